@@ -1,0 +1,75 @@
+"""The decoded picture that a processor receives."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    BgrImage: TypeAlias = NDArray[np.uint8]
+    """uint8, shape (height, width, 3), channels B, G, R, C-contiguous."""
+    GrayImage: TypeAlias = NDArray[np.uint8]
+    """uint8, shape (height, width)."""
+
+
+class Frame:
+    """One picture of a camera, decoded on demand.
+
+    `camera`: its slug. `number`: counts the frames that this processor has seen, from 0. `pts_s`: seconds on the camera's
+    own clock. `captured_at`: aware UTC, when the picture was taken. `received_ns`: this host's monotonic clock.
+    `width`, `height`: pixels. The frame belongs to the processor for the call; keep a copy, not the frame.
+    """
+
+    __slots__ = ("_bgr", "_load_bgr", "_load_gray", "camera", "captured_ns", "height", "number", "pts_s",
+                 "received_ns", "width")  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        camera: str,
+        number: int,
+        pts_s: float,
+        captured_ns: int,
+        received_ns: int,
+        width: int,
+        height: int,
+        load_bgr: "Callable[[], BgrImage]",
+        load_gray: "Callable[[], GrayImage]",
+    ) -> None:
+        self.camera = camera
+        self.number = number
+        self.pts_s = pts_s
+        self.captured_ns = captured_ns
+        self.received_ns = received_ns
+        self.width = width
+        self.height = height
+        self._load_bgr = load_bgr
+        self._load_gray = load_gray
+        self._bgr: Any = None
+
+    @property
+    def image(self) -> "BgrImage":
+        """The picture in colour: uint8, (height, width, 3), BGR, C-contiguous, writable, yours to draw on.
+
+        Converted at the first use and the same array afterwards, so what you draw stays drawn.
+        Raises: DecodeError: the decoder gave no picture.
+        """
+        if self._bgr is None:
+            self._bgr = self._load_bgr()
+        return self._bgr  # type: ignore[no-any-return]
+
+    @property
+    def gray(self) -> "GrayImage":
+        """The luma plane as it was decoded: uint8, (height, width), READ-ONLY, rows may be padded. No conversion, no copy."""
+        return self._load_gray()
+
+    @property
+    def captured_at(self) -> datetime:
+        return datetime.fromtimestamp(self.captured_ns / 1e9, UTC)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether `image` was asked for, and so may have been drawn on."""
+        return self._bgr is not None

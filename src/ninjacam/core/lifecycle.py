@@ -1,0 +1,135 @@
+"""Starting, retrying and stopping: one stop token and one retry loop for the whole house."""
+
+import asyncio
+import logging
+import random
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from ninjacam.core.clock import SYSTEM_CLOCK, Clock
+from ninjacam.core.errors import NinjacamError
+
+logger = logging.getLogger("ninjacam.core")
+
+
+class Stop:
+    """A one-way, idempotent stop token that threads and coroutines can wait for.
+
+    Owner: whoever creates it. `set` may be called from any thread, and from a signal handler of the event loop.
+    """
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self._waiters: set[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = set()
+
+    def set(self) -> None:
+        with self._lock:
+            self._event.set()
+            waiters, self._waiters = self._waiters, set()
+        for loop, future in waiters:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_resolve, future)
+
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
+    def wait_in_thread(self, timeout_s: float | None = None) -> bool:
+        """Block the calling thread; True once the token is set."""
+        return self._event.wait(timeout_s)
+
+    async def wait(self) -> None:
+        loop = asyncio.get_running_loop()
+        entry = (loop, loop.create_future())
+        with self._lock:
+            if self._event.is_set():
+                return
+            self._waiters.add(entry)
+        try:
+            await entry[1]
+        finally:
+            with self._lock:
+                self._waiters.discard(entry)
+
+    async def sleep(self, seconds: float, clock: Clock = SYSTEM_CLOCK) -> bool:
+        """Sleep by `clock`, or less if the token is set meanwhile; True if it is set."""
+        if self.is_set():
+            return True
+        sleeper = asyncio.ensure_future(clock.sleep(seconds))
+        waiter = asyncio.ensure_future(self.wait())
+        try:
+            await asyncio.wait((sleeper, waiter), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeper.cancel()
+            waiter.cancel()
+        return self.is_set()
+
+
+def _resolve(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Delays before the next try: `first_s`, doubled each time up to `most_s`, each with +-`jitter` of itself.
+
+    A spell that lasted `good_spell_s` starts the series anew.
+    """
+
+    first_s: float = 1.0
+    most_s: float = 30.0
+    jitter: float = 0.2
+    good_spell_s: float = 10.0
+
+    def delay_s(self, failures: int) -> float:
+        """`failures`: how many in a row, 1 for the first."""
+        base = min(self.most_s, self.first_s * 2.0 ** (min(failures, 32) - 1))
+        return base * (1 + self.jitter * random.uniform(-1, 1))  # noqa: S311 (jitter, not a secret)
+
+
+async def supervise(
+    run_once: Callable[[], Awaitable[None]],
+    *,
+    stop: Stop,
+    backoff: Backoff = Backoff(),  # noqa: B008 (frozen)
+    clock: Clock = SYSTEM_CLOCK,
+    on_error: Callable[[NinjacamError, float | None], None] | None = None,
+    name: str = "service",
+) -> None:
+    """Run `run_once` again and again until `stop` is set or it fails for good: the only retry loop there is.
+
+    `run_once` ends by an error, or by returning when `stop` is set; a plain return before that is tried again at once,
+    as the first of a series. `on_error(error, delay_s)` hears each error and the delay before the next try; None:
+    there will be none. Errors that are not ours are bugs: logged with their traceback, and retried like ours.
+    """
+    failures = 0
+    while not stop.is_set():
+        started_ns = clock.monotonic_ns()
+        try:
+            await run_once()
+            error = None
+        except NinjacamError as caught:
+            error = caught
+        except Exception as caught:  # the boundary: a bug in one service must not end its neighbours
+            logger.exception("%s: unexpected error", name)
+            error = NinjacamError(f"Internal error ({type(caught).__name__}); see the log.")
+        if stop.is_set():
+            return
+        if (clock.monotonic_ns() - started_ns) / 1e9 >= backoff.good_spell_s:
+            failures = 0
+        failures += 1
+        if error is None:
+            if await stop.sleep(backoff.delay_s(1), clock):
+                return
+            continue
+        if not error.retryable:
+            if on_error:
+                on_error(error, None)
+            return
+        delay_s = backoff.delay_s(failures)
+        if on_error:
+            on_error(error, delay_s)
+        if await stop.sleep(delay_s, clock):
+            return

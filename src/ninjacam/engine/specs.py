@@ -1,0 +1,38 @@
+"""What the outside wants of this host: plain values, equal when nothing has to be done."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ninjacam.sources.base import SourceConfig
+
+
+@dataclass(frozen=True, slots=True)
+class CameraSpec:
+    """A camera that should run. `revision` changes whenever its capture has to start anew."""
+
+    slug: str
+    camera_id: int
+    name: str
+    source: SourceConfig
+    enabled: bool = True
+    revision: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WantedState:
+    """Everything that this host should do."""
+
+    cameras: tuple[CameraSpec, ...] = ()
+
+
+class Wanted(Protocol):
+    """Where the wanted state comes from: the database at the Django edge, a list in tests."""
+
+    def read(self) -> WantedState:
+        """Called in a thread about once a second. Raises: NinjacamError: not to be had now; the last answer stands."""
+
+
+class StatusSink(Protocol):
+    """Who is told what this host does (`status.json` by default)."""
+
+    def write(self, status: dict[str, Any]) -> None: ...

@@ -1,0 +1,240 @@
+"""The serving end of a local stream: channels, their subscribers, and back-pressure that knows key frames.
+
+The rule (docs/design/0002-hub.md): while more than 1 MB waits for a subscriber, everything for it is dropped; when the
+rest has fallen below 256 KB it goes on at the next key frame. So a stopped reader costs 1 MB, delays nobody, and
+never gets a gap that it cannot decode.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ninjacam.core.errors import ConfigError, NinjacamError, ProtocolError
+from ninjacam.core.packets import Flags, Kind, Packet, StreamInfo
+from ninjacam.hub.gop import GopCache
+from ninjacam.hub.request import Request
+from ninjacam.hub.wire import Message, MessageReader, encode_extension, encode_info, encode_packet
+
+logger = logging.getLogger("ninjacam.hub")
+
+HIGH_WATER_BYTES = 1 << 20
+LOW_WATER_BYTES = 256 << 10
+MOST_SUBSCRIBERS = 1_000
+"""A socket's: workers and recorders, never browsers, so only a bug reaches it."""
+MOST_PATH_BYTES = 100
+"""sockaddr_un holds 108 bytes with the final zero on Linux, 104 elsewhere."""
+
+
+class Channel:
+    """One stream of packets to any number of subscribers. Owner and thread: the event loop of the server.
+
+    The number of subscribers is the demand: `on_demand(channel)` is called when it changes.
+    """
+
+    def __init__(
+        self,
+        info: StreamInfo,
+        *,
+        camera_id: int = 0,
+        on_demand: "Callable[[Channel], None] | None" = None,
+    ) -> None:
+        self.info = info
+        self.camera_id = camera_id
+        self.dropped = 0
+        self._subscribers: set[_Subscriber] = set()
+        self._gop = GopCache()
+        self._on_demand = on_demand
+
+    @property
+    def subscribers(self) -> int:
+        return len(self._subscribers)
+
+    def publish(self, packet: Packet) -> None:
+        self._gop.add(packet)
+        if self._subscribers:
+            data = encode_packet(packet, camera_id=self.camera_id, epoch=self.info.epoch)
+            for subscriber in self._subscribers:
+                subscriber.send_packet(packet, data)
+
+    def set_info(self, info: StreamInfo) -> None:
+        """Tell everybody, now and later, what the stream is and how the camera is."""
+        self.info = info
+        data = encode_info(info)
+        for subscriber in list(self._subscribers):
+            subscriber.send_control(data)
+
+    def forget_gop(self) -> None:
+        """Nothing of before shall start a new subscriber (the camera was lost)."""
+        self._gop.clear()
+
+    def close(self) -> None:
+        for subscriber in list(self._subscribers):
+            subscriber.close()
+
+    def _add(self, subscriber: "_Subscriber") -> None:
+        subscriber.send_control(encode_info(self.info))
+        subscriber.allow_burst(self._gop.size_bytes)
+        for packet in self._gop:
+            subscriber.send_packet(packet, encode_packet(packet, camera_id=self.camera_id, epoch=self.info.epoch))
+        self._subscribers.add(subscriber)
+        if self._on_demand:
+            self._on_demand(self)
+
+    def _remove(self, subscriber: "_Subscriber") -> None:
+        if subscriber in self._subscribers:
+            self._subscribers.remove(subscriber)
+            if self._on_demand:
+                self._on_demand(self)
+
+
+class StreamServer:
+    """A Unix socket whose subscribers are given a channel by `find_channel(request)`.
+
+    `find_channel` runs in the event loop, and may raise a NinjacamError, which the subscriber is told.
+    """
+
+    def __init__(self, path: Path, find_channel: Callable[[Request], Channel]) -> None:
+        self.path = path
+        self._find_channel = find_channel
+        self._server: asyncio.AbstractServer | None = None
+        self._connections: set[_Subscriber] = set()
+        self._inode = 0
+
+    async def start(self) -> None:
+        """Listen, taking the place of whatever socket of that name a dead process left.
+
+        Raises: ConfigError: the path is too long for a Unix socket, or not writable.
+        """
+        if len(os.fsencode(self.path)) > MOST_PATH_BYTES:
+            raise ConfigError(
+                f"The run directory's path is too long for sockets: {self.path} has more than {MOST_PATH_BYTES} bytes. "
+                "Set RUN_DIR to a shorter one."
+            )
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.setblocking(False)
+        fresh = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fresh.unlink(missing_ok=True)
+            listener.bind(str(fresh))
+            fresh.chmod(0o600)
+            listener.listen(128)
+            # Renamed when it listens already: a subscriber finds the old socket or the new one, never none.
+            fresh.rename(self.path)
+            self._inode = self.path.stat().st_ino
+        except OSError as exc:
+            listener.close()
+            raise ConfigError(f"The run directory {self.path.parent} cannot be used: {exc.strerror}.") from exc
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(lambda: _Subscriber(self), sock=listener)
+
+    async def close(self) -> None:
+        """Idempotent. Leaves a socket of the same name alone that another process has put there since."""
+        if self._server is None:
+            return
+        server, self._server = self._server, None
+        server.close()
+        for connection in list(self._connections):
+            connection.close()
+        with contextlib.suppress(OSError):
+            if self.path.stat().st_ino == self._inode:
+                self.path.unlink()
+
+    @property
+    def connections(self) -> "Iterator[_Subscriber]":
+        return iter(self._connections)
+
+
+class _Subscriber(asyncio.BufferedProtocol):
+    """One connection: reads one SUBSCRIBE message, then is written to by its channel."""
+
+    def __init__(self, server: StreamServer) -> None:
+        self._server = server
+        self._reader = MessageReader(self._on_message, size_bytes=4096)
+        self._transport: asyncio.Transport | None = None
+        self._channel: Channel | None = None
+        self._request = Request()
+        self._paused = False
+        self._needs_key = True
+        self._in_burst = False
+        self.dropped = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=HIGH_WATER_BYTES, low=LOW_WATER_BYTES)
+        self._server._connections.add(self)
+        if len(self._server._connections) > MOST_SUBSCRIBERS:
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._server._connections.discard(self)
+        if self._channel is not None:
+            self._channel._remove(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._reader.get_buffer()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        try:
+            self._reader.received(nbytes)
+        except ProtocolError as exc:
+            logger.warning("%s: %s", self._server.path.name, exc)
+            self.close()
+
+    def _on_message(self, message: Message) -> None:
+        if message.kind is not Kind.SUBSCRIBE or self._channel is not None:
+            raise ProtocolError("A subscriber sent something that is not one subscription.")
+        try:
+            self._request = Request.from_dict(message.extension)
+            channel = self._server._find_channel(self._request)
+        except NinjacamError as exc:
+            self.send_control(encode_extension(Kind.ERROR, exc.as_dict()))
+            self.close()
+            return
+        self._channel = channel
+        channel._add(self)
+
+    def allow_burst(self, size_bytes: int) -> None:
+        """The cached GOP may be longer than the high-water mark, and must arrive whole."""
+        if self._transport is not None and size_bytes > LOW_WATER_BYTES:
+            self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES + size_bytes, low=LOW_WATER_BYTES)
+            self._in_burst = True
+
+    def pause_writing(self) -> None:
+        self._paused = self._needs_key = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+
+    def send_packet(self, packet: Packet, data: bytes) -> None:
+        if self._transport is None:
+            return
+        if packet.kind is Kind.AUDIO:
+            if not self._request.audio:
+                return
+        elif packet.flags & Flags.KEY and not self._paused:
+            self._needs_key = False
+        if self._paused or self._needs_key:
+            self.dropped += 1
+            if self._channel is not None:
+                self._channel.dropped += 1
+            return
+        if self._in_burst and self._transport.get_write_buffer_size() <= LOW_WATER_BYTES:
+            self._in_burst = False
+            self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES, low=LOW_WATER_BYTES)
+        self._transport.write(data)
+
+    def send_control(self, data: bytes) -> None:
+        """State and description go out even to a slow reader: they are small and rare."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()

@@ -1,0 +1,193 @@
+"""The bytes on a local stream socket: a fixed header, an extension (JSON), a payload. docs/design/0002-hub.md.
+
+Little-endian, 80 bytes. The version is that of the whole protocol: both ends come from one installation, so an
+unknown version is an error and not a negotiation.
+"""
+
+import json
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ninjacam.core.errors import ProtocolError
+from ninjacam.core.packets import CameraState, Codec, Flags, Kind, Packet, StreamInfo, Track
+
+MAGIC = b"NC"
+VERSION = 1
+MOST_PAYLOAD_BYTES = 16 << 20
+"""Above any access unit that a source lets through (8 MB) and any JPEG of 8K."""
+MOST_EXTENSION_BYTES = 1 << 20
+
+# magic, version, flags, kind, codec, stream, camera id, sequence, pts, time base, duration, captured wall ns,
+# received monotonic ns, width, height, pts - dts, lease epoch, payload length, extension length
+HEADER = struct.Struct("<2sBBBBHQQqIIqqHHiQII")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message as read: a packet, or an extension without a packet."""
+
+    kind: Kind
+    packet: Packet | None
+    extension: dict[str, Any]
+
+
+def encode_packet(packet: Packet, *, camera_id: int = 0, epoch: int = 0) -> bytes:
+    data = packet.data
+    return (
+        HEADER.pack(
+            MAGIC,
+            VERSION,
+            packet.flags,
+            packet.kind,
+            packet.codec,
+            0,
+            camera_id,
+            packet.sequence,
+            packet.pts,
+            packet.time_base_hz,
+            packet.duration,
+            packet.captured_ns,
+            packet.received_ns,
+            packet.width_px,
+            packet.height_px,
+            packet.dts_offset,
+            epoch,
+            len(data),
+            0,
+        )
+        + data
+    )
+
+
+def encode_extension(kind: Kind, extension: dict[str, Any]) -> bytes:
+    data = json.dumps(extension, separators=(",", ":")).encode()
+    if len(data) > MOST_EXTENSION_BYTES:
+        raise ProtocolError(f"An extension of {len(data)} bytes is too long for the local stream.")
+    return HEADER.pack(MAGIC, VERSION, 0, kind, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, len(data)) + data
+
+
+def encode_info(info: StreamInfo) -> bytes:
+    return encode_extension(
+        Kind.INFO,
+        {
+            "camera": info.camera,
+            "state": info.state,
+            "error": info.error,
+            "epoch": info.epoch,
+            "extra": info.extra,
+            "tracks": [
+                {
+                    "kind": track.kind,
+                    "codec": track.codec,
+                    "time_base_hz": track.time_base_hz,
+                    "extradata": track.extradata.hex(),
+                    "width_px": track.width_px,
+                    "height_px": track.height_px,
+                    "sample_rate_hz": track.sample_rate_hz,
+                    "channels": track.channels,
+                }
+                for track in info.tracks
+            ],
+        },
+    )
+
+
+def decode_info(extension: dict[str, Any]) -> StreamInfo:
+    """Raises: ProtocolError: not the extension of an INFO message."""
+    try:
+        return StreamInfo(
+            camera=extension["camera"],
+            state=CameraState(extension["state"]),
+            error=extension["error"],
+            epoch=extension["epoch"],
+            extra=extension["extra"],
+            tracks=tuple(
+                Track(
+                    kind=Kind(track["kind"]),
+                    codec=Codec(track["codec"]),
+                    time_base_hz=track["time_base_hz"],
+                    extradata=bytes.fromhex(track["extradata"]),
+                    width_px=track["width_px"],
+                    height_px=track["height_px"],
+                    sample_rate_hz=track["sample_rate_hz"],
+                    channels=track["channels"],
+                )
+                for track in extension["tracks"]
+            ),
+        )
+    except (KeyError, TypeError, ValueError) as exc:
+        raise ProtocolError("The local stream's description is malformed; restart the engine.") from exc
+
+
+class MessageReader:
+    """Splits received bytes into messages. One a connection; feeds `on_message` synchronously.
+
+    A buffer to receive into, for asyncio.BufferedProtocol: `get_buffer` and `received`. It grows to the largest
+    message seen, at most to the limits above.
+    """
+
+    def __init__(self, on_message: Callable[[Message], None], *, size_bytes: int = 1 << 16) -> None:
+        self._on_message = on_message
+        self._buffer = bytearray(size_bytes)
+        self._start = 0  # of the first byte not yet parsed
+        self._end = 0  # of what was received
+
+    def get_buffer(self) -> memoryview:
+        if self._start == self._end:
+            self._start = self._end = 0
+        elif self._end == len(self._buffer):
+            self._make_room(len(self._buffer))
+        return memoryview(self._buffer)[self._end :]
+
+    def _make_room(self, size_bytes: int) -> None:
+        """Move what is unparsed to the front; grow so that `size_bytes` and some to spare fit."""
+        pending = self._buffer[self._start : self._end]
+        if size_bytes > len(self._buffer) or len(pending) * 2 > len(self._buffer):
+            # a new one: a memoryview handed out may still pin the old
+            self._buffer = bytearray(max(size_bytes + HEADER.size, 2 * len(self._buffer)))
+        self._buffer[: len(pending)] = pending
+        self._start, self._end = 0, len(pending)
+
+    def received(self, count: int) -> None:
+        """Raises: ProtocolError: what came is not this protocol."""
+        self._end += count
+        while self._end - self._start >= HEADER.size:
+            need = self._parse_one()
+            if need:
+                if need > len(self._buffer) - self._start:
+                    self._make_room(need)
+                return
+
+    def _parse_one(self) -> int:
+        """Parse a message and return 0, or return how many bytes the one that has begun needs."""
+        start = self._start
+        (
+            magic, version, flags, kind, codec, _stream, _camera_id, sequence, pts, time_base_hz, duration,
+            captured_ns, received_ns, width_px, height_px, dts_offset, _epoch, payload_bytes, extension_bytes,
+        ) = HEADER.unpack_from(self._buffer, start)  # fmt: skip
+        if magic != MAGIC or version != VERSION:
+            raise ProtocolError("The peer of a local stream speaks another version; restart the engine.")
+        if payload_bytes > MOST_PAYLOAD_BYTES or extension_bytes > MOST_EXTENSION_BYTES:
+            raise ProtocolError("A message on a local stream is longer than allowed.")
+        total = HEADER.size + extension_bytes + payload_bytes
+        if self._end - start < total:
+            return total
+        at = start + HEADER.size
+        try:
+            extension = json.loads(self._buffer[at : at + extension_bytes]) if extension_bytes else {}
+            packet = None
+            if kind <= Kind.AUDIO:
+                at += extension_bytes
+                packet = Packet(
+                    Kind(kind), Codec(codec), bytes(memoryview(self._buffer)[at : at + payload_bytes]), pts,
+                    received_ns, time_base_hz, duration, dts_offset, Flags(flags), captured_ns, sequence,
+                    width_px, height_px,
+                )  # fmt: skip
+            message = Message(Kind(kind), packet, extension)
+        except ValueError as exc:
+            raise ProtocolError("A message on a local stream is malformed.") from exc
+        self._start = start + total
+        self._on_message(message)
+        return 0
