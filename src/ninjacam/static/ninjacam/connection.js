@@ -1,0 +1,269 @@
+// The page's one WebSocket to a mount point, shared by all its players: subscriptions, reconnecting, the server's clock.
+// Not here: what a subscription's frames mean (session.js).
+
+import { parseFrame } from "./wire.js";
+
+/** @typedef {import("./wire.js").MediaFrame} MediaFrame */
+
+/**
+ * @typedef {object} StreamInfo what the server says before the first frame, and again whenever it changes
+ * @property {string} codec as in RFC 6381 ("avc1.64001f"), or "mjpeg"
+ * @property {number} width
+ * @property {number} height
+ * @property {"annexb" | "fmp4" | "jpeg"} format
+ */
+
+/**
+ * @typedef {object} ViewError a user's processor failed; the camera itself goes on
+ * @property {string} code
+ * @property {string} message
+ */
+
+/**
+ * @typedef {object} Request
+ * @property {string} camera
+ * @property {string} view
+ * @property {"annexb" | "fmp4"} format
+ * @property {string[]} codecs
+ * @property {number | null} width
+ */
+
+/**
+ * "down": the socket is lost and being tried again; "unavailable": it never could be opened; "refused": not let in.
+ * @typedef {"up" | "down" | "unavailable" | "refused"} Link
+ */
+
+/**
+ * What a subscriber is told. Both transports (this one and mjpeg.js) speak it.
+ * @typedef {object} Handlers
+ * @property {(info: StreamInfo) => void} onstream
+ * @property {(frame: MediaFrame) => void} onframe
+ * @property {(state: string, message: string, viewError: ViewError | null) => void} onstate
+ * @property {(code: string, message: string) => void} onerror the subscription is over
+ * @property {(link: Link) => void} onlink
+ */
+
+/** @typedef {{ id: number, request: Request, handlers: Handlers, stream: number | null }} Subscription */
+
+const BACKOFF_FIRST_MS = 250;
+const BACKOFF_MOST_MS = 5000;
+const REFUSED_RETRY_MS = 15000;
+const PING_EVERY_MS = 3000;
+const SILENCE_MS = 8000; // a socket without any message for so long is dead, though the browser may not know it yet
+const IDLE_CLOSE_MS = 3000;
+const TRIES_BEFORE_UNAVAILABLE = 3;
+const CLOSE_NOT_AUTHENTICATED = 4401;
+const CLOSE_REFUSED = 4403;
+
+/** @type {Map<string, Connection>} */
+const connections = new Map();
+
+/** The address of `path` below the mount point.
+ * @param {string} base
+ * @param {string} path
+ * @param {Record<string, string>} [query] empty values are left out
+ */
+export function mountedUrl(base, path, query = {}) {
+  const url = new URL(base.replace(/\/*$/, "/") + path, document.baseURI);
+  for (const [name, value] of Object.entries(query)) if (value) url.searchParams.set(name, value);
+  return url;
+}
+
+/** The connection of this page to a mount point (and, with a signed link, to that signature).
+ * @param {string} base
+ * @param {string} sig
+ */
+export function connectionTo(base, sig) {
+  const url = mountedUrl(base, "live/ws", { sig });
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  let connection = connections.get(url.href);
+  if (!connection) connections.set(url.href, (connection = new Connection(url.href)));
+  return connection;
+}
+
+export class Connection {
+  #url;
+  /** @type {WebSocket | null} */
+  #socket = null;
+  /** @type {Map<number, Subscription>} */
+  #subscriptions = new Map();
+  #lastId = 0;
+  #everOpened = false;
+  #failures = 0;
+  #heardAt = 0;
+  /** @type {Link} */
+  #link = "down";
+  #retryTimer = 0;
+  #pingTimer = 0;
+  #idleTimer = 0;
+  clock = new ServerClock();
+
+  /** @param {string} url */
+  constructor(url) {
+    this.#url = url;
+    addEventListener("online", () => this.#retryNow());
+    addEventListener("pagehide", () => this.#close()); // an open socket keeps a page out of the back/forward cache
+    addEventListener("pageshow", (event) => event.persisted && this.#retryNow());
+  }
+
+  /**
+   * Subscribe, now and again after each reconnect, until the returned function is called.
+   * @param {Request} request
+   * @param {Handlers} handlers
+   * @returns {() => void}
+   */
+  subscribe(request, handlers) {
+    const subscription = { id: ++this.#lastId, request, handlers, stream: null };
+    this.#subscriptions.set(subscription.id, subscription);
+    clearTimeout(this.#idleTimer);
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#ask(subscription);
+    else if (!this.#socket) this.#retryNow();
+    return () => this.#unsubscribe(subscription);
+  }
+
+  get link() {
+    return this.#link;
+  }
+
+  /** @param {Subscription} subscription */
+  #unsubscribe(subscription) {
+    if (!this.#subscriptions.delete(subscription.id)) return;
+    this.#send({ op: "unsubscribe", id: subscription.id });
+    if (this.#subscriptions.size === 0) {
+      clearTimeout(this.#idleTimer);
+      this.#idleTimer = setTimeout(() => this.#close(), IDLE_CLOSE_MS);
+    }
+  }
+
+  /** @param {Subscription} subscription */
+  #ask(subscription) {
+    subscription.stream = null;
+    this.#send({ op: "subscribe", id: subscription.id, ...subscription.request });
+  }
+
+  /** @param {object} message */
+  #send(message) {
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+  }
+
+  #open() {
+    clearTimeout(this.#retryTimer);
+    const socket = new WebSocket(this.#url);
+    socket.binaryType = "arraybuffer";
+    this.#socket = socket;
+    socket.onopen = () => this.#opened();
+    socket.onmessage = (event) => this.#received(event.data);
+    socket.onclose = (event) => this.#socket === socket && this.#closed(event.code);
+  }
+
+  #opened() {
+    this.#everOpened = true;
+    this.#heardAt = performance.now();
+    this.#setLink("up");
+    for (const subscription of this.#subscriptions.values()) this.#ask(subscription);
+    this.#ping();
+    this.#pingTimer = setInterval(() => this.#ping(), PING_EVERY_MS);
+  }
+
+  #ping() {
+    if (performance.now() - this.#heardAt > SILENCE_MS) return this.#dropped();
+    this.#send({ op: "ping", t: performance.now() });
+  }
+
+  /** Give the socket up without waiting for the browser to notice. */
+  #dropped() {
+    const socket = this.#socket;
+    this.#closed(1006);
+    socket?.close();
+  }
+
+  /** @param {number} code */
+  #closed(code) {
+    this.#socket = null;
+    clearInterval(this.#pingTimer);
+    clearTimeout(this.#retryTimer);
+    if (this.#subscriptions.size === 0) return;
+    this.#failures += 1;
+    const refused = code === CLOSE_NOT_AUTHENTICATED || code === CLOSE_REFUSED;
+    const hopeless = !this.#everOpened && this.#failures >= TRIES_BEFORE_UNAVAILABLE;
+    this.#setLink(refused ? "refused" : hopeless ? "unavailable" : "down");
+    const most = Math.min(BACKOFF_MOST_MS, BACKOFF_FIRST_MS * 2 ** (this.#failures - 1));
+    const delay = refused || hopeless ? REFUSED_RETRY_MS : most * (0.5 + Math.random() / 2);
+    this.#retryTimer = setTimeout(() => this.#retryNow(), delay);
+  }
+
+  #retryNow() {
+    if (!this.#socket && this.#subscriptions.size > 0) this.#open();
+  }
+
+  #close() {
+    const socket = this.#socket;
+    this.#socket = null;
+    clearInterval(this.#pingTimer);
+    clearTimeout(this.#retryTimer);
+    this.#link = "down";
+    socket?.close(1000);
+  }
+
+  /** @param {Link} link */
+  #setLink(link) {
+    this.#link = link;
+    for (const { handlers } of [...this.#subscriptions.values()]) handlers.onlink(link);
+  }
+
+  /** @param {string | ArrayBuffer} data */
+  #received(data) {
+    this.#heardAt = performance.now();
+    if (typeof data === "string") return this.#told(JSON.parse(data));
+    const frame = parseFrame(data);
+    if (!frame) return;
+    this.#failures = 0;
+    for (const { stream, handlers } of this.#subscriptions.values()) {
+      if (stream === frame.stream) handlers.onframe(frame);
+    }
+  }
+
+  /** @param {any} message JSON from our own server */
+  #told(message) {
+    if (message.op === "pong") {
+      this.#failures = 0;
+      return this.clock.learn(message.t, performance.now(), message.now_us / 1000);
+    }
+    const subscription = this.#subscriptions.get(message.id);
+    if (!subscription) return;
+    const { handlers } = subscription;
+    if (message.op === "stream") {
+      subscription.stream = message.stream;
+      handlers.onstream(message);
+    } else if (message.op === "state") {
+      handlers.onstate(message.state, message.message ?? "", message.view_error ?? null);
+    } else if (message.op === "error") {
+      this.#subscriptions.delete(subscription.id);
+      handlers.onerror(message.code, message.message ?? "");
+    }
+  }
+}
+
+/** The server's wall clock, as well as the quickest of the last pings tells. */
+export class ServerClock {
+  /** @type {{ roundTripMs: number, offsetMs: number }[]} */
+  #samples = [];
+
+  /**
+   * @param {number} sentMs performance.now() when the ping left
+   * @param {number} receivedMs performance.now() when the answer came
+   * @param {number} serverMs the server's wall clock in between
+   */
+  learn(sentMs, receivedMs, serverMs) {
+    const roundTripMs = receivedMs - sentMs;
+    this.#samples.push({ roundTripMs, offsetMs: serverMs - (sentMs + receivedMs) / 2 });
+    if (this.#samples.length > 10) this.#samples.shift();
+  }
+
+  /** Milliseconds since 1970 by the server; null before it has told. */
+  nowMs() {
+    if (this.#samples.length === 0) return null;
+    const best = this.#samples.reduce((a, b) => (b.roundTripMs < a.roundTripMs ? b : a));
+    return performance.now() + best.offsetMs;
+  }
+}

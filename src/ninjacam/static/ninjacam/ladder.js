@@ -1,0 +1,57 @@
+// Which ways of playing this browser has, best first.
+
+import { mediaSourceClass, mimeType } from "./mse.js";
+
+/**
+ * @typedef {object} Rung
+ * @property {"webcodecs" | "mse" | "mjpeg"} name
+ * @property {"annexb" | "fmp4" | null} format what to ask the server for; null: HTTP, no WebSocket
+ * @property {string[]} codecs what to tell the server that we can show
+ */
+
+// One level that every camera stays below: decoders answer by profile, and refuse later if a picture is too large.
+const H264 = "avc1.64001f";
+const HEVC = "hvc1.1.6.L120.90";
+
+/** @type {Promise<Rung[]> | null} */
+let known = null;
+
+/**
+ * @param {string} [only] a rung's name: that one, or none
+ * @returns {Promise<Rung[]>}
+ */
+export async function ladder(only = "") {
+  known ??= probe();
+  return (await known).filter((rung) => !only || rung.name === only);
+}
+
+/** @returns {Promise<Rung[]>} */
+async function probe() {
+  /** @type {Rung[]} */
+  const rungs = [];
+  if (isSecureContext && "VideoDecoder" in globalThis) {
+    const codecs = await decodable();
+    if (codecs.includes("h264")) rungs.push({ name: "webcodecs", format: "annexb", codecs: [...codecs, "mjpeg"] });
+  }
+  const Media = mediaSourceClass();
+  if (Media?.isTypeSupported(mimeType(H264))) {
+    const codecs = Media.isTypeSupported(mimeType(HEVC)) ? ["h264", "hevc"] : ["h264"];
+    rungs.push({ name: "mse", format: "fmp4", codecs: [...codecs, "mjpeg"] });
+  }
+  rungs.push({ name: "mjpeg", format: null, codecs: ["mjpeg"] });
+  return rungs;
+}
+
+async function decodable() {
+  const supported = await Promise.all([H264, HEVC].map(isDecodable));
+  return ["h264", "hevc"].filter((_, index) => supported[index]);
+}
+
+/** @param {string} codec */
+async function isDecodable(codec) {
+  try {
+    return (await VideoDecoder.isConfigSupported({ codec, optimizeForLatency: true })).supported === true;
+  } catch {
+    return false;
+  }
+}

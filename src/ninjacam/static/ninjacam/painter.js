@@ -1,0 +1,53 @@
+// What the three painters have in common: the interface, and a canvas that shows pictures.
+
+/** @typedef {import("./wire.js").MediaFrame} MediaFrame */
+/** @typedef {import("./connection.js").StreamInfo} StreamInfo */
+/** @typedef {VideoFrame | HTMLVideoElement | ImageBitmap} Picture */
+
+/**
+ * @typedef {object} PaintMeta
+ * @property {number} capturedUs the server's wall clock when the picture was taken; 0: unknown
+ * @property {number} width
+ * @property {number} height
+ * @property {number} sequence of the media message; -1 where the browser does not tell (MSE)
+ */
+
+/**
+ * @typedef {object} PainterHost
+ * @property {(picture: Picture, meta: PaintMeta) => void} painted a picture is on the screen; it is the painter's
+ * @property {(reason: string, fatal: boolean) => void} failed called once; fatal: trying again would not help
+ * @property {() => void} blocked the browser wants a gesture before it plays
+ */
+
+/**
+ * Turns frames into pictures in `element`. After `close` the last picture stays; `dispose` frees it too.
+ * @typedef {object} Painter
+ * @property {HTMLElement} element
+ * @property {number} framesDecoded
+ * @property {(info: StreamInfo) => void} configure
+ * @property {(frame: MediaFrame) => void} push
+ * @property {() => void} close
+ * @property {() => void} dispose
+ */
+
+export class CanvasSurface {
+  element = document.createElement("canvas");
+  #context = this.element.getContext("2d", { alpha: false });
+
+  /**
+   * @param {VideoFrame | ImageBitmap} picture
+   * @param {number} width
+   * @param {number} height
+   */
+  draw(picture, width, height) {
+    if (this.element.width !== width || this.element.height !== height) {
+      this.element.width = width;
+      this.element.height = height;
+    }
+    this.#context?.drawImage(picture, 0, 0, width, height);
+  }
+
+  free() {
+    this.element.width = this.element.height = 0;
+  }
+}

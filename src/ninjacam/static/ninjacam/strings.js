@@ -1,0 +1,62 @@
+// What the player says, in English. A page translates it with <script type="application/json" id="ninjacam-strings">.
+
+export const strings = {
+  idle: "",
+  connecting: "Connecting …",
+  live: "Live",
+  stalled: "No new pictures from the camera …",
+  reconnecting: "Reconnecting …",
+  failed: "The camera cannot be reached.",
+  disabled: "This camera is switched off.",
+  unknown: "The camera engine is not running.",
+  error: "This camera cannot be shown.",
+  forbidden: "You may not view this camera.",
+  not_found: "There is no such camera.",
+  view_not_found: "This camera has no such view.",
+  not_authenticated: "Your session has ended. Log in again.",
+  limit: "Too many viewers at the moment.",
+  cannot_play: "This browser cannot play this camera.",
+  blocked: "Press to play.",
+  view_failed: "This view has an error:",
+  age_live: "live {age}",
+  age_old: "age {age}",
+  camera: "Camera {camera}",
+  camera_view: "Camera {camera}, {view}",
+  snapshot: "Save a picture",
+  fullscreen: "Full screen",
+};
+
+/** @typedef {keyof typeof strings} StringKey */
+
+/** Take over what the page offers; what it lacks stays English. */
+export function adoptPageStrings() {
+  const element = document.getElementById("ninjacam-strings");
+  if (!element?.textContent) return;
+  try {
+    Object.assign(strings, JSON.parse(element.textContent));
+  } catch {
+    console.warn("ninjacam: the element #ninjacam-strings is not JSON.");
+  }
+}
+
+/**
+ * @param {StringKey} key
+ * @param {Record<string, string>} [values]
+ */
+export function say(key, values = {}) {
+  return strings[key].replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+}
+
+/** @param {number} ageMs */
+export function sayAge(ageMs) {
+  const lang = document.documentElement.lang || undefined;
+  const [value, unit, digits] =
+    ageMs < 1000 ? [Math.round(ageMs / 10) * 10, "millisecond", 0]
+    : ageMs < 10_000 ? [ageMs / 1000, "second", 1]
+    : ageMs < 120_000 ? [ageMs / 1000, "second", 0]
+    : ageMs < 7_200_000 ? [ageMs / 60_000, "minute", 0]
+    : [ageMs / 3_600_000, "hour", 0];
+  const options = /** @type {const} */ ({ style: "unit", unitDisplay: "short" });
+  return new Intl.NumberFormat(lang, { ...options, unit: String(unit), maximumFractionDigits: Number(digits) })
+    .format(Number(value));
+}

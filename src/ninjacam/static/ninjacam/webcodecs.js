@@ -1,0 +1,137 @@
+// Annex B access units -> VideoDecoder -> canvas. The lowest latency; secure contexts only.
+
+import { CanvasSurface } from "./painter.js";
+
+/** @typedef {import("./painter.js").PainterHost} PainterHost */
+/** @typedef {import("./painter.js").MediaFrame} MediaFrame */
+/** @typedef {import("./painter.js").StreamInfo} StreamInfo */
+
+const BEHIND_US = 200_000; // an output so much older than the newest input belongs to a burst: do not show it ...
+const SHOW_ANYWAY_MS = 500; // ... unless nothing was shown for so long
+const OVERLOAD_S = 0.5; // a decoder queue of so much video, and not shrinking, means that this machine is too slow
+const OVERLOAD_WINDOW_MS = 500;
+
+export class WebCodecsPainter {
+  framesDecoded = 0;
+  #surface = new CanvasSurface();
+  #host;
+  /** @type {VideoDecoder | null} */
+  #decoder = null;
+  #codec = "";
+  #needKey = true;
+  /** @type {Map<number, MediaFrame>} what is in the decoder, by timestamp */
+  #inside = new Map();
+  #newestUs = 0;
+  #shownAt = -Infinity;
+  #windowStart = 0;
+  #queueBefore = Infinity;
+
+  /** @param {PainterHost} host */
+  constructor(host) {
+    this.#host = host;
+  }
+
+  get element() {
+    return this.#surface.element;
+  }
+
+  /** @param {StreamInfo} info */
+  configure(info) {
+    if (this.#decoder && this.#codec === info.codec) return; // a new size comes with its parameter sets, in band
+    this.#codec = info.codec;
+    this.#restart();
+  }
+
+  #restart() {
+    this.#closeDecoder();
+    const decoder = new VideoDecoder({
+      output: (picture) => this.#output(picture),
+      error: (error) => {
+        if (this.#decoder !== decoder) return;
+        this.#decoder = null;
+        this.#host.failed(String(error), error.name === "NotSupportedError");
+      },
+    });
+    this.#decoder = decoder;
+    this.#needKey = true;
+    this.#inside.clear();
+    try {
+      decoder.configure({ codec: this.#codec, optimizeForLatency: true });
+    } catch (error) {
+      this.#decoder = null;
+      this.#host.failed(String(error), true);
+    }
+  }
+
+  /** @param {MediaFrame} frame */
+  push(frame) {
+    if (!this.#decoder) return;
+    if (this.#overloaded(frame)) {
+      if (!frame.key) {
+        this.#needKey = true;
+        return;
+      }
+      this.#restart(); // what is still queued is older than this key frame
+    }
+    if (this.#needKey && !frame.key) return;
+    this.#needKey = false;
+    this.#newestUs = frame.ptsUs;
+    this.#inside.set(frame.ptsUs, frame);
+    const type = frame.key ? "key" : "delta";
+    this.#decoder?.decode(new EncodedVideoChunk({ type, timestamp: frame.ptsUs, data: frame.payload }));
+  }
+
+  /**
+   * Whether the queue stays long. A burst (the cached group of pictures) makes it long, and it shrinks: let it.
+   * @param {MediaFrame} frame
+   */
+  #overloaded(frame) {
+    const queue = this.#decoder?.decodeQueueSize ?? 0;
+    const limit = Math.max(6, (OVERLOAD_S * 1e6) / (frame.durationUs || 40_000));
+    const now = performance.now();
+    if (queue <= limit) {
+      this.#windowStart = now;
+      this.#queueBefore = Infinity;
+      return false;
+    }
+    if (now - this.#windowStart < OVERLOAD_WINDOW_MS) return false;
+    const grows = queue >= this.#queueBefore;
+    this.#windowStart = now;
+    this.#queueBefore = queue;
+    return grows;
+  }
+
+  /** @param {VideoFrame} picture */
+  #output(picture) {
+    this.framesDecoded += 1;
+    const frame = this.#inside.get(picture.timestamp);
+    this.#inside.delete(picture.timestamp);
+    if (this.#inside.size > 1000) this.#inside.clear(); // pictures that the decoder swallowed
+    const now = performance.now();
+    const behind = this.#newestUs - picture.timestamp > BEHIND_US;
+    if (!behind || now - this.#shownAt > SHOW_ANYWAY_MS) {
+      this.#shownAt = now;
+      const { displayWidth: width, displayHeight: height } = picture;
+      this.#surface.draw(picture, width, height);
+      const { capturedUs = 0, sequence = -1 } = frame ?? {};
+      this.#host.painted(picture, { capturedUs, width, height, sequence });
+    }
+    picture.close();
+  }
+
+  #closeDecoder() {
+    const decoder = this.#decoder;
+    this.#decoder = null;
+    if (decoder && decoder.state !== "closed") decoder.close();
+  }
+
+  close() {
+    this.#closeDecoder();
+    this.#inside.clear();
+  }
+
+  dispose() {
+    this.close();
+    this.#surface.free();
+  }
+}
