@@ -1,0 +1,257 @@
+"""A real RTSP camera in pure Python, for tests and demonstrations: plays clips at their pace, with faults on demand.
+
+    with FakeRtspCamera(make_clip()) as camera:
+        ...camera.url()...
+        camera.faults.freeze = True
+
+As a process of its own: `python -m ninjacam.testing.camera --help` (`ninjacam.testing.camera_process`).
+Not here: what the camera says (`rtsp_session`), when it sends (`mount`), what can be wrong (`faults`).
+"""
+
+import asyncio
+import contextlib
+import random
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from types import TracebackType
+from typing import Self, cast
+
+from ninjacam.testing.authentication import Login
+from ninjacam.testing.clips import Clip
+from ninjacam.testing.faults import Faults
+from ninjacam.testing.mount import Mount
+from ninjacam.testing.rtsp_session import CameraStats, RtspSession
+
+_START_TIMEOUT_S = 10.0
+
+
+class FakeRtspCamera:
+    """Serves `clips` (path -> clip; a single clip is "/cam0") on 127.0.0.1. H.264, H.265, MJPEG, AAC and G.711.
+
+    Runs in a daemon thread between `start` and `stop`, or by `serve` in a loop of yours. `port` 0: a free one, kept over
+    a restart. Clients start at the next key frame, with `gop_at_once` at the last one. All methods are thread-safe.
+    """
+
+    def __init__(
+        self,
+        clips: Clip | Mapping[str, Clip],
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        login: Login | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        gop_at_once: bool = False,
+        aggregate: bool = True,
+    ) -> None:
+        by_path = {"/cam0": clips} if isinstance(clips, Clip) else clips
+        self.host = host
+        self.port = port
+        self.login = login or Login()
+        self.gop_at_once = gop_at_once
+        self.stats = CameraStats()
+        self.udp_ports = (0, 0)
+        self.on_change: Callable[[], None] = lambda: None
+        """Called in the camera's loop when a connection opens or closes."""
+        self._ssl_context = ssl_context
+        self.mounts = {path: Mount(path, clip, aggregate=aggregate) for path, clip in by_path.items()}
+        self._sessions: set[RtspSession] = set()
+        self._udp: tuple[asyncio.DatagramTransport, ...] = ()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+        self._thread: threading.Thread | None = None
+
+    def url(self, path: str = "", *, login: bool = True) -> str:
+        """Of the mount at `path`, the first one without. `login`: put user and password in, if it asks for them."""
+        scheme = "rtsps" if self._ssl_context else "rtsp"
+        user = (
+            f"{self.login.username}:{self.login.password}@" if login and self.login.scheme != "none" else ""
+        )
+        return f"{scheme}://{user}{self.host}:{self.port}{path or next(iter(self.mounts))}"
+
+    # Faults
+
+    @property
+    def faults(self) -> Faults:
+        """Of the first mount; the others' are `mounts[path].faults`."""
+        return next(iter(self.mounts.values())).faults
+
+    def set_faults(self, path: str = "*", **changes: object) -> None:
+        """Change `Faults` of one mount, or of all. Raises: ValueError: there is no such fault."""
+        known = {field.name for field in fields(Faults)}
+        if unknown := changes.keys() - known:
+            raise ValueError(f"No such fault: {', '.join(sorted(unknown))}.")
+        for mount in self._chosen(path):
+            for name, value in changes.items():
+                setattr(mount.faults, name, tuple(value) if isinstance(value, list) else value)
+
+    def drop(self) -> None:
+        """Cut all connections, without a word."""
+        self._call(lambda: [session.abort() for session in tuple(self._sessions)])
+
+    def inject(self, data: bytes | None = None) -> None:
+        """Write bytes (None: 5,000 random ones) into every connection, in breach of the protocol."""
+        noise = random.randbytes(5000) if data is None else data
+        self._call(lambda: [session.inject(noise) for session in tuple(self._sessions)])
+
+    def jump(self, seconds: float, path: str = "*") -> None:
+        """Set the camera's media clock forward, or back; the pace stays."""
+
+        def jump() -> None:
+            for mount in self._chosen(path):
+                mount.jump_s += seconds
+
+        self._call(jump)
+
+    def switch_clip(self, clip: Clip, path: str = "*") -> None:
+        """Go on with `clip` (another resolution) in the same sessions."""
+        self._call(lambda: [mount.set_clip(clip) for mount in self._chosen(path)])
+
+    def _chosen(self, path: str) -> list[Mount]:
+        return list(self.mounts.values()) if path == "*" else [self.mounts[path]]
+
+    # Life
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Raises: OSError: the port is taken."""
+        started: list[BaseException | None] = []
+        ready = threading.Event()
+
+        def on_ready(error: BaseException | None = None) -> None:
+            started.append(error)
+            ready.set()
+
+        def run() -> None:
+            try:
+                with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+                    runner.run(self.serve(on_ready))
+            except OSError as error:
+                on_ready(error)
+
+        self._thread = threading.Thread(target=run, name=f"camera-{self.port}", daemon=True)
+        self._thread.start()
+        if not ready.wait(_START_TIMEOUT_S):
+            raise TimeoutError("The camera did not start.")
+        if started[0]:
+            self._thread.join()
+            raise started[0]
+
+    def stop(self) -> None:
+        """Idempotent."""
+        self.request_stop()
+        if self._thread:
+            self._thread.join(_START_TIMEOUT_S)
+        self._thread = None
+
+    def request_stop(self) -> None:
+        """End `serve`, without waiting for it."""
+        if self._loop and self._stopping and not self._loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # it is ending by itself
+                self._loop.call_soon_threadsafe(self._stopping.set)
+
+    async def serve(self, on_ready: Callable[[], None]) -> None:
+        """Run until `stop` or cancellation. Raises: OSError: the port is taken."""
+        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        server = await asyncio.start_server(
+            self._connected, self.host, self.port, ssl=self._ssl_context, reuse_address=True, limit=1 << 17
+        )
+        self.port = server.sockets[0].getsockname()[1]
+        self._udp, self.udp_ports = await self._open_udp(self._loop)
+        try:
+            on_ready()
+            await self._stopping.wait()
+        finally:
+            server.close()
+            for session in tuple(self._sessions):
+                session.abort()
+            for transport in self._udp:
+                transport.close()
+            await asyncio.sleep(0)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        session = RtspSession(self, reader, writer)
+        self._sessions.add(session)
+        self.stats.connections += 1
+        self.stats.open_connections += 1
+        self.on_change()
+        try:
+            await session.run()
+        finally:
+            self._sessions.discard(session)
+            self.stats.open_connections -= 1
+            self.on_change()
+
+    def _call(self, do: Callable[[], object]) -> None:
+        """Run `do` in the camera's loop and wait for it."""
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            do()
+            return
+        if self._thread is None or threading.current_thread() is self._thread:
+            do()
+            return
+        done = threading.Event()
+
+        def run() -> None:
+            do()
+            done.set()
+
+        loop.call_soon_threadsafe(run)
+        done.wait(_START_TIMEOUT_S)
+
+    # What a session asks of its host
+
+    def mount_at(self, path: str) -> Mount | None:
+        if not path:
+            return next(iter(self.mounts.values()))
+        base = path.rpartition("/track")[0] or path
+        return self.mounts.get(base.rstrip("/")) or self.mounts.get(path.rstrip("/"))
+
+    def send_udp(self, data: bytes, address: tuple[str, int], *, rtcp: bool) -> None:
+        self.stats.bytes_sent += len(data)
+        self._udp[rtcp].sendto(data, address)
+
+    async def _open_udp(
+        self, loop: asyncio.AbstractEventLoop
+    ) -> tuple[tuple[asyncio.DatagramTransport, ...], tuple[int, int]]:
+        """An even port for RTP and the odd one above it for RTCP (RFC 3550, section 11)."""
+        for _ in range(100):
+            port = random.randrange(20_000, 32_000) & ~1
+            pair = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+            try:
+                for offset, bound in enumerate(pair):
+                    bound.bind((self.host, port + offset))
+            except OSError:
+                for bound in pair:
+                    bound.close()
+                continue
+            rtp, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, sock=pair[0])
+            rtcp, _ = await loop.create_datagram_endpoint(lambda: _RtcpIn(self._sessions), sock=pair[1])
+            return (rtp, rtcp), (port, port + 1)
+        raise OSError("No two free UDP ports.")
+
+
+class _RtcpIn(asyncio.DatagramProtocol):
+    def __init__(self, sessions: set[RtspSession]) -> None:
+        self._sessions = sessions
+
+    def datagram_received(self, data: bytes, addr: tuple[str | object, int]) -> None:
+        for session in tuple(self._sessions):
+            session.heard_rtcp(data, cast(tuple[str, int], addr[:2]))
+
+
+if __name__ == "__main__":
+    from ninjacam.testing.camera_process import main
+
+    main()
