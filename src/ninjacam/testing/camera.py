@@ -31,8 +31,8 @@ _START_TIMEOUT_S = 10.0
 class FakeRtspCamera:
     """Serves `clips` (path -> clip; a single clip is "/cam0") on 127.0.0.1. H.264, H.265, MJPEG, AAC and G.711.
 
-    Runs in a daemon thread between `start` and `stop`, or by `serve` in a loop of yours. `port` 0: a free one, kept over
-    a restart. Clients start at the next key frame, with `gop_at_once` at the last one. All methods are thread-safe.
+    Runs in a daemon thread between `start` and `stop`, or by `serve` in a loop of yours. `port` 0: a free one, kept
+    over a restart. Clients start at the next key frame, with `gop_at_once` at the last one. Methods are thread-safe.
     """
 
     def __init__(
@@ -89,12 +89,12 @@ class FakeRtspCamera:
 
     def drop(self) -> None:
         """Cut all connections, without a word."""
-        self._call(lambda: [session.abort() for session in tuple(self._sessions)])
+        self._call(lambda: self._each_session(RtspSession.abort))
 
     def inject(self, data: bytes | None = None) -> None:
         """Write bytes (None: 5,000 random ones) into every connection, in breach of the protocol."""
         noise = random.randbytes(5000) if data is None else data
-        self._call(lambda: [session.inject(noise) for session in tuple(self._sessions)])
+        self._call(lambda: self._each_session(lambda session: session.inject(noise)))
 
     def jump(self, seconds: float, path: str = "*") -> None:
         """Set the camera's media clock forward, or back; the pace stays."""
@@ -107,10 +107,19 @@ class FakeRtspCamera:
 
     def switch_clip(self, clip: Clip, path: str = "*") -> None:
         """Go on with `clip` (another resolution) in the same sessions."""
-        self._call(lambda: [mount.set_clip(clip) for mount in self._chosen(path)])
+
+        def switch() -> None:
+            for mount in self._chosen(path):
+                mount.set_clip(clip)
+
+        self._call(switch)
 
     def _chosen(self, path: str) -> list[Mount]:
         return list(self.mounts.values()) if path == "*" else [self.mounts[path]]
+
+    def _each_session(self, do: Callable[[RtspSession], None]) -> None:
+        for session in tuple(self._sessions):
+            do(session)
 
     # Life
 

@@ -1,7 +1,7 @@
 """The fake RTSP camera as a process: `python -m ninjacam.testing.camera --port 8554`.
 
-Prints {"listening": port, "loop": frames, "urls": [...]} when ready, then reads faults from its standard input, one JSON
-object a line, and answers each by {"ok": true} or {"error": "..."}:
+Prints {"listening": port, "loop": frames, "urls": [...]} when ready, then reads faults from its standard input, one
+JSON object a line, and answers each by {"ok": true} or {"error": "..."}:
   {"freeze": true, "mount": "/cam0"}   any field of `faults.Faults`; without "mount": all of them
   {"op": "drop"} {"op": "inject"} {"op": "jump", "seconds": -3600} {"op": "switch", "clip": 1}
 """

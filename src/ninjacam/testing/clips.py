@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av.bitstream import BitStreamFilterContext
@@ -40,7 +41,7 @@ class ClipTrack:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clip:
-    """Tracks of equal length. H.264 and H.265 are Annex B with parameter sets at the key frames; MJPEG is whole JPEGs."""
+    """Tracks of equal length. H.264 and H.265 are Annex B with parameter sets at the key frames, MJPEG whole JPEGs."""
 
     tracks: tuple[ClipTrack, ...]
     duration_s: float
@@ -86,7 +87,7 @@ def parameter_sets(track: ClipTrack) -> list[bytes]:
     return [nal for nal in split_nals(track.units[0].data) if nal_type(track.codec, nal) in wanted]
 
 
-def _packets(path: Path, index: int) -> Iterator[av.Packet]:
+def _packets(path: Path, index: int) -> "Iterator[av.Packet[Any]]":
     with av.open(str(path)) as container:
         stream = container.streams[index]
         codec = CODEC_BY_LABEL[stream.codec_context.name]
@@ -107,16 +108,15 @@ def load_clip(path: Path, *, fps: float = 25.0) -> Clip:
     with av.open(str(path)) as container:
         streams = [
             (stream.index, CODEC_BY_LABEL[stream.codec_context.name], stream.codec_context)
-            for stream in container.streams
-            if stream.type in ("video", "audio") and stream.codec_context.name in CODEC_BY_LABEL
+            for stream in (*container.streams.video, *container.streams.audio)
+            if stream.codec_context.name in CODEC_BY_LABEL
         ]
-        streams.sort(key=lambda entry: not entry[1].is_video)
         for index, codec, context in streams:
             units = _read_units(path, index, fps)
-            if codec.is_video:
+            if isinstance(context, av.VideoCodecContext):
                 duration_s = duration_s or _video_duration_s(units)
                 track = ClipTrack(codec, units, width_px=context.width, height_px=context.height)
-            else:
+            elif isinstance(context, av.AudioCodecContext):
                 track = ClipTrack(
                     codec,
                     tuple(unit for unit in units if unit.sent_s < duration_s),
@@ -124,6 +124,8 @@ def load_clip(path: Path, *, fps: float = 25.0) -> Clip:
                     channels=context.channels,
                     config=bytes(context.extradata or b""),
                 )
+            else:
+                continue
             tracks.append(track)
     if not tracks or not tracks[0].codec.is_video:
         raise ValueError(f"{path} has no H.264, H.265 or MJPEG video.")

@@ -68,10 +68,8 @@ def _nal_payloads(codec: Codec, nals: Sequence[bytes], aggregate: bool) -> list[
 
 
 def _aggregate(codec: Codec, nals: Sequence[bytes]) -> bytes:
-    if codec is Codec.H264:
-        head = bytes([max(nal[0] & 0x60 for nal in nals) | 24])
-    else:
-        head = bytes([48 << 1, 1])
+    h264 = codec is Codec.H264
+    head = bytes([max(nal[0] & 0x60 for nal in nals) | 24]) if h264 else bytes([48 << 1, 1])
     return head + b"".join(struct.pack("!H", len(nal)) + nal for nal in nals)
 
 

@@ -1,4 +1,4 @@
-"""A synthetic scene (a street under a moving sky, with people, a car and a clock) that bears frame stamps, as a clip."""
+"""A synthetic scene that bears frame stamps, as a clip: a street under a moving sky, people, a car and a clock."""
 
 import math
 from collections.abc import Iterator
@@ -28,6 +28,8 @@ _PEOPLE = (
     (0.85, -1, (150, 70, 130)),
 )
 """Place in the loop (0..1), direction, coat (BGR)."""
+_HOUSES = ((6, 26, 30, (150, 175, 205)), (38, 20, 40, (165, 160, 180)), (118, 30, 27, (180, 190, 200)))
+"""Left edge, width, height in hundredths of the picture's height; wall (BGR)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ class _Scenery:
 
     def _houses(self, image: "Image") -> None:
         unit = self.height / 100
-        for left, wide, tall, wall in ((6, 26, 30, (150, 175, 205)), (38, 20, 40, (165, 160, 180)), (118, 30, 27, (180, 190, 200))):  # fmt: skip
+        for left, wide, tall, wall in _HOUSES:
             x0, x1 = int(left * unit), int((left + wide) * unit)
             y1 = int(self.horizon + 4 * unit)
             y0 = int(y1 - tall * unit)
@@ -189,7 +191,8 @@ class _Scenery:
         for side in (1, -1):
             foot = (int(x + side * swing * unit), int(feet))
             cv2.line(image, hip, foot, (60, 50, 45), max(1, int(1.9 * unit)), cv2.LINE_AA)
-        cv2.ellipse(image, (int(x), int(feet - 12.5 * unit)), (int(3 * unit), int(5.6 * unit)), 0, 0, 360, coat, -1, cv2.LINE_AA)  # fmt: skip
+        belly, axes = (int(x), int(feet - 12.5 * unit)), (int(3 * unit), int(5.6 * unit))
+        cv2.ellipse(image, belly, axes, 0, 0, 360, coat, -1, cv2.LINE_AA)
         cv2.circle(
             image, (int(x), int(feet - 20.3 * unit)), int(2.3 * unit), (150, 180, 220), -1, cv2.LINE_AA
         )
@@ -197,21 +200,21 @@ class _Scenery:
     def _draw_clock(self, image: "Image", phase: float, number: int) -> None:
         """A hand that goes round once in a loop, and the number of the frame."""
         unit = self.height / 100
-        centre, radius = (int(self.width - 15 * unit), int(19 * unit)), int(9 * unit)
-        cv2.circle(image, centre, radius, (245, 245, 245), -1, cv2.LINE_AA)
-        cv2.circle(image, centre, radius, (70, 70, 70), max(1, int(unit * 0.7)), cv2.LINE_AA)
+        x, y, radius = self.width - 15 * unit, 19 * unit, 9 * unit
+
+        def hand(turn: float, start: float, end: float, colour: tuple[int, int, int], wide: float) -> None:
+            sin, cos = radius * math.sin(turn * math.tau), radius * math.cos(turn * math.tau)
+            ends = (int(x + start * sin), int(y - start * cos)), (int(x + end * sin), int(y - end * cos))
+            cv2.line(image, ends[0], ends[1], colour, max(1, int(wide * unit)), cv2.LINE_AA)
+
+        cv2.circle(image, (int(x), int(y)), int(radius), (245, 245, 245), -1, cv2.LINE_AA)
+        cv2.circle(image, (int(x), int(y)), int(radius), (70, 70, 70), max(1, int(unit * 0.7)), cv2.LINE_AA)
         for tick in range(12):
-            angle = tick * math.tau / 12
-            ends = [(int(centre[0] + r * radius * math.sin(angle)), int(centre[1] - r * radius * math.cos(angle))) for r in (0.8, 0.9)]  # fmt: skip
-            cv2.line(image, ends[0], ends[1], (70, 70, 70), max(1, int(unit * 0.4)), cv2.LINE_AA)
-        angle = phase * math.tau
-        tip = (
-            int(centre[0] + radius * 0.75 * math.sin(angle)),
-            int(centre[1] - radius * 0.75 * math.cos(angle)),
-        )
-        cv2.line(image, centre, tip, (40, 40, 200), max(1, int(unit * 0.9)), cv2.LINE_AA)
-        scale, thick = self.height / 720, max(1, int(self.height / 360))
-        cv2.putText(image, f"{number:04d}", (int(centre[0] - 6.2 * unit), int(34 * unit)), cv2.FONT_HERSHEY_SIMPLEX, scale, (60, 50, 40), thick, cv2.LINE_AA)  # fmt: skip
+            hand(tick / 12, 0.8, 0.9, (70, 70, 70), 0.4)
+        hand(phase, 0, 0.75, (40, 40, 200), 0.9)
+        place = (int(x - 6.2 * unit), int(34 * unit))
+        scale, thick = self.height / 720, max(1, self.height // 360)
+        cv2.putText(image, f"{number:04d}", place, cv2.FONT_HERSHEY_SIMPLEX, scale, (60, 50, 40), thick)
 
 
 def _encode(options: SceneOptions) -> Clip:
@@ -241,17 +244,14 @@ def _encode_video(options: SceneOptions) -> tuple[Unit, ...]:
     context.gop_size, context.max_b_frames, context.thread_count = options.gop, options.bframes, 2
     context.options = _encoder_options(options)
     noise = np.random.default_rng(3).integers(0, 5, (options.height * 2, options.width), np.uint8)
-    packets: list[av.Packet] = []
+    packets: list[av.Packet[av.VideoStream]] = []
     for number, image in enumerate(draw_frames(options)):
+        if options.stamped:
+            stamp.draw(image, number)
         planes = cast("Image", cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420))
         luma = planes[: options.height]
         shift = (number * 37) % options.height  # a sensor's noise, so that the bitrate is a camera's
         cv2.add(luma, noise[shift : shift + options.height], dst=luma)
-        if options.stamped:
-            stamp.draw(luma, number)
-            planes[options.height :].reshape(2, -1)[
-                :, : options.width // 2 * (stamp.bar_height_px(options.width) // 2)
-            ] = 128
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         frame.pts = number
         packets += context.encode(frame)
@@ -286,7 +286,7 @@ def _encode_audio(options: SceneOptions) -> ClipTrack:
     notes = np.array([220.0, 261.6, 293.7, 329.6, 392.0, 329.6, 293.7, 261.6])[(seconds * 4).astype(int) % 8]
     wave = 0.15 * np.sin(math.tau * np.cumsum(notes) / rate) * np.exp(-4 * (seconds * 4 % 1))
     samples = wave.astype(np.float32) if codec is Codec.AAC else (wave * 32767).astype(np.int16)
-    packets: list[av.Packet] = []
+    packets: list[av.Packet[av.AudioStream]] = []
     for start in range(0, len(samples) - size + 1, size):
         frame = av.AudioFrame.from_ndarray(
             samples[None, start : start + size], format=context.format.name, layout="mono"

@@ -26,7 +26,7 @@ def _checksum(value: int) -> int:
 def _bits(value: int) -> "NDArray[np.bool_]":
     value &= 0xFFFFFFFF
     text = f"10{value:032b}{_checksum(value):04b}01"
-    return np.frombuffer(text.encode(), np.uint8) == ord("1")
+    return np.array([bit == "1" for bit in text], np.bool_)
 
 
 def bar_height_px(width_px: int) -> int:
@@ -42,7 +42,7 @@ def draw(image: "NDArray[np.uint8]", value: int) -> None:
 
 
 def read(image: "NDArray[np.uint8]") -> int | None:
-    """The number in the bar of `image` (uint8, luma or BGR, at any scale from 320 px of width); None: no readable bar."""
+    """The number in the bar of `image` (uint8, luma or BGR, at any scale from 320 px of width), None if unreadable."""
     plane = image if image.ndim == 2 else image[:, :, 1]
     cell = plane.shape[1] / CELLS
     if cell < 8 or plane.shape[0] < cell:
