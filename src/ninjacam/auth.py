@@ -1,0 +1,279 @@
+"""Who is asking: session cookie, `Authorization: Bearer`, or `?sig=`; and whether that still holds.
+
+For Django views, the API and the ASGI media application alike. All of it is synchronous and queries the database: call
+it in a thread that may, and close its connections afterwards.
+"""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from typing import Any, Literal
+
+from django.conf import settings
+from django.contrib.auth import (
+    BACKEND_SESSION_KEY,
+    HASH_SESSION_KEY,
+    SESSION_KEY,
+    get_user_model,
+    load_backend,
+)
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.backends.db import SessionStore as DatabaseSessionStore
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare, salted_hmac
+
+from ninjacam import permissions, signing
+from ninjacam.models import GRANTED_BY, ApiToken, Camera
+
+_USED_RESOLUTION_S = 60
+"""`last_used_at` of a token is written at most so often."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Principal:
+    """A user, by the way that the user came, with what this way allows.
+
+    `scopes`: None for everything that the user may. `credential`: what `recheck` looks at again: the session key, the
+    token's id, or for a signed link its guard. `view`: a signed link is for this view only. `token_id`: the token that
+    came, or that made the link. `expires_at_s`: of a link, Unix time.
+    """
+
+    user: AbstractBaseUser = field(repr=False)
+    source: Literal["session", "token", "signed"]
+    scopes: frozenset[str] | None = None
+    credential: str = field(default="", repr=False)
+    view: str | None = None
+    token_id: int | None = None
+    expires_at_s: float | None = None
+
+    @property
+    def name(self) -> str:
+        """For logs: who, and how."""
+        return f"{self.user.get_username()} ({self.source})"
+
+    def in_scope(self, role: str, camera: Camera | None = None) -> bool:
+        """Whether the way allows `role`, for `camera` or, without one, for all cameras."""
+        if self.scopes is None or "*" in self.scopes:
+            return True
+        givers = GRANTED_BY.get(role, (role,))
+        return any(
+            giver in self.scopes or (camera is not None and f"{giver}:{camera.slug}" in self.scopes)
+            for giver in givers
+        )
+
+    def may(self, role: str, camera: Camera, view: str | None = None) -> bool:
+        """Whether `role` is allowed for `camera`, and for its view where one is named."""
+        if view is not None and self.view is not None and view != self.view:
+            return False
+        return self.in_scope(role, camera) and permissions.may(self.user, role, camera)
+
+    def may_all(self, permission: str, scope: str = "*") -> bool:
+        """Whether a permission that is about no single camera (`add_camera`) is allowed. `scope`: a token's."""
+        return self.in_scope(scope) and permissions.may_all(self.user, permission)
+
+    def may_metrics(self) -> bool:
+        """Whether the figures of the whole host may be read: by superusers, and by tokens of theirs with the scope."""
+        return self.in_scope("metrics") and bool(getattr(self.user, "is_superuser", False))
+
+
+def principal_from(
+    *,
+    cookies: Mapping[str, str],
+    authorization: str = "",
+    sig: str = "",
+    path: str = "",
+    query: Mapping[str, str] | None = None,
+) -> Principal | None:
+    """Who asks; None for nobody. What is offered must hold: a bad token is not made good by a good cookie.
+
+    `path`: as requested, with the mount point, percent-decoded. `query`: all parameters of the request.
+    A cookie proves nothing about where a request comes from: check Origin or CSRF as well where `source` is "session".
+    """
+    if authorization:
+        scheme, _, token = authorization.partition(" ")
+        return _from_token(token.strip()) if scheme.lower() == "bearer" else None
+    if sig:
+        return _from_signature(sig, path, query or {})
+    return _from_session(cookies.get(settings.SESSION_COOKIE_NAME, ""))
+
+
+def principal_of_request(request: HttpRequest) -> Principal | None:
+    """`principal_from` for a Django request that went through the session and authentication middleware."""
+    authorization = request.headers.get("Authorization", "")
+    sig = request.GET.get(signing.PARAMETER, "")
+    if authorization or sig:
+        return principal_from(
+            cookies={}, authorization=authorization, sig=sig, path=request.path, query=request.GET.dict()
+        )
+    user = request.user
+    if isinstance(user, AbstractBaseUser) and user.is_authenticated and user.is_active:
+        return Principal(user, "session", credential=request.session.session_key or "")
+    return None
+
+
+def _from_token(token: str) -> Principal | None:
+    found = ApiToken.objects.find(token)
+    if found is None:
+        return None
+    now = timezone.now()
+    if found.last_used_at is None or (now - found.last_used_at).total_seconds() >= _USED_RESOLUTION_S:
+        ApiToken.objects.filter(pk=found.pk).update(last_used_at=now)
+    return _principal_of_token(found)
+
+
+def _principal_of_token(token: ApiToken) -> Principal:
+    return Principal(
+        token.user, "token", scopes=frozenset(token.scopes), credential=str(token.pk), token_id=token.pk
+    )
+
+
+def _from_signature(sig: str, path: str, query: Mapping[str, str]) -> Principal | None:
+    link = signing.read(sig, path=path, query=query)
+    if link is None:
+        return None
+    user = _users([link.user_id]).get(link.user_id)
+    if user is None:
+        return None
+    principal = Principal(
+        user,
+        "signed",
+        scopes=frozenset({f"view:{link.camera}"}),
+        credential=link.guard,
+        view=link.view,
+        token_id=link.token_id,
+        expires_at_s=link.expires_at_s,
+    )
+    return _still(principal, user, _usable_tokens([link.token_id]), {})
+
+
+def _from_session(key: str) -> Principal | None:
+    if not key:
+        return None
+    data = _session_data([key]).get(key)
+    if (
+        not data
+        or SESSION_KEY not in data
+        or data.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS
+    ):
+        return None
+    try:
+        user = load_backend(data[BACKEND_SESSION_KEY]).get_user(
+            get_user_model()._meta.pk.to_python(data[SESSION_KEY])
+        )
+    except ValidationError:
+        return None
+    if user is None or not user.is_active or not _session_is_of(data, user):
+        return None
+    return Principal(user, "session", credential=key)
+
+
+def password_guard(user: AbstractBaseUser) -> str:
+    """Changes with the user's password; put into links, so that a new password ends them."""
+    return salted_hmac("ninjacam.guard", user.password).hexdigest()[:16]
+
+
+def link_for(
+    principal: Principal, camera: Camera, *, path: str, query: Mapping[str, str], view: str, lifetime_s: int
+) -> signing.Link:
+    """The link that `principal` hands out; sign it with `signing.sign`. Permission is the caller's to check."""
+    return signing.Link(
+        path=path,
+        camera=camera.slug,
+        view=view,
+        query=signing.signed_query(query),
+        user_id=str(principal.user.pk),
+        guard=password_guard(principal.user),
+        expires_at_s=int(time.time()) + min(lifetime_s, signing.MAX_AGE_S),
+        token_id=principal.token_id,
+    )
+
+
+def recheck(items: Iterable[tuple[Principal, str, Camera]]) -> list[bool]:
+    """For each (principal, role, camera): whether it is still allowed, all read anew from the database.
+
+    The user is active, the session neither flushed nor of an older password, the token neither revoked nor expired,
+    the link still good, the role still held, the camera still there. About five queries, and up to four for each user
+    whose permission does not come from a grant.
+    """
+    asked = list(items)
+    principals = [principal for principal, _, _ in asked]
+    users = _users(str(principal.user.pk) for principal in principals)
+    tokens = _usable_tokens(principal.token_id for principal in principals)
+    sessions = _session_data(p.credential for p in principals if p.source == "session")
+    cameras = Camera.objects.in_bulk({camera.pk for _, _, camera in asked})
+    fresh: dict[Principal, Principal | None] = {}
+    for principal in principals:
+        user = users.get(str(principal.user.pk))
+        fresh[principal] = _still(principal, user, tokens, sessions) if user else None
+    answers = []
+    for principal, role, camera in asked:
+        now, present = fresh[principal], cameras.get(camera.pk)
+        # The slug is what a link and a scope name: a renamed camera is another one to them.
+        answers.append(bool(now and present and now.may(role, present)))
+    return answers
+
+
+def _still(
+    principal: Principal,
+    user: AbstractBaseUser,
+    tokens: Mapping[int, ApiToken],
+    sessions: Mapping[str, Mapping[str, Any]],
+) -> Principal | None:
+    """`principal` with the fresh `user`, or None where the way in is closed by now."""
+    if not user.is_active:
+        return None
+    if principal.source == "session":
+        data = sessions.get(principal.credential)
+        good = bool(data) and data is not None and _session_is_of(data, user)
+        return replace(principal, user=user) if good else None
+    token = tokens.get(principal.token_id) if principal.token_id is not None else None
+    if principal.token_id is not None and (token is None or token.user_id != user.pk):
+        return None
+    if principal.source == "token":
+        return replace(principal, user=user, scopes=frozenset(token.scopes)) if token else None
+    expired = principal.expires_at_s is None or time.time() >= principal.expires_at_s
+    if expired or not constant_time_compare(principal.credential, password_guard(user)):
+        return None
+    return replace(principal, user=user)
+
+
+def _users(keys: Iterable[str]) -> dict[str, AbstractBaseUser]:
+    model = get_user_model()
+    try:
+        wanted = {model._meta.pk.to_python(key) for key in keys}
+    except ValidationError:
+        return {}
+    return {str(user.pk): user for user in model._default_manager.filter(pk__in=wanted)} if wanted else {}
+
+
+def _usable_tokens(ids: Iterable[int | None]) -> dict[int, ApiToken]:
+    wanted = {token_id for token_id in ids if token_id is not None}
+    if not wanted:
+        return {}
+    return {token.pk: token for token in ApiToken.objects.filter(pk__in=wanted) if token.is_usable()}
+
+
+def _session_data(keys: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+    """Session key -> what the session holds, without those that ended. One query where sessions are in the database."""
+    wanted = set(keys)
+    store_class: type[SessionBase] = import_module(settings.SESSION_ENGINE).SessionStore
+    if not wanted:
+        return {}
+    if not issubclass(store_class, DatabaseSessionStore):
+        # load() rather than the lazy property: it answers {} for a session that is gone, and creates nothing.
+        return {key: data for key in wanted if (data := store_class(key).load())}
+    rows = store_class.get_model_class().objects.filter(
+        session_key__in=wanted, expire_date__gt=timezone.now()
+    )
+    decode = store_class().decode
+    return {row.session_key: decode(row.session_data) for row in rows}
+
+
+def _session_is_of(data: Mapping[str, Any], user: AbstractBaseUser) -> bool:
+    """Whether the session was opened for this user with this password."""
+    held = data.get(HASH_SESSION_KEY, "")
+    return str(user.pk) == data.get(SESSION_KEY) and constant_time_compare(held, user.get_session_auth_hash())

@@ -1,0 +1,158 @@
+"""Ninjacam's settings: the one dict `NINJACAM` of Django's settings, as a typed value with defaults.
+
+    NINJACAM = {"DATA_DIR": BASE_DIR / "data", "CAMERAS_PER_CAPTURE": 32}
+
+`get_settings()` is cached and follows `override_settings`. A key that is not in the table below is an error.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.signals import setting_changed
+from django.dispatch import receiver
+
+from ninjacam.core.errors import ConfigError
+
+
+def _default_workers() -> int:
+    return max(1, min(4, (os.cpu_count() or 2) - 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The keys of `NINJACAM`, in capitals there.
+
+    `data_dir`: recordings and the run directory; default `BASE_DIR/ninjacam`. `run_dir`: sockets, locks, status.json;
+    default `<data_dir>/run`. `secret_keys`: seal the camera credentials; the first one seals, all of them open;
+    default: Django's SECRET_KEY and SECRET_KEY_FALLBACKS. `processors_module`: the module of each app that holds
+    processors. `reload`: import it again when it is saved; default DEBUG. `vision_workers`: processes that run user
+    code. `cameras_per_capture`: cameras that share a capture process. `allowed_networks`: CIDR networks that cameras
+    may be in; empty: any but link-local. `files_dir`: file: cameras must lie below it; empty: none may be added.
+    `stall_s`: no video for so long, and the camera is stalled. `max_viewers_per_worker`, `send_timeout_s`, `reauth_s`
+    (how often the permission of an open stream is checked again), `mjpeg_quality` (1..100): live streams.
+    """
+
+    data_dir: Path
+    run_dir: Path
+    secret_keys: tuple[str, ...] = field(repr=False)
+    processors_module: str = "cameras"
+    reload: bool = False
+    vision_workers: int = field(default_factory=_default_workers)
+    cameras_per_capture: int = 16
+    allowed_networks: tuple[str, ...] = ()
+    files_dir: str = ""
+    stall_s: float = 2.0
+    max_viewers_per_worker: int = 500
+    send_timeout_s: float = 10.0
+    reauth_s: float = 5.0
+    mjpeg_quality: int = 80
+
+    @property
+    def status_path(self) -> Path:
+        return self.run_dir / "status.json"
+
+
+def _path(value: Any) -> Path:
+    if not isinstance(value, str | os.PathLike) or not str(value):
+        raise TypeError("a path")
+    return Path(value).absolute()
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError("a string")
+    return str(value)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not all(isinstance(item, str) and item for item in value):
+        raise TypeError("a list of strings")
+    return tuple(value)
+
+
+def _networks(value: Any) -> tuple[str, ...]:
+    return tuple(str(ip_network(item)) for item in _texts(value))
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("True or False")
+    return value
+
+
+def _count(least: int, most: int) -> Callable[[Any], int]:
+    def parse(value: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise ValueError(f"a whole number from {least} to {most}")
+        return value
+
+    return parse
+
+
+def _seconds(value: Any) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
+        raise ValueError("a number of seconds above 0")
+    return float(value)
+
+
+_PARSERS: dict[str, Callable[[Any], Any]] = {
+    "data_dir": _path,
+    "run_dir": _path,
+    "secret_keys": _texts,
+    "processors_module": _text,
+    "reload": _flag,
+    "vision_workers": _count(1, 64),
+    "cameras_per_capture": _count(1, 256),
+    "allowed_networks": _networks,
+    "files_dir": _text,
+    "stall_s": _seconds,
+    "max_viewers_per_worker": _count(1, 100_000),
+    "send_timeout_s": _seconds,
+    "reauth_s": _seconds,
+    "mjpeg_quality": _count(1, 100),
+}
+
+
+def parse_settings(given: Mapping[str, Any]) -> Settings:
+    """Raises: ConfigError: a key is unknown, or a value is not what it must be."""
+    known = {item.name.upper(): item.name for item in fields(Settings)}
+    unknown = sorted(str(key) for key in given if key not in known)
+    if unknown:
+        raise ConfigError(
+            f"Unknown key in the setting NINJACAM: {', '.join(unknown)}. Known are: {', '.join(sorted(known))}."
+        )
+    values: dict[str, Any] = {"reload": bool(settings.DEBUG)}
+    for key, value in given.items():
+        name = known[key]
+        try:
+            values[name] = _PARSERS[name](value)
+        except (TypeError, ValueError) as error:
+            shown = "" if name == "secret_keys" else f", not {value!r}"
+            raise ConfigError(f"NINJACAM[{key!r}] must be {error}{shown}.") from error
+    base = Path(getattr(settings, "BASE_DIR", "") or Path.cwd()).absolute()
+    values.setdefault("data_dir", base / "ninjacam")
+    values.setdefault("run_dir", values["data_dir"] / "run")
+    if not values.get("secret_keys"):
+        values["secret_keys"] = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    return Settings(**values)
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """Raises: ConfigError: the setting NINJACAM is wrong."""
+    given = getattr(settings, "NINJACAM", {})
+    if not isinstance(given, Mapping):
+        raise ConfigError("The setting NINJACAM must be a dict.")
+    return parse_settings(given)
+
+
+@receiver(setting_changed, dispatch_uid="ninjacam.conf")
+def _forget(*, setting: str, **_: Any) -> None:
+    if setting in {"NINJACAM", "SECRET_KEY", "SECRET_KEY_FALLBACKS", "DEBUG", "BASE_DIR"}:
+        get_settings.cache_clear()

@@ -1,0 +1,20 @@
+"""What the database holds: cameras, who may do what with them, API tokens.
+
+Not here: who may write them (`ninjacam.actions`), and anything that opens a camera.
+"""
+
+from ninjacam.models.camera import Camera, CameraManager, CameraQuerySet
+from ninjacam.models.grant import CameraGrant
+from ninjacam.models.roles import GRANTED_BY, Role, permission_name
+from ninjacam.models.token import ApiToken
+
+__all__ = [
+    "GRANTED_BY",
+    "ApiToken",
+    "Camera",
+    "CameraGrant",
+    "CameraManager",
+    "CameraQuerySet",
+    "Role",
+    "permission_name",
+]

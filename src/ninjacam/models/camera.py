@@ -1,0 +1,169 @@
+"""A camera, and the query for the cameras that a user has a role for."""
+
+from typing import TYPE_CHECKING, ClassVar
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from ninjacam.conf import get_settings
+from ninjacam.core.redact import redact_url, split_credentials
+from ninjacam.credentials import Credentials, fingerprint, seal, unseal
+from ninjacam.engine.specs import CameraSpec
+from ninjacam.models.roles import GRANTED_BY, permission_name
+from ninjacam.sources.base import SourceConfig
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
+
+OWN_BACKEND = "ninjacam.permissions.CameraGrantBackend"
+_LISTABLE_BACKENDS = {
+    OWN_BACKEND,
+    "django.contrib.auth.backends.ModelBackend",
+    "django.contrib.auth.backends.AllowAllUsersModelBackend",
+    "django.contrib.auth.backends.RemoteUserBackend",
+}
+"""Backends that know no permissions of single cameras but those of our grants."""
+
+
+class CameraQuerySet(models.QuerySet["Camera"]):
+    def visible_to(self, user: "AbstractBaseUser | AnonymousUser", role: str = "view") -> "CameraQuerySet":
+        """The cameras that `user` has `role` for: by a grant, by a permission for all cameras, or as superuser.
+
+        Where the project has further permission backends (guardian, rules), these are asked camera by camera.
+        """
+        if isinstance(user, AnonymousUser) or not user.is_active:
+            return self.none()
+        has_perm = getattr(user, "has_perm", None)
+        roles = GRANTED_BY[role]
+        if has_perm and any(has_perm(permission_name(each)) for each in roles):
+            return self
+        holder = Q(grants__user_id=user.pk)
+        if hasattr(user, "groups"):
+            holder |= Q(grants__group__in=user.groups.all())
+        granted = Camera._base_manager.filter(holder, grants__role__in=roles).values("pk")
+        if has_perm and not set(settings.AUTHENTICATION_BACKENDS) <= _LISTABLE_BACKENDS:
+            others = [
+                camera.pk
+                for camera in self.exclude(pk__in=granted)
+                if any(has_perm(permission_name(each), camera) for each in roles)
+            ]
+            return self.filter(Q(pk__in=granted) | Q(pk__in=others))
+        return self.filter(pk__in=granted)
+
+
+class CameraManager(models.Manager.from_queryset(CameraQuerySet)):  # type: ignore[misc] # a class made at run time
+    pass
+
+
+class Camera(models.Model):
+    """One camera. `url` is what may be shown: no user info, secret query values masked.
+
+    The whole truth is in `credentials`, sealed; `set_source` divides what it is given, `spec` puts it together.
+    """
+
+    class Transport(models.TextChoices):
+        TCP = "tcp", "TCP"
+        UDP = "udp", "UDP"
+
+    slug = models.CharField(
+        _("short name"),
+        max_length=50,
+        unique=True,
+        validators=[
+            RegexValidator(
+                r"^[a-z0-9][a-z0-9_-]{0,49}\Z",
+                _("Use a-z, 0-9, - and _, beginning with a letter or digit."),
+            )
+        ],
+        help_text=_("Stands in URLs and file names: a-z, 0-9, - and _."),
+    )
+    name = models.CharField(_("name"), max_length=100, blank=True)
+    url = models.CharField(_("URL"), max_length=500, help_text=_("Without user and password."))
+    credentials = models.TextField(_("credentials"), blank=True, default="", editable=False)
+    enabled = models.BooleanField(_("enabled"), default=True)
+    transport = models.CharField(
+        _("transport"), max_length=3, choices=Transport.choices, default=Transport.TCP
+    )
+    audio = models.BooleanField(_("audio"), default=True)
+    verify_tls = models.BooleanField(
+        _("check the TLS certificate"), default=True, help_text=_("Off for self-signed certificates.")
+    )
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+
+    objects: ClassVar[CameraManager] = CameraManager()
+
+    class Meta:
+        verbose_name = _("camera")
+        verbose_name_plural = _("cameras")
+        ordering = ["slug"]
+        permissions = [
+            ("replay_camera", "Can replay recordings of all cameras"),
+            ("export_camera", "Can export recordings of all cameras"),
+            ("control_camera", "Can control all cameras"),
+            ("configure_camera", "Can configure all cameras"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.slug
+
+    @property
+    def has_credentials(self) -> bool:
+        return bool(self.credentials)
+
+    def set_source(self, url: str, username: str = "", password: str = "") -> None:
+        """Divide a URL and credentials into what may be shown and what is sealed. Does not save.
+
+        User info in the URL counts where `username` and `password` are empty.
+        Raises: ValueError: the URL cannot be parsed.
+        """
+        plain, url_username, url_password = split_credentials(url.strip())
+        shown = redact_url(plain)
+        self.url = shown
+        self.credentials = seal(
+            Credentials(
+                username=username or url_username,
+                password=password or url_password,
+                url=plain if plain != shown else "",
+            )
+        )
+
+    def source(self) -> SourceConfig:
+        """How to reach it, with the credentials in clear. Raises: ConfigError: they cannot be unsealed."""
+        secret = unseal(self.credentials)
+        config = get_settings()
+        return SourceConfig(
+            url=secret.url or self.url,
+            username=secret.username,
+            password=secret.password,
+            transport="udp" if self.transport == "udp" else "tcp",
+            verify_tls=self.verify_tls,
+            audio=self.audio,
+            allowed_networks=config.allowed_networks,
+            files_dir=config.files_dir,
+        )
+
+    def spec(self) -> CameraSpec:
+        """What the engine is told of it. Raises: ConfigError: the credentials cannot be unsealed."""
+        source = self.source()
+        return CameraSpec(
+            slug=self.slug,
+            camera_id=self.pk,
+            name=str(self),
+            source=source,
+            enabled=self.enabled,
+            revision=fingerprint(
+                source.url,
+                source.username,
+                source.password,
+                source.transport,
+                source.verify_tls,
+                source.audio,
+                source.allowed_networks,
+                source.files_dir,
+            ),
+        )

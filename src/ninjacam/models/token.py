@@ -1,0 +1,73 @@
+"""API tokens: `nc_<prefix>_<secret>`, of which only the SHA-256 is kept."""
+
+import hashlib
+import secrets
+from datetime import datetime
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+from django.utils.translation import gettext_lazy as _
+
+_SECRET_BYTES = 24  # 192 bits: no salt and no slow hash is needed for a random secret
+
+
+class ApiTokenManager(models.Manager["ApiToken"]):
+    def find(self, token: str) -> "ApiToken | None":
+        """The usable token that `token` spells, with its user; None where it is unknown, expired, revoked, or its user
+        is not active. One query."""
+        parts = token.split("_")
+        if len(parts) != 3 or parts[0] != "nc" or not parts[1].isalnum() or len(token) > 100:
+            return None
+        found = self.select_related("user").filter(prefix=parts[1]).first()
+        # Compare even against nothing, so that a known prefix takes no longer than an unknown one.
+        matches = constant_time_compare(hash_token(token), found.token_hash if found else "")
+        return found if found is not None and matches and found.is_usable() and found.user.is_active else None
+
+
+def hash_token(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def new_token() -> tuple[str, str]:
+    """(prefix, token)."""
+    prefix = secrets.token_hex(5)
+    return prefix, f"nc_{prefix}_{secrets.token_hex(_SECRET_BYTES)}"
+
+
+class ApiToken(models.Model):
+    """A secret with which a program acts for `user`, as far as `scopes` go and the user's own permissions.
+
+    `scopes`: `*`; or a role (`view`) for all cameras; or a role and a camera (`view:door`); or `metrics`.
+    """
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="camera_tokens",
+        verbose_name=_("user"),
+    )
+    name = models.CharField(_("name"), max_length=100)
+    prefix = models.CharField(_("prefix"), max_length=16, unique=True, editable=False)
+    token_hash = models.CharField(max_length=64, editable=False)
+    scopes = models.JSONField(_("scopes"), default=list)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
+    last_used_at = models.DateTimeField(_("last used at"), null=True, blank=True, editable=False)
+    revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True)
+
+    objects: ClassVar[ApiTokenManager] = ApiTokenManager()
+
+    class Meta:
+        verbose_name = _("API token")
+        verbose_name_plural = _("API tokens")
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.name} (nc_{self.prefix}_...)"
+
+    def is_usable(self, now: datetime | None = None) -> bool:
+        now = now or timezone.now()
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)

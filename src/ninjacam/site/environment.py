@@ -1,0 +1,146 @@
+"""What the product's settings take from the environment: directory, secret key, database, hosts."""
+
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def data_dir(environ: Mapping[str, str]) -> Path:
+    """NINJACAM_DATA, else `~/.local/share/ninjacam` (XDG base directories). Created, readable by its owner only."""
+    given = environ.get("NINJACAM_DATA")
+    if given:
+        path = Path(given).expanduser().absolute()
+    else:
+        home = environ.get("XDG_DATA_HOME")
+        path = (Path(home) if home else Path.home() / ".local" / "share") / "ninjacam"
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"The data directory {path} cannot be made: {error.strerror}. Choose another with NINJACAM_DATA."
+        ) from error
+    return path
+
+
+def secret_key(environ: Mapping[str, str], data: Path) -> str:
+    """NINJACAM_SECRET_KEY, else the key in `<data>/secret_key`, generated once with mode 0600.
+
+    Several processes may start at once: the file appears complete or not at all, and the first one counts.
+    """
+    given = environ.get("NINJACAM_SECRET_KEY")
+    if given:
+        return given
+    path = data / "secret_key"
+    try:
+        if not path.exists():
+            draft = data / f".secret_key.{os.getpid()}.{secrets.token_hex(4)}"
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_urlsafe(48))
+            try:
+                os.link(draft, path)
+            except FileExistsError:
+                pass
+            finally:
+                draft.unlink()
+        key = path.read_text().strip()
+    except OSError as error:
+        raise ImproperlyConfigured(f"The secret key {path} cannot be read: {error.strerror}.") from error
+    if len(key) < 32:
+        raise ImproperlyConfigured(
+            f"{path} holds no usable secret key. Restore it, or set NINJACAM_SECRET_KEY."
+        )
+    return key
+
+
+SQLITE_OPTIONS: dict[str, Any] = {
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 20,
+    "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA temp_store=MEMORY;",
+}
+"""Readers beside one writer, and writers that wait instead of failing with "database is locked"."""
+
+
+def database(environ: Mapping[str, str], data: Path) -> dict[str, Any]:
+    """DATABASE_URL: `sqlite:///path`, `sqlite:////abs/path`, `postgres://user:password@host:port/name?sslmode=require`;
+    without it, SQLite in the data directory."""
+    url = environ.get("DATABASE_URL", "")
+    if not url:
+        return _sqlite(str(data / "ninjacam.sqlite3"))
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ImproperlyConfigured("DATABASE_URL cannot be read: its host or port is malformed.") from error
+    name = unquote(parts.path[1:])
+    if parts.scheme == "sqlite" and name:
+        return _sqlite(":memory:" if name == ":memory:" else str(data / name))
+    if parts.scheme in {"postgres", "postgresql"} and name:
+        return {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": name,
+            "USER": unquote(parts.username or ""),
+            "PASSWORD": unquote(parts.password or ""),
+            "HOST": unquote(parts.hostname or ""),
+            "PORT": port or "",
+            "CONN_MAX_AGE": 60,
+            "CONN_HEALTH_CHECKS": True,
+            "OPTIONS": dict(parse_qsl(parts.query)),
+        }
+    raise ImproperlyConfigured(
+        "DATABASE_URL must be sqlite:///FILE or postgres://USER:PASSWORD@HOST:PORT/NAME."
+    )
+
+
+def _sqlite(name: str) -> dict[str, Any]:
+    return {"ENGINE": "django.db.backends.sqlite3", "NAME": name, "OPTIONS": SQLITE_OPTIONS}
+
+
+class AnyAddress(str):
+    """An entry for ALLOWED_HOSTS that allows every IP address literal.
+
+    The check of the Host header guards against *names* that somebody else controls (DNS rebinding, poisoned links). A
+    browser that sends an address as Host got that address from its user: a phone in the same network works at once,
+    in a container too, and an attacker's page still cannot reach us. Names have to be allowed.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls) -> "AnyAddress":
+        return super().__new__(cls, "any-ip-address")
+
+    def lower(self) -> "AnyAddress":
+        return self  # `is_same_domain` lowers the pattern before it compares
+
+    def __eq__(self, other: object) -> bool:
+        try:
+            ip_address(str(other).strip("[]"))
+        except ValueError:
+            return False
+        return True
+
+    __hash__ = str.__hash__
+
+
+def _listed(environ: Mapping[str, str], name: str) -> list[str]:
+    return [item.strip() for item in environ.get(name, "").split(",") if item.strip()]
+
+
+def hosts(environ: Mapping[str, str]) -> list[str]:
+    """ALLOWED_HOSTS: any IP address, this host's own names, NINJACAM_HOSTS and the hosts of NINJACAM_ORIGINS."""
+    own = socket.gethostname().lower()
+    outside = [urlsplit(origin).hostname or "" for origin in origins(environ)]
+    names = ["localhost", ".localhost", own, f"{own}.local", *_listed(environ, "NINJACAM_HOSTS"), *outside]
+    return [*dict.fromkeys(name for name in names if name), AnyAddress()]
+
+
+def origins(environ: Mapping[str, str]) -> list[str]:
+    """NINJACAM_ORIGINS: how a proxy in front is reached, such as `https://cam.example.org`."""
+    return _listed(environ, "NINJACAM_ORIGINS")

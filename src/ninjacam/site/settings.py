@@ -1,0 +1,87 @@
+"""Django's settings for the product. All that may differ comes from the environment (see `environment.py`)."""
+
+import os
+
+from ninjacam.site import environment
+
+DATA_DIR = environment.data_dir(os.environ)
+SECRET_KEY = environment.secret_key(os.environ, DATA_DIR)
+DEBUG = os.environ.get("NINJACAM_DEBUG") == "1"
+ALLOWED_HOSTS = environment.hosts(os.environ)
+CSRF_TRUSTED_ORIGINS = environment.origins(os.environ)
+DATABASES = {"default": environment.database(os.environ, DATA_DIR)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+NINJACAM = {"DATA_DIR": DATA_DIR, "RELOAD": True, "FILES_DIR": str(DATA_DIR / "files")}
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "ninjacam",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "ninjacam.site.urls"
+ASGI_APPLICATION = "ninjacam.site.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "ninjacam.permissions.CameraGrantBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+LOGIN_URL = "ninjacam:login"
+LOGIN_REDIRECT_URL = "ninjacam:wall"
+LOGOUT_REDIRECT_URL = "ninjacam:login"
+
+SESSION_COOKIE_NAME = (
+    "ninjacam_session"  # cookies know no port: a second Django on this host must not log us out
+)
+CSRF_COOKIE_NAME = "ninjacam_csrf"
+SESSION_COOKIE_SAMESITE = "Lax"
+SECURE_REFERRER_POLICY = "same-origin"  # signed links stand in URLs
+X_FRAME_OPTIONS = "SAMEORIGIN"
+if CSRF_TRUSTED_ORIGINS and all(origin.startswith("https://") for origin in CSRF_TRUSTED_ORIGINS):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = os.environ.get("TZ") or "UTC"
+USE_TZ = True
+USE_I18N = True
+STATIC_URL = "static/"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": os.environ.get("NINJACAM_LOG", "INFO")},
+    "loggers": {"django": {"level": "WARNING", "handlers": [], "propagate": True}},
+}

@@ -1,0 +1,91 @@
+"""What the engine of this host last reported (`<run>/status.json`): states, processors, views.
+
+Read whenever somebody asks, parsed only when the file has changed. Not here: writing it (`ninjacam.engine`).
+"""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ninjacam.conf import get_settings
+from ninjacam.core.packets import CameraState
+from ninjacam.models import Camera
+
+STALE_AFTER_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """`engine_running`: the report is fresh. The rest is as the engine wrote it, and empty where it never did.
+
+    A camera that no running engine reports is in the state "unknown"; its last figures are not shown as present ones.
+    """
+
+    engine_running: bool = False
+    updated_ns: int = 0
+    cameras: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    processors: tuple[Mapping[str, Any], ...] = ()
+    modules: tuple[Mapping[str, Any], ...] = ()
+    views: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    processes: tuple[Mapping[str, Any], ...] = ()
+
+    def camera(self, camera: Camera) -> Mapping[str, Any]:
+        """The figures of one camera, `state` always among them."""
+        if not camera.enabled:
+            return {"state": CameraState.DISABLED.value}
+        if not self.engine_running:
+            return {"state": CameraState.UNKNOWN.value}
+        return {"state": CameraState.CONNECTING.value, **self.cameras.get(camera.slug, {})}
+
+    def processors_of(self, slug: str) -> list[Mapping[str, Any]]:
+        return [
+            processor
+            for processor in self.processors
+            if any(fnmatchcase(slug, pattern) for pattern in processor.get("cameras", ()))
+        ]
+
+
+class StatusFile:
+    """`read` costs a stat while the file is unchanged. Any thread may call it: a reading replaces the last as one."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._last: tuple[tuple[int, int, int], dict[str, Any]] | None = None
+
+    def read(self, now_ns: int | None = None) -> Status:
+        try:
+            found = os.stat(self._path)
+            key = (found.st_ino, found.st_mtime_ns, found.st_size)
+            if self._last is None or self._last[0] != key:
+                content = json.loads(self._path.read_bytes())
+                self._last = (key, content if isinstance(content, dict) else {})
+        except (OSError, ValueError):
+            # No engine yet, or no rights. Never a half-written file: it is replaced as a whole.
+            return Status()
+        report = self._last[1]
+        age_s = ((time.time_ns() if now_ns is None else now_ns) - report.get("updated_ns", 0)) / 1e9
+        return Status(
+            engine_running=abs(age_s) <= STALE_AFTER_S,
+            updated_ns=report.get("updated_ns", 0),
+            cameras=report.get("cameras", {}),
+            processors=tuple(report.get("processors", ())),
+            modules=tuple(report.get("modules", ())),
+            views=report.get("views", {}),
+            processes=tuple(report.get("processes", ())),
+        )
+
+
+@lru_cache(maxsize=8)
+def _file(path: Path) -> StatusFile:
+    return StatusFile(path)
+
+
+def read_status() -> Status:
+    """The report of the engine that shares this project's run directory."""
+    return _file(get_settings().status_path).read()

@@ -1,0 +1,39 @@
+"""All of Ninjacam below one mount point: `path("cam/", include("ninjacam.urls"))`.
+
+Names: `ninjacam:...` for pages and live streams, `ninjacam-api:...` for the API.
+"""
+
+from django.http import HttpRequest, JsonResponse
+from django.urls import include, path
+from django.utils.translation import gettext as _
+
+from ninjacam.api import api
+from ninjacam.web.urls import urlpatterns as page_patterns
+
+
+def not_wrapped(request: HttpRequest, **_kwargs: str) -> JsonResponse:
+    """Stands where `ninjacam.asgi` answers, which sees these paths before Django does, if it is there."""
+    problem = {
+        "type": "about:blank",
+        "title": "Service Unavailable",
+        "status": 503,
+        "code": "not_wrapped",
+        "detail": _(
+            "Live streams need an ASGI server and ninjacam.asgi.get_application() around your application in asgi.py."
+        ),
+    }
+    return JsonResponse(problem, status=503, content_type="application/problem+json")
+
+
+_live_patterns = [
+    path("live/ws", not_wrapped, name="live-ws"),
+    path("live/<slug:slug>/mjpeg", not_wrapped, name="live-mjpeg"),
+    path("live/<slug:slug>/snapshot.jpg", not_wrapped, name="live-snapshot"),
+    path("healthz", not_wrapped, name="healthz"),
+    path("metrics", not_wrapped, name="metrics"),
+]
+
+urlpatterns = [
+    path("api/v1/", api.urls),
+    path("", include((_live_patterns + page_patterns, "ninjacam"))),
+]

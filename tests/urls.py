@@ -1,0 +1,1 @@
+from ninjacam.site.urls import urlpatterns as urlpatterns
