@@ -9,12 +9,12 @@ import asyncio
 import contextlib
 import logging
 import os
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ninjacam.core.errors import ConfigError, NinjacamError, ProtocolError
 from ninjacam.core.packets import Flags, Kind, Packet, StreamInfo
+from ninjacam.hub.control import listen_unix
 from ninjacam.hub.gop import GopCache
 from ninjacam.hub.request import Request
 from ninjacam.hub.wire import Message, MessageReader, encode_extension, encode_info, encode_packet
@@ -77,9 +77,13 @@ class Channel:
 
     def _add(self, subscriber: "_Subscriber") -> None:
         subscriber.send_control(encode_info(self.info))
-        subscriber.allow_burst(self._gop.size_bytes)
-        for packet in self._gop:
-            subscriber.send_packet(packet, encode_packet(packet, camera_id=self.camera_id, epoch=self.info.epoch))
+        subscriber.send_burst(
+            [
+                encode_packet(packet, camera_id=self.camera_id, epoch=self.info.epoch)
+                for packet in self._gop
+                if subscriber.wants(packet)
+            ]
+        )
         self._subscribers.add(subscriber)
         if self._on_demand:
             self._on_demand(self)
@@ -114,21 +118,14 @@ class StreamServer:
                 f"The run directory's path is too long for sockets: {self.path} has more than {MOST_PATH_BYTES} bytes. "
                 "Set RUN_DIR to a shorter one."
             )
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.setblocking(False)
-        fresh = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fresh.unlink(missing_ok=True)
-            listener.bind(str(fresh))
-            fresh.chmod(0o600)
-            listener.listen(128)
-            # Renamed when it listens already: a subscriber finds the old socket or the new one, never none.
-            fresh.rename(self.path)
+            listener = listen_unix(self.path)
             self._inode = self.path.stat().st_ino
         except OSError as exc:
-            listener.close()
-            raise ConfigError(f"The run directory {self.path.parent} cannot be used: {exc.strerror}.") from exc
+            raise ConfigError(
+                f"The run directory {self.path.parent} cannot be used: {exc.strerror}."
+            ) from exc
         loop = asyncio.get_running_loop()
         self._server = await loop.create_unix_server(lambda: _Subscriber(self), sock=listener)
 
@@ -200,11 +197,19 @@ class _Subscriber(asyncio.BufferedProtocol):
         self._channel = channel
         channel._add(self)
 
-    def allow_burst(self, size_bytes: int) -> None:
-        """The cached GOP may be longer than the high-water mark, and must arrive whole."""
-        if self._transport is not None and size_bytes > LOW_WATER_BYTES:
-            self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES + size_bytes, low=LOW_WATER_BYTES)
-            self._in_burst = True
+    def wants(self, packet: Packet) -> bool:
+        return packet.kind is Kind.VIDEO or self._request.audio
+
+    def send_burst(self, gop: list[bytes]) -> None:
+        """The cached GOP, whole, though it may be longer than the high-water mark."""
+        if self._transport is None or not gop:
+            return
+        size_bytes = sum(map(len, gop))
+        self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES + size_bytes, low=LOW_WATER_BYTES)
+        self._in_burst = True
+        self._needs_key = False
+        for data in gop:
+            self._transport.write(data)
 
     def pause_writing(self) -> None:
         self._paused = self._needs_key = True
@@ -213,12 +218,9 @@ class _Subscriber(asyncio.BufferedProtocol):
         self._paused = False
 
     def send_packet(self, packet: Packet, data: bytes) -> None:
-        if self._transport is None:
+        if self._transport is None or not self.wants(packet):
             return
-        if packet.kind is Kind.AUDIO:
-            if not self._request.audio:
-                return
-        elif packet.flags & Flags.KEY and not self._paused:
+        if packet.kind is Kind.VIDEO and packet.flags & Flags.KEY and not self._paused:
             self._needs_key = False
         if self._paused or self._needs_key:
             self.dropped += 1

@@ -1,0 +1,222 @@
+"""One camera: opened, watched, published, and opened again when it is lost."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ninjacam.capture.timeline import Timeline
+from ninjacam.core.bitstream import parameter_sets, parse_sps
+from ninjacam.core.clock import SYSTEM_CLOCK, Clock
+from ninjacam.core.errors import DecodeError, NinjacamError, SourceStalledError
+from ninjacam.core.lifecycle import Backoff, Stop, supervise
+from ninjacam.core.packets import CameraState, Codec, Flags, Kind, Packet, StreamInfo, Track
+from ninjacam.hub.server import Channel, StreamServer
+from ninjacam.sources.base import Source, SourceConfig
+from ninjacam.sources.registry import open_source
+
+logger = logging.getLogger("ninjacam.capture")
+
+STALLED_AFTER_S = 2.0
+"""Without video for so long, people are told; a 1 fps camera is still live."""
+LOST_AFTER_S = 5.0
+"""Without video for so long, the connection is given up, whatever else it carries."""
+BACKOFF = Backoff(first_s=0.5, most_s=30.0)
+
+_S = CameraState
+MOVES: dict[CameraState, frozenset[CameraState]] = {
+    _S.CONNECTING: frozenset({_S.LIVE, _S.RECONNECTING, _S.FAILED}),
+    _S.LIVE: frozenset({_S.STALLED, _S.RECONNECTING, _S.FAILED}),
+    _S.STALLED: frozenset({_S.LIVE, _S.RECONNECTING, _S.FAILED}),
+    _S.RECONNECTING: frozenset({_S.LIVE, _S.FAILED}),
+    _S.FAILED: frozenset(),
+}
+
+
+class CameraCapture:
+    """Owner of a camera's connection, its time and its `.packets` socket. Thread: the event loop.
+
+    `revision` names the configuration it runs with. `on_change()` is called when the state changes.
+    """
+
+    def __init__(
+        self,
+        *,
+        slug: str,
+        camera_id: int,
+        source: SourceConfig,
+        revision: str,
+        run_dir: Path,
+        on_change: Callable[[], None],
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.slug = slug
+        self.revision = revision
+        self.state = CameraState.CONNECTING
+        self.error: NinjacamError | None = None
+        self._config = source
+        self._clock = clock
+        self._on_change = on_change
+        self._timeline = Timeline(clock)
+        self._stop = Stop()
+        self._source: Source | None = None
+        self._track = Track(Kind.VIDEO, Codec.NONE)
+        self._last_video_ns = 0  # monotonic; of the connection's start until its first picture
+        self._seen_video = False
+        self._connected_since_ns: int | None = None
+        self._reconnects = -1
+        self._frames = self._size_bytes = 0
+        self._measured_ns = clock.monotonic_ns()
+        self._fps = self._bitrate_bps = 0.0
+        self._lost_before = 0  # packets of earlier connections
+        epoch = clock.wall_ns() // 1_000_000_000
+        self._channel = Channel(StreamInfo(slug, epoch=epoch), camera_id=camera_id)
+        self._server = StreamServer(run_dir / f"{slug}.packets", lambda _request: self._channel)
+
+    async def run(self) -> None:
+        """Until `stop`, or for good when the configuration cannot work. Raises: ConfigError: no socket to publish on."""
+        await self._server.start()
+        try:
+            await supervise(
+                self._run_once,
+                stop=self._stop,
+                backoff=BACKOFF,
+                clock=self._clock,
+                on_error=self._on_error,
+                name=f"camera {self.slug}",
+            )
+            await self._stop.wait()  # a failed camera keeps its socket, and says why
+        finally:
+            self._channel.close()
+            await self._server.close()
+
+    async def stop(self) -> None:
+        self._stop.set()
+        if self._source is not None:
+            await self._source.close()
+
+    async def _run_once(self) -> None:
+        source = await open_source(self._config, clock=self._clock)
+        self._source = source
+        watch = asyncio.create_task(self._watch(source), name=f"watch-{self.slug}")
+        try:
+            if self._stop.is_set():
+                return
+            self._reconnects += 1
+            self._timeline.restart()
+            self._last_video_ns = self._connected_since_ns = self._clock.monotonic_ns()
+            self._channel.info = StreamInfo(
+                self.slug, source.tracks, self.state, self._channel.info.error, self._channel.info.epoch
+            )
+            await source.run(self._on_packet)
+        except NinjacamError:
+            if watch.done() and not watch.cancelled():
+                watch.result()  # it closed the source: its reason is the true one
+            raise
+        finally:
+            watch.cancel()
+            self._lost_before += source.stats.packets_lost
+            self._source = self._connected_since_ns = None
+            await source.close()
+            with contextlib.suppress(asyncio.CancelledError, SourceStalledError):
+                await watch
+
+    async def _watch(self, source: Source) -> None:
+        """Raises: SourceStalledError: after closing the source that has given no video for too long."""
+        while True:
+            age_s = (self._clock.monotonic_ns() - self._last_video_ns) / 1e9
+            if age_s >= LOST_AFTER_S:
+                await source.close()
+                raise SourceStalledError(
+                    f"The camera is connected but has sent no video for {LOST_AFTER_S:g} s; "
+                    "check its power and its network. It is being reconnected."
+                )
+            if age_s >= STALLED_AFTER_S and self.state is CameraState.LIVE:
+                self._move(CameraState.STALLED, None)
+            due_s = STALLED_AFTER_S if self.state is CameraState.LIVE else LOST_AFTER_S
+            await self._clock.sleep(max(0.05, due_s - age_s))
+
+    def _on_packet(self, packet: Packet) -> None:
+        if packet.kind is Kind.VIDEO:
+            self._last_video_ns = packet.received_ns
+            self._seen_video = True
+            self._frames += 1
+            if packet.flags & Flags.CONFIG:
+                self._timeline.set_reorder_depth(_reorder_depth(packet))
+                self._track = Track(
+                    Kind.VIDEO, packet.codec, width_px=packet.width_px, height_px=packet.height_px
+                )
+            repaired = self._timeline.repair(packet)
+            if self.state is not CameraState.LIVE:
+                self._move(CameraState.LIVE, None)
+        else:
+            repaired = self._timeline.repair(packet)
+        self._size_bytes += len(packet.data)
+        self._channel.publish(repaired)
+
+    def _on_error(self, error: NinjacamError, delay_s: float | None) -> None:
+        logger.warning(
+            "%s: %s%s", self.slug, error, "" if delay_s is None else f" Next try in {delay_s:.1f} s."
+        )
+        self._channel.forget_gop()
+        if delay_s is None:
+            self._move(CameraState.FAILED, error)
+        else:
+            self._move(CameraState.RECONNECTING, error)
+
+    def _move(self, state: CameraState, error: NinjacamError | None) -> None:
+        if state is not self.state and state not in MOVES[self.state]:
+            raise AssertionError(f"a camera cannot go from {self.state} to {state}")
+        self.state, self.error = state, error
+        info = self._channel.info
+        tracks = self._source.tracks if self._source is not None else info.tracks
+        self._channel.set_info(
+            StreamInfo(info.camera, tracks, state, error.as_dict() if error else None, info.epoch)
+        )
+        self._on_change()
+
+    def status(self) -> dict[str, Any]:
+        """What the engine is told. Rates are those since the last call that was at least 1 s ago."""
+        now_ns = self._clock.monotonic_ns()
+        elapsed_s = (now_ns - self._measured_ns) / 1e9
+        if elapsed_s >= 1:
+            self._fps, self._bitrate_bps = self._frames / elapsed_s, self._size_bytes * 8 / elapsed_s
+            self._frames = self._size_bytes = 0
+            self._measured_ns = now_ns
+        wall_ns = self._clock.wall_ns()
+        audio = next((t.codec.label for t in self._channel.info.tracks if t.kind is Kind.AUDIO), None)
+        source = self._source
+        return {
+            "state": self.state,
+            "error": self.error.as_dict() if self.error else None,
+            "codec": self._track.codec.label,
+            "width": self._track.width_px,
+            "height": self._track.height_px,
+            "audio_codec": audio,
+            "fps": round(self._fps, 2),
+            "bitrate_bps": int(self._bitrate_bps),
+            "last_video_ns": wall_ns - (now_ns - self._last_video_ns) if self._seen_video else None,
+            "connected_since_ns": (
+                wall_ns - (now_ns - self._connected_since_ns) if self._connected_since_ns else None
+            ),
+            "packets_lost": self._lost_before + (source.stats.packets_lost if source else 0),
+            "time_jumps": self._timeline.jumps,
+            "camera_clock_used": self._timeline.reports_used,
+            "reconnects": max(0, self._reconnects),
+            "subscribers": self._channel.subscribers,
+            "dropped": self._channel.dropped,
+            "revision": self.revision,
+        }
+
+
+def _reorder_depth(packet: Packet) -> int | None:
+    """How many pictures a decoder must hold back; None: the stream does not say."""
+    if packet.codec is Codec.MJPEG:
+        return 0
+    sets = parameter_sets(packet.codec, packet.data)
+    try:
+        return parse_sps(packet.codec, sets.sps[0]).max_reorder if sets.sps else None
+    except DecodeError:
+        return None

@@ -1,0 +1,89 @@
+"""`python -m ninjacam.capture.probe`: open a camera once, and say what it gives or what is wrong with it.
+
+A process of its own, because it decodes a picture that a stranger sent. Reads {"source": {...SourceConfig}, "timeout_s"}
+as JSON from standard input (never from arguments: the process list is public) and prints {"ok", "error", "codec",
+"width", "height", "audio_codec", "jpeg_base64"} as one JSON line.
+"""
+
+import asyncio
+import base64
+import json
+import sys
+from dataclasses import replace
+from typing import Any
+
+from ninjacam.core.errors import DecodeError, NinjacamError, NoVideoError
+from ninjacam.core.limits import confine
+from ninjacam.core.packets import Kind, Packet
+from ninjacam.sources.base import SourceConfig
+from ninjacam.sources.registry import open_source
+
+MEMORY_BYTES = 4 << 30
+WIDTH_PX = 640
+
+
+async def probe_once(config: SourceConfig, *, timeout_s: float) -> dict[str, Any]:
+    """Raises: NinjacamError: what a person has to correct."""
+    source = await open_source(replace(config, open_timeout_s=min(config.open_timeout_s, timeout_s)))
+    first: asyncio.Future[Packet] = asyncio.get_running_loop().create_future()
+
+    def on_packet(packet: Packet) -> None:
+        if packet.kind is Kind.VIDEO and packet.is_key and not first.done():
+            first.set_result(packet)
+
+    run = asyncio.ensure_future(source.run(on_packet))
+    try:
+        await asyncio.wait((first, run), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if not first.done():
+            if run.done():
+                run.result()  # raises
+            raise NoVideoError(
+                f"The camera accepted the connection but sent no picture within {timeout_s:g} s; "
+                "check that its stream is switched on."
+            )
+        packet = first.result()
+    finally:
+        await source.close()
+        await asyncio.gather(run, return_exceptions=True)
+    audio = next((track.codec.label for track in source.tracks if track.kind is Kind.AUDIO), None)
+    return {
+        "ok": True,
+        "error": None,
+        "codec": packet.codec.label,
+        "width": packet.width_px,
+        "height": packet.height_px,
+        "audio_codec": audio,
+        "jpeg_base64": base64.b64encode(_jpeg(packet)).decode(),
+    }
+
+
+def _jpeg(packet: Packet) -> bytes:
+    import av
+    import simplejpeg
+
+    try:
+        context = av.CodecContext.create(packet.codec.label, "r")
+        frames = context.decode(av.Packet(packet.data)) or context.decode(None)
+        if not frames:
+            raise DecodeError("The camera's first picture cannot be decoded.")
+        frame = frames[0]
+        height = max(2, frame.height * WIDTH_PX // frame.width)
+        image = frame.to_ndarray(format="bgr24", width=WIDTH_PX, height=height)
+    except av.FFmpegError as exc:
+        raise DecodeError("The camera's first picture cannot be decoded.") from exc
+    return bytes(simplejpeg.encode_jpeg(image, quality=80, colorspace="BGR", colorsubsampling="420"))
+
+
+def main() -> None:
+    confine(memory_bytes=MEMORY_BYTES)
+    values = json.load(sys.stdin)
+    source = {**values["source"], "allowed_networks": tuple(values["source"].get("allowed_networks", ()))}
+    try:
+        answer = asyncio.run(probe_once(SourceConfig(**source), timeout_s=float(values.get("timeout_s", 8))))
+    except NinjacamError as exc:
+        answer = {"ok": False, "error": exc.as_dict()}
+    sys.stdout.write(json.dumps(answer) + "\n")
+
+
+if __name__ == "__main__":
+    main()

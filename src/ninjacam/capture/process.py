@@ -1,0 +1,73 @@
+"""A capture process: holds the cameras that the engine assigns to it, until told otherwise."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+from ninjacam.capture.camera import CameraCapture
+from ninjacam.core.errors import NinjacamError
+from ninjacam.hub.child import Child
+from ninjacam.hub.control import Json
+from ninjacam.sources.base import SourceConfig
+
+logger = logging.getLogger("ninjacam.capture")
+
+
+class CaptureProcess:
+    def __init__(self, *, name: str, run_dir: Path, orphan_s: float) -> None:
+        self._run_dir = run_dir
+        self._cameras: dict[str, CameraCapture] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._child = Child(
+            name=name, run_dir=run_dir, orphan_s=orphan_s, assign=self._assign, status=self._status
+        )
+
+    async def run(self) -> None:
+        try:
+            await self._child.run()
+        finally:
+            await asyncio.gather(*(self._end(slug) for slug in list(self._cameras)))
+
+    async def _assign(self, message: Json) -> None:
+        wanted = {entry["slug"]: entry for entry in message["cameras"]}
+        gone = [
+            slug
+            for slug, camera in self._cameras.items()
+            if slug not in wanted or wanted[slug]["revision"] != camera.revision
+        ]
+        await asyncio.gather(*(self._end(slug) for slug in gone))
+        for slug, entry in wanted.items():
+            if slug not in self._cameras:
+                self._begin(slug, entry)
+
+    def _begin(self, slug: str, entry: Json) -> None:
+        camera = CameraCapture(
+            slug=slug,
+            camera_id=entry["camera_id"],
+            source=SourceConfig(
+                **{**entry["source"], "allowed_networks": tuple(entry["source"]["allowed_networks"])}
+            ),
+            revision=entry["revision"],
+            run_dir=self._run_dir,
+            on_change=self._child.changed,
+        )
+        self._cameras[slug] = camera
+        self._tasks[slug] = asyncio.create_task(self._run(camera), name=f"capture-{slug}")
+
+    async def _run(self, camera: CameraCapture) -> None:
+        """An error of one camera never touches its neighbours."""
+        try:
+            await camera.run()
+        except NinjacamError as exc:
+            logger.error("%s: %s", camera.slug, exc)  # noqa: TRY400 (a sentence for a person)
+
+    async def _end(self, slug: str) -> None:
+        camera, task = self._cameras.pop(slug), self._tasks.pop(slug)
+        await camera.stop()
+        await asyncio.gather(task, return_exceptions=True)
+
+    def _status(self) -> Json:
+        return {
+            "kind": "capture",
+            "cameras": {slug: camera.status() for slug, camera in self._cameras.items()},
+        }

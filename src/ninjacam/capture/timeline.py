@@ -1,0 +1,168 @@
+"""The one place where a camera's time is made sense of. docs/design/0001-time.md.
+
+In: packets with the camera's own timestamps, which jump, repeat and run backwards. Out: packets whose decoding time
+never decreases and that bear the wall-clock time of capture. Repaired, never refused.
+"""
+
+import heapq
+
+from ninjacam.core.clock import Clock
+from ninjacam.core.packets import VIDEO_CLOCK_HZ, Flags, Kind, Packet
+
+JUMP_S = 5.0
+"""A step of the camera's clock this much longer than the time that passed here is a jump."""
+BACKWARD_S = 1.0
+"""Pictures come out of order by less than this where there are B-frames; beyond it, time ran backwards."""
+MOST_REPORT_LEAD_S = 0.1
+MOST_REPORT_LAG_S = 5.0
+"""A camera's own wall clock counts if it puts the capture between these before and after our estimate."""
+WINDOW_S = 30.0
+"""The smallest delay is sought over one to two windows, so that a drifting camera clock is followed."""
+WALL_SAMPLE_S = 1.0
+DEFAULT_FRAME_S = 0.04
+LEARNED_DEPTH = 2
+LEARNED_MOST_TICKS = VIDEO_CLOCK_HZ // 4
+"""A stream that does not say how it reorders, and steps back by less than this, has B-frames."""
+
+
+class SmallestDelay:
+    """The least (arrival - camera time) of the last one to two windows: what the network adds is above it."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self._current_ns: int | None = None
+        self._previous_ns: int | None = None
+        self._window_ends_ns = 0
+
+    def update(self, delay_ns: int, now_ns: int) -> int:
+        if self._current_ns is None or delay_ns < self._current_ns:
+            self._current_ns = delay_ns
+        if now_ns >= self._window_ends_ns:
+            self._previous_ns, self._current_ns = self._current_ns, delay_ns
+            self._window_ends_ns = now_ns + int(WINDOW_S * 1e9)
+        return self._current_ns if self._previous_ns is None else min(self._current_ns, self._previous_ns)
+
+
+class Timeline:
+    """State of one camera's clock. Survives reconnects (`restart`), so that its packets stay one sequence.
+
+    `reorder_depth`: how many pictures may precede one in decoding and follow it in display (from the SPS).
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._sequence = 0
+        self.jumps = 0
+        self.reports_used = False
+        """Whether the camera's own clock is believed at the moment."""
+        self._last_pts: int | None = None  # repaired, of the video packet before
+        self._last_dts: int | None = None
+        self._last_received_ns = 0
+        self._wall_offset_ns = 0
+        self._wall_sampled_ns = -(10**18)
+        self._frame_ticks = DEFAULT_FRAME_S * VIDEO_CLOCK_HZ
+        self.restart()
+
+    def restart(self) -> None:
+        """The source was opened anew: its clock has nothing to do with the one before."""
+        self._last_raw: int | None = None
+        self._shift = 0
+        self._anchored = False
+        self._delay = SmallestDelay()
+        self._reorder_depth = 0
+        self._learns_depth = False
+        self._reordering: list[int] = []
+        self._audio: dict[Kind, tuple[int, int]] = {}
+
+    def set_reorder_depth(self, depth: int | None) -> None:
+        """None: the stream does not say; it is taken to have no B-frames until one shows."""
+        self._learns_depth = depth is None
+        if depth is not None and depth != self._reorder_depth:
+            self._reorder_depth = depth
+            self._reordering = []
+
+    def repair(self, packet: Packet) -> Packet:
+        """The packet on the house's time. Thread: one, in order of decoding."""
+        self._sequence += 1
+        if packet.kind is not Kind.VIDEO:
+            return self._repair_audio(packet)
+        flags = packet.flags
+        raw = packet.pts
+        elapsed_ticks = (packet.received_ns - self._last_received_ns) * VIDEO_CLOCK_HZ // 1_000_000_000
+        if not self._anchored:
+            # The first of a connection goes on where the one before ended, by this host's clock.
+            if self._last_pts is not None:
+                self._shift = self._last_pts + max(elapsed_ticks, int(self._frame_ticks)) - raw
+                flags |= Flags.DISCONT
+            self._anchored = True
+        elif self._last_raw is not None:
+            step = raw - self._last_raw
+            if self._learns_depth and not self._reorder_depth and -LEARNED_MOST_TICKS <= step < 0:
+                self._reorder_depth = LEARNED_DEPTH
+            backward = -BACKWARD_S * VIDEO_CLOCK_HZ if self._reorder_depth else 0
+            jumped = step > elapsed_ticks + JUMP_S * VIDEO_CLOCK_HZ
+            if step <= backward or jumped:
+                wanted = max(1, min(elapsed_ticks, int(JUMP_S * VIDEO_CLOCK_HZ)))
+                self._shift += wanted - step
+                if jumped or step < -VIDEO_CLOCK_HZ * BACKWARD_S:
+                    self.jumps += 1
+                    self._delay.reset()
+                    self._reordering = []
+                    flags |= Flags.DISCONT
+            elif 0 < step < VIDEO_CLOCK_HZ:
+                self._frame_ticks += (step - self._frame_ticks) / 8
+        pts = raw + self._shift
+        self._last_raw = raw
+        self._last_pts = pts if self._last_pts is None else max(pts, self._last_pts)
+        self._last_received_ns = packet.received_ns
+        dts = self._decoding_time(pts)
+        return Packet(
+            packet.kind, packet.codec, packet.data, pts, packet.received_ns, packet.time_base_hz,
+            packet.duration or int(self._frame_ticks), max(0, pts - dts), flags,
+            self._captured_ns(packet, pts), self._sequence, packet.width_px, packet.height_px,
+        )  # fmt: skip
+
+    def _decoding_time(self, pts: int) -> int:
+        depth = self._reorder_depth
+        if not depth:
+            dts = pts
+        else:
+            heapq.heappush(self._reordering, pts)
+            missing = depth + 1 - len(self._reordering)
+            if missing > 0:
+                dts = self._reordering[0] - int(missing * self._frame_ticks)
+            else:
+                dts = heapq.heappop(self._reordering)
+        if self._last_dts is not None and dts <= self._last_dts:
+            dts = self._last_dts + 1
+        self._last_dts = dts
+        return min(dts, pts) if depth else dts
+
+    def _captured_ns(self, packet: Packet, pts: int) -> int:
+        now_ns = packet.received_ns
+        if now_ns - self._wall_sampled_ns > WALL_SAMPLE_S * 1e9:
+            self._wall_offset_ns = self._clock.wall_ns() - self._clock.monotonic_ns()
+            self._wall_sampled_ns = now_ns
+        pts_ns = pts * 1_000_000_000 // VIDEO_CLOCK_HZ
+        estimate_ns = pts_ns + self._delay.update(now_ns - pts_ns, now_ns) + self._wall_offset_ns
+        self.reports_used = False
+        if packet.captured_ns:
+            lag_s = (estimate_ns - packet.captured_ns) / 1e9
+            self.reports_used = -MOST_REPORT_LEAD_S <= lag_s <= MOST_REPORT_LAG_S
+        return packet.captured_ns if self.reports_used else estimate_ns
+
+    def _repair_audio(self, packet: Packet) -> Packet:
+        """Audio keeps its own clock rate; it is moved so that it starts where it arrived."""
+        hz = packet.time_base_hz
+        last_raw, shift = self._audio.get(packet.kind, (packet.pts, 0))
+        step_s = (packet.pts - last_raw) / hz
+        if packet.kind not in self._audio or not -BACKWARD_S <= step_s <= JUMP_S:
+            shift = packet.received_ns * hz // 1_000_000_000 - packet.pts
+        self._audio[packet.kind] = (packet.pts, shift)
+        captured_ns = packet.captured_ns if self.reports_used else packet.received_ns + self._wall_offset_ns
+        return Packet(
+            packet.kind, packet.codec, packet.data, packet.pts + shift, packet.received_ns, hz, packet.duration,
+            0, packet.flags, captured_ns, self._sequence,
+        )  # fmt: skip

@@ -1,0 +1,29 @@
+"""What a child process gives up before it listens to a camera or to user code."""
+
+import contextlib
+import ctypes
+import logging
+import resource
+import sys
+
+logger = logging.getLogger("ninjacam.core")
+
+PR_SET_NO_NEW_PRIVS = 38
+"""linux/prctl.h: neither this process nor its children can gain privileges by executing a file."""
+
+
+def confine(*, memory_bytes: int, files: int = 4096) -> None:
+    """No core dumps, no new privileges, bounded address space and open files. For good; call it once, at the start."""
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_NOFILE, files)
+    _limit(resource.RLIMIT_AS, memory_bytes)
+    if sys.platform == "linux" and ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        logger.warning("the kernel refused no_new_privs")
+
+
+def _limit(what: int, most: int) -> None:
+    hard = resource.getrlimit(what)[1]
+    if hard != resource.RLIM_INFINITY:
+        most = min(most, hard)
+    with contextlib.suppress(ValueError, OSError):  # a stricter limit is in force already
+        resource.setrlimit(what, (most, most))

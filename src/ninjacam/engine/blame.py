@@ -1,0 +1,78 @@
+"""Which view took a vision worker down, and for how long it is left alone.
+
+A worker that died inside user code by itself (a segmentation fault, `os._exit`) blames the views that were running at
+once; one that was killed (SIGKILL: an operator, or the kernel for want of memory) only the second time within a minute.
+A blamed view is shown as failed and tried again after 30 s, doubled each time it happens again.
+"""
+
+import signal
+from dataclasses import dataclass
+
+from ninjacam.core.clock import Clock
+from ninjacam.core.errors import ProcessorError
+from ninjacam.engine.children import Death
+from ninjacam.hub.control import Json
+
+FIRST_S = 30.0
+MOST_S = 600.0
+KILLED_TWICE_WITHIN_S = 60.0
+FORGIVEN_AFTER_S = 1_800.0
+
+
+@dataclass(slots=True)
+class _Record:
+    times: int = 0
+    last_ns: int = -(10**18)
+    until_ns: int = 0
+    message: str = ""
+
+
+class Blame:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._records: dict[tuple[str, str], _Record] = {}
+
+    def died(self, running: list[tuple[str, str]], death: Death) -> None:
+        """A worker died while `running` (slug, view) were in user code."""
+        now_ns = self._clock.monotonic_ns()
+        for key in running:
+            record = self._records.setdefault(key, _Record())
+            since_s = (now_ns - record.last_ns) / 1e9
+            record.last_ns = now_ns
+            killed = death.returncode in (None, -signal.SIGKILL) and not death.by_us
+            if killed and since_s > KILLED_TWICE_WITHIN_S:
+                continue
+            record.times = 1 if since_s > FORGIVEN_AFTER_S else record.times + 1
+            pause_s = min(MOST_S, FIRST_S * 2 ** (record.times - 1))
+            record.until_ns = now_ns + int(pause_s * 1e9)
+            record.message = _sentence(key[1], death, pause_s)
+
+    def forget(self) -> None:
+        """The code has changed: everybody gets another chance."""
+        self._records.clear()
+
+    def quarantined(self) -> list[Json]:
+        """[{"camera", "view", "error", "until_ns" (monotonic)}] of now."""
+        now_ns = self._clock.monotonic_ns()
+        return [
+            {
+                "camera": slug,
+                "view": view,
+                "until_ns": record.until_ns,
+                "error": ProcessorError(record.message).as_dict(),
+            }
+            for (slug, view), record in sorted(self._records.items())
+            if record.until_ns > now_ns
+        ]
+
+
+def _sentence(view: str, death: Death, pause_s: float) -> str:
+    if death.by_us:
+        how = "held its process for seconds without letting go, and was ended"
+    elif death.returncode is not None and death.returncode < 0:
+        how = f"took its process down ({signal.Signals(-death.returncode).name})"
+    elif death.returncode is not None:
+        how = f"ended its process (exit status {death.returncode})"
+    else:
+        how = "took its process down"
+    return f"The processor {view!r} {how}. It is tried again after {pause_s:g} s, or when its file is saved."

@@ -1,0 +1,217 @@
+"""One child process of the engine: adopted or started, given its work, watched, started again when it dies.
+
+Not here: what the children do, and which of them there are.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ninjacam import __version__
+from ninjacam.core.clock import SYSTEM_CLOCK
+from ninjacam.core.lifecycle import Backoff, Stop
+from ninjacam.hub.control import ControlClient, Json
+
+logger = logging.getLogger("ninjacam.engine")
+
+START_DEADLINE_S = 20.0
+"""From exec to a listening control socket. Django projects with many apps take seconds."""
+STOP_DEADLINE_S = 1.2
+CONNECT_EVERY_S = 0.02
+GOOD_LIFE_S = 10.0
+RESPAWN = Backoff(first_s=0.2, most_s=10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """How a child ended. `returncode` as subprocess has it (-9: SIGKILL); None: it was adopted, nobody knows."""
+
+    returncode: int | None
+    by_us: bool
+
+
+class ChildProcess:
+    """`hang_s`: without a report for so long, it is killed. Callbacks run in the loop."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        kind: str,
+        argv: list[str],
+        run_dir: Path,
+        hang_s: float,
+        on_report: Callable[[Json], None],
+        on_death: Callable[["ChildProcess", Death], None],
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.pid: int | None = None
+        self.restarts = 0
+        self.report: Json = {}
+        self._argv = argv
+        self._environment = environment
+        self._control_path = run_dir / f"{name}.control"
+        self._hang_s = hang_s
+        self._on_report = on_report
+        self._on_death = on_death
+        self._stop = Stop()
+        self._popen: subprocess.Popen[bytes] | None = None
+        self._pidfd: int | None = None
+        self._client: ControlClient | None = None
+        self._lost = asyncio.Event()
+        self._reported_ns = 0
+        self._work: Json | None = None
+        self._killed_by_us = False
+
+    # --- work ---
+
+    def assign(self, work: Json) -> None:
+        """The child's whole work; sent now if it differs from the last, and to every later incarnation."""
+        if work != self._work:
+            self._work = work
+            self._send_work()
+
+    def _send_work(self) -> None:
+        if self._client is not None and self._work is not None:
+            self._client.send({"op": "assign", **self._work})
+
+    # --- life ---
+
+    async def adopt(self) -> bool:
+        """Whether a child of this name runs already, with this version; one of another version is ended."""
+        if not await self._connect():
+            return False
+        for _ in range(150):
+            if self.report or self._lost.is_set():
+                break
+            await asyncio.sleep(CONNECT_EVERY_S)
+        if self.report.get("version") == __version__:
+            logger.info("%s: adopted pid %s", self.name, self.pid)
+            return True
+        await self._end()
+        return False
+
+    async def run(self) -> None:
+        """Keep it alive until `stop`."""
+        failures = 0
+        while not self._stop.is_set():
+            started_ns = SYSTEM_CLOCK.monotonic_ns()
+            if self._client is None:
+                self._spawn()
+                if not await self._connect_to_started():
+                    await self._end()
+            if self._client is not None:
+                self._send_work()
+                await self._watch()
+            if self._stop.is_set():
+                break
+            death = await self._end()
+            self._on_death(self, death)
+            lived_s = (SYSTEM_CLOCK.monotonic_ns() - started_ns) / 1e9
+            failures = 0 if lived_s > GOOD_LIFE_S else failures + 1
+            self.restarts += 1
+            logger.warning("%s: ended (%s), starting it again", self.name, death.returncode)
+            if failures > 1:
+                await self._stop.sleep(RESPAWN.delay_s(failures - 1))
+        await self._end()
+
+    def stop(self) -> None:
+        """`run` ends the child and returns within 2 s."""
+        self._stop.set()
+
+    def _spawn(self) -> None:
+        self._killed_by_us = False
+        self._popen = subprocess.Popen(
+            [*self._argv, "--name", self.name, "--run-dir", str(self._control_path.parent)],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C in a terminal is for the engine, which ends its children in order
+            env=self._environment,
+        )
+        self.pid = self._popen.pid
+
+    async def _connect_to_started(self) -> bool:
+        deadline_ns = SYSTEM_CLOCK.monotonic_ns() + int(START_DEADLINE_S * 1e9)
+        while SYSTEM_CLOCK.monotonic_ns() < deadline_ns and not self._stop.is_set():
+            if await self._connect():
+                return True
+            if self._popen is not None and self._popen.poll() is not None:
+                return False
+            await asyncio.sleep(CONNECT_EVERY_S)
+        return False
+
+    async def _connect(self) -> bool:
+        self._lost.clear()
+        client = ControlClient(self._control_path, self._heard, self._lost.set)
+        if not await client.connect():
+            return False
+        self._reported_ns = SYSTEM_CLOCK.monotonic_ns()
+        self._client = client
+        return True
+
+    def _heard(self, report: Json) -> None:
+        self._reported_ns = SYSTEM_CLOCK.monotonic_ns()
+        self.report = report
+        if self._popen is None and self._pidfd is None:
+            self.pid = int(report["pid"])
+            with contextlib.suppress(OSError):
+                self._pidfd = os.pidfd_open(self.pid)
+        self._on_report(report)
+
+    async def _watch(self) -> None:
+        """Returns when the child is gone, hangs, or is to stop."""
+        lost = asyncio.create_task(self._lost.wait())
+        stop = asyncio.create_task(self._stop.wait())
+        try:
+            while True:
+                silent_s = (SYSTEM_CLOCK.monotonic_ns() - self._reported_ns) / 1e9
+                if silent_s >= self._hang_s:
+                    logger.error(
+                        "%s: no sign of life for %.1f s, killing pid %s", self.name, silent_s, self.pid
+                    )
+                    self._killed_by_us = True
+                    return
+                done, _ = await asyncio.wait(
+                    (lost, stop), timeout=self._hang_s - silent_s, return_when=asyncio.FIRST_COMPLETED
+                )
+                if done:
+                    return
+        finally:
+            lost.cancel()
+            stop.cancel()
+
+    async def _end(self) -> Death:
+        """Make sure that it is dead, politely if it listens. Idempotent."""
+        if self._client is not None:
+            if not self._killed_by_us and not self._lost.is_set():
+                self._client.send({"op": "stop"})
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._lost.wait(), STOP_DEADLINE_S)
+            self._client.close()
+            self._client = None
+        returncode = None
+        if self._popen is not None:
+            # After EOF it is dead or dying; a moment lets it exit by itself, with its own code.
+            for _ in range(10):
+                if self._popen.poll() is not None:
+                    break
+                await asyncio.sleep(CONNECT_EVERY_S)
+            else:
+                self._popen.kill()
+            returncode = await asyncio.to_thread(self._popen.wait)
+            self._popen = None
+        elif self._pidfd is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            os.close(self._pidfd)
+        self._pidfd = None
+        self.pid = None
+        self.report = {}
+        return Death(returncode, self._killed_by_us)

@@ -1,0 +1,263 @@
+"""The engine: makes this host do what is wanted, and says what it does. Loses nothing if it is killed."""
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ninjacam.core.clock import SYSTEM_CLOCK, Clock
+from ninjacam.core.errors import ConfigError, EngineRunningError, NinjacamError
+from ninjacam.core.lifecycle import Stop
+from ninjacam.core.packets import CameraState
+from ninjacam.engine.blame import Blame
+from ninjacam.engine.children import ChildProcess, Death
+from ninjacam.engine.plan import make_plan
+from ninjacam.engine.specs import CameraSpec, StatusSink, Wanted, WantedState
+from ninjacam.hub.control import Json
+from ninjacam.hub.running import read_running
+from ninjacam.sources.registry import runs_native_code
+
+logger = logging.getLogger("ninjacam.engine")
+
+READ_EVERY_S = 1.0
+STATUS_EVERY_S = 1.0
+STATUS_SOON_S = 0.1
+CAPTURE_HANG_S = 8.0
+VISION_HANG_S = 4.0
+"""User code that holds the interpreter for so long stops everybody else in its worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """`vision_argv`: the command of a vision worker, without --name and --run-dir; the Django edge gives it."""
+
+    run_dir: Path
+    vision_argv: tuple[str, ...]
+    cameras_per_capture: int = 16
+    vision_workers: int = 2
+    orphan_s: float = 60.0
+
+
+class Engine:
+    """Thread: the event loop. One a run directory: `flock` on `engine.lock` decides."""
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        wanted: Wanted,
+        status: StatusSink,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._config = config
+        self._wanted = wanted
+        self._status = status
+        self._clock = clock
+        self._blame = Blame(clock)
+        self._state = WantedState()
+        self._children: dict[str, ChildProcess] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._assigned: dict[str, set[str]] = {}
+        self._changed = asyncio.Event()
+        self._module_marks: dict[str, Any] = {}
+
+    async def run(self, stop: Stop) -> None:
+        """Until `stop`. Raises: EngineRunningError, ConfigError (run directory)."""
+        with self._lock():
+            await self._adopt_running()
+            loops = [
+                asyncio.create_task(self._follow_wanted(), name="engine-wanted"),
+                asyncio.create_task(self._write_status(), name="engine-status"),
+            ]
+            stopped = asyncio.create_task(stop.wait(), name="engine-stop")
+            try:
+                done, _ = await asyncio.wait((*loops, stopped), return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+            finally:
+                for task in (*loops, stopped):
+                    task.cancel()
+                await asyncio.gather(*loops, stopped, return_exceptions=True)
+                for child in self._children.values():
+                    child.stop()
+                await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+                logger.info("engine: all children have ended")
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        path = self._config.run_dir / "engine.lock"
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as exc:
+            raise ConfigError(f"The run directory {path.parent} cannot be used: {exc.strerror}.") from exc
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            os.close(descriptor)
+            raise EngineRunningError(
+                f"An engine already runs on {path.parent}. Stop it first, or give this one a data directory of its own."
+            ) from exc
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+    # --- children ---
+
+    def _child(self, name: str) -> ChildProcess:
+        is_capture = name.startswith("capture-")
+        argv = [sys.executable, "-m", "ninjacam.capture"] if is_capture else list(self._config.vision_argv)
+        return ChildProcess(
+            name=name,
+            kind="capture" if is_capture else "vision",
+            argv=[*argv, "--orphan-s", str(self._config.orphan_s)],
+            run_dir=self._config.run_dir,
+            hang_s=CAPTURE_HANG_S if is_capture else VISION_HANG_S,
+            on_report=self._on_report,
+            on_death=self._on_death,
+        )
+
+    async def _adopt_running(self) -> None:
+        """Find the children of an engine that was killed, and go on with them."""
+        for path in sorted(self._config.run_dir.glob("*.control")):
+            child = self._child(path.stem)
+            if await child.adopt():
+                self._begin(child)
+                self._assigned[child.name] = set(child.report.get("cameras", ()))
+
+    def _begin(self, child: ChildProcess) -> None:
+        self._children[child.name] = child
+        self._tasks[child.name] = asyncio.create_task(child.run(), name=f"child-{child.name}")
+
+    def _on_report(self, report: Json) -> None:
+        marks = report.get("module_marks")
+        if marks is not None and marks != self._module_marks:
+            self._module_marks = marks
+            self._blame.forget()
+            self._apply()
+        self._changed.set()
+
+    def _on_death(self, child: ChildProcess, death: Death) -> None:
+        if child.kind == "vision":
+            self._blame.died(read_running(self._config.run_dir / f"{child.name}.running"), death)
+            self._apply()
+        self._changed.set()
+
+    # --- what is wanted ---
+
+    async def _follow_wanted(self) -> None:
+        first = True
+        while True:
+            try:
+                state = await asyncio.to_thread(self._wanted.read)
+            except NinjacamError as exc:
+                logger.warning("engine: the wanted state cannot be read: %s", exc)
+            else:
+                if first or state != self._state:
+                    first = False
+                    self._state = state
+                    self._apply()
+            await self._clock.sleep(READ_EVERY_S)
+
+    def _apply(self) -> None:
+        plan = make_plan(
+            self._state.cameras,
+            self._assigned,
+            cameras_per_capture=self._config.cameras_per_capture,
+            vision_workers=self._config.vision_workers,
+            needs_own_process=lambda camera: runs_native_code(camera.source),
+        )
+        quarantined = self._blame.quarantined()
+        work: dict[str, Json] = {
+            name: {"cameras": [_capture_work(camera) for camera in cameras]}
+            for name, cameras in plan.capture.items()
+        }
+        for name, cameras in plan.vision.items():
+            slugs = {camera.slug for camera in cameras}
+            work[name] = {
+                "cameras": [{"slug": camera.slug, "camera_id": camera.camera_id} for camera in cameras],
+                "quarantined": [entry for entry in quarantined if entry["camera"] in slugs],
+            }
+        for name in [name for name in self._children if name not in work]:
+            self._children.pop(name).stop()
+            task = self._tasks.pop(name)
+            self._tasks[f"ending-{name}-{id(task)}"] = task
+        self._tasks = {name: task for name, task in self._tasks.items() if not task.done()}
+        self._assigned = {name: {entry["slug"] for entry in job["cameras"]} for name, job in work.items()}
+        # Those that lose a camera are told before those that get it, so that no camera is opened twice.
+        for name, job in work.items():
+            if name not in self._children:
+                self._begin(self._child(name))
+            self._children[name].assign(job)
+        self._changed.set()
+
+    # --- status ---
+
+    async def _write_status(self) -> None:
+        failing = False
+        while True:
+            try:
+                self._status.write(self.status())
+                failing = False
+            except OSError as exc:
+                if not failing:
+                    logger.error("engine: the status cannot be written: %s", exc.strerror)  # noqa: TRY400
+                failing = True
+            try:
+                await asyncio.wait_for(self._changed.wait(), STATUS_EVERY_S)
+                await asyncio.sleep(STATUS_SOON_S)
+            except TimeoutError:
+                pass
+            self._changed.clear()
+
+    def status(self) -> Json:
+        """See docs/design/0003-lifecycle.md for the fields."""
+        cameras: Json = {}
+        views: Json = {}
+        processors: list[Json] = []
+        modules: list[Json] = []
+        for child in self._children.values():
+            if child.kind == "capture":
+                cameras.update(child.report.get("cameras", {}))
+            else:
+                views.update(child.report.get("views", {}))
+                processors = child.report.get("processors", processors)
+                modules = child.report.get("modules", modules)
+        return {
+            "updated_ns": self._clock.wall_ns(),
+            "engine_pid": os.getpid(),
+            "cameras": {
+                spec.slug: _camera_status(spec, cameras.get(spec.slug)) for spec in self._state.cameras
+            },
+            "processors": processors,
+            "modules": modules,
+            "views": views,
+            "processes": [
+                {"name": child.name, "kind": child.kind, "pid": child.pid, "restarts": child.restarts}
+                for child in self._children.values()
+            ],
+        }
+
+
+def _capture_work(camera: CameraSpec) -> Json:
+    return {
+        "slug": camera.slug,
+        "camera_id": camera.camera_id,
+        "revision": camera.revision,
+        "source": asdict(camera.source),
+    }
+
+
+def _camera_status(spec: CameraSpec, reported: Json | None) -> Json:
+    if not spec.enabled:
+        return {"state": CameraState.DISABLED, "error": None}
+    if reported is None or reported.get("revision") != spec.revision:
+        return {"state": CameraState.CONNECTING, "error": None}
+    return {key: value for key, value in reported.items() if key != "revision"}

@@ -1,0 +1,82 @@
+"""Which process does what: a pure function of what is wanted and what already runs.
+
+The plan keeps what runs where it runs: moving a camera costs its viewers a second.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from ninjacam.engine.specs import CameraSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Process name -> the cameras it has. Names are `capture-N` and `vision-N`."""
+
+    capture: Mapping[str, tuple[CameraSpec, ...]]
+    vision: Mapping[str, tuple[CameraSpec, ...]]
+
+
+def make_plan(
+    cameras: Collection[CameraSpec],
+    running: Mapping[str, Collection[str]],
+    *,
+    cameras_per_capture: int,
+    vision_workers: int,
+    needs_own_process: Callable[[CameraSpec], bool],
+) -> Plan:
+    """`running`: process name -> slugs it has now. `needs_own_process`: its source runs native code on camera data."""
+    enabled = sorted((c for c in cameras if c.enabled), key=lambda c: c.slug)
+    capture = _place(
+        "capture",
+        [c for c in enabled if not needs_own_process(c)],
+        running,
+        most=cameras_per_capture,
+    )
+    for camera in enabled:
+        if needs_own_process(camera):
+            capture[f"capture-own-{camera.slug}"] = [camera]
+    workers = max(1, min(vision_workers, len(enabled)))
+    names = [f"vision-{n}" for n in range(1, workers + 1)]
+    vision: dict[str, list[CameraSpec]] = {name: [] for name in names}
+    homeless = []
+    for camera in enabled:
+        home = next((name for name in names if camera.slug in running.get(name, ())), None)
+        if home is None:
+            homeless.append(camera)
+        else:
+            vision[home].append(camera)
+    for camera in homeless:
+        min(vision.values(), key=len).append(camera)
+    return Plan(
+        capture={name: tuple(held) for name, held in capture.items() if held},
+        vision={name: tuple(held) for name, held in vision.items()},
+    )
+
+
+def _place(
+    prefix: str, cameras: list[CameraSpec], running: Mapping[str, Collection[str]], *, most: int
+) -> dict[str, list[CameraSpec]]:
+    held: dict[str, list[CameraSpec]] = {}
+    homeless = []
+    for camera in cameras:
+        home = next(
+            (
+                name
+                for name, slugs in running.items()
+                if name.startswith(prefix) and not name.startswith(f"{prefix}-own-") and camera.slug in slugs
+            ),
+            None,
+        )
+        if home is not None and len(held.setdefault(home, [])) < most:
+            held[home].append(camera)
+        else:
+            homeless.append(camera)
+    for camera in homeless:
+        free = [name for name in held if len(held[name]) < most]
+        if not free:
+            number = next(n for n in range(1, len(held) + 2) if f"{prefix}-{n}" not in held)
+            free = [f"{prefix}-{number}"]
+            held[free[0]] = []
+        held[free[0]].append(camera)
+    return held

@@ -1,0 +1,21 @@
+"""What the host does, as one small file that any process of the host can read: `<run>/status.json`."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+class StatusFile:
+    """Written whole and renamed, so that a reader sees the old or the new one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fresh = path.with_name(f".{path.name}.new")
+
+    def write(self, status: dict[str, Any]) -> None:
+        """Raises: OSError: the disk is full, or the directory is gone."""
+        descriptor = os.open(self._fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            json.dump(status, file, separators=(",", ":"))
+        self._fresh.replace(self.path)

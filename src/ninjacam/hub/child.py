@@ -1,0 +1,122 @@
+"""The life of a child process of the engine: its control channel, its heartbeat, and when it is to end.
+
+A child outlives its engine for `orphan_s`, so that an engine that was killed finds its cameras running.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from ninjacam import __version__
+from ninjacam.core.clock import SYSTEM_CLOCK
+from ninjacam.core.lifecycle import Stop
+from ninjacam.hub.control import ControlServer, Json
+
+logger = logging.getLogger("ninjacam.hub")
+
+REPORT_EVERY_S = 1.0
+SOON_S = 0.05
+"""A change is reported after so long, together with others of the same moment."""
+
+
+class Child:
+    """Runs until told to stop, signalled, or orphaned.
+
+    `assign(message)` applies a command "assign" (a coroutine; commands are applied one after the other).
+    `status()` is what a report says besides {"pid", "version", "name"}.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        run_dir: Path,
+        orphan_s: float,
+        assign: Callable[[Json], Awaitable[None]],
+        status: Callable[[], Json],
+    ) -> None:
+        self.name = name
+        self.stop = Stop()
+        self._orphan_s = orphan_s
+        self._assign = assign
+        self._status = status
+        self._control = ControlServer(run_dir / f"{name}.control", self._on_command)
+        self._commands: asyncio.Queue[Json] = asyncio.Queue(maxsize=64)
+        self._changed = asyncio.Event()
+
+    def changed(self) -> None:
+        """Something worth a report before the next is due."""
+        self._changed.set()
+
+    def _on_command(self, message: Json) -> None:
+        if message.get("op") == "stop":
+            self.stop.set()
+        elif message.get("op") == "assign":
+            while self._commands.full():
+                self._commands.get_nowait()  # each command is whole: the latest counts
+            self._commands.put_nowait(message)
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop.set)
+        await self._control.start()
+        tasks = [
+            asyncio.create_task(self._apply(), name="control-apply"),
+            asyncio.create_task(self._report(), name="control-report"),
+        ]
+        stopped = asyncio.create_task(self.stop.wait(), name="control-stop")
+        try:
+            done, _ = await asyncio.wait((*tasks, stopped), return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (*tasks, stopped):
+                task.cancel()
+            await asyncio.gather(*tasks, stopped, return_exceptions=True)
+            await self._control.close()
+
+    async def _apply(self) -> None:
+        while True:
+            await self._assign(await self._commands.get())
+            self.changed()
+
+    async def _report(self) -> None:
+        alone_since_ns = SYSTEM_CLOCK.monotonic_ns()
+        while True:
+            try:
+                await asyncio.wait_for(self._changed.wait(), REPORT_EVERY_S)
+                await asyncio.sleep(SOON_S)
+            except TimeoutError:
+                pass
+            self._changed.clear()
+            if self._control.connected:
+                alone_since_ns = SYSTEM_CLOCK.monotonic_ns()
+                self._control.report(
+                    {"name": self.name, "pid": os.getpid(), "version": __version__, **self._status()}
+                )
+            elif (SYSTEM_CLOCK.monotonic_ns() - alone_since_ns) / 1e9 > self._orphan_s:
+                logger.warning("%s: no engine for %g s, ending", self.name, self._orphan_s)
+                self.stop.set()
+
+
+def run_loop(main: Callable[[], Awaitable[None]]) -> None:
+    """Run a child's or worker's main coroutine, on uvloop where it is installed."""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+
+    async def go() -> None:
+        await main()
+
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(go())
+    else:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(go())

@@ -1,0 +1,139 @@
+"""The control channel of a child process: JSON lines over a Unix socket that the child listens on.
+
+The child owns the socket so that it outlives the engine: an engine that comes back finds `<run>/<name>.control` and goes
+on with the children that run. Commands go down whole ("these are your cameras"), reports come up about once a second
+and are the heartbeat. Credentials pass here; the socket has mode 0600 in a directory of mode 0700.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ninjacam.core.errors import ProtocolError
+
+Json = dict[str, Any]
+MOST_LINE_BYTES = 8 << 20
+"""A command names all cameras of a process, a report their tracebacks too."""
+
+
+def listen_unix(path: Path) -> socket.socket:
+    """A listening socket of mode 0600 that takes the place of whatever was at `path`, without a moment of neither.
+
+    Raises: OSError.
+    """
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        listener.setblocking(False)
+        fresh.unlink(missing_ok=True)
+        listener.bind(str(fresh))
+        fresh.chmod(0o600)
+        listener.listen(128)
+        fresh.rename(path)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+class _Lines(asyncio.Protocol):
+    def __init__(self, on_line: Callable[[Json], None], on_lost: Callable[["_Lines"], None]) -> None:
+        self._on_line = on_line
+        self._on_lost = on_lost
+        self._pending = bytearray()
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.transport = None
+        self._on_lost(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._pending += data
+        while (end := self._pending.find(b"\n")) >= 0:
+            line = bytes(self._pending[:end])
+            del self._pending[: end + 1]
+            try:
+                value = json.loads(line)
+            except ValueError as exc:
+                raise ProtocolError("The control channel carried something that is no JSON.") from exc
+            self._on_line(value)
+        if len(self._pending) > MOST_LINE_BYTES and self.transport is not None:
+            self.transport.abort()
+
+    def send(self, message: Json) -> None:
+        if self.transport is not None:
+            self.transport.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+
+
+class ControlServer:
+    """The child's end. `on_command(message)` runs in the loop. Reports go to every engine that is connected."""
+
+    def __init__(self, path: Path, on_command: Callable[[Json], None]) -> None:
+        self.path = path
+        self._on_command = on_command
+        self._server: asyncio.AbstractServer | None = None
+        self._connections: set[_Lines] = set()
+
+    async def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(self._accept, sock=listen_unix(self.path))
+
+    def _accept(self) -> _Lines:
+        connection = _Lines(self._on_command, self._connections.discard)
+        self._connections.add(connection)
+        return connection
+
+    @property
+    def connected(self) -> bool:
+        return any(connection.transport is not None for connection in self._connections)
+
+    def report(self, message: Json) -> None:
+        for connection in self._connections:
+            connection.send(message)
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+            for connection in list(self._connections):
+                if connection.transport is not None:
+                    connection.transport.close()
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+
+
+class ControlClient:
+    """The engine's end of one child's channel."""
+
+    def __init__(self, path: Path, on_report: Callable[[Json], None], on_lost: Callable[[], None]) -> None:
+        self.path = path
+        self._on_report = on_report
+        self._on_lost = on_lost
+        self._lines: _Lines | None = None
+
+    async def connect(self) -> bool:
+        """Whether a child listens there."""
+        lines = _Lines(self._on_report, lambda _: self._on_lost())
+        try:
+            await asyncio.get_running_loop().create_unix_connection(lambda: lines, str(self.path))
+        except OSError:
+            return False
+        self._lines = lines
+        return True
+
+    def send(self, message: Json) -> None:
+        if self._lines is not None:
+            self._lines.send(message)
+
+    def close(self) -> None:
+        if self._lines is not None and self._lines.transport is not None:
+            self._lines.transport.abort()

@@ -1,0 +1,83 @@
+"""`ninjacam serve`: everything, with one command: the engine and a fitting number of ASGI workers."""
+
+import contextlib
+import os
+import socket
+import sys
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from ninjacam.conf import get_settings
+from ninjacam.core.errors import NinjacamError
+from ninjacam.management.family import Family, Member, python_environment
+
+BACKLOG = 512
+
+
+def default_workers() -> int:
+    return max(2, min(8, os.cpu_count() or 2))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Raises: CommandError: the address is taken, or not this host's."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as exc:
+        raise CommandError(
+            f"Cannot listen on {host} port {port}: {exc.strerror}. Choose another with --host and --port."
+        ) from exc
+    listener.set_inheritable(True)
+    return listener
+
+
+class Command(BaseCommand):
+    help = "Run Ninjacam: the engine and the web workers, until it is stopped."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0: every one")
+        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--workers", type=int, default=default_workers(), help="ASGI workers")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.serve(options["host"], options["port"], options["workers"], [])
+
+    def serve(self, host: str, port: int, workers: int, more: list[Member]) -> None:
+        """Blocks. `more`: further members of the family, started first."""
+        if not 1 <= workers <= 64:
+            raise CommandError("--workers takes a number from 1 to 64.")
+        if not getattr(settings, "ASGI_APPLICATION", None):
+            raise CommandError(
+                "Set ASGI_APPLICATION in your settings, for example 'mysite.asgi.application'."
+            )
+        try:
+            config = get_settings()
+        except NinjacamError as exc:
+            raise CommandError(str(exc)) from exc
+        config.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        environment = python_environment()
+        with contextlib.closing(listen(host, port)) as listener:
+            descriptor = listener.fileno()
+            engine = Member(
+                "engine", [sys.executable, "-m", "django", "ninjacam_engine"], environment=environment
+            )
+            web = [
+                Member(
+                    f"web-{number}",
+                    [sys.executable, "-m", "ninjacam.management.web_worker", "--fd", str(descriptor)],
+                    fds=(descriptor,),
+                    environment=environment,
+                )
+                for number in range(1, workers + 1)
+            ]
+            shown = "localhost" if host in ("127.0.0.1", "0.0.0.0", "::1", "::") else host  # noqa: S104
+            self.stdout.write(f"Ninjacam is at http://{shown}:{listener.getsockname()[1]}/ (Ctrl-C stops it)")
+            self.stdout.flush()
+            Family([*more, engine, *web], record=config.run_dir / "serve.json").run()

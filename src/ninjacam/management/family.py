@@ -1,0 +1,136 @@
+"""Processes that live and die together: the engine, the web workers and what else `ninjacam serve` runs.
+
+The parent does nothing but wait: it starts again who dies, and ends all when it is told to.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ninjacam.core.lifecycle import Backoff
+from ninjacam.management.lifeline import LIFELINE_VARIABLE
+
+logger = logging.getLogger("ninjacam.serve")
+
+SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+STOP_DEADLINE_S = 8.0
+"""For a polite end of all; each member aims at 2 s."""
+GOOD_LIFE_S = 10.0
+BACKOFF = Backoff(first_s=0.2, most_s=10.0)
+
+
+@dataclass(slots=True)
+class Member:
+    """`essential`: when it ends with an error at its first start, the whole family ends with that status."""
+
+    name: str
+    argv: Sequence[str]
+    fds: tuple[int, ...] = ()
+    process: "subprocess.Popen[bytes] | None" = None
+    started_s: float = 0.0
+    failures: int = 0
+    restarts: int = 0
+    due_s: float | None = 0.0
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+class Family:
+    """Thread: the main one, which blocks in `run`."""
+
+    def __init__(self, members: list[Member], *, record: Path) -> None:
+        self._members = members
+        self._record = record
+
+    def run(self) -> None:
+        """Until SIGTERM or SIGINT."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        lifeline_read, lifeline_write = os.pipe()
+        os.set_inheritable(lifeline_read, True)
+        try:
+            self._run(lifeline_read)
+        finally:
+            self._stop()
+            os.close(lifeline_read)
+            os.close(lifeline_write)
+            with contextlib.suppress(OSError):
+                self._record.unlink()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+    def _run(self, lifeline: int) -> None:
+        while True:
+            now_s = time.monotonic()
+            due = [m for m in self._members if m.due_s is not None and m.due_s <= now_s]
+            for member in due:
+                self._start(member, lifeline)
+            if due:
+                self._write_record()
+            waits = [m.due_s - now_s for m in self._members if m.due_s is not None]
+            received = signal.sigtimedwait(SIGNALS, max(0.01, min(waits, default=3600.0)))
+            if received is not None and received.si_signo in (signal.SIGTERM, signal.SIGINT):
+                return
+            self._reap()
+
+    def _start(self, member: Member, lifeline: int) -> None:
+        member.process = subprocess.Popen(
+            member.argv,
+            stdin=subprocess.DEVNULL,
+            pass_fds=(lifeline, *member.fds),
+            env={**os.environ, **member.environment, LIFELINE_VARIABLE: str(lifeline)},
+            start_new_session=True,  # Ctrl-C reaches us, and we end the others in order
+            preexec_fn=_unblock_signals,  # noqa: PLW1509 (this process has one thread)
+        )
+        member.started_s = time.monotonic()
+        member.due_s = None
+
+    def _reap(self) -> None:
+        for member in self._members:
+            if member.process is None or member.process.poll() is None:
+                continue
+            now_s = time.monotonic()
+            code = member.process.returncode
+            member.process = None
+            member.failures = 0 if now_s - member.started_s > GOOD_LIFE_S else member.failures + 1
+            member.restarts += 1
+            delay_s = BACKOFF.delay_s(member.failures - 1) if member.failures > 1 else 0.0
+            member.due_s = now_s + delay_s
+            logger.warning("%s ended (%s), starting it again", member.name, code)
+
+    def _stop(self) -> None:
+        alive = [m.process for m in reversed(self._members) if m.process is not None]
+        for process in alive:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+        deadline_s = time.monotonic() + STOP_DEADLINE_S
+        for process in alive:
+            try:
+                process.wait(max(0.0, deadline_s - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def _write_record(self) -> None:
+        """`<run>/serve.json`: who is who, for operators and tests."""
+        processes = [
+            {"name": m.name, "pid": m.process.pid if m.process else None, "restarts": m.restarts}
+            for m in self._members
+        ]
+        fresh = self._record.with_name(f".{self._record.name}.new")
+        fresh.write_text(json.dumps({"pid": os.getpid(), "processes": processes}))
+        fresh.replace(self._record)
+
+
+def _unblock_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
+def python_environment() -> dict[str, str]:
+    """PYTHONPATH for children: what this process imports, they import, wherever it was started."""
+    return {"PYTHONPATH": os.pathsep.join(dict.fromkeys(path for path in sys.path if path))}

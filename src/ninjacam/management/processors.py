@@ -1,0 +1,27 @@
+"""Where processors may be: the `cameras` module of each installed app, and the product's own `<data>/cameras.py`."""
+
+from pathlib import Path
+
+from django.apps import apps
+from django.conf import settings
+
+from ninjacam.conf import Settings
+from ninjacam.vision.code import ModuleFile
+
+PRODUCT_SETTINGS = "ninjacam.site.settings"
+DATA_MODULE = "ninjacam_data_cameras"
+
+
+def processor_modules(config: Settings) -> list[ModuleFile]:
+    """Files that exist, and those that may come to exist."""
+    found = []
+    for app in apps.get_app_configs():
+        if app.name == "ninjacam" or app.name.startswith("django."):
+            continue
+        module = Path(app.path) / config.processors_module.replace(".", "/")
+        package = module / "__init__.py"
+        path = package if package.exists() else module.with_suffix(".py")
+        found.append(ModuleFile(f"{app.name}.{config.processors_module}", path))
+    if settings.SETTINGS_MODULE == PRODUCT_SETTINGS:
+        found.append(ModuleFile(DATA_MODULE, config.data_dir / "cameras.py"))
+    return found

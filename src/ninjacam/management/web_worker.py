@@ -1,0 +1,52 @@
+"""`python -m ninjacam.management.web_worker --fd N`: one ASGI worker on a socket that its parent listens on."""
+
+import argparse
+import asyncio
+import os
+import socket
+
+import django
+import uvicorn
+from django.conf import settings
+
+from ninjacam.management.lifeline import follow_lifeline
+
+
+def make_config(application: str, *, log_level: str = "warning") -> uvicorn.Config:
+    """Uvicorn as Ninjacam needs it: no permessage-deflate (50 times the CPU per frame), a bounded shutdown."""
+    return uvicorn.Config(
+        application,
+        http="httptools",
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        ws_max_size=1 << 20,
+        lifespan="on",
+        timeout_graceful_shutdown=2,
+        timeout_keep_alive=20,
+        access_log=False,
+        server_header=False,
+        log_level=log_level,
+        forwarded_allow_ips=os.environ.get("NINJACAM_FORWARDED_ALLOW_IPS", "127.0.0.1"),
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--fd", type=int, required=True)
+    arguments = parser.parse_args()
+    django.setup()
+    module, _, attribute = str(settings.ASGI_APPLICATION).rpartition(".")
+    config = make_config(f"{module}:{attribute}")
+    server = uvicorn.Server(config)
+    listener = socket.socket(fileno=arguments.fd)
+
+    async def serve() -> None:
+        follow_lifeline(lambda: setattr(server, "should_exit", True))
+        await server.serve(sockets=[listener])
+
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(serve())
+
+
+if __name__ == "__main__":
+    main()

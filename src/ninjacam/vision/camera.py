@@ -1,0 +1,263 @@
+"""The pixels of one camera: its `.pixels` socket, the demand on it, and the thread that meets the demand."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ninjacam.core.clock import SYSTEM_CLOCK, Clock
+from ninjacam.core.errors import LimitError, ProcessorError, ViewNotFoundError
+from ninjacam.core.packets import CameraState, Codec, Kind, Packet, StreamInfo, Track
+from ninjacam.hub.client import Subscription
+from ninjacam.hub.request import Request
+from ninjacam.hub.running import RunningFile
+from ninjacam.hub.server import Channel, StreamServer
+from ninjacam.vision.code import ProcessorCode
+from ninjacam.vision.pipeline import Pipeline, Shared, Variant
+
+logger = logging.getLogger("ninjacam.vision")
+
+MOST_VARIANTS = 24
+"""Encodings of one camera at a time: sizes, qualities and views are snapped, so people share them."""
+LINGER_S = 1.0
+"""A viewer who reloads the page finds the decoder running."""
+STALLED_AFTER_S = 2.0
+STALL_PAUSE_S = 30.0
+
+
+class CameraPixels:
+    """Thread: the event loop. `on_change()`: something worth a report."""
+
+    def __init__(
+        self,
+        *,
+        slug: str,
+        camera_id: int,
+        run_dir: Path,
+        code: ProcessorCode,
+        running: RunningFile,
+        on_change: Callable[[], None],
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.slug = slug
+        self._camera_id = camera_id
+        self._run_dir = run_dir
+        self._code = code
+        self._running = running
+        self._on_change = on_change
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._shared = Shared()
+        self._variants: dict[Request, Variant] = {}
+        self._info: StreamInfo | None = StreamInfo(slug)
+        self._server = StreamServer(run_dir / f"{slug}.pixels", self._find_channel)
+        self._pipeline: Pipeline | None = None
+        self._subscription: Subscription | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._linger: asyncio.TimerHandle | None = None
+        self._rates: dict[str, tuple[int, int, float]] = {}
+        self.abandoned_threads = 0
+
+    async def start(self) -> None:
+        """Raises: ConfigError."""
+        await self._server.start()
+
+    async def close(self) -> None:
+        await self._server.close()
+        for variant in list(self._variants.values()):
+            variant.channel.close()
+        await self._halt()
+
+    # --- demand ---
+
+    def _find_channel(self, request: Request) -> Channel:
+        """Raises: ViewNotFoundError, LimitError: what the subscriber is told."""
+        request = replace(request.snapped(), audio=False)
+        if request.view and request.view not in self._code.views(self.slug):
+            known = ", ".join(self._code.views(self.slug)) or "none"
+            raise ViewNotFoundError(
+                f"The camera {self.slug!r} has no view {request.view!r}. Its processors are: {known}."
+            )
+        if request.codec not in (Codec.MJPEG, Codec.H264):
+            raise ViewNotFoundError("Views come as MJPEG or H.264.")
+        variant = self._variants.get(request)
+        if variant is None:
+            if len(self._variants) >= MOST_VARIANTS:
+                raise LimitError(
+                    f"The camera {self.slug!r} is already being encoded in {MOST_VARIANTS} ways; "
+                    "ask for a size and quality that others use."
+                )
+            channel = Channel(
+                self._channel_info(request),
+                camera_id=self._camera_id,
+                on_demand=lambda _: self._demand(request),
+            )
+            variant = self._variants[request] = Variant(request, channel)
+        return variant.channel
+
+    def _demand(self, request: Request) -> None:
+        variant = self._variants.get(request)
+        if variant is not None and not variant.channel.subscribers:
+            del self._variants[request]
+        self._shared.variants = tuple(self._variants.values())
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
+        if not self._variants:
+            self._linger = self._loop.call_later(LINGER_S, self._stop_if_idle)
+        elif self._pipeline is None:
+            self._begin()
+        elif variant is not None and variant.channel.subscribers == 1 and not self._is_live():
+            self._pipeline.put_info(self._info)  # a readable picture for the newcomer at once
+        self._on_change()
+
+    def _is_live(self) -> bool:
+        return self._info is not None and self._info.state is CameraState.LIVE
+
+    def _begin(self) -> None:
+        pipeline = Pipeline(
+            camera=self.slug,
+            code=self._code,
+            shared=self._shared,
+            running=self._running,
+            publish=lambda pairs: self._to_loop(_publish_all, pairs),
+            on_health=lambda: self._to_loop(self._tell_errors),
+            clock=self._clock,
+        )
+        subscription = Subscription(
+            self._run_dir / f"{self.slug}.packets",
+            Request(),
+            on_packet=self._on_packet,
+            on_info=self._on_info,
+            clock=self._clock,
+        )
+        self._pipeline, self._subscription = pipeline, subscription
+        self._info = None
+        self._reading = asyncio.create_task(subscription.run(), name=f"read-{self.slug}")
+
+    def _to_loop(self, call: Callable[..., None], *arguments: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the worker is ending
+            self._loop.call_soon_threadsafe(call, *arguments)
+
+    def _stop_if_idle(self) -> None:
+        self._linger = None
+        if not self._variants:
+            self._ending = asyncio.create_task(self._halt(), name=f"halt-{self.slug}")
+
+    async def _halt(self) -> None:
+        pipeline, subscription, reading = self._pipeline, self._subscription, self._reading
+        self._pipeline = self._subscription = self._reading = None
+        if pipeline is not None:
+            pipeline.stop()
+        if subscription is not None and reading is not None:
+            subscription.close()
+            await asyncio.gather(reading, return_exceptions=True)
+
+    # --- the camera's stream ---
+
+    def _on_packet(self, packet: Packet) -> None:
+        if packet.kind is Kind.VIDEO and self._pipeline is not None:
+            self._pipeline.put(packet)
+
+    def _on_info(self, info: StreamInfo | None) -> None:
+        self._info = info
+        if self._pipeline is not None:
+            self._pipeline.put_info(info)
+        for request, variant in self._variants.items():
+            variant.channel.set_info(self._channel_info(request))
+
+    def _channel_info(self, request: Request) -> StreamInfo:
+        info = self._info or StreamInfo(self.slug, state=CameraState.RECONNECTING)
+        health = self._shared.health.get(request.view)
+        error = health.error.as_dict() if health is not None and health.error is not None else None
+        return StreamInfo(
+            self.slug,
+            (Track(Kind.VIDEO, request.codec),),
+            info.state,
+            info.error,
+            info.epoch,
+            {"view": request.view, "view_error": error},
+        )
+
+    # --- health ---
+
+    def _tell_errors(self) -> None:
+        for request, variant in self._variants.items():
+            variant.channel.set_info(self._channel_info(request))
+        self._on_change()
+
+    def set_quarantine(self, entries: list[dict[str, Any]]) -> None:
+        """What the engine knows of views that took their worker down."""
+        self._shared.quarantine = {
+            entry["view"]: (entry["until_ns"], ProcessorError(entry["error"]["message"])) for entry in entries
+        }
+
+    def code_changed(self) -> None:
+        """Everybody gets another chance, at once."""
+        self._shared.quarantine = {}
+        for health in self._shared.health.values():
+            health.next_try_ns = 0
+
+    def check_stall(self) -> None:
+        """Called twice a second: a thread that is stuck in user code is left behind, the camera goes on with another."""
+        pipeline = self._pipeline
+        calling = pipeline.calling if pipeline is not None else None
+        if pipeline is None or calling is None:
+            return
+        view, since_ns = calling
+        now_ns = self._clock.monotonic_ns()
+        if (now_ns - since_ns) / 1e9 < STALLED_AFTER_S:
+            return
+        self.abandoned_threads += 1
+        error = ProcessorError(
+            f"The processor {view!r} was at one frame for more than {STALLED_AFTER_S:g} s and was cut off. "
+            f"It is tried again after {STALL_PAUSE_S:g} s, or when its file is saved."
+        )
+        logger.warning("%s: %s", self.slug, error)
+        self._shared.quarantine[view] = (now_ns + int(STALL_PAUSE_S * 1e9), error)
+        pipeline.abandon()
+        for variant in self._variants.values():
+            variant.encoder = None  # the stuck thread may still hold it
+        subscription = self._subscription
+        if subscription is not None:
+            subscription.close()
+        self._begin()
+
+    def status(self) -> dict[str, Any]:
+        now_ns = self._clock.monotonic_ns()
+        views: dict[str, Any] = {}
+        demanded = {request.view for request in self._variants}
+        for view in ["", *self._code.views(self.slug)]:
+            health = self._shared.health.get(view)
+            state = "idle" if view not in demanded else "running"
+            error = health.error.as_dict() if health is not None and health.error is not None else None
+            entry = self._code.current.get(view)
+            if error is None and isinstance(entry, ProcessorError):
+                error = entry.as_dict()
+            until_ns, why = self._shared.quarantine.get(view, (0, None))
+            if error is None and why is not None and now_ns < until_ns:
+                error = why.as_dict()
+            views[view] = {
+                "state": "failed" if error else state,
+                "error": error,
+                "ms_per_frame": round(health.cost_ns / 1e6, 3) if health is not None else 0.0,
+                "fps": self._rate(view, health.frames if health is not None else 0, now_ns),
+                "encodings": sum(request.view == view for request in self._variants),
+            }
+        return views
+
+    def _rate(self, view: str, frames: int, now_ns: int) -> float:
+        before, at_ns, rate = self._rates.get(view, (frames, now_ns, 0.0))
+        elapsed_s = (now_ns - at_ns) / 1e9
+        if view not in self._rates or elapsed_s >= 0.9:
+            rate = round((frames - before) / elapsed_s, 2) if elapsed_s > 0 else 0.0
+            self._rates[view] = (frames, now_ns, rate)
+        return rate
+
+
+def _publish_all(pairs: list[tuple[Channel, Packet]]) -> None:
+    for channel, packet in pairs:
+        channel.publish(packet)

@@ -1,0 +1,136 @@
+"""The user's modules of processors: loaded at the start, loaded again when a file is saved.
+
+A module is compiled from its source each time: Python's own cache compares seconds and sizes, and would miss the second
+of two quick saves.
+"""
+
+import linecache
+import logging
+import sys
+import traceback
+import types
+from dataclasses import dataclass
+from pathlib import Path
+
+from ninjacam.core.errors import ProcessorError
+from ninjacam.core.processors import Processor, ProcessorRegistry, registry
+
+logger = logging.getLogger("ninjacam.vision")
+
+MOST_TRACEBACK_CHARS = 8_000
+
+Mark = tuple[int, int] | None
+"""(mtime ns, size in bytes) of a file; None: it is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleFile:
+    """A module that may hold processors: `name` as it is imported, `path` of its source, which need not exist yet."""
+
+    name: str
+    path: Path
+
+    def mark(self) -> Mark:
+        try:
+            stat = self.path.stat()
+        except OSError:
+            return None
+        return stat.st_mtime_ns, stat.st_size
+
+
+class ProcessorCode:
+    """What the modules define now. `current` is replaced whole, so any thread may read it.
+
+    `current`: name -> the processor, or the error that stands in its place (its module no longer loads).
+    `errors`: module name -> traceback.
+    """
+
+    def __init__(self, files: list[ModuleFile], *, into: ProcessorRegistry = registry) -> None:
+        self.files = files
+        self.current: dict[str, Processor | ProcessorError] = {}
+        self.errors: dict[str, str] = {}
+        self._registry = into
+        self._marks: dict[str, Mark] = {}
+        self._broken: dict[str, tuple[str, ProcessorError]] = {}  # view -> (its module, why it is not there)
+
+    @property
+    def marks(self) -> dict[str, list[int]]:
+        """Module name -> its mark, for those that are there: differs whenever the code does."""
+        return {name: list(mark) for name, mark in sorted(self._marks.items()) if mark is not None}
+
+    def changed(self) -> bool:
+        """Whether a file differs from what was loaded. Cheap: one stat a file."""
+        return any(self._marks.get(file.name) != file.mark() for file in self.files)
+
+    def refresh(self) -> None:
+        """Load what has changed. Thread: one at a time; takes as long as the user's imports do."""
+        for file in self.files:
+            mark = file.mark()
+            if mark != self._marks.get(file.name):
+                self._marks[file.name] = mark
+                self._load(file, exists=mark is not None)
+        self._publish()
+
+    def _load(self, file: ModuleFile, *, exists: bool) -> None:
+        before = [p.name for p in self._registry if p.module == file.name]
+        before += [name for name, (module, _) in self._broken.items() if module == file.name]
+        self._registry.forget(file.name)
+        self.errors.pop(file.name, None)
+        self._broken = {name: entry for name, entry in self._broken.items() if entry[0] != file.name}
+        if not exists:
+            sys.modules.pop(file.name, None)
+            return
+        module = types.ModuleType(file.name)
+        module.__file__ = str(file.path)
+        module.__package__ = file.name.rpartition(".")[0]
+        linecache.checkcache(str(file.path))
+        try:
+            code = compile(file.path.read_bytes(), str(file.path), "exec")
+            sys.modules[file.name] = module
+            exec(code, module.__dict__)  # noqa: S102 (the operator's own code: this is what we are for)
+        except (Exception, SystemExit) as exc:  # the boundary to user code
+            text = user_traceback(exc)
+            logger.warning("%s does not load:\n%s", file.name, text)
+            self.errors[file.name] = text
+            sentence = f"{file.name} does not load: {one_line(exc)}"
+            for name in before:
+                self._broken[name] = (file.name, ProcessorError(sentence, traceback=text))
+
+    def _publish(self) -> None:
+        current: dict[str, Processor | ProcessorError] = {p.name: p for p in self._registry}
+        for name, (_, error) in self._broken.items():
+            current.setdefault(name, error)
+        self.current = current
+
+    def views(self, camera: str) -> list[str]:
+        """The names of a camera's views; those that do not load at present included."""
+        return sorted(
+            name
+            for name, entry in self.current.items()
+            if isinstance(entry, ProcessorError) or entry.applies_to(camera)
+        )
+
+    def describe(self) -> list[dict[str, object]]:
+        return [
+            {
+                "name": entry.name,
+                "module": entry.module,
+                "cameras": list(entry.cameras),
+                "description": entry.description,
+            }
+            for _, entry in sorted(self.current.items())
+            if isinstance(entry, Processor)
+        ]
+
+
+def user_traceback(exc: BaseException) -> str:
+    """The traceback as the user needs it: without our own frames on top."""
+    ours = str(Path(__file__).parent)
+    frames = exc.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(ours):
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(type(exc), exc, frames))[-MOST_TRACEBACK_CHARS:]
+
+
+def one_line(exc: BaseException) -> str:
+    return f"{type(exc).__name__}: {exc}".splitlines()[0][:200]

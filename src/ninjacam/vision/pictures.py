@@ -1,0 +1,167 @@
+"""Decoding and encoding: the adapter over PyAV and OpenCV, whose types are too wide for the rest of the house."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any, cast
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from ninjacam.core.errors import DecodeError, EncodeError
+from ninjacam.core.frames import BgrImage, GrayImage
+from ninjacam.core.packets import VIDEO_CLOCK_HZ, Codec, Packet
+
+MOST_SIDE_PX = 8192
+UNSPECIFIED = 2
+"""AVCOL_SPC_UNSPECIFIED"""
+HD_HEIGHT_PX = 720
+"""Video that does not say its colour matrix is BT.709 from this height on, as every player assumes."""
+BT709 = 1
+"""AVCOL_SPC_BT709"""
+BT601 = 6
+"""AVCOL_SPC_SMPTE170M: what cv2.COLOR_BGR2YUV_I420 computes, with limited range."""
+KEY_EVERY_S = 2.0
+
+
+class Picture:
+    """A decoded frame, converted when asked. Lives as long as the call that it was made for."""
+
+    def __init__(self, frame: av.VideoFrame, reformatter: VideoReformatter) -> None:
+        self._frame = frame
+        self._reformatter = reformatter
+        self.width = frame.width
+        self.height = frame.height
+
+    def _reformat(self, pixel_format: str, width: int, height: int) -> av.VideoFrame:
+        frame = self._frame
+        is_hd = frame.colorspace == UNSPECIFIED and frame.height >= HD_HEIGHT_PX
+        try:
+            return self._reformatter.reformat(
+                frame,
+                width,
+                height,
+                pixel_format,
+                src_colorspace=BT709 if is_hd and pixel_format == "bgr24" else None,
+                threads=1,
+            )
+        except (av.FFmpegError, ValueError) as exc:
+            raise DecodeError(f"A frame of format {frame.format.name} cannot be converted.") from exc
+
+    def bgr(self, width: int = 0) -> BgrImage:
+        """A new array each time: uint8, (height, width, 3), BGR, contiguous, writable, the caller's own.
+
+        `width`: scaled to it, keeping the aspect; 0: as decoded.
+        """
+        height = self.height if not width else max(2, round(self.height * width / self.width))
+        return cast(BgrImage, self._reformat("bgr24", width or self.width, height).to_ndarray())
+
+    def gray(self) -> GrayImage:
+        """The luma plane without a copy, read-only: uint8, (height, width). Valid only while this Picture is."""
+        if not self._frame.format.name.startswith(("yuv", "nv", "gray")):
+            return cast(GrayImage, cv2.cvtColor(self.bgr(), cv2.COLOR_BGR2GRAY))
+        plane = self._frame.planes[0]
+        array = np.frombuffer(cast(memoryview, plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+        array.flags.writeable = False
+        return array
+
+
+class Decoder:
+    """Access units in, pictures out, without a frame of delay unless the stream itself reorders. Thread: one."""
+
+    def __init__(self, codec: Codec) -> None:
+        self.codec = codec
+        context = av.CodecContext.create(codec.label, "r")
+        assert isinstance(context, av.VideoCodecContext)
+        self._context = context
+        self._context.thread_count = 1
+        self._context.thread_type = "NONE"  # frame threads cost a frame each, and deadlock with av.logging
+        self._context.flags |= int(av.codec.context.Flags.low_delay)
+        self._reformatter = VideoReformatter()
+
+    def decode(self, packet: Packet) -> list[Picture]:
+        """Raises: DecodeError: this packet is damaged; the next may work."""
+        unit = av.Packet(packet.data)
+        unit.pts, unit.time_base = packet.pts, Fraction(1, packet.time_base_hz)
+        try:
+            return [Picture(frame, self._reformatter) for frame in self._context.decode(unit)]
+        except (av.FFmpegError, ValueError) as exc:
+            raise DecodeError("An access unit cannot be decoded.") from exc
+
+
+def check_picture(value: object) -> Any:
+    """What a processor returned, as an array that the encoders take: uint8, (h, w, 3) BGR or (h, w) gray, contiguous.
+
+    Raises: EncodeError: a sentence for the processor's author.
+    """
+    if not isinstance(value, np.ndarray):
+        raise EncodeError(
+            f"The processor returned {type(value).__name__}; return a picture (numpy array) or None."
+        )
+    if value.dtype == np.bool_:
+        value = value.astype(np.uint8) * 255
+    if value.dtype != np.uint8:
+        raise EncodeError(f"The processor returned an array of {value.dtype}; return uint8 (0 to 255).")
+    if value.ndim == 3 and value.shape[2] == 1:
+        value = value[:, :, 0]
+    if not (value.ndim == 2 or (value.ndim == 3 and value.shape[2] == 3)):
+        raise EncodeError(
+            f"The processor returned an array of shape {value.shape}; return (height, width, 3) in BGR or (height, width)."
+        )
+    if not all(2 <= side <= MOST_SIDE_PX for side in value.shape[:2]):
+        raise EncodeError(
+            f"The processor returned {value.shape[1]}x{value.shape[0]} pixels; 2 to {MOST_SIDE_PX} a side."
+        )
+    return np.ascontiguousarray(value)
+
+
+def fit_width(image: Any, width: int) -> Any:
+    """The image scaled down to `width` pixels (0, or more than it has: as it is)."""
+    if not width or width >= image.shape[1]:
+        return image
+    height = max(2, round(image.shape[0] * width / image.shape[1]))
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def encode_jpeg(image: Any, quality: int) -> bytes:
+    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise EncodeError("The picture cannot be encoded as JPEG.")
+    return bytes(data)
+
+
+class H264Encoder:
+    """x264 ultrafast without delay: one picture in, one access unit out, a key frame every 2 s. Fixed size. Thread: one."""
+
+    def __init__(self, width: int, height: int, fps: float) -> None:
+        self.width, self.height = width & ~1, height & ~1
+        context = av.CodecContext.create("libx264", "w")
+        assert isinstance(context, av.VideoCodecContext)
+        context.width, context.height = self.width, self.height
+        context.pix_fmt = "yuv420p"
+        context.time_base = Fraction(1, VIDEO_CLOCK_HZ)
+        context.framerate = Fraction(max(1, round(fps)), 1)
+        context.gop_size = max(1, round(fps * KEY_EVERY_S))
+        context.max_b_frames = 0
+        context.thread_count = 1
+        context.colorspace = context.color_primaries = context.color_trc = BT601
+        context.color_range = 1
+        context.options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "23"}
+        self._context = context
+        self._last_pts = -1
+
+    def encode(self, image: Any, pts: int) -> Iterator[tuple[bytes, bool]]:
+        """`image` as `check_picture` gives it, of this encoder's size. Yields (Annex B, whether it is a key frame)."""
+        image = image[: self.height, : self.width]
+        if image.ndim == 2:
+            image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+        planes = cast(GrayImage, cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGR2YUV_I420))
+        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+        self._last_pts = frame.pts = max(pts, self._last_pts + 1)
+        frame.time_base = Fraction(1, VIDEO_CLOCK_HZ)
+        try:
+            for unit in self._context.encode(frame):
+                yield bytes(unit), unit.is_keyframe
+        except av.FFmpegError as exc:
+            raise EncodeError("The picture cannot be encoded as H.264.") from exc

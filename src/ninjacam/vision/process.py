@@ -1,0 +1,101 @@
+"""A vision worker: the pixels of the cameras that the engine assigns to it, and the user's code."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+import cv2
+
+from ninjacam.core.errors import NinjacamError
+from ninjacam.hub.child import Child
+from ninjacam.hub.control import Json
+from ninjacam.hub.running import RunningFile
+from ninjacam.vision.camera import CameraPixels
+from ninjacam.vision.code import ModuleFile, ProcessorCode
+
+logger = logging.getLogger("ninjacam.vision")
+
+LOOK_EVERY_S = 0.25
+"""At the user's files; and at threads that are stuck, every other time."""
+MOST_ABANDONED_THREADS = 16
+"""Then the worker ends, and the engine starts a clean one."""
+
+
+class VisionProcess:
+    """`modules`: where processors may be. `reload`: load them again when they are saved."""
+
+    def __init__(
+        self, *, name: str, run_dir: Path, orphan_s: float, modules: list[ModuleFile], reload: bool
+    ) -> None:
+        self._run_dir = run_dir
+        self._reload = reload
+        self._code = ProcessorCode(modules)
+        self._running = RunningFile(run_dir / f"{name}.running")
+        self._cameras: dict[str, CameraPixels] = {}
+        self._child = Child(
+            name=name, run_dir=run_dir, orphan_s=orphan_s, assign=self._assign, status=self._status
+        )
+
+    async def run(self) -> None:
+        cv2.setNumThreads(1)
+        await asyncio.to_thread(self._code.refresh)
+        look = asyncio.create_task(self._look(), name="vision-look")
+        try:
+            await self._child.run()
+        finally:
+            look.cancel()
+            await asyncio.gather(
+                look, *(camera.close() for camera in self._cameras.values()), return_exceptions=True
+            )
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            for camera in self._cameras.values():
+                camera.check_stall()
+            if sum(camera.abandoned_threads for camera in self._cameras.values()) > MOST_ABANDONED_THREADS:
+                logger.error("too many processors are stuck; this worker ends and a new one takes over")
+                self._child.stop.set()
+            if self._reload and self._code.changed():
+                await asyncio.to_thread(self._code.refresh)
+                for camera in self._cameras.values():
+                    camera.code_changed()
+                self._child.changed()
+
+    async def _assign(self, message: Json) -> None:
+        wanted = {entry["slug"]: entry for entry in message["cameras"]}
+        for slug in [slug for slug in self._cameras if slug not in wanted]:
+            await self._cameras.pop(slug).close()
+        for slug, entry in wanted.items():
+            if slug not in self._cameras:
+                camera = CameraPixels(
+                    slug=slug,
+                    camera_id=entry["camera_id"],
+                    run_dir=self._run_dir,
+                    code=self._code,
+                    running=self._running,
+                    on_change=self._child.changed,
+                )
+                try:
+                    await camera.start()
+                except NinjacamError as exc:
+                    logger.error("%s: %s", slug, exc)  # noqa: TRY400 (a sentence for a person)
+                    continue
+                self._cameras[slug] = camera
+            self._cameras[slug].set_quarantine(
+                [entry for entry in message["quarantined"] if entry["camera"] == slug]
+            )
+
+    def _status(self) -> Json:
+        return {
+            "kind": "vision",
+            "cameras": dict.fromkeys(self._cameras),
+            "views": {slug: camera.status() for slug, camera in self._cameras.items()},
+            "processors": self._code.describe(),
+            "modules": [
+                {"module": file.name, "error": self._code.errors.get(file.name)}
+                for file in self._code.files
+                if file.name in self._code.marks
+            ],
+            "module_marks": self._code.marks,
+        }
