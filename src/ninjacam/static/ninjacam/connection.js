@@ -49,6 +49,7 @@ const BACKOFF_FIRST_MS = 250;
 const BACKOFF_MOST_MS = 5000;
 const REFUSED_RETRY_MS = 15000;
 const PING_EVERY_MS = 3000;
+const FIRST_PINGS_MS = [150, 400, 1000]; // the first pings wait behind the first pictures, and tell the time badly
 const SILENCE_MS = 8000; // a socket without any message for so long is dead, though the browser may not know it yet
 const IDLE_CLOSE_MS = 3000;
 const TRIES_BEFORE_UNAVAILABLE = 3;
@@ -162,6 +163,7 @@ export class Connection {
     this.#setLink("up");
     for (const subscription of this.#subscriptions.values()) this.#ask(subscription);
     this.#ping();
+    for (const delay of FIRST_PINGS_MS) setTimeout(() => this.#ping(), delay);
     this.#pingTimer = setInterval(() => this.#ping(), PING_EVERY_MS);
   }
 

@@ -91,9 +91,10 @@ async function readParts(response, handlers) {
     if (done) return count;
     for (const { headers, body } of parser.feed(value)) {
       count += 1;
+      handlers.onstate(headers.get("x-ninjacam-state") ?? "live", "", null);
       handlers.onframe({
         key: true, config: false, discont: false, stream: 0, sequence: count, ptsUs: 0, durationUs: 0,
-        capturedUs: Number(headers.get("x-captured-us") ?? 0), width: 0, height: 0, payload: body,
+        capturedUs: Number(headers.get("x-timestamp") ?? 0) * 1e6, width: 0, height: 0, payload: body,
       });
     }
   }

@@ -1,5 +1,7 @@
 // fMP4 fragments -> MediaSource (or ManagedMediaSource) -> <video>. Where WebCodecs may not be used (plain http).
 
+import { retime } from "./fmp4.js";
+
 /** @typedef {import("./painter.js").PainterHost} PainterHost */
 /** @typedef {import("./painter.js").MediaFrame} MediaFrame */
 /** @typedef {import("./painter.js").StreamInfo} StreamInfo */
@@ -40,6 +42,7 @@ export class MsePainter {
   /** @type {{ endS: number, frame: MediaFrame }[]} where on the timeline the last appended frames end */
   #marks = [];
   #needConfig = true;
+  #decodeTime = 0; // of the next fragment, in ticks: the timeline is ours, not the camera's
   #settled = false;
   #targetS = TARGET_S;
   #closed = false;
@@ -73,6 +76,7 @@ export class MsePainter {
   push(frame) {
     if (this.#closed || (this.#needConfig && !frame.config)) return;
     this.#needConfig = false;
+    this.#decodeTime += retime(frame.payload, this.#decodeTime);
     this.#queue.push(frame);
     this.#pump();
   }
@@ -91,7 +95,6 @@ export class MsePainter {
   #prepareBuffer(frame) {
     if (!this.#buffer) {
       this.#buffer = this.#media.addSourceBuffer(mimeType(this.#codec));
-      this.#buffer.mode = "sequence"; // jumps of the camera's time must not become gaps in ours
       this.#buffer.addEventListener("updateend", () => this.#appended());
     } else if (frame.config) {
       this.#buffer.changeType(mimeType(this.#codec));

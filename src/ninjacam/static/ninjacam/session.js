@@ -77,6 +77,7 @@ export class Session {
   #failures = [];
   #watchTimer = 0;
   #retryTimer = 0;
+  #reason = ""; // why the last painter gave up
   #said = "";
   bytesReceived = 0;
   framesReceived = 0;
@@ -120,7 +121,7 @@ export class Session {
     this.#camera = { state: "", message: "" };
     const rung = this.#rungs.at(this.#rung);
     if (!rung) {
-      this.#refused("cannot_play", "");
+      this.#refused("cannot_play", this.#reason);
       return;
     }
     const handlers = {
@@ -205,6 +206,7 @@ export class Session {
     this.#failures = [...this.#failures.filter((at) => now - at < FAILURES_WINDOW_MS), now];
     this.#painter?.close();
     this.#painter = null;
+    this.#reason = reason;
     console.warn(`ninjacam: ${this.#rungs[this.#rung]?.name} failed for ${this.#wanted.camera}: ${reason}`);
     if (fatal || this.#failures.length >= 2) return this.#descend();
     this.#subscribe();

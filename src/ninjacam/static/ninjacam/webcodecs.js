@@ -78,7 +78,12 @@ export class WebCodecsPainter {
     this.#newestUs = frame.ptsUs;
     this.#inside.set(frame.ptsUs, frame);
     const type = frame.key ? "key" : "delta";
-    this.#decoder?.decode(new EncodedVideoChunk({ type, timestamp: frame.ptsUs, data: frame.payload }));
+    try {
+      this.#decoder?.decode(new EncodedVideoChunk({ type, timestamp: frame.ptsUs, data: frame.payload }));
+    } catch (error) {
+      this.close(); // Chromium looks into the bytes at once: "a key frame is required" for one that is not
+      this.#host.failed(String(error), false);
+    }
   }
 
   /**

@@ -1,0 +1,346 @@
+"""A media server that does what it is told: the live socket's protocol spoken by a stamped clip, with faults at will.
+
+It lets the player be tested on what a real server does only by accident: silence, refusal, a slow start, bad video.
+"""
+
+import asyncio
+import contextlib
+import io
+import json
+import struct
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import uvicorn
+
+from ninjacam.testing import stamp
+
+FPS = 25
+GOP = 50
+FRAMES = 100
+WIDTH, HEIGHT = 640, 360
+CODEC = "avc1.42c01f"
+HEADER = struct.Struct("<BBHIqqIHHI")
+KEY, CONFIG = 1, 2
+STATIC = Path(__file__).parents[2] / "src" / "ninjacam" / "static" / "ninjacam"
+PAGE = (Path(__file__).parent / "player_page.html").read_bytes()
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """`units`: Annex B access units, a key frame each GOP; `jpegs`: the same pictures."""
+
+    units: list[bytes]
+    jpegs: list[bytes]
+    init: bytes
+
+
+def make_video() -> Video:
+    context = av.CodecContext.create("libx264", "w")
+    assert isinstance(context, av.VideoCodecContext)
+    context.width, context.height, context.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+    context.time_base, context.framerate = Fraction(1, FPS), Fraction(FPS)
+    context.options = {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline"}
+    context.options |= {"x264-params": f"keyint={GOP}:scenecut=0"}
+    units, jpegs = [], []
+    for number in range(FRAMES):
+        image = np.full((HEIGHT, WIDTH, 3), 64, np.uint8)
+        cv2.circle(image, (int(320 + 200 * np.sin(number / 16)), 200), 60, (80, 160, 240), -1)
+        stamp.draw(image, number)
+        picture = av.VideoFrame.from_ndarray(image, format="bgr24")
+        picture.pts = number
+        units += [bytes(packet) for packet in context.encode(picture)]
+        jpegs.append(cv2.imencode(".jpg", image)[1].tobytes())
+    return Video(units, jpegs, _init_segment(units[0]))
+
+
+def _init_segment(unit: bytes) -> bytes:
+    target = io.BytesIO()
+    flags = {"movflags": "empty_moov+default_base_moof+frag_keyframe", "video_track_timescale": "90000"}
+    with (
+        av.open(io.BytesIO(unit), format="h264") as source,
+        av.open(target, "w", "mp4", options=flags) as container,
+    ):
+        container.add_stream_from_template(source.streams.video[0]).time_base = Fraction(1, 90000)
+        container.start_encoding()
+        whole = target.getvalue()
+    start = whole.find(b"moov") - 4
+    return whole[: start + int.from_bytes(whole[start : start + 4], "big")]
+
+
+def _fragment(sequence: int, pts: int, unit: bytes, key: bool) -> bytes:
+    nals = [nal for nal in unit.replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1") if nal]
+    data = b"".join(len(nal).to_bytes(4, "big") + nal for nal in nals)
+    flags = 0x02000000 if key else 0x01010000
+    trun = struct.pack(">I4sIIIIIIi", 36, b"trun", 0x01000F01, 1, 112, 90000 // FPS, len(data), flags, 0)
+    tfhd = struct.pack(">I4sII", 16, b"tfhd", 0x020000, 1)
+    tfdt = struct.pack(">I4sIQ", 20, b"tfdt", 0x01000000, pts * 90000 // FPS)
+    moof = (
+        struct.pack(">I4sII", 16, b"mfhd", 0, sequence)
+        + struct.pack(">I4s", 80, b"traf")
+        + tfhd
+        + tfdt
+        + trun
+    )
+    return (
+        struct.pack(">I4s", 8 + len(moof), b"moof")
+        + moof
+        + struct.pack(">I4s", 8 + len(data), b"mdat")
+        + data
+    )
+
+
+@dataclass(eq=False)
+class Subscription:
+    id: int
+    stream: int
+    request: dict[str, Any]
+    socket: "Socket"
+    format: str
+    configured: bool = False
+
+
+@dataclass(eq=False)
+class Socket:
+    send: Send
+    subscriptions: dict[int, Subscription] = field(default_factory=dict)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def tell(self, **message: Any) -> None:
+        async with self.lock:
+            await self.send({"type": "websocket.send", "text": json.dumps(message)})
+
+    async def give(self, data: bytes) -> None:
+        async with self.lock:
+            await self.send({"type": "websocket.send", "bytes": data})
+
+
+class FakeMedia:
+    """Tests set the plain attributes; `sent_at` and the lists tell what happened. Own thread and event loop."""
+
+    def __init__(self, video: Video) -> None:
+        self.video = video
+        self.paused = False
+        self.refuse_sockets = False
+        self.corrupt = False
+        self.lost = range(0)  # numbers within each GOP that never arrive
+        self.refuse: dict[str, str] = {}  # camera -> error code
+        self.codec = CODEC
+        self.state = ("live", "")
+        self.view_error: dict[str, str] | None = None
+        self.sent_at: dict[int, float] = {}  # frame counter -> wall clock, s
+        self.requests: list[dict[str, Any]] = []
+        self.unsubscribed: list[int] = []
+        self.sockets: list[Socket] = []
+        self.opened = 0
+        self.port = 0
+        self._counter = 0
+        self._streams = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def watched(self) -> int:
+        return sum(len(socket.subscriptions) for socket in self.sockets)
+
+    def call(self, coroutine: Any) -> Any:
+        assert self._loop
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(5)
+
+    def set_state(self, state: str, message: str = "", view_error: dict[str, str] | None = None) -> None:
+        self.state, self.view_error = (state, message), view_error
+
+        async def tell() -> None:
+            for socket in self.sockets:
+                for subscription in socket.subscriptions.values():
+                    await self._tell_state(subscription)
+
+        self.call(tell())
+
+    def cut_sockets(self, code: int = 1001) -> None:
+        async def cut() -> None:
+            for socket in self.sockets:
+                await socket.send({"type": "websocket.close", "code": code})
+            self.sockets.clear()
+
+        self.call(cut())
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator["FakeMedia"]:
+        config = uvicorn.Config(
+            self._app,
+            port=0,
+            log_level="critical",
+            interface="asgi3",
+            ws="websockets-sansio",
+            lifespan="off",
+            ws_per_message_deflate=False,
+        )
+        server = uvicorn.Server(config)
+
+        async def serve() -> None:
+            self._loop = asyncio.get_running_loop()
+            clock = asyncio.create_task(self._tick())
+            await server.serve()
+            clock.cancel()
+
+        thread = threading.Thread(target=asyncio.run, args=(serve(),), name="fake-media")
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        self.port = server.servers[0].sockets[0].getsockname()[1]
+        try:
+            yield self
+        finally:
+            server.force_exit = server.should_exit = True
+            thread.join(10)
+
+    async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        for counter in range(1 << 31):
+            await asyncio.sleep(max(0.0, start + counter / FPS - loop.time()))
+            if self.paused:
+                continue
+            self._counter = counter
+            self.sent_at[counter] = time.time()
+            for socket in list(self.sockets):
+                for subscription in list(socket.subscriptions.values()):
+                    with contextlib.suppress(Exception):  # it has just gone
+                        await self._give(subscription, counter)
+
+    async def _give(self, subscription: Subscription, counter: int) -> None:
+        number = counter % FRAMES
+        key = number % GOP == 0
+        if number % GOP in self.lost:
+            return
+        if not subscription.configured:
+            if not key and subscription.format != "jpeg":
+                return
+            subscription.configured = True
+            await subscription.socket.tell(
+                op="stream",
+                id=subscription.id,
+                stream=subscription.stream,
+                codec="mjpeg" if subscription.format == "jpeg" else self.codec,
+                width=WIDTH,
+                height=HEIGHT,
+                format=subscription.format,
+            )
+        flags = KEY if key else 0
+        data = self.video.units[number]
+        if subscription.format == "jpeg":
+            flags, data = KEY, self.video.jpegs[number]
+        elif subscription.format == "fmp4":
+            data = _fragment(counter, counter, data, key)
+            if key:
+                flags, data = KEY | CONFIG, self.video.init + data
+        if self.corrupt:
+            data = bytes(len(data))
+        captured_us = int(self.sent_at.get(counter, time.time()) * 1e6)
+        header = HEADER.pack(1, flags, subscription.stream, counter, counter * 1_000_000 // FPS, captured_us,
+                             1_000_000 // FPS, WIDTH, HEIGHT, 0)  # fmt: skip
+        await subscription.socket.give(header + data)
+
+    async def _tell_state(self, subscription: Subscription) -> None:
+        state, message = self.state
+        await subscription.socket.tell(op="state", id=subscription.id, state=state, message=message,
+                                       view_error=self.view_error)  # fmt: skip
+
+    async def _app(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._websocket(receive, send)
+        else:
+            await self._http(str(scope["path"]), send)
+
+    async def _websocket(self, receive: Receive, send: Send) -> None:
+        await receive()
+        if self.refuse_sockets:
+            await send({"type": "websocket.close", "code": 4403})
+            return
+        await send({"type": "websocket.accept"})
+        socket = Socket(send)
+        self.sockets.append(socket)
+        self.opened += 1
+        while (message := await receive())["type"] == "websocket.receive":
+            await self._told(socket, json.loads(message["text"]))
+        if socket in self.sockets:
+            self.sockets.remove(socket)
+
+    async def _told(self, socket: Socket, message: dict[str, Any]) -> None:
+        if message["op"] == "ping":
+            await socket.tell(op="pong", t=message["t"], now_us=time.time_ns() // 1000)
+        elif message["op"] == "unsubscribe":
+            socket.subscriptions.pop(message["id"], None)
+            self.unsubscribed.append(message["id"])
+        elif message["op"] == "subscribe":
+            self.requests.append(message)
+            if message["camera"] in self.refuse:
+                code = self.refuse[message["camera"]]
+                await socket.tell(op="error", id=message["id"], code=code, message="As you were told.")
+                return
+            self._streams += 1
+            wanted = "jpeg" if message["camera"] == "jpeg" else message["format"]
+            subscription = Subscription(message["id"], self._streams, message, socket, wanted)
+            await self._tell_state(subscription)
+            for counter in range(self._counter - self._counter % GOP, self._counter + 1):
+                await self._give(subscription, counter)
+            socket.subscriptions[message["id"]] = subscription
+
+    async def _http(self, path: str, send: Send) -> None:
+        if path.endswith("/mjpeg"):
+            await self._mjpeg(path.split("/")[-2], send)
+            return
+        file = STATIC / path.rpartition("/")[2]
+        body = PAGE if path.endswith("/page") else file.read_bytes() if file.is_file() else b""
+        kind = b"text/html; charset=utf-8" if path.endswith("/page") else b"text/javascript"
+        # what a careful site would send: nothing inline, media only from us and from MediaSource
+        policy = b"default-src 'none'; script-src 'self'; connect-src 'self'; media-src blob:; img-src 'self'"
+        headers = [(b"content-type", kind), (b"content-security-policy", policy)]
+        await send({"type": "http.response.start", "status": 200 if body else 404, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _mjpeg(self, camera: str, send: Send) -> None:
+        if camera in self.refuse:
+            problem = json.dumps(
+                {
+                    "title": "Not allowed",
+                    "status": 403,
+                    "detail": "As you were told.",
+                    "code": self.refuse[camera],
+                }
+            )
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": 403,
+                    "headers": [(b"content-type", b"application/problem+json")],
+                }
+            )
+            await send({"type": "http.response.body", "body": problem.encode()})
+            return
+        kind = b"multipart/x-mixed-replace; boundary=frame"
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]})
+        with contextlib.suppress(OSError):
+            while True:
+                jpeg = self.video.jpegs[self._counter % FRAMES]
+                captured_s = self.sent_at.get(self._counter, 0.0)
+                head = (
+                    f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n"
+                    f"X-Ninjacam-State: {self.state[0]}\r\nX-Timestamp: {captured_s:.6f}\r\n\r\n"
+                )
+                await send(
+                    {"type": "http.response.body", "body": head.encode() + jpeg + b"\r\n", "more_body": True}
+                )
+                await asyncio.sleep(1 / FPS)

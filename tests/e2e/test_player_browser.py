@@ -1,0 +1,313 @@
+"""The player in a real browser: every way of playing, and what it does when something is wrong.
+
+The server is a fake that can be told to fail (`fake_media`); the real one is watched in the other end-to-end tests.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+
+from tests.e2e import browser
+from tests.e2e.browser import Tab
+from tests.e2e.fake_media import FRAMES, FakeMedia, Video, make_video
+
+pytestmark = [
+    pytest.mark.chromium,
+    pytest.mark.skipif(browser.CHROMIUM is None, reason="Chromium is not installed (apt install chromium)."),
+]
+PROBE = (Path(__file__).parent / "player_probe.js").read_text()
+RUNGS = ["webcodecs", "mse", "mjpeg"]
+
+OpenTab = Callable[..., AbstractContextManager[Tab]]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[browser.Browser]:
+    with browser.chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def video() -> Video:
+    return make_video()
+
+
+@pytest.fixture
+def media(video: Video) -> Iterator[FakeMedia]:
+    with FakeMedia(video).running() as running:
+        yield running
+
+
+@pytest.fixture
+def open_tab(chromium: browser.Browser, media: FakeMedia) -> OpenTab:
+    @contextlib.contextmanager
+    def opened(host: str = "127.0.0.1") -> Iterator[Tab]:
+        with chromium.tab(f"http://{host}:{media.port}/page") as tab:
+            tab.until("Boolean(customElements.get('ninjacam-player'))")
+            tab.js(PROBE)
+            yield tab
+
+    return opened
+
+
+@pytest.fixture
+def tab(open_tab: OpenTab) -> Iterator[Tab]:
+    with open_tab() as tab:
+        yield tab
+
+
+def make(tab: Tab, name: str = "p", **attributes: str) -> None:
+    tab.js(f"probe.make('{name}', { ({'camera': 'door'} | attributes)!r})")
+
+
+def state_is(tab: Tab, state: str, *, name: str = "p", timeout_s: float = 10.0) -> None:
+    tab.until(f"probe.players.{name}.player.state === '{state}'", timeout_s)
+
+
+def paints(tab: Tab, name: str = "p") -> list[dict[str, Any]]:
+    return list(tab.js(f"probe.players.{name}.paints"))
+
+
+def next_paints(tab: Tab, count: int, name: str = "p", timeout_s: float = 10.0) -> list[dict[str, Any]]:
+    before = tab.js(f"probe.players.{name}.paints.length")
+    tab.until(f"probe.players.{name}.paints.length >= {before + count}", timeout_s)
+    return paints(tab, name)[before:]
+
+
+def stats(tab: Tab, name: str = "p") -> dict[str, Any]:
+    return dict(tab.js(f"probe.players.{name}.player.stats"))
+
+
+def text(tab: Tab, name: str = "p") -> str:
+    return str(tab.js(f"probe.text('{name}')"))
+
+
+def true_age_ms(media: FakeMedia, paint: dict[str, Any]) -> float:
+    """From the stamp in the pixels and the server's record of when that picture was sent."""
+    sent = [
+        at
+        for number, at in media.sent_at.items()
+        if number % FRAMES == paint["stamp"] and at * 1000 <= paint["atMs"] + 5
+    ]
+    return float(paint["atMs"]) - 1000 * max(sent)
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+def test_each_rung_paints_the_newest_pictures_soon(tab: Tab, media: FakeMedia, rung: str) -> None:
+    make(tab, format=rung)
+    state_is(tab, "live")
+    next_paints(tab, 40)
+    settled = next_paints(tab, 50)
+
+    assert all(paint["stamp"] is not None for paint in settled)
+    assert (settled[-1]["atMs"] - settled[0]["atMs"]) / 49 == pytest.approx(40, rel=0.2)
+    assert median(true_age_ms(media, paint) for paint in settled) < 250
+    assert stats(tab)["rung"] == rung
+    assert (stats(tab)["width"], stats(tab)["height"]) == (640, 360)
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+def test_the_age_it_shows_is_the_true_age(tab: Tab, media: FakeMedia, rung: str) -> None:
+    make(tab, "clock")  # tells the server's clock to the page, for MJPEG has none of its own
+    make(tab, format=rung)
+    state_is(tab, "live")
+    tab.until("probe.players.p.paints.length > 75")
+    assert median(abs(paint["ageMs"] - true_age_ms(media, paint)) for paint in paints(tab)[-25:]) < 45
+    assert "live" in text(tab)
+
+
+def test_a_secure_context_gets_webcodecs(tab: Tab) -> None:
+    make(tab)
+    state_is(tab, "live")
+    assert stats(tab)["rung"] == "webcodecs"
+
+
+def test_plain_http_gets_mse(open_tab: OpenTab) -> None:
+    with open_tab("camera.test") as tab:
+        assert tab.js("isSecureContext") is False
+        make(tab)
+        state_is(tab, "live")
+        assert stats(tab)["rung"] == "mse"
+
+
+def test_a_jpeg_camera_plays_over_the_same_socket(tab: Tab, media: FakeMedia) -> None:
+    make(tab, camera="jpeg")
+    state_is(tab, "live")
+    assert next_paints(tab, 25)[-1]["kind"] == "ImageBitmap"
+    assert "mjpeg" in media.requests[0]["codecs"]
+
+
+def test_a_codec_that_the_browser_lacks_ends_at_mjpeg(tab: Tab, media: FakeMedia) -> None:
+    media.codec = "hvc1.1.6.L120.90"
+    make(tab)
+    state_is(tab, "live", timeout_s=15)
+    assert stats(tab)["rung"] == "mjpeg"
+
+
+def test_video_that_cannot_be_decoded_ends_at_mjpeg(tab: Tab, media: FakeMedia) -> None:
+    media.corrupt = True
+    make(tab)
+    state_is(tab, "live", timeout_s=25)
+    assert stats(tab)["rung"] == "mjpeg"
+
+
+def test_no_websocket_at_all_ends_at_mjpeg(tab: Tab, media: FakeMedia) -> None:
+    media.refuse_sockets = True
+    make(tab)
+    state_is(tab, "live")
+    assert stats(tab)["rung"] == "mjpeg"
+
+
+def test_the_cached_pictures_are_not_played_in_slow_motion(tab: Tab, media: FakeMedia) -> None:
+    make(tab)
+    while max(media.sent_at, default=0) % 50 < 45:  # a late joiner: 45 old pictures come at once
+        time.sleep(0.02)
+    make(tab, "late")
+    state_is(tab, "live", name="late")
+    late = next_paints(tab, 10, "late")
+    old = [paint for paint in paints(tab, "late") if true_age_ms(media, paint) > 400]
+    assert len(old) <= 2
+    assert true_age_ms(media, late[-1]) < 300
+
+
+@pytest.mark.parametrize("rung", ["webcodecs", "mse"])
+def test_lost_pictures_do_not_freeze_it_until_the_next_key_frame(
+    tab: Tab, media: FakeMedia, rung: str
+) -> None:
+    media.lost = range(10, 16)
+    make(tab, format=rung)
+    state_is(tab, "live")
+    next_paints(tab, 25)
+    times = [paint["atMs"] for paint in next_paints(tab, 100)]
+    assert max(after - before for before, after in pairwise(times)) < 700
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+def test_a_page_that_was_busy_catches_up(tab: Tab, media: FakeMedia, rung: str) -> None:
+    make(tab, format=rung)
+    state_is(tab, "live")
+    next_paints(tab, 25)
+    tab.js("(() => { const start = performance.now(); while (performance.now() - start < 2000); })()")
+    time.sleep(2)
+    assert median(true_age_ms(media, paint) for paint in next_paints(tab, 10)) < 300
+
+
+def test_many_players_share_one_socket(tab: Tab, media: FakeMedia) -> None:
+    for name in ("a", "b", "c"):
+        make(tab, name)
+    for name in ("a", "b", "c"):
+        state_is(tab, "live", name=name)
+    assert media.opened == 1
+
+
+def test_a_hidden_tab_stops_watching_and_resumes(tab: Tab, media: FakeMedia) -> None:
+    make(tab)
+    state_is(tab, "live")
+    tab.js("Object.defineProperty(document, 'visibilityState', { value: 'hidden', configurable: true });"
+           "document.dispatchEvent(new Event('visibilitychange'))")  # fmt: skip
+    state_is(tab, "idle")
+    _wait(lambda: media.watched == 0)
+    tab.js("delete document.visibilityState; document.dispatchEvent(new Event('visibilitychange'))")
+    state_is(tab, "live")
+    assert true_age_ms(media, next_paints(tab, 25)[-1]) < 300
+
+
+def test_a_player_far_below_the_window_waits_until_it_is_near(tab: Tab, media: FakeMedia) -> None:
+    tab.js("probe.make('p', {camera: 'door'}, 'width:320px;margin-top:5000px')")
+    tab.js("new Promise((resolve) => setTimeout(resolve, 300))")
+    assert media.requests == []
+    tab.js("scrollTo(0, 5000)")
+    state_is(tab, "live")
+    tab.js("scrollTo(0, 0)")
+    state_is(tab, "idle")
+    _wait(lambda: media.watched == 0)
+
+
+def test_a_lost_socket_is_opened_again_under_the_last_picture(tab: Tab, media: FakeMedia) -> None:
+    make(tab)
+    state_is(tab, "live")
+    media.cut_sockets()
+    state_is(tab, "reconnecting")
+    assert "Reconnecting" in text(tab)
+    assert tab.js("probe.players.p.player.shadowRoot.querySelector('canvas').width") == 640
+    state_is(tab, "live")
+    assert media.opened == 2
+
+
+def test_silence_is_shown_and_ends(tab: Tab, media: FakeMedia) -> None:
+    make(tab)
+    state_is(tab, "live")
+    media.paused = True
+    state_is(tab, "stalled", timeout_s=5)
+    tab.until("/age/.test(probe.text('p'))")
+    media.paused = False
+    state_is(tab, "live", timeout_s=5)
+
+
+def test_what_the_server_says_of_the_camera_is_shown(tab: Tab, media: FakeMedia) -> None:
+    make(tab)
+    state_is(tab, "live")
+    media.set_state("reconnecting", "The camera closed the connection.")
+    state_is(tab, "reconnecting")
+    assert "The camera closed the connection." in text(tab)
+    media.set_state("live")
+    state_is(tab, "live")
+    assert "closed the connection" not in text(tab)
+
+
+def test_an_error_of_a_processor_is_shown_over_the_picture(tab: Tab, media: FakeMedia) -> None:
+    make(tab, view="edges")
+    state_is(tab, "live")
+    media.set_state(
+        "live", view_error={"code": "processor", "message": "ZeroDivisionError: <b>division</b> by zero"}
+    )
+    tab.until("probe.text('p').includes('<b>division</b> by zero')")
+    assert tab.js("probe.players.p.player.state") == "live"
+
+
+@pytest.mark.parametrize("rung", ["webcodecs", "mjpeg"])
+def test_a_refusal_is_readable(tab: Tab, media: FakeMedia, rung: str) -> None:
+    media.refuse["safe"] = "forbidden"
+    make(tab, camera="safe", format=rung)
+    state_is(tab, "error")
+    assert "You may not view this camera." in text(tab)
+    assert "As you were told." in text(tab)
+
+
+def test_changing_the_view_changes_the_subscription(tab: Tab, media: FakeMedia) -> None:
+    make(tab)
+    state_is(tab, "live")
+    tab.js("probe.players.p.player.setAttribute('view', 'edges')")
+    state_is(tab, "live")
+    assert [request["view"] for request in media.requests] == ["", "edges"]
+    _wait(lambda: media.watched == 1)
+
+
+def test_a_removed_player_leaves_nothing_behind(tab: Tab, media: FakeMedia) -> None:
+    make(tab)
+    state_is(tab, "live")
+    tab.js("probe.players.p.player.remove()")
+    _wait(lambda: media.watched == 0)
+    _wait(lambda: not media.sockets, timeout_s=6)
+
+
+def test_a_strict_content_security_policy_is_respected(tab: Tab) -> None:
+    for rung in RUNGS:
+        make(tab, rung, format=rung)
+    for rung in RUNGS:
+        state_is(tab, "live", name=rung)
+    assert not [line for line in tab.log if "Content Security Policy" in line]
+
+
+def _wait(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "never true"
+        time.sleep(0.02)
