@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from django.conf import settings
 from django.contrib.auth import (
@@ -28,6 +28,7 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 
 from ninjacam import permissions, signing
 from ninjacam.models import GRANTED_BY, ApiToken, Camera
+from ninjacam.permissions import AnyUser
 
 _USED_RESOLUTION_S = 60
 """`last_used_at` of a token is written at most so often."""
@@ -74,6 +75,15 @@ class Principal:
     def may_all(self, permission: str, scope: str = "*") -> bool:
         """Whether a permission that is about no single camera (`add_camera`) is allowed. `scope`: a token's."""
         return self.in_scope(scope) and permissions.may_all(self.user, permission)
+
+    def may_act_for(self, user: AnyUser) -> bool:
+        """Whether what belongs to `user` (API tokens) may be made, seen and ended. Never by a token of lesser scope."""
+        own = self.user.pk == user.pk
+        return (
+            self.source != "signed"
+            and self.in_scope("*")
+            and (own or getattr(self.user, "is_superuser", False))
+        )
 
     def may_metrics(self) -> bool:
         """Whether the figures of the whole host may be read: by superusers, and by tokens of theirs with the scope."""
@@ -277,3 +287,28 @@ def _session_is_of(data: Mapping[str, Any], user: AbstractBaseUser) -> bool:
     """Whether the session was opened for this user with this password."""
     held = data.get(HASH_SESSION_KEY, "")
     return str(user.pk) == data.get(SESSION_KEY) and constant_time_compare(held, user.get_session_auth_hash())
+
+
+class Actor(Protocol):
+    """Who carries out an action: a `Principal`, or the `LocalOperator`."""
+
+    @property
+    def name(self) -> str: ...
+    def may(self, role: str, camera: Camera, view: str | None = None) -> bool: ...
+    def may_all(self, permission: str, scope: str = "*") -> bool: ...
+    def may_act_for(self, user: AnyUser) -> bool: ...
+
+
+class LocalOperator:
+    """Who runs a management command on this host: has the database anyway, so may do everything."""
+
+    name = "local operator"
+
+    def may(self, role: str, camera: Camera, view: str | None = None) -> bool:
+        return True
+
+    def may_all(self, permission: str, scope: str = "*") -> bool:
+        return True
+
+    def may_act_for(self, user: AnyUser) -> bool:
+        return True

@@ -3,7 +3,7 @@
 Not here: who may write them (`ninjacam.actions`), and anything that opens a camera.
 """
 
-from ninjacam.models.camera import Camera, CameraManager, CameraQuerySet
+from ninjacam.models.camera import Camera, CameraQuerySet
 from ninjacam.models.grant import CameraGrant
 from ninjacam.models.roles import GRANTED_BY, Role, permission_name
 from ninjacam.models.token import ApiToken
@@ -13,7 +13,6 @@ __all__ = [
     "ApiToken",
     "Camera",
     "CameraGrant",
-    "CameraManager",
     "CameraQuerySet",
     "Role",
     "permission_name",

@@ -1,6 +1,6 @@
 """A camera, and the query for the cameras that a user has a role for."""
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
@@ -55,10 +55,6 @@ class CameraQuerySet(models.QuerySet["Camera"]):
         return self.filter(pk__in=granted)
 
 
-class CameraManager(models.Manager.from_queryset(CameraQuerySet)):  # type: ignore[misc] # a class made at run time
-    pass
-
-
 class Camera(models.Model):
     """One camera. `url` is what may be shown: no user info, secret query values masked.
 
@@ -95,7 +91,7 @@ class Camera(models.Model):
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
-    objects: ClassVar[CameraManager] = CameraManager()
+    objects = CameraQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("camera")

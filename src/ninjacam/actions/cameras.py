@@ -1,0 +1,193 @@
+"""Adding, changing, finding and removing cameras."""
+
+from typing import TypedDict
+from urllib.parse import urlsplit
+
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+
+from ninjacam.actions.audit import record
+from ninjacam.actions.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
+from ninjacam.auth import Actor
+from ninjacam.core.errors import ConfigError
+from ninjacam.core.redact import MASK
+from ninjacam.credentials import unseal
+from ninjacam.models import Camera, CameraGrant, Role
+from ninjacam.sources.base import SourceConfig
+from ninjacam.sources.urls import parse_url
+
+SCHEMES = frozenset({"rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "srt", "file", "v4l2"})
+
+
+class SourceFields(TypedDict, total=False):
+    """How to reach a camera. What is missing stays as it is. User and password: empty to remove; never shown again."""
+
+    url: str
+    username: str
+    password: str
+    transport: str
+    audio: bool
+    verify_tls: bool
+
+
+class CameraFields(SourceFields, total=False):
+    name: str
+    enabled: bool
+
+
+_PLAIN = ("name", "enabled", "transport", "audio", "verify_tls")
+_SOURCE = ("url", "username", "password")
+
+
+def find_camera(actor: Actor, slug: str, role: str = "view") -> Camera:
+    """The camera, if `actor` has `role` for it.
+
+    Raises: NotFoundError: there is none, or the actor has no role at all for it; ForbiddenError: another role only.
+    """
+    camera = Camera.objects.filter(slug=slug).first()
+    if camera is not None and actor.may(role, camera):
+        return camera
+    if camera is None or not any(actor.may(other, camera) for other in Role.values):
+        raise NotFoundError(_("There is no camera “%(slug)s”.") % {"slug": slug[:50]})
+    raise ForbiddenError(
+        _("You may not do this with the camera “%(slug)s”: it needs the role “%(role)s”.")
+        % {"slug": slug, "role": role}
+    )
+
+
+def create_camera(actor: Actor, slug: str, fields: CameraFields) -> Camera:
+    """Add a camera. Whoever adds one may see and configure it.
+
+    Raises: ForbiddenError, ConflictError: the slug is taken, InvalidError.
+    """
+    if not actor.may_all("add_camera", "configure"):
+        raise ForbiddenError(_("You may not add cameras."))
+    camera = Camera(slug=slug)
+    _assign(camera, fields)
+    user = getattr(actor, "user", None)
+    try:
+        with transaction.atomic():
+            _check_and_save(camera)
+            if user is not None and not user.is_superuser:
+                CameraGrant.objects.create(camera=camera, user=user, role=Role.CONFIGURE)
+    except IntegrityError as error:
+        raise ConflictError(_("There is a camera “%(slug)s” already.") % {"slug": slug}) from error
+    record(actor, "camera.create", slug, url=camera.url)
+    return camera
+
+
+def update_camera(actor: Actor, camera: Camera, fields: CameraFields) -> Camera:
+    """Change what `fields` names. Raises: ForbiddenError, InvalidError."""
+    _require_configure(actor, camera)
+    _assign(camera, fields)
+    _check_and_save(camera)
+    record(actor, "camera.update", camera.slug, fields=sorted(fields), url=camera.url)
+    return camera
+
+
+def delete_camera(actor: Actor, camera: Camera) -> None:
+    """Remove a camera with its grants. Needs the permission to delete cameras, or the role `configure` for it."""
+    if not actor.may_all("delete_camera", "configure"):
+        _require_configure(actor, camera)
+    slug = camera.slug
+    camera.delete()
+    record(actor, "camera.delete", slug)
+
+
+def source_to_probe(actor: Actor, fields: SourceFields, camera: Camera | None = None) -> SourceConfig:
+    """How to reach what is to be tried before it is saved: a new camera, or `camera` with `fields` changed.
+
+    Raises: ForbiddenError, InvalidError.
+    """
+    if camera is not None:
+        _require_configure(actor, camera)
+        draft = Camera.objects.get(pk=camera.pk)
+    elif actor.may_all("add_camera", "configure"):
+        draft = Camera(slug="probe")
+    else:
+        raise ForbiddenError(_("You may not add cameras, so you may not test addresses either."))
+    _assign(draft, fields)
+    return draft.source()
+
+
+def _require_configure(actor: Actor, camera: Camera) -> None:
+    if not actor.may("configure", camera):
+        raise ForbiddenError(_("You may not change the camera “%(slug)s”.") % {"slug": camera.slug})
+
+
+def _assign(camera: Camera, fields: CameraFields | SourceFields) -> None:
+    for name in _PLAIN:
+        if name in fields:
+            setattr(camera, name, fields[name])  # type: ignore[literal-required] # the names of both TypedDicts
+    if any(name in fields for name in _SOURCE) or not camera.url:
+        _assign_source(camera, fields)
+
+
+def _assign_source(camera: Camera, fields: SourceFields) -> None:
+    """Raises: InvalidError."""
+    url = fields.get("url", camera.url).strip()
+    for name, value in (("username", fields.get("username")), ("password", fields.get("password"))):
+        if value == MASK:
+            raise InvalidError.of(name, _("“***” stands for what is stored. Leave it out to keep it."))
+    if url != camera.url and MASK in url:
+        raise InvalidError.of(
+            "url", _("“***” stands for what is stored. Enter the whole URL, or leave it as it is.")
+        )
+    kept = unseal(camera.credentials) if camera.credentials and _keeps(camera, url, fields) else None
+    username = fields.get("username", kept.username if kept else "")
+    password = fields.get("password", kept.password if kept else "")
+    if url == camera.url and kept and kept.url:
+        url = kept.url
+    try:
+        scheme = urlsplit(url).scheme.lower()
+        camera.set_source(url, username, password)
+    except ValueError as error:
+        raise InvalidError.of("url", _("This is not a URL: check its host and port.")) from error
+    if scheme not in SCHEMES:
+        raise InvalidError.of(
+            "url",
+            _("URLs of cameras begin with one of: %(schemes)s.")
+            % {"schemes": ", ".join(f"{known}:" for known in sorted(SCHEMES))},
+        )
+
+
+def _keeps(camera: Camera, url: str, fields: SourceFields) -> bool:
+    """Whether stored credentials go on with `url`: only to the host that they were entered for.
+
+    Otherwise who may configure a camera could have its password sent to a host of their own.
+    Raises: InvalidError: it is another host, and no new ones are given.
+    """
+    if url == camera.url or _origin(url) == _origin(camera.url):
+        return True
+    if "password" in fields or "@" in urlsplit(url).netloc:
+        return False
+    raise InvalidError.of(
+        "password", _("The URL leads to another host than before: enter the user and password again.")
+    )
+
+
+def _origin(url: str) -> tuple[str, int]:
+    try:
+        target = parse_url(url)
+    except ConfigError:  # file:, v4l2: and what will be refused later
+        return "", 0
+    return target.host, target.port
+
+
+def _check_and_save(camera: Camera) -> None:
+    """Raises: ConflictError, InvalidError."""
+    try:
+        camera.full_clean()
+    except ValidationError as error:
+        if any(problem.code == "unique" for problem in error.error_dict.get("slug", [])):
+            raise ConflictError(_("There is a camera “%(slug)s” already.") % {"slug": camera.slug}) from error
+        raise invalid(error) from error
+    camera.save()
+
+
+def invalid(error: ValidationError) -> InvalidError:
+    fields = {name: list(messages) for name, messages in error.message_dict.items()}
+    first = next(iter(fields.items()), ("", [_("A value cannot be used.")]))
+    prefix = "" if first[0] in {"", NON_FIELD_ERRORS} else f"{first[0]}: "
+    return InvalidError(prefix + first[1][0], fields)

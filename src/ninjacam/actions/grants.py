@@ -1,0 +1,49 @@
+"""Giving and taking roles. For who may administer grants (`add_cameragrant`, `delete_cameragrant`), with full scope."""
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+
+from ninjacam.actions.audit import record
+from ninjacam.actions.cameras import invalid
+from ninjacam.actions.errors import ConflictError, ForbiddenError, InvalidError
+from ninjacam.auth import Actor
+from ninjacam.models import Camera, CameraGrant
+
+
+def create_grant(actor: Actor, camera: Camera, role: str, *, user: str = "", group: str = "") -> CameraGrant:
+    """`user` or `group`: the one or the other, by name. Raises: ForbiddenError, InvalidError, ConflictError."""
+    if not actor.may_all("add_cameragrant"):
+        raise ForbiddenError(_("You may not give roles."))
+    if bool(user) == bool(group):
+        raise InvalidError.of("user", _("Choose either a user or a group."))
+    grant = CameraGrant(camera=camera, role=role)
+    if user:
+        model = get_user_model()
+        grant.user = model._default_manager.filter(**{model.USERNAME_FIELD: user}).first()
+        if grant.user is None:
+            raise InvalidError.of("user", _("There is no such user."))
+    else:
+        grant.group = Group.objects.filter(name=group).first()
+        if grant.group is None:
+            raise InvalidError.of("group", _("There is no such group."))
+    same = CameraGrant.objects.filter(camera=camera, role=role, user=grant.user, group=grant.group)
+    if same.exists():
+        raise ConflictError(_("This role is given already."))
+    try:
+        grant.full_clean()
+    except ValidationError as error:
+        raise invalid(error) from error
+    grant.save()
+    record(actor, "grant.create", camera.slug, role=role, user=user, group=group)
+    return grant
+
+
+def delete_grant(actor: Actor, grant: CameraGrant) -> None:
+    """Open streams that rested on it end within NINJACAM["REAUTH_S"]. Raises: ForbiddenError."""
+    if not actor.may_all("delete_cameragrant"):
+        raise ForbiddenError(_("You may not take roles."))
+    holder = {"user": str(grant.user or ""), "group": str(grant.group or "")}
+    grant.delete()
+    record(actor, "grant.delete", grant.camera.slug, role=grant.role, **holder)

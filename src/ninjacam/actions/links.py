@@ -1,0 +1,61 @@
+"""Handing out signed links."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from ninjacam import signing
+from ninjacam.actions.audit import record
+from ninjacam.actions.errors import ForbiddenError, InvalidError
+from ninjacam.auth import Principal, link_for
+from ninjacam.models import Camera
+
+ROUTES = {"mjpeg": "ninjacam:live-mjpeg", "snapshot": "ninjacam:live-snapshot", "ws": "ninjacam:live-ws"}
+_PARAMETERS = {"mjpeg": {"width", "quality", "fps"}, "snapshot": {"width", "quality"}, "ws": set[str]()}
+
+
+@dataclass(frozen=True, slots=True)
+class SignedLink:
+    """`path`: with its query, to be put after scheme and host."""
+
+    path: str
+    expires_at: datetime
+
+
+def create_link(
+    principal: Principal,
+    camera: Camera,
+    kind: str,
+    *,
+    view: str = "",
+    parameters: Mapping[str, str] | None = None,
+    lifetime_s: int = 3600,
+) -> SignedLink:
+    """A link to a live stream or snapshot of one view, with what `principal` may: at most 7 days, and no longer than
+    the permission, the password and the token last.
+
+    `kind`: a key of ROUTES. `parameters`: of that route; part of what is signed.
+    Raises: ForbiddenError, InvalidError.
+    """
+    if principal.source == "signed" or not principal.may("view", camera, view):
+        raise ForbiddenError(_("You may not make links to this camera."))
+    if kind not in ROUTES:
+        raise InvalidError.of("kind", _("There are no such links."))
+    if not 1 <= lifetime_s <= signing.MAX_AGE_S:
+        raise InvalidError.of("lifetime_s", _("A link lasts from 1 second to 7 days."))
+    query = {name: value for name, value in (parameters or {}).items() if value}
+    if not _PARAMETERS[kind].issuperset(query):
+        raise InvalidError.of("parameters", _("This kind of link has no such parameters."))
+    if view and kind != "ws":
+        query["view"] = view
+    path = reverse(ROUTES[kind], args=[] if kind == "ws" else [camera.slug])
+    link = link_for(principal, camera, path=path, query=query, view=view, lifetime_s=lifetime_s)
+    record(principal, "link.create", camera.slug, kind=kind, view=view, lifetime_s=lifetime_s)
+    return SignedLink(
+        path=f"{path}?{urlencode({**query, signing.PARAMETER: signing.sign(link)})}",
+        expires_at=datetime.fromtimestamp(link.expires_at_s, UTC),
+    )

@@ -1,0 +1,101 @@
+"""Trying a camera before it is saved: in a process of its own, bounded in time and number."""
+
+import base64
+import binascii
+import json
+import os
+import subprocess
+import sys
+import threading
+from dataclasses import asdict, dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.utils.translation import gettext as _
+
+from ninjacam.actions.audit import record
+from ninjacam.actions.cameras import SourceFields, source_to_probe
+from ninjacam.auth import Actor
+from ninjacam.core.errors import LimitError
+from ninjacam.models import Camera
+from ninjacam.sources.base import SourceConfig
+
+TIMEOUT_S = 10.0
+_START_S = 5.0  # the interpreter and libav on a slow machine
+_AT_ONCE = threading.BoundedSemaphore(2)
+"""Of each web worker: a test costs a process, a connection and the decoding of a picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """`error`: {"code", "message", "retryable"}, None where `ok`. `jpeg`: one picture, 640 pixels wide."""
+
+    ok: bool
+    error: dict[str, Any] | None = None
+    codec: str = ""
+    width: int = 0
+    height: int = 0
+    audio_codec: str = ""
+    jpeg: bytes = field(default=b"", repr=False)
+
+
+def probe_camera(actor: Actor, fields: SourceFields, camera: Camera | None = None) -> ProbeResult:
+    """Open the camera once. What is wrong with it is in the result; it is not an error of the action.
+
+    Blocks for up to 15 s. Raises: ForbiddenError, InvalidError, LimitError: two tests are running already.
+    """
+    source = source_to_probe(actor, fields, camera)
+    record(actor, "camera.probe", camera.slug if camera else "(new)", host=urlsplit(source.url).hostname)
+    return run_probe(source)
+
+
+def run_probe(source: SourceConfig) -> ProbeResult:
+    """Raises: LimitError."""
+    if not _AT_ONCE.acquire(blocking=False):
+        raise LimitError(_("Other cameras are being tested right now. Try again in a few seconds."))
+    try:
+        return _run(source)
+    finally:
+        _AT_ONCE.release()
+
+
+def _run(source: SourceConfig) -> ProbeResult:
+    question = json.dumps({"source": asdict(source), "timeout_s": TIMEOUT_S})
+    environment = {
+        name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG", "VIRTUAL_ENV") if name in os.environ
+    }
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "ninjacam.capture.probe"],
+            input=question.encode(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=TIMEOUT_S + _START_S,
+            check=False,
+            env=environment,  # not the secret key: the child decodes what a stranger sends
+        )
+    except subprocess.TimeoutExpired:
+        return _failed(
+            "timeout", _("The camera did not answer in time. Check its address and that it is switched on.")
+        )
+    try:
+        answer = json.loads(done.stdout)
+        if not answer["ok"]:
+            return ProbeResult(ok=False, error=answer["error"])
+        return ProbeResult(
+            ok=True,
+            codec=answer.get("codec") or "",
+            width=answer.get("width") or 0,
+            height=answer.get("height") or 0,
+            audio_codec=answer.get("audio_codec") or "",
+            jpeg=base64.b64decode(answer.get("jpeg_base64") or ""),
+        )
+    except (ValueError, KeyError, TypeError, binascii.Error):
+        # Its process died: what the camera sent took it down, which is why it is a process.
+        return _failed(
+            "protocol_error", _("The test ended without an answer: what the camera sends cannot be read.")
+        )
+
+
+def _failed(code: str, message: str) -> ProbeResult:
+    return ProbeResult(ok=False, error={"code": code, "message": message, "retryable": True})
