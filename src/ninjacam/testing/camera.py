@@ -9,26 +9,23 @@ Not here: what the camera says (`rtsp_session`), when it sends (`mount`), what c
 """
 
 import asyncio
-import contextlib
 import random
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from types import TracebackType
-from typing import Self, cast
+from typing import cast
 
 from ninjacam.testing.authentication import Login
 from ninjacam.testing.clips import Clip
 from ninjacam.testing.faults import Faults
 from ninjacam.testing.mount import Mount
+from ninjacam.testing.rtp import PayloadCache
 from ninjacam.testing.rtsp_session import CameraStats, RtspSession
+from ninjacam.testing.server_thread import ServerThread
 
-_START_TIMEOUT_S = 10.0
 
-
-class FakeRtspCamera:
+class FakeRtspCamera(ServerThread):
     """Serves `clips` (path -> clip; a single clip is "/cam0") on 127.0.0.1. H.264, H.265, MJPEG, AAC and G.711.
 
     Runs in a daemon thread between `start` and `stop`, or by `serve` in a loop of yours. `port` 0: a free one, kept
@@ -46,22 +43,18 @@ class FakeRtspCamera:
         gop_at_once: bool = False,
         aggregate: bool = True,
     ) -> None:
+        super().__init__(host, port, ssl_context)
         by_path = {"/cam0": clips} if isinstance(clips, Clip) else clips
-        self.host = host
-        self.port = port
         self.login = login or Login()
         self.gop_at_once = gop_at_once
         self.stats = CameraStats()
         self.udp_ports = (0, 0)
         self.on_change: Callable[[], None] = lambda: None
         """Called in the camera's loop when a connection opens or closes."""
-        self._ssl_context = ssl_context
-        self.mounts = {path: Mount(path, clip, aggregate=aggregate) for path, clip in by_path.items()}
+        cache = PayloadCache(aggregate=aggregate)
+        self.mounts = {path: Mount(path, clip, cache) for path, clip in by_path.items()}
         self._sessions: set[RtspSession] = set()
         self._udp: tuple[asyncio.DatagramTransport, ...] = ()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping: asyncio.Event | None = None
-        self._thread: threading.Thread | None = None
 
     def url(self, path: str = "", *, login: bool = True) -> str:
         """Of the mount at `path`, the first one without. `login`: put user and password in, if it asks for them."""
@@ -87,14 +80,15 @@ class FakeRtspCamera:
             for name, value in changes.items():
                 setattr(mount.faults, name, tuple(value) if isinstance(value, list) else value)
 
-    def drop(self) -> None:
-        """Cut all connections, without a word."""
-        self._call(lambda: self._each_session(RtspSession.abort))
-
     def inject(self, data: bytes | None = None) -> None:
         """Write bytes (None: 5,000 random ones) into every connection, in breach of the protocol."""
         noise = random.randbytes(5000) if data is None else data
-        self._call(lambda: self._each_session(lambda session: session.inject(noise)))
+
+        def inject() -> None:
+            for session in self._sessions:
+                session.inject(noise)
+
+        self.call(inject)
 
     def jump(self, seconds: float, path: str = "*") -> None:
         """Set the camera's media clock forward, or back; the pace stays."""
@@ -103,7 +97,7 @@ class FakeRtspCamera:
             for mount in self._chosen(path):
                 mount.jump_s += seconds
 
-        self._call(jump)
+        self.call(jump)
 
     def switch_clip(self, clip: Clip, path: str = "*") -> None:
         """Go on with `clip` (another resolution) in the same sessions."""
@@ -112,81 +106,22 @@ class FakeRtspCamera:
             for mount in self._chosen(path):
                 mount.set_clip(clip)
 
-        self._call(switch)
+        self.call(switch)
 
     def _chosen(self, path: str) -> list[Mount]:
         return list(self.mounts.values()) if path == "*" else [self.mounts[path]]
 
-    def _each_session(self, do: Callable[[RtspSession], None]) -> None:
-        for session in tuple(self._sessions):
-            do(session)
-
     # Life
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def start(self) -> None:
-        """Raises: OSError: the port is taken."""
-        started: list[BaseException | None] = []
-        ready = threading.Event()
-
-        def on_ready(error: BaseException | None = None) -> None:
-            started.append(error)
-            ready.set()
-
-        def run() -> None:
-            try:
-                with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-                    runner.run(self.serve(on_ready))
-            except OSError as error:
-                on_ready(error)
-
-        self._thread = threading.Thread(target=run, name=f"camera-{self.port}", daemon=True)
-        self._thread.start()
-        if not ready.wait(_START_TIMEOUT_S):
-            raise TimeoutError("The camera did not start.")
-        if started[0]:
-            self._thread.join()
-            raise started[0]
-
-    def stop(self) -> None:
-        """Idempotent."""
-        self.request_stop()
-        if self._thread:
-            self._thread.join(_START_TIMEOUT_S)
-        self._thread = None
-
-    def request_stop(self) -> None:
-        """End `serve`, without waiting for it."""
-        if self._loop and self._stopping and not self._loop.is_closed():
-            with contextlib.suppress(RuntimeError):  # it is ending by itself
-                self._loop.call_soon_threadsafe(self._stopping.set)
-
     async def serve(self, on_ready: Callable[[], None]) -> None:
-        """Run until `stop` or cancellation. Raises: OSError: the port is taken."""
-        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        server = await asyncio.start_server(
-            self._connected, self.host, self.port, ssl=self._ssl_context, reuse_address=True, limit=1 << 17
-        )
-        self.port = server.sockets[0].getsockname()[1]
-        self._udp, self.udp_ports = await self._open_udp(self._loop)
+        """Run until `request_stop` or cancellation. Raises: OSError: the port is taken."""
+        self._udp, self.udp_ports = await self._open_udp(asyncio.get_running_loop())
         try:
-            on_ready()
-            await self._stopping.wait()
+            await super().serve(on_ready)
         finally:
-            server.close()
-            for session in tuple(self._sessions):
-                session.abort()
             for transport in self._udp:
                 transport.close()
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # they close in the next turn of the loop
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         session = RtspSession(self, reader, writer)
@@ -200,24 +135,6 @@ class FakeRtspCamera:
             self._sessions.discard(session)
             self.stats.open_connections -= 1
             self.on_change()
-
-    def _call(self, do: Callable[[], object]) -> None:
-        """Run `do` in the camera's loop and wait for it."""
-        loop = self._loop
-        if loop is None or loop.is_closed():
-            do()
-            return
-        if self._thread is None or threading.current_thread() is self._thread:
-            do()
-            return
-        done = threading.Event()
-
-        def run() -> None:
-            do()
-            done.set()
-
-        loop.call_soon_threadsafe(run)
-        done.wait(_START_TIMEOUT_S)
 
     # What a session asks of its host
 

@@ -64,29 +64,6 @@ class Clip:
         return b"".join(delimiter + unit.data for unit in self.video.units)
 
 
-def split_nals(data: bytes) -> list[bytes]:
-    """The NAL units of an Annex B access unit, without start codes (ITU-T H.264 annex B)."""
-    nals = []
-    start = data.find(b"\0\0\1")
-    while start >= 0:
-        start += 3
-        end = data.find(b"\0\0\1", start)
-        nal = data[start : end if end >= 0 else len(data)]
-        nals.append(nal.rstrip(b"\0") if end >= 0 else nal)
-        start = end
-    return [nal for nal in nals if nal]
-
-
-def nal_type(codec: Codec, nal: bytes) -> int:
-    return nal[0] & 31 if codec is Codec.H264 else (nal[0] >> 1) & 63
-
-
-def parameter_sets(track: ClipTrack) -> list[bytes]:
-    """SPS and PPS (H.265: VPS too) of the first key frame, without start codes."""
-    wanted = (7, 8) if track.codec is Codec.H264 else (32, 33, 34)
-    return [nal for nal in split_nals(track.units[0].data) if nal_type(track.codec, nal) in wanted]
-
-
 def _packets(path: Path, index: int) -> "Iterator[av.Packet[Any]]":
     with av.open(str(path)) as container:
         stream = container.streams[index]

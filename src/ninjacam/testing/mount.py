@@ -13,7 +13,7 @@ from typing import Protocol
 
 from ninjacam.testing.clips import Clip, Unit
 from ninjacam.testing.faults import Faults
-from ninjacam.testing.rtp import track_payloads
+from ninjacam.testing.rtp import PayloadCache
 
 _LATE_S = 0.5  # later than this (the process was stopped), and the missed pictures are skipped
 _EARLY_S = 0.0002
@@ -31,22 +31,24 @@ class Viewer(Protocol):
 class Mount:
     """Lives in the camera's event loop. Costs nothing while nobody plays it."""
 
-    def __init__(self, path: str, clip: Clip, *, aggregate: bool = True) -> None:
+    def __init__(self, path: str, clip: Clip, cache: PayloadCache) -> None:
         self.path = path
         self.faults = Faults()
-        self.aggregate = aggregate
+        self._cache = cache
         self.jump_s = 0.0
         """Added to the media time of everything sent."""
         self._viewers: list[Viewer] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._payloads: dict[bool, list[list[list[bytes]]]] = {}
         self._frozen = False
         self.set_clip(clip)
 
     def set_clip(self, clip: Clip) -> None:
-        """Go on with another clip, on the same sessions: a camera whose resolution was changed."""
+        """Go on with another clip, on the same sessions: a camera whose resolution was changed.
+
+        Raises: ValueError: RTP cannot carry it.
+        """
+        self._cache.of(clip)
         self.clip = clip
-        self._payloads = {}
         self._events = sorted(
             (unit.sent_s, index, number)
             for index, track in enumerate(clip.tracks)
@@ -73,14 +75,8 @@ class Mount:
             self._timer.cancel()
             self._timer = None
 
-    def _track_payloads(self) -> list[list[list[bytes]]]:
-        in_band = self.faults.in_band_parameter_sets
-        if in_band not in self._payloads:
-            self._payloads[in_band] = [
-                track_payloads(track, aggregate=self.aggregate, parameter_sets=in_band)
-                for track in self.clip.tracks
-            ]
-        return self._payloads[in_band]
+    def _clip_payloads(self) -> list[list[list[bytes]]]:
+        return self._cache.of(self.clip, parameter_sets=self.faults.in_band_parameter_sets)
 
     def _seek(self, now_s: float) -> None:
         """Make the first event that is not yet over the next one."""
@@ -110,7 +106,7 @@ class Mount:
 
     def _send_next(self, now_s: float) -> None:
         _, index, number = self._events[self._next]
-        unit, payloads = self.clip.tracks[index].units[number], self._track_payloads()[index][number]
+        unit, payloads = self.clip.tracks[index].units[number], self._clip_payloads()[index][number]
         media_s = self._loop_start_s + unit.pts_s + self.jump_s
         frozen = self.faults.freeze
         if self._frozen and not frozen:
@@ -136,7 +132,7 @@ class Mount:
             track = self.clip.tracks[index]
             if track.codec.is_video and track.units[number].key:
                 break
-        payloads = self._track_payloads()
+        payloads = self._clip_payloads()
         for _, index, number in self._events[first : self._next]:
             unit = self.clip.tracks[index].units[number]
             viewer.send_unit(

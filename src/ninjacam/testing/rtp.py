@@ -6,8 +6,9 @@ H.264: RFC 6184; H.265: RFC 7798; JPEG: RFC 2435; AAC: RFC 3640 (AAC-hbr); G.711
 import struct
 from collections.abc import Sequence
 
+from ninjacam.core.bitstream import nal_type, split_annexb
 from ninjacam.core.packets import Codec
-from ninjacam.testing.clips import ClipTrack, nal_type, split_nals
+from ninjacam.testing.clips import Clip
 
 MTU_BYTES = 1400
 NTP_EPOCH_S = 2_208_988_800
@@ -35,7 +36,7 @@ def payloads(
     """
     if codec in PARAMETER_SET_TYPES:
         left_out = {_DELIMITERS[codec], *(() if parameter_sets else PARAMETER_SET_TYPES[codec])}
-        nals = [nal for nal in split_nals(data) if nal_type(codec, nal) not in left_out]
+        nals = [nal for nal in split_annexb(data) if nal_type(codec, nal[0]) not in left_out]
         return _nal_payloads(codec, nals, aggregate)
     if codec is Codec.MJPEG:
         return jpeg_payloads(data)
@@ -97,7 +98,7 @@ def jpeg_payloads(data: bytes) -> list[bytes]:
     table_header = struct.pack("!BBH", 0, 0, len(tables)) + tables
     out, at = [], 0
     while at < len(scan):
-        head = struct.pack("!IBBBB", at, kind + (64 if restart else 0), 255, width // 8, height // 8)
+        head = struct.pack("!IBBBB", at, kind + (64 if restart else 0), 255, -(-width // 8), -(-height // 8))
         head += restart_header + (table_header if at == 0 else b"")
         piece = scan[at : at + MTU_BYTES - len(head)]
         out.append(head + piece)
@@ -123,18 +124,31 @@ def _parse_jpeg(data: bytes) -> tuple[int, int, int, int, bytes, bytes]:
             restart = int.from_bytes(body[:2], "big")
         elif marker == 0xDA:
             break
-    if not width or max(width, height) > 2040 or width % 8 or height % 8:
-        raise ValueError("RFC 2435 carries baseline JPEGs of at most 2040 x 2040 pixels, in steps of 8.")
+    if not width or max(width, height) > 2040:
+        raise ValueError("RFC 2435 carries baseline JPEGs of at most 2040 x 2040 pixels.")
     end = data.rfind(b"\xff\xd9")
     return kind, width, height, restart, b"".join(tables[n] for n in sorted(tables)), data[at:end]
 
 
-def track_payloads(track: ClipTrack, *, aggregate: bool, parameter_sets: bool) -> list[list[bytes]]:
-    """`payloads` of every unit of the track."""
-    return [
-        payloads(track.codec, unit.data, aggregate=aggregate, parameter_sets=parameter_sets)
-        for unit in track.units
-    ]
+class PayloadCache:
+    """The payloads of clips, made once however many mounts play them. Owner: a camera."""
+
+    def __init__(self, *, aggregate: bool) -> None:
+        self._aggregate = aggregate
+        self._made: dict[tuple[Clip, bool], list[list[list[bytes]]]] = {}
+
+    def of(self, clip: Clip, *, parameter_sets: bool = True) -> list[list[list[bytes]]]:
+        """For each track, for each unit: what `payloads` makes of it. Raises: ValueError: RTP cannot carry it."""
+        key = (clip, parameter_sets)
+        if key not in self._made:
+            self._made[key] = [
+                [
+                    payloads(track.codec, unit.data, aggregate=self._aggregate, parameter_sets=parameter_sets)
+                    for unit in track.units
+                ]
+                for track in clip.tracks
+            ]
+        return self._made[key]
 
 
 def sender_report(ssrc: int, *, wall_s: float, rtp_time: int, packets: int, octets: int) -> bytes:

@@ -201,6 +201,7 @@ class RtspSession:
     # Requests
 
     async def run(self) -> None:
+        """Raises: OSError, IncompleteReadError, LimitOverrunError, ValueError: the client is gone, or talks nonsense."""
         try:
             while True:
                 first = await self._reader.readexactly(1)
@@ -212,12 +213,9 @@ class RtspSession:
                     await self._reader.readexactly(int(request.headers.get("content-length", "0")))
                     if not await self._receive(request):
                         return
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError, ValueError):
-            return
         finally:
             if self._mount:
                 self._mount.discard(self)
-            self._writer.close()
 
     async def _receive(self, request: Request) -> bool:
         """Answer one request; False: the connection is to be closed."""

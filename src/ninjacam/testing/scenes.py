@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     Image = NDArray[np.uint8]
 
+VideoName = Literal["h264", "hevc", "mjpeg"]
+AudioName = Literal["", "pcm_alaw", "pcm_mulaw", "aac"]
+
 _PEOPLE = (
     (0.10, 1, (60, 60, 190)),
     (0.35, -1, (170, 110, 40)),
@@ -42,9 +45,9 @@ class SceneOptions:
     seconds: float = 10.0
     gop: int = 50
     bframes: int = 0
-    codec: Literal["h264", "hevc", "mjpeg"] = "h264"
+    codec: VideoName = "h264"
     bitrate_bps: int = 3_000_000
-    audio: Literal["", "pcm_alaw", "pcm_mulaw", "aac"] = ""
+    audio: AudioName = ""
     stamped: bool = True
 
     @property

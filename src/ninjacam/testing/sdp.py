@@ -2,8 +2,9 @@
 
 import base64
 
+from ninjacam.core.bitstream import parameter_sets
 from ninjacam.core.packets import Codec
-from ninjacam.testing.clips import Clip, ClipTrack, nal_type, parameter_sets
+from ninjacam.testing.clips import Clip, ClipTrack
 from ninjacam.testing.rtp import payload_type
 
 
@@ -47,25 +48,28 @@ def describe(
 
 
 def _format_lines(track: ClipTrack, number: int, sprop: bool) -> list[str]:
+    def encoded(nals: tuple[bytes, ...]) -> str:
+        return ",".join(base64.b64encode(nal).decode() for nal in nals)
+
     if track.codec is Codec.H264:
-        sets = parameter_sets(track)
         text = f"a=fmtp:{number} packetization-mode=1"
         if sprop:
-            text += f";profile-level-id={sets[0][1:4].hex()};sprop-parameter-sets="
-            text += ",".join(base64.b64encode(nal).decode() for nal in sets)
+            sets = parameter_sets(track.codec, track.units[0].data)
+            text += f";profile-level-id={sets.sps[0][1:4].hex()}"
+            text += f";sprop-parameter-sets={encoded(sets.sps + sets.pps)}"
         return [f"a=rtpmap:{number} H264/90000", text]
     if track.codec is Codec.H265:
-        names = {32: "sprop-vps", 33: "sprop-sps", 34: "sprop-pps"}
-        values = {
-            names[nal_type(track.codec, nal)]: base64.b64encode(nal).decode() for nal in parameter_sets(track)
-        }
         out = [f"a=rtpmap:{number} H265/90000"]
-        return [*out, f"a=fmtp:{number} " + ";".join(f"{k}={v}" for k, v in values.items())] if sprop else out
+        if sprop:
+            sets = parameter_sets(track.codec, track.units[0].data)
+            values = {"vps": sets.vps, "sps": sets.sps, "pps": sets.pps}
+            out.append(f"a=fmtp:{number} " + ";".join(f"sprop-{k}={encoded(v)}" for k, v in values.items()))
+        return out
     if track.codec is Codec.AAC:
         return [
             f"a=rtpmap:{number} MPEG4-GENERIC/{track.rate_hz}/{track.channels}",
             f"a=fmtp:{number} streamtype=5;profile-level-id=1;mode=AAC-hbr;sizelength=13;indexlength=3;"
             f"indexdeltalength=3;config={track.config.hex()}",
         ]
-    names_by_codec = {Codec.MJPEG: "JPEG/90000", Codec.PCMA: "PCMA/8000", Codec.PCMU: "PCMU/8000"}
-    return [f"a=rtpmap:{number} {names_by_codec[track.codec]}"]
+    names = {Codec.MJPEG: "JPEG/90000", Codec.PCMA: "PCMA/8000", Codec.PCMU: "PCMU/8000"}
+    return [f"a=rtpmap:{number} {names[track.codec]}"]

@@ -1,0 +1,148 @@
+"""A phone with the app "IP Webcam": MJPEG by HTTP at /video, a still at /shot.jpg, a web page at /. For tests."""
+
+import asyncio
+import math
+import ssl
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from ninjacam.core.packets import Codec
+from ninjacam.testing.authentication import Login
+from ninjacam.testing.clips import Clip
+from ninjacam.testing.server_thread import ServerThread
+
+_PAGE = b"<!doctype html><title>IP Webcam</title><h1>IP Webcam</h1><img src=/video>"
+_REASONS = {200: "OK", 401: "Unauthorized", 404: "Not Found", 503: "Service Unavailable"}
+
+
+@dataclass(slots=True)
+class HttpFaults:
+    """What can be wrong. The defaults are a healthy phone; change them while it runs."""
+
+    freeze: bool = False
+    """Send no pictures, keep the connections."""
+    html: bool = False
+    """A web page is where the video should be."""
+    content_length: bool = True
+    """False: the parts have no Content-Length, only boundaries."""
+    chunked: bool = False
+    """Transfer-Encoding: chunked, cut without regard to the parts."""
+    dashes_in_boundary: bool = False
+    """The boundary parameter already has the two dashes, as many cameras do."""
+    status: int = 0
+    """Answer everything with this."""
+    hang: bool = False
+    """Never answer."""
+    garbage: float = 0.0
+    """Share of pictures that are cut off in the middle. 0..1."""
+
+
+@dataclass
+class HttpCameraStats:
+    connections: int = 0
+    open_connections: int = 0
+    bytes_sent: int = 0
+    paths: Counter[str] = field(default_factory=Counter)
+
+
+class FakeHttpCamera(ServerThread):
+    """Serves an MJPEG clip on 127.0.0.1; picture k of L leaves at CLOCK_MONOTONIC (j*L + k)/fps, as from `mount`."""
+
+    BOUNDARY = "Ba4oTvQMY8ew04N8dcnM"
+
+    def __init__(
+        self,
+        clip: Clip,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        login: Login | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        super().__init__(host, port, ssl_context)
+        if clip.video.codec is not Codec.MJPEG:
+            raise ValueError("An HTTP camera needs an MJPEG clip.")
+        self.clip = clip
+        self.login = login or Login()
+        self.faults = HttpFaults()
+        self.stats = HttpCameraStats()
+
+    def url(self, path: str = "/video", *, login: bool = True) -> str:
+        scheme = "https" if self._ssl_context else "http"
+        user = (
+            f"{self.login.username}:{self.login.password}@" if login and self.login.scheme != "none" else ""
+        )
+        return f"{scheme}://{user}{self.host}:{self.port}{path}"
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.stats.connections += 1
+        self.stats.open_connections += 1
+        try:
+            while await self._answer(reader, writer):
+                pass
+        finally:
+            self.stats.open_connections -= 1
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """One request; False: the connection is over."""
+        lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        method, target, _ = lines[0].split(" ", 2)
+        headers = {
+            name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])
+        }
+        path = urlsplit(target).path
+        self.stats.paths[path] += 1
+        if self.faults.hang:
+            await reader.read()  # until the client goes
+            return False
+        if self.faults.status:
+            return await self._send(writer, self.faults.status, "text/plain", b"no")
+        if not self.login.accepts(method, headers.get("authorization", "")):
+            challenge = f"WWW-Authenticate: {self.login.challenge()}\r\n"
+            return await self._send(writer, 401, "text/plain", b"no", challenge)
+        if path in ("/video", "/videofeed", "/mjpeg") and not self.faults.html:
+            return await self._stream(writer)
+        if path == "/shot.jpg" and not self.faults.html:
+            number = math.floor(time.monotonic() * self.clip.fps) % self.clip.frames
+            return await self._send(writer, 200, "image/jpeg", self.clip.video.units[number].data)
+        known = path in ("/", "/video", "/videofeed", "/mjpeg", "/shot.jpg")
+        return await self._send(writer, 200 if known else 404, "text/html", _PAGE)
+
+    async def _send(
+        self, writer: asyncio.StreamWriter, status: int, content_type: str, body: bytes, extra: str = ""
+    ) -> bool:
+        head = f"HTTP/1.1 {status} {_REASONS.get(status, 'Error')}\r\nContent-Type: {content_type}\r\n{extra}"
+        self._write(writer, f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        await writer.drain()
+        return True
+
+    async def _stream(self, writer: asyncio.StreamWriter) -> bool:
+        faults, clip = self.faults, self.clip
+        chunked = faults.chunked
+        boundary = f"--{self.BOUNDARY}" if faults.dashes_in_boundary else self.BOUNDARY
+        head = f'HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace;boundary="{boundary}"\r\n'
+        head += "Transfer-Encoding: chunked\r\n" if chunked else "Connection: close\r\n"
+        self._write(writer, f"{head}Cache-Control: no-cache\r\n\r\n".encode())
+        number = math.floor(time.monotonic() * clip.fps) + 1
+        while True:
+            await asyncio.sleep(number / clip.fps - time.monotonic())
+            if writer.transport.is_closing():
+                return False
+            if not faults.freeze:
+                data = clip.video.units[number % clip.frames].data
+                if faults.garbage and (number * 0.618_034) % 1 < faults.garbage:
+                    data = data[: len(data) // 2]
+                part = self._part(data)
+                self._write(writer, b"%x\r\n%s\r\n" % (len(part), part) if chunked else part)
+                await writer.drain()
+            number = max(number + 1, math.floor(time.monotonic() * clip.fps))
+
+    def _part(self, data: bytes) -> bytes:
+        length = f"Content-Length: {len(data)}\r\n" if self.faults.content_length else ""
+        return f"\r\n--{self.BOUNDARY}\r\nContent-Type: image/jpeg\r\n{length}\r\n".encode() + data
+
+    def _write(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+        self.stats.bytes_sent += len(data)
+        writer.write(data)
