@@ -1,0 +1,155 @@
+"""Where a camera may be: resolve once, check every address, connect to a checked one.
+
+A name that resolves to something forbidden is refused whole, so that no second look-up can slip another address in.
+"""
+
+import asyncio
+import errno
+import ipaddress
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterable
+from typing import TypeAlias, TypeVar
+
+from ninjacam.core.errors import (
+    ConfigError,
+    ConnectionRefusedSourceError,
+    ForbiddenAddressError,
+    HostNotFoundError,
+    NotACameraError,
+    ProtocolError,
+    SourceError,
+    SourceTimeoutError,
+)
+from ninjacam.sources.base import SourceConfig
+
+IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+_Protocol = TypeVar("_Protocol", bound=asyncio.BaseProtocol)
+
+MAX_ADDRESSES = 8
+# Metadata services of clouds outside the link-local range: never a camera.
+_METADATA = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "192.0.0.192", "fd00:ec2::254")))
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.EADDRNOTAVAIL})
+
+
+async def resolve(host: str, port: int, config: SourceConfig) -> tuple[IpAddress, ...]:
+    """The addresses of `host` in the resolver's order, all of them allowed by `config`.
+
+    A look-up that hangs keeps a daemon thread of its own, never the event loop nor a pool: put a deadline around it.
+    Raises: HostNotFoundError; ForbiddenAddressError.
+    """
+    try:
+        found: Iterable[IpAddress] = (ipaddress.ip_address(host.partition("%")[0]),)
+    except ValueError:
+        found = await _look_up(host, port)
+    addresses = tuple(dict.fromkeys(found))[:MAX_ADDRESSES]
+    for address in addresses:
+        check_address(address, config)
+    return addresses
+
+
+async def _look_up(host: str, port: int) -> list[IpAddress]:
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[list[IpAddress] | OSError] = loop.create_future()
+
+    def finish(result: list[IpAddress] | OSError) -> None:
+        if not answer.done():
+            answer.set_result(result)
+
+    def run() -> None:
+        result: list[IpAddress] | OSError
+        try:
+            infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            result = [ipaddress.ip_address(str(info[4][0]).partition("%")[0]) for info in infos]
+        except (OSError, UnicodeError, ValueError) as exc:
+            result = exc if isinstance(exc, OSError) else OSError(str(exc))
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(finish, result)
+
+    threading.Thread(target=run, name=f"resolve-{host}"[:40], daemon=True).start()
+    found = await answer
+    if isinstance(found, OSError) or not found:
+        raise HostNotFoundError(f"No host is called {host}: check the name, or write its IP address.")
+    return found
+
+
+def check_address(address: IpAddress, config: SourceConfig) -> None:
+    """Raises: ForbiddenAddressError: no camera may be there; ConfigError: a network of the list is malformed."""
+    inner = _embedded(address)
+    if inner in _METADATA or inner.is_multicast or inner.is_unspecified:
+        raise ForbiddenAddressError(f"{address} is not the address of a camera.")
+    if config.allowed_networks:
+        try:
+            networks = [ipaddress.ip_network(network, strict=False) for network in config.allowed_networks]
+        except ValueError as exc:
+            raise ConfigError(f"The list of allowed camera networks is wrong: {exc}.") from exc
+        if not any(inner in network for network in networks):
+            raise ForbiddenAddressError(f"{address} is outside the networks that cameras may be in.")
+    elif inner.is_link_local:
+        raise ForbiddenAddressError(
+            f"{address} is a link-local address: allow its network explicitly if a camera is there."
+        )
+
+
+def _embedded(address: IpAddress) -> IpAddress:
+    """The IPv4 address inside an IPv6 one, where there is one: what the packets will really reach."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address in _NAT64:
+            return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+        return address.ipv4_mapped or address.sixtofour or address
+    return address
+
+
+def tls_context(config: SourceConfig) -> ssl.SSLContext:
+    """Reads the system's certificates (tens of ms): call it in a thread."""
+    context = ssl.create_default_context()
+    if not config.verify_tls:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+async def connect(
+    factory: Callable[[], _Protocol], host: str, port: int, config: SourceConfig, *, tls: bool
+) -> tuple[asyncio.Transport, _Protocol]:
+    """Connect to the first address of `host` that answers.
+
+    Raises: HostNotFoundError, ForbiddenAddressError, ConnectionRefusedSourceError, NotACameraError, ProtocolError.
+    The deadline is the caller's.
+    """
+    addresses = await resolve(host, port, config)
+    context = await asyncio.to_thread(tls_context, config) if tls else None
+    loop = asyncio.get_running_loop()
+    failure: Exception | None = None
+    for address in addresses:
+        try:
+            return await loop.create_connection(
+                factory, str(address), port, ssl=context, server_hostname=host if tls else None
+            )
+        except OSError as exc:  # ssl.SSLError is one of them
+            failure = exc
+    raise translate_os_error(failure or OSError(), host, port) from failure
+
+
+def translate_os_error(exc: Exception, host: str, port: int) -> SourceError:
+    """The one table from what the socket layer says to our errors."""
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        return ProtocolError(
+            f"The certificate of {host} cannot be verified ({exc.verify_message}): "
+            "switch the check off for this camera if it is self-signed."
+        )
+    if isinstance(exc, ssl.SSLError):
+        return NotACameraError(f"{host}:{port} does not speak TLS: try the URL without the s (rtsp:, http:).")
+    if isinstance(exc, ConnectionRefusedError):
+        return ConnectionRefusedSourceError(
+            f"{host} answers, but nothing listens on port {port}: check the port, and that streaming is on."
+        )
+    if isinstance(exc, TimeoutError):
+        return SourceTimeoutError(
+            f"{host} does not answer on port {port}: check the address and the network."
+        )
+    if isinstance(exc, OSError) and exc.errno in _UNREACHABLE:
+        return HostNotFoundError(f"{host} cannot be reached from here: check the address and the network.")
+    return ProtocolError(f"The connection to {host}:{port} broke off ({type(exc).__name__}).")

@@ -1,0 +1,65 @@
+"""The closed list of URL schemes, and what opens each. Nothing here, or in a URL, can start a program."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from ninjacam.core.clock import SYSTEM_CLOCK, Clock
+from ninjacam.core.errors import ConfigError, UnsupportedSchemeError
+from ninjacam.core.redact import split_credentials
+from ninjacam.sources.base import Source, SourceConfig
+from ninjacam.sources.rtsp.session import open_rtsp
+
+Opener = Callable[[SourceConfig, Clock], Awaitable[Source]]
+
+
+async def _open_rtsp(config: SourceConfig, clock: Clock) -> Source:
+    return await open_rtsp(config, clock=clock)
+
+
+OPENERS: dict[str, Opener] = {
+    "rtsp": _open_rtsp,
+    "rtsps": _open_rtsp,
+}
+SCHEMES = frozenset(OPENERS)
+
+
+def scheme_of(url: str) -> str:
+    """Raises: UnsupportedSchemeError: not one of the list."""
+    scheme = url.partition(":")[0].lower()
+    if scheme not in OPENERS:
+        raise UnsupportedSchemeError(
+            f"Cameras cannot be reached by {scheme[:20]!r}: use one of {', '.join(sorted(OPENERS))}."
+        )
+    return scheme
+
+
+def runs_native_code(config: SourceConfig) -> bool:
+    """Whether FFmpeg's C code reads what this camera sends: then capture gives it a process of its own.
+
+    Raises: UnsupportedSchemeError.
+    """
+    return scheme_of(config.url) not in ("rtsp", "rtsps") or config.transport != "tcp"
+
+
+async def open_source(config: SourceConfig, *, clock: Clock = SYSTEM_CLOCK) -> Source:
+    """Open a camera, within `config.open_timeout_s`; whoever opens it closes it.
+
+    Raises: SourceError: each kind says what to do; ConfigError: the URL or an option is wrong.
+    """
+    opener = OPENERS[scheme_of(config.url)]
+    return await opener(_without_user_info(config), clock)
+
+
+def _without_user_info(config: SourceConfig) -> SourceConfig:
+    """Credentials that came in the URL, where they belong."""
+    if "@" not in config.url:
+        return config
+    try:
+        url, username, password = split_credentials(config.url)
+    except ValueError as exc:
+        raise ConfigError("The URL is malformed: write it as rtsp://host:port/path.") from exc
+    if not username and not password:
+        return config
+    return replace(
+        config, url=url, username=config.username or username, password=config.password or password
+    )

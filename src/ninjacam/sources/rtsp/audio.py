@@ -1,0 +1,115 @@
+"""Audio over RTP, carried along: AAC (RFC 3640) and G.711 (RFC 3551). A lost packet is a short silence, no more."""
+
+from ninjacam.core.packets import Codec, Flags, Kind, Packet
+from ninjacam.sources.base import SourceStats
+from ninjacam.sources.rtsp.nal_units import Emit
+from ninjacam.sources.rtsp.rtcp import TrackClock
+
+MAX_FRAME_BYTES = 65_536
+_AAC_SAMPLES = 1024
+
+
+class AudioDepacketizer:
+    """G.711: one packet is one frame; one byte is one sample and channel."""
+
+    def __init__(
+        self, codec: Codec, clock_hz: int, channels: int, emit: Emit, stats: SourceStats, clock: TrackClock
+    ) -> None:
+        self._codec = codec
+        self._clock_hz = clock_hz
+        self._channels = channels
+        self._emit = emit
+        self._stats = stats
+        self._clock = clock
+        self._missing = False
+        self._started = False
+
+    def gap(self) -> None:
+        self._missing = True
+
+    def push(self, data: memoryview, start: int, stop: int, pts: int, marker: bool, received_ns: int) -> None:
+        self._send(bytes(data[start:stop]), pts, (stop - start) // self._channels, received_ns)
+
+    def _send(self, data: bytes, pts: int, samples: int, received_ns: int) -> None:
+        if not data:
+            return
+        flags = Flags.KEY
+        if not self._started:
+            flags |= Flags.CONFIG
+        elif self._missing:
+            flags |= Flags.DISCONT
+        self._started, self._missing = True, False
+        self._emit(
+            Packet(
+                Kind.AUDIO,
+                self._codec,
+                data,
+                pts,
+                received_ns,
+                time_base_hz=self._clock_hz,
+                duration=samples,
+                flags=flags,
+                captured_ns=self._clock.captured_ns(pts),
+            )
+        )
+
+
+class AacDepacketizer(AudioDepacketizer):
+    """AAC-hbr and -lbr: `size_bits` and `index_bits` are sizelength and indexlength of the SDP."""
+
+    def __init__(
+        self,
+        clock_hz: int,
+        emit: Emit,
+        stats: SourceStats,
+        clock: TrackClock,
+        *,
+        size_bits: int = 13,
+        index_bits: int = 3,
+    ) -> None:
+        super().__init__(Codec.AAC, clock_hz, 1, emit, stats, clock)
+        self._size_bits = size_bits
+        self._header_bits = size_bits + index_bits
+        self._fragment = bytearray()
+        self._fragment_bytes = 0
+
+    def gap(self) -> None:
+        super().gap()
+        self._fragment.clear()
+
+    def push(self, data: memoryview, start: int, stop: int, pts: int, marker: bool, received_ns: int) -> None:
+        if stop - start < 4:
+            return self._damage()
+        count = (data[start] << 8 | data[start + 1]) // self._header_bits
+        headers = int.from_bytes(data[start + 2 : start + 2 + self._header_bytes(count)], "big")
+        at = start + 2 + self._header_bytes(count)
+        if not count or at > stop:
+            return self._damage()
+        spare = self._header_bytes(count) * 8 - count * self._header_bits
+        for index in range(count):
+            shift = spare + (count - 1 - index) * self._header_bits + self._header_bits - self._size_bits
+            size = headers >> shift & (1 << self._size_bits) - 1
+            if at + size > stop:
+                if count == 1:
+                    return self._add_fragment(bytes(data[at:stop]), size, pts, received_ns)
+                return self._damage()
+            self._send(bytes(data[at : at + size]), pts + index * _AAC_SAMPLES, _AAC_SAMPLES, received_ns)
+            at += size
+        return None
+
+    def _header_bytes(self, count: int) -> int:
+        return (count * self._header_bits + 7) // 8
+
+    def _add_fragment(self, data: bytes, size: int, pts: int, received_ns: int) -> None:
+        """One frame over several packets (section 3.2.3): each repeats the header with the frame's whole size."""
+        if size != self._fragment_bytes:
+            self._fragment.clear()
+            self._fragment_bytes = size
+        self._fragment += data
+        if len(self._fragment) >= size:
+            self._send(bytes(self._fragment[:size]), pts, _AAC_SAMPLES, received_ns)
+            self._fragment.clear()
+
+    def _damage(self) -> None:
+        self._missing = True
+        self._stats.access_units_dropped += 1

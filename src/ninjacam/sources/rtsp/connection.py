@@ -1,0 +1,253 @@
+"""The wire: RTSP messages and interleaved packets (RFC 2326, section 10.12) out of one TCP stream.
+
+Each wake-up handles, synchronously and without copies, all packets that have come. Garbage is skipped to the next
+thing that looks right, up to a limit.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable
+from typing import cast
+
+from ninjacam.core.clock import Clock
+from ninjacam.core.errors import NotACameraError, ProtocolError, SourceEndedError, SourceError
+from ninjacam.sources.rtsp.messages import (
+    MAX_BODY_BYTES,
+    MAX_HEAD_BYTES,
+    Message,
+    format_request,
+    format_response,
+    parse_head,
+)
+
+ChannelHandler = Callable[[memoryview, int, int, int], None]
+"""(data, start, stop, received_ns): the packet is data[start:stop], valid during the call only."""
+
+_BUFFER_BYTES = 1 << 18
+_COMPACT_BYTES = 1 << 16
+_MAX_SKIPPED_BYTES = 1 << 17
+"""So much garbage within a second ends the connection."""
+_MAX_UNSENT_BYTES = 1 << 16
+_DOLLAR = 0x24
+_MESSAGE_START = re.compile(rb"RTSP/[12]|[A-Z_]{3,15} \S+ RTSP/")
+_MESSAGE_PREFIX = re.compile(rb"[A-Z_/12]{1,16}(?: [^\r\n]*)?")
+
+
+class RtspConnection(asyncio.BufferedProtocol):
+    """One TCP connection. Owner: the session that made it. `ended` gets the SourceError that ends it."""
+
+    def __init__(self, clock: Clock, host: str) -> None:
+        self._clock = clock
+        self._host = host
+        self._buffer = bytearray(_BUFFER_BYTES)
+        self._view = memoryview(self._buffer)
+        self._start = 0
+        self._stop = 0
+        self._channels: list[ChannelHandler | None] = [None] * 256
+        self._pending: dict[int, asyncio.Future[Message]] = {}
+        self._cseq = 0
+        self._skipped = 0
+        self._spoke = False
+        self._transport: asyncio.Transport | None = None
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.ended.add_done_callback(_retrieve)
+        self.bytes_received = 0
+        self.last_bytes_ns = clock.monotonic_ns()
+        self.on_resync: Callable[[], None] = _nothing
+
+    # The event loop's side ----------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none of asyncio's classes
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._view[self._stop :]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        now_ns = self._clock.monotonic_ns()
+        self.last_bytes_ns = now_ns
+        self.bytes_received += nbytes
+        at, end = self._start, self._stop + nbytes
+        buffer, view, channels = self._buffer, self._view, self._channels
+        try:
+            while end - at >= 4:
+                if buffer[at] == _DOLLAR:
+                    stop = at + 4 + (buffer[at + 2] << 8 | buffer[at + 3])
+                    if stop > end:
+                        break
+                    handler = channels[buffer[at + 1]]
+                    if handler is not None:
+                        handler(view, at + 4, stop, now_ns)
+                    at = stop
+                else:
+                    after = self._read_other(at, end)
+                    if after == at:
+                        break
+                    at = after
+        except SourceError as exc:
+            self.fail(exc)
+            at = end
+        if at == end:
+            at = end = 0
+        elif _BUFFER_BYTES - end < _COMPACT_BYTES:
+            buffer[: end - at] = buffer[at:end]
+            at, end = 0, end - at
+            if end == _BUFFER_BYTES:
+                self.fail(ProtocolError("The camera sent a message without an end."))
+                at = end = 0
+        self._start, self._stop = at, end
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        early = "" if self._spoke else " without an answer: check that this port is its RTSP port"
+        self.fail(SourceEndedError(f"The camera closed the connection{early}."))
+
+    # Everything that is not an interleaved packet -----------------------------------------------------------------
+
+    def _read_other(self, at: int, end: int) -> int:
+        """Take a message, or skip garbage; the place after it, or `at` where more bytes are needed."""
+        if self._buffer[at] in b"\r\n":
+            return at + 1
+        data = bytes(self._view[at:end])
+        if _MESSAGE_START.match(data):
+            return at + self._read_message(data)
+        if not self._spoke:
+            if len(data) < 9 and b"\n" not in data and b"RTSP/".startswith(data[:5]):
+                return at
+            raise self._not_rtsp(data)
+        if len(data) < 512 and _MESSAGE_PREFIX.fullmatch(data):
+            return at
+        return at + self._skip_garbage(data)
+
+    def _read_message(self, data: bytes) -> int:
+        cut = re.search(rb"\r?\n\r?\n", data[: MAX_HEAD_BYTES + 4])
+        if cut is None:
+            if len(data) > MAX_HEAD_BYTES:
+                raise ProtocolError("The camera sent too long a header.")
+            return 0
+        message, length = parse_head(data[: cut.start()])
+        if length > MAX_BODY_BYTES:
+            raise ProtocolError("The camera sent too long a message.")
+        stop = cut.end() + length
+        if stop > len(data):
+            return 0
+        self._spoke = True
+        self._take(
+            Message(message.status, message.reason, message.method, message.headers, data[cut.end() : stop])
+        )
+        return stop
+
+    def _take(self, message: Message) -> None:
+        if message.method:
+            self._answer(message)
+            return
+        cseq = message.cseq
+        waiting = self._pending.get(cseq) if cseq is not None else next(iter(self._pending.values()), None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(message)
+
+    def _answer(self, message: Message) -> None:
+        if message.method in ("OPTIONS", "GET_PARAMETER", "SET_PARAMETER"):
+            self.write(format_response(message, 200, "OK"))
+        elif message.method == "TEARDOWN":
+            raise SourceEndedError("The camera ended the session.")
+        elif message.method in ("REDIRECT", "ANNOUNCE"):
+            raise SourceEndedError("The camera asks to connect anew.")
+        else:
+            self.write(format_response(message, 501, "Not Implemented"))
+
+    def _not_rtsp(self, data: bytes) -> NotACameraError:
+        if data.startswith(b"SSH-"):
+            what = "An SSH server answers there, not a camera"
+        elif data.startswith(b"HTTP/") or data.lstrip()[:1] == b"<":
+            what = "A web server answers there, not a camera's RTSP port"
+        elif data.startswith(b"220"):
+            what = "A mail or FTP server answers there, not a camera"
+        else:
+            what = "Something answers there that does not speak RTSP"
+        return NotACameraError(f"{what}: check the port of {self._host} (RTSP is usually 554 or 8554).")
+
+    def _skip_garbage(self, data: bytes) -> int:
+        """How many bytes to skip to the next place that looks like a packet or a message."""
+        at = 1
+        end = len(data)
+        while at < end:
+            byte = data[at]
+            if byte == _DOLLAR and (
+                at + 5 > end or (self._channels[data[at + 1]] is not None and data[at + 4] >> 6 == 2)
+            ):
+                break
+            if byte == 0x52 and data.startswith(b"RTSP/1"[: end - at], at):
+                break
+            at += 1
+        self._skipped += at
+        if self._skipped > _MAX_SKIPPED_BYTES:
+            raise ProtocolError(
+                "The camera sends garbage instead of its stream: restart it, or connect anew."
+            )
+        self.on_resync()
+        return at
+
+    # The session's side -------------------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._transport.write(data)
+        if self._transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
+            self.fail(SourceEndedError("The camera does not read what it is sent."))
+
+    def write_interleaved(self, channel: int, data: bytes) -> None:
+        self.write(bytes((_DOLLAR, channel)) + len(data).to_bytes(2, "big") + data)
+
+    async def request(self, method: str, uri: str, headers: dict[str, str]) -> Message:
+        """Send a request and wait for its answer, without a deadline. Raises: SourceError: the connection ended."""
+        if self.ended.done():
+            self.ended.result()
+        self._cseq += 1
+        cseq = self._cseq
+        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._pending[cseq] = answer
+        try:
+            self.write(format_request(method, uri, cseq, headers))
+            return await answer
+        finally:
+            self._pending.pop(cseq, None)
+
+    def handle(self, channel: int, handler: ChannelHandler | None) -> None:
+        self._channels[channel] = handler
+
+    def forgive(self) -> None:
+        """Forget the garbage so far: the limit is for so much in a second."""
+        self._skipped = 0
+
+    def pause(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        self.last_bytes_ns = self._clock.monotonic_ns()
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def fail(self, error: SourceError) -> None:
+        """End the connection because of `error`; the first one counts. Idempotent."""
+        for waiting in self._pending.values():
+            if not waiting.done():
+                waiting.set_exception(error)
+        if not self.ended.done():
+            self.ended.set_exception(error)
+        self._channels = [None] * 256
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def _nothing() -> None:
+    """Nobody needs to know."""
+
+
+def _retrieve(future: "asyncio.Future[None]") -> None:
+    if not future.cancelled():
+        future.exception()  # or asyncio complains where nobody waited

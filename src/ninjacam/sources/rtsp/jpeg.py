@@ -1,0 +1,174 @@
+"""MJPEG over RTP (RFC 2435): whole JFIF pictures out of scan data and the few bytes that describe it."""
+
+from ninjacam.core.packets import Codec, Flags, Kind, Packet
+from ninjacam.sources.base import SourceStats
+from ninjacam.sources.rtsp.nal_units import MAX_ACCESS_UNIT_BYTES, Emit
+from ninjacam.sources.rtsp.rtcp import TrackClock
+
+# RFC 2435, appendix A: the tables for Q = 50, in zigzag order.
+_LUMA = bytes.fromhex(
+    "100b0c0e0c0a100e0d0e1211101318281a181616183123251d283a333d3c3933"
+    "383740485c4e404457453738506d51575f626768673e4d71797064785c656763"
+)
+_CHROMA = bytes.fromhex("1112121815182f1a1a2f63423842") + b"\x63" * 50
+# RFC 2435, appendix B: the standard Huffman tables (T.81, K.3), as four DHT segments.
+_HUFFMAN = bytes.fromhex(
+    "ffc4001f0000010501010101010100000000000000000102030405060708090a0bffc400b510000201030302040305050404"
+    "0000017d01020300041105122131410613516107227114328191a1082342b1c11552d1f02433627282090a161718191a2526"
+    "2728292a3435363738393a434445464748494a535455565758595a636465666768696a737475767778797a83848586878889"
+    "8a92939495969798999aa2a3a4a5a6a7a8a9aab2b3b4b5b6b7b8b9bac2c3c4c5c6c7c8c9cad2d3d4d5d6d7d8d9dae1e2e3e4"
+    "e5e6e7e8e9eaf1f2f3f4f5f6f7f8f9faffc4001f0100030101010101010101010000000000000102030405060708090a0bff"
+    "c400b51100020102040403040705040400010277000102031104052131061241510761711322328108144291a1b1c1092333"
+    "52f0156272d10a162434e125f11718191a262728292a35363738393a434445464748494a535455565758595a636465666768"
+    "696a737475767778797a82838485868788898a92939495969798999aa2a3a4a5a6a7a8a9aab2b3b4b5b6b7b8b9bac2c3c4c5"
+    "c6c7c8c9cad2d3d4d5d6d7d8d9dae2e3e4e5e6e7e8e9eaf2f3f4f5f6f7f8f9fa"
+)
+_SCAN = bytes.fromhex("ffda000c03010002110311003f00")
+_END = b"\xff\xd9"
+
+
+def quantization_tables(quality: int) -> bytes:
+    """Luma and chroma table for Q = 1..99 (RFC 2435, section 4.2), 64 bytes each."""
+    quality = min(99, max(1, quality))
+    factor = 5000 // quality if quality < 50 else 200 - quality * 2
+    return bytes(min(255, max(1, (value * factor + 50) // 100)) for value in _LUMA + _CHROMA)
+
+
+def jfif_header(
+    kind: int, width_px: int, height_px: int, tables: bytes, precision: int, restart: int
+) -> bytes:
+    """All of a JPEG before its scan data. `kind` 0: 4:2:2, 1: 4:2:0; `precision` bit n: table n has 16-bit values."""
+    parts = [b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"]
+    at = index = 0
+    while at < len(tables) and index < 4:
+        size = 128 if precision >> index & 1 else 64
+        table = tables[at : at + size]
+        parts.append(
+            b"\xff\xdb" + (3 + len(table)).to_bytes(2, "big") + bytes([(size == 128) << 4 | index]) + table
+        )
+        at += size
+        index += 1
+    if restart:
+        parts.append(b"\xff\xdd\x00\x04" + restart.to_bytes(2, "big"))
+    chroma_table = 1 if index > 1 else 0
+    parts.append(
+        b"\xff\xc0\x00\x11\x08"
+        + height_px.to_bytes(2, "big")
+        + width_px.to_bytes(2, "big")
+        + bytes([3, 1, 0x22 if kind & 1 else 0x21, 0, 2, 0x11, chroma_table, 3, 0x11, chroma_table])
+    )
+    parts += (_HUFFMAN, _SCAN)
+    return b"".join(parts)
+
+
+class JpegDepacketizer:
+    """`size_px`: what the SDP says, for pictures wider or higher than the 2040 pixels that the packets can say."""
+
+    def __init__(
+        self, emit: Emit, stats: SourceStats, clock: TrackClock, size_px: tuple[int, int] = (0, 0)
+    ) -> None:
+        self._emit = emit
+        self._stats = stats
+        self._clock = clock
+        self._size_px = size_px
+        self._scan = bytearray()
+        self._pts = -1
+        self._head = b""
+        self._head_key: tuple[int, int, int, int, bytes] | None = None
+        self._size = (0, 0)
+        self._tables: dict[int, tuple[int, bytes]] = {}
+        self._damaged = False
+        self._missing = False
+        self._last_size = (0, 0)
+
+    def gap(self) -> None:
+        self._missing = True
+        if self._scan:
+            self._damaged = True
+
+    def push(self, data: memoryview, start: int, stop: int, pts: int, marker: bool, received_ns: int) -> None:
+        if pts != self._pts:
+            if self._scan:
+                self._close(received_ns)
+            self._pts = pts
+        if stop - start < 8 or len(self._scan) > MAX_ACCESS_UNIT_BYTES:
+            self._damaged = True
+            return
+        offset = int.from_bytes(data[start + 1 : start + 4], "big")
+        body = self._read_headers(data, start, stop, offset)
+        if body < 0 or offset != len(self._scan):
+            self._damaged = True
+        else:
+            self._scan += data[body:stop]
+        if marker:
+            self._close(received_ns)
+
+    def _read_headers(self, data: memoryview, start: int, stop: int, offset: int) -> int:
+        """Where the scan data begin; -1: malformed. The first packet of a picture makes its JFIF header."""
+        kind, quality = data[start + 4], data[start + 5]
+        size = (data[start + 6] * 8 or self._size_px[0], data[start + 7] * 8 or self._size_px[1])
+        at = start + 8
+        restart = 0
+        if 64 <= kind <= 127:
+            if at + 4 > stop:
+                return -1
+            restart = data[at] << 8 | data[at + 1]
+            at += 4
+        if offset:
+            return at
+        if kind & 0x3F > 1 or kind > 127 or not all(size) or not quality:
+            return -1
+        precision, tables = 0, b""
+        if quality >= 128:
+            if at + 4 > stop:
+                return -1
+            length = data[at + 2] << 8 | data[at + 3]
+            precision = data[at + 1]
+            tables = bytes(data[at + 4 : at + 4 + length])
+            at += 4 + length
+            if at > stop or length > 512:
+                return -1
+            if tables and quality < 255:
+                self._tables[quality] = (precision, tables)
+            elif not tables:
+                precision, tables = self._tables.get(quality, (0, b""))
+        else:
+            tables = quantization_tables(quality)
+        if len(tables) < 64:
+            return -1
+        key = (kind, *size, restart, tables)
+        if key != self._head_key:
+            self._head_key = key
+            self._head = jfif_header(kind, *size, tables, precision, restart)
+        self._size = size
+        return at
+
+    def _close(self, received_ns: int) -> None:
+        if self._damaged or not self._scan:
+            self._stats.access_units_dropped += 1
+            self._missing = True
+        else:
+            scan = self._scan
+            end = b"" if scan.endswith(_END) else _END
+            flags = Flags.KEY
+            if self._size != self._last_size:
+                flags |= Flags.CONFIG
+            if self._missing and self._last_size[0]:
+                flags |= Flags.DISCONT
+            self._missing = False
+            self._last_size = self._size
+            self._emit(
+                Packet(
+                    Kind.VIDEO,
+                    Codec.MJPEG,
+                    b"".join((self._head, scan, end)),
+                    self._pts,
+                    received_ns,
+                    flags=flags,
+                    captured_ns=self._clock.captured_ns(self._pts),
+                    width_px=self._size[0],
+                    height_px=self._size[1],
+                )
+            )
+        self._scan.clear()
+        self._damaged = False

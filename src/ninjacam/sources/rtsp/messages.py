@@ -1,0 +1,90 @@
+"""RTSP and HTTP/1 messages as bytes: heads parsed and requests written, all of it bounded."""
+
+from dataclasses import dataclass, field
+
+from ninjacam.core.errors import NotACameraError, ProtocolError
+
+MAX_HEAD_BYTES = 16_384
+MAX_BODY_BYTES = 131_072
+MAX_HEADERS = 100
+USER_AGENT = "Ninjacam"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A response (`status` > 0) or a request that the camera sends us (`status` 0, `method` set)."""
+
+    status: int
+    reason: str
+    method: str = ""
+    headers: dict[str, list[str]] = field(default_factory=dict)
+    body: bytes = b""
+
+    def header(self, name: str, default: str = "") -> str:
+        """The first value of a header; `name` in lower case."""
+        values = self.headers.get(name)
+        return values[0] if values else default
+
+    @property
+    def cseq(self) -> int | None:
+        text = self.header("cseq")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
+
+
+def parse_head(head: bytes) -> tuple[Message, int]:
+    """(the message without its body, the body's length) from its bytes up to the empty line.
+
+    Raises: ProtocolError: malformed or too long; NotACameraError: it is another protocol's.
+    """
+    lines = head.decode("latin-1").split("\n")
+    start = lines[0].strip()
+    version, _, rest = start.partition(" ")
+    if version.startswith("RTSP/") or version.startswith("HTTP/1."):
+        code, _, reason = rest.strip().partition(" ")
+        if not (len(code) == 3 and code.isascii() and code.isdigit()):
+            raise ProtocolError("The camera sent a malformed answer.")
+        message = Message(int(code), reason.strip()[:80], headers=_parse_headers(lines[1:]))
+    elif start.endswith(("RTSP/1.0", "RTSP/2.0")):
+        message = Message(0, "", method=version, headers=_parse_headers(lines[1:]))
+    else:
+        raise NotACameraError("Something answers there that does not speak RTSP: check the port.")
+    text = message.header("content-length", "0").strip()
+    if not (text.isascii() and text.isdigit()) or len(text) > 9:
+        raise ProtocolError("The camera sent a malformed Content-Length.")
+    return message, int(text)
+
+
+def _parse_headers(lines: list[str]) -> dict[str, list[str]]:
+    if len(lines) > MAX_HEADERS:
+        raise ProtocolError("The camera sent too many headers.")
+    headers: dict[str, list[str]] = {}
+    last: list[str] | None = None
+    for line in lines:
+        text = line.strip()
+        if not text:
+            continue
+        if line[0] in " \t" and last:  # a folded line (RFC 2326, section 4.2)
+            last[-1] += " " + text
+            continue
+        name, colon, value = text.partition(":")
+        if colon:
+            last = headers.setdefault(name.strip().lower(), [])
+            last.append(value.strip())
+    return headers
+
+
+def format_request(method: str, uri: str, cseq: int, headers: dict[str, str]) -> bytes:
+    lines = [f"{method} {uri} RTSP/1.0", f"CSeq: {cseq}", f"User-Agent: {USER_AGENT}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return checked_lines(lines)
+
+
+def format_response(request: Message, status: int, reason: str) -> bytes:
+    return checked_lines([f"RTSP/1.0 {status} {reason}", f"CSeq: {request.cseq or 0}"])
+
+
+def checked_lines(lines: list[str]) -> bytes:
+    """Raises: ProtocolError: a value holds a line break, so a camera (or a URL) would write headers of its own."""
+    if any("\r" in line or "\n" in line for line in lines):
+        raise ProtocolError("The URL, or something the camera said, holds a line break.")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8")
