@@ -201,7 +201,7 @@ class RtspSession:
     # Requests
 
     async def run(self) -> None:
-        """Raises: OSError, IncompleteReadError, LimitOverrunError, ValueError: the client is gone, or talks nonsense."""
+        """Raises: OSError, IncompleteReadError, LimitOverrunError, ValueError: the client is gone or talks nonsense."""
         try:
             while True:
                 first = await self._reader.readexactly(1)
