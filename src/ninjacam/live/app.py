@@ -1,0 +1,137 @@
+"""The ASGI application: ours where the path is ours, Django's (or whatever it is put beside) for all else."""
+
+import asyncio
+import logging
+
+from django.core.handlers.asgi import ASGIHandler
+
+from ninjacam.live.deflate import WARNING, compresses
+from ninjacam.live.health import serve_health, serve_metrics
+from ninjacam.live.messages import Application, Message, Receive, Scope, Send
+from ninjacam.live.mjpeg import AllParts, serve_mjpeg
+from ninjacam.live.mount import Mount, Target
+from ninjacam.live.problems import Problem, respond_problem
+from ninjacam.live.shutdown import chain_signals
+from ninjacam.live.snapshot import serve_snapshot
+from ninjacam.live.websocket import serve_socket
+from ninjacam.live.worker import Worker
+
+logger = logging.getLogger("ninjacam.live")
+
+
+_BAD_METHOD = Problem(405, "method_not_allowed", "Only GET and HEAD.", ((b"allow", b"GET, HEAD"),))
+
+
+class LiveApplication:
+    """One a worker process. Nothing is begun before the server has: servers fork."""
+
+    def __init__(self, inner: Application) -> None:
+        self._inner = inner
+        self._mount: Mount | None = None
+        self._worker: Worker | None = None
+        self._parts: AllParts | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._warned = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(scope, receive, send)
+            return
+        if scope["type"] in ("http", "websocket"):
+            self._begin()
+            if self._mount is None:
+                self._mount = Mount()
+            target = self._mount.find(scope)
+            if target is not None and (target.place == "ws") == (scope["type"] == "websocket"):
+                await self._serve(target, scope, receive, send)
+                return
+            if scope["type"] == "websocket" and isinstance(self._inner, ASGIHandler):
+                await receive()
+                await send({"type": "websocket.close", "code": 4404})  # Django alone would log a traceback
+                return
+        await self._inner(scope, receive, send)
+
+    # --- ours ---
+
+    @property
+    def worker(self) -> Worker:
+        if self._worker is None:
+            self._worker = Worker()
+            self._parts = AllParts(self._worker)
+        return self._worker
+
+    async def _serve(self, target: Target, scope: Scope, receive: Receive, send: Send) -> None:
+        if target.place == "ws":
+            if not self._warned and compresses(scope, send):
+                self._warned = True
+                logger.warning(WARNING)
+            await serve_socket(self.worker, scope, receive, send)
+            return
+        head = scope["method"] == "HEAD"
+        if scope["method"] not in ("GET", "HEAD"):
+            await respond_problem(send, _BAD_METHOD)
+            return
+        try:
+            await self._serve_http(target, scope, receive, send)
+        except Problem as problem:
+            await respond_problem(send, problem, head=head)
+
+    async def _serve_http(self, target: Target, scope: Scope, receive: Receive, send: Send) -> None:
+        worker = self.worker
+        assert self._parts is not None
+        if target.place == "mjpeg":
+            await serve_mjpeg(self._parts, scope, receive, send, target.slug)
+        elif target.place == "snapshot.jpg":
+            await serve_snapshot(worker, scope, send, target.slug)
+        elif target.place == "healthz":
+            await serve_health(worker, scope, send)
+        else:
+            await serve_metrics(worker, scope, send)
+
+    # --- life ---
+
+    def _begin(self) -> None:
+        """At the server's start, or else at the first request: from now on we hear the signals too."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop = loop
+            self._worker = None  # an event loop of before is gone with all that was in it (tests)
+            chain_signals(loop, self._stop)
+
+    def _stop(self) -> None:
+        self.worker.begin_stop()
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Ours around the inner application's; alone where that has none (Django)."""
+        answered: set[str] = set()
+
+        async def hear() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                self._begin()
+            elif message["type"] == "lifespan.shutdown":
+                self._end()
+            return message
+
+        async def tell(message: Message) -> None:
+            answered.add(message["type"].rpartition(".")[0])
+            await send(message)
+
+        if not isinstance(self._inner, ASGIHandler):
+            try:
+                await self._inner(scope, hear, tell)
+            except Exception:  # ASGI: an application says by any exception that it knows no lifespan
+                if "lifespan.startup" in answered:
+                    raise
+                logger.debug("the inner application has no lifespan")
+        if "lifespan.startup" not in answered:
+            if self._loop is None:
+                await hear()
+            await send({"type": "lifespan.startup.complete"})
+            await hear()
+        if "lifespan.shutdown" not in answered:
+            await send({"type": "lifespan.shutdown.complete"})
+
+    def _end(self) -> None:
+        if self._worker is not None:
+            self._worker.close()

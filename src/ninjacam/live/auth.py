@@ -1,0 +1,178 @@
+"""Who may watch: Django's hosts, origins, sessions and users, asked in a few threads that belong to no viewer.
+
+The synchronous functions here query the database and run by `Database.run`, which closes the connections afterwards.
+"""
+
+import asyncio
+import io
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.exceptions import DisallowedHost
+from django.core.handlers.asgi import ASGIRequest
+from django.db import connections
+from django.http import QueryDict
+from django.http.cookie import parse_cookie
+from django.utils.http import is_same_domain
+
+from ninjacam.live.messages import Scope, header
+from ninjacam.live.problems import Problem, camera_not_found, not_authenticated
+
+if TYPE_CHECKING:
+    from ninjacam.auth import Principal
+    from ninjacam.models import Camera
+
+T = TypeVar("T")
+THREADS = 2
+"""Of the whole worker, whatever the number of viewers; so many connections to the database at most, for moments."""
+
+
+class Database:
+    """Runs synchronous Django code beside the event loop."""
+
+    def __init__(self) -> None:
+        self._executor: ThreadPoolExecutor | None = None  # made at the first use, which is after any fork
+
+    async def run(self, function: Callable[..., T], *arguments: Any) -> T:
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="ninjacam-live-auth")
+        return await asyncio.get_running_loop().run_in_executor(self._executor, _call, function, arguments)
+
+    def close(self) -> None:
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._executor = None
+
+
+def _call(function: Callable[..., T], arguments: tuple[Any, ...]) -> T:
+    try:
+        return function(*arguments)
+    finally:
+        connections.close_all()
+
+
+def query_of(scope: Scope) -> dict[str, str]:
+    """The query's parameters; the last one counts of those of one name. Raises: Problem 400: it cannot be read."""
+    try:
+        return QueryDict(scope["query_string"]).dict()
+    except (UnicodeDecodeError, ValueError) as exc:
+        raise Problem(400, "bad_request", "The query cannot be read.") from exc
+
+
+def check_host(scope: Scope) -> ASGIRequest:
+    """Raises: Problem 400: a host that is not in ALLOWED_HOSTS."""
+    scheme = {"ws": "http", "wss": "https"}.get(scope.get("scheme", "http"), scope.get("scheme", "http"))
+    request = ASGIRequest({**scope, "scheme": scheme, "method": scope.get("method", "GET")}, io.BytesIO())
+    try:
+        request.get_host()
+    except DisallowedHost as exc:
+        raise Problem(400, "host", "This host name is not one of the server's (ALLOWED_HOSTS).") from exc
+    return request
+
+
+def check_origin(request: ASGIRequest) -> bool:
+    """Whether the page that opens a WebSocket is ours, as Django's CSRF middleware decides it.
+
+    False also where there is no Origin: browsers always send one, so a cookie without it proves nothing.
+    """
+    origin = request.META.get("HTTP_ORIGIN", "")
+    if not origin:
+        return False
+    if origin == f"{'https' if request.is_secure() else 'http'}://{request.get_host()}":
+        return True
+    if origin in settings.CSRF_TRUSTED_ORIGINS:
+        return True
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    trusted = [urlsplit(each) for each in settings.CSRF_TRUSTED_ORIGINS if "*" in each]
+    return any(
+        parts.scheme == each.scheme and is_same_domain(parts.netloc, each.netloc.lstrip("*"))
+        for each in trusted
+    )
+
+
+def identify(scope: Scope) -> "Principal":
+    """Who is asking. Raises: Problem 401, 400."""
+    from ninjacam.auth import principal_from
+
+    query = query_of(scope)
+    principal = principal_from(
+        cookies=parse_cookie(header(scope, b"cookie")),
+        authorization=header(scope, b"authorization"),
+        sig=query.get("sig", ""),
+        path=scope["path"],
+        query=query,
+    )
+    if principal is None:
+        raise not_authenticated()
+    return principal
+
+
+def find_camera(principal: "Principal", slug: str, view: str) -> "Camera":
+    """The camera, if `principal` may see this view of it now.
+
+    Raises: Problem 404: there is none that its user may see; 403: the token or link does not reach it.
+    """
+    from ninjacam import permissions
+    from ninjacam.models import Camera
+
+    camera = Camera.objects.filter(slug=slug).first()
+    if camera is None:
+        raise camera_not_found(slug)
+    if not principal.may("view", camera, view):
+        if permissions.may(principal.user, "view", camera):
+            raise Problem(403, "forbidden", "Your token or link does not reach this camera or view.")
+        raise camera_not_found(slug)
+    return camera
+
+
+def authorise(scope: Scope, slug: str, view: str) -> "tuple[Principal, Camera]":
+    """For one HTTP request. Raises: Problem."""
+    check_host(scope)
+    principal = identify(scope)
+    return principal, find_camera(principal, slug, view)
+
+
+def authorise_socket(scope: Scope) -> "Principal":
+    """Raises: Problem 400, 401; 403: the page is not ours."""
+    request = check_host(scope)
+    has_origin, ours = "HTTP_ORIGIN" in request.META, check_origin(request)
+    if has_origin and not ours:
+        raise Problem(403, "origin", "This page is not one of the server's (CSRF_TRUSTED_ORIGINS).")
+    principal = identify(scope)
+    if principal.source == "session" and not ours:
+        raise Problem(403, "origin", "Without an Origin, a token is needed.")
+    return principal
+
+
+def authorise_again(principal: "Principal", slug: str, view: str) -> "Camera":
+    """For a later subscription of a socket: everything read anew. Raises: Problem 401, 403, 404."""
+    from ninjacam.auth import recheck
+
+    camera = _fresh_camera(principal, slug, view)
+    if not recheck([(principal, "view", camera)])[0]:
+        raise camera_not_found(slug)
+    return camera
+
+
+def _fresh_camera(principal: "Principal", slug: str, view: str) -> "Camera":
+    from ninjacam.models import Camera
+
+    camera = Camera.objects.filter(slug=slug).first()
+    if camera is None:
+        raise camera_not_found(slug)
+    if not principal.in_scope("view", camera) or principal.view not in (None, view):
+        raise Problem(403, "forbidden", "Your token or link does not reach this camera or view.")
+    return camera
+
+
+def recheck_all(asked: "list[tuple[Principal, Camera]]") -> list[bool]:
+    """For each: whether it may still watch. A handful of queries for all."""
+    from ninjacam.auth import recheck
+
+    return recheck((principal, "view", camera) for principal, camera in asked)

@@ -1,0 +1,249 @@
+"""The streams that this worker reads: one subscription of a local socket for all its viewers of the same thing."""
+
+import asyncio
+import contextlib
+import logging
+from pathlib import Path
+from typing import Any, Protocol
+
+from ninjacam.core.packets import CameraState, Codec, Kind, Packet, StreamInfo
+from ninjacam.hub.client import RefusedError, Subscription
+from ninjacam.hub.gop import GopCache
+from ninjacam.hub.request import Request
+
+logger = logging.getLogger("ninjacam.live")
+
+PIXELS_LINGER_S = 2.0
+"""A page that is loaded again, or asks for a snapshot each second, need not start an encoder anew."""
+LOST_AFTER_S = 0.5
+"""A vision worker or capture process is back sooner; nobody need be told."""
+
+LOST_MESSAGE = "The connection to the engine is lost; trying again."
+
+
+class Listener(Protocol):
+    """Called in the event loop, synchronously; must not raise and must not leave or join the feed meanwhile."""
+
+    def on_packet(self, packet: Packet) -> None: ...
+
+    def on_state(self) -> None:
+        """The feed's `state`, `message` or `view_error` has changed."""
+
+    def on_refused(self, error: dict[str, Any]) -> None:
+        """There is no such stream; nothing more comes. `error`: NinjacamError.as_dict()."""
+
+
+class Feed:
+    """One stream. Made and ended by the Pool."""
+
+    def __init__(self, path: Path, request: Request) -> None:
+        self.path = path
+        self.request = request
+        self.listeners: tuple[Listener, ...] = ()
+        self.gop = GopCache()
+        self.info: StreamInfo | None = None
+        """None until the first connection, and while the connection is lost for more than LOST_AFTER_S."""
+        self.was_lost = False
+        self.refused: dict[str, Any] | None = None
+        self.fresh = False
+        """Whether the last picture is of a camera that is live, and not of the time before."""
+        self.packets = 0
+        self._subscription = Subscription(path, request, on_packet=self._on_packet, on_info=self._on_info)
+        self._lost_timer: asyncio.TimerHandle | None = None
+        self._linger_timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    # --- what it knows ---
+
+    @property
+    def state(self) -> CameraState:
+        if self.info is not None:
+            return self.info.state
+        return CameraState.RECONNECTING if self.was_lost else CameraState.CONNECTING
+
+    @property
+    def message(self) -> str:
+        if self.info is None:
+            return LOST_MESSAGE if self.was_lost else ""
+        return str(self.info.error.get("message", "")) if self.info.error else ""
+
+    @property
+    def view_error(self) -> dict[str, Any] | None:
+        return self.info.extra.get("view_error") if self.info is not None else None
+
+    @property
+    def codec(self) -> Codec:
+        """Of its video; NONE where it is not known yet."""
+        if self.request.codec is not Codec.NONE:
+            return self.request.codec
+        for packet in self.gop:
+            if packet.kind is Kind.VIDEO:
+                return packet.codec
+        video = self.info.video if self.info is not None else None
+        return video.codec if video is not None else Codec.NONE
+
+    @property
+    def last_picture(self) -> Packet | None:
+        """The newest key frame or JPEG that is at hand."""
+        return next((packet for packet in self.gop if packet.kind is Kind.VIDEO), None)
+
+    # --- what comes in ---
+
+    def _on_packet(self, packet: Packet) -> None:
+        self.packets += 1
+        self.gop.add(packet)
+        self.fresh = self.state is CameraState.LIVE
+        for listener in self.listeners:
+            listener.on_packet(packet)
+
+    def _on_info(self, info: StreamInfo | None) -> None:
+        if info is None:
+            self.gop.clear()
+            self.fresh = False
+            self._expect_return()
+            return
+        self._cancel_lost()
+        if info.state is not CameraState.LIVE:
+            self.fresh = False
+            if self.request.codec is Codec.NONE and info.state is not CameraState.STALLED:
+                self.gop.clear()  # of before the loss; pixels go on with a picture that says so
+        self.info = info
+        self.was_lost = False
+        self._tell_state()
+
+    def _tell_state(self) -> None:
+        for listener in self.listeners:
+            listener.on_state()
+
+    def _expect_return(self) -> None:
+        self._cancel_lost()
+        self._lost_timer = asyncio.get_running_loop().call_later(LOST_AFTER_S, self._lost)
+
+    def _cancel_lost(self) -> None:
+        if self._lost_timer is not None:
+            self._lost_timer.cancel()
+            self._lost_timer = None
+
+    def _lost(self) -> None:
+        self._lost_timer = None
+        self.info = None
+        self.was_lost = True
+        self._tell_state()
+
+    # --- life, in the hands of the Pool ---
+
+    def start(self) -> None:
+        self._expect_return()
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"feed-{self.path.name}")
+
+    async def _run(self) -> None:
+        try:
+            await self._subscription.run()
+        except RefusedError as exc:
+            self.refused = exc.details
+            self._cancel_lost()
+            for listener in self.listeners:
+                listener.on_refused(exc.details)
+
+    def close(self) -> None:
+        self._cancel_lost()
+        self._subscription.close()
+
+
+class Pool:
+    """The feeds of this worker, each open as long as somebody has joined it, pixels a little longer."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._run_dir = run_dir
+        self._feeds: dict[tuple[Path, Request], Feed] = {}
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._feeds)
+
+    def __iter__(self) -> Any:
+        return iter(self._feeds.values())
+
+    def packets_path(self, slug: str) -> Path:
+        return self._run_dir / f"{slug}.packets"
+
+    def pixels_path(self, slug: str) -> Path:
+        return self._run_dir / f"{slug}.pixels"
+
+    def join(self, path: Path, request: Request, listener: Listener) -> Feed:
+        """`listener` hears what comes from now on; what there is already, it takes from the feed."""
+        feed = self._feeds.get((path, request))
+        if feed is None or feed.refused is not None:
+            feed = self._feeds[path, request] = Feed(path, request)
+            feed.start()
+        if feed._linger_timer is not None:
+            feed._linger_timer.cancel()
+            feed._linger_timer = None
+        feed.listeners = (*feed.listeners, listener)
+        return feed
+
+    def leave(self, feed: Feed, listener: Listener) -> None:
+        """Idempotent."""
+        feed.listeners = tuple(other for other in feed.listeners if other is not listener)
+        if feed.listeners or feed._linger_timer is not None:
+            return
+        lingers = feed.request.codec is not Codec.NONE and not self._closed and feed.refused is None
+        if lingers:
+            feed._linger_timer = asyncio.get_running_loop().call_later(PIXELS_LINGER_S, self._end, feed)
+        else:
+            self._end(feed)
+
+    def _end(self, feed: Feed) -> None:
+        feed._linger_timer = None
+        if not feed.listeners:
+            feed.close()
+            if self._feeds.get((feed.path, feed.request)) is feed:
+                del self._feeds[feed.path, feed.request]
+
+    def close(self) -> None:
+        """End them all, joined or not."""
+        self._closed = True
+        for feed in list(self._feeds.values()):
+            if feed._linger_timer is not None:
+                feed._linger_timer.cancel()
+            feed.close()
+        self._feeds.clear()
+
+
+class PictureWaiter:
+    """Waits for a feed's first picture: of any state, or only of a camera that is live."""
+
+    def __init__(self) -> None:
+        self._changed = asyncio.Event()
+
+    def on_packet(self, packet: Packet) -> None:
+        self._changed.set()
+
+    def on_state(self) -> None:
+        self._changed.set()
+
+    def on_refused(self, error: dict[str, Any]) -> None:
+        self._changed.set()
+
+    async def wait(
+        self, feed: Feed, *, timeout_s: float, live_only: bool = False, patience_s: float = 2.0
+    ) -> None:
+        """Until there is one, the feed is refused, or the time is up.
+
+        `patience_s`: for a live camera, while the camera is reported as not live: a stream that has just begun says so
+        for a moment.
+        """
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        with contextlib.suppress(TimeoutError):
+            while feed.refused is None:
+                if feed.last_picture is not None and (feed.fresh or not live_only):
+                    return
+                hopeless = feed.state in (CameraState.FAILED, CameraState.DISABLED)
+                down = live_only and feed.info is not None and feed.state is not CameraState.LIVE
+                if live_only and hopeless:
+                    return
+                end = begun + (min(patience_s, timeout_s) if down else timeout_s)
+                self._changed.clear()
+                async with asyncio.timeout_at(end):
+                    await self._changed.wait()

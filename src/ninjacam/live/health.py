@@ -1,0 +1,106 @@
+"""`/healthz` for load balancers and `/metrics` for Prometheus. Neither touches the database of itself."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+
+from ninjacam.live import auth
+from ninjacam.live.messages import Scope, Send
+from ninjacam.live.problems import Problem, respond
+from ninjacam.live.worker import Worker
+
+_CAMERA_FIGURES = (
+    ("fps", "ninjacam_camera_fps", "gauge", "Pictures a second from the camera."),
+    ("bitrate_bps", "ninjacam_camera_bitrate_bps", "gauge", "Bits a second from the camera."),
+    (
+        "packets_lost",
+        "ninjacam_camera_packets_lost_total",
+        "counter",
+        "Packets lost between the camera and us.",
+    ),
+    (
+        "reconnects",
+        "ninjacam_camera_reconnects_total",
+        "counter",
+        "How often the camera was connected again.",
+    ),
+    ("subscribers", "ninjacam_camera_subscribers", "gauge", "Readers of the camera's local stream."),
+)
+
+
+async def serve_health(worker: Worker, scope: Scope, send: Send) -> None:
+    """Open to everybody, so it says nothing: that this worker answers, and whether an engine runs."""
+    from ninjacam.status import read_status  # needs the models, which an asgi.py may not have loaded yet
+
+    answer = {"status": "stopping" if worker.stop.is_set() else "ok", "engine": read_status().engine_running}
+    body = json.dumps(answer).encode()
+    await respond(send, 200, b"application/json", body, head=scope["method"] == "HEAD")
+
+
+async def serve_metrics(worker: Worker, scope: Scope, send: Send) -> None:
+    """Raises: Problem."""
+    await worker.database.run(_check_metrics, scope)
+    text = "\n".join(_lines(worker)) + "\n"
+    content_type = b"text/plain; version=0.0.4; charset=utf-8"
+    await respond(send, 200, content_type, text.encode(), head=scope["method"] == "HEAD")
+
+
+def _check_metrics(scope: Scope) -> None:
+    auth.check_host(scope)
+    if not auth.identify(scope).may_metrics():
+        raise Problem(
+            403, "forbidden", "Metrics are for administrators, and for tokens of theirs with that scope."
+        )
+
+
+def _lines(worker: Worker) -> Iterator[str]:
+    from ninjacam.status import read_status
+
+    status = read_status()
+    yield from _figure(
+        "ninjacam_engine_up",
+        "gauge",
+        "Whether an engine runs on this host.",
+        {"": int(status.engine_running)},
+    )
+    cameras = status.cameras if status.engine_running else {}
+    states = {
+        _labels(camera=slug, state=each["state"]): 1 for slug, each in cameras.items() if "state" in each
+    }
+    yield from _figure("ninjacam_camera_state", "gauge", "1 for the state that the camera is in.", states)
+    for key, name, kind, text in _CAMERA_FIGURES:
+        values = {
+            _labels(camera=slug): each[key] for slug, each in cameras.items() if each.get(key) is not None
+        }
+        yield from _figure(name, kind, text, values)
+    viewers = list(worker.viewers)
+    label = _labels(worker=str(os.getpid()))  # each ASGI worker has its own, and a scrape reaches one of them
+    for name, kind, text, value in (
+        ("viewers", "gauge", "Open live streams of this worker.", len(viewers)),
+        ("viewers_served_total", "counter", "Live streams that were opened.", worker.served),
+        ("viewers_cut_slow_total", "counter", "Viewers that were too slow for too long.", worker.cut_slow),
+        ("viewers_cut_revoked_total", "counter", "Viewers that lost their permission.", worker.cut_revoked),
+        ("feeds", "gauge", "Local streams that this worker reads.", len(worker.pool)),
+        ("messages_sent_total", "counter", "Messages sent.", worker.sent + sum(v.sink.sent for v in viewers)),
+        ("bytes_sent_total", "counter", "Bytes of pictures sent.",
+         worker.sent_bytes + sum(v.sink.sent_bytes for v in viewers)),
+        ("pictures_dropped_total", "counter", "Pictures that slow viewers did not get.",
+         worker.dropped + sum(v.sink.dropped for v in viewers)),
+    ):  # fmt: skip
+        yield from _figure(f"ninjacam_worker_{name}", kind, text, {label: value})
+
+
+def _figure(name: str, kind: str, text: str, values: Mapping[str, float]) -> Iterator[str]:
+    if values:
+        yield f"# HELP {name} {text}"
+        yield f"# TYPE {name} {kind}"
+        for labels, value in values.items():
+            yield f"{name}{labels} {value}"
+
+
+def _labels(**labels: str) -> str:
+    escaped = (
+        '{}="{}"'.format(name, value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n"))
+        for name, value in labels.items()
+    )
+    return "{" + ",".join(escaped) + "}"

@@ -1,0 +1,237 @@
+"""`/live/<slug>/mjpeg`: an endless multipart response, latest picture wins."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from ninjacam.core.packets import CameraState, Codec, Kind, Packet
+from ninjacam.hub.request import Request
+from ninjacam.live import auth
+from ninjacam.live.feeds import Feed, PictureWaiter
+from ninjacam.live.messages import Message, Receive, Scope, Send
+from ninjacam.live.pictures import PictureWish
+from ninjacam.live.problems import NO_STORE, Problem, stopping, stream_problem
+from ninjacam.live.sink import Sink
+from ninjacam.live.worker import Worker
+from ninjacam.outputs.mjpeg import CONTENT_TYPE, PREAMBLE, encode_part
+
+if TYPE_CHECKING:
+    from ninjacam.auth import Principal
+    from ninjacam.models import Camera
+
+FIRST_PICTURE_S = 5.0
+CLOSE_GRACE_S = 0.5
+
+_HEADERS = (
+    (b"content-type", CONTENT_TYPE),
+    *NO_STORE,
+    (b"pragma", b"no-cache"),
+    (b"content-encoding", b"identity"),  # keeps compressing middleware and proxies away
+    (b"x-accel-buffering", b"no"),
+)
+_END: Message = {"type": "http.response.body", "body": b"", "more_body": False}
+
+
+class Parts:
+    """A feed of JPEGs as multipart parts, made once for all its viewers of this worker."""
+
+    def __init__(self, feed_key: "PartsKey", all_parts: "AllParts") -> None:
+        self.key = feed_key
+        self.viewers: tuple[MjpegViewer, ...] = ()
+        self._all = all_parts
+        self.feed: Feed = all_parts.worker.pool.join(*feed_key, self)
+
+    def on_packet(self, packet: Packet) -> None:
+        if packet.kind is not Kind.VIDEO:
+            return
+        if packet.codec is not Codec.MJPEG:  # the camera was set to something else
+            for viewer in self.viewers:
+                viewer.passthrough_ended()
+            return
+        message = self.part(packet)
+        size = len(packet.data)
+        for viewer in self.viewers:
+            viewer.sink.put(message, size, viewer)
+
+    def on_state(self) -> None:
+        if self.key[1].codec is Codec.NONE and self.feed.state not in (
+            CameraState.LIVE,
+            CameraState.CONNECTING,
+        ):
+            for viewer in self.viewers:
+                viewer.passthrough_ended()
+
+    def on_refused(self, error: dict[str, Any]) -> None:
+        for viewer in self.viewers:
+            viewer.end()
+
+    def part(self, packet: Packet) -> Message:
+        return {"type": "http.response.body", "body": encode_part(packet, self.feed.state), "more_body": True}
+
+    def add(self, viewer: "MjpegViewer") -> None:
+        self.viewers = (*self.viewers, viewer)
+
+    def remove(self, viewer: "MjpegViewer") -> None:
+        """Idempotent."""
+        self.viewers = tuple(other for other in self.viewers if other is not viewer)
+        if not self.viewers:
+            self._all.end(self)
+
+
+PartsKey = tuple[Any, Request]
+
+
+class AllParts:
+    """The Parts of this worker, by their feed."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self._by_key: dict[PartsKey, Parts] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def get(self, key: PartsKey) -> Parts:
+        parts = self._by_key.get(key)
+        if parts is None or parts.feed.refused is not None:
+            parts = self._by_key[key] = Parts(key, self)
+        return parts
+
+    def end(self, parts: Parts) -> None:
+        self.worker.pool.leave(parts.feed, parts)
+        if self._by_key.get(parts.key) is parts:
+            del self._by_key[parts.key]
+
+
+class MjpegViewer:
+    """One response. Its task waits for the client to leave; parts are sent by whoever brings them."""
+
+    def __init__(self, all_parts: AllParts, watching: "tuple[Principal, Camera]", send: Send) -> None:
+        self.sink = Sink(send, on_overflow=lambda: None, on_broken=self.end)
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._all = all_parts
+        self._watching = watching
+        self.stopped = False
+        self._begun = False
+        self._parts: Parts | None = None
+
+    # --- Viewer ---
+
+    def watching(self) -> "Iterable[tuple[Principal, Camera]]":
+        return (self._watching,)
+
+    def revoked(self, camera: "Camera") -> None:
+        self.end()
+
+    def too_slow(self) -> None:
+        self.end()
+
+    def stop(self) -> None:
+        self.stopped = True
+        self.end()
+
+    # --- life ---
+
+    def end(self) -> None:
+        if not self.over.done():
+            self.over.set_result(None)
+
+    def watch(self, parts: Parts) -> None:
+        """Begin with the picture that there is, then have them all."""
+        self._parts = parts
+        self._begun = True
+        parts.add(self)
+        packet = parts.feed.last_picture
+        if packet is not None and packet.codec is Codec.MJPEG:
+            self.sink.put(parts.part(packet), len(packet.data), self)
+
+    def passthrough_ended(self) -> None:
+        """The camera's own JPEGs do not come: go on with the vision workers' pictures, which say why."""
+        worker = self._all.worker
+        pixels = self._all.get(
+            (
+                worker.pool.pixels_path(self._watching[1].slug),
+                PictureWish().request(worker.settings.mjpeg_quality),
+            )
+        )
+        self._leave()
+        self.watch(pixels)
+
+    def _leave(self) -> None:
+        parts, self._parts = self._parts, None
+        if parts is not None:
+            parts.remove(self)
+
+    async def close(self) -> None:
+        self._leave()
+        await self.sink.close(*([_END] if self._begun else []), grace_s=CLOSE_GRACE_S)
+
+
+async def serve_mjpeg(all_parts: AllParts, scope: Scope, receive: Receive, send: Send, slug: str) -> None:
+    """Raises: Problem: before the response has begun."""
+    worker = all_parts.worker
+    wish = PictureWish.parse(auth.query_of(scope))
+    watching = await worker.database.run(auth.authorise, scope, slug, wish.view)
+    if scope["method"] == "HEAD":
+        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        await send(_END)
+        return
+    viewer = MjpegViewer(all_parts, watching, send)
+    worker.add(viewer)
+    gone = asyncio.get_running_loop().create_task(_wait_for_leave(receive), name="live-mjpeg")
+    gone.add_done_callback(lambda _: viewer.end())
+    try:
+        key: PartsKey = (worker.pool.pixels_path(slug), wish.request(worker.settings.mjpeg_quality))
+        if wish.is_plain and _sends_jpeg(slug):
+            key = (worker.pool.packets_path(slug), Request())
+        waiter = PictureWaiter()
+        feed = worker.pool.join(*key, waiter)
+        try:
+            if await _has_picture(feed, waiter, viewer):
+                await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+                viewer.sink.put({"type": "http.response.body", "body": PREAMBLE, "more_body": True})
+                viewer.watch(all_parts.get(key))
+        finally:
+            worker.pool.leave(feed, waiter)
+        await viewer.over
+    finally:
+        gone.cancel()
+        worker.remove(viewer)
+        await viewer.close()
+
+
+def _sends_jpeg(slug: str) -> bool:
+    """Whether the camera itself sends JPEGs now, by the engine's last report."""
+    from ninjacam.status import read_status  # needs the models, which an asgi.py may not have loaded yet
+
+    camera = read_status().cameras.get(slug, {})
+    return camera.get("codec") == Codec.MJPEG.label and camera.get("state") == CameraState.LIVE.value
+
+
+async def _has_picture(feed: Feed, waiter: PictureWaiter, viewer: MjpegViewer) -> bool:
+    """False: the client has left.
+
+    Raises: Problem: none came in time, there is no such view, or the server stops.
+    """
+    waiting = asyncio.ensure_future(waiter.wait(feed, timeout_s=FIRST_PICTURE_S))
+    try:
+        await asyncio.wait((waiting, viewer.over), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+    if feed.refused is not None:
+        raise stream_problem(feed.refused)
+    if viewer.stopped:
+        raise stopping()
+    if viewer.over.done():
+        return False
+    if feed.last_picture is None:
+        message = feed.message or "No picture came from the camera in time."
+        raise Problem(503, "stream_unavailable", message, ((b"retry-after", b"2"),))
+    return True
+
+
+async def _wait_for_leave(receive: Receive) -> None:
+    with contextlib.suppress(OSError, RuntimeError):  # of the server: the connection is gone
+        while (await receive())["type"] != "http.disconnect":
+            pass

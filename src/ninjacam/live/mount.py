@@ -1,0 +1,62 @@
+"""Which requests are ours: the paths below the place where the project's urls.py has included `ninjacam.urls`."""
+
+import logging
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from django.conf import settings
+from django.urls import NoReverseMatch, get_script_prefix, reverse, set_script_prefix
+
+from ninjacam.live.messages import Scope
+
+logger = logging.getLogger("ninjacam.live")
+
+Place = Literal["mjpeg", "snapshot.jpg", "ws", "healthz", "metrics"]
+_TAIL = re.compile(r"live/(?P<slug>[a-z0-9][a-z0-9_-]{0,49})/(?P<kind>mjpeg|snapshot\.jpg)\Z")
+_FIXED: dict[str, Place] = {"live/ws": "ws", "healthz": "healthz", "metrics": "metrics"}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    place: Place
+    slug: str = ""
+
+
+class Mount:
+    """Made at the first request, when the project's URLs can be read."""
+
+    def __init__(self) -> None:
+        self._prefix = _mount_point()
+
+    def find(self, scope: Scope) -> Target | None:
+        """None: not one of ours."""
+        path = _path_info(scope)
+        if self._prefix is None or not path.startswith(self._prefix):
+            return None
+        tail = path[len(self._prefix) :]
+        if tail in _FIXED:
+            return Target(_FIXED[tail])
+        match = _TAIL.match(tail)
+        if match is None:
+            return None
+        return Target("mjpeg" if match["kind"] == "mjpeg" else "snapshot.jpg", match["slug"])
+
+
+def _mount_point() -> str | None:
+    before = get_script_prefix()
+    set_script_prefix("/")
+    try:
+        return reverse("ninjacam:live-ws").removesuffix("live/ws")
+    except NoReverseMatch:
+        logger.warning("ninjacam.urls is not in the project's URLs: no live video is served")
+        return None
+    finally:
+        set_script_prefix(before)
+
+
+def _path_info(scope: Scope) -> str:
+    """The path without the place where the server has mounted the whole project, as Django's ASGIRequest has it."""
+    path = str(scope["path"])
+    script = str(settings.FORCE_SCRIPT_NAME or scope.get("root_path", "")).rstrip("/")
+    return path[len(script) :] if script and path.startswith(script + "/") else path

@@ -1,0 +1,67 @@
+"""What a request for MJPEG or a snapshot asks for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ninjacam.core.packets import Codec
+from ninjacam.hub.request import Request
+from ninjacam.live.problems import Problem
+
+MOST_WIDTH_PX = 7680
+MOST_FPS = 240.0
+RAW = "raw"
+"""How a person may write the camera's own view."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureWish:
+    """`width_px`, `quality`, `fps`: 0 where nothing was said."""
+
+    view: str = ""
+    width_px: int = 0
+    quality: int = 0
+    fps: float = 0.0
+
+    @classmethod
+    def parse(cls, query: Mapping[str, str]) -> "PictureWish":
+        """Raises: Problem 400."""
+        view = query.get("view", "")
+        if len(view) > 100:
+            raise Problem(400, "bad_request", "The parameter 'view' is too long.")
+        return cls(
+            view="" if view == RAW else view,
+            width_px=int(_number(query, "width", 16, MOST_WIDTH_PX, whole=True)),
+            quality=int(_number(query, "quality", 1, 100, whole=True)),
+            fps=_number(query, "fps", 0.1, MOST_FPS),
+        )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the camera's own JPEGs will do."""
+        return not (self.view or self.width_px or self.quality or self.fps)
+
+    def request(self, quality: int) -> Request:
+        """`quality`: where nothing was said."""
+        return Request(
+            view=self.view,
+            codec=Codec.MJPEG,
+            width_px=self.width_px,
+            quality=self.quality or quality,
+            most_fps=self.fps,
+        ).snapped()
+
+
+def _number(query: Mapping[str, str], name: str, least: float, most: float, *, whole: bool = False) -> float:
+    text = query.get(name, "")
+    if not text:
+        return 0
+    try:
+        value = float(int(text) if whole else float(text))
+    except ValueError:
+        value = -1.0
+    if not least <= value <= most:
+        kind = "a whole number" if whole else "a number"
+        raise Problem(
+            400, "bad_request", f"The parameter {name!r} must be {kind} from {least:g} to {most:g}."
+        )
+    return value

@@ -1,0 +1,46 @@
+"""Ending endless responses when the server is told to stop.
+
+Servers wait for their responses before they stop, and uvicorn tells nobody that it does: so the signal is heard here
+too, by a handler chained before the server's own. See docs/design/0003-lifecycle.md.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+logger = logging.getLogger("ninjacam.live")
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+
+def chain_signals(loop: asyncio.AbstractEventLoop, on_stop: Callable[[], None]) -> None:
+    """Call `on_stop` in the loop at SIGTERM, SIGINT or SIGQUIT, and let the server's own handlers do as before.
+
+    Only in the main thread can it be done; elsewhere (a server in a thread, as tests have it) the server's lifespan
+    shutdown has to do.
+    """
+    for number in SIGNALS:
+        before = signal.getsignal(number)
+        if not callable(before):  # ignored, or the default: the process ends without asking anybody
+            continue
+        try:
+            signal.signal(number, _chained(loop, on_stop, before))
+        except ValueError:
+            logger.debug("not in the main thread: streams end with the server's lifespan")
+            return
+
+
+def _chained(
+    loop: asyncio.AbstractEventLoop,
+    on_stop: Callable[[], None],
+    before: Callable[[int, FrameType | None], Any],
+) -> Callable[[int, FrameType | None], None]:
+    def handle(number: int, frame: FrameType | None) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(on_stop)
+        before(number, frame)
+
+    return handle

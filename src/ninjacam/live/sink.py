@@ -1,0 +1,175 @@
+"""The sending end of one viewer: in order, bounded, and without a task as long as the server takes what it is given.
+
+A server's `send` returns without suspending while its write buffer has room, so the fan-out runs it in place: no
+queue, event, wake-up or timer for a frame. Only a `send` that suspends gets a task; what comes meanwhile waits here.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ninjacam.live.messages import Message, Send
+
+MOST_PENDING_BYTES = 2 << 20
+MOST_PENDING = 60
+MOST_CONTROL = 256
+"""Pending messages that may not be dropped; a viewer with more of them is cut."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    message: Message
+    size_bytes: int  # 0: control, never dropped
+    slot: object
+
+
+class _Rest:
+    """What is left of an awaitable that was begun outside of a task and has suspended at `first`."""
+
+    __slots__ = ("_first", "_iterator")
+
+    def __init__(self, iterator: Iterator[Any], first: Any) -> None:
+        self._iterator = iterator
+        self._first = first
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        try:
+            yield self._first
+        except (
+            BaseException
+        ) as exc:  # a cancellation goes to the server's coroutine, as an await would deliver it
+            throw = getattr(self._iterator, "throw", None)
+            if throw is None:
+                raise
+            try:
+                yield throw(exc)
+            except StopIteration:
+                return
+        yield from self._iterator
+
+
+class Sink:
+    """Owner: the viewer's task; thread: the event loop.
+
+    `on_overflow()`: what was pending of pictures is dropped; go on at a key frame. `on_broken()`: the server has no
+    connection any more. Both are called from within `put`.
+    """
+
+    __slots__ = (
+        "_closed", "_on_broken", "_on_overflow", "_pending", "_pending_bytes", "_send", "_task",
+        "blocked_since", "dropped", "sent", "sent_bytes",
+    )  # fmt: skip
+
+    def __init__(self, send: Send, *, on_overflow: Callable[[], None], on_broken: Callable[[], None]) -> None:
+        self._send = send
+        self._on_overflow = on_overflow
+        self._on_broken = on_broken
+        self._pending: deque[_Entry] = deque()
+        self._pending_bytes = 0
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
+        self.blocked_since = 0.0
+        """time.monotonic() when the send began that has not returned yet; 0: none."""
+        self.dropped = 0
+        self.sent = 0
+        self.sent_bytes = 0
+
+    @property
+    def is_blocked(self) -> bool:
+        return self._task is not None
+
+    def put(self, message: Message, size_bytes: int = 0, slot: object = None) -> None:
+        """Send, or keep until it can be sent.
+
+        `size_bytes`: of a picture; 0 for control messages, which are never dropped. `slot`: of what is pending with the
+        same slot only the latest is kept.
+        """
+        if self._closed:
+            return
+        if self._task is not None:
+            self._keep(message, size_bytes, slot)
+            return
+        try:
+            iterator = iter(self._send(message).__await__())
+            first = next(iterator)
+        except StopIteration:
+            self.sent += 1
+            self.sent_bytes += size_bytes
+        except Exception:  # the boundary to the server: whatever it raises, the viewer is gone
+            self._break()
+        else:
+            self.blocked_since = time.monotonic()
+            self._task = asyncio.ensure_future(self._drain(_Rest(iterator, first), size_bytes))
+
+    def _keep(self, message: Message, size_bytes: int, slot: object) -> None:
+        if slot is not None:
+            for entry in self._pending:
+                if entry.slot is slot:
+                    self._pending_bytes += size_bytes - entry.size_bytes
+                    entry.message, entry.size_bytes = message, size_bytes
+                    self.dropped += 1
+                    return
+        full = self._pending_bytes + size_bytes > MOST_PENDING_BYTES or len(self._pending) >= MOST_PENDING
+        if full and size_bytes:
+            kept = [entry for entry in self._pending if not entry.size_bytes]
+            self.dropped += len(self._pending) - len(kept) + 1
+            self._pending = deque(kept)
+            self._pending_bytes = 0
+            self._on_overflow()
+            return
+        if len(self._pending) >= MOST_CONTROL:
+            self._break()
+            return
+        self._pending.append(_Entry(message, size_bytes, slot))
+        self._pending_bytes += size_bytes
+
+    async def _drain(self, rest: _Rest, size_bytes: int) -> None:
+        try:
+            await rest
+            self.sent += 1
+            self.sent_bytes += size_bytes
+            while self._pending:
+                entry = self._pending.popleft()
+                self._pending_bytes -= entry.size_bytes
+                self.blocked_since = time.monotonic()
+                await self._send(entry.message)
+                self.sent += 1
+                self.sent_bytes += entry.size_bytes
+        except Exception:  # as in put
+            self._break()
+        finally:
+            self.blocked_since = 0.0
+            self._task = None
+
+    def _break(self) -> None:
+        self._pending.clear()
+        self._pending_bytes = 0
+        if not self._closed:
+            self._closed = True
+            self._on_broken()
+
+    async def close(self, *last: Message, grace_s: float) -> None:
+        """Drop what is pending, let the send that runs end within `grace_s`, then send `last`. Idempotent."""
+        if self._closed and self._task is None:
+            return
+        broken = self._closed
+        self._closed = True
+        self._pending.clear()
+        self._pending_bytes = 0
+        try:
+            async with asyncio.timeout(grace_s):
+                if self._task is not None:
+                    await asyncio.wait((self._task,))
+                if not broken:
+                    for message in last:
+                        await self._send(message)
+        except TimeoutError:
+            pass
+        except Exception:  # noqa: S110 (as in put)
+            pass
+        finally:
+            if self._task is not None:
+                self._task.cancel()

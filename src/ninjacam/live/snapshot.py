@@ -1,0 +1,42 @@
+"""`/live/<slug>/snapshot.jpg`: the picture of now, or a problem that says why there is none."""
+
+from ninjacam.live import auth
+from ninjacam.live.feeds import PictureWaiter
+from ninjacam.live.messages import Scope, Send
+from ninjacam.live.pictures import PictureWish
+from ninjacam.live.problems import Problem, respond, stopping, stream_problem
+from ninjacam.live.worker import Worker
+from ninjacam.outputs.mjpeg import rfc3339
+
+TIMEOUT_S = 5.0
+
+
+async def serve_snapshot(worker: Worker, scope: Scope, send: Send, slug: str) -> None:
+    """Raises: Problem."""
+    wish = PictureWish.parse(auth.query_of(scope))
+    await worker.database.run(auth.authorise, scope, slug, wish.view)
+    if worker.stop.is_set():
+        raise stopping()
+    if scope["method"] == "HEAD":
+        await respond(send, 200, b"image/jpeg", b"", head=True)
+        return
+    waiter = PictureWaiter()
+    feed = worker.pool.join(
+        worker.pool.pixels_path(slug), wish.request(worker.settings.mjpeg_quality), waiter
+    )
+    try:
+        await waiter.wait(feed, timeout_s=TIMEOUT_S, live_only=True)
+    finally:
+        worker.pool.leave(feed, waiter)
+    if feed.refused is not None:
+        raise stream_problem(feed.refused)
+    packet = feed.last_picture
+    if packet is None or not feed.fresh:
+        error = feed.info.error if feed.info is not None else None
+        message = feed.message or f"The camera gives no picture now (it is {feed.state.value})."
+        code = str(error.get("code", "")) if error else "stream_unavailable"
+        raise Problem(503, code, message, ((b"retry-after", b"2"),))
+    headers = [(b"x-ninjacam-state", feed.state.value.encode())]
+    if packet.captured_ns:
+        headers.append((b"x-ninjacam-timestamp", rfc3339(packet.captured_ns).encode()))
+    await respond(send, 200, b"image/jpeg", packet.data, headers)

@@ -1,0 +1,149 @@
+"""What all viewers of this worker share: feeds, encodings, limits, and one housekeeping task while there are any."""
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from django.db import Error as DatabaseError
+
+from ninjacam.conf import Settings, get_settings
+from ninjacam.core.lifecycle import Stop
+from ninjacam.live import auth
+from ninjacam.live.encodings import Encodings
+from ninjacam.live.feeds import Pool
+from ninjacam.live.problems import Problem, stopping
+from ninjacam.live.sink import Sink
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ninjacam.auth import Principal
+    from ninjacam.models import Camera
+
+logger = logging.getLogger("ninjacam.live")
+
+TICK_S = 0.5
+
+
+class Viewer(Protocol):
+    """One connection that is being served."""
+
+    sink: Sink
+
+    def watching(self) -> "Iterable[tuple[Principal, Camera]]":
+        """What it was allowed, to be checked again."""
+
+    def revoked(self, camera: "Camera") -> None:
+        """It may not watch this camera any more."""
+
+    def too_slow(self) -> None:
+        """A send has not returned in time."""
+
+    def stop(self) -> None:
+        """The server is going away."""
+
+
+class Worker:
+    """Made when the first request comes, in the event loop that serves it."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or get_settings()
+        self.stop = Stop()
+        self.database = auth.Database()
+        self.pool = Pool(self.settings.run_dir)
+        self.encodings = Encodings(self.pool)
+        self.viewers: set[Viewer] = set()
+        self.cut_slow = 0
+        self.cut_revoked = 0
+        self.served = 0
+        self.sent = 0
+        self.sent_bytes = 0
+        self.dropped = 0
+        self._housekeeping: asyncio.Task[None] | None = None
+        self._database_away = False
+
+    def add(self, viewer: Viewer) -> None:
+        """Raises: Problem 503: the worker is full, or stopping."""
+        if self.stop.is_set():
+            raise stopping()
+        if len(self.viewers) >= self.settings.max_viewers_per_worker:
+            raise Problem(
+                503,
+                "limit",
+                f"This worker serves {len(self.viewers)} viewers, which is its limit (MAX_VIEWERS_PER_WORKER).",
+                ((b"retry-after", b"10"),),
+            )
+        self.viewers.add(viewer)
+        self.served += 1
+        if self._housekeeping is None:
+            self._housekeeping = asyncio.get_running_loop().create_task(
+                self._keep_house(), name="live-housekeeping"
+            )
+
+    def remove(self, viewer: Viewer) -> None:
+        """Idempotent."""
+        if viewer in self.viewers:
+            self.viewers.remove(viewer)
+            self.dropped += viewer.sink.dropped
+            self.sent_bytes += viewer.sink.sent_bytes
+            self.sent += viewer.sink.sent
+        if not self.viewers and self._housekeeping is not None:
+            self._housekeeping.cancel()
+            self._housekeeping = None
+
+    def begin_stop(self) -> None:
+        """In the event loop. Every stream ends; nothing new begins."""
+        self.stop.set()
+        for viewer in list(self.viewers):
+            viewer.stop()
+        if not self.viewers:
+            self.pool.close()
+
+    def close(self) -> None:
+        self.begin_stop()
+        self.pool.close()
+        self.database.close()
+
+    # --- housekeeping ---
+
+    async def _keep_house(self) -> None:
+        due = time.monotonic() + self.settings.reauth_s
+        while True:
+            await asyncio.sleep(TICK_S)
+            try:
+                self._cut_slow_viewers()
+                if time.monotonic() >= due:
+                    await self._check_permissions()
+                    due = time.monotonic() + self.settings.reauth_s
+            except (
+                Exception
+            ):  # the boundary: a bug here, or in a session or permission backend, must not end the checks
+                logger.exception("checking the open streams failed")
+
+    def _cut_slow_viewers(self) -> None:
+        now = time.monotonic()
+        for viewer in list(self.viewers):
+            since = viewer.sink.blocked_since
+            if since and now - since > self.settings.send_timeout_s:
+                self.cut_slow += 1
+                viewer.too_slow()
+
+    async def _check_permissions(self) -> None:
+        """All viewers in one go. While the database cannot be asked, those who watch go on watching."""
+        asked = [(viewer, watching) for viewer in list(self.viewers) for watching in viewer.watching()]
+        if not asked:
+            return
+        try:
+            answers = await self.database.run(auth.recheck_all, [watching for _, watching in asked])
+        except DatabaseError as exc:
+            if not self._database_away:
+                logger.warning("permissions cannot be checked again, viewers go on: %s", exc)
+            self._database_away = True
+            return
+        self._database_away = False
+        for (viewer, (principal, camera)), allowed in zip(asked, answers, strict=True):
+            if not allowed and viewer in self.viewers:
+                self.cut_revoked += 1
+                logger.info("%s may not watch %s any more", principal.name, camera.slug)
+                viewer.revoked(camera)

@@ -1,0 +1,36 @@
+"""Multipart JPEG (`multipart/x-mixed-replace`), the oldest live video that every browser and program plays."""
+
+from datetime import UTC, datetime
+
+from ninjacam.core.packets import CameraState, Packet
+
+CONTENT_TYPE = b"multipart/x-mixed-replace; boundary=ninjacam"
+_BOUNDARY = b"--ninjacam\r\n"
+
+PREAMBLE = _BOUNDARY
+"""Goes out once, before the first part."""
+
+
+def rfc3339(wall_ns: int) -> str:
+    """UTC with microseconds: "2026-11-22T08:00:00.123456Z"."""
+    seconds, rest_ns = divmod(wall_ns, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest_ns // 1000:06d}Z"
+
+
+def encode_part(packet: Packet, state: CameraState) -> bytes:
+    """One picture, with the boundary *after* it: browsers show a part when they see the next boundary.
+
+    X-Timestamp is the capture time in seconds since 1970, as mjpg-streamer has it; unknown times are left out.
+    """
+    stamp = ""
+    if packet.captured_ns:
+        seconds, rest_ns = divmod(packet.captured_ns, 1_000_000_000)
+        stamp = (
+            f"X-Timestamp: {seconds}.{rest_ns // 1000:06d}\r\n"
+            f"X-Ninjacam-Timestamp: {rfc3339(packet.captured_ns)}\r\n"
+        )
+    head = (
+        f"Content-Type: image/jpeg\r\nContent-Length: {len(packet.data)}\r\n"
+        f"X-Ninjacam-State: {state.value}\r\n{stamp}\r\n"
+    )
+    return b"".join((head.encode(), packet.data, b"\r\n", _BOUNDARY))
