@@ -172,7 +172,7 @@ class Engine:
             self._assigned,
             cameras_per_capture=self._config.cameras_per_capture,
             vision_workers=self._config.vision_workers,
-            needs_own_process=lambda camera: runs_native_code(camera.source),
+            needs_own_process=_needs_own_process,
         )
         quarantined = self._blame.quarantined()
         work: dict[str, Json] = {
@@ -244,6 +244,13 @@ class Engine:
                 for child in self._children.values()
             ],
         }
+
+
+def _needs_own_process(camera: CameraSpec) -> bool:
+    try:
+        return runs_native_code(camera.source)
+    except NinjacamError:
+        return False  # its capture will say what is wrong with it
 
 
 def _capture_work(camera: CameraSpec) -> Json:

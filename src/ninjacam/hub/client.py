@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import ProtocolError, StreamUnavailableError
@@ -108,8 +109,7 @@ class _Connection(asyncio.BufferedProtocol):
         self.refused: dict[str, object] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop has classes of its own
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.lost.done():

@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 from ninjacam.core.errors import ConfigError, NinjacamError, ProtocolError
 from ninjacam.core.packets import Flags, Kind, Packet, StreamInfo
@@ -161,12 +162,11 @@ class _Subscriber(asyncio.BufferedProtocol):
         self.dropped = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(high=HIGH_WATER_BYTES, low=LOW_WATER_BYTES)
+        self._transport = cast(asyncio.Transport, transport)  # uvloop has classes of its own
+        self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES, low=LOW_WATER_BYTES)
         self._server._connections.add(self)
         if len(self._server._connections) > MOST_SUBSCRIBERS:
-            transport.abort()
+            self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None

@@ -171,7 +171,7 @@ class MessageReader:
             raise ProtocolError("The peer of a local stream speaks another version; restart the engine.")
         if payload_bytes > MOST_PAYLOAD_BYTES or extension_bytes > MOST_EXTENSION_BYTES:
             raise ProtocolError("A message on a local stream is longer than allowed.")
-        total = HEADER.size + extension_bytes + payload_bytes
+        total: int = HEADER.size + extension_bytes + payload_bytes
         if self._end - start < total:
             return total
         at = start + HEADER.size

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import av
 import cv2
@@ -10,8 +10,10 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from ninjacam.core.errors import DecodeError, EncodeError
-from ninjacam.core.frames import BgrImage, GrayImage
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, Codec, Packet
+
+if TYPE_CHECKING:
+    from ninjacam.core.frames import BgrImage, GrayImage
 
 MOST_SIDE_PX = 8192
 UNSPECIFIED = 2
@@ -49,20 +51,20 @@ class Picture:
         except (av.FFmpegError, ValueError) as exc:
             raise DecodeError(f"A frame of format {frame.format.name} cannot be converted.") from exc
 
-    def bgr(self, width: int = 0) -> BgrImage:
+    def bgr(self, width: int = 0) -> "BgrImage":
         """A new array each time: uint8, (height, width, 3), BGR, contiguous, writable, the caller's own.
 
         `width`: scaled to it, keeping the aspect; 0: as decoded.
         """
         height = self.height if not width else max(2, round(self.height * width / self.width))
-        return cast(BgrImage, self._reformat("bgr24", width or self.width, height).to_ndarray())
+        return cast("BgrImage", self._reformat("bgr24", width or self.width, height).to_ndarray())
 
-    def gray(self) -> GrayImage:
+    def gray(self) -> "GrayImage":
         """The luma plane without a copy, read-only: uint8, (height, width). Valid only while this Picture is."""
         if not self._frame.format.name.startswith(("yuv", "nv", "gray")):
-            return cast(GrayImage, cv2.cvtColor(self.bgr(), cv2.COLOR_BGR2GRAY))
+            return cast("GrayImage", cv2.cvtColor(self.bgr(), cv2.COLOR_BGR2GRAY))
         plane = self._frame.planes[0]
-        array = np.frombuffer(cast(memoryview, plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+        array = np.frombuffer(cast("memoryview[int]", plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
         array.flags.writeable = False
         return array
 
@@ -156,7 +158,7 @@ class H264Encoder:
         image = image[: self.height, : self.width]
         if image.ndim == 2:
             image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
-        planes = cast(GrayImage, cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGR2YUV_I420))
+        planes = cast("GrayImage", cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGR2YUV_I420))
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         self._last_pts = frame.pts = max(pts, self._last_pts + 1)
         frame.time_base = Fraction(1, VIDEO_CLOCK_HZ)

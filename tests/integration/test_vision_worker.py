@@ -1,0 +1,401 @@
+"""A vision worker as a real process, fed from a clip over a real local stream, given work over its real control socket."""
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from ninjacam.core.packets import CameraState, Codec, Flags, Kind, Packet, StreamInfo, Track
+from ninjacam.hub.client import RefusedError, Subscription, read_one
+from ninjacam.hub.control import ControlClient, Json
+from ninjacam.hub.request import Request
+from ninjacam.hub.server import Channel, StreamServer
+from ninjacam.testing import stamp
+from ninjacam.testing.clips import Clip
+from ninjacam.testing.scenes import SceneOptions, make_clip
+
+MJPEG = Request(codec=Codec.MJPEG)
+CODE = """
+    import os, time
+    import cv2
+    from ninjacam import processor
+
+    @processor
+    def edges(frame):
+        return cv2.Canny(frame.image, 80, 160)
+
+    @processor
+    def red(frame):
+        frame.image[100:200] = (0, 0, 255)
+
+    @processor
+    def dull(frame):
+        return frame.gray
+
+    @processor
+    def raises(frame):
+        return 1 / 0
+
+    @processor
+    def wrong(frame):
+        return "a string"
+
+    @processor
+    def sleeps(frame):
+        time.sleep(3600)
+
+    @processor
+    def spins(frame):
+        while True:
+            pass
+
+    @processor
+    def dies(frame):
+        os._exit(3)
+
+    @processor(cameras="yard-*")
+    def elsewhere(frame):
+        return frame.image
+"""
+
+
+@pytest.fixture(scope="module")
+def clip() -> Clip:
+    return make_clip(SceneOptions(width=640, height=360, seconds=2, gop=25, bitrate_bps=800_000))
+
+
+class Feeder:
+    """Plays the part of a capture process: publishes the clip at its pace."""
+
+    def __init__(self, clip: Clip, run_dir: Path) -> None:
+        self.clip = clip
+        self.live = True
+        self.channel = Channel(StreamInfo("door", (Track(Kind.VIDEO, Codec.H264),), CameraState.LIVE))
+        self.server = StreamServer(run_dir / "door.packets", lambda _: self.channel)
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        units = self.clip.video.units
+        start_s = loop.time()
+        number = 0
+        while True:
+            await asyncio.sleep(max(0.0, start_s + number / 25 - loop.time()))
+            unit = units[number % len(units)]
+            if self.live:
+                self.channel.publish(
+                    Packet(
+                        Kind.VIDEO, Codec.H264, unit.data, number * 3600, int(loop.time() * 1e9),
+                        flags=Flags.KEY | Flags.CONFIG if unit.key else Flags.NONE, sequence=number,
+                        captured_ns=10**18 + number, width_px=640, height_px=360,
+                    )
+                )  # fmt: skip
+            number += 1
+
+    def set_state(self, state: CameraState, message: str = "") -> None:
+        self.live = state is CameraState.LIVE
+        error = {"code": "timeout", "message": message, "retryable": True} if message else None
+        self.channel.set_info(StreamInfo("door", self.channel.info.tracks, state, error))
+
+
+class Worker:
+    def __init__(self, run_dir: Path, code_path: Path) -> None:
+        self.run_dir = run_dir
+        self.code_path = code_path
+        self.reports: list[Json] = []
+        self.heard = asyncio.Event()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    async def start(self, quarantined: list[Json] | None = None) -> None:
+        script = (
+            "import sys; from pathlib import Path; from ninjacam.hub.child import run_loop;"
+            "from ninjacam.vision.code import ModuleFile; from ninjacam.vision.process import VisionProcess;"
+            "run_loop(VisionProcess(name='vision-1', run_dir=Path(sys.argv[1]), orphan_s=20,"
+            "modules=[ModuleFile('door_cameras', Path(sys.argv[2]))], reload=True).run)"
+        )
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", script, str(self.run_dir), str(self.code_path)], stdin=subprocess.DEVNULL
+        )
+        self.client = ControlClient(self.run_dir / "vision-1.control", self._on_report, lambda: None)
+        async with asyncio.timeout(20):
+            while not await self.client.connect():
+                assert self.process.poll() is None, "the worker ended at its start"
+                await asyncio.sleep(0.02)
+        self.client.send(
+            {"op": "assign", "cameras": [{"slug": "door", "camera_id": 1}], "quarantined": quarantined or []}
+        )
+        await self.until(lambda report: "door" in report["views"])
+
+    def _on_report(self, report: Json) -> None:
+        self.reports.append(report)
+        self.heard.set()
+
+    async def until(self, condition: Callable[[Json], Any], timeout_s: float = 10) -> Json:
+        async with asyncio.timeout(timeout_s):
+            while not self.reports or not condition(self.reports[-1]):
+                self.heard.clear()
+                await self.heard.wait()
+        return self.reports[-1]
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+
+class House:
+    def __init__(self, feeder: Feeder, worker: Worker, run_dir: Path) -> None:
+        self.feeder = feeder
+        self.worker = worker
+        self.run_dir = run_dir
+
+    async def picture(self, request: Request, timeout_s: float = 8) -> Any:
+        packet = await read_one(self.run_dir / "door.pixels", request, timeout_s=timeout_s)
+        return cv2.imdecode(np.frombuffer(packet.data, np.uint8), cv2.IMREAD_COLOR)
+
+
+@contextlib.asynccontextmanager
+async def house(clip: Clip, tmp_path: Path, code: str = CODE) -> AsyncIterator[House]:
+    code_path = tmp_path / "cameras.py"
+    code_path.write_text(textwrap.dedent(code))
+    feeder, worker = Feeder(clip, tmp_path), Worker(tmp_path, code_path)
+    await feeder.server.start()
+    feeding = asyncio.create_task(feeder.run())
+    try:
+        await worker.start()
+        yield House(feeder, worker, tmp_path)
+    finally:
+        feeding.cancel()
+        worker.stop()
+        await feeder.server.close()
+
+
+class Viewer:
+    """Counts what a view delivers, over any number of connections."""
+
+    def __init__(self, run_dir: Path, request: Request) -> None:
+        self.packets: list[Packet] = []
+        self.infos: list[StreamInfo | None] = []
+        self._heard = asyncio.Event()
+        self.subscription = Subscription(
+            run_dir / "door.pixels", request, on_packet=self._on_packet, on_info=self.infos.append
+        )
+        self.task = asyncio.create_task(self.subscription.run())
+
+    def _on_packet(self, packet: Packet) -> None:
+        self.packets.append(packet)
+        self._heard.set()
+
+    async def more(self, count: int, timeout_s: float = 10) -> list[Packet]:
+        """The next `count` packets."""
+        start = len(self.packets)
+        async with asyncio.timeout(timeout_s):
+            while len(self.packets) < start + count:
+                self._heard.clear()
+                await self._heard.wait()
+        return self.packets[start : start + count]
+
+    async def close(self) -> None:
+        self.subscription.close()
+        await asyncio.gather(self.task, return_exceptions=True)
+
+
+def cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_the_camera_itself_and_processed_views_are_shown(clip: Clip, tmp_path: Path) -> None:
+    async def go() -> None:
+        async with house(clip, tmp_path) as it:
+            raw = await it.picture(MJPEG)
+            assert raw.shape == (360, 640, 3)
+            assert stamp.read(raw) is not None
+            edges = await it.picture(Request("edges", Codec.MJPEG))
+            assert edges.shape == (360, 640, 3)
+            assert np.ptp(edges[200:].max(axis=2) - edges[200:].min(axis=2).astype(int)) < 40, "edges are grey"
+            red = await it.picture(Request("red", Codec.MJPEG))
+            assert red[150, 320, 2] > 200 > 60 > red[150, 320, 0]
+            dull = await it.picture(Request("dull", Codec.MJPEG))
+            assert dull.shape == (360, 640, 3)
+            small = await it.picture(Request("edges", Codec.MJPEG, width_px=320))
+            assert small.shape[:2] == (180, 320)
+
+    asyncio.run(go())
+
+
+def test_a_view_as_h264_starts_with_a_key_frame_and_decodes(clip: Clip, tmp_path: Path) -> None:
+    import av
+
+    async def go() -> None:
+        async with house(clip, tmp_path) as it:
+            viewer = Viewer(tmp_path, Request("red", Codec.H264))
+            packets = await viewer.more(30)
+            await viewer.close()
+            assert packets[0].is_key
+            assert packets[0].flags & Flags.CONFIG
+            context = av.CodecContext.create("h264", "r")
+            assert isinstance(context, av.VideoCodecContext)
+            frames = [frame for p in packets for frame in context.decode(av.Packet(p.data))]
+            assert len(frames) >= 29
+            stamps = [stamp.read(frame.to_ndarray(format="bgr24")) for frame in frames]
+            assert None not in stamps
+            assert len(set(stamps)) == len(stamps), "no picture twice"
+            assert all(p.captured_ns > 10**18 - 1 for p in packets)
+            _ = it
+
+    asyncio.run(go())
+
+
+def test_nothing_is_decoded_while_nobody_watches(clip: Clip, tmp_path: Path) -> None:
+    async def go() -> None:
+        async with house(clip, tmp_path) as it:
+            await it.picture(MJPEG)
+            assert it.feeder.channel.subscribers == 1
+            async with asyncio.timeout(5):
+                while it.feeder.channel.subscribers:
+                    await asyncio.sleep(0.05)
+
+    asyncio.run(go())
+
+
+def test_a_view_that_nobody_defined_is_refused_with_the_names_of_those_that_are(clip: Clip, tmp_path: Path) -> None:
+    async def go() -> None:
+        async with house(clip, tmp_path) as it:
+            for name in ("nix", "elsewhere"):
+                with pytest.raises(RefusedError, match="edges"):
+                    await it.picture(Request(name, Codec.MJPEG))
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize(("view", "words"), [("raises", "ZeroDivisionError"), ("wrong", "returned str")])
+def test_a_processor_that_fails_shows_it_and_the_raw_stream_goes_on(
+    clip: Clip, tmp_path: Path, view: str, words: str
+) -> None:
+    async def go() -> None:
+        async with house(clip, tmp_path) as it:
+            raw = Viewer(tmp_path, MJPEG)
+            failing = Viewer(tmp_path, Request(view, Codec.MJPEG))
+            await failing.more(1)
+            report = await it.worker.until(lambda r: r["views"]["door"][view]["state"] == "failed")
+            error = report["views"]["door"][view]["error"]
+            assert words in error["message"]
+            if view == "raises":
+                assert "return 1 / 0" in error["traceback"]
+                assert "pipeline.py" not in error["traceback"], "our own frames are not the user's business"
+            assert failing.infos[-1] is not None
+            assert failing.infos[-1].extra["view_error"]["code"] == "processor"
+            packets = await raw.more(25)
+            assert packets[-1].sequence - packets[0].sequence == 24
+            await raw.close()
+            await failing.close()
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("view", ["sleeps", "spins"])
+def test_a_processor_that_never_returns_is_left_behind_and_the_raw_stream_goes_on(
+    clip: Clip, tmp_path: Path, view: str
+) -> None:
+    async def go() -> None:
+        async with house(clip, tmp_path) as it:
+            assert it.worker.process is not None
+            raw = Viewer(tmp_path, MJPEG)
+            await raw.more(5)
+            stuck = Viewer(tmp_path, Request(view, Codec.MJPEG))
+            await it.worker.until(lambda r: r["views"]["door"][view]["state"] == "failed")
+            await raw.more(25, timeout_s=4)
+            await stuck.more(1)
+            assert it.worker.process.poll() is None
+            before_s = cpu_s(it.worker.process.pid)
+            await raw.more(50, timeout_s=6)
+            assert cpu_s(it.worker.process.pid) - before_s < 1.5, "the spinning thread was ended"
+            await raw.close()
+            await stuck.close()
+
+    asyncio.run(go())
+
+
+def test_saving_the_file_changes_the_live_picture_and_keeps_the_viewer(clip: Clip, tmp_path: Path) -> None:
+    async def go() -> None:
+        async with house(clip, tmp_path) as it:
+            viewer = Viewer(tmp_path, Request("red", Codec.MJPEG))
+            await viewer.more(3)
+            code = textwrap.dedent(CODE).replace("(0, 0, 255)", "(255, 0, 0)")
+            it.worker.code_path.write_text(code)
+            async with asyncio.timeout(2):
+                while True:
+                    picture = cv2.imdecode(np.frombuffer((await viewer.more(1))[0].data, np.uint8), cv2.IMREAD_COLOR)
+                    if picture[150, 320, 0] > 200:
+                        break
+            # broken, it says so and keeps the connection; mended, it is back
+            it.worker.code_path.write_text("def broken(:\n")
+            report = await it.worker.until(lambda r: r["views"]["door"]["red"]["state"] == "failed")
+            assert "SyntaxError" in report["modules"][0]["error"]
+            it.worker.code_path.write_text(textwrap.dedent(CODE))
+            async with asyncio.timeout(3):
+                while True:
+                    picture = cv2.imdecode(np.frombuffer((await viewer.more(1))[0].data, np.uint8), cv2.IMREAD_COLOR)
+                    if picture[150, 320, 2] > 200:
+                        break
+            assert None not in viewer.infos, "the viewer was never disconnected"
+            await viewer.close()
+
+    asyncio.run(go())
+
+
+def test_a_camera_that_is_away_is_a_readable_picture_and_comes_back(clip: Clip, tmp_path: Path) -> None:
+    async def go() -> None:
+        async with house(clip, tmp_path) as it:
+            viewer = Viewer(tmp_path, MJPEG)
+            await viewer.more(5)
+            it.feeder.set_state(CameraState.RECONNECTING, "Look at the cable.")
+            last = (await viewer.more(2, timeout_s=3))[-1]
+            picture = cv2.imdecode(np.frombuffer(last.data, np.uint8), cv2.IMREAD_COLOR)
+            assert stamp.read(picture) is None, "not the old picture as if nothing were"
+            assert picture.max() > 180, "and there is something to read"
+            newcomer = await it.picture(MJPEG, timeout_s=2)
+            assert stamp.read(newcomer) is None
+            it.feeder.set_state(CameraState.LIVE)
+            async with asyncio.timeout(4):
+                while True:
+                    last = (await viewer.more(1))[0]
+                    if stamp.read(cv2.imdecode(np.frombuffer(last.data, np.uint8), cv2.IMREAD_COLOR)) is not None:
+                        break
+            await viewer.close()
+
+    asyncio.run(go())
+
+
+def test_a_processor_that_kills_its_process_leaves_its_name(clip: Clip, tmp_path: Path) -> None:
+    from ninjacam.hub.running import read_running
+
+    async def go() -> None:
+        async with house(clip, tmp_path) as it:
+            assert it.worker.process is not None
+            viewer = Viewer(tmp_path, Request("dies", Codec.MJPEG))
+            assert await asyncio.to_thread(it.worker.process.wait, 10) == 3
+            assert read_running(tmp_path / "vision-1.running") == [("door", "dies")]
+            entry = {
+                "camera": "door",
+                "view": "dies",
+                "until_ns": 2**62,
+                "error": {"message": "It ended its process."},
+            }
+            await it.worker.start([entry])
+            await viewer.more(1)
+            report = await it.worker.until(lambda r: r["views"]["door"]["dies"]["state"] == "failed")
+            assert "ended its process" in report["views"]["door"]["dies"]["error"]["message"]
+            assert it.worker.process.poll() is None
+            await viewer.close()
+
+    asyncio.run(go())
