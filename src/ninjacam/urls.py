@@ -7,7 +7,7 @@ from django.http import HttpRequest, JsonResponse
 from django.urls import include, path
 from django.utils.translation import gettext as _
 
-from ninjacam.api import api
+from ninjacam.api import urls as api_urls
 from ninjacam.web.urls import urlpatterns as page_patterns
 
 
@@ -34,6 +34,6 @@ _live_patterns = [
 ]
 
 urlpatterns = [
-    path("api/v1/", api.urls),
+    path("api/v1/", api_urls()),
     path("", include((_live_patterns + page_patterns, "ninjacam"))),
 ]

@@ -10,14 +10,13 @@ from django.utils.translation import gettext as _
 from ninjacam.actions.audit import record
 from ninjacam.actions.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from ninjacam.auth import Actor
-from ninjacam.core.errors import ConfigError
+from ninjacam.core.errors import ConfigError, UnsupportedSchemeError
 from ninjacam.core.redact import MASK
 from ninjacam.credentials import unseal
 from ninjacam.models import Camera, CameraGrant, Role
 from ninjacam.sources.base import SourceConfig
+from ninjacam.sources.registry import scheme_of
 from ninjacam.sources.urls import parse_url
-
-SCHEMES = frozenset({"rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "srt", "file", "v4l2"})
 
 
 class SourceFields(TypedDict, total=False):
@@ -140,16 +139,12 @@ def _assign_source(camera: Camera, fields: SourceFields) -> None:
     if url == camera.url and kept and kept.url:
         url = kept.url
     try:
-        scheme = urlsplit(url).scheme.lower()
+        scheme_of(url)
         camera.set_source(url, username, password)
+    except UnsupportedSchemeError as error:
+        raise InvalidError.of("url", error.message) from error
     except ValueError as error:
         raise InvalidError.of("url", _("This is not a URL: check its host and port.")) from error
-    if scheme not in SCHEMES:
-        raise InvalidError.of(
-            "url",
-            _("URLs of cameras begin with one of: %(schemes)s.")
-            % {"schemes": ", ".join(f"{known}:" for known in sorted(SCHEMES))},
-        )
 
 
 def _keeps(camera: Camera, url: str, fields: SourceFields) -> bool:

@@ -71,8 +71,8 @@ class Camera(models.Model):
         unique=True,
         validators=[
             RegexValidator(
-                r"^[a-z0-9][a-z0-9_-]{0,49}\Z",
-                _("Use a-z, 0-9, - and _, beginning with a letter or digit."),
+                r"^(?!probe\Z)[a-z0-9][a-z0-9_-]{0,49}\Z",
+                _("Use a-z, 0-9, - and _, beginning with a letter or digit; “probe” is taken."),
             )
         ],
         help_text=_("Stands in URLs and file names: a-z, 0-9, - and _."),

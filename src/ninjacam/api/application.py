@@ -1,0 +1,112 @@
+"""The API as a whole: authentication, routers, documents, and what is the same in every answer."""
+
+from functools import wraps
+from typing import Any
+
+from django.http import HttpRequest, HttpResponseBase
+from django.urls import URLPattern, URLResolver, re_path
+from ninja import NinjaAPI
+from ninja.openapi.schema import OpenAPISchema
+
+from ninjacam import __version__
+from ninjacam.api import cameras, docs, grants, links, me, tokens, views
+from ninjacam.api.auth import BearerAuth, SessionAuth
+from ninjacam.api.errors import add_handlers, problem_response
+from ninjacam.api.schemas import Problem
+
+_DESCRIPTION = """\
+Cameras, their views and states, access.
+
+**Authentication**: a session cookie (with the `X-CSRFToken` header on writes), or `Authorization: Bearer nc_...` with \
+a token of `/tokens`. A token never gives more than its user has.
+
+**Errors** are [problem+json](https://www.rfc-editor.org/rfc/rfc9457); `code` is what programs branch on and does not \
+change. A camera that you may not see does not exist for you: 404.
+
+**Lists** come in pages: pass `next` of one page as `after` of the following one, until it is null.
+"""
+
+_STATUS_TEXT = {
+    "400": "The body is not JSON",
+    "401": "No session, or no usable token",
+    "403": "You may not do this",
+    "404": "There is none, or none that you may see",
+    "409": "The name is taken",
+    "422": "A value cannot be used",
+    "429": "Too many at once",
+}
+
+
+class Api(NinjaAPI):
+    def get_openapi_schema(self, **kwargs: Any) -> OpenAPISchema:
+        """The document, with the errors that any operation may answer, as problem+json."""
+        schema = super().get_openapi_schema(**kwargs)
+        schema["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+        for path, operations in schema["paths"].items():
+            for operation in operations.values():
+                _add_errors(operation, has_path="{" in path)
+        return schema
+
+
+def _add_errors(operation: dict[str, Any], *, has_path: bool) -> None:
+    responses: dict[Any, Any] = operation["responses"]
+    codes = {"401", "403"}
+    if has_path:
+        codes.add("404")
+    if operation.get("parameters"):
+        codes.add("422")
+    if "requestBody" in operation:
+        codes |= {"400", "404", "409", "422", "429"}
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    for code in sorted(codes):
+        responses[int(code)] = {"description": _STATUS_TEXT[code], "content": content}
+
+
+api = Api(
+    title="Ninjacam",
+    version=__version__,
+    description=_DESCRIPTION,
+    urls_namespace="ninjacam-api",
+    auth=[BearerAuth(), SessionAuth()],
+    docs=docs.Docs(),
+    docs_decorator=docs.signed_in,
+    openapi_extra={"info": {"license": {"name": "MIT", "identifier": "MIT"}}},
+)
+add_handlers(api)
+api.add_router("/me", me.router, tags=["me"])
+api.add_router("/cameras", cameras.router, tags=["cameras"])
+api.add_router("", views.router, tags=["views"])
+api.add_router("", grants.router, tags=["access"])
+api.add_router("/tokens", tokens.router, tags=["access"])
+api.add_router("/links", links.router, tags=["access"])
+
+
+def _as_problem(pattern: URLPattern) -> URLPattern:
+    """405 in the form of all other errors: Ninja answers it before any handler of ours."""
+    view = pattern.callback
+
+    @wraps(view)
+    def with_problems(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response: HttpResponseBase = view(request, *args, **kwargs)
+        if response.status_code != 405:
+            return response
+        refused = problem_response(405, "method_not_allowed", f"{request.method} is not possible here.")
+        refused["Allow"] = response["Allow"]
+        return refused
+
+    pattern.callback = with_problems
+    return pattern
+
+
+def _not_found(request: HttpRequest) -> HttpResponseBase:
+    return problem_response(404, "not_found", "There is no such operation.")
+
+
+def urls() -> tuple[list[URLPattern | URLResolver], str, str]:
+    """For `path("api/v1/", urls())`."""
+    patterns, app_name, namespace = api.urls
+    own: list[URLPattern | URLResolver] = [
+        _as_problem(pattern) if isinstance(pattern, URLPattern) else pattern for pattern in patterns
+    ]
+    own += [path_ for path_ in docs.asset_patterns]
+    return [*own, re_path(r"", _not_found, name="not-found")], app_name, namespace

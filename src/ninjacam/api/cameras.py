@@ -1,0 +1,181 @@
+"""Cameras: list, read, add, change, try, remove."""
+
+import base64
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from django.http import HttpRequest
+from django.urls import reverse
+from ninja import Router, Status
+from pydantic import SecretStr
+
+from ninjacam.actions import cameras as actions
+from ninjacam.actions.probe import ProbeResult, probe_camera
+from ninjacam.api.auth import principal
+from ninjacam.api.schemas import (
+    AfterSlug,
+    CameraIn,
+    CameraOut,
+    CameraPage,
+    CameraPatch,
+    CameraUrls,
+    ErrorOut,
+    Health,
+    Limit,
+    ProbeIn,
+    ProbeOut,
+    ProbePatch,
+    RoleName,
+    SourceOut,
+)
+from ninjacam.auth import Principal
+from ninjacam.models import Camera, Role
+from ninjacam.status import Status as EngineStatus
+from ninjacam.status import read_status
+
+router = Router()
+
+
+@router.get("", response=CameraPage, operation_id="list_cameras", summary="List cameras")
+def list_cameras(
+    request: HttpRequest,
+    after: AfterSlug = "",
+    limit: Limit = 100,
+) -> CameraPage:
+    """The cameras that you may see, by slug, with their states."""
+    who = principal(request)
+    found = Camera.objects.visible_to(who.user).filter(slug__gt=after).order_by("slug")
+    # The scope of a token is looked at here rather than in SQL: it names few cameras, or all.
+    shown = [camera for camera in found if who.in_scope("view", camera)]
+    status = read_status()
+    page = shown[:limit]
+    return CameraPage(
+        items=[camera_out(who, camera, status) for camera in page],
+        next=page[-1].slug if len(shown) > limit else None,
+    )
+
+
+@router.post("", response={201: CameraOut}, operation_id="create_camera", summary="Add a camera")
+def create_camera(request: HttpRequest, camera: CameraIn) -> Status[CameraOut]:
+    """Needs the permission to add cameras. You may then configure the new one; the engine opens it within 2 s."""
+    who = principal(request)
+    fields = cast("actions.CameraFields", _fields(camera.dict(exclude={"slug"})))
+    created = actions.create_camera(who, camera.slug, fields)
+    return Status(201, camera_out(who, created, read_status()))
+
+
+@router.post(
+    "/probe", response=ProbeOut, operation_id="probe_new_camera", summary="Try a camera before adding it"
+)
+def probe_new_camera(request: HttpRequest, source: ProbeIn) -> ProbeOut:
+    """Opens it once, for at most 15 s, and answers with a picture or with what is wrong. Saves nothing."""
+    return _probe_out(probe_camera(principal(request), cast("actions.SourceFields", _fields(source.dict()))))
+
+
+@router.get("/{slug:slug}", response=CameraOut, operation_id="get_camera", summary="Read a camera")
+def get_camera(request: HttpRequest, slug: str) -> CameraOut:
+    """One camera with its state and health."""
+    who = principal(request)
+    return camera_out(who, actions.find_camera(who, slug), read_status())
+
+
+@router.patch("/{slug:slug}", response=CameraOut, operation_id="update_camera", summary="Change a camera")
+def update_camera(request: HttpRequest, camera: CameraPatch, slug: str) -> CameraOut:
+    """Changes what the body names. A new source is opened within 2 s; viewers stay connected."""
+    who = principal(request)
+    found = actions.find_camera(who, slug, "configure")
+    fields = cast("actions.CameraFields", _fields(camera.dict(exclude_unset=True)))
+    return camera_out(who, actions.update_camera(who, found, fields), read_status())
+
+
+@router.delete("/{slug:slug}", response={204: None}, operation_id="delete_camera", summary="Remove a camera")
+def delete_camera(request: HttpRequest, slug: str) -> Status[None]:
+    """Ends its streams. Recordings stay on disk."""
+    who = principal(request)
+    actions.delete_camera(who, actions.find_camera(who, slug))
+    return Status(204, None)
+
+
+@router.post(
+    "/{slug:slug}/probe", response=ProbeOut, operation_id="probe_camera", summary="Try changes to a camera"
+)
+def probe_saved_camera(request: HttpRequest, source: ProbePatch, slug: str) -> ProbeOut:
+    """As `probe_new_camera`, with the stored source and password where the body does not say otherwise."""
+    who = principal(request)
+    camera = actions.find_camera(who, slug, "configure")
+    fields = cast("actions.SourceFields", _fields(source.dict(exclude_unset=True)))
+    return _probe_out(probe_camera(who, fields, camera))
+
+
+def _fields(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.get_secret_value() if isinstance(value, SecretStr) else value
+        for name, value in values.items()
+    }
+
+
+def camera_out(who: Principal, camera: Camera, status: EngineStatus) -> CameraOut:
+    report = status.camera(camera)
+    roles = [role for role in Role.values if who.may(role, camera)]
+    may_configure = Role.CONFIGURE.value in roles
+    return CameraOut(
+        slug=camera.slug,
+        name=str(camera),
+        enabled=camera.enabled,
+        state=report["state"],
+        error=error_out(report.get("error"), with_traceback=may_configure),
+        health=_health(report),
+        roles=cast(list[RoleName], roles),
+        urls=CameraUrls(
+            mjpeg=reverse("ninjacam:live-mjpeg", args=[camera.slug]),
+            snapshot=reverse("ninjacam:live-snapshot", args=[camera.slug]),
+            websocket=reverse("ninjacam:live-ws"),
+        ),
+        source=SourceOut.from_orm(camera) if may_configure else None,
+        created_at=camera.created_at,
+        updated_at=camera.updated_at,
+    )
+
+
+def error_out(error: Mapping[str, Any] | None, *, with_traceback: bool) -> ErrorOut | None:
+    if not error:
+        return None
+    return ErrorOut(
+        code=error.get("code", "error"),
+        message=error.get("message", ""),
+        retryable=error.get("retryable", True),
+        traceback=error.get("traceback", "") if with_traceback else "",
+    )
+
+
+def _health(report: Mapping[str, Any]) -> Health:
+    return Health(
+        codec=report.get("codec") or "",
+        width_px=report.get("width") or 0,
+        height_px=report.get("height") or 0,
+        fps=report.get("fps") or 0,
+        bitrate_bps=report.get("bitrate_bps") or 0,
+        audio_codec=report.get("audio_codec") or "",
+        last_video_at=_time(report.get("last_video_ns")),
+        connected_since=_time(report.get("connected_since_ns")),
+        packets_lost=report.get("packets_lost") or 0,
+        reconnects=report.get("reconnects") or 0,
+        subscribers=report.get("subscribers") or 0,
+    )
+
+
+def _time(wall_ns: int | None) -> datetime | None:
+    return datetime.fromtimestamp(wall_ns / 1e9, UTC) if wall_ns else None
+
+
+def _probe_out(result: ProbeResult) -> ProbeOut:
+    return ProbeOut(
+        ok=result.ok,
+        error=error_out(result.error, with_traceback=False),
+        codec=result.codec,
+        width_px=result.width,
+        height_px=result.height,
+        audio_codec=result.audio_codec,
+        jpeg_base64=base64.b64encode(result.jpeg).decode(),
+    )

@@ -1,0 +1,53 @@
+"""Your own API tokens. Needs a session, or a token with the scope `*`."""
+
+from django.http import HttpRequest
+from ninja import Router, Status
+
+from ninjacam.actions import tokens as actions
+from ninjacam.actions.errors import ForbiddenError, NotFoundError
+from ninjacam.api.auth import principal
+from ninjacam.api.schemas import MOST_ID, Limit, RowId, TokenCreated, TokenIn, TokenOut, TokenPage
+from ninjacam.auth import Principal
+from ninjacam.models import ApiToken
+
+router = Router()
+
+
+def _require_full_scope(who: Principal) -> None:
+    if not who.may_act_for(who.user):
+        raise ForbiddenError("Tokens are managed with a session, or a token with the scope *.")
+
+
+@router.get("", response=TokenPage, operation_id="list_tokens", summary="List your tokens")
+def list_tokens(
+    request: HttpRequest,
+    after: RowId = MOST_ID,
+    limit: Limit = 100,
+) -> TokenPage:
+    """The newest first, revoked and expired ones too. The tokens themselves are not kept, so cannot be shown."""
+    who = principal(request)
+    _require_full_scope(who)
+    found = list(ApiToken.objects.filter(user_id=who.user.pk, pk__lt=after)[: limit + 1])
+    page = found[:limit]
+    return TokenPage(
+        items=[TokenOut.from_orm(token) for token in page], next=page[-1].pk if len(found) > limit else None
+    )
+
+
+@router.post("", response={201: TokenCreated}, operation_id="create_token", summary="Make a token")
+def create_token(request: HttpRequest, token: TokenIn) -> Status[TokenCreated]:
+    """The answer shows the token this once."""
+    who = principal(request)
+    created, secret = actions.create_token(who, who.user, token.name, token.scopes, token.expires_at)
+    return Status(201, TokenCreated(**TokenOut.from_orm(created).dict(), token=secret))
+
+
+@router.delete("/{int:token_id}", response={204: None}, operation_id="revoke_token", summary="Revoke a token")
+def revoke_token(request: HttpRequest, token_id: RowId) -> Status[None]:
+    """At once; open streams and links of the token end within seconds."""
+    who = principal(request)
+    token = ApiToken.objects.filter(pk=token_id, user_id=who.user.pk).select_related("user").first()
+    if token is None:
+        raise NotFoundError("You have no such token.")
+    actions.revoke_token(who, token)
+    return Status(204, None)
