@@ -221,7 +221,9 @@ def test_the_camera_itself_and_processed_views_are_shown(clip: Clip, tmp_path: P
             assert stamp.read(raw) is not None
             edges = await it.picture(Request("edges", Codec.MJPEG))
             assert edges.shape == (360, 640, 3)
-            assert np.ptp(edges[200:].max(axis=2) - edges[200:].min(axis=2).astype(int)) < 40, "edges are grey"
+            assert np.ptp(edges[200:].max(axis=2) - edges[200:].min(axis=2).astype(int)) < 40, (
+                "edges are grey"
+            )
             red = await it.picture(Request("red", Codec.MJPEG))
             assert red[150, 320, 2] > 200 > 60 > red[150, 320, 0]
             dull = await it.picture(Request("dull", Codec.MJPEG))
@@ -267,7 +269,9 @@ def test_nothing_is_decoded_while_nobody_watches(clip: Clip, tmp_path: Path) -> 
     asyncio.run(go())
 
 
-def test_a_view_that_nobody_defined_is_refused_with_the_names_of_those_that_are(clip: Clip, tmp_path: Path) -> None:
+def test_a_view_that_nobody_defined_is_refused_with_the_names_of_those_that_are(
+    clip: Clip, tmp_path: Path
+) -> None:
     async def go() -> None:
         async with house(clip, tmp_path) as it:
             for name in ("nix", "elsewhere"):
@@ -334,7 +338,9 @@ def test_saving_the_file_changes_the_live_picture_and_keeps_the_viewer(clip: Cli
             it.worker.code_path.write_text(code)
             async with asyncio.timeout(2):
                 while True:
-                    picture = cv2.imdecode(np.frombuffer((await viewer.more(1))[0].data, np.uint8), cv2.IMREAD_COLOR)
+                    picture = cv2.imdecode(
+                        np.frombuffer((await viewer.more(1))[0].data, np.uint8), cv2.IMREAD_COLOR
+                    )
                     if picture[150, 320, 0] > 200:
                         break
             # broken, it says so and keeps the connection; mended, it is back
@@ -344,7 +350,9 @@ def test_saving_the_file_changes_the_live_picture_and_keeps_the_viewer(clip: Cli
             it.worker.code_path.write_text(textwrap.dedent(CODE))
             async with asyncio.timeout(3):
                 while True:
-                    picture = cv2.imdecode(np.frombuffer((await viewer.more(1))[0].data, np.uint8), cv2.IMREAD_COLOR)
+                    picture = cv2.imdecode(
+                        np.frombuffer((await viewer.more(1))[0].data, np.uint8), cv2.IMREAD_COLOR
+                    )
                     if picture[150, 320, 2] > 200:
                         break
             assert None not in viewer.infos, "the viewer was never disconnected"
@@ -369,7 +377,10 @@ def test_a_camera_that_is_away_is_a_readable_picture_and_comes_back(clip: Clip, 
             async with asyncio.timeout(4):
                 while True:
                     last = (await viewer.more(1))[0]
-                    if stamp.read(cv2.imdecode(np.frombuffer(last.data, np.uint8), cv2.IMREAD_COLOR)) is not None:
+                    if (
+                        stamp.read(cv2.imdecode(np.frombuffer(last.data, np.uint8), cv2.IMREAD_COLOR))
+                        is not None
+                    ):
                         break
             await viewer.close()
 

@@ -120,7 +120,7 @@ class Timeline:
         dts = self._decoding_time(pts)
         return Packet(
             packet.kind, packet.codec, packet.data, pts, packet.received_ns, packet.time_base_hz,
-            packet.duration or int(self._frame_ticks), max(0, pts - dts), flags,
+            packet.duration or int(self._frame_ticks), pts - dts, flags,
             self._captured_ns(packet, pts), self._sequence, packet.width_px, packet.height_px,
         )  # fmt: skip
 
@@ -138,7 +138,7 @@ class Timeline:
         if self._last_dts is not None and dts <= self._last_dts:
             dts = self._last_dts + 1
         self._last_dts = dts
-        return min(dts, pts) if depth else dts
+        return dts
 
     def _captured_ns(self, packet: Packet, pts: int) -> int:
         now_ns = packet.received_ns

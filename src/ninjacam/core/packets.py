@@ -72,7 +72,8 @@ class Flags(enum.IntFlag):
 class Packet:
     """One access unit or audio frame.
 
-    `pts` and `dts_offset` (pts - dts, >= 0, not 0 only in streams with B-frames) and `duration` count ticks of
+    `pts` and `dts_offset` (pts - dts; not 0 only in streams with B-frames, and below 0 for a picture or two where a
+    stream does not say that it has them) and `duration` count ticks of
     1/`time_base_hz` s; within one camera `pts - dts_offset` never decreases (`capture.timeline` repairs it).
     `captured_ns`: wall clock, ns since 1970 UTC, when the camera took the picture, as well as we know
     (docs/design/0001-time.md); 0 where not yet known. `received_ns`: this host's monotonic clock when its last byte came.

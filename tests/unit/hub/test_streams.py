@@ -240,7 +240,8 @@ def test_only_the_owner_may_connect(tmp_path: Path) -> None:
 
 
 def test_equal_wishes_are_snapped_to_one_request() -> None:
-    wishes = [Request("", Codec.MJPEG, width, quality, fps) for width, quality, fps in ((600, 78, 9.7), (640, 82, 10))]
+    wishes = [
+        Request("", Codec.MJPEG, width, quality, fps)
+        for width, quality, fps in ((600, 78, 9.7), (640, 82, 10))
+    ]
     assert len({wish.snapped() for wish in wishes}) == 1
-
-

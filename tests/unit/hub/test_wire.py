@@ -46,7 +46,10 @@ def test_a_packet_survives_any_division_of_the_stream(most: int) -> None:
 def test_a_description_survives_the_wire() -> None:
     info = StreamInfo(
         "door",
-        (Track(Kind.VIDEO, Codec.H265, extradata=b"\x00\x01", width_px=1920), Track(Kind.AUDIO, Codec.AAC, 8000)),
+        (
+            Track(Kind.VIDEO, Codec.H265, extradata=b"\x00\x01", width_px=1920),
+            Track(Kind.AUDIO, Codec.AAC, 8000),
+        ),
         CameraState.FAILED,
         {"code": "timeout", "message": "Look at the cable."},
         epoch=7,

@@ -1,0 +1,151 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from ninjacam.capture.timeline import Timeline
+from ninjacam.core.packets import VIDEO_CLOCK_HZ, Flags, Kind, Packet
+from ninjacam.testing.clock import FakeClock
+from ninjacam.testing.packets import (
+    START_NS,
+    audio_packets,
+    in_arrival_order,
+    jumped,
+    lost,
+    paused,
+    video_packets,
+)
+
+FRAME = 3600
+
+
+def run(packets: Sequence[Packet], *, depth: int | None = 0, clock: FakeClock | None = None) -> list[Packet]:
+    timeline = Timeline(clock or FakeClock(monotonic_ns=START_NS))
+    timeline.set_reorder_depth(depth)
+    return [timeline.repair(packet) for packet in packets]
+
+
+def decoding_times(packets: Sequence[Packet]) -> list[int]:
+    return [packet.pts - packet.dts_offset for packet in packets if packet.kind is Kind.VIDEO]
+
+
+def as_camera_sends(packets: Sequence[Packet]) -> list[Packet]:
+    """RTP has no decoding time."""
+    return [replace(packet, dts_offset=0, duration=0) for packet in packets]
+
+
+def test_a_healthy_camera_is_left_as_it_is() -> None:
+    sent = video_packets(100, first_pts=12345)
+    got = run(sent)
+    assert [p.pts for p in got] == [p.pts for p in sent]
+    assert [p.duration for p in got] == [FRAME] * 100
+    assert not any(p.flags & Flags.DISCONT for p in got)
+    assert [p.sequence for p in got] == list(range(1, 101))
+
+
+@pytest.mark.parametrize("seconds", [3600, -3600, 1e6, -1.5])
+def test_a_jump_of_the_cameras_clock_becomes_the_time_that_passed(seconds: float) -> None:
+    got = run(jumped(video_packets(100), 50, seconds))
+    steps = [b - a for a, b in pairwise(p.pts for p in got)]
+    assert all(abs(step - FRAME) <= FRAME for step in steps)
+    assert [bool(p.flags & Flags.DISCONT) for p in got].count(True) == 1
+    assert got[50].flags & Flags.DISCONT
+
+
+def test_a_pause_of_the_camera_stays_a_pause() -> None:
+    got = run(paused(video_packets(100), 50, 30))
+    assert got[50].pts - got[49].pts == FRAME + 30 * VIDEO_CLOCK_HZ
+    assert not got[50].flags & Flags.DISCONT
+
+
+def test_lost_pictures_leave_their_gap() -> None:
+    got = run(lost(video_packets(100), 50, 3))
+    assert got[50].pts - got[49].pts == 4 * FRAME
+
+
+def test_stamps_that_repeat_are_spread_by_arrival() -> None:
+    got = run([replace(packet, pts=777) for packet in video_packets(50)])
+    assert all(abs(b - a - FRAME) <= 2 for a, b in pairwise(decoding_times(got)))
+    assert not any(p.flags & Flags.DISCONT for p in got[1:])
+
+
+@pytest.mark.parametrize(("bframes", "depth"), [(1, 1), (2, 1), (2, None), (3, 2)])
+def test_b_frames_keep_their_order_of_showing_and_get_decoding_times(bframes: int, depth: int | None) -> None:
+    sent = as_camera_sends(video_packets(100, bframes=bframes))
+    got = run(sent, depth=depth)
+    shown = [p.pts - got[0].pts for p in got]
+    assert shown == [p.pts - sent[0].pts for p in sent]
+    times = decoding_times(got)
+    assert all(a < b for a, b in pairwise(times))
+    settled = slice(12, None)
+    assert all(p.dts_offset <= (bframes + 2) * FRAME for p in got[settled])
+
+
+def test_decoding_times_never_run_back_whatever_comes() -> None:
+    packets = video_packets(40, bframes=2)
+    for seconds in (10, -10, 0.3, -0.3, 1e5, -1e5):
+        packets = [
+            *packets,
+            *jumped(video_packets(40, first_received_ns=packets[-1].received_ns + 1), 0, seconds),
+        ]
+    for depth in (0, 2, None):
+        times = decoding_times(run(as_camera_sends(packets), depth=depth))
+        assert all(a < b for a, b in pairwise(times)), depth
+
+
+def test_a_new_connection_goes_on_where_the_last_one_ended() -> None:
+    timeline = Timeline(FakeClock(monotonic_ns=START_NS))
+    before = [timeline.repair(p) for p in video_packets(10, first_pts=10**9)]
+    timeline.restart()
+    later_ns = before[-1].received_ns + 7_000_000_000
+    after = [timeline.repair(p) for p in video_packets(10, first_pts=5, first_received_ns=later_ns)]
+    assert after[0].pts - before[-1].pts == 7 * VIDEO_CLOCK_HZ
+    assert after[0].flags & Flags.DISCONT
+    assert after[0].sequence == before[-1].sequence + 1
+
+
+def test_the_time_of_capture_is_the_arrival_less_what_the_network_added() -> None:
+    clock = FakeClock(monotonic_ns=START_NS)
+    wall_ns = clock.wall_ns()
+    delays_ns = [0, 40_000_000, 5_000_000, 200_000_000]
+    sent = [
+        replace(p, received_ns=p.received_ns + delays_ns[n % 4]) for n, p in enumerate(video_packets(100))
+    ]
+    for number, packet in enumerate(run(sent, clock=clock)):
+        assert abs(packet.captured_ns - wall_ns - number * 40_000_000) < 1_000_000
+
+
+def test_the_cameras_own_clock_counts_if_it_can_be_true() -> None:
+    clock = FakeClock(monotonic_ns=START_NS)
+    wall_ns = clock.wall_ns()
+
+    def said(offset_ns: int) -> list[int]:
+        sent = [
+            replace(p, captured_ns=wall_ns + number * 40_000_000 + offset_ns)
+            for number, p in enumerate(video_packets(50))
+        ]
+        return [p.captured_ns - wall_ns - n * 40_000_000 for n, p in enumerate(run(sent, clock=clock))]
+
+    assert said(-180_000_000)[-1] == -180_000_000, "180 ms of exposure and encoding"
+    assert abs(said(3600 * 10**9)[-1]) < 1_000_000, "an hour ahead is a camera set wrongly"
+    assert abs(said(-86400 * 10**9)[-1]) < 1_000_000
+
+
+def test_a_step_of_the_wall_clock_moves_the_time_of_capture_and_nothing_else() -> None:
+    clock = FakeClock(monotonic_ns=START_NS)
+    timeline = Timeline(clock)
+    got = []
+    for number, packet in enumerate(video_packets(200)):
+        if number == 100:
+            clock.step_wall(3600)
+        got.append(timeline.repair(packet))
+        clock.advance(0.04)
+    assert {b.pts - a.pts for a, b in pairwise(got)} == {FRAME}
+    assert round((got[-1].captured_ns - got[0].captured_ns) / 1e9) == 3600 + 8
+
+
+def test_audio_starts_where_it_arrived_and_keeps_its_rate() -> None:
+    mixed = in_arrival_order(video_packets(25), audio_packets(50, first_pts=4_000_000))
+    got = [p for p in run(mixed) if p.kind is Kind.AUDIO]
+    assert {b.pts - a.pts for a, b in pairwise(got)} == {160}

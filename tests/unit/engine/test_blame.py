@@ -1,0 +1,69 @@
+import signal
+
+import pytest
+
+from ninjacam.engine.blame import FIRST_S, Blame
+from ninjacam.engine.children import Death
+from ninjacam.testing.clock import FakeClock
+
+HERE = [("door", "edges")]
+KILLED = Death(-signal.SIGKILL, by_us=False)
+CRASHED = Death(-signal.SIGSEGV, by_us=False)
+
+
+def test_a_crash_in_user_code_puts_its_view_to_rest_at_once() -> None:
+    blame = Blame(FakeClock())
+    blame.died(HERE, CRASHED)
+    (entry,) = blame.quarantined()
+    assert (entry["camera"], entry["view"]) == HERE[0]
+    assert "SIGSEGV" in entry["error"]["message"]
+
+
+def test_a_crash_outside_user_code_blames_nobody() -> None:
+    blame = Blame(FakeClock())
+    blame.died([], CRASHED)
+    assert blame.quarantined() == []
+
+
+def test_one_sigkill_may_have_been_an_operator_and_two_within_a_minute_are_not() -> None:
+    clock = FakeClock()
+    blame = Blame(clock)
+    blame.died(HERE, KILLED)
+    assert blame.quarantined() == []
+    clock.advance(20)
+    blame.died(HERE, KILLED)
+    assert len(blame.quarantined()) == 1
+
+
+def test_a_worker_that_we_killed_because_it_hung_is_the_views_doing() -> None:
+    blame = Blame(FakeClock())
+    blame.died(HERE, Death(-signal.SIGKILL, by_us=True))
+    assert "without letting go" in blame.quarantined()[0]["error"]["message"]
+
+
+def test_the_rest_ends_and_is_doubled_the_next_time() -> None:
+    clock = FakeClock()
+    blame = Blame(clock)
+    blame.died(HERE, CRASHED)
+    clock.advance(FIRST_S + 1)
+    assert blame.quarantined() == []
+    blame.died(HERE, CRASHED)
+    clock.advance(FIRST_S + 1)
+    assert len(blame.quarantined()) == 1
+
+
+def test_a_saved_file_forgives() -> None:
+    blame = Blame(FakeClock())
+    blame.died(HERE, CRASHED)
+    blame.forget()
+    assert blame.quarantined() == []
+
+
+@pytest.mark.parametrize("returncode", [0, 3, None, -11])
+def test_every_kind_of_death_has_its_sentence(returncode: int | None) -> None:
+    blame = Blame(FakeClock())
+    for _ in range(2):
+        blame.died(HERE, Death(returncode, by_us=False))
+    message = blame.quarantined()[0]["error"]["message"]
+    assert message.startswith("The processor 'edges' ")
+    assert message.endswith("or when its file is saved.")

@@ -1,0 +1,77 @@
+from collections.abc import Collection, Mapping
+
+from ninjacam.engine.plan import Plan, make_plan
+from ninjacam.engine.specs import CameraSpec
+from ninjacam.sources.base import SourceConfig
+
+
+def cameras(*slugs: str, scheme: str = "rtsp", enabled: bool = True) -> list[CameraSpec]:
+    return [
+        CameraSpec(slug, number, slug, SourceConfig(f"{scheme}://camera/{slug}"), enabled, "1")
+        for number, slug in enumerate(slugs)
+    ]
+
+
+def plan(
+    wanted: list[CameraSpec],
+    running: Mapping[str, Collection[str]] | None = None,
+    *,
+    per_capture: int = 2,
+    workers: int = 2,
+) -> Plan:
+    return make_plan(
+        wanted,
+        running or {},
+        cameras_per_capture=per_capture,
+        vision_workers=workers,
+        needs_own_process=lambda camera: not camera.source.url.startswith("rtsp:"),
+    )
+
+
+def held(mapping: Mapping[str, tuple[CameraSpec, ...]]) -> dict[str, list[str]]:
+    return {name: [camera.slug for camera in cameras] for name, cameras in mapping.items()}
+
+
+def test_cameras_share_capture_processes_up_to_the_limit() -> None:
+    assert held(plan(cameras("a", "b", "c", "d", "e")).capture) == {
+        "capture-1": ["a", "b"],
+        "capture-2": ["c", "d"],
+        "capture-3": ["e"],
+    }
+
+
+def test_a_camera_of_native_code_has_a_process_of_its_own() -> None:
+    assert held(plan([*cameras("a"), *cameras("f", scheme="srt")]).capture) == {
+        "capture-1": ["a"],
+        "capture-own-f": ["f"],
+    }
+
+
+def test_what_runs_stays_where_it_runs() -> None:
+    running = {"capture-2": ["c", "d"], "vision-2": ["c"], "vision-1": ["d"]}
+    made = plan(cameras("a", "b", "c", "d"), running)
+    assert held(made.capture)["capture-2"] == ["c", "d"]
+    assert held(made.vision) == {"vision-1": ["d", "a"], "vision-2": ["c", "b"]} or (
+        "c" in held(made.vision)["vision-2"] and "d" in held(made.vision)["vision-1"]
+    )
+
+
+def test_a_freed_place_is_filled_before_a_process_is_added() -> None:
+    assert held(plan(cameras("a", "x", "c"), {"capture-1": ["a", "b"], "capture-2": ["c"]}).capture) == {
+        "capture-1": ["a", "x"],
+        "capture-2": ["c"],
+    }
+
+
+def test_switched_off_cameras_have_no_process() -> None:
+    made = plan(cameras("a", enabled=False))
+    assert made.capture == {}
+    assert held(made.vision) == {"vision-1": []}, "one worker stays, to know the processors"
+
+
+def test_no_more_vision_workers_than_cameras() -> None:
+    assert list(plan(cameras("a"), workers=4).vision) == ["vision-1"]
+
+
+def test_a_camera_that_changes_to_native_code_moves() -> None:
+    assert held(plan(cameras("a", scheme="http"), {"capture-1": ["a"]}).capture) == {"capture-own-a": ["a"]}
