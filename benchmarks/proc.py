@@ -1,0 +1,115 @@
+"""What processes cost, from /proc (Linux). Seconds of CPU are user and system time together."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_ESTABLISHED = "01"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Of a set of processes. `pss_bytes`: memory, with shared pages divided among those that share them."""
+
+    processes: int
+    cpu_s: float
+    pss_bytes: int
+    threads: int
+    open_files: int
+
+
+def _stat(pid: int) -> list[str] | None:
+    """The fields of /proc/<pid>/stat from the third (state) on."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+
+
+def cpu_seconds(pid: int) -> float:
+    """0.0 where there is no such process. Children that ended and were waited for are counted."""
+    fields = _stat(pid)
+    return sum(int(fields[at]) for at in (11, 12, 13, 14)) / _TICKS_PER_S if fields else 0.0
+
+
+def descendants(pid: int) -> list[int]:
+    """The process itself, its children, theirs, and so on."""
+    children: dict[int, list[int]] = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and (fields := _stat(int(entry))):
+            children.setdefault(int(fields[1]), []).append(int(entry))
+    found = [pid]
+    for parent in found:
+        found += children.get(parent, [])
+    return found
+
+
+def tree_cpu_seconds(pid: int) -> float:
+    return sum(cpu_seconds(member) for member in descendants(pid))
+
+
+def pss_bytes(pid: int) -> int:
+    try:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 0
+
+
+def thread_count(pid: int) -> int:
+    return _entries(f"/proc/{pid}/task")
+
+
+def open_files(pid: int) -> int:
+    return _entries(f"/proc/{pid}/fd")
+
+
+def _entries(path: str) -> int:
+    try:
+        return len(os.listdir(path))
+    except OSError:
+        return 0
+
+
+def usage(pids: Iterable[int]) -> Usage:
+    members = [pid for pid in set(pids) if _stat(pid)]
+    return Usage(
+        processes=len(members),
+        cpu_s=sum(cpu_seconds(pid) for pid in members),
+        pss_bytes=sum(pss_bytes(pid) for pid in members),
+        threads=sum(thread_count(pid) for pid in members),
+        open_files=sum(open_files(pid) for pid in members),
+    )
+
+
+def tree_usage(pid: int) -> Usage:
+    return usage(descendants(pid))
+
+
+def tcp_connections_to(port: int) -> int:
+    """Established TCP connections of this host whose remote end is `port`."""
+    wanted = f":{port:04X}"
+    found = 0
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            lines = Path(table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        fields = [line.split() for line in lines]
+        found += sum(row[2].endswith(wanted) and row[3] == _ESTABLISHED for row in fields)
+    return found
+
+
+def machine() -> str:
+    """One line on this computer: what every table of figures begins with."""
+    model = "unknown CPU"
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.partition(":")[2].strip()
+            break
+    memory_kb = int(Path("/proc/meminfo").read_text().split()[1])
+    return f"{os.cpu_count()} x {model}, {memory_kb / 1e6:.1f} GB, Linux {os.uname().release}"

@@ -1,0 +1,213 @@
+"""Real child processes: started, watched, stopped, with their output in every failure."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self, TypeVar
+
+ROOT = Path(__file__).resolve().parents[2]
+POLL_S = 0.02
+_TAIL_CHARACTERS = 6000
+
+T = TypeVar("T")
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(
+    condition: Callable[[], T | None], timeout_s: float, what: str, *, processes: "Sequence[Process]" = ()
+) -> T:
+    """The first true value of `condition`, polled.
+
+    Raises: AssertionError: it did not come true, or one of `processes` ended; with their output.
+    """
+    deadline_s = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        ended = [process for process in processes if not process.is_running()]
+        if ended or time.monotonic() > deadline_s:
+            why = (
+                f"{ended[0].name} ended with {ended[0].returncode}" if ended else f"not within {timeout_s} s"
+            )
+            raise AssertionError(f"{what}: {why}\n" + "\n".join(process.tail() for process in processes))
+        time.sleep(POLL_S)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process exists and is no zombie."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
+
+
+def kill(pid: int) -> None:
+    """SIGKILL to one process, and wait until it is gone."""
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not is_alive(pid), 5, f"end of process {pid}")
+
+
+class Process:
+    """A child in a session of its own; output goes to a temporary file. Use it in a `with`: it is dead afterwards.
+
+    `environment`: added to ours.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str | os.PathLike[str]],
+        *,
+        environment: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        control: bool = False,
+    ) -> None:
+        self.name = name
+        self.command = [os.fspath(part) for part in command]
+        self.environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
+        self.cwd = cwd or ROOT
+        self._control = control
+        self._child: subprocess.Popen[bytes] | None = None
+        self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed in __exit__)
+
+    def start(self) -> Self:
+        self._child = subprocess.Popen(
+            self.command,
+            stdin=subprocess.PIPE if self._control else subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            env=self.environment,
+            cwd=self.cwd,
+            start_new_session=True,
+        )
+        return self
+
+    @property
+    def child(self) -> "subprocess.Popen[bytes]":
+        assert self._child is not None, f"{self.name} was not started"
+        return self._child
+
+    @property
+    def pid(self) -> int:
+        return self.child.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self.child.poll()
+
+    def is_running(self) -> bool:
+        return self.child.poll() is None
+
+    @property
+    def output(self) -> str:
+        """All that it and its children have printed so far."""
+        size = os.fstat(self._output.fileno()).st_size
+        return os.pread(self._output.fileno(), size, 0).decode("utf-8", "replace")
+
+    def tail(self) -> str:
+        return f"--- output of {self.name} ---\n{self.output[-_TAIL_CHARACTERS:]}"
+
+    def wait_for_output(self, text: str, timeout_s: float = 10.0) -> str:
+        """Wait until `text` was printed; the whole line."""
+
+        def line() -> str | None:
+            return next((line for line in self.output.splitlines() if text in line), None)
+
+        return wait_until(line, timeout_s, f"{text!r} from {self.name}", processes=[self])
+
+    def send_line(self, line: str) -> None:
+        """Write to its standard input (`control` only)."""
+        assert self.child.stdin
+        self.child.stdin.write(line.encode() + b"\n")
+        self.child.stdin.flush()
+
+    def signal(self, number: signal.Signals) -> None:
+        self.child.send_signal(number)
+
+    def freeze(self) -> None:
+        self.signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.signal(signal.SIGCONT)
+
+    def wait(self, timeout_s: float = 10.0) -> int:
+        """Its exit status. Raises: AssertionError: it goes on running."""
+        try:
+            return self.child.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.name} did not end within {timeout_s} s\n{self.tail()}") from None
+
+    def terminate(self, timeout_s: float = 10.0) -> float:
+        """SIGTERM; the seconds until it was gone. Raises: AssertionError: it goes on running."""
+        started_s = time.monotonic()
+        self.signal(signal.SIGTERM)
+        self.wait(timeout_s)
+        return time.monotonic() - started_s
+
+    def kill(self) -> None:
+        """SIGKILL to it and all of its session. Idempotent."""
+        if self._child is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.wait(10)
+        if self._child.stdin:
+            with contextlib.suppress(BrokenPipeError):
+                self._child.stdin.close()
+
+    def close(self) -> None:
+        """SIGTERM, after 5 s SIGKILL. Idempotent."""
+        if self._child is not None and self._child.poll() is None:
+            self.thaw()
+            self.signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._child.wait(5)
+        self.kill()
+
+    def __enter__(self) -> Self:
+        return self if self._child else self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+        self._output.close()
+
+
+def run(
+    command: Sequence[str], *, environment: Mapping[str, str] | None = None, timeout_s: float = 60.0
+) -> str:
+    """The standard output of a command that succeeds. Raises: AssertionError: it does not; with what it printed."""
+    done = subprocess.run(
+        command,
+        env={**os.environ, **(environment or {})},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def python(*arguments: str) -> list[str]:
+    """A command line of this interpreter, deaf to the warnings that the tests make errors."""
+    return [sys.executable, *arguments]
