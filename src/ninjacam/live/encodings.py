@@ -128,7 +128,7 @@ class Encoding:
 
     def _tell_state(self, member: Member) -> None:
         state = (self.feed.state.value, self.feed.message, self.feed.view_error)
-        if state != member.state_sent:
+        if self.feed.has_state and state != member.state_sent:
             member.state_sent = state
             member.tell(op="state", state=state[0], message=state[1], view_error=state[2])
 

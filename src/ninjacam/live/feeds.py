@@ -56,6 +56,11 @@ class Feed:
     # --- what it knows ---
 
     @property
+    def has_state(self) -> bool:
+        """Whether anything is known yet: a stream that begins says so within milliseconds."""
+        return self.info is not None or self.was_lost
+
+    @property
     def state(self) -> CameraState:
         if self.info is not None:
             return self.info.state

@@ -132,7 +132,7 @@ class SocketMember(Member):
 
     def _tell_waiting(self, feed: Feed) -> None:
         state = (feed.state.value, feed.message, None)
-        if state != self.state_sent:
+        if feed.has_state and state != self.state_sent:
             self.state_sent = state
             self.tell(op="state", state=state[0], message=state[1], view_error=None)
 

@@ -1,0 +1,1 @@
+"""A small Django project around the media application, for tests of real servers. Configured by the environment."""

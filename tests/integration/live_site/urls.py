@@ -1,0 +1,18 @@
+"""The names that the media application looks for, below a mount point, and one page of somebody's own."""
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import include, path
+
+
+def page(request: HttpRequest, **_: str) -> HttpResponse:
+    return HttpResponse("a page of Django")
+
+
+_live = [
+    path("live/ws", page, name="live-ws"),
+    path("live/<slug:slug>/mjpeg", page, name="live-mjpeg"),
+    path("live/<slug:slug>/snapshot.jpg", page, name="live-snapshot"),
+    path("healthz", page, name="healthz"),
+    path("metrics", page, name="metrics"),
+]
+urlpatterns = [path("", page), path("cam/", include((_live, "ninjacam")))]
