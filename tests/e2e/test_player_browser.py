@@ -14,13 +14,12 @@ from typing import Any
 
 import pytest
 
-from tests.e2e import browser
-from tests.e2e.browser import Tab
 from tests.e2e.fake_media import FRAMES, FakeMedia, Video, make_video
+from tests.harness.chrome import CHROMIUM, Browser, Tab
 
 pytestmark = [
     pytest.mark.chromium,
-    pytest.mark.skipif(browser.CHROMIUM is None, reason="Chromium is not installed (apt install chromium)."),
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt install chromium)."),
 ]
 PROBE = (Path(__file__).parent / "player_probe.js").read_text()
 RUNGS = ["webcodecs", "mse", "mjpeg"]
@@ -29,8 +28,8 @@ OpenTab = Callable[..., AbstractContextManager[Tab]]
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[browser.Browser]:
-    with browser.chromium() as running:
+def chromium() -> Iterator[Browser]:
+    with Browser() as running:
         yield running
 
 
@@ -46,7 +45,7 @@ def media(video: Video) -> Iterator[FakeMedia]:
 
 
 @pytest.fixture
-def open_tab(chromium: browser.Browser, media: FakeMedia) -> OpenTab:
+def open_tab(chromium: Browser, media: FakeMedia) -> OpenTab:
     @contextlib.contextmanager
     def opened(host: str = "127.0.0.1") -> Iterator[Tab]:
         with chromium.tab(f"http://{host}:{media.port}/page") as tab:

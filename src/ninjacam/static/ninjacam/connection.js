@@ -70,12 +70,11 @@ export function mountedUrl(base, path, query = {}) {
   return url;
 }
 
-/** The connection of this page to a mount point (and, with a signed link, to that signature).
+/** The connection of this page to a mount point.
  * @param {string} base
- * @param {string} sig
  */
-export function connectionTo(base, sig) {
-  const url = mountedUrl(base, "live/ws", { sig });
+export function connectionTo(base) {
+  const url = mountedUrl(base, "live/ws");
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   let connection = connections.get(url.href);
   if (!connection) connections.set(url.href, (connection = new Connection(url.href)));

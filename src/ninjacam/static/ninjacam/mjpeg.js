@@ -14,7 +14,6 @@ const HEADERS_MOST = 4096;
  * @property {string} base
  * @property {string} camera
  * @property {string} view
- * @property {string} sig
  * @property {number | null} width
  */
 
@@ -24,8 +23,8 @@ const HEADERS_MOST = 4096;
  * @param {Handlers} handlers
  * @returns {() => void}
  */
-export function watchMjpeg({ base, camera, view, sig, width }, handlers) {
-  const url = mountedUrl(base, `live/${camera}/mjpeg`, { view, sig, width: width ? String(width) : "" });
+export function watchMjpeg({ base, camera, view, width }, handlers) {
+  const url = mountedUrl(base, `live/${camera}/mjpeg`, { view, width: width ? String(width) : "" });
   const abort = new AbortController();
   void run(url, handlers, abort.signal);
   return () => abort.abort();

@@ -1,4 +1,4 @@
-// <ninjacam-player camera="door" view="edges" base="/cam/" [format] [fit] [controls] [width] [sig]>
+// <ninjacam-player camera="door" view="edges" base="/cam/" [format] [fit] [controls] [width]>
 // The element: attributes in, a picture out. It watches only while it can be seen.
 
 import { mountedUrl } from "./connection.js";
@@ -21,7 +21,7 @@ const FPS_WINDOW_MS = 2000;
 const IDLE = { state: "idle", code: "", message: "", viewError: null };
 
 export class NinjacamPlayer extends HTMLElement {
-  static observedAttributes = ["camera", "view", "base", "format", "fit", "controls", "width", "sig"];
+  static observedAttributes = ["camera", "view", "base", "format", "fit", "controls", "width"];
   /** What players say; change it before the first one is shown. */
   static strings = strings;
 
@@ -127,11 +127,11 @@ export class NinjacamPlayer extends HTMLElement {
   }
 
   #describe() {
-    const { camera, view, base, sig } = this.#wanted();
+    const { camera, view, base } = this.#wanted();
     this.#shell.name(camera, view);
     this.#shell.setFit(this.getAttribute("fit") ?? "");
     this.#shell.showControls(this.hasAttribute("controls"));
-    this.#shell.snapshot.href = mountedUrl(base, `live/${camera}/snapshot.jpg`, { view, sig }).href;
+    this.#shell.snapshot.href = mountedUrl(base, `live/${camera}/snapshot.jpg`, { view }).href;
     this.#shell.snapshot.download = `${view ? `${camera}-${view}` : camera}.jpg`;
   }
 
@@ -139,7 +139,6 @@ export class NinjacamPlayer extends HTMLElement {
     const view = this.getAttribute("view") ?? "";
     return {
       base: this.getAttribute("base") ?? "/",
-      sig: this.getAttribute("sig") ?? "",
       camera: encodeURIComponent(this.getAttribute("camera") ?? ""),
       view: view === "raw" ? "" : view,
       width: Number(this.getAttribute("width")) || null,

@@ -19,7 +19,6 @@ import { WebCodecsPainter } from "./webcodecs.js";
 /**
  * @typedef {object} Wanted
  * @property {string} base
- * @property {string} sig
  * @property {string} camera
  * @property {string} view
  * @property {number | null} width
@@ -91,7 +90,7 @@ export class Session {
     this.#wanted = wanted;
     this.#rungs = rungs;
     this.#host = host;
-    this.#connection = connectionTo(wanted.base, wanted.sig);
+    this.#connection = connectionTo(wanted.base);
     this.#watchTimer = setInterval(() => this.#say(), WATCH_EVERY_MS);
     this.#subscribe();
   }

@@ -1,0 +1,86 @@
+// The form of a camera: "Test" opens it as entered and shows a picture, or what is wrong, before anything is saved.
+
+import { callApi } from "./api.js";
+
+const form = /** @type {HTMLFormElement} */ (document.getElementById("camera-form"));
+const button = /** @type {HTMLButtonElement} */ (document.getElementById("test"));
+const result = /** @type {HTMLElement} */ (document.getElementById("test-result"));
+const { camera = "", testing = "", failed = "", fine = "" } = form.dataset;
+
+/** @param {string} name */
+function field(name) {
+  return /** @type {HTMLInputElement | null} */ (form.elements.namedItem(name));
+}
+
+/** What was entered; of a saved camera only what differs, so that what is stored stays in use. */
+function source() {
+  /** @type {Record<string, string | boolean>} */
+  const body = {
+    transport: field("transport")?.value ?? "tcp",
+    audio: field("audio")?.checked ?? true,
+    verify_tls: field("verify_tls")?.checked ?? true,
+  };
+  const url = field("url");
+  const username = field("username")?.value ?? "";
+  const password = field("password")?.value ?? "";
+  if (url && (!camera || url.value !== url.defaultValue)) body.url = url.value.trim();
+  if (!camera || username || password || field("forget_credentials")?.checked) Object.assign(body, { username, password });
+  return body;
+}
+
+/**
+ * @param {string} text
+ * @param {string} kind a class: "fine", "error" or ""
+ */
+function say(text, kind) {
+  const paragraph = document.createElement("p");
+  paragraph.className = kind;
+  paragraph.textContent = text;
+  result.replaceChildren(paragraph);
+}
+
+/** Drawn on a canvas: no address of a picture that a content security policy would have to allow. @param {string} base64 */
+async function showPicture(base64) {
+  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  const picture = await createImageBitmap(new Blob([bytes], { type: "image/jpeg" }));
+  const canvas = document.createElement("canvas");
+  canvas.width = picture.width;
+  canvas.height = picture.height;
+  canvas.getContext("2d")?.drawImage(picture, 0, 0);
+  result.append(canvas);
+}
+
+async function test() {
+  if (!field("url")?.reportValidity()) return;
+  button.disabled = true;
+  say(testing, "");
+  try {
+    const answer = await callApi(camera ? `cameras/${camera}/probe` : "cameras/probe", source());
+    if (!answer.ok) return say(answer.error?.message ?? failed, "error");
+    const sound = answer.audio_codec ? `, ${answer.audio_codec}` : "";
+    say(`${fine} ${answer.codec} ${answer.width_px} × ${answer.height_px}${sound}`, "fine");
+    if (answer.jpeg_base64) await showPicture(answer.jpeg_base64);
+  } catch (error) {
+    say(/** @type {Error} */ (error).message || failed, "error");
+  } finally {
+    button.disabled = false;
+  }
+}
+
+/** The short name follows the name until somebody enters another. */
+function suggestSlug() {
+  const name = field("name");
+  const slug = field("slug");
+  if (camera || !name || !slug || slug.value) return;
+  let own = false;
+  slug.addEventListener("input", () => (own = slug.value !== ""));
+  name.addEventListener("input", () => {
+    if (own) return;
+    const plain = name.value.normalize("NFKD").replace(/[\u0300-\u036f]/g, "").toLowerCase();
+    slug.value = plain.replace(/[^a-z0-9_]+/g, "-").replace(/^[-_]+|-+$/g, "").slice(0, 50);
+  });
+}
+
+button.hidden = false;
+button.addEventListener("click", test);
+suggestSlug();

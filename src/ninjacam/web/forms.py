@@ -1,0 +1,101 @@
+"""The form of a camera: what a person enters, turned into the fields of `actions.cameras`."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from ninjacam.actions.cameras import CameraFields
+from ninjacam.actions.errors import InvalidError
+from ninjacam.models import Camera
+
+
+class CameraForm(forms.Form):
+    """`camera`: the one that is changed; None adds one. The rules are the action's: `show_error` shows its verdict."""
+
+    name = forms.CharField(label=_("Name"), max_length=100, required=False)
+    slug = forms.SlugField(
+        label=_("Short name"),
+        max_length=50,
+        help_text=_("Stands in addresses and file names: a-z, 0-9, - and _."),
+    )
+    url = forms.CharField(
+        label=_("Address"),
+        max_length=500,
+        help_text=_(
+            "As in the camera's manual: rtsp://192.168.1.20/stream1 or http://192.168.1.21:8080/video"
+        ),
+        widget=forms.TextInput(attrs={"inputmode": "url", "autocapitalize": "none", "spellcheck": "false"}),
+    )
+    username = forms.CharField(
+        label=_("User"),
+        max_length=200,
+        required=False,
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+        ),
+    )
+    password = forms.CharField(
+        label=_("Password"),
+        max_length=200,
+        required=False,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+    forget_credentials = forms.BooleanField(label=_("Forget the stored user and password"), required=False)
+    transport = forms.ChoiceField(
+        label=_("Transport"),
+        choices=Camera.Transport.choices,
+        initial=Camera.Transport.TCP,
+        help_text=_("UDP only where TCP does not work."),
+    )
+    audio = forms.BooleanField(label=_("Take the sound as well"), required=False, initial=True)
+    verify_tls = forms.BooleanField(
+        label=_("Check the TLS certificate"),
+        required=False,
+        initial=True,
+        help_text=_("Switch it off for rtsps: and https: cameras with certificates of their own."),
+    )
+    enabled = forms.BooleanField(label=_("Switched on"), required=False, initial=True)
+
+    def __init__(self, *args: Any, camera: Camera | None = None, **kwargs: Any) -> None:
+        if camera is not None:
+            names = ("slug", "name", "url", "transport", "audio", "verify_tls", "enabled")
+            kwargs["initial"] = {name: getattr(camera, name) for name in names}
+        super().__init__(*args, **kwargs)
+        self.camera = camera
+        if camera is not None:
+            self.fields["slug"].disabled = True
+        if camera is None or not camera.has_credentials:
+            del self.fields["forget_credentials"]
+        else:
+            stored = _("Stored. Leave both empty to keep what is stored.")
+            self.fields["password"].help_text = stored
+        for name, field in self.fields.items():
+            if field.help_text:
+                field.widget.attrs["aria-describedby"] = f"id_{name}_helptext"
+
+    def camera_fields(self) -> CameraFields:
+        """What the action is to change; what was left alone is left out."""
+        entered = self.cleaned_data
+        fields = CameraFields(
+            name=entered["name"],
+            transport=entered["transport"],
+            audio=entered["audio"],
+            verify_tls=entered["verify_tls"],
+            enabled=entered["enabled"],
+        )
+        if self.camera is None or entered["url"] != self.camera.url:
+            fields["url"] = entered["url"]
+        if entered.get("forget_credentials"):
+            fields["username"] = fields["password"] = ""
+        elif entered["username"] or entered["password"]:
+            fields["username"], fields["password"] = entered["username"], entered["password"]
+        return fields
+
+    def show_error(self, error: InvalidError) -> None:
+        for name, messages in error.fields.items():
+            for message in messages:
+                self.add_error(name if name in self.fields else None, message)
+        if not error.fields:
+            self.add_error(None, error.message)

@@ -1,0 +1,15 @@
+"""The pages' addresses; `ninjacam.urls` puts them into the namespace "ninjacam"."""
+
+from django.urls import path
+
+from ninjacam.web import views
+
+urlpatterns = [
+    path("", views.show_wall, name="wall"),
+    path("login/", views.LogIn.as_view(), name="login"),
+    path("logout/", views.LogOut.as_view(), name="logout"),
+    path("add-camera/", views.add_camera, name="camera-add"),
+    path("cameras/<slug:slug>/", views.show_camera, name="camera"),
+    path("cameras/<slug:slug>/edit/", views.edit_camera, name="camera-edit"),
+    path("cameras/<slug:slug>/delete/", views.delete_camera, name="camera-delete"),
+]

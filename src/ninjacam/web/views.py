@@ -1,0 +1,188 @@
+"""The views: read what the user may see, let the actions write, render."""
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import LoginView, LogoutView
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from ninjacam.actions import cameras as actions
+from ninjacam.actions.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
+from ninjacam.auth import Principal
+from ninjacam.models import Camera
+from ninjacam.status import Status, read_status
+from ninjacam.web.forms import CameraForm
+from ninjacam.web.player import render_player
+
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, Principal, P], HttpResponse]
+
+
+class LogIn(LoginView):
+    template_name = "ninjacam/login.html"
+    redirect_authenticated_user = True
+
+    def get_default_redirect_url(self) -> str:
+        return reverse("ninjacam:wall")
+
+
+class LogOut(LogoutView):
+    def get_default_redirect_url(self) -> str:
+        return reverse("ninjacam:login")
+
+
+def page(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    """A view for whoever is logged in, by the session only. What an action refuses becomes Django's 403 and 404."""
+
+    @never_cache
+    @login_required
+    @wraps(view)
+    def checked(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if not request.user.is_authenticated:  # login_required has seen to it; this tells the type checker
+            raise PermissionDenied
+        principal = Principal(request.user, "session", credential=request.session.session_key or "")
+        try:
+            return view(request, principal, *args, **kwargs)
+        except NotFoundError as error:
+            raise Http404(error.message) from error
+        except ForbiddenError as error:
+            raise PermissionDenied(error.message) from error
+
+    return checked
+
+
+def _render(
+    request: HttpRequest, principal: Principal, template: str, context: Mapping[str, Any], status: int = 200
+) -> HttpResponse:
+    """With what every page shows around its content."""
+    around = {
+        "user": principal.user,
+        "may_add": principal.may_all("add_camera", "configure"),
+        "base": reverse("ninjacam:wall"),
+    }
+    return render(request, template, {**around, **context}, status=status)
+
+
+@require_safe
+@page
+def show_wall(request: HttpRequest, principal: Principal) -> HttpResponse:
+    """All cameras that the user may see. `?view=edges` shows that view of those that have it."""
+    status = read_status()
+    cameras = Camera.objects.visible_to(principal.user)
+    chosen = request.GET.get("view", "")
+    tiles = [_tile(camera, status, chosen) for camera in cameras]
+    views = sorted({view for tile in tiles for view in tile["views"]})
+    context = {"tiles": tiles, "views": views, "chosen": chosen, "engine_running": status.engine_running}
+    return _render(request, principal, "ninjacam/wall.html", context)
+
+
+def _tile(camera: Camera, status: Status, chosen: str) -> dict[str, Any]:
+    views = [str(processor["name"]) for processor in status.processors_of(camera.slug)]
+    return {
+        "camera": camera,
+        "views": views,
+        "player": render_player(
+            camera.slug, {"view": chosen if chosen in views else None, "data_views": " ".join(views)}
+        ),
+    }
+
+
+@require_safe
+@page
+def show_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpResponse:
+    camera = actions.find_camera(principal, slug)
+    status = read_status()
+    may_configure = principal.may("configure", camera)
+    views = _views(camera, status, with_traceback=may_configure)
+    chosen = request.GET.get("view", "")
+    if chosen and chosen not in {view["name"] for view in views}:
+        raise Http404
+    query = f"?view={chosen}" if chosen else ""
+    live = {
+        kind: request.build_absolute_uri(reverse(f"ninjacam:live-{kind}", args=[slug]) + query)
+        for kind in ("mjpeg", "snapshot")
+    }
+    context = {
+        "camera": camera,
+        "views": views,
+        "chosen": chosen,
+        "player": render_player(slug, {"view": chosen or None, "controls": True}),
+        "figures": status.camera(camera),
+        "may_configure": may_configure,
+        "live": live,
+        "template_tag": f'{{% camera "{slug}" view="{chosen}" %}}' if chosen else f'{{% camera "{slug}" %}}',
+    }
+    return _render(request, principal, "ninjacam/camera.html", context)
+
+
+def _views(camera: Camera, status: Status, *, with_traceback: bool) -> list[dict[str, Any]]:
+    """The processors of a camera with how they fare. Tracebacks are for those who may configure it."""
+    running = status.views.get(camera.slug, {})
+    views = []
+    for processor in status.processors_of(camera.slug):
+        name = str(processor["name"])
+        report = running.get(name, {})
+        error = report.get("error") or {}
+        views.append(
+            {
+                "name": name,
+                "description": processor.get("description", ""),
+                "state": report.get("state", "idle"),
+                "error": error.get("message", ""),
+                "traceback": error.get("traceback", "") if with_traceback else "",
+            }
+        )
+    return views
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page
+def add_camera(request: HttpRequest, principal: Principal) -> HttpResponse:
+    if not principal.may_all("add_camera", "configure"):
+        raise PermissionDenied
+    form = CameraForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            camera = actions.create_camera(principal, form.cleaned_data["slug"], form.camera_fields())
+            return redirect("ninjacam:camera", camera.slug)
+        except InvalidError as error:
+            form.show_error(error)
+        except ConflictError as error:
+            form.add_error("slug", error.message)
+    return _show_form(request, principal, form)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page
+def edit_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpResponse:
+    camera = actions.find_camera(principal, slug, "configure")
+    form = CameraForm(request.POST or None, camera=camera)
+    if request.method == "POST" and form.is_valid():
+        try:
+            actions.update_camera(principal, camera, form.camera_fields())
+            return redirect("ninjacam:camera", slug)
+        except InvalidError as error:
+            form.show_error(error)
+    return _show_form(request, principal, form)
+
+
+def _show_form(request: HttpRequest, principal: Principal, form: CameraForm) -> HttpResponse:
+    context = {"form": form, "camera": form.camera}
+    return _render(request, principal, "ninjacam/camera_form.html", context, 422 if form.errors else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page
+def delete_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpResponse:
+    camera = actions.find_camera(principal, slug, "configure")
+    if request.method == "POST":
+        actions.delete_camera(principal, camera)
+        return redirect("ninjacam:wall")
+    return _render(request, principal, "ninjacam/camera_delete.html", {"camera": camera})

@@ -1,0 +1,232 @@
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client, override_settings
+
+from ninjacam.models import Camera, CameraGrant
+
+pytestmark = pytest.mark.django_db
+
+PAGES = ["/", "/add-camera/", "/cameras/door/", "/cameras/door/edit/", "/cameras/door/delete/"]
+
+
+@pytest.fixture
+def door() -> Camera:
+    camera = Camera(slug="door", name="Front <door>")
+    camera.set_source("rtsp://192.0.2.1/stream1", "viewer", "geheim")
+    camera.save()
+    return camera
+
+
+def client_of(name: str, *roles: str, **fields: Any) -> Client:
+    user = User.objects.create_user(name, **fields)
+    for role in roles:
+        CameraGrant.objects.create(camera=Camera.objects.get(slug="door"), user=user, role=role)
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def admin(door: Camera) -> Client:
+    return client_of("root", is_superuser=True, is_staff=True)
+
+
+@pytest.fixture
+def viewer(door: Camera) -> Client:
+    return client_of("vera", "view")
+
+
+@pytest.fixture
+def stranger(door: Camera) -> Client:
+    return client_of("sam")
+
+
+def html(client: Client, path: str, status: int = 200) -> str:
+    response = client.get(path)
+    assert response.status_code == status
+    return response.content.decode()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_whoever_is_not_logged_in_is_sent_to_the_login(client: Client, door: Camera, path: str) -> None:
+    response = client.get(path)
+    assert response.status_code == 302
+    assert response["Location"] == f"/login/?next={path}"
+
+
+@pytest.mark.parametrize(
+    ("path", "viewer_gets", "stranger_gets"),
+    [
+        ("/", 200, 200),
+        ("/add-camera/", 403, 403),
+        ("/cameras/door/", 200, 404),
+        ("/cameras/door/edit/", 403, 404),
+        ("/cameras/door/delete/", 403, 404),
+        ("/cameras/nowhere/", 404, 404),
+    ],
+)
+def test_a_camera_that_one_may_not_see_is_not_there(
+    viewer: Client, stranger: Client, path: str, viewer_gets: int, stranger_gets: int
+) -> None:
+    assert viewer.get(path).status_code == viewer_gets
+    assert stranger.get(path).status_code == stranger_gets
+    assert "Front" not in stranger.get(path).content.decode()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_no_page_shows_credentials(admin: Client, path: str) -> None:
+    assert "geheim" not in html(admin, path)
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/login/"])
+def test_no_page_has_inline_scripts_or_styles(admin: Client, path: str) -> None:
+    client = Client() if path == "/login/" else admin
+    page = html(client, path)
+    scripts = re.findall(r"<script(?![^>]*\bsrc=)([^>]*)>", page)
+    assert all('type="application/json"' in script for script in scripts)
+    assert "<style" not in page
+    assert not re.search(r"<[^>]+\s(style|on\w+)=", page)
+
+
+def test_logging_in_and_out(door: Camera) -> None:
+    User.objects.create_superuser("root", password="a long password")
+    client = Client(enforce_csrf_checks=False)
+    assert client.post("/login/", {"username": "root", "password": "wrong"}).status_code == 200
+    assert client.post("/login/", {"username": "root", "password": "a long password"})["Location"] == "/"
+    assert "Front" in html(client, "/")
+    assert client.post("/logout/")["Location"] == "/login/"
+    assert client.get("/").status_code == 302
+
+
+def test_the_wall_shows_a_player_for_each_camera_that_one_may_see(viewer: Client, stranger: Client) -> None:
+    page = html(viewer, "/")
+    assert '<ninjacam-player camera="door" base="/"' in page
+    assert "Front &lt;door&gt;" in page
+    assert "<ninjacam-player" not in html(stranger, "/")
+    assert "Ask an administrator" in html(stranger, "/")
+
+
+def test_an_empty_wall_says_how_to_add_a_camera() -> None:
+    page = html(client_of("root", is_superuser=True), "/")
+    assert "ninjacam add door rtsp://" in page
+    assert 'href="/add-camera/"' in page
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Any:
+    error = {
+        "code": "processor",
+        "message": "ZeroDivisionError",
+        "traceback": "Traceback: line 3",
+        "retryable": True,
+    }
+    report = {
+        "updated_ns": time.time_ns(),
+        "cameras": {"door": {"state": "live", "error": None, "codec": "h264", "width": 1280, "height": 720}},
+        "processors": [{"name": "edges", "module": "site.cameras", "cameras": ["*"], "description": "Canny"}],
+        "modules": [],
+        "views": {"door": {"edges": {"state": "failed", "error": error, "ms_per_frame": 3.0, "fps": 0.0}}},
+        "processes": [],
+    }  # fmt: skip
+    (tmp_path / "status.json").write_text(json.dumps(report))
+    with override_settings(NINJACAM={"RUN_DIR": tmp_path, "DATA_DIR": tmp_path}):
+        yield
+
+
+@pytest.mark.usefixtures("engine")
+def test_the_page_of_a_camera_shows_its_health_and_addresses(viewer: Client) -> None:
+    page = html(viewer, "/cameras/door/?view=edges")
+    assert "1280 \N{MULTIPLICATION SIGN} 720 h264" in page
+    assert "http://testserver/live/door/mjpeg?view=edges" in page
+    assert "{% camera &quot;door&quot; view=&quot;edges&quot; %}" in page
+    assert '<ninjacam-player camera="door" base="/" view="edges" controls=""' in page
+
+
+@pytest.mark.usefixtures("engine")
+def test_tracebacks_are_for_those_who_configure(viewer: Client, admin: Client) -> None:
+    for client, sees in ((viewer, False), (admin, True)):
+        page = html(client, "/cameras/door/")
+        assert "ZeroDivisionError" in page
+        assert ("Traceback: line 3" in page) is sees
+
+
+@pytest.mark.usefixtures("engine")
+def test_the_wall_shows_the_chosen_view_of_those_that_have_it(viewer: Client) -> None:
+    assert 'view="edges"' in html(viewer, "/?view=edges")
+    assert 'view="other"' not in html(viewer, "/?view=other")
+
+
+def test_an_unknown_view_of_a_camera_is_not_found(viewer: Client) -> None:
+    html(viewer, "/cameras/door/?view=nothing", 404)
+
+
+CAMERA = {"slug": "yard", "name": "Yard", "url": "rtsp://eve:pw@192.0.2.7/main", "transport": "tcp", "audio": "on",
+          "verify_tls": "on", "enabled": "on"}  # fmt: skip
+
+
+def test_adding_a_camera_leads_to_its_page(admin: Client) -> None:
+    response = admin.post("/add-camera/", CAMERA)
+    assert response["Location"] == "/cameras/yard/"
+    source = Camera.objects.get(slug="yard").source()
+    assert (source.url, source.username, source.password) == ("rtsp://192.0.2.7/main", "eve", "pw")
+
+
+def test_whoever_adds_a_camera_may_see_it() -> None:
+    adder = client_of("ada")
+    User.objects.get(username="ada").user_permissions.add(Permission.objects.get(codename="add_camera"))
+    assert adder.post("/add-camera/", CAMERA).status_code == 302
+    html(adder, "/cameras/yard/")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"url": "gopher://192.0.2.7/"}, "gopher"),
+        ({"url": ""}, "This field is required."),
+        ({"slug": "door"}, "already"),
+        ({"slug": "Yard"}, "Use a-z, 0-9"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named(admin: Client, change: dict[str, str], says: str) -> None:
+    response = admin.post("/add-camera/", {**CAMERA, **change})
+    assert response.status_code == 422
+    assert says in response.content.decode()
+    assert not Camera.objects.filter(name="Yard").exists()
+
+
+def test_editing_keeps_the_stored_password(admin: Client, door: Camera) -> None:
+    entered = {**CAMERA, "name": "Back door", "url": "rtsp://192.0.2.1/stream1"}
+    assert admin.post("/cameras/door/edit/", entered).status_code == 302
+    changed = Camera.objects.get(slug="door")
+    assert changed.name == "Back door"
+    assert changed.source().password == "geheim"
+
+
+def test_the_stored_password_can_be_forgotten(admin: Client, door: Camera) -> None:
+    entered = {**CAMERA, "url": "rtsp://192.0.2.1/stream1", "forget_credentials": "on"}
+    assert admin.post("/cameras/door/edit/", entered).status_code == 302
+    assert Camera.objects.get(slug="door").source().password == ""
+
+
+def test_another_host_needs_the_password_again(admin: Client, door: Camera) -> None:
+    response = admin.post("/cameras/door/edit/", {**CAMERA, "url": "rtsp://192.0.2.99/stream1"})
+    assert response.status_code == 422
+    assert "another host" in response.content.decode()
+
+
+def test_a_viewer_cannot_change_or_delete(viewer: Client, door: Camera) -> None:
+    assert viewer.post("/cameras/door/edit/", CAMERA).status_code == 403
+    assert viewer.post("/cameras/door/delete/").status_code == 403
+    assert Camera.objects.filter(slug="door").exists()
+
+
+def test_deleting_asks_first(admin: Client, door: Camera) -> None:
+    assert "Delete Front &lt;door&gt;?" in html(admin, "/cameras/door/delete/")
+    assert admin.post("/cameras/door/delete/")["Location"] == "/"
+    assert not Camera.objects.exists()
