@@ -63,7 +63,7 @@ def create_camera(actor: Actor, slug: str, fields: CameraFields) -> Camera:
     if not actor.may_all("add_camera", "configure"):
         raise ForbiddenError(_("You may not add cameras."))
     camera = Camera(slug=slug)
-    _assign(camera, fields)
+    assign_fields(camera, fields)
     user = getattr(actor, "user", None)
     try:
         with transaction.atomic():
@@ -79,7 +79,7 @@ def create_camera(actor: Actor, slug: str, fields: CameraFields) -> Camera:
 def update_camera(actor: Actor, camera: Camera, fields: CameraFields) -> Camera:
     """Change what `fields` names. Raises: ForbiddenError, InvalidError."""
     _require_configure(actor, camera)
-    _assign(camera, fields)
+    assign_fields(camera, fields)
     _check_and_save(camera)
     record(actor, "camera.update", camera.slug, fields=sorted(fields), url=camera.url)
     return camera
@@ -106,7 +106,7 @@ def source_to_probe(actor: Actor, fields: SourceFields, camera: Camera | None = 
         draft = Camera(slug="probe")
     else:
         raise ForbiddenError(_("You may not add cameras, so you may not test addresses either."))
-    _assign(draft, fields)
+    assign_fields(draft, fields)
     return draft.source()
 
 
@@ -115,7 +115,8 @@ def _require_configure(actor: Actor, camera: Camera) -> None:
         raise ForbiddenError(_("You may not change the camera “%(slug)s”.") % {"slug": camera.slug})
 
 
-def _assign(camera: Camera, fields: CameraFields | SourceFields) -> None:
+def assign_fields(camera: Camera, fields: CameraFields | SourceFields) -> None:
+    """Put `fields` into `camera`; does not check them against the database, does not save. Raises: InvalidError."""
     for name in _PLAIN:
         if name in fields:
             setattr(camera, name, fields[name])  # type: ignore[literal-required] # the names of both TypedDicts

@@ -1,0 +1,145 @@
+"""The models in Django's admin: plain pages, for who administers. Passwords go in and never come out."""
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from ninjacam.actions.audit import record
+from ninjacam.actions.cameras import CameraFields, assign_fields
+from ninjacam.actions.errors import InvalidError
+from ninjacam.actions.tokens import revoke_token
+from ninjacam.auth import principal_of_request
+from ninjacam.models import ApiToken, Camera, CameraGrant
+from ninjacam.status import read_status
+
+if TYPE_CHECKING:  # generic in the stubs only
+    CameraModelForm = forms.ModelForm[Camera]
+    CameraModelAdmin = admin.ModelAdmin[Camera]
+    GrantModelAdmin = admin.ModelAdmin[CameraGrant]
+    TokenModelAdmin = admin.ModelAdmin[ApiToken]
+    GrantTabularInline = admin.TabularInline[CameraGrant, Camera]
+else:
+    CameraModelForm = forms.ModelForm
+    CameraModelAdmin = GrantModelAdmin = TokenModelAdmin = admin.ModelAdmin
+    GrantTabularInline = admin.TabularInline
+
+
+class CameraAdminForm(CameraModelForm):
+    username = forms.CharField(
+        label=_("User"), required=False, widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+    password = forms.CharField(
+        label=_("Password"),
+        required=False,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text=_("Stored sealed, and never shown. Leave user and password empty to keep what is stored."),
+    )
+    forget_credentials = forms.BooleanField(label=_("Forget the stored user and password"), required=False)
+
+    class Meta:
+        model = Camera
+        fields = ["slug", "name", "url", "transport", "audio", "verify_tls", "enabled"]
+
+    def clean(self) -> dict[str, Any]:
+        """The rules are the actions': the URL divided, the mask refused, no password for another host."""
+        entered = super().clean() or {}
+        if self.errors:
+            return entered
+        draft = Camera.objects.get(pk=self.instance.pk) if self.instance.pk else Camera(slug=entered["slug"])
+        fields = CameraFields(url=entered["url"], transport=entered["transport"])
+        if entered.get("forget_credentials"):
+            fields["username"] = fields["password"] = ""
+        elif entered.get("username") or entered.get("password"):
+            fields["username"], fields["password"] = entered["username"], entered["password"]
+        try:
+            assign_fields(draft, fields)
+        except InvalidError as error:
+            raise forms.ValidationError(error.fields) from error
+        entered["url"] = draft.url
+        self.sealed = draft.credentials
+        return entered
+
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc] # Django's hook, which the stubs leave out
+        if not self.errors:
+            self.instance.credentials = self.sealed
+
+
+class GrantInline(GrantTabularInline):
+    model = CameraGrant
+    extra = 0
+
+
+@admin.register(Camera)
+class CameraAdmin(CameraModelAdmin):
+    form = CameraAdminForm
+    list_display = ["slug", "name", "state", "url", "enabled"]
+    list_filter = ["enabled"]
+    search_fields = ["slug", "name"]
+    inlines = [GrantInline]
+
+    @admin.display(description=_("state"))
+    def state(self, camera: Camera) -> str:
+        return str(read_status().camera(camera)["state"])
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Camera | None = None) -> list[str]:
+        return ["slug"] if obj else []  # sockets and recordings are named after it
+
+    def save_model(self, request: HttpRequest, obj: Camera, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        _record(request, "camera.update" if change else "camera.create", obj.slug, url=obj.url)
+
+    def delete_model(self, request: HttpRequest, obj: Camera) -> None:
+        slug = obj.slug
+        super().delete_model(request, obj)
+        _record(request, "camera.delete", slug)
+
+
+@admin.register(CameraGrant)
+class CameraGrantAdmin(GrantModelAdmin):
+    list_display = ["camera", "role", "user", "group", "created_at"]
+    list_filter = ["role"]
+    list_select_related = ["camera", "user", "group"]
+
+    def save_model(self, request: HttpRequest, obj: CameraGrant, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        _record(request, "grant.save", obj.camera.slug, role=obj.role, user=obj.user, group=obj.group)
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(TokenModelAdmin):
+    """To see and revoke. Tokens are made with `ninjacam token create` or the API, which show them once."""
+
+    list_display = ["name", "prefix", "user", "scopes", "expires_at", "last_used_at", "revoked_at"]
+    list_select_related = ["user"]
+    actions = ["revoke"]
+    readonly_fields = [
+        "user",
+        "prefix",
+        "scopes",
+        "created_at",
+        "expires_at",
+        "last_used_at",
+        "revoked_at",
+    ]
+    fields = ["name", *readonly_fields]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    @admin.action(description=_("Revoke the selected tokens"), permissions=["change"])
+    def revoke(self, request: HttpRequest, queryset: Any) -> None:
+        actor = principal_of_request(request)
+        for token in queryset.select_related("user") if actor else ():
+            if actor is not None and actor.may_act_for(token.user):
+                revoke_token(actor, token)
+
+
+def _record(request: HttpRequest, verb: str, subject: str, **details: object) -> None:
+    actor = principal_of_request(request)
+    if actor is not None:
+        record(actor, verb, subject, **details)

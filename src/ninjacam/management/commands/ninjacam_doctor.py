@@ -1,0 +1,27 @@
+"""`ninjacam doctor`: what is wrong here, and what to do about it?"""
+
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from ninjacam.core.redact import redact_url
+from ninjacam.management.base import NinjacamCommand
+from ninjacam.management.diagnosis import PARTS
+
+
+class Command(NinjacamCommand):
+    help = (
+        "Check Python, codecs, settings, database, engine and cameras. Status 1 if something must be fixed."
+    )
+
+    def run(self, options: dict[str, Any]) -> None:
+        to_fix = 0
+        for part in PARTS:
+            for finding in part():
+                to_fix += finding.level == "FIX"
+                style = {"OK": self.style.SUCCESS, "WARN": self.style.WARNING, "FIX": self.style.ERROR}[
+                    finding.level
+                ]
+                self.stdout.write(f"{style(f'{finding.level:4}')}  {redact_url(finding.text)}")
+        if to_fix:
+            raise CommandError(f"{to_fix} to be fixed.")

@@ -1,0 +1,68 @@
+"""`ninjacam token create|list|revoke`: API tokens."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+from django.utils import timezone
+
+from ninjacam.actions.tokens import create_token, revoke_token
+from ninjacam.management.base import OPERATOR, NinjacamCommand, find_user
+from ninjacam.models import ApiToken
+
+
+class Command(NinjacamCommand):
+    help = "Make, list and revoke API tokens."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        create = verbs.add_parser("create", help="make a token; it is the last word of the output")
+        create.add_argument("name", help="what it is for")
+        create.add_argument("--user", help="for whom; default: the first administrator")
+        create.add_argument(
+            "--scope",
+            action="append",
+            dest="scopes",
+            help="view, replay, export, control, configure, one of these for a camera as view:door, metrics, or "
+            "'*' for all; may be repeated; default: view",
+        )
+        create.add_argument("--expires-days", type=float, help="default: never")
+        listing = verbs.add_parser("list", help="list tokens")
+        listing.add_argument("--user", help="of this user only")
+        revoke = verbs.add_parser("revoke", help="end a token")
+        revoke.add_argument("prefix", help="as listed, or the token itself")
+
+    def run(self, options: dict[str, Any]) -> None:
+        {"create": self._create, "list": self._list, "revoke": self._revoke}[options["verb"]](options)
+
+    def _create(self, options: dict[str, Any]) -> None:
+        user = find_user(options["user"])
+        days = options["expires_days"]
+        expires_at = timezone.now() + timedelta(days=days) if days is not None else None
+        token, secret = create_token(
+            OPERATOR, user, options["name"], options["scopes"] or ["view"], expires_at
+        )
+        self.stdout.write(
+            f"Token {token.name!r} of {user.get_username()} ({', '.join(token.scopes)}), shown this once: {secret}"
+        )
+
+    def _list(self, options: dict[str, Any]) -> None:
+        tokens = ApiToken.objects.select_related("user")
+        if options["user"]:
+            tokens = tokens.filter(user_id=find_user(options["user"]).pk)
+        for token in tokens:
+            state = "usable" if token.is_usable() else "revoked" if token.revoked_at else "expired"
+            used = f"{token.last_used_at:%Y-%m-%d %H:%M}" if token.last_used_at else "never"
+            self.stdout.write(
+                f"{token.prefix}  {state}  {token.user.get_username()}  {','.join(token.scopes)}  "
+                f"last used {used}  {token.name}"
+            )
+
+    def _revoke(self, options: dict[str, Any]) -> None:
+        given = options["prefix"]
+        prefix = given.split("_")[1] if given.startswith("nc_") and given.count("_") == 2 else given
+        token = ApiToken.objects.select_related("user").filter(prefix=prefix).first()
+        if token is None:
+            raise CommandError("There is no such token: `ninjacam token list` shows them.")
+        revoke_token(OPERATOR, token)
+        self.stdout.write(f"Token {token.name!r} is revoked.")

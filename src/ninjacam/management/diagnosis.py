@@ -1,0 +1,188 @@
+"""What `ninjacam doctor` looks at: one function for each part, each yielding findings."""
+
+import importlib
+import importlib.metadata
+import os
+import resource
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.checks import run_checks
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+from ninjacam.conf import get_settings
+from ninjacam.core.errors import ConfigError
+from ninjacam.core.packets import CameraState
+from ninjacam.credentials import unseal
+from ninjacam.models import Camera
+from ninjacam.status import read_status
+
+LEAST_FREE_BYTES = 1 << 30
+LEAST_FILES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """OK: good. WARN: works, but. FIX: must be put right before it works."""
+
+    level: Literal["OK", "WARN", "FIX"]
+    text: str
+
+
+Findings = Iterator[Finding]
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def look_at_python() -> Findings:
+    python = ".".join(map(str, sys.version_info[:3]))
+    level: Literal["OK", "FIX"] = "OK" if sys.version_info >= (3, 11) else "FIX"
+    yield Finding(
+        level, f"Python {python}, Django {_version('Django')}, django-ninja {_version('django-ninja')}"
+    )
+    for module, package in (("av", "av"), ("cv2", "opencv-python-headless"), ("simplejpeg", "simplejpeg")):
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            yield Finding(
+                "FIX", f"{module} cannot be imported ({error}): pip install --force-reinstall {package}"
+            )
+        else:
+            yield Finding("OK", f"{module} {_version(package)}".strip())
+    if _version("opencv-python") and _version("opencv-python-headless"):
+        yield Finding(
+            "WARN",
+            "opencv-python and opencv-python-headless are both installed and overwrite each other: "
+            "pip uninstall opencv-python opencv-python-headless; pip install opencv-python-headless",
+        )
+
+
+def look_at_codecs() -> Findings:
+    try:
+        import av
+    except ImportError:
+        return
+    wanted: tuple[tuple[str, Literal["r", "w"], str], ...] = (
+        ("libx264", "w", "processed views are sent as MJPEG only"),
+        ("h264", "r", "H.264 cameras cannot be decoded"),
+        ("hevc", "r", "H.265 cameras cannot be decoded"),
+    )
+    for name, mode, loss in wanted:
+        try:
+            av.codec.Codec(name, mode)
+        except (av.FFmpegError, ValueError):
+            yield Finding(
+                "WARN", f"FFmpeg in PyAV has no {name}: {loss}; use PyAV's own wheel: pip install av"
+            )
+        else:
+            yield Finding("OK", f"codec {name}")
+
+
+def look_at_server() -> Findings:
+    uvicorn = _version("uvicorn")
+    if not uvicorn:
+        yield Finding("WARN", "uvicorn is missing, `ninjacam serve` needs it: pip install 'ninjacam[server]'")
+        return
+    yield Finding("OK", f"uvicorn {uvicorn}; where you start it yourself: --ws-per-message-deflate false")
+
+
+def look_at_host() -> Findings:
+    config = get_settings()
+    for name, path in (("data", config.data_dir), ("run", config.run_dir)):
+        existing = next(each for each in (path, *path.parents) if each.exists())
+        if not os.access(existing, os.W_OK):
+            yield Finding("FIX", f"The {name} directory {path} is not writable for this user.")
+    existing = next(each for each in (config.data_dir, *config.data_dir.parents) if each.exists())
+    free = shutil.disk_usage(existing).free
+    yield Finding(
+        "OK" if free >= LEAST_FREE_BYTES else "WARN", f"{free / 1e9:.1f} GB free for {config.data_dir}"
+    )
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < LEAST_FILES:
+        yield Finding("WARN", f"Only {soft} open files are allowed: ulimit -n {min(hard, 65536)}")
+    else:
+        yield Finding("OK", f"{soft} open files allowed")
+
+
+def look_at_checks() -> Findings:
+    """The system checks of ours: settings, permissions, socket paths, middleware."""
+    problems = [problem for problem in run_checks() if (problem.id or "").startswith("ninjacam.")]
+    for problem in problems:
+        level: Literal["WARN", "FIX"] = "FIX" if problem.is_serious() else "WARN"
+        yield Finding(level, f"{problem.msg} {problem.hint or ''} ({problem.id})")
+    if not problems:
+        yield Finding("OK", "settings")
+
+
+def look_at_database() -> Findings:
+    name = f"{connection.vendor} {Path(str(settings.DATABASES['default']['NAME'])).name}"
+    try:
+        executor = MigrationExecutor(connection)
+        behind = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError as error:
+        yield Finding("FIX", f"The database {name} does not answer: {error}".strip())
+        return
+    if behind:
+        yield Finding("FIX", f"The database {name} is {len(behind)} migrations behind: run `migrate`")
+        return
+    yield Finding("OK", f"database {name}")
+    yield from _look_at_rows()
+
+
+def _look_at_rows() -> Findings:
+    if not get_user_model()._default_manager.filter(is_active=True).exists():
+        yield Finding("FIX", "Nobody can sign in yet: ninjacam createuser")
+    for camera in Camera.objects.all():
+        try:
+            unseal(camera.credentials)
+        except ConfigError as error:
+            yield Finding("FIX", f"{camera.slug}: {error.message}")
+
+
+def look_at_engine() -> Findings:
+    """Only after the database: it reads the cameras."""
+    try:
+        cameras = list(Camera.objects.all())
+    except DatabaseError:
+        return
+    status = read_status()
+    if not status.engine_running:
+        yield Finding("WARN", "The engine is not running: `ninjacam serve`, or manage.py ninjacam_engine")
+        return
+    yield Finding("OK", f"engine running, {len(status.processes)} processes")
+    for camera in cameras:
+        report = status.camera(camera)
+        error = report.get("error") or {}
+        state = report["state"]
+        good = state in {CameraState.LIVE, CameraState.DISABLED, CameraState.CONNECTING}
+        yield Finding(
+            "OK" if good else "WARN",
+            f"camera {camera.slug}: {state}. {error.get('message', '')}".rstrip(" ."),
+        )
+    for module in status.modules:
+        if module.get("error"):
+            last = str(module["error"]).strip().rpartition("\n")[2]
+            yield Finding("FIX", f"{module['module']} cannot be imported: {last}")
+
+
+PARTS: tuple[Callable[[], Findings], ...] = (
+    look_at_python,
+    look_at_codecs,
+    look_at_server,
+    look_at_checks,
+    look_at_host,
+    look_at_database,
+    look_at_engine,
+)
