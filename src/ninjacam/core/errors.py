@@ -27,7 +27,7 @@
 
 `code` is what a UI branches on and never changes; the message is one sentence for a person that says what to do.
 `retryable` drives `supervise`: an error that is not retryable ends in the state FAILED until the configuration
-changes. Messages hold no credentials: whoever builds one passes URLs through `ninjacam.core.redact`.
+changes; one that is `slow` will hardly mend by itself, and is retried at long intervals. Messages hold no credentials: whoever builds one passes URLs through `ninjacam.core.redact`.
 """
 
 from typing import Any, ClassVar
@@ -38,6 +38,7 @@ class NinjacamError(Exception):
 
     code: ClassVar[str] = "error"
     retryable: ClassVar[bool] = True
+    slow: ClassVar[bool] = False
 
     @property
     def message(self) -> str:
@@ -86,14 +87,17 @@ class AuthenticationError(SourceError):
 
 class StreamNotFoundError(SourceError):
     code = "stream_not_found"
+    slow = True
 
 
 class NotACameraError(SourceError):
     code = "not_a_camera"
+    slow = True
 
 
 class NoVideoError(SourceError):
     code = "no_video"
+    slow = True
 
 
 class UnsupportedCodecError(SourceError):

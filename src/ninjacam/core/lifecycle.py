@@ -75,13 +75,14 @@ def _resolve(future: "asyncio.Future[None]") -> None:
 class Backoff:
     """Delays before the next try: `first_s`, doubled each time up to `most_s`, each with +-`jitter` of itself.
 
-    A spell that lasted `good_spell_s` starts the series anew.
+    A spell that lasted `good_spell_s` starts the series anew. Errors that are `slow` wait `slow_factor` times as long.
     """
 
     first_s: float = 1.0
     most_s: float = 30.0
     jitter: float = 0.2
     good_spell_s: float = 10.0
+    slow_factor: float = 5.0
 
     def delay_s(self, failures: int) -> float:
         """`failures`: how many in a row, 1 for the first."""
@@ -128,7 +129,7 @@ async def supervise(
             if on_error:
                 on_error(error, None)
             return
-        delay_s = backoff.delay_s(failures)
+        delay_s = backoff.delay_s(failures) * (backoff.slow_factor if error.slow else 1)
         if on_error:
             on_error(error, delay_s)
         if await stop.sleep(delay_s, clock):

@@ -1,0 +1,44 @@
+# Everything starts here: `make help`. Needs Python 3.11 or later, pip and make; all else is installed into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PORT ?= 8000
+DATA ?= var/demo
+
+.PHONY: help install run test check bench openapi clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(STAMP) ## .venv with the package and all that development needs
+
+$(STAMP): pyproject.toml scripts/make-venv
+	scripts/make-venv $(PYTHON) $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable ".[server]" --group test --group check
+	@touch $@
+
+run: $(STAMP) ## a demo camera and the server; prints the URL and how to log in
+	$(BIN)/ninjacam demo --data $(DATA) --port $(PORT)
+
+test: $(STAMP) ## the whole suite; as root on Debian it installs GStreamer, ffmpeg and Chromium first
+	scripts/system-packages
+	$(BIN)/python -m pytest
+
+check: $(STAMP) ## format, lint, types, import contracts, unit tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/unit
+
+bench: $(STAMP) ## the table of figures, with the blog's way beside it
+	scripts/system-packages
+	$(BIN)/python -m benchmarks
+
+openapi: $(STAMP) ## write docs/openapi.json anew
+	$(BIN)/ninjacam openapi > docs/openapi.json.new && mv docs/openapi.json.new docs/openapi.json
+
+clean: ## remove what was made
+	rm -rf $(VENV) var build dist

@@ -1,0 +1,87 @@
+"""`ninjacam demo`: a camera that is always there, ten lines of OpenCV, an account, and the server."""
+
+import secrets
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.management.base import CommandParser
+
+from ninjacam.conf import get_settings
+from ninjacam.management.commands import ninjacam_serve
+from ninjacam.management.family import Member, python_environment
+from ninjacam.models import Camera
+
+USER = "demo"
+SLUG = "demo"
+CODE = '''"""Your code on every camera. Save this file: every viewer sees the change within two seconds."""
+
+import cv2
+
+from ninjacam import Frame, processor
+
+
+@processor
+def edges(frame: Frame):
+    return cv2.Canny(frame.image, 80, 160)
+
+
+@processor
+def clock(frame: Frame):
+    text = f"{frame.camera}  {frame.captured_at:%H:%M:%S}"
+    cv2.putText(frame.image, text, (24, frame.height - 28), cv2.FONT_HERSHEY_SIMPLEX, 1.0, (255, 255, 255), 2)
+'''
+
+
+class Command(ninjacam_serve.Command):
+    help = "Run Ninjacam with a demo camera; prints the URL and how to log in."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--camera-port", type=int, default=0, help="the demo camera's; 0: a free one")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        config = get_settings()
+        config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        code = config.data_dir / "cameras.py"
+        if not code.exists():
+            code.write_text(CODE)
+        password = self._account(config.data_dir / "demo-password")
+        port = options["camera_port"] or _free_port()
+        self._camera(port)
+        self.stdout.write(f"Log in as {USER} with the password {password}")
+        self.stdout.write(f"Your code is in {code}: edit it while you watch.")
+        camera = [sys.executable, "-m", "ninjacam.testing.camera", "--port", str(port), "--seconds", "20"]
+        member = Member(
+            "demo-camera", [*camera, "--cache", str(config.data_dir / "demo")], environment=python_environment()
+        )
+        self.serve(options["host"], options["port"], options["workers"], [member])
+
+    def _account(self, path: Path) -> str:
+        """The demo's administrator, whose password is kept beside the database."""
+        users = get_user_model()._default_manager
+        user = users.filter(username=USER).first()
+        if path.exists() and user is not None:
+            return path.read_text().strip()
+        password = secrets.token_urlsafe(9)
+        if user is None:
+            user = users.create_superuser(username=USER, password=password)
+        else:
+            user.set_password(password)
+            user.save()
+        path.touch(mode=0o600)
+        path.write_text(password + "\n")
+        return password
+
+    def _camera(self, port: int) -> None:
+        camera = Camera.objects.filter(slug=SLUG).first() or Camera(slug=SLUG, name="Demo camera")
+        camera.set_source(f"rtsp://127.0.0.1:{port}/cam0")
+        camera.save()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

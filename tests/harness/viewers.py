@@ -1,0 +1,237 @@
+"""Viewers in threads of their own: they note what came and when, and never decide anything."""
+
+import http.client
+import json
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import cv2
+import numpy as np
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from ninjacam.testing import stamp
+from tests.harness.processes import wait_until
+
+WS_HEADER = struct.Struct("<BBHIqqIHHI")
+
+
+@dataclass(slots=True)
+class Picture:
+    """`at_s`: monotonic time of arrival. `headers`: of the multipart part, lower-case names."""
+
+    at_s: float
+    data: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def stamp(self) -> int | None:
+        image = cv2.imdecode(np.frombuffer(self.data, np.uint8), cv2.IMREAD_COLOR)
+        return None if image is None else stamp.read(image)  # type: ignore[arg-type]
+
+
+class _Viewer:
+    """`ended`: why it is over, empty while it goes on."""
+
+    def __init__(self) -> None:
+        self.ended = ""
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=type(self).__name__, daemon=True)
+
+    def _run(self) -> None:
+        raise NotImplementedError
+
+    def start(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(10)
+
+
+class MjpegViewer(_Viewer):
+    """A program that reads multipart/x-mixed-replace over one connection. `keep`: the last so many pictures."""
+
+    def __init__(self, url: str, token: str, *, keep: int = 4000) -> None:
+        super().__init__()
+        self.url = url
+        self.token = token
+        self.status = 0
+        self.count = 0
+        self.pictures: list[Picture] = []
+        self._keep = keep
+
+    def _run(self) -> None:
+        parts = urlsplit(self.url)
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=1)
+        try:
+            connection.request(
+                "GET", f"{parts.path}?{parts.query}", headers={"Authorization": f"Bearer {self.token}"}
+            )
+            connection.sock.settimeout(20)
+            response = connection.getresponse()
+            self.status = response.status
+            if response.status != 200:
+                self.ended = response.read(4000).decode()
+                return
+            while not self._stop.is_set():
+                if not self._read_part(response):
+                    self.ended = "closed by the server"
+                    return
+        except (OSError, http.client.HTTPException) as error:
+            self.ended = f"{type(error).__name__}: {error}"
+        finally:
+            connection.close()
+
+    def _read_part(self, response: http.client.HTTPResponse) -> bool:
+        headers: dict[str, str] = {}
+        while True:
+            line = response.readline()
+            if not line:
+                return False
+            name, colon, value = line.decode("latin-1").strip().partition(":")
+            if colon:
+                headers[name.lower()] = value.strip()
+            elif not name and "content-length" in headers:
+                break
+        data = response.read(int(headers["content-length"]))
+        self.pictures.append(Picture(time.monotonic(), data, headers))
+        self.count += 1
+        del self.pictures[: -self._keep]
+        return True
+
+    def wait_for(self, condition: Callable[[Picture], object], timeout_s: float, what: str) -> Picture:
+        """The first picture from now on that fulfils it. Raises: AssertionError."""
+        seen = self.count
+
+        def found() -> Picture | None:
+            nonlocal seen
+            fresh, seen_now = self.pictures[-(self.count - seen) :] if self.count > seen else [], self.count
+            seen = seen_now
+            return next((picture for picture in fresh if condition(picture)), None)
+
+        def or_ended() -> Picture | None:
+            picture = found()
+            assert picture or not self.ended, f"{what}: the viewer ended: {self.ended}"
+            return picture
+
+        return wait_until(or_ended, timeout_s, what)
+
+    def wait_live(self, timeout_s: float = 15) -> Picture:
+        """A stamped picture, which only the camera makes."""
+        return self.wait_for(lambda picture: picture.stamp is not None, timeout_s, "a live picture")
+
+    def wait_placeholder(self, timeout_s: float) -> Picture:
+        return self.wait_for(lambda picture: picture.stamp is None, timeout_s, "a picture that says it is not live")
+
+    def longest_gap_s(self, since_s: float) -> float:
+        times = [picture.at_s for picture in self.pictures if picture.at_s >= since_s]
+        return max((b - a for a, b in zip(times, times[1:], strict=False)), default=0.0)
+
+
+@dataclass(slots=True)
+class Unit:
+    """A binary frame of the WebSocket."""
+
+    at_s: float
+    key: bool
+    sequence: int
+    stream: int
+    data: bytes
+
+
+class WsViewer(_Viewer):
+    """A player's connection: one socket, some subscriptions. `tell` sends more; `messages` holds the JSON that came."""
+
+    def __init__(self, url: str, token: str, cameras: list[tuple[str, str]], *, format: str = "annexb") -> None:
+        super().__init__()
+        self.url = url
+        self.token = token
+        self.units: list[Unit] = []
+        self.messages: list[dict[str, Any]] = []
+        self._subscriptions = [
+            {"op": "subscribe", "id": number, "camera": slug, "view": view, "format": format,
+             "codecs": ["h264", "hevc"], "width": None}
+            for number, (slug, view) in enumerate(cameras)
+        ]  # fmt: skip
+
+    def _run(self) -> None:
+        try:
+            with connect(
+                self.url,
+                additional_headers={"Authorization": f"Bearer {self.token}"},
+                compression=None,
+                max_size=1 << 24,
+            ) as socket_:
+                for subscription in self._subscriptions:
+                    socket_.send(json.dumps(subscription))
+                while not self._stop.is_set():
+                    try:
+                        message = socket_.recv(timeout=0.5)
+                    except TimeoutError:
+                        continue
+                    self._note(message)
+        except (ConnectionClosed, OSError) as error:
+            self.ended = f"{type(error).__name__}: {error}"
+
+    def _note(self, message: str | bytes) -> None:
+        if isinstance(message, str):
+            self.messages.append(json.loads(message))
+            return
+        _, flags, stream, sequence, *_ = WS_HEADER.unpack_from(message)
+        self.units.append(Unit(time.monotonic(), bool(flags & 1), sequence, stream, message[WS_HEADER.size :]))
+
+    def wait_units(self, count: int, timeout_s: float = 15) -> list[Unit]:
+        """The next `count`."""
+        seen = len(self.units)
+
+        def enough() -> bool:
+            assert not self.ended, f"the viewer ended: {self.ended}"
+            return len(self.units) >= seen + count
+
+        wait_until(enough, timeout_s, f"{count} access units over the WebSocket; heard {self.messages[-3:]}")
+        return self.units[seen : seen + count]
+
+    def wait_message(self, condition: Callable[[dict[str, Any]], object], timeout_s: float) -> dict[str, Any]:
+        """The first JSON message from now on that fulfils it."""
+        seen = len(self.messages)
+
+        def found() -> dict[str, Any] | None:
+            assert not self.ended, f"the viewer ended: {self.ended}"
+            return next((message for message in self.messages[seen:] if condition(message)), None)
+
+        return wait_until(found, timeout_s, f"a message over the WebSocket; heard {self.messages[-3:]}")
+
+    def wait_state(self, state: str, timeout_s: float) -> dict[str, Any]:
+        return self.wait_message(lambda m: m.get("op") == "state" and m.get("state") == state, timeout_s)
+
+
+class StoppedReader:
+    """Opens an MJPEG stream and never reads it."""
+
+    def __init__(self, url: str, token: str) -> None:
+        parts = urlsplit(url)
+        self._socket = socket.create_connection((parts.hostname or "", parts.port or 80), timeout=10)
+        self._socket.sendall(
+            f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+            f"Authorization: Bearer {token}\r\n\r\n".encode()
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
