@@ -1,4 +1,7 @@
-"""The closed list of URL schemes, and what opens each. Nothing here, or in a URL, can start a program."""
+"""The closed list of URL schemes, and what opens each. Nothing here, or in a URL, can start a program.
+
+FFmpeg is imported by whoever needs it only: capture processes of RTSP cameras stay small, and free of its code.
+"""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -13,12 +16,45 @@ Opener = Callable[[SourceConfig, Clock], Awaitable[Source]]
 
 
 async def _open_rtsp(config: SourceConfig, clock: Clock) -> Source:
+    if config.transport == "udp":
+        return await _open_network(config, clock)
     return await open_rtsp(config, clock=clock)
+
+
+async def _open_http(config: SourceConfig, clock: Clock) -> Source:
+    from ninjacam.sources import http_mjpeg
+
+    return await http_mjpeg.open_http(config, clock=clock)
+
+
+async def _open_network(config: SourceConfig, clock: Clock) -> Source:
+    from ninjacam.sources import ffmpeg_network
+
+    return await ffmpeg_network.open_network(config, clock=clock)
+
+
+async def _open_file(config: SourceConfig, clock: Clock) -> Source:
+    from ninjacam.sources import files
+
+    return await files.open_file(config, clock=clock)
+
+
+async def _open_device(config: SourceConfig, clock: Clock) -> Source:
+    from ninjacam.sources import usb
+
+    return await usb.open_device(config, clock=clock)
 
 
 OPENERS: dict[str, Opener] = {
     "rtsp": _open_rtsp,
     "rtsps": _open_rtsp,
+    "http": _open_http,
+    "https": _open_http,
+    "rtmp": _open_network,
+    "rtmps": _open_network,
+    "srt": _open_network,
+    "file": _open_file,
+    "v4l2": _open_device,
 }
 SCHEMES = frozenset(OPENERS)
 

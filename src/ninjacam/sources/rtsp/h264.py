@@ -1,6 +1,6 @@
 """H.264 over RTP (RFC 6184): single NAL units, STAP-A, FU-A. The interleaved modes count as damage."""
 
-from ninjacam.sources.rtsp.nal_units import MAX_ACCESS_UNIT_BYTES, AccessUnits
+from ninjacam.sources.access_units import MAX_ACCESS_UNIT_BYTES, AccessUnits
 
 _STAP_A, _FU_A = 24, 28
 

@@ -1,9 +1,9 @@
 """H.265 over RTP (RFC 7798): single NAL units, aggregation packets, fragmentation units; DONL fields are skipped."""
 
 from ninjacam.core.packets import Codec
+from ninjacam.sources.access_units import MAX_ACCESS_UNIT_BYTES, AccessUnits, Emit, ParameterSetCache
 from ninjacam.sources.base import SourceStats
-from ninjacam.sources.rtsp.nal_units import MAX_ACCESS_UNIT_BYTES, AccessUnits, Emit, ParameterSetCache
-from ninjacam.sources.rtsp.rtcp import TrackClock
+from ninjacam.sources.track_clock import TrackClock
 
 _AGGREGATION, _FRAGMENT = 48, 49
 

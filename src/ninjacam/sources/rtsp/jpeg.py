@@ -1,9 +1,9 @@
 """MJPEG over RTP (RFC 2435): whole JFIF pictures out of scan data and the few bytes that describe it."""
 
 from ninjacam.core.packets import Codec, Flags, Kind, Packet
+from ninjacam.sources.access_units import MAX_ACCESS_UNIT_BYTES, Emit
 from ninjacam.sources.base import SourceStats
-from ninjacam.sources.rtsp.nal_units import MAX_ACCESS_UNIT_BYTES, Emit
-from ninjacam.sources.rtsp.rtcp import TrackClock
+from ninjacam.sources.track_clock import TrackClock
 
 # RFC 2435, appendix A: the tables for Q = 50, in zigzag order.
 _LUMA = bytes.fromhex(

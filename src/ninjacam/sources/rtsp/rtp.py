@@ -8,7 +8,8 @@ import struct
 from typing import Protocol
 
 from ninjacam.sources.base import SourceStats
-from ninjacam.sources.rtsp.rtcp import ReceptionState, TrackClock, parse_rtcp, receiver_report
+from ninjacam.sources.rtsp.rtcp import ReceptionState, parse_rtcp, receiver_report
+from ninjacam.sources.track_clock import TrackClock
 
 _HEADER = struct.Struct(">BBHII")
 HOLD_PACKETS = 16

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from ninjacam.core.bitstream import parameter_sets, parse_sps
 from ninjacam.core.errors import DecodeError, NoVideoError, UnsupportedCodecError
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, Codec, Kind, Track
+from ninjacam.sources.access_units import Emit, ParameterSetCache
 from ninjacam.sources.base import SourceStats
 from ninjacam.sources.rtsp.audio import AacDepacketizer, AudioDepacketizer
 from ninjacam.sources.rtsp.h264 import H264Depacketizer
 from ninjacam.sources.rtsp.h265 import H265Depacketizer
 from ninjacam.sources.rtsp.jpeg import JpegDepacketizer
-from ninjacam.sources.rtsp.nal_units import Emit, ParameterSetCache
-from ninjacam.sources.rtsp.rtcp import TrackClock
 from ninjacam.sources.rtsp.rtp import Depacketizer, RtpReceiver
 from ninjacam.sources.rtsp.sdp import Description, Media, sprop_annexb
+from ninjacam.sources.track_clock import TrackClock
 
 _VIDEO = {"H264": Codec.H264, "H265": Codec.H265, "HEVC": Codec.H265, "JPEG": Codec.MJPEG}
 _AUDIO = {"PCMA": Codec.PCMA, "PCMU": Codec.PCMU, "MPEG4-GENERIC": Codec.AAC}

@@ -1,4 +1,4 @@
-"""Access units of H.264 and H.265 out of NAL units: what both payload formats share.
+"""Access units of H.264 and H.265 out of NAL units: what all ways to a camera share.
 
 An access unit closes on the RTP marker bit, or on the next timestamp where a camera forgets the marker. It is dropped
 where a part of it is missing; the next one then bears DISCONT. Parameter sets are remembered and put in band where a
@@ -21,7 +21,7 @@ from ninjacam.core.errors import DecodeError
 from ninjacam.core.packets import Codec, Flags, Kind, Packet
 from ninjacam.sources.base import SourceStats
 from ninjacam.sources.reorder import DecodeTimes
-from ninjacam.sources.rtsp.rtcp import TrackClock
+from ninjacam.sources.track_clock import TrackClock
 
 MAX_ACCESS_UNIT_BYTES = 8 << 20
 MAX_PARAMETER_SETS = 64
@@ -70,7 +70,7 @@ class ParameterSetCache:
 
 
 class AccessUnits:
-    """Collects NAL units into packets. Subclasses read one payload format each and call `_begin` and `_close`."""
+    """Collects NAL units into packets. Subclasses read one RTP payload format each; demuxers call `push_unit`."""
 
     def __init__(
         self, codec: Codec, sets: ParameterSetCache, emit: Emit, stats: SourceStats, clock: TrackClock
@@ -93,7 +93,18 @@ class AccessUnits:
         self._received_ns = 0
         self._times = DecodeTimes()
 
+    def push_unit(self, annexb: bytes, pts: int, received_ns: int) -> None:
+        """Take a whole access unit: from demuxers that know where one ends."""
+        self._pts = pts
+        self._closed_pts = -1
+        for start, stop in iter_nal_units(annexb):
+            self._begin()
+            self._unit += annexb[start:stop]
+        if self._unit:
+            self._close(received_ns)
+
     def gap(self) -> None:
+        """Something before the next packet is missing."""
         if self._unit:
             self._damaged = True
         self._head_lost = self._missing = True

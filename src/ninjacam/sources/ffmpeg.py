@@ -1,0 +1,401 @@
+"""FFmpeg's demuxers through PyAV, in one daemon thread: the adapter between libav and us, and the only one in sources.
+
+C code reads what the camera sends, so capture gives each of these a process of its own. FFmpeg's log level is never
+set here: together with decoder threads that has locked up whole processes (PyAV 18, field notes).
+Not here: which URLs and options are allowed (`ffmpeg_network`, `files`, `usb`).
+"""
+
+import asyncio
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import av
+import av.error
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from ninjacam.core.bitstream import annexb_from_config, from_length_prefixed, parameter_sets, parse_sps
+from ninjacam.core.clock import Clock
+from ninjacam.core.errors import (
+    AuthenticationError,
+    ConnectionRefusedSourceError,
+    DecodeError,
+    DeviceError,
+    HostNotFoundError,
+    NotACameraError,
+    NoVideoError,
+    ProtocolError,
+    SourceEndedError,
+    SourceError,
+    SourceStalledError,
+    SourceTimeoutError,
+    StreamNotFoundError,
+    UnsupportedCodecError,
+)
+from ninjacam.core.lifecycle import Stop
+from ninjacam.core.packets import CODEC_BY_LABEL, VIDEO_CLOCK_HZ, Codec, Flags, Kind, Packet, Track
+from ninjacam.sources.access_units import AccessUnits, ParameterSetCache
+from ninjacam.sources.base import OnPacket, SourceConfig, SourceStats
+from ninjacam.sources.pictures import JpegPictures
+from ninjacam.sources.track_clock import TrackClock
+
+logger = logging.getLogger("ninjacam.sources")
+
+MAX_QUEUED = 64
+"""Packets on their way to the event loop; a full queue makes the thread wait, and so the camera."""
+_TICK_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to open. `url` may hold credentials; `where` is what errors call it."""
+
+    url: str = field(repr=False)
+    where: str
+    kind: Literal["network", "file", "device"]
+    format: str | None = None
+    options: dict[str, str] = field(default_factory=dict)
+    loop: bool = False
+
+
+async def open_plan(plan: Plan, config: SourceConfig, *, clock: Clock) -> "FfmpegSource":
+    """Raises: SourceError, within `config.open_timeout_s` (the thread may outlive that, and ends by itself)."""
+    source = FfmpegSource(plan, config, clock)
+    try:
+        async with asyncio.timeout(config.open_timeout_s):
+            await source.open()
+    except TimeoutError as exc:
+        await source.close()
+        raise SourceTimeoutError(
+            f"{plan.where} did not start to play within {config.open_timeout_s:g} s: check the URL, and that it is on."
+        ) from exc
+    except BaseException:
+        await source.close()
+        raise
+    return source
+
+
+class FfmpegSource:
+    """Implements `ninjacam.sources.base.Source`."""
+
+    def __init__(self, plan: Plan, config: SourceConfig, clock: Clock) -> None:
+        self.tracks: tuple[Track, ...] = ()
+        self.stats = SourceStats()
+        self._plan = plan
+        self._config = config
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._opened: asyncio.Future[tuple[Track, ...]] = self._loop.create_future()
+        self._ended: asyncio.Future[SourceError] = self._loop.create_future()
+        self._stop = Stop()
+        self._go = threading.Event()
+        self._slots = threading.BoundedSemaphore(MAX_QUEUED)
+        self._on_packet: OnPacket | None = None
+        self._last_packet_ns = 0
+
+    # The event loop's side ----------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        threading.Thread(target=self._work, name=f"ffmpeg-{self._plan.where}"[:40], daemon=True).start()
+        await asyncio.wait((self._opened, self._ended), return_when=asyncio.FIRST_COMPLETED)
+        if self._ended.done():
+            raise self._ended.result()
+        self.tracks = self._opened.result()
+
+    async def run(self, on_packet: OnPacket) -> None:
+        self._on_packet = on_packet
+        self._last_packet_ns = self._clock.monotonic_ns()
+        self._go.set()
+        limit_s = self._config.read_timeout_s
+        while not self._ended.done():
+            await asyncio.wait((self._ended,), timeout=min(_TICK_S, limit_s / 4))
+            silent_s = (self._clock.monotonic_ns() - self._last_packet_ns) / 1e9
+            if silent_s > limit_s and self._plan.kind != "file":
+                self._finish(SourceStalledError(f"The camera has sent nothing for {limit_s:g} s."))
+        self._stop.set()
+        raise self._ended.result()
+
+    async def close(self) -> None:
+        self._stop.set()
+        self._go.set()
+        self._on_packet = None
+        self._finish(SourceEndedError("The camera was closed."))
+
+    def _deliver(self, packet: Packet) -> None:
+        self._slots.release()
+        self._last_packet_ns = packet.received_ns
+        if self._on_packet is not None and not self._ended.done():
+            self._on_packet(packet)
+
+    def _finish(self, error: SourceError) -> None:
+        if not self._ended.done():
+            self._ended.set_result(error)
+
+    def _announce(self, tracks: tuple[Track, ...]) -> None:
+        if not self._opened.done():
+            self._opened.set_result(tracks)
+
+    # The thread's side --------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        error: SourceError = SourceEndedError("The camera ended the stream.")
+        try:
+            self._play()
+        except SourceError as exc:
+            error = exc
+        except (av.error.FFmpegError, OSError, ValueError) as exc:
+            error = translate_av_error(exc, self._plan)
+        finally:
+            self._call(self._finish, error)
+
+    def _play(self) -> None:
+        loops = 0
+        start: tuple[int, int] | None = None
+        reader: _Reader | None = None
+        while not self._stop.is_set():
+            with self._open_container() as container:
+                if reader is None:
+                    reader = _Reader(container, self._config, self.stats, self._clock, self._post)
+                    self._call(self._announce, reader.tracks)
+                    self._go.wait()
+                else:
+                    reader.rewind(container)
+                for due in reader.read(container):
+                    if self._stop.is_set():
+                        return
+                    if self._plan.kind == "file":
+                        start = start or (self._clock.monotonic_ns(), due)
+                        if not self._wait_until(start, due):
+                            return
+                    reader.take()
+            loops += 1
+            if self._plan.kind != "file":
+                raise SourceEndedError("The camera closed the connection, or has sent nothing for too long.")
+            if not self._plan.loop:
+                raise SourceEndedError("The file is at its end.")
+            if not reader.delivered:
+                raise NoVideoError("The file holds no picture that can be played.")
+
+    def _wait_until(self, start: tuple[int, int], due: int) -> bool:
+        """Wait until the time of `due` (1/90000 s) at real pace; False: stop."""
+        at_ns = start[0] + (due - start[1]) * 100_000 // 9
+        delay_s = (at_ns - self._clock.monotonic_ns()) / 1e9
+        return not (delay_s > 0 and self._stop.wait_in_thread(min(delay_s, 3600.0)))
+
+    def _open_container(self) -> InputContainer:
+        config = self._config
+        # FFmpeg reports a stall after two of its read time-outs (the first only flushes the parser).
+        timeout = (config.open_timeout_s, config.read_timeout_s / 2) if self._plan.kind == "network" else None
+        return av.open(
+            self._plan.url, "r", format=self._plan.format, options=dict(self._plan.options), timeout=timeout
+        )
+
+    def _post(self, packet: Packet) -> None:
+        while not self._slots.acquire(timeout=0.5):
+            if self._stop.is_set():
+                return
+        self._call(self._deliver, packet)
+
+    def _call(self, function: object, *args: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function, *args)  # type: ignore[arg-type]  # ours, a few lines above
+        except RuntimeError:
+            self._stop.set()  # the event loop is gone
+
+
+class _Reader:
+    """Turns libav's packets into ours; lives in the thread."""
+
+    def __init__(
+        self,
+        container: InputContainer,
+        config: SourceConfig,
+        stats: SourceStats,
+        clock: Clock,
+        post: OnPacket,
+    ) -> None:
+        self._stats = stats
+        self._clock = clock
+        self._post_packet = post
+        self._wants_audio = config.audio
+        self._base = 0
+        self._first: int | None = None
+        self._last = 0
+        self._step = VIDEO_CLOCK_HZ // 25
+        self._pending: tuple[av.Packet[Any], int] | None = None
+        self._wall = TrackClock(VIDEO_CLOCK_HZ)
+        self.delivered = 0
+        video, audio = _choose(container, audio=config.audio)
+        self._codec = CODEC_BY_LABEL[video.codec_context.name]
+        extradata = bytes(video.codec_context.extradata or b"")
+        self._length_size = 0
+        self._units: AccessUnits | JpegPictures
+        if self._codec is Codec.MJPEG:
+            extradata = b""
+            self._units = JpegPictures(self._deliver, stats)
+        else:
+            try:
+                extradata, self._length_size = annexb_from_config(self._codec, extradata)
+            except DecodeError as exc:
+                raise ProtocolError("The stream's description of its video is malformed.") from exc
+            extradata = parameter_sets(self._codec, extradata).as_annexb()
+            sets = ParameterSetCache(self._codec, extradata)
+            self._units = AccessUnits(self._codec, sets, self._deliver, stats, self._wall)
+        size = _size_of(self._codec, extradata) or (video.codec_context.width, video.codec_context.height)
+        tracks = [Track(Kind.VIDEO, self._codec, VIDEO_CLOCK_HZ, extradata, *size)]
+        if audio is not None:
+            rate = audio.codec_context.sample_rate
+            tracks.append(
+                Track(
+                    Kind.AUDIO,
+                    CODEC_BY_LABEL[audio.codec_context.name],
+                    rate,
+                    bytes(audio.codec_context.extradata or b""),
+                    sample_rate_hz=rate,
+                    channels=audio.codec_context.channels,
+                )
+            )
+        self.tracks = tuple(tracks)
+
+    def rewind(self, container: InputContainer) -> None:
+        """The same file again, from its start: time goes on, a discontinuity is marked."""
+        self._base = self._last + self._step
+        self._first = None
+        self._units.gap()
+
+    def read(self, container: InputContainer) -> Iterator[int]:
+        """The decoding time (1/90000 s, going on over rewinds) of each packet; `take` then delivers it."""
+        video, audio = _choose(container, audio=self._wants_audio)
+        streams = [video] if audio is None else [video, audio]
+        for packet in container.demux(streams):
+            if not packet.size:
+                continue
+            is_video = packet.stream.type == "video"
+            decode = packet.dts if packet.dts is not None else packet.pts
+            shown = packet.pts if packet.pts is not None else packet.dts
+            base = packet.time_base
+            assert base is not None
+            scale, unit = base.numerator * VIDEO_CLOCK_HZ, base.denominator
+            if is_video and packet.duration:
+                self._step = max(1, packet.duration * scale // unit)
+            if decode is None or shown is None:
+                due = pts = self._last + self._step if self._first is not None else self._base
+                self._first = 0 if self._first is None else self._first
+            else:
+                if self._first is None:
+                    self._first = decode * scale // unit - self._base
+                due, pts = decode * scale // unit - self._first, shown * scale // unit - self._first
+            if is_video:
+                self._last = max(self._last, due)
+            self._pending = packet, pts
+            yield due
+
+    def take(self) -> None:
+        assert self._pending is not None
+        packet, pts = self._pending
+        data = bytes(packet)
+        received_ns = self._clock.monotonic_ns()
+        self._stats.bytes_received += len(data)
+        if packet.stream.type == "video":
+            self._take_video(data, pts, received_ns, packet)
+        else:
+            rate = self.tracks[1].time_base_hz
+            self._post_packet(
+                Packet(
+                    Kind.AUDIO,
+                    self.tracks[1].codec,
+                    data,
+                    pts * rate // VIDEO_CLOCK_HZ,
+                    received_ns,
+                    time_base_hz=rate,
+                    flags=Flags.KEY,
+                )
+            )
+
+    def _take_video(self, data: bytes, pts: int, received_ns: int, packet: "av.Packet[Any]") -> None:
+        if packet.is_corrupt:
+            self._stats.access_units_dropped += 1
+            self._units.gap()
+            return
+        if self._length_size:
+            try:
+                data = from_length_prefixed(data, self._length_size)
+            except DecodeError:
+                self._stats.access_units_dropped += 1
+                self._units.gap()
+                return
+        if packet.has_sidedata("prft"):  # FFmpeg's "producer reference time", out of RTCP sender reports
+            told = bytes(packet.get_sidedata("prft"))
+            if len(told) >= 8:
+                self._wall.set(pts, int.from_bytes(told[:8], sys.byteorder, signed=True) * 1000)
+        self._units.push_unit(data, pts, received_ns)
+
+    def _deliver(self, packet: Packet) -> None:
+        self.delivered += 1
+        self._post_packet(packet)
+
+
+def _choose(container: InputContainer, *, audio: bool) -> tuple[VideoStream, AudioStream | None]:
+    """Raises: NoVideoError; UnsupportedCodecError."""
+    if not container.streams.video:
+        raise NoVideoError("There is no video in it: check the URL.")
+    for video in container.streams.video:
+        if CODEC_BY_LABEL.get(video.codec_context.name, Codec.NONE).is_video:
+            break
+    else:
+        names = ", ".join(sorted({stream.codec_context.name for stream in container.streams.video}))
+        raise UnsupportedCodecError(
+            f"It holds {names} video, which cannot be passed on: set it to (or convert it to) H.264, H.265 or MJPEG."
+        )
+    for stream in container.streams.audio if audio else ():
+        codec = CODEC_BY_LABEL.get(stream.codec_context.name, Codec.NONE)
+        needs_config = codec is Codec.AAC and not stream.codec_context.extradata
+        if codec is not Codec.NONE and stream.codec_context.sample_rate and not needs_config:
+            return video, stream
+    return video, None
+
+
+def _size_of(codec: Codec, extradata: bytes) -> tuple[int, int] | None:
+    sets = parameter_sets(codec, extradata) if extradata else None
+    try:
+        info = parse_sps(codec, sets.sps[0]) if sets and sets.sps else None
+    except DecodeError:
+        return None
+    return (info.width_px, info.height_px) if info else None
+
+
+def translate_av_error(exc: Exception, plan: Plan) -> SourceError:
+    """The one table from libav's errors to ours. Its own texts hold URLs with passwords: they go nowhere."""
+    where = plan.where
+    kind = type(exc)
+    if plan.kind == "device":
+        return _translate_device_error(exc, where)
+    if issubclass(kind, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError | PermissionError):
+        return AuthenticationError(f"{where} refuses the user name or the password: check both.")
+    if issubclass(kind, av.error.HTTPNotFoundError | FileNotFoundError):
+        return StreamNotFoundError(f"There is no stream at this path of {where}: check the path of the URL.")
+    if issubclass(kind, ConnectionRefusedError):
+        return ConnectionRefusedSourceError(f"Nothing listens there at {where}: check the port.")
+    if issubclass(kind, av.error.ExitError | TimeoutError):
+        return SourceTimeoutError(f"{where} does not answer in time: check the address and that it is on.")
+    if issubclass(kind, av.error.InvalidDataError):
+        return NotACameraError(f"What {where} sends is no video that can be read: check the URL.")
+    if issubclass(kind, OSError) and getattr(exc, "errno", 0) in (101, 113):
+        return HostNotFoundError(f"{where} cannot be reached from here: check the address and the network.")
+    return ProtocolError(f"{where} cannot be read ({kind.__name__}).")
+
+
+def _translate_device_error(exc: Exception, where: str) -> DeviceError:
+    number = getattr(exc, "errno", 0)
+    if isinstance(exc, FileNotFoundError) or number in (6, 19):
+        return DeviceError(f"There is no device {where}: plug the camera in, or choose another.")
+    if isinstance(exc, PermissionError):
+        return DeviceError(f"Ninjacam may not open {where}: add its user to the group 'video'.")
+    if number == 16:
+        return DeviceError(f"{where} is in use by another program: stop that first.")
+    return DeviceError(f"{where} does not give MJPEG or H.264 video: choose another device or format.")

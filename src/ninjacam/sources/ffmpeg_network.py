@@ -1,0 +1,68 @@
+"""Network cameras that FFmpeg reads: RTSP over UDP, RTMP, SRT, HLS and other video over HTTP."""
+
+import asyncio
+from urllib.parse import quote
+
+from ninjacam.core.clock import Clock
+from ninjacam.core.errors import ConfigError, SourceTimeoutError
+from ninjacam.sources import addresses
+from ninjacam.sources.base import Source, SourceConfig
+from ninjacam.sources.ffmpeg import Plan, open_plan
+from ninjacam.sources.urls import Target, parse_url
+
+# Demuxers that may be guessed from content, and protocols that these may open in their turn: no files.
+_FORMATS = "rtsp,sdp,rtp,flv,live_flv,mpegts,hls,mov,matroska,mpjpeg,mjpeg,h264,hevc"
+_PROTOCOLS = {
+    "rtsp": "rtsp,rtp,udp,tcp",
+    "rtmp": "rtmp,tcp",
+    "rtmps": "rtmps,tls,tcp",
+    "srt": "srt,udp",
+    "http": "http,https,tls,tcp,crypto",
+    "https": "http,https,tls,tcp,crypto",
+}
+
+
+async def open_network(config: SourceConfig, *, clock: Clock) -> Source:
+    """Raises: SourceError; ConfigError: the URL or the transport is wrong."""
+    target = parse_url(config.url)
+    if target.scheme == "rtsps":
+        raise ConfigError("rtsps: works over TCP only: set the transport of this camera to TCP.")
+    if not target.port:
+        raise ConfigError(f"The URL names no port: write it as {target.scheme}://host:port.")
+    try:
+        async with asyncio.timeout(config.open_timeout_s):
+            address = (await addresses.resolve(target.host, target.port, config))[0]
+    except TimeoutError as exc:
+        raise SourceTimeoutError(f"The name {target.host} was not found in time: check the network.") from exc
+    plan = Plan(
+        url=_url(target, str(address), config),
+        where=f"{target.host}:{target.port}",
+        kind="network",
+        format="rtsp" if target.scheme == "rtsp" else None,
+        options=_options(target, config),
+    )
+    return await open_plan(plan, config, clock=clock)
+
+
+def _url(target: Target, address: str, config: SourceConfig) -> str:
+    """With the address that was checked instead of the name, but where TLS needs the name for the certificate."""
+    host = target.host if target.is_tls else address
+    host = f"[{host}]" if ":" in host else host
+    user = ""
+    if config.username or config.password:
+        user = f"{quote(config.username, safe='')}:{quote(config.password, safe='')}@"
+    path = "" if target.scheme == "srt" and target.path == "/" else target.path
+    return f"{target.scheme}://{user}{host}:{target.port}{path}"
+
+
+def _options(target: Target, config: SourceConfig) -> dict[str, str]:
+    options = {"protocol_whitelist": _PROTOCOLS[target.scheme], "format_whitelist": _FORMATS}
+    if target.scheme == "rtsp":
+        # 32: play at once; what probing would find stands in the parameter sets.
+        return {**options, "rtsp_transport": "udp", "probesize": "32", "user_agent": "Ninjacam"}
+    options |= {"probesize": "200000", "analyzeduration": "1000000"}
+    if target.scheme in ("http", "https"):
+        options |= {"headers": f"Host: {target.authority}\r\n", "user_agent": "Ninjacam"}
+    if target.is_tls:
+        options["tls_verify"] = "1" if config.verify_tls else "0"
+    return options

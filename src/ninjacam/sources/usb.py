@@ -1,0 +1,58 @@
+"""USB and built-in cameras through Video4Linux: `v4l2:///dev/video0?format=mjpeg&size=1280x720&fps=25`."""
+
+import re
+import stat
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+import av
+
+from ninjacam.core.clock import Clock
+from ninjacam.core.errors import ConfigError, DeviceError
+from ninjacam.sources.base import Source, SourceConfig
+from ninjacam.sources.ffmpeg import Plan, open_plan
+
+_DEVICE = re.compile(r"/dev/video\d{1,3}")
+_OPTIONS = {
+    "format": ("input_format", re.compile("mjpeg|h264")),
+    "size": ("video_size", re.compile(r"\d{2,5}x\d{2,5}")),
+    "fps": ("framerate", re.compile(r"\d{1,3}")),
+}
+
+
+async def open_device(config: SourceConfig, *, clock: Clock) -> Source:
+    """Raises: DeviceError: missing, busy, forbidden, or without compressed video; ConfigError: the URL is wrong."""
+    path, options = parse_device_url(config.url)
+    name = next((name for name in av.formats_available if "v4l2" in name.split(",")), None)
+    if name is None:
+        raise DeviceError("This build of PyAV cannot read USB cameras: install one that has V4L2.")
+    if not _is_device(path):
+        raise DeviceError(f"There is no device {path}: plug the camera in, or choose another.")
+    plan = Plan(url=path, where=path, kind="device", format="v4l2", options=options)
+    return await open_plan(plan, config, clock=clock)
+
+
+def _is_device(path: str) -> bool:
+    try:
+        return stat.S_ISCHR(Path(path).stat().st_mode)
+    except OSError:
+        return False
+
+
+def parse_device_url(url: str) -> tuple[str, dict[str, str]]:
+    """(path of the device, FFmpeg's options). MJPEG unless H.264 is asked for: raw video is not passed on."""
+    try:
+        parts = urlsplit(url)
+    except ValueError as exc:
+        raise ConfigError("The URL is malformed: write it as v4l2:///dev/video0.") from exc
+    if parts.netloc or not _DEVICE.fullmatch(parts.path):
+        raise ConfigError("A USB camera is written as v4l2:///dev/video0.")
+    options = {"input_format": "mjpeg"}
+    for name, value in parse_qsl(parts.query):
+        known = _OPTIONS.get(name)
+        if known is None or not known[1].fullmatch(value):
+            raise ConfigError(
+                f"A USB camera has no option {name[:20]}={value[:20]}: use format, size or fps."
+            )
+        options[known[0]] = value
+    return parts.path, options
