@@ -206,7 +206,7 @@ def recheck(items: Iterable[tuple[Principal, str, Camera]]) -> list[bool]:
     """For each (principal, role, camera): whether it is still allowed, all read anew from the database.
 
     The user is active, the session neither flushed nor of an older password, the token neither revoked nor expired,
-    the link still good, the role still held, the camera still there. About five queries, and up to four for each user
+    the link still good, the role still held, the camera still there. Six queries for all, and up to four for each user
     whose permission does not come from a grant.
     """
     asked = list(items)
@@ -214,6 +214,7 @@ def recheck(items: Iterable[tuple[Principal, str, Camera]]) -> list[bool]:
     users = _users(str(principal.user.pk) for principal in principals)
     tokens = _usable_tokens(principal.token_id for principal in principals)
     sessions = _session_data(p.credential for p in principals if p.source == "session")
+    permissions.load_grants(users.values())
     cameras = Camera.objects.in_bulk({camera.pk for _, _, camera in asked})
     fresh: dict[Principal, Principal | None] = {}
     for principal in principals:

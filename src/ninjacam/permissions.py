@@ -5,12 +5,13 @@ holds for all cameras; a grant for the camera to the user or one of the user's g
 the project (guardian, rules), asked with the camera. Roles stand for themselves, but `configure` includes `view`.
 """
 
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
+from django.contrib.auth import get_user_model
 from django.contrib.auth.backends import BaseBackend
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Q
 
 from ninjacam.models import GRANTED_BY, Camera, CameraGrant, permission_name
 
@@ -19,24 +20,33 @@ AnyUser: TypeAlias = AbstractBaseUser | AnonymousUser
 _CACHE = "_ninjacam_grants"
 
 
-def granted_roles(user: AnyUser, camera: Camera) -> frozenset[str]:
-    """The roles that grants give for `camera`, with those they include.
+def load_grants(users: Iterable[AbstractBaseUser]) -> None:
+    """Read the grants of all `users` in two queries, and keep them on the user objects, as Django keeps permissions.
 
-    All grants of the user are read once and kept on the user object, as Django keeps its permissions: a fresh object
-    sees fresh grants.
+    A fresh user object sees fresh grants.
     """
+    by_user: dict[Any, dict[int, set[str]]] = {}
+    for user in users:
+        by_user[user.pk] = by_user.get(user.pk, {})
+        setattr(user, _CACHE, by_user[user.pk])
+    if not by_user:
+        return
+    rows = list(CameraGrant.objects.filter(user__in=by_user).values_list("user_id", "camera_id", "role"))
+    model = get_user_model()
+    if hasattr(model, "groups"):
+        of_groups = model._default_manager.filter(pk__in=by_user, groups__camera_grants__isnull=False)
+        rows += of_groups.values_list("pk", "groups__camera_grants__camera_id", "groups__camera_grants__role")
+    for user_id, camera_id, role in rows:
+        by_user[user_id].setdefault(camera_id, set()).add(role)
+
+
+def granted_roles(user: AnyUser, camera: Camera) -> frozenset[str]:
+    """The roles that grants give for `camera`, with those they include."""
     if isinstance(user, AnonymousUser) or not user.is_active:
         return frozenset()
-    by_camera: dict[int, set[str]] | None = getattr(user, _CACHE, None)
-    if by_camera is None:
-        by_camera = {}
-        holder = Q(user_id=user.pk)
-        if hasattr(user, "groups"):
-            holder |= Q(group__in=user.groups.all())
-        for camera_id, role in CameraGrant.objects.filter(holder).values_list("camera_id", "role"):
-            by_camera.setdefault(camera_id, set()).add(role)
-        setattr(user, _CACHE, by_camera)
-    held = by_camera.get(camera.pk, set())
+    if not hasattr(user, _CACHE):
+        load_grants([user])
+    held: set[str] = getattr(user, _CACHE).get(camera.pk, set())
     return frozenset(role for role, givers in GRANTED_BY.items() if held.intersection(givers))
 
 
@@ -44,7 +54,7 @@ def may(user: AnyUser, role: str, camera: Camera) -> bool:
     """Whether `user` has `role` (view, replay, export, control, configure) for `camera`, here and now."""
     if isinstance(user, AnonymousUser) or not user.is_active:
         return False
-    if role in granted_roles(user, camera):
+    if getattr(user, "is_superuser", False) or role in granted_roles(user, camera):
         return True
     has_perm = getattr(user, "has_perm", None)
     if has_perm is None:

@@ -1,0 +1,72 @@
+"""People, cameras and clients for the tests of the Django edge."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+
+from ninjacam.actions.tokens import create_token
+from ninjacam.auth import LocalOperator
+from ninjacam.models import Camera, CameraGrant
+
+PASSWORD = "s3cret-of-the-camera"
+
+
+@pytest.fixture
+def admin_user(db: None) -> User:
+    return User.objects.create_superuser("root", password="x")
+
+
+@pytest.fixture
+def viewer(db: None, camera: Camera) -> User:
+    """May view `camera`, and nothing else."""
+    user = User.objects.create_user("viewer", password="x")
+    CameraGrant.objects.create(camera=camera, user=user, role="view")
+    return user
+
+
+@pytest.fixture
+def stranger(db: None) -> User:
+    return User.objects.create_user("stranger", password="x")
+
+
+@pytest.fixture
+def guards(db: None) -> Group:
+    return Group.objects.create(name="guards")
+
+
+@pytest.fixture
+def camera(db: None) -> Camera:
+    """`door`, with a password."""
+    made = Camera(slug="door", name="Front door")
+    made.set_source("rtsp://10.0.0.5/stream1", "user-of-the-camera", PASSWORD)
+    made.save()
+    return made
+
+
+@pytest.fixture
+def yard(db: None) -> Camera:
+    made = Camera(slug="yard")
+    made.set_source("rtsp://10.0.0.6/stream1")
+    made.save()
+    return made
+
+
+@pytest.fixture
+def run_dir(settings: Any, tmp_path: Path) -> Path:
+    settings.NINJACAM = {**settings.NINJACAM, "DATA_DIR": tmp_path}
+    (tmp_path / "run").mkdir()
+    return tmp_path / "run"
+
+
+def signed_in(user: User) -> Client:
+    client = Client(raise_request_exception=False)
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+def with_token(user: User, *scopes: str) -> Client:
+    _, token = create_token(LocalOperator(), user, "test", scopes or ("*",))
+    return Client(raise_request_exception=False, headers={"Authorization": f"Bearer {token}"})

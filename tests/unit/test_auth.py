@@ -1,0 +1,270 @@
+import time
+from datetime import timedelta
+from importlib import import_module
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.contrib.auth.models import Permission, User
+from django.utils import timezone
+
+from ninjacam import signing
+from ninjacam.actions.links import create_link
+from ninjacam.actions.tokens import create_token, revoke_token
+from ninjacam.auth import LocalOperator, Principal, link_for, principal_from, recheck
+from ninjacam.models import ApiToken, Camera, CameraGrant
+from tests.unit.conftest import signed_in
+
+OPERATOR = LocalOperator()
+PATH = "/live/door/mjpeg"
+
+
+def by_token(token: str) -> Principal | None:
+    return principal_from(cookies={}, authorization=f"Bearer {token}")
+
+
+def make_token(user: User, *scopes: str) -> tuple[ApiToken, str]:
+    return create_token(OPERATOR, user, "test", scopes)
+
+
+def by_session(user: User) -> tuple[Principal | None, dict[str, str]]:
+    cookies = {name: morsel.value for name, morsel in signed_in(user).cookies.items()}
+    return principal_from(cookies=cookies), cookies
+
+
+def by_link(
+    principal: Principal, camera: Camera, *, lifetime_s: int = 60, view: str = ""
+) -> tuple[str, dict[str, str]]:
+    """(sig, query)"""
+    query = {"view": view} if view else {}
+    link = link_for(principal, camera, path=PATH, query=query, view=view, lifetime_s=lifetime_s)
+    return signing.sign(link), query
+
+
+def test_only_the_hash_of_a_token_is_kept(viewer: User) -> None:
+    row, token = make_token(viewer, "view")
+    assert token.startswith(f"nc_{row.prefix}_")
+    assert token.rpartition("_")[2] not in str(ApiToken.objects.filter(pk=row.pk).values().get())
+
+
+def test_a_token_acts_for_its_user(viewer: User, camera: Camera, yard: Camera) -> None:
+    who = by_token(make_token(viewer, "*")[1])
+    assert who is not None and who.user == viewer and who.source == "token"
+    assert who.may("view", camera) and not who.may("view", yard)
+
+
+def test_scopes_cut_what_the_user_may(admin_user: User, camera: Camera, yard: Camera) -> None:
+    who = by_token(make_token(admin_user, "view:door", "metrics")[1])
+    assert who is not None
+    assert who.may("view", camera) and not who.may("view", yard) and not who.may("configure", camera)
+    assert who.may_metrics() and not who.may_all("add_camera", "configure")
+
+
+def test_scope_configure_includes_view(admin_user: User, camera: Camera) -> None:
+    who = by_token(make_token(admin_user, "configure")[1])
+    assert who is not None and who.may("view", camera) and not who.may("export", camera)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"revoked_at": timezone.now()},
+        {"expires_at": timezone.now() - timedelta(seconds=1)},
+        {"token_hash": "0" * 64},
+    ],
+)
+def test_a_token_that_is_over_is_nobody(viewer: User, change: dict[str, Any]) -> None:
+    row, token = make_token(viewer, "*")
+    ApiToken.objects.filter(pk=row.pk).update(**change)
+    assert by_token(token) is None
+
+
+def test_a_token_of_an_inactive_user_is_nobody(viewer: User) -> None:
+    _, token = make_token(viewer, "*")
+    User.objects.filter(pk=viewer.pk).update(is_active=False)
+    assert by_token(token) is None
+
+
+@pytest.mark.parametrize(
+    "token", ["", "x", "nc_", "nc__", "nc_a_b", "nc_a_b_c", "nc_%_x", "nc_" + "a" * 500, "nc_\x00_x"]
+)
+def test_nonsense_is_nobody(db: None, token: str) -> None:
+    assert by_token(token) is None
+    assert principal_from(cookies={}, authorization=token) is None
+
+
+def test_a_bad_token_is_not_made_good_by_a_cookie(viewer: User) -> None:
+    _, cookies = by_session(viewer)
+    assert principal_from(cookies=cookies, authorization="Bearer nc_a_b") is None
+    assert principal_from(cookies=cookies, authorization="Basic dmlld2VyOng=") is None
+    assert principal_from(cookies=cookies, sig="forged", path=PATH) is None
+
+
+def test_last_use_is_noted_once_a_minute(viewer: User, django_assert_num_queries: Any) -> None:
+    row, token = make_token(viewer, "*")
+    by_token(token)
+    first = ApiToken.objects.get(pk=row.pk).last_used_at
+    assert first is not None
+    with django_assert_num_queries(1):
+        by_token(token)
+
+
+def test_a_session_is_its_user(viewer: User, camera: Camera) -> None:
+    who, _ = by_session(viewer)
+    assert who is not None and who.user == viewer and who.scopes is None and who.may("view", camera)
+
+
+def test_a_session_of_nobody_is_nobody(db: None) -> None:
+    store = import_module(django_settings.SESSION_ENGINE).SessionStore()
+    store["x"] = 1
+    store.save()
+    name = django_settings.SESSION_COOKIE_NAME
+    for key in (store.session_key, "unknown", "", "\x00"):
+        assert principal_from(cookies={name: key}) is None
+
+
+def test_a_password_change_ends_sessions_and_links(viewer: User, camera: Camera) -> None:
+    who, cookies = by_session(viewer)
+    assert who is not None
+    sig, query = by_link(who, camera)
+    viewer.set_password("another")
+    viewer.save()
+    assert principal_from(cookies=cookies) is None
+    assert principal_from(cookies={}, sig=sig, path=PATH, query=query) is None
+    assert recheck([(who, "view", camera)]) == [False]
+
+
+def test_a_link_is_for_one_path_query_camera_and_view(viewer: User, camera: Camera, yard: Camera) -> None:
+    who, _ = by_session(viewer)
+    assert who is not None
+    CameraGrant.objects.create(camera=yard, user=viewer, role="view")
+    sig, query = by_link(who, camera, view="edges")
+    found = principal_from(cookies={}, sig=sig, path=PATH, query={**query, "sig": sig, "_": "1"})
+    assert found is not None and found.source == "signed"
+    assert found.may("view", camera, "edges")
+    assert (
+        not found.may("view", camera, "faces")
+        and not found.may("view", yard)
+        and not found.may("configure", camera)
+    )
+    for path, asked in (("/live/yard/mjpeg", query), (PATH, {}), (PATH, {**query, "width": "99"})):
+        assert principal_from(cookies={}, sig=sig, path=path, query=asked) is None
+
+
+def test_a_link_gives_what_its_issuer_still_may(viewer: User, camera: Camera) -> None:
+    who, _ = by_session(viewer)
+    assert who is not None
+    sig, query = by_link(who, camera)
+    CameraGrant.objects.all().delete()
+    found = principal_from(cookies={}, sig=sig, path=PATH, query=query)
+    assert found is not None and not found.may("view", camera)
+
+
+def test_a_link_expires(viewer: User, camera: Camera, monkeypatch: pytest.MonkeyPatch) -> None:
+    who, _ = by_session(viewer)
+    assert who is not None
+    sig, query = by_link(who, camera, lifetime_s=60)
+    found = principal_from(cookies={}, sig=sig, path=PATH, query=query)
+    assert found is not None and recheck([(found, "view", camera)]) == [True]
+    later = time.time() + 61
+    monkeypatch.setattr("time.time", lambda: later)
+    assert principal_from(cookies={}, sig=sig, path=PATH, query=query) is None
+    assert recheck([(found, "view", camera)]) == [False]
+
+
+def test_a_link_ends_with_the_token_that_made_it(viewer: User, camera: Camera) -> None:
+    row, token = make_token(viewer, "view")
+    who = by_token(token)
+    assert who is not None
+    sig, query = by_link(who, camera)
+    assert principal_from(cookies={}, sig=sig, path=PATH, query=query) is not None
+    revoke_token(OPERATOR, row)
+    assert principal_from(cookies={}, sig=sig, path=PATH, query=query) is None
+
+
+def test_a_changed_signature_is_nobody(viewer: User, camera: Camera) -> None:
+    who, _ = by_session(viewer)
+    assert who is not None
+    sig, query = by_link(who, camera)
+    for position in (0, len(sig) // 2, -1):
+        changed = list(sig)
+        changed[position] = "A" if changed[position] != "A" else "B"
+        assert principal_from(cookies={}, sig="".join(changed), path=PATH, query=query) is None
+
+
+def test_links_as_handed_out_are_taken_back(viewer: User, camera: Camera) -> None:
+    who, _ = by_session(viewer)
+    assert who is not None
+    made = create_link(who, camera, "mjpeg", view="edges", parameters={"width": "640"})
+    path, _, rest = made.path.partition("?")
+    from django.http import QueryDict
+
+    query = QueryDict(rest).dict()
+    assert principal_from(cookies={}, sig=query["sig"], path=path, query=query) is not None
+
+
+def test_recheck_sees_each_way_of_losing_access(
+    viewer: User, stranger: User, admin_user: User, camera: Camera, yard: Camera
+) -> None:
+    row, token = make_token(viewer, "view")
+    session, _ = by_session(viewer)
+    of_token, of_admin = by_token(token), by_session(admin_user)[0]
+    stranger.user_permissions.add(Permission.objects.get(codename="view_camera"))
+    of_stranger = by_session(stranger)[0]
+    assert session and of_token and of_admin and of_stranger
+    asked = [
+        (session, "view", camera),
+        (of_token, "view", camera),
+        (of_admin, "view", yard),
+        (of_stranger, "view", yard),
+    ]
+    assert recheck(asked) == [True] * 4
+    revoke_token(OPERATOR, row)
+    yard.delete()
+    assert recheck(asked) == [True, False, False, False]
+    CameraGrant.objects.all().delete()
+    assert recheck(asked)[0] is False
+
+
+def test_recheck_sees_a_logout(viewer: User, camera: Camera) -> None:
+    client = signed_in(viewer)
+    who = principal_from(cookies={name: morsel.value for name, morsel in client.cookies.items()})
+    assert who is not None and recheck([(who, "view", camera)]) == [True]
+    client.logout()
+    assert recheck([(who, "view", camera)]) == [False]
+
+
+def test_recheck_of_many_viewers_costs_few_queries(
+    camera: Camera, django_assert_max_num_queries: Any
+) -> None:
+    others = [User.objects.create_user(f"viewer-{number}") for number in range(10)]
+    for other in others:
+        CameraGrant.objects.create(camera=camera, user=other, role="view")
+    principals = [by_session(user)[0] for user in others for _ in range(2)]
+    asked = [(who, "view", camera) for who in principals if who is not None]
+    assert len(asked) == 20
+    with django_assert_max_num_queries(5):
+        assert recheck(asked) == [True] * 20
+
+
+@pytest.mark.parametrize("engine", ["cached_db", "cache", "signed_cookies", "file"])
+def test_other_session_stores_work(
+    viewer: User, camera: Camera, settings: Any, engine: str, tmp_path: Any
+) -> None:
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
+    settings.SESSION_FILE_PATH = str(tmp_path)
+    who, cookies = by_session(viewer)
+    assert who is not None and recheck([(who, "view", camera)]) == [True]
+    User.objects.filter(pk=viewer.pk).update(is_active=False)
+    assert principal_from(cookies=cookies) is None
+    assert recheck([(who, "view", camera)]) == [False]
+
+
+def test_nobody_but_the_owner_with_full_scope_manages_tokens(
+    viewer: User, stranger: User, admin_user: User
+) -> None:
+    full, part = by_token(make_token(viewer, "*")[1]), by_token(make_token(viewer, "view")[1])
+    of_admin = by_session(admin_user)[0]
+    assert full and part and of_admin
+    assert full.may_act_for(viewer) and not full.may_act_for(stranger)
+    assert not part.may_act_for(viewer) and of_admin.may_act_for(viewer)
