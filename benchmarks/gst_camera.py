@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """RTSP cameras on GStreamer's own server, playing a looped clip at no cost of encoding: cameras that we did not write.
 
-  /usr/bin/python3 benchmarks/gst_camera.py PORT CLIP.h264 [--mounts N] [--state FILE] [--user U --password P [--digest]]
+  /usr/bin/python3 benchmarks/gst_camera.py PORT CLIP.h264 [--mounts N] [--state FILE] [--user U --password P --digest]
 
 Runs with the system's python3 (Debian: python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-{base,good,bad}), so
 it imports nothing of ours. CLIP is Annex B with access unit delimiters (`clips.stamped_annexb`).

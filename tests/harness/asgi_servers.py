@@ -1,0 +1,92 @@
+"""An ASGI application under each of the servers that people run Django with."""
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+from benchmarks.proc import descendants
+from tests.harness.processes import Process, free_port, python, wait_until
+
+ServerName = Literal["uvicorn", "gunicorn-asgi", "gunicorn-uvicorn", "granian"]
+SERVERS: tuple[ServerName, ...] = ("uvicorn", "gunicorn-asgi", "gunicorn-uvicorn", "granian")
+
+
+def _command(name: ServerName, application: str, port: int, workers: int) -> list[str]:
+    address = f"127.0.0.1:{port}"
+    match name:
+        case "uvicorn":
+            return [
+                "-m",
+                "uvicorn",
+                application,
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(port),
+                "--workers",
+                str(workers),
+            ]
+        case "gunicorn-asgi":
+            return ["-m", "gunicorn", application, "-k", "asgi", "-b", address, "-w", str(workers)]
+        case "gunicorn-uvicorn":
+            worker = "uvicorn_worker.UvicornWorker"
+            return ["-m", "gunicorn", application, "-k", worker, "-b", address, "-w", str(workers)]
+        case "granian":
+            place = ["--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)]
+            return ["-m", "granian", "--interface", "asgi", application, *place]
+
+
+class AsgiServer(Process):
+    """`application`: "module:name", importable from `cwd`. `options`: more of the server's command line."""
+
+    def __init__(
+        self,
+        name: ServerName,
+        application: str,
+        *options: str,
+        workers: int = 1,
+        port: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> None:
+        self.port = port or free_port()
+        self.base = f"http://127.0.0.1:{self.port}"
+        self.workers = workers
+        self._single = name == "uvicorn" and workers == 1
+        command = python(*_command(name, application, self.port, workers), *options)
+        super().__init__(f"{name} x{workers}", command, environment=environment, cwd=cwd)
+
+    def start(self) -> Self:
+        """Wait until it accepts connections, and all its workers are there."""
+        super().start()
+        wait_until(self._accepts, 30, f"{self.name} listening", processes=[self])
+        wait_until(
+            lambda: len(self.worker_pids()) >= self.workers, 30, f"workers of {self.name}", processes=[self]
+        )
+        return self
+
+    def _accepts(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 0.5):
+            return True
+        return False
+
+    def worker_pids(self) -> list[int]:
+        if self._single:
+            return [self.pid]
+        return [pid for pid in descendants(self.pid)[1:] if not _is_tracker(pid)]
+
+    def reload(self) -> None:
+        """SIGHUP: gunicorn, granian and uvicorn with workers start new ones and end the old ones."""
+        os.kill(self.pid, signal.SIGHUP)
+
+
+def _is_tracker(pid: int) -> bool:
+    """Whether it is multiprocessing's resource tracker, which serves nothing."""
+    try:
+        return b"resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return True

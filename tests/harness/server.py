@@ -1,0 +1,161 @@
+"""The product as its users start it: `ninjacam serve` on a data directory, as real processes."""
+
+import json
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from benchmarks.proc import descendants
+from tests.harness.chrome import Tab
+from tests.harness.http import HttpClient
+from tests.harness.processes import ROOT, Process, free_port, python, wait_until
+
+ADMIN, PASSWORD = "boss", "correct horse battery staple"
+_READY_TIMEOUT_S = 60.0
+
+
+class Product(Process):
+    """An administrator (`ADMIN`, `PASSWORD`) and a token with all scopes are made before it starts.
+
+    `environment`: added to ours. `data`: an empty directory, or that of an earlier run.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        *,
+        workers: int = 2,
+        port: int | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.data = data
+        self.port = port or free_port()
+        self.base = f"http://127.0.0.1:{self.port}"
+        self.token = ""
+        command = ["-m", "ninjacam", "serve", "--data", str(data), "--port", str(self.port)]
+        super().__init__(
+            "ninjacam serve", python(*command, "--workers", str(workers)), environment=environment
+        )
+
+    def start(self) -> Self:
+        """Make the accounts, start, and wait until /healthz answers."""
+        if not self.token:
+            self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.cli("createuser", ADMIN, "--admin", "--password-stdin", stdin=PASSWORD + "\n")
+            self.token = self.make_token("tests", "*")
+        super().start()
+        wait_until(self.is_healthy, _READY_TIMEOUT_S, "/healthz of ninjacam serve", processes=[self])
+        return self
+
+    def cli(self, *arguments: str, stdin: str = "", check: bool = True) -> str:
+        """Output of `ninjacam ARGUMENTS --data ...`. Raises: AssertionError: it failed (with `check`)."""
+        done = subprocess.run(
+            python("-m", "ninjacam", *arguments, "--data", str(self.data)),
+            input=stdin,
+            env=self.environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        printed = done.stdout + done.stderr
+        assert done.returncode == 0 or not check, (
+            f"ninjacam {arguments} ended with {done.returncode}\n{printed}"
+        )
+        return printed if not check else done.stdout
+
+    def make_token(self, name: str, *scopes: str, user: str = ADMIN) -> str:
+        wanted = [word for scope in scopes for word in ("--scope", scope)]
+        return self.cli("token", "create", name, "--user", user, *wanted).split()[-1]
+
+    def add_camera(self, slug: str, url: str, *options: str, username: str = "", password: str = "") -> None:
+        """By the command line, without trying it first."""
+        login = ["--username", username, "--password-stdin"] if username else []
+        self.cli("add", slug, url, "--no-check", *login, *options, stdin=password + "\n")
+
+    # Asking it
+
+    @property
+    def client(self) -> HttpClient:
+        """With the token."""
+        return HttpClient(self.base, token=self.token)
+
+    def is_healthy(self) -> bool:
+        try:
+            return HttpClient(self.base).get("/healthz", timeout_s=2).status == 200
+        except OSError:
+            return False
+
+    def camera(self, slug: str) -> dict[str, Any]:
+        """As the API tells it."""
+        answer = self.client.get(f"/api/v1/cameras/{slug}")
+        assert answer.status == 200, f"camera {slug}: {answer.status} {answer.text}\n{self.tail()}"
+        told: dict[str, Any] = answer.json()
+        return told
+
+    def wait_for_state(self, slug: str, state: str = "live", timeout_s: float = 20.0) -> dict[str, Any]:
+        """What the API says of the camera once it is in that state."""
+
+        def in_state() -> dict[str, Any] | None:
+            told = self.camera(slug)
+            return told if told["state"] == state else None
+
+        return wait_until(in_state, timeout_s, f"camera {slug} {state}", processes=[self])
+
+    def login(self, username: str = ADMIN, password: str = PASSWORD) -> HttpClient:
+        """A client with the session cookie that the login page gives."""
+        client = HttpClient(self.base)
+        page = client.get("/login/")
+        hidden = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
+        assert hidden, f"no form on the login page: {page.status} {page.text}"
+        form = {"username": username, "password": password, "csrfmiddlewaretoken": hidden[1]}
+        answer = client.post("/login/", form=form, headers={"Referer": self.base + "/login/"})
+        assert answer.status == 200, answer.text
+        assert not answer.url.rstrip("/").endswith("/login"), f"refused: {answer.text}"
+        return client
+
+    def sign_in(self, tab: Tab, client: HttpClient | None = None) -> None:
+        """Give the browser's tab the cookies of `client` (None: of the administrator)."""
+        for name, value in (client or self.login()).cookie_pairs():
+            tab.set_cookie(name, value, self.base)
+
+    def url(self, path: str) -> str:
+        return self.base + path
+
+    @property
+    def websocket_url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/live/ws"
+
+    # Its processes
+
+    def status(self) -> dict[str, Any]:
+        """What the engine has written to status.json."""
+        status: dict[str, Any] = json.loads((self.data / "run/status.json").read_text())
+        return status
+
+    def engine_pid(self) -> int:
+        return int(self.status()["engine_pid"])
+
+    def pids(self, kind: str) -> list[int]:
+        """Of the engine's children of that kind: "capture", "vision"."""
+        return [
+            int(child["pid"])
+            for child in self.status()["processes"]
+            if child["kind"] == kind and child["pid"]
+        ]
+
+    def web_pids(self) -> list[int]:
+        """Of the ASGI workers."""
+        return [
+            pid for pid in descendants(self.pid) if "ninjacam.management.web_worker" in _command_line(pid)
+        ]
+
+
+def _command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
