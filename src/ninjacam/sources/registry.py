@@ -11,6 +11,7 @@ from ninjacam.core.errors import ConfigError, UnsupportedSchemeError
 from ninjacam.core.redact import split_credentials
 from ninjacam.sources.base import Source, SourceConfig
 from ninjacam.sources.rtsp.session import open_rtsp
+from ninjacam.sources.urls import check_characters
 
 Opener = Callable[[SourceConfig, Clock], Awaitable[Source]]
 
@@ -90,6 +91,7 @@ def _without_user_info(config: SourceConfig) -> SourceConfig:
     """Credentials that came in the URL, where they belong."""
     if "@" not in config.url:
         return config
+    check_characters(config.url)
     try:
         url, username, password = split_credentials(config.url)
     except ValueError as exc:

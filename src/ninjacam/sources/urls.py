@@ -31,10 +31,15 @@ class Target:
         return host if self.port == _DEFAULT_PORTS.get(self.scheme) else f"{host}:{self.port}"
 
 
-def parse_url(url: str) -> Target:
-    """Raises: ConfigError: no host, a bad port, or characters that parsers disagree about."""
+def check_characters(url: str) -> None:
+    """Raises: ConfigError: the URL holds what parsers disagree about."""
     if _FORBIDDEN.search(url) or len(url) > 4096:
         raise ConfigError("The URL holds a space, a backslash or a control character, or is too long.")
+
+
+def parse_url(url: str) -> Target:
+    """Raises: ConfigError: no host, a bad port, or characters that parsers disagree about."""
+    check_characters(url)
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port

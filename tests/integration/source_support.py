@@ -1,0 +1,113 @@
+"""Recording from a source, decoding what came, and reading its stamps."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import av
+import numpy as np
+
+from ninjacam.core.errors import SourceError
+from ninjacam.core.packets import Kind, Packet, Track
+from ninjacam.sources.base import Source, SourceConfig, SourceStats
+from ninjacam.sources.registry import open_source
+from ninjacam.testing import stamp
+
+QUICK = {"open_timeout_s": 5.0, "read_timeout_s": 2.0}
+
+
+@dataclass
+class Recording:
+    packets: list[Packet] = field(default_factory=list)
+    tracks: tuple[Track, ...] = ()
+    stats: SourceStats = field(default_factory=SourceStats)
+    error: SourceError | None = None
+    close_s: float = 0.0
+
+    @property
+    def video(self) -> list[Packet]:
+        return [packet for packet in self.packets if packet.kind is Kind.VIDEO]
+
+    @property
+    def audio(self) -> list[Packet]:
+        return [packet for packet in self.packets if packet.kind is Kind.AUDIO]
+
+
+def config(url: str, **changes: object) -> SourceConfig:
+    return SourceConfig(url=url, **{**QUICK, **changes})  # type: ignore[arg-type]  # a test's own
+
+
+def record(
+    source_config: SourceConfig,
+    enough: int | Callable[[list[Packet]], bool] = 25,
+    *,
+    at: dict[int, Callable[[], None]] | None = None,
+    timeout_s: float = 15.0,
+) -> Recording:
+    """Open, take packets until `enough` (a number of video packets, or a test), close. `at`: what to do at packet n."""
+    return asyncio.run(_record(source_config, enough, at or {}, timeout_s))
+
+
+async def _record(
+    source_config: SourceConfig,
+    enough: int | Callable[[list[Packet]], bool],
+    at: dict[int, Callable[[], None]],
+    timeout_s: float,
+) -> Recording:
+    recording = Recording()
+    source = await open_source(source_config)
+    recording.tracks, recording.stats = source.tracks, source.stats
+    done = asyncio.Event()
+
+    def is_enough() -> bool:
+        return len(recording.video) >= enough if isinstance(enough, int) else enough(recording.packets)
+
+    def on_packet(packet: Packet) -> None:
+        recording.packets.append(packet)
+        if packet.kind is Kind.VIDEO and (action := at.get(len(recording.video))):
+            action()
+        if is_enough():
+            done.set()
+
+    running = asyncio.create_task(run_to_error(source, on_packet))
+    waiting = asyncio.create_task(done.wait())
+    await asyncio.wait((running, waiting), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    ended_by_itself = running.done()
+    await source.close()
+    recording.close_s = loop.time() - started
+    error = await asyncio.wait_for(running, 2)
+    recording.error = error if ended_by_itself else None
+    return recording
+
+
+async def run_to_error(source: Source, on_packet: Callable[[Packet], None]) -> SourceError:
+    try:
+        await source.run(on_packet)
+    except SourceError as error:
+        return error
+    raise AssertionError("a source never ends without an error")
+
+
+def decode(packets: Sequence[Packet]) -> list[av.VideoFrame]:
+    """All pictures, decoded strictly: damage raises."""
+    context = av.CodecContext.create(packets[0].codec.label, "r")
+    assert isinstance(context, av.VideoCodecContext)
+    context.options = {"err_detect": "explode"}
+    frames: list[av.VideoFrame] = []
+    for packet in packets:
+        frames += context.decode(av.Packet(packet.data))
+    return frames + context.decode(None)
+
+
+def stamps(packets: Sequence[Packet]) -> list[int | None]:
+    """The frame number in each picture, in the order of display."""
+    return [stamp.read(frame.to_ndarray(format="gray").astype(np.uint8)) for frame in decode(packets)]
+
+
+def steps(numbers: Sequence[int | None], loop: int) -> set[int]:
+    """The differences between neighbours, modulo the loop: {1} is a stream without a gap."""
+    return {(b - a) % loop if a is not None and b is not None else -1 for a, b in pairwise(numbers)}
