@@ -3,7 +3,6 @@
 import base64
 import contextlib
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -210,10 +209,3 @@ class Browser(Process):
 def chromium(*flags: str) -> Iterator[Browser]:
     with Browser(*flags) as browser:
         yield browser
-
-
-def cpu_seconds(browser: Browser) -> float:
-    """User and system time of Chromium and its children so far."""
-    from benchmarks.proc import tree_cpu_seconds
-
-    return tree_cpu_seconds(browser.pid) if os.path.exists(f"/proc/{browser.pid}") else 0.0

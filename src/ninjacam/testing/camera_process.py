@@ -165,7 +165,7 @@ async def _serve(options: argparse.Namespace) -> None:
 
 def main() -> None:
     options = _arguments().parse_args()
-    if len(options.clip) > 1 and options.mounts < 1:
+    if options.mounts < 1:
         raise SystemExit("--mounts must be at least 1.")
     try:
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
