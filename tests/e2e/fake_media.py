@@ -302,9 +302,10 @@ class FakeMedia:
         if path.endswith("/mjpeg"):
             await self._mjpeg(path.split("/")[-2], send)
             return
+        pages = {"/page": PAGE, "/blank": b"<!doctype html><title>blank</title>"}
         file = STATIC / path.rpartition("/")[2]
-        body = PAGE if path.endswith("/page") else file.read_bytes() if file.is_file() else b""
-        kind = b"text/html; charset=utf-8" if path.endswith("/page") else b"text/javascript"
+        body = pages.get(path) or (file.read_bytes() if file.is_file() else b"")
+        kind = b"text/html; charset=utf-8" if path in pages else b"text/javascript"
         # what a careful site would send: nothing inline, media only from us and from MediaSource
         policy = b"default-src 'none'; script-src 'self'; connect-src 'self'; media-src blob:; img-src 'self'"
         headers = [(b"content-type", kind), (b"content-security-policy", policy)]

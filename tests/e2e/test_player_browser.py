@@ -289,6 +289,20 @@ def test_changing_the_view_changes_the_subscription(tab: Tab, media: FakeMedia) 
     _wait(lambda: media.watched == 1)
 
 
+def test_a_player_written_before_its_script_has_loaded_keeps_its_hook(
+    chromium: Browser, media: FakeMedia
+) -> None:
+    with chromium.tab(f"http://127.0.0.1:{media.port}/blank") as tab:
+        tab.js(
+            "window.count = 0; const player = document.createElement('ninjacam-player');"
+            "player.setAttribute('camera', 'door'); player.onframe = () => { window.count += 1; };"
+            "document.body.append(player);"
+            "document.head.append(Object.assign(document.createElement('script'),"
+            " { type: 'module', src: '/static/player.js' })); 1"
+        )
+        tab.until("window.count > 5")
+
+
 def test_a_removed_player_leaves_nothing_behind(tab: Tab, media: FakeMedia) -> None:
     make(tab)
     state_is(tab, "live")

@@ -40,6 +40,11 @@ def player_strings() -> dict[str, str]:
     }
 
 
+def state_label(state: str) -> str:
+    """A camera's state in a word or two, as the player says it."""
+    return player_strings().get(state, state).rstrip(" ….")
+
+
 def render_player_script() -> SafeString:
     """The module and its translations, once for a page."""
     return format_html(

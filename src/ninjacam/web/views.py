@@ -19,7 +19,7 @@ from ninjacam.auth import Principal
 from ninjacam.models import Camera
 from ninjacam.status import Status, read_status
 from ninjacam.web.forms import CameraForm
-from ninjacam.web.player import render_player
+from ninjacam.web.player import render_player, state_label
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, Principal, P], HttpResponse]
@@ -109,12 +109,14 @@ def show_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
         kind: request.build_absolute_uri(reverse(f"ninjacam:live-{kind}", args=[slug]) + query)
         for kind in ("mjpeg", "snapshot")
     }
+    figures = status.camera(camera)
     context = {
         "camera": camera,
         "views": views,
         "chosen": chosen,
         "player": render_player(slug, {"view": chosen or None, "controls": True}),
-        "figures": status.camera(camera),
+        "figures": figures,
+        "state": state_label(figures["state"]),
         "may_configure": may_configure,
         "live": live,
         "template_tag": f'{{% camera "{slug}" view="{chosen}" %}}' if chosen else f'{{% camera "{slug}" %}}',

@@ -1,6 +1,7 @@
 // The page of one camera: health figures every two seconds, addresses to copy.
 
 import { callApi } from "./api.js";
+import { stateLabel } from "./strings.js";
 
 /** @typedef {import("./player.js").NinjacamPlayer} Player */
 
@@ -31,7 +32,7 @@ function showTrouble(text) {
 /** @param {any} camera CameraOut of the API */
 function showCamera({ state, error, health }) {
   showTrouble(error?.message ?? "");
-  show("state", state);
+  show("state", stateLabel(state));
   show("size", health.width_px ? `${health.width_px} × ${health.height_px} ${health.codec}` : "–");
   show("fps", health.fps ? number.format(health.fps) : "–");
   show("bitrate", health.bitrate_bps ? `${number.format(health.bitrate_bps / 1e6)} Mbit/s` : "–");

@@ -29,7 +29,7 @@ export class NinjacamPlayer extends HTMLElement {
    * Called at each painted picture, which is valid during the call only.
    * @type {((picture: Picture, meta: PaintMeta & { ageMs: number | null, rung: string }) => void) | null}
    */
-  onframe = null;
+  onframe = this.onframe ?? null; // it may have been set before the element was defined
 
   #shell = new Shell(this);
   /** @type {Session | null} */

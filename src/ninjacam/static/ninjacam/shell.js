@@ -22,7 +22,7 @@ const CSS = `
 .overlay.waiting::before { content: ""; width: 1.6em; height: 1.6em; border-radius: 50%;
   border: 3px solid #ffffff40; border-top-color: #fff; animation: turn 1s linear infinite; }
 @keyframes turn { to { transform: rotate(1turn); } }
-.warning { position: absolute; inset: auto 0 0 0; padding: .5em .8em; background: #7a1f1fe6; overflow-wrap: anywhere; }
+.warning { position: absolute; inset: auto 0 0 0; padding: .5em 7em .5em .8em; background: #7a1f1fe6; overflow-wrap: anywhere; }
 .warning:empty { display: none; }
 .badge { position: absolute; top: .6em; left: .6em; padding: .15em .6em; border-radius: 1em; background: #000000a6;
   font-size: 11px; font-variant-numeric: tabular-nums; }

@@ -47,6 +47,12 @@ export function say(key, values = {}) {
   return strings[key].replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 }
 
+/** A state in a word or two. @param {string} state */
+export function stateLabel(state) {
+  const text = /** @type {Record<string, string>} */ (strings)[state] ?? state;
+  return text.replace(/[\s….]+$/, "");
+}
+
 /** @param {number} ageMs */
 export function sayAge(ageMs) {
   const lang = document.documentElement.lang || undefined;

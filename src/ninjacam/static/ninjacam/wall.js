@@ -1,8 +1,6 @@
 // The wall: says in each tile how its camera is, and changes views without leaving the page.
 
-/** @typedef {HTMLElement & { state: string }} Player */
-
-const names = JSON.parse(document.getElementById("ninjacam-strings")?.textContent ?? "{}");
+import { stateLabel } from "./strings.js";
 
 document.addEventListener("ninjacam-state", (event) => {
   const { state } = /** @type {CustomEvent<{ state: string }>} */ (event).detail;
@@ -11,7 +9,7 @@ document.addEventListener("ninjacam-state", (event) => {
   if (!pill || state === "idle") return;
   pill.hidden = false;
   pill.dataset.is = state;
-  pill.textContent = (names[state] ?? state).replace(/[\s….]+$/, "");
+  pill.textContent = stateLabel(state);
 });
 
 const form = /** @type {HTMLFormElement | null} */ (document.getElementById("views"));
