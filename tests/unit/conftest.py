@@ -40,7 +40,7 @@ def guards(db: None) -> Group:
 @pytest.fixture
 def camera(db: None) -> Camera:
     """`door`, with a password."""
-    made = Camera(slug="door", name="Front door")
+    made = Camera(slug="door", name="Back entrance")
     made.set_source("rtsp://10.0.0.5/stream1", "user-of-the-camera", PASSWORD)
     made.save()
     return made

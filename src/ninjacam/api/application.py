@@ -3,7 +3,7 @@
 from functools import wraps
 from typing import Any
 
-from django.http import HttpRequest, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponseBase
 from django.urls import URLPattern, URLResolver, re_path
 from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
@@ -82,12 +82,15 @@ api.add_router("/links", links.router, tags=["access"])
 
 
 def _as_problem(pattern: URLPattern) -> URLPattern:
-    """405 in the form of all other errors: Ninja answers it before any handler of ours."""
+    """405, and the 404 of Ninja's anchor, in the form of all other errors: no handler of ours sees them."""
     view = pattern.callback
 
     @wraps(view)
     def with_problems(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        response: HttpResponseBase = view(request, *args, **kwargs)
+        try:
+            response: HttpResponseBase = view(request, *args, **kwargs)
+        except Http404:
+            return _not_found(request)
         if response.status_code != 405:
             return response
         refused = problem_response(405, "method_not_allowed", f"{request.method} is not possible here.")

@@ -87,7 +87,7 @@ def test_asking_for_many_cameras_costs_no_query_each(
     viewer: User, camera: Camera, yard: Camera, django_assert_max_num_queries: Any
 ) -> None:
     user = fresh(viewer)
-    with django_assert_max_num_queries(3):
+    with django_assert_max_num_queries(4):
         for _ in range(20):
             may(user, "view", camera)
             may(user, "control", yard)

@@ -1,0 +1,238 @@
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from ninjacam.actions.probe import ProbeResult
+from ninjacam.models import Camera, CameraGrant
+from tests.unit.conftest import PASSWORD, signed_in, with_token
+
+CAMERAS = "/api/v1/cameras"
+
+
+def send(client: Client, method: str, path: str, body: object) -> Any:
+    return getattr(client, method)(path, body, content_type="application/json")
+
+
+def report(run_dir: Path, *, age_s: float = 0, **values: Any) -> None:
+    document = {"updated_ns": time.time_ns() - int(age_s * 1e9), "engine_pid": 1, **values}
+    (run_dir / "status.json").write_text(json.dumps(document))
+
+
+def test_a_camera_is_added_read_changed_and_removed(admin_user: User) -> None:
+    client = signed_in(admin_user)
+    body = {"slug": "gate", "url": "rtsp://bob:pw-in-url@10.0.0.8/x", "name": "Gate"}
+    made = send(client, "post", CAMERAS, body)
+    assert made.status_code == 201
+    assert made.json()["source"] == {
+        "url": "rtsp://10.0.0.8/x", "has_credentials": True, "transport": "tcp", "audio": True, "verify_tls": True,
+    }  # fmt: skip
+    changed = send(client, "patch", f"{CAMERAS}/gate", {"enabled": False})
+    assert changed.json()["enabled"] is False and changed.json()["state"] == "disabled"
+    assert changed.json()["name"] == "Gate"
+    assert Camera.objects.get().source().password == "pw-in-url"
+    assert client.delete(f"{CAMERAS}/gate").status_code == 204
+    assert client.get(f"{CAMERAS}/gate").status_code == 404
+
+
+def test_no_answer_and_no_log_holds_credentials(
+    admin_user: User, camera: Camera, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = signed_in(admin_user)
+    answers = []
+    with caplog.at_level(logging.DEBUG):
+        for method, path, body in (
+            ("get", CAMERAS, None),
+            ("get", f"{CAMERAS}/door", None),
+            ("patch", f"{CAMERAS}/door", {"password": PASSWORD, "username": "user-of-the-camera"}),
+            ("patch", f"{CAMERAS}/door", {"password": PASSWORD, "transport": "pigeon"}),
+            ("patch", f"{CAMERAS}/door", {"password": [PASSWORD]}),
+            ("post", CAMERAS, {"slug": "door", "url": f"rtsp://user-of-the-camera:{PASSWORD}@10.0.0.5/"}),
+            ("post", CAMERAS, {"slug": "x", "url": f"rtsp://user-of-the-camera:{PASSWORD}@[bad/"}),
+            ("post", f"{CAMERAS}/probe", {"url": f"gopher://user-of-the-camera:{PASSWORD}@h/"}),
+        ):
+            answers.append(send(client, method, path, body) if body else client.get(path))
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 422, 422, 409, 422, 422]
+    everything = "".join(answer.content.decode() for answer in answers) + caplog.text
+    assert PASSWORD not in everything and "user-of-the-camera" not in everything
+
+
+def test_the_mask_is_never_stored(admin_user: User, camera: Camera) -> None:
+    client = signed_in(admin_user)
+    for body in ({"password": "***"}, {"username": "***"}, {"url": "rtsp://***@10.0.0.5/stream1"}):
+        response = send(client, "patch", f"{CAMERAS}/door", body)
+        assert response.status_code == 422 and response.json()["code"] == "invalid"
+    assert Camera.objects.get().source().password == PASSWORD
+
+
+def test_sending_back_what_was_shown_keeps_what_is_stored(admin_user: User, db: None) -> None:
+    camera = Camera(slug="q")
+    camera.set_source("http://10.0.0.8:8080/video?token=abc", "", "")
+    camera.save()
+    client = signed_in(admin_user)
+    shown = client.get(f"{CAMERAS}/q").json()["source"]["url"]
+    assert "abc" not in shown
+    assert send(client, "patch", f"{CAMERAS}/q", {"url": shown, "name": "Q"}).status_code == 200
+    assert Camera.objects.get().source().url.endswith("token=abc")
+
+
+def test_a_stored_password_does_not_go_to_another_host(admin_user: User, camera: Camera) -> None:
+    client = signed_in(admin_user)
+    for url in ("rtsp://10.0.0.66/stream1", "rtsp://10.0.0.5:8554/stream1"):
+        for path, method in ((f"{CAMERAS}/door", "patch"), (f"{CAMERAS}/door/probe", "post")):
+            response = send(client, method, path, {"url": url})
+            assert response.status_code == 422
+            assert response.json()["errors"][0]["field"] == "password"
+    assert send(client, "patch", f"{CAMERAS}/door", {"url": "rtsp://10.0.0.5:554/stream2"}).status_code == 200
+    assert Camera.objects.get().source().password == PASSWORD
+    moved = send(client, "patch", f"{CAMERAS}/door", {"url": "rtsp://10.0.0.66/x", "password": "new"})
+    assert moved.status_code == 200
+    source = Camera.objects.get().source()
+    assert (source.username, source.password) == ("", "new")
+
+
+def test_credentials_can_be_removed(admin_user: User, camera: Camera) -> None:
+    answer = send(signed_in(admin_user), "patch", f"{CAMERAS}/door", {"username": "", "password": ""})
+    assert answer.json()["source"]["has_credentials"] is False
+
+
+def test_who_may_add_may_configure_what_they_added(stranger: User) -> None:
+    client = signed_in(stranger)
+    body = {"slug": "gate", "url": "rtsp://10.0.0.8/x"}
+    assert send(client, "post", CAMERAS, body).status_code == 403
+    stranger.user_permissions.add(Permission.objects.get(codename="add_camera"))
+    made = send(client, "post", CAMERAS, body)
+    assert made.status_code == 201 and made.json()["roles"] == ["view", "configure"]
+    assert send(client, "patch", f"{CAMERAS}/gate", {"name": "Mine"}).status_code == 200
+
+
+def test_the_source_is_shown_to_who_configures_only(viewer: User, camera: Camera) -> None:
+    client = signed_in(viewer)
+    assert client.get(f"{CAMERAS}/door").json()["source"] is None
+    CameraGrant.objects.create(camera=camera, user=viewer, role="configure")
+    assert client.get(f"{CAMERAS}/door").json()["source"]["url"] == "rtsp://10.0.0.5/stream1"
+
+
+def test_another_role_alone_is_403_and_none_is_404(stranger: User, camera: Camera, yard: Camera) -> None:
+    CameraGrant.objects.create(camera=camera, user=stranger, role="replay")
+    client = signed_in(stranger)
+    assert client.get(f"{CAMERAS}/door").status_code == 403
+    assert client.get(f"{CAMERAS}/yard").status_code == 404
+    assert client.get(f"{CAMERAS}/nowhere").json()["code"] == "not_found"
+
+
+def test_a_scope_for_one_camera_hides_the_others(admin_user: User, camera: Camera, yard: Camera) -> None:
+    client = with_token(admin_user, "view:door")
+    assert [item["slug"] for item in client.get(CAMERAS).json()["items"]] == ["door"]
+    assert client.get(f"{CAMERAS}/yard").status_code == 404
+    assert {view["camera"] for view in client.get("/api/v1/views").json()["items"]} == {"door"}
+    assert send(client, "patch", f"{CAMERAS}/door", {"name": "x"}).status_code == 403
+
+
+def test_lists_come_in_pages(admin_user: User) -> None:
+    for number in range(5):
+        Camera.objects.create(slug=f"c{number}", url="rtsp://10.0.0.1/")
+    client = signed_in(admin_user)
+    seen: list[str] = []
+    after: str | None = ""
+    while after is not None:
+        page = client.get(f"{CAMERAS}?limit=2&after={after}").json()
+        seen += [item["slug"] for item in page["items"]]
+        after = page["next"]
+    assert seen == [f"c{number}" for number in range(5)]
+
+
+def test_state_and_health_come_from_the_engine(viewer: User, run_dir: Path) -> None:
+    report(
+        run_dir,
+        cameras={
+            "door": {
+                "state": "reconnecting", "codec": "h264", "width": 1280, "height": 720, "fps": 25.0,
+                "error": {"code": "timeout", "message": "No answer.", "retryable": True}, "last_video_ns": 10**18,
+            }
+        },
+    )  # fmt: skip
+    answer = signed_in(viewer).get(f"{CAMERAS}/door").json()
+    assert answer["state"] == "reconnecting" and answer["error"]["code"] == "timeout"
+    assert answer["health"]["width_px"] == 1280 and answer["health"]["last_video_at"].startswith("2001-09-09")
+
+
+@pytest.mark.parametrize("age_s", [6, -60])
+def test_a_report_that_is_not_of_now_is_unknown(viewer: User, run_dir: Path, age_s: float) -> None:
+    report(run_dir, age_s=age_s, cameras={"door": {"state": "live"}})
+    answer = signed_in(viewer).get(f"{CAMERAS}/door").json()
+    assert answer["state"] == "unknown" and answer["health"]["codec"] == ""
+
+
+def test_views_show_tracebacks_to_who_configures_only(
+    viewer: User, camera: Camera, run_dir: Path, stranger: User
+) -> None:
+    error = {
+        "code": "processor",
+        "message": "edges raised ValueError.",
+        "traceback": "in my code",
+        "retryable": True,
+    }
+    report(
+        run_dir,
+        processors=[
+            {"name": "edges", "module": "app.cameras", "cameras": ["d*"], "description": "Edges."},
+            {"name": "other", "module": "app.cameras", "cameras": ["yard"], "description": ""},
+        ],
+        modules=[{"module": "app.cameras", "error": "Traceback of an import"}],
+        views={"door": {"edges": {"state": "failed", "error": error, "ms_per_frame": 3.5, "fps": 20}}},
+    )
+    client = signed_in(viewer)
+    views = client.get(f"{CAMERAS}/door/views").json()["items"]
+    assert [(view["view"], view["label"], view["state"]) for view in views] == [
+        ("", "raw", "idle"),
+        ("edges", "edges", "failed"),
+    ]
+    assert views[1]["error"]["message"] == "edges raised ValueError." and views[1]["error"]["traceback"] == ""
+    processors = client.get("/api/v1/processors").json()
+    assert [item["name"] for item in processors["items"]] == ["edges"] and processors["errors"] == []
+    CameraGrant.objects.create(camera=camera, user=viewer, role="configure")
+    assert client.get(f"{CAMERAS}/door/views").json()["items"][1]["error"]["traceback"] == "in my code"
+    viewer.user_permissions.add(Permission.objects.get(codename="configure_camera"))
+    assert client.get("/api/v1/processors").json()["errors"][0]["traceback"] == "Traceback of an import"
+
+
+def test_a_probe_answers_with_a_picture_or_the_reason(
+    admin_user: User, camera: Camera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def run_probe(source: Any) -> ProbeResult:
+        asked.append(source)
+        return ProbeResult(ok=True, codec="h264", width=1280, height=720, jpeg=b"\xff\xd8")
+
+    monkeypatch.setattr("ninjacam.actions.probe.run_probe", run_probe)
+    client = signed_in(admin_user)
+    answer = send(client, "post", f"{CAMERAS}/probe", {"url": "rtsp://a:b@10.0.0.9/"}).json()
+    assert answer["ok"] and answer["jpeg_base64"] == "/9g=" and answer["width_px"] == 1280
+    send(client, "post", f"{CAMERAS}/door/probe", {"url": "rtsp://10.0.0.5/stream2"})
+    assert [(each.url, each.password) for each in asked] == [
+        ("rtsp://10.0.0.9/", "b"), ("rtsp://10.0.0.5/stream2", PASSWORD),
+    ]  # fmt: skip
+    assert Camera.objects.get().url == "rtsp://10.0.0.5/stream1"
+
+
+def test_a_probe_is_a_process_of_its_own(admin_user: User) -> None:
+    body = {"url": "rtsp://127.0.0.1:9/x", "password": PASSWORD}
+    answer = send(signed_in(admin_user), "post", f"{CAMERAS}/probe", body).json()
+    assert answer["ok"] is False and answer["error"]["code"] == "connection_refused"
+
+
+def test_a_write_by_session_needs_the_csrf_token(admin_user: User, camera: Camera) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(admin_user, backend="django.contrib.auth.backends.ModelBackend")
+    refused = send(client, "patch", f"{CAMERAS}/door", {"name": "x"})
+    assert refused.status_code == 403 and refused.json()["code"] == "csrf"
+    by_token = with_token(admin_user)
+    by_token.handler.enforce_csrf_checks = True
+    assert send(by_token, "patch", f"{CAMERAS}/door", {"name": "x"}).status_code == 200

@@ -1,0 +1,223 @@
+"""Every route of the project x {anonymous, without a grant, with view, administrator}, found in the resolver.
+
+A new route is walked without anybody's doing. It must refuse who is not signed in, or stand in OPEN.
+"""
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+from ninja.operation import PathView
+
+from ninjacam.models import ApiToken, Camera, CameraGrant
+from tests.unit.conftest import signed_in
+
+OPEN = {
+    "static/<path:path>": "the same files for everybody",
+    "login/": "where one signs in",
+    "admin/login/": "where one signs in",
+    "admin/logout/": "ends the own session",
+    "logout/": "ends the own session",
+    "admin/jsi18n/": "texts",
+    "api/v1/": "Ninja's anchor: always 404",
+    "api/v1/not-found": "whatever is no operation: always 404",
+    "live/ws": "answered by ninjacam.asgi before Django; here always 503",
+    "live/<slug:slug>/mjpeg": "as above",
+    "live/<slug:slug>/snapshot.jpg": "as above",
+    "healthz": "as above",
+    "metrics": "as above",
+}
+"""What does not ask for a session or token, and why that is right."""
+
+BODIES: dict[str, Any] = {
+    "create_camera": {"slug": "new", "url": "rtsp://10.0.0.7/"},
+    "probe_new_camera": {"url": "nonsense://10.0.0.7/"},  # refused before anything is opened
+    "probe_camera": {"url": "nonsense://10.0.0.7/"},
+    "update_camera": {"name": "changed"},
+    "create_token": {"name": "x", "scopes": ["view"]},
+    "create_link": {"camera": "door", "kind": "mjpeg"},
+    "create_grant": {"role": "view", "user": "stranger"},
+}
+
+VIEWER_MAY = {
+    "get_me", "list_cameras", "get_camera", "list_views", "list_camera_views", "list_processors",
+    "list_tokens", "create_token", "create_link",
+}  # fmt: skip
+STRANGER_MAY = {"get_me", "list_cameras", "list_views", "list_processors", "list_tokens", "create_token"}
+
+
+@dataclass(frozen=True)
+class Route:
+    path: str
+    methods: tuple[str, ...] = ("GET", "POST", "PUT", "PATCH", "DELETE")
+    operations: dict[str, str] = field(default_factory=dict)
+    """Method -> operation_id, of the API."""
+
+
+def walk(patterns: list[Any], prefix: str = "") -> Iterator[Route]:
+    for pattern in patterns:
+        path = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from walk(pattern.url_patterns, path)
+        elif isinstance(pattern, URLPattern):
+            function = inspect.unwrap(pattern.callback)
+            closure = inspect.getclosurevars(function).nonlocals if inspect.isfunction(function) else {}
+            view = closure.get("self")
+            if isinstance(view, PathView):
+                operations = {m: str(o.operation_id) for o in view.operations for m in o.methods}
+                yield Route(path, tuple(operations), operations)
+            else:
+                yield Route("api/v1/not-found" if pattern.name == "not-found" and path == "api/v1/" else path)
+
+
+ROUTES = list(walk(get_resolver().url_patterns))
+OPERATIONS = [(r, method, name) for r in ROUTES for method, name in r.operations.items()]
+PAGES = [route for route in ROUTES if not route.operations and route.path not in OPEN]
+
+
+@pytest.fixture
+def world(camera: Camera, viewer: User, stranger: User, admin_user: User) -> dict[str, int]:
+    grant = CameraGrant.objects.get()
+    token = ApiToken.objects.create(user=admin_user, name="t", prefix="abc", scopes=["*"])
+    return {"grant": grant.pk, "token": token.pk}
+
+
+def url_of(route: Route, world: dict[str, int]) -> str:
+    path = route.path
+    for placeholder, value in {
+        "<slug:slug>": "door",
+        "<int:grant_id>": str(world["grant"]),
+        "<int:token_id>": str(world["token"]),
+        "<path:object_id>": "1",
+        "<int:content_type_id>": "1",
+        "<path:content_type_id>": "1",
+        "<path:path>": "x.js",
+        "<str:name>": "swagger-ui.css",
+        "<id>": "1",
+    }.items():
+        path = path.replace(placeholder, value)
+    path = path.replace("^", "").replace("\\Z", "").replace("$", "")
+    if "(?P<app_label>" in path:
+        path = path.partition("(?P<app_label>")[0] + "ninjacam/"
+    if "(?P<url>" in path:
+        path = path.partition("(?P<url>")[0] + "nowhere/"
+    assert "<" not in path, f"say what stands for the parameter in {path}"
+    return "/" + path
+
+
+def ask(client: Client, route: Route, method: str, world: dict[str, int]) -> Any:
+    body = BODIES.get(route.operations.get(method, ""), {})
+    arguments = {} if method == "GET" else {"data": body, "content_type": "application/json"}
+    return (
+        client.generic(method, url_of(route, world))
+        if not arguments
+        else getattr(client, method.lower())(url_of(route, world), **arguments)
+    )
+
+
+def test_the_walk_finds_the_routes() -> None:
+    assert len(OPERATIONS) >= 19 and len(PAGES) >= 10
+    assert {name for _, _, name in OPERATIONS} >= VIEWER_MAY
+
+
+def test_all_exceptions_are_real_routes() -> None:
+    assert set(OPEN) <= {route.path for route in ROUTES}
+
+
+@pytest.mark.parametrize(("route", "method", "name"), OPERATIONS, ids=[name for *_, name in OPERATIONS])
+def test_operations_refuse_who_is_nobody(route: Route, method: str, name: str, world: dict[str, int]) -> None:
+    response = ask(Client(), route, method, world)
+    assert response.status_code == 401
+    assert response["Content-Type"] == "application/problem+json"
+    assert response.json()["code"] == "unauthorized"
+    forged = Client(headers={"Authorization": "Bearer nc_abc_" + "0" * 48})
+    assert ask(forged, route, method, world).status_code == 401
+
+
+@pytest.mark.parametrize(("route", "method", "name"), OPERATIONS, ids=[name for *_, name in OPERATIONS])
+def test_operations_show_a_stranger_nothing(
+    route: Route, method: str, name: str, world: dict[str, int], stranger: User
+) -> None:
+    response = ask(signed_in(stranger), route, method, world)
+    if name in STRANGER_MAY:
+        assert response.status_code in (200, 201)
+        assert "door" not in response.content.decode()
+    else:
+        assert response.status_code in (403, 404)
+        assert "10.0.0.5" not in response.content.decode()
+    assert Camera.objects.get().name == "Back entrance"
+
+
+@pytest.mark.parametrize(("route", "method", "name"), OPERATIONS, ids=[name for *_, name in OPERATIONS])
+def test_operations_give_a_viewer_view_only(
+    route: Route, method: str, name: str, world: dict[str, int], viewer: User
+) -> None:
+    response = ask(signed_in(viewer), route, method, world)
+    assert response.status_code in ((200, 201) if name in VIEWER_MAY else (403, 404))
+    assert "10.0.0.5" not in response.content.decode()
+    assert Camera.objects.get().name == "Back entrance"
+
+
+@pytest.mark.parametrize(("route", "method", "name"), OPERATIONS, ids=[name for *_, name in OPERATIONS])
+def test_operations_serve_an_administrator(
+    route: Route, method: str, name: str, world: dict[str, int], admin_user: User
+) -> None:
+    expected = 422 if name.startswith("probe") else {"POST": 201, "DELETE": 204}.get(method, 200)
+    assert ask(signed_in(admin_user), route, method, world).status_code == expected
+
+
+@pytest.mark.parametrize("route", PAGES, ids=lambda route: route.path)
+def test_pages_refuse_who_is_nobody(route: Route, world: dict[str, int]) -> None:
+    for method in route.methods:
+        response = ask(Client(raise_request_exception=False), route, method, world)
+        assert response.status_code in (302, 401, 403, 404, 405), (method, response.status_code)
+        if response.status_code == 302:
+            assert "login" in response["Location"]
+        assert "door" not in response.content.decode()
+
+
+@pytest.mark.parametrize("route", PAGES, ids=lambda route: route.path)
+def test_pages_show_a_stranger_nothing(route: Route, world: dict[str, int], stranger: User) -> None:
+    for method in ("GET", "POST"):
+        response = ask(signed_in(stranger), route, method, world)
+        text = response.content.decode()
+        assert response.status_code < 500
+        assert "Back entrance" not in text and "10.0.0.5" not in text
+        if "<slug:slug>" in route.path:
+            assert response.status_code in (404, 405)
+        if route.path.startswith("admin/"):
+            assert response.status_code in (302, 404)
+    assert Camera.objects.get().name == "Back entrance"
+
+
+@pytest.mark.parametrize("route", PAGES, ids=lambda route: route.path)
+def test_pages_show_a_viewer_no_source(route: Route, world: dict[str, int], viewer: User) -> None:
+    for method in ("GET", "POST"):
+        response = ask(signed_in(viewer), route, method, world)
+        assert response.status_code < 500
+        assert "10.0.0.5" not in response.content.decode()
+    assert Camera.objects.get().name == "Back entrance"
+
+
+@pytest.mark.parametrize("route", PAGES, ids=lambda route: route.path)
+def test_pages_show_an_administrator_no_credentials(
+    route: Route, world: dict[str, int], admin_user: User
+) -> None:
+    response = ask(signed_in(admin_user), route, "GET", world)
+    assert response.status_code in (200, 301, 302, 403, 404, 405), response.status_code
+    text = response.content.decode(errors="replace")
+    assert "s3cret-of-the-camera" not in text and "user-of-the-camera" not in text
+
+
+@pytest.mark.parametrize(
+    "path", [path for path, why in OPEN.items() if "ninjacam.asgi" in why or why == "as above"]
+)
+def test_live_routes_say_what_is_missing(path: str, client: Client) -> None:
+    response = client.get("/" + path.replace("<slug:slug>", "door"))
+    assert response.status_code == 503
+    assert response["Content-Type"] == "application/problem+json"
