@@ -1,9 +1,12 @@
 """Recording from a source, decoding what came, and reading its stamps."""
 
 import asyncio
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 
 import av
 import numpy as np
@@ -13,6 +16,7 @@ from ninjacam.core.packets import Kind, Packet, Track
 from ninjacam.sources.base import Source, SourceConfig, SourceStats
 from ninjacam.sources.registry import open_source
 from ninjacam.testing import stamp
+from ninjacam.testing.clips import Clip
 
 QUICK = {"open_timeout_s": 5.0, "read_timeout_s": 2.0}
 
@@ -111,3 +115,28 @@ def stamps(packets: Sequence[Packet]) -> list[int | None]:
 def steps(numbers: Sequence[int | None], loop: int) -> set[int]:
     """The differences between neighbours, modulo the loop: {1} is a stream without a gap."""
     return {(b - a) % loop if a is not None and b is not None else -1 for a, b in pairwise(numbers)}
+
+
+def write_file(clip: Clip, path: Path, *, silence: bool = False) -> None:
+    """Mux a clip into a real media file, named by its suffix; `silence`: with an AAC track."""
+    raw = clip.video.codec.label
+    template = av.open(io.BytesIO(b"".join(unit.data for unit in clip.video.units)), "r", format=raw)
+    early_s = max(unit.sent_s - unit.pts_s for unit in clip.video.units)
+    with template, av.open(str(path), "w") as output:
+        video = output.add_stream_from_template(template.streams.video[0])
+        audio = output.add_stream("aac", rate=48_000, layout="mono") if silence else None
+        for unit in clip.video.units:
+            packet = av.Packet(unit.data)
+            packet.stream = video
+            packet.time_base = Fraction(1, 90_000)
+            packet.pts, packet.dts = round(unit.pts_s * 90_000), round((unit.sent_s - early_s) * 90_000)
+            packet.duration = round(90_000 / clip.fps)
+            packet.is_keyframe = unit.key
+            output.mux(packet)
+        if audio is not None:
+            for number in range(round(clip.duration_s * 48_000 / 1024)):
+                frame = av.AudioFrame(format="fltp", layout="mono", samples=1024)
+                frame.planes[0].update(bytes(4096))
+                frame.sample_rate, frame.pts = 48_000, 1024 * number
+                output.mux(audio.encode(frame))
+            output.mux(audio.encode(None))

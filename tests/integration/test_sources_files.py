@@ -1,0 +1,99 @@
+"""Files as cameras: at their own pace, in a loop, and only where they may lie. USB cameras that are not there."""
+
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from ninjacam.core import errors
+from ninjacam.core.packets import Codec, Flags
+from ninjacam.sources.registry import runs_native_code
+from ninjacam.testing.clips import Clip
+from ninjacam.testing.scenes import SceneOptions, VideoName, make_clip
+from tests.integration.source_support import config, decode, record, stamps, steps, write_file
+
+
+def clip_of(codec: VideoName = "h264", **changes: object) -> Clip:
+    options = {"width": 320, "height": 240, "seconds": 1, "gop": 10, "bitrate_bps": 300_000, **changes}
+    return make_clip(SceneOptions(codec=codec, **options))  # type: ignore[arg-type]  # a test's own
+
+
+@pytest.mark.parametrize(("codec", "name"), [("h264", "a.mp4"), ("hevc", "a.mp4"), ("mjpeg", "a.mkv")])
+def test_a_file_is_looped_without_a_gap_and_in_real_time(codec: VideoName, name: str, tmp_path: Path) -> None:
+    clip = clip_of(codec)
+    write_file(clip, tmp_path / name)
+    settings = config(f"file:{name}", files_dir=str(tmp_path))
+    assert runs_native_code(settings)
+    started = time.monotonic()
+    recording = record(settings, 60)
+    took_s = time.monotonic() - started
+    assert 2.2 <= took_s <= 4
+    assert steps(stamps(recording.video), clip.frames) == {1}
+    pts = [packet.pts for packet in recording.video]
+    assert {b - a for a, b in pairwise(pts)} == {3600}
+    assert [index for index, packet in enumerate(recording.video) if packet.flags & Flags.DISCONT] == [25, 50]
+    assert recording.video[25].is_key
+    assert recording.close_s < 1
+
+
+def test_a_raw_stream_without_times_plays_too(tmp_path: Path) -> None:
+    clip = clip_of()
+    (tmp_path / "a.h264").write_bytes(clip.annexb())
+    recording = record(config("file:a.h264", files_dir=str(tmp_path)), 40)
+    assert steps(stamps(recording.video), clip.frames) == {1}
+    assert [packet.pts for packet in recording.video] == [3600 * n for n in range(len(recording.video))]
+
+
+def test_bframes_keep_their_order(tmp_path: Path) -> None:
+    clip = clip_of(bframes=2)
+    write_file(clip, tmp_path / "a.mp4")
+    recording = record(config("file:a.mp4", files_dir=str(tmp_path)), 60)
+    decoded = [packet.pts - packet.dts_offset for packet in recording.video]
+    assert decoded == sorted(decoded)
+    assert len(decode(recording.video)) == len(recording.video)
+
+
+def test_a_file_played_once_ends(tmp_path: Path) -> None:
+    write_file(clip_of(), tmp_path / "a.mp4", silence=True)
+    recording = record(config("file:a.mp4", files_dir=str(tmp_path), loop=False), 500)
+    assert isinstance(recording.error, errors.SourceEndedError)
+    assert len(recording.video) == 25
+    assert {packet.codec for packet in recording.audio} == {Codec.AAC}
+
+
+@pytest.mark.parametrize(
+    "url", ["file:../secret.mp4", "file:///etc/passwd", "file:link.mp4", "file:%2e%2e/secret.mp4"]
+)
+def test_files_elsewhere_are_forbidden(url: str, tmp_path: Path) -> None:
+    allowed = tmp_path / "allowed"
+    allowed.mkdir()
+    (tmp_path / "secret.mp4").write_bytes(b"secret")
+    (allowed / "link.mp4").symlink_to(tmp_path / "secret.mp4")
+    with pytest.raises(errors.ForbiddenAddressError):
+        record(config(url, files_dir=str(allowed)))
+    with pytest.raises(errors.ForbiddenAddressError):
+        record(config(url))
+
+
+def test_files_that_are_missing_or_no_video_have_their_errors(tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("This is no video. " * 100)
+    (tmp_path / "list.m3u8").write_text("#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n")
+    with pytest.raises(errors.StreamNotFoundError):
+        record(config("file:nothing.mp4", files_dir=str(tmp_path)))
+    for name in ("text.mp4", "list.m3u8"):
+        with pytest.raises(errors.SourceError):
+            record(config(f"file:{name}", files_dir=str(tmp_path)))
+
+
+def test_a_usb_camera_that_is_not_there_says_so() -> None:
+    with pytest.raises(errors.DeviceError, match="plug the camera in"):
+        record(config("v4l2:///dev/video987"))
+    for url in (
+        "v4l2:///etc/passwd",
+        "v4l2://host/dev/video0",
+        "v4l2:///dev/video0?exec=sh",
+        "v4l2:///dev/video0/../x",
+    ):
+        with pytest.raises(errors.ConfigError):
+            record(config(url))

@@ -1,0 +1,186 @@
+"""MJPEG over HTTP against the fake phone, and against answers that are no camera's."""
+
+import http.server
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from ninjacam.core import errors
+from ninjacam.core.packets import Codec, Flags
+from ninjacam.sources.registry import runs_native_code
+from ninjacam.testing.authentication import Login, Scheme
+from ninjacam.testing.clips import Clip
+from ninjacam.testing.http_camera import FakeHttpCamera
+from ninjacam.testing.scenes import SceneOptions, make_clip
+from ninjacam.testing.tls import server_context
+from tests.integration.source_support import config, decode, record, stamps, steps
+
+
+@pytest.fixture(scope="module")
+def clip() -> Clip:
+    return make_clip(SceneOptions(width=640, height=360, seconds=2, codec="mjpeg"))
+
+
+class _Page(http.server.BaseHTTPRequestHandler):
+    answer: Callable[[http.server.BaseHTTPRequestHandler], None]
+
+    def do_GET(self) -> None:
+        type(self).answer(self)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Quiet."""
+
+
+@contextmanager
+def web_server(answer: Callable[[http.server.BaseHTTPRequestHandler], None]) -> Iterator[str]:
+    handler = type("Handler", (_Page,), {"answer": staticmethod(answer)})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, name="web-server", daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [{}, {"chunked": True}, {"content_length": False}, {"dashes_in_boundary": True},
+     {"content_length": False, "chunked": True}],
+)  # fmt: skip
+def test_pictures_arrive_whole_however_they_are_framed(clip: Clip, faults: dict[str, bool]) -> None:
+    with FakeHttpCamera(clip) as camera:
+        for name, value in faults.items():
+            setattr(camera.faults, name, value)
+        recording = record(config(camera.url()), 30)
+    assert recording.error is None
+    first = recording.video[0]
+    assert first.codec is Codec.MJPEG and first.flags & Flags.CONFIG
+    assert (first.width_px, first.height_px) == (640, 360)
+    assert steps(stamps(recording.video), clip.frames) == {1}
+    assert recording.close_s < 1
+
+
+@pytest.mark.parametrize("scheme", ["basic", "digest", "digest-sha256"])
+def test_login_is_answered(clip: Clip, scheme: Scheme) -> None:
+    with FakeHttpCamera(clip, login=Login(scheme)) as camera:
+        url = camera.url(login=False)
+        assert len(record(config(url, username="admin", password="secret"), 5).video) >= 5
+        with pytest.raises(errors.AuthenticationError, match="refuses"):
+            record(config(url, username="admin", password="wrong"))
+        with pytest.raises(errors.AuthenticationError, match="wants a user name"):
+            record(config(url))
+
+
+def test_tls(clip: Clip) -> None:
+    with FakeHttpCamera(clip, ssl_context=server_context()) as camera:
+        assert len(record(config(camera.url(), verify_tls=False), 5).video) >= 5
+        with pytest.raises(errors.ProtocolError, match="certificate"):
+            record(config(camera.url()))
+
+
+def test_a_web_page_is_not_a_camera(clip: Clip) -> None:
+    with FakeHttpCamera(clip) as camera:
+        camera.faults.html = True
+        with pytest.raises(errors.NotACameraError, match="web page"):
+            record(config(camera.url()))
+
+
+def test_one_picture_is_not_a_stream(clip: Clip) -> None:
+    def picture(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "image/jpeg")
+        handler.end_headers()
+
+    with web_server(picture) as base, pytest.raises(errors.NoVideoError, match="one picture"):
+        record(config(f"{base}/shot.jpg"))
+
+
+@pytest.mark.parametrize(("status", "error"), [(404, errors.StreamNotFoundError), (403, errors.AuthenticationError),
+                                               (500, errors.ProtocolError)])  # fmt: skip
+def test_each_status_has_its_error(clip: Clip, status: int, error: type[Exception]) -> None:
+    with FakeHttpCamera(clip) as camera:
+        camera.faults.status = status
+        with pytest.raises(error):
+            record(config(camera.url()))
+
+
+def test_an_answer_that_never_comes_is_a_timeout(clip: Clip) -> None:
+    with FakeHttpCamera(clip) as camera:
+        camera.faults.hang = True
+        started = time.monotonic()
+        with pytest.raises(errors.SourceTimeoutError):
+            record(config(camera.url(), open_timeout_s=0.7))
+        assert time.monotonic() - started < 2
+
+
+def test_a_frozen_camera_is_stalled(clip: Clip) -> None:
+    with FakeHttpCamera(clip) as camera:
+
+        def freeze() -> None:
+            camera.faults.freeze = True
+
+        recording = record(config(camera.url(), read_timeout_s=0.7), 500, at={10: freeze})
+    assert isinstance(recording.error, errors.SourceStalledError)
+
+
+def test_a_dropped_connection_has_ended(clip: Clip) -> None:
+    with FakeHttpCamera(clip) as camera:
+        recording = record(config(camera.url()), 500, at={10: camera.drop})
+    assert isinstance(recording.error, errors.SourceEndedError)
+
+
+def test_redirects_are_checked_and_counted(clip: Clip) -> None:
+    locations = {"/there": "", "/round": "/round", "/meta": "http://169.254.169.254/latest"}
+
+    def redirect(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.send_response(302)
+        handler.send_header("Location", locations[handler.path])
+        handler.end_headers()
+
+    with FakeHttpCamera(clip) as camera, web_server(redirect) as base:
+        locations["/there"] = camera.url()
+        assert len(record(config(f"{base}/there"), 5).video) >= 5
+        with pytest.raises(errors.ProtocolError, match="again and again"):
+            record(config(f"{base}/round"))
+        with pytest.raises(errors.ForbiddenAddressError):
+            record(config(f"{base}/meta"))
+
+
+def test_ssh_is_not_a_camera() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def greet() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+        thread = threading.Thread(target=greet, name="ssh", daemon=True)
+        thread.start()
+        with pytest.raises(errors.NotACameraError, match="SSH"):
+            record(config(f"http://127.0.0.1:{server.getsockname()[1]}/video"))
+        thread.join(5)
+
+
+def test_other_video_is_handed_to_ffmpeg() -> None:
+    h264 = make_clip(SceneOptions(width=320, height=240, seconds=2, gop=10, bitrate_bps=300_000))
+
+    def video(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "video/h264")
+        handler.end_headers()
+        handler.wfile.write(h264.annexb())
+
+    with web_server(video) as base:
+        settings = config(f"{base}/live.h264")
+        assert runs_native_code(settings)
+        recording = record(settings, 40)
+    assert steps(stamps(recording.video), h264.frames) == {1}
+    assert len(decode(recording.video)) == len(recording.video)
