@@ -1,0 +1,112 @@
+"""The pages in a real browser on the real product: one camera, its views, and the form that tries a camera."""
+
+import re
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness.chrome import CHROMIUM, Browser, Tab
+from tests.harness.processes import Process, free_port
+
+pytestmark = [
+    pytest.mark.chromium,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt install chromium)."),
+]
+PLAYER = "document.querySelector('ninjacam-player')"
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    data: Path = tmp_path_factory.mktemp("data")
+    port = free_port()
+    command = [sys.executable, "-m", "ninjacam", "demo", "--data", str(data), "--workers", "1"]
+    unset = {"NINJACAM_DATA": str(data), "NINJACAM_HOSTS": "camera.test,127.0.0.1"}
+    with Process("demo", [*command, "--port", str(port)], environment=unset) as process:
+        process.wait_for_output("Ctrl-C stops it", 40)
+        process.wait_for_output('"listening"', 60)
+        yield process
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with Browser() as running:
+        yield running
+
+
+def address(demo: Process) -> str:
+    found = re.search(r"http://localhost:(\d+)/", demo.output)
+    assert found
+    return f"127.0.0.1:{found[1]}"
+
+
+def log_in(tab: Tab, demo: Process) -> None:
+    password = demo.wait_for_output("with the password").rpartition(" ")[2]
+    tab.js(
+        f"document.querySelector('[name=username]').value = 'demo';"
+        f"document.querySelector('[name=password]').value = '{password}';"
+        "document.querySelector('form').requestSubmit(); 1"
+    )
+    tab.until(f"document.readyState === 'complete' && Boolean({PLAYER})")
+
+
+@pytest.fixture
+def tab(chromium: Browser, demo: Process) -> Iterator[Tab]:
+    with chromium.tab(f"http://{address(demo)}/") as tab:
+        tab.call("Network.clearBrowserCookies")
+        tab.navigate(f"http://{address(demo)}/")
+        log_in(tab, demo)
+        yield tab
+
+
+def test_the_wall_is_live_and_changes_its_view(tab: Tab) -> None:
+    tab.until(f"{PLAYER}.state === 'live'", 30)
+    tab.until(f"{PLAYER}.stats.framesPainted > 25")
+    assert tab.until("document.querySelector('[data-state]').textContent") == "Live"
+    tab.js(
+        "(() => { const select = document.getElementById('view'); select.value = 'edges';"
+        "select.dispatchEvent(new Event('change')); })()"
+    )
+    tab.until(f"{PLAYER}.getAttribute('view') === 'edges' && {PLAYER}.state === 'live'", 20)
+    assert tab.js("location.search") == "?view=edges"
+    assert not [line for line in tab.log if "EXCEPTION" in line]
+
+
+def test_plain_http_plays_the_real_fragments_by_mse(chromium: Browser, demo: Process) -> None:
+    with chromium.tab(f"http://{address(demo).replace('127.0.0.1', 'camera.test')}/") as tab:
+        log_in(tab, demo)
+        tab.until(f"{PLAYER}.state === 'live'", 30)
+        assert tab.js(f"{PLAYER}.stats.rung") == "mse"
+        tab.until(f"{PLAYER}.stats.framesPainted > 25")
+
+
+def test_a_camera_page_shows_its_health_and_makes_a_link(tab: Tab, demo: Process) -> None:
+    tab.navigate(f"http://{address(demo)}/cameras/demo/")
+    tab.until("/webcodecs/.test(document.querySelector('[data-figure=player]').textContent)", 20)
+    tab.until("/Mbit/.test(document.querySelector('[data-figure=bitrate]').textContent)", 20)
+    tab.js("document.getElementById('sign').click()")
+    link = tab.until("document.getElementById('url-signed').value")
+    with urllib.request.urlopen(link, timeout=10) as response:  # no cookie: the signature alone
+        assert response.status == 200
+        assert b"image/jpeg" in response.read(2000)
+
+
+def test_a_camera_is_tried_before_it_is_saved(tab: Tab, demo: Process) -> None:
+    tab.navigate(f"http://{address(demo)}/add-camera/")
+    tab.until("document.getElementById('test').hidden === false")
+
+    def try_out(url: str) -> None:
+        tab.js(
+            f"document.querySelector('[name=url]').value = '{url}'; document.getElementById('test').click()"
+        )
+        tab.until("document.getElementById('test').disabled === false", 25)
+
+    try_out("rtsp://127.0.0.1:1/nothing")
+    assert "port 1" in tab.js("document.querySelector('#test-result .error').textContent")
+    camera = re.search(r"rtsp://[\w.:]+/cam0", demo.output)
+    assert camera
+    try_out(camera[0])
+    assert "1280" in tab.js("document.querySelector('#test-result .fine').textContent")
+    assert tab.js("document.querySelector('#test-result canvas').width") == 640
