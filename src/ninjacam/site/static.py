@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from django.contrib.staticfiles import finders
+from django.core.exceptions import SuspiciousFileOperation
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.http import quote_etag
 from django.views.decorators.cache import cache_control
@@ -25,7 +26,7 @@ def _find(path: str) -> Path:
     """Only what a finder knows, and it joins safely. Raises: Http404."""
     try:
         found = finders.find(path)
-    except ValueError as error:  # SuspiciousFileOperation of a path that leads outside, or a null byte
+    except (SuspiciousFileOperation, ValueError) as error:  # a path that leads outside, a null byte
         raise Http404 from error
     if not found or not Path(found).is_file():
         raise Http404

@@ -1,0 +1,35 @@
+import pytest
+from django.test import Client
+
+FILE = "/static/admin/css/base.css"
+
+
+def test_files_are_served_and_known_again(client: Client) -> None:
+    first = client.get(FILE)
+    assert first.status_code == 200 and first["Content-Type"] == "text/css"
+    assert "no-cache" in first["Cache-Control"]
+    assert client.get(FILE, headers={"If-None-Match": first["ETag"]}).status_code == 304
+
+
+def test_modules_have_the_type_that_browsers_demand(client: Client) -> None:
+    assert client.get("/static/admin/js/core.js")["Content-Type"] == "text/javascript"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "nothing.css",
+        "../settings.py",
+        "..%2f..%2fsettings.py",
+        "%2fetc%2fpasswd",
+        "admin",
+        "a%00b",
+        "admin/../../x",
+    ],
+)
+def test_nothing_else_is_served(client: Client, path: str) -> None:
+    assert client.get(f"/static/{path}").status_code == 404
+
+
+def test_only_reading_is_possible(client: Client) -> None:
+    assert client.post(FILE).status_code == 405

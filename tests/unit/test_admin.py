@@ -1,0 +1,84 @@
+import logging
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from ninjacam.models import ApiToken, Camera
+from tests.unit.conftest import PASSWORD, signed_in
+
+NO_GRANTS = {
+    "grants-TOTAL_FORMS": "0", "grants-INITIAL_FORMS": "0", "grants-MIN_NUM_FORMS": "0", "grants-MAX_NUM_FORMS": "99",
+}  # fmt: skip
+ADD = "/admin/ninjacam/camera/add/"
+
+
+@pytest.fixture
+def admin(admin_user: User) -> Client:
+    return signed_in(admin_user)
+
+
+def save(admin: Client, path: str, **fields: str) -> Any:
+    whole = {
+        "name": "",
+        "transport": "tcp",
+        "audio": "on",
+        "verify_tls": "on",
+        "enabled": "on",
+        **NO_GRANTS,
+        **fields,
+    }
+    return admin.post(path, whole)
+
+
+def change(camera: Camera) -> str:
+    return f"/admin/ninjacam/camera/{camera.pk}/change/"
+
+
+def test_a_camera_is_added_with_sealed_credentials(admin: Client, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        assert save(admin, ADD, slug="gate", url=f"rtsp://bob:{PASSWORD}@10.0.0.8/x").status_code == 302
+    camera = Camera.objects.get()
+    assert camera.url == "rtsp://10.0.0.8/x" and camera.source().password == PASSWORD
+    assert PASSWORD not in caplog.text
+
+
+def test_no_page_shows_credentials(admin: Client, camera: Camera) -> None:
+    for path in ("/admin/ninjacam/camera/", change(camera), f"/admin/ninjacam/camera/{camera.pk}/history/"):
+        text = admin.get(path).content.decode()
+        assert PASSWORD not in text and "user-of-the-camera" not in text and camera.credentials not in text
+
+
+def test_a_wrong_password_field_is_not_shown_again(admin: Client, camera: Camera) -> None:
+    response = save(admin, change(camera), url="gopher://10.0.0.5/", password="typed-password")
+    assert response.status_code == 200 and b"typed-password" not in response.content
+
+
+def test_empty_fields_keep_what_is_stored(admin: Client, camera: Camera) -> None:
+    assert save(admin, change(camera), url=camera.url, name="New name").status_code == 302
+    changed = Camera.objects.get()
+    assert changed.name == "New name" and changed.source().password == PASSWORD
+
+
+def test_new_credentials_replace_and_a_box_removes(admin: Client, camera: Camera) -> None:
+    assert save(admin, change(camera), url=camera.url, username="u", password="p").status_code == 302
+    assert Camera.objects.get().source().password == "p"
+    assert save(admin, change(camera), url=camera.url, forget_credentials="on").status_code == 302
+    assert not Camera.objects.get().has_credentials
+
+
+def test_a_stored_password_does_not_go_to_another_host(admin: Client, camera: Camera) -> None:
+    assert save(admin, change(camera), url="rtsp://10.0.0.66/x").status_code == 200
+    assert Camera.objects.get().url == "rtsp://10.0.0.5/stream1"
+
+
+def test_tokens_are_revoked_and_not_made(admin: Client, admin_user: User) -> None:
+    token = ApiToken.objects.create(
+        user=admin_user, name="t", prefix="abc", token_hash="hash-of-it", scopes=["*"]
+    )
+    assert admin.get("/admin/ninjacam/apitoken/add/").status_code == 403
+    page = admin.get(f"/admin/ninjacam/apitoken/{token.pk}/change/").content.decode()
+    assert "hash-of-it" not in page
+    admin.post("/admin/ninjacam/apitoken/", {"action": "revoke", "_selected_action": [token.pk]})
+    assert ApiToken.objects.get().revoked_at is not None

@@ -1,0 +1,72 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ninjacam.checks import check_ninjacam
+from ninjacam.conf import get_settings, parse_settings
+from ninjacam.core.errors import ConfigError
+
+
+def ids() -> set[str]:
+    return {str(problem.id) for problem in check_ninjacam(None)}
+
+
+def test_defaults_need_no_setting(settings: Any, tmp_path: Path) -> None:
+    del settings.NINJACAM
+    settings.BASE_DIR = tmp_path
+    config = get_settings()
+    assert config.data_dir == tmp_path / "ninjacam" and config.run_dir == config.data_dir / "run"
+    assert config.secret_keys == (settings.SECRET_KEY,)
+
+
+def test_an_overridden_setting_counts_at_once(settings: Any) -> None:
+    settings.NINJACAM = {"CAMERAS_PER_CAPTURE": 3}
+    assert get_settings().cameras_per_capture == 3
+    settings.NINJACAM = {"CAMERAS_PER_CAPTURE": 4}
+    assert get_settings().cameras_per_capture == 4
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"TYPO": 1},
+        {"data_dir": "/x"},
+        {"DATA_DIR": ""},
+        {"CAMERAS_PER_CAPTURE": 0},
+        {"CAMERAS_PER_CAPTURE": "16"},
+        {"CAMERAS_PER_CAPTURE": True},
+        {"REAUTH_S": 0},
+        {"RELOAD": "yes"},
+        {"SECRET_KEYS": "one"},
+        {"SECRET_KEYS": [""]},
+        {"ALLOWED_NETWORKS": ["10.0.0.1/8"]},
+    ],
+)
+def test_wrong_settings_are_an_error_and_a_check(given: dict[str, Any], settings: Any) -> None:
+    with pytest.raises(ConfigError, match=next(iter(given))):
+        parse_settings(given)
+    settings.NINJACAM = given
+    assert ids() == {"ninjacam.E001"}
+
+
+def test_an_error_never_shows_a_key() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_settings({"SECRET_KEYS": ["the-first-key", 1]})
+    assert "the-first-key" not in str(caught.value)
+    assert "the-first-key" not in repr(parse_settings({"SECRET_KEYS": ["the-first-key"]}))
+
+
+def test_the_products_own_settings_pass_every_check() -> None:
+    assert ids() == set()
+
+
+def test_each_check_finds_its_problem(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.NINJACAM = {"DATA_DIR": tmp_path}
+    settings.MEDIA_ROOT = str(tmp_path)
+    settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+    plain = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sqlite3"}}
+    monkeypatch.setattr("django.conf.settings.DATABASES", plain)
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.middleware.gzip.GZipMiddleware"]
+    settings.ASGI_APPLICATION = None
+    assert ids() >= {f"ninjacam.W00{number}" for number in (1, 2, 3, 5, 6)}

@@ -1,0 +1,57 @@
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from ninjacam.models import Camera
+from ninjacam.status import Status, StatusFile
+
+
+def write(path: Path, **values: object) -> None:
+    draft = path.with_suffix(".draft")
+    draft.write_text(json.dumps({"updated_ns": time.time_ns(), **values}))
+    os.replace(draft, path)
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "[]", "null"])
+def test_no_report_and_a_broken_one_mean_no_engine(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "status.json"
+    if content is not None:
+        path.write_text(content)
+    assert not StatusFile(path).read().engine_running
+
+
+def test_the_file_is_parsed_again_only_when_it_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "status.json"
+    file, parsed = StatusFile(path), 0
+    loads = json.loads
+
+    def count(text: bytes) -> object:
+        nonlocal parsed
+        parsed += 1
+        return loads(text)
+
+    monkeypatch.setattr("ninjacam.status.json.loads", count)
+    write(path, cameras={"door": {"state": "live"}})
+    assert [file.read().cameras["door"]["state"] for _ in range(3)] == ["live"] * 3
+    write(path, cameras={"door": {"state": "failed"}})
+    assert file.read().cameras["door"]["state"] == "failed"
+    assert parsed == 2
+
+
+def test_an_unchanged_report_grows_stale(tmp_path: Path) -> None:
+    path = tmp_path / "status.json"
+    write(path)
+    file = StatusFile(path)
+    assert file.read().engine_running
+    assert not file.read(now_ns=time.time_ns() + 6 * 10**9).engine_running
+
+
+def test_a_camera_that_the_engine_does_not_know_yet_is_connecting() -> None:
+    status = Status(engine_running=True)
+    assert status.camera(Camera(slug="new"))["state"] == "connecting"
+    assert status.camera(Camera(slug="new", enabled=False))["state"] == "disabled"
