@@ -5,6 +5,7 @@ from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.urls import URLPattern, URLResolver, re_path
+from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
 
@@ -41,7 +42,8 @@ class Api(NinjaAPI):
     def get_openapi_schema(self, **kwargs: Any) -> OpenAPISchema:
         """The document, with the errors that any operation may answer, as problem+json."""
         schema = super().get_openapi_schema(**kwargs)
-        schema["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schema["components"]["schemas"] |= {**problem.pop("$defs"), "Problem": problem}
         for path, operations in schema["paths"].items():
             for operation in operations.values():
                 _add_errors(operation, has_path="{" in path)
@@ -101,6 +103,7 @@ def _as_problem(pattern: URLPattern) -> URLPattern:
     return pattern
 
 
+@csrf_exempt  # changes nothing, and Django would refuse in HTML
 def _not_found(request: HttpRequest) -> HttpResponseBase:
     return problem_response(404, "not_found", "There is no such operation.")
 

@@ -30,6 +30,7 @@ def test_an_unknown_path_is_404(client: Client) -> None:
     check(client.get("/api/v1/nothing/here"), 404, "not_found")
     check(client.get("/api/v1/"), 404, "not_found")
     check(client.get("/api/v1/cameras/UPPER!"), 404, "not_found")
+    check(Client(enforce_csrf_checks=True).delete("/api/v1/cameras/UPPER!"), 404, "not_found")
 
 
 def test_a_wrong_method_is_405(admin_user: User) -> None:

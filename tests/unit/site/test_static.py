@@ -33,3 +33,8 @@ def test_nothing_else_is_served(client: Client, path: str) -> None:
 
 def test_only_reading_is_possible(client: Client) -> None:
     assert client.post(FILE).status_code == 405
+
+
+def test_pages_forbid_scripts_of_others(client: Client) -> None:
+    policy = client.get("/login/")["Content-Security-Policy"]
+    assert "default-src 'self'" in policy and "script-src" not in policy
