@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import av
 import cv2
@@ -104,7 +104,10 @@ class Engine:
         self.number = 0
         h264 = encode_h264(320, 180)
         if unit_bytes:  # filler data NAL units (type 12) make them as long as asked for
-            h264 = [(unit + b"\0\0\1\x0c" + b"\xff" * max(0, unit_bytes - len(unit) - 5) + b"\x80", key) for unit, key in h264]
+            h264 = [
+                (unit + b"\0\0\1\x0c" + b"\xff" * max(0, unit_bytes - len(unit) - 5) + b"\x80", key)
+                for unit, key in h264
+            ]
         jpegs = encode_jpegs(jpeg_bytes)
         as_units = [(jpeg, True) for jpeg in jpegs]
         self.cameras = {
@@ -187,7 +190,12 @@ class Engine:
 
     def write_status(self, *, age_s: float = 0.0) -> None:
         cameras = {
-            camera.slug: {"state": camera.state.value, "codec": camera.codec.label, "fps": 25.0, "packets_lost": 3}
+            camera.slug: {
+                "state": camera.state.value,
+                "codec": camera.codec.label,
+                "fps": 25.0,
+                "packets_lost": 3,
+            }
             for camera in self.cameras.values()
         }
         status = {"updated_ns": time.time_ns() - int(age_s * 1e9), "engine_pid": 1, "cameras": cameras}
@@ -256,7 +264,12 @@ class Site:
         """Run a few lines in the project, with the models at hand."""
         program = f"import django; django.setup()\nfrom ninjacam.models import *\n{code}"
         done = subprocess.run(
-            [sys.executable, "-c", program], env=self.environment(), capture_output=True, text=True, check=True, cwd=ROOT
+            [sys.executable, "-c", program],
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT,
         )
         return done.stdout
 
@@ -388,11 +401,15 @@ class RawStream:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         self.socket.settimeout(10)
         self.socket.connect(("127.0.0.1", port))
-        lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", *(f"{k}: {v}" for k, v in headers.items())]
+        lines = [
+            f"GET {path} HTTP/1.1",
+            f"Host: 127.0.0.1:{port}",
+            *(f"{k}: {v}" for k, v in headers.items()),
+        ]
         self.socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
         self.buffer = b""
 
-    def __enter__(self) -> "RawStream":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -431,7 +448,12 @@ class RawSocket(RawStream):
 
     def __init__(self, port: int, path: str, headers: dict[str, str], *, receive_bytes: int = 0) -> None:
         key = base64.b64encode(os.urandom(16)).decode()
-        upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": key, "Sec-WebSocket-Version": "13"}
+        upgrade = {
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Sec-WebSocket-Key": key,
+            "Sec-WebSocket-Version": "13",
+        }
         super().__init__(port, path, {**upgrade, **headers}, receive_bytes=receive_bytes)
         self.status = int(self.head().split()[1])
         self.close_code: int | None = None
@@ -441,7 +463,13 @@ class RawSocket(RawStream):
 
     def send_text(self, text: str) -> None:
         data = text.encode()
-        length = bytes((0x80 | len(data),)) if len(data) < 126 else b"\xfe" + struct.pack(">H", len(data)) if len(data) < 65536 else b"\xff" + struct.pack(">Q", len(data))
+        length = (
+            bytes((0x80 | len(data),))
+            if len(data) < 126
+            else b"\xfe" + struct.pack(">H", len(data))
+            if len(data) < 65536
+            else b"\xff" + struct.pack(">Q", len(data))
+        )
         self.socket.sendall(b"\x81" + length + bytes(4) + data)
 
     def receive(self) -> str | bytes | None:
@@ -492,11 +520,15 @@ class LiveFrame:
 
     @classmethod
     def parse(cls, data: bytes) -> "LiveFrame":
-        version, flags, stream, sequence, pts_us, captured_us, _, width, height, reserved = HEADER.unpack_from(data)
+        version, flags, stream, sequence, pts_us, captured_us, _, width, height, reserved = (
+            HEADER.unpack_from(data)
+        )
         assert (version, reserved) == (1, 0)
         return cls(flags, stream, sequence, pts_us, captured_us, (width, height), data[HEADER.size :])
 
 
-def subscribe(number: int = 1, camera: str = "door", view: str = "", form: str = "annexb", **more: Any) -> dict[str, Any]:
+def subscribe(
+    number: int = 1, camera: str = "door", view: str = "", form: str = "annexb", **more: Any
+) -> dict[str, Any]:
     return {"op": "subscribe", "id": number, "camera": camera, "view": view, "format": form,
             "codecs": ["h264"], "width": None, **more}  # fmt: skip

@@ -48,7 +48,9 @@ def server(site: Site, shared_engine: Engine) -> Iterator[Server]:
     assert "Traceback" not in server.output
 
 
-def test_mjpeg_is_multipart_with_a_boundary_after_each_picture(site: Site, engine: Engine, server: Server) -> None:
+def test_mjpeg_is_multipart_with_a_boundary_after_each_picture(
+    site: Site, engine: Engine, server: Server
+) -> None:
     with RawStream(server.port, "/cam/live/door/mjpeg", site.cookie("viewer")) as stream:
         head = stream.head().lower()
         assert head.startswith("http/1.1 200")
@@ -104,14 +106,20 @@ def test_a_snapshot_is_one_jpeg_with_its_time(site: Site, engine: Engine, server
 def test_a_snapshot_of_a_camera_that_is_down_is_a_503_problem_with_the_reason(
     site: Site, engine: Engine, server: Server
 ) -> None:
-    error = {"code": "connection_refused", "message": "The host answers, the port does not.", "retryable": True}
+    error = {
+        "code": "connection_refused",
+        "message": "The host answers, the port does not.",
+        "retryable": True,
+    }
     engine.set_state("door", CameraState.RECONNECTING, error)
     answer = server.get("/cam/live/door/snapshot.jpg", site.cookie("viewer"))
     assert (answer.status, answer.json()["code"]) == (503, "connection_refused")
     assert "the port does not" in answer.json()["detail"]
 
 
-def test_without_a_camera_process_mjpeg_answers_503_within_six_seconds(site: Site, engine: Engine, server: Server) -> None:
+def test_without_a_camera_process_mjpeg_answers_503_within_six_seconds(
+    site: Site, engine: Engine, server: Server
+) -> None:
     engine.close_sockets("yard")
     try:
         answer = server.get("/cam/live/yard/mjpeg", site.cookie("admin"))
@@ -130,7 +138,9 @@ def test_a_jpeg_camera_is_passed_through_undecoded(site: Site, engine: Engine, s
         stream.read_until(b"X-Ninjacam-State: reconnecting")
 
 
-def test_passthrough_begins_at_a_key_frame_and_misses_nothing(site: Site, engine: Engine, server: Server) -> None:
+def test_passthrough_begins_at_a_key_frame_and_misses_nothing(
+    site: Site, engine: Engine, server: Server
+) -> None:
     with RawSocket(server.port, "/cam/live/ws", site.bearer("viewer")) as viewer:
         viewer.tell(**subscribe(7))
         state, stream = viewer.receive_json("state"), viewer.receive_json("stream")
@@ -147,7 +157,9 @@ def test_passthrough_begins_at_a_key_frame_and_misses_nothing(site: Site, engine
         assert engine.subscribers("door")["pixels"] == 0
 
 
-def test_a_second_viewer_of_the_worker_has_a_picture_at_once(site: Site, engine: Engine, server: Server) -> None:
+def test_a_second_viewer_of_the_worker_has_a_picture_at_once(
+    site: Site, engine: Engine, server: Server
+) -> None:
     with RawSocket(server.port, "/cam/live/ws", site.bearer("viewer")) as first:
         first.tell(**subscribe())
         first.receive_frame()
@@ -163,7 +175,9 @@ def test_a_second_viewer_of_the_worker_has_a_picture_at_once(site: Site, engine:
 
 @pytest.mark.ffmpeg
 @pytest.mark.skipif(shutil.which("ffprobe") is None, reason="ffprobe is not installed")
-def test_fmp4_is_a_file_that_ffprobe_reads(site: Site, engine: Engine, server: Server, tmp_path: Path) -> None:
+def test_fmp4_is_a_file_that_ffprobe_reads(
+    site: Site, engine: Engine, server: Server, tmp_path: Path
+) -> None:
     with RawSocket(server.port, "/cam/live/ws", site.bearer("viewer")) as viewer:
         viewer.tell(**subscribe(form="fmp4"))
         assert viewer.receive_json("stream")["format"] == "fmp4"
@@ -177,7 +191,9 @@ def test_fmp4_is_a_file_that_ffprobe_reads(site: Site, engine: Engine, server: S
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.stderr == ""
-    assert json.loads(done.stdout)["streams"] == [{"codec_name": "h264", "width": 320, "nb_read_frames": "50"}]
+    assert json.loads(done.stdout)["streams"] == [
+        {"codec_name": "h264", "width": 320, "nb_read_frames": "50"}
+    ]
 
 
 def test_a_codec_that_the_browser_lacks_is_transcoded(site: Site, engine: Engine, server: Server) -> None:
@@ -190,7 +206,9 @@ def test_a_codec_that_the_browser_lacks_is_transcoded(site: Site, engine: Engine
         assert frame.flags & 1 and frame.payload.startswith(b"\xff\xd8")
 
 
-def test_states_are_told_with_the_sentence_and_the_views_error(site: Site, engine: Engine, server: Server) -> None:
+def test_states_are_told_with_the_sentence_and_the_views_error(
+    site: Site, engine: Engine, server: Server
+) -> None:
     door = engine.cameras["door"]
     with RawSocket(server.port, "/cam/live/ws", site.bearer("viewer")) as viewer:
         viewer.tell(**subscribe(view="edges"))
@@ -199,7 +217,11 @@ def test_states_are_told_with_the_sentence_and_the_views_error(site: Site, engin
         engine.set_state("door", CameraState.STALLED, error)
         state = viewer.receive_json("state")
         assert (state["state"], state["message"]) == ("stalled", "No answer in time.")
-        door.view_errors["edges"] = {"code": "processor", "message": "edges: ZeroDivisionError", "traceback": "..."}
+        door.view_errors["edges"] = {
+            "code": "processor",
+            "message": "edges: ZeroDivisionError",
+            "traceback": "...",
+        }
         engine.set_state("door", CameraState.LIVE)
         try:
             assert viewer.receive_json("state")["view_error"]["code"] == "processor"
@@ -221,7 +243,9 @@ def test_a_camera_process_that_dies_is_told_and_forgiven(site: Site, engine: Eng
         assert viewer.receive_frame().flags & 1
 
 
-def test_a_change_of_size_is_told_before_the_first_picture_of_it(site: Site, engine: Engine, server: Server) -> None:
+def test_a_change_of_size_is_told_before_the_first_picture_of_it(
+    site: Site, engine: Engine, server: Server
+) -> None:
     from tests.integration.live_harness import encode_h264
 
     yard = engine.cameras["yard"]
@@ -238,7 +262,9 @@ def test_a_change_of_size_is_told_before_the_first_picture_of_it(site: Site, eng
             yard.units, yard.size = before, (320, 180)
 
 
-def test_two_subscriptions_of_one_view_have_streams_of_their_own(site: Site, engine: Engine, server: Server) -> None:
+def test_two_subscriptions_of_one_view_have_streams_of_their_own(
+    site: Site, engine: Engine, server: Server
+) -> None:
     with RawSocket(server.port, "/cam/live/ws", site.bearer("viewer")) as viewer:
         viewer.tell(**subscribe(1))
         viewer.tell(**subscribe(2))
@@ -246,7 +272,9 @@ def test_two_subscriptions_of_one_view_have_streams_of_their_own(site: Site, eng
         assert engine.subscribers("door")["packets"] == 1
 
 
-def test_the_sockets_refusals_are_errors_of_the_subscription(site: Site, engine: Engine, server: Server) -> None:
+def test_the_sockets_refusals_are_errors_of_the_subscription(
+    site: Site, engine: Engine, server: Server
+) -> None:
     with RawSocket(server.port, "/cam/live/ws", site.bearer("viewer")) as viewer:
         for message, code in (
             (subscribe(1, view="nope"), "view_not_found"),
@@ -275,7 +303,9 @@ def test_a_socket_carries_64_subscriptions_and_no_more(site: Site, engine: Engin
         }  # fmt: skip
 
 
-def test_messages_that_are_too_long_or_too_many_end_the_socket(site: Site, engine: Engine, server: Server) -> None:
+def test_messages_that_are_too_long_or_too_many_end_the_socket(
+    site: Site, engine: Engine, server: Server
+) -> None:
     with RawSocket(server.port, "/cam/live/ws", site.bearer("viewer")) as viewer:
         viewer.send_text(" " * 70_000)
         assert viewer.read_close() == 1009

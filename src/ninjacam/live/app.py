@@ -103,10 +103,12 @@ class LiveApplication:
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Ours around the inner application's; alone where that has none (Django)."""
+        heard: set[str] = set()
         answered: set[str] = set()
 
         async def hear() -> Message:
             message = await receive()
+            heard.add(message["type"])
             if message["type"] == "lifespan.startup":
                 self._begin()
             elif message["type"] == "lifespan.shutdown":
@@ -125,7 +127,7 @@ class LiveApplication:
                     raise
                 logger.debug("the inner application has no lifespan")
         if "lifespan.startup" not in answered:
-            if self._loop is None:
+            if "lifespan.startup" not in heard:
                 await hear()
             await send({"type": "lifespan.startup.complete"})
             await hear()

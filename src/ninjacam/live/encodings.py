@@ -197,7 +197,7 @@ class Encodings:
     def get(self, path: Any, request: Any, form: Format, *, taken: set[Encoding]) -> Encoding:
         """One that is not in `taken`."""
         lane = 0
-        while (encoding := self._by_key.get((path, request, form, lane))) in taken and encoding is not None:
+        while (encoding := self._by_key.get((path, request, form, lane))) in taken:
             lane += 1
         if encoding is None or encoding.feed.refused is not None:
             key: Key = (path, request, form, lane)

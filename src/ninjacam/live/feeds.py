@@ -205,12 +205,18 @@ class Pool:
             if self._feeds.get((feed.path, feed.request)) is feed:
                 del self._feeds[feed.path, feed.request]
 
-    def close(self) -> None:
-        """End them all, joined or not."""
+    def stop_lingering(self) -> None:
+        """From now on a feed ends with its last listener."""
         self._closed = True
         for feed in list(self._feeds.values()):
             if feed._linger_timer is not None:
                 feed._linger_timer.cancel()
+                self._end(feed)
+
+    def close(self) -> None:
+        """End them all, joined or not."""
+        self.stop_lingering()
+        for feed in self._feeds.values():
             feed.close()
         self._feeds.clear()
 

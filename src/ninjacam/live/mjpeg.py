@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ninjacam.core.packets import CameraState, Codec, Kind, Packet
 from ninjacam.hub.request import Request
 from ninjacam.live import auth
+from ninjacam.live.abort import abort_connection
 from ninjacam.live.feeds import Feed, PictureWaiter
 from ninjacam.live.messages import Message, Receive, Scope, Send
 from ninjacam.live.pictures import PictureWish
@@ -107,8 +108,15 @@ class AllParts:
 class MjpegViewer:
     """One response. Its task waits for the client to leave; parts are sent by whoever brings them."""
 
-    def __init__(self, all_parts: AllParts, watching: "tuple[Principal, Camera]", send: Send) -> None:
-        self.sink = Sink(send, on_overflow=lambda: None, on_broken=self.end)
+    def __init__(
+        self, all_parts: AllParts, watching: "tuple[Principal, Camera]", scope: Scope, send: Send
+    ) -> None:
+        self.sink = Sink(
+            send,
+            on_overflow=lambda: None,
+            on_broken=self.end,
+            give_up=lambda: abort_connection(scope, send),
+        )
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._all = all_parts
         self._watching = watching
@@ -177,7 +185,7 @@ async def serve_mjpeg(all_parts: AllParts, scope: Scope, receive: Receive, send:
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         await send(_END)
         return
-    viewer = MjpegViewer(all_parts, watching, send)
+    viewer = MjpegViewer(all_parts, watching, scope, send)
     worker.add(viewer)
     gone = asyncio.get_running_loop().create_task(_wait_for_leave(receive), name="live-mjpeg")
     gone.add_done_callback(lambda _: viewer.end())

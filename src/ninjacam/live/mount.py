@@ -13,7 +13,8 @@ from ninjacam.live.messages import Scope
 logger = logging.getLogger("ninjacam.live")
 
 Place = Literal["mjpeg", "snapshot.jpg", "ws", "healthz", "metrics"]
-_TAIL = re.compile(r"live/(?P<slug>[a-z0-9][a-z0-9_-]{0,49})/(?P<kind>mjpeg|snapshot\.jpg)\Z")
+SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
+_TAIL = re.compile(rf"live/(?P<slug>{SLUG.pattern})/(?P<kind>mjpeg|snapshot\.jpg)\Z")
 _FIXED: dict[str, Place] = {"live/ws": "ws", "healthz": "healthz", "metrics": "metrics"}
 
 

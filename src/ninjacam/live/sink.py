@@ -55,16 +55,24 @@ class Sink:
     """Owner: the viewer's task; thread: the event loop.
 
     `on_overflow()`: what was pending of pictures is dropped; go on at a key frame. `on_broken()`: the server has no
-    connection any more. Both are called from within `put`.
+    connection any more. Both are called from within `put`. `give_up()`: the peer takes nothing, so end the connection.
     """
 
     __slots__ = (
-        "_closed", "_on_broken", "_on_overflow", "_pending", "_pending_bytes", "_send", "_task",
+        "_closed", "_give_up", "_on_broken", "_on_overflow", "_pending", "_pending_bytes", "_send", "_task",
         "blocked_since", "dropped", "sent", "sent_bytes",
     )  # fmt: skip
 
-    def __init__(self, send: Send, *, on_overflow: Callable[[], None], on_broken: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        send: Send,
+        *,
+        on_overflow: Callable[[], None],
+        on_broken: Callable[[], None],
+        give_up: Callable[[], None] = lambda: None,
+    ) -> None:
         self._send = send
+        self._give_up = give_up
         self._on_overflow = on_overflow
         self._on_broken = on_broken
         self._pending: deque[_Entry] = deque()
@@ -155,7 +163,7 @@ class Sink:
         """Drop what is pending, let the send that runs end within `grace_s`, then send `last`. Idempotent."""
         if self._closed and self._task is None:
             return
-        broken = self._closed
+        broken, ended = self._closed, False
         self._closed = True
         self._pending.clear()
         self._pending_bytes = 0
@@ -166,6 +174,7 @@ class Sink:
                 if not broken:
                     for message in last:
                         await self._send(message)
+                ended = True
         except TimeoutError:
             pass
         except Exception:  # noqa: S110 (as in put)
@@ -173,3 +182,5 @@ class Sink:
         finally:
             if self._task is not None:
                 self._task.cancel()
+            if not ended:
+                self._give_up()

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from ninjacam.core.packets import Codec
 from ninjacam.hub.request import Request
 from ninjacam.live import auth
+from ninjacam.live.abort import abort_connection
 from ninjacam.live.encodings import Encoding, Format, Member, text_message
 from ninjacam.live.feeds import Feed
 from ninjacam.live.messages import Message, Receive, Scope, Send
-from ninjacam.live.problems import Problem
+from ninjacam.live.mount import SLUG
+from ninjacam.live.problems import Problem, camera_not_found
 from ninjacam.live.sink import Sink
 from ninjacam.live.worker import Worker
 
@@ -60,8 +62,10 @@ class Wish:
         number = message.get("id")
         if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 1 << 53:
             raise Problem(400, "bad_request", "'id' must be a whole number.")
-        if not isinstance(camera, str) or not isinstance(view, str) or len(camera) > 100 or len(view) > 100:
+        if not isinstance(camera, str) or not isinstance(view, str) or len(view) > 100:
             raise Problem(400, "bad_request", "'camera' and 'view' must be strings.")
+        if not SLUG.fullmatch(camera):
+            raise camera_not_found(camera[:50])
         if form not in ("annexb", "fmp4"):
             raise Problem(400, "bad_request", '\'format\' must be "annexb" or "fmp4".')
         if not isinstance(codecs, list) or not all(isinstance(codec, str) for codec in codecs):
@@ -203,10 +207,17 @@ class _Allowance:
 class LiveSocket:
     """One accepted WebSocket. Its task only listens to the client; pictures are sent by whoever brings them."""
 
-    def __init__(self, worker: Worker, principal: "Principal", receive: Receive, send: Send) -> None:
+    def __init__(
+        self, worker: Worker, principal: "Principal", scope: Scope, receive: Receive, send: Send
+    ) -> None:
         self.worker = worker
         self.principal = principal
-        self.sink = Sink(send, on_overflow=self._overflowed, on_broken=lambda: self.end(None))
+        self.sink = Sink(
+            send,
+            on_overflow=self._overflowed,
+            on_broken=lambda: self.end(None),
+            give_up=lambda: abort_connection(scope, send),
+        )
         self._receive = receive
         self._members: dict[int, SocketMember] = {}
         self._ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
@@ -275,14 +286,21 @@ class LiveSocket:
     async def _told(self, text: str) -> None:
         try:
             message = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             message = None
         if not isinstance(message, dict):
             self._error(None, "bad_request", "A message must be a JSON object.")
             return
         op = message.get("op")
         if op == "ping":
-            self.sink.put(text_message(op="pong", t=message.get("t"), now_us=time.time_ns() // 1000))
+            sent = message.get("t")
+            self.sink.put(
+                text_message(
+                    op="pong",
+                    t=sent if isinstance(sent, int | float) else None,
+                    now_us=time.time_ns() // 1000,
+                )
+            )
         elif op == "unsubscribe":
             number = message.get("id")
             member = self._members.get(number) if isinstance(number, int) else None
@@ -338,7 +356,7 @@ async def serve_socket(worker: Worker, scope: Scope, receive: Receive, send: Sen
         await send({"type": "websocket.accept"})
         await send({"type": "websocket.close", "code": code, "reason": problem.detail[:100]})
         return
-    socket = LiveSocket(worker, principal, receive, send)
+    socket = LiveSocket(worker, principal, scope, receive, send)
     await send({"type": "websocket.accept"})
     try:
         worker.add(socket)

@@ -95,10 +95,9 @@ class Worker:
     def begin_stop(self) -> None:
         """In the event loop. Every stream ends; nothing new begins."""
         self.stop.set()
+        self.pool.stop_lingering()
         for viewer in list(self.viewers):
             viewer.stop()
-        if not self.viewers:
-            self.pool.close()
 
     def close(self) -> None:
         self.begin_stop()

@@ -28,7 +28,9 @@ async def application(
             {
                 "pid": os.getpid(),
                 "threads": [thread.name for thread in threading.enumerate()],
-                "database_connections": sum(each.connection is not None for each in {*_opened, *connections.all()}),
+                "database_connections": sum(
+                    each.connection is not None for each in {*_opened, *connections.all()}
+                ),
                 "viewers": len(worker.viewers),
                 "feeds": len(worker.pool),
                 "encodings": len(worker.encodings),

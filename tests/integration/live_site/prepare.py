@@ -23,7 +23,10 @@ def main() -> None:
 
     call_command("migrate", verbosity=0)
     connection.cursor().execute("PRAGMA journal_mode=WAL")
-    cameras = {slug: Camera.objects.create(slug=slug, url=f"rtsp://{slug}.test/") for slug in ("door", "yard", "jpeg")}
+    cameras = {
+        slug: Camera.objects.create(slug=slug, url=f"rtsp://{slug}.test/")
+        for slug in ("door", "yard", "jpeg")
+    }
     answer: dict[str, dict[str, str]] = {}
     for name in ("admin", "viewer", "stranger"):
         user = get_user_model().objects.create_user(name, password=name)
@@ -40,7 +43,9 @@ def main() -> None:
         answer[name] = {"cookie": f"{settings.SESSION_COOKIE_NAME}={session.session_key}"}
         for kind, scopes in (("token", ["*"]), ("narrow", ["view:yard"])):
             prefix, token = new_token()
-            ApiToken.objects.create(user=user, name=kind, prefix=prefix, token_hash=hash_token(token), scopes=scopes)
+            ApiToken.objects.create(
+                user=user, name=kind, prefix=prefix, token_hash=hash_token(token), scopes=scopes
+            )
             answer[name][kind] = token
     json.dump(answer, sys.stdout)
 

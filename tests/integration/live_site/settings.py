@@ -23,7 +23,10 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "ninjacam",
 ]
-AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend", "ninjacam.permissions.CameraGrantBackend"]
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "ninjacam.permissions.CameraGrantBackend",
+]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 ROOT_URLCONF = "tests.integration.live_site.urls"
 USE_TZ = True

@@ -1,0 +1,170 @@
+"""Who gets live video, and who does not any more: a real server, real sessions, tokens and origins."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.live_harness import (
+    Engine,
+    RawSocket,
+    RawStream,
+    Server,
+    Site,
+    prepare_site,
+    running_server,
+    subscribe,
+)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    return prepare_site(tmp_path_factory.mktemp("access"))
+
+
+@pytest.fixture(scope="module")
+def engine(site: Site) -> Iterator[Engine]:
+    with Engine(site.directory / "run") as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def server(site: Site, engine: Engine) -> Iterator[Server]:
+    with running_server(site, REAUTH_S=1) as server:
+        yield server
+    assert "Traceback" not in server.output
+
+
+PATHS = ("/cam/live/door/mjpeg", "/cam/live/door/snapshot.jpg")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_nobody_sees_anything_without_logging_in(site: Site, server: Server, path: str) -> None:
+    for headers in (
+        {},
+        {"Cookie": "sessionid=abc"},
+        {"Authorization": "Bearer nc_x_y"},
+        {"Authorization": "Basic eDp5"},
+    ):
+        answer = server.get(path, headers)
+        assert (answer.status, answer.json()["code"]) == (401, "not_authenticated")
+        assert answer.headers["www-authenticate"] == "Bearer"
+    assert server.get(path + "?sig=abc").status == 401
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_camera_that_one_may_not_see_does_not_exist(site: Site, server: Server, path: str) -> None:
+    unknown = server.get(path.replace("door", "nothing"), site.cookie("stranger"))
+    hidden = server.get(path, site.cookie("stranger"))
+    assert unknown.status == hidden.status == 404
+    assert unknown.json()["code"] == hidden.json()["code"] == "not_found"
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_token_of_another_scope_is_forbidden(site: Site, server: Server, path: str) -> None:
+    assert server.get(path, site.bearer("viewer", "narrow")).status == 403
+
+
+def test_a_bad_token_is_not_made_good_by_a_cookie(site: Site, server: Server) -> None:
+    headers = {**site.cookie("viewer"), "Authorization": "Bearer nc_x_y"}
+    assert server.get(PATHS[1], headers).status == 401
+
+
+def test_a_strange_host_is_refused(site: Site, server: Server) -> None:
+    with RawStream(server.port, PATHS[0], {**site.bearer("viewer"), "X-Other": "1"}) as stream:
+        assert " 200 " in stream.head().splitlines()[0]
+    answer = server.get(PATHS[1], {**site.bearer("viewer"), "Host": "evil.example"})
+    assert (answer.status, answer.json()["code"]) == (400, "host")
+
+
+def close_code(server: Server, headers: dict[str, str]) -> int | None:
+    with RawSocket(server.port, "/cam/live/ws", headers) as viewer:
+        viewer.tell(op="ping", t=1)
+        return None if isinstance(viewer.receive(), str) else viewer.close_code
+
+
+def test_a_socket_needs_a_login_and_a_page_of_ours(site: Site, server: Server) -> None:
+    cookie = site.cookie("viewer")
+    assert close_code(server, {}) == 4401
+    assert close_code(server, cookie) == 4403, "a cookie without Origin"
+    assert close_code(server, {**cookie, "Origin": "http://evil.example"}) == 4403
+    assert close_code(server, {**cookie, "Origin": "null"}) == 4403
+    assert close_code(server, {**cookie, "Origin": f"https://127.0.0.1:{server.port}"}) == 4403
+    assert close_code(server, {**cookie, "Origin": f"http://127.0.0.1:{server.port}"}) is None
+    assert close_code(server, {**cookie, "Origin": "https://trusted.example"}) is None
+    assert close_code(server, {**cookie, "Origin": "https://a.wild.example"}) is None
+    assert close_code(server, {**cookie, "Origin": "http://a.wild.example"}) == 4403
+    assert close_code(server, site.bearer("viewer")) is None
+    assert close_code(server, {**site.bearer("viewer"), "Origin": "http://evil.example"}) == 4403
+
+
+def sign(site: Site, query: dict[str, str], path: str = PATHS[0], view: str = "") -> str:
+    return site.django(
+        "from ninjacam import auth, signing\n"
+        "from django.contrib.auth import get_user_model\n"
+        "user = get_user_model().objects.get(username='viewer')\n"
+        "principal = auth.Principal(user, 'session')\n"
+        "camera = Camera.objects.get(slug='door')\n"
+        f"link = auth.link_for(principal, camera, path={path!r}, query={query!r}, view={view!r}, lifetime_s=60)\n"
+        "print(signing.sign(link), end='')"
+    )
+
+
+def test_a_signed_link_opens_its_view_and_no_other(site: Site, server: Server) -> None:
+    signature = sign(site, {"width": "320"}, PATHS[1])
+    assert server.get(f"{PATHS[1]}?width=320&sig={signature}").status == 200
+    assert server.get(f"{PATHS[1]}?width=640&sig={signature}").status == 401
+    assert server.get(f"{PATHS[0]}?width=320&sig={signature}").status == 401
+
+
+def test_a_signed_link_opens_the_socket_for_its_camera(site: Site, server: Server) -> None:
+    signature = sign(site, {}, "/cam/live/ws")
+    with RawSocket(server.port, f"/cam/live/ws?sig={signature}", {}) as viewer:
+        viewer.tell(**subscribe(1, view="edges"))
+        assert viewer.receive_json("error")["code"] == "forbidden"
+        viewer.tell(**subscribe(2))
+        viewer.receive_frame()
+
+
+def test_viewers_are_cut_when_they_lose_their_permission(site: Site, engine: Engine, server: Server) -> None:
+    with (
+        RawStream(server.port, PATHS[0], site.cookie("viewer")) as stream,
+        RawSocket(server.port, "/cam/live/ws", site.bearer("viewer")) as viewer,
+        RawSocket(server.port, "/cam/live/ws", site.bearer("admin")) as other,
+    ):
+        stream.read_until(b"--ninjacam\r\n")
+        for socket in (viewer, other):
+            socket.tell(**subscribe())
+            socket.receive_frame()
+        site.django("CameraGrant.objects.all().delete()")
+        begun = time.monotonic()
+        try:
+            assert viewer.receive_json("error")["code"] == "forbidden"
+            stream.read_until(b"\r\n0\r\n\r\n")
+            assert time.monotonic() - begun < 5.0
+            viewer.tell(**subscribe(2))
+            assert viewer.receive_json("error")["code"] == "not_found"
+            other.receive_frame()
+        finally:
+            site.django(
+                "from django.contrib.auth import get_user_model as model\n"
+                "CameraGrant.objects.create(camera=Camera.objects.get(slug='door'), role='view',"
+                " user=model().objects.get(username='viewer'))"
+            )
+
+
+def test_a_viewer_is_cut_when_the_session_ends(site: Site, engine: Engine, server: Server) -> None:
+    key = site.users["viewer"]["cookie"].partition("=")[2]
+    sessions = "from django.contrib.sessions.models import Session\n"
+    rows = site.django(sessions + f"print(Session.objects.get(pk={key!r}).session_data, end='')")
+    with RawStream(server.port, PATHS[0], site.cookie("viewer")) as stream:
+        stream.read_until(b"--ninjacam\r\n")
+        site.django(sessions + f"Session.objects.get(pk={key!r}).delete()")
+        try:
+            stream.read_until(b"\r\n0\r\n\r\n")
+        finally:
+            site.django(
+                sessions + "from django.utils import timezone; from datetime import timedelta\n"
+                f"Session.objects.create(pk={key!r}, session_data={rows!r},"
+                " expire_date=timezone.now() + timedelta(days=1))"
+            )

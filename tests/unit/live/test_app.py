@@ -1,0 +1,72 @@
+"""The application's manners towards servers and towards what it is put beside."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from django.core.asgi import get_asgi_application
+
+from ninjacam.asgi import get_application
+from ninjacam.live.messages import Message, Receive, Scope, Send
+
+
+def lifespan(inner: Any) -> list[str]:
+    """What the server is told between its start and its stop."""
+    told: list[str] = []
+
+    async def go() -> None:
+        orders = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+
+        async def receive() -> Message:
+            return dict(orders.pop(0))
+
+        async def send(message: Message) -> None:
+            told.append(message["type"])
+
+        await get_application(inner)({"type": "lifespan"}, receive, send)
+
+    asyncio.run(go())
+    return told
+
+
+COMPLETE = ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+def test_djangos_missing_lifespan_is_completed() -> None:
+    assert lifespan(get_asgi_application()) == COMPLETE
+
+
+def test_an_inner_applications_own_lifespan_is_kept() -> None:
+    heard: list[str] = []
+
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        for _ in range(2):
+            message = await receive()
+            heard.append(message["type"])
+            await send({"type": f"{message['type']}.complete"})
+
+    assert lifespan(inner) == COMPLETE
+    assert heard == ["lifespan.startup", "lifespan.shutdown"]
+
+
+@pytest.mark.parametrize("hears_first", [False, True])
+def test_an_inner_application_that_refuses_the_lifespan_is_no_error(hears_first: bool) -> None:
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        if hears_first:
+            await receive()
+        raise ValueError("http only")
+
+    assert lifespan(inner) == COMPLETE
+
+
+def test_other_scopes_go_to_the_inner_application() -> None:
+    seen: list[str] = []
+
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["type"])
+
+    async def nothing(*_: Any) -> Any:
+        return None
+
+    asyncio.run(get_application(inner)({"type": "channel"}, nothing, nothing))
+    assert seen == ["channel"]

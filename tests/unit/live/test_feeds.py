@@ -1,0 +1,163 @@
+"""The pool against a real stream socket in the same loop."""
+
+import asyncio
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from ninjacam.core.errors import ViewNotFoundError
+from ninjacam.core.packets import CameraState, Codec, Flags, Kind, Packet, StreamInfo
+from ninjacam.hub.request import Request
+from ninjacam.hub.server import Channel, StreamServer
+from ninjacam.live.feeds import PictureWaiter, Pool
+
+
+class Ear:
+    def __init__(self) -> None:
+        self.packets: list[Packet] = []
+        self.states = 0
+        self.refusals: list[dict[str, Any]] = []
+
+    def on_packet(self, packet: Packet) -> None:
+        self.packets.append(packet)
+
+    def on_state(self) -> None:
+        self.states += 1
+
+    def on_refused(self, error: dict[str, Any]) -> None:
+        self.refusals.append(error)
+
+
+def picture(number: int = 0, *, key: bool = True) -> Packet:
+    return Packet(
+        Kind.VIDEO, Codec.MJPEG, b"jpeg", number, 0, flags=Flags.KEY if key else Flags.NONE, sequence=number
+    )
+
+
+async def until(check: Callable[[], Any], timeout_s: float = 3.0) -> None:
+    """What is awaited crosses a socket."""
+    async with asyncio.timeout(timeout_s):
+        while not check():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+Test = Callable[[Pool, Path, Channel], Awaitable[None]]
+
+
+def run(test: Test) -> None:
+    async def go(directory: str) -> None:
+        path = Path(directory) / "door.pixels"
+        channel = Channel(StreamInfo("door", state=CameraState.LIVE))
+
+        def find(request: Request) -> Channel:
+            if request.view:
+                raise ViewNotFoundError("There is no such view.")
+            return channel
+
+        server = StreamServer(path, find)
+        await server.start()
+        pool = Pool(Path(directory))
+        try:
+            await test(pool, path, channel)
+        finally:
+            pool.close()
+            await server.close()
+            await asyncio.sleep(0.01)
+
+    with tempfile.TemporaryDirectory() as directory:
+        asyncio.run(go(directory))
+
+
+JPEG = Request(codec=Codec.MJPEG)
+
+
+def test_viewers_of_one_thing_share_one_subscription() -> None:
+    async def test(pool: Pool, path: Path, channel: Channel) -> None:
+        first, second = Ear(), Ear()
+        feed = pool.join(path, JPEG, first)
+        assert pool.join(path, JPEG, second) is feed
+        await until(lambda: channel.subscribers == 1)
+        channel.publish(picture(1))
+        await until(lambda: second.packets)
+        assert first.packets == second.packets and feed.fresh
+        pool.leave(feed, first)
+        channel.publish(picture(2))
+        await until(lambda: len(second.packets) == 2)
+        assert len(first.packets) == 1
+
+    run(test)
+
+
+def test_a_stream_of_packets_ends_with_its_last_listener_and_pixels_linger() -> None:
+    async def test(pool: Pool, path: Path, channel: Channel) -> None:
+        ear = Ear()
+        for request, lingers in ((Request(), False), (JPEG, True)):
+            feed = pool.join(path, request, ear)
+            await until(lambda: channel.subscribers == 1)
+            pool.leave(feed, ear)
+            pool.leave(feed, ear)
+            assert len(pool) == int(lingers)
+        assert pool.join(path, JPEG, ear) is feed
+        pool.leave(feed, ear)
+        pool.stop_lingering()
+        assert len(pool) == 0
+        await until(lambda: channel.subscribers == 0)
+
+    run(test)
+
+
+def test_a_refusal_is_told_and_not_kept_for_the_next() -> None:
+    async def test(pool: Pool, path: Path, channel: Channel) -> None:
+        ear = Ear()
+        request = Request(view="nope", codec=Codec.MJPEG)
+        feed = pool.join(path, request, ear)
+        await until(lambda: ear.refusals)
+        assert ear.refusals[0]["code"] == "view_not_found"
+        assert pool.join(path, request, ear) is not feed
+
+    run(test)
+
+
+def test_a_picture_of_a_camera_that_is_not_live_is_not_fresh() -> None:
+    async def test(pool: Pool, path: Path, channel: Channel) -> None:
+        ear = Ear()
+        channel.set_info(StreamInfo("door", state=CameraState.RECONNECTING, error={"message": "Gone."}))
+        feed = pool.join(path, JPEG, ear)
+        channel.publish(picture(1))
+        await until(lambda: ear.packets or feed.last_picture)
+        assert not feed.fresh and feed.message == "Gone."
+        channel.set_info(StreamInfo("door", state=CameraState.LIVE))
+        await until(lambda: feed.state is CameraState.LIVE)
+        assert not feed.fresh, "the picture is still that of before"
+        channel.publish(picture(2))
+        await until(lambda: feed.fresh)
+
+    run(test)
+
+
+def test_a_lost_socket_is_reconnecting_after_a_while_and_forgets_its_pictures() -> None:
+    async def test(pool: Pool, path: Path, channel: Channel) -> None:
+        feed = pool.join(path.with_name("other.pixels"), JPEG, Ear())
+        assert not feed.has_state
+        await until(lambda: feed.was_lost)
+        assert feed.state is CameraState.RECONNECTING and "engine" in feed.message
+
+    run(test)
+
+
+def test_waiting_for_a_picture_ends_when_there_is_one_or_none_is_to_be_hoped_for() -> None:
+    async def test(pool: Pool, path: Path, channel: Channel) -> None:
+        waiter = PictureWaiter()
+        feed = pool.join(path, JPEG, waiter)
+        await waiter.wait(feed, timeout_s=0.05)
+        assert feed.last_picture is None
+        channel.publish(picture(1))
+        await waiter.wait(feed, timeout_s=5, live_only=True)
+        assert feed.last_picture is not None
+        channel.set_info(StreamInfo("door", state=CameraState.FAILED))
+        await until(lambda: feed.state is CameraState.FAILED)
+        async with asyncio.timeout(1):
+            await waiter.wait(feed, timeout_s=60, live_only=True)
+
+    run(test)

@@ -1,0 +1,45 @@
+from typing import Any
+
+import pytest
+from django.test import override_settings
+
+from ninjacam.live.mount import Mount, Target
+
+
+def find(path: str, **scope: Any) -> Target | None:
+    return Mount().find({"type": "http", "path": path, **scope})
+
+
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [
+        ("/cam/live/door/mjpeg", Target("mjpeg", "door")),
+        ("/cam/live/front-door_2/snapshot.jpg", Target("snapshot.jpg", "front-door_2")),
+        ("/cam/live/ws", Target("ws")),
+        ("/cam/healthz", Target("healthz")),
+        ("/cam/metrics", Target("metrics")),
+        ("/live/door/mjpeg", None),
+        ("/cam/live/door/mjpeg/", None),
+        ("/cam/live/../mjpeg", None),
+        ("/cam/live/Door/mjpeg", None),
+        ("/cam/live/door/mjpeg\n", None),
+        ("/cam/", None),
+    ],
+)
+@override_settings(ROOT_URLCONF="tests.integration.live_site.urls")
+def test_only_our_paths_below_the_mount_point_are_ours(path: str, target: Target | None) -> None:
+    assert find(path) == target
+
+
+@override_settings(ROOT_URLCONF="tests.integration.live_site.urls")
+def test_a_server_that_mounts_the_whole_project_elsewhere_is_understood() -> None:
+    assert find("/site/cam/healthz", root_path="/site") == Target("healthz")
+    assert find("/cam/healthz", root_path="/site") == Target("healthz")
+    with override_settings(FORCE_SCRIPT_NAME="/forced"):
+        assert find("/forced/cam/healthz", root_path="/site") == Target("healthz")
+
+
+@override_settings(ROOT_URLCONF="django.contrib.auth.urls")
+def test_a_project_without_our_urls_has_no_live_paths(caplog: pytest.LogCaptureFixture) -> None:
+    assert find("/cam/healthz") is None
+    assert "ninjacam.urls is not in the project's URLs" in caplog.text
