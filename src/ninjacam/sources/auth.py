@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from ninjacam.core.errors import ProtocolError
 
 MAX_CHALLENGES = 8
-_SCHEME = re.compile(r"(?:^|,)\s*(Basic|Digest)\b", re.IGNORECASE)
-_PARAMETER = re.compile(r'([A-Za-z][\w-]*)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
+_TOKEN = re.compile(r'([A-Za-z][\w-]*)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]+)))?')
+"""A parameter with its value, quoted or not; or the name of a scheme, which has none."""
 _HASHES = {"MD5": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}
 _STRENGTH = ("SHA-512-256", "SHA-256", "MD5")
 
@@ -36,6 +36,9 @@ class Authenticator:
         No for a second challenge that does not say `stale`: the password is wrong, and cameras lock accounts.
         Raises: ProtocolError: the camera asks for something that we do not know.
         """
+        headers = list(headers)
+        if not headers:
+            return False
         challenges = [challenge for header in headers for challenge in parse_challenges(header)]
         best = _best(challenges[:MAX_CHALLENGES])
         if best is None:
@@ -95,17 +98,14 @@ class Authenticator:
 
 
 def parse_challenges(header: str) -> list[tuple[str, dict[str, str]]]:
-    """[("basic" | "digest", {parameter: value})] of one WWW-Authenticate header, which may hold several."""
-    header = header[:4096]
-    starts = list(_SCHEME.finditer(header))
-    found = []
-    for match, following in zip(starts, [*starts[1:], None], strict=True):
-        text = header[match.end() : following.start() if following else None]
-        parameters = {
-            name.lower(): quoted if quoted or not plain else plain
-            for name, quoted, plain in _PARAMETER.findall(text)
-        }
-        found.append((match[1].lower(), parameters))
+    """[(scheme in lower case, {parameter: value})] of one WWW-Authenticate header, which may hold several."""
+    found: list[tuple[str, dict[str, str]]] = []
+    for match in _TOKEN.finditer(header[:4096]):
+        name, quoted, plain = match[1].lower(), match[2], match[3]
+        if quoted is None and plain is None:
+            found.append((name, {}))
+        elif found:
+            found[-1][1][name] = quoted if quoted is not None else plain
     return found
 
 

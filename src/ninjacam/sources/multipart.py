@@ -32,6 +32,7 @@ class MultipartParser:
         self._in_part = False
         self._length = -1
         self._scanned = 0
+        self._skipped = 0
 
     def feed(self, data: bytes) -> list[bytes]:
         """The parts that are complete now, headers off; not checked to be JPEG.
@@ -52,7 +53,10 @@ class MultipartParser:
         buffer = self._buffer
         at = buffer.find(self._boundary)
         if at < 0:
-            if len(buffer) > MAX_PICTURE_BYTES:
+            useless = max(0, len(buffer) - len(self._boundary))
+            del buffer[:useless]
+            self._skipped += useless
+            if self._skipped > MAX_PICTURE_BYTES:
                 raise ProtocolError("The camera sends no picture boundary.")
             return None
         end = _HEAD_END.search(buffer, at, at + MAX_PART_HEADER_BYTES)
@@ -66,7 +70,7 @@ class MultipartParser:
             raise ProtocolError("The camera announces a picture that is too large.")
         del buffer[: end.end()]
         self._in_part = True
-        self._scanned = 0
+        self._scanned = self._skipped = 0
         return b""
 
     def _take_part(self) -> bytes | None:

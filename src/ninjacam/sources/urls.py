@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urlsplit
 
 from ninjacam.core.errors import ConfigError, ProtocolError
 
@@ -56,7 +56,7 @@ def parse_url(url: str) -> Target:
 def redirect_target(now: Target, location: str, schemes: tuple[str, ...]) -> Target:
     """Where a redirect leads. Raises: ProtocolError: nowhere that we follow."""
     try:
-        target = parse_url(urljoin(now.uri, location.strip()))
+        target = parse_url(_join(now.uri, location.strip()))
     except (ConfigError, ValueError) as exc:
         raise ProtocolError("The camera redirects to a malformed address.") from exc
     if target.scheme not in schemes or (now.is_tls and not target.is_tls):
@@ -74,5 +74,17 @@ def control_uri(base: str, control: str) -> str:
     if "://" in control[:10]:
         return control
     if control.startswith("/"):
-        return urljoin(base, control)
+        return _join(base, control)
     return base + ("" if base.endswith("/") else "/") + control
+
+
+def _join(base: str, reference: str) -> str:
+    """RFC 3986, section 5.2, as far as it is met here; `urllib` does not know rtsps."""
+    if "://" in reference[:10]:
+        return reference
+    scheme, _, rest = base.partition("://")
+    authority, _, path = rest.partition("/")
+    if reference.startswith("/"):
+        return f"{scheme}://{authority}{reference}"
+    folder = path.partition("?")[0].rpartition("/")[0]
+    return f"{scheme}://{authority}/{folder + '/' if folder else ''}{reference}"

@@ -1,0 +1,206 @@
+"""Access units out of H.264 payloads: whole, or not at all."""
+
+from itertools import pairwise
+
+from ninjacam.core.bitstream import START_CODE
+from ninjacam.core.packets import Codec, Flags
+from ninjacam.sources.access_units import MAX_ACCESS_UNIT_BYTES, ParameterSetCache
+from ninjacam.sources.base import SourceStats
+from ninjacam.sources.rtsp.h264 import H264Depacketizer
+from ninjacam.sources.rtsp.rtp import HOLD_PACKETS, RtpReceiver
+from ninjacam.sources.track_clock import TrackClock
+from tests.unit.sources.rtp_support import IDR, OTHER_SPS, PPS, SLICE, SPS, Sink, fu_a, rtp, stap_a
+
+
+def annexb(*nals: bytes) -> bytes:
+    return b"".join(START_CODE + nal for nal in nals)
+
+
+class Camera:
+    """Numbers packets and pictures; `lose` leaves a number out."""
+
+    def __init__(self, extradata: bytes = b"") -> None:
+        self.sink, self.stats = Sink(), SourceStats()
+        clock = TrackClock(90_000)
+        sets = ParameterSetCache(Codec.H264, extradata)
+        depacketizer = H264Depacketizer(Codec.H264, sets, self.sink, self.stats, clock)
+        self.receiver = RtpReceiver(96, 90_000, depacketizer, clock, self.stats)
+        self.sequence = 65_530  # wraps soon
+        self.timestamp = 0xFFFF_0000
+        self.now_ns = 10**12
+
+    def send(self, *payloads: bytes, marker: bool = True, lose: tuple[int, ...] = ()) -> None:
+        """One picture of these payloads."""
+        last = len(payloads) - 1
+        for index, payload in enumerate(payloads):
+            if index not in lose:
+                self.put(rtp(self.sequence, self.timestamp, payload, marker=marker and index == last))
+            self.sequence += 1
+        self.timestamp += 3600
+
+    def put(self, packet: bytes) -> None:
+        self.now_ns += 1_000_000
+        self.receiver.receive(memoryview(packet), 0, len(packet), self.now_ns)
+
+    def key(self) -> None:
+        self.send(stap_a(SPS, PPS), *fu_a(IDR, 50))
+
+
+def test_all_three_payload_forms_give_the_same_access_unit() -> None:
+    for payloads in ([SPS, PPS, IDR], [stap_a(SPS, PPS), *fu_a(IDR, 40)], [stap_a(SPS, PPS, IDR)]):
+        camera = Camera()
+        camera.send(*payloads)
+        (packet,) = camera.sink.packets
+        assert packet.data == annexb(SPS, PPS, IDR)
+        assert packet.flags == Flags.KEY | Flags.CONFIG
+        assert (packet.width_px, packet.height_px) == (1280, 720)
+
+
+def test_the_stream_starts_with_a_key_frame_and_time_goes_on_over_the_wrap() -> None:
+    camera = Camera()
+    camera.send(SLICE)
+    camera.key()
+    for _ in range(40):
+        camera.send(SLICE)
+    pts = [packet.pts for packet in camera.sink.packets]
+    assert camera.sink.packets[0].is_key
+    assert len(pts) == 41
+    assert {b - a for a, b in pairwise(pts)} == {3600}
+    assert camera.stats.packets_lost == camera.stats.access_units_dropped == 0
+
+
+def test_an_access_unit_closes_on_the_next_timestamp_where_the_marker_is_missing() -> None:
+    camera = Camera()
+    camera.send(stap_a(SPS, PPS), IDR, marker=False)
+    camera.send(SLICE, marker=False)
+    assert camera.sink.data == [annexb(SPS, PPS, IDR)]
+    camera.send(SLICE)
+    assert camera.sink.data == [annexb(SPS, PPS, IDR), annexb(SLICE), annexb(SLICE)]
+
+
+def test_a_marker_on_parameter_sets_alone_does_not_close() -> None:
+    camera = Camera()
+    timestamp = camera.timestamp
+    camera.send(stap_a(SPS, PPS))
+    camera.timestamp = timestamp
+    camera.send(IDR)
+    assert camera.sink.data == [annexb(SPS, PPS, IDR)]
+
+
+def test_a_marker_on_every_slice_is_found_out() -> None:
+    camera = Camera()
+    second = b"\x41\x20" + bytes(range(1, 50))
+    camera.key()
+    for _ in range(4):
+        camera.put(rtp(camera.sequence, camera.timestamp, SLICE, marker=True))
+        camera.put(rtp(camera.sequence + 1, camera.timestamp, second, marker=True))
+        camera.sequence += 2
+        camera.timestamp += 3600
+    assert camera.sink.data[-2:] == [annexb(SLICE, second)] * 2
+
+
+def test_a_damaged_picture_is_dropped_and_the_next_one_says_so() -> None:
+    camera = Camera()
+    camera.key()
+    camera.send(*fu_a(SLICE, 20), lose=(2,))
+    for _ in range(HOLD_PACKETS):
+        camera.send(SLICE)
+    assert camera.stats.packets_lost == 1 and camera.stats.access_units_dropped == 1
+    assert len(camera.sink.packets) == 1 + HOLD_PACKETS
+    assert camera.sink.packets[1].flags == Flags.DISCONT
+    assert camera.sink.packets[2].flags == Flags.NONE
+
+
+def test_a_lost_tail_takes_only_its_own_picture() -> None:
+    camera = Camera()
+    camera.key()
+    pieces = fu_a(SLICE, 20)
+    camera.send(*pieces, lose=(len(pieces) - 1,))
+    for _ in range(HOLD_PACKETS + 1):
+        camera.send(SLICE)
+    assert camera.stats.access_units_dropped == 1
+    assert len(camera.sink.packets) == 1 + HOLD_PACKETS + 1
+
+
+def test_a_lost_head_takes_the_picture() -> None:
+    camera = Camera()
+    camera.key()
+    camera.send(*fu_a(SLICE, 20), lose=(0,))
+    for _ in range(HOLD_PACKETS + 1):
+        camera.send(SLICE)
+    assert camera.stats.access_units_dropped == 1
+    assert set(camera.sink.data[1:]) == {annexb(SLICE)}
+
+
+def test_reordered_packets_wait_for_the_missing_one() -> None:
+    camera = Camera()
+    camera.key()
+    pieces = fu_a(SLICE, 20)
+    packets = [
+        rtp(camera.sequence + index, camera.timestamp, piece, marker=index == len(pieces) - 1)
+        for index, piece in enumerate(pieces)
+    ]
+    for index in (1, 2, 0, 4, 3):
+        camera.put(packets[index])
+    assert camera.sink.data[-1] == annexb(SLICE)
+    assert camera.stats.packets_reordered == 3 and camera.stats.packets_lost == 0
+    camera.put(packets[0])  # again, and late
+    assert len(camera.sink.packets) == 2
+
+
+def test_missing_parameter_sets_are_put_in_from_the_sdp_behind_the_delimiter() -> None:
+    camera = Camera(annexb(SPS, PPS))
+    delimiter = b"\x09\xf0"
+    camera.send(IDR)
+    camera.send(delimiter, IDR)
+    assert camera.sink.data == [annexb(SPS, PPS, IDR), annexb(delimiter, SPS, PPS, IDR)]
+    assert [packet.flags for packet in camera.sink.packets] == [Flags.KEY | Flags.CONFIG, Flags.KEY]
+
+
+def test_new_parameter_sets_are_announced() -> None:
+    camera = Camera(annexb(SPS, PPS))
+    camera.key()
+    camera.send(stap_a(OTHER_SPS, PPS), IDR)
+    camera.send(stap_a(OTHER_SPS, PPS), IDR)
+    assert [bool(packet.flags & Flags.CONFIG) for packet in camera.sink.packets] == [True, True, False]
+    assert camera.sink.packets[1].height_px == 1080
+
+
+def test_no_key_frame_is_delivered_that_could_not_be_decoded() -> None:
+    camera = Camera()
+    camera.send(IDR)
+    camera.send(SPS, IDR)
+    assert not camera.sink.packets
+    camera.key()
+    assert len(camera.sink.packets) == 1
+
+
+def test_a_picture_without_an_end_is_thrown_away() -> None:
+    camera = Camera()
+    camera.key()
+    piece = b"\x7c\x05" + bytes(60_000)
+    camera.send(b"\x7c\x85" + bytes(60_000), *[piece] * (MAX_ACCESS_UNIT_BYTES // 60_000 + 20))
+    camera.send(SLICE)
+    assert camera.stats.access_units_dropped == 1
+    assert camera.sink.data[1:] == [annexb(SLICE)]
+
+
+def test_another_source_must_come_twice() -> None:
+    camera = Camera()
+    camera.key()
+    camera.put(rtp(7, 5, SLICE, marker=True, ssrc=99))
+    camera.send(SLICE)
+    assert len(camera.sink.packets) == 2
+    for sequence in (100, 101, 102):
+        camera.put(rtp(sequence, sequence * 3600, SLICE, marker=True, ssrc=77))
+    assert len(camera.sink.packets) == 4
+    assert camera.sink.packets[2].flags & Flags.DISCONT
+
+
+def test_header_extensions_sources_and_padding_are_skipped() -> None:
+    camera = Camera()
+    plain = rtp(camera.sequence, camera.timestamp, b"", marker=True)
+    head = bytes([0x80 | 0x20 | 0x10 | 1]) + plain[1:12]
+    extension = b"\xbe\xde\x00\x01abcd"
+    camera.put(head + b"CSRC" + extension + stap_a(SPS, PPS, IDR) + b"\x00\x00\x03")
+    assert camera.sink.data == [annexb(SPS, PPS, IDR)]

@@ -1,0 +1,199 @@
+"""Rubbish into every parser: bounded time, bounded memory, and no error but our own."""
+
+import asyncio
+import random
+
+import pytest
+
+from ninjacam.core.clock import SYSTEM_CLOCK
+from ninjacam.core.errors import ConfigError, SourceError
+from ninjacam.core.packets import Codec
+from ninjacam.sources.access_units import ParameterSetCache
+from ninjacam.sources.auth import Authenticator
+from ninjacam.sources.base import SourceStats
+from ninjacam.sources.multipart import Dechunker, MultipartParser, boundary_of
+from ninjacam.sources.rtsp.audio import AacDepacketizer
+from ninjacam.sources.rtsp.connection import RtspConnection
+from ninjacam.sources.rtsp.h264 import H264Depacketizer
+from ninjacam.sources.rtsp.h265 import H265Depacketizer
+from ninjacam.sources.rtsp.jpeg import JpegDepacketizer
+from ninjacam.sources.rtsp.messages import parse_head
+from ninjacam.sources.rtsp.rtcp import parse_rtcp
+from ninjacam.sources.rtsp.rtp import Depacketizer, RtpReceiver
+from ninjacam.sources.rtsp.sdp import parse_sdp, sprop_annexb
+from ninjacam.sources.rtsp.tracks import choose_tracks
+from ninjacam.sources.track_clock import TrackClock
+from ninjacam.sources.urls import parse_url
+from tests.unit.sources.rtp_support import IDR, PPS, SLICE, SPS, Sink, fu_a, interleaved, rtp, stap_a
+from tests.unit.sources.test_rtsp_parts import IDR5, PPS5, SDP, SPS5, VPS5, jpeg_payload
+
+ROUNDS = 300
+
+
+def mutated(data: bytes, chance: random.Random) -> bytes:
+    """Bytes changed, cut out, doubled and inserted."""
+    broken = bytearray(data)
+    for _ in range(chance.randrange(1, 8)):
+        at = chance.randrange(len(broken))
+        match chance.randrange(4):
+            case 0:
+                broken[at] = chance.randrange(256)
+            case 1:
+                del broken[at : at + chance.randrange(1, 40)]
+            case 2:
+                broken[at:at] = chance.randbytes(chance.randrange(1, 40))
+            case _:
+                broken[at:at] = broken[at : at + chance.randrange(1, 40)]
+        if not broken:
+            return b"\x00"
+    return bytes(broken)
+
+
+def stream_of(payloads: list[bytes]) -> bytes:
+    last = len(payloads) - 1
+    pictures = [
+        rtp(number * len(payloads) + index, number * 3600, payload, marker=index == last)
+        for number in range(6)
+        for index, payload in enumerate(payloads)
+    ]
+    return interleaved(pictures)
+
+
+def depacketizer_of(codec: Codec, sink: Sink, stats: SourceStats) -> Depacketizer:
+    clock = TrackClock(90_000)
+    if codec is Codec.H264:
+        return H264Depacketizer(codec, ParameterSetCache(codec), sink, stats, clock)
+    if codec is Codec.H265:
+        return H265Depacketizer(ParameterSetCache(codec), sink, stats, clock)
+    if codec is Codec.AAC:
+        return AacDepacketizer(48_000, sink, stats, clock)
+    return JpegDepacketizer(sink, stats, clock)
+
+
+PAYLOADS = {
+    Codec.H264: [stap_a(SPS, PPS), *fu_a(IDR, 60), SLICE],
+    Codec.H265: [VPS5, SPS5, PPS5, b"\x62\x01\x93" + IDR5[2:40], b"\x62\x01\x53" + IDR5[40:]],
+    Codec.MJPEG: [jpeg_payload(0, b"abcd", kind=65, quality=200, extra=b"\x00\x04\xff\xff\x00\x00\x00\x40" + bytes(64)),
+                  jpeg_payload(4, b"efgh")],
+    Codec.AAC: [b"\x00\x10\x00\x18abc", b"\x00\x20\x00\x18\x00\x20abcdefg"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("codec", list(PAYLOADS))
+def test_a_mutated_stream_ends_in_our_errors_or_in_packets(codec: Codec) -> None:
+    chance = random.Random(11)
+    whole = stream_of(PAYLOADS[codec])
+
+    async def play() -> int:
+        delivered = 0
+        for _ in range(ROUNDS):
+            connection = RtspConnection(SYSTEM_CLOCK, "camera")
+            sink, stats = Sink(), SourceStats()
+            receiver = RtpReceiver(96, 90_000, depacketizer_of(codec, sink, stats), TrackClock(90_000), stats)
+            connection.handle(0, receiver.receive)
+            data = b"RTSP/1.0 200 OK\r\nCSeq: 1\r\n\r\n" + mutated(whole, chance)
+            while data and not connection.ended.done():
+                piece, data = data[:500], data[500:]
+                connection.get_buffer(-1)[: len(piece)] = piece
+                connection.buffer_updated(len(piece))
+            if connection.ended.done():
+                assert isinstance(connection.ended.exception(), SourceError)
+            receiver.receiver_report(1, 10**12)
+            delivered += len(sink.packets)
+        return delivered
+
+    assert asyncio.run(play()) > ROUNDS  # most of each stream survives
+
+
+def test_pure_noise_on_the_wire_ends_the_connection() -> None:
+    async def play() -> None:
+        chance = random.Random(5)
+        connection = RtspConnection(SYSTEM_CLOCK, "camera")
+        answer = b"RTSP/1.0 200 OK\r\nCSeq: 1\r\n\r\n"
+        connection.get_buffer(-1)[: len(answer)] = answer
+        connection.buffer_updated(len(answer))
+        connection.handle(0, lambda *_: None)
+        for _ in range(300):
+            room = connection.get_buffer(-1)
+            assert len(room) > 0
+            noise = chance.randbytes(min(len(room), 4096))
+            room[: len(noise)] = noise
+            connection.buffer_updated(len(noise))
+            if connection.ended.done():
+                break
+        assert isinstance(connection.ended.exception(), SourceError)
+
+    asyncio.run(play())
+
+
+def test_messages_without_an_end_are_refused() -> None:
+    async def play(data: bytes) -> None:
+        connection = RtspConnection(SYSTEM_CLOCK, "camera")
+        for _ in range(200):
+            room = connection.get_buffer(-1)
+            size = min(len(room), len(data))
+            room[:size] = data[:size]
+            connection.buffer_updated(size)
+            if connection.ended.done():
+                break
+        assert isinstance(connection.ended.exception(), SourceError)
+
+    for data in (
+        b"RTSP/1.0 200 OK\r\n" + b"X: y\r\n" * 500,
+        b"RTSP/1.0 200 OK\r\nContent-Length: 900000\r\n\r\n",
+    ):
+        asyncio.run(play(data))
+
+
+def test_text_parsers_know_no_other_errors() -> None:
+    chance = random.Random(3)
+    head = b'RTSP/1.0 401 Unauthorized\r\nCSeq: 2\r\nWWW-Authenticate: Digest realm="x", nonce="1", qop="auth"\r\n'
+    report = bytes.fromhex("80c80006000000078000000080000000000023280000000100000002") + bytes.fromhex(
+        "81cb000100000007"
+    )
+    for _ in range(ROUNDS * 3):
+        try:
+            message, _ = parse_head(mutated(head, chance))
+            login = Authenticator("u", "p")
+            login.take_challenge(message.headers.get("www-authenticate", []))
+            login.header("GET", "/")
+        except SourceError:
+            pass
+        try:
+            description = parse_sdp(mutated(SDP, chance))
+            for media in description.media:
+                sprop_annexb(media)
+            choose_tracks(description, Sink(), SourceStats(), audio=True)
+        except SourceError:
+            pass
+        parse_rtcp(mutated(report, chance))
+        try:
+            parse_url(mutated(b"rtsp://u:p@[::1]:554/a?b=c", chance).decode("latin-1"))
+        except ConfigError:
+            continue
+
+
+def feed_for_ever(parser: MultipartParser, data: bytes) -> None:
+    for _ in range(400):
+        parser.feed(data)
+        data = data.replace(b"--x\r\n\r\n", b"")
+
+
+def test_multipart_bodies_are_bounded() -> None:
+    chance = random.Random(9)
+    boundary = boundary_of("multipart/x-mixed-replace; boundary=--x")
+    picture = b"\xff\xd8\xff\xe0picture\xff\xd9"
+    part = b"--x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n" % (len(picture), picture)
+    chunked = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for _ in range(4))
+    for _ in range(ROUNDS):
+        try:
+            pieces = Dechunker().feed(mutated(chunked, chance))
+            MultipartParser(boundary).feed(pieces)
+            MultipartParser(boundary).feed(mutated(part * 4, chance))
+        except SourceError:
+            continue
+    assert MultipartParser(boundary).feed(part * 2) == [picture] * 2
+    for endless in (b"x" * 65_536, b"--x\r\n\r\n" + b"y" * 65_536, b"--x\r\n" + b"A: b\r\n" * 9000):
+        parser = MultipartParser(boundary)
+        with pytest.raises(SourceError):
+            feed_for_ever(parser, endless)
