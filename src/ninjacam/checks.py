@@ -1,7 +1,6 @@
 """System checks, `manage.py check`. E: it does not work. W: it works worse than it could.
 
 ninjacam.E001  the setting NINJACAM is wrong
-ninjacam.E002  the run directory's path is too long for sockets
 ninjacam.W001  the authentication backend is missing
 ninjacam.W002  SQLite without WAL
 ninjacam.W003  GZipMiddleware
@@ -23,9 +22,6 @@ from ninjacam.conf import get_settings
 from ninjacam.core.errors import ConfigError
 from ninjacam.models.camera import OWN_BACKEND
 
-_LONGEST_SOCKET_PATH = 107  # sun_path has 108 bytes on Linux, with the final zero
-_LONGEST_SOCKET_NAME = len("/") + 50 + len(".packets")
-
 
 @register()
 def check_ninjacam(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
@@ -38,13 +34,6 @@ def _check_settings() -> Iterator[CheckMessage]:
     except ConfigError as error:
         yield Error(error.message, id="ninjacam.E001")
         return
-    room = _LONGEST_SOCKET_PATH - _LONGEST_SOCKET_NAME
-    if len(str(config.run_dir).encode()) > room:
-        yield Error(
-            f"The run directory {config.run_dir} is too long for Unix sockets (at most {room} bytes).",
-            hint="Set NINJACAM['RUN_DIR'] to a short one, such as /run/ninjacam.",
-            id="ninjacam.E002",
-        )
     media = str(getattr(settings, "MEDIA_ROOT", "") or "")
     if media and config.data_dir.is_relative_to(Path(media).absolute()):
         yield Warning(

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -51,6 +52,10 @@ class _Viewer:
     def start(self) -> Self:
         self._thread.start()
         return self
+
+    def wait_ended(self, timeout_s: float) -> str:
+        """Why it was over."""
+        return wait_until(lambda: self.ended, timeout_s, "the end of the stream")
 
     def __enter__(self) -> Self:
         return self.start()
@@ -135,11 +140,13 @@ class MjpegViewer(_Viewer):
         return self.wait_for(lambda picture: picture.stamp is not None, timeout_s, "a live picture")
 
     def wait_placeholder(self, timeout_s: float) -> Picture:
-        return self.wait_for(lambda picture: picture.stamp is None, timeout_s, "a picture that says it is not live")
+        return self.wait_for(
+            lambda picture: picture.stamp is None, timeout_s, "a picture that says it is not live"
+        )
 
     def longest_gap_s(self, since_s: float) -> float:
         times = [picture.at_s for picture in self.pictures if picture.at_s >= since_s]
-        return max((b - a for a, b in zip(times, times[1:], strict=False)), default=0.0)
+        return max((b - a for a, b in pairwise(times)), default=0.0)
 
 
 @dataclass(slots=True)
@@ -156,7 +163,9 @@ class Unit:
 class WsViewer(_Viewer):
     """A player's connection: one socket, some subscriptions. `tell` sends more; `messages` holds the JSON that came."""
 
-    def __init__(self, url: str, token: str, cameras: list[tuple[str, str]], *, format: str = "annexb") -> None:
+    def __init__(
+        self, url: str, token: str, cameras: list[tuple[str, str]], *, format: str = "annexb"
+    ) -> None:
         super().__init__()
         self.url = url
         self.token = token
@@ -192,7 +201,9 @@ class WsViewer(_Viewer):
             self.messages.append(json.loads(message))
             return
         _, flags, stream, sequence, *_ = WS_HEADER.unpack_from(message)
-        self.units.append(Unit(time.monotonic(), bool(flags & 1), sequence, stream, message[WS_HEADER.size :]))
+        self.units.append(
+            Unit(time.monotonic(), bool(flags & 1), sequence, stream, message[WS_HEADER.size :])
+        )
 
     def wait_units(self, count: int, timeout_s: float = 15) -> list[Unit]:
         """The next `count`."""
@@ -205,9 +216,11 @@ class WsViewer(_Viewer):
         wait_until(enough, timeout_s, f"{count} access units over the WebSocket; heard {self.messages[-3:]}")
         return self.units[seen : seen + count]
 
-    def wait_message(self, condition: Callable[[dict[str, Any]], object], timeout_s: float) -> dict[str, Any]:
-        """The first JSON message from now on that fulfils it."""
-        seen = len(self.messages)
+    def wait_message(
+        self, condition: Callable[[dict[str, Any]], object], timeout_s: float, *, after: int | None = None
+    ) -> dict[str, Any]:
+        """The first JSON message behind `messages[:after]` (None: from now on) that fulfils it."""
+        seen = len(self.messages) if after is None else after
 
         def found() -> dict[str, Any] | None:
             assert not self.ended, f"the viewer ended: {self.ended}"
@@ -215,8 +228,10 @@ class WsViewer(_Viewer):
 
         return wait_until(found, timeout_s, f"a message over the WebSocket; heard {self.messages[-3:]}")
 
-    def wait_state(self, state: str, timeout_s: float) -> dict[str, Any]:
-        return self.wait_message(lambda m: m.get("op") == "state" and m.get("state") == state, timeout_s)
+    def wait_state(self, state: str, timeout_s: float, *, after: int | None = None) -> dict[str, Any]:
+        return self.wait_message(
+            lambda m: m.get("op") == "state" and m.get("state") == state, timeout_s, after=after
+        )
 
 
 class StoppedReader:

@@ -1,4 +1,4 @@
-"""A vision worker as a real process, fed from a clip over a real local stream, given work over its real control socket."""
+"""A vision worker as a real process, fed over a real local stream, given work over its real control socket."""
 
 import asyncio
 import contextlib
@@ -79,8 +79,17 @@ class Feeder:
     def __init__(self, clip: Clip, run_dir: Path) -> None:
         self.clip = clip
         self.live = True
-        self.channel = Channel(StreamInfo("door", (Track(Kind.VIDEO, Codec.H264),), CameraState.LIVE))
+        self.idle = asyncio.Event()
+        self.channel = Channel(
+            StreamInfo("door", (Track(Kind.VIDEO, Codec.H264),), CameraState.LIVE), on_demand=self._on_demand
+        )
         self.server = StreamServer(run_dir / "door.packets", lambda _: self.channel)
+
+    def _on_demand(self, channel: Channel) -> None:
+        if channel.subscribers:
+            self.idle.clear()
+        else:
+            self.idle.set()
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -121,9 +130,8 @@ class Worker:
             "run_loop(VisionProcess(name='vision-1', run_dir=Path(sys.argv[1]), orphan_s=20,"
             "modules=[ModuleFile('door_cameras', Path(sys.argv[2]))], reload=True).run)"
         )
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", script, str(self.run_dir), str(self.code_path)], stdin=subprocess.DEVNULL
-        )
+        command = [sys.executable, "-c", script, str(self.run_dir), str(self.code_path)]
+        self.process = await asyncio.to_thread(subprocess.Popen, command, stdin=subprocess.DEVNULL)
         self.client = ControlClient(self.run_dir / "vision-1.control", self._on_report, lambda: None)
         async with asyncio.timeout(20):
             while not await self.client.connect():
@@ -159,7 +167,7 @@ class House:
 
     async def picture(self, request: Request, timeout_s: float = 8) -> Any:
         packet = await read_one(self.run_dir / "door.pixels", request, timeout_s=timeout_s)
-        return cv2.imdecode(np.frombuffer(packet.data, np.uint8), cv2.IMREAD_COLOR)
+        return decoded(packet)
 
 
 @contextlib.asynccontextmanager
@@ -208,6 +216,10 @@ class Viewer:
         await asyncio.gather(self.task, return_exceptions=True)
 
 
+def decoded(packet: Packet) -> Any:
+    return cv2.imdecode(np.frombuffer(packet.data, np.uint8), cv2.IMREAD_COLOR)
+
+
 def cpu_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -248,7 +260,8 @@ def test_a_view_as_h264_starts_with_a_key_frame_and_decodes(clip: Clip, tmp_path
             assert isinstance(context, av.VideoCodecContext)
             frames = [frame for p in packets for frame in context.decode(av.Packet(p.data))]
             assert len(frames) >= 29
-            stamps = [stamp.read(frame.to_ndarray(format="bgr24")) for frame in frames]
+            images: list[Any] = [frame.to_ndarray(format="bgr24") for frame in frames]
+            stamps = [stamp.read(image) for image in images]
             assert None not in stamps
             assert len(set(stamps)) == len(stamps), "no picture twice"
             assert all(p.captured_ns > 10**18 - 1 for p in packets)
@@ -262,9 +275,7 @@ def test_nothing_is_decoded_while_nobody_watches(clip: Clip, tmp_path: Path) -> 
         async with house(clip, tmp_path) as it:
             await it.picture(MJPEG)
             assert it.feeder.channel.subscribers == 1
-            async with asyncio.timeout(5):
-                while it.feeder.channel.subscribers:
-                    await asyncio.sleep(0.05)
+            await asyncio.wait_for(it.feeder.idle.wait(), 5)
 
     asyncio.run(go())
 
@@ -338,9 +349,7 @@ def test_saving_the_file_changes_the_live_picture_and_keeps_the_viewer(clip: Cli
             it.worker.code_path.write_text(code)
             async with asyncio.timeout(2):
                 while True:
-                    picture = cv2.imdecode(
-                        np.frombuffer((await viewer.more(1))[0].data, np.uint8), cv2.IMREAD_COLOR
-                    )
+                    picture = decoded((await viewer.more(1))[0])
                     if picture[150, 320, 0] > 200:
                         break
             # broken, it says so and keeps the connection; mended, it is back
@@ -350,9 +359,7 @@ def test_saving_the_file_changes_the_live_picture_and_keeps_the_viewer(clip: Cli
             it.worker.code_path.write_text(textwrap.dedent(CODE))
             async with asyncio.timeout(3):
                 while True:
-                    picture = cv2.imdecode(
-                        np.frombuffer((await viewer.more(1))[0].data, np.uint8), cv2.IMREAD_COLOR
-                    )
+                    picture = decoded((await viewer.more(1))[0])
                     if picture[150, 320, 2] > 200:
                         break
             assert None not in viewer.infos, "the viewer was never disconnected"
@@ -368,7 +375,7 @@ def test_a_camera_that_is_away_is_a_readable_picture_and_comes_back(clip: Clip, 
             await viewer.more(5)
             it.feeder.set_state(CameraState.RECONNECTING, "Look at the cable.")
             last = (await viewer.more(2, timeout_s=3))[-1]
-            picture = cv2.imdecode(np.frombuffer(last.data, np.uint8), cv2.IMREAD_COLOR)
+            picture = decoded(last)
             assert stamp.read(picture) is None, "not the old picture as if nothing were"
             assert picture.max() > 180, "and there is something to read"
             newcomer = await it.picture(MJPEG, timeout_s=2)
@@ -377,10 +384,7 @@ def test_a_camera_that_is_away_is_a_readable_picture_and_comes_back(clip: Clip, 
             async with asyncio.timeout(4):
                 while True:
                     last = (await viewer.more(1))[0]
-                    if (
-                        stamp.read(cv2.imdecode(np.frombuffer(last.data, np.uint8), cv2.IMREAD_COLOR))
-                        is not None
-                    ):
+                    if stamp.read(decoded(last)) is not None:
                         break
             await viewer.close()
 

@@ -77,7 +77,7 @@ class CameraCapture:
         self._server = StreamServer(run_dir / f"{slug}.packets", lambda _request: self._channel)
 
     async def run(self) -> None:
-        """Until `stop`, or for good when the configuration cannot work. Raises: ConfigError: no socket to publish on."""
+        """Until `stop`. Raises: ConfigError: there is no socket to publish on."""
         await self._server.start()
         try:
             await supervise(

@@ -1,8 +1,8 @@
 """`python -m ninjacam.capture.probe`: open a camera once, and say what it gives or what is wrong with it.
 
-A process of its own, because it decodes a picture that a stranger sent. Reads {"source": {...SourceConfig}, "timeout_s"}
-as JSON from standard input (never from arguments: the process list is public) and prints {"ok", "error", "codec",
-"width", "height", "audio_codec", "jpeg_base64"} as one JSON line.
+A process of its own, because it decodes a picture that a stranger sent. Reads {"source": {...SourceConfig},
+"timeout_s"} as JSON from standard input (never from arguments: the process list is public) and prints one JSON line:
+{"ok", "error", "codec", "width", "height", "audio_codec", "jpeg_base64"}.
 """
 
 import asyncio
@@ -63,6 +63,7 @@ def _jpeg(packet: Packet) -> bytes:
 
     try:
         context = av.CodecContext.create(packet.codec.label, "r")
+        assert isinstance(context, av.VideoCodecContext)
         frames = context.decode(av.Packet(packet.data)) or context.decode(None)
         if not frames:
             raise DecodeError("The camera's first picture cannot be decoded.")

@@ -27,7 +27,8 @@
 
 `code` is what a UI branches on and never changes; the message is one sentence for a person that says what to do.
 `retryable` drives `supervise`: an error that is not retryable ends in the state FAILED until the configuration
-changes; one that is `slow` will hardly mend by itself, and is retried at long intervals. Messages hold no credentials: whoever builds one passes URLs through `ninjacam.core.redact`.
+changes; one that is `slow` will hardly mend by itself, and is retried at long intervals. Messages hold no
+credentials: whoever builds one passes URLs through `ninjacam.core.redact`.
 """
 
 from typing import Any, ClassVar

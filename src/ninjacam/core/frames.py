@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Frame:
     """One picture of a camera, decoded on demand.
 
-    `camera`: its slug. `number`: counts the frames that this processor has seen, from 0. `pts_s`: seconds on the camera's
-    own clock. `captured_at`: aware UTC, when the picture was taken. `received_ns`: this host's monotonic clock.
+    `camera`: its slug. `number`: counts the decoded frames, from 0. `pts_s`: seconds on the camera's own clock.
+    `captured_at`: aware UTC, when the picture was taken. `received_ns`: this host's monotonic clock.
     `width`, `height`: pixels. The frame belongs to the processor for the call; keep a copy, not the frame.
     """
 
@@ -62,7 +62,7 @@ class Frame:
 
     @property
     def gray(self) -> "GrayImage":
-        """The luma plane as it was decoded: uint8, (height, width), READ-ONLY, rows may be padded. No conversion, no copy."""
+        """The luma plane as decoded: uint8, (height, width), READ-ONLY, rows may be padded. No conversion, no copy."""
         return self._load_gray()
 
     @property

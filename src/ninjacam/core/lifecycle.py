@@ -94,7 +94,7 @@ async def supervise(
     run_once: Callable[[], Awaitable[None]],
     *,
     stop: Stop,
-    backoff: Backoff = Backoff(),  # noqa: B008 (frozen)
+    backoff: Backoff = Backoff(),
     clock: Clock = SYSTEM_CLOCK,
     on_error: Callable[[NinjacamError, float | None], None] | None = None,
     name: str = "service",

@@ -3,11 +3,15 @@
 import contextlib
 import ctypes
 import logging
+import os
 import resource
+import signal
 import sys
 
 logger = logging.getLogger("ninjacam.core")
 
+PR_SET_PDEATHSIG = 1
+"""linux/prctl.h: the signal that this process gets when the thread that started it ends, however it ends."""
 PR_SET_NO_NEW_PRIVS = 38
 """linux/prctl.h: neither this process nor its children can gain privileges by executing a file."""
 
@@ -19,6 +23,13 @@ def confine(*, memory_bytes: int, files: int = 4096) -> None:
     _limit(resource.RLIMIT_AS, memory_bytes)
     if sys.platform == "linux" and ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         logger.warning("the kernel refused no_new_privs")
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Get SIGTERM when the parent is gone. For a child between fork and exec; `parent_pid` from before the fork."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != parent_pid:  # it went before we could ask
+        os._exit(1)
 
 
 def _limit(what: int, most: int) -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any, overload
 
 from ninjacam.core.errors import ConfigError
@@ -100,7 +101,7 @@ def processor(
     def register(function: ProcessorFunction, name: str | None = None) -> ProcessorFunction:
         registry.add(
             Processor(
-                name=name or getattr(function, "__name__", ""),
+                name=name or str(getattr(function, "__name__", "")),
                 call=function,
                 cameras=patterns,
                 module=getattr(function, "__module__", ""),
@@ -109,6 +110,6 @@ def processor(
         )
         return function
 
-    if callable(name_or_function):
-        return register(name_or_function)
-    return lambda function: register(function, name_or_function)
+    if name_or_function is None or isinstance(name_or_function, str):
+        return partial(register, name=name_or_function)
+    return register(name_or_function)

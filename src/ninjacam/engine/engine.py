@@ -240,7 +240,13 @@ class Engine:
             "modules": modules,
             "views": views,
             "processes": [
-                {"name": child.name, "kind": child.kind, "pid": child.pid, "restarts": child.restarts}
+                {
+                    "name": child.name,
+                    "kind": child.kind,
+                    "pid": child.pid,
+                    "restarts": child.restarts,
+                    "cameras": sorted(self._assigned.get(child.name, ())),
+                }
                 for child in self._children.values()
             ],
         }
@@ -265,6 +271,8 @@ def _capture_work(camera: CameraSpec) -> Json:
 def _camera_status(spec: CameraSpec, reported: Json | None) -> Json:
     if not spec.enabled:
         return {"state": CameraState.DISABLED, "error": None}
+    if spec.error is not None:
+        return {"state": CameraState.FAILED, "error": spec.error}
     if reported is None or reported.get("revision") != spec.revision:
         return {"state": CameraState.CONNECTING, "error": None}
     return {key: value for key, value in reported.items() if key != "revision"}

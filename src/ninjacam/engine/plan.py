@@ -26,7 +26,7 @@ def make_plan(
     needs_own_process: Callable[[CameraSpec], bool],
 ) -> Plan:
     """`running`: process name -> slugs it has now. `needs_own_process`: its source runs native code on camera data."""
-    enabled = sorted((c for c in cameras if c.enabled), key=lambda c: c.slug)
+    enabled = sorted((c for c in cameras if c.enabled and c.error is None), key=lambda c: c.slug)
     capture = _place(
         "capture",
         [c for c in enabled if not needs_own_process(c)],

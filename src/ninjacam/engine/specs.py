@@ -8,7 +8,10 @@ from ninjacam.sources.base import SourceConfig
 
 @dataclass(frozen=True, slots=True)
 class CameraSpec:
-    """A camera that should run. `revision` changes whenever its capture has to start anew."""
+    """A camera that should run. `revision` changes whenever its capture has to start anew.
+
+    `error`: NinjacamError.as_dict() of why it cannot run at all (its credentials cannot be opened), else None.
+    """
 
     slug: str
     camera_id: int
@@ -16,6 +19,7 @@ class CameraSpec:
     source: SourceConfig
     enabled: bool = True
     revision: str = ""
+    error: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

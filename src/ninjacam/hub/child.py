@@ -44,7 +44,7 @@ class Child:
         self._orphan_s = orphan_s
         self._assign = assign
         self._status = status
-        self._control = ControlServer(run_dir / f"{name}.control", self._on_command)
+        self._control = ControlServer(run_dir / f"{name}.control", self._on_command, self.changed)
         self._commands: asyncio.Queue[Json] = asyncio.Queue(maxsize=64)
         self._changed = asyncio.Event()
 

@@ -10,6 +10,7 @@ from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import ProtocolError, StreamUnavailableError
 from ninjacam.core.lifecycle import Stop
 from ninjacam.core.packets import Kind, Packet, StreamInfo
+from ninjacam.hub.control import unix_address
 from ninjacam.hub.request import Request
 from ninjacam.hub.wire import Message, MessageReader, decode_info, encode_extension
 
@@ -32,8 +33,8 @@ class RefusedError(StreamUnavailableError):
 class Subscription:
     """Reads one stream for as long as it is wanted, over any number of connections. Owner: its event loop.
 
-    `on_packet(packet)`, `on_info(info)`: called in the loop, synchronously, in order. `on_info(None)`: the connection is
-    gone, and being tried again; the next packet after it starts with a key frame.
+    `on_packet(packet)`, `on_info(info)`: called in the loop, synchronously, in order. `on_info(None)`: the connection
+    is gone, and being tried again; the next packet after it starts with a key frame.
     """
 
     def __init__(
@@ -72,7 +73,8 @@ class Subscription:
 
     async def _connect(self) -> "_Connection":
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_unix_connection(lambda: _Connection(self), str(self.path))
+        with unix_address(self.path) as address:
+            _, connection = await loop.create_unix_connection(lambda: _Connection(self), address)
         self._transport = connection.transport
         connection.transport.write(encode_extension(Kind.SUBSCRIBE, self.request.as_dict()))
         if self._stop.is_set():

@@ -1,8 +1,8 @@
 """The control channel of a child process: JSON lines over a Unix socket that the child listens on.
 
-The child owns the socket so that it outlives the engine: an engine that comes back finds `<run>/<name>.control` and goes
-on with the children that run. Commands go down whole ("these are your cameras"), reports come up about once a second
-and are the heartbeat. Credentials pass here; the socket has mode 0600 in a directory of mode 0700.
+The child owns the socket so that it outlives the engine: an engine that comes back finds `<run>/<name>.control` and
+goes on with the children that run. Commands go down whole ("these are your cameras"), reports come up about once a
+second and are the heartbeat. Credentials pass here; the socket has mode 0600 in a directory of mode 0700.
 """
 
 import asyncio
@@ -10,15 +10,39 @@ import contextlib
 import json
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from ninjacam.core.errors import ProtocolError
+from ninjacam.core.errors import ConfigError, ProtocolError
 
 Json = dict[str, Any]
 MOST_LINE_BYTES = 8 << 20
 """A command names all cameras of a process, a report their tracebacks too."""
+
+MOST_PATH_BYTES = 100
+"""sockaddr_un holds 108 bytes with the final zero on Linux, 104 elsewhere."""
+
+
+@contextlib.contextmanager
+def unix_address(path: Path) -> Iterator[str]:
+    """`path` as a socket address, which holds 108 bytes; on Linux also where it is longer.
+
+    Raises: OSError: the directory is not there. ConfigError: too long, and no /proc to shorten it.
+    """
+    if len(os.fsencode(path)) <= MOST_PATH_BYTES:
+        yield str(path)
+        return
+    if not os.path.isdir("/proc/self/fd"):
+        raise ConfigError(
+            f"The run directory's path is too long for sockets: {path} has more than {MOST_PATH_BYTES} bytes. "
+            "Set RUN_DIR to a shorter one."
+        )
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{directory}/{path.name}"
+    finally:
+        os.close(directory)
 
 
 def listen_unix(path: Path) -> socket.socket:
@@ -31,7 +55,8 @@ def listen_unix(path: Path) -> socket.socket:
     try:
         listener.setblocking(False)
         fresh.unlink(missing_ok=True)
-        listener.bind(str(fresh))
+        with unix_address(fresh) as address:
+            listener.bind(address)
         fresh.chmod(0o600)
         listener.listen(128)
         fresh.rename(path)
@@ -74,11 +99,17 @@ class _Lines(asyncio.Protocol):
 
 
 class ControlServer:
-    """The child's end. `on_command(message)` runs in the loop. Reports go to every engine that is connected."""
+    """The child's end. Reports go to every engine that is connected.
 
-    def __init__(self, path: Path, on_command: Callable[[Json], None]) -> None:
+    `on_command(message)`, and `on_connect()` when an engine comes, run in the loop.
+    """
+
+    def __init__(
+        self, path: Path, on_command: Callable[[Json], None], on_connect: Callable[[], None]
+    ) -> None:
         self.path = path
         self._on_command = on_command
+        self._on_connect = on_connect
         self._server: asyncio.AbstractServer | None = None
         self._connections: set[_Lines] = set()
 
@@ -89,6 +120,7 @@ class ControlServer:
     def _accept(self) -> _Lines:
         connection = _Lines(self._on_command, self._connections.discard)
         self._connections.add(connection)
+        self._on_connect()
         return connection
 
     @property
@@ -123,7 +155,8 @@ class ControlClient:
         """Whether a child listens there."""
         lines = _Lines(self._on_report, lambda _: self._on_lost())
         try:
-            await asyncio.get_running_loop().create_unix_connection(lambda: lines, str(self.path))
+            with unix_address(self.path) as address:
+                await asyncio.get_running_loop().create_unix_connection(lambda: lines, address)
         except OSError:
             return False
         self._lines = lines

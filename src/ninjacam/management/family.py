@@ -4,6 +4,7 @@ The parent does nothing but wait: it starts again who dies, and ends all when it
 """
 
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ninjacam.core.lifecycle import Backoff
-from ninjacam.management.lifeline import LIFELINE_VARIABLE
+from ninjacam.core.limits import die_with_parent
 
 logger = logging.getLogger("ninjacam.serve")
 
@@ -52,24 +53,20 @@ class Family:
     def run(self) -> None:
         """Until SIGTERM or SIGINT."""
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        lifeline_read, lifeline_write = os.pipe()
-        os.set_inheritable(lifeline_read, True)
         try:
-            self._run(lifeline_read)
+            self._run()
         finally:
             self._stop()
-            os.close(lifeline_read)
-            os.close(lifeline_write)
             with contextlib.suppress(OSError):
                 self._record.unlink()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
-    def _run(self, lifeline: int) -> None:
+    def _run(self) -> None:
         while True:
             now_s = time.monotonic()
             due = [m for m in self._members if m.due_s is not None and m.due_s <= now_s]
             for member in due:
-                self._start(member, lifeline)
+                self._start(member)
             if due:
                 self._write_record()
             waits = [m.due_s - now_s for m in self._members if m.due_s is not None]
@@ -78,14 +75,14 @@ class Family:
                 return
             self._reap()
 
-    def _start(self, member: Member, lifeline: int) -> None:
+    def _start(self, member: Member) -> None:
         member.process = subprocess.Popen(
             member.argv,
             stdin=subprocess.DEVNULL,
-            pass_fds=(lifeline, *member.fds),
-            env={**os.environ, **member.environment, LIFELINE_VARIABLE: str(lifeline)},
+            pass_fds=member.fds,
+            env={**os.environ, **member.environment},
             start_new_session=True,  # Ctrl-C reaches us, and we end the others in order
-            preexec_fn=_unblock_signals,  # noqa: PLW1509 (this process has one thread)
+            preexec_fn=functools.partial(_before_exec, os.getpid()),
         )
         member.started_s = time.monotonic()
         member.due_s = None
@@ -127,7 +124,9 @@ class Family:
         fresh.replace(self._record)
 
 
-def _unblock_signals() -> None:
+def _before_exec(parent_pid: int) -> None:
+    """In the child. The parent has one thread, so this is safe."""
+    die_with_parent(parent_pid)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 

@@ -1,14 +1,11 @@
 """The wanted state, read from the database."""
 
-import logging
-
 from django.db import DatabaseError, close_old_connections, connections
 
 from ninjacam.core.errors import ConfigError, NinjacamError
 from ninjacam.engine.specs import CameraSpec, WantedState
 from ninjacam.models import Camera
-
-logger = logging.getLogger("ninjacam.engine")
+from ninjacam.sources.base import SourceConfig
 
 
 class DatabaseWanted:
@@ -22,12 +19,12 @@ class DatabaseWanted:
         except DatabaseError as exc:
             connections.close_all()
             raise NinjacamError("The database does not answer; the cameras go on as they are.") from exc
-        return WantedState(tuple(spec for spec in map(_spec, cameras) if spec is not None))
+        return WantedState(tuple(map(_spec, cameras)))
 
 
-def _spec(camera: Camera) -> CameraSpec | None:
+def _spec(camera: Camera) -> CameraSpec:
     try:
         return camera.spec()
     except ConfigError as exc:
-        logger.error("%s: %s", camera.slug, exc)  # noqa: TRY400 (a sentence for a person)
-        return None
+        source = SourceConfig(camera.url)
+        return CameraSpec(camera.slug, camera.pk, str(camera), source, camera.enabled, error=exc.as_dict())

@@ -9,8 +9,6 @@ import django
 import uvicorn
 from django.conf import settings
 
-from ninjacam.management.lifeline import follow_lifeline
-
 
 def make_config(application: str, *, log_level: str = "warning") -> uvicorn.Config:
     """Uvicorn as Ninjacam needs it: no permessage-deflate (50 times the CPU per frame), a bounded shutdown."""
@@ -40,12 +38,8 @@ def main() -> None:
     server = uvicorn.Server(config)
     listener = socket.socket(fileno=arguments.fd)
 
-    async def serve() -> None:
-        follow_lifeline(lambda: setattr(server, "should_exit", True))
-        await server.serve(sockets=[listener])
-
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(serve())
+        runner.run(server.serve(sockets=[listener]))
 
 
 if __name__ == "__main__":

@@ -202,7 +202,7 @@ class CameraPixels:
             health.next_try_ns = 0
 
     def check_stall(self) -> None:
-        """Called twice a second: a thread that is stuck in user code is left behind, the camera goes on with another."""
+        """Called often: a thread that is stuck in user code is left behind, the camera goes on with another."""
         pipeline = self._pipeline
         calling = pipeline.calling if pipeline is not None else None
         if pipeline is None or calling is None:

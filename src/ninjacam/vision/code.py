@@ -133,4 +133,11 @@ def user_traceback(exc: BaseException) -> str:
 
 
 def one_line(exc: BaseException) -> str:
-    return f"{type(exc).__name__}: {exc}".splitlines()[0][:200]
+    """ "ValueError: words (line 12)", the line being the innermost of the user's own code. No paths."""
+    words = f"{type(exc).__name__}: {exc}".splitlines()[0][:200]
+    if isinstance(exc, SyntaxError):
+        return f"{type(exc).__name__}: {exc.msg} (line {exc.lineno})"
+    at = exc.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    return f"{words} (line {at.tb_lineno})" if at is not None else words

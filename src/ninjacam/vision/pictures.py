@@ -64,7 +64,8 @@ class Picture:
         if not self._frame.format.name.startswith(("yuv", "nv", "gray")):
             return cast("GrayImage", cv2.cvtColor(self.bgr(), cv2.COLOR_BGR2GRAY))
         plane = self._frame.planes[0]
-        array = np.frombuffer(cast("memoryview[int]", plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+        rows = np.frombuffer(cast("memoryview[int]", plane), np.uint8).reshape(plane.height, plane.line_size)
+        array = rows[:, : plane.width]
         array.flags.writeable = False
         return array
 
@@ -109,7 +110,8 @@ def check_picture(value: object) -> Any:
         value = value[:, :, 0]
     if not (value.ndim == 2 or (value.ndim == 3 and value.shape[2] == 3)):
         raise EncodeError(
-            f"The processor returned an array of shape {value.shape}; return (height, width, 3) in BGR or (height, width)."
+            f"The processor returned an array of shape {value.shape}; "
+            "return (height, width, 3) in BGR, or (height, width) in gray."
         )
     if not all(2 <= side <= MOST_SIDE_PX for side in value.shape[:2]):
         raise EncodeError(
@@ -134,7 +136,7 @@ def encode_jpeg(image: Any, quality: int) -> bytes:
 
 
 class H264Encoder:
-    """x264 ultrafast without delay: one picture in, one access unit out, a key frame every 2 s. Fixed size. Thread: one."""
+    """x264 ultrafast without delay: one picture in, one access unit out; a key frame every 2 s. Fixed size."""
 
     def __init__(self, width: int, height: int, fps: float) -> None:
         self.width, self.height = width & ~1, height & ~1

@@ -34,6 +34,8 @@ PLACEHOLDER_EVERY_S = 1.0
 FAILING_EVERY_NS = 500_000_000
 """A view that raises is called again twice a second, not at each frame."""
 DEFAULT_FPS = 25.0
+HOW_TO_SEE_MORE = "Who may configure the camera finds the traceback on its page."
+"""Every viewer sees the picture, and a traceback tells of the server's files."""
 
 TITLES = {
     CameraState.CONNECTING: "Connecting",
@@ -45,7 +47,7 @@ TITLES = {
 }
 
 
-class ProcessorStalled(BaseException):  # noqa: N818 (raised into user code: `except Exception` must not catch it)
+class ProcessorStalled(BaseException):  # (raised into user code: `except Exception` must not catch it)
     """Raised inside a processor that has been at one frame for too long."""
 
 
@@ -235,8 +237,7 @@ class Pipeline:
         except ProcessorError as exc:
             health.next_try_ns = now_ns + FAILING_EVERY_NS
             self._set_error(health, exc)
-            lines = [exc.message, "", *_last_lines(exc.traceback)]
-            return message_picture(f"{view}: not working", lines, picture.bgr())
+            return message_picture(f"{view}: not working", [exc.message, HOW_TO_SEE_MORE], picture.bgr())
         except DecodeError as exc:
             logger.debug("%s: %s", self._camera, exc)
             return None
@@ -361,7 +362,3 @@ class Pipeline:
             pairs += self._encode([v for v in variants if v.request.view == view], image, source)
         if pairs:
             self._publish(pairs)
-
-
-def _last_lines(traceback: str) -> list[str]:
-    return [line.replace("\t", "    ") for line in traceback.strip().splitlines()[-8:]]

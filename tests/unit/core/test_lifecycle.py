@@ -11,7 +11,9 @@ from ninjacam.testing.clock import FakeClock
 BACKOFF = Backoff(first_s=1, most_s=8, jitter=0)
 
 
-async def delays_of(run_once: Callable[[], Awaitable[None]], seconds: float, clock: FakeClock) -> list[float | None]:
+async def delays_of(
+    run_once: Callable[[], Awaitable[None]], seconds: float, clock: FakeClock
+) -> list[float | None]:
     """The delay after each error within `seconds`."""
     stop = Stop()
     delays: list[float | None] = []

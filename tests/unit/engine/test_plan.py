@@ -1,4 +1,5 @@
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from ninjacam.engine.plan import Plan, make_plan
 from ninjacam.engine.specs import CameraSpec
@@ -67,6 +68,13 @@ def test_switched_off_cameras_have_no_process() -> None:
     made = plan(cameras("a", enabled=False))
     assert made.capture == {}
     assert held(made.vision) == {"vision-1": []}, "one worker stays, to know the processors"
+
+
+def test_a_camera_that_cannot_run_is_not_placed() -> None:
+    broken = replace(
+        cameras("a")[0], error={"code": "config", "message": "The key is lost.", "retryable": False}
+    )
+    assert plan([broken]).capture == {}
 
 
 def test_no_more_vision_workers_than_cameras() -> None:

@@ -127,9 +127,8 @@ def test_a_reader_that_stops_costs_one_high_water_mark_and_goes_on_at_a_key_fram
         async with serving(path, channel) as server:
             healthy = Reader(path)
             stopped = Reader(path)
-            async with asyncio.timeout(5):
-                while channel.subscribers < 2:
-                    await asyncio.sleep(0)
+            await healthy.until(lambda: healthy.infos)
+            await stopped.until(lambda: stopped.infos)
             stopped.subscription.pause()
             total = 400
             for number in range(total):
@@ -225,10 +224,22 @@ def test_a_stranger_on_the_socket_is_sent_away(tmp_path: Path) -> None:
     asyncio.run(go())
 
 
-def test_a_run_directory_that_is_too_deep_is_refused_with_advice(tmp_path: Path) -> None:
-    deep = tmp_path / ("x" * 120) / "door.packets"
-    with pytest.raises(ConfigError, match="RUN_DIR"):
-        asyncio.run(StreamServer(deep, lambda _: Channel(StreamInfo("door"))).start())
+def test_a_run_directory_may_be_deeper_than_a_socket_address_is_long(tmp_path: Path) -> None:
+    async def go() -> None:
+        deep = tmp_path / ("x" * 120) / "door.packets"
+        channel = Channel(StreamInfo("door"))
+        channel.publish(a_picture(1, key=True))
+        async with serving(deep, channel):
+            assert (await read_one(deep, Request(), timeout_s=5)).sequence == 1
+        assert not deep.exists()
+
+    asyncio.run(go())
+
+
+def test_a_run_directory_that_cannot_be_made_is_refused_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="file/run"):
+        asyncio.run(StreamServer(tmp_path / "file/run/a.packets", lambda _: Channel(StreamInfo("a"))).start())
 
 
 def test_only_the_owner_may_connect(tmp_path: Path) -> None:

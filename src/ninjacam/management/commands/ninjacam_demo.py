@@ -53,9 +53,20 @@ class Command(ninjacam_serve.Command):
         self._camera(port)
         self.stdout.write(f"Log in as {USER} with the password {password}")
         self.stdout.write(f"Your code is in {code}: edit it while you watch.")
-        camera = [sys.executable, "-m", "ninjacam.testing.camera", "--port", str(port), "--seconds", "20"]
+        camera = [
+            sys.executable,
+            "-m",
+            "ninjacam.testing.camera",
+            "--port",
+            str(port),
+            "--seconds",
+            "20",
+            "--no-stamp",
+        ]
         member = Member(
-            "demo-camera", [*camera, "--cache", str(config.data_dir / "demo")], environment=python_environment()
+            "demo-camera",
+            [*camera, "--cache", str(config.data_dir / "demo")],
+            environment=python_environment(),
         )
         self.serve(options["host"], options["port"], options["workers"], [member])
 

@@ -15,11 +15,13 @@ from ninjacam.engine.engine import Engine, EngineConfig
 from ninjacam.engine.status import StatusFile
 from ninjacam.hub.child import run_loop
 from ninjacam.management.family import python_environment
-from ninjacam.management.lifeline import follow_lifeline
 from ninjacam.management.wanted import DatabaseWanted
 
 
 class Command(BaseCommand):
+    requires_system_checks: list[
+        str
+    ] = []  # they import URLs, API and all, and the engine is to be back at once
     help = "Run the engine: captures the cameras, runs your processors, until it is stopped."
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -45,5 +47,4 @@ async def _run(engine: Engine) -> None:
     stop = Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    follow_lifeline(stop.set)
     await engine.run(stop)

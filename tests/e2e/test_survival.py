@@ -1,0 +1,345 @@
+"""What must survive: the product as users start it, cameras as processes, real viewers, and things that go wrong.
+
+`door` suffers, `yard` is its neighbour in the same capture process, `phone` has a capture process of its own.
+"""
+
+import http.client
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from benchmarks.proc import pss_bytes
+from ninjacam.testing.http_camera import FakeHttpCamera
+from ninjacam.testing.scenes import SceneOptions, make_clip
+from tests.harness.cameras import FakeCamera
+from tests.harness.http import HttpClient
+from tests.harness.processes import is_alive, wait_until
+from tests.harness.server import Product
+from tests.harness.viewers import MjpegViewer, StoppedReader, Unit, WsViewer
+
+SMALL = ("--size", "640x360", "--bitrate", "900000", "--gop", "25", "--gop-at-once")
+
+
+class HealthProbe(threading.Thread):
+    """Asks /healthz ten times a second, whatever happens."""
+
+    def __init__(self, base: str) -> None:
+        super().__init__(name="health-probe", daemon=True)
+        self.client = HttpClient(base)
+        self.latencies_s: list[float] = []
+        self.failures = 0
+        self.stop = threading.Event()
+
+    def run(self) -> None:
+        while not self.stop.wait(0.1):
+            started_s = time.monotonic()
+            try:
+                answer = self.client.get("/healthz", timeout_s=5)
+                self.failures += answer.status != 200
+            except (OSError, http.client.HTTPException):
+                self.failures += 1
+            self.latencies_s.append(time.monotonic() - started_s)
+
+
+class Scene:
+    def __init__(self, product: Product, door: FakeCamera, health: HealthProbe) -> None:
+        self.product = product
+        self.door = door
+        self.health = health
+
+    def mjpeg(self, slug: str = "door", query: str = "") -> MjpegViewer:
+        return MjpegViewer(self.product.url(f"/live/{slug}/mjpeg?{query}"), self.product.token)
+
+    def ws(self, *cameras: str) -> WsViewer:
+        return WsViewer(self.product.websocket_url, self.product.token, [(slug, "") for slug in cameras])
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    data = tmp_path_factory.mktemp("survival")
+    clip = make_clip(SceneOptions(width=640, height=360, seconds=4, codec="mjpeg"))
+    with (
+        FakeCamera(*SMALL) as door,
+        FakeCamera(*SMALL) as yard,
+        FakeHttpCamera(clip) as phone,
+        Product(data, workers=2) as product,
+    ):
+        product.add_camera("door", door.url())
+        product.add_camera("yard", yard.url())
+        product.add_camera("phone", phone.url("/video"))
+        for slug in ("door", "yard", "phone"):
+            product.wait_for_state(slug)
+        health = HealthProbe(product.base)
+        health.start()
+        yield Scene(product, door, health)
+        health.stop.set()
+        health.join(10)
+
+
+@pytest.fixture(autouse=True)
+def _all_live(scene: Scene) -> None:
+    """Each test finds everything well, and the one that breaks it is the one that fails."""
+    if not scene.door.is_running():
+        scene.door.start()
+    for slug in ("door", "yard", "phone"):
+        scene.product.wait_for_state(slug, timeout_s=15)
+
+
+def assert_unbroken(units: list[Unit]) -> None:
+    gaps = [(a.sequence, b.sequence) for a, b in pairwise(units) if b.sequence != a.sequence + 1]
+    assert not gaps, f"pictures lost between {gaps}"
+
+
+def test_a_camera_that_is_killed_is_shown_as_gone_and_comes_back_by_itself(scene: Scene) -> None:
+    with scene.mjpeg() as picture, scene.ws("door", "yard") as player:
+        picture.wait_live()
+        player.wait_units(10)
+        heard = len(player.messages)
+        scene.door.kill()
+        killed_s = time.monotonic()
+        player.wait_state("reconnecting", 5, after=heard)
+        picture.wait_placeholder(5 - (time.monotonic() - killed_s))
+        assert scene.product.wait_for_state("door", "reconnecting", 2)["error"]["message"]
+        time.sleep(3)  # it stays away for a while
+        heard = len(player.messages)
+        scene.door.start()
+        back_s = time.monotonic()
+        picture.wait_live(5)
+        player.wait_state("live", max(0.1, 5 - (time.monotonic() - back_s)), after=heard)
+        stream = next(m["stream"] for m in player.messages if m["op"] == "stream" and m["id"] == 1)
+        assert_unbroken([unit for unit in player.units if unit.stream == stream])
+        assert not picture.ended
+        assert not player.ended
+
+
+def test_a_camera_that_freezes_is_shown_as_gone_and_comes_back_by_itself(scene: Scene) -> None:
+    with scene.mjpeg() as picture, scene.ws("door") as player:
+        picture.wait_live()
+        player.wait_units(5)
+        heard = len(player.messages)
+        scene.door.freeze()
+        try:
+            frozen_s = time.monotonic()
+            picture.wait_placeholder(5)
+            player.wait_message(
+                lambda m: m.get("state") in ("stalled", "reconnecting"),
+                5 - (time.monotonic() - frozen_s),
+                after=heard,
+            )
+            time.sleep(6)  # beyond the point where the connection is given up
+            assert scene.product.camera("door")["state"] == "reconnecting"
+        finally:
+            scene.door.thaw()
+        picture.wait_live(5)
+        assert not picture.ended
+        assert not player.ended
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        {"op": "inject"},
+        {"op": "jump", "seconds": 3600},
+        {"op": "jump", "seconds": -3600},
+        {"garbage": 0.3},
+        {"loss": 0.1},
+        {"reorder": 0.2},
+    ],
+    ids=lambda order: "-".join(map(str, order.values())) if "op" in order else next(iter(order)),
+)
+def test_a_camera_that_misbehaves_harms_nobody_else(scene: Scene, order: dict[str, object]) -> None:
+    with scene.mjpeg() as picture, scene.ws("yard") as neighbour:
+        picture.wait_live()
+        neighbour.wait_units(5)
+        capture = scene.product.pids("capture")
+        scene.door.order(**order)
+        neighbour.wait_units(75)
+        scene.door.order(garbage=0.0, loss=0.0, reorder=0.0)
+        picture.wait_live(8)
+        assert_unbroken(neighbour.units)
+        assert scene.product.pids("capture") == capture, "no process died"
+        assert not picture.ended
+
+
+def test_a_camera_that_changes_its_resolution_is_shown_in_the_new_one(tmp_path: Path, scene: Scene) -> None:
+    options = ("--clip", str(tmp_path / "small.h264"), "--clip", str(tmp_path / "large.h264"))
+    (tmp_path / "small.h264").write_bytes(
+        make_clip(SceneOptions(width=640, height=360, seconds=2, gop=25)).annexb()
+    )
+    (tmp_path / "large.h264").write_bytes(
+        make_clip(SceneOptions(width=960, height=540, seconds=2, gop=25)).annexb()
+    )
+    with FakeCamera(*options, "--gop-at-once") as camera:
+        scene.product.add_camera("changing", camera.url())
+        scene.product.wait_for_state("changing")
+        with scene.mjpeg("changing") as picture, scene.ws("changing", "yard") as player:
+            picture.wait_live()
+            player.wait_message(lambda m: m.get("op") == "stream" and m["id"] == 0, 5, after=0)
+            heard = len(player.messages)
+            camera.order(op="switch", clip=1)
+            player.wait_message(lambda m: m.get("op") == "stream" and m.get("width") == 960, 5, after=heard)
+            picture.wait_for(lambda p: b"\x02\x1c\x03\xc0" in p.data[:1000], 5, "a picture of 960x540")
+            stream = next(m["stream"] for m in player.messages if m["op"] == "stream" and m["id"] == 1)
+            assert_unbroken([unit for unit in player.units if unit.stream == stream])
+            assert not picture.ended
+    scene.product.client.request("DELETE", "/api/v1/cameras/changing")
+
+
+def test_viewers_that_stop_reading_cost_little_and_harm_nobody(scene: Scene) -> None:
+    web = scene.product.web_pids()
+    with scene.mjpeg() as healthy:
+        healthy.wait_live()
+        before = sum(map(pss_bytes, web))
+        readers = [StoppedReader(healthy.url, scene.product.token) for _ in range(20)]
+        try:
+            started_s = time.monotonic()
+            time.sleep(8)
+            assert healthy.longest_gap_s(started_s) < 1.0
+            assert sum(picture.at_s > started_s for picture in healthy.pictures) >= 8 * 24
+            grown = sum(map(pss_bytes, web)) - before
+            assert grown < 20 * 3 * 2**20, f"{grown / 2**20:.0f} MB for 20 stopped readers"
+        finally:
+            for reader in readers:
+                reader.__exit__()
+
+
+def pictures_back_after(viewer: MjpegViewer, since_s: float, timeout_s: float) -> float:
+    """Seconds from `since_s` until the pictures run again after an interruption (or were never interrupted)."""
+    viewer.wait_for(lambda picture: picture.stamp is not None, timeout_s, "the picture is back")
+    time.sleep(0.5)
+    fresh = [picture.at_s for picture in viewer.pictures if picture.at_s > since_s]
+    gaps = [(b - a, b) for a, b in zip([since_s, *fresh], fresh, strict=False)]
+    longest, ended_s = max(gaps)
+    return ended_s - since_s if longest > 0.3 else 0.0
+
+
+def test_a_capture_process_that_is_killed_is_back_and_others_go_on(scene: Scene) -> None:
+    product = scene.product
+    status = product.status()
+    shared = next(p["pid"] for p in status["processes"] if p["name"] == "capture-1")
+    with scene.mjpeg() as picture, scene.mjpeg("phone") as other, scene.ws("door") as player:
+        picture.wait_live()
+        other.wait_live()
+        player.wait_units(5)
+        os.kill(shared, signal.SIGKILL)
+        killed_s = time.monotonic()
+        units = player.wait_units(30, 5)
+        assert units[-1].at_s - killed_s < 2 + 30 / 25
+        assert pictures_back_after(picture, killed_s, 5) < 2.5
+        assert other.longest_gap_s(killed_s) < 0.5
+        assert not picture.ended
+        assert not player.ended
+
+
+def test_a_vision_worker_that_is_killed_is_back_and_others_go_on(scene: Scene) -> None:
+    product = scene.product
+    with scene.mjpeg() as picture, scene.ws("door", "yard") as player:
+        picture.wait_live()
+        player.wait_units(10)
+        workers = [p for p in product.status()["processes"] if p["kind"] == "vision"]
+        killed = next(worker["pid"] for worker in workers if "door" in worker["cameras"])
+        os.kill(killed, signal.SIGKILL)
+        killed_s = time.monotonic()
+        assert pictures_back_after(picture, killed_s, 6) < 2.0
+        assert_unbroken([unit for unit in player.units if unit.stream == player.units[0].stream])
+        assert not picture.ended
+        assert killed not in product.pids("vision")
+
+
+def test_an_engine_that_is_killed_is_back_and_nothing_else_notices(scene: Scene) -> None:
+    product = scene.product
+    with scene.mjpeg() as picture, scene.ws("door") as player:
+        picture.wait_live()
+        player.wait_units(5)
+        before = {"capture": product.pids("capture"), "vision": product.pids("vision")}
+        engine = product.engine_pid()
+        os.kill(engine, signal.SIGKILL)
+        killed_s = time.monotonic()
+        wait_until(lambda: product.engine_pid() != engine, 10, "another engine")
+        assert time.monotonic() - killed_s < 2
+        player.wait_units(50)
+        assert_unbroken(player.units)
+        assert picture.longest_gap_s(killed_s) < 0.5
+        assert {"capture": product.pids("capture"), "vision": product.pids("vision")} == before, "adopted"
+
+
+def test_a_web_worker_that_is_killed_is_back_and_the_others_viewers_go_on(scene: Scene) -> None:
+    product = scene.product
+    viewers = [scene.mjpeg().start() for _ in range(6)]
+    try:
+        for viewer in viewers:
+            viewer.wait_live()
+        killed = product.web_pids()[0]
+        os.kill(killed, signal.SIGKILL)
+        killed_s = time.monotonic()
+        wait_until(
+            lambda: len(product.web_pids()) == 2 and killed not in product.web_pids(), 5, "another web worker"
+        )
+        assert time.monotonic() - killed_s < 2
+        time.sleep(1)
+        left = [viewer for viewer in viewers if not viewer.ended]
+        assert left, "the viewers of the other worker"
+        for viewer in left:
+            assert viewer.longest_gap_s(killed_s - 0.5) < 0.7
+    finally:
+        for viewer in viewers:
+            viewer.__exit__(None, None, None)
+
+
+def test_a_request_while_the_camera_is_down_is_never_200_with_nothing(scene: Scene) -> None:
+    scene.door.kill()
+    try:
+        scene.product.wait_for_state("door", "reconnecting")
+        answer = scene.product.client.get("/live/door/snapshot.jpg")
+        assert answer.status == 503
+        assert answer.headers["content-type"].startswith("application/problem+json")
+        assert answer.json()["code"]
+        with scene.mjpeg() as picture:
+            wait_until(lambda: picture.status, 6, "an answer")
+            if picture.status == 200:
+                picture.wait_placeholder(6)
+            else:
+                assert picture.status == 503
+    finally:
+        scene.door.start()
+
+
+def test_health_is_answered_at_once_during_all_of_it(scene: Scene) -> None:
+    latencies = sorted(scene.health.latencies_s)
+    assert len(latencies) > 100
+    assert latencies[int(len(latencies) * 0.95)] < 0.05
+    assert scene.health.failures <= 3, "but for those that a killed worker had in hand"
+
+
+def test_sigterm_with_twenty_open_streams_ends_everything_cleanly(tmp_path: Path) -> None:
+    with FakeCamera(*SMALL) as camera, Product(tmp_path / "data", workers=2) as product:
+        product.add_camera("door", camera.url())
+        product.wait_for_state("door")
+        pictures = [MjpegViewer(product.url("/live/door/mjpeg"), product.token).start() for _ in range(10)]
+        players = [WsViewer(product.websocket_url, product.token, [("door", "")]).start() for _ in range(10)]
+        try:
+            for picture in pictures:
+                picture.wait_live()
+            for player in players:
+                player.wait_units(1)
+            family = [
+                *product.pids("capture"),
+                *product.pids("vision"),
+                *product.web_pids(),
+                product.engine_pid(),
+            ]
+            assert product.terminate(10) < 2.0
+            assert product.returncode == 0
+            assert not [pid for pid in family if is_alive(pid)]
+            assert "Traceback" not in product.output, product.output
+            for viewer in (*pictures, *players):
+                viewer.wait_ended(3)
+        finally:
+            for viewer in (*pictures, *players):
+                viewer.__exit__(None, None, None)
