@@ -4,6 +4,7 @@ import asyncio
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import pairwise
@@ -95,7 +96,11 @@ def test_audio_is_carried_along(audio: str, codec: Codec) -> None:
     assert track.kind is Kind.AUDIO and track.codec is codec
     sounds = [packet for packet in recording.audio if packet.codec is codec]
     assert len(sounds) > 10
-    assert {b.pts - a.pts for a, b in pairwise(sounds)} == {sounds[0].duration}
+    between = Counter(b.pts - a.pts for a, b in pairwise(sounds))
+    between.subtract(
+        {step: 1 for step in between if step != sounds[0].duration}
+    )  # the seam of the camera's loop
+    assert set(+between) == {sounds[0].duration}
     assert len(silent.tracks) == 1 and not silent.audio
 
 
