@@ -22,25 +22,20 @@ from av.video.stream import VideoStream
 from ninjacam.core.bitstream import annexb_from_config, from_length_prefixed, parameter_sets, parse_sps
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import (
-    AuthenticationError,
-    ConnectionRefusedSourceError,
     DecodeError,
-    DeviceError,
-    HostNotFoundError,
-    NotACameraError,
     NoVideoError,
     ProtocolError,
     SourceEndedError,
     SourceError,
     SourceStalledError,
     SourceTimeoutError,
-    StreamNotFoundError,
     UnsupportedCodecError,
 )
 from ninjacam.core.lifecycle import Stop
 from ninjacam.core.packets import CODEC_BY_LABEL, VIDEO_CLOCK_HZ, Codec, Flags, Kind, Packet, Track
 from ninjacam.sources.access_units import AccessUnits, ParameterSetCache
 from ninjacam.sources.base import OnPacket, SourceConfig, SourceStats
+from ninjacam.sources.ffmpeg_errors import translate_av_error
 from ninjacam.sources.pictures import JpegPictures
 from ninjacam.sources.track_clock import TrackClock
 
@@ -149,7 +144,7 @@ class FfmpegSource:
         except SourceError as exc:
             error = exc
         except (av.error.FFmpegError, OSError, ValueError) as exc:
-            error = translate_av_error(exc, self._plan)
+            error = translate_av_error(exc, self._plan.where, is_device=self._plan.kind == "device")
         finally:
             self._call(self._finish, error)
 
@@ -367,35 +362,3 @@ def _size_of(codec: Codec, extradata: bytes) -> tuple[int, int] | None:
     except DecodeError:
         return None
     return (info.width_px, info.height_px) if info else None
-
-
-def translate_av_error(exc: Exception, plan: Plan) -> SourceError:
-    """The one table from libav's errors to ours. Its own texts hold URLs with passwords: they go nowhere."""
-    where = plan.where
-    kind = type(exc)
-    if plan.kind == "device":
-        return _translate_device_error(exc, where)
-    if issubclass(kind, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError | PermissionError):
-        return AuthenticationError(f"{where} refuses the user name or the password: check both.")
-    if issubclass(kind, av.error.HTTPNotFoundError | FileNotFoundError):
-        return StreamNotFoundError(f"There is no stream at this path of {where}: check the path of the URL.")
-    if issubclass(kind, ConnectionRefusedError):
-        return ConnectionRefusedSourceError(f"Nothing listens there at {where}: check the port.")
-    if issubclass(kind, av.error.ExitError | TimeoutError):
-        return SourceTimeoutError(f"{where} does not answer in time: check the address and that it is on.")
-    if issubclass(kind, av.error.InvalidDataError):
-        return NotACameraError(f"What {where} sends is no video that can be read: check the URL.")
-    if issubclass(kind, OSError) and getattr(exc, "errno", 0) in (101, 113):
-        return HostNotFoundError(f"{where} cannot be reached from here: check the address and the network.")
-    return ProtocolError(f"{where} cannot be read ({kind.__name__}).")
-
-
-def _translate_device_error(exc: Exception, where: str) -> DeviceError:
-    number = getattr(exc, "errno", 0)
-    if isinstance(exc, FileNotFoundError) or number in (6, 19):
-        return DeviceError(f"There is no device {where}: plug the camera in, or choose another.")
-    if isinstance(exc, PermissionError):
-        return DeviceError(f"Ninjacam may not open {where}: add its user to the group 'video'.")
-    if number == 16:
-        return DeviceError(f"{where} is in use by another program: stop that first.")
-    return DeviceError(f"{where} does not give MJPEG or H.264 video: choose another device or format.")

@@ -1,0 +1,46 @@
+"""libav's errors in our words. Its own texts hold URLs with passwords: they go nowhere."""
+
+import av.error
+
+from ninjacam.core.errors import (
+    AuthenticationError,
+    ConnectionRefusedSourceError,
+    DeviceError,
+    HostNotFoundError,
+    NotACameraError,
+    ProtocolError,
+    SourceError,
+    SourceTimeoutError,
+    StreamNotFoundError,
+)
+
+
+def translate_av_error(exc: Exception, where: str, *, is_device: bool) -> SourceError:
+    """The one table from libav's errors to ours."""
+    kind = type(exc)
+    if is_device:
+        return _translate_device_error(exc, where)
+    if issubclass(kind, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError | PermissionError):
+        return AuthenticationError(f"{where} refuses the user name or the password: check both.")
+    if issubclass(kind, av.error.HTTPNotFoundError | FileNotFoundError):
+        return StreamNotFoundError(f"There is no stream at this path of {where}: check the path of the URL.")
+    if issubclass(kind, ConnectionRefusedError):
+        return ConnectionRefusedSourceError(f"Nothing listens there at {where}: check the port.")
+    if issubclass(kind, av.error.ExitError | TimeoutError):
+        return SourceTimeoutError(f"{where} does not answer in time: check the address and that it is on.")
+    if issubclass(kind, av.error.InvalidDataError):
+        return NotACameraError(f"What {where} sends is no video that can be read: check the URL.")
+    if issubclass(kind, OSError) and getattr(exc, "errno", 0) in (101, 113):
+        return HostNotFoundError(f"{where} cannot be reached from here: check the address and the network.")
+    return ProtocolError(f"{where} cannot be read ({kind.__name__}).")
+
+
+def _translate_device_error(exc: Exception, where: str) -> DeviceError:
+    number = getattr(exc, "errno", 0)
+    if isinstance(exc, FileNotFoundError) or number in (6, 19):
+        return DeviceError(f"There is no device {where}: plug the camera in, or choose another.")
+    if isinstance(exc, PermissionError):
+        return DeviceError(f"Ninjacam may not open {where}: add its user to the group 'video'.")
+    if number == 16:
+        return DeviceError(f"{where} is in use by another program: stop that first.")
+    return DeviceError(f"{where} does not give MJPEG or H.264 video: choose another device or format.")
