@@ -59,7 +59,7 @@ async def probe_once(config: SourceConfig, *, timeout_s: float) -> dict[str, Any
 
 def _jpeg(packet: Packet) -> bytes:
     import av
-    import simplejpeg
+    import cv2
 
     try:
         context = av.CodecContext.create(packet.codec.label, "r")
@@ -72,7 +72,7 @@ def _jpeg(packet: Packet) -> bytes:
         image = frame.to_ndarray(format="bgr24", width=WIDTH_PX, height=height)
     except av.FFmpegError as exc:
         raise DecodeError("The camera's first picture cannot be decoded.") from exc
-    return bytes(simplejpeg.encode_jpeg(image, quality=80, colorspace="BGR", colorsubsampling="420"))
+    return bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 80])[1])
 
 
 def main() -> None:

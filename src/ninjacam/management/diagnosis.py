@@ -52,7 +52,7 @@ def look_at_python() -> Findings:
     yield Finding(
         level, f"Python {python}, Django {_version('Django')}, django-ninja {_version('django-ninja')}"
     )
-    for module, package in (("av", "av"), ("cv2", "opencv-python-headless"), ("simplejpeg", "simplejpeg")):
+    for module, package in (("av", "av"), ("cv2", "opencv-python-headless")):
         try:
             importlib.import_module(module)
         except ImportError as error:
