@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 PORT ?= 8000
 DATA ?= var/demo
 
-.PHONY: help install run test check bench openapi clean
+.PHONY: help install run test lint check bench openapi clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,19 +26,20 @@ test: $(STAMP) ## the whole suite; as root on Debian it installs GStreamer, ffmp
 	scripts/system-packages
 	$(BIN)/python -m pytest
 
-check: $(STAMP) ## format, lint, types, import contracts, unit tests
+lint: $(STAMP) ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest tests/unit
+
+check: lint test ## all that CI does
 
 bench: $(STAMP) ## the table of figures, with the blog's way beside it
 	scripts/system-packages
 	$(BIN)/python -m benchmarks
 
 openapi: $(STAMP) ## write docs/openapi.json anew
-	$(BIN)/ninjacam openapi > docs/openapi.json.new && mv docs/openapi.json.new docs/openapi.json
+	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python -m django ninjacam_openapi docs/openapi.json
 
 clean: ## remove what was made
 	rm -rf $(VENV) var build dist
