@@ -10,6 +10,7 @@ URLs: rtsp://127.0.0.1:PORT/cam0 ... cam{N-1}. Frame k of the L of the clip is s
 """
 
 import argparse
+import itertools
 import json
 import os
 import threading
@@ -93,8 +94,9 @@ class Feeder:
                 time.sleep(wait_s)
             place = number % len(self._units)
             if place % self._gop == 0:
-                for key in list(self._waiting):
-                    self._running[key] = self._waiting.pop(key)
+                for key, source in list(self._waiting.items()):
+                    self._waiting.pop(key, None)
+                    self._running[key] = source
             for key, source in list(self._running.items()):
                 buffer = Gst.Buffer.new_wrapped(self._units[place])
                 if source.emit("push-buffer", buffer) != Gst.FlowReturn.OK:
@@ -114,6 +116,11 @@ def make_auth(user: str, password: str, digest: bool) -> Any:
     return auth
 
 
+_keys = (
+    itertools.count()
+)  # id(media) will not do: the wrapper goes at once, and the next one gets its address
+
+
 def make_factory(launch: str, feeder: Feeder, *, guarded: bool) -> Any:
     factory = GstRtspServer.RTSPMediaFactory()
     factory.set_launch(launch)
@@ -121,7 +128,7 @@ def make_factory(launch: str, feeder: Feeder, *, guarded: bool) -> Any:
     factory.set_latency(0)
 
     def on_media(_factory: Any, media: Any) -> None:
-        key = id(media)
+        key = next(_keys)
         feeder.add(media.get_element().get_child_by_name("src"), key)
         media.connect("unprepared", lambda _media: feeder.discard(key))
 

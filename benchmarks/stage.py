@@ -1,0 +1,140 @@
+"""What the figures are measured on: one camera of 720p25, and the product with four ASGI workers and an overlay."""
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.harness.cameras import FakeCamera, GstCamera, gstreamer_missing
+from tests.harness.server import Product
+
+WORKERS = 4
+CAMERA = "door"
+VIEW = "overlay"
+OVERLAY = '''\
+import datetime
+
+import cv2
+
+from ninjacam import Frame, processor
+
+
+@processor
+def overlay(frame: Frame):
+    """The time, as the blog's way draws it."""
+    text = datetime.datetime.now().isoformat(timespec="milliseconds")
+    cv2.putText(frame.image, text, (20, frame.height - 30), cv2.FONT_HERSHEY_SIMPLEX, 1, (0, 255, 0), 2)
+    return frame.image
+'''
+
+Camera = GstCamera | FakeCamera
+Figures = dict[str, Any]
+"""What a job has measured, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long to measure. `warm_up_s` comes before each window of `window_s`."""
+
+    warm_up_s: float = 3.0
+    window_s: float = 10.0
+    seed_warm_up_s: float = 24.0
+    """It opens a camera for each viewer, and catches up afterwards."""
+    seed_second_viewers: int = 4
+    second_viewers: int = 12
+    passthrough_viewers: int = 50
+    idle_cameras: int = 16
+    idle_window_s: float = 16.0
+    thread_viewers: int = 30
+    memory_warm_up_viewers: int = 200
+    memory_viewers: int = 1000
+    browser_window_s: float = 8.0
+
+
+QUICK = Plan(
+    warm_up_s=2.0,
+    window_s=5.0,
+    seed_warm_up_s=10.0,
+    seed_second_viewers=2,
+    idle_window_s=8.0,
+    memory_warm_up_viewers=150,
+    memory_viewers=400,
+    browser_window_s=4.0,
+)
+
+
+def make_camera(mounts: int = 1) -> Camera:
+    """GStreamer's, or ours where there is none: both send what is encoded already, on the same schedule."""
+    if gstreamer_missing():
+        return FakeCamera(mounts=mounts)
+    return GstCamera(mounts=mounts)
+
+
+def loop_of(camera: Camera) -> int:
+    """Frames of its clip: the stamps count modulo this."""
+    return int(camera.state()["loop"])
+
+
+@contextlib.contextmanager
+def make_product() -> Iterator[Product]:
+    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as directory:
+        data = Path(directory) / "data"
+        data.mkdir(mode=0o700)
+        (data / "cameras.py").write_text(OVERLAY)
+        with Product(data, workers=WORKERS) as product:
+            yield product
+
+
+def add_cameras(product: Product, urls: dict[str, str]) -> None:
+    """By the API, which is quicker than a command for each; until all are live."""
+    for slug, url in urls.items():
+        answer = product.client.post("/api/v1/cameras", json_body={"slug": slug, "url": url})
+        if answer.status != 201:
+            raise RuntimeError(f"Camera {slug} was not added: {answer.status} {answer.text}")
+    for slug in urls:
+        product.wait_for_state(slug, timeout_s=30)
+
+
+class Stage:
+    """The product and its camera, started when they are first asked for. Use it in a `with`."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._stack = contextlib.ExitStack()
+        self._camera: Camera | None = None
+        self._product: Product | None = None
+
+    def __enter__(self) -> "Stage":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop both; they start anew when they are asked for again."""
+        self._product = self._camera = None
+        self._stack.close()
+
+    @property
+    def camera(self) -> Camera:
+        if self._camera is None:
+            camera = make_camera()
+            self._stack.enter_context(camera)
+            self._camera = camera
+        return self._camera
+
+    @property
+    def product(self) -> Product:
+        if self._product is None:
+            camera = self.camera
+            self._product = self._stack.enter_context(make_product())
+            add_cameras(self._product, {CAMERA: camera.url()})
+            time.sleep(2)  # the start's own work is not what is measured
+        return self._product
+
+    @property
+    def mjpeg_url(self) -> str:
+        return self.product.url(f"/live/{CAMERA}/mjpeg?view={VIEW}")

@@ -1,0 +1,161 @@
+"""The table: what each figure must reach, what the blog's way reaches, what was measured."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.stage import Figures
+
+Cell = Callable[[Figures], str]
+Check = Callable[[Figures], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`job`: whose figures it shows. `met` None: for information. `seed`: of the figures of the job "seed"."""
+
+    name: str
+    title: str
+    job: str
+    must: str
+    measured: Cell
+    met: Check | None = None
+    seed: Cell | None = None
+
+
+def _cpu(figures: Figures, viewers: int) -> float:
+    return float(figures[f"cpu_{viewers}"]["total"])
+
+
+def _cpu_ratio(figures: Figures) -> float:
+    return _cpu(figures, 8) / max(0.01, _cpu(figures, 1))
+
+
+def _latency(figures: Figures, viewers: int = 8) -> tuple[float, float]:
+    """p50 and p95 in ms; endless where no picture could be read."""
+    seen = figures[f"viewers_{viewers}"]
+    p50, p95 = seen["latency_p50_ms"], seen["latency_p95_ms"]
+    return (float("inf") if p50 is None else p50, float("inf") if p95 is None else p95)
+
+
+def _latency_text(figures: Figures, viewers: int = 8) -> str:
+    p50, p95 = _latency(figures, viewers)
+    return f"{p50:.0f} / {p95:.0f} ms"
+
+
+def _fps(figures: Figures) -> list[float]:
+    return [float(value) for value in figures["viewers_8"]["fps"]]
+
+
+def _seed_fps(figures: Figures) -> str:
+    fps = _fps(figures)
+    return f"{sum(fps) / len(fps):.1f} mean, {min(fps):.1f} - {max(fps):.1f}"
+
+
+def _kinds(cpu: Mapping[str, Any]) -> str:
+    parts = [
+        f"{kind} {cpu[kind]:.1f}" for kind in ("serve", "engine", "capture", "vision", "web") if kind in cpu
+    ]
+    return ", ".join(parts)
+
+
+ROWS = (
+    Row(
+        "connections", "camera connections, 8 viewers", "live", "1",
+        lambda f: str(f["connections"]), lambda f: f["connections"] == 1, lambda s: str(s["connections"]),
+    ),
+    Row(
+        "fps", "fps per viewer, 8 viewers", "live", ">= 24.5 each",
+        lambda f: f"{min(_fps(f)):.1f} - {max(_fps(f)):.1f}", lambda f: min(_fps(f)) >= 24.5, _seed_fps,
+    ),
+    Row(
+        "cpu", "CPU, 8 MJPEG viewers", "live", "<= 35 %",
+        lambda f: f"{_cpu(f, 8):.1f} % ({_kinds(f['cpu_8'])})", lambda f: _cpu(f, 8) <= 35,
+        lambda s: f"{_cpu(s, 8):.0f} %",
+    ),
+    Row(
+        "cpu-ratio", "CPU of 8 viewers / of 1", "live", "<= 1.3",
+        lambda f: f"{_cpu_ratio(f):.2f} (one: {_cpu(f, 1):.1f} %: {_kinds(f['cpu_1'])})",
+        lambda f: _cpu_ratio(f) <= 1.3, lambda s: f"{_cpu_ratio(s):.1f} (one: {_cpu(s, 1):.0f} %)",
+    ),
+    Row(
+        "latency", "latency camera send -> JPEG at the client, 8 viewers, p50 / p95", "live", "<= 25 / 60 ms",
+        _latency_text, lambda f: _latency(f)[0] <= 25 and _latency(f)[1] <= 60, _latency_text,
+    ),
+    Row(
+        "latency-1", "the same, 1 viewer", "live", "",
+        lambda f: _latency_text(f, 1), None, lambda s: _latency_text(s, 1),
+    ),
+    Row(
+        "first-picture", "first picture of a second viewer on any worker, worst (p50)", "first-picture", "<= 150 ms",
+        lambda f: f"{f['worst_ms']:.0f} ms ({f['p50_ms']:.0f}); token {f['token']['worst_ms']:.0f}, "
+        f"cookie {f['cookie']['worst_ms']:.0f}; "
+        f"{min(f['token']['workers_reached'], f['cookie']['workers_reached'])} workers reached",
+        lambda f: f["worst_ms"] <= 150,
+        lambda s: f"{s['second_viewer_worst_ms']:.0f} ms ({s['second_viewer_p50_ms']:.0f})",
+    ),
+    Row(
+        "first-of-all", "first picture of the first viewer: the decoder starts", "first-picture", "",
+        lambda f: f"{f['first_of_all_ms']:.0f} ms",
+    ),
+    Row(
+        "passthrough", "passthrough viewer (WebSocket), each of 50 more", "passthrough", "<= 0.15 %",
+        lambda f: f"{f['each_percent']:.3f} % ({f['cpu_0']['total']:.1f} -> {f['cpu_many']['total']:.1f} %)",
+        lambda f: f["each_percent"] <= 0.15,
+    ),
+    Row(
+        "idle", "16 cameras, nobody watches, no recording", "idle", "<= 0.4 % per camera, nothing decoded",
+        lambda f: f"{f['each_percent']:.2f} % ({_kinds(f['cpu'])}), "
+        + ("nothing decoded" if f["nothing_decoded"] else "DECODED"),
+        lambda f: f["each_percent"] <= 0.4 and f["nothing_decoded"], lambda s: "no camera without a viewer",
+    ),
+    Row(
+        "threads", "threads / database connections per viewer, 30 viewers", "threads", "0 / 0",
+        lambda f: f"{f['threads_per_viewer']:.2g} / {f['connections_per_viewer']:.2g} "
+        f"({f['threads_before']} -> {f['threads_during']} threads)",
+        lambda f: f["threads_per_viewer"] == 0 and f["connections_per_viewer"] == 0,
+        lambda s: f"{s['threads_per_viewer']:.1f} / -",
+    ),
+    Row(
+        "chromium", "latency camera send -> drawn in Chromium (WebCodecs), p50", "chromium", "<= 60 ms",
+        lambda f: f"{f['webcodecs']['p50_ms']:.0f} ms (p95 {f['webcodecs']['p95_ms']:.0f}, "
+        f"{f['webcodecs']['fps']:.1f} fps)", lambda f: f["webcodecs"]["p50_ms"] <= 60,
+    ),
+    Row(
+        "chromium-overlay", "the same, the overlay", "chromium", "",
+        lambda f: f"{f['overlay']['p50_ms']:.0f} ms (p95 {f['overlay']['p95_ms']:.0f}, {f['overlay']['fps']:.1f} fps)",
+    ),
+    Row(
+        "chromium-mse", "the same, MSE", "chromium", "",
+        lambda f: f"{f['mse']['p50_ms']:.0f} ms (p95 {f['mse']['p95_ms']:.0f}, {f['mse']['fps']:.1f} fps)",
+    ),
+    Row(
+        "memory", "memory after 1,000 viewers that came and went", "memory", "+ < 5 %",
+        lambda f: f"{f['growth_percent']:+.1f} % ({f['before_bytes'] / 1e6:.0f} -> {f['after_bytes'] / 1e6:.0f} MB, "
+        f"{f['saw_a_picture']} of {f['viewers']} saw a picture)",
+        lambda f: f["growth_percent"] < 5,
+    ),
+)  # fmt: skip
+
+
+def cells(row: Row, figures: Mapping[str, Figures], skipped: Mapping[str, str]) -> list[str]:
+    """Title, seed, must reach, measured, ok."""
+    seed = "-"
+    if row.seed:
+        seed = row.seed(figures["seed"]) if "seed" in figures else skipped.get("seed", "not measured")
+    if row.job not in figures:
+        return [row.title, seed, row.must, skipped.get(row.job, "not measured"), "-"]
+    own = figures[row.job]
+    verdict = "" if row.met is None else "yes" if row.met(own) else "NO"
+    return [row.title, seed, row.must, row.measured(own), verdict]
+
+
+def markdown(rows: list[list[str]]) -> str:
+    """A table that is also legible as it stands."""
+    lines = [["720p25, 4 ASGI workers, a drawn overlay", "seed", "must reach", "measured", "ok?"], *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(5)]
+    lines.insert(1, ["-" * width for width in widths])
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
+        for line in lines
+    )
