@@ -127,11 +127,7 @@ def test_a_camera_that_freezes_is_shown_as_gone_and_comes_back_by_itself(scene: 
         try:
             frozen_s = time.monotonic()
             picture.wait_placeholder(5)
-            player.wait_message(
-                lambda m: m.get("state") in ("stalled", "reconnecting"),
-                5 - (time.monotonic() - frozen_s),
-                after=heard,
-            )
+            player.wait_state("reconnecting", 5 - (time.monotonic() - frozen_s), after=heard)
             time.sleep(6)  # beyond the point where the connection is given up
             assert scene.product.camera("door")["state"] == "reconnecting"
         finally:

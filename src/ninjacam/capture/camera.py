@@ -21,8 +21,8 @@ logger = logging.getLogger("ninjacam.capture")
 
 STALLED_AFTER_S = 2.0
 """Without video for so long, people are told; a 1 fps camera is still live."""
-LOST_AFTER_S = 5.0
-"""Without video for so long, the connection is given up, whatever else it carries."""
+LOST_AFTER_S = 4.5
+"""Without video for so long, the connection is given up, whatever else it carries: viewers are told within 5 s."""
 BACKOFF = Backoff(first_s=0.5, most_s=2.0)
 """A try costs a TCP handshake, and people wait: with a key frame each 2 s, a camera is live 5 s after it returns."""
 
