@@ -11,6 +11,9 @@ from pathlib import Path
 import av
 import numpy as np
 
+from ninjacam.capture.camera import reorder_depth
+from ninjacam.capture.timeline import Timeline
+from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.errors import SourceError
 from ninjacam.core.packets import Kind, Packet, Track
 from ninjacam.sources.base import Source, SourceConfig, SourceStats
@@ -36,6 +39,12 @@ class Recording:
     @property
     def audio(self) -> list[Packet]:
         return [packet for packet in self.packets if packet.kind is Kind.AUDIO]
+
+    def decoding_times(self) -> list[int]:
+        """As capture derives them."""
+        timeline = Timeline(SYSTEM_CLOCK)
+        timeline.set_reorder_depth(reorder_depth(self.video[0]))
+        return [packet.pts - packet.dts_offset for packet in map(timeline.repair, self.video)]
 
 
 def config(url: str, **changes: object) -> SourceConfig:

@@ -49,7 +49,7 @@ def test_bframes_keep_their_order(tmp_path: Path) -> None:
     clip = clip_of(bframes=2)
     write_file(clip, tmp_path / "a.mp4")
     recording = record(config("file:a.mp4", files_dir=str(tmp_path)), 60)
-    decoded = [packet.pts - packet.dts_offset for packet in recording.video]
+    decoded = recording.decoding_times()
     assert decoded == sorted(decoded)
     assert len(decode(recording.video)) == len(recording.video)
 

@@ -145,7 +145,7 @@ class CameraCapture:
             self._seen_video = True
             self._frames += 1
             if packet.flags & Flags.CONFIG:
-                self._timeline.set_reorder_depth(_reorder_depth(packet))
+                self._timeline.set_reorder_depth(reorder_depth(packet))
                 self._track = Track(
                     Kind.VIDEO, packet.codec, width_px=packet.width_px, height_px=packet.height_px
                 )
@@ -212,7 +212,7 @@ class CameraCapture:
         }
 
 
-def _reorder_depth(packet: Packet) -> int | None:
+def reorder_depth(packet: Packet) -> int | None:
     """How many pictures a decoder must hold back; None: the stream does not say."""
     if packet.codec is Codec.MJPEG:
         return 0

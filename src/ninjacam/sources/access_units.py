@@ -20,7 +20,6 @@ from ninjacam.core.bitstream import (
 from ninjacam.core.errors import DecodeError
 from ninjacam.core.packets import Codec, Flags, Kind, Packet
 from ninjacam.sources.base import SourceStats
-from ninjacam.sources.reorder import DecodeTimes
 from ninjacam.sources.track_clock import TrackClock
 
 MAX_ACCESS_UNIT_BYTES = 8 << 20
@@ -91,7 +90,6 @@ class AccessUnits:
         self._closed_pts = -1
         self._ignore_marker = False
         self._received_ns = 0
-        self._times = DecodeTimes()
 
     def push_unit(self, annexb: bytes, pts: int, received_ns: int) -> None:
         """Take a whole access unit: from demuxers that know where one ends."""
@@ -219,7 +217,6 @@ class AccessUnits:
                 data,
                 pts,
                 received_ns,
-                dts_offset=self._times.offset(pts, info.max_reorder),
                 flags=flags,
                 captured_ns=self._clock.captured_ns(pts),
                 width_px=info.width_px,

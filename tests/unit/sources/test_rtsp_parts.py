@@ -15,7 +15,6 @@ from ninjacam.core.errors import (
 from ninjacam.core.packets import Codec, Flags, Kind
 from ninjacam.sources.access_units import ParameterSetCache
 from ninjacam.sources.base import SourceStats
-from ninjacam.sources.reorder import DecodeTimes
 from ninjacam.sources.rtsp.audio import AacDepacketizer, AudioDepacketizer
 from ninjacam.sources.rtsp.h265 import H265Depacketizer
 from ninjacam.sources.rtsp.jpeg import JpegDepacketizer, quantization_tables
@@ -176,20 +175,6 @@ def test_a_receiver_report_tells_what_was_lost() -> None:
     assert (lost >> 24, lost & 0xFF_FFFF) == (0, 5)
     compound = receiver_report(1, block)
     assert compound[1] == 201 and len(compound) % 4 == 0 and b"ninjacam" in compound
-
-
-def test_decoding_times_never_decrease_and_never_pass_presentation() -> None:
-    shown = [n * 3600 for n in (0, 3, 1, 2, 6, 4, 5, 9, 7, 8)]
-    for reorder in (1, 2, None):
-        times = DecodeTimes()
-        offsets = [times.offset(pts, reorder) for pts in shown]
-        decoded = [pts - offset for pts, offset in zip(shown, offsets, strict=True)]
-        assert all(offset >= 0 for offset in offsets)
-        assert decoded[3:] == sorted(decoded[3:])
-        if reorder == 2:
-            assert decoded == sorted(decoded)
-    plain = DecodeTimes()
-    assert [plain.offset(pts, 0) for pts in (0, 3600, 7200, 10**9, 5)] == [0] * 5
 
 
 def jpeg_payload(offset: int, data: bytes, *, kind: int = 1, quality: int = 50, extra: bytes = b"") -> bytes:
