@@ -56,9 +56,10 @@ class Source(Protocol):
 
         Packets have `pts` on the camera's clock (unwrapped, not repaired), `dts_offset` 0 (capture derives it),
         `received_ns`, `flags` KEY where a decoder can start, CONFIG on the first key frame and whenever the
-        parameter sets have changed, DISCONT after a loss; `captured_ns` is 0 but where the camera said it (RTCP sender report), then as the camera said.
-        Video of H.264 and H.265 is Annex B with the parameter sets in band at each key frame; the first video
-        packet is a key frame. `width_px` and `height_px` are set from the parameter sets.
+        parameter sets have changed, DISCONT after a loss; `captured_ns` is 0 but where the camera said it (RTCP
+        sender report), then as the camera said. Video of H.264 and H.265 is Annex B with the parameter sets in band
+        at each key frame; the first video packet is a key frame. `width_px` and `height_px` are those of the
+        parameter sets.
 
         Raises: SourceError: always, in the end (SourceEndedError where the camera closed).
         """
