@@ -23,6 +23,7 @@ FORGIVEN_AFTER_S = 1_800.0
 class _Record:
     times: int = 0
     last_ns: int = -(10**18)
+    last_wall_ns: int = 0
     until_ns: int = 0
     message: str = ""
 
@@ -39,6 +40,7 @@ class Blame:
             record = self._records.setdefault(key, _Record())
             since_s = (now_ns - record.last_ns) / 1e9
             record.last_ns = now_ns
+            record.last_wall_ns = self._clock.wall_ns()
             killed = death.returncode in (None, -signal.SIGKILL) and not death.by_us
             if killed and since_s > KILLED_TWICE_WITHIN_S:
                 continue
@@ -47,9 +49,12 @@ class Blame:
             record.until_ns = now_ns + int(pause_s * 1e9)
             record.message = _sentence(key[1], death, pause_s)
 
-    def forget(self) -> None:
-        """The code has changed: everybody gets another chance."""
-        self._records.clear()
+    def code_saved(self, saved_ns: int) -> None:
+        """The user's code was saved at that wall time: what it did before is forgotten.
+
+        A worker may die of new code before it has reported it, so the report alone forgives nothing.
+        """
+        self._records = {key: each for key, each in self._records.items() if each.last_wall_ns >= saved_ns}
 
     def quarantined(self) -> list[Json]:
         """[{"camera", "view", "error", "until_ns" (monotonic)}] of now."""

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import ConfigError, EngineRunningError, NinjacamError
@@ -65,7 +64,7 @@ class Engine:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._assigned: dict[str, set[str]] = {}
         self._changed = asyncio.Event()
-        self._module_marks: dict[str, Any] = {}
+        self._code_saved_ns = 0  # wall clock
 
     async def run(self, stop: Stop) -> None:
         """Until `stop`. Raises: EngineRunningError, ConfigError (run directory)."""
@@ -137,10 +136,10 @@ class Engine:
         self._tasks[child.name] = asyncio.create_task(child.run(), name=f"child-{child.name}")
 
     def _on_report(self, report: Json) -> None:
-        marks = report.get("module_marks")
-        if marks is not None and marks != self._module_marks:
-            self._module_marks = marks
-            self._blame.forget()
+        saved_ns = max((mark[0] for mark in report.get("module_marks", {}).values()), default=0)
+        if saved_ns > self._code_saved_ns:
+            self._code_saved_ns = saved_ns
+            self._blame.code_saved(saved_ns)
             self._apply()
         self._changed.set()
 

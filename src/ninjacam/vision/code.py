@@ -20,7 +20,7 @@ logger = logging.getLogger("ninjacam.vision")
 MOST_TRACEBACK_CHARS = 8_000
 
 Mark = tuple[int, int] | None
-"""(mtime ns, size in bytes) of a file; None: it is not there."""
+"""(when it was saved, wall ns; size in bytes) of a file; None: it is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class ModuleFile:
             stat = self.path.stat()
         except OSError:
             return None
-        return stat.st_mtime_ns, stat.st_size
+        return max(stat.st_mtime_ns, stat.st_ctime_ns), stat.st_size  # an older file may be put in its place
 
 
 class ProcessorCode:

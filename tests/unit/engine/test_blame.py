@@ -53,10 +53,22 @@ def test_the_rest_ends_and_is_doubled_the_next_time() -> None:
 
 
 def test_a_saved_file_forgives() -> None:
-    blame = Blame(FakeClock())
+    clock = FakeClock()
+    blame = Blame(clock)
     blame.died(HERE, CRASHED)
-    blame.forget()
+    clock.advance(1)
+    blame.code_saved(clock.wall_ns())
     assert blame.quarantined() == []
+
+
+def test_a_file_that_was_saved_before_the_crash_does_not_forgive_it() -> None:
+    clock = FakeClock()
+    blame = Blame(clock)
+    saved_ns = clock.wall_ns()
+    clock.advance(1)
+    blame.died(HERE, CRASHED)  # so soon that nobody had reported the new code
+    blame.code_saved(saved_ns)
+    assert len(blame.quarantined()) == 1
 
 
 @pytest.mark.parametrize("returncode", [0, 3, None, -11])
