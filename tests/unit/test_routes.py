@@ -134,7 +134,7 @@ def test_operations_refuse_who_is_nobody(route: Route, method: str, name: str, w
     response = ask(Client(), route, method, world)
     assert response.status_code == 401
     assert response["Content-Type"] == "application/problem+json"
-    assert response.json()["code"] == "unauthorized"
+    assert response.json()["code"] == "not_authenticated"
     forged = Client(headers={"Authorization": "Bearer nc_abc_" + "0" * 48})
     assert ask(forged, route, method, world).status_code == 401
 

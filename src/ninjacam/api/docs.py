@@ -61,7 +61,7 @@ def signed_in(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRespon
         if request.path.endswith("/docs"):
             return login_required(view)(request, *args, **kwargs)
         if principal_of_request(request) is None:
-            return problem_response(401, "unauthorized", "Sign in, or send a token.")
+            return problem_response(401, "not_authenticated", "Sign in, or send a token.")
         return view(request, *args, **kwargs)
 
     return checked

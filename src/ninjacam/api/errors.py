@@ -34,7 +34,7 @@ STATUS_OF: tuple[tuple[type[NinjacamError], int], ...] = (
 )
 """The first that fits counts."""
 
-_CODE_OF = {400: "malformed", 401: "unauthorized", 403: "forbidden", 404: "not_found", 429: "limit"}
+_CODE_OF = {400: "malformed", 401: "not_authenticated", 403: "forbidden", 404: "not_found", 429: "limit"}
 
 
 def problem_response(

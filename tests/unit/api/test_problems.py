@@ -22,7 +22,7 @@ def check(response: Any, status: int, code: str) -> dict[str, Any]:
 
 def test_nobody_is_401_and_told_how(client: Client) -> None:
     response = client.get("/api/v1/cameras")
-    check(response, 401, "unauthorized")
+    check(response, 401, "not_authenticated")
     assert response["WWW-Authenticate"].startswith("Bearer")
 
 
