@@ -1,0 +1,196 @@
+"""User code in the running product: `<data>/cameras.py`, saved, broken, stuck, dying, and repaired."""
+
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.harness.cameras import FakeCamera
+from tests.harness.http import HttpClient
+from tests.harness.processes import wait_until
+from tests.harness.server import Product
+from tests.harness.viewers import MjpegViewer, Picture, WsViewer
+
+SMALL = ("--size", "640x360", "--bitrate", "900000", "--gop", "25", "--gop-at-once")
+GUEST, PASSWORD = "guest", "a long way from home"
+BGR = {"blue": (255, 0, 0), "green": (0, 255, 0), "red": (0, 0, 255)}
+
+
+def paint(colour: str, more: str = "") -> str:
+    """A cameras.py whose view `paint` colours the lower half; `more`: lines at the start of the function."""
+    return f"""
+import ctypes, os, time
+from ninjacam import Frame, processor
+
+@processor
+def paint(frame: Frame) -> None:
+    {more or "pass"}
+    frame.image[frame.image.shape[0] // 2 :] = {BGR[colour]}
+"""
+
+
+def colour_of(picture: Picture) -> str:
+    """Of the lower half; "" for none of them."""
+    image = cv2.imdecode(np.frombuffer(picture.data, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    mean = image[image.shape[0] * 6 // 10 :].reshape(-1, 3).mean(axis=0)
+    return next((name for name, bgr in BGR.items() if np.abs(mean - bgr).max() < 40), "")
+
+
+def wait_colour(viewer: MjpegViewer, colour: str, timeout_s: float) -> Picture:
+    return viewer.wait_for(lambda picture: colour_of(picture) == colour, timeout_s, f"a {colour} picture")
+
+
+class Scene:
+    def __init__(self, product: Product) -> None:
+        self.product = product
+        self.file = product.data / "cameras.py"
+
+    def mjpeg(self, view: str = "paint") -> MjpegViewer:
+        return MjpegViewer(self.product.url(f"/live/door/mjpeg?view={view}"), self.product.token)
+
+    def ws(self, *views: str) -> WsViewer:
+        subscriptions = [("door", view) for view in views]
+        return WsViewer(self.product.websocket_url, self.product.token, subscriptions)
+
+    def view(self, name: str = "paint", client: HttpClient | None = None) -> dict[str, Any]:
+        """As the API tells it."""
+        answer = (client or self.product.client).get("/api/v1/cameras/door/views")
+        assert answer.status == 200, answer.text
+        return next((view for view in answer.json()["items"] if view["view"] == name), {})
+
+    def wait_failed(self, timeout_s: float = 10) -> dict[str, Any]:
+        return wait_until(
+            lambda: view if (view := self.view()).get("state") == "failed" else None,
+            timeout_s,
+            "the view failed",
+            processes=[self.product],
+        )
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    data = tmp_path_factory.mktemp("views")
+    data.joinpath("cameras.py").write_text(paint("blue"))
+    with FakeCamera(*SMALL) as camera, Product(data, workers=1) as product:
+        product.add_camera("door", camera.url())
+        product.wait_for_state("door")
+        product.cli("createuser", GUEST, "--password-stdin", stdin=PASSWORD + "\n")
+        product.client.post("/api/v1/cameras/door/grants", json_body={"role": "view", "user": GUEST})
+        yield Scene(product)
+
+
+@pytest.fixture
+def scene(running: Scene) -> Scene:
+    """The view is blue and works, at the start of each test and, by itself, after it."""
+    running.file.write_text(paint("blue"))
+    with running.mjpeg() as viewer:
+        wait_colour(viewer, "blue", 15)
+    return running
+
+
+def test_a_view_is_there_as_pictures_and_as_video(scene: Scene) -> None:
+    with scene.mjpeg() as pictures, scene.ws("paint") as player:
+        shown = pictures.wait_live()
+        assert colour_of(shown) == "blue"
+        units = player.wait_units(50)
+        stream = player.wait_message(lambda m: m.get("op") == "stream", 1, after=0)
+        assert stream["codec"].startswith("avc1.")
+        assert (stream["width"], stream["height"]) == (640, 360)
+        assert units[-1].at_s - units[0].at_s == pytest.approx(49 / 25, rel=0.25)
+        assert scene.view()["state"] == "running"
+        assert scene.view()["error"] is None
+    answer = scene.product.client.get("/live/door/snapshot.jpg?view=paint")
+    assert answer.status == 200
+    assert colour_of(Picture(0, answer.body)) == "blue"
+
+
+def test_a_saved_change_is_live_within_two_seconds_for_everybody(scene: Scene) -> None:
+    with scene.mjpeg() as first, scene.mjpeg() as second, scene.ws("", "paint") as player:
+        for viewer in (first, second):
+            viewer.wait_live()
+        player.wait_units(10)
+        for colour in ("green", "red", "blue"):
+            scene.file.write_text(paint(colour))
+            saved_s = time.monotonic()
+            for viewer in (first, second):
+                assert wait_colour(viewer, colour, 5).at_s - saved_s < 2.0
+        player.wait_units(10)
+        assert not first.ended and not second.ended and not player.ended
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        pytest.param("raise ValueError('the bench is on fire')", "the bench is on fire", id="raises"),
+        pytest.param("time.sleep(3600)", "", id="sleeps"),
+        pytest.param("os._exit(3)", "", id="exits"),
+        pytest.param("ctypes.string_at(0)", "", id="segfaults"),
+        pytest.param("return 'no picture'", "", id="returns-nonsense"),
+    ],
+)
+def test_a_view_that_fails_says_so_and_harms_nobody(scene: Scene, lines: str, told: str) -> None:
+    guest = scene.product.login(GUEST, PASSWORD)
+    with scene.mjpeg() as viewer, scene.mjpeg("") as raw, scene.ws("") as player:
+        viewer.wait_live()
+        raw.wait_live()
+        player.wait_units(5)
+        printed = len(scene.product.output)
+        scene.file.write_text(paint("red", lines))
+        broken_s = time.monotonic()
+        error = scene.wait_failed()["error"]
+        assert error["code"] == "processor"
+        assert error["message"].strip()
+        assert told in error["message"]
+        if told:
+            assert "cameras.py" in error["traceback"] and told in error["traceback"]
+            assert "ninjacam/vision" not in error["traceback"], "the user's own frames alone"
+        viewer.wait_placeholder(5)
+        seen = scene.view(client=guest)
+        assert seen["state"] == "failed"
+        assert seen["error"]["message"] == error["message"]
+        assert seen["error"]["traceback"] == "", "not for those who may not configure"
+
+        assert scene.product.output[printed:].count("starting it again") <= 1, "it learns from the first time"
+        player.wait_units(25)
+        sequences = [unit.sequence for unit in player.units]
+        assert all(b == a + 1 for a, b in pairwise(sequences)), "the packets never noticed"
+        raw.wait_live(5)
+        # Raw pictures are made by the same thread: they wait for a stuck processor until it is cut off (2 s).
+        assert raw.longest_gap_s(broken_s) < (3.0 if "sleep" in lines else 2.0)
+
+        scene.file.write_text(paint("green"))
+        repaired_s = time.monotonic()
+        mended = wait_colour(viewer, "green", 10)
+        assert mended.at_s - repaired_s < 4.0
+        assert not viewer.ended and not raw.ended and not player.ended
+    wait_until(lambda: scene.view()["error"] is None, 5, "the error is gone from the API")
+
+
+def test_a_module_that_does_not_load_is_told_to_who_may_know(scene: Scene) -> None:
+    guest = scene.product.login(GUEST, PASSWORD)
+    with scene.mjpeg() as viewer:
+        viewer.wait_live()
+        scene.file.write_text("def paint(:\n")
+        viewer.wait_placeholder(5)
+        errors = wait_until(
+            lambda: scene.product.client.get("/api/v1/processors").json()["errors"], 5, "the module's error"
+        )
+        assert "SyntaxError" in errors[0]["traceback"]
+        assert guest.get("/api/v1/processors").json()["errors"] == []
+        assert not viewer.ended
+
+
+def test_a_new_function_is_a_new_view_without_a_restart(scene: Scene, tmp_path: Path) -> None:
+    code = paint("blue") + "\n@processor\ndef grey(frame):\n    '''Only light.'''\n    return frame.gray\n"
+    assert not scene.view("grey")
+    scene.file.write_text(code)
+    view = wait_until(lambda: scene.view("grey"), 5, "the new view")
+    assert view["description"] == "Only light."
+    with scene.mjpeg("grey") as viewer:
+        viewer.wait_live()
