@@ -151,6 +151,9 @@ class CameraCapture:
                 )
             repaired = self._timeline.repair(packet)
             if self.state is not CameraState.LIVE:
+                logger.info(
+                    "%s: live, %s %dx%d", self.slug, packet.codec.label, packet.width_px, packet.height_px
+                )
                 self._move(CameraState.LIVE, None)
         else:
             repaired = self._timeline.repair(packet)
@@ -158,9 +161,8 @@ class CameraCapture:
         self._channel.publish(repaired)
 
     def _on_error(self, error: NinjacamError, delay_s: float | None) -> None:
-        logger.warning(
-            "%s: %s%s", self.slug, error, "" if delay_s is None else f" Next try in {delay_s:.1f} s."
-        )
+        known = self.error is not None and str(self.error) == str(error)
+        logger.log(logging.DEBUG if known else logging.WARNING, "%s: %s", self.slug, error)
         self._channel.forget_gop()
         if delay_s is None:
             self._move(CameraState.FAILED, error)

@@ -30,7 +30,7 @@ BACKOFF = Backoff(first_s=0.2, most_s=10.0)
 
 @dataclass(slots=True)
 class Member:
-    """`essential`: when it ends with an error at its first start, the whole family ends with that status."""
+    """`quiet`: what it prints is of no use to anybody; its errors are shown all the same."""
 
     name: str
     argv: Sequence[str]
@@ -41,6 +41,7 @@ class Member:
     restarts: int = 0
     due_s: float | None = 0.0
     environment: dict[str, str] = field(default_factory=dict)
+    quiet: bool = False
 
 
 class Family:
@@ -79,6 +80,7 @@ class Family:
         member.process = subprocess.Popen(
             member.argv,
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL if member.quiet else None,
             pass_fds=member.fds,
             env={**os.environ, **member.environment},
             start_new_session=True,  # Ctrl-C reaches us, and we end the others in order

@@ -13,9 +13,12 @@ from ninjacam.conf import get_settings
 from ninjacam.management.commands import ninjacam_serve
 from ninjacam.management.family import Member, python_environment
 from ninjacam.models import Camera
+from ninjacam.testing.scenes import SceneOptions, make_clip
 
 USER = "demo"
 SLUG = "demo"
+SECONDS = 20.0
+"""Of the street, until it begins anew."""
 CODE = '''"""Your code on every camera. Save this file: every viewer sees the change within two seconds."""
 
 import cv2
@@ -53,6 +56,9 @@ class Command(ninjacam_serve.Command):
         self._camera(port)
         self.stdout.write(f"Log in as {USER} with the password {password}")
         self.stdout.write(f"Your code is in {code}: edit it while you watch.")
+        self.stdout.write("Drawing the demo camera's street ...")
+        self.stdout.flush()
+        make_clip(SceneOptions(seconds=SECONDS, stamped=False), cache_dir=config.data_dir / "demo")
         camera = [
             sys.executable,
             "-m",
@@ -60,13 +66,14 @@ class Command(ninjacam_serve.Command):
             "--port",
             str(port),
             "--seconds",
-            "20",
+            str(SECONDS),
             "--no-stamp",
         ]
         member = Member(
             "demo-camera",
             [*camera, "--cache", str(config.data_dir / "demo")],
             environment=python_environment(),
+            quiet=True,
         )
         self.serve(options["host"], options["port"], options["workers"], [member])
 
