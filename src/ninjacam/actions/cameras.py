@@ -12,7 +12,7 @@ from ninjacam.actions.errors import ConflictError, ForbiddenError, InvalidError,
 from ninjacam.auth import Actor
 from ninjacam.core.errors import ConfigError, UnsupportedSchemeError
 from ninjacam.core.redact import MASK
-from ninjacam.credentials import unseal
+from ninjacam.credentials import Credentials, unseal
 from ninjacam.models import Camera, CameraGrant, Role
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.registry import scheme_of
@@ -134,27 +134,39 @@ def _assign_source(camera: Camera, fields: SourceFields) -> None:
         raise InvalidError.of(
             "url", _("“***” stands for what is stored. Enter the whole URL, or leave it as it is.")
         )
-    kept = unseal(camera.credentials) if camera.credentials and _keeps(camera, url, fields) else None
+    stored = _stored(camera, fields)
+    kept = stored if stored and _keeps(camera, stored.url or camera.url, url, fields) else None
     username = fields.get("username", kept.username if kept else "")
     password = fields.get("password", kept.password if kept else "")
     if url == camera.url and kept and kept.url:
         url = kept.url
     try:
-        scheme_of(url)
+        if scheme_of(url) not in ("file", "v4l2"):
+            parse_url(url)
         camera.set_source(url, username, password)
-    except UnsupportedSchemeError as error:
+    except (UnsupportedSchemeError, ConfigError) as error:
         raise InvalidError.of("url", error.message) from error
     except ValueError as error:
         raise InvalidError.of("url", _("This is not a URL: check its host and port.")) from error
 
 
-def _keeps(camera: Camera, url: str, fields: SourceFields) -> bool:
-    """Whether stored credentials go on with `url`: only to the host that they were entered for.
+def _stored(camera: Camera, fields: SourceFields) -> Credentials | None:
+    """Raises: InvalidError: the secret key has changed, and no new password is given."""
+    try:
+        return unseal(camera.credentials) if camera.credentials else None
+    except ConfigError as error:
+        if "password" in fields and MASK not in fields.get("url", camera.url):
+            return None
+        raise InvalidError.of("password", error.message) from error
+
+
+def _keeps(camera: Camera, true_url: str, url: str, fields: SourceFields) -> bool:
+    """Whether stored credentials go on with `url`: only to the host that they were entered for, that of `true_url`.
 
     Otherwise who may configure a camera could have its password sent to a host of their own.
     Raises: InvalidError: it is another host, and no new ones are given.
     """
-    if url == camera.url or _origin(url) == _origin(camera.url):
+    if url == camera.url or _origin(url) == _origin(true_url):
         return True
     if "password" in fields or "@" in urlsplit(url).netloc:
         return False

@@ -96,6 +96,34 @@ def test_a_stored_password_does_not_go_to_another_host(admin_user: User, camera:
     assert (source.username, source.password) == ("", "new")
 
 
+def test_a_masked_url_does_not_name_another_host_for_the_password(admin_user: User, camera: Camera) -> None:
+    camera.set_source("rtsp://10.0.0.9/live@0.0.0.1/", "user-of-the-camera", PASSWORD)
+    camera.save()
+    client = signed_in(admin_user)
+    moved = send(client, "patch", f"{CAMERAS}/{camera.slug}", {"url": "rtsp://0.0.0.1/"})
+    assert moved.status_code == 422 and moved.json()["errors"][0]["field"] == "password"
+
+
+def test_a_new_password_mends_a_camera_whose_key_is_lost(
+    admin_user: User, camera: Camera, settings: Any
+) -> None:
+    settings.NINJACAM = {**settings.NINJACAM, "SECRET_KEYS": ["another key"]}
+    client = signed_in(admin_user)
+    kept = send(client, "patch", f"{CAMERAS}/{camera.slug}", {"url": camera.url, "username": "x"})
+    assert kept.status_code == 422 and "secret key has changed" in kept.json()["detail"]
+    body = {"username": "x", "password": "new"}
+    assert send(client, "patch", f"{CAMERAS}/{camera.slug}", body).status_code == 200
+    assert Camera.objects.get(pk=camera.pk).source().password == "new"
+
+
+@pytest.mark.parametrize("url", ["rtsp:bob:pw@10.0.0.9/x", "rtsp:/bob:pw@10.0.0.9/x", "rtsp:\\\\bob:pw@h/x"])
+def test_an_address_without_a_host_is_refused_before_it_is_stored(
+    admin_user: User, db: None, url: str
+) -> None:
+    answer = send(signed_in(admin_user), "post", CAMERAS, {"slug": "a", "url": url})
+    assert answer.status_code == 422 and "pw" not in answer.content.decode()
+
+
 def test_credentials_can_be_removed(admin_user: User, camera: Camera) -> None:
     answer = send(signed_in(admin_user), "patch", f"{CAMERAS}/door", {"username": "", "password": ""})
     assert answer.json()["source"]["has_credentials"] is False
