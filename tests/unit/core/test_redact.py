@@ -1,0 +1,43 @@
+import pytest
+
+from ninjacam.core.redact import redact_url
+
+SECRET = "hunter2"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "rtsp://bob:hunter2@10.0.0.9/x",
+        "rtsp://bob:a/hunter2@10.0.0.9/x",
+        "rtsp://bob:12?hunter2@10.0.0.9/x",
+        "rtsp://bob:12#hunter2@10.0.0.9/x",
+        "rtsp://10.0.0.9/x?channel=1&password=hunter2",
+        "rtsp://10.0.0.9/x?password=it's'hunter2",
+        "rtsp://10.0.0.9/x?pass%77ord=hunter2",
+        "rtsp://10.0.0.9/x?token[]=hunter2",
+        "rtsp://10.0.0.9/x?a=1#password=hunter2",
+        "http://10.0.0.9/cgi?usr=bob&pw=hunter2",
+        "http://10.0.0.9/cgi?u=bob&p=hunter2",
+        "rtsp://10.0.0.9/user=admin_password=hunter2_channel=1_stream=0.sdp?real_stream",
+        "rtsp://10.0.0.9/user=admin&password=hunter2&channel=1",
+        "srt://10.0.0.9:9000?streamid=read:cam:bob:hunter2",
+        "it failed: rtsp://bob:hunter2@10.0.0.9/x (again)",
+    ],
+)
+def test_secrets_are_masked_wherever_cameras_put_them(url: str) -> None:
+    assert SECRET not in redact_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "rtsp://10.0.0.9:8554/Streaming/Channels/101?transportmode=unicast&profile=Profile_1",
+        "rtsp://10.0.0.9/cam/realmonitor?channel=1&subtype=0",
+        "http://[fd00::1]:8080/video",
+        "file:clips/door.mp4",
+        "v4l2:///dev/video0?format=mjpeg&size=1280x720&fps=25",
+    ],
+)
+def test_what_is_no_secret_stays_readable(url: str) -> None:
+    assert redact_url(url) == url
