@@ -25,6 +25,8 @@ from ninjacam.sources.track_clock import TrackClock
 MAX_ACCESS_UNIT_BYTES = 8 << 20
 MAX_PARAMETER_SETS = 64
 MAX_NAL_UNITS = 2_048
+MAX_PREFACE_UNITS = 32
+"""NAL units that may come before a picture with timestamps or markers of their own."""
 _SETS = {Codec.H264: {7: 1, 8: 2}, Codec.H265: {32: 0, 33: 1, 34: 2}}
 """NAL type -> its place in the order VPS, SPS, PPS."""
 
@@ -118,7 +120,9 @@ class AccessUnits:
 
     def _turn(self, pts: int) -> None:
         """The timestamp has changed: what is open belongs to the picture before (unless it is only its preface)."""
-        if self._unit and (self._damaged or any(self._is_picture(start) for start in self._starts)):
+        starts = self._starts
+        too_many = len(starts) > MAX_PREFACE_UNITS  # looked at again at each timestamp, so it stays short
+        if self._unit and (self._damaged or too_many or any(map(self._is_picture, starts))):
             head_lost = (
                 self._head_lost
             )  # a gap before this packet may have taken the next picture's head, too
@@ -165,7 +169,9 @@ class AccessUnits:
             elif kind == 6 and is_h264:
                 recovery = recovery or is_recovery_point(bytes(unit[start : start + 3]))
         if picture < 0 and not self._damaged:
-            return  # parameter sets alone with a marker of their own: the preface of the next picture
+            if last < MAX_PREFACE_UNITS:
+                return  # parameter sets alone with a marker of their own: the preface of the next picture
+            self._damaged = True
         self._check_head(picture)
         damaged, pts = self._damaged, self._pts
         if damaged:

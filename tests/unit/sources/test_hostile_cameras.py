@@ -197,3 +197,33 @@ def test_multipart_bodies_are_bounded() -> None:
         parser = MultipartParser(boundary)
         with pytest.raises(SourceError):
             feed_for_ever(parser, endless)
+
+
+@pytest.mark.parametrize("marker", [False, True])
+def test_a_flood_of_parameter_sets_without_pictures_costs_the_same_for_each(marker: bool) -> None:
+    """Sixteen cameras share a process: one of them must not hold its event loop for seconds."""
+    sink, stats = Sink(), SourceStats()
+    clock = TrackClock(90_000)
+    depacketizer = H264Depacketizer(Codec.H264, ParameterSetCache(Codec.H264), sink, stats, clock)
+    for number in range(5_000):
+        depacketizer.push(memoryview(SPS), 0, len(SPS), number * 10, marker, 0)
+        assert len(depacketizer._starts) <= 40
+    depacketizer.push(memoryview(stap_a(SPS, PPS)), 0, len(stap_a(SPS, PPS)), 10**6, False, 0)
+    depacketizer.push(memoryview(IDR), 0, len(IDR), 10**6, True, 0)
+    assert len(sink.packets) == 1
+
+
+@pytest.mark.parametrize(
+    "talk", [b"\r\n", b"OPTIONS * RTSP/1.0\r\n\r\n", b"RTSP/1.0 200 OK\r\nCSeq: 9\r\n\r\n"]
+)
+def test_endless_talk_that_nobody_asked_for_ends_the_connection(talk: bytes) -> None:
+    async def play() -> None:
+        connection = RtspConnection(SYSTEM_CLOCK, "camera")
+        connection._spoke = True
+        data = talk * (65_536 // len(talk))
+        for _ in range(4):
+            connection.get_buffer(-1)[: len(data)] = data
+            connection.buffer_updated(len(data))
+        assert isinstance(connection.ended.exception(), SourceError)
+
+    asyncio.run(play())

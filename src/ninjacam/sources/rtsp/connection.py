@@ -26,7 +26,7 @@ ChannelHandler = Callable[[memoryview, int, int, int], None]
 _BUFFER_BYTES = 1 << 18
 _COMPACT_BYTES = 1 << 16
 _MAX_SKIPPED_BYTES = 1 << 17
-"""So much garbage within a second ends the connection."""
+"""So much garbage, or talk that nobody asked for, within a second ends the connection."""
 _MAX_UNSENT_BYTES = 1 << 16
 _DOLLAR = 0x24
 _MESSAGE_START = re.compile(rb"RTSP/[12]|[A-Z_]{3,15} \S+ RTSP/")
@@ -109,6 +109,7 @@ class RtspConnection(asyncio.BufferedProtocol):
     def _read_other(self, at: int, end: int) -> int:
         """Take a message, or skip garbage; the place after it, or `at` where more bytes are needed."""
         if self._buffer[at] in b"\r\n":
+            self._skip(1)
             return at + 1
         data = bytes(self._view[at:end])
         if _MESSAGE_START.match(data):
@@ -134,19 +135,24 @@ class RtspConnection(asyncio.BufferedProtocol):
         if stop > len(data):
             return 0
         self._spoke = True
-        self._take(
+        asked_for = self._take(
             Message(message.status, message.reason, message.method, message.headers, data[cut.end() : stop])
         )
+        if not asked_for:
+            self._skip(stop)
         return stop
 
-    def _take(self, message: Message) -> None:
+    def _take(self, message: Message) -> bool:
+        """Whether somebody has waited for it."""
         if message.method:
             self._answer(message)
-            return
+            return False
         cseq = message.cseq
         waiting = self._pending.get(cseq) if cseq is not None else next(iter(self._pending.values()), None)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(message)
+        if waiting is None or waiting.done():
+            return False
+        waiting.set_result(message)
+        return True
 
     def _answer(self, message: Message) -> None:
         if message.method in ("OPTIONS", "GET_PARAMETER", "SET_PARAMETER"):
@@ -182,13 +188,17 @@ class RtspConnection(asyncio.BufferedProtocol):
             if byte == 0x52 and data.startswith(b"RTSP/1"[: end - at], at):
                 break
             at += 1
-        self._skipped += at
+        self._skip(at)
+        self.on_resync()
+        return at
+
+    def _skip(self, size_bytes: int) -> None:
+        """Raises: ProtocolError: too much within a second."""
+        self._skipped += size_bytes
         if self._skipped > _MAX_SKIPPED_BYTES:
             raise ProtocolError(
                 "The camera sends garbage instead of its stream: restart it, or connect anew."
             )
-        self.on_resync()
-        return at
 
     # The session's side -------------------------------------------------------------------------------------------
 

@@ -1,5 +1,7 @@
 """MJPEG over RTP (RFC 2435): whole JFIF pictures out of scan data and the few bytes that describe it."""
 
+from functools import lru_cache
+
 from ninjacam.core.packets import Codec, Flags, Kind, Packet
 from ninjacam.sources.access_units import MAX_ACCESS_UNIT_BYTES, Emit
 from ninjacam.sources.base import SourceStats
@@ -27,6 +29,7 @@ _SCAN = bytes.fromhex("ffda000c03010002110311003f00")
 _END = b"\xff\xd9"
 
 
+@lru_cache(maxsize=99)
 def quantization_tables(quality: int) -> bytes:
     """Luma and chroma table for Q = 1..99 (RFC 2435, section 4.2), 64 bytes each."""
     quality = min(99, max(1, quality))
