@@ -33,8 +33,14 @@ def split_credentials(url: str) -> tuple[str, str, str]:
     Raises: ValueError: the URL cannot be parsed at all (a bad port or bracket).
     """
     parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
+    _, at, host = parts.netloc.rpartition("@")
     _ = parts.port  # raises here rather than in whoever opens it
+    if not at:
+        return (
+            url,
+            "",
+            "",
+        )  # not put together anew: file:name would become file:///name, which is another file
     return (
         urlunsplit(parts._replace(netloc=host)),
         unquote(parts.username or ""),

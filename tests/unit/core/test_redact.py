@@ -1,6 +1,6 @@
 import pytest
 
-from ninjacam.core.redact import redact_url
+from ninjacam.core.redact import redact_url, split_credentials
 
 SECRET = "hunter2"
 
@@ -41,3 +41,10 @@ def test_secrets_are_masked_wherever_cameras_put_them(url: str) -> None:
 )
 def test_what_is_no_secret_stays_readable(url: str) -> None:
     assert redact_url(url) == url
+
+
+@pytest.mark.parametrize(
+    "url", ["file:film.mp4", "file:///films/film.mp4", "RTSP://10.0.0.9/x?", "rtsp://10.0.0.9/x#"]
+)
+def test_a_url_without_credentials_is_left_as_it_was_written(url: str) -> None:
+    assert split_credentials(url) == (url, "", "")
