@@ -1,0 +1,298 @@
+"""What goes wrong when a camera is added, told to a person: by the command line, the API, the page, and the state.
+
+And the kinds of cameras that are not RTSP over TCP, through the whole product.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ninjacam.testing.authentication import Login
+from ninjacam.testing.camera import FakeRtspCamera
+from ninjacam.testing.clips import Clip
+from ninjacam.testing.http_camera import FakeHttpCamera
+from ninjacam.testing.scenes import SceneOptions, make_clip
+from tests.harness.chrome import CHROMIUM, Browser, Tab
+from tests.harness.processes import free_port, wait_until
+from tests.harness.server import Product
+from tests.harness.viewers import MjpegViewer, Picture, WsViewer
+from tests.integration.source_support import write_file
+
+SECRET = "hunter2-of-the-yard"
+
+
+@pytest.fixture(scope="module")
+def clip() -> Clip:
+    return make_clip(SceneOptions(width=640, height=360, seconds=2, gop=25, bitrate_bps=900_000))
+
+
+@pytest.fixture(scope="module")
+def jpegs() -> Clip:
+    return make_clip(SceneOptions(width=640, height=360, seconds=2, codec="mjpeg"))
+
+
+@pytest.fixture(scope="module")
+def camera(clip: Clip) -> Iterator[FakeRtspCamera]:
+    with FakeRtspCamera(clip, gop_at_once=True) as camera:
+        yield camera
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    with Product(tmp_path_factory.mktemp("sources"), workers=1) as product:
+        yield product
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """`says`: words of its sentence."""
+
+    code: str
+    url: str
+    says: str
+    password: str = ""
+
+
+class Mistakes:
+    """A camera, or something that is none, for each kind of mistake."""
+
+    def __init__(self, clip: Clip, jpegs: Clip, stack: ExitStack) -> None:
+        def rtsp(login: Login | None = None, **faults: Any) -> str:
+            camera = stack.enter_context(FakeRtspCamera(clip, login=login))
+            camera.set_faults(**faults)
+            return camera.url(login=False)
+
+        phone = stack.enter_context(FakeHttpCamera(jpegs))
+        page = phone.url("/")
+        closed = f"rtsp://127.0.0.1:{free_port()}/cam0"
+        self.all = {
+            "host": Mistake("host_not_found", "rtsp://no-such-camera.invalid/cam0", "No host is called"),
+            "port": Mistake("connection_refused", closed, "port"),
+            "password": Mistake(
+                "authentication_failed", rtsp(Login("digest", "viewer", "right")), "password", SECRET
+            ),
+            "no-password": Mistake("authentication_failed", rtsp(Login("basic")), "add them"),
+            "path": Mistake("stream_not_found", rtsp() + "-gone", "path"),
+            "no-video": Mistake("no_video", rtsp(no_video=True), "video"),
+            "codec": Mistake("unsupported_codec", rtsp(codec_name="VP8"), "H.264"),
+            "page-for-http": Mistake("not_a_camera", page, "web page"),
+            "http-behind-rtsp": Mistake("not_a_camera", page.replace("http:", "rtsp:"), "port"),
+            "path-for-http": Mistake("stream_not_found", phone.url("/nothing"), "path"),
+        }
+
+
+KINDS = [
+    "host", "port", "password", "no-password", "path", "no-video", "codec", "page-for-http", "http-behind-rtsp",
+    "path-for-http",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def mistakes(clip: Clip, jpegs: Clip) -> Iterator[dict[str, Mistake]]:
+    with ExitStack() as stack:
+        yield Mistakes(clip, jpegs, stack).all
+
+
+def assert_sentence(text: str, mistake: Mistake) -> None:
+    assert mistake.says in text
+    assert text.strip()[-1] in ".)" and " " in text.strip()
+    assert "Traceback" not in text and "Error(" not in text and "Errno" not in text
+    assert not mistake.password or mistake.password not in text
+
+
+def probe(product: Product, mistake: Mistake) -> dict[str, Any]:
+    body = {
+        "url": mistake.url,
+        "username": "viewer" if mistake.password else "",
+        "password": mistake.password,
+    }
+    answer = product.client.post("/api/v1/cameras/probe", json_body=body, timeout_s=20)
+    assert answer.status == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mistake_is_told_by_the_api_and_the_command_line(
+    product: Product, mistakes: dict[str, Mistake], kind: str
+) -> None:
+    mistake = mistakes[kind]
+    started_s = time.monotonic()
+    told = probe(product, mistake)
+    assert time.monotonic() - started_s < 15
+    assert (told["ok"], told["error"]["code"], told["jpeg_base64"]) == (False, mistake.code, "")
+    assert_sentence(told["error"]["message"], mistake)
+    if kind == "silent":  # ten more seconds would teach nothing new
+        product.add_camera(kind, mistake.url)
+    else:
+        login = ["--username", "viewer", "--password-stdin"] if mistake.password else []
+        printed = product.cli("add", kind, mistake.url, *login, stdin=mistake.password + "\n", check=False)
+        assert "does not work yet" in printed
+        assert_sentence(printed, mistake)
+        assert told["error"]["message"] in printed
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_camera_that_was_added_with_a_mistake_says_so_in_its_state(
+    product: Product, mistakes: dict[str, Mistake], kind: str
+) -> None:
+    def error() -> dict[str, Any] | None:
+        told = product.camera(kind)
+        return dict(told["error"]) | {"state": told["state"]} if told["error"] else None
+
+    told = wait_until(error, 15, f"the error of {kind}", processes=[product])
+    assert told["code"] == mistakes[kind].code
+    assert_sentence(told["message"], mistakes[kind])
+    assert told["state"] in (("reconnecting", "connecting") if told["retryable"] else ("failed",))
+
+
+def test_adding_with_check_refuses_a_camera_that_does_not_answer(
+    product: Product, mistakes: dict[str, Mistake]
+) -> None:
+    printed = product.cli("add", "never", mistakes["port"].url, "--check", check=False)
+    assert printed.strip().endswith("Not added.")
+    assert printed.count("\n") == 1, printed
+    assert product.client.get("/api/v1/cameras/never").status == 404
+
+
+def test_what_is_no_camera_url_is_refused_at_once(product: Product) -> None:
+    for url, word in (
+        ("ftp://host/x", "ftp"),
+        ("exec:ls", "exec"),
+        ("file:/etc/passwd", "outside"),
+        ("rtsp://169.254.169.254/x", "link-local"),
+        ("rtsp://", "URL"),
+        ("nonsense", "use one of"),
+    ):
+        answer = product.client.post("/api/v1/cameras/probe", json_body={"url": url})
+        told = answer.json()
+        text = told["error"]["message"] if answer.status == 200 else told["detail"] + str(told["errors"])
+        assert answer.status in (200, 422), (url, answer.text)
+        assert word in text, (url, text)
+        assert "Traceback" not in product.cli("add", "bad", url, "--check", check=False)
+
+
+@pytest.mark.chromium
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt install chromium).")
+class TestTheForm:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def tab(cls, product: Product) -> Iterator[Tab]:
+        with Browser() as browser, browser.tab() as tab:
+            product.sign_in(tab)
+            tab.navigate(product.url("/add-camera/"))
+            tab.until("document.getElementById('test').hidden === false")
+            yield tab
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_a_mistake_is_told_beside_the_form(
+        self, tab: Tab, mistakes: dict[str, Mistake], kind: str
+    ) -> None:
+        mistake = mistakes[kind]
+        values = {"url": mistake.url, "username": "viewer" if mistake.password else ""}
+        values["password"] = mistake.password
+        for name, value in values.items():
+            tab.js(f"document.querySelector('[name={name}]').value = {value!r}")
+        tab.js("document.getElementById('test').click()")
+        tab.until("document.getElementById('test').disabled === false", 20)
+        assert_sentence(tab.js("document.querySelector('#test-result .error').textContent"), mistake)
+
+
+# Other kinds of cameras
+
+
+def assert_shows(product: Product, slug: str) -> None:
+    """Live, with a stamped snapshot and a stamped MJPEG stream."""
+    product.wait_for_state(slug)
+    answer = product.client.get(f"/live/{slug}/snapshot.jpg")
+    assert answer.status == 200, answer.text
+    assert Picture(0, answer.body).stamp is not None
+    with MjpegViewer(product.url(f"/live/{slug}/mjpeg"), product.token) as viewer:
+        viewer.wait_live()
+
+
+def test_a_phone_that_sends_jpegs_by_http(product: Product, jpegs: Clip) -> None:
+    with FakeHttpCamera(jpegs, login=Login("basic", "me", SECRET)) as phone:
+        url = phone.url("/video", login=False)
+        login = ("--username", "me", "--password-stdin")
+        added = product.cli("add", "phone", url, *login, stdin=SECRET + "\n")
+        assert "mjpeg, 640 x 360" in added
+        assert_shows(product, "phone")
+        assert product.camera("phone")["health"]["codec"] == "mjpeg"
+
+
+def test_rtsp_over_udp(product: Product, camera: FakeRtspCamera) -> None:
+    added = product.cli("add", "udp", camera.url(), "--transport", "udp")
+    assert "h264, 640 x 360" in added
+    assert_shows(product, "udp")
+    assert product.camera("udp")["source"]["transport"] == "udp"
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_a_file_below_the_data_directory(product: Product, clip: Clip, suffix: str) -> None:
+    files = product.data / "files"
+    files.mkdir(exist_ok=True)
+    write_file(clip, files / f"film.{suffix}")
+    added = product.cli("add", f"film-{suffix}", f"file:film.{suffix}")
+    assert "h264, 640 x 360" in added
+    assert_shows(product, f"film-{suffix}")
+    time.sleep(2.5)  # longer than the film
+    assert_shows(product, f"film-{suffix}")
+
+
+def test_a_file_elsewhere_is_no_camera(product: Product, tmp_path: Path, clip: Clip) -> None:
+    write_file(clip, tmp_path / "film.mp4")
+    (product.data / "files").mkdir(exist_ok=True)
+    (product.data / "files/link.mp4").symlink_to(tmp_path / "film.mp4")
+    for url in (f"file://{tmp_path}/film.mp4", "file:../db.sqlite3", "file:link.mp4"):
+        printed = product.cli("add", "elsewhere", url, "--check", check=False)
+        assert "outside" in printed, printed
+        assert str(tmp_path) not in printed
+
+
+# No open blocks anything
+
+
+def run_beside(work: Callable[[], object]) -> threading.Thread:
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_camera_that_never_answers_delays_nobody(
+    product: Product, clip: Clip, camera: FakeRtspCamera
+) -> None:
+    product.add_camera("door", camera.url())
+    product.wait_for_state("door")
+    with FakeRtspCamera(clip) as silent:
+        silent.set_faults(hang=("DESCRIBE",))
+        with WsViewer(product.websocket_url, product.token, [("door", "")]) as viewer:
+            viewer.wait_units(5)
+            product.add_camera("hanging", silent.url())
+            wait_until(lambda: silent.stats.methods["DESCRIBE"], 5, "the question that is not answered")
+            question = Mistake("timeout", silent.url(), "within 10 s")
+            answers: list[dict[str, Any]] = []
+            asking = [run_beside(lambda: answers.append(probe(product, question))) for _ in range(2)]
+            started_s = time.monotonic()
+            while any(thread.is_alive() for thread in asking):
+                before_s = time.monotonic()
+                assert product.camera("door")["state"] == "live"
+                assert time.monotonic() - before_s < 1.0
+                time.sleep(0.2)
+            assert time.monotonic() - started_s < 15
+            assert [answer["error"]["code"] for answer in answers] == ["timeout"] * 2
+            assert_sentence(answers[0]["error"]["message"], question)
+            gaps = [(a, b) for a, b in pairwise(unit.sequence for unit in viewer.units) if b != a + 1]
+            assert not gaps
+            assert max(b.at_s - a.at_s for a, b in pairwise(viewer.units)) < 0.5
+        started_s = time.monotonic()
+        answer = product.client.request("DELETE", "/api/v1/cameras/hanging")
+        assert answer.status == 204 and time.monotonic() - started_s < 1
+    product.wait_for_state("door")
