@@ -46,6 +46,18 @@ CODE = """
         return 1 / 0
 
     @processor
+    def interrupts(frame):
+        raise KeyboardInterrupt
+
+    class Mute(Exception):
+        def __str__(self):
+            raise ValueError("no text")
+
+    @processor
+    def mute(frame):
+        raise Mute
+
+    @processor
     def wrong(frame):
         return "a string"
 
@@ -292,7 +304,15 @@ def test_a_view_that_nobody_defined_is_refused_with_the_names_of_those_that_are(
     asyncio.run(go())
 
 
-@pytest.mark.parametrize(("view", "words"), [("raises", "ZeroDivisionError"), ("wrong", "returned str")])
+@pytest.mark.parametrize(
+    ("view", "words"),
+    [
+        ("raises", "ZeroDivisionError"),
+        ("wrong", "returned str"),
+        ("interrupts", "KeyboardInterrupt"),
+        ("mute", "Mute"),
+    ],
+)
 def test_a_processor_that_fails_shows_it_and_the_raw_stream_goes_on(
     clip: Clip, tmp_path: Path, view: str, words: str
 ) -> None:

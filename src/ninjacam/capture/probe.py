@@ -15,6 +15,7 @@ from typing import Any
 from ninjacam.core.errors import DecodeError, NinjacamError, NoVideoError
 from ninjacam.core.limits import confine
 from ninjacam.core.packets import Kind, Packet
+from ninjacam.core.sps import MAX_PIXELS
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.registry import open_source
 
@@ -64,6 +65,7 @@ def _jpeg(packet: Packet) -> bytes:
     try:
         context = av.CodecContext.create(packet.codec.label, "r")
         assert isinstance(context, av.VideoCodecContext)
+        context.options = {"max_pixels": str(MAX_PIXELS)}
         frames = context.decode(av.Packet(packet.data)) or context.decode(None)
         if not frames:
             raise DecodeError("The camera's first picture cannot be decoded.")

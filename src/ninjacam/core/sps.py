@@ -10,6 +10,8 @@ from ninjacam.core.packets import Codec
 
 MAX_PARAMETER_SET_BYTES = 1024
 MAX_SIDE_PX = 16_384
+MAX_PIXELS = 139_264 * 256
+"""Of H.264's highest level, 6.2 (table A-1): 8192 x 4352. Beyond it, a picture of a few bytes costs gigabytes."""
 
 H264_SPS, H265_VPS, H265_SPS = 7, 32, 33
 # Profiles whose SPS carries the chroma format (H.264, 7.3.2.1.1).
@@ -92,7 +94,8 @@ def _open_nal(codec: Codec, nal: bytes) -> BitReader:
 
 
 def checked_size(width_px: int, height_px: int) -> tuple[int, int]:
-    if not (0 < width_px <= MAX_SIDE_PX and 0 < height_px <= MAX_SIDE_PX):
+    sides = 0 < width_px <= MAX_SIDE_PX and 0 < height_px <= MAX_SIDE_PX
+    if not sides or width_px * height_px > MAX_PIXELS:
         raise DecodeError(f"A parameter set says {width_px}x{height_px} pixels, which cannot be.")
     return width_px, height_px
 

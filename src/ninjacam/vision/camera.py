@@ -204,6 +204,9 @@ class CameraPixels:
     def check_stall(self) -> None:
         """Called often: a thread that is stuck in user code is left behind, the camera goes on with another."""
         pipeline = self._pipeline
+        if pipeline is not None and pipeline.broken:
+            self._begin_again()
+            return
         calling = pipeline.calling if pipeline is not None else None
         if pipeline is None or calling is None:
             return
@@ -219,6 +222,10 @@ class CameraPixels:
         logger.warning("%s: %s", self.slug, error)
         self._shared.quarantine[view] = (now_ns + int(STALL_PAUSE_S * 1e9), error)
         pipeline.abandon()
+        self._begin_again()
+
+    def _begin_again(self) -> None:
+        """With a new thread, which starts at the cached GOP."""
         for variant in self._variants.values():
             variant.encoder = None  # the stuck thread may still hold it
         subscription = self._subscription

@@ -4,9 +4,11 @@ A module is compiled from its source each time: Python's own cache compares seco
 of two quick saves.
 """
 
+import ctypes
 import linecache
 import logging
 import sys
+import threading
 import traceback
 import types
 from dataclasses import dataclass
@@ -18,6 +20,22 @@ from ninjacam.core.processors import Processor, ProcessorRegistry, registry
 logger = logging.getLogger("ninjacam.vision")
 
 MOST_TRACEBACK_CHARS = 8_000
+
+
+class ProcessorStalled(BaseException):  # (raised into user code: `except Exception` must not catch it)
+    """Raised inside a processor that has been at one frame for too long, or a module at its loading."""
+
+    def __str__(self) -> str:
+        return "it took too long and was cut off"
+
+
+def interrupt(thread: threading.Thread) -> None:
+    """Raise ProcessorStalled in `thread` at its next bytecode. A call into C that does not return goes on."""
+    if thread.ident is not None:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(thread.ident), ctypes.py_object(ProcessorStalled)
+        )
+
 
 Mark = tuple[int, int] | None
 """(when it was saved, wall ns; size in bytes) of a file; None: it is not there."""
@@ -42,13 +60,14 @@ class ProcessorCode:
     """What the modules define now. `current` is replaced whole, so any thread may read it.
 
     `current`: name -> the processor, or the error that stands in its place (its module no longer loads).
-    `errors`: module name -> traceback.
+    `errors`: module name -> traceback. `loading`: the module whose turn it is in `refresh`.
     """
 
     def __init__(self, files: list[ModuleFile], *, into: ProcessorRegistry = registry) -> None:
         self.files = files
         self.current: dict[str, Processor | ProcessorError] = {}
         self.errors: dict[str, str] = {}
+        self.loading = ""
         self._registry = into
         self._marks: dict[str, Mark] = {}
         self._broken: dict[str, tuple[str, ProcessorError]] = {}  # view -> (its module, why it is not there)
@@ -68,8 +87,15 @@ class ProcessorCode:
             mark = file.mark()
             if mark != self._marks.get(file.name):
                 self._marks[file.name] = mark
+                self.loading = file.name
                 self._load(file, exists=mark is not None)
+        self.loading = ""
         self._publish()
+
+    def give_up_loading(self) -> None:
+        """`refresh` does not return: what there was before goes on, and the module is said to be at fault."""
+        self.errors[self.loading] = f"{self.loading} does not come to the end of its loading.\n"
+        logger.warning("%s does not come to the end of its loading", self.loading)
 
     def _load(self, file: ModuleFile, *, exists: bool) -> None:
         before = [p.name for p in self._registry if p.module == file.name]
@@ -88,7 +114,7 @@ class ProcessorCode:
             code = compile(file.path.read_bytes(), str(file.path), "exec")
             sys.modules[file.name] = module
             exec(code, module.__dict__)  # noqa: S102 (the operator's own code: this is what we are for)
-        except (Exception, SystemExit) as exc:  # the boundary to user code
+        except BaseException as exc:  # the boundary to user code
             text = user_traceback(exc)
             logger.warning("%s does not load:\n%s", file.name, text)
             self.errors[file.name] = text
@@ -134,7 +160,11 @@ def user_traceback(exc: BaseException) -> str:
 
 def one_line(exc: BaseException) -> str:
     """ "ValueError: words (line 12)", the line being the innermost of the user's own code. No paths."""
-    words = f"{type(exc).__name__}: {exc}".splitlines()[0][:200]
+    try:
+        text = str(exc)
+    except Exception:  # the boundary to user code: an exception whose own text fails
+        text = "(without a text)"
+    words = f"{type(exc).__name__}: {text}".splitlines()[0][:200]
     if isinstance(exc, SyntaxError):
         return f"{type(exc).__name__}: {exc.msg} (line {exc.lineno})"
     at = exc.__traceback__

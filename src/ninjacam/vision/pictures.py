@@ -11,6 +11,7 @@ from av.video.reformatter import VideoReformatter
 
 from ninjacam.core.errors import DecodeError, EncodeError
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, Codec, Packet
+from ninjacam.core.sps import MAX_PIXELS
 
 if TYPE_CHECKING:
     from ninjacam.core.frames import BgrImage, GrayImage
@@ -79,6 +80,7 @@ class Decoder:
         assert isinstance(context, av.VideoCodecContext)
         self._context = context
         self._context.thread_count = 1
+        context.options = {"max_pixels": str(MAX_PIXELS)}
         self._context.thread_type = "NONE"  # frame threads cost a frame each, and deadlock with av.logging
         self._context.flags |= int(av.codec.context.Flags.low_delay)
         self._reformatter = VideoReformatter()
@@ -125,11 +127,17 @@ def fit_width(image: Any, width: int) -> Any:
     if not width or width >= image.shape[1]:
         return image
     height = max(2, round(image.shape[0] * width / image.shape[1]))
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    try:
+        return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    except cv2.error as exc:
+        raise EncodeError("The picture cannot be scaled.") from exc
 
 
 def encode_jpeg(image: Any, quality: int) -> bytes:
-    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    try:
+        done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    except cv2.error as exc:
+        raise EncodeError("The picture cannot be encoded as JPEG.") from exc
     if not done:
         raise EncodeError("The picture cannot be encoded as JPEG.")
     return bytes(data)

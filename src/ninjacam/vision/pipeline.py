@@ -4,7 +4,6 @@ Latest wins: pictures that are late while newer ones wait are decoded, because t
 Not here: sockets and demand (`vision.camera`, in the event loop, which owns this thread).
 """
 
-import ctypes
 import logging
 import queue
 import threading
@@ -20,7 +19,7 @@ from ninjacam.core.processors import Processor
 from ninjacam.hub.request import Request
 from ninjacam.hub.running import RunningFile, running_words
 from ninjacam.hub.server import Channel
-from ninjacam.vision.code import ProcessorCode, one_line, user_traceback
+from ninjacam.vision.code import ProcessorCode, ProcessorStalled, interrupt, one_line, user_traceback
 from ninjacam.vision.pictures import Decoder, H264Encoder, Picture, check_picture, encode_jpeg, fit_width
 from ninjacam.vision.placeholder import message_picture
 
@@ -47,10 +46,6 @@ TITLES = {
 }
 
 
-class ProcessorStalled(BaseException):  # (raised into user code: `except Exception` must not catch it)
-    """Raised inside a processor that has been at one frame for too long."""
-
-
 @dataclass(slots=True)
 class Variant:
     """One encoding of one view, and who gets it. The thread owns everything but `channel`, which it only hands on."""
@@ -61,6 +56,7 @@ class Variant:
     size: tuple[int, int] = (0, 0)
     due_ns: int = 0
     sequence: int = 0
+    failing: bool = False
 
 
 @dataclass(slots=True)
@@ -120,6 +116,8 @@ class Pipeline:
         self.calling: tuple[str, int] | None = None
         """(view, since monotonic ns) while user code runs. Read by the loop's watchdog."""
         self.abandoned = False
+        self.broken = False
+        """Whether the thread has ended by itself."""
         self._thread = threading.Thread(target=self._run, name=f"vision-{camera}", daemon=True)
         self._thread.start()
 
@@ -143,10 +141,7 @@ class Pipeline:
         """Leave the thread to itself: user code does not return. It is asked to end at its next bytecode."""
         self.abandoned = True
         self._queue.put(None)
-        if self._thread.ident is not None:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(self._thread.ident), ctypes.py_object(ProcessorStalled)
-            )
+        interrupt(self._thread)
 
     # --- the thread ---
 
@@ -155,8 +150,9 @@ class Pipeline:
             self._loop()
         except ProcessorStalled:
             pass
-        except Exception:  # a bug of ours must not end in silence
+        except BaseException:  # a bug of ours must not end in silence; `CameraPixels` starts another thread
             logger.exception("%s: the vision thread ended by a bug", self._camera)
+            self.broken = True
         finally:
             self._running.give_back(self._slot)
 
@@ -241,6 +237,8 @@ class Pipeline:
         except DecodeError as exc:
             logger.debug("%s: %s", self._camera, exc)
             return None
+        if self.abandoned:
+            return None  # it came back after all; its error stands until it is tried again
         self._set_error(health, None)
         health.frames += 1
         health.last_image = image
@@ -287,7 +285,11 @@ class Pipeline:
         self.calling = (entry.name, self._clock.monotonic_ns())
         try:
             return entry.call(frame)
-        except (Exception, SystemExit) as exc:
+        except ProcessorStalled:
+            raise
+        except (
+            BaseException
+        ) as exc:  # KeyboardInterrupt and CancelledError too: the thread is not theirs to end
             raise ProcessorError(f"{entry.name}: {one_line(exc)}", traceback=user_traceback(exc)) from exc
         finally:
             self.calling = None
@@ -300,14 +302,17 @@ class Pipeline:
         scaled: dict[int, Any] = {}
         for variant in variants:
             width = variant.request.width_px
-            if width not in scaled:
-                scaled[width] = fit_width(image, width)
             try:
+                if width not in scaled:
+                    scaled[width] = fit_width(image, width)
                 pairs += [
                     (variant.channel, made) for made in self._encode_one(variant, scaled[width], packet)
                 ]
+                variant.failing = False
             except NinjacamError as exc:
-                logger.warning("%s/%s: %s", self._camera, variant.request.view, exc)
+                if not variant.failing:
+                    logger.warning("%s/%s: %s", self._camera, variant.request.view, exc)
+                variant.failing = True
         return pairs
 
     def _encode_one(self, variant: Variant, image: Any, source: Packet) -> list[Packet]:

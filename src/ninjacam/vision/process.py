@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from pathlib import Path
 
 import cv2
@@ -11,12 +12,15 @@ from ninjacam.hub.child import Child
 from ninjacam.hub.control import Json
 from ninjacam.hub.running import RunningFile
 from ninjacam.vision.camera import CameraPixels
-from ninjacam.vision.code import ModuleFile, ProcessorCode
+from ninjacam.vision.code import ModuleFile, ProcessorCode, interrupt
 
 logger = logging.getLogger("ninjacam.vision")
 
 LOOK_EVERY_S = 0.25
 """At the user's files; and at threads that are stuck, every other time."""
+LOAD_S = 10.0
+"""Importing large models takes seconds; both together are less than the engine's patience with a start."""
+LOAD_GIVE_UP_S = 2.0
 MOST_ABANDONED_THREADS = 16
 """Then the worker ends, and the engine starts a clean one."""
 
@@ -38,7 +42,7 @@ class VisionProcess:
 
     async def run(self) -> None:
         cv2.setNumThreads(1)
-        await asyncio.to_thread(self._code.refresh)
+        await self._load()
         look = asyncio.create_task(self._look(), name="vision-look")
         try:
             await self._child.run()
@@ -49,6 +53,7 @@ class VisionProcess:
             )
 
     async def _look(self) -> None:
+        loading: asyncio.Task[None] | None = None
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             for camera in self._cameras.values():
@@ -56,11 +61,22 @@ class VisionProcess:
             if sum(camera.abandoned_threads for camera in self._cameras.values()) > MOST_ABANDONED_THREADS:
                 logger.error("too many processors are stuck; this worker ends and a new one takes over")
                 self._child.stop.set()
-            if self._reload and self._code.changed():
-                await asyncio.to_thread(self._code.refresh)
-                for camera in self._cameras.values():
-                    camera.code_changed()
-                self._child.changed()
+            if self._reload and self._code.changed() and (loading is None or loading.done()):
+                loading = asyncio.create_task(self._load(), name="vision-load")
+
+    async def _load(self) -> None:
+        """Until the modules are loaded. One that does not come to its end is interrupted, then left behind."""
+        thread = threading.Thread(target=self._code.refresh, name="load-processors", daemon=True)
+        thread.start()
+        await asyncio.to_thread(thread.join, LOAD_S)
+        if thread.is_alive():
+            interrupt(thread)
+            await asyncio.to_thread(thread.join, LOAD_GIVE_UP_S)
+        if thread.is_alive():
+            self._code.give_up_loading()
+        for camera in self._cameras.values():
+            camera.code_changed()
+        self._child.changed()
 
     async def _assign(self, message: Json) -> None:
         wanted = {entry["slug"]: entry for entry in message["cameras"]}

@@ -1,0 +1,51 @@
+"""What user code and cameras may not do to a vision worker."""
+
+import asyncio
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from ninjacam.core.bitstream import jpeg_size
+from ninjacam.core.errors import DecodeError
+from ninjacam.core.packets import Codec, Kind, Packet
+from ninjacam.core.processors import ProcessorRegistry
+from ninjacam.vision import process
+from ninjacam.vision.code import ModuleFile, ProcessorCode
+from ninjacam.vision.pictures import Decoder
+
+GOOD = "from ninjacam import processor\n@processor\ndef fine(frame): return frame.image\n"
+
+
+@pytest.mark.parametrize("last_line", ["while True: pass", "import time; time.sleep(1)"])
+def test_a_module_that_does_not_end_is_cut_off_and_the_others_and_later_saves_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last_line: str
+) -> None:
+    monkeypatch.setattr(process, "LOAD_S", 0.15)
+    monkeypatch.setattr(process, "LOAD_GIVE_UP_S", 0.15)
+    path = tmp_path / "hangs.py"
+    path.write_text(GOOD + last_line)
+    files = [ModuleFile("module_that_hangs", path)]
+    worker = process.VisionProcess(name="vision-1", run_dir=tmp_path, orphan_s=1, modules=files, reload=True)
+    worker._code = code = ProcessorCode(files, into=ProcessorRegistry())
+
+    async def load() -> None:
+        async with asyncio.timeout(5):
+            await worker._load()
+        assert code.errors["module_that_hangs"]
+        await asyncio.sleep(1)  # the thread that slept has ended, as it was told to
+        path.write_text("x = 1\n")
+        async with asyncio.timeout(5):
+            await worker._load()
+
+    asyncio.run(load())
+    assert code.errors == {}
+
+
+def test_a_picture_of_absurd_size_is_refused_before_its_memory_is_taken() -> None:
+    coded = bytes(cv2.imencode(".jpg", np.zeros((6_100, 6_100), np.uint8))[1])
+    with pytest.raises(DecodeError):
+        jpeg_size(coded)
+    with pytest.raises(DecodeError):
+        Decoder(Codec.MJPEG).decode(Packet(Kind.VIDEO, Codec.MJPEG, coded, 0, 0))
