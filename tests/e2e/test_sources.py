@@ -235,16 +235,15 @@ def test_rtsp_over_udp(product: Product, camera: FakeRtspCamera) -> None:
     assert product.camera("udp")["source"]["transport"] == "udp"
 
 
-@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
-def test_a_file_below_the_data_directory(product: Product, clip: Clip, suffix: str) -> None:
+def test_a_file_below_the_data_directory(product: Product, clip: Clip) -> None:
     files = product.data / "files"
     files.mkdir(exist_ok=True)
-    write_file(clip, files / f"film.{suffix}")
-    added = product.cli("add", f"film-{suffix}", f"file:film.{suffix}")
+    write_file(clip, files / "film.mp4")
+    added = product.cli("add", "film", "file:film.mp4")
     assert "h264, 640 x 360" in added
-    assert_shows(product, f"film-{suffix}")
+    assert_shows(product, "film")
     time.sleep(2.5)  # longer than the film
-    assert_shows(product, f"film-{suffix}")
+    assert_shows(product, "film")
 
 
 def test_a_file_elsewhere_is_no_camera(product: Product, tmp_path: Path, clip: Clip) -> None:

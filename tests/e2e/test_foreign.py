@@ -1,0 +1,286 @@
+"""Against software that nobody here wrote: GStreamer's cameras in, ffmpeg, ffprobe and Chromium out."""
+
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from benchmarks.proc import descendants
+from tests.harness.cameras import GstCamera, gstreamer_missing
+from tests.harness.chrome import CHROMIUM, Browser, Tab
+from tests.harness.processes import is_alive
+from tests.harness.server import Product
+from tests.harness.viewers import MjpegViewer, Picture, WsViewer
+
+pytestmark = [
+    pytest.mark.gstreamer,
+    pytest.mark.skipif(bool(gstreamer_missing()), reason=f"no GStreamer RTSP server: {gstreamer_missing()}"),
+]
+needs_ffmpeg = pytest.mark.skipif(
+    not (shutil.which("ffmpeg") and shutil.which("ffprobe")),
+    reason="ffmpeg is not installed (apt install ffmpeg).",
+)
+needs_chromium = pytest.mark.skipif(
+    CHROMIUM is None, reason="Chromium is not installed (apt install chromium)."
+)
+USER, SECRET, WRONG = "viewer", "geheim/mit@zeichen", "falsch-und-geheim"
+PLAYER = "document.querySelector('ninjacam-player')"
+CAMERAS_PY = """
+from ninjacam import Frame, processor
+
+@processor
+def lower(frame: Frame) -> None:
+    frame.image[frame.image.shape[0] // 2 :] //= 2
+"""
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    data = tmp_path_factory.mktemp("foreign")
+    data.joinpath("cameras.py").write_text(CAMERAS_PY)
+    with Product(data, workers=2) as product:
+        yield product
+
+
+@pytest.fixture(scope="module")
+def door(product: Product) -> Iterator[GstCamera]:
+    """H.264, 720p25, without a login; "door" in the product."""
+    with GstCamera() as camera:
+        product.add_camera("door", camera.url())
+        product.wait_for_state("door")
+        yield camera
+
+
+# Cameras
+
+
+@pytest.mark.parametrize(
+    ("codec", "login"),
+    [("h264", ""), ("h264", "basic"), ("h264", "digest"), ("h265", ""), ("mjpeg", "digest")],
+    ids=["h264", "h264-basic", "h264-digest", "h265", "mjpeg-digest"],
+)
+def test_a_camera_is_live_with_a_picture(
+    product: Product, codec: Literal["h264", "h265", "mjpeg"], login: str
+) -> None:
+    user, slug = USER if login else "", f"{codec}{login}"
+    with GstCamera(codec=codec, user=user, password=SECRET, digest=login == "digest") as camera:
+        added = product.cli(
+            "add", slug, camera.url(), *(["--username", USER, "--password-stdin"] if login else []),
+            stdin=SECRET + "\n",
+        )  # fmt: skip
+        assert f"{'hevc' if codec == 'h265' else codec}, 1280 x 720" in added
+        told = product.wait_for_state(slug)
+        assert told["error"] is None
+        answer = product.client.get(f"/live/{slug}/snapshot.jpg")
+        assert answer.status == 200, answer.text
+        assert Picture(0, answer.body).stamp is not None
+        assert product.client.request("DELETE", f"/api/v1/cameras/{slug}").status == 204
+
+
+@pytest.mark.parametrize("digest", [False, True], ids=["basic", "digest"])
+def test_a_wrong_password_fails_in_a_sentence_and_is_told_to_nobody(product: Product, digest: bool) -> None:
+    slug = "wrong-digest" if digest else "wrong-basic"
+    with GstCamera(user=USER, password=SECRET, digest=digest) as camera:
+        product.add_camera(slug, camera.url(), username=USER, password=WRONG)
+        told = product.wait_for_state(slug, "failed")
+        assert told["error"]["code"] == "authentication_failed"
+        assert told["error"]["message"].endswith(".") and "password" in told["error"]["message"]
+        assert told["source"]["has_credentials"] is True
+        connects = camera.state()["connects"]
+        time.sleep(2)
+        assert camera.state()["connects"] == connects, "a camera locks the account of who keeps trying"
+        answers = [
+            product.client.get(f"/api/v1/cameras/{slug}").text,
+            product.client.get("/api/v1/cameras").text,
+            product.client.get(f"/live/{slug}/snapshot.jpg").text,
+            product.client.get("/metrics").text,
+            product.login().get(f"/cameras/{slug}/edit/").text,
+            product.login().get(f"/cameras/{slug}/").text,
+        ]
+        for where, text in (
+            ("an answer", "".join(answers)),
+            ("the log", product.output),
+            ("the process list", process_list(product.pid)),
+        ):
+            assert WRONG not in text, where
+        kept = [path for path in product.data.rglob("*") if path.is_file()]
+        assert product.data / "run/status.json" in kept
+        for path in kept:
+            assert WRONG.encode() not in path.read_bytes(), path
+        product.client.request("DELETE", f"/api/v1/cameras/{slug}")
+
+
+def process_list(pid: int) -> str:
+    """Command lines and environments of a process and all below it."""
+    found = ""
+    for member in descendants(pid):
+        for name in ("cmdline", "environ"):
+            if is_alive(member):
+                found += Path(f"/proc/{member}/{name}").read_bytes().decode("utf-8", "replace")
+    return found
+
+
+# ffmpeg and ffprobe
+
+
+def ffmpeg(*arguments: str, timeout_s: float = 30) -> str:
+    """What the program printed to both outputs. Raises: AssertionError: it failed."""
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=timeout_s, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def mjpeg_source(product: Product, how: str, view: str = "") -> list[str]:
+    """ffmpeg's arguments for our MJPEG, with a token in a header or with a signed URL."""
+    if how == "token":
+        header = f"Authorization: Bearer {product.token}\r\n"
+        return ["-headers", header, "-i", product.url(f"/live/door/mjpeg?view={view}")]
+    body = {"camera": "door", "kind": "mjpeg", "view": view}
+    answer = product.client.post("/api/v1/links", json_body=body)
+    assert answer.status == 201, answer.text
+    return ["-i", answer.json()["url"]]
+
+
+@needs_ffmpeg
+@pytest.mark.ffmpeg
+@pytest.mark.parametrize(("how", "view"), [("token", ""), ("signed", "lower")])
+def test_ffmpeg_reads_our_mjpeg_at_full_rate(product: Product, door: GstCamera, how: str, view: str) -> None:
+    with MjpegViewer(product.url(f"/live/door/mjpeg?view={view}"), product.token) as viewer:
+        viewer.wait_live()  # the decoder is warm: what is measured is the stream
+        source = mjpeg_source(product, how, view)
+        printed = ffmpeg(
+            "ffmpeg", "-hide_banner", "-use_wallclock_as_timestamps", "1", *source,
+            "-t", "3", "-fps_mode", "passthrough", "-f", "null", "-",
+        )  # fmt: skip
+    assert int(re.findall(r"frame=\s*(\d+)", printed)[-1]) >= 3 * 24, printed
+    assert "error" not in printed.lower(), printed
+
+
+@needs_ffmpeg
+@pytest.mark.ffmpeg
+def test_ffprobe_reads_our_mjpeg(product: Product, door: GstCamera) -> None:
+    shown = "stream=codec_name,width,height"
+    printed = ffmpeg(
+        "ffprobe", "-v", "warning", *mjpeg_source(product, "token"), "-show_entries", shown, "-of", "csv=p=0"
+    )
+    assert printed.split() == ["mjpeg,1280,720"]
+
+
+@needs_ffmpeg
+@pytest.mark.ffmpeg
+@pytest.mark.parametrize("view", ["", "lower"], ids=["raw", "processed"])
+@pytest.mark.parametrize(("format", "suffix"), [("annexb", "h264"), ("fmp4", "mp4")])
+def test_ffprobe_reads_what_the_websocket_sends(
+    product: Product, door: GstCamera, tmp_path: Path, format: str, suffix: str, view: str
+) -> None:
+    with WsViewer(product.websocket_url, product.token, [("door", view)], format=format) as viewer:
+        units = viewer.wait_units(100)
+    assert units[0].key
+    path = tmp_path / f"dump.{suffix}"
+    path.write_bytes(b"".join(unit.data for unit in units))
+    for reader in (
+        [
+            "ffprobe",
+            "-v",
+            "warning",
+            "-count_frames",
+            "-show_entries",
+            "stream=codec_name,nb_read_frames,width,height",
+        ],
+        ["ffmpeg", "-v", "warning", "-xerror", "-i"],
+    ):
+        probing = reader[0] == "ffprobe"
+        printed = ffmpeg(*reader, str(path), *(["-of", "csv=p=0"] if probing else ["-f", "null", "-"]))
+        assert printed.split() == (["h264,1280,720,100"] if probing else []), printed
+
+
+# Chromium
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with Browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def tab(browser: Browser, product: Product, door: GstCamera) -> Iterator[Tab]:
+    """The page of the camera "door"."""
+    with browser.tab() as tab:
+        product.sign_in(tab)
+        tab.navigate(product.url("/cameras/door/"))
+        yield tab
+        assert not [line for line in tab.log if "EXCEPTION" in line or "Content Security" in line]
+
+
+def play(tab: Tab, **attributes: str) -> None:
+    for name, value in attributes.items():
+        tab.js(f"{PLAYER}.setAttribute({name!r}, {value!r})")
+    tab.until(f"{PLAYER}.state === 'live'", 15)
+    tab.wait_for_stamp("ninjacam-player", 15)
+
+
+def stats(tab: Tab) -> dict[str, Any]:
+    return dict(tab.js(f"{PLAYER}.stats"))
+
+
+@needs_chromium
+@pytest.mark.chromium
+@pytest.mark.parametrize("view", ["", "lower"], ids=["raw", "processed"])
+@pytest.mark.parametrize("rung", ["webcodecs", "mse", "mjpeg"])
+def test_chromium_plays_every_rung(tab: Tab, rung: str, view: str) -> None:
+    play(tab, format=rung, view=view)
+    samples = tab.sample_stamps("ninjacam-player", 1.5)
+    assert stats(tab)["rung"] == rung
+    assert len({sample.number for sample in samples}) >= 30
+    assert {(sample.width_px, sample.height_px) for sample in samples} == {(1280, 720)}
+    latencies = sorted(sample.latency_ms() for sample in samples)
+    assert latencies[len(latencies) // 2] < 400
+
+
+@needs_chromium
+@pytest.mark.chromium
+def test_chromium_without_h265_is_given_something_that_it_can_play(product: Product, tab: Tab) -> None:
+    if "hvc" in str(
+        tab.js("MediaSource.isTypeSupported('video/mp4; codecs=\"hvc1.1.6.L120.90\"') ? 'hvc' : ''")
+    ):
+        pytest.skip("this Chromium decodes H.265")
+    with GstCamera(codec="h265") as camera:
+        product.add_camera("h265", camera.url())
+        product.wait_for_state("h265")
+        tab.navigate(product.url("/cameras/h265/"))
+        tab.until(f"{PLAYER}.state === 'live'", 20)
+        tab.wait_for_stamp("ninjacam-player", 20)
+        assert len(tab.sample_stamps("ninjacam-player", 2)) >= 20
+        assert product.camera("h265")["health"]["codec"] == "hevc"
+        tab.navigate("about:blank")
+        product.client.request("DELETE", "/api/v1/cameras/h265")
+
+
+@needs_chromium
+@pytest.mark.chromium
+@pytest.mark.parametrize("rung", ["webcodecs", "mjpeg"])
+def test_the_player_says_that_it_reconnects_and_recovers_by_itself(
+    tab: Tab, product: Product, door: GstCamera, rung: str
+) -> None:
+    play(tab, format=rung, view="")
+    tab.js("window.notReloaded = true")
+    door.kill()
+    try:
+        tab.until(f"{PLAYER}.state === 'reconnecting'", 5)
+        said = tab.js(f"{PLAYER}.shadowRoot.querySelector('.overlay').textContent")
+        assert "Reconnecting" in said
+    finally:
+        door.start()
+    returned_s = time.monotonic()
+    tab.until(f"{PLAYER}.state === 'live'", 5)
+    samples = tab.sample_stamps("ninjacam-player", 1)
+    while not samples and time.monotonic() - returned_s < 10:
+        samples = tab.sample_stamps("ninjacam-player", 0.5)
+    assert samples[0].monotonic_s - returned_s < 5
+    assert tab.js("window.notReloaded") is True
