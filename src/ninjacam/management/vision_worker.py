@@ -4,6 +4,7 @@ Started by the engine, never by hand.
 """
 
 import argparse
+import gc
 import resource
 from pathlib import Path
 
@@ -33,6 +34,7 @@ def main() -> None:
         modules=processor_modules(config),
         reload=config.reload,
     )
+    gc.freeze()  # what is loaded stays: no collection need look at it while pictures wait
     run_loop(process.run)
 
 

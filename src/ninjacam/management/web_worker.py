@@ -2,12 +2,14 @@
 
 import argparse
 import asyncio
+import gc
 import os
 import socket
 
 import django
 import uvicorn
 from django.conf import settings
+from django.urls import get_resolver
 
 
 def make_config(application: str, *, log_level: str = "warning") -> uvicorn.Config:
@@ -37,6 +39,9 @@ def main() -> None:
     config = make_config(f"{module}:{attribute}")
     server = uvicorn.Server(config)
     listener = socket.socket(fileno=arguments.fd)
+    config.load()
+    get_resolver().url_patterns  # noqa: B018 (imports the URLs now, and not with somebody's first request)
+    gc.freeze()  # what is loaded stays; each full collection of it would hold up all streams for 0.1 s
 
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(server.serve(sockets=[listener]))
