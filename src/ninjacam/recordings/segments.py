@@ -1,0 +1,33 @@
+"""What is known of one file of a recording: a row of the index, and what capture reports of it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """`path`: relative to the root of the recordings, with `/`. Times: wall clock, ns since 1970 UTC, of the first
+    picture and of the end of the last. `codec`, `audio_codec`: labels of `Codec` ("h264", "aac"; "" without audio);
+    `audio_source`: what the camera sent where it is another one ("pcm_alaw"). `open`: it is being written.
+    """
+
+    slug: str
+    path: str
+    start_ns: int
+    end_ns: int
+    size_bytes: int
+    codec: str
+    width_px: int
+    height_px: int
+    audio_codec: str = ""
+    audio_source: str = ""
+    open: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Segment":
+        """Keys that are not known are left out. Raises: TypeError: one is missing."""
+        return cls(**{item.name: values[item.name] for item in fields(cls) if item.name in values})
