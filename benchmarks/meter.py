@@ -11,7 +11,7 @@ from benchmarks.proc import cpu_seconds, descendants
 
 _KINDS = (
     ("vision_worker", "vision"),
-    ("ninjacam.capture", "capture"),
+    ("capture_worker", "capture"),
     ("web_worker", "web"),
     ("ninjacam_engine", "engine"),
     ("serve", "serve"),

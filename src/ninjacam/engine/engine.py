@@ -27,6 +27,7 @@ logger = logging.getLogger("ninjacam.engine")
 READ_EVERY_S = 1.0
 STATUS_EVERY_S = 1.0
 STATUS_SOON_S = 0.1
+CAPTURE_ARGV = (sys.executable, "-m", "ninjacam.engine.capture_worker")
 CAPTURE_HANG_S = 8.0
 VISION_HANG_S = 4.0
 """User code that holds the interpreter for so long stops everybody else in its worker."""
@@ -34,13 +35,17 @@ VISION_HANG_S = 4.0
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """`vision_argv`: the command of a vision worker, without --name and --run-dir; the Django edge gives it."""
+    """`vision_argv`: the command of a vision worker, without --name and --run-dir; the Django edge gives it.
+
+    `recordings_dir`: None: nothing is recorded, whatever the cameras say.
+    """
 
     run_dir: Path
     vision_argv: tuple[str, ...]
     cameras_per_capture: int = 16
     vision_workers: int = 2
     orphan_s: float = 60.0
+    recordings_dir: Path | None = None
 
 
 class Engine:
@@ -112,7 +117,9 @@ class Engine:
 
     def _child(self, name: str) -> ChildProcess:
         is_capture = name.startswith("capture-")
-        argv = [sys.executable, "-m", "ninjacam.capture"] if is_capture else list(self._config.vision_argv)
+        argv = [*CAPTURE_ARGV] if is_capture else list(self._config.vision_argv)
+        if is_capture and self._config.recordings_dir is not None:
+            argv += ["--recordings-dir", str(self._config.recordings_dir)]
         return ChildProcess(
             name=name,
             kind="capture" if is_capture else "vision",
@@ -264,6 +271,7 @@ def _capture_work(camera: CameraSpec) -> Json:
         "camera_id": camera.camera_id,
         "revision": camera.revision,
         "source": asdict(camera.source),
+        "record": camera.record,
     }
 
 

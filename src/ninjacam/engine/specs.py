@@ -1,14 +1,14 @@
 """What the outside wants of this host: plain values, equal when nothing has to be done."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from ninjacam.sources.base import SourceConfig
 
 
 @dataclass(frozen=True, slots=True)
 class CameraSpec:
-    """A camera that should run. `revision` changes whenever its capture has to start anew.
+    """A camera that should run. `revision` changes whenever its capture has to start anew; `record` does not change it.
 
     `error`: NinjacamError.as_dict() of why it cannot run at all (its credentials cannot be opened), else None.
     """
@@ -19,6 +19,7 @@ class CameraSpec:
     source: SourceConfig
     enabled: bool = True
     revision: str = ""
+    record: Literal["off", "always"] = "off"
     error: dict[str, Any] | None = None
 
 

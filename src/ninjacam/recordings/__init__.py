@@ -1,1 +1,4 @@
-"""Recordings as files: written, repaired, read. Not here: the index (`models/segment.py`), retention, and HTTP."""
+"""Packets to files and back: layout, segment writer, repair after a crash, reader.
+
+Not here: the index (`ninjacam.models`), retention (`ninjacam.engine`), what is sent to players (`ninjacam.live`).
+"""

@@ -1,4 +1,4 @@
-"""`python -m ninjacam.capture --name capture-1 --run-dir DIR`: started by the engine, never by hand."""
+"""`python -m ninjacam.engine.capture_worker --name capture-1 --run-dir DIR`: started by the engine, never by hand."""
 
 import argparse
 from pathlib import Path
@@ -16,6 +16,7 @@ def main() -> None:
     parser.add_argument("--name", required=True)
     parser.add_argument("--run-dir", type=Path, required=True)
     parser.add_argument("--orphan-s", type=float, default=60)
+    parser.add_argument("--recordings-dir", type=Path)
     arguments = parser.parse_args()
     confine(memory_bytes=MEMORY_BYTES)
     process = CaptureProcess(name=arguments.name, run_dir=arguments.run_dir, orphan_s=arguments.orphan_s)

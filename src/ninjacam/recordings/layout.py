@@ -1,0 +1,57 @@
+"""Where files lie: `<root>/<slug>/<YYYY-MM-DD>/<HH>/<MM-SS>.mp4`, by the UTC start of the file."""
+
+import os
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+MOST_SAME_SECOND = 1000
+_PATH = re.compile(r"(?P<slug>[^/]+)/\d{4}-\d{2}-\d{2}/\d{2}/\d{2}-\d{2}(?:-\d+)?\.mp4")
+
+
+def segment_path(slug: str, start_ns: int, repeat: int = 0) -> str:
+    """Relative, with `/`. `repeat`: how many files of the same second there are already."""
+    start = datetime.fromtimestamp(start_ns // 1_000_000_000, UTC)
+    return f"{slug}/{start:%Y-%m-%d/%H/%M-%S}{f'-{repeat}' if repeat else ''}.mp4"
+
+
+def slug_of(path: str) -> str | None:
+    """The camera of a relative path; None: it is none of ours."""
+    match = _PATH.fullmatch(path)
+    return match["slug"] if match else None
+
+
+def create_segment(root: Path, slug: str, start_ns: int) -> tuple[str, int]:
+    """(relative path, descriptor for writing) of a file that was not there before, mode 0600.
+
+    Raises: OSError.
+    """
+    for repeat in range(MOST_SAME_SECOND):
+        path = segment_path(slug, start_ns, repeat)
+        full = root / path
+        full.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            return path, os.open(full, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            continue
+    raise FileExistsError(f"{MOST_SAME_SECOND} recordings of {slug} began in the same second")
+
+
+def iter_paths(root: Path, slug: str | None = None) -> Iterator[str]:
+    """The relative paths of all files that lie and are named as recordings do; of one camera, or of all. By time."""
+    for camera in [slug] if slug is not None else _names(root):
+        for day in _names(root / camera):
+            for hour in _names(root / camera / day):
+                for name in _names(root / camera / day / hour):
+                    path = f"{camera}/{day}/{hour}/{name}"
+                    if slug_of(path) is not None:
+                        yield path
+
+
+def _names(directory: Path) -> list[str]:
+    """[] where it is no directory, or gone by now."""
+    try:
+        return sorted(os.listdir(directory))
+    except OSError:
+        return []

@@ -1,0 +1,262 @@
+"""What a recorded file says of itself: its parameters, its fragments, its time. From its boxes alone, undecoded.
+
+Files may be torn, still growing, or not ours: what is read is bounded, and what is wrong raises DecodeError.
+Sources: ISO/IEC 14496-12 (boxes; 8.16.5 prft), 14496-14 (esds).
+"""
+
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from ninjacam.core.errors import DecodeError
+from ninjacam.recordings.layout import slug_of
+from ninjacam.recordings.segments import Segment
+
+NTP_EPOCH_S = 2_208_988_800
+"""From 1900, where NTP counts from, to 1970 (RFC 5905, figure 4)."""
+MOST_HEAD_BYTES = 1 << 20
+"""moov and moof describe a minute and a second: some KB."""
+VIDEO_TRACK, AUDIO_TRACK = 1, 2
+_NON_SYNC = 0x0001_0000
+_CODECS = {b"avc1": "h264", b"hvc1": "hevc", b"mp4v": "mjpeg", b"mp4a": "aac"}
+_CONTAINERS = frozenset((b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"))
+_VISUAL_ENTRY_BYTES = 78
+
+
+class Fragment(NamedTuple):
+    """`offset` ... `offset + size_bytes`: prft, moof and mdat. `is_key`: a decoder can start here.
+
+    `start_ns`: wall clock of capture of its first picture. `dts`, `duration`: of its video, in 1/90000 s from the
+    start of the file. `audio_dts`: in ticks of the sound's sample rate; None: it holds no sound.
+    """
+
+    offset: int
+    size_bytes: int
+    start_ns: int
+    duration_s: float
+    is_key: bool
+    dts: int
+    duration: int
+    audio_dts: int | None = None
+
+    @property
+    def end_ns(self) -> int:
+        return self.start_ns + self.duration * 1_000_000_000 // 90_000
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A file as far as it is whole. `size_bytes`: up to the end of the last whole fragment."""
+
+    init_size_bytes: int
+    codec: str
+    width_px: int
+    height_px: int
+    audio_codec: str = ""
+    audio_source: str = ""
+    audio_rate_hz: int = 0
+    fragments: list[Fragment] = field(default_factory=list)
+
+    @property
+    def size_bytes(self) -> int:
+        last = self.fragments[-1] if self.fragments else None
+        return last.offset + last.size_bytes if last else self.init_size_bytes
+
+
+def read_recording(path: Path) -> Recording:
+    """Raises: DecodeError: not there, or no recording of ours. A torn tail is left out. Blocks."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as exc:
+        raise DecodeError(f"The recording {path.name} cannot be read: {exc.strerror}.") from exc
+    try:
+        return _read(descriptor)
+    except OSError as exc:
+        raise DecodeError(f"The recording {path.name} cannot be read: {exc.strerror}.") from exc
+    finally:
+        os.close(descriptor)
+
+
+def read_segment(path: Path, *, root: Path) -> Segment:
+    """The row of the index that a file makes, as one that no longer grows.
+
+    Raises: DecodeError: it is no recording of ours, does not lie as one, or holds no whole fragment.
+    """
+    try:
+        relative = path.relative_to(root).as_posix()
+    except ValueError as exc:
+        raise DecodeError("The file does not lie in the recordings directory.") from exc
+    slug = slug_of(relative)
+    if slug is None:
+        raise DecodeError(f"{relative} is not named as recordings are.")
+    recording = read_recording(path)
+    if not recording.fragments:
+        raise DecodeError(f"The recording {relative} holds no picture.")
+    return Segment(
+        slug=slug,
+        path=relative,
+        start_ns=recording.fragments[0].start_ns,
+        end_ns=recording.fragments[-1].end_ns,
+        size_bytes=recording.size_bytes,
+        codec=recording.codec,
+        width_px=recording.width_px,
+        height_px=recording.height_px,
+        audio_codec=recording.audio_codec,
+        audio_source=recording.audio_source,
+    )
+
+
+def fragments(path: Path) -> list[Fragment]:
+    """The whole fragments of a file, in order. Raises: DecodeError."""
+    return read_recording(path).fragments
+
+
+def init_bytes(path: Path) -> bytes:
+    """ftyp and moov. Raises: DecodeError."""
+    size_bytes = read_recording(path).init_size_bytes
+    try:
+        with path.open("rb") as file:
+            return file.read(size_bytes)
+    except OSError as exc:
+        raise DecodeError(f"The recording {path.name} cannot be read: {exc.strerror}.") from exc
+
+
+# --- boxes of a file ---
+
+
+def _read(descriptor: int) -> Recording:
+    end = os.fstat(descriptor).st_size
+    boxes = _iter_file(descriptor, end)
+    ftyp = next(boxes, None)
+    moov = next(boxes, None)
+    if ftyp is None or moov is None or (ftyp[0], moov[0]) != (b"ftyp", b"moov"):
+        raise DecodeError("The file does not begin as a recording does.")
+    _, offset, size_bytes = moov
+    recording = _parse_moov(_body(descriptor, offset, size_bytes), offset + size_bytes)
+    pending: tuple[int, int, int] | None = None  # offset, wall clock, pts: of a prft
+    head: tuple[int, Fragment] | None = None
+    for kind, offset, size_bytes in boxes:
+        try:
+            if kind == b"prft" and head is None:
+                pending = (offset, *_parse_prft(_body(descriptor, offset, size_bytes)))
+            elif kind == b"moof" and pending is not None and head is None:
+                head = (pending[0], _parse_moof(_body(descriptor, offset, size_bytes), pending[1]))
+            elif kind == b"mdat" and head is not None:
+                start = head[0]
+                recording.fragments.append(
+                    head[1]._replace(offset=start, size_bytes=offset + size_bytes - start)
+                )
+                head = pending = None
+            else:
+                break
+        except DecodeError:
+            break
+    return recording
+
+
+def _iter_file(descriptor: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """(kind, offset, size in bytes) of the boxes that are whole; ends at the first that is not."""
+    at = 0
+    while at + 8 <= end:
+        size_bytes, kind = struct.unpack(">I4s", os.pread(descriptor, 8, at).ljust(8, b"\0"))
+        if size_bytes < 8 or at + size_bytes > end:
+            return
+        yield kind, at, size_bytes
+        at += size_bytes
+
+
+def _body(descriptor: int, offset: int, size_bytes: int) -> bytes:
+    if size_bytes > MOST_HEAD_BYTES:
+        raise DecodeError("A box of the recording is too large.")
+    data = os.pread(descriptor, size_bytes - 8, offset + 8)
+    if len(data) != size_bytes - 8:
+        raise DecodeError("The recording is being shortened.")
+    return data
+
+
+def _iter_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = 0
+    while at + 8 <= len(data):
+        size_bytes, kind = struct.unpack_from(">I4s", data, at)
+        if size_bytes < 8 or at + size_bytes > len(data):
+            raise DecodeError("A box of the recording is longer than what holds it.")
+        yield kind, data[at + 8 : at + size_bytes]
+        at += size_bytes
+
+
+def _flatten(data: bytes, depth: int = 0) -> Iterator[tuple[bytes, bytes]]:
+    for kind, body in _iter_boxes(data):
+        yield kind, body
+        if kind in _CONTAINERS and depth < 8:
+            yield from _flatten(body, depth + 1)
+
+
+def _unpack(form: str, data: bytes, at: int = 0) -> tuple[int, ...]:
+    try:
+        return struct.unpack_from(form, data, at)
+    except struct.error as exc:
+        raise DecodeError("A box of the recording is too short.") from exc
+
+
+def _parse_moov(moov: bytes, init_size_bytes: int) -> Recording:
+    recording = None
+    sound: tuple[str, str, int] | None = None
+    for kind, trak in _iter_boxes(moov):
+        if kind != b"trak":
+            continue
+        boxes = dict(_flatten(trak))
+        entry = boxes.get(b"stsd", b"")[8:]
+        size_bytes = _unpack(">I", entry)[0]
+        codec = _CODECS.get(entry[4:8])
+        if codec is None or size_bytes > len(entry):
+            raise DecodeError("The recording holds a codec that is not known.")
+        if boxes.get(b"hdlr", b"")[8:12] == b"vide":
+            width, height = _unpack(">HH", entry, 32)
+            recording = Recording(init_size_bytes, codec, width, height)
+        else:
+            name = boxes.get(b"hdlr", b"")[24:].rstrip(b"\0").decode("ascii", "replace")
+            rate_hz = _unpack(">I", boxes.get(b"mdhd", b""), 12)[0]
+            sound = (codec, name if name != codec else "", rate_hz)
+    if recording is None:
+        raise DecodeError("The recording has no video track.")
+    if sound is None:
+        return recording
+    return replace(recording, audio_codec=sound[0], audio_source=sound[1], audio_rate_hz=sound[2])
+
+
+def _parse_prft(body: bytes) -> tuple[int, int]:
+    """(ns since 1970, presentation time in ticks)."""
+    version = _unpack(">B", body)[0]
+    seconds, fraction, media_time = _unpack(">IIQ" if version else ">III", body, 8)
+    return (seconds - NTP_EPOCH_S) * 1_000_000_000 + (fraction * 1_000_000_000 + (1 << 31) >> 32), media_time
+
+
+def _parse_moof(moof: bytes, start_ns: int) -> Fragment:
+    video = audio_dts = None
+    for kind, traf in _iter_boxes(moof):
+        if kind != b"traf":
+            continue
+        boxes = dict(_flatten(traf))
+        track = _unpack(">I", boxes.get(b"tfhd", b""), 4)[0]
+        tfdt = boxes.get(b"tfdt", b"")
+        dts = _unpack(">Q" if tfdt[:1] == b"\1" else ">I", tfdt, 4)[0]
+        if track == VIDEO_TRACK:
+            video = (dts, *_parse_video_run(boxes.get(b"trun", b"")))
+        elif track == AUDIO_TRACK:
+            audio_dts = dts
+    if video is None:
+        raise DecodeError("A fragment of the recording has no picture.")
+    dts, duration, is_key = video
+    return Fragment(0, 0, start_ns, duration / 90_000, is_key, dts, duration, audio_dts)
+
+
+def _parse_video_run(trun: bytes) -> tuple[int, bool]:
+    """(duration in ticks, whether it begins with a key frame). The form that `core.mp4` writes, no other."""
+    version_flags, count = _unpack(">II", trun)
+    if version_flags & 0xFFFFFF != 0xF01 or not 0 < count <= (len(trun) - 12) // 16:
+        raise DecodeError("A fragment of the recording is not in the form that we write.")
+    samples = _unpack(f">{4 * count}I", trun, 12)
+    return sum(samples[::4]), not samples[2] & _NON_SYNC
