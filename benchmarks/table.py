@@ -131,8 +131,8 @@ ROWS = (
     ),
     Row(
         "memory", "memory after 1,000 viewers that came and went", "memory", "+ < 5 %",
-        lambda f: f"{f['growth_percent']:+.1f} % ({f['before_bytes'] / 1e6:.0f} -> {f['after_bytes'] / 1e6:.0f} MB, "
-        f"{f['saw_a_picture']} of {f['viewers']} saw a picture)",
+        lambda f: f"{f['growth_percent']:+.1f} % ({f['before_bytes'] / 1e6:.0f} -> {f['middle_bytes'] / 1e6:.0f} -> "
+        f"{f['after_bytes'] / 1e6:.0f} MB, {f['saw_a_picture']} of {f['viewers']} saw a picture)",
         lambda f: f["growth_percent"] < 5,
     ),
 )  # fmt: skip
