@@ -102,10 +102,10 @@ class Timeline:
             if self._learns_depth and not self._reorder_depth and -LEARNED_MOST_TICKS <= step < 0:
                 self._reorder_depth = LEARNED_DEPTH
             backward = -BACKWARD_S * VIDEO_CLOCK_HZ if self._reorder_depth else 0
-            jumped = step > elapsed_ticks + JUMP_S * VIDEO_CLOCK_HZ
+            jumped = step > elapsed_ticks + JUMP_S * VIDEO_CLOCK_HZ or self._runs_backward(raw)
             if step <= backward or jumped:
                 wanted = max(1, min(elapsed_ticks, int(JUMP_S * VIDEO_CLOCK_HZ)))
-                self._shift += wanted - step
+                self._shift = (self._last_pts or 0) + wanted - raw
                 if jumped or step < -VIDEO_CLOCK_HZ * BACKWARD_S:
                     self.jumps += 1
                     self._delay.reset()
@@ -123,6 +123,10 @@ class Timeline:
             packet.duration or int(self._frame_ticks), pts - dts, flags,
             self._captured_ns(packet, pts), self._sequence, packet.width_px, packet.height_px,
         )  # fmt: skip
+
+    def _runs_backward(self, raw: int) -> bool:
+        """Whether many small steps back have added up to more than B-frames make."""
+        return self._last_dts is not None and raw + self._shift < self._last_dts - BACKWARD_S * VIDEO_CLOCK_HZ
 
     def _decoding_time(self, pts: int) -> int:
         depth = self._reorder_depth

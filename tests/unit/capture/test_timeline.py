@@ -149,3 +149,11 @@ def test_audio_starts_where_it_arrived_and_keeps_its_rate() -> None:
     mixed = in_arrival_order(video_packets(25), audio_packets(50, first_pts=4_000_000))
     got = [p for p in run(mixed) if p.kind is Kind.AUDIO]
     assert {b.pts - a.pts for a, b in pairwise(got)} == {160}
+
+
+def test_steps_back_that_each_could_be_b_frames_do_not_add_up() -> None:
+    sent = [replace(packet, pts=10**9 - index * 81_000) for index, packet in enumerate(video_packets(500))]
+    got = run(sent, depth=2)
+    assert all(abs(p.dts_offset) < 3 * VIDEO_CLOCK_HZ for p in got)
+    assert got[-1].pts > got[0].pts
+    assert any(p.flags & Flags.DISCONT for p in got)

@@ -24,6 +24,7 @@ from ninjacam.sources.rtsp.sdp import parse_sdp, sprop_annexb
 from ninjacam.sources.rtsp.tracks import choose_tracks
 from ninjacam.sources.track_clock import TrackClock
 from ninjacam.sources.urls import parse_url
+from ninjacam.testing.clock import FakeClock
 from tests.unit.sources.rtp_support import IDR, PPS, SLICE, SPS, Sink, fu_a, interleaved, rtp, stap_a
 from tests.unit.sources.test_rtsp_parts import IDR5, PPS5, SDP, SPS5, VPS5, jpeg_payload
 
@@ -225,5 +226,34 @@ def test_endless_talk_that_nobody_asked_for_ends_the_connection(talk: bytes) -> 
             connection.get_buffer(-1)[: len(data)] = data
             connection.buffer_updated(len(data))
         assert isinstance(connection.ended.exception(), SourceError)
+
+    asyncio.run(play())
+
+
+def test_a_camera_that_costs_too_much_rests_as_long_as_it_took() -> None:
+    class Transport(asyncio.Transport):
+        reading = True
+
+        def is_closing(self) -> bool:
+            return False
+
+        def pause_reading(self) -> None:
+            self.reading = False
+
+        def resume_reading(self) -> None:
+            self.reading = True
+
+    async def play() -> None:
+        clock = FakeClock()
+        connection = RtspConnection(clock, "camera")
+        transport = Transport()
+        connection.connection_made(transport)
+        connection.handle(0, lambda *_: clock.advance(0.03))
+        packet = interleaved([rtp(1, 1, b"x")])
+        connection.get_buffer(-1)[: len(packet)] = packet
+        connection.buffer_updated(len(packet))
+        assert not transport.reading
+        await asyncio.sleep(0.1)
+        assert transport.reading
 
     asyncio.run(play())

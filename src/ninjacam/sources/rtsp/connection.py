@@ -28,6 +28,9 @@ _COMPACT_BYTES = 1 << 16
 _MAX_SKIPPED_BYTES = 1 << 17
 """So much garbage, or talk that nobody asked for, within a second ends the connection."""
 _MAX_UNSENT_BYTES = 1 << 16
+_LONG_TURN_NS = 20_000_000
+"""A wake-up that took longer is paid back by as long a rest: honest cameras need a hundredth of it, and uvloop would
+otherwise read on and on while the neighbours of this process wait."""
 _DOLLAR = 0x24
 _MESSAGE_START = re.compile(rb"RTSP/[12]|[A-Z_]{3,15} \S+ RTSP/")
 _MESSAGE_PREFIX = re.compile(rb"[A-Z_/12]{1,16}(?: [^\r\n]*)?")
@@ -48,6 +51,7 @@ class RtspConnection(asyncio.BufferedProtocol):
         self._cseq = 0
         self._skipped = 0
         self._spoke = False
+        self._paused = False
         self._transport: asyncio.Transport | None = None
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ended.add_done_callback(_retrieve)
@@ -96,6 +100,18 @@ class RtspConnection(asyncio.BufferedProtocol):
                 self.fail(ProtocolError("The camera sent a message without an end."))
                 at = end = 0
         self._start, self._stop = at, end
+        spent_ns = self._clock.monotonic_ns() - now_ns
+        if spent_ns > _LONG_TURN_NS:
+            self._rest(spent_ns / 1e9)
+
+    def _rest(self, seconds: float) -> None:
+        if self._transport is not None and not self._transport.is_closing() and not self._paused:
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_later(seconds, self._go_on)
+
+    def _go_on(self) -> None:
+        if self._transport is not None and not self._transport.is_closing() and not self._paused:
+            self._transport.resume_reading()
 
     def eof_received(self) -> bool:
         return False
@@ -234,10 +250,12 @@ class RtspConnection(asyncio.BufferedProtocol):
         self._skipped = 0
 
     def pause(self) -> None:
+        self._paused = True
         if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 
     def resume(self) -> None:
+        self._paused = False
         self.last_bytes_ns = self._clock.monotonic_ns()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()

@@ -194,5 +194,5 @@ class RtspSession:
             raise StreamNotFoundError("The camera has no stream at this path: check the path of the URL.")
         if status in (453, 503):
             raise ProtocolError("The camera is busy: it may serve too many viewers already.")
-        reason = re.sub(r"[^\w .,-]", "", answer.reason)[:40]
-        raise ProtocolError(f"The camera refused {method} ({status} {reason}).")
+        # Not its reason phrase: that may repeat our request, secrets and all.
+        raise ProtocolError(f"The camera refused {method} (status {status}).")
