@@ -292,6 +292,26 @@ def test_nothing_is_decoded_while_nobody_watches(clip: Clip, tmp_path: Path) -> 
     asyncio.run(go())
 
 
+def test_who_asks_for_every_size_and_quality_locks_nobody_out(clip: Clip, tmp_path: Path) -> None:
+    async def go() -> None:
+        async with house(clip, tmp_path) as it:
+            greedy = [
+                Viewer(tmp_path, Request(codec=Codec.MJPEG, width_px=width, quality=quality))
+                for width in (160, 240, 320, 480)
+                for quality in (40, 60, 80, 95)
+            ]
+            for viewer in greedy:
+                await viewer.more(1)
+            assert (await it.picture(Request(codec=Codec.MJPEG, width_px=640))).shape[1] == 240
+            report = await it.worker.until(lambda r: r["views"]["door"][""]["encodings"] > 0)
+            assert report["views"]["door"][""]["encodings"] == 8
+            assert (await it.picture(Request("edges", Codec.MJPEG, 640))).shape[1] == 640
+            for viewer in greedy:
+                await viewer.close()
+
+    asyncio.run(go())
+
+
 def test_a_view_that_nobody_defined_is_refused_with_the_names_of_those_that_are(
     clip: Clip, tmp_path: Path
 ) -> None:

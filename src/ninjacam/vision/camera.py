@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
-from ninjacam.core.errors import LimitError, ProcessorError, ViewNotFoundError
+from ninjacam.core.errors import ProcessorError, ViewNotFoundError
 from ninjacam.core.packets import CameraState, Codec, Kind, Packet, StreamInfo, Track
 from ninjacam.hub.client import Subscription
 from ninjacam.hub.request import Request
@@ -20,8 +20,9 @@ from ninjacam.vision.pipeline import Pipeline, Shared, Variant
 
 logger = logging.getLogger("ninjacam.vision")
 
-MOST_VARIANTS = 24
-"""Encodings of one camera at a time: sizes, qualities and views are snapped, so people share them."""
+MOST_VARIANTS = 8
+"""Encodings of one view in one codec at a time. Whoever asks for one more gets the nearest of them: nobody can lock
+the others out by asking for everything."""
 LINGER_S = 1.0
 """A viewer who reloads the page finds the decoder running."""
 STALLED_AFTER_S = 2.0
@@ -74,7 +75,7 @@ class CameraPixels:
     # --- demand ---
 
     def _find_channel(self, request: Request) -> Channel:
-        """Raises: ViewNotFoundError, LimitError: what the subscriber is told."""
+        """Raises: ViewNotFoundError: what the subscriber is told."""
         request = replace(request.snapped(), audio=False)
         if request.view and request.view not in self._code.views(self.slug):
             known = ", ".join(self._code.views(self.slug)) or "none"
@@ -83,13 +84,8 @@ class CameraPixels:
             )
         if request.codec not in (Codec.MJPEG, Codec.H264):
             raise ViewNotFoundError("Views come as MJPEG or H.264.")
-        variant = self._variants.get(request)
+        variant = self._variants.get(request) or self._nearest(request)
         if variant is None:
-            if len(self._variants) >= MOST_VARIANTS:
-                raise LimitError(
-                    f"The camera {self.slug!r} is already being encoded in {MOST_VARIANTS} ways; "
-                    "ask for a size and quality that others use."
-                )
             channel = Channel(
                 self._channel_info(request),
                 camera_id=self._camera_id,
@@ -97,6 +93,17 @@ class CameraPixels:
             )
             variant = self._variants[request] = Variant(request, channel)
         return variant.channel
+
+    def _nearest(self, request: Request) -> Variant | None:
+        """What has to do where there are enough encodings of this view already."""
+        same = [
+            variant
+            for other, variant in self._variants.items()
+            if (other.view, other.codec) == (request.view, request.codec)
+        ]
+        if len(same) < MOST_VARIANTS:
+            return None
+        return min(same, key=lambda variant: _distance(variant.request, request))
 
     def _demand(self, request: Request) -> None:
         variant = self._variants.get(request)
@@ -263,6 +270,15 @@ class CameraPixels:
             rate = round((frames - before) / elapsed_s, 2) if elapsed_s > 0 else 0.0
             self._rates[view] = (frames, now_ns, rate)
         return rate
+
+
+def _distance(one: Request, other: Request) -> tuple[float, float, float]:
+    """Size counts most, then pace, then quality; 0 is all that there is."""
+    return (
+        abs((one.width_px or 4096) - (other.width_px or 4096)),
+        abs((one.most_fps or 60) - (other.most_fps or 60)),
+        abs(one.quality - other.quality),
+    )
 
 
 def _publish_all(pairs: list[tuple[Channel, Packet]]) -> None:
