@@ -12,18 +12,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ninjacam.core.errors import DecodeError
+from ninjacam.core.mp4 import NTP_EPOCH_S
 from ninjacam.recordings.layout import slug_of
 from ninjacam.recordings.segments import Segment
 
-NTP_EPOCH_S = 2_208_988_800
-"""From 1900, where NTP counts from, to 1970 (RFC 5905, figure 4)."""
 MOST_HEAD_BYTES = 1 << 20
 """moov and moof describe a minute and a second: some KB."""
 VIDEO_TRACK, AUDIO_TRACK = 1, 2
 _NON_SYNC = 0x0001_0000
 _CODECS = {b"avc1": "h264", b"hvc1": "hevc", b"mp4v": "mjpeg", b"mp4a": "aac"}
 _CONTAINERS = frozenset((b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"))
-_VISUAL_ENTRY_BYTES = 78
 
 
 class Fragment(NamedTuple):
