@@ -42,7 +42,7 @@ class CameraAdminForm(CameraModelForm):
 
     class Meta:
         model = Camera
-        fields = ["slug", "name", "url", "transport", "audio", "verify_tls", "enabled"]
+        fields = ["slug", "name", "url", "transport", "audio", "verify_tls", "enabled", "record"]
 
     def clean(self) -> dict[str, Any]:
         """The rules are the actions': the URL divided, the mask refused, no password for another host."""
@@ -77,8 +77,8 @@ class GrantInline(GrantTabularInline):
 @admin.register(Camera)
 class CameraAdmin(CameraModelAdmin):
     form = CameraAdminForm
-    list_display = ["slug", "name", "state", "url", "enabled"]
-    list_filter = ["enabled"]
+    list_display = ["slug", "name", "state", "url", "enabled", "record"]
+    list_filter = ["enabled", "record"]
     search_fields = ["slug", "name"]
     inlines = [GrantInline]
 

@@ -35,9 +35,15 @@ def _check_settings() -> Iterator[CheckMessage]:
         yield Error(error.message, id="ninjacam.E001")
         return
     media = str(getattr(settings, "MEDIA_ROOT", "") or "")
-    if media and config.data_dir.is_relative_to(Path(media).absolute()):
+    inside = [
+        key
+        for key, path in (("DATA_DIR", config.data_dir), ("RECORDINGS_DIR", config.recordings_dir))
+        if media and path.is_relative_to(Path(media).absolute())
+    ]
+    if inside:
         yield Warning(
-            "NINJACAM['DATA_DIR'] lies in MEDIA_ROOT, which web servers publish: recordings would need no permission.",
+            f"NINJACAM[{inside[0]!r}] lies in MEDIA_ROOT, which web servers publish: "
+            "recordings would need no permission.",
             id="ninjacam.W005",
         )
 

@@ -18,6 +18,7 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 
 from ninjacam.core.errors import ConfigError
+from ninjacam.engine.retention import RetentionRules
 
 
 def _default_workers() -> int:
@@ -28,10 +29,12 @@ def _default_workers() -> int:
 class Settings:
     """The keys of `NINJACAM`, in capitals there.
 
-    `data_dir`: recordings and the run directory; default `BASE_DIR/ninjacam`. `run_dir`: sockets, locks, status.json;
-    default `<data_dir>/run`. `secret_keys`: seal the camera credentials; the first one seals, all of them open;
-    default: Django's SECRET_KEY and SECRET_KEY_FALLBACKS. `processors_module`: the module of each app that holds
-    processors. `reload`: import it again when it is saved; default DEBUG. `vision_workers`: processes that run user
+    `data_dir`: default `BASE_DIR/ninjacam`. `run_dir`: sockets, locks, status.json; default `<data_dir>/run`.
+    `recordings_dir`: default `<data_dir>/recordings`. `retention`: a dict of "bytes" (of all recordings),
+    "bytes_per_camera", "days", each 0 for no limit, and "free_bytes" that stay free on the disk.
+    `secret_keys`: seal the camera credentials; the first one seals, all of them open; default:
+    Django's SECRET_KEY and SECRET_KEY_FALLBACKS. `processors_module`: the module of each app that holds processors.
+    `reload`: import it again when it is saved; default DEBUG. `vision_workers`: processes that run user
     code. `cameras_per_capture`: cameras that share a capture process. `allowed_networks`: CIDR networks that cameras
     may be in; empty: any but link-local. `files_dir`: file: cameras must lie below it; empty: none may be added.
     `stall_s`: no video for so long, and the camera is stalled. `max_viewers_per_worker`, `send_timeout_s`, `reauth_s`
@@ -40,7 +43,9 @@ class Settings:
 
     data_dir: Path
     run_dir: Path
+    recordings_dir: Path
     secret_keys: tuple[str, ...] = field(repr=False)
+    retention: RetentionRules = field(default_factory=RetentionRules)
     processors_module: str = "cameras"
     reload: bool = False
     vision_workers: int = field(default_factory=_default_workers)
@@ -101,9 +106,22 @@ def _seconds(value: Any) -> float:
     return float(value)
 
 
+def _retention(value: Any) -> RetentionRules:
+    names = {item.name for item in fields(RetentionRules)}
+    if not isinstance(value, Mapping) or not set(value) <= names:
+        raise TypeError(f"a dict of {', '.join(sorted(names))}")
+    for name, limit in value.items():
+        kinds = (int, float) if name == "days" else int
+        if not isinstance(limit, kinds) or isinstance(limit, bool) or not limit >= 0:
+            raise ValueError(f"a dict of numbers of 0 or above, {name!r} too")
+    return RetentionRules(**value)
+
+
 _PARSERS: dict[str, Callable[[Any], Any]] = {
     "data_dir": _path,
     "run_dir": _path,
+    "recordings_dir": _path,
+    "retention": _retention,
     "secret_keys": _texts,
     "processors_module": _text,
     "reload": _flag,
@@ -138,6 +156,7 @@ def parse_settings(given: Mapping[str, Any]) -> Settings:
     base = Path(getattr(settings, "BASE_DIR", "") or Path.cwd()).absolute()
     values.setdefault("data_dir", base / "ninjacam")
     values.setdefault("run_dir", values["data_dir"] / "run")
+    values.setdefault("recordings_dir", values["data_dir"] / "recordings")
     if not values.get("secret_keys"):
         values["secret_keys"] = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
     return Settings(**values)

@@ -26,6 +26,7 @@ def save(admin: Client, path: str, **fields: str) -> Any:
         "audio": "on",
         "verify_tls": "on",
         "enabled": "on",
+        "record": "off",
         **NO_GRANTS,
         **fields,
     }

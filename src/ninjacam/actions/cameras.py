@@ -33,9 +33,10 @@ class SourceFields(TypedDict, total=False):
 class CameraFields(SourceFields, total=False):
     name: str
     enabled: bool
+    record: str
 
 
-_PLAIN = ("name", "enabled", "transport", "audio", "verify_tls")
+_PLAIN = ("name", "enabled", "record", "transport", "audio", "verify_tls")
 _SOURCE = ("url", "username", "password")
 
 

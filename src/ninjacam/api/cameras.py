@@ -26,6 +26,7 @@ from ninjacam.api.schemas import (
     ProbeIn,
     ProbeOut,
     ProbePatch,
+    Record,
     RoleName,
     SourceOut,
 )
@@ -123,6 +124,7 @@ def camera_out(who: Principal, camera: Camera, status: EngineStatus) -> CameraOu
         slug=camera.slug,
         name=str(camera),
         enabled=camera.enabled,
+        record=cast(Record, camera.record),
         state=report["state"],
         error=error_out(report.get("error"), with_traceback=may_configure),
         health=_health(report),

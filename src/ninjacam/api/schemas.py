@@ -18,6 +18,7 @@ AfterSlug = Annotated[
 MOST_ID = 2**63 - 1
 RowId = Annotated[int, Field(ge=1, le=MOST_ID)]
 Limit = Annotated[int, Field(ge=1, le=500, description="Items of a page.")]
+Record = Literal["off", "always"]
 RoleName = Literal["view", "replay", "export", "control", "configure"]
 State = Literal["connecting", "live", "stalled", "reconnecting", "failed", "disabled", "unknown"]
 
@@ -95,6 +96,7 @@ _CAMERA = {
     "slug": "door",
     "name": "Front door",
     "enabled": True,
+    "record": "always",
     "state": "live",
     "error": None,
     "health": {"codec": "h264", "width_px": 1280, "height_px": 720, "fps": 25.0, "bitrate_bps": 3100000},
@@ -134,6 +136,7 @@ class CameraOut(Schema):
     slug: str
     name: str
     enabled: bool
+    record: Record
     state: State
     error: ErrorOut | None
     health: Health
@@ -178,6 +181,7 @@ class CameraIn(SourceFieldsIn):
     slug: Slug
     name: Name = ""
     enabled: bool = True
+    record: Record = "off"
 
 
 class ProbeIn(SourceFieldsIn):
@@ -191,6 +195,7 @@ class CameraPatch(Schema):
 
     name: Name = Field(default_factory=str)
     enabled: bool = Field(default_factory=bool)
+    record: Record = Field(default_factory=lambda: "off")
     url: Url = Field(default_factory=str)
     username: Username = Field(default_factory=str)
     password: SecretStr = Field(default_factory=lambda: SecretStr(""), max_length=200)

@@ -1,4 +1,5 @@
-"""What the database holds: cameras, who may do what with them, API tokens.
+"""What the database holds: cameras, who may do what with them, API tokens, the index
+of the recordings.
 
 Not here: who may write them (`ninjacam.actions`), and anything that opens a camera.
 """
@@ -6,6 +7,7 @@ Not here: who may write them (`ninjacam.actions`), and anything that opens a cam
 from ninjacam.models.camera import Camera, CameraQuerySet
 from ninjacam.models.grant import CameraGrant
 from ninjacam.models.roles import GRANTED_BY, Role, permission_name
+from ninjacam.models.segment import Segment, SegmentQuerySet
 from ninjacam.models.token import ApiToken
 
 __all__ = [
@@ -15,5 +17,7 @@ __all__ = [
     "CameraGrant",
     "CameraQuerySet",
     "Role",
+    "Segment",
+    "SegmentQuerySet",
     "permission_name",
 ]

@@ -65,6 +65,10 @@ class Camera(models.Model):
         TCP = "tcp", "TCP"
         UDP = "udp", "UDP"
 
+    class Record(models.TextChoices):
+        OFF = "off", _("off")
+        ALWAYS = "always", _("always")
+
     slug = models.CharField(
         _("short name"),
         max_length=50,
@@ -87,6 +91,13 @@ class Camera(models.Model):
     audio = models.BooleanField(_("audio"), default=True)
     verify_tls = models.BooleanField(
         _("check the TLS certificate"), default=True, help_text=_("Off for self-signed certificates.")
+    )
+    record = models.CharField(
+        _("record"),
+        max_length=8,
+        choices=Record.choices,
+        default=Record.OFF,
+        help_text=_("Recordings are kept until the oldest have to make room."),
     )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
@@ -152,6 +163,7 @@ class Camera(models.Model):
             name=str(self),
             source=source,
             enabled=self.enabled,
+            record="always" if self.record == "always" else "off",
             revision=fingerprint(
                 source.url,
                 source.username,

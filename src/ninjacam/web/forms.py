@@ -57,10 +57,17 @@ class CameraForm(forms.Form):
         help_text=_("Switch it off for rtsps: and https: cameras with certificates of their own."),
     )
     enabled = forms.BooleanField(label=_("Switched on"), required=False, initial=True)
+    record = forms.ChoiceField(
+        label=_("Record"),
+        choices=Camera.Record.choices,
+        initial=Camera.Record.OFF,
+        required=False,  # a form without it changes nothing
+        help_text=_("Recordings are kept until the oldest have to make room."),
+    )
 
     def __init__(self, *args: Any, camera: Camera | None = None, **kwargs: Any) -> None:
         if camera is not None:
-            names = ("slug", "name", "url", "transport", "audio", "verify_tls", "enabled")
+            names = ("slug", "name", "url", "transport", "audio", "verify_tls", "enabled", "record")
             kwargs["initial"] = {name: getattr(camera, name) for name in names}
         super().__init__(*args, **kwargs)
         self.camera = camera
@@ -85,6 +92,8 @@ class CameraForm(forms.Form):
             verify_tls=entered["verify_tls"],
             enabled=entered["enabled"],
         )
+        if entered["record"]:
+            fields["record"] = entered["record"]
         if self.camera is None or entered["url"] != self.camera.url:
             fields["url"] = entered["url"]
         if entered.get("forget_credentials"):

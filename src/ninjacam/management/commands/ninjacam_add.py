@@ -20,6 +20,7 @@ class Command(NinjacamCommand):
         parser.add_argument("--username", default="")
         parser.add_argument("--password-stdin", action="store_true", help="the first line of standard input")
         parser.add_argument("--transport", choices=["tcp", "udp"], default="tcp")
+        parser.add_argument("--record", choices=["off", "always"], default="off", help="default: %(default)s")
         parser.add_argument("--no-audio", action="store_true")
         parser.add_argument("--no-verify-tls", action="store_true", help="accept a self-signed certificate")
         check = parser.add_mutually_exclusive_group()
@@ -37,6 +38,7 @@ class Command(NinjacamCommand):
             transport=options["transport"],
             audio=not options["no_audio"],
             verify_tls=not options["no_verify_tls"],
+            record=options["record"],
         )
         answer = None
         if not options["no_check"]:

@@ -1,0 +1,125 @@
+"""What capture reports of its files goes to the index; retention; the scan for what the index has missed.
+
+All of the index's work is done by one thread, so that adding, scanning and deleting never cross each other, and the
+event loop never waits for the database or the disk. Not here: where the index is (the Django edge).
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
+
+from ninjacam.core.clock import SYSTEM_CLOCK, Clock
+from ninjacam.core.errors import NinjacamError
+from ninjacam.hub.control import Json
+from ninjacam.recordings.segments import Segment
+
+logger = logging.getLogger("ninjacam.engine")
+
+WRITE_EVERY_S = 1.0
+RETAIN_EVERY_S = 10.0
+MOST_WAITING = 4096
+"""Files that wait for the database: 4 hours of 16 cameras. Beyond, they are forgotten, and found by the scan."""
+LOOK_BACK_NS = 24 * 3600 * 10**9
+AFTER_DEATH_S = 3.0
+"""A capture that was killed is back by then, and has mended its last files."""
+
+T = TypeVar("T")
+
+
+class SegmentIndex(Protocol):
+    """Where recordings are listed. All is called in one thread. Raises: NinjacamError: the database is away."""
+
+    def add(self, segments: Sequence[Segment]) -> None:
+        """One transaction. A file that is listed already is brought up to date."""
+
+    def catch_up(self, since_ns: int) -> int:
+        """List the files since then that are not, or not rightly; how many."""
+        ...
+
+    def retain(self) -> Json:
+        """Delete what has to go; what is held, for the status."""
+        ...
+
+
+class RecordingKeeper:
+    """Thread: the event loop."""
+
+    def __init__(self, index: SegmentIndex, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._index = index
+        self._clock = clock
+        self._waiting: dict[str, Segment] = {}
+        self._scan_since_ns: int | None = clock.wall_ns() - LOOK_BACK_NS
+        self._scan_at_ns = 0  # monotonic
+        self._held: Json = {}
+        self._error: Json | None = None
+
+    def hear(self, reported: Sequence[dict[str, Any]]) -> None:
+        """What capture says of its files. Only their latest state is kept."""
+        for values in reported:
+            try:
+                segment = Segment.from_dict(values)
+            except TypeError:
+                continue  # of another version: the scan finds the file
+            if segment.path in self._waiting or len(self._waiting) < MOST_WAITING:
+                self._waiting[segment.path] = segment
+            else:
+                self.scan_later(segment.start_ns)
+
+    def capture_died(self) -> None:
+        """Its last words are missing, and its successor mends the files."""
+        self.scan_later(self._clock.wall_ns() - LOOK_BACK_NS, after_s=AFTER_DEATH_S)
+
+    def scan_later(self, since_ns: int, *, after_s: float = 0) -> None:
+        self._scan_since_ns = min(since_ns, self._scan_since_ns or since_ns)
+        self._scan_at_ns = self._clock.monotonic_ns() + int(after_s * 1e9)
+
+    def status(self) -> Json:
+        return {**self._held, "waiting": len(self._waiting), "error": self._error}
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        worker = ThreadPoolExecutor(1, thread_name_prefix="engine-index")
+        retained_ns: int | None = None
+        try:
+            while True:
+                await self._write_once(worker)
+                now_ns = self._clock.monotonic_ns()
+                if retained_ns is None or now_ns - retained_ns >= RETAIN_EVERY_S * 1e9:
+                    retained_ns = now_ns
+                    held = await self._ask(worker, self._index.retain)
+                    self._held = held if held is not None else self._held
+                await self._clock.sleep(WRITE_EVERY_S)
+        finally:
+            worker.shutdown(wait=False, cancel_futures=True)
+
+    async def _write_once(self, worker: ThreadPoolExecutor) -> None:
+        batch, self._waiting = self._waiting, {}
+        if batch and await self._ask(worker, lambda: self._add(batch)) is None:
+            self._waiting = {**batch, **self._waiting}  # what came meanwhile is newer
+            while len(self._waiting) > MOST_WAITING:
+                self.scan_later(self._waiting.pop(next(iter(self._waiting))).start_ns)
+        if self._scan_since_ns is not None and self._clock.monotonic_ns() >= self._scan_at_ns:
+            since_ns, self._scan_since_ns = self._scan_since_ns, None
+            found = await self._ask(worker, lambda: self._index.catch_up(since_ns))
+            if found is None:
+                self.scan_later(since_ns)
+            elif found:
+                logger.info("engine: the index has caught up with %d recordings", found)
+
+    def _add(self, batch: dict[str, Segment]) -> bool:
+        self._index.add(list(batch.values()))
+        return True
+
+    async def _ask(self, worker: ThreadPoolExecutor, work: Callable[[], T]) -> T | None:
+        """None: the index is away, which is said once."""
+        try:
+            answer = await asyncio.get_running_loop().run_in_executor(worker, work)
+        except NinjacamError as exc:
+            if self._error is None:
+                logger.warning("engine: the index of the recordings is away: %s", exc)
+            self._error = exc.as_dict()
+            return None
+        self._error = None
+        return answer
