@@ -99,7 +99,9 @@ class CameraCapture:
             await self._source.close()
 
     async def _run_once(self) -> None:
-        source = await open_source(self._config, clock=self._clock)
+        source = await self._open()
+        if source is None:
+            return
         self._source = source
         watch = asyncio.create_task(self._watch(source), name=f"watch-{self.slug}")
         try:
@@ -123,6 +125,22 @@ class CameraCapture:
             await source.close()
             with contextlib.suppress(asyncio.CancelledError, SourceStalledError):
                 await watch
+
+    async def _open(self) -> Source | None:
+        """None: told to stop meanwhile. Whoever corrects an address does not wait for the wrong one's time-out."""
+        opening = asyncio.ensure_future(open_source(self._config, clock=self._clock))
+        stopped = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait((opening, stopped), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+            opening.cancel()
+        (outcome,) = await asyncio.gather(opening, return_exceptions=True)
+        if isinstance(outcome, asyncio.CancelledError):
+            return None
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
 
     async def _watch(self, source: Source) -> None:
         """Raises: SourceStalledError: after closing the source that has given no video for too long."""
