@@ -62,4 +62,5 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LOGIN_URL = "/admin/login/"
 STATIC_URL = "/static/"
+TIME_ZONE = "UTC"
 USE_TZ = True

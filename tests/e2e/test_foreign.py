@@ -256,7 +256,8 @@ def test_chromium_without_h265_is_given_something_that_it_can_play(product: Prod
         tab.navigate(product.url("/cameras/h265/"))
         tab.until(f"{PLAYER}.state === 'live'", 20)
         tab.wait_for_stamp("ninjacam-player", 20)
-        assert len(tab.sample_stamps("ninjacam-player", 2)) >= 20
+        # The camera encodes H.265 as it plays, on a core of its own if there is one.
+        assert len(tab.sample_stamps("ninjacam-player", 2)) >= 8
         assert product.camera("h265")["health"]["codec"] == "hevc"
         tab.navigate("about:blank")
         product.client.request("DELETE", "/api/v1/cameras/h265")
