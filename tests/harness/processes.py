@@ -182,7 +182,13 @@ class Process:
         self.kill()
 
     def __enter__(self) -> Self:
-        return self if self._child else self.start()
+        if self._child is None:
+            try:
+                self.start()
+            except BaseException as error:
+                self.__exit__(type(error), error, error.__traceback__)  # else it would go on running
+                raise
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
