@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ninjacam.capture.sink import PacketSink
 from ninjacam.capture.timeline import Timeline
 from ninjacam.core.bitstream import parameter_sets, parse_sps
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
@@ -63,6 +64,7 @@ class CameraCapture:
         self._timeline = Timeline(clock)
         self._stop = Stop()
         self._source: Source | None = None
+        self._sink: PacketSink | None = None
         self._track = Track(Kind.VIDEO, Codec.NONE)
         self._last_video_ns = 0  # monotonic; of the connection's start until its first picture
         self._seen_video = False
@@ -75,6 +77,18 @@ class CameraCapture:
         epoch = clock.wall_ns() // 1_000_000_000
         self._channel = Channel(StreamInfo(slug, epoch=epoch), camera_id=camera_id)
         self._server = StreamServer(run_dir / f"{slug}.packets", lambda _request: self._channel)
+
+    def record_to(self, sink: PacketSink | None) -> None:
+        """From now on; the sink before is closed. Owner of the sink: this camera, which closes it."""
+        if self._sink is not None:
+            self._sink.close()
+        self._sink = sink
+        if sink is not None and self._source is not None:
+            sink.begin(self._source.tracks)
+
+    @property
+    def is_recorded(self) -> bool:
+        return self._sink is not None
 
     async def run(self) -> None:
         """Until `stop`. Raises: ConfigError: there is no socket to publish on."""
@@ -91,6 +105,7 @@ class CameraCapture:
             await self._stop.wait()  # a failed camera keeps its socket, and says why
         finally:
             self._channel.close()
+            self.record_to(None)
             await self._server.close()
 
     async def stop(self) -> None:
@@ -113,6 +128,8 @@ class CameraCapture:
             self._channel.info = StreamInfo(
                 self.slug, source.tracks, self.state, self._channel.info.error, self._channel.info.epoch
             )
+            if self._sink is not None:
+                self._sink.begin(source.tracks)
             await source.run(self._on_packet)
         except NinjacamError:
             if watch.done() and not watch.cancelled():
@@ -177,11 +194,15 @@ class CameraCapture:
             repaired = self._timeline.repair(packet)
         self._size_bytes += len(packet.data)
         self._channel.publish(repaired)
+        if self._sink is not None:
+            self._sink.add(repaired)
 
     def _on_error(self, error: NinjacamError, delay_s: float | None) -> None:
         known = self.error is not None and str(self.error) == str(error)
         logger.log(logging.DEBUG if known else logging.WARNING, "%s: %s", self.slug, error)
         self._channel.forget_gop()
+        if self._sink is not None:
+            self._sink.flush()
         if delay_s is None:
             self._move(CameraState.FAILED, error)
         else:
@@ -228,6 +249,7 @@ class CameraCapture:
             "reconnects": max(0, self._reconnects),
             "subscribers": self._channel.subscribers,
             "dropped": self._channel.dropped,
+            "recording": self._sink.status() if self._sink is not None else {"state": "off", "error": None},
             "revision": self.revision,
         }
 

@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 
 from ninjacam.capture.camera import CameraCapture
+from ninjacam.capture.sink import PacketSinks
 from ninjacam.core.errors import NinjacamError
 from ninjacam.hub.child import Child
 from ninjacam.hub.control import Json
@@ -14,8 +15,13 @@ logger = logging.getLogger("ninjacam.capture")
 
 
 class CaptureProcess:
-    def __init__(self, *, name: str, run_dir: Path, orphan_s: float) -> None:
+    """`sinks`: what records its cameras; None: nothing does."""
+
+    def __init__(
+        self, *, name: str, run_dir: Path, orphan_s: float, sinks: PacketSinks | None = None
+    ) -> None:
         self._run_dir = run_dir
+        self._sinks = sinks
         self._cameras: dict[str, CameraCapture] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._child = Child(
@@ -39,6 +45,12 @@ class CaptureProcess:
         for slug, entry in wanted.items():
             if slug not in self._cameras:
                 self._begin(slug, entry)
+            self._record(slug, wanted=entry.get("record", "off") != "off")
+
+    def _record(self, slug: str, *, wanted: bool) -> None:
+        camera = self._cameras[slug]
+        if self._sinks is not None and wanted != camera.is_recorded:
+            camera.record_to(self._sinks.open(slug) if wanted else None)
 
     def _begin(self, slug: str, entry: Json) -> None:
         camera = CameraCapture(
@@ -70,4 +82,5 @@ class CaptureProcess:
         return {
             "kind": "capture",
             "cameras": {slug: camera.status() for slug, camera in self._cameras.items()},
+            "segments": self._sinks.report() if self._sinks is not None else [],
         }

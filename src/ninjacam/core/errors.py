@@ -21,6 +21,7 @@
     ├── EncodeError                  a picture cannot be encoded
     ├── ProcessorError               a user's processor raised, stalled or took its process down
     ├── ViewNotFoundError            no processor of that name for that camera
+    ├── RecordingError               packets cannot be written to a file
     ├── LimitError                   one of the limits that protect this host is reached
     ├── StreamUnavailableError       the local stream socket is not there, or broke off
     └── EngineRunningError           another engine holds this run directory
@@ -150,6 +151,10 @@ class ViewNotFoundError(NinjacamError):
 
 class LimitError(NinjacamError):
     code = "limit"
+
+
+class RecordingError(NinjacamError):
+    code = "recording"
 
 
 class StreamUnavailableError(NinjacamError):

@@ -126,6 +126,8 @@ def aac_entry(config: bytes, *, sample_rate_hz: int, channels: int) -> bytes:
 
 # --- ftyp and moov ---
 
+FTYP = box(b"ftyp", b"iso5", struct.pack(">I", 512), b"iso5iso6mp41")
+
 
 @dataclass(frozen=True, slots=True)
 class Mp4Track:
@@ -194,7 +196,7 @@ def encode_header(tracks: Sequence[Mp4Track]) -> bytes:
             *(full_box(b"trex", 0, 0, struct.pack(">IIIII", t.track_id, 1, 0, 0, 0)) for t in tracks),
         ),
     )  # fmt: skip
-    return box(b"ftyp", b"iso5", struct.pack(">I", 512), b"iso5iso6mp41") + moov
+    return FTYP + moov
 
 
 # --- fragments ---

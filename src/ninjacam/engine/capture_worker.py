@@ -1,14 +1,18 @@
 """`python -m ninjacam.engine.capture_worker --name capture-1 --run-dir DIR`: started by the engine, never by hand."""
 
 import argparse
+import logging
 from pathlib import Path
 
 from ninjacam.capture.process import CaptureProcess
 from ninjacam.core.limits import confine
 from ninjacam.hub.child import run_loop
+from ninjacam.recordings.writer import PERIOD_S, RecordingWriter
 
 MEMORY_BYTES = 4 << 30
 """Address space, of which a capture of 16 cameras touches some 60 MB."""
+LAST_WRITES_S = 0.8
+"""The engine waits for 1.2 s."""
 
 
 def main() -> None:
@@ -17,10 +21,22 @@ def main() -> None:
     parser.add_argument("--run-dir", type=Path, required=True)
     parser.add_argument("--orphan-s", type=float, default=60)
     parser.add_argument("--recordings-dir", type=Path)
+    parser.add_argument("--period-s", type=float, default=PERIOD_S, help="of a recorded file")
     arguments = parser.parse_args()
     confine(memory_bytes=MEMORY_BYTES)
-    process = CaptureProcess(name=arguments.name, run_dir=arguments.run_dir, orphan_s=arguments.orphan_s)
+    writer = (
+        RecordingWriter(arguments.recordings_dir, period_s=arguments.period_s)
+        if arguments.recordings_dir
+        else None
+    )
+    process = CaptureProcess(
+        name=arguments.name, run_dir=arguments.run_dir, orphan_s=arguments.orphan_s, sinks=writer
+    )
     run_loop(process.run)
+    if writer is not None:
+        writer.close()
+        if not writer.join(LAST_WRITES_S):
+            logging.getLogger("ninjacam.recordings").error("the disk is too slow: the last second is lost")
 
 
 if __name__ == "__main__":

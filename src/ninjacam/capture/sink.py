@@ -1,0 +1,33 @@
+"""Who else gets a camera's packets, besides the subscribers of its socket. Capture itself knows no recorder."""
+
+from typing import Any, Protocol
+
+from ninjacam.core.packets import Packet, Track
+
+
+class PacketSink(Protocol):
+    """Of one camera. Called in the event loop: fast, never blocks, never raises."""
+
+    def begin(self, tracks: tuple[Track, ...]) -> None:
+        """The camera is connected (anew), with these tracks."""
+
+    def add(self, packet: Packet) -> None:
+        """In the order of decoding, on repaired time."""
+
+    def flush(self) -> None:
+        """The camera is gone for now."""
+
+    def status(self) -> dict[str, Any]:
+        """Part of the camera's status: at least {"state", "error"}."""
+
+    def close(self) -> None:
+        """No more comes. Idempotent."""
+
+
+class PacketSinks(Protocol):
+    """Opens the sinks of a process's cameras."""
+
+    def open(self, slug: str) -> PacketSink: ...
+
+    def report(self) -> list[dict[str, Any]]:
+        """What is new since the last call: "segments" of the process's report."""

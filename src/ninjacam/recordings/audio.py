@@ -1,0 +1,157 @@
+"""The sound of a recording: AAC as it comes, G.711 encoded to AAC, because MP4 has no place for it.
+
+Thread: the writer's. Sound that nobody here knows is left out, and the index says that there is none.
+"""
+
+import logging
+import struct
+from fractions import Fraction
+from typing import NamedTuple, Protocol
+
+from ninjacam.core.errors import EncodeError
+from ninjacam.core.mp4 import Mp4Track, aac_entry
+from ninjacam.core.packets import Codec, Packet, Track
+
+logger = logging.getLogger("ninjacam.recordings")
+
+AUDIO_TRACK = 2
+FRAME_SAMPLES = 1024
+G711_HZ = 8000
+AAC_BPS = 32_000
+"""For speech of 4 kHz band width that was 64 kbit/s before."""
+_RATES_HZ = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
+
+
+class Unit(NamedTuple):
+    """One AAC frame. `pts`, `duration`: in ticks of the track. `captured_ns`: wall clock of its first sample."""
+
+    data: bytes
+    pts: int
+    duration: int
+    captured_ns: int
+
+
+class Sound(Protocol):
+    """What makes AAC of a camera's audio packets. `source`: the label of what the camera sends."""
+
+    track: Mp4Track
+    source: str
+
+    def feed(self, packet: Packet) -> list[Unit]:
+        """Raises: EncodeError: the sound ends here."""
+
+
+class AacSound:
+    def __init__(self, track: Track) -> None:
+        """Raises: EncodeError: without its AudioSpecificConfig, AAC cannot be played."""
+        rate_hz, channels = _describe(track)
+        self.source = Codec.AAC.label
+        self.track = Mp4Track(
+            AUDIO_TRACK,
+            track.time_base_hz,
+            aac_entry(track.extradata, sample_rate_hz=rate_hz, channels=channels),
+            name=self.source,
+        )
+
+    def feed(self, packet: Packet) -> list[Unit]:
+        return [Unit(packet.data, packet.pts, packet.duration or FRAME_SAMPLES, packet.captured_ns)]
+
+
+class G711Sound:
+    """Owner of an encoder, which goes on from file to file: only its first frame is silence."""
+
+    def __init__(self, codec: Codec) -> None:
+        import av  # only where it is needed: 30 MB
+
+        self._low, self._high = _tables(codec)
+        self._av = av
+        self._resampler = av.AudioResampler(
+            format="fltp", layout="mono", rate=G711_HZ, frame_size=FRAME_SAMPLES
+        )
+        encoder = av.CodecContext.create("aac", "w")
+        assert isinstance(encoder, av.AudioCodecContext)
+        encoder.sample_rate, encoder.layout, encoder.format = G711_HZ, "mono", "fltp"
+        encoder.bit_rate = AAC_BPS
+        try:
+            encoder.open()
+        except av.FFmpegError as exc:
+            raise EncodeError("The sound cannot be encoded to AAC here.") from exc
+        self._encoder = encoder
+        self._samples = 0
+        self._base: int | None = None  # pts of the sample that the encoder counts as 0
+        self.source = codec.label
+        self.track = Mp4Track(
+            AUDIO_TRACK,
+            G711_HZ,
+            aac_entry(encoder.extradata or b"", sample_rate_hz=G711_HZ, channels=1),
+            name=self.source,
+        )
+
+    def feed(self, packet: Packet) -> list[Unit]:
+        data = packet.data
+        if not data:
+            return []
+        pcm = bytearray(2 * len(data))
+        pcm[0::2] = data.translate(self._low)
+        pcm[1::2] = data.translate(self._high)
+        if self._base is None or abs(packet.pts - self._base - self._samples) > FRAME_SAMPLES:
+            self._base = packet.pts - self._samples  # a gap: what waits in the encoder is a frame at most
+        frame = self._av.AudioFrame(format="s16", layout="mono", samples=len(data))
+        frame.planes[0].update(bytes(pcm))
+        frame.sample_rate, frame.pts, frame.time_base = G711_HZ, self._samples, Fraction(1, G711_HZ)
+        self._samples += len(data)
+        units = []
+        try:
+            for full in self._resampler.resample(frame):
+                for unit in self._encoder.encode(full):
+                    pts = (unit.pts or 0) + self._base
+                    captured_ns = packet.captured_ns + (pts - packet.pts) * 1_000_000_000 // G711_HZ
+                    units.append(Unit(bytes(unit), pts, FRAME_SAMPLES, captured_ns))
+        except self._av.FFmpegError as exc:
+            raise EncodeError("The sound cannot be encoded to AAC.") from exc
+        return units
+
+
+def make_sound(track: Track | None) -> Sound | None:
+    """None: without sound, or with one that is not recorded."""
+    if track is None:
+        return None
+    try:
+        if track.codec is Codec.AAC:
+            return AacSound(track)
+        if track.codec in (Codec.PCMA, Codec.PCMU) and track.time_base_hz == G711_HZ:
+            return G711Sound(track.codec)
+    except EncodeError as exc:
+        logger.warning("recording without sound: %s", exc)
+    return None
+
+
+def _describe(track: Track) -> tuple[int, int]:
+    """(sample rate, channels), of the track or of its AudioSpecificConfig."""
+    config = track.extradata
+    if len(config) < 2:
+        raise EncodeError("The camera does not describe its AAC.")
+    bits = int.from_bytes(config[:2], "big")
+    index, channels = bits >> 7 & 15, bits >> 3 & 15
+    rate_hz = track.sample_rate_hz or (_RATES_HZ[index] if index < len(_RATES_HZ) else track.time_base_hz)
+    return rate_hz, track.channels or channels or 1
+
+
+def _tables(codec: Codec) -> tuple[bytes, bytes]:
+    """The low and the high bytes of the 16-bit samples of all 256 codes (ITU-T G.711)."""
+    decode = _alaw if codec is Codec.PCMA else _mulaw
+    words = [struct.pack("<h", decode(code)) for code in range(256)]
+    return bytes(word[0] for word in words), bytes(word[1] for word in words)
+
+
+def _alaw(code: int) -> int:
+    code ^= 0x55
+    segment, value = code >> 4 & 7, code << 4 & 0xF0
+    value = value + 8 if segment == 0 else (value + 0x108) << segment - 1
+    return value if code & 0x80 else -value
+
+
+def _mulaw(code: int) -> int:
+    code = ~code & 0xFF
+    value = ((code << 3 & 0x78) + 0x84 << (code >> 4 & 7)) - 0x84
+    return -value if code & 0x80 else value

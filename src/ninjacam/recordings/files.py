@@ -1,0 +1,194 @@
+"""The files of one camera: begun, grown and ended by what comes, and told to the index. Thread: the writer's."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from ninjacam.core.clock import SYSTEM_CLOCK, Clock
+from ninjacam.core.errors import EncodeError, NinjacamError, RecordingError
+from ninjacam.core.packets import Codec, Kind, Packet, Track
+from ninjacam.recordings.audio import Sound, Unit, make_sound
+from ninjacam.recordings.fragments import FileContents, Written
+from ninjacam.recordings.layout import create_segment
+from ninjacam.recordings.recorder import Job
+from ninjacam.recordings.segments import Segment
+
+logger = logging.getLogger("ninjacam.recordings")
+
+SILENT_S = 5.0
+"""A file with sound that has had none for so long ends: players wait for what never comes."""
+RETRY_S = 1.0
+"""After a failure, the next file is not tried before."""
+
+
+class CameraFiles:
+    """At most one open file. `period_s`: a new one begins at the first key frame after it.
+
+    `on_segment`: hears of each file whenever it has grown or ended.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        slug: str,
+        on_segment: Callable[[Segment], None],
+        *,
+        period_s: float,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.slug = slug
+        self.error: NinjacamError | None = None
+        self.size_bytes = 0
+        """Written since the start."""
+        self.failures = 0
+        self._root = root
+        self._on_segment = on_segment
+        self._period_s = period_s
+        self._clock = clock
+        self._retry_ns = 0
+        self._descriptor = -1
+        self._contents: FileContents | None = None
+        self._segment: Segment | None = None
+        self._good_bytes = 0
+        self._path = ""
+        self._sound_track: Track | None = None
+        self._sound: Sound | None = None
+        self._silent_s = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        return self._contents is not None
+
+    def write(self, job: Job) -> None:
+        """Raises: nothing that the camera or the disk can cause; `error` says it."""
+        video = [packet for packet in job.packets if packet.kind is Kind.VIDEO]
+        units = self._units(job)
+        first = video[0]
+        heard = self._sound is not None and len(video) < len(job.packets)
+        if self._contents is not None and (job.after_gap or self._must_end(first, heard)):
+            self.end()
+        try:
+            if self._contents is None:
+                if not first.is_key or self._clock.monotonic_ns() < self._retry_ns:
+                    return
+                self._begin(first, self._sound if heard else None)
+            assert self._contents is not None
+            written = self._contents.add(video, units, job.end_dts)
+            if written is not None:
+                self._append(written)
+                self._told_good()
+        except NinjacamError as exc:
+            self._failed(exc)
+        except OSError as exc:
+            self._failed(RecordingError(f"Recording of {self.slug} has stopped: {_reason(exc)}"))
+
+    def end(self) -> None:
+        """The file is whole as it stands. Idempotent."""
+        self._contents = None
+        if self._descriptor >= 0:
+            with contextlib.suppress(OSError):
+                os.close(self._descriptor)
+            self._descriptor = -1
+        segment, self._segment = self._segment, None
+        if segment is not None:
+            self._on_segment(_closed(segment))
+        elif self._path:
+            with contextlib.suppress(OSError):
+                (self._root / self._path).unlink()
+        self._path = ""
+
+    def _must_end(self, first: Packet, has_sound: bool) -> bool:
+        """Whether a new file begins with `first`; only a key frame can."""
+        contents = self._contents
+        assert contents is not None
+        self._silent_s = 0.0 if has_sound else self._silent_s + 1
+        if not first.is_key:
+            return False
+        return (
+            contents.age_s(first) >= self._period_s
+            or contents.clock_stepped
+            or not contents.fits(first)
+            or (has_sound and contents.sound is not self._sound)
+            or (contents.sound is not None and self._silent_s >= SILENT_S)
+        )
+
+    def _begin(self, first: Packet, sound: Sound | None) -> None:
+        contents = FileContents(first, sound)
+        self._path, self._descriptor = create_segment(self._root, self.slug, first.captured_ns)
+        self._good_bytes = 0
+        self._silent_s = 0.0
+        self._contents = contents
+        self._write_all(contents.header)
+
+    def _append(self, written: Written) -> None:
+        contents = self._contents
+        assert contents is not None
+        self._write_all(written.data)
+        self._good_bytes = os.lseek(self._descriptor, 0, os.SEEK_CUR)
+        sound = contents.sound
+        self._segment = Segment(
+            slug=self.slug,
+            path=self._path,
+            start_ns=self._segment.start_ns if self._segment else written.start_ns,
+            end_ns=written.end_ns,
+            size_bytes=self._good_bytes,
+            codec=contents.codec.label,
+            width_px=contents.width_px,
+            height_px=contents.height_px,
+            audio_codec=Codec.AAC.label if sound else "",
+            audio_source=sound.source if sound and sound.source != Codec.AAC.label else "",
+            open=True,
+        )
+        self._on_segment(self._segment)
+
+    def _write_all(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            count = os.write(self._descriptor, view)
+            self.size_bytes += count
+            view = view[count:]
+
+    def _failed(self, error: NinjacamError) -> None:
+        self.failures += 1
+        if self.error is None or str(self.error) != str(error):
+            logger.error("%s", error)
+        self.error = error
+        self._retry_ns = self._clock.monotonic_ns() + int(RETRY_S * 1e9)
+        if self._descriptor >= 0:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, self._good_bytes)  # the last fragment's end is the file's
+        self.end()
+
+    def _told_good(self) -> None:
+        if self.error is not None:
+            logger.warning("%s: recording again", self.slug)
+            self.error = None
+
+    def _units(self, job: Job) -> list[Unit]:
+        if job.sound is not self._sound_track and job.sound != self._sound_track:
+            self._sound = make_sound(job.sound)
+        self._sound_track = job.sound
+        if self._sound is None:
+            return []
+        units: list[Unit] = []
+        try:
+            for packet in job.packets:
+                if packet.kind is Kind.AUDIO:
+                    units += self._sound.feed(packet)
+        except EncodeError as exc:
+            logger.warning("%s: recording without sound: %s", self.slug, exc)
+            self._sound = None
+            return []
+        return units
+
+
+def _closed(segment: Segment) -> Segment:
+    return Segment(**{**segment.as_dict(), "open": False})
+
+
+def _reason(error: OSError) -> str:
+    if error.errno in (28, 122):  # ENOSPC, EDQUOT
+        return "the disk is full. Delete something or give it a budget; recording goes on by itself."
+    return f"{error.strerror}. Check the disk; recording goes on by itself."
