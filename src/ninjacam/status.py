@@ -34,6 +34,7 @@ class Status:
     modules: tuple[Mapping[str, Any], ...] = ()
     views: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     processes: tuple[Mapping[str, Any], ...] = ()
+    recordings: Mapping[str, Any] = field(default_factory=dict)
 
     def camera(self, camera: Camera) -> Mapping[str, Any]:
         """The figures of one camera, `state` always among them."""
@@ -78,6 +79,7 @@ class StatusFile:
             modules=tuple(report.get("modules", ())),
             views=report.get("views", {}),
             processes=tuple(report.get("processes", ())),
+            recordings=report.get("recordings", {}),
         )
 
 

@@ -4,6 +4,7 @@ A new route is walked without anybody's doing. It must refuse who is not signed 
 """
 
 import inspect
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from ninja.operation import PathView
 
-from ninjacam.models import ApiToken, Camera, CameraGrant
+from ninjacam.models import ApiToken, Camera, CameraGrant, Segment
 from tests.unit.conftest import signed_in
 
 OPEN = {
@@ -41,14 +42,18 @@ BODIES: dict[str, Any] = {
     "update_camera": {"name": "changed"},
     "create_token": {"name": "x", "scopes": ["view"]},
     "create_link": {"camera": "door", "kind": "mjpeg"},
+    "update_recording": {"protected": True},
     "create_grant": {"role": "view", "user": "stranger"},
 }
 
 VIEWER_MAY = {
     "get_me", "list_cameras", "get_camera", "list_views", "list_camera_views", "list_processors",
-    "list_tokens", "create_token", "create_link",
+    "list_tokens", "create_token", "create_link", "list_recordings", "get_timeline",
 }  # fmt: skip
-STRANGER_MAY = {"get_me", "list_cameras", "list_views", "list_processors", "list_tokens", "create_token"}
+STRANGER_MAY = {
+    "get_me", "list_cameras", "list_views", "list_processors", "list_tokens", "create_token",
+    "list_recordings", "get_timeline",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,11 @@ PAGES = [route for route in ROUTES if not route.operations and route.path not in
 def world(camera: Camera, viewer: User, stranger: User, admin_user: User) -> dict[str, int]:
     grant = CameraGrant.objects.get()
     token = ApiToken.objects.create(user=admin_user, name="t", prefix="abc", scopes=["*"])
-    return {"grant": grant.pk, "token": token.pk}
+    recording = Segment.objects.create(
+        slug="door", path="door/2026-11-22/08/00-00.mp4", start_ns=time.time_ns() - 10**11,
+        end_ns=time.time_ns() - 10**10, size_bytes=1, codec="h264", width_px=640, height_px=360,
+    )  # fmt: skip
+    return {"grant": grant.pk, "token": token.pk, "recording": recording.pk}
 
 
 def url_of(route: Route, world: dict[str, int]) -> str:
@@ -93,6 +102,7 @@ def url_of(route: Route, world: dict[str, int]) -> str:
         "<slug:slug>": "door",
         "<int:grant_id>": str(world["grant"]),
         "<int:token_id>": str(world["token"]),
+        "<int:recording_id>": str(world["recording"]),
         "<path:object_id>": "1",
         "<int:content_type_id>": "1",
         "<path:content_type_id>": "1",

@@ -10,13 +10,13 @@ from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
 
 from ninjacam import __version__
-from ninjacam.api import cameras, docs, grants, links, me, tokens, views
+from ninjacam.api import cameras, docs, grants, links, me, recordings, tokens, views
 from ninjacam.api.auth import BearerAuth, SessionAuth
 from ninjacam.api.errors import add_handlers, problem_response
 from ninjacam.api.schemas import Problem
 
 _DESCRIPTION = """\
-Cameras, their views and states, access.
+Cameras, their views, states and recordings, access.
 
 **Authentication**: a session cookie (with the `X-CSRFToken` header on writes), or `Authorization: Bearer nc_...` with \
 a token of `/tokens`. A token never gives more than its user has.
@@ -53,7 +53,8 @@ class Api(NinjaAPI):
 def _add_errors(operation: dict[str, Any], *, has_path: bool) -> None:
     responses: dict[Any, Any] = operation["responses"]
     codes = {"401", "403"}
-    if has_path:
+    names_camera = any(parameter["name"] == "camera" for parameter in operation.get("parameters", ()))
+    if has_path or names_camera:
         codes.add("404")
     if operation.get("parameters"):
         codes.add("422")
@@ -78,6 +79,7 @@ add_handlers(api)
 api.add_router("/me", me.router, tags=["me"])
 api.add_router("/cameras", cameras.router, tags=["cameras"])
 api.add_router("", views.router, tags=["views"])
+api.add_router("", recordings.router, tags=["recordings"])
 api.add_router("", grants.router, tags=["access"])
 api.add_router("/tokens", tokens.router, tags=["access"])
 api.add_router("/links", links.router, tags=["access"])

@@ -23,11 +23,11 @@ RoleName = Literal["view", "replay", "export", "control", "configure"]
 State = Literal["connecting", "live", "stalled", "reconnecting", "failed", "disabled", "unknown"]
 
 
-def _example(**values: Any) -> ConfigDict:
+def example(**values: Any) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [values]})
 
 
-def _input(**values: Any) -> ConfigDict:
+def input_example(**values: Any) -> ConfigDict:
     return ConfigDict(extra="forbid", json_schema_extra={"examples": [values]})
 
 
@@ -39,7 +39,7 @@ class FieldProblem(Schema):
 class Problem(Schema):
     """RFC 9457. `code` is for programs, `detail` is a sentence for people."""
 
-    model_config = _example(
+    model_config = example(
         type="about:blank",
         title="Not Found",
         status=404,
@@ -58,7 +58,7 @@ class Problem(Schema):
 class ErrorOut(Schema):
     """What keeps a camera or a view from working."""
 
-    model_config = _example(
+    model_config = example(
         code="connection_refused", message="The host answers, but not on port 554.", retryable=True
     )
 
@@ -131,7 +131,7 @@ class SourceOut(Schema):
 class CameraOut(Schema):
     """`roles`: what you may do with it. `source`: null unless you may configure it."""
 
-    model_config = _example(**_CAMERA)
+    model_config = example(**_CAMERA)
 
     slug: str
     name: str
@@ -148,7 +148,7 @@ class CameraOut(Schema):
 
 
 class CameraPage(Schema):
-    model_config = _example(items=[_CAMERA], next=None)
+    model_config = example(items=[_CAMERA], next=None)
 
     items: list[CameraOut]
     next: str | None = Field(description="`after` of the next page; null at the end.")
@@ -170,7 +170,7 @@ class SourceFieldsIn(Schema):
 
 
 class CameraIn(SourceFieldsIn):
-    model_config = _input(
+    model_config = input_example(
         slug="door",
         name="Front door",
         url="rtsp://192.168.1.20/stream1",
@@ -185,13 +185,13 @@ class CameraIn(SourceFieldsIn):
 
 
 class ProbeIn(SourceFieldsIn):
-    model_config = _input(url="rtsp://192.168.1.20/stream1", username="viewer", password="a password")  # noqa: S106
+    model_config = input_example(url="rtsp://192.168.1.20/stream1", username="viewer", password="a password")  # noqa: S106
 
 
 class CameraPatch(Schema):
     """What is left out stays. The stored password goes on to a new URL only on the same host and port."""
 
-    model_config = _input(name="Front door", enabled=False)
+    model_config = input_example(name="Front door", enabled=False)
 
     name: Name = Field(default_factory=str)
     enabled: bool = Field(default_factory=bool)
@@ -207,7 +207,7 @@ class CameraPatch(Schema):
 class ProbePatch(Schema):
     """The changes to try, as in a PATCH of the camera; nothing is saved."""
 
-    model_config = _input(url="rtsp://192.168.1.20/stream2")
+    model_config = input_example(url="rtsp://192.168.1.20/stream2")
 
     url: Url = Field(default_factory=str)
     username: Username = Field(default_factory=str)
@@ -220,7 +220,7 @@ class ProbePatch(Schema):
 class ProbeOut(Schema):
     """`ok` is false where the camera cannot be used as given; `error` says why, and what to do."""
 
-    model_config = _example(
+    model_config = example(
         ok=True,
         error=None,
         codec="h264",
@@ -254,7 +254,7 @@ _VIEW = {
 class ViewOut(Schema):
     """One picture that a camera offers. `view` is "" for the camera itself, whose label is "raw"."""
 
-    model_config = _example(**_VIEW)
+    model_config = example(**_VIEW)
 
     camera: str
     view: str
@@ -267,7 +267,7 @@ class ViewOut(Schema):
 
 
 class ViewList(Schema):
-    model_config = _example(items=[_VIEW])
+    model_config = example(items=[_VIEW])
 
     items: list[ViewOut]
 
@@ -278,7 +278,7 @@ _PROCESSOR = {"name": "edges", "module": "site.cameras", "cameras": ["*"], "desc
 class ProcessorOut(Schema):
     """A function that makes views. `cameras`: patterns of slugs that have it."""
 
-    model_config = _example(**_PROCESSOR)
+    model_config = example(**_PROCESSOR)
 
     name: str
     module: str
@@ -296,14 +296,14 @@ class ModuleError(Schema):
 class ProcessorList(Schema):
     """`errors`: for those who may configure all cameras."""
 
-    model_config = _example(items=[_PROCESSOR], errors=[])
+    model_config = example(items=[_PROCESSOR], errors=[])
 
     items: list[ProcessorOut]
     errors: list[ModuleError]
 
 
 class MeOut(Schema):
-    model_config = _example(
+    model_config = example(
         username="ada", source="session", scopes=None, is_superuser=False, may_add_cameras=True
     )
 
@@ -329,7 +329,7 @@ _TOKEN = {
 
 
 class TokenOut(Schema):
-    model_config = _example(**_TOKEN)
+    model_config = example(**_TOKEN)
 
     id: int
     name: str
@@ -342,7 +342,7 @@ class TokenOut(Schema):
 
 
 class TokenPage(Schema):
-    model_config = _example(items=[_TOKEN], next=None)
+    model_config = example(items=[_TOKEN], next=None)
 
     items: list[TokenOut]
     next: int | None
@@ -351,7 +351,7 @@ class TokenPage(Schema):
 class TokenCreated(TokenOut):
     """`token` is shown this once."""
 
-    model_config = _example(**_TOKEN, token="nc_4f1c0a9b2d_...")  # noqa: S106 (an example)
+    model_config = example(**_TOKEN, token="nc_4f1c0a9b2d_...")  # noqa: S106 (an example)
 
     token: str
 
@@ -360,7 +360,7 @@ class TokenIn(Schema):
     """`scopes`: `*`; `view`, `replay`, `export`, `control`, `configure`, each also for one camera, as `view:door`;
     `metrics`."""
 
-    model_config = _input(name="wall display", scopes=["view"], expires_at="2027-11-22T08:00:00Z")
+    model_config = input_example(name="wall display", scopes=["view"], expires_at="2027-11-22T08:00:00Z")
 
     name: Annotated[Name, Field(min_length=1)]
     scopes: list[Annotated[str, Field(max_length=100)]] = Field(min_length=1, max_length=100)
@@ -370,7 +370,7 @@ class TokenIn(Schema):
 class LinkIn(Schema):
     """A link works for `lifetime_s`, and no longer than your permission, password and token."""
 
-    model_config = _input(camera="door", kind="snapshot", view="edges", width_px=640, lifetime_s=3600)
+    model_config = input_example(camera="door", kind="snapshot", view="edges", width_px=640, lifetime_s=3600)
 
     camera: Slug
     kind: Literal["mjpeg", "snapshot", "ws"]
@@ -382,7 +382,7 @@ class LinkIn(Schema):
 
 
 class LinkOut(Schema):
-    model_config = _example(
+    model_config = example(
         url="https://cam.example.org/live/door/snapshot.jpg?view=edges&sig=...",
         expires_at="2026-11-22T09:00:00Z",
     )
@@ -397,7 +397,7 @@ _GRANT = {"id": 3, "camera": "door", "role": "view", "user": "ada", "group": Non
 class GrantOut(Schema):
     """`user` or `group`: the one or the other."""
 
-    model_config = _example(**_GRANT)
+    model_config = example(**_GRANT)
 
     id: int
     camera: str
@@ -407,13 +407,13 @@ class GrantOut(Schema):
 
 
 class GrantList(Schema):
-    model_config = _example(items=[_GRANT])
+    model_config = example(items=[_GRANT])
 
     items: list[GrantOut]
 
 
 class GrantIn(Schema):
-    model_config = _input(role="view", user="ada")
+    model_config = input_example(role="view", user="ada")
 
     role: RoleName
     user: str = Field("", max_length=150, pattern=r"^[^\x00-\x1f\x7f]*$")

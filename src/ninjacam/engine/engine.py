@@ -17,6 +17,7 @@ from ninjacam.core.packets import CameraState
 from ninjacam.engine.blame import Blame
 from ninjacam.engine.children import ChildProcess, Death
 from ninjacam.engine.plan import make_plan
+from ninjacam.engine.recording import RecordingKeeper, SegmentIndex
 from ninjacam.engine.specs import CameraSpec, StatusSink, Wanted, WantedState
 from ninjacam.hub.control import Json
 from ninjacam.hub.running import read_running
@@ -57,6 +58,7 @@ class Engine:
         wanted: Wanted,
         status: StatusSink,
         *,
+        index: SegmentIndex | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._config = config
@@ -64,6 +66,7 @@ class Engine:
         self._status = status
         self._clock = clock
         self._blame = Blame(clock)
+        self._recordings = RecordingKeeper(index, clock=clock) if index is not None else None
         self._state = WantedState()
         self._children: dict[str, ChildProcess] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -79,6 +82,8 @@ class Engine:
                 asyncio.create_task(self._follow_wanted(), name="engine-wanted"),
                 asyncio.create_task(self._write_status(), name="engine-status"),
             ]
+            if self._recordings is not None:
+                loops.append(asyncio.create_task(self._recordings.run(), name="engine-recordings"))
             stopped = asyncio.create_task(stop.wait(), name="engine-stop")
             try:
                 done, _ = await asyncio.wait((*loops, stopped), return_when=asyncio.FIRST_COMPLETED)
@@ -143,6 +148,8 @@ class Engine:
         self._tasks[child.name] = asyncio.create_task(child.run(), name=f"child-{child.name}")
 
     def _on_report(self, report: Json) -> None:
+        if self._recordings is not None:
+            self._recordings.hear(report.get("segments", ()))
         saved_ns = max((mark[0] for mark in report.get("module_marks", {}).values()), default=0)
         if saved_ns > self._code_saved_ns:
             self._code_saved_ns = saved_ns
@@ -154,18 +161,24 @@ class Engine:
         if child.kind == "vision":
             self._blame.died(read_running(self._config.run_dir / f"{child.name}.running"), death)
             self._apply()
+        elif self._recordings is not None:
+            self._recordings.capture_died()
         self._changed.set()
 
     # --- what is wanted ---
 
     async def _follow_wanted(self) -> None:
         first = True
+        trouble = ""
         while True:
             try:
                 state = await asyncio.to_thread(self._wanted.read)
             except NinjacamError as exc:
-                logger.warning("engine: the wanted state cannot be read: %s", exc)
+                if str(exc) != trouble:
+                    logger.warning("engine: the wanted state cannot be read: %s", exc)
+                trouble = str(exc)
             else:
+                trouble = ""
                 if first or state != self._state:
                     first = False
                     self._state = state
@@ -245,6 +258,7 @@ class Engine:
             "processors": processors,
             "modules": modules,
             "views": views,
+            "recordings": self._recordings.status() if self._recordings is not None else {},
             "processes": [
                 {
                     "name": child.name,

@@ -22,8 +22,9 @@ RETAIN_EVERY_S = 10.0
 MOST_WAITING = 4096
 """Files that wait for the database: 4 hours of 16 cameras. Beyond, they are forgotten, and found by the scan."""
 LOOK_BACK_NS = 24 * 3600 * 10**9
-AFTER_DEATH_S = 3.0
-"""A capture that was killed is back by then, and has mended its last files."""
+SCAN_EVERY_S = 600.0
+SCAN_AGAIN_S = 10.0
+"""After the start and after a death: a capture is back by then, has mended its last files, and they look at rest."""
 
 T = TypeVar("T")
 
@@ -42,6 +43,9 @@ class SegmentIndex(Protocol):
         """Delete what has to go; what is held, for the status."""
         ...
 
+    def close(self) -> None:
+        """From any thread: whatever runs ends soon."""
+
 
 class RecordingKeeper:
     """Thread: the event loop."""
@@ -52,6 +56,7 @@ class RecordingKeeper:
         self._waiting: dict[str, Segment] = {}
         self._scan_since_ns: int | None = clock.wall_ns() - LOOK_BACK_NS
         self._scan_at_ns = 0  # monotonic
+        self._scan_again = True
         self._held: Json = {}
         self._error: Json | None = None
 
@@ -69,11 +74,14 @@ class RecordingKeeper:
 
     def capture_died(self) -> None:
         """Its last words are missing, and its successor mends the files."""
-        self.scan_later(self._clock.wall_ns() - LOOK_BACK_NS, after_s=AFTER_DEATH_S)
+        self.scan_later(self._clock.wall_ns() - LOOK_BACK_NS, after_s=SCAN_AGAIN_S)
 
     def scan_later(self, since_ns: int, *, after_s: float = 0) -> None:
+        at_ns = self._clock.monotonic_ns() + int(after_s * 1e9)
+        pending = self._scan_since_ns is not None
         self._scan_since_ns = min(since_ns, self._scan_since_ns or since_ns)
-        self._scan_at_ns = self._clock.monotonic_ns() + int(after_s * 1e9)
+        self._scan_at_ns = min(at_ns, self._scan_at_ns) if pending else at_ns
+        self._scan_again = True
 
     def status(self) -> Json:
         return {**self._held, "waiting": len(self._waiting), "error": self._error}
@@ -85,6 +93,10 @@ class RecordingKeeper:
         try:
             while True:
                 await self._write_once(worker)
+                if self._scan_since_ns is None:
+                    pause_s = SCAN_AGAIN_S if self._scan_again else SCAN_EVERY_S
+                    self.scan_later(self._clock.wall_ns() - LOOK_BACK_NS, after_s=pause_s)
+                    self._scan_again = False
                 now_ns = self._clock.monotonic_ns()
                 if retained_ns is None or now_ns - retained_ns >= RETAIN_EVERY_S * 1e9:
                     retained_ns = now_ns
@@ -92,6 +104,7 @@ class RecordingKeeper:
                     self._held = held if held is not None else self._held
                 await self._clock.sleep(WRITE_EVERY_S)
         finally:
+            self._index.close()
             worker.shutdown(wait=False, cancel_futures=True)
 
     async def _write_once(self, worker: ThreadPoolExecutor) -> None:

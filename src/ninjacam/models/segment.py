@@ -12,6 +12,10 @@ from ninjacam.recordings import segments
 LONGEST_NS = 600 * 10**9
 """No file spans more (the writer ends them after 2 min), so that a span's files are found by their starts alone."""
 
+GAP_NS = 2 * 10**9
+"""What is missing between two files of one span, at most."""
+Spans = dict[str, list[tuple[int, int]]]
+
 _FROM_FILE = (
     "slug", "start_ns", "end_ns", "size_bytes", "codec", "width_px", "height_px",
     "audio_codec", "audio_source", "open",
@@ -36,6 +40,17 @@ class SegmentQuerySet(models.QuerySet["Segment"]):
             unique_fields=["path"],
             update_fields=_FROM_FILE,
         )
+
+    def recorded_slugs(self) -> list[str]:
+        """Of which cameras there are recordings. One look into the index for each, however many rows it has."""
+        slugs: list[str] = []
+        while (
+            found := self.filter(slug__gt=slugs[-1] if slugs else "")
+            .order_by("slug", "start_ns")
+            .values_list("slug", flat=True)[:1]
+        ):
+            slugs.append(found[0])
+        return slugs
 
     def size_bytes_by_slug(self) -> dict[str, int]:
         """Reads the whole table: not each second."""
@@ -78,3 +93,25 @@ class Segment(models.Model):
 
     def __str__(self) -> str:
         return self.path
+
+
+def timeline(slugs: Collection[str], start_ns: int, end_ns: int) -> Spans:
+    """Of each camera that has any: the spans within [start, end) of which there are files, in order. One query."""
+    rows = Segment.objects.overlapping(slugs, start_ns, end_ns).values_list("slug", "start_ns", "end_ns")
+    spans: Spans = {}
+    current = ""
+    last_start_ns = last_end_ns = 0
+    for slug, first_ns, until_ns in rows:
+        if slug != current:
+            if current:
+                spans[current].append((max(last_start_ns, start_ns), min(last_end_ns, end_ns)))
+            current, last_start_ns, last_end_ns = slug, first_ns, until_ns
+            spans[slug] = []
+        elif first_ns - last_end_ns > GAP_NS:
+            spans[slug].append((max(last_start_ns, start_ns), min(last_end_ns, end_ns)))
+            last_start_ns, last_end_ns = first_ns, until_ns
+        elif until_ns > last_end_ns:
+            last_end_ns = until_ns
+    if current:
+        spans[current].append((max(last_start_ns, start_ns), min(last_end_ns, end_ns)))
+    return spans

@@ -15,6 +15,7 @@ from ninjacam.engine.engine import Engine, EngineConfig
 from ninjacam.engine.status import StatusFile
 from ninjacam.hub.child import run_loop
 from ninjacam.management.family import python_environment
+from ninjacam.management.segment_index import DatabaseIndex
 from ninjacam.management.wanted import DatabaseWanted
 
 
@@ -34,9 +35,11 @@ class Command(BaseCommand):
                     vision_argv=(sys.executable, "-m", "ninjacam.management.vision_worker"),
                     cameras_per_capture=config.cameras_per_capture,
                     vision_workers=config.vision_workers,
+                    recordings_dir=config.recordings_dir,
                 ),
                 DatabaseWanted(),
                 StatusFile(config.status_path),
+                index=DatabaseIndex(config.recordings_dir, config.retention),
             )
             run_loop(lambda: _run(engine))
         except NinjacamError as exc:

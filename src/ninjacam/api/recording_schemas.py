@@ -1,0 +1,106 @@
+"""What goes in and out of the API of recordings and the timeline."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from ninja import Schema
+from pydantic import AwareDatetime, Field
+
+from ninjacam.api.schemas import MOST_ID, Limit, Slug, example, input_example
+
+Time = Annotated[
+    AwareDatetime, Field(ge=datetime(1971, 1, 1, tzinfo=UTC), le=datetime(2200, 1, 1, tzinfo=UTC))
+]
+_TIME_EXAMPLE = "2026-11-22T08:00:00Z"
+
+
+class TimelineQuery(Schema):
+    """RFC 3339 times with an offset."""
+
+    camera: list[Slug] = Field(
+        default_factory=list,
+        max_length=256,
+        description="Once for each camera; all that you may replay without.",
+    )
+    start: Time | None = Field(None, description="One day before `end`, where it is left out.")
+    end: Time | None = Field(None, description="One day after `start`, or now.")
+
+
+class RecordingsQuery(TimelineQuery):
+    after: int = Field(0, ge=0, le=MOST_ID, description="`next` of the page before; 0 for the first.")
+    limit: Limit = 100
+
+
+_RECORDING = {
+    "id": 4711,
+    "camera": "door",
+    "start": "2026-11-22T08:00:00.120Z",
+    "end": "2026-11-22T08:01:00.160Z",
+    "size_bytes": 23250000,
+    "codec": "h264",
+    "width_px": 1280,
+    "height_px": 720,
+    "audio_codec": "aac",
+    "audio_source": "pcm_alaw",
+    "open": False,
+    "protected": False,
+}
+
+
+class RecordingOut(Schema):
+    """One file. `open`: it is being written. `audio_source`: what the camera sent, where it was transcoded."""
+
+    model_config = example(**_RECORDING)
+
+    id: int
+    camera: str
+    start: datetime
+    end: datetime
+    size_bytes: int
+    codec: str
+    width_px: int
+    height_px: int
+    audio_codec: str
+    audio_source: str
+    open: bool
+    protected: bool
+
+
+class RecordingPage(Schema):
+    model_config = example(items=[_RECORDING], next=None)
+
+    items: list[RecordingOut]
+    next: int | None = Field(description="`after` of the next page; null at the end.")
+
+
+class RecordingPatch(Schema):
+    model_config = input_example(protected=True)
+
+    protected: bool
+
+
+class SpanOut(Schema):
+    start: datetime
+    end: datetime
+
+
+class TimelineCamera(Schema):
+    camera: str
+    spans: list[SpanOut]
+
+
+class TimelineOut(Schema):
+    model_config = example(
+        start=_TIME_EXAMPLE,
+        end="2026-11-22T09:00:00Z",
+        cameras=[
+            {
+                "camera": "door",
+                "spans": [{"start": "2026-11-22T08:00:00.120Z", "end": "2026-11-22T08:31:07.480Z"}],
+            }
+        ],
+    )
+
+    start: datetime
+    end: datetime
+    cameras: list[TimelineCamera]

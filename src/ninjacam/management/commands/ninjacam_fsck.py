@@ -1,0 +1,28 @@
+"""`ninjacam fsck`: the recordings and their index, compared. Changes nothing."""
+
+from collections import Counter
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from ninjacam.conf import get_settings
+from ninjacam.management.base import NinjacamCommand
+from ninjacam.management.index_check import compare
+from ninjacam.models import Segment
+
+
+class Command(NinjacamCommand):
+    help = "Compare the recordings with their index, and explain each difference. Ends with 1 where there is any."
+
+    def run(self, options: dict[str, Any]) -> None:
+        kinds: Counter[str] = Counter()
+        for difference in compare(get_settings().recordings_dir):
+            kinds[difference.kind] += 1
+            self.stdout.write(f"{difference.kind}: {difference.path}: {difference.text}")
+        strangers = kinds.pop("stranger", 0)
+        if kinds:
+            counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+            raise CommandError(f"{counts}. `ninjacam index --rebuild` makes the index agree with the files.")
+        self.stdout.write(
+            f"{Segment.objects.count()} recordings, as the index has them; {strangers} other files."
+        )

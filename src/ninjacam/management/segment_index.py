@@ -1,0 +1,224 @@
+"""The index of the recordings, in the database: fed by the engine, brought up to date from files, kept within bounds.
+
+Files and rows go together here. Not here: what has to go (`engine.retention`), how files are read (`recordings`).
+"""
+
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from django.db import DatabaseError, close_old_connections, connections, transaction
+from django.db.models import Q
+
+from ninjacam.core.clock import SYSTEM_CLOCK, Clock
+from ninjacam.core.errors import DecodeError, NinjacamError
+from ninjacam.engine.retention import Disk, RetentionRules, plan_retention
+from ninjacam.hub.control import Json
+from ninjacam.models import Segment
+from ninjacam.recordings import segments
+from ninjacam.recordings.layout import iter_paths, slug_of
+from ninjacam.recordings.reader import read_segment
+
+T = TypeVar("T")
+logger = logging.getLogger("ninjacam.recordings")
+
+BATCH = 250
+"""Rows of one transaction: below 999 parameters of one query, and short enough for the web workers not to notice."""
+HEAD = 64
+MOST_ROUNDS = 50
+STILL_WRITTEN_NS = 5 * 10**9
+"""A file that changed so recently is taken for the one that is being written."""
+ABANDONED_NS = 600 * 10**9
+"""A row that says "being written" for so long after its end has lost its writer."""
+COUNT_AGAIN_NS = 600 * 10**9
+
+
+class DatabaseIndex:
+    """Thread: any one at a time. The bytes of each camera are counted as they come and go, and anew now and then."""
+
+    def __init__(self, root: Path, rules: RetentionRules, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._root = root
+        self._rules = rules
+        self._clock = clock
+        self._used_bytes: dict[str, int] | None = None
+        self._counted_ns = 0
+        self._deleted = 0
+        self._deleted_bytes = 0
+        self._failed = ""
+        self._closing = threading.Event()
+
+    def close(self) -> None:
+        """Thread: any. A scan that runs ends at its next file."""
+        self._closing.set()
+
+    def add(self, found: Sequence[segments.Segment]) -> None:
+        """Raises: NinjacamError: the database is away."""
+        with _database():
+            for batch in _batches(found):
+                self._put(batch)
+
+    def _put(self, batch: Sequence[segments.Segment]) -> None:
+        with transaction.atomic():
+            rows = Segment.objects.filter(path__in=[each.path for each in batch])
+            before = dict(rows.values_list("path", "size_bytes")) if self._used_bytes is not None else {}
+            Segment.objects.put(batch)
+        for each in batch:
+            self._count(each.slug, each.size_bytes - before.get(each.path, 0))
+
+    def _count(self, slug: str, more_bytes: int) -> None:
+        if self._used_bytes is not None:
+            self._used_bytes[slug] = self._used_bytes.get(slug, 0) + more_bytes
+
+    def catch_up(self, since_ns: int) -> int:
+        """List the files since then that are not listed, or not as long as they are. Raises: NinjacamError."""
+        changed = 0
+        with _database():
+            listed = dict(
+                Segment.objects.filter(start_ns__gte=since_ns, open=False).values_list("path", "size_bytes")
+            )
+            waiting: list[segments.Segment] = []
+            for path in paths_since(self._root, since_ns):
+                if self._closing.is_set():
+                    break
+                if listed.get(path) == _size_bytes(self._root / path):
+                    continue
+                segment = read_file(self._root, path, now_ns=self._clock.wall_ns())
+                if segment is not None and listed.get(path) != segment.size_bytes:
+                    waiting.append(segment)
+                if len(waiting) >= BATCH:
+                    self._put(waiting)
+                    changed += len(waiting)
+                    waiting = []
+            if waiting:
+                self._put(waiting)
+        return changed + len(waiting)
+
+    def retain(self) -> Json:
+        """Delete what has to go. {"used_bytes", "free_bytes", "cameras": {slug: bytes}, "deleted", "deleted_bytes",
+        "failed"}: the last three since the start; `failed`: why a file could not be deleted. Raises: NinjacamError.
+        """
+        with _database():
+            now_ns = self._clock.monotonic_ns()
+            if self._used_bytes is None or now_ns - self._counted_ns > COUNT_AGAIN_NS:
+                self._used_bytes = Segment.objects.size_bytes_by_slug()
+                self._counted_ns = now_ns
+            disk = disk_of(self._root)
+            self._failed = ""
+            if disk is not None:
+                for _ in range(MOST_ROUNDS):
+                    if self._closing.is_set() or not self._delete(self._plan(self._used_bytes, disk)):
+                        break
+                    disk = disk_of(self._root) or disk
+            return {
+                "used_bytes": sum(self._used_bytes.values()),
+                "free_bytes": disk.free_bytes if disk else 0,
+                "cameras": dict(self._used_bytes),
+                "deleted": self._deleted,
+                "deleted_bytes": self._deleted_bytes,
+                "failed": self._failed,
+            }
+
+    def _plan(self, used_bytes: dict[str, int], disk: Disk) -> list[Segment]:
+        now_ns = self._clock.wall_ns()
+        may_go = Segment.objects.filter(protected=False).filter(
+            Q(open=False) | Q(end_ns__lt=now_ns - ABANDONED_NS)
+        )
+        oldest = {slug: list(may_go.filter(slug=slug).order_by("start_ns")[:HEAD]) for slug in used_bytes}
+        return plan_retention(self._rules, used_bytes, oldest, disk, now_ns)
+
+    def _delete(self, going: Sequence[Segment]) -> bool:
+        """Files first, then their rows. Whether all of them went, and there were any."""
+        gone = [segment for segment in going if self._delete_file(segment)]
+        for batch in _batches(gone):
+            Segment.objects.filter(pk__in=[segment.pk for segment in batch]).delete()
+        for segment in gone:
+            self._count(segment.slug, -segment.size_bytes)
+        self._deleted += len(gone)
+        self._deleted_bytes += sum(segment.size_bytes for segment in gone)
+        return bool(gone) and len(gone) == len(going)
+
+    def _delete_file(self, segment: Segment) -> bool:
+        """Whether the file is gone, and its row may go."""
+        if slug_of(segment.path) != segment.slug or segment.slug in {".", ".."}:
+            self._failed = f"{segment.path} does not lie where recordings of {segment.slug} do."
+            return False
+        path = self._root / segment.path
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            # Deleted by somebody; but where even the camera's directory is away, a disk may be.
+            return (self._root / segment.slug).is_dir()
+        except OSError as exc:
+            if not self._failed:
+                logger.warning("retention: %s cannot be deleted: %s", segment.path, exc.strerror)
+            self._failed = f"{segment.path} cannot be deleted: {exc.strerror}."
+            return False
+        if segment.end_ns < self._clock.wall_ns() - 2 * 3600 * 10**9:  # no writer makes files there any more
+            _remove_empty(path.parent, path.parent.parent)
+        return True
+
+
+def disk_of(root: Path) -> Disk | None:
+    """None: there is no such directory (nothing was recorded yet, or a disk is not mounted)."""
+    try:
+        usage = shutil.disk_usage(root)
+    except OSError:
+        return None
+    return Disk(usage.total, usage.free)
+
+
+def paths_since(root: Path, since_ns: int) -> Iterator[str]:
+    """The relative paths of the files that began in the hour of `since_ns` or later, by their names."""
+    hour = f"{datetime.fromtimestamp(since_ns // 10**9, UTC):%Y-%m-%d/%H}"
+    for path in iter_paths(root):
+        if path.partition("/")[2] >= hour:
+            yield path
+
+
+def read_file(root: Path, path: str, *, now_ns: int) -> segments.Segment | None:
+    """The row that a file makes; None where it is none, or cannot be read: one bad file is one gap."""
+    full = root / path
+    try:
+        segment = read_segment(full, root=root)
+        changed_ns = full.stat().st_mtime_ns
+    except (DecodeError, OSError) as exc:
+        logger.info("index: %s is left out: %s", path, exc)
+        return None
+    return replace(segment, open=0 <= now_ns - changed_ns < STILL_WRITTEN_NS)
+
+
+@contextmanager
+def _database() -> Iterator[None]:
+    close_old_connections()
+    try:
+        yield
+    except DatabaseError as exc:
+        connections.close_all()
+        raise NinjacamError("The database does not answer; recording goes on.") from exc
+
+
+def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), BATCH):
+        yield items[start : start + BATCH]
+
+
+def _size_bytes(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _remove_empty(*directories: Path) -> None:
+    for directory in directories:
+        try:
+            os.rmdir(directory)
+        except OSError:
+            return
