@@ -6,11 +6,14 @@ Thread: the writer's. Sound that nobody here knows is left out, and the index sa
 import logging
 import struct
 from fractions import Fraction
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ninjacam.core.errors import EncodeError
 from ninjacam.core.mp4 import Mp4Track, aac_entry
-from ninjacam.core.packets import Codec, Packet, Track
+from ninjacam.core.packets import Codec, Kind, Packet, Track
+
+if TYPE_CHECKING:
+    import av
 
 logger = logging.getLogger("ninjacam.recordings")
 
@@ -40,6 +43,9 @@ class Sound(Protocol):
     def feed(self, packet: Packet) -> list[Unit]:
         """Raises: EncodeError: the sound ends here."""
 
+    def drain(self) -> list[Unit]:
+        """What waits inside, because the file ends here. Raises: EncodeError."""
+
 
 class AacSound:
     def __init__(self, track: Track) -> None:
@@ -56,34 +62,22 @@ class AacSound:
     def feed(self, packet: Packet) -> list[Unit]:
         return [Unit(packet.data, packet.pts, packet.duration or FRAME_SAMPLES, packet.captured_ns)]
 
+    def drain(self) -> list[Unit]:
+        return []
+
 
 class G711Sound:
-    """Owner of an encoder, which goes on from file to file: only its first frame is silence."""
+    """Owner of an encoder, which is begun anew with each file: its last frame is filled up with silence."""
 
     def __init__(self, codec: Codec) -> None:
-        import av  # only where it is needed: 30 MB
-
         self._low, self._high = _tables(codec)
-        self._av = av
-        self._resampler = av.AudioResampler(
-            format="fltp", layout="mono", rate=G711_HZ, frame_size=FRAME_SAMPLES
-        )
-        encoder = av.CodecContext.create("aac", "w")
-        assert isinstance(encoder, av.AudioCodecContext)
-        encoder.sample_rate, encoder.layout, encoder.format = G711_HZ, "mono", "fltp"
-        encoder.bit_rate = AAC_BPS
-        try:
-            encoder.open()
-        except av.FFmpegError as exc:
-            raise EncodeError("The sound cannot be encoded to AAC here.") from exc
-        self._encoder = encoder
-        self._samples = 0
-        self._base: int | None = None  # pts of the sample that the encoder counts as 0
+        self._encoder = _Encoder()
+        self._last = Packet(Kind.AUDIO, codec, b"", 0, 0)
         self.source = codec.label
         self.track = Mp4Track(
             AUDIO_TRACK,
             G711_HZ,
-            aac_entry(encoder.extradata or b"", sample_rate_hz=G711_HZ, channels=1),
+            aac_entry(self._encoder.config, sample_rate_hz=G711_HZ, channels=1),
             name=self.source,
         )
 
@@ -94,22 +88,70 @@ class G711Sound:
         pcm = bytearray(2 * len(data))
         pcm[0::2] = data.translate(self._low)
         pcm[1::2] = data.translate(self._high)
-        if self._base is None or abs(packet.pts - self._base - self._samples) > FRAME_SAMPLES:
-            self._base = packet.pts - self._samples  # a gap: what waits in the encoder is a frame at most
-        frame = self._av.AudioFrame(format="s16", layout="mono", samples=len(data))
-        frame.planes[0].update(bytes(pcm))
-        frame.sample_rate, frame.pts, frame.time_base = G711_HZ, self._samples, Fraction(1, G711_HZ)
-        self._samples += len(data)
-        units = []
+        self._last = packet
+        return self._units(self._encoder.encode(bytes(pcm), packet.pts))
+
+    def drain(self) -> list[Unit]:
+        units = self._units(self._encoder.finish())
+        self._encoder = _Encoder()
+        return units
+
+    def _units(self, frames: list[tuple[bytes, int]]) -> list[Unit]:
+        last = self._last
+        return [
+            Unit(data, pts, FRAME_SAMPLES, last.captured_ns + (pts - last.pts) * 1_000_000_000 // G711_HZ)
+            for data, pts in frames
+        ]
+
+
+class _Encoder:
+    """AAC of 16-bit mono samples at 8 kHz. Raises: EncodeError, from everything."""
+
+    def __init__(self) -> None:
+        import av  # only where it is needed: 30 MB
+
+        self._av = av
+        self._resampler = av.AudioResampler(
+            format="fltp", layout="mono", rate=G711_HZ, frame_size=FRAME_SAMPLES
+        )
+        context = av.CodecContext.create("aac", "w")
+        assert isinstance(context, av.AudioCodecContext)
+        context.sample_rate, context.layout, context.format = G711_HZ, "mono", "fltp"
+        context.bit_rate = AAC_BPS
         try:
-            for full in self._resampler.resample(frame):
-                for unit in self._encoder.encode(full):
-                    pts = (unit.pts or 0) + self._base
-                    captured_ns = packet.captured_ns + (pts - packet.pts) * 1_000_000_000 // G711_HZ
-                    units.append(Unit(bytes(unit), pts, FRAME_SAMPLES, captured_ns))
+            context.open()
+        except av.FFmpegError as exc:
+            raise EncodeError("The sound cannot be encoded to AAC here.") from exc
+        self._context = context
+        self.config = context.extradata or b""
+        self._samples = 0
+        self._base: int | None = None
+        """pts of the sample that the encoder counts as 0."""
+
+    def encode(self, pcm: bytes, pts: int) -> list[tuple[bytes, int]]:
+        """(AAC frame, pts) of all that is full."""
+        if self._base is None or abs(pts - self._base - self._samples) > FRAME_SAMPLES:
+            self._base = pts - self._samples  # a gap: what waits in the encoder is a frame or two
+        samples = len(pcm) // 2
+        frame = self._av.AudioFrame(format="s16", layout="mono", samples=samples)
+        frame.planes[0].update(pcm)
+        frame.sample_rate, frame.pts, frame.time_base = G711_HZ, self._samples, Fraction(1, G711_HZ)
+        self._samples += samples
+        return self._encode(frame)
+
+    def finish(self) -> list[tuple[bytes, int]]:
+        return self._encode(None) if self._samples else []
+
+    def _encode(self, frame: "av.AudioFrame | None") -> list[tuple[bytes, int]]:
+        base = self._base or 0
+        try:
+            made = [unit for full in self._resampler.resample(frame) for unit in self._context.encode(full)]
+            if frame is None:
+                made += self._context.encode(None)
         except self._av.FFmpegError as exc:
             raise EncodeError("The sound cannot be encoded to AAC.") from exc
-        return units
+        # What is before 0 is the encoder's own start, and silent.
+        return [(bytes(unit), base + unit.pts) for unit in made if unit.pts is not None and unit.pts >= 0]
 
 
 def make_sound(track: Track | None) -> Sound | None:

@@ -10,7 +10,7 @@ from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import EncodeError, NinjacamError, RecordingError
 from ninjacam.core.packets import Codec, Kind, Packet, Track
 from ninjacam.recordings.audio import Sound, Unit, make_sound
-from ninjacam.recordings.fragments import FileContents, Written
+from ninjacam.recordings.fragments import FileContents, Written, dts_of
 from ninjacam.recordings.layout import create_segment
 from ninjacam.recordings.recorder import Job
 from ninjacam.recordings.segments import Segment
@@ -75,6 +75,10 @@ class CameraFiles:
                     return
                 self._begin(first, self._sound if heard else None)
             assert self._contents is not None
+            if job.end_dts is None or (
+                job.before_key and self._contents.age_s(job.end_dts) >= self._period_s
+            ):
+                units += self._drained()
             written = self._contents.add(video, units, job.end_dts)
             if written is not None:
                 self._append(written)
@@ -107,7 +111,7 @@ class CameraFiles:
         if not first.is_key:
             return False
         return (
-            contents.age_s(first) >= self._period_s
+            contents.age_s(dts_of(first)) >= self._period_s
             or contents.clock_stepped
             or not contents.fits(first)
             or (has_sound and contents.sound is not self._sound)
@@ -172,16 +176,26 @@ class CameraFiles:
         self._sound_track = job.sound
         if self._sound is None:
             return []
-        units: list[Unit] = []
+        sound, units = self._sound, list[Unit]()
         try:
             for packet in job.packets:
                 if packet.kind is Kind.AUDIO:
-                    units += self._sound.feed(packet)
+                    units += sound.feed(packet)
         except EncodeError as exc:
-            logger.warning("%s: recording without sound: %s", self.slug, exc)
-            self._sound = None
-            return []
+            self._without_sound(exc)
         return units
+
+    def _drained(self) -> list[Unit]:
+        """What the encoder still holds: the file ends with this fragment."""
+        try:
+            return self._sound.drain() if self._sound is not None else []
+        except EncodeError as exc:
+            self._without_sound(exc)
+            return []
+
+    def _without_sound(self, error: EncodeError) -> None:
+        logger.warning("%s: recording without sound: %s", self.slug, error)
+        self._sound = None
 
 
 def _closed(segment: Segment) -> Segment:

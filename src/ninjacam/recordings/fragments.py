@@ -27,7 +27,7 @@ CLOCK_STEP_NS = 1_000_000_000
 """The wall clock that differs from the file's time by more than this was set: the next file starts by the new one."""
 AUDIO_JITTER_S = 0.1
 """Sound that is off by less than this is taken to follow without a gap."""
-AUDIO_EARLY_S = 0.25
+AUDIO_EARLY_S = 0.1
 """So much sound before the first picture is moved to it; what is older belongs to nobody."""
 
 _SETS = {Codec.H264: frozenset((7, 8)), Codec.H265: frozenset((32, 33, 34))}
@@ -92,8 +92,8 @@ class FileContents:
             return (key.width_px, key.height_px) == (self.width_px, self.height_px)
         return parameter_sets(key.codec, key.data) == self._sets
 
-    def age_s(self, packet: Packet) -> float:
-        return (dts_of(packet) - self._dts0) / VIDEO_CLOCK_HZ
+    def age_s(self, dts: int) -> float:
+        return (dts - self._dts0) / VIDEO_CLOCK_HZ
 
     def add(self, video: Sequence[Packet], units: Sequence[Unit], end_dts: int | None) -> Written | None:
         """One fragment. `end_dts`: of the picture that follows, None where none is known; pictures come in order of

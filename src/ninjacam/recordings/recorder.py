@@ -26,11 +26,12 @@ MOST_COLLECTED_BYTES = 32 << 20
 class Job:
     """Packets of one fragment, the first of them video. `end_dts`: of the picture after it, None where unknown.
 
-    `after_gap`: something before it is missing. `sound`: the track of the camera's audio.
+    `before_key`: that one is a key frame. `after_gap`: something before it is missing. `sound`: the camera's track.
     """
 
     packets: tuple[Packet, ...]
     end_dts: int | None
+    before_key: bool
     after_gap: bool
     size_bytes: int
     sound: Track | None
@@ -98,7 +99,7 @@ class Recorder:
             or (packet.is_key and (length >= LEAST_TICKS or not self._starts_with_key))
             or self._size_bytes > MOST_COLLECTED_BYTES
         ):
-            self._emit(dts)
+            self._emit(dts, before_key=packet.is_key)
 
     def flush(self) -> None:
         """The camera is gone for now: what was collected is written, and what comes next stands by itself."""
@@ -121,8 +122,8 @@ class Recorder:
         self._packets.append(packet)
         self._size_bytes += len(packet.data)
 
-    def _emit(self, end_dts: int | None) -> None:
-        job = Job(tuple(self._packets), end_dts, self._after_gap, self._size_bytes, self._sound)
+    def _emit(self, end_dts: int | None, *, before_key: bool = False) -> None:
+        job = Job(tuple(self._packets), end_dts, before_key, self._after_gap, self._size_bytes, self._sound)
         self._packets = []
         self._size_bytes = 0
         self._after_gap = False
