@@ -151,7 +151,7 @@ def _from_signature(sig: str, path: str, query: Mapping[str, str]) -> Principal 
     principal = Principal(
         user,
         "signed",
-        scopes=frozenset({f"view:{link.camera}"}),
+        scopes=frozenset({f"{link.role}:{link.camera}"}),
         credential=link.guard,
         view=link.view,
         token_id=link.token_id,
@@ -187,7 +187,14 @@ def password_guard(user: AbstractBaseUser) -> str:
 
 
 def link_for(
-    principal: Principal, camera: Camera, *, path: str, query: Mapping[str, str], view: str, lifetime_s: int
+    principal: Principal,
+    camera: Camera,
+    *,
+    path: str,
+    query: Mapping[str, str],
+    view: str,
+    lifetime_s: int,
+    role: str = "view",
 ) -> signing.Link:
     """The link that `principal` hands out; sign it with `signing.sign`. Permission is the caller's to check."""
     return signing.Link(
@@ -199,6 +206,7 @@ def link_for(
         guard=password_guard(principal.user),
         expires_at_s=int(time.time()) + min(lifetime_s, signing.MAX_AGE_S),
         token_id=principal.token_id,
+        role=role,
     )
 
 

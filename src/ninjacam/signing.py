@@ -14,7 +14,7 @@ from django.core import signing
 
 MAX_AGE_S = 7 * 24 * 3600
 PARAMETER = "sig"
-_SALT = "ninjacam.link/1"
+_SALT = "ninjacam.link/2"
 _UNSIGNED = {PARAMETER, "_"}
 """Parameters outside the signature: itself, and the one by which pages defeat caches."""
 
@@ -24,6 +24,7 @@ class Link:
     """What a signature says. `path`: as the browser requests it, mount point included. `query`: all of it.
 
     `guard`: of the issuer's password (`ninjacam.auth.password_guard`). `token_id`: of the API token that made it.
+    `role`: what it gives for the camera: to see it live, its recordings, or to take them away.
     """
 
     path: str
@@ -34,6 +35,7 @@ class Link:
     guard: str
     expires_at_s: int
     token_id: int | None = None
+    role: str = "view"
 
 
 def signed_query(query: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -44,7 +46,7 @@ def sign(link: Link) -> str:
     """The value of `sig`."""
     return signing.dumps(
         [link.path, link.camera, link.view, [list(pair) for pair in link.query], link.user_id, link.guard,
-         link.expires_at_s, link.token_id],
+         link.expires_at_s, link.token_id, link.role],
         salt=_SALT,
         compress=True,
     )  # fmt: skip
@@ -56,9 +58,9 @@ def read(signature: str, *, path: str, query: Mapping[str, str], now_s: float | 
         return None
     try:
         fields: Any = signing.loads(signature, salt=_SALT, max_age=MAX_AGE_S)
-        signed_path, camera, view, pairs, user_id, guard, expires_at_s, token_id = fields
+        signed_path, camera, view, pairs, user_id, guard, expires_at_s, token_id, role = fields
         signed = tuple((str(name), str(value)) for name, value in pairs)
-        link = Link(signed_path, camera, view, signed, user_id, guard, expires_at_s, token_id)
+        link = Link(signed_path, camera, view, signed, user_id, guard, expires_at_s, token_id, role)
     except (signing.BadSignature, ValueError, TypeError):
         return None
     if (time.time() if now_s is None else now_s) >= link.expires_at_s:

@@ -11,7 +11,7 @@ from ninjacam.api import urls as api_urls
 from ninjacam.web.urls import urlpatterns as page_patterns
 
 
-def not_wrapped(request: HttpRequest, **_kwargs: str) -> JsonResponse:
+def not_wrapped(request: HttpRequest, **_kwargs: object) -> JsonResponse:
     """Stands where `ninjacam.asgi` answers, which sees these paths before Django does, if it is there."""
     problem = {
         "type": "about:blank",
@@ -29,6 +29,10 @@ _live_patterns = [
     path("live/ws", not_wrapped, name="live-ws"),
     path("live/<slug:slug>/mjpeg", not_wrapped, name="live-mjpeg"),
     path("live/<slug:slug>/snapshot.jpg", not_wrapped, name="live-snapshot"),
+    path("rec/<slug:slug>/hls.m3u8", not_wrapped, name="rec-hls"),
+    path("rec/<slug:slug>/segment/<int:segment_id>.mp4", not_wrapped, name="rec-segment"),
+    path("rec/<slug:slug>/clip.mp4", not_wrapped, name="rec-clip"),
+    path("rec/<slug:slug>/at.jpg", not_wrapped, name="rec-at"),
     path("healthz", not_wrapped, name="healthz"),
     path("metrics", not_wrapped, name="metrics"),
 ]

@@ -30,6 +30,10 @@ OPEN = {
     "live/ws": "answered by ninjacam.asgi before Django; here always 503",
     "live/<slug:slug>/mjpeg": "as above",
     "live/<slug:slug>/snapshot.jpg": "as above",
+    "rec/<slug:slug>/hls.m3u8": "as above",
+    "rec/<slug:slug>/segment/<int:segment_id>.mp4": "as above",
+    "rec/<slug:slug>/clip.mp4": "as above",
+    "rec/<slug:slug>/at.jpg": "as above",
     "healthz": "as above",
     "metrics": "as above",
 }
@@ -228,6 +232,7 @@ def test_pages_show_an_administrator_no_credentials(
     "path", [path for path, why in OPEN.items() if "ninjacam.asgi" in why or why == "as above"]
 )
 def test_live_routes_say_what_is_missing(path: str, client: Client) -> None:
-    response = client.get("/" + path.replace("<slug:slug>", "door"))
+    path = path.replace("<slug:slug>", "door").replace("<int:segment_id>", "1")
+    response = client.get("/" + path)
     assert response.status_code == 503
     assert response["Content-Type"] == "application/problem+json"

@@ -10,6 +10,7 @@ from ninjacam.live.health import serve_health, serve_metrics
 from ninjacam.live.messages import Application, Message, Receive, Scope, Send
 from ninjacam.live.mjpeg import AllParts, serve_mjpeg
 from ninjacam.live.mount import Mount, Target
+from ninjacam.live.playback import PLAYBACK
 from ninjacam.live.problems import Problem, respond_problem
 from ninjacam.live.shutdown import chain_signals
 from ninjacam.live.snapshot import serve_snapshot
@@ -85,6 +86,8 @@ class LiveApplication:
             await serve_snapshot(worker, scope, send, target.slug)
         elif target.place == "healthz":
             await serve_health(worker, scope, send)
+        elif target.place in PLAYBACK:
+            await PLAYBACK[target.place](worker, scope, receive, send, target)
         else:
             await serve_metrics(worker, scope, send)
 

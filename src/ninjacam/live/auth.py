@@ -113,10 +113,11 @@ def identify(scope: Scope) -> "Principal":
     return principal
 
 
-def find_camera(principal: "Principal", slug: str, view: str) -> "Camera":
-    """The camera, if `principal` may see this view of it now.
+def find_camera(principal: "Principal", slug: str, view: str, role: str = "view") -> "Camera":
+    """The camera, if `principal` has `role` for this view of it now.
 
-    Raises: Problem 404: there is none that its user may see; 403: the token or link does not reach it.
+    Raises: Problem 404: there is none that its user may see; 403: the token or link does not reach it, or its user may
+    see it, but has not this role.
     """
     from ninjacam import permissions
     from ninjacam.models import Camera
@@ -124,9 +125,11 @@ def find_camera(principal: "Principal", slug: str, view: str) -> "Camera":
     camera = Camera.objects.filter(slug=slug).first()
     if camera is None:
         raise camera_not_found(slug)
-    if not principal.may("view", camera, view):
-        if permissions.may(principal.user, "view", camera):
+    if not principal.may(role, camera, view):
+        if permissions.may(principal.user, role, camera):
             raise Problem(403, "forbidden", "Your token or link does not reach this camera or view.")
+        if permissions.may(principal.user, "view", camera):
+            raise Problem(403, "forbidden", f"For this you need the role {role!r} of the camera.")
         raise camera_not_found(slug)
     return camera
 
@@ -171,8 +174,8 @@ def _fresh_camera(principal: "Principal", slug: str, view: str) -> "Camera":
     return camera
 
 
-def recheck_all(asked: "list[tuple[Principal, Camera]]") -> list[bool]:
-    """For each: whether it may still watch. A handful of queries for all."""
+def recheck_all(asked: "list[tuple[Principal, str, Camera]]") -> list[bool]:
+    """For each: whether it still has that role. A handful of queries for all."""
     from ninjacam.auth import recheck
 
-    return recheck((principal, "view", camera) for principal, camera in asked)
+    return recheck(asked)

@@ -111,6 +111,7 @@ class MjpegViewer:
     def __init__(
         self, all_parts: AllParts, watching: "tuple[Principal, Camera]", scope: Scope, send: Send
     ) -> None:
+        self.role = "view"
         self.sink = Sink(
             send,
             on_overflow=lambda: None,
@@ -187,7 +188,7 @@ async def serve_mjpeg(all_parts: AllParts, scope: Scope, receive: Receive, send:
         return
     viewer = MjpegViewer(all_parts, watching, scope, send)
     worker.add(viewer)
-    gone = asyncio.get_running_loop().create_task(_wait_for_leave(receive), name="live-mjpeg")
+    gone = asyncio.get_running_loop().create_task(wait_for_leave(receive), name="live-mjpeg")
     gone.add_done_callback(lambda _: viewer.end())
     try:
         key: PartsKey = (worker.pool.pixels_path(slug), wish.request(worker.settings.mjpeg_quality))
@@ -239,7 +240,7 @@ async def _has_picture(feed: Feed, waiter: PictureWaiter, viewer: MjpegViewer) -
     return True
 
 
-async def _wait_for_leave(receive: Receive) -> None:
+async def wait_for_leave(receive: Receive) -> None:
     with contextlib.suppress(OSError, RuntimeError):  # of the server: the connection is gone
         while (await receive())["type"] != "http.disconnect":
             pass

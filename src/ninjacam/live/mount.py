@@ -3,7 +3,7 @@
 import logging
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from django.conf import settings
 from django.urls import NoReverseMatch, get_script_prefix, reverse, set_script_prefix
@@ -12,16 +12,27 @@ from ninjacam.live.messages import Scope
 
 logger = logging.getLogger("ninjacam.live")
 
-Place = Literal["mjpeg", "snapshot.jpg", "ws", "healthz", "metrics"]
+Place = Literal[
+    "mjpeg", "snapshot.jpg", "ws", "healthz", "metrics", "hls.m3u8", "segment", "clip.mp4", "at.jpg"
+]
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
-_TAIL = re.compile(rf"live/(?P<slug>{SLUG.pattern})/(?P<kind>mjpeg|snapshot\.jpg)\Z")
+_TAILS = (
+    re.compile(rf"live/(?P<slug>{SLUG.pattern})/(?P<place>mjpeg|snapshot\.jpg)(?P<number>)\Z"),
+    re.compile(rf"rec/(?P<slug>{SLUG.pattern})/(?P<place>hls\.m3u8|clip\.mp4|at\.jpg)(?P<number>)\Z"),
+    re.compile(
+        rf"rec/(?P<slug>{SLUG.pattern})/(?P<place>segment)/(?P<number>[1-9]\d{{0,17}})\.mp4\Z", re.ASCII
+    ),
+)
 _FIXED: dict[str, Place] = {"live/ws": "ws", "healthz": "healthz", "metrics": "metrics"}
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
+    """`number`: of a segment."""
+
     place: Place
     slug: str = ""
+    number: int = 0
 
 
 class Mount:
@@ -38,10 +49,10 @@ class Mount:
         tail = path[len(self._prefix) :]
         if tail in _FIXED:
             return Target(_FIXED[tail])
-        match = _TAIL.match(tail)
+        match = next(filter(None, (pattern.match(tail) for pattern in _TAILS)), None)
         if match is None:
             return None
-        return Target("mjpeg" if match["kind"] == "mjpeg" else "snapshot.jpg", match["slug"])
+        return Target(cast(Place, match["place"]), match["slug"], int(match["number"] or 0))
 
 
 def _mount_point() -> str | None:

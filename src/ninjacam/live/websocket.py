@@ -212,6 +212,7 @@ class LiveSocket:
     ) -> None:
         self.worker = worker
         self.principal = principal
+        self.role = "view"
         self.sink = Sink(
             send,
             on_overflow=self._overflowed,

@@ -12,8 +12,9 @@ from ninjacam.core.lifecycle import Stop
 from ninjacam.live import auth
 from ninjacam.live.encodings import Encodings
 from ninjacam.live.feeds import Pool
+from ninjacam.live.files import Files
 from ninjacam.live.problems import Problem, stopping
-from ninjacam.live.sink import Sink
+from ninjacam.live.stills import Stills
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,10 +27,26 @@ logger = logging.getLogger("ninjacam.live")
 TICK_S = 0.5
 
 
-class Viewer(Protocol):
-    """One connection that is being served."""
+class Sending(Protocol):
+    """The sending end of a viewer, as `Sink` has it."""
 
-    sink: Sink
+    @property
+    def blocked_since(self) -> float: ...
+    @property
+    def dropped(self) -> int: ...
+    @property
+    def sent(self) -> int: ...
+    @property
+    def sent_bytes(self) -> int: ...
+
+
+class Viewer(Protocol):
+    """One connection that is being served. `role`: by which it was allowed."""
+
+    role: str
+
+    @property
+    def sink(self) -> Sending: ...
 
     def watching(self) -> "Iterable[tuple[Principal, Camera]]":
         """What it was allowed, to be checked again."""
@@ -51,6 +68,8 @@ class Worker:
         self.settings = settings or get_settings()
         self.stop = Stop()
         self.database = auth.Database()
+        self.files = Files()
+        self.stills = Stills(self.stop)
         self.pool = Pool(self.settings.run_dir)
         self.encodings = Encodings(self.pool)
         self.viewers: set[Viewer] = set()
@@ -103,6 +122,7 @@ class Worker:
         self.begin_stop()
         self.pool.close()
         self.database.close()
+        self.files.close()
 
     # --- housekeeping ---
 
@@ -134,7 +154,9 @@ class Worker:
         if not asked:
             return
         try:
-            answers = await self.database.run(auth.recheck_all, [watching for _, watching in asked])
+            answers = await self.database.run(
+                auth.recheck_all, [(principal, viewer.role, camera) for viewer, (principal, camera) in asked]
+            )
         except DatabaseError as exc:
             if not self._database_away:
                 logger.warning("permissions cannot be checked again, viewers go on: %s", exc)

@@ -1,0 +1,24 @@
+"""Recorded files that are read again and again while somebody looks: what their boxes say, kept for a while."""
+
+from functools import lru_cache
+from pathlib import Path
+
+from ninjacam.core.errors import DecodeError
+from ninjacam.recordings.reader import Recording, read_recording
+
+MOST_KEPT = 256
+"""Files, some tens of KB each."""
+
+
+def read_known(path: Path) -> Recording:
+    """`read_recording`, which is not asked again while the file stays as it is. Raises: DecodeError. Blocks."""
+    try:
+        stat = path.stat()
+    except OSError as exc:
+        raise DecodeError(f"The recording {path.name} cannot be read: {exc.strerror}.") from exc
+    return _read(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _read(path: Path, _size_bytes: int, _modified_ns: int) -> Recording:
+    return read_recording(path)

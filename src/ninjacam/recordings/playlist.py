@@ -1,0 +1,139 @@
+"""HLS playlists (RFC 8216bis, version 7) of recorded files: byte ranges of them, from key frame to key frame.
+
+Grouping starts at a file's first fragment whatever was asked for, so a playlist of a running span only ever grows.
+"""
+
+import math
+import os
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ninjacam.core.errors import DecodeError
+from ninjacam.recordings.library import read_known
+from ninjacam.recordings.reader import Fragment
+
+NS = 1_000_000_000
+LEAST_PART_S = 2.0
+"""Key frames nearer to each other than this share a part: fewer requests, and still a quick seek."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An entry of the playlist: bytes of a file that begin with a key frame. `start_ns`: wall clock."""
+
+    offset: int
+    size_bytes: int
+    start_ns: int
+    duration_s: float
+
+    @property
+    def end_ns(self) -> int:
+        return self.start_ns + round(self.duration_s * NS)
+
+
+@dataclass(frozen=True, slots=True)
+class PlaylistFile:
+    """`uri`: relative to the playlist. `init_bytes`: the length of its ftyp and moov."""
+
+    uri: str
+    init_bytes: int
+    parts: Sequence[Part]
+
+
+def group(fragments: Iterable[Fragment], *, is_open: bool, least_s: float = LEAST_PART_S) -> list[Part]:
+    """Fragments of one file as parts. `is_open`: more will come, so the last part, which may grow, is left out.
+
+    What stands before the first key frame cannot be decoded and is left out.
+    """
+    parts: list[Part] = []
+    offset = size = start_ns = 0
+    duration_s = 0.0
+    for fragment in fragments:
+        if fragment.is_key and (not size or duration_s >= least_s):
+            if size:
+                parts.append(Part(offset, size, start_ns, duration_s))
+            offset, size, start_ns, duration_s = fragment.offset, 0, fragment.start_ns, 0.0
+        elif not size:
+            continue
+        size += fragment.size_bytes
+        duration_s += fragment.duration_s
+    if size and not is_open:
+        parts.append(Part(offset, size, start_ns, duration_s))
+    return parts
+
+
+def select(parts: Iterable[Part], start_ns: int, end_ns: int) -> list[Part]:
+    """Those that have a picture of the span."""
+    return [part for part in parts if part.start_ns < end_ns and part.end_ns > start_ns]
+
+
+def read_file(path: Path, uri: str, start_ns: int, end_ns: int, *, is_open: bool) -> PlaylistFile:
+    """Its parts in the span. Raises: DecodeError. Blocks."""
+    recording = read_known(path)
+    parts = group(recording.fragments, is_open=is_open)
+    return PlaylistFile(uri, recording.init_size_bytes, select(parts, start_ns, end_ns))
+
+
+def read_whole_file(path: Path, uri: str, start_ns: int, end_ns: int) -> PlaylistFile:
+    """A finished file as one part, for playlists of many; `start_ns`, `end_ns`: its own, by the index. Blocks.
+
+    Raises: DecodeError.
+    """
+    try:
+        with path.open("rb") as file:
+            size_bytes = os.fstat(file.fileno()).st_size
+            ftyp_bytes, kind = struct.unpack(">I4s", file.read(8))
+            file.seek(ftyp_bytes)
+            moov_bytes, second = struct.unpack(">I4s", file.read(8))
+    except (OSError, struct.error) as exc:
+        raise DecodeError(f"The recording {path.name} cannot be read.") from exc
+    init_bytes = ftyp_bytes + moov_bytes
+    if (kind, second) != (b"ftyp", b"moov") or init_bytes >= size_bytes:
+        raise DecodeError(f"The recording {path.name} holds nothing.")
+    part = Part(init_bytes, size_bytes - init_bytes, start_ns, (end_ns - start_ns) / NS)
+    return PlaylistFile(uri, init_bytes, (part,))
+
+
+def encode_playlist(
+    files: Iterable[PlaylistFile], *, start_ns: int, ended: bool, least_target_s: int = 1
+) -> str:
+    """`start_ns`: where a player is to begin. `ended`: nothing will be added; until then the target duration, which may
+    not change, must not depend on what there is: `least_target_s`.
+
+    Each file has a time line of its own, so each one but the first is a discontinuity.
+    """
+    listed = [file for file in files if file.parts]
+    longest_s = max((part.duration_s for file in listed for part in file.parts), default=LEAST_PART_S)
+    lines = [
+        "#EXTM3U",
+        "#EXT-X-VERSION:7",
+        f"#EXT-X-TARGETDURATION:{max(math.ceil(longest_s), least_target_s)}",
+        f"#EXT-X-PLAYLIST-TYPE:{'VOD' if ended else 'EVENT'}",
+        "#EXT-X-INDEPENDENT-SEGMENTS",
+    ]
+    if listed:
+        late_s = (start_ns - listed[0].parts[0].start_ns) / NS
+        if late_s > 0:
+            lines.append(f"#EXT-X-START:TIME-OFFSET={late_s:.3f},PRECISE=YES")
+    for number, file in enumerate(listed):
+        if number:
+            lines.append("#EXT-X-DISCONTINUITY")
+        lines.append(f'#EXT-X-MAP:URI="{file.uri}",BYTERANGE="{file.init_bytes}@0"')
+        lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{_milliseconds(file.parts[0].start_ns)}")
+        for part in file.parts:
+            lines += (
+                f"#EXTINF:{part.duration_s:.5f},",
+                f"#EXT-X-BYTERANGE:{part.size_bytes}@{part.offset}",
+                file.uri,
+            )
+    if ended:
+        lines.append("#EXT-X-ENDLIST")
+    return "\n".join(lines) + "\n"
+
+
+def _milliseconds(wall_ns: int) -> str:
+    seconds, rest_ns = divmod(wall_ns, NS)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest_ns // 1_000_000:03d}Z"

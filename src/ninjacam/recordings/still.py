@@ -1,0 +1,118 @@
+"""`python -m ninjacam.recordings.still`: decode one picture out of a recorded file.
+
+A process of its own, because a decoder of C reads what a camera sent. Reads `StillPlace.as_dict()` as JSON from
+standard input, with "width_px" (0: as recorded); writes one line {"at_ns"} and the JPEG, or exits with 1.
+"""
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+
+from ninjacam.core.errors import DecodeError
+from ninjacam.core.limits import confine
+from ninjacam.core.packets import VIDEO_CLOCK_HZ
+from ninjacam.core.sps import MAX_PIXELS
+from ninjacam.recordings.clip import select_fragments
+from ninjacam.recordings.library import read_known
+
+MEMORY_BYTES = 4 << 30
+MOST_BYTES = 64 << 20
+"""Between two key frames; more is not decoded for one picture."""
+TOLERANCE_NS = 2_000_000_000
+"""A shorter silence is no gap: the picture before it still stands."""
+QUALITY = 85
+
+
+@dataclass(frozen=True, slots=True)
+class StillPlace:
+    """Where a picture is: the bytes of `path` that a decoder needs for it, behind the first `init_bytes`.
+
+    The last of their fragments begins at `dts` (1/90000 s), captured at `start_ns`; wanted is the picture of `at_ns`.
+    """
+
+    path: str
+    init_bytes: int
+    offset: int
+    size_bytes: int
+    dts: int
+    start_ns: int
+    at_ns: int
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def find_still(path: Path, at_ns: int) -> StillPlace | None:
+    """None: the file shows nothing at that instant. Raises: DecodeError. Blocks."""
+    recording = read_known(path)
+    chosen = select_fragments(recording, at_ns - TOLERANCE_NS, at_ns + 1)
+    keys = [number for number, each in enumerate(chosen) if each.is_key]
+    if not keys or chosen[-1].end_ns + TOLERANCE_NS <= at_ns:
+        return None
+    chosen = chosen[keys[-1] :]
+    first, last = chosen[0], chosen[-1]
+    size_bytes = last.offset + last.size_bytes - first.offset
+    if size_bytes > MOST_BYTES:
+        raise DecodeError("The key frames are too far apart for a single picture.")
+    return StillPlace(
+        str(path), recording.init_size_bytes, first.offset, size_bytes, last.dts, last.start_ns, at_ns
+    )
+
+
+def decode_still(place: StillPlace, *, width_px: int = 0) -> tuple[int, bytes]:
+    """(when it was captured, JPEG) of the last picture not after `at_ns`. Raises: DecodeError."""
+    with open(place.path, "rb") as file:
+        data = file.read(place.init_bytes)
+        file.seek(place.offset)
+        data += file.read(place.size_bytes)
+    try:
+        frame, at_ns = _pick(data, place)
+        width = min(width_px or frame.width, frame.width) & ~1
+        height = max(2, frame.height * width // frame.width)
+        image = frame.to_ndarray(format="bgr24", width=width, height=height)
+    except av.FFmpegError as exc:
+        raise DecodeError("The picture cannot be decoded.") from exc
+    return at_ns, bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1])
+
+
+def _pick(data: bytes, place: StillPlace) -> tuple[av.VideoFrame, int]:
+    best: av.VideoFrame | None = None
+    zero_pts = limit_pts = None
+    with av.open(BytesIO(data), "r", format="mp4") as container:
+        stream = container.streams.video[0]
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+        packets = [packet for packet in container.demux(stream) if packet.size and packet.pts is not None]
+        for packet in packets:
+            if packet.dts is not None and packet.dts >= place.dts and zero_pts is None:
+                zero_pts = packet.pts
+        if zero_pts is None:
+            raise DecodeError("The picture cannot be found.")
+        limit_pts = zero_pts + (place.at_ns - place.start_ns) * VIDEO_CLOCK_HZ // 1_000_000_000
+        for each in (*packets, None):
+            for frame in stream.codec_context.decode(each):
+                if frame.pts is not None and (best is None or frame.pts <= limit_pts):
+                    best = frame
+    if best is None or best.pts is None:
+        raise DecodeError("There is no picture.")
+    return best, place.start_ns + (best.pts - zero_pts) * 1_000_000_000 // VIDEO_CLOCK_HZ
+
+
+def main() -> None:
+    confine(memory_bytes=MEMORY_BYTES)
+    values = json.load(sys.stdin)
+    width_px = int(values.pop("width_px", 0))
+    try:
+        at_ns, jpeg = decode_still(StillPlace(**values), width_px=width_px)
+    except (DecodeError, OSError) as exc:
+        sys.exit(str(exc))
+    sys.stdout.buffer.write(json.dumps({"at_ns": at_ns}).encode() + b"\n" + jpeg)
+
+
+if __name__ == "__main__":
+    main()

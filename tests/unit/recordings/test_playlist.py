@@ -1,0 +1,107 @@
+from pathlib import Path
+
+import pytest
+
+from ninjacam.core.errors import DecodeError
+from ninjacam.recordings.playlist import (
+    NS,
+    Part,
+    PlaylistFile,
+    encode_playlist,
+    group,
+    read_file,
+    read_whole_file,
+    select,
+)
+from ninjacam.recordings.reader import Fragment
+from tests.harness.recordings import NOON_NS, encode_stamped, write_file
+
+
+def fragment(number: int, *, key: bool = True, duration_s: float = 1.0) -> Fragment:
+    ticks = int(duration_s * 90_000)
+    return Fragment(1000 + number * 100, 100, NOON_NS + number * NS, duration_s, key, number * ticks, ticks)
+
+
+def test_a_part_begins_with_a_key_frame_and_is_no_shorter_than_two_seconds() -> None:
+    keys = [True, True, True, False, True, False, True]
+    parts = group([fragment(number, key=key) for number, key in enumerate(keys)], is_open=False)
+    assert [(part.offset, part.size_bytes, part.duration_s) for part in parts] == [
+        (1000, 200, 2.0),
+        (1200, 200, 2.0),
+        (1400, 200, 2.0),
+        (1600, 100, 1.0),
+    ]
+
+
+def test_what_may_still_grow_is_not_listed() -> None:
+    fragments = [fragment(number, key=number % 2 == 0) for number in range(6)]
+    before = group(fragments[:5], is_open=True)
+    after = group(fragments, is_open=True)
+    assert len(before) == 2 and after[:2] == before
+
+
+def test_what_cannot_be_decoded_is_left_out() -> None:
+    assert group([fragment(0, key=False), fragment(1)], is_open=False)[0].offset == 1100
+    assert group([fragment(0, key=False)], is_open=False) == []
+
+
+def test_the_parts_of_a_span_are_those_that_show_something_of_it() -> None:
+    parts = group([fragment(number) for number in range(10)], is_open=False)
+    chosen = select(parts, NOON_NS + 3 * NS, NOON_NS + 6 * NS)
+    assert [part.offset for part in chosen] == [1200, 1400]
+
+
+def test_the_text_is_what_the_rfc_wants() -> None:
+    first = PlaylistFile(
+        "segment/1.mp4", 800, [Part(800, 500, NOON_NS, 2.0), Part(1300, 400, NOON_NS + 2 * NS, 1.96)]
+    )
+    second = PlaylistFile("segment/2.mp4", 810, [Part(810, 70, NOON_NS + 60 * NS, 2.4)])
+    empty = PlaylistFile("segment/3.mp4", 810, [])
+    text = encode_playlist([first, empty, second], start_ns=NOON_NS + NS // 2, ended=True)
+    assert text.splitlines() == [
+        "#EXTM3U",
+        "#EXT-X-VERSION:7",
+        "#EXT-X-TARGETDURATION:3",
+        "#EXT-X-PLAYLIST-TYPE:VOD",
+        "#EXT-X-INDEPENDENT-SEGMENTS",
+        "#EXT-X-START:TIME-OFFSET=0.500,PRECISE=YES",
+        '#EXT-X-MAP:URI="segment/1.mp4",BYTERANGE="800@0"',
+        "#EXT-X-PROGRAM-DATE-TIME:2026-09-21T14:13:20.000Z",
+        "#EXTINF:2.00000,",
+        "#EXT-X-BYTERANGE:500@800",
+        "segment/1.mp4",
+        "#EXTINF:1.96000,",
+        "#EXT-X-BYTERANGE:400@1300",
+        "segment/1.mp4",
+        "#EXT-X-DISCONTINUITY",
+        '#EXT-X-MAP:URI="segment/2.mp4",BYTERANGE="810@0"',
+        "#EXT-X-PROGRAM-DATE-TIME:2026-09-21T14:14:20.000Z",
+        "#EXTINF:2.40000,",
+        "#EXT-X-BYTERANGE:70@810",
+        "segment/2.mp4",
+        "#EXT-X-ENDLIST",
+    ]
+
+
+def test_a_running_playlist_does_not_end_and_keeps_its_target_duration() -> None:
+    file = PlaylistFile("segment/1.mp4", 800, [Part(800, 500, NOON_NS, 2.0)])
+    text = encode_playlist([file], start_ns=NOON_NS, ended=False, least_target_s=10)
+    assert "ENDLIST" not in text and "TYPE:EVENT" in text and "DURATION:10\n" in text
+    assert "DURATION:10\n" in encode_playlist([], start_ns=NOON_NS, ended=False, least_target_s=10)
+
+
+def test_a_file_is_read_once_fine_and_once_as_a_whole(tmp_path: Path) -> None:
+    made = write_file(tmp_path, encode_stamped(150))
+    fine = read_file(made.path, "a", NOON_NS, NOON_NS + 60 * NS, is_open=False)
+    whole = read_whole_file(made.path, "a", made.segment.start_ns, made.segment.end_ns)
+    assert fine.init_bytes == whole.init_bytes and len(fine.parts) == 3
+    assert sum(part.size_bytes for part in fine.parts) == whole.parts[0].size_bytes
+    assert whole.parts[0].duration_s == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize("data", [b"", b"abc", b"\0\0\0\x08ftyp\0\0\0\x08moov", b"\xff" * 100])
+def test_what_is_no_recording_raises_our_error(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "x.mp4"
+    path.write_bytes(data)
+    with pytest.raises(DecodeError):
+        read_whole_file(path, "a", 0, 1)
