@@ -161,8 +161,7 @@ def test_a_view_that_fails_says_so_and_harms_nobody(scene: Scene, lines: str, to
         sequences = [unit.sequence for unit in player.units]
         assert all(b == a + 1 for a, b in pairwise(sequences)), "the packets never noticed"
         raw.wait_live(5)
-        # Raw pictures are made by the same thread: they wait for a stuck processor until it is cut off (2 s).
-        assert raw.longest_gap_s(broken_s) < (3.0 if "sleep" in lines else 2.0)
+        assert raw.longest_gap_s(broken_s) < (0.5 if "sleep" in lines else 2.0)
 
         scene.file.write_text(paint("green"))
         repaired_s = time.monotonic()

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,11 @@ CODE = """
     @processor
     def sleeps(frame):
         time.sleep(3600)
+
+    @processor
+    def slow(frame):
+        time.sleep(0.3)
+        return frame.image
 
     @processor
     def spins(frame):
@@ -367,7 +373,9 @@ def test_a_processor_that_never_returns_is_left_behind_and_the_raw_stream_goes_o
             raw = Viewer(tmp_path, MJPEG)
             await raw.more(5)
             stuck = Viewer(tmp_path, Request(view, Codec.MJPEG))
+            before = len(raw.packets)
             await it.worker.until(lambda r: r["views"]["door"][view]["state"] == "failed")
+            assert len(raw.packets) - before >= 30, "it goes on while the other is stuck"
             await raw.more(25, timeout_s=4)
             await stuck.more(1)
             assert it.worker.process.poll() is None
@@ -376,6 +384,21 @@ def test_a_processor_that_never_returns_is_left_behind_and_the_raw_stream_goes_o
             assert cpu_s(it.worker.process.pid) - before_s < 1.5, "the spinning thread was ended"
             await raw.close()
             await stuck.close()
+
+    asyncio.run(go())
+
+
+def test_a_slow_processor_is_slow_for_itself_alone(clip: Clip, tmp_path: Path) -> None:
+    async def go() -> None:
+        async with house(clip, tmp_path):
+            raw, slow = Viewer(tmp_path, MJPEG), Viewer(tmp_path, Request("slow", Codec.MJPEG))
+            await asyncio.gather(raw.more(5), slow.more(2))
+            packets = await raw.more(50, timeout_s=3)
+            assert packets[-1].sequence - packets[0].sequence == 49
+            ages_ns = [time.monotonic_ns() - (await slow.more(1))[0].received_ns for _ in range(3)]
+            assert max(ages_ns) < 700_000_000, "late pictures are left out, not queued"
+            await raw.close()
+            await slow.close()
 
     asyncio.run(go())
 

@@ -16,7 +16,8 @@ from ninjacam.hub.request import Request
 from ninjacam.hub.running import RunningFile
 from ninjacam.hub.server import Channel, StreamServer
 from ninjacam.vision.code import ProcessorCode
-from ninjacam.vision.pipeline import Pipeline, Shared, Variant
+from ninjacam.vision.pipeline import Pipeline
+from ninjacam.vision.views import Shared, Surroundings, Variant
 
 logger = logging.getLogger("ninjacam.vision")
 
@@ -126,13 +127,15 @@ class CameraPixels:
 
     def _begin(self) -> None:
         pipeline = Pipeline(
-            camera=self.slug,
-            code=self._code,
-            shared=self._shared,
-            running=self._running,
-            publish=lambda pairs: self._to_loop(_publish_all, pairs),
-            on_health=lambda: self._to_loop(self._tell_errors),
-            clock=self._clock,
+            Surroundings(
+                camera=self.slug,
+                code=self._code,
+                shared=self._shared,
+                running=self._running,
+                publish=lambda pairs: self._to_loop(_publish_all, pairs),
+                on_health=lambda: self._to_loop(self._tell_errors),
+                clock=self._clock,
+            )
         )
         subscription = Subscription(
             self._run_dir / f"{self.slug}.packets",
@@ -198,46 +201,45 @@ class CameraPixels:
 
     def set_quarantine(self, entries: list[dict[str, Any]]) -> None:
         """What the engine knows of views that took their worker down."""
-        self._shared.quarantine = {
+        self._shared.blamed = {
             entry["view"]: (entry["until_ns"], ProcessorError(entry["error"]["message"])) for entry in entries
         }
 
     def code_changed(self) -> None:
         """Everybody gets another chance, at once."""
-        self._shared.quarantine = {}
+        self._shared.blamed = {}
+        self._shared.stalled = {}
         for health in self._shared.health.values():
             health.next_try_ns = 0
 
     def check_stall(self) -> None:
-        """Called often: a thread that is stuck in user code is left behind, the camera goes on with another."""
+        """Called often: a view's thread that is stuck in user code is left behind; all else goes on."""
         pipeline = self._pipeline
-        if pipeline is not None and pipeline.broken:
+        if pipeline is None:
+            return
+        if pipeline.broken:
             self._begin_again()
             return
-        calling = pipeline.calling if pipeline is not None else None
-        if pipeline is None or calling is None:
-            return
-        view, since_ns = calling
         now_ns = self._clock.monotonic_ns()
-        if (now_ns - since_ns) / 1e9 < STALLED_AFTER_S:
-            return
+        for view, thread in list(pipeline.views.items()):
+            since_ns = thread.maker.calling_since_ns
+            if since_ns and (now_ns - since_ns) / 1e9 >= STALLED_AFTER_S:
+                self._leave_behind(pipeline, view, now_ns)
+
+    def _leave_behind(self, pipeline: Pipeline, view: str, now_ns: int) -> None:
         self.abandoned_threads += 1
         error = ProcessorError(
             f"The processor {view!r} was at one frame for more than {STALLED_AFTER_S:g} s and was cut off. "
             f"It is tried again after {STALL_PAUSE_S:g} s, or when its file is saved."
         )
         logger.warning("%s: %s", self.slug, error)
-        self._shared.quarantine[view] = (now_ns + int(STALL_PAUSE_S * 1e9), error)
-        pipeline.abandon()
-        self._begin_again()
+        self._shared.stalled[view] = (now_ns + int(STALL_PAUSE_S * 1e9), error)
+        pipeline.abandon_view(view)
 
     def _begin_again(self) -> None:
         """With a new thread, which starts at the cached GOP."""
-        for variant in self._variants.values():
-            variant.encoder = None  # the stuck thread may still hold it
-        subscription = self._subscription
-        if subscription is not None:
-            subscription.close()
+        if self._subscription is not None:
+            self._subscription.close()
         self._begin()
 
     def status(self) -> dict[str, Any]:
@@ -251,9 +253,9 @@ class CameraPixels:
             entry = self._code.current.get(view)
             if error is None and isinstance(entry, ProcessorError):
                 error = entry.as_dict()
-            until_ns, why = self._shared.quarantine.get(view, (0, None))
-            if error is None and why is not None and now_ns < until_ns:
-                error = why.as_dict()
+            resting = self._shared.resting(view, now_ns)
+            if error is None and resting is not None:
+                error = resting.as_dict()
             views[view] = {
                 "state": "failed" if error else state,
                 "error": error,

@@ -37,6 +37,10 @@ class Picture:
         self.width = frame.width
         self.height = frame.height
 
+    def for_thread(self, reformatter: VideoReformatter) -> "Picture":
+        """The same picture, converted by a thread of its own: reformatters keep state."""
+        return Picture(self._frame, reformatter)
+
     def _reformat(self, pixel_format: str, width: int, height: int) -> av.VideoFrame:
         frame = self._frame
         is_hd = frame.colorspace == UNSPECIFIED and frame.height >= HD_HEIGHT_PX

@@ -1,0 +1,339 @@
+"""One view of one camera: made from a decoded picture by nobody's or the user's code, and encoded once for everybody.
+
+Not here: decoding (`vision.pipeline`), sockets and demand (`vision.camera`).
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from av.video.reformatter import VideoReformatter
+
+from ninjacam.core.clock import Clock
+from ninjacam.core.errors import DecodeError, EncodeError, NinjacamError, ProcessorError
+from ninjacam.core.frames import Frame
+from ninjacam.core.packets import VIDEO_CLOCK_HZ, CameraState, Codec, Flags, Kind, Packet, StreamInfo
+from ninjacam.core.processors import Processor
+from ninjacam.hub.request import Request
+from ninjacam.hub.running import RunningFile, running_words
+from ninjacam.hub.server import Channel
+from ninjacam.vision.code import ProcessorCode, ProcessorStalled, interrupt, one_line, user_traceback
+from ninjacam.vision.pictures import H264Encoder, Picture, check_picture, encode_jpeg, fit_width
+from ninjacam.vision.placeholder import message_picture
+
+logger = logging.getLogger("ninjacam.vision")
+
+LATE_NS = 100_000_000
+"""A picture older than this is left out while a newer one waits."""
+MOST_WAITING = 4
+"""Pictures that wait for slow user code; the oldest go first."""
+FAILING_EVERY_NS = 500_000_000
+"""A view that raises is called again twice a second, not at each frame."""
+HOW_TO_SEE_MORE = "Who may configure the camera finds the traceback on its page."
+"""Every viewer sees the picture, and a traceback tells of the server's files."""
+
+TITLES = {
+    CameraState.CONNECTING: "Connecting",
+    CameraState.STALLED: "No picture",
+    CameraState.RECONNECTING: "Reconnecting",
+    CameraState.FAILED: "Camera not available",
+    CameraState.DISABLED: "Camera switched off",
+    CameraState.UNKNOWN: "Reconnecting",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """What a view is made of at one moment. `picture`: None while the camera is away, which `info` says why."""
+
+    picture: Picture | None
+    packet: Packet
+    number: int
+    frame_ns: float
+    info: StreamInfo
+
+
+@dataclass(slots=True, eq=False)
+class Variant:
+    """One encoding of one view, and who gets it. `sequence`: of its last packet."""
+
+    request: Request
+    channel: Channel
+    sequence: int = 0
+    failing: bool = False
+
+
+@dataclass(slots=True)
+class ViewHealth:
+    """Of one view. Written by its thread, read by the loop."""
+
+    error: ProcessorError | None = None
+    next_try_ns: int = 0
+    cost_ns: float = 0.0
+    frames: int = 0
+    last_image: Any = None
+
+
+@dataclass(slots=True)
+class Shared:
+    """What outlives a thread that had to be abandoned. `variants` and `blamed` are replaced whole by the loop.
+
+    `blamed`, `stalled`: view -> (until, monotonic ns; why): what rests because it took its worker down, by the
+    engine's word, and what rests because it did not return, by our own.
+    """
+
+    variants: tuple[Variant, ...] = ()
+    health: dict[str, ViewHealth] = field(default_factory=dict)
+    blamed: dict[str, tuple[int, ProcessorError]] = field(default_factory=dict)
+    stalled: dict[str, tuple[int, ProcessorError]] = field(default_factory=dict)
+
+    def resting(self, view: str, now_ns: int) -> ProcessorError | None:
+        for rests in (self.blamed, self.stalled):
+            until_ns, why = rests.get(view, (0, None))
+            if why is not None and now_ns < until_ns:
+                return why
+        return None
+
+
+@dataclass(slots=True)
+class _Encoding:
+    """A variant's state that belongs to the thread that makes it."""
+
+    encoder: H264Encoder | None = None
+    size: tuple[int, int] = (0, 0)
+    due_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all views of a camera have in common. `publish`, `on_health`: called in the views' threads; they must hand
+    over to the loop themselves."""
+
+    camera: str
+    code: ProcessorCode
+    shared: Shared
+    running: RunningFile
+    publish: Callable[[list[tuple[Channel, Packet]]], None]
+    on_health: Callable[[], None]
+    clock: Clock
+
+
+class ViewMaker:
+    """Makes and encodes one view ("": the camera itself). Thread: one at a time, and always the same."""
+
+    def __init__(self, view: str, around: Surroundings) -> None:
+        self.view = view
+        self.calling_since_ns = 0
+        """Monotonic, while user code runs; else 0. Read by the loop's watchdog."""
+        self.abandoned = False
+        self._around = around
+        self._slot = around.running.take_slot() if view else 0
+        self._health = around.shared.health.setdefault(view, ViewHealth())
+        self._reformatter = VideoReformatter()
+        self._encodings: dict[Variant, _Encoding] = {}
+
+    def close(self) -> None:
+        if self.view:
+            self._around.running.give_back(self._slot)
+
+    def make(self, shot: Shot) -> None:
+        """For each variant that somebody watches and that is due."""
+        now_ns = self._around.clock.monotonic_ns()
+        variants = [v for v in self._around.shared.variants if v.request.view == self.view]
+        self._encodings = {v: self._encodings.get(v) or _Encoding() for v in variants}
+        due = [v for v in variants if self._is_due(v, now_ns)]
+        if not due:
+            return
+        image = self._image(shot, now_ns)
+        if image is None or self.abandoned:
+            return
+        pairs = self._encode(due, image, shot)
+        if pairs and not self.abandoned:
+            self._around.publish(pairs)
+
+    def _is_due(self, variant: Variant, now_ns: int) -> bool:
+        if not variant.request.most_fps:
+            return True
+        encoding = self._encodings[variant]
+        if now_ns < encoding.due_ns:
+            return False
+        period_ns = int(1e9 / variant.request.most_fps)
+        encoding.due_ns = max(encoding.due_ns + period_ns, now_ns - period_ns // 2)
+        return True
+
+    def _image(self, shot: Shot, now_ns: int) -> Any:
+        """The view's image, or the readable picture of why there is none; None: nothing new to show."""
+        health = self._health
+        if shot.picture is None:
+            error = shot.info.error
+            title = f"{self._around.camera}: {TITLES.get(shot.info.state, 'No picture')}"
+            return message_picture(title, [str(error["message"])] if error else [], health.last_image)
+        if health.error is not None and now_ns < health.next_try_ns:
+            return None
+        picture = shot.picture.for_thread(self._reformatter)
+        try:
+            image = self._process(picture, shot, now_ns) if self.view else picture.bgr()
+        except ProcessorError as exc:
+            health.next_try_ns = now_ns + FAILING_EVERY_NS
+            self._set_error(exc)
+            return message_picture(f"{self.view}: not working", [exc.message, HOW_TO_SEE_MORE], picture.bgr())
+        except DecodeError as exc:
+            logger.debug("%s: %s", self._around.camera, exc)
+            return None
+        if self.abandoned:
+            return None  # it came back after all; its error stands until it is tried again
+        self._set_error(None)
+        health.frames += 1
+        health.last_image = image
+        return image
+
+    def _set_error(self, error: ProcessorError | None) -> None:
+        if (error is None) != (self._health.error is None) or str(error) != str(self._health.error):
+            self._health.error = error
+            self._around.on_health()
+
+    def _process(self, picture: Picture, shot: Shot, now_ns: int) -> Any:
+        """Raises: ProcessorError."""
+        resting = self._around.shared.resting(self.view, now_ns)
+        if resting is not None:
+            raise resting
+        entry = self._around.code.current.get(self.view)
+        if entry is None:
+            raise ProcessorError(f"There is no processor {self.view!r} any more.")
+        if isinstance(entry, ProcessorError):
+            raise entry
+        frame = Frame(
+            camera=self._around.camera,
+            number=shot.number,
+            pts_s=shot.packet.pts / VIDEO_CLOCK_HZ,
+            captured_ns=shot.packet.captured_ns,
+            received_ns=shot.packet.received_ns,
+            width=picture.width,
+            height=picture.height,
+            load_bgr=picture.bgr,
+            load_gray=picture.gray,
+        )
+        returned = self._call(entry, frame)
+        self._health.cost_ns += (self._around.clock.monotonic_ns() - now_ns - self._health.cost_ns) / 8
+        try:
+            return check_picture(frame.image if returned is None else returned)
+        except EncodeError as exc:
+            raise ProcessorError(f"{self.view}: {exc}") from exc
+
+    def _call(self, entry: Processor, frame: Frame) -> Any:
+        """The boundary to user code."""
+        self._around.running.enter(self._slot, running_words(self._around.camera, self.view))
+        self.calling_since_ns = self._around.clock.monotonic_ns()
+        try:
+            return entry.call(frame)
+        except ProcessorStalled:
+            raise
+        except (
+            BaseException
+        ) as exc:  # KeyboardInterrupt and CancelledError too: the thread is not theirs to end
+            raise ProcessorError(f"{entry.name}: {one_line(exc)}", traceback=user_traceback(exc)) from exc
+        finally:
+            self.calling_since_ns = 0
+            self._around.running.leave(self._slot)
+
+    def _encode(self, variants: list[Variant], image: Any, shot: Shot) -> list[tuple[Channel, Packet]]:
+        pairs: list[tuple[Channel, Packet]] = []
+        scaled: dict[int, Any] = {}
+        for variant in variants:
+            width = variant.request.width_px
+            try:
+                if width not in scaled:
+                    scaled[width] = fit_width(image, width)
+                pairs += [(variant.channel, made) for made in self._encode_one(variant, scaled[width], shot)]
+                variant.failing = False
+            except NinjacamError as exc:
+                if not variant.failing:
+                    logger.warning("%s/%s: %s", self._around.camera, self.view, exc)
+                variant.failing = True
+        return pairs
+
+    def _encode_one(self, variant: Variant, image: Any, shot: Shot) -> list[Packet]:
+        height, width = image.shape[:2]
+        source, encoding = shot.packet, self._encodings[variant]
+        flags = source.flags & Flags.DISCONT
+        if encoding.size != (width, height):
+            encoding.size = (width, height)
+            encoding.encoder = None
+            flags |= Flags.CONFIG
+        if variant.request.codec is Codec.MJPEG:
+            units = [(encode_jpeg(image, variant.request.quality), True)]
+        else:
+            if encoding.encoder is None:
+                fps = variant.request.most_fps or 1e9 / shot.frame_ns
+                encoding.encoder = H264Encoder(width, height, fps)
+                flags |= Flags.CONFIG
+            width, height = encoding.encoder.width, encoding.encoder.height
+            units = list(encoding.encoder.encode(image, source.pts))
+        packets = []
+        for data, is_key in units:
+            variant.sequence += 1
+            packets.append(
+                Packet(
+                    Kind.VIDEO, variant.request.codec, data, source.pts, source.received_ns,
+                    duration=int(shot.frame_ns * VIDEO_CLOCK_HZ / 1e9),
+                    flags=flags | (Flags.KEY if is_key else Flags.NONE),
+                    captured_ns=source.captured_ns, sequence=variant.sequence, width_px=width, height_px=height,
+                )
+            )  # fmt: skip
+        return packets
+
+
+class ViewThread:
+    """User code has a thread of its own for each view, so that it holds up nobody but itself."""
+
+    def __init__(self, view: str, around: Surroundings) -> None:
+        self.maker = ViewMaker(view, around)
+        self.broken = False
+        """Whether the thread has ended by itself."""
+        self._clock = around.clock
+        self._waiting: deque[Shot] = deque(maxlen=MOST_WAITING)
+        self._ready = threading.Event()
+        self._stopped = False
+        self._name = f"{around.camera}/{view}"
+        self._thread = threading.Thread(target=self._run, name=f"view-{self._name}", daemon=True)
+        self._thread.start()
+
+    def offer(self, shot: Shot) -> None:
+        self._waiting.append(shot)
+        self._ready.set()
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._ready.set()
+
+    def abandon(self) -> None:
+        """Leave the thread to itself: user code does not return. It is asked to end at its next bytecode."""
+        self.maker.abandoned = True
+        self.stop()
+        interrupt(self._thread)
+
+    def _run(self) -> None:
+        try:
+            self._loop()
+        except ProcessorStalled:
+            pass
+        except BaseException:  # a bug of ours must not end in silence; the pipeline starts another thread
+            logger.exception("%s: the view's thread ended by a bug", self._name)
+            self.broken = True
+        finally:
+            self.maker.close()
+
+    def _loop(self) -> None:
+        while True:
+            self._ready.wait()
+            self._ready.clear()
+            while self._waiting and not self._stopped:
+                shot = self._waiting.popleft()
+                age_ns = self._clock.monotonic_ns() - shot.packet.received_ns
+                if not (self._waiting and age_ns > LATE_NS):
+                    self.maker.make(shot)
+            if self._stopped:
+                return
