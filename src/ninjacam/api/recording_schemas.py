@@ -6,7 +6,7 @@ from typing import Annotated
 from ninja import Schema
 from pydantic import AwareDatetime, Field
 
-from ninjacam.api.schemas import MOST_ID, Limit, Slug, example, input_example
+from ninjacam.api.schemas import Limit, Slug, example, input_example
 
 Time = Annotated[
     AwareDatetime, Field(ge=datetime(1971, 1, 1, tzinfo=UTC), le=datetime(2200, 1, 1, tzinfo=UTC))
@@ -27,7 +27,9 @@ class TimelineQuery(Schema):
 
 
 class RecordingsQuery(TimelineQuery):
-    after: int = Field(0, ge=0, le=MOST_ID, description="`next` of the page before; 0 for the first.")
+    after: str = Field(
+        "", pattern=r"^(\d{1,19}-\d{1,18})?$", description="`next` of the page before; empty for the first."
+    )
     limit: Limit = 100
 
 
@@ -70,7 +72,7 @@ class RecordingPage(Schema):
     model_config = example(items=[_RECORDING], next=None)
 
     items: list[RecordingOut]
-    next: int | None = Field(description="`after` of the next page; null at the end.")
+    next: str | None = Field(description="`after` of the next page; null at the end.")
 
 
 class RecordingPatch(Schema):

@@ -38,12 +38,13 @@ def list_recordings(request: HttpRequest, query: Query[RecordingsQuery]) -> Reco
     start_ns, end_ns = _span(query.start, query.end)
     found = Segment.objects.overlapping(slugs, start_ns, end_ns).order_by("-start_ns", "-pk")
     if query.after:
-        last = find_segment(principal(request), query.after)
-        found = found.filter(start_ns__lte=last.start_ns).exclude(start_ns=last.start_ns, pk__gte=last.pk)
+        last_ns, last_id = map(int, query.after.split("-"))
+        found = found.filter(start_ns__lte=last_ns).exclude(start_ns=last_ns, pk__gte=last_id)
     rows = list(found[: query.limit + 1])
     page = rows[: query.limit]
     return RecordingPage(
-        items=[_recording_out(row) for row in page], next=page[-1].pk if len(rows) > query.limit else None
+        items=[_recording_out(row) for row in page],
+        next=f"{page[-1].start_ns}-{page[-1].pk}" if len(rows) > query.limit else None,
     )
 
 

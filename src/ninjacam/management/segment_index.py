@@ -33,6 +33,7 @@ BATCH = 250
 """Rows of one transaction: below 999 parameters of one query, and short enough for the web workers not to notice."""
 HEAD = 64
 MOST_ROUNDS = 50
+MOST_STUCK = 500
 STILL_WRITTEN_NS = 5 * 10**9
 """A file that changed so recently is taken for the one that is being written."""
 ABANDONED_NS = 600 * 10**9
@@ -52,6 +53,7 @@ class DatabaseIndex:
         self._deleted = 0
         self._deleted_bytes = 0
         self._failed = ""
+        self._stuck: set[int] = set()  # rows whose files cannot be deleted: tried again at the next count
         self._closing = threading.Event()
 
     def close(self) -> None:
@@ -109,8 +111,9 @@ class DatabaseIndex:
             if self._used_bytes is None or now_ns - self._counted_ns > COUNT_AGAIN_NS:
                 self._used_bytes = Segment.objects.size_bytes_by_slug()
                 self._counted_ns = now_ns
+                self._stuck.clear()
+                self._failed = ""
             disk = disk_of(self._root)
-            self._failed = ""
             if disk is not None:
                 for _ in range(MOST_ROUNDS):
                     if self._closing.is_set() or not self._delete(self._plan(self._used_bytes, disk)):
@@ -127,22 +130,25 @@ class DatabaseIndex:
 
     def _plan(self, used_bytes: dict[str, int], disk: Disk) -> list[Segment]:
         now_ns = self._clock.wall_ns()
-        may_go = Segment.objects.filter(protected=False).filter(
-            Q(open=False) | Q(end_ns__lt=now_ns - ABANDONED_NS)
+        may_go = (
+            Segment.objects.filter(protected=False)
+            .exclude(pk__in=self._stuck)
+            .filter(Q(open=False) | Q(end_ns__lt=now_ns - ABANDONED_NS))
         )
         oldest = {slug: list(may_go.filter(slug=slug).order_by("start_ns")[:HEAD]) for slug in used_bytes}
         return plan_retention(self._rules, used_bytes, oldest, disk, now_ns)
 
     def _delete(self, going: Sequence[Segment]) -> bool:
-        """Files first, then their rows. Whether all of them went, and there were any."""
+        """Files first, then their rows. Whether there was anything to do, so that there may be more."""
         gone = [segment for segment in going if self._delete_file(segment)]
+        self._stuck.update({segment.pk for segment in going}.difference(segment.pk for segment in gone))
         for batch in _batches(gone):
             Segment.objects.filter(pk__in=[segment.pk for segment in batch]).delete()
         for segment in gone:
             self._count(segment.slug, -segment.size_bytes)
         self._deleted += len(gone)
         self._deleted_bytes += sum(segment.size_bytes for segment in gone)
-        return bool(gone) and len(gone) == len(going)
+        return bool(going) and len(self._stuck) < MOST_STUCK
 
     def _delete_file(self, segment: Segment) -> bool:
         """Whether the file is gone, and its row may go."""

@@ -1,0 +1,193 @@
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ninjacam.core.errors import NinjacamError
+from ninjacam.engine import recording
+from ninjacam.engine.recording import RecordingKeeper
+from ninjacam.hub.control import Json
+from ninjacam.recordings.segments import Segment
+from ninjacam.testing.clock import FakeClock
+
+SEGMENT = Segment("door", "door/2026-11-22/08/00-00.mp4", 1, 2, 100, "h264", 640, 360, open=True)
+
+
+class MemoryIndex:
+    """What was asked of it, and from which threads."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Segment] = {}
+        self.scans: list[int] = []
+        self.retained = 0
+        self.away = False
+        self.closed = False
+        self.threads: set[str] = set()
+
+    def _ask(self) -> None:
+        self.threads.add(threading.current_thread().name)
+        if self.away:
+            raise NinjacamError("away")
+
+    def add(self, segments: Sequence[Segment]) -> None:
+        self._ask()
+        self.rows.update({segment.path: segment for segment in segments})
+
+    def catch_up(self, since_ns: int) -> int:
+        self._ask()
+        self.scans.append(since_ns)
+        return 0
+
+    def retain(self) -> Json:
+        self._ask()
+        self.retained += 1
+        return {"used_bytes": 7}
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Host:
+    """A keeper at work; `pass_s` lets time pass, a second of the fake clock after the other."""
+
+    def __init__(self) -> None:
+        self.index, self.clock = MemoryIndex(), FakeClock()
+        self.keeper = RecordingKeeper(self.index, clock=self.clock)
+
+    async def pass_s(self, seconds: int) -> None:
+        for _ in range(seconds):
+            await self.rest()
+            self.clock.advance(1)
+            await asyncio.sleep(0)
+        await self.rest()
+
+    async def rest(self) -> None:
+        while not self.clock.sleepers:  # noqa: ASYNC110 (a real thread, and nothing that tells its end)
+            await asyncio.sleep(0.001)
+
+
+def play(script: Callable[[Host], Coroutine[None, None, None]]) -> MemoryIndex:
+    host = Host()
+
+    async def main() -> None:
+        task = asyncio.create_task(host.keeper.run())
+        await host.rest()
+        await script(host)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(main())
+    return host.index
+
+
+def segment(number: int = 0) -> dict[str, Any]:
+    return replace(SEGMENT, path=f"door/2026-11-22/08/00-{number:02}.mp4", start_ns=number + 1).as_dict()
+
+
+def test_what_capture_reports_is_listed_within_a_second() -> None:
+    async def script(host: Host) -> None:
+        host.keeper.hear([segment(1), segment(2)])
+        await host.pass_s(1)
+        assert len(host.index.rows) == 2
+        host.keeper.hear([{**segment(1), "size_bytes": 900}])
+        host.keeper.hear([{**segment(1), "size_bytes": 1000, "open": False}])
+        await host.pass_s(1)
+
+    row = play(script).rows[segment(1)["path"]]
+    assert (row.size_bytes, row.open) == (1000, False)
+
+
+def test_all_work_of_the_index_is_done_by_one_thread() -> None:
+    async def script(host: Host) -> None:
+        host.keeper.hear([segment()])
+        await host.pass_s(12)
+
+    (name,) = play(script).threads
+    assert name.startswith("engine-index")
+
+
+def test_nothing_is_lost_while_the_database_is_away() -> None:
+    async def script(host: Host) -> None:
+        host.index.away = True
+        for number in range(30):
+            host.keeper.hear([segment(number)])
+            await host.pass_s(1)
+        assert host.keeper.status()["waiting"] == 30
+        assert host.keeper.status()["error"]["message"] == "away"
+        host.keeper.hear([{**segment(3), "size_bytes": 5}])  # newer than what waits
+        host.index.away = False
+        await host.pass_s(1)
+        assert host.keeper.status()["waiting"] == 0 and host.keeper.status()["error"] is None
+
+    index = play(script)
+    assert len(index.rows) == 30 and index.rows[segment(3)["path"]].size_bytes == 5
+
+
+def test_what_is_too_much_is_forgotten_and_scanned_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "MOST_WAITING", 10)
+
+    async def script(host: Host) -> None:
+        await host.pass_s(1)
+        host.index.scans.clear()
+        host.index.away = True
+        for number in range(30):
+            host.keeper.hear([segment(number)])
+            await host.pass_s(1)
+            assert host.keeper.status()["waiting"] <= 10
+        host.index.away = False
+        await host.pass_s(2)
+
+    index = play(script)
+    assert len(index.rows) == 10
+    assert min(index.scans) <= 11  # from the first that was forgotten
+
+
+def test_the_last_day_is_scanned_at_the_start_and_soon_again() -> None:
+    async def script(host: Host) -> None:
+        begun_ns = host.clock.wall_ns()
+        assert host.index.scans == [begun_ns - recording.LOOK_BACK_NS]
+        await host.pass_s(int(recording.SCAN_AGAIN_S))
+        assert len(host.index.scans) == 2
+        await host.pass_s(60)
+        assert len(host.index.scans) == 2
+
+    play(script)
+
+
+def test_a_capture_that_died_is_scanned_after() -> None:
+    async def script(host: Host) -> None:
+        await host.pass_s(30)
+        before = len(host.index.scans)
+        host.keeper.capture_died()
+        await host.pass_s(5)
+        assert len(host.index.scans) == before
+        await host.pass_s(6)
+        assert len(host.index.scans) == before + 1
+
+    play(script)
+
+
+def test_retention_runs_each_ten_seconds_and_is_told() -> None:
+    async def script(host: Host) -> None:
+        await host.pass_s(31)
+        assert host.keeper.status()["used_bytes"] == 7
+
+    assert play(script).retained == 4
+
+
+def test_a_report_of_another_version_is_passed_by() -> None:
+    async def script(host: Host) -> None:
+        host.keeper.hear([{"path": "x"}, segment()])
+        await host.pass_s(1)
+
+    assert len(play(script).rows) == 1
+
+
+def test_the_end_tells_the_index_to_end() -> None:
+    async def script(host: Host) -> None:
+        await host.pass_s(1)
+
+    assert play(script).closed

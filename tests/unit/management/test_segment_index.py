@@ -1,0 +1,313 @@
+"""The index and retention on real files and a real database."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import OperationalError, connections
+
+from ninjacam.conf import get_settings
+from ninjacam.core.errors import ConfigError, NinjacamError
+from ninjacam.core.packets import Codec
+from ninjacam.engine.retention import Disk, RetentionRules
+from ninjacam.management import segment_index
+from ninjacam.management.index_check import compare, rebuild
+from ninjacam.management.segment_index import DatabaseIndex
+from ninjacam.models import Segment
+from ninjacam.recordings import segments
+from tests.unit.recordings.recording_support import WALL_NS, Recorded, encoded
+
+pytestmark = pytest.mark.django_db
+HOUR_NS = 3600 * 10**9
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, segments.Segment]]:
+    """Six files of `door`, two seconds each, that were written an hour ago; and what the writer said of them."""
+    root = tmp_path_factory.mktemp("recorded")
+    made = Recorded(root, period_s=2)
+    made.feed(encoded(Codec.H264, 300))
+    paths = made.close()
+    for path in paths:
+        os.utime(path, (time.time() - 3600,) * 2)
+    return root, made.segments
+
+
+@pytest.fixture
+def root(recorded: tuple[Path, dict[str, segments.Segment]], tmp_path: Path, settings: Any) -> Path:
+    copy = tmp_path / "recordings"
+    shutil.copytree(recorded[0], copy)
+    settings.NINJACAM = {**settings.NINJACAM, "RECORDINGS_DIR": copy}
+    return copy
+
+
+@pytest.fixture
+def told(recorded: tuple[Path, dict[str, segments.Segment]]) -> list[segments.Segment]:
+    """What capture reports, the oldest first."""
+    return sorted(recorded[1].values(), key=lambda each: each.start_ns)
+
+
+@pytest.fixture(autouse=True)
+def _roomy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        segment_index, "disk_of", lambda root: Disk(10**12, 10**12) if root.is_dir() else None
+    )
+
+
+def rows() -> list[dict[str, Any]]:
+    return [dict(row) for row in Segment.objects.order_by("path").values()]
+
+
+def files(root: Path) -> list[str]:
+    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+
+
+def index(root: Path, **rules: Any) -> DatabaseIndex:
+    return DatabaseIndex(root, RetentionRules(**rules))
+
+
+def kinds(root: Path) -> list[str]:
+    return [difference.kind for difference in compare(root)]
+
+
+def test_the_files_alone_make_the_rows_that_capture_reported(
+    root: Path, told: list[segments.Segment]
+) -> None:
+    assert len(told) == 6
+    index(root).add(told)
+    reported = [{**row, "id": 0} for row in rows()]
+    Segment.objects.all().delete()
+    assert rebuild(root).listed == 6
+    assert [{**row, "id": 0} for row in rows()] == reported
+    assert kinds(root) == []
+
+
+def test_the_scan_lists_what_is_missing_and_mends_what_is_short(
+    root: Path, told: list[segments.Segment]
+) -> None:
+    index(root).add(told[:4])
+    Segment.objects.filter(path=told[3].path).update(size_bytes=1, end_ns=told[3].start_ns, open=True)
+    assert index(root).catch_up(WALL_NS - HOUR_NS) == 3
+    assert {row["path"]: row["size_bytes"] for row in rows()} == {each.path: each.size_bytes for each in told}
+    assert not any(row["open"] for row in rows())
+    assert index(root).catch_up(WALL_NS - HOUR_NS) == 0
+
+
+def test_the_scan_looks_no_further_back_than_it_is_told(root: Path) -> None:
+    assert index(root).catch_up(WALL_NS + 2 * HOUR_NS) == 0
+
+
+def test_a_file_that_changed_just_now_is_being_written(root: Path, told: list[segments.Segment]) -> None:
+    os.utime(root / told[-1].path)
+    index(root).catch_up(WALL_NS - HOUR_NS)
+    assert [row["open"] for row in rows()] == [False] * 5 + [True]
+
+
+def test_one_bad_file_is_one_gap(root: Path, told: list[segments.Segment]) -> None:
+    (root / told[2].path).write_bytes(b"no recording")
+    assert rebuild(root) == type(rebuild(root))(listed=5, removed=0, left_out=1)
+    assert index(root).catch_up(0) == 0
+    assert kinds(root) == ["unreadable"]
+
+
+def test_a_rebuild_forgets_rows_whose_files_are_gone_and_keeps_what_is_protected(
+    root: Path, told: list[segments.Segment]
+) -> None:
+    index(root).add(told)
+    Segment.objects.filter(path=told[0].path).update(protected=True)
+    (root / told[1].path).unlink()
+    assert rebuild(root).removed == 1
+    assert [row["protected"] for row in rows()] == [True, False, False, False, False]
+
+
+def test_a_disk_that_is_not_mounted_does_not_empty_the_index(
+    root: Path, told: list[segments.Segment], tmp_path: Path
+) -> None:
+    index(root).add(told)
+    (tmp_path / "empty").mkdir()
+    for away in (tmp_path / "empty", tmp_path / "nowhere"):
+        with pytest.raises(ConfigError, match="mounted"):
+            rebuild(away)
+        index(away, bytes=1, days=1).retain()
+    assert len(rows()) == 6
+    assert rebuild(tmp_path / "empty", force=True).removed == 6
+
+
+# --- retention ---
+
+
+def test_a_fresh_database_wipes_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = files(root)
+    monkeypatch.setattr(segment_index, "disk_of", lambda root: Disk(1000, 0))
+    held = index(root, bytes=1, bytes_per_camera=1, days=1, free_bytes=1000).retain()
+    assert files(root) == before and held["deleted"] == 0
+
+
+def test_files_without_a_row_are_never_deleted(root: Path, told: list[segments.Segment]) -> None:
+    index(root).add(told[1:3])
+    (root / "door" / "notes.txt").write_text("mine")
+    index(root, bytes=1, days=1).retain()
+    assert rows() == []
+    assert files(root) == sorted(["door/notes.txt", *(told[n].path for n in (0, 3, 4, 5))])
+    assert sorted(kinds(root)) == ["no_row"] * 4 + ["stranger"]
+
+
+def test_the_oldest_goes_until_the_budget_holds(root: Path, told: list[segments.Segment]) -> None:
+    budget = sum(each.size_bytes for each in told[2:]) + 10
+    keeper = index(root, bytes=budget)
+    keeper.add(told)
+    held = keeper.retain()
+    assert [row["path"] for row in rows()] == [each.path for each in told[2:]]
+    assert files(root) == [each.path for each in told[2:]]
+    assert held["deleted"] == 2 and held["deleted_bytes"] == told[0].size_bytes + told[1].size_bytes
+    assert held["used_bytes"] == budget - 10 and held["cameras"] == {"door": budget - 10}
+    assert keeper.retain()["deleted"] == 2
+
+
+def test_what_comes_after_the_first_count_is_counted_too(root: Path, told: list[segments.Segment]) -> None:
+    keeper = index(root, bytes=told[0].size_bytes * 3)
+    assert keeper.retain()["used_bytes"] == 0
+    keeper.add(told[:2])
+    keeper.add(told[:2])
+    assert keeper.retain()["used_bytes"] == told[0].size_bytes + told[1].size_bytes
+    keeper.add(told)
+    assert keeper.retain()["used_bytes"] <= told[0].size_bytes * 3
+    assert keeper.retain()["used_bytes"] == Segment.objects.size_bytes_by_slug()["door"]
+
+
+def test_what_is_protected_or_being_written_stays(root: Path, told: list[segments.Segment]) -> None:
+    keeper = index(root, bytes=1, days=1)
+    keeper.add(told)
+    Segment.objects.filter(path=told[0].path).update(protected=True)
+    Segment.objects.filter(path=told[5].path).update(open=True, end_ns=time.time_ns())
+    keeper.retain()
+    assert files(root) == [told[0].path, told[5].path]
+
+
+def test_a_row_that_lost_its_writer_long_ago_goes_too(root: Path, told: list[segments.Segment]) -> None:
+    keeper = index(root, bytes=1)
+    keeper.add(told)
+    Segment.objects.update(open=True)
+    keeper.retain()
+    assert files(root) == [] and rows() == []
+
+
+def test_a_full_disk_takes_the_oldest_until_enough_is_free(
+    root: Path, told: list[segments.Segment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size_bytes = sum(each.size_bytes for each in told)
+
+    def disk(root: Path) -> Disk:
+        used_bytes = sum((root / path).stat().st_size for path in files(root))
+        return Disk(size_bytes + 100, size_bytes + 100 - used_bytes)
+
+    monkeypatch.setattr(segment_index, "disk_of", disk)
+    keeper = index(root, free_bytes=told[0].size_bytes + 50)
+    keeper.add(told)
+    keeper.retain()
+    assert files(root) == [each.path for each in told[1:]]
+
+
+def test_a_file_that_is_gone_already_loses_its_row(root: Path, told: list[segments.Segment]) -> None:
+    keeper = index(root, bytes=1)
+    keeper.add(told)
+    (root / told[0].path).unlink()
+    keeper.retain()
+    assert rows() == []
+
+
+def test_a_camera_whose_directory_is_away_keeps_its_rows(root: Path, told: list[segments.Segment]) -> None:
+    keeper = index(root, days=1)
+    keeper.add(told)
+    shutil.move(root / "door", root.parent / "door")
+    keeper.retain()
+    assert len(rows()) == 6
+
+
+def test_a_file_that_cannot_be_deleted_keeps_its_row_and_is_told_and_others_go(
+    root: Path, told: list[segments.Segment]
+) -> None:
+    keeper = index(root, bytes=1)
+    keeper.add(told)
+    (root / told[0].path).unlink()
+    (root / told[0].path).mkdir()  # unlink fails for root, too
+    held = keeper.retain()
+    assert told[0].path in held["failed"]
+    assert [row["path"] for row in rows()] == [told[0].path]
+    assert files(root) == []
+
+
+@pytest.mark.parametrize(
+    "path", ["../outside.mp4", "../2026-11-22/08/00-00.mp4", "door/../../x.mp4", "yard/x.mp4"]
+)
+def test_no_row_makes_it_delete_elsewhere(root: Path, told: list[segments.Segment], path: str) -> None:
+    outside = root / path
+    outside.parent.mkdir(parents=True, exist_ok=True)
+    outside.write_text("precious")
+    row = Segment.objects.create(
+        slug=path.partition("/")[0], path=path, start_ns=1, end_ns=2, size_bytes=10,
+        codec="h264", width_px=1, height_px=1,
+    )  # fmt: skip
+    held = index(root, bytes=1, days=1).retain()
+    assert outside.read_text() == "precious"
+    assert held["failed"] and Segment.objects.filter(pk=row.pk).exists()
+
+
+def test_empty_directories_go_with_the_last_file(root: Path, told: list[segments.Segment]) -> None:
+    keeper = index(root, bytes=1)
+    keeper.add(told)
+    keeper.retain()
+    assert list((root / "door").iterdir()) == []
+
+
+def test_a_database_that_is_away_is_our_error(
+    root: Path, told: list[segments.Segment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr(connections, "close_all", lambda: None)
+    monkeypatch.setattr(Segment.objects.__class__, "put", fail)
+    with pytest.raises(NinjacamError, match="recording goes on"):
+        index(root).add(told)
+
+
+def test_closing_ends_a_scan(root: Path) -> None:
+    keeper = index(root)
+    keeper.close()
+    assert keeper.catch_up(0) == 0
+
+
+# --- commands ---
+
+
+def test_the_commands_list_compare_and_explain(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(CommandError, match="6 no_row"):
+        call_command("ninjacam_fsck")
+    call_command("ninjacam_index", "--rebuild")
+    call_command("ninjacam_fsck")
+    said = capsys.readouterr().out
+    assert "6 recordings listed" in said and "6 recordings, as the index has them" in said
+    torn = root / rows()[0]["path"]
+    with torn.open("ab") as file:
+        file.write(b"torn")
+    os.utime(torn, (1, 1))
+    (root / rows()[1]["path"]).unlink()
+    with pytest.raises(CommandError, match="1 differs, 1 no_file"):
+        call_command("ninjacam_fsck")
+    assert "4 bytes at its end" in capsys.readouterr().out
+
+
+def test_retention_is_a_setting(settings: Any) -> None:
+    settings.NINJACAM = {**settings.NINJACAM, "RETENTION": {"bytes": 10, "days": 1.5}}
+    assert get_settings().retention == RetentionRules(bytes=10, days=1.5)
+    for wrong in ({"byte": 1}, {"bytes": -1}, {"bytes": "10G"}, {"bytes": True}, 7):
+        settings.NINJACAM = {**settings.NINJACAM, "RETENTION": wrong}
+        with pytest.raises(ConfigError, match="RETENTION"):
+            get_settings()
+    settings.NINJACAM = {key: value for key, value in settings.NINJACAM.items() if key != "RETENTION"}
+    assert get_settings().recordings_dir == get_settings().data_dir / "recordings"

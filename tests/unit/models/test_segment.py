@@ -1,0 +1,86 @@
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from ninjacam.models import Segment
+from ninjacam.models.segment import timeline
+from ninjacam.recordings import segments
+
+pytestmark = pytest.mark.django_db
+S = 10**9
+START = 1_790_000_000 * S
+
+
+def segment(slug: str, start_s: float, end_s: float, **values: object) -> segments.Segment:
+    start_ns = START + int(start_s * S)
+    made = segments.Segment(
+        slug, f"{slug}/2026-09-21/08/{start_ns}.mp4", start_ns, START + int(end_s * S), 1000, "h264", 640, 360
+    )
+    return replace(made, **values)  # type: ignore[arg-type] # the fields of a segment
+
+
+def put(*made: segments.Segment) -> None:
+    Segment.objects.put(made)
+
+
+def spans(slugs: Iterable[str], start_s: float, end_s: float) -> dict[str, list[tuple[float, float]]]:
+    found = timeline(list(slugs), START + int(start_s * S), START + int(end_s * S))
+    return {slug: [((a - START) / S, (b - START) / S) for a, b in each] for slug, each in found.items()}
+
+
+def test_files_that_follow_each_other_are_one_span() -> None:
+    put(segment("door", 0, 60), segment("door", 60.04, 120), segment("door", 121.9, 180))
+    assert spans(["door"], -10, 200) == {"door": [(0, 180)]}
+
+
+def test_more_than_two_seconds_part_spans() -> None:
+    put(segment("door", 0, 60), segment("door", 62.1, 120))
+    assert spans(["door"], 0, 200) == {"door": [(0, 60), (62.1, 120)]}
+
+
+def test_spans_end_where_the_question_ends() -> None:
+    put(segment("door", 0, 60), segment("door", 60, 120), segment("door", 200, 260))
+    assert spans(["door"], 30, 220) == {"door": [(30, 120), (200, 220)]}
+
+
+def test_a_file_that_touches_the_span_only_by_its_edge_is_not_in_it() -> None:
+    put(segment("door", 0, 60), segment("door", 100, 160))
+    assert spans(["door"], 60, 100) == {}
+
+
+def test_a_clock_that_was_set_back_overlaps_and_merges() -> None:
+    put(segment("door", 0, 60), segment("door", 30, 50), segment("door", 61, 90))
+    assert spans(["door"], 0, 100) == {"door": [(0, 90)]}
+
+
+def test_many_cameras_take_one_query() -> None:
+    for slug in ("a", "b", "c"):
+        put(segment(slug, 0, 60))
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        assert spans(["a", "b", "x"], 0, 60) == {"a": [(0, 60)], "b": [(0, 60)]}
+    assert len(queries) == 1
+
+
+def test_the_timeline_reads_the_index_only() -> None:
+    rows = Segment.objects.overlapping(["a", "b"], START, START + S).values_list("slug", "start_ns", "end_ns")
+    assert "COVERING INDEX ninjacam_segment_time" in rows.explain()
+
+
+def test_a_growing_file_stays_one_row_and_stays_protected() -> None:
+    put(segment("door", 0, 1, open=True))
+    Segment.objects.update(protected=True)
+    key = Segment.objects.get().pk
+    put(segment("door", 0, 60, size_bytes=5000))
+    row = Segment.objects.get()
+    assert (row.pk, row.size_bytes, row.open, row.protected) == (key, 5000, False, True)
+
+
+def test_cameras_are_found_by_what_was_recorded() -> None:
+    put(*(segment(slug, number * 60, number * 60 + 60) for slug in ("yard", "door") for number in range(3)))
+    assert Segment.objects.recorded_slugs() == ["door", "yard"]
+    assert Segment.objects.size_bytes_by_slug() == {"door": 3000, "yard": 3000}
