@@ -6,7 +6,7 @@ import tempfile
 _data = tempfile.TemporaryDirectory(prefix="ninjacam-tests-")
 os.environ["NINJACAM_DATA"] = _data.name
 os.environ["NINJACAM_SECRET_KEY"] = "a key for tests only, and long enough to be one"
-for _name in ("DATABASE_URL", "NINJACAM_HOSTS", "NINJACAM_ORIGINS", "NINJACAM_DEBUG"):
+for _name in ("DATABASE_URL", "NINJACAM_HOSTS", "NINJACAM_ORIGINS", "NINJACAM_DEBUG", "NINJACAM_RETENTION"):
     os.environ.pop(_name, None)
 
 from ninjacam.site.settings import *  # noqa: E402, F403

@@ -60,6 +60,25 @@ def secret_key(environ: Mapping[str, str], data: Path) -> str:
     return key
 
 
+_UNITS = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+def retention(environ: Mapping[str, str]) -> dict[str, int | float]:
+    """NINJACAM_RETENTION, for the setting RETENTION: `bytes=500G,bytes_per_camera=50G,days=30,free_bytes=10G`."""
+    limits: dict[str, int | float] = {}
+    for item in filter(None, environ.get("NINJACAM_RETENTION", "").replace(" ", "").split(",")):
+        name, _, value = item.partition("=")
+        unit = _UNITS.get(value[-1:].upper(), 0)
+        try:
+            number = float(value[:-1] if unit else value) * (unit or 1)
+            limits[name] = number if name == "days" else int(number)
+        except (ValueError, OverflowError) as error:
+            raise ImproperlyConfigured(
+                f"NINJACAM_RETENTION cannot be read at {item!r}. Write bytes=500G,days=30."
+            ) from error
+    return limits
+
+
 SQLITE_OPTIONS: dict[str, Any] = {
     "transaction_mode": "IMMEDIATE",
     "timeout": 20,

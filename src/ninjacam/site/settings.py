@@ -12,7 +12,12 @@ CSRF_TRUSTED_ORIGINS = environment.origins(os.environ)
 DATABASES = {"default": environment.database(os.environ, DATA_DIR)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-NINJACAM = {"DATA_DIR": DATA_DIR, "RELOAD": True, "FILES_DIR": str(DATA_DIR / "files")}
+NINJACAM = {
+    "DATA_DIR": DATA_DIR,
+    "RELOAD": True,
+    "FILES_DIR": str(DATA_DIR / "files"),
+    "RETENTION": environment.retention(os.environ),
+}
 
 INSTALLED_APPS = [
     "django.contrib.admin",

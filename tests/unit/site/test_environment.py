@@ -114,3 +114,14 @@ def test_names_are_allowed_by_the_environment() -> None:
     assert environment.origins({"NINJACAM_ORIGINS": "https://a.example, https://b.example"}) == [
         "https://a.example", "https://b.example",
     ]  # fmt: skip
+
+
+def test_retention_comes_with_units() -> None:
+    given = {"NINJACAM_RETENTION": "bytes=1.5T, bytes_per_camera=50g,days=0.5,free_bytes=1000"}
+    assert environment.retention(given) == {
+        "bytes": 1_500_000_000_000, "bytes_per_camera": 50_000_000_000, "days": 0.5, "free_bytes": 1000,
+    }  # fmt: skip
+    assert environment.retention({}) == {}
+    for wrong in ("bytes", "bytes=", "bytes=many", "days=1e999G,bytes=1e999", "=G"):
+        with pytest.raises(ImproperlyConfigured, match="NINJACAM_RETENTION"):
+            environment.retention({"NINJACAM_RETENTION": wrong})
