@@ -1,0 +1,43 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from ninjacam.engine import children
+from ninjacam.engine.children import ChildProcess
+from ninjacam.testing.clock import FakeClock
+
+
+@pytest.mark.parametrize(("jump_s", "killed"), [((60.0,), False), ((1.5, 1.5, 1.5), True)])
+def test_a_child_is_not_killed_for_the_time_that_the_engine_itself_was_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump_s: tuple[float, ...], killed: bool
+) -> None:
+    clock = FakeClock()
+    monkeypatch.setattr(children, "SYSTEM_CLOCK", clock)
+    monkeypatch.setattr(children, "LISTEN_EVERY_S", 2.0)
+
+    async def go() -> None:
+        child = ChildProcess(
+            name="vision-1",
+            kind="vision",
+            argv=[],
+            run_dir=tmp_path,
+            hang_s=4.0,
+            on_report=lambda _: None,
+            on_death=lambda *_: None,
+        )
+        child._reported_ns = clock.monotonic_ns()
+        waits = list(jump_s)
+
+        async def wait(*_: object, **__: object) -> tuple[set[object], set[object]]:
+            if not waits:
+                return {child}, set()
+            clock.advance(waits.pop(0))
+            return set(), set()
+
+        with monkeypatch.context() as patched:
+            patched.setattr(asyncio, "wait", wait)
+            await child._watch()
+        assert child._killed_by_us is killed
+
+    asyncio.run(go())
