@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import ProcessorError
 from ninjacam.engine.children import Death
+from ninjacam.hub.child import OUT_OF_MEMORY_STATUS
 from ninjacam.hub.control import Json
 
 FIRST_S = 30.0
@@ -74,6 +75,8 @@ class Blame:
 def _sentence(view: str, death: Death, pause_s: float) -> str:
     if death.by_us:
         how = "held its process for seconds without letting go, and was ended"
+    elif death.returncode == OUT_OF_MEMORY_STATUS:
+        how = "took more memory than this host can give, and its process was ended"
     elif death.returncode is not None and death.returncode < 0:
         how = f"took its process down ({signal.Signals(-death.returncode).name})"
     elif death.returncode is not None:

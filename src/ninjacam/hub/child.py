@@ -18,6 +18,8 @@ from ninjacam.hub.control import ControlServer, Json
 
 logger = logging.getLogger("ninjacam.hub")
 
+OUT_OF_MEMORY_STATUS = 86
+"""The exit status of a worker that ended because it took too much memory."""
 REPORT_EVERY_S = 1.0
 SOON_S = 0.05
 """A change is reported after so long, together with others of the same moment."""

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+import os
 import threading
 from pathlib import Path
 
 import cv2
 
 from ninjacam.core.errors import NinjacamError
-from ninjacam.hub.child import Child
+from ninjacam.hub.child import OUT_OF_MEMORY_STATUS, Child
 from ninjacam.hub.control import Json
 from ninjacam.hub.running import RunningFile
 from ninjacam.vision.camera import CameraPixels
@@ -25,12 +26,39 @@ MOST_ABANDONED_THREADS = 16
 """Then the worker ends, and the engine starts a clean one."""
 
 
+def host_memory_bytes() -> int:
+    """Of the machine, or of the container where that is less."""
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+    except OSError:
+        return machine
+    return min(machine, int(limit)) if limit.isdigit() else machine
+
+
+def resident_bytes() -> int:
+    """0 where there is no /proc."""
+    try:
+        return int(Path("/proc/self/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
 class VisionProcess:
-    """`modules`: where processors may be. `reload`: load them again when they are saved."""
+    """`modules`: where processors may be. `reload`: load them again when they are saved. `memory_bytes`: above it the
+    worker ends, before the kernel chooses whom to kill; 0: half of the host's."""
 
     def __init__(
-        self, *, name: str, run_dir: Path, orphan_s: float, modules: list[ModuleFile], reload: bool
+        self,
+        *,
+        name: str,
+        run_dir: Path,
+        orphan_s: float,
+        modules: list[ModuleFile],
+        reload: bool,
+        memory_bytes: int = 0,
     ) -> None:
+        self._memory_bytes = memory_bytes or host_memory_bytes() // 2
         self._run_dir = run_dir
         self._reload = reload
         self._code = ProcessorCode(modules)
@@ -58,6 +86,9 @@ class VisionProcess:
             await asyncio.sleep(LOOK_EVERY_S)
             for camera in self._cameras.values():
                 camera.check_stall()
+            if resident_bytes() > self._memory_bytes:
+                logger.error("this worker takes more than half of the host's memory; a new one takes over")
+                os._exit(OUT_OF_MEMORY_STATUS)  # user code still runs: nothing else is sure to end it
             if sum(camera.abandoned_threads for camera in self._cameras.values()) > MOST_ABANDONED_THREADS:
                 logger.error("too many processors are stuck; this worker ends and a new one takes over")
                 self._child.stop.set()

@@ -4,6 +4,7 @@ import pytest
 
 from ninjacam.engine.blame import FIRST_S, Blame
 from ninjacam.engine.children import Death
+from ninjacam.hub.child import OUT_OF_MEMORY_STATUS
 from ninjacam.testing.clock import FakeClock
 
 HERE = [("door", "edges")]
@@ -39,6 +40,12 @@ def test_a_worker_that_we_killed_because_it_hung_is_the_views_doing() -> None:
     blame = Blame(FakeClock())
     blame.died(HERE, Death(-signal.SIGKILL, by_us=True))
     assert "without letting go" in blame.quarantined()[0]["error"]["message"]
+
+
+def test_taking_all_memory_is_the_views_doing() -> None:
+    blame = Blame(FakeClock())
+    blame.died(HERE, Death(OUT_OF_MEMORY_STATUS, by_us=False))
+    assert "memory" in blame.quarantined()[0]["error"]["message"]
 
 
 def test_the_rest_ends_and_is_doubled_the_next_time() -> None:

@@ -1,6 +1,8 @@
 """What user code and cameras may not do to a vision worker."""
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -11,6 +13,7 @@ from ninjacam.core.bitstream import jpeg_size
 from ninjacam.core.errors import DecodeError
 from ninjacam.core.packets import Codec, Kind, Packet
 from ninjacam.core.processors import ProcessorRegistry
+from ninjacam.hub.child import OUT_OF_MEMORY_STATUS
 from ninjacam.vision import process
 from ninjacam.vision.code import ModuleFile, ProcessorCode
 from ninjacam.vision.pictures import Decoder
@@ -41,6 +44,17 @@ def test_a_module_that_does_not_end_is_cut_off_and_the_others_and_later_saves_co
 
     asyncio.run(load())
     assert code.errors == {}
+
+
+def test_a_worker_that_takes_too_much_memory_ends_itself(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from ninjacam.hub.child import run_loop;"
+        "from ninjacam.vision.process import VisionProcess;"
+        "run_loop(VisionProcess(name='vision-1', run_dir=Path(sys.argv[1]), orphan_s=20, modules=[],"
+        "reload=False, memory_bytes=1).run)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, timeout=20)
+    assert done.returncode == OUT_OF_MEMORY_STATUS, done.stderr
 
 
 def test_a_picture_of_absurd_size_is_refused_before_its_memory_is_taken() -> None:
