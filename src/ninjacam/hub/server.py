@@ -23,6 +23,8 @@ logger = logging.getLogger("ninjacam.hub")
 
 HIGH_WATER_BYTES = 1 << 20
 LOW_WATER_BYTES = 256 << 10
+MOST_WAITING_BYTES = 16 << 20
+"""Above the longest GOP and what may follow it; only endless news of errors to a stopped reader comes here."""
 MOST_SUBSCRIBERS = 1_000
 """A socket's: workers and recorders, never browsers, so only a bug reaches it."""
 
@@ -225,9 +227,11 @@ class _Subscriber(asyncio.BufferedProtocol):
         self._transport.write(data)
 
     def send_control(self, data: bytes) -> None:
-        """State and description go out even to a slow reader: they are small and rare."""
+        """State and description go out even to a slow reader: they are small and rare. One that never reads is cut."""
         if self._transport is not None:
             self._transport.write(data)
+            if self._transport.get_write_buffer_size() > MOST_WAITING_BYTES:
+                self._transport.abort()
 
     def close(self) -> None:
         if self._transport is not None:

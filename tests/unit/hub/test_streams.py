@@ -256,3 +256,23 @@ def test_equal_wishes_are_snapped_to_one_request() -> None:
         for width, quality, fps in ((600, 78, 9.7), (640, 82, 10))
     ]
     assert len({wish.snapped() for wish in wishes}) == 1
+
+
+def test_a_reader_that_stopped_is_cut_before_news_of_errors_fill_the_memory(tmp_path: Path) -> None:
+    async def go() -> None:
+        channel = Channel(StreamInfo("door"))
+        path = tmp_path / "door.pixels"
+        async with serving(path, channel):
+            reader = Reader(path)
+            await reader.until(lambda: reader.infos)
+            reader.subscription.pause()
+            for _ in range(60):
+                error = {"code": "processor", "message": "x" * 500_000, "retryable": True}
+                channel.set_info(StreamInfo("door", state=CameraState.RECONNECTING, error=error))
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.1)
+            assert not channel.subscribers
+            reader.subscription.close()
+            await reader.task
+
+    asyncio.run(go())
