@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
+from django.db import OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
@@ -96,6 +97,13 @@ def _field(location: Sequence[object]) -> str:
     return ".".join(parts[skipped:] or parts[-1:])
 
 
+def _on_database(request: HttpRequest, error: OperationalError) -> JsonResponse:
+    logger.error("The database does not answer: %s", error)
+    response = problem_response(503, "database", "The database does not answer; try again in a moment.")
+    response["Retry-After"] = "5"
+    return response
+
+
 def _on_bug(request: HttpRequest, error: Exception) -> JsonResponse:
     logger.error(
         "Internal error: %s", request.path, exc_info=error, extra={"status_code": 500, "request": request}
@@ -108,6 +116,7 @@ _HANDLERS: tuple[tuple[type[Exception], Callable[..., JsonResponse]], ...] = (
     (HttpError, _on_http),
     (Http404, _on_missing),
     (ValidationError, _on_invalid),
+    (OperationalError, _on_database),
     (Exception, _on_bug),
 )
 

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import OperationalError
 from django.test import Client
 
 from ninjacam.actions.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
@@ -84,3 +85,14 @@ def test_every_error_has_one_status() -> None:
     assert [status(kind) for kind in (ForbiddenError, NotFoundError, ConflictError, InvalidError, SourceError)] == [
         403, 404, 409, 422, 502,
     ]  # fmt: skip
+
+
+def test_a_database_that_is_away_is_503(admin_user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> None:
+        raise OperationalError("database is locked")
+
+    client = signed_in(admin_user)
+    monkeypatch.setattr("ninjacam.api.cameras.read_status", away)
+    response = client.get("/api/v1/cameras")
+    check(response, 503, "database")
+    assert response["Retry-After"]
