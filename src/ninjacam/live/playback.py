@@ -4,11 +4,14 @@ The index is asked once a request; while bytes flow there is neither a thread no
 """
 
 import hashlib
+import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from ninjacam.core.errors import DecodeError
 from ninjacam.live import auth
@@ -20,9 +23,10 @@ from ninjacam.live.problems import Problem, respond
 from ninjacam.live.times import NS, parse_span, parse_time
 from ninjacam.live.worker import Worker
 from ninjacam.outputs.mjpeg import rfc3339
-from ninjacam.recordings.clip import ClipChangesError, Piece, plan_clip
+from ninjacam.recordings.clip import ClipChangesError, Piece, Shift, plan_clip
 from ninjacam.recordings.library import read_known
-from ninjacam.recordings.playlist import PlaylistFile, encode_playlist, read_file, read_whole_file
+from ninjacam.recordings.playlist import Chain, PlaylistFile, encode_playlist, read_whole_file
+from ninjacam.recordings.reader import AUDIO_TRACK, VIDEO_TRACK
 from ninjacam.recordings.still import TOLERANCE_NS, find_still
 
 if TYPE_CHECKING:
@@ -39,19 +43,25 @@ LATE_NS = 3 * NS
 """The index may be so far behind the files."""
 STALE_NS = 15 * NS
 """A file whose row says that it is being written, but that has not grown for so long, is not."""
+_SHIFT = re.compile(r"(-?\d{1,15})\.(-?\d{1,15})", re.ASCII)
 _RUNNING_TARGET_S, _RUNNING_WHOLE_TARGET_S = 10, 130
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A file of the index. `uri`: relative to the camera's `/rec/<slug>/`."""
+    """A file of the index. `sign(uri, query)`: a link to what lies below the camera's `/rec/<slug>/`."""
 
     id: int
     path: Path
     start_ns: int
     end_ns: int
     is_open: bool
-    uri: str
+    sign: Callable[[str, dict[str, str]], str]
+
+    def uri(self, ticks: Mapping[int, int] | None = None) -> str:
+        """Relative to the camera's `/rec/<slug>/`. `ticks`: what the times of its tracks are to move by."""
+        moved = ticks and ".".join(str(ticks.get(track, 0)) for track in (VIDEO_TRACK, AUDIO_TRACK))
+        return self.sign(f"segment/{self.id}.mp4", {"shift": moved} if moved else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +88,8 @@ def find_rows(scope: Scope, slug: str, role: str, root: Path, start_ns: int, end
     from ninjacam.models import Segment
 
     watching = _authorise(scope, slug, role)
-    rows = [
-        _row(segment, root, _uri(watching, scope, segment.pk))
-        for segment in Segment.objects.overlapping([slug], start_ns, end_ns)
-    ]
+    sign = partial(_sign, watching, scope["path"].rpartition("/")[0])
+    rows = [_row(segment, root, sign) for segment in Segment.objects.overlapping([slug], start_ns, end_ns)]
     return Found(watching, rows)
 
 
@@ -93,33 +101,31 @@ def find_row(scope: Scope, slug: str, root: Path, number: int) -> Found:
     segment = Segment.objects.filter(pk=number, slug=slug).first()
     if segment is None:
         raise Problem(404, "not_found", "There is no such recording (any more).")
-    return Found(watching, [_row(segment, root, "")])
+    return Found(watching, [_row(segment, root, partial(_sign, watching, ""))])
 
 
-def _row(segment: "Segment", root: Path, uri: str) -> Row:
+def _row(segment: "Segment", root: Path, sign: Callable[[str, dict[str, str]], str]) -> Row:
     is_open = segment.open and time.time_ns() - segment.end_ns < STALE_NS
-    return Row(segment.pk, root / segment.path, segment.start_ns, segment.end_ns, is_open, uri)
+    return Row(segment.pk, root / segment.path, segment.start_ns, segment.end_ns, is_open, sign)
 
 
-def _uri(watching: "tuple[Principal, Camera]", scope: Scope, number: int) -> str:
-    """Of a file; who came by a signed link goes on by one."""
+def _sign(watching: "tuple[Principal, Camera]", base: str, uri: str, query: dict[str, str]) -> str:
+    """`uri` with its query, as a link that follows from this one: who came by a signed link goes on by one.
+
+    `base`: the path that `uri` is relative to.
+    """
     from ninjacam import signing
     from ninjacam.auth import link_for
 
     principal, camera = watching
-    uri = f"segment/{number}.mp4"
-    if principal.source != "signed" or principal.expires_at_s is None:
-        return uri
-    link = link_for(
-        principal,
-        camera,
-        path=f"{scope['path'].rpartition('/')[0]}/{uri}",
-        query={},
-        view="",
-        lifetime_s=max(1, int(principal.expires_at_s - time.time())),
-        role="replay",
-    )
-    return f"{uri}?{signing.PARAMETER}={signing.sign(link)}"
+    whole = dict(query)
+    if principal.source == "signed" and principal.expires_at_s is not None:
+        left_s = max(1, int(principal.expires_at_s - time.time()))
+        link = link_for(
+            principal, camera, path=f"{base}/{uri}", query=query, view="", lifetime_s=left_s, role="replay"
+        )
+        whole[signing.PARAMETER] = signing.sign(link)
+    return f"{uri}?{urlencode(whole)}" if whole else uri
 
 
 def _nothing() -> Problem:
@@ -142,13 +148,15 @@ def _playlist(rows: list[Row], start_ns: int, end_ns: int, ended: bool) -> str:
     """Blocks."""
     fine = end_ns - start_ns <= FINE_S * NS
     files: list[PlaylistFile] = []
+    chain = Chain(start_ns, end_ns)
     for row in rows:
         try:
-            if fine or (ended and row.is_open):
-                is_open = row.is_open and not ended
-                files.append(read_file(row.path, row.uri, start_ns, end_ns, is_open=is_open))
+            if fine:
+                is_open = row.is_open and not ended and row is rows[-1]
+                if file := chain.add(row.path, row.uri, is_open=is_open):
+                    files.append(file)
             elif not row.is_open:
-                files.append(read_whole_file(row.path, row.uri, row.start_ns, row.end_ns))
+                files.append(read_whole_file(row.path, row.uri(), row.start_ns, row.end_ns))
         except DecodeError:
             continue  # gone or broken: a gap
     target_s = 1 if ended else _RUNNING_TARGET_S if fine else _RUNNING_WHOLE_TARGET_S
@@ -157,20 +165,34 @@ def _playlist(rows: list[Row], start_ns: int, end_ns: int, ended: bool) -> str:
 
 async def serve_segment(worker: Worker, scope: Scope, receive: Receive, send: Send, target: Target) -> None:
     """Raises: Problem."""
+    moved = auth.query_of(scope).get("shift", "")
+    match = _SHIFT.fullmatch(moved)
+    if moved and match is None:
+        raise Problem(400, "bad_request", "The parameter 'shift' is two numbers of ticks.")
+    ticks = {VIDEO_TRACK: int(match[1]), AUDIO_TRACK: int(match[2])} if match else None
     root = worker.settings.recordings_dir
     found = await worker.database.run(find_row, scope, target.slug, root, target.number)
     row = found.rows[0]
-    size_bytes = await worker.files.run(_size_bytes, row)
-    body = Body(b"video/mp4", (Piece(size_bytes, row.path),), f'"{row.id}-{size_bytes}"')
-    await serve_body(worker, scope, receive, send, body, found.watching, "replay")
+    pieces = await worker.files.run(_file_pieces, row, ticks)
+    size_bytes = sum(piece.size_bytes for piece in pieces)
+    tag = f'"{row.id}-{size_bytes}-{moved}"' if moved else f'"{row.id}-{size_bytes}"'
+    await serve_body(worker, scope, receive, send, Body(b"video/mp4", pieces, tag), found.watching, "replay")
 
 
-def _size_bytes(row: Row) -> int:
-    """Of a file that is being written: up to its last whole fragment. Blocks. Raises: Problem 404."""
+def _file_pieces(row: Row, ticks: Mapping[int, int] | None) -> list[Piece]:
+    """A file that is being written goes up to its last whole fragment. Blocks. Raises: Problem 404."""
     try:
-        return read_known(row.path).size_bytes if row.is_open else row.path.stat().st_size
+        if ticks is None:
+            size_bytes = read_known(row.path).size_bytes if row.is_open else row.path.stat().st_size
+            return [Piece(size_bytes, row.path)]
+        recording = read_known(row.path)
     except (DecodeError, OSError) as exc:
         raise _nothing() from exc
+    shift = Shift(ticks)
+    pieces = [Piece(recording.init_size_bytes, row.path)]
+    return pieces + [
+        Piece(each.size_bytes, row.path, each.offset, shift=shift) for each in recording.fragments
+    ]
 
 
 async def serve_clip(worker: Worker, scope: Scope, receive: Receive, send: Send, target: Target) -> None:

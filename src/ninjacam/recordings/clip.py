@@ -38,10 +38,11 @@ class ClipChangesError(NinjacamError):
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """How the times of a fragment move. `ticks`: track -> what is added to its times. `sequence`: its new number."""
+    """How the times of a fragment move. `ticks`: track -> what is added to its times. `sequence`: its new number; 0: it
+    keeps its own."""
 
-    sequence: int
     ticks: Mapping[int, int]
+    sequence: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def plan_clip(paths: Iterable[Path], start_ns: int, end_ns: int) -> ClipPlan | N
     pieces: list[Piece] = []
     chosen: list[Fragment] = []
     init = b""
-    end = _End()
+    end = End()
     for path in paths:
         try:
             recording = read_known(path)
@@ -98,7 +99,7 @@ def plan_clip(paths: Iterable[Path], start_ns: int, end_ns: int) -> ClipPlan | N
                 continue
             with path.open("rb") as file:
                 its_init = file.read(recording.init_size_bytes)
-                ticks, end_after = _place(file, recording, found, end)
+                ticks, end_after = place(file, recording, found, end)
         except (DecodeError, OSError) as exc:
             logger.warning("a recording is left out of a clip: %s", exc)
             continue
@@ -107,7 +108,7 @@ def plan_clip(paths: Iterable[Path], start_ns: int, end_ns: int) -> ClipPlan | N
         init, end = its_init, end_after
         for each in found:
             chosen.append(each)
-            shift = Shift(len(chosen), ticks)
+            shift = Shift(ticks, len(chosen))
             pieces.append(Piece(each.size_bytes, path, each.offset, shift=shift))
     if not chosen:
         return None
@@ -116,17 +117,17 @@ def plan_clip(paths: Iterable[Path], start_ns: int, end_ns: int) -> ClipPlan | N
 
 
 @dataclass(frozen=True, slots=True)
-class _End:
-    """Where the clip ends so far, in ticks of each track."""
+class End:
+    """Where what was placed ends so far, in ticks of each track."""
 
     video: int = 0
     audio: int = 0
 
 
-def _place(
-    file: BinaryIO, recording: Recording, found: Sequence[Fragment], end: _End
-) -> tuple[dict[int, int], _End]:
-    """What one file's times move by, track by track, and where the clip ends with it.
+def place(
+    file: BinaryIO, recording: Recording, found: Sequence[Fragment], end: End
+) -> tuple[dict[int, int], End]:
+    """What the times of these fragments of one file move by, track by track, and where all ends with them.
 
     The first file's earliest sample comes to 0. The video of a later one follows on that of the one before, and the
     sound stays with it, but never begins before its own end.
@@ -144,7 +145,7 @@ def _place(
         last = sound[-1]
         file.seek(last.offset)
         audio_end = ticks[AUDIO_TRACK] + read_end(file.read(min(last.size_bytes, HEAD_BYTES)), AUDIO_TRACK)
-    return ticks, _End(found[-1].dts + found[-1].duration + ticks[VIDEO_TRACK], audio_end)
+    return ticks, End(found[-1].dts + found[-1].duration + ticks[VIDEO_TRACK], audio_end)
 
 
 # --- boxes ---
@@ -228,7 +229,7 @@ def shift_times(head: bytes, shift: Shift) -> bytes:
                 _add(data, at + 16, wide=bool(data[at]), ticks=shift.ticks.get(number, 0))
         for begin, stop in _moofs(data):
             for kind, at, end in walk(data, begin, stop):
-                if kind == b"mfhd":
+                if kind == b"mfhd" and shift.sequence:
                     struct.pack_into(">I", data, at + 4, shift.sequence & 0xFFFF_FFFF)
                 elif kind == b"traf":
                     _shift_traf(data, at, end, shift)

@@ -6,16 +6,19 @@ Grouping starts at a file's first fragment whatever was asked for, so a playlist
 import math
 import os
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ninjacam.core.errors import DecodeError
+from ninjacam.recordings.clip import End, place
 from ninjacam.recordings.library import read_known
 from ninjacam.recordings.reader import Fragment
 
 NS = 1_000_000_000
+GAP_NS = 2 * NS
+"""A longer silence between files is a gap, as on the timeline."""
 LEAST_PART_S = 2.0
 """Key frames nearer to each other than this share a part: fewer requests, and still a quick seek."""
 
@@ -36,11 +39,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class PlaylistFile:
-    """`uri`: relative to the playlist. `init_bytes`: the length of its ftyp and moov."""
+    """`uri`: relative to the playlist. `init_bytes`: the length of its ftyp and moov. `is_same`: they are those of the
+    file before. `follows`: without a break in time, and the times go on."""
 
     uri: str
     init_bytes: int
     parts: Sequence[Part]
+    is_same: bool = False
+    follows: bool = False
 
 
 def group(fragments: Iterable[Fragment], *, is_open: bool, least_s: float = LEAST_PART_S) -> list[Part]:
@@ -70,11 +76,38 @@ def select(parts: Iterable[Part], start_ns: int, end_ns: int) -> list[Part]:
     return [part for part in parts if part.start_ns < end_ns and part.end_ns > start_ns]
 
 
-def read_file(path: Path, uri: str, start_ns: int, end_ns: int, *, is_open: bool) -> PlaylistFile:
-    """Its parts in the span. Raises: DecodeError. Blocks."""
-    recording = read_known(path)
-    parts = group(recording.fragments, is_open=is_open)
-    return PlaylistFile(uri, recording.init_size_bytes, select(parts, start_ns, end_ns))
+class Chain:
+    """Files one after another on one time line: each is moved to where the last one ended, gap or not. Thread: one."""
+
+    def __init__(self, start_ns: int, end_ns: int) -> None:
+        self._span = start_ns, end_ns
+        self._end = End()
+        self._init = b""
+        self._ended_ns = 0
+
+    def add(
+        self, path: Path, uri: Callable[[Mapping[int, int]], str], *, is_open: bool
+    ) -> PlaylistFile | None:
+        """The parts of a file in the span, if there are any. `uri`: from what its times move by. Blocks.
+
+        Raises: DecodeError.
+        """
+        recording = read_known(path)
+        parts = select(group(recording.fragments, is_open=is_open), *self._span)
+        if not parts:
+            return None
+        first, behind = parts[0].offset, parts[-1].offset + parts[-1].size_bytes
+        chosen = [each for each in recording.fragments if first <= each.offset < behind]
+        try:
+            with path.open("rb") as file:
+                init = file.read(recording.init_size_bytes)
+                ticks, self._end = place(file, recording, chosen, self._end)
+        except OSError as exc:
+            raise DecodeError(f"The recording {path.name} cannot be read: {exc.strerror}.") from exc
+        is_same = init == self._init
+        follows = is_same and abs(chosen[0].start_ns - self._ended_ns) <= GAP_NS
+        self._init, self._ended_ns = init, chosen[-1].end_ns
+        return PlaylistFile(uri(ticks), recording.init_size_bytes, parts, is_same, follows)
 
 
 def read_whole_file(path: Path, uri: str, start_ns: int, end_ns: int) -> PlaylistFile:
@@ -103,7 +136,7 @@ def encode_playlist(
     """`start_ns`: where a player is to begin. `ended`: nothing will be added; until then the target duration, which may
     not change, must not depend on what there is: `least_target_s`.
 
-    Each file has a time line of its own, so each one but the first is a discontinuity.
+    A discontinuity stands at gaps, and where the decoder has to be set up anew.
     """
     listed = [file for file in files if file.parts]
     longest_s = max((part.duration_s for file in listed for part in file.parts), default=LEAST_PART_S)
@@ -119,9 +152,10 @@ def encode_playlist(
         if late_s > 0:
             lines.append(f"#EXT-X-START:TIME-OFFSET={late_s:.3f},PRECISE=YES")
     for number, file in enumerate(listed):
-        if number:
+        if number and not file.follows:
             lines.append("#EXT-X-DISCONTINUITY")
-        lines.append(f'#EXT-X-MAP:URI="{file.uri}",BYTERANGE="{file.init_bytes}@0"')
+        if not file.is_same:
+            lines.append(f'#EXT-X-MAP:URI="{file.uri}",BYTERANGE="{file.init_bytes}@0"')
         lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{_milliseconds(file.parts[0].start_ns)}")
         for part in file.parts:
             lines += (

@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -5,16 +6,16 @@ import pytest
 from ninjacam.core.errors import DecodeError
 from ninjacam.recordings.playlist import (
     NS,
+    Chain,
     Part,
     PlaylistFile,
     encode_playlist,
     group,
-    read_file,
     read_whole_file,
     select,
 )
 from ninjacam.recordings.reader import Fragment
-from tests.harness.recordings import NOON_NS, encode_stamped, write_file
+from tests.harness.recordings import NOON_NS, encode_stamped, write_file, write_files
 
 
 def fragment(number: int, *, key: bool = True, duration_s: float = 1.0) -> Fragment:
@@ -92,7 +93,8 @@ def test_a_running_playlist_does_not_end_and_keeps_its_target_duration() -> None
 
 def test_a_file_is_read_once_fine_and_once_as_a_whole(tmp_path: Path) -> None:
     made = write_file(tmp_path, encode_stamped(150))
-    fine = read_file(made.path, "a", NOON_NS, NOON_NS + 60 * NS, is_open=False)
+    fine = Chain(NOON_NS, NOON_NS + 60 * NS).add(made.path, str, is_open=False)
+    assert fine is not None
     whole = read_whole_file(made.path, "a", made.segment.start_ns, made.segment.end_ns)
     assert fine.init_bytes == whole.init_bytes and len(fine.parts) == 3
     assert sum(part.size_bytes for part in fine.parts) == whole.parts[0].size_bytes
@@ -105,3 +107,25 @@ def test_what_is_no_recording_raises_our_error(tmp_path: Path, data: bytes) -> N
     path.write_bytes(data)
     with pytest.raises(DecodeError):
         read_whole_file(path, "a", 0, 1)
+
+
+def test_files_that_follow_each_other_are_on_one_time_line(tmp_path: Path) -> None:
+    made = write_files(tmp_path, encode_stamped(150), 2)
+    made.append(write_file(tmp_path, encode_stamped(50, first=1000)))
+    made.append(write_file(tmp_path, encode_stamped(50, first=1050, size=(320, 180))))
+    chain = Chain(NOON_NS, NOON_NS + 100 * NS)
+    shifts: list[int] = []
+
+    def uri(ticks: Mapping[int, int]) -> str:
+        shifts.append(ticks[1])
+        return f"segment/{len(shifts)}.mp4"
+
+    files = [chain.add(each.path, uri, is_open=False) for each in made]
+    assert shifts == [0, 180_000, 360_000, 540_000, 720_000]
+    listed = [file for file in files if file is not None]
+    assert [file.follows for file in listed] == [False, True, True, False, False]
+    text = encode_playlist(listed, start_ns=NOON_NS, ended=True)
+    assert text.count("#EXT-X-MAP") == 2 and text.count("#EXT-X-DISCONTINUITY") == 2
+    assert text.count("#EXT-X-PROGRAM-DATE-TIME") == 5
+    assert chain.add(made[0].path, uri, is_open=False) is not None
+    assert Chain(0, 1).add(made[0].path, uri, is_open=False) is None

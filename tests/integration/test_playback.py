@@ -1,0 +1,506 @@
+"""Recordings over HTTP: a real server, real files, and players that nobody here wrote."""
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import cv2
+import numpy as np
+import pytest
+
+from ninjacam.recordings.segments import Segment
+from ninjacam.testing import stamp
+from tests.harness.chrome import CHROMIUM, chromium
+from tests.harness.recordings import (
+    FRAME_NS,
+    NOON_NS,
+    encode_stamped,
+    encode_tone,
+    read_stamps,
+    write_file,
+    write_files,
+)
+from tests.integration.live_harness import RawStream, Server, Site, prepare_site, running_server, wait_until
+
+S_NS = 1_000_000_000
+PER_FILE = 6
+"""Seconds; the real ones are a minute."""
+FFMPEG = shutil.which("ffmpeg")
+
+
+def text_of(wall_ns: int) -> str:
+    return f"{datetime.fromtimestamp(wall_ns // S_NS, UTC):%Y-%m-%dT%H:%M:%S}.{wall_ns % S_NS:09d}Z"
+
+
+def at(seconds: float) -> str:
+    return text_of(NOON_NS + round(seconds * S_NS))
+
+
+def url(kind: str, start_s: float, end_s: float, **more: str) -> str:
+    query = {"start": at(start_s), "end": at(end_s), **more}
+    return f"/cam/rec/door/{kind}?" + "&".join(f"{name}={quote(value)}" for name, value in query.items())
+
+
+def add_rows(site: Site, segments: list[Segment]) -> list[int]:
+    code = (
+        "import json\nfrom ninjacam.recordings import segments\n"
+        f"rows = [segments.Segment(**each) for each in json.loads({json.dumps([asdict(s) for s in segments])!r})]\n"
+        "Segment.objects.put(rows)\n"
+        "print(json.dumps([Segment.objects.get(path=each.path).pk for each in rows]))"
+    )
+    return list(json.loads(site.django(code)))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    site = prepare_site(tmp_path_factory.mktemp("playback"))
+    site.django(
+        "from django.contrib.auth import get_user_model\n"
+        "users = get_user_model().objects\n"
+        "door = Camera.objects.get(slug='door')\n"
+        "for role in ('replay',):\n"
+        "    CameraGrant.objects.create(camera=door, user=users.get(username='viewer'), role=role)\n"
+    )
+    return site
+
+
+@pytest.fixture(scope="module")
+def numbers(site: Site) -> list[int]:
+    """Ids of the rows: 30 s in files of 6 s, from NOON on."""
+    root = site.directory / "recordings"
+    made = write_files(root, encode_stamped(750), PER_FILE)
+    return add_rows(site, [each.segment for each in made])
+
+
+@pytest.fixture(scope="module")
+def server(site: Site, numbers: list[int]) -> Iterator[Server]:
+    with running_server(site, REAUTH_S=1) as server:
+        yield server
+    assert "Traceback" not in server.output and "without completing" not in server.output
+
+
+@pytest.fixture
+def headers(site: Site) -> dict[str, str]:
+    return site.bearer("viewer")
+
+
+ROUTES = {
+    "hls": url("hls.m3u8", 0, 30),
+    "clip": url("clip.mp4", 0, 30),
+    "at": f"/cam/rec/door/at.jpg?time={at(3)}",
+}
+
+
+# --- who may ---
+
+
+@pytest.fixture(scope="module")
+def watcher(site: Site) -> dict[str, str]:
+    """Headers of a user who may view, and not replay."""
+    token = site.django(
+        "from django.contrib.auth import get_user_model\n"
+        "from ninjacam.models.token import hash_token, new_token\n"
+        "user = get_user_model().objects.create_user('watcher')\n"
+        "CameraGrant.objects.create(camera=Camera.objects.get(slug='door'), user=user, role='view')\n"
+        "prefix, token = new_token()\n"
+        "ApiToken.objects.create(user=user, name='t', prefix=prefix, token_hash=hash_token(token), scopes=['*'])\n"
+        "print(token, end='')"
+    )
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.mark.parametrize("name", [*ROUTES, "segment"])
+def test_each_route_asks_for_replay(
+    site: Site, server: Server, numbers: list[int], watcher: dict[str, str], name: str
+) -> None:
+    path = ROUTES.get(name, f"/cam/rec/door/segment/{numbers[0]}.mp4")
+    for method in ("GET", "HEAD"):
+        assert server.get(path, {}, method).status == 401
+        assert server.get(path, site.bearer("stranger"), method).status == 404
+        assert server.get(path, watcher, method).status == 403
+        assert server.get(path, site.bearer("viewer", "narrow"), method).status == 403
+        assert server.get(path, site.bearer("viewer"), method).status == 200
+        assert server.get(path, site.cookie("viewer"), method).status == 200
+        assert server.get(path.replace("door", "nothing"), site.bearer("viewer"), method).status == 404
+    answer = server.get(path, watcher)
+    assert (answer.json()["code"], answer.headers["content-type"]) == (
+        "forbidden",
+        "application/problem+json",
+    )
+    assert server.get(path, site.bearer("viewer"), "POST").status == 405
+
+
+def test_taking_a_clip_away_asks_for_export(site: Site, server: Server, headers: dict[str, str]) -> None:
+    path = url("clip.mp4", 0, 6, download="1")
+    assert server.get(path, headers).status == 403
+    answer = server.get(path, site.bearer("admin"))
+    assert answer.status == 200
+    assert answer.headers["content-disposition"].startswith('attachment; filename="door-2026-')
+
+
+def test_a_file_is_only_reached_by_its_own_camera(site: Site, server: Server, numbers: list[int]) -> None:
+    admin = site.bearer("admin")
+    assert server.get(f"/cam/rec/door/segment/{numbers[0]}.mp4", admin).status == 200
+    assert server.get(f"/cam/rec/yard/segment/{numbers[0]}.mp4", admin).status == 404
+    assert server.get("/cam/rec/door/segment/999999.mp4", admin).status == 404
+
+
+def sign(site: Site, path: str, query: dict[str, str], role: str) -> str:
+    return site.django(
+        "from ninjacam import auth, signing\n"
+        "from django.contrib.auth import get_user_model\n"
+        "principal = auth.Principal(get_user_model().objects.get(username='viewer'), 'session')\n"
+        "camera = Camera.objects.get(slug='door')\n"
+        f"more = dict(path={path!r}, query={query!r}, role={role!r})\n"
+        "link = auth.link_for(principal, camera, view='', lifetime_s=60, **more)\n"
+        "print(signing.sign(link), end='')"
+    )
+
+
+def test_a_signed_playlist_leads_to_signed_files(site: Site, server: Server) -> None:
+    query = {"start": at(0), "end": at(30)}
+    signature = sign(site, "/cam/rec/door/hls.m3u8", query, "replay")
+    answer = server.get(f"{ROUTES['hls']}&sig={signature}")
+    assert answer.status == 200
+    uris = {line for line in answer.body.decode().splitlines() if line.startswith("segment/")}
+    assert len(uris) == 5 and all("sig=" in uri for uri in uris)
+    for uri in uris:
+        assert server.get(f"/cam/rec/door/{uri}").status == 200
+        assert server.get(f"/cam/rec/door/{uri.partition('?')[0]}").status == 401
+        assert server.get(f"/cam/rec/door/{uri.replace('shift=', 'shift=1')}").status == 401
+    view_only = sign(site, "/cam/rec/door/hls.m3u8", query, "view")
+    assert server.get(f"{ROUTES['hls']}&sig={view_only}").status == 403
+
+
+def test_recordings_of_a_deleted_camera_are_for_those_who_may_see_all(site: Site, server: Server) -> None:
+    made = write_file(site.directory / "recordings", encode_stamped(25), slug="gone")
+    add_rows(site, [made.segment])
+    path = ROUTES["clip"].replace("door", "gone")
+    assert server.get(path, site.bearer("admin")).status == 200
+    assert server.get(path, site.bearer("viewer")).status == 404
+
+
+# --- what is asked for ---
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("hls.m3u8", "bad_request"),
+        (f"hls.m3u8?start={at(0)}&end=yesterday", "bad_request"),
+        (f"hls.m3u8?start={at(0)}&end={at(90000)}", "span_too_long"),
+        (f"clip.mp4?start={at(0)}", "bad_request"),
+        (f"clip.mp4?start={at(0)}&end={at(3601)}", "span_too_long"),
+        (f"clip.mp4?start={at(5)}&end={at(5)}", "bad_request"),
+        ("at.jpg", "bad_request"),
+        (f"at.jpg?time={at(0)}&width=3", "bad_request"),
+        ("at.jpg?time=2026-09-21T12:00:00+02:00", "bad_request"),
+    ],
+)
+def test_what_cannot_be_is_said(server: Server, headers: dict[str, str], path: str, code: str) -> None:
+    answer = server.get("/cam/rec/door/" + path, headers)
+    assert (answer.status, answer.json()["code"]) == (400, code)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [url("hls.m3u8", 100, 200), url("clip.mp4", 100, 200), f"/cam/rec/door/at.jpg?time={at(100)}"],
+)
+def test_where_nothing_was_recorded_is_404(server: Server, headers: dict[str, str], path: str) -> None:
+    answer = server.get(path, headers)
+    assert (answer.status, answer.json()["code"]) == (404, "no_recording")
+
+
+def test_a_clip_across_a_change_of_size_says_where_to_part_it(
+    site: Site, server: Server, headers: dict[str, str]
+) -> None:
+    root = site.directory / "recordings"
+    made = [
+        write_file(root, encode_stamped(50, first=100_000)),
+        write_file(root, encode_stamped(50, first=100_050, size=(320, 180))),
+    ]
+    add_rows(site, [each.segment for each in made])
+    answer = server.get(url("clip.mp4", 4000, 4004), headers)
+    assert (answer.status, answer.json()["code"]) == (409, "format_changes")
+    assert at(4002)[:19] in answer.json()["detail"]
+    assert server.get(url("clip.mp4", 4000, 4002), headers).status == 200
+    playlist = server.get(url("hls.m3u8", 4000, 4004), headers).body.decode()
+    assert playlist.count("#EXT-X-DISCONTINUITY") == 1
+
+
+# --- bytes ---
+
+
+def test_ranges_of_a_file(server: Server, headers: dict[str, str], numbers: list[int], site: Site) -> None:
+    path = f"/cam/rec/door/segment/{numbers[1]}.mp4"
+    whole = server.get(path, headers)
+    assert whole.headers["accept-ranges"] == "bytes" and whole.headers["content-type"] == "video/mp4"
+    assert whole.body[4:8] == b"ftyp" and len(whole.body) == int(whole.headers["content-length"])
+    some = server.get(path, {**headers, "Range": "bytes=100-299"})
+    assert (some.status, some.body) == (206, whole.body[100:300])
+    assert some.headers["content-range"] == f"bytes 100-299/{len(whole.body)}"
+    tail = server.get(path, {**headers, "Range": "bytes=-7"})
+    assert (tail.status, tail.body) == (206, whole.body[-7:])
+    beyond = server.get(path, {**headers, "Range": f"bytes={len(whole.body)}-"})
+    assert beyond.status == 416 and beyond.headers["content-range"] == f"bytes */{len(whole.body)}"
+    etag = whole.headers["etag"]
+    head = server.get(path, {**headers, "Range": "bytes=0-9"}, "HEAD")
+    assert (head.status, head.body, head.headers["content-length"], head.headers["etag"]) == (
+        206,
+        b"",
+        "10",
+        etag,
+    )
+    assert server.get(path, {**headers, "Range": "bytes=0-9", "If-Range": etag}).status == 206
+    assert server.get(path, {**headers, "Range": "bytes=0-9", "If-Range": '"old"'}).status == 200
+    assert server.get(path, {**headers, "If-None-Match": etag}).status == 304
+
+
+def test_any_range_of_a_clip_is_a_part_of_the_whole(server: Server, headers: dict[str, str]) -> None:
+    path = url("clip.mp4", 3.5, 20)
+    whole = server.get(path, headers)
+    size = len(whole.body)
+    assert whole.headers["x-ninjacam-start"].startswith(at(3)[:23])
+    for first, last in [
+        (0, 0),
+        (0, 700),
+        (900, 1300),
+        (5000, 150_000),
+        (size - 100_000, size - 1),
+        (size // 2, size - 9),
+    ]:
+        some = server.get(path, {**headers, "Range": f"bytes={first}-{last}"})
+        assert (some.status, len(some.body)) == (206, last - first + 1)
+        assert some.body == whole.body[first : last + 1]
+        assert some.headers["etag"] == whole.headers["etag"]
+
+
+def test_a_clip_has_exactly_the_pictures_of_its_span(
+    server: Server, headers: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(server.get(url("clip.mp4", 4.5, 19.3), headers).body)
+    assert read_stamps(path) == list(range(100, 500))
+
+
+def picture(body: bytes) -> "np.ndarray[Any, np.dtype[np.uint8]]":
+    image = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert image is not None
+    return image.astype(np.uint8)
+
+
+@pytest.mark.parametrize("number", [0, 30, 149, 150, 299, 749])
+def test_a_picture_of_an_instant(server: Server, headers: dict[str, str], number: int) -> None:
+    instant = text_of(NOON_NS + number * FRAME_NS + 1000)
+    answer = server.get(f"/cam/rec/door/at.jpg?time={instant}", headers)
+    assert (answer.status, answer.headers["content-type"]) == (200, "image/jpeg")
+    assert stamp.read(picture(answer.body)) == number
+    assert answer.headers["x-ninjacam-timestamp"][:23] == text_of(NOON_NS + number * FRAME_NS)[:23]
+
+
+def test_a_file_that_is_gone_is_a_gap(site: Site, server: Server, headers: dict[str, str]) -> None:
+    made = write_files(site.directory / "recordings", encode_stamped(150, first=200_000), 2)
+    numbers = add_rows(site, [each.segment for each in made])
+    made[1].path.unlink()
+    assert server.get(f"/cam/rec/door/segment/{numbers[1]}.mp4", headers).status == 404
+    playlist = server.get(url("hls.m3u8", 8000, 8006), headers).body.decode()
+    assert f"segment/{numbers[1]}.mp4" not in playlist and f"segment/{numbers[2]}.mp4" in playlist
+    assert server.get(url("clip.mp4", 8000, 8006), headers).status == 200
+
+
+def test_the_running_file_is_played_as_far_as_it_is_whole(
+    site: Site, server: Server, headers: dict[str, str]
+) -> None:
+    first = (time.time_ns() - NOON_NS) // FRAME_NS - 250
+    made = write_file(site.directory / "recordings", encode_stamped(200, first=first))
+    with made.path.open("ab") as file:
+        file.write(made.path.read_bytes()[900:1500])  # the next one, half written
+    running = Segment(**{**asdict(made.segment), "open": True})
+    (number,) = add_rows(site, [running])
+    answer = server.get(f"/cam/rec/door/segment/{number}.mp4", headers)
+    assert len(answer.body) == made.segment.size_bytes
+    playlist = server.get(
+        f"/cam/rec/door/hls.m3u8?start={text_of(made.segment.start_ns)}", headers
+    ).body.decode()
+    assert "ENDLIST" not in playlist and "EVENT" in playlist
+    assert playlist.count("#EXTINF") == 3, "8 s: the last 2 s may still grow"
+
+
+# --- a server's life ---
+
+
+def test_a_slow_download_holds_no_thread_nor_connection_and_does_not_delay_the_end(
+    site: Site, headers: dict[str, str]
+) -> None:
+    made = write_file(site.directory / "recordings", encode_stamped(25, first=300_000))
+    with made.path.open("ab") as file:
+        file.truncate(64 << 20)
+    (number,) = add_rows(site, [made.segment])
+    with running_server(site) as server:
+        threads = len(server.probe()["threads"])
+        streams = [
+            RawStream(server.port, f"/cam/rec/door/segment/{number}.mp4", headers, receive_bytes=4096)
+            for _ in range(12)
+        ]
+        for stream in streams:
+            assert "200 OK" in stream.head()
+        wait_until(lambda: server.probe()["viewers"] == 12)
+        state = server.probe()
+        assert state["database_connections"] == 0
+        assert len(state["threads"]) <= threads + 6, state["threads"]
+        streams.pop().socket.close()
+        wait_until(lambda: server.probe()["viewers"] == 11)
+        assert server.terminate() < 2.0
+        for stream in streams:
+            with closing(stream.socket), suppress(ConnectionResetError):
+                assert len(stream.read_to_end()) < 32 << 20
+        assert "Traceback" not in server.output and "without completing" not in server.output
+
+
+def test_who_may_no_longer_replay_is_cut(site: Site, server: Server, numbers: list[int]) -> None:
+    made = write_file(site.directory / "recordings", encode_stamped(25, first=310_000))
+    with made.path.open("ab") as file:
+        file.truncate(64 << 20)
+    (number,) = add_rows(site, [made.segment])
+    grant = "CameraGrant.objects.filter(user__username='viewer', role='replay')"
+    path = f"/cam/rec/door/segment/{number}.mp4"
+    with RawStream(server.port, path, site.bearer("viewer"), receive_bytes=4096) as stream:
+        stream.head()
+        wait_until(lambda: server.probe()["viewers"] == 1)
+        site.django(f"{grant}.update(role='control')")
+        try:
+            wait_until(lambda: server.probe()["viewers"] == 0, what="the download is cut")
+        finally:
+            site.django(
+                "CameraGrant.objects.filter(user__username='viewer', role='control').update(role='replay')"
+            )
+
+
+# --- players ---
+
+
+@pytest.mark.ffmpeg
+@pytest.mark.skipif(FFMPEG is None, reason="ffmpeg is not installed")
+@pytest.mark.parametrize("kind", ["hls.m3u8", "clip.mp4"])
+def test_ffmpeg_plays_it_without_a_warning(server: Server, headers: dict[str, str], kind: str) -> None:
+    address = f"http://127.0.0.1:{server.port}{url(kind, 0, 30)}"
+    done = subprocess.run(
+        ["ffmpeg", "-v", "warning", "-headers", f"Authorization: {headers['Authorization']}\r\n", "-i", address,
+         "-f", "null", "-"],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert read_stamps(address, headers=f"Authorization: {headers['Authorization']}\r\n") == list(range(750))
+
+
+@pytest.mark.ffmpeg
+@pytest.mark.skipif(FFMPEG is None, reason="ffmpeg is not installed")
+def test_ffmpeg_plays_a_clip_with_sound_without_a_warning(
+    site: Site, server: Server, headers: dict[str, str], tmp_path: Path
+) -> None:
+    packets, tone = encode_stamped(300), encode_tone(12)
+    root = site.directory / "recordings"
+    made = [
+        write_file(root, packets[:150], tone=tone[:300], slug="yard"),
+        write_file(root, packets[150:], tone=tone[300:], slug="yard"),
+    ]
+    add_rows(site, [each.segment for each in made])
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(server.get(url("clip.mp4", 1, 11).replace("door", "yard"), site.bearer("admin")).body)
+    for arguments in (["-f", "null", "-"], ["-c", "copy", str(tmp_path / "copy.mp4")]):
+        done = subprocess.run(
+            ["ffmpeg", "-v", "warning", "-i", str(path), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+    shown = subprocess.run(
+        ["ffprobe", "-v", "warning", "-show_entries", "format=duration:stream=codec_name", "-of", "json", str(path)],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    found = json.loads(shown.stdout)
+    assert shown.stderr == "" and [each["codec_name"] for each in found["streams"]] == ["h264", "aac"]
+    assert float(found["format"]["duration"]) == pytest.approx(10.0, abs=0.2)
+
+
+@pytest.mark.chromium
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_chromium_plays_and_seeks_a_clip(site: Site, server: Server) -> None:
+    with chromium() as browser, browser.tab() as tab:
+        page = f"http://localhost:{server.port}/"
+        name, _, value = site.users["viewer"]["cookie"].partition("=")
+        tab.set_cookie(name, value, page)
+        tab.navigate(page)
+        tab.js(
+            "window.video = document.createElement('video'); video.muted = true; window.failures = [];"
+            "video.onerror = () => failures.push(video.error.message);"
+            f"video.src = {url('clip.mp4', 0, 30)!r}; document.body.append(video); video.play(); true"
+        )
+        tab.until("video.getVideoPlaybackQuality().totalVideoFrames >= 20")
+        assert tab.js("Math.round(video.duration)") == 30
+        tab.js(
+            "window.sought = 0; video.onseeked = () => (sought = performance.now() - begun);"
+            "window.begun = performance.now(); video.currentTime = 25; true"
+        )
+        tab.until("sought")
+        assert tab.js("sought") < 1000
+        tab.until("video.currentTime > 25.5")
+        assert tab.js("failures") == []
+
+
+@pytest.fixture(scope="module")
+def hls_js(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The source of hls.js, from the package registry."""
+    directory = tmp_path_factory.mktemp("npm")
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is not installed")
+    command = [npm, "install", "--prefix", str(directory), "--no-audit", "--no-fund", "--silent", "hls.js@1"]
+    try:
+        subprocess.run(command, capture_output=True, timeout=60, check=True, cwd=directory)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+        pytest.skip("hls.js cannot be fetched here")
+    return (directory / "node_modules/hls.js/dist/hls.min.js").read_text()
+
+
+@pytest.mark.chromium
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_hls_js_plays_over_files_and_gaps_and_seeks(site: Site, server: Server, hls_js: str) -> None:
+    root = site.directory / "recordings"
+    made = [
+        *write_files(root, encode_stamped(150, first=400_000), 3),
+        write_file(root, encode_stamped(100, first=401_000)),
+        write_file(root, encode_stamped(100, first=401_100, size=(320, 180))),
+    ]
+    add_rows(site, [each.segment for each in made])
+    playlist = url("hls.m3u8", 16_000, 16_100)
+    with chromium() as browser, browser.tab() as tab:
+        page = f"http://localhost:{server.port}/"
+        name, _, value = site.users["viewer"]["cookie"].partition("=")
+        tab.set_cookie(name, value, page)
+        tab.navigate(page)
+        tab.js(f"(0, eval)({json.dumps(hls_js)}); true")
+        tab.js(
+            "window.failures = []; window.video = document.createElement('video'); video.muted = true;"
+            "document.body.append(video); window.hls = new Hls();"
+            "hls.on(Hls.Events.ERROR, (_, data) => failures.push(`${data.details}: ${data.error}`));"
+            f"hls.loadSource({playlist!r}); hls.attachMedia(video); video.playbackRate = 4; video.play();"
+            "video.onended = () => (window.ended = true); true"
+        )
+        tab.until("window.ended", timeout_s=20)
+        assert tab.js("failures") == []
+        assert tab.js("video.videoWidth") == 320
+        assert abs(tab.js("video.duration") - 14) < 0.2
+        tab.js("window.ended = false; video.currentTime = 2.5; video.play(); true")
+        tab.until("video.videoWidth === 640 && video.currentTime > 3")
+        assert tab.js("hls.playingDate.toISOString()").startswith(at(16_003)[:18])
+        assert tab.js("failures") == []
