@@ -1,9 +1,12 @@
 """`ninjacam serve`: everything, with one command: the engine and a fitting number of ASGI workers."""
 
 import contextlib
+import fcntl
 import os
 import socket
 import sys
+import time
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -38,6 +41,29 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def require_no_engine(run_dir: Path, *, patience_s: float = 5.0) -> None:
+    """That of a `serve` which was killed ends within seconds; beside one that lives, we would only be in each other's way.
+
+    Raises: CommandError: there is one.
+    """
+    deadline_s = time.monotonic() + patience_s
+    descriptor = os.open(run_dir / "engine.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as exc:
+                if time.monotonic() > deadline_s:
+                    raise CommandError(
+                        f"Ninjacam already runs on {run_dir.parent}. Stop it first, or choose another --data."
+                    ) from exc
+                time.sleep(0.1)
+            else:
+                return
+    finally:
+        os.close(descriptor)  # and with it the lock
+
+
 class Command(BaseCommand):
     help = "Run Ninjacam: the engine and the web workers, until it is stopped."
 
@@ -62,6 +88,7 @@ class Command(BaseCommand):
         except NinjacamError as exc:
             raise CommandError(str(exc)) from exc
         config.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        require_no_engine(config.run_dir)
         environment = python_environment()
         with contextlib.closing(listen(host, port)) as listener:
             descriptor = listener.fileno()
