@@ -42,7 +42,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def require_no_engine(run_dir: Path, *, patience_s: float = 5.0) -> None:
-    """That of a `serve` which was killed ends within seconds; beside one that lives, we would only be in each other's way.
+    """That of a `serve` which was killed ends within seconds; two that live would be in each other's way.
 
     Raises: CommandError: there is one.
     """
