@@ -337,14 +337,15 @@ def test_the_running_file_is_played_as_far_as_it_is_whole(
 # --- a server's life ---
 
 
+@pytest.mark.parametrize("kind", ["uvicorn", "gunicorn", "gunicorn-uvicorn"])  # granian lets nobody abort
 def test_a_slow_download_holds_no_thread_nor_connection_and_does_not_delay_the_end(
-    site: Site, headers: dict[str, str]
+    site: Site, headers: dict[str, str], kind: str
 ) -> None:
     made = write_file(site.directory / "recordings", encode_stamped(25, first=300_000))
     with made.path.open("ab") as file:
         file.truncate(64 << 20)
     (number,) = add_rows(site, [made.segment])
-    with running_server(site) as server:
+    with running_server(site, kind) as server:
         threads = len(server.probe()["threads"])
         streams = [
             RawStream(server.port, f"/cam/rec/door/segment/{number}.mp4", headers, receive_bytes=4096)

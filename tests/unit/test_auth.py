@@ -2,6 +2,7 @@ import time
 from datetime import timedelta
 from importlib import import_module
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from django.conf import settings as django_settings
@@ -9,6 +10,7 @@ from django.contrib.auth.models import Permission, User
 from django.utils import timezone
 
 from ninjacam import signing
+from ninjacam.actions.errors import ForbiddenError, InvalidError
 from ninjacam.actions.links import create_link
 from ninjacam.actions.tokens import create_token, revoke_token
 from ninjacam.auth import LocalOperator, Principal, link_for, principal_from, recheck
@@ -268,3 +270,27 @@ def test_nobody_but_the_owner_with_full_scope_manages_tokens(
     assert full and part and of_admin
     assert full.may_act_for(viewer) and not full.may_act_for(stranger)
     assert not part.may_act_for(viewer) and of_admin.may_act_for(viewer)
+
+
+def test_a_link_to_recordings_needs_and_gives_their_role(viewer: User, camera: Camera) -> None:
+    who = by_token(make_token(viewer, "*")[1])
+    assert who is not None
+    span = {"start": "2026-11-22T08:00:00Z", "end": "2026-11-22T08:10:00Z"}
+    with pytest.raises(ForbiddenError):
+        create_link(who, camera, "clip", parameters=span)
+    CameraGrant.objects.create(camera=camera, user=viewer, role="replay")
+    who = by_token(make_token(viewer, "*")[1])
+    assert who is not None
+    with pytest.raises(ForbiddenError):
+        create_link(who, camera, "clip", parameters={**span, "download": "1"})
+    with pytest.raises(InvalidError):
+        create_link(who, camera, "clip", parameters={"start": span["start"]})
+    with pytest.raises(InvalidError):
+        create_link(who, camera, "clip", parameters=span, view="edges")
+    made = create_link(who, camera, "clip", parameters=span)
+    path, _, query = made.path.partition("?")
+    found = principal_from(
+        cookies={}, path=path, query=dict(parse_qsl(query)), sig=dict(parse_qsl(query))["sig"]
+    )
+    assert path == "/rec/door/clip.mp4" and found is not None
+    assert found.may("replay", camera, "") and not found.may("view", camera, "")

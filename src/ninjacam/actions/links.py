@@ -12,10 +12,25 @@ from ninjacam import signing
 from ninjacam.actions.audit import record
 from ninjacam.actions.errors import ForbiddenError, InvalidError
 from ninjacam.auth import Principal, link_for
-from ninjacam.models import Camera
+from ninjacam.models import Camera, Role
 
-ROUTES = {"mjpeg": "ninjacam:live-mjpeg", "snapshot": "ninjacam:live-snapshot", "ws": "ninjacam:live-ws"}
-_PARAMETERS = {"mjpeg": {"width", "quality", "fps"}, "snapshot": {"width", "quality"}, "ws": set[str]()}
+ROUTES = {
+    "mjpeg": "ninjacam:live-mjpeg",
+    "snapshot": "ninjacam:live-snapshot",
+    "ws": "ninjacam:live-ws",
+    "hls": "ninjacam:rec-hls",
+    "clip": "ninjacam:rec-clip",
+    "at": "ninjacam:rec-at",
+}
+_PARAMETERS = {
+    "mjpeg": {"width", "quality", "fps"},
+    "snapshot": {"width", "quality"},
+    "ws": set[str](),
+    "hls": {"start", "end"},
+    "clip": {"start", "end", "download"},
+    "at": {"time", "width"},
+}
+_NEEDED = {"hls": {"start"}, "clip": {"start", "end"}, "at": {"time"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +39,13 @@ class SignedLink:
 
     path: str
     expires_at: datetime
+
+
+def role_of(kind: str, parameters: Mapping[str, str]) -> str:
+    """What one needs, and hands on, for a link of that kind."""
+    if kind not in _NEEDED:
+        return Role.VIEW.value
+    return Role.EXPORT.value if parameters.get("download") else Role.REPLAY.value
 
 
 def create_link(
@@ -35,13 +57,14 @@ def create_link(
     parameters: Mapping[str, str] | None = None,
     lifetime_s: int = 3600,
 ) -> SignedLink:
-    """A link to a live stream or snapshot of one view, with what `principal` may: at most 7 days, and no longer than
-    the permission, the password and the token last.
+    """A link to a live stream or snapshot of one view, or to recordings, with what `principal` may: at most 7 days,
+    and no longer than the permission, the password and the token last.
 
     `kind`: a key of ROUTES. `parameters`: of that route; part of what is signed.
     Raises: ForbiddenError, InvalidError.
     """
-    if principal.source == "signed" or not principal.may("view", camera, view):
+    role = role_of(kind, parameters or {})
+    if principal.source == "signed" or not principal.may(role, camera, view):
         raise ForbiddenError(_("You may not make links to this camera."))
     if kind not in ROUTES:
         raise InvalidError.of("kind", _("There are no such links."))
@@ -50,10 +73,14 @@ def create_link(
     query = {name: value for name, value in (parameters or {}).items() if value}
     if not _PARAMETERS[kind].issuperset(query):
         raise InvalidError.of("parameters", _("This kind of link has no such parameters."))
+    if missing := sorted(_NEEDED.get(kind, set()).difference(query)):
+        raise InvalidError.of(missing[0], _("This kind of link needs it."))
+    if view and role != Role.VIEW:
+        raise InvalidError.of("view", _("Only the camera's own view is recorded."))
     if view and kind != "ws":
         query["view"] = view
     path = reverse(ROUTES[kind], args=[] if kind == "ws" else [camera.slug])
-    link = link_for(principal, camera, path=path, query=query, view=view, lifetime_s=lifetime_s)
+    link = link_for(principal, camera, path=path, query=query, view=view, lifetime_s=lifetime_s, role=role)
     record(principal, "link.create", camera.slug, kind=kind, view=view, lifetime_s=lifetime_s)
     return SignedLink(
         path=f"{path}?{urlencode({**query, signing.PARAMETER: signing.sign(link)})}",

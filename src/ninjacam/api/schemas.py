@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from ninja import Schema
-from pydantic import ConfigDict, Field, SecretStr
+from pydantic import AwareDatetime, ConfigDict, Field, SecretStr
 
 Slug = Annotated[
     str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,49}$", description="Short name, as it stands in URLs.")
@@ -373,11 +373,15 @@ class LinkIn(Schema):
     model_config = input_example(camera="door", kind="snapshot", view="edges", width_px=640, lifetime_s=3600)
 
     camera: Slug
-    kind: Literal["mjpeg", "snapshot", "ws"]
+    kind: Literal["mjpeg", "snapshot", "ws", "hls", "clip", "at"]
     view: str = Field("", max_length=50, pattern=r"^[a-z0-9_-]*$")
     width_px: int | None = Field(None, ge=16, le=7680)
     quality: int | None = Field(None, ge=1, le=100)
     fps: int | None = Field(None, ge=1, le=60)
+    start: AwareDatetime | None = Field(None, description="Of `hls` and `clip`.")
+    end: AwareDatetime | None = Field(None, description="Of `hls` and `clip`.")
+    time: AwareDatetime | None = Field(None, description="Of `at`, a picture of that instant.")
+    download: bool = Field(False, description="Of `clip`: to be kept, which needs the role `export`.")
     lifetime_s: int = Field(3600, ge=1, le=7 * 24 * 3600)
 
 
