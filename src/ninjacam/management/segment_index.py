@@ -49,6 +49,7 @@ class DatabaseIndex:
         self._rules = rules
         self._clock = clock
         self._used_bytes: dict[str, int] | None = None
+        self._rows = 0  # as counted with the bytes
         self._counted_ns = 0
         self._deleted = 0
         self._deleted_bytes = 0
@@ -72,6 +73,7 @@ class DatabaseIndex:
             before = dict(rows.values_list("path", "size_bytes")) if self._used_bytes is not None else {}
             Segment.objects.put(batch)
         for each in batch:
+            self._rows += each.path not in before
             self._count(each.slug, each.size_bytes - before.get(each.path, 0))
 
     def _count(self, slug: str, more_bytes: int) -> None:
@@ -109,12 +111,16 @@ class DatabaseIndex:
         with _database():
             now_ns = self._clock.monotonic_ns()
             if self._used_bytes is None or now_ns - self._counted_ns > COUNT_AGAIN_NS:
-                self._used_bytes = Segment.objects.size_bytes_by_slug()
+                self._used_bytes = self._count_all()
                 self._counted_ns = now_ns
                 self._stuck.clear()
                 self._failed = ""
             disk = disk_of(self._root)
             if disk is not None:
+                if self._plan(self._used_bytes, disk) and Segment.objects.count() != self._rows:
+                    self._used_bytes = (
+                        self._count_all()
+                    )  # a rebuild or a person changed rows: do not go by old figures
                 for _ in range(MOST_ROUNDS):
                     if self._closing.is_set() or not self._delete(self._plan(self._used_bytes, disk)):
                         break
@@ -127,6 +133,11 @@ class DatabaseIndex:
                 "deleted_bytes": self._deleted_bytes,
                 "failed": self._failed,
             }
+
+    def _count_all(self) -> dict[str, int]:
+        with transaction.atomic():
+            self._rows = Segment.objects.count()
+            return Segment.objects.size_bytes_by_slug()
 
     def _plan(self, used_bytes: dict[str, int], disk: Disk) -> list[Segment]:
         now_ns = self._clock.wall_ns()
@@ -146,6 +157,7 @@ class DatabaseIndex:
             Segment.objects.filter(pk__in=[segment.pk for segment in batch]).delete()
         for segment in gone:
             self._count(segment.slug, -segment.size_bytes)
+        self._rows -= len(gone)
         self._deleted += len(gone)
         self._deleted_bytes += sum(segment.size_bytes for segment in gone)
         return bool(going) and len(self._stuck) < MOST_STUCK

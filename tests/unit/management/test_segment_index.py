@@ -179,6 +179,17 @@ def test_what_comes_after_the_first_count_is_counted_too(root: Path, told: list[
     assert keeper.retain()["used_bytes"] == Segment.objects.size_bytes_by_slug()["door"]
 
 
+def test_old_figures_delete_nothing_when_rows_went_by_another_hand(
+    root: Path, told: list[segments.Segment]
+) -> None:
+    keeper = index(root, bytes=sum(each.size_bytes for each in told) - 1)
+    keeper.retain()
+    keeper.add(told)
+    Segment.objects.filter(path=told[-1].path).delete()
+    assert keeper.retain()["deleted"] == 0
+    assert len(files(root)) == 6
+
+
 def test_what_is_protected_or_being_written_stays(root: Path, told: list[segments.Segment]) -> None:
     keeper = index(root, bytes=1, days=1)
     keeper.add(told)
