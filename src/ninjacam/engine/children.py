@@ -20,7 +20,7 @@ from ninjacam.hub.control import ControlClient, Json
 
 logger = logging.getLogger("ninjacam.engine")
 
-START_DEADLINE_S = 20.0
+START_DEADLINE_S = 90.0
 """From exec to a listening control socket. Django projects with many apps take seconds."""
 STOP_DEADLINE_S = 1.2
 CONNECT_EVERY_S = 0.02

@@ -19,8 +19,8 @@ logger = logging.getLogger("ninjacam.vision")
 
 LOOK_EVERY_S = 0.25
 """At the user's files; and at threads that are stuck, every other time."""
-LOAD_S = 10.0
-"""Importing large models takes seconds; both together are less than the engine's patience with a start."""
+LOAD_S = 60.0
+"""Importing large models takes many seconds; both together are less than the engine's patience with a start."""
 LOAD_GIVE_UP_S = 2.0
 MOST_ABANDONED_THREADS = 16
 """Then the worker ends, and the engine starts a clean one."""
