@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -5,9 +6,10 @@ import numpy as np
 import pytest
 
 from ninjacam.core.errors import DecodeError
+from ninjacam.core.packets import Codec, Flags
 from ninjacam.recordings.still import StillPlace, decode_still, find_still
 from ninjacam.testing import stamp
-from tests.harness.recordings import FRAME_NS, NOON_NS, encode_stamped, write_file
+from tests.harness.recordings import FRAME_NS, NOON_NS, encode_stamped, picture, write_file
 
 
 def number_of(jpeg: bytes) -> int | None:
@@ -55,3 +57,15 @@ def test_rubbish_raises_our_error(tmp_path: Path) -> None:
         find_still(path, NOON_NS)
     with pytest.raises(DecodeError):
         decode_still(StillPlace(str(path), 100, 100, 400, 0, NOON_NS, NOON_NS))
+
+
+def test_a_jpeg_camera_has_pictures_too(tmp_path: Path) -> None:
+    packets = []
+    for packet in encode_stamped(25):
+        number = packet.pts // 3600
+        jpeg = cv2.imencode(".jpg", picture(number, (640, 360)))[1].tobytes()
+        packets.append(replace(packet, codec=Codec.MJPEG, data=jpeg, flags=Flags.KEY))
+    made = write_file(tmp_path, packets)
+    place = find_still(made.path, NOON_NS + 12 * FRAME_NS)
+    assert place is not None
+    assert number_of(decode_still(place)[1]) == 12
