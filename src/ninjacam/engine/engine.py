@@ -162,7 +162,7 @@ class Engine:
             self._blame.died(read_running(self._config.run_dir / f"{child.name}.running"), death)
             self._apply()
         elif self._recordings is not None:
-            self._recordings.capture_died()
+            self._recordings.capture_ended()
         self._changed.set()
 
     # --- what is wanted ---
@@ -206,6 +206,8 @@ class Engine:
             }
         for name in [name for name in self._children if name not in work]:
             self._children.pop(name).stop()
+            if self._recordings is not None and name.startswith("capture-"):
+                self._recordings.capture_ended()
             task = self._tasks.pop(name)
             self._tasks[f"ending-{name}-{id(task)}"] = task
         self._tasks = {name: task for name, task in self._tasks.items() if not task.done()}

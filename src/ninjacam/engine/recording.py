@@ -72,8 +72,8 @@ class RecordingKeeper:
             else:
                 self.scan_later(segment.start_ns)
 
-    def capture_died(self) -> None:
-        """Its last words are missing, and its successor mends the files."""
+    def capture_ended(self) -> None:
+        """Its last words may be missing, and its successor mends the files."""
         self.scan_later(self._clock.wall_ns() - LOOK_BACK_NS, after_s=SCAN_AGAIN_S)
 
     def scan_later(self, since_ns: int, *, after_s: float = 0) -> None:

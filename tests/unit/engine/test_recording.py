@@ -157,11 +157,11 @@ def test_the_last_day_is_scanned_at_the_start_and_soon_again() -> None:
     play(script)
 
 
-def test_a_capture_that_died_is_scanned_after() -> None:
+def test_a_capture_that_ended_is_scanned_after() -> None:
     async def script(host: Host) -> None:
         await host.pass_s(30)
         before = len(host.index.scans)
-        host.keeper.capture_died()
+        host.keeper.capture_ended()
         await host.pass_s(5)
         assert len(host.index.scans) == before
         await host.pass_s(6)
