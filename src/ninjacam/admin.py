@@ -1,5 +1,6 @@
 """The models in Django's admin: plain pages, for who administers. Passwords go in and never come out."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -12,7 +13,7 @@ from ninjacam.actions.cameras import CameraFields, assign_fields
 from ninjacam.actions.errors import InvalidError
 from ninjacam.actions.tokens import revoke_token
 from ninjacam.auth import principal_of_request
-from ninjacam.models import ApiToken, Camera, CameraGrant
+from ninjacam.models import ApiToken, Camera, CameraGrant, Segment
 from ninjacam.status import read_status
 
 if TYPE_CHECKING:  # generic in the stubs only
@@ -20,10 +21,11 @@ if TYPE_CHECKING:  # generic in the stubs only
     CameraModelAdmin = admin.ModelAdmin[Camera]
     GrantModelAdmin = admin.ModelAdmin[CameraGrant]
     TokenModelAdmin = admin.ModelAdmin[ApiToken]
+    SegmentModelAdmin = admin.ModelAdmin[Segment]
     GrantTabularInline = admin.TabularInline[CameraGrant, Camera]
 else:
     CameraModelForm = forms.ModelForm
-    CameraModelAdmin = GrantModelAdmin = TokenModelAdmin = admin.ModelAdmin
+    CameraModelAdmin = GrantModelAdmin = TokenModelAdmin = SegmentModelAdmin = admin.ModelAdmin
     GrantTabularInline = admin.TabularInline
 
 
@@ -137,6 +139,50 @@ class ApiTokenAdmin(TokenModelAdmin):
         for token in queryset.select_related("user") if actor else ():
             if actor is not None and actor.may_act_for(token.user):
                 revoke_token(actor, token)
+
+
+@admin.register(Segment)
+class SegmentAdmin(SegmentModelAdmin):
+    """To see what there is, and to protect it. Rows are made from files, and go with them: by retention alone."""
+
+    list_display = ["slug", "start", "end", "size_bytes", "codec", "protected", "open"]
+    list_filter = ["protected"]
+    search_fields = ["path__startswith"]
+    show_full_result_count = False
+    ordering = ["-pk"]
+    fields = [
+        "path",
+        "start",
+        "end",
+        "size_bytes",
+        "codec",
+        "audio_codec",
+        "audio_source",
+        "open",
+        "protected",
+    ]
+    readonly_fields = fields[:-1]
+
+    @admin.display(description=_("start"))
+    def start(self, segment: Segment) -> datetime:
+        return datetime.fromtimestamp(segment.start_ns / 1e9, UTC)
+
+    @admin.display(description=_("end"))
+    def end(self, segment: Segment) -> datetime:
+        return datetime.fromtimestamp(segment.end_ns / 1e9, UTC)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Segment | None = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Segment, form: Any, change: bool) -> None:
+        # Only this: the engine may write the rest at this moment.
+        Segment.objects.filter(pk=obj.pk).update(protected=obj.protected)
+        _record(
+            request, "recording.protect" if obj.protected else "recording.unprotect", obj.slug, path=obj.path
+        )
 
 
 def _record(request: HttpRequest, verb: str, subject: str, **details: object) -> None:

@@ -5,7 +5,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from ninjacam.models import ApiToken, Camera
+from ninjacam.models import ApiToken, Camera, Segment
 from tests.unit.conftest import PASSWORD, signed_in
 
 NO_GRANTS = {
@@ -83,3 +83,18 @@ def test_tokens_are_revoked_and_not_made(admin: Client, admin_user: User) -> Non
     assert "hash-of-it" not in page
     admin.post("/admin/ninjacam/apitoken/", {"action": "revoke", "_selected_action": [token.pk]})
     assert ApiToken.objects.get().revoked_at is not None
+
+
+def test_recordings_can_be_protected_and_neither_made_nor_deleted(admin: Client) -> None:
+    row = Segment.objects.create(
+        slug="door", path="door/2026-11-22/08/00-00.mp4", start_ns=1, end_ns=2, size_bytes=5, codec="h264",
+        width_px=640, height_px=360,
+    )  # fmt: skip
+    page = f"/admin/ninjacam/segment/{row.pk}/change/"
+    assert "door/2026-11-22/08/00-00.mp4" in admin.get(page).content.decode()
+    assert admin.post(page, {"protected": "on", "size_bytes": "7"}).status_code == 302
+    row.refresh_from_db()
+    assert (row.protected, row.size_bytes) == (True, 5)
+    assert admin.get("/admin/ninjacam/segment/").status_code == 200
+    assert admin.get("/admin/ninjacam/segment/add/").status_code == 403
+    assert admin.post(f"/admin/ninjacam/segment/{row.pk}/delete/", {"post": "yes"}).status_code == 403

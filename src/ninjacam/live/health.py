@@ -27,6 +27,14 @@ _CAMERA_FIGURES = (
     ("subscribers", "ninjacam_camera_subscribers", "gauge", "Readers of the camera's local stream."),
 )
 
+_RECORDING_FIGURES = (
+    ("used_bytes", "bytes", "gauge", "What all recordings take."),
+    ("free_bytes", "disk_free_bytes", "gauge", "What is free on their disk."),
+    ("deleted", "deleted_total", "counter", "Files that retention has deleted."),
+    ("deleted_bytes", "deleted_bytes_total", "counter", "Bytes that retention has deleted."),
+    ("waiting", "waiting", "gauge", "Files that wait to be listed in the database."),
+)
+
 
 async def serve_health(worker: Worker, scope: Scope, send: Send) -> None:
     """Open to everybody, so it says nothing: that this worker answers, and whether an engine runs."""
@@ -73,6 +81,11 @@ def _lines(worker: Worker) -> Iterator[str]:
             _labels(camera=slug): each[key] for slug, each in cameras.items() if each.get(key) is not None
         }
         yield from _figure(name, kind, text, values)
+    held = status.recordings if status.engine_running else {}
+    for key, name, kind, text in _RECORDING_FIGURES:
+        yield from _figure(f"ninjacam_recordings_{name}", kind, text, {"": held[key]} if key in held else {})
+    by_camera = {_labels(camera=slug): each for slug, each in held.get("cameras", {}).items()}
+    yield from _figure("ninjacam_camera_recordings_bytes", "gauge", "What its recordings take.", by_camera)
     viewers = list(worker.viewers)
     label = _labels(worker=str(os.getpid()))  # each ASGI worker has its own, and a scrape reaches one of them
     for name, kind, text, value in (
