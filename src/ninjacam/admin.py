@@ -150,18 +150,8 @@ class SegmentAdmin(SegmentModelAdmin):
     search_fields = ["path__startswith"]
     show_full_result_count = False
     ordering = ["-pk"]
-    fields = [
-        "path",
-        "start",
-        "end",
-        "size_bytes",
-        "codec",
-        "audio_codec",
-        "audio_source",
-        "open",
-        "protected",
-    ]
-    readonly_fields = fields[:-1]
+    readonly_fields = ["path", "start", "end", "size_bytes", "codec", "audio_codec", "audio_source", "open"]
+    fields = [*readonly_fields, "protected"]
 
     @admin.display(description=_("start"))
     def start(self, segment: Segment) -> datetime:
