@@ -1,0 +1,271 @@
+"""A capture process that records a fake camera: read back by FFmpeg's programs, killed, and with a full disk."""
+
+import asyncio
+import contextlib
+import itertools
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import cast
+
+import av
+import numpy as np
+import pytest
+
+from ninjacam.hub.control import ControlClient, Json
+from ninjacam.recordings.layout import iter_paths
+from ninjacam.recordings.reader import read_recording, read_segment
+from ninjacam.recordings.segments import Segment
+from ninjacam.testing import stamp
+from ninjacam.testing.camera import FakeRtspCamera
+from ninjacam.testing.clips import Clip
+from ninjacam.testing.scenes import AudioName, SceneOptions, VideoName, make_clip
+
+PERIOD_S = 2
+
+
+class CaptureChild:
+    """`segments`: what it has reported, the latest of each path."""
+
+    def __init__(self, run_dir: Path, process: "subprocess.Popen[bytes]") -> None:
+        self.process = process
+        self.segments: dict[str, Segment] = {}
+        self.report: Json = {}
+        self._client = ControlClient(run_dir / "capture-1.control", self._on_report, lambda: None)
+
+    def _on_report(self, report: Json) -> None:
+        self.report = report
+        for values in report["segments"]:
+            segment = Segment.from_dict(values)
+            self.segments[segment.path] = segment
+
+    async def begin(self, url: str, record: str = "always") -> None:
+        deadline = time.monotonic() + 20
+        while not await self._client.connect():
+            assert self.process.poll() is None and time.monotonic() < deadline
+            await asyncio.sleep(0.02)
+        self.assign(url, record)
+
+    def assign(self, url: str, record: str) -> None:
+        source = {"url": url, "allowed_networks": ["127.0.0.0/8"]}
+        camera = {
+            "slug": "door",
+            "camera_id": 1,
+            "revision": "1",
+            "source": source,
+            "record": record,
+        }
+        self._client.send({"op": "assign", "cameras": [camera]})
+
+    @property
+    def camera(self) -> Json:
+        return cast(Json, self.report.get("cameras", {}).get("door", {}))
+
+    async def until(self, condition: Callable[[], object], seconds: float = 20) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert self.process.poll() is None, "the capture process has ended"
+            assert time.monotonic() < deadline, f"not within {seconds} s: {self.report}"
+            await asyncio.sleep(0.05)
+
+    async def stop(self) -> None:
+        self._client.send({"op": "stop"})
+        assert await asyncio.to_thread(self.process.wait, 5) == 0
+
+
+@contextlib.asynccontextmanager
+async def capture(
+    directory: Path, url: str, *, before: Sequence[str] = (), record: str = "always"
+) -> AsyncIterator[CaptureChild]:
+    """`before`: a command that runs the process."""
+    run_dir = directory / "run"
+    run_dir.mkdir(exist_ok=True)
+    argv = [
+        *before, sys.executable, "-m", "ninjacam.engine.capture_worker", "--name", "capture-1", "--run-dir",
+        str(run_dir), "--recordings-dir", str(directory / "recordings"), "--period-s", str(PERIOD_S),
+    ]  # fmt: skip
+    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL)  # noqa: ASYNC220 (to be killed, by its pid)
+    child = CaptureChild(run_dir, process)
+    try:
+        await child.begin(url, record)
+        yield child
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def clip(codec: VideoName = "h264", *, audio: AudioName = "", bframes: int = 0) -> Clip:
+    return make_clip(
+        SceneOptions(
+            width=640, height=360, seconds=4, gop=20, codec=codec, bitrate_bps=800_000, audio=audio, bframes=bframes
+        )
+    )  # fmt: skip
+
+
+def assert_decodes(path: Path) -> None:
+    done = subprocess.run(
+        ["ffmpeg", "-v", "warning", "-xerror", "-i", str(path), "-map", "0", "-f", "null", "-"],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, ""), f"{path.name}: {done.stderr}"
+
+
+def stamps(paths: Sequence[Path]) -> list[int | None]:
+    """The numbers that the pictures bear, in order of showing."""
+    out = []
+    for path in paths:
+        with av.open(str(path)) as container:
+            for frame in container.decode(video=0):
+                out.append(stamp.read(frame.to_ndarray(format="gray").astype(np.uint8)))
+    return out
+
+
+def assert_consecutive(numbers: Sequence[int | None], loop: int) -> None:
+    """Nearly all are legible, and each has its place in the loop."""
+    legible = [(at, number) for at, number in enumerate(numbers) if number is not None]
+    assert len(legible) > 0.95 * len(numbers)
+    at, number = legible[0]
+    assert [number for _, number in legible] == [(number - at + place) % loop for place, _ in legible]
+
+
+def by_time(root: Path) -> list[Path]:
+    rows = [read_segment(root / path, root=root) for path in iter_paths(root)]
+    return [root / row.path for row in sorted(rows, key=lambda row: row.start_ns)]
+
+
+@pytest.mark.ffmpeg
+@pytest.mark.parametrize(
+    ("codec", "audio", "bframes"),
+    [("h264", "", 0), ("h264", "pcm_alaw", 2), ("hevc", "aac", 0), ("mjpeg", "pcm_mulaw", 0)],
+)
+def test_no_picture_is_missing_or_doubled_across_files(
+    tmp_path: Path, codec: VideoName, audio: AudioName, bframes: int
+) -> None:
+    root = tmp_path / "recordings"
+    source = clip(codec, audio=audio, bframes=bframes)
+
+    async def record(url: str) -> dict[str, Segment]:
+        async with capture(tmp_path, url) as child:
+            await child.until(lambda: len(child.segments) >= 4)
+            assert child.camera["recording"]["state"] == "recording"
+            await child.stop()
+            return child.segments
+
+    with FakeRtspCamera(source) as camera:
+        reported = asyncio.run(record(camera.url()))
+    paths = by_time(root)
+    assert len(paths) >= 4
+    for path in paths:
+        assert_decodes(path)
+    numbers = stamps(paths)
+    assert_consecutive(
+        numbers[: len(numbers) - bframes], source.frames
+    )  # the last may wait for one before them
+    rows = [read_segment(path, root=root) for path in paths]
+    for before, after in itertools.pairwise(rows):
+        assert abs(after.start_ns - before.end_ns) < 100_000_000
+        assert before == reported[before.path]
+    assert {row.codec for row in rows} == {codec}
+    assert {(row.audio_codec, row.audio_source) for row in rows} == {
+        ("aac" if audio else "", audio if audio != "aac" else "")
+    }
+
+
+@pytest.mark.ffmpeg
+def test_kill_9_loses_a_second_at_most_and_leaves_no_broken_file(tmp_path: Path) -> None:
+    root = tmp_path / "recordings"
+    dice = random.Random(11)
+    lost_s = []
+
+    async def record_and_kill(url: str) -> None:
+        async with capture(tmp_path, url) as child:
+            await child.until(lambda: child.segments and any(s.open for s in child.segments.values()))
+            await asyncio.sleep(dice.uniform(0.5, 2.5))
+            killed_ns = time.time_ns()
+            child.process.kill()
+            await asyncio.to_thread(child.process.wait)
+        newest = by_time(root)[-1]
+        lost_s.append((killed_ns - read_segment(newest, root=root).end_ns) / 1e9)
+
+    async def record_on(url: str) -> None:
+        async with capture(tmp_path, url) as child:
+            await child.until(lambda: any(s.open for s in child.segments.values()))
+            await child.stop()
+
+    with FakeRtspCamera(clip()) as camera:
+        for _ in range(8):
+            asyncio.run(record_and_kill(camera.url()))
+        asyncio.run(record_on(camera.url()))
+    print("lost after kill -9, s:", [round(each, 2) for each in lost_s])
+    assert max(lost_s) < 1.2  # a second that was being collected, and what was on its way here
+    paths = by_time(root)
+    assert len(paths) >= 9 and len(paths) == len(list(root.rglob("*.mp4")))
+    for path in paths:
+        assert read_recording(path).size_bytes == path.stat().st_size
+        assert_decodes(path)
+        assert_consecutive(stamps([path]), 100)
+
+
+def test_recording_is_switched_without_a_new_connection(tmp_path: Path) -> None:
+    async def switch(url: str) -> None:
+        async with capture(tmp_path, url, record="off") as child:
+            await child.until(lambda: child.camera.get("state") == "live")
+            assert child.camera["recording"]["state"] == "off"
+            assert not (tmp_path / "recordings").exists()
+            child.assign(url, "always")
+            await child.until(lambda: child.segments)
+            child.assign(url, "off")
+            await child.until(lambda: not any(segment.open for segment in child.segments.values()))
+            assert child.camera["reconnects"] == 0
+            await child.stop()
+
+    with FakeRtspCamera(clip()) as camera:
+        asyncio.run(switch(camera.url()))
+        assert camera.stats.connections == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system")
+def test_a_full_disk_is_said_hurts_no_live_picture_and_recording_goes_on_when_there_is_room(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "recordings"
+    root.mkdir()
+    script = f'mount -t tmpfs -o size=4m tmpfs "{root}" && exec "$@"'
+    before = ["unshare", "-m", "sh", "-c", script, "sh"]
+    if subprocess.run([*before, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no mount namespaces here")
+
+    async def fill(url: str) -> None:
+        async with capture(tmp_path, url, before=before) as child:
+            inside = Path(f"/proc/{child.process.pid}/root{root}")
+            await child.until(lambda: child.segments)
+            ballast = inside / "ballast"
+            with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(4096))
+            await child.until(lambda: child.camera["recording"]["state"] == "failing")
+            assert "disk is full" in child.camera["recording"]["error"]["message"]
+            failures = child.camera["recording"]["failures"]
+            await child.until(lambda: child.camera["recording"]["failures"] > failures)  # it tries again
+            assert child.camera["state"] == "live" and child.camera["fps"] > 20
+            before_room = set(child.segments)
+            for path in iter_paths(inside):
+                assert read_recording(inside / path).size_bytes == (inside / path).stat().st_size
+            ballast.unlink()
+            await child.until(lambda: child.camera["recording"]["state"] == "recording")
+            await child.until(lambda: set(child.segments) - before_room)
+            assert child.camera["recording"]["error"] is None and child.camera["reconnects"] == 0
+            await child.until(lambda: len(set(child.segments) - before_room) >= 2)
+            for path in iter_paths(inside):
+                segment = child.segments[path]
+                if not segment.open:
+                    assert read_segment(inside / path, root=inside) == segment
+            await child.stop()
+
+    with FakeRtspCamera(clip()) as camera:
+        asyncio.run(fill(camera.url()))
