@@ -85,9 +85,12 @@ def _authorise(scope: Scope, slug: str, role: str) -> "tuple[Principal, Camera]"
 
 def find_rows(scope: Scope, slug: str, role: str, root: Path, start_ns: int, end_ns: int) -> Found:
     """The files that hold something of the span. Queries the database. Raises: Problem 400, 401, 403, 404."""
+    from ninjacam.actions.audit import record
     from ninjacam.models import Segment
 
     watching = _authorise(scope, slug, role)
+    if role == "export" and scope["method"] == "GET":
+        record(watching[0], "recording.export", slug, start_ns=start_ns, end_ns=end_ns)
     sign = partial(_sign, watching, scope["path"].rpartition("/")[0])
     rows = [_row(segment, root, sign) for segment in Segment.objects.overlapping([slug], start_ns, end_ns)]
     return Found(watching, rows)
