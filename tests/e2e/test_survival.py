@@ -5,6 +5,7 @@
 
 import http.client
 import os
+import shutil
 import signal
 import threading
 import time
@@ -286,6 +287,25 @@ def test_a_web_worker_that_is_killed_is_back_and_the_others_viewers_go_on(scene:
     finally:
         for viewer in viewers:
             viewer.__exit__(None, None, None)
+
+
+def test_a_run_directory_that_is_removed_is_made_again(scene: Scene) -> None:
+    shutil.rmtree(scene.product.data / "run")
+    wait_until((scene.product.data / "run/status.json").exists, 5, "status.json")
+    scene.product.wait_for_state("door", timeout_s=15)
+    with scene.mjpeg() as picture, scene.ws("yard") as player:
+        picture.wait_live()
+        player.wait_units(25)
+
+
+def test_a_child_that_is_stopped_while_the_engine_changes_is_replaced(scene: Scene) -> None:
+    product = scene.product
+    stopped = next(p["pid"] for p in product.status()["processes"] if p["name"] == "capture-1")
+    os.kill(stopped, signal.SIGSTOP)
+    os.kill(product.engine_pid(), signal.SIGKILL)
+    wait_until(lambda: not is_alive(stopped), 15, "the end of the stopped process")
+    scene.product.wait_for_state("door", timeout_s=15)
+    assert scene.door.state()["open"] == 1, "one session, not two"
 
 
 def test_a_request_while_the_camera_is_down_is_never_200_with_nothing(scene: Scene) -> None:

@@ -155,15 +155,20 @@ class ChildProcess:
             return False
         self._reported_ns = SYSTEM_CLOCK.monotonic_ns()
         self._client = client
+        if self._popen is None:
+            self._take_over(client)
         return True
+
+    def _take_over(self, client: ControlClient) -> None:
+        """Hold on to a process that another engine started: it may be stopped, and never report."""
+        self.pid = client.peer_pid()
+        if self.pid is not None and self._pidfd is None:
+            with contextlib.suppress(OSError):
+                self._pidfd = os.pidfd_open(self.pid)
 
     def _heard(self, report: Json) -> None:
         self._reported_ns = SYSTEM_CLOCK.monotonic_ns()
         self.report = report
-        if self._popen is None and self._pidfd is None:
-            self.pid = int(report["pid"])
-            with contextlib.suppress(OSError):
-                self._pidfd = os.pidfd_open(self.pid)
         self._on_report(report)
 
     async def _watch(self) -> None:

@@ -14,7 +14,8 @@ class StatusFile:
         self._fresh = path.with_name(f".{path.name}.new")
 
     def write(self, status: dict[str, Any]) -> None:
-        """Raises: OSError: the disk is full, or the directory is gone."""
+        """Makes the directory if somebody has removed it. Raises: OSError: the disk is full, or it cannot be made."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self._fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(json.dumps(status, separators=(",", ":")))  # json.dump takes 3 times the CPU

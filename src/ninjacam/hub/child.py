@@ -96,6 +96,9 @@ class Child:
             except TimeoutError:
                 pass
             self._changed.clear()
+            if not self._control.is_reachable():
+                logger.warning("%s: the run directory was taken away; ending, to be started anew", self.name)
+                self.stop.set()
             if self._control.connected:
                 alone_since_ns = SYSTEM_CLOCK.monotonic_ns()
                 self._control.report(

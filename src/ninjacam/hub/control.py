@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import socket
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -111,17 +112,27 @@ class ControlServer:
         self._on_command = on_command
         self._on_connect = on_connect
         self._server: asyncio.AbstractServer | None = None
+        self._inode = 0
         self._connections: set[_Lines] = set()
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._server = await loop.create_unix_server(self._accept, sock=listen_unix(self.path))
+        self._inode = self.path.stat().st_ino
 
     def _accept(self) -> _Lines:
         connection = _Lines(self._on_command, self._connections.discard)
         self._connections.add(connection)
         self._on_connect()
         return connection
+
+    def is_reachable(self) -> bool:
+        """Whether the socket is still where an engine looks for it."""
+        try:
+            return self.path.stat().st_ino == self._inode
+        except OSError:
+            return False
 
     @property
     def connected(self) -> bool:
@@ -161,6 +172,14 @@ class ControlClient:
             return False
         self._lines = lines
         return True
+
+    def peer_pid(self) -> int | None:
+        """Who listens there, by the kernel's word (SO_PEERCRED); None: not connected."""
+        if self._lines is None or self._lines.transport is None:
+            return None
+        peer = self._lines.transport.get_extra_info("socket")
+        pid: int = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+        return pid
 
     def send(self, message: Json) -> None:
         if self._lines is not None:

@@ -16,6 +16,7 @@ class RunningFile:
     """The writer's end. Each thread owns one slot."""
 
     def __init__(self, path: Path) -> None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             os.ftruncate(descriptor, SLOT_BYTES * SLOTS)

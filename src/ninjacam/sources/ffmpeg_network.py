@@ -11,7 +11,9 @@ from ninjacam.sources.ffmpeg import Plan, open_plan
 from ninjacam.sources.urls import Target, parse_url
 
 # Demuxers that may be guessed from content, and protocols that these may open in their turn: no files.
-_FORMATS = "rtsp,sdp,rtp,flv,live_flv,mpegts,hls,mov,matroska,mpjpeg,mjpeg,h264,hevc"
+_FORMATS = "rtsp,sdp,rtp,flv,live_flv,mpegts,mov,matroska,mpjpeg,mjpeg,h264,hevc"
+_PLAYLIST_FORMATS = f"hls,{_FORMATS}"
+"""A playlist may send us to any host, so only for whom the operator asked for one: a URL that ends in .m3u8."""
 _PROTOCOLS = {
     "rtsp": "rtsp,rtp,udp,tcp",
     "rtmp": "rtmp,tcp",
@@ -56,7 +58,9 @@ def _url(target: Target, address: str, config: SourceConfig) -> str:
 
 
 def _options(target: Target, config: SourceConfig) -> dict[str, str]:
-    options = {"protocol_whitelist": _PROTOCOLS[target.scheme], "format_whitelist": _FORMATS}
+    is_playlist = target.path.partition("?")[0].endswith(".m3u8")
+    formats = _PLAYLIST_FORMATS if is_playlist else _FORMATS
+    options = {"protocol_whitelist": _PROTOCOLS[target.scheme], "format_whitelist": formats}
     if target.scheme == "rtsp":
         # 32: play at once; what probing would find stands in the parameter sets.
         return {**options, "rtsp_transport": "udp", "probesize": "32", "user_agent": "Ninjacam"}
