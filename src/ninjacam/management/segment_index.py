@@ -135,9 +135,9 @@ class DatabaseIndex:
             }
 
     def _count_all(self) -> dict[str, int]:
-        with transaction.atomic():
-            self._rows = Segment.objects.count()
-            return Segment.objects.size_bytes_by_slug()
+        # In no transaction, which on SQLite would keep all writers waiting: nobody else adds rows but a rebuild.
+        self._rows = Segment.objects.count()
+        return Segment.objects.size_bytes_by_slug()
 
     def _plan(self, used_bytes: dict[str, int], disk: Disk) -> list[Segment]:
         now_ns = self._clock.wall_ns()

@@ -230,3 +230,14 @@ def test_deleting_asks_first(admin: Client, door: Camera) -> None:
     assert "Delete Front &lt;door&gt;?" in html(admin, "/cameras/door/delete/")
     assert admin.post("/cameras/door/delete/")["Location"] == "/"
     assert not Camera.objects.exists()
+
+
+def test_recording_is_switched_in_the_form_and_kept_by_forms_without_it(admin: Client, door: Camera) -> None:
+    entered = {**CAMERA, "url": door.url, "record": "always"}
+    assert admin.post("/cameras/door/edit/", entered).status_code == 302
+    assert Camera.objects.get(pk=door.pk).record == "always"
+    page = admin.get("/cameras/door/edit/").content.decode()
+    assert '<option value="always" selected>' in page
+    del entered["record"]
+    assert admin.post("/cameras/door/edit/", entered).status_code == 302
+    assert Camera.objects.get(pk=door.pk).record == "always"

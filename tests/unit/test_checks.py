@@ -1,0 +1,16 @@
+from pathlib import Path
+from typing import Any
+
+from django.core.checks import run_checks
+
+
+def test_recordings_in_a_published_directory_are_warned_of(settings: Any, tmp_path: Path) -> None:
+    def warned() -> list[str]:
+        return [str(message.msg) for message in run_checks() if message.id == "ninjacam.W005"]
+
+    settings.MEDIA_ROOT = str(tmp_path / "media")
+    assert warned() == []
+    settings.NINJACAM = {**settings.NINJACAM, "RECORDINGS_DIR": tmp_path / "media" / "recordings"}
+    assert "RECORDINGS_DIR" in warned()[0]
+    settings.NINJACAM = {**settings.NINJACAM, "RETENTION": {"byte": 1}}
+    assert [message.id for message in run_checks() if message.id == "ninjacam.E001"] == ["ninjacam.E001"]
