@@ -1,5 +1,7 @@
 """Where files lie: `<root>/<slug>/<YYYY-MM-DD>/<HH>/<MM-SS>.mp4`, by the UTC start of the file."""
 
+import contextlib
+import fcntl
 import os
 import re
 from collections.abc import Iterator
@@ -23,7 +25,7 @@ def slug_of(path: str) -> str | None:
 
 
 def create_segment(root: Path, slug: str, start_ns: int) -> tuple[str, int]:
-    """(relative path, descriptor for writing) of a file that was not there before, mode 0600.
+    """(relative path, descriptor for writing) of a file that was not there before, mode 0600, locked for repair.
 
     Raises: OSError.
     """
@@ -32,9 +34,12 @@ def create_segment(root: Path, slug: str, start_ns: int) -> tuple[str, int]:
         full = root / path
         full.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            return path, os.open(full, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(full, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except FileExistsError:
             continue
+        with contextlib.suppress(OSError):  # some network file systems know no locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return path, descriptor
     raise FileExistsError(f"{MOST_SAME_SECOND} recordings of {slug} began in the same second")
 
 

@@ -1,5 +1,6 @@
 """After a crash: the tail of a file that is no whole fragment is cut off; a file without any is deleted. Blocks."""
 
+import fcntl
 import logging
 import os
 from collections.abc import Iterator
@@ -18,32 +19,47 @@ HOURS = 3
 
 
 def repair_file(path: Path) -> bool:
-    """Whether something was wrong. Only for files that nobody writes to.
+    """Whether something was wrong. A file that a process still writes to is left alone.
 
     A file without a fragment was begun in the instant of the crash: it is deleted.
     Raises: DecodeError: it cannot be read, or is no recording of ours; it stays as it is. OSError.
     """
-    actual_bytes = path.stat().st_size
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        recording = read_recording(path)
-    except DecodeError:
-        if _was_begun(path):
+        if not _is_abandoned(descriptor):
+            return False
+        actual_bytes = os.fstat(descriptor).st_size
+        try:
+            recording = read_recording(path)
+        except DecodeError:
+            if not _was_begun(os.pread(descriptor, len(FTYP), 0)):
+                raise
             path.unlink()
             return True
-        raise
-    if recording.fragments and recording.size_bytes == actual_bytes:
+        if not recording.fragments:
+            path.unlink()
+            return True
+        if recording.size_bytes == actual_bytes:
+            return False
+        os.ftruncate(descriptor, recording.size_bytes)
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def _is_abandoned(descriptor: int) -> bool:
+    """The kernel lets go of a lock however its process ends."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         return False
-    if recording.fragments:
-        os.truncate(path, recording.size_bytes)
-    else:
-        path.unlink()
+    except OSError:
+        pass  # a file system that knows no locks
     return True
 
 
-def _was_begun(path: Path) -> bool:
+def _was_begun(head: bytes) -> bool:
     """Whether there is nothing but a torn header; zeros are what a power cut leaves of it."""
-    with path.open("rb") as file:
-        head = file.read(len(FTYP))
     return head == FTYP[: len(head)] or not any(head)
 
 

@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import pytest
 
 from ninjacam.core.packets import Codec, Flags, Kind, Packet, Track
@@ -20,6 +21,8 @@ from tests.unit.recordings.recording_support import (
 
 G711 = Track(Kind.AUDIO, Codec.PCMA, 8000, sample_rate_hz=8000, channels=1)
 CODECS = [(Codec.H264, 0), (Codec.H264, 2), (Codec.H265, 0), (Codec.H265, 2), (Codec.MJPEG, 0)]
+
+TAGS = {Codec.H264: "avc1", Codec.H265: "hvc1", Codec.MJPEG: "mp4v"}
 
 
 def sizes(codec: Codec) -> dict[str, int]:
@@ -40,6 +43,8 @@ def test_files_decode_silently_and_hold_every_picture_once(
         found = demuxed(path)
         read += [(pts - dts, is_key) for pts, dts, is_key in found]
         assert found[0][1] == 0 and found[0][2]
+        with av.open(str(path)) as container:
+            assert container.streams.video[0].codec_context.codec_tag == TAGS[codec]
     assert read == [(packet.dts_offset, packet.is_key) for packet in packets]
 
 
@@ -205,8 +210,6 @@ def test_aac_is_kept_as_it_is_and_stays_with_the_picture(tmp_path: Path) -> None
 
 
 def _aac_silence() -> bytes:
-    import av
-
     encoder = av.CodecContext.create("aac", "w")
     assert isinstance(encoder, av.AudioCodecContext)
     encoder.sample_rate, encoder.layout, encoder.format = 16_000, "mono", "fltp"

@@ -44,6 +44,17 @@ def test_zeros_after_a_power_cut_are_cut_off(recording: Path) -> None:
     assert recording.read_bytes() == whole[: last.offset]
 
 
+def test_a_file_that_is_being_written_is_not_cut(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path)
+    recorded.feed(stamped(video_packets(60)))
+    (path,) = tmp_path.rglob("*.mp4")
+    with path.open("ab") as file:
+        file.write(b"x" * 100_000)
+    assert not repair_file(path)
+    recorded.close()
+    assert repair_file(path)
+
+
 def test_a_file_that_is_not_ours_is_left_alone(recording: Path) -> None:
     recording.write_bytes(b"my holiday, in a place where recordings lie")
     with pytest.raises(DecodeError):
