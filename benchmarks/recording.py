@@ -89,7 +89,7 @@ async def _run(cameras: int, seconds: float, urls: list[str]) -> None:
     print(f"capture, recording {on:6.2f} % of a core, {on / cameras:.3f} % a camera")
     print(f"recording adds     {(on - off) / cameras:6.3f} % of a core a camera")
     print(
-        f"written {written / 1e6:.2f} MB/s, {written / media:.3f} x the media; packets lost {lost}, left out {dropped}"
+        f"written {rate / 1e6:.2f} MB/s, {rate / media:.3f} x the media; packets lost {lost}, left out {dropped}"
     )
 
 
