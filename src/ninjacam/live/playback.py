@@ -24,10 +24,10 @@ from ninjacam.live.times import NS, parse_span, parse_time
 from ninjacam.live.worker import Worker
 from ninjacam.outputs.mjpeg import rfc3339
 from ninjacam.recordings.clip import ClipChangesError, Piece, Shift, plan_clip
+from ninjacam.recordings.instant import TOLERANCE_NS, find_still
 from ninjacam.recordings.library import read_known
 from ninjacam.recordings.playlist import Chain, PlaylistFile, encode_playlist, read_whole_file
 from ninjacam.recordings.reader import AUDIO_TRACK, VIDEO_TRACK
-from ninjacam.recordings.still import TOLERANCE_NS, find_still
 
 if TYPE_CHECKING:
     from ninjacam.auth import Principal

@@ -8,7 +8,7 @@ import sys
 
 from ninjacam.core.lifecycle import Stop
 from ninjacam.live.problems import Problem, stopping
-from ninjacam.recordings.still import StillPlace
+from ninjacam.recordings.instant import StillPlace
 
 AT_ONCE = 2
 """Of each worker: a picture costs a process and the decoding of up to a whole group of pictures."""

@@ -6,10 +6,7 @@ standard input, with "width_px" (0: as recorded); writes one line {"at_ns"} and 
 
 import json
 import sys
-from dataclasses import asdict, dataclass
 from io import BytesIO
-from pathlib import Path
-from typing import Any
 
 import av
 import cv2
@@ -18,51 +15,10 @@ from ninjacam.core.errors import DecodeError
 from ninjacam.core.limits import confine
 from ninjacam.core.packets import VIDEO_CLOCK_HZ
 from ninjacam.core.sps import MAX_PIXELS
-from ninjacam.recordings.clip import select_fragments
-from ninjacam.recordings.library import read_known
+from ninjacam.recordings.instant import StillPlace
 
 MEMORY_BYTES = 4 << 30
-MOST_BYTES = 64 << 20
-"""Between two key frames; more is not decoded for one picture."""
-TOLERANCE_NS = 2_000_000_000
-"""A shorter silence is no gap: the picture before it still stands."""
 QUALITY = 85
-
-
-@dataclass(frozen=True, slots=True)
-class StillPlace:
-    """Where a picture is: the bytes of `path` that a decoder needs for it, behind the first `init_bytes`.
-
-    The last of their fragments begins at `dts` (1/90000 s), captured at `start_ns`; wanted is the picture of `at_ns`.
-    """
-
-    path: str
-    init_bytes: int
-    offset: int
-    size_bytes: int
-    dts: int
-    start_ns: int
-    at_ns: int
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def find_still(path: Path, at_ns: int) -> StillPlace | None:
-    """None: the file shows nothing at that instant. Raises: DecodeError. Blocks."""
-    recording = read_known(path)
-    chosen = select_fragments(recording, at_ns - TOLERANCE_NS, at_ns + 1)
-    keys = [number for number, each in enumerate(chosen) if each.is_key]
-    if not keys or chosen[-1].end_ns + TOLERANCE_NS <= at_ns:
-        return None
-    chosen = chosen[keys[-1] :]
-    first, last = chosen[0], chosen[-1]
-    size_bytes = last.offset + last.size_bytes - first.offset
-    if size_bytes > MOST_BYTES:
-        raise DecodeError("The key frames are too far apart for a single picture.")
-    return StillPlace(
-        str(path), recording.init_size_bytes, first.offset, size_bytes, last.dts, last.start_ns, at_ns
-    )
 
 
 def decode_still(place: StillPlace, *, width_px: int = 0) -> tuple[int, bytes]:

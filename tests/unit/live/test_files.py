@@ -1,5 +1,7 @@
 import asyncio
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,3 +58,9 @@ def test_a_deleted_file_is_read_on_and_its_descriptor_closed_at_the_end(tmp_path
     assert len(os.listdir("/proc/self/fd")) == before
     with pytest.raises(OSError):
         file.read(path, 0, 1)
+
+
+def test_a_web_worker_loads_no_decoder() -> None:
+    program = "import sys, ninjacam.live.app; print([name for name in ('av', 'cv2', 'numpy') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
