@@ -46,6 +46,7 @@ _RECORDING = {
     "audio_source": "pcm_alaw",
     "open": False,
     "protected": False,
+    "url": "/rec/door/segment/4711.mp4",
 }
 
 
@@ -66,6 +67,7 @@ class RecordingOut(Schema):
     audio_source: str
     open: bool
     protected: bool
+    url: str = Field(description="The file itself, with ranges; for a session or a token.")
 
 
 class RecordingPage(Schema):

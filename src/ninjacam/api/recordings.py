@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 from ninja import Query, Router
 
@@ -123,4 +124,5 @@ def _recording_out(segment: Segment) -> RecordingOut:
         audio_source=segment.audio_source,
         open=segment.open,
         protected=segment.protected,
+        url=reverse("ninjacam:rec-segment", args=[segment.slug, segment.pk]),
     )

@@ -148,8 +148,9 @@ def test_files_are_listed_newest_first_in_pages(replayer: Client) -> None:
         ).delete()  # retention, between two pages
     assert seen == [at(260), at(120), at(60)]
     one = replayer.get(f"{RECORDINGS}?{DAY}").json()["items"][0]
+    number = Segment.objects.get(slug="door", start_ns=(START_S + 200) * S).pk
     assert one == {
-        "id": Segment.objects.get(slug="door", start_ns=(START_S + 200) * S).pk, "camera": "door",
+        "id": number, "url": f"/rec/door/segment/{number}.mp4", "camera": "door",
         "start": at(200), "end": at(260), "size_bytes": 1000, "codec": "h264", "width_px": 640,
         "height_px": 360, "audio_codec": "", "audio_source": "", "open": False, "protected": False,
     }  # fmt: skip
