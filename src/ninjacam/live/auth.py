@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
+from django.db import Error as DatabaseErrors
 from django.db import connections
 from django.http import QueryDict
 from django.http.cookie import parse_cookie
@@ -37,6 +38,7 @@ class Database:
         self._executor: ThreadPoolExecutor | None = None  # made at the first use, which is after any fork
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Raises: Problem 503 "database": it does not answer; and whatever `function` raises."""
         if self._executor is None:
             self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="ninjacam-live-auth")
         return await asyncio.get_running_loop().run_in_executor(self._executor, _call, function, arguments)
@@ -50,6 +52,9 @@ class Database:
 def _call(function: Callable[..., T], arguments: tuple[Any, ...]) -> T:
     try:
         return function(*arguments)
+    except DatabaseErrors as exc:
+        message = "The database does not answer; try again in a moment."
+        raise Problem(503, "database", message, ((b"retry-after", b"5"),)) from exc
     finally:
         connections.close_all()
 

@@ -83,6 +83,7 @@ class Download:
         self.sink = Meter()
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._watching = watching
+        self.principal = watching[0]
         self._send = send
 
     # --- Viewer ---

@@ -121,6 +121,7 @@ class MjpegViewer:
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._all = all_parts
         self._watching = watching
+        self.principal = watching[0]
         self.stopped = False
         self._begun = False
         self._parts: Parts | None = None

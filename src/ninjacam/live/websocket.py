@@ -33,7 +33,7 @@ MESSAGES_BURST = 300.0
 MOST_WIDTH_PX = 7680
 CLOSE_GRACE_S = 0.5
 
-GOING_AWAY, POLICY, TOO_BIG = 1001, 1008, 1009
+GOING_AWAY, POLICY, TOO_BIG, TRY_LATER = 1001, 1008, 1009, 1013
 NOT_AUTHENTICATED, REFUSED, TOO_SLOW = 4401, 4403, 4408
 
 _KNOWN_CODECS = frozenset(codec.label for codec in (Codec.H264, Codec.H265, Codec.MJPEG))
@@ -70,7 +70,9 @@ class Wish:
             raise Problem(400, "bad_request", '\'format\' must be "annexb" or "fmp4".')
         if not isinstance(codecs, list) or not all(isinstance(codec, str) for codec in codecs):
             raise Problem(400, "bad_request", "'codecs' must be a list of strings.")
-        if width is not None and (not isinstance(width, int) or not 0 <= width <= MOST_WIDTH_PX):
+        if width is not None and not (
+            _is_number(width) and int(width) == width and 0 <= width <= MOST_WIDTH_PX
+        ):
             raise Problem(
                 400, "bad_request", f"'width' must be null or a whole number up to {MOST_WIDTH_PX}."
             )
@@ -79,7 +81,12 @@ class Wish:
             raise Problem(
                 400, "unsupported_codec", f"'codecs' must name one of {', '.join(sorted(_KNOWN_CODECS))}."
             )
-        return cls(number, camera, "" if view == "raw" else view, form, known, width or 0)
+        return cls(number, camera, "" if view == "raw" else view, form, known, int(width or 0))
+
+
+def _is_number(value: Any) -> bool:
+    """Such as JSON can carry back: neither a bool nor NaN nor beyond all measure."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e18
 
 
 class _Chooser:
@@ -298,7 +305,7 @@ class LiveSocket:
             self.sink.put(
                 text_message(
                     op="pong",
-                    t=sent if isinstance(sent, int | float) else None,
+                    t=sent if _is_number(sent) else None,
                     now_us=time.time_ns() // 1000,
                 )
             )
@@ -316,7 +323,7 @@ class LiveSocket:
             self._error(message.get("id"), "bad_request", "'op' must be subscribe, unsubscribe or ping.")
 
     def _error(self, number: Any, code: str, message: str) -> None:
-        shown = number if isinstance(number, int) else None
+        shown = number if isinstance(number, int) and not isinstance(number, bool) else None
         self.sink.put(text_message(op="error", id=shown, code=code, message=message))
 
     async def _subscribe(self, wish: Wish) -> None:
@@ -352,7 +359,7 @@ async def serve_socket(worker: Worker, scope: Scope, receive: Receive, send: Sen
     try:
         principal = await worker.database.run(auth.authorise_socket, scope)
     except Problem as problem:
-        code = {401: NOT_AUTHENTICATED}.get(problem.status, REFUSED)
+        code = {401: NOT_AUTHENTICATED, 503: TRY_LATER}.get(problem.status, REFUSED)
         # accepted first: browsers show a page the close code only of a WebSocket that was open
         await send({"type": "websocket.accept"})
         await send({"type": "websocket.close", "code": code, "reason": problem.detail[:100]})
@@ -362,7 +369,7 @@ async def serve_socket(worker: Worker, scope: Scope, receive: Receive, send: Sen
     try:
         worker.add(socket)
     except Problem as problem:
-        code = GOING_AWAY if problem.code == "stopping" else 1013
+        code = GOING_AWAY if problem.code == "stopping" else TRY_LATER
         await send({"type": "websocket.close", "code": code, "reason": problem.detail[:100]})
         return
     try:

@@ -5,8 +5,6 @@ import logging
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from django.db import Error as DatabaseError
-
 from ninjacam.conf import Settings, get_settings
 from ninjacam.core.lifecycle import Stop
 from ninjacam.live import auth
@@ -40,10 +38,15 @@ class Sending(Protocol):
     def sent_bytes(self) -> int: ...
 
 
+USERS_SHARE = 4
+"""One account gets a quarter of a worker's places, so that it cannot lock the others out."""
+
+
 class Viewer(Protocol):
     """One connection that is being served. `role`: by which it was allowed."""
 
     role: str
+    principal: "Principal"
 
     @property
     def sink(self) -> Sending: ...
@@ -83,7 +86,7 @@ class Worker:
         self._database_away = False
 
     def add(self, viewer: Viewer) -> None:
-        """Raises: Problem 503: the worker is full, or stopping."""
+        """Raises: Problem 503: the worker is full, or stopping; 429: this user has enough."""
         if self.stop.is_set():
             raise stopping()
         if len(self.viewers) >= self.settings.max_viewers_per_worker:
@@ -93,6 +96,10 @@ class Worker:
                 f"This worker serves {len(self.viewers)} viewers, which is its limit (MAX_VIEWERS_PER_WORKER).",
                 ((b"retry-after", b"10"),),
             )
+        own = sum(other.principal.user.pk == viewer.principal.user.pk for other in self.viewers)
+        if own >= max(1, self.settings.max_viewers_per_worker // USERS_SHARE):
+            message = f"You have {own} streams open here, which is as many as one account gets: close some."
+            raise Problem(429, "limit", message, ((b"retry-after", b"10"),))
         self.viewers.add(viewer)
         self.served += 1
         if self._housekeeping is None:
@@ -157,7 +164,7 @@ class Worker:
             answers = await self.database.run(
                 auth.recheck_all, [(principal, viewer.role, camera) for viewer, (principal, camera) in asked]
             )
-        except DatabaseError as exc:
+        except Problem as exc:
             if not self._database_away:
                 logger.warning("permissions cannot be checked again, viewers go on: %s", exc)
             self._database_away = True

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 MOST_SAME_SECOND = 1000
-_PATH = re.compile(r"(?P<slug>[^/]+)/\d{4}-\d{2}-\d{2}/\d{2}/\d{2}-\d{2}(?:-\d+)?\.mp4")
+_PATH = re.compile(r"(?P<slug>[a-z0-9][a-z0-9_-]*)/\d{4}-\d{2}-\d{2}/\d{2}/\d{2}-\d{2}(?:-\d+)?\.mp4")
 
 
 def segment_path(slug: str, start_ns: int, repeat: int = 0) -> str:
