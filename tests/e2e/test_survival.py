@@ -290,7 +290,9 @@ def test_a_web_worker_that_is_killed_is_back_and_the_others_viewers_go_on(scene:
 
 
 def test_a_run_directory_that_is_removed_is_made_again(scene: Scene) -> None:
-    shutil.rmtree(scene.product.data / "run")
+    gone = scene.product.data / "run-taken-away"
+    (scene.product.data / "run").rename(gone)  # at once: the engine writes there at any moment
+    shutil.rmtree(gone)
     wait_until((scene.product.data / "run/status.json").exists, 5, "status.json")
     scene.product.wait_for_state("door", timeout_s=15)
     with scene.mjpeg() as picture, scene.ws("yard") as player:

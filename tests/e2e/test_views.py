@@ -168,7 +168,7 @@ def test_a_view_that_fails_says_so_and_harms_nobody(scene: Scene, lines: str, to
         mended = wait_colour(viewer, "green", 10)
         assert mended.at_s - repaired_s < 4.0
         assert not viewer.ended and not raw.ended and not player.ended
-    wait_until(lambda: scene.view()["error"] is None, 5, "the error is gone from the API")
+    wait_until(lambda: scene.view().get("error", "unknown") is None, 5, "the error is gone from the API")
 
 
 def test_a_module_that_does_not_load_is_told_to_who_may_know(scene: Scene) -> None:

@@ -177,7 +177,7 @@ class Browser(Process):
 
     def start(self) -> Self:
         super().start()
-        found = re.search(r"ws://127\.0\.0\.1:(\d+)/", self.wait_for_output("DevTools listening", 30))
+        found = re.search(r"ws://127\.0\.0\.1:(\d+)/", self.wait_for_output("DevTools listening", 90))
         assert found
         self._port = int(found[1])
         return self
