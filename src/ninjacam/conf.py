@@ -37,7 +37,7 @@ class Settings:
     `reload`: import it again when it is saved; default DEBUG. `vision_workers`: processes that run user
     code. `cameras_per_capture`: cameras that share a capture process. `allowed_networks`: CIDR networks that cameras
     may be in; empty: any but link-local. `files_dir`: file: cameras must lie below it; empty: none may be added.
-    `stall_s`: no video for so long, and the camera is stalled. `max_viewers_per_worker`, `send_timeout_s`, `reauth_s`
+    `max_viewers_per_worker`, `send_timeout_s`, `reauth_s`
     (how often the permission of an open stream is checked again), `mjpeg_quality` (1..100): live streams.
     """
 
@@ -52,7 +52,6 @@ class Settings:
     cameras_per_capture: int = 16
     allowed_networks: tuple[str, ...] = ()
     files_dir: str = ""
-    stall_s: float = 2.0
     max_viewers_per_worker: int = 500
     send_timeout_s: float = 10.0
     reauth_s: float = 5.0
@@ -129,7 +128,6 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "cameras_per_capture": _count(1, 256),
     "allowed_networks": _networks,
     "files_dir": _text,
-    "stall_s": _seconds,
     "max_viewers_per_worker": _count(1, 100_000),
     "send_timeout_s": _seconds,
     "reauth_s": _seconds,
