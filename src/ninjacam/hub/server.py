@@ -216,7 +216,7 @@ class _Subscriber(asyncio.BufferedProtocol):
             return
         if packet.kind is Kind.VIDEO and packet.flags & Flags.KEY and not self._paused:
             self._needs_key = False
-        if self._paused or self._needs_key:
+        if self._needs_key:  # a pause sets it, and no key frame clears it before the pause is over
             self.dropped += 1
             if self._channel is not None:
                 self._channel.dropped += 1
