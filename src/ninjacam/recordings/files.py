@@ -27,6 +27,7 @@ class CameraFiles:
     """At most one open file. `period_s`: a new one begins at the first key frame after it.
 
     `on_segment`: hears of each file whenever it has grown or ended.
+    `on_grown(file, is_new)`: has it synced to the disk.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class CameraFiles:
         on_segment: Callable[[Segment], None],
         *,
         period_s: float,
+        on_grown: Callable[[Path, bool], None],
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.slug = slug
@@ -46,6 +48,7 @@ class CameraFiles:
         self._root = root
         self._on_segment = on_segment
         self._period_s = period_s
+        self._on_grown = on_grown
         self._clock = clock
         self._retry_ns = 0
         self._descriptor = -1
@@ -131,6 +134,7 @@ class CameraFiles:
         assert contents is not None
         self._write_all(written.data)
         self._good_bytes = os.lseek(self._descriptor, 0, os.SEEK_CUR)
+        self._on_grown(self._root / self._path, self._segment is None)
         sound = contents.sound
         self._segment = Segment(
             slug=self.slug,

@@ -13,6 +13,7 @@ from ninjacam.recordings.files import CameraFiles
 from ninjacam.recordings.recorder import Job, Recorder
 from ninjacam.recordings.repair import repair_newest
 from ninjacam.recordings.segments import Segment
+from ninjacam.recordings.sync import DiskSync
 
 logger = logging.getLogger("ninjacam.recordings")
 
@@ -38,6 +39,7 @@ class RecordingWriter:
         self._period_s = period_s
         self._most_waiting_bytes = most_waiting_bytes
         self._clock = clock
+        self._sync = DiskSync(root)
         self._waiting_bytes = 0
         self._lock = threading.Lock()  # of what is waiting and what is unreported
         self._unreported: dict[str, Segment] = {}
@@ -50,7 +52,14 @@ class RecordingWriter:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="recordings", daemon=True)
             self._thread.start()
-        files = CameraFiles(self._root, slug, self._on_segment, period_s=self._period_s, clock=self._clock)
+        files = CameraFiles(
+            self._root,
+            slug,
+            self._on_segment,
+            period_s=self._period_s,
+            on_grown=self._sync.mark,
+            clock=self._clock,
+        )
         too_slow: list[RecordingError] = []
 
         def hand_on(job: Job) -> bool:
@@ -112,6 +121,7 @@ class RecordingWriter:
                 Exception
             ):  # the boundary: a bug met by one camera must not end the recording of its neighbours
                 logger.exception("recordings: unexpected error")
+        self._sync.close()
 
     def _write(self, files: CameraFiles, job: Job) -> None:
         try:

@@ -82,7 +82,9 @@ class Recorded:
         self.root = root
         self.clock = FakeClock()
         self.segments: dict[str, Segment] = {}
-        self.files = CameraFiles(root, "door", self._on_segment, period_s=period_s, clock=self.clock)
+        self.files = CameraFiles(
+            root, "door", self._on_segment, period_s=period_s, on_grown=lambda *_: None, clock=self.clock
+        )
         self.recorder = Recorder(hand_on=self._hand_on, on_close=self.files.end, state=dict)
         self.recorder.begin(tracks)
 

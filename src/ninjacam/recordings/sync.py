@@ -1,0 +1,74 @@
+"""Makes written fragments survive a power cut: they are on the disk within about a second of being written.
+
+A thread of its own, because a disk may take its time for that, and nothing else is to wait: while it is busy, what is
+written to the same file meanwhile is synced together, once. Not here: writing (`ninjacam.recordings.files`).
+"""
+
+import logging
+import os
+import threading
+from pathlib import Path
+
+logger = logging.getLogger("ninjacam.recordings")
+
+
+class DiskSync:
+    """`mark`: from any thread, never blocks. `root`: directories above it are not ours to sync."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._lock = threading.Lock()
+        self._dirty: dict[
+            Path, bool
+        ] = {}  # file -> whether its name is new, too; at most those that are written to
+        self._work = threading.Event()
+        self._failing = False
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def close(self) -> None:
+        """No more comes: the thread ends when all is synced."""
+        self._closed = True
+        self._work.set()
+
+    def mark(self, path: Path, is_new: bool) -> None:
+        """The file has grown. `is_new`: it was not there before."""
+        with self._lock:
+            self._dirty[path] = is_new or self._dirty.get(path, False)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="recordings-sync", daemon=True)
+                self._thread.start()
+        self._work.set()
+
+    def _run(self) -> None:
+        while self._dirty or not self._closed:
+            self._work.wait()
+            self._work.clear()
+            with self._lock:
+                dirty, self._dirty = self._dirty, {}
+            for path, is_new in dirty.items():
+                self._sync(path, is_new)
+
+    def _sync(self, path: Path, is_new: bool) -> None:
+        try:
+            sync_file(path)
+            if is_new:
+                for directory in path.relative_to(self._root).parents:
+                    sync_file(self._root / directory)
+        except FileNotFoundError:
+            pass  # retention was quicker, or the disk was taken away, which the writer says
+        except OSError as exc:
+            if not self._failing:
+                logger.error("recordings: the disk does not confirm what is written: %s", exc.strerror)  # noqa: TRY400
+            self._failing = True
+        else:
+            self._failing = False
+
+
+def sync_file(path: Path) -> None:
+    """Contents and length of a file, or the names in a directory, are on the disk when it returns. Raises: OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
