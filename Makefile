@@ -24,7 +24,8 @@ run: $(STAMP) ## a demo camera and the server; prints the URL and how to log in
 
 test: $(STAMP) ## the whole suite; as root on Debian it installs GStreamer, ffmpeg and Chromium first
 	scripts/system-packages
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not alone" -n 3 --dist loadfile
+	$(BIN)/python -m pytest -m alone
 
 lint: $(STAMP) ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

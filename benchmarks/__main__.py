@@ -25,6 +25,7 @@ from benchmarks.memory import measure_memory
 from benchmarks.meter import load_average
 from benchmarks.passthrough import measure_passthrough
 from benchmarks.proc import machine
+from benchmarks.recording import measure_recording
 from benchmarks.stage import QUICK, Figures, Plan, Stage
 from benchmarks.table import ROWS, cells, markdown
 from benchmarks.threads import measure_threads
@@ -49,7 +50,11 @@ STAGED: dict[str, Callable[[Stage], Figures]] = {
     "chromium": chromium.measure_chromium,
     "memory": measure_memory,
 }
-ALONE: dict[str, Callable[[Plan], Figures]] = {"idle": measure_idle, "seed": blog.measure_seed}
+ALONE: dict[str, Callable[[Plan], Figures]] = {
+    "idle": measure_idle,
+    "recording": measure_recording,
+    "seed": blog.measure_seed,
+}
 MISSING: dict[str, Callable[[], str]] = {"chromium": chromium.missing, "seed": blog.missing}
 
 

@@ -5,10 +5,10 @@ import tempfile
 from pathlib import Path
 
 from ninjacam.core.bitstream import split_annexb
-from ninjacam.testing.clips import Clip
 from ninjacam.testing.scenes import SceneOptions, make_clip
 
-_SHARED = Path(__file__).resolve().parents[2] / "shared/media/stamped-720p25.h264"
+_SHARED = Path(__file__).resolve().parents[2] / "shared/media"
+_SIZES = {720: SceneOptions(), 1080: SceneOptions(width=1920, height=1080, bitrate_bps=5_000_000)}
 
 
 def cache_dir() -> Path:
@@ -20,18 +20,18 @@ def cache_dir() -> Path:
     return path
 
 
-def stamped_clip() -> Clip:
-    return make_clip(SceneOptions(), cache_dir=cache_dir())
+def stamped_annexb(height_px: int = 720) -> Path:
+    """As Annex B with access unit delimiters, for gst_camera.py: recorded footage if there is some, else the scene.
 
-
-def stamped_annexb() -> Path:
-    """As Annex B with access unit delimiters, for gst_camera.py: recorded footage if there is some, else the scene."""
-    if _SHARED.exists():
-        return _SHARED
-    path = cache_dir() / "scene-720p25.h264"
+    `height_px`: 720 or 1080.
+    """
+    name = f"stamped-{height_px}p25.h264"
+    if (_SHARED / name).exists():
+        return _SHARED / name
+    path = cache_dir() / name
     if not path.exists():
         unfinished = path.with_suffix(f".{os.getpid()}")
-        unfinished.write_bytes(stamped_clip().annexb())
+        unfinished.write_bytes(make_clip(_SIZES[height_px], cache_dir=cache_dir()).annexb())
         unfinished.replace(path)
     return path
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.clips import stamped_annexb
 from tests.harness.cameras import FakeCamera, GstCamera, gstreamer_missing
 from tests.harness.server import Product
 
@@ -66,11 +67,12 @@ QUICK = Plan(
 )
 
 
-def make_camera(mounts: int = 1) -> Camera:
+def make_camera(mounts: int = 1, height_px: int = 720) -> Camera:
     """GStreamer's, or ours where there is none: both send what is encoded already, on the same schedule."""
+    clip = stamped_annexb(height_px)
     if gstreamer_missing():
-        return FakeCamera(mounts=mounts)
-    return GstCamera(mounts=mounts)
+        return FakeCamera("--clip", str(clip), mounts=mounts)
+    return GstCamera(mounts=mounts, clip=clip)
 
 
 def loop_of(camera: Camera) -> int:
@@ -88,10 +90,10 @@ def make_product() -> Iterator[Product]:
             yield product
 
 
-def add_cameras(product: Product, urls: dict[str, str]) -> None:
-    """By the API, which is quicker than a command for each; until all are live."""
+def add_cameras(product: Product, urls: dict[str, str], **fields: str) -> None:
+    """By the API, which is quicker than a command for each; until all are live. `fields`: more of each."""
     for slug, url in urls.items():
-        answer = product.client.post("/api/v1/cameras", json_body={"slug": slug, "url": url})
+        answer = product.client.post("/api/v1/cameras", json_body={"slug": slug, "url": url, **fields})
         if answer.status != 201:
             raise RuntimeError(f"Camera {slug} was not added: {answer.status} {answer.text}")
     for slug in urls:

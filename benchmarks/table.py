@@ -52,6 +52,19 @@ def _seed_fps(figures: Figures) -> str:
     return f"{sum(fps) / len(fps):.1f} mean, {min(fps):.1f} - {max(fps):.1f}"
 
 
+def _growth(figures: Figures) -> float:
+    """How many times as much CPU a camera takes where there are 32 of them as where there are 8."""
+    return float(figures["many"]["each_percent"] / figures["few"]["each_percent"])
+
+
+def _is_whole(recorded: Figures) -> bool:
+    return (
+        not recorded["packets_lost"]
+        and not recorded["left_out"]
+        and recorded["recording"] == recorded["cameras"]
+    )
+
+
 def _kinds(cpu: Mapping[str, Any]) -> str:
     parts = [
         f"{kind} {cpu[kind]:.1f}" for kind in ("serve", "engine", "capture", "vision", "web") if kind in cpu
@@ -134,6 +147,24 @@ ROWS = (
         lambda f: f"{f['growth_percent']:+.1f} % ({f['before_bytes'] / 1e6:.0f} -> {f['middle_bytes'] / 1e6:.0f} -> "
         f"{f['after_bytes'] / 1e6:.0f} MB, {f['saw_a_picture']} of {f['viewers']} saw a picture)",
         lambda f: f["growth_percent"] < 5,
+    ),
+    Row(
+        "record", "CPU to ingest and record, each of 16 cameras 1080p25", "recording", "<= 0.8 %",
+        lambda f: f"{f['full-hd']['each_percent']:.2f} % ({_kinds(f['full-hd']['cpu'])}; "
+        f"{f['full-hd']['media_mbit_s']:.1f} Mbit/s each)",
+        lambda f: f["full-hd"]["each_percent"] <= 0.8 and _is_whole(f["full-hd"]),
+    ),
+    Row(
+        "record-growth", "the same, 720p25, growth from 8 to 32 cameras", "recording", "linear within 15 %",
+        lambda f: f"{f['few']['each_percent']:.2f} -> {f['many']['each_percent']:.2f} % each, x {_growth(f):.2f}",
+        lambda f: _growth(f) <= 1.15,
+    ),
+    Row(
+        "record-32", "32 cameras of 720p25 recorded at once", "recording",
+        "no packet lost, <= 25 % of a core, <= 1.02 x media",
+        lambda f: f"{f['many']['packets_lost']} packets lost, {f['many']['left_out']} left out, "
+        f"{f['many']['cpu']['total']:.1f} % ({_kinds(f['many']['cpu'])}), {f['many']['written_of_media']:.4f} x media",
+        lambda f: _is_whole(f["many"]) and f["many"]["cpu"]["total"] <= 25 and f["many"]["written_of_media"] <= 1.02,
     ),
 )  # fmt: skip
 

@@ -16,6 +16,8 @@ from tests.harness.http import HttpClient
 from tests.harness.processes import ROOT, Process, is_alive, python, run, wait_until
 from tests.harness.viewers import MjpegViewer, WsViewer
 
+pytestmark = pytest.mark.alone
+
 USER, PASSWORD = "carpenter", "a plane and a saw"
 PLAYER = "document.querySelector('ninjacam-player')"
 

@@ -24,6 +24,8 @@ from tests.harness.processes import is_alive, wait_until
 from tests.harness.server import Product
 from tests.harness.viewers import MjpegViewer, StoppedReader, Unit, WsViewer
 
+pytestmark = pytest.mark.alone
+
 SMALL = ("--size", "640x360", "--bitrate", "900000", "--gop", "25", "--gop-at-once")
 
 

@@ -69,7 +69,10 @@ class _CameraProcess(Process):
 
 
 class GstCamera(_CameraProcess):
-    """GStreamer's RTSP server: a camera that nobody here wrote. 720p25, stamped. `codec`: encoded live if not H.264."""
+    """GStreamer's RTSP server: a camera that nobody here wrote. 720p25, stamped. `codec`: encoded live if not H.264.
+
+    `clip`: H.264 as `clips.stamped_annexb` makes it; None: that.
+    """
 
     def __init__(
         self,
@@ -80,9 +83,15 @@ class GstCamera(_CameraProcess):
         password: str = "",
         digest: bool = False,
         codec: Literal["h264", "h265", "mjpeg"] = "h264",
+        clip: Path | None = None,
     ) -> None:
         port = port or free_port()
-        command = [SYSTEM_PYTHON, str(ROOT / "benchmarks/gst_camera.py"), str(port), str(stamped_annexb())]
+        command = [
+            SYSTEM_PYTHON,
+            str(ROOT / "benchmarks/gst_camera.py"),
+            str(port),
+            str(clip or stamped_annexb()),
+        ]
         command += ["--mounts", str(mounts), "--codec", codec]
         if user:
             command += ["--user", user, "--password", password, *(["--digest"] if digest else [])]

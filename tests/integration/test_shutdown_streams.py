@@ -21,6 +21,8 @@ from tests.integration.live_harness import (
     wait_until,
 )
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
