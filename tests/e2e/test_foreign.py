@@ -18,6 +18,7 @@ from tests.harness.server import Product
 from tests.harness.viewers import MjpegViewer, Picture, WsViewer
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.gstreamer,
     pytest.mark.skipif(bool(gstreamer_missing()), reason=f"no GStreamer RTSP server: {gstreamer_missing()}"),
 ]

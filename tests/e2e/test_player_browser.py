@@ -18,6 +18,7 @@ from tests.e2e.fake_media import FRAMES, FakeMedia, Video, make_video
 from tests.harness.chrome import CHROMIUM, Browser, Tab
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.chromium,
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt install chromium)."),
 ]

@@ -1,13 +1,18 @@
 """The hard trials of recording: each process killed twenty times, the wall clock set by an hour, the database away."""
 
+import contextlib
 import itertools
 import os
 import random
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -22,6 +27,7 @@ from tests.integration.test_recording import assert_consecutive, assert_decodes,
 SMALL = ("--size", "320x240", "--bitrate", "300000", "--gop", "25", "--gop-at-once")
 LOOP = 250
 KILLS = 20
+FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
 
 
 class Killer(threading.Thread):
@@ -38,18 +44,24 @@ class Killer(threading.Thread):
     def run(self) -> None:
         last = 0
         try:
-            for _ in range(KILLS):
+            while len(self.kills) < KILLS:
                 pid = wait_until(lambda last=last: self._another(last), 30, f"another {self.kind}")  # type: ignore[misc]
                 time.sleep(self._dice.uniform(0, 3))
-                os.kill(pid, signal.SIGKILL)
-                self.kills.append(time.time_ns())
                 last = pid
+                with contextlib.suppress(ProcessLookupError):  # another engine has ended it by then
+                    os.kill(pid, signal.SIGKILL)
+                    self.kills.append(time.time_ns())
         except BaseException as error:
             self.error = error
 
     def _another(self, last: int) -> int | None:
         pid = self._find()
         return pid if pid is not None and pid != last and is_alive(pid) else None
+
+
+def rfc3339(hours: float) -> str:
+    """So many hours from now."""
+    return quote((datetime.now(UTC) + timedelta(hours=hours)).isoformat())
 
 
 def files_of(root: Path) -> list[Segment]:
@@ -100,3 +112,80 @@ def test_each_process_is_killed_twenty_times_and_nothing_but_the_restarts_is_mis
         assert read_recording(root / segment.path).size_bytes == (root / segment.path).stat().st_size
         assert_decodes(root / segment.path)
         assert_consecutive(stamps([root / segment.path]), LOOP)
+
+
+def unbroken(paths: list[Path]) -> None:
+    """These files, in the order in which they were written, hold each picture once."""
+    for path in paths:
+        assert_decodes(path)
+    assert_consecutive(stamps(paths), LOOP)
+
+
+def by_writing(root: Path) -> list[Path]:
+    return sorted((root / path for path in iter_paths(root)), key=lambda path: path.stat().st_mtime_ns)
+
+
+@pytest.mark.ffmpeg
+@pytest.mark.skipif(FAKETIME is None, reason="libfaketime is not installed (apt install faketime).")
+def test_a_wall_clock_that_is_set_by_an_hour_loses_no_picture(tmp_path: Path) -> None:
+    root = tmp_path / "data" / "recordings"
+    offset = tmp_path / "offset"
+    offset.write_text("+0")
+    environment = {
+        "LD_PRELOAD": str(FAKETIME),
+        "FAKETIME_TIMESTAMP_FILE": str(offset),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    with FakeCamera(*SMALL) as camera, Product(tmp_path / "data", environment=environment) as product:
+        product.add_camera("door", camera.url(), "--record", "always")
+        product.wait_for_state("door")
+
+        def listed(hours: int) -> bool:
+            """Whether the index reaches up to now, on a clock that is that many hours ahead."""
+            rows = product.client.get(
+                f"/api/v1/recordings?camera=door&start={rfc3339(hours - 0.25)}&end={rfc3339(hours + 0.25)}"
+            )
+            assert rows.status == 200, rows.text
+            ends = [datetime.fromisoformat(row["end"]).timestamp() for row in rows.json()["items"]]
+            return bool(ends) and max(ends) > time.time() + hours * 3600 - 4
+
+        for hours in (0, 1, 0):
+            set_s = time.time()
+            offset.write_text(f"+{hours * 3600}")
+            wait_until(
+                lambda hours=hours, set_s=set_s: time.time() > set_s + 4 and listed(hours),  # type: ignore[misc]
+                30,
+                f"recordings on a clock {hours} h ahead",
+                processes=[product],
+            )
+        assert camera.state()["connects"] == 1, "nobody has to connect anew because a clock was set"
+        assert product.terminate(10) < 5
+    paths = by_writing(root)
+    assert len(paths) >= 3
+    unbroken(paths)
+
+
+@pytest.mark.ffmpeg
+def test_a_database_that_is_away_for_half_a_minute_costs_no_picture_and_no_row(tmp_path: Path) -> None:
+    root = tmp_path / "data" / "recordings"
+    with FakeCamera(*SMALL) as camera, Product(tmp_path / "data") as product:
+        product.add_camera("door", camera.url(), "--record", "always")
+        product.wait_for_state("door")
+        with closing(sqlite3.connect(tmp_path / "data/ninjacam.sqlite3", timeout=20)) as database:
+            database.execute("BEGIN EXCLUSIVE")  # nobody else can write, and who tries waits and fails
+            time.sleep(30)
+            database.rollback()
+        back_ns = time.time_ns()
+
+        def caught_up() -> bool:
+            rows = product.client.get("/api/v1/recordings?camera=door").json()["items"]
+            ends = [datetime.fromisoformat(row["end"]).timestamp() for row in rows]
+            return bool(ends) and max(ends) * 1e9 > back_ns
+
+        wait_until(caught_up, 30, "the index", processes=[product])
+        assert camera.state()["connects"] == 1
+        assert product.terminate(10) < 5
+        product.cli("index", "--rebuild")
+        assert "as the index has them" in product.cli("fsck")
+    unbroken(by_writing(root))

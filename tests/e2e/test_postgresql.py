@@ -1,0 +1,44 @@
+"""The product on PostgreSQL: accounts, cameras, recordings and their index, four web workers."""
+
+import time
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from tests.harness.cameras import FakeCamera
+from tests.harness.postgres import Postgres, postgres_missing
+from tests.harness.processes import wait_until
+from tests.harness.server import Product
+
+pytestmark = pytest.mark.skipif(bool(postgres_missing()), reason=postgres_missing())
+SMALL = ("--size", "320x240", "--bitrate", "300000", "--gop", "25", "--gop-at-once")
+
+
+def test_a_server_that_is_killed_and_started_again_costs_no_picture_and_no_row(tmp_path: Path) -> None:
+    with Postgres() as postgres, FakeCamera(*SMALL) as camera:
+        environment = {"DATABASE_URL": postgres.url}
+        with Product(tmp_path / "data", workers=4, environment=environment) as product:
+            product.add_camera("door", camera.url(), "--record", "always")
+            product.wait_for_state("door")
+
+            def listed_until(at_s: float) -> bool:
+                answer = product.client.get("/api/v1/timeline?camera=door")
+                spans = answer.json()["cameras"][0]["spans"] if answer.status == 200 else []
+                assert len(spans) < 2, "a gap"
+                return bool(spans) and datetime.fromisoformat(spans[-1]["end"]).timestamp() > at_s
+
+            begun_s = time.time()
+            wait_until(lambda: listed_until(begun_s + 2), 30, "the index", processes=[product])
+            postgres.kill()
+            wait_until(lambda: product.status()["recordings"]["error"], 20, "the engine notices")
+            assert product.client.get("/healthz").status == 200
+            assert product.client.get("/api/v1/timeline?camera=door").status == 503
+            postgres.start()
+            back_s = time.time()
+            wait_until(lambda: listed_until(back_s), 30, "the index again", processes=[product])
+            assert camera.state()["connects"] == 1
+            assert product.terminate(10) < 5
+            assert "Traceback" not in product.output, product.output
+            product.cli("index", "--rebuild")
+            assert "as the index has them" in product.cli("fsck")
