@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import sqlite3
+import statistics
 import threading
 import time
 from collections.abc import Callable
@@ -102,12 +103,16 @@ def test_each_process_is_killed_twenty_times_and_nothing_but_the_restarts_is_mis
         assert "as the index has them" in product.cli("fsck")
     segments = files_of(root)
     kills = killers[0].kills
+    lost_s = []
     for before, after in itertools.pairwise(segments):
         missing_s = (after.start_ns - before.end_ns) / 1e9
         if missing_s > 1:
             within = [at for at in kills if before.end_ns <= at <= after.start_ns]
             assert within, f"{missing_s:.1f} s are missing, and nobody was killed then: {before.path}"
-            assert within[0] - before.end_ns < 1_500_000_000, "what was being collected, and no more"
+            lost_s.append((within[0] - before.end_ns) / 1e9)
+    print("lost at each death of capture, s:", [round(each, 2) for each in lost_s])
+    assert statistics.median(lost_s) < 1.1, "what was being collected, and no more"
+    assert max(lost_s) < 3, "the same, while four processes start at once"
     for segment in segments:
         assert read_recording(root / segment.path).size_bytes == (root / segment.path).stat().st_size
         assert_decodes(root / segment.path)
@@ -189,3 +194,38 @@ def test_a_database_that_is_away_for_half_a_minute_costs_no_picture_and_no_row(t
         product.cli("index", "--rebuild")
         assert "as the index has them" in product.cli("fsck")
     unbroken(by_writing(root))
+
+
+def test_four_web_workers_and_the_engine_write_to_sqlite_at_once(tmp_path: Path) -> None:
+    slugs = [f"cam-{number}" for number in range(8)]
+    with FakeCamera(*SMALL, mounts=8) as camera, Product(tmp_path / "data", workers=4) as product:
+        for number, slug in enumerate(slugs):
+            answer = product.client.post(
+                "/api/v1/cameras", json_body={"slug": slug, "url": camera.url(number), "record": "always"}
+            )
+            assert answer.status == 201, answer.text
+        statuses: list[int] = []
+        over = threading.Event()
+
+        def write(slug: str) -> None:
+            client = product.client
+            for number in itertools.count():
+                if over.is_set():
+                    return
+                change = {"name": f"number {number}"}
+                statuses.append(client.request("PATCH", f"/api/v1/cameras/{slug}", json_body=change).status)
+
+        writers = [threading.Thread(target=write, args=(slug,), daemon=True) for slug in slugs]
+        for writer in writers:
+            writer.start()
+        errors = []
+        begun_s = time.monotonic()
+        while time.monotonic() < begun_s + 10:
+            errors.append(product.status()["recordings"].get("error"))
+            time.sleep(0.2)
+        over.set()
+        for writer in writers:
+            writer.join(30)
+        assert set(statuses) == {200} and len(statuses) > 100
+        assert set(errors) == {None}, "the engine wrote its rows meanwhile"
+        assert "locked" not in product.output
