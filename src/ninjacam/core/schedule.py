@@ -1,8 +1,8 @@
 """When a camera records: `mon-fri 07:00-19:00; sat,sun 10:00-12:00,13:00-14:00`.
 
 Windows are parted by `;`. Each has days (all, where none are named) and times of the wall clock, the end not included;
-`22:00-06:00` goes on into the next day, `00:00-24:00` is all day. Where clocks are set, it is what they show that counts:
-a time that is left out does not record, and one that comes twice records twice.
+`22:00-06:00` goes on into the next day, `00:00-24:00` is all day. Where clocks are set, what they show counts: a time
+that is left out does not record, and one that comes twice records twice.
 """
 
 import re
