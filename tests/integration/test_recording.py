@@ -241,18 +241,18 @@ def test_on_events_what_lies_around_them_is_recorded_without_a_gap(tmp_path: Pat
 
     async def record(url: str) -> None:
         async with capture(tmp_path, url, record="events") as child:
-            child.assign(url, "events", before_s=3)
-            await child.until(lambda: child.camera.get("recording", {}).get("ring_s", 0) > 5)
+            child.assign(url, "events", before_s=1)
+            await child.until(lambda: child.camera.get("recording", {}).get("ring_s", 0) > 2)
             assert child.camera["recording"]["state"] == "waiting" and not root.exists()
-            for after_s in (2, 1):
+            for after_s in (2, 0.5):
                 happened_ns = time.time_ns()
-                wanted.append((happened_ns - 3 * 10**9, happened_ns + after_s * 10**9))
-                child.assign(url, "events", wanted, before_s=3)
+                wanted.append((happened_ns - 10**9, happened_ns + int(after_s * 1e9)))
+                child.assign(url, "events", wanted, before_s=1)
                 await child.until(lambda: child.camera["recording"]["state"] == "recording")
                 await child.until(lambda: child.camera["recording"]["state"] == "waiting")
                 await child.until(lambda: not any(segment.open for segment in child.segments.values()))
-                await asyncio.sleep(4)
-            child.assign(url, "always", before_s=3)
+                await asyncio.sleep(2.5)
+            child.assign(url, "always")
             await child.until(lambda: child.camera["recording"]["state"] == "recording")
             assert child.camera["reconnects"] == 0
             await child.stop()

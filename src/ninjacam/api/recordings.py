@@ -80,10 +80,14 @@ def get_timeline(request: HttpRequest, query: Query[TimelineQuery]) -> TimelineO
     each other in a span as long as no more than 2 s are missing. With them the events, and with `buckets` the activity:
     what moves takes more bits."""
     slugs = replayable_slugs(principal(request), query.camera)
-    start_ns, end_ns = span_ns(query.start, query.end)
-    recorded = timeline(slugs, start_ns, end_ns, buckets=query.buckets)
+    return make_timeline(slugs, *span_ns(query.start, query.end), query.buckets)
+
+
+def make_timeline(slugs: list[str], start_ns: int, end_ns: int, buckets: int) -> TimelineOut:
+    """One query a table, whatever the number of cameras."""
+    recorded = timeline(slugs, start_ns, end_ns, buckets=buckets)
     marks = Event.objects.marks(slugs, start_ns, end_ns, MOST_EVENTS + 1)
-    step_s = (end_ns - start_ns) / 1e9 / query.buckets if query.buckets else 0
+    step_s = (end_ns - start_ns) / 1e9 / buckets if buckets else 0
     return TimelineOut(
         start=to_time(start_ns),
         end=to_time(end_ns),
