@@ -22,6 +22,7 @@ from benchmarks.first_picture import measure_first_picture
 from benchmarks.idle import measure_idle
 from benchmarks.live import measure_live
 from benchmarks.memory import measure_memory
+from benchmarks.losses import measure_losses
 from benchmarks.meter import load_average
 from benchmarks.passthrough import measure_passthrough
 from benchmarks.proc import machine
@@ -29,6 +30,7 @@ from benchmarks.recording import measure_recording
 from benchmarks.stage import QUICK, Figures, Plan, Stage
 from benchmarks.table import ROWS, cells, markdown
 from benchmarks.threads import measure_threads
+from benchmarks.timeline import measure_timeline
 from tests.harness.cameras import gstreamer_missing
 
 _PACKAGES = (
@@ -53,6 +55,8 @@ STAGED: dict[str, Callable[[Stage], Figures]] = {
 ALONE: dict[str, Callable[[Plan], Figures]] = {
     "idle": measure_idle,
     "recording": measure_recording,
+    "losses": measure_losses,
+    "timeline": measure_timeline,
     "seed": blog.measure_seed,
 }
 MISSING: dict[str, Callable[[], str]] = {"chromium": chromium.missing, "seed": blog.missing}

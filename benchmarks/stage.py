@@ -53,6 +53,8 @@ class Plan:
     memory_warm_up_viewers: int = 400
     memory_viewers: int = 1000
     browser_window_s: float = 8.0
+    index_days: int = 30
+    deaths: int = 20
 
 
 QUICK = Plan(
@@ -64,6 +66,8 @@ QUICK = Plan(
     memory_warm_up_viewers=200,
     memory_viewers=400,
     browser_window_s=4.0,
+    index_days=3,
+    deaths=5,
 )
 
 

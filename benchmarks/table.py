@@ -166,6 +166,32 @@ ROWS = (
         f"{f['many']['cpu']['total']:.1f} % ({_kinds(f['many']['cpu'])}), {f['many']['written_of_media']:.4f} x media",
         lambda f: _is_whole(f["many"]) and f["many"]["cpu"]["total"] <= 25 and f["many"]["written_of_media"] <= 1.02,
     ),
+    Row(
+        "lost-killed", "lost after kill -9 of capture, worst (p50)", "losses", "<= 1 s",
+        lambda f: f"{f['killed']['worst_s']:.2f} s ({f['killed']['p50_s']:.2f}), {f['killed']['deaths']} deaths",
+        lambda f: f["killed"]["worst_s"] <= 1.0,
+    ),
+    Row(
+        "lost-power", "lost after a power cut, worst (p50)", "losses", "<= 1 s",
+        lambda f: f"{f['power']['worst_s']:.2f} s ({f['power']['p50_s']:.2f}), {f['power']['deaths']} cuts"
+        if "power" in f else "no loop devices here",
+        lambda f: "power" in f and f["power"]["worst_s"] <= 1.0,
+    ),
+    Row(
+        "timeline", "timeline of 24 h x 16 cameras of a month, with events and activity", "timeline",
+        "<= 50 ms, SQLite and PostgreSQL",
+        lambda f: ", ".join(
+            f"{name}: {figures['all']['p50_ms']:.0f} ms, worst {figures['all']['worst_ms']:.0f} "
+            f"(spans alone {figures['spans']['p50_ms']:.0f})" for name, figures in f.items()
+        ),
+        lambda f: len(f) == 2 and all(figures["all"]["p50_ms"] <= 50 for figures in f.values()),
+    ),
+    Row(
+        "index", "a month of 16 cameras in the index, SQLite", "timeline", "<= 150 MB",
+        lambda f: f"{f['sqlite']['size_bytes'] / 1e6:.0f} MB ({f['sqlite']['rows']} files, {f['sqlite']['events']} events; "
+        f"{f['sqlite']['cpu_us_per_row']:.0f} us of CPU a row)",
+        lambda f: f["sqlite"]["size_bytes"] <= 150e6,
+    ),
 )  # fmt: skip
 
 

@@ -1,23 +1,29 @@
-"""The index of a month of 16 cameras: its size, how fast it is written, and how long the timeline of a day takes.
+"""The index of a month of 16 cameras and its events: its size, how fast it is written, and how long the timeline of a
+day takes: the spans alone, and all that the API answers, by the API's own code without HTTP.
 
-`python -m benchmarks.timeline [--days 30] [--cameras 16] [--database sqlite:///FILE | postgres://...]`: in a database
-of its own in SQLite by default; any other must be empty, and is left with the rows in it.
+  python -m benchmarks.timeline [--days 30] [--cameras 16] [--events 100]
 """
 
 import argparse
+import json
 import os
 import random
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from benchmarks.stage import Figures, Plan
+from tests.harness.postgres import Postgres, postgres_missing
+from tests.harness.processes import python, run
 
 MINUTE_NS = 60 * 10**9
 DAY_NS = 1440 * MINUTE_NS
 END_NS = 1_795_000_000 * 10**9
 BATCH = 250
 ROUNDS = 30
+BUCKETS = 288
 
 
 def generate(days: int, cameras: int) -> Iterator[list[dict[str, object]]]:
@@ -60,52 +66,110 @@ def fill(days: int, cameras: int) -> tuple[int, float, float]:
     return rows, time.process_time() - cpu_s, time.perf_counter() - began_s
 
 
-def ask(cameras: int, days: int) -> list[float]:
-    """Milliseconds of each of `ROUNDS` questions for a day within the month."""
-    from ninjacam.models.segment import timeline
+def tell(days: int, cameras: int, events_a_day: int) -> int:
+    """Events of some seconds, of each camera so many a day; how many."""
+    from ninjacam.models import Event
 
+    chance, told = random.Random(3), 0
+    for number in range(1, cameras + 1):
+        starts_ns = [END_NS - chance.randrange(days * DAY_NS) for _ in range(days * events_a_day)]
+        Event.objects.bulk_create(
+            (
+                Event(
+                    slug=f"cam-{number:02d}", kind="motion", label="Somebody at the gate", start_ns=start_ns,
+                    end_ns=start_ns + chance.randrange(90) * 10**9, data={"zone": "gate"}, source="token:detector",
+                    triggers_recording=True, protected=chance.random() < 0.01,
+                )
+                for start_ns in starts_ns
+            ),
+            batch_size=100,
+        )  # fmt: skip
+        told += len(starts_ns)
+    return told
+
+
+def ask(cameras: int, days: int, question: Callable[[list[str], int, int], int]) -> list[float]:
+    """Milliseconds of each of `ROUNDS` questions for a day of the month. `question`: of how many cameras it tells."""
     slugs = [f"cam-{number:02d}" for number in range(1, cameras + 1)]
     chance, took_ms = random.Random(2), []
     for _ in range(ROUNDS):
         start_ns = END_NS - chance.randrange(DAY_NS, max(days, 1) * DAY_NS + 1)
         began_s = time.perf_counter()
-        spans = timeline(slugs, start_ns, start_ns + DAY_NS)
+        told = question(slugs, start_ns, start_ns + DAY_NS)
         took_ms.append((time.perf_counter() - began_s) * 1000)
-        assert len(spans) == cameras
+        assert told == cameras
     return took_ms
 
 
+def ask_spans(slugs: list[str], start_ns: int, end_ns: int) -> int:
+    from ninjacam.models.segment import timeline
+
+    return len(timeline(slugs, start_ns, end_ns).spans)
+
+
+def ask_all(slugs: list[str], start_ns: int, end_ns: int) -> int:
+    from ninjacam.api.recordings import make_timeline
+
+    answer = make_timeline(slugs, start_ns, end_ns, BUCKETS)
+    assert answer.model_dump_json()
+    return sum(bool(camera.spans and camera.activity) for camera in answer.cameras)
+
+
+def measure_database(days: int, cameras: int, events_a_day: int, data: Path) -> Figures:
+    """In the database of DATABASE_URL, which must be empty; in SQLite below `data` by default."""
+    import django
+    from django.core.management import call_command
+    from django.db import connection
+
+    django.setup()
+    call_command("migrate", verbosity=0)
+    rows, cpu_s, wall_s = fill(days, cameras)
+    figures: Figures = {
+        "rows": rows,
+        "rows_per_s": rows / wall_s,
+        "cpu_us_per_row": cpu_s / rows * 1e6,
+        "events": tell(days, cameras, events_a_day),
+    }
+    with connection.cursor() as cursor:
+        # On PostgreSQL a daemon does that by itself within minutes.
+        is_sqlite = connection.vendor == "sqlite"
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)" if is_sqlite else "VACUUM ANALYZE")
+    if is_sqlite:
+        figures["size_bytes"] = (data / "ninjacam.sqlite3").stat().st_size
+    for name, question in (("spans", ask_spans), ("all", ask_all)):
+        took_ms = ask(cameras, days, question)
+        figures[name] = {"p50_ms": statistics.median(took_ms), "worst_ms": max(took_ms)}
+    connection.close()
+    return figures
+
+
+def measure_timeline(plan: Plan) -> Figures:
+    """Each database in a process of its own: Django knows one."""
+    figures = {"sqlite": _run(plan, {})}
+    if not postgres_missing():
+        with Postgres() as postgres:
+            figures["postgresql"] = _run(plan, {"DATABASE_URL": postgres.url})
+    return figures
+
+
+def _run(plan: Plan, environment: dict[str, str]) -> Figures:
+    command = python("-m", "benchmarks.timeline", "--days", str(plan.index_days))
+    answer: Figures = json.loads(run(command, environment=environment, timeout_s=900))
+    return answer
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--cameras", type=int, default=16)
-    parser.add_argument("--database", default="")
+    parser.add_argument("--events", type=int, default=100, help="of a camera and day")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ninjacam-timeline-") as directory:
         os.environ |= {"NINJACAM_DATA": directory, "DJANGO_SETTINGS_MODULE": "ninjacam.site.settings"}
-        if arguments.database:
-            os.environ["DATABASE_URL"] = arguments.database
-        import django
-        from django.core.management import call_command
-        from django.db import connection
-
-        django.setup()
-        call_command("migrate", verbosity=0)
-        rows, cpu_s, wall_s = fill(arguments.days, arguments.cameras)
-        print(
-            f"{rows} rows, {rows / wall_s:.0f} rows/s, {cpu_s / rows * 1e6:.0f} us of CPU a row ({connection.vendor})"
-        )
-        if connection.vendor == "sqlite":
-            with connection.cursor() as cursor:
-                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            size_bytes = (Path(directory) / "ninjacam.sqlite3").stat().st_size
-            print(f"index: {size_bytes / 1e6:.0f} MB, {size_bytes / rows:.0f} bytes a row")
-        took_ms = ask(arguments.cameras, arguments.days)
-        print(
-            f"timeline of 24 h x {arguments.cameras} cameras: median {statistics.median(took_ms):.1f} ms, "
-            f"most {max(took_ms):.1f} ms"
-        )
-        connection.close()
+        figures = measure_database(arguments.days, arguments.cameras, arguments.events, Path(directory))
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

@@ -9,11 +9,11 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from ninjacam.actions.audit import record
-from ninjacam.actions.cameras import CameraFields, assign_fields
+from ninjacam.actions.cameras import RECORD, CameraFields, assign_fields
 from ninjacam.actions.errors import InvalidError
 from ninjacam.actions.tokens import revoke_token
 from ninjacam.auth import principal_of_request
-from ninjacam.models import ApiToken, Camera, CameraGrant, Segment
+from ninjacam.models import ApiToken, Camera, CameraGrant, Event, Segment
 from ninjacam.status import read_status
 
 if TYPE_CHECKING:  # generic in the stubs only
@@ -22,10 +22,13 @@ if TYPE_CHECKING:  # generic in the stubs only
     GrantModelAdmin = admin.ModelAdmin[CameraGrant]
     TokenModelAdmin = admin.ModelAdmin[ApiToken]
     SegmentModelAdmin = admin.ModelAdmin[Segment]
+    EventModelAdmin = admin.ModelAdmin[Event]
     GrantTabularInline = admin.TabularInline[CameraGrant, Camera]
 else:
     CameraModelForm = forms.ModelForm
-    CameraModelAdmin = GrantModelAdmin = TokenModelAdmin = SegmentModelAdmin = admin.ModelAdmin
+    CameraModelAdmin = GrantModelAdmin = TokenModelAdmin = SegmentModelAdmin = EventModelAdmin = (
+        admin.ModelAdmin
+    )
     GrantTabularInline = admin.TabularInline
 
 
@@ -44,7 +47,7 @@ class CameraAdminForm(CameraModelForm):
 
     class Meta:
         model = Camera
-        fields = ["slug", "name", "url", "transport", "audio", "verify_tls", "enabled", "record"]
+        fields = ["slug", "name", "url", "transport", "audio", "verify_tls", "enabled", *RECORD]
 
     def clean(self) -> dict[str, Any]:
         """The rules are the actions': the URL divided, the mask refused, no password for another host."""
@@ -173,6 +176,39 @@ class SegmentAdmin(SegmentModelAdmin):
         _record(
             request, "recording.protect" if obj.protected else "recording.unprotect", obj.slug, path=obj.path
         )
+
+
+@admin.register(Event)
+class EventAdmin(EventModelAdmin):
+    """To see what happened, to keep it, and to forget it. Events are told to the API, and by the engine."""
+
+    list_display = ["slug", "kind", "label", "start", "end", "source", "protected"]
+    list_filter = ["protected", "triggers_recording"]
+    search_fields = ["slug__startswith", "kind__startswith", "label"]
+    show_full_result_count = False
+    readonly_fields = ["slug", "kind", "start", "end", "source", "data", "triggers_recording"]
+    fields = [*readonly_fields, "label", "protected"]
+
+    @admin.display(description=_("start"))
+    def start(self, event: Event) -> datetime:
+        return datetime.fromtimestamp(event.start_ns / 1e9, UTC)
+
+    @admin.display(description=_("end"))
+    def end(self, event: Event) -> datetime | None:
+        return None if event.end_ns is None else datetime.fromtimestamp(event.end_ns / 1e9, UTC)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Event, form: Any, change: bool) -> None:
+        # Only these: the engine may write the rest at this moment.
+        Event.objects.filter(pk=obj.pk).update(label=obj.label, protected=obj.protected)
+        _record(request, "event.update", obj.slug, event=obj.pk, protected=obj.protected)
+
+    def delete_model(self, request: HttpRequest, obj: Event) -> None:
+        pk = obj.pk
+        super().delete_model(request, obj)
+        _record(request, "event.delete", obj.slug, event=pk, kind=obj.kind)
 
 
 def _record(request: HttpRequest, verb: str, subject: str, **details: object) -> None:

@@ -50,7 +50,9 @@ class CaptureChild:
             await asyncio.sleep(0.02)
         self.assign(url, record)
 
-    def assign(self, url: str, record: str) -> None:
+    def assign(
+        self, url: str, record: str, keep: Sequence[tuple[int, int]] = (), before_s: float = 0
+    ) -> None:
         source = {"url": url, "allowed_networks": ["127.0.0.0/8"]}
         camera = {
             "slug": "door",
@@ -58,6 +60,8 @@ class CaptureChild:
             "revision": "1",
             "source": source,
             "record": record,
+            "keep": keep,
+            "before_s": before_s,
         }
         self._client.send({"op": "assign", "cameras": [camera]})
 
@@ -227,6 +231,50 @@ def test_recording_is_switched_without_a_new_connection(tmp_path: Path) -> None:
     with FakeRtspCamera(clip()) as camera:
         asyncio.run(switch(camera.url()))
         assert camera.stats.connections == 1
+
+
+@pytest.mark.ffmpeg
+def test_on_events_what_lies_around_them_is_recorded_without_a_gap(tmp_path: Path) -> None:
+    root = tmp_path / "recordings"
+    source = clip(audio="pcm_alaw")
+    wanted: list[tuple[int, int]] = []
+
+    async def record(url: str) -> None:
+        async with capture(tmp_path, url, record="events") as child:
+            child.assign(url, "events", before_s=1)
+            await child.until(lambda: child.camera.get("recording", {}).get("ring_s", 0) > 2)
+            assert child.camera["recording"]["state"] == "waiting" and not root.exists()
+            for after_s in (2, 0.5):
+                happened_ns = time.time_ns()
+                wanted.append((happened_ns - 10**9, happened_ns + int(after_s * 1e9)))
+                child.assign(url, "events", wanted, before_s=1)
+                await child.until(lambda: child.camera["recording"]["state"] == "recording")
+                await child.until(lambda: child.camera["recording"]["state"] == "waiting")
+                await child.until(lambda: not any(segment.open for segment in child.segments.values()))
+                await asyncio.sleep(2.5)
+            child.assign(url, "always")
+            await child.until(lambda: child.camera["recording"]["state"] == "recording")
+            assert child.camera["reconnects"] == 0
+            await child.stop()
+
+    with FakeRtspCamera(source) as camera:
+        asyncio.run(record(camera.url()))
+        assert camera.stats.connections == 1
+    rows = [read_segment(path, root=root) for path in by_time(root)]
+    for from_ns, until_ns in wanted:
+        held = [row for row in rows if row.start_ns < until_ns and row.end_ns > from_ns]
+        assert held[0].start_ns <= from_ns and held[-1].end_ns >= until_ns
+        assert (
+            held[0].start_ns > from_ns - 10**9 and held[-1].end_ns < until_ns + 2 * 10**9
+        )  # a key frame each 0.8 s
+        paths = [root / row.path for row in held]
+        for path in paths:
+            assert_decodes(path)
+        assert_consecutive(stamps(paths), source.frames)
+    ends = [row.end_ns for row in rows if row.start_ns < wanted[0][1]]
+    assert (
+        next(row.start_ns for row in rows if row.start_ns > wanted[0][1]) - max(ends) > 10**9
+    )  # a gap between them
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system")

@@ -42,6 +42,13 @@ def test_on_a_full_disk_the_oldest_makes_room_and_recording_goes_on(tmp_path: Pa
                 return recording["state"] == "recording" and last_s(product) > made_s + 1
 
             wait_until(goes_on, 30, "recording goes on", processes=[product])
+            (event,) = product.client.get("/api/v1/events?kind=disk_full").json()["items"]
+            assert event["camera"] is None and event["end"] is None
+            figures = product.client.get("/metrics").text
+            assert (
+                "ninjacam_disk_full 1" in figures and 'ninjacam_events_total{kind="disk_full"} 1' in figures
+            )
+            assert 'ninjacam_recording_failing{camera="door"}' in figures
             inside = Path(f"/proc/{product.pid}/root{root}")
             paths = list(iter_paths(inside))
             assert paths and product.camera("door")["state"] == "live"

@@ -27,6 +27,8 @@ def save(admin: Client, path: str, **fields: str) -> Any:
         "verify_tls": "on",
         "enabled": "on",
         "record": "off",
+        "record_before_s": "5",
+        "record_after_s": "10",
         **NO_GRANTS,
         **fields,
     }

@@ -15,7 +15,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from ninja.operation import PathView
 
-from ninjacam.models import ApiToken, Camera, CameraGrant, Segment
+from ninjacam.models import ApiToken, Camera, CameraGrant, Event, Segment
 from tests.unit.conftest import signed_in
 
 OPEN = {
@@ -47,16 +47,19 @@ BODIES: dict[str, Any] = {
     "create_token": {"name": "x", "scopes": ["view"]},
     "create_link": {"camera": "door", "kind": "mjpeg"},
     "update_recording": {"protected": True},
+    "create_event": {"camera": "door", "kind": "motion"},
+    "update_event": {"label": "changed"},
     "create_grant": {"role": "view", "user": "stranger"},
 }
 
 VIEWER_MAY = {
     "get_me", "list_cameras", "get_camera", "list_views", "list_camera_views", "list_processors",
     "list_tokens", "create_token", "create_link", "list_recordings", "get_timeline",
+    "list_events",
 }  # fmt: skip
 STRANGER_MAY = {
     "get_me", "list_cameras", "list_views", "list_processors", "list_tokens", "create_token",
-    "list_recordings", "get_timeline",
+    "list_recordings", "get_timeline", "list_events",
 }  # fmt: skip
 
 
@@ -97,7 +100,10 @@ def world(camera: Camera, viewer: User, stranger: User, admin_user: User) -> dic
         slug="door", path="door/2026-11-22/08/00-00.mp4", start_ns=time.time_ns() - 10**11,
         end_ns=time.time_ns() - 10**10, size_bytes=1, codec="h264", width_px=640, height_px=360,
     )  # fmt: skip
-    return {"grant": grant.pk, "token": token.pk, "recording": recording.pk}
+    event = Event.objects.create(
+        slug="door", kind="motion", start_ns=time.time_ns() - 10**10, source="user:root"
+    )
+    return {"grant": grant.pk, "token": token.pk, "recording": recording.pk, "event": event.pk}
 
 
 def url_of(route: Route, world: dict[str, int]) -> str:
@@ -107,6 +113,7 @@ def url_of(route: Route, world: dict[str, int]) -> str:
         "<int:grant_id>": str(world["grant"]),
         "<int:token_id>": str(world["token"]),
         "<int:recording_id>": str(world["recording"]),
+        "<int:event_id>": str(world["event"]),
         "<path:object_id>": "1",
         "<int:content_type_id>": "1",
         "<path:content_type_id>": "1",

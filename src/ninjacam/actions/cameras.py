@@ -34,9 +34,13 @@ class CameraFields(SourceFields, total=False):
     name: str
     enabled: bool
     record: str
+    record_before_s: int
+    record_after_s: int
+    record_schedule: str
 
 
-_PLAIN = ("name", "enabled", "record", "transport", "audio", "verify_tls")
+RECORD = ("record", "record_before_s", "record_after_s", "record_schedule")
+_PLAIN = ("name", "enabled", *RECORD, "transport", "audio", "verify_tls")
 _SOURCE = ("url", "username", "password")
 
 

@@ -11,7 +11,7 @@ from ninjacam.actions.audit import record
 from ninjacam.actions.cameras import find_camera
 from ninjacam.actions.errors import ForbiddenError, NotFoundError
 from ninjacam.auth import Actor
-from ninjacam.models import Camera, Role, Segment
+from ninjacam.models import Camera, Event, Role, Segment
 
 
 def replayable_slugs(actor: Actor, wanted: Sequence[str] = (), role: str = Role.REPLAY) -> list[str]:
@@ -23,19 +23,20 @@ def replayable_slugs(actor: Actor, wanted: Sequence[str] = (), role: str = Role.
         return [find_recorded(actor, slug, role) for slug in dict.fromkeys(wanted)]
     cameras = Camera.objects.order_by("slug")
     slugs = [camera.slug for camera in cameras if actor.may(role, camera)]
-    if _may_deleted(actor, role):
+    if may_deleted(actor, role):
         there = {camera.slug for camera in cameras}
         slugs += [slug for slug in Segment.objects.recorded_slugs() if slug not in there]
     return sorted(slugs)
 
 
 def find_recorded(actor: Actor, slug: str, role: str = Role.REPLAY) -> str:
-    """`slug`, if there is such a camera, or recordings of one, and `actor` has `role` for it.
+    """`slug`, if there is such a camera, or recordings or events of one, and `actor` has `role` for it.
 
     Raises: NotFoundError, ForbiddenError.
     """
     if Camera.objects.filter(slug=slug).exists() or not (
-        _may_deleted(actor, role) and Segment.objects.filter(slug=slug).exists()
+        may_deleted(actor, role)
+        and (Segment.objects.filter(slug=slug).exists() or Event.objects.filter(slug=slug).exists())
     ):
         return find_camera(actor, slug, role).slug
     return slug
@@ -69,5 +70,6 @@ def protect_segment(actor: Actor, segment: Segment, *, protected: bool) -> Segme
     return segment
 
 
-def _may_deleted(actor: Actor, role: str) -> bool:
+def may_deleted(actor: Actor, role: str) -> bool:
+    """Whether `actor` has `role` for what belongs to cameras that are gone, or to none."""
     return actor.may_all(f"{role}_camera", role)

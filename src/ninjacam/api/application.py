@@ -10,13 +10,13 @@ from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
 
 from ninjacam import __version__
-from ninjacam.api import cameras, docs, grants, links, me, recordings, tokens, views
+from ninjacam.api import cameras, docs, events, grants, links, me, recordings, tokens, views
 from ninjacam.api.auth import BearerAuth, SessionAuth
 from ninjacam.api.errors import add_handlers, problem_response
 from ninjacam.api.schemas import Problem
 
 _DESCRIPTION = """\
-Cameras, their views, states and recordings, access.
+Cameras, their views, states, recordings and events, access.
 
 **Authentication**: a session cookie (with the `X-CSRFToken` header on writes), or `Authorization: Bearer nc_...` with \
 a token of `/tokens`. A token never gives more than its user has.
@@ -80,6 +80,7 @@ api.add_router("/me", me.router, tags=["me"])
 api.add_router("/cameras", cameras.router, tags=["cameras"])
 api.add_router("", views.router, tags=["views"])
 api.add_router("", recordings.router, tags=["recordings"])
+api.add_router("/events", events.router, tags=["events"])
 api.add_router("", grants.router, tags=["access"])
 api.add_router("/tokens", tokens.router, tags=["access"])
 api.add_router("/links", links.router, tags=["access"])

@@ -14,7 +14,7 @@ Time = Annotated[
 _TIME_EXAMPLE = "2026-11-22T08:00:00Z"
 
 
-class TimelineQuery(Schema):
+class SpanQuery(Schema):
     """RFC 3339 times with an offset."""
 
     camera: list[Slug] = Field(
@@ -26,7 +26,13 @@ class TimelineQuery(Schema):
     end: Time | None = Field(None, description="One day after `start`, or now.")
 
 
-class RecordingsQuery(TimelineQuery):
+class TimelineQuery(SpanQuery):
+    buckets: int = Field(
+        0, ge=0, le=1440, description="Of so many parts of the span, the activity; 0: not at all."
+    )
+
+
+class RecordingsQuery(SpanQuery):
     after: str = Field(
         "", pattern=r"^(\d{1,19}-\d{1,18})?$", description="`next` of the page before; empty for the first."
     )
@@ -88,9 +94,32 @@ class SpanOut(Schema):
     end: datetime
 
 
+class EventMark(Schema):
+    """An event as the timeline shows it. `end` is null while it goes on."""
+
+    id: int
+    kind: str
+    label: str
+    start: datetime
+    end: datetime | None
+    protected: bool
+
+
+class ActivityOut(Schema):
+    """`bitrate_bps`: the mean of what was recorded, of each `step_s` from the start; 0 where nothing was."""
+
+    step_s: float
+    bitrate_bps: list[int]
+
+
 class TimelineCamera(Schema):
+    """`events`: at most 500, in order; of more, the protected and the longest. `activity`: null without `buckets`."""
+
     camera: str
     spans: list[SpanOut]
+    events: list[EventMark]
+    more_events: bool
+    activity: ActivityOut | None
 
 
 class TimelineOut(Schema):
@@ -101,6 +130,18 @@ class TimelineOut(Schema):
             {
                 "camera": "door",
                 "spans": [{"start": "2026-11-22T08:00:00.120Z", "end": "2026-11-22T08:31:07.480Z"}],
+                "events": [
+                    {
+                        "id": 815,
+                        "kind": "motion",
+                        "label": "Somebody at the gate",
+                        "start": "2026-11-22T08:12:03Z",
+                        "end": "2026-11-22T08:12:41Z",
+                        "protected": False,
+                    }
+                ],
+                "more_events": False,
+                "activity": {"step_s": 1800.0, "bitrate_bps": [3100000, 2400000]},
             }
         ],
     )

@@ -1,16 +1,16 @@
 """Recordings and the timeline: what there is, and when. The bytes are the media application's (`/rec/`)."""
 
-from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import timezone
 from ninja import Query, Router
 
-from ninjacam.actions.errors import InvalidError
 from ninjacam.actions.recordings import find_segment, protect_segment, replayable_slugs
 from ninjacam.api.auth import principal
 from ninjacam.api.recording_schemas import (
+    ActivityOut,
+    EventMark,
     RecordingOut,
     RecordingPage,
     RecordingPatch,
@@ -20,14 +20,16 @@ from ninjacam.api.recording_schemas import (
     TimelineOut,
     TimelineQuery,
 )
+from ninjacam.api.times import span_ns, to_time
 from ninjacam.auth import Principal
-from ninjacam.models import Segment
-from ninjacam.models.segment import timeline
+from ninjacam.models import Event, Segment
+from ninjacam.models.event import Mark
+from ninjacam.models.segment import Timeline, timeline
 
 router = Router()
 
-LONGEST = timedelta(days=32)
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MOST_EVENTS = 500
+"""Of one camera on a timeline."""
 
 
 @router.get(
@@ -36,7 +38,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def list_recordings(request: HttpRequest, query: Query[RecordingsQuery]) -> RecordingPage:
     """The files of the cameras that you may replay which hold something of [start, end), newest first."""
     slugs = replayable_slugs(principal(request), query.camera)
-    start_ns, end_ns = _span(query.start, query.end)
+    start_ns, end_ns = span_ns(query.start, query.end)
     found = Segment.objects.overlapping(slugs, start_ns, end_ns).order_by("-start_ns", "-pk")
     if query.after:
         last_ns, last_id = map(int, query.after.split("-"))
@@ -75,47 +77,53 @@ def update_recording(request: HttpRequest, recording_id: int, change: RecordingP
 @router.get("/timeline", response=TimelineOut, operation_id="get_timeline", summary="When was recorded")
 def get_timeline(request: HttpRequest, query: Query[TimelineQuery]) -> TimelineOut:
     """The spans of [start, end) of which there are recordings, for each camera; between them is nothing. Files follow
-    each other in a span as long as no more than 2 s are missing."""
+    each other in a span as long as no more than 2 s are missing. With them the events, and with `buckets` the activity:
+    what moves takes more bits."""
     slugs = replayable_slugs(principal(request), query.camera)
-    start_ns, end_ns = _span(query.start, query.end)
-    spans = timeline(slugs, start_ns, end_ns)
+    return make_timeline(slugs, *span_ns(query.start, query.end), query.buckets)
+
+
+def make_timeline(slugs: list[str], start_ns: int, end_ns: int, buckets: int) -> TimelineOut:
+    """One query a table, whatever the number of cameras."""
+    recorded = timeline(slugs, start_ns, end_ns, buckets=buckets)
+    marks = Event.objects.marks(slugs, start_ns, end_ns, MOST_EVENTS + 1)
+    step_s = (end_ns - start_ns) / 1e9 / buckets if buckets else 0
     return TimelineOut(
-        start=_time(start_ns),
-        end=_time(end_ns),
-        cameras=[
-            TimelineCamera(
-                camera=slug, spans=[SpanOut(start=_time(a), end=_time(b)) for a, b in spans.get(slug, ())]
-            )
-            for slug in slugs
-        ],
+        start=to_time(start_ns),
+        end=to_time(end_ns),
+        cameras=[_timeline_camera(slug, recorded, marks.get(slug, []), step_s) for slug in slugs],
     )
 
 
-def _span(start: datetime | None, end: datetime | None) -> tuple[int, int]:
-    """In ns; the last 24 hours, where nothing else is said. Raises: InvalidError."""
-    end = end or (start + timedelta(days=1) if start else timezone.now())
-    start = start or end - timedelta(days=1)
-    if not start < end:
-        raise InvalidError.of("end", "The end must be after the start.")
-    if end - start > LONGEST:
-        raise InvalidError.of("end", f"Ask for at most {LONGEST.days} days at once.")
-    return _ns(start), _ns(end)
+def _timeline_camera(slug: str, recorded: Timeline, marks: list[Mark], step_s: float) -> TimelineCamera:
+    """`marks`: one more than are shown, where there are more. `step_s`: 0: no activity."""
+    shown = sorted(marks[:MOST_EVENTS], key=attrgetter("start_ns"))
+    return TimelineCamera(
+        camera=slug,
+        spans=[SpanOut(start=to_time(a), end=to_time(b)) for a, b in recorded.spans.get(slug, ())],
+        events=[_mark(event) for event in shown],
+        more_events=len(marks) > MOST_EVENTS,
+        activity=ActivityOut(step_s=step_s, bitrate_bps=recorded.bitrates_bps[slug]) if step_s else None,
+    )
 
 
-def _ns(time: datetime) -> int:
-    return (time - EPOCH) // timedelta(microseconds=1) * 1000
-
-
-def _time(wall_ns: int) -> datetime:
-    return EPOCH + timedelta(microseconds=wall_ns // 1000)
+def _mark(event: Mark) -> EventMark:
+    return EventMark(
+        id=event.pk,
+        kind=event.kind,
+        label=event.label,
+        start=to_time(event.start_ns),
+        end=None if event.end_ns is None else to_time(event.end_ns),
+        protected=event.protected,
+    )
 
 
 def _recording_out(segment: Segment) -> RecordingOut:
     return RecordingOut(
         id=segment.pk,
         camera=segment.slug,
-        start=_time(segment.start_ns),
-        end=_time(segment.end_ns),
+        start=to_time(segment.start_ns),
+        end=to_time(segment.end_ns),
         size_bytes=segment.size_bytes,
         codec=segment.codec,
         width_px=segment.width_px,

@@ -18,7 +18,20 @@ AfterSlug = Annotated[
 MOST_ID = 2**63 - 1
 RowId = Annotated[int, Field(ge=1, le=MOST_ID)]
 Limit = Annotated[int, Field(ge=1, le=500, description="Items of a page.")]
-Record = Literal["off", "always"]
+Record = Literal["off", "always", "events", "schedule"]
+BeforeS = Annotated[
+    int, Field(ge=0, le=60, description="Recorded before an event, where `record` is events.")
+]
+AfterS = Annotated[int, Field(ge=0, le=600, description="Recorded after an event, where `record` is events.")]
+Schedule = Annotated[
+    str,
+    Field(
+        max_length=500,
+        pattern=r"^[^\x00-\x09\x0b-\x1f\x7f]*$",
+        description="When to record, where `record` is schedule, on this server's clock: "
+        "`mon-fri 07:00-19:00; sat,sun 22:00-06:00`.",
+    ),
+]
 RoleName = Literal["view", "replay", "export", "control", "configure"]
 State = Literal["connecting", "live", "stalled", "reconnecting", "failed", "disabled", "unknown"]
 
@@ -96,7 +109,10 @@ _CAMERA = {
     "slug": "door",
     "name": "Front door",
     "enabled": True,
-    "record": "always",
+    "record": "events",
+    "record_before_s": 5,
+    "record_after_s": 10,
+    "record_schedule": "",
     "state": "live",
     "error": None,
     "health": {"codec": "h264", "width_px": 1280, "height_px": 720, "fps": 25.0, "bitrate_bps": 3100000},
@@ -137,6 +153,9 @@ class CameraOut(Schema):
     name: str
     enabled: bool
     record: Record
+    record_before_s: int
+    record_after_s: int
+    record_schedule: str
     state: State
     error: ErrorOut | None
     health: Health
@@ -182,6 +201,9 @@ class CameraIn(SourceFieldsIn):
     name: Name = ""
     enabled: bool = True
     record: Record = "off"
+    record_before_s: BeforeS = 5
+    record_after_s: AfterS = 10
+    record_schedule: Schedule = ""
 
 
 class ProbeIn(SourceFieldsIn):
@@ -196,6 +218,9 @@ class CameraPatch(Schema):
     name: Name = Field(default_factory=str)
     enabled: bool = Field(default_factory=bool)
     record: Record = Field(default_factory=lambda: "off")
+    record_before_s: BeforeS = Field(default_factory=int)
+    record_after_s: AfterS = Field(default_factory=int)
+    record_schedule: Schedule = Field(default_factory=str)
     url: Url = Field(default_factory=str)
     username: Username = Field(default_factory=str)
     password: SecretStr = Field(default_factory=lambda: SecretStr(""), max_length=200)

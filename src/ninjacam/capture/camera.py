@@ -87,8 +87,8 @@ class CameraCapture:
             sink.begin(self._source.tracks)
 
     @property
-    def is_recorded(self) -> bool:
-        return self._sink is not None
+    def sink(self) -> PacketSink | None:
+        return self._sink
 
     async def run(self) -> None:
         """Until `stop`. Raises: ConfigError: there is no socket to publish on."""

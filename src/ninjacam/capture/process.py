@@ -45,12 +45,18 @@ class CaptureProcess:
         for slug, entry in wanted.items():
             if slug not in self._cameras:
                 self._begin(slug, entry)
-            self._record(slug, wanted=entry.get("record", "off") != "off")
+            self._record(slug, entry)
 
-    def _record(self, slug: str, *, wanted: bool) -> None:
-        camera = self._cameras[slug]
-        if self._sinks is not None and wanted != camera.is_recorded:
-            camera.record_to(self._sinks.open(slug) if wanted else None)
+    def _record(self, slug: str, entry: Json) -> None:
+        """ "record": "off", "always", or "events": what lies in the windows of "keep"."""
+        if self._sinks is None:
+            return
+        camera, mode = self._cameras[slug], entry.get("record", "off")
+        if (mode != "off") != (camera.sink is not None):
+            camera.record_to(self._sinks.open(slug) if mode != "off" else None)
+        if camera.sink is not None:
+            windows = [(from_ns, until_ns) for from_ns, until_ns in entry.get("keep", ())]
+            camera.sink.keep(windows if mode == "events" else None, entry.get("before_s", 0))
 
     def _begin(self, slug: str, entry: Json) -> None:
         camera = CameraCapture(

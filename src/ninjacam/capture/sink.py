@@ -1,5 +1,6 @@
 """Who else gets a camera's packets, besides the subscribers of its socket. Capture itself knows no recorder."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from ninjacam.core.packets import Packet, Track
@@ -13,6 +14,10 @@ class PacketSink(Protocol):
 
     def add(self, packet: Packet) -> None:
         """In the order of decoding, on repaired time."""
+
+    def keep(self, windows: Sequence[tuple[int, int]] | None, before_s: float) -> None:
+        """What of it to record: what was captured within these (from, until), wall clock in ns, of which some may be up
+        to `before_s` ago; None: all."""
 
     def flush(self) -> None:
         """The camera is gone for now."""

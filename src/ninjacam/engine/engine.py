@@ -16,6 +16,7 @@ from ninjacam.core.lifecycle import Stop
 from ninjacam.core.packets import CameraState
 from ninjacam.engine.blame import Blame
 from ninjacam.engine.children import ChildProcess, Death
+from ninjacam.engine.events import EventLog
 from ninjacam.engine.plan import make_plan
 from ninjacam.engine.recording import RecordingKeeper, SegmentIndex
 from ninjacam.engine.specs import CameraSpec, StatusSink, Wanted, WantedState
@@ -59,15 +60,18 @@ class Engine:
         status: StatusSink,
         *,
         index: SegmentIndex | None = None,
+        events: EventLog | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        """`events`: told only where there is an `index`."""
         self._config = config
         self._wanted = wanted
         self._status = status
         self._clock = clock
         self._blame = Blame(clock)
-        self._recordings = RecordingKeeper(index, clock=clock) if index is not None else None
+        self._recordings = RecordingKeeper(index, events, clock=clock) if index is not None else None
         self._state = WantedState()
+        self._is_wanted_known = False
         self._children: dict[str, ChildProcess] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._assigned: dict[str, set[str]] = {}
@@ -168,7 +172,6 @@ class Engine:
     # --- what is wanted ---
 
     async def _follow_wanted(self) -> None:
-        first = True
         trouble = ""
         while True:
             try:
@@ -179,8 +182,8 @@ class Engine:
                 trouble = str(exc)
             else:
                 trouble = ""
-                if first or state != self._state:
-                    first = False
+                if not self._is_wanted_known or state != self._state:
+                    self._is_wanted_known = True
                     self._state = state
                     self._apply()
             await self._clock.sleep(READ_EVERY_S)
@@ -224,8 +227,11 @@ class Engine:
     async def _write_status(self) -> None:
         failing = False
         while True:
+            status = self.status()
+            if self._recordings is not None and self._is_wanted_known:
+                self._recordings.see_cameras(status["cameras"])
             try:
-                self._status.write(self.status())
+                self._status.write(status)
                 failing = False
             except OSError as exc:
                 if not failing:
@@ -288,6 +294,8 @@ def _capture_work(camera: CameraSpec) -> Json:
         "revision": camera.revision,
         "source": asdict(camera.source),
         "record": camera.record,
+        "keep": camera.keep,
+        "before_s": camera.record_before_s,
     }
 
 

@@ -1,17 +1,18 @@
-"""What capture reports of its files goes to the index; retention; the scan for what the index has missed.
+"""What capture reports of its files goes to the index; retention; the scan for what the index has missed; events.
 
-All of the index's work is done by one thread, so that adding, scanning and deleting never cross each other, and the
-event loop never waits for the database or the disk. Not here: where the index is (the Django edge).
+All of the index's and the log's work is done by one thread, so that adding, scanning and deleting never cross each
+other, and the event loop never waits for the database or the disk. Not here: where they are (the Django edge).
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import NinjacamError
+from ninjacam.engine.events import EngineEvent, EventKeeper, EventLog
 from ninjacam.hub.control import Json
 from ninjacam.recordings.segments import Segment
 
@@ -40,7 +41,7 @@ class SegmentIndex(Protocol):
         ...
 
     def retain(self) -> Json:
-        """Delete what has to go; what is held, for the status."""
+        """Delete what has to go; what is held, for the status: "disk_full" among it."""
         ...
 
     def close(self) -> None:
@@ -50,8 +51,12 @@ class SegmentIndex(Protocol):
 class RecordingKeeper:
     """Thread: the event loop."""
 
-    def __init__(self, index: SegmentIndex, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self, index: SegmentIndex, log: EventLog | None = None, *, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self._index = index
+        self._log = log
+        self._events = EventKeeper(clock=clock)
         self._clock = clock
         self._waiting: dict[str, Segment] = {}
         self._scan_since_ns: int | None = clock.wall_ns() - LOOK_BACK_NS
@@ -72,6 +77,10 @@ class RecordingKeeper:
             else:
                 self.scan_later(segment.start_ns)
 
+    def see_cameras(self, cameras: Mapping[str, Mapping[str, Any]]) -> None:
+        """What all cameras that are wanted do now: makes events of it."""
+        self._events.see_cameras(cameras)
+
     def capture_ended(self) -> None:
         """Its last words may be missing, and its successor mends the files."""
         self.scan_later(self._clock.wall_ns() - LOOK_BACK_NS, after_s=SCAN_AGAIN_S)
@@ -84,7 +93,13 @@ class RecordingKeeper:
         self._scan_again = True
 
     def status(self) -> Json:
-        return {**self._held, "waiting": len(self._waiting), "error": self._error}
+        return {
+            **self._held,
+            "disk_full": self._events.disk_is_full,
+            "events": dict(self._events.begun),
+            "waiting": len(self._waiting),
+            "error": self._error,
+        }
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -93,6 +108,7 @@ class RecordingKeeper:
         try:
             while True:
                 await self._write_once(worker)
+                await self._write_events(worker)
                 if self._scan_since_ns is None:
                     pause_s = SCAN_AGAIN_S if self._scan_again else SCAN_EVERY_S
                     self.scan_later(self._clock.wall_ns() - LOOK_BACK_NS, after_s=pause_s)
@@ -101,7 +117,9 @@ class RecordingKeeper:
                 if retained_ns is None or now_ns - retained_ns >= RETAIN_EVERY_S * 1e9:
                     retained_ns = now_ns
                     held = await self._ask(worker, self._index.retain)
-                    self._held = held if held is not None else self._held
+                    if held is not None:
+                        self._held = held
+                        self._events.see_disk(bool(held.get("disk_full")))
                 await self._clock.sleep(WRITE_EVERY_S)
         finally:
             self._index.close()
@@ -120,6 +138,24 @@ class RecordingKeeper:
                 self.scan_later(since_ns)
             elif found:
                 logger.info("engine: the index has caught up with %d recordings", found)
+
+    async def _write_events(self, worker: ThreadPoolExecutor) -> None:
+        log = self._log
+        if log is None:
+            return
+        if not self._events.adopted:
+            going_on = await self._ask(worker, log.going_on)
+            if going_on is None:
+                return
+            self._events.adopt(going_on)
+        events = self._events.take()
+
+        def put(events: list[EngineEvent]) -> bool:
+            log.put(events)
+            return True
+
+        if events and await self._ask(worker, lambda: put(events)) is None:
+            self._events.give_back(events)
 
     def _add(self, batch: dict[str, Segment]) -> bool:
         self._index.add(list(batch.values()))

@@ -8,8 +8,11 @@ from ninjacam.sources.base import SourceConfig
 
 @dataclass(frozen=True, slots=True)
 class CameraSpec:
-    """A camera that should run. `revision` changes whenever its capture has to start anew; `record` does not change it.
+    """A camera that should run. `revision` changes whenever its capture has to start anew; what is recorded does not
+    change it.
 
+    `record`: "events": what was captured within the windows `keep`, (from, until) in ns of the wall clock, of which
+    some may be up to `record_before_s` ago when they are told.
     `error`: NinjacamError.as_dict() of why it cannot run at all (its credentials cannot be opened), else None.
     """
 
@@ -19,7 +22,9 @@ class CameraSpec:
     source: SourceConfig
     enabled: bool = True
     revision: str = ""
-    record: Literal["off", "always"] = "off"
+    record: Literal["off", "always", "events"] = "off"
+    record_before_s: float = 0
+    keep: tuple[tuple[int, int], ...] = ()
     error: dict[str, Any] | None = None
 
 

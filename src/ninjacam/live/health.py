@@ -34,6 +34,9 @@ _RECORDING_FIGURES = (
     ("deleted_bytes", "deleted_bytes_total", "counter", "Bytes that retention has deleted."),
     ("waiting", "waiting", "gauge", "Files that wait to be listed in the database."),
 )
+_FAILING = "1 where what should be recorded cannot be."
+_DISK_FULL = "1 while the oldest recordings go because the disk is full."
+_EVENTS = "Events that the engine has begun."
 
 
 async def serve_health(worker: Worker, scope: Scope, send: Send) -> None:
@@ -86,6 +89,13 @@ def _lines(worker: Worker) -> Iterator[str]:
         yield from _figure(f"ninjacam_recordings_{name}", kind, text, {"": held[key]} if key in held else {})
     by_camera = {_labels(camera=slug): each for slug, each in held.get("cameras", {}).items()}
     yield from _figure("ninjacam_camera_recordings_bytes", "gauge", "What its recordings take.", by_camera)
+    recorded = {slug: each.get("recording", {}).get("state", "off") for slug, each in cameras.items()}
+    failing = {_labels(camera=slug): int(is_ == "failing") for slug, is_ in recorded.items() if is_ != "off"}
+    yield from _figure("ninjacam_recording_failing", "gauge", _FAILING, failing)
+    if "disk_full" in held:
+        yield from _figure("ninjacam_disk_full", "gauge", _DISK_FULL, {"": int(held["disk_full"])})
+    events = {_labels(kind=kind): count for kind, count in held.get("events", {}).items()}
+    yield from _figure("ninjacam_events_total", "counter", _EVENTS, events)
     viewers = list(worker.viewers)
     label = _labels(worker=str(os.getpid()))  # each ASGI worker has its own, and a scrape reaches one of them
     for name, kind, text, value in (

@@ -8,20 +8,20 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from django.db import DatabaseError, close_old_connections, connections, transaction
+from django.db import transaction
 from django.db.models import Q
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
-from ninjacam.core.errors import DecodeError, NinjacamError
-from ninjacam.engine.retention import Disk, RetentionRules, plan_retention
+from ninjacam.core.errors import DecodeError
+from ninjacam.engine.retention import DAY_NS, Disk, RetentionRules, plan_retention
 from ninjacam.hub.control import Json
-from ninjacam.models import Segment
+from ninjacam.management.database import database
+from ninjacam.models import Camera, Event, Segment
 from ninjacam.recordings import segments
 from ninjacam.recordings.layout import iter_paths, slug_of
 from ninjacam.recordings.reader import read_segment
@@ -39,6 +39,8 @@ STILL_WRITTEN_NS = 5 * 10**9
 ABANDONED_NS = 600 * 10**9
 """A row that says "being written" for so long after its end has lost its writer."""
 COUNT_AGAIN_NS = 600 * 10**9
+EVENT_DAYS = 30
+"""Events are kept for so long at least, where the rules name no days."""
 
 
 class DatabaseIndex:
@@ -63,7 +65,7 @@ class DatabaseIndex:
 
     def add(self, found: Sequence[segments.Segment]) -> None:
         """Raises: NinjacamError: the database is away."""
-        with _database():
+        with database():
             for batch in _batches(found):
                 self._put(batch)
 
@@ -83,7 +85,7 @@ class DatabaseIndex:
     def catch_up(self, since_ns: int) -> int:
         """List the files since then that are not listed, or not as long as they are. Raises: NinjacamError."""
         changed = 0
-        with _database():
+        with database():
             listed = dict(
                 Segment.objects.filter(start_ns__gte=since_ns, open=False).values_list("path", "size_bytes")
             )
@@ -106,16 +108,19 @@ class DatabaseIndex:
 
     def retain(self) -> Json:
         """Delete what has to go. {"used_bytes", "free_bytes", "cameras": {slug: bytes}, "deleted", "deleted_bytes",
-        "failed"}: the last three since the start; `failed`: why a file could not be deleted. Raises: NinjacamError.
+        "failed", "disk_full"}: "deleted" since the start; "failed": why a file could not be deleted; "disk_full": less
+        was free than must be. Raises: NinjacamError.
         """
-        with _database():
+        with database():
             now_ns = self._clock.monotonic_ns()
             if self._used_bytes is None or now_ns - self._counted_ns > COUNT_AGAIN_NS:
                 self._used_bytes = self._count_all()
                 self._counted_ns = now_ns
                 self._stuck.clear()
                 self._failed = ""
+                self._prune_events()
             disk = disk_of(self._root)
+            full = disk is not None and disk.free_bytes < self._rules.watermark_bytes(disk.size_bytes)
             if disk is not None:
                 if self._plan(self._used_bytes, disk) and Segment.objects.count() != self._rows:
                     self._used_bytes = (
@@ -132,6 +137,7 @@ class DatabaseIndex:
                 "deleted": self._deleted,
                 "deleted_bytes": self._deleted_bytes,
                 "failed": self._failed,
+                "disk_full": full,
             }
 
     def _count_all(self) -> dict[str, int]:
@@ -146,8 +152,29 @@ class DatabaseIndex:
             .exclude(pk__in=self._stuck)
             .filter(Q(open=False) | Q(end_ns__lt=now_ns - ABANDONED_NS))
         )
-        oldest = {slug: list(may_go.filter(slug=slug).order_by("start_ns")[:HEAD]) for slug in used_bytes}
+        cameras = {camera.slug: camera for camera in Camera.objects.all()}
+        oldest = {}
+        for slug in used_bytes:
+            needed = Event.objects.protecting(slug, *cameras.get(slug, Camera()).rolls_ns)
+            oldest[slug] = list(may_go.filter(~needed, slug=slug).order_by("start_ns")[:HEAD])
         return plan_retention(self._rules, used_bytes, oldest, disk, now_ns)
+
+    def _prune_events(self) -> None:
+        """Events older than the rules' days, and than the oldest recording of their camera where there is one. None at
+        all where nothing is recorded: then an index is lost, or a disk away."""
+        oldest = Segment.objects.oldest_ns_by_slug()
+        if not oldest:
+            return
+        old_ns = self._clock.wall_ns() - int((self._rules.days or EVENT_DAYS) * DAY_NS)
+        for slug in Event.objects.order_by().values_list("slug", flat=True).distinct():
+            gone = Event.objects.filter(
+                slug=slug, protected=False, end_ns__lt=min(old_ns, oldest.get(slug, old_ns))
+            )
+            while not self._closing.is_set():
+                keys = list(gone.values_list("pk", flat=True)[:BATCH])
+                Event.objects.filter(pk__in=keys).delete()
+                if len(keys) < BATCH:
+                    break
 
     def _delete(self, going: Sequence[Segment]) -> bool:
         """Files first, then their rows. Whether there was anything to do, so that there may be more."""
@@ -210,16 +237,6 @@ def read_file(root: Path, path: str, *, now_ns: int) -> segments.Segment | None:
         logger.info("index: %s is left out: %s", path, exc)
         return None
     return replace(segment, open=0 <= now_ns - changed_ns < STILL_WRITTEN_NS)
-
-
-@contextmanager
-def _database() -> Iterator[None]:
-    close_old_connections()
-    try:
-        yield
-    except DatabaseError as exc:
-        connections.close_all()
-        raise NinjacamError("The database does not answer; recording goes on.") from exc
 
 
 def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:

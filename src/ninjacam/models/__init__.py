@@ -1,10 +1,11 @@
 """What the database holds: cameras, who may do what with them, API tokens, the index
-of the recordings.
+of the recordings, events.
 
 Not here: who may write them (`ninjacam.actions`), and anything that opens a camera.
 """
 
 from ninjacam.models.camera import Camera, CameraQuerySet
+from ninjacam.models.event import Event, EventQuerySet
 from ninjacam.models.grant import CameraGrant
 from ninjacam.models.roles import GRANTED_BY, Role, permission_name
 from ninjacam.models.segment import Segment, SegmentQuerySet
@@ -16,6 +17,8 @@ __all__ = [
     "Camera",
     "CameraGrant",
     "CameraQuerySet",
+    "Event",
+    "EventQuerySet",
     "Role",
     "Segment",
     "SegmentQuerySet",

@@ -1,16 +1,21 @@
 """A camera, and the query for the cameras that a user has a role for."""
 
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.core.validators import RegexValidator
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from ninjacam.conf import get_settings
+from ninjacam.core.errors import ConfigError
 from ninjacam.core.redact import redact_url, split_credentials
+from ninjacam.core.schedule import parse_schedule
 from ninjacam.credentials import Credentials, fingerprint, seal, unseal
 from ninjacam.engine.specs import CameraSpec
 from ninjacam.models.roles import GRANTED_BY, permission_name
@@ -27,6 +32,14 @@ _LISTABLE_BACKENDS = {
     "django.contrib.auth.backends.RemoteUserBackend",
 }
 """Backends that know no permissions of single cameras but those of our grants."""
+
+
+def check_schedule(text: str) -> None:
+    """Raises: ValidationError: it cannot be read."""
+    try:
+        parse_schedule(text)
+    except ConfigError as error:
+        raise ValidationError(error.message, code="schedule") from error
 
 
 class CameraQuerySet(models.QuerySet["Camera"]):
@@ -68,6 +81,8 @@ class Camera(models.Model):
     class Record(models.TextChoices):
         OFF = "off", _("off")
         ALWAYS = "always", _("always")
+        EVENTS = "events", _("on events")
+        SCHEDULE = "schedule", _("on a schedule")
 
     slug = models.CharField(
         _("short name"),
@@ -99,6 +114,21 @@ class Camera(models.Model):
         default=Record.OFF,
         help_text=_("Recordings are kept until the oldest have to make room."),
     )
+    record_before_s = models.PositiveSmallIntegerField(
+        _("seconds before an event"), default=5, validators=[MaxValueValidator(60)]
+    )
+    record_after_s = models.PositiveSmallIntegerField(
+        _("seconds after an event"), default=10, validators=[MaxValueValidator(600)]
+    )
+    record_schedule = models.CharField(
+        _("schedule"),
+        max_length=500,
+        blank=True,
+        validators=[check_schedule],
+        help_text=_(
+            "For example: mon-fri 07:00-19:00; sat,sun 10:00-14:00. “22:00-06:00” goes over midnight."
+        ),
+    )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
@@ -117,6 +147,10 @@ class Camera(models.Model):
 
     def __str__(self) -> str:
         return self.name or self.slug
+
+    def clean(self) -> None:
+        if self.record == self.Record.SCHEDULE and not self.record_schedule:
+            raise ValidationError({"record_schedule": _("Say when to record: mon-fri 07:00-19:00")})
 
     @property
     def has_credentials(self) -> bool:
@@ -154,16 +188,35 @@ class Camera(models.Model):
             files_dir=config.files_dir,
         )
 
-    def spec(self) -> CameraSpec:
-        """What the engine is told of it. Raises: ConfigError: the credentials cannot be unsealed."""
+    @property
+    def rolls_ns(self) -> tuple[int, int]:
+        """What belongs to an event before its start and after its end."""
+        return self.record_before_s * 10**9, self.record_after_s * 10**9
+
+    def record_at(self, local: datetime) -> Literal["off", "always", "events"]:
+        """What is recorded when the clock on the wall shows `local`. Raises: ConfigError: unreadable schedule."""
+        if self.record == self.Record.SCHEDULE:
+            return "always" if parse_schedule(self.record_schedule).is_on(local) else "off"
+        return (
+            "events" if self.record == self.Record.EVENTS else "always" if self.record == "always" else "off"
+        )
+
+    def spec(self, keep: tuple[tuple[int, int], ...] = ()) -> CameraSpec:
+        """What the engine is told of it, now. `keep`: the windows of its events.
+
+        Raises: ConfigError: the credentials cannot be unsealed, or the schedule cannot be read.
+        """
         source = self.source()
+        record = self.record_at(timezone.localtime(timezone.now()))
         return CameraSpec(
             slug=self.slug,
             camera_id=self.pk,
             name=str(self),
             source=source,
             enabled=self.enabled,
-            record="always" if self.record == "always" else "off",
+            record=record,
+            record_before_s=self.record_before_s if record == "events" else 0,
+            keep=keep if record == "events" else (),
             revision=fingerprint(
                 source.url,
                 source.username,

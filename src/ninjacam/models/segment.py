@@ -1,7 +1,9 @@
 """The index of the recordings: a row for each file. Made anew from the files by `ninjacam index --rebuild`."""
 
+import itertools
 from collections.abc import Collection, Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from operator import itemgetter
 
 from django.db import models
 from django.db.models import Sum
@@ -15,6 +17,7 @@ LONGEST_NS = 600 * 10**9
 GAP_NS = 2 * 10**9
 """What is missing between two files of one span, at most."""
 Spans = dict[str, list[tuple[int, int]]]
+Row = tuple[str, int, int, int]
 
 _FROM_FILE = (
     "slug", "start_ns", "end_ns", "size_bytes", "codec", "width_px", "height_px",
@@ -41,16 +44,16 @@ class SegmentQuerySet(models.QuerySet["Segment"]):
             update_fields=_FROM_FILE,
         )
 
+    def oldest_ns_by_slug(self) -> dict[str, int]:
+        """Of the cameras that have recordings, the first start. One look into the index for each, however many rows."""
+        oldest: dict[str, int] = {}
+        rows = self.order_by("slug", "start_ns").values_list("slug", "start_ns")
+        while found := rows.filter(slug__gt=next(reversed(oldest), "")).first():
+            oldest[found[0]] = found[1]
+        return oldest
+
     def recorded_slugs(self) -> list[str]:
-        """Of which cameras there are recordings. One look into the index for each, however many rows it has."""
-        slugs: list[str] = []
-        while (
-            found := self.filter(slug__gt=slugs[-1] if slugs else "")
-            .order_by("slug", "start_ns")
-            .values_list("slug", flat=True)[:1]
-        ):
-            slugs.append(found[0])
-        return slugs
+        return list(self.oldest_ns_by_slug())
 
     def size_bytes_by_slug(self) -> dict[str, int]:
         """Reads the whole table: not each second."""
@@ -88,30 +91,63 @@ class Segment(models.Model):
         constraints = [models.UniqueConstraint(fields=["path"], name="ninjacam_segment_path")]
         indexes = [
             # Holds all that the timeline asks for: the table itself is not read.
-            models.Index(fields=["slug", "start_ns", "end_ns"], name="ninjacam_segment_time"),
+            models.Index(fields=["slug", "start_ns", "end_ns", "size_bytes"], name="ninjacam_segment_time"),
         ]
 
     def __str__(self) -> str:
         return self.path
 
 
-def timeline(slugs: Collection[str], start_ns: int, end_ns: int) -> Spans:
-    """Of each camera that has any: the spans within [start, end) of which there are files, in order. One query."""
-    rows = Segment.objects.overlapping(slugs, start_ns, end_ns).values_list("slug", "start_ns", "end_ns")
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Of each camera that has any, the spans of which there are files, in order; and of each that was asked for, bucket
+    by bucket, the mean bit rate of the files that overlap it, 0 where there are none."""
+
+    spans: Spans
+    bitrates_bps: dict[str, list[int]]
+
+
+def timeline(slugs: Collection[str], start_ns: int, end_ns: int, *, buckets: int = 0) -> Timeline:
+    """What there is of [start, end), which `buckets` divide evenly. One query."""
+    rows = (
+        Segment.objects.overlapping(slugs, start_ns, end_ns)
+        .values_list("slug", "start_ns", "end_ns", "size_bytes")
+        .iterator(chunk_size=5000)
+    )
     spans: Spans = {}
-    current = ""
-    last_start_ns = last_end_ns = 0
-    for slug, first_ns, until_ns in rows:
-        if slug != current:
-            if current:
-                spans[current].append((max(last_start_ns, start_ns), min(last_end_ns, end_ns)))
-            current, last_start_ns, last_end_ns = slug, first_ns, until_ns
-            spans[slug] = []
-        elif first_ns - last_end_ns > GAP_NS:
-            spans[slug].append((max(last_start_ns, start_ns), min(last_end_ns, end_ns)))
-            last_start_ns, last_end_ns = first_ns, until_ns
-        elif until_ns > last_end_ns:
-            last_end_ns = until_ns
-    if current:
-        spans[current].append((max(last_start_ns, start_ns), min(last_end_ns, end_ns)))
-    return spans
+    bitrates_bps = {slug: [0] * buckets for slug in slugs}
+    for slug, files in itertools.groupby(rows, key=itemgetter(0)):
+        found = list(files)
+        spans[slug] = _spans(found, start_ns, end_ns)
+        if buckets:
+            bitrates_bps[slug] = _bitrates_bps(found, start_ns, end_ns, buckets)
+    return Timeline(spans, bitrates_bps)
+
+
+def _spans(files: Iterable[Row], start_ns: int, end_ns: int) -> list[tuple[int, int]]:
+    spans: list[tuple[int, int]] = []
+    first_ns = last_ns = 0
+    for _slug, from_ns, until_ns, _bytes in files:
+        if from_ns - last_ns > GAP_NS:
+            if last_ns:
+                spans.append((max(first_ns, start_ns), min(last_ns, end_ns)))
+            first_ns, last_ns = from_ns, until_ns
+        elif until_ns > last_ns:
+            last_ns = until_ns
+    return [*spans, (max(first_ns, start_ns), min(last_ns, end_ns))]
+
+
+def _bitrates_bps(files: Iterable[Row], start_ns: int, end_ns: int, buckets: int) -> list[int]:
+    sizes_bytes, lengths_ns = [0] * buckets, [0] * buckets
+    span_ns, last = end_ns - start_ns, buckets - 1
+    for _slug, from_ns, until_ns, size_bytes in files:
+        at = max(0, (from_ns - start_ns) * buckets // span_ns)
+        until = min(last, (until_ns - 1 - start_ns) * buckets // span_ns)
+        while at <= until:
+            sizes_bytes[at] += size_bytes
+            lengths_ns[at] += until_ns - from_ns
+            at += 1
+    return [
+        size_bytes * 8_000_000_000 // length_ns if length_ns else 0
+        for size_bytes, length_ns in zip(sizes_bytes, lengths_ns, strict=True)
+    ]

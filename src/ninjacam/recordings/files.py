@@ -106,6 +106,11 @@ class CameraFiles:
                 (self._root / self._path).unlink()
         self._path = ""
 
+    def pause(self) -> None:
+        """`end`, and what comes next is no continuation: what the sound's encoder still holds belongs to no file."""
+        self.end()
+        self._sound = self._sound_track = None
+
     def _must_end(self, first: Packet, has_sound: bool) -> bool:
         """Whether a new file begins with `first`; only a key frame can."""
         contents = self._contents

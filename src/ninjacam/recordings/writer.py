@@ -89,7 +89,7 @@ class RecordingWriter:
 
         self._jobs.put(lambda: self._repair(slug))
         return Recorder(
-            hand_on=hand_on, on_close=lambda: self._jobs.put(files.end), state=state, clock=self._clock
+            hand_on=hand_on, end_file=lambda: self._jobs.put(files.pause), state=state, clock=self._clock
         )
 
     def report(self) -> list[dict[str, Any]]:

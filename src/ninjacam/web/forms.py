@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from ninjacam.actions.cameras import CameraFields
+from ninjacam.actions.cameras import RECORD, CameraFields
 from ninjacam.actions.errors import InvalidError
 from ninjacam.models import Camera
 
@@ -64,10 +64,23 @@ class CameraForm(forms.Form):
         required=False,  # a form without it changes nothing
         help_text=_("Recordings are kept until the oldest have to make room."),
     )
+    record_before_s = forms.IntegerField(
+        label=_("Seconds before an event"), min_value=0, max_value=60, initial=5, required=False
+    )
+    record_after_s = forms.IntegerField(
+        label=_("Seconds after an event"), min_value=0, max_value=600, initial=10, required=False
+    )
+    record_schedule = forms.CharField(
+        label=_("Schedule"),
+        max_length=500,
+        required=False,
+        help_text=Camera._meta.get_field("record_schedule").help_text,
+        widget=forms.TextInput(attrs={"autocapitalize": "none", "spellcheck": "false"}),
+    )
 
     def __init__(self, *args: Any, camera: Camera | None = None, **kwargs: Any) -> None:
         if camera is not None:
-            names = ("slug", "name", "url", "transport", "audio", "verify_tls", "enabled", "record")
+            names = ("slug", "name", "url", "transport", "audio", "verify_tls", "enabled", *RECORD)
             kwargs["initial"] = {name: getattr(camera, name) for name in names}
         super().__init__(*args, **kwargs)
         self.camera = camera
@@ -94,6 +107,11 @@ class CameraForm(forms.Form):
         )
         if entered["record"]:
             fields["record"] = entered["record"]
+            fields["record_schedule"] = entered["record_schedule"]
+        if entered["record_before_s"] is not None:
+            fields["record_before_s"] = entered["record_before_s"]
+        if entered["record_after_s"] is not None:
+            fields["record_after_s"] = entered["record_after_s"]
         if self.camera is None or entered["url"] != self.camera.url:
             fields["url"] = entered["url"]
         if entered.get("forget_credentials"):

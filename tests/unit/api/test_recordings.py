@@ -1,5 +1,5 @@
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -56,7 +56,10 @@ def test_the_timeline_tells_the_spans_of_several_cameras(replayer: Client, admin
     spans = [{"start": at(0), "end": at(120)}, {"start": at(200), "end": at(260)}]
     assert body == {
         "start": at(-3600), "end": at(3600),
-        "cameras": [{"camera": "yard", "spans": spans}, {"camera": "door", "spans": spans}],
+        "cameras": [
+            {"camera": slug, "spans": spans, "events": [], "more_events": False, "activity": None}
+            for slug in ("yard", "door")
+        ],
     }  # fmt: skip
 
 
@@ -70,7 +73,8 @@ def test_without_a_camera_it_is_all_that_one_may_replay(replayer: Client, admin_
 
 def test_a_camera_without_recordings_has_no_spans(camera: Camera, admin_user: User) -> None:
     body = signed_in(admin_user).get(f"{TIMELINE}?camera=door").json()
-    assert body["cameras"] == [{"camera": "door", "spans": []}]
+    (told,) = body["cameras"]
+    assert told["camera"] == "door" and told["spans"] == []
 
 
 def test_without_times_it_is_the_last_day(replayer: Client, admin_user: User) -> None:
@@ -187,3 +191,41 @@ def test_a_camera_is_recorded_on_demand(camera: Camera, admin_user: User) -> Non
     assert before.revision == after.revision  # the camera is not opened anew
     refused = client.patch("/api/v1/cameras/door", {"record": "sometimes"}, content_type="application/json")
     assert refused.status_code == 422
+
+
+def test_a_camera_is_recorded_on_a_schedule(camera: Camera, admin_user: User) -> None:
+    client = signed_in(admin_user)
+
+    def change(**fields: object) -> Any:
+        return client.patch("/api/v1/cameras/door", fields, content_type="application/json")
+
+    assert change(record="schedule").json()["errors"][0]["field"] == "record_schedule"
+    refused = change(record="schedule", record_schedule="mon-fry 07:00-08:00")
+    assert refused.status_code == 422 and "“mon-fry” is no day" in refused.json()["detail"]
+    told = change(record="schedule", record_schedule="mon-fri 07:00-19:00").json()
+    assert (told["record"], told["record_schedule"]) == ("schedule", "mon-fri 07:00-19:00")
+    made = Camera.objects.get()
+    assert made.record_at(datetime(2026, 11, 23, 7)) == "always"
+    assert made.record_at(datetime(2026, 11, 22, 7)) == "off"
+
+
+def test_what_is_recorded_around_an_event_has_bounds(camera: Camera, admin_user: User) -> None:
+    client = signed_in(admin_user)
+    before = Camera.objects.get().spec().revision
+    for fields, status in (
+        ({"record": "events", "record_before_s": 60, "record_after_s": 600}, 200),
+        ({"record_before_s": 61}, 422), ({"record_after_s": 601}, 422), ({"record_before_s": -1}, 422),
+    ):  # fmt: skip
+        answer = client.patch("/api/v1/cameras/door", fields, content_type="application/json")
+        assert answer.status_code == status, fields
+    spec = Camera.objects.get().spec(((1, 2),))
+    assert (spec.record, spec.record_before_s, spec.keep, spec.revision) == ("events", 60, ((1, 2),), before)
+
+
+def test_the_schedule_goes_by_the_clock_of_the_project(camera: Camera, settings: Any) -> None:
+    now = datetime.now(UTC)
+    window = f"{now:%H:%M}-{now + timedelta(minutes=3):%H:%M}"
+    Camera.objects.update(record="schedule", record_schedule=window)
+    assert Camera.objects.get().spec().record == "always"
+    settings.TIME_ZONE = "Asia/Kathmandu"  # +05:45
+    assert Camera.objects.get().spec().record == "off"

@@ -8,6 +8,7 @@ import pytest
 
 from ninjacam.core.errors import NinjacamError
 from ninjacam.engine import recording
+from ninjacam.engine.events import EngineEvent
 from ninjacam.engine.recording import RecordingKeeper
 from ninjacam.hub.control import Json
 from ninjacam.recordings.segments import Segment
@@ -24,6 +25,7 @@ class MemoryIndex:
         self.scans: list[int] = []
         self.retained = 0
         self.away = False
+        self.disk_full = False
         self.closed = False
         self.threads: set[str] = set()
 
@@ -44,10 +46,26 @@ class MemoryIndex:
     def retain(self) -> Json:
         self._ask()
         self.retained += 1
-        return {"used_bytes": 7}
+        return {"used_bytes": 7, "disk_full": self.disk_full}
 
     def close(self) -> None:
         self.closed = True
+
+
+class MemoryLog:
+    def __init__(self) -> None:
+        self.events: dict[tuple[str, str, int], EngineEvent] = {}
+        self.away = False
+
+    def going_on(self) -> list[EngineEvent]:
+        if self.away:
+            raise NinjacamError("away")
+        return [event for event in self.events.values() if event.end_ns is None]
+
+    def put(self, events: Sequence[EngineEvent]) -> None:
+        if self.away:
+            raise NinjacamError("away")
+        self.events.update({(event.slug, event.kind, event.start_ns): event for event in events})
 
 
 class Host:
@@ -55,7 +73,8 @@ class Host:
 
     def __init__(self) -> None:
         self.index, self.clock = MemoryIndex(), FakeClock()
-        self.keeper = RecordingKeeper(self.index, clock=self.clock)
+        self.log = MemoryLog()
+        self.keeper = RecordingKeeper(self.index, self.log, clock=self.clock)
 
     async def pass_s(self, seconds: int) -> None:
         for _ in range(seconds):
@@ -176,6 +195,54 @@ def test_retention_runs_each_ten_seconds_and_is_told() -> None:
         assert host.keeper.status()["used_bytes"] == 7
 
     assert play(script).retained == 4
+
+
+def test_events_wait_for_the_database_and_are_told_in_the_status() -> None:
+    async def script(host: Host) -> None:
+        await host.pass_s(1)
+        host.log.away = True
+        for _ in range(8):
+            host.keeper.see_cameras({"door": {"state": "reconnecting"}})
+            await host.pass_s(1)
+        assert not host.log.events and host.keeper.status()["events"]["camera_down"] == 1
+        host.log.away = False
+        for _ in range(8):
+            host.keeper.see_cameras({"door": {"state": "live"}})
+            await host.pass_s(1)
+        (event,) = host.log.events.values()
+        assert event.end_ns is not None and event.end_ns - event.start_ns == 8 * 10**9
+
+    play(script)
+
+
+def test_a_full_disk_is_an_event_and_stands_in_the_status() -> None:
+    async def script(host: Host) -> None:
+        assert host.keeper.status()["disk_full"] is False
+        host.index.disk_full = True
+        await host.pass_s(12)
+        assert host.keeper.status()["disk_full"] is True
+        assert [event.kind for event in host.log.events.values()] == ["disk_full"]
+
+    play(script)
+
+
+def test_what_went_on_before_is_known_before_anything_is_told() -> None:
+    host = Host()
+    host.log.events["door", "camera_down", 5] = EngineEvent("door", "camera_down", 5)
+    host.log.away = True
+
+    async def main() -> None:
+        task = asyncio.create_task(host.keeper.run())
+        await host.rest()
+        for _ in range(10):
+            host.keeper.see_cameras({"door": {"state": "reconnecting"}})
+            await host.pass_s(1)
+            host.log.away = False
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(main())
+    assert list(host.log.events.values()) == [EngineEvent("door", "camera_down", 5)]
 
 
 def test_a_report_of_another_version_is_passed_by() -> None:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from django.db import OperationalError, connections
 from ninjacam.conf import get_settings
 from ninjacam.core.errors import ConfigError, NinjacamError
 from ninjacam.core.packets import Codec
+from ninjacam.engine.events import EngineEvent
 from ninjacam.engine.retention import Disk, RetentionRules
 from ninjacam.management import segment_index
+from ninjacam.management.event_log import DatabaseEventLog
 from ninjacam.management.index_check import compare, rebuild
 from ninjacam.management.segment_index import DatabaseIndex
-from ninjacam.models import Segment
+from ninjacam.models import Camera, Event, Segment
 from ninjacam.recordings import segments
 from tests.unit.recordings.recording_support import WALL_NS, Recorded, encoded
 
@@ -197,6 +200,97 @@ def test_what_is_protected_or_being_written_stays(root: Path, told: list[segment
     Segment.objects.filter(path=told[5].path).update(open=True, end_ns=time.time_ns())
     keeper.retain()
     assert files(root) == [told[0].path, told[5].path]
+
+
+def happened(first: segments.Segment, last: segments.Segment, **values: Any) -> Event:
+    """From the middle of one file to the middle of another, both of two seconds."""
+    return Event.objects.create(
+        **{
+            "slug": "door", "kind": "motion", "source": "x", "protected": True,
+            "start_ns": first.start_ns + 10**9, "end_ns": last.start_ns + 10**9, **values,
+        }
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("before_s", "after_s", "kept"), [(0, 0, [2, 3]), (2, 0, [1, 2, 3]), (0, 4, [2, 3, 4, 5])]
+)
+def test_what_a_protected_event_needs_stays(
+    root: Path, told: list[segments.Segment], before_s: int, after_s: int, kept: list[int]
+) -> None:
+    Camera.objects.create(slug="door", url="x", record_before_s=before_s, record_after_s=after_s)
+    keeper = index(root, bytes=1, days=1)
+    keeper.add(told)
+    event = happened(told[2], told[3])
+    happened(told[5], told[5], protected=False)
+    happened(told[5], told[5], slug="yard")
+    keeper.retain()
+    assert files(root) == [told[number].path for number in kept]
+    Event.objects.filter(pk=event.pk).update(protected=False)
+    keeper.retain()
+    assert files(root) == []
+
+
+def test_a_protected_event_that_goes_on_keeps_all_since(root: Path, told: list[segments.Segment]) -> None:
+    keeper = index(root, bytes=1)
+    keeper.add(told)
+    happened(told[3], told[3], end_ns=None)  # the camera is gone: 5 s before it
+    keeper.retain()
+    assert files(root) == [each.path for each in told[1:]]
+
+
+def test_events_go_with_the_recordings_that_they_are_about(
+    root: Path, told: list[segments.Segment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = index(root, days=2)
+    day_ns = 86_400 * 10**9
+    now_ns = time.time_ns()
+    for slug in ("door", "yard", ""):
+        for days in (1, 3, 400):
+            Event.objects.create(
+                slug=slug, kind=f"d{days}", source="x", start_ns=0, end_ns=now_ns - days * day_ns
+            )
+    Event.objects.create(slug="door", kind="kept", source="x", start_ns=0, end_ns=1, protected=True)
+    Event.objects.create(slug="door", kind="open", source="x", start_ns=0)
+    keeper.retain()
+    assert Event.objects.count() == 11  # nothing is recorded: an index that is lost, perhaps
+    oldest = Segment(**told[0].as_dict())
+    oldest.start_ns, oldest.end_ns = now_ns - 300 * day_ns, now_ns
+    oldest.save()
+    index(root, days=2).retain()
+
+    def left(slug: str) -> set[str]:
+        return set(Event.objects.filter(slug=slug).values_list("kind", flat=True))
+
+    assert left("door") == {"d1", "d3", "kept", "open"}
+    assert left("yard") == left("") == {"d1"}
+
+
+def test_that_the_disk_is_full_is_told(
+    root: Path, told: list[segments.Segment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = index(root, free_bytes=1000)
+    keeper.add(told)
+    assert keeper.retain()["disk_full"] is False
+    monkeypatch.setattr(segment_index, "disk_of", lambda root: Disk(10**12, 999))
+    assert keeper.retain()["disk_full"] is True
+
+
+# --- the log of events ---
+
+
+def test_the_log_of_the_engine_is_written_once_for_each_event() -> None:
+    log = DatabaseEventLog()
+    down = EngineEvent("door", "camera_down", 5, None, "It is away.", {"code": "timeout"})
+    log.put([down])
+    log.put([down, EngineEvent("", "disk_full", 7)])
+    assert log.going_on() == [down, EngineEvent("", "disk_full", 7)]
+    Event.objects.filter(slug="door").update(label="The power was cut", protected=True)
+    log.put([replace(down, end_ns=9)])
+    row = Event.objects.get(slug="door")
+    assert (row.end_ns, row.label, row.protected, row.source) == (9, "The power was cut", True, "engine")
+    assert [event.slug for event in log.going_on()] == [""]
+    assert not Event.objects.filter(triggers_recording=True).exists()
 
 
 def test_a_row_that_lost_its_writer_long_ago_goes_too(root: Path, told: list[segments.Segment]) -> None:

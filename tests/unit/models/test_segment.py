@@ -28,7 +28,7 @@ def put(*made: segments.Segment) -> None:
 
 def spans(slugs: Iterable[str], start_s: float, end_s: float) -> dict[str, list[tuple[float, float]]]:
     found = timeline(list(slugs), START + int(start_s * S), START + int(end_s * S))
-    return {slug: [((a - START) / S, (b - START) / S) for a, b in each] for slug, each in found.items()}
+    return {slug: [((a - START) / S, (b - START) / S) for a, b in each] for slug, each in found.spans.items()}
 
 
 def test_files_that_follow_each_other_are_one_span() -> None:
@@ -67,8 +67,25 @@ def test_many_cameras_take_one_query() -> None:
 
 
 def test_the_timeline_reads_the_index_only() -> None:
-    rows = Segment.objects.overlapping(["a", "b"], START, START + S).values_list("slug", "start_ns", "end_ns")
+    found = Segment.objects.overlapping(["a", "b"], START, START + S)
+    rows = found.values_list("slug", "start_ns", "end_ns", "size_bytes")
     assert "COVERING INDEX ninjacam_segment_time" in rows.explain()
+
+
+def test_activity_is_the_mean_bit_rate_of_the_files_that_overlap_a_bucket() -> None:
+    put(
+        segment("door", 0, 10, size_bytes=10_000),  # 8 kbit/s
+        segment("door", 10, 20, size_bytes=30_000),
+        segment("door", 25, 35, size_bytes=50_000),
+    )
+    found = timeline(["door", "yard"], START, START + 40 * S, buckets=8)
+    assert found.bitrates_bps == {
+        "door": [8000, 8000, 24000, 24000, 0, 40000, 40000, 0],
+        "yard": [0] * 8,
+    }
+    coarse = timeline(["door"], START - 15 * S, START + 45 * S, buckets=2)
+    assert coarse.bitrates_bps["door"] == [16000, 32000]
+    assert timeline(["door"], START, START + 40 * S).bitrates_bps == {"door": []}
 
 
 def test_a_growing_file_stays_one_row_and_stays_protected() -> None:

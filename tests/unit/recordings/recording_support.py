@@ -85,7 +85,9 @@ class Recorded:
         self.files = CameraFiles(
             root, "door", self._on_segment, period_s=period_s, on_grown=lambda *_: None, clock=self.clock
         )
-        self.recorder = Recorder(hand_on=self._hand_on, on_close=self.files.end, state=dict)
+        self.recorder = Recorder(
+            hand_on=self._hand_on, end_file=self.files.pause, state=dict, clock=self.clock
+        )
         self.recorder.begin(tracks)
 
     def _hand_on(self, job: Job) -> bool:

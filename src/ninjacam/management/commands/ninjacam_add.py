@@ -8,6 +8,7 @@ from ninjacam.actions.cameras import CameraFields, create_camera, source_to_prob
 from ninjacam.actions.probe import run_probe
 from ninjacam.core.redact import split_credentials
 from ninjacam.management.base import OPERATOR, NinjacamCommand, read_password
+from ninjacam.models import Camera
 
 
 class Command(NinjacamCommand):
@@ -20,7 +21,14 @@ class Command(NinjacamCommand):
         parser.add_argument("--username", default="")
         parser.add_argument("--password-stdin", action="store_true", help="the first line of standard input")
         parser.add_argument("--transport", choices=["tcp", "udp"], default="tcp")
-        parser.add_argument("--record", choices=["off", "always"], default="off", help="default: %(default)s")
+        parser.add_argument(
+            "--record", choices=Camera.Record.values, default="off", help="default: %(default)s"
+        )
+        parser.add_argument("--schedule", default="", help="of --record schedule: mon-fri 07:00-19:00")
+        parser.add_argument(
+            "--before", type=int, default=5, metavar="S", help="of --record events: seconds before one"
+        )
+        parser.add_argument("--after", type=int, default=10, metavar="S", help="and after it")
         parser.add_argument("--no-audio", action="store_true")
         parser.add_argument("--no-verify-tls", action="store_true", help="accept a self-signed certificate")
         check = parser.add_mutually_exclusive_group()
@@ -39,6 +47,9 @@ class Command(NinjacamCommand):
             audio=not options["no_audio"],
             verify_tls=not options["no_verify_tls"],
             record=options["record"],
+            record_schedule=options["schedule"],
+            record_before_s=options["before"],
+            record_after_s=options["after"],
         )
         answer = None
         if not options["no_check"]:

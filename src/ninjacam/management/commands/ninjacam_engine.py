@@ -14,6 +14,7 @@ from ninjacam.core.lifecycle import Stop
 from ninjacam.engine.engine import Engine, EngineConfig
 from ninjacam.engine.status import StatusFile
 from ninjacam.hub.child import run_loop
+from ninjacam.management.event_log import DatabaseEventLog
 from ninjacam.management.family import python_environment
 from ninjacam.management.segment_index import DatabaseIndex
 from ninjacam.management.wanted import DatabaseWanted
@@ -40,6 +41,7 @@ class Command(BaseCommand):
                 DatabaseWanted(),
                 StatusFile(config.status_path),
                 index=DatabaseIndex(config.recordings_dir, config.retention),
+                events=DatabaseEventLog(),
             )
             run_loop(lambda: _run(engine))
         except NinjacamError as exc:

@@ -1,0 +1,178 @@
+"""Telling that something has happened, changing and forgetting it. Cameras are named by slug: events outlive them.
+
+Whoever has `replay` for a camera reads its events; `control` tells and changes them; to keep one, as to let go of one
+that is kept, needs `export` as well.
+"""
+
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from ninjacam.actions.audit import record
+from ninjacam.actions.cameras import find_camera
+from ninjacam.actions.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
+from ninjacam.actions.recordings import may_deleted
+from ninjacam.auth import Actor, Principal
+from ninjacam.core.clock import SYSTEM_CLOCK
+from ninjacam.engine.events import RULES
+from ninjacam.models import ApiToken, Camera, Event, Role
+from ninjacam.models.event import ENGINE, LONGEST_NS
+
+MOST_DATA_BYTES = 4096
+MOST_DEPTH = 8
+AHEAD_NS = 60 * 10**9
+"""A start may be so far ahead: the clock of whoever tells it differs from ours."""
+OWN_KINDS = frozenset(rule.kind for rule in RULES)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What somebody tells. `start_ns`: None: now. Without an end or a duration: a moment, or it `goes_on`."""
+
+    kind: str
+    label: str = ""
+    start_ns: int | None = None
+    end_ns: int | None = None
+    duration_ns: int | None = None
+    goes_on: bool = False
+    data: dict[str, Any] = field(default_factory=dict)
+    triggers_recording: bool = True
+    protected: bool = False
+
+
+def create_event(actor: Actor, slug: str, told: Told) -> Event:
+    """Raises: NotFoundError, ForbiddenError, InvalidError."""
+    camera = find_camera(actor, slug, Role.CONTROL)
+    if told.protected:
+        find_camera(actor, slug, Role.EXPORT)
+    if told.kind in OWN_KINDS:
+        raise InvalidError.of("kind", _("Only the engine tells this kind of event. Choose another word."))
+    now_ns = SYSTEM_CLOCK.wall_ns()
+    start_ns = now_ns if told.start_ns is None else told.start_ns
+    if start_ns > now_ns + AHEAD_NS:
+        raise InvalidError.of("start", _("The start is in the future."))
+    if sum((told.end_ns is not None, told.duration_ns is not None, told.goes_on)) > 1:
+        raise InvalidError.of("end", _("Give one of the end, the duration, and that it goes on."))
+    end_ns = (
+        None if told.goes_on else start_ns + (told.duration_ns or 0) if told.end_ns is None else told.end_ns
+    )
+    _check_span(start_ns, end_ns)
+    event = Event.objects.create(
+        slug=camera.slug,
+        kind=told.kind,
+        label=told.label,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        data=_checked(told.data),
+        source=_source(actor),
+        triggers_recording=told.triggers_recording,
+        protected=told.protected,
+    )
+    record(actor, "event.create", camera.slug, event=event.pk, kind=event.kind)
+    return event
+
+
+def find_event(actor: Actor, event_id: int, role: str = Role.REPLAY) -> Event:
+    """Raises: NotFoundError: none, or none that the actor may know of; ForbiddenError: another role only."""
+    event = Event.objects.filter(pk=event_id).first()
+    try:
+        if event is not None:
+            _require(actor, event, role)
+            return event
+    except NotFoundError:
+        pass
+    raise NotFoundError(_("There is no event %(id)s.") % {"id": event_id})
+
+
+def update_event(
+    actor: Actor,
+    event: Event,
+    *,
+    label: str | None = None,
+    end_ns: int | None = None,
+    protected: bool | None = None,
+) -> Event:
+    """What is None stays. Raises: ForbiddenError, ConflictError: the engine ends it; InvalidError."""
+    _require(actor, event, Role.CONTROL)
+    changes: dict[str, Any] = {}
+    if label is not None:
+        changes["label"] = label
+    if end_ns is not None:
+        if event.source == ENGINE:
+            raise ConflictError(_("It ends when the engine sees it end."))
+        _check_span(event.start_ns, end_ns)
+        changes["end_ns"] = end_ns
+    if protected is not None and protected != event.protected:
+        _require(actor, event, Role.EXPORT)
+        changes["protected"] = protected
+    if changes:
+        # Only these: the engine may write the rest at this moment.
+        Event.objects.filter(pk=event.pk).update(**changes)
+        record(actor, "event.update", event.slug, event=event.pk, fields=sorted(changes))
+    event.refresh_from_db()
+    return event
+
+
+def delete_event(actor: Actor, event: Event) -> None:
+    """Its recordings stay, until retention takes them. Raises: ForbiddenError, ConflictError: it goes on."""
+    _require(actor, event, Role.CONTROL)
+    if event.protected:
+        _require(actor, event, Role.EXPORT)
+    if event.source == ENGINE and event.end_ns is None:
+        raise ConflictError(_("It still goes on. Delete it when it is over."))
+    pk = event.pk
+    event.delete()
+    record(actor, "event.delete", event.slug, event=pk, kind=event.kind)
+
+
+def _require(actor: Actor, event: Event, role: str) -> None:
+    """Raises: NotFoundError, ForbiddenError."""
+    if not event.slug or not Camera.objects.filter(slug=event.slug).exists():
+        if may_deleted(actor, role):
+            return
+        if may_deleted(actor, Role.REPLAY):
+            raise ForbiddenError(_("You may not do this: it needs the role “%(role)s”.") % {"role": role})
+        raise NotFoundError("")
+    find_camera(actor, event.slug, role)
+
+
+def _check_span(start_ns: int, end_ns: int | None) -> None:
+    if end_ns is not None and end_ns < start_ns:
+        raise InvalidError.of("end", _("The end is before the start."))
+    if end_ns is not None and end_ns > start_ns + LONGEST_NS:
+        raise InvalidError.of("end", _("An event lasts for a day at most."))
+
+
+def _checked(data: dict[str, Any]) -> dict[str, Any]:
+    """Raises: InvalidError: too much, or nothing that every database takes."""
+    if not _is_plain(data, MOST_DEPTH):
+        raise InvalidError.of(
+            "data", _("Use plain values, nested at most %(depth)s deep.") % {"depth": MOST_DEPTH}
+        )
+    if len(json.dumps(data).encode()) > MOST_DATA_BYTES:
+        raise InvalidError.of("data", _("At most %(most)s bytes are possible.") % {"most": MOST_DATA_BYTES})
+    return data
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    match value:
+        case str():
+            return not re.search("[\0\ud800-\udfff]", value)
+        case float():
+            return math.isfinite(value)
+        case dict():
+            return depth > 0 and all(_is_plain(k, 0) and _is_plain(v, depth - 1) for k, v in value.items())
+        case list():
+            return depth > 0 and all(_is_plain(each, depth - 1) for each in value)
+    return True
+
+
+def _source(actor: Actor) -> str:
+    if not isinstance(actor, Principal):
+        return actor.name
+    token = ApiToken.objects.filter(pk=actor.token_id).first() if actor.token_id else None
+    return f"token:{token.name}" if token else f"user:{actor.user.get_username()}"

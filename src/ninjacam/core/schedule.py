@@ -1,0 +1,96 @@
+"""When a camera records: `mon-fri 07:00-19:00; sat,sun 10:00-12:00,13:00-14:00`.
+
+Windows are parted by `;`. Each has days (all, where none are named) and times of the wall clock, the end not included;
+`22:00-06:00` goes on into the next day, `00:00-24:00` is all day. Where clocks are set, what they show counts: a time
+that is left out does not record, and one that comes twice records twice.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+
+from ninjacam.core.errors import ConfigError
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+MOST_WINDOWS = 100
+_TIMES = re.compile(r"(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})", re.ASCII)
+_SEPARATOR = re.compile(r"\s*,\s*")
+_DASH = re.compile(r"\s*-\s*")
+DAY_MINUTES = 24 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """`days`: 0 is Monday. Minutes of the day; an end that is not after the start is of the next day."""
+
+    days: frozenset[int]
+    start_minute: int
+    end_minute: int
+
+    def has(self, day: int, minute: int) -> bool:
+        if self.start_minute < self.end_minute:
+            return day in self.days and self.start_minute <= minute < self.end_minute
+        return (day in self.days and minute >= self.start_minute) or (
+            (day - 1) % 7 in self.days and minute < self.end_minute
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    windows: tuple[Window, ...]
+
+    def is_on(self, local: datetime) -> bool:
+        """`local`: what the clock on the wall shows."""
+        minute = local.hour * 60 + local.minute
+        return any(window.has(local.weekday(), minute) for window in self.windows)
+
+
+@lru_cache(maxsize=1024)
+def parse_schedule(text: str) -> Schedule:
+    """Raises: ConfigError: says what cannot be read, and how it is written."""
+    parts = [part.strip() for part in text.lower().replace("\n", ";").split(";")]
+    windows = [window for part in parts if part for window in _parse_part(part)]
+    if not windows:
+        raise ConfigError(
+            "The schedule is empty. Write for example: mon-fri 07:00-19:00; sat,sun 10:00-14:00"
+        )
+    if len(windows) > MOST_WINDOWS:
+        raise ConfigError(f"The schedule has {len(windows)} windows; {MOST_WINDOWS} are possible.")
+    return Schedule(tuple(windows))
+
+
+def _parse_part(part: str) -> list[Window]:
+    first_digit = next((at for at, character in enumerate(part) if character.isdigit()), len(part))
+    named, times = part[:first_digit].strip(), part[first_digit:]
+    if not times:
+        raise ConfigError(f"“{part[:40]}” has no times. Write them as 07:00-19:00.")
+    days = _parse_days(named) if named else frozenset(range(7))
+    return [Window(days, *_parse_times(each)) for each in _SEPARATOR.split(times)]
+
+
+def _parse_days(text: str) -> frozenset[int]:
+    days: set[int] = set()
+    for item in _SEPARATOR.split(text):
+        first, *others = _DASH.split(item)
+        last = others[0] if others else first
+        if len(others) > 1 or first not in DAYS or last not in DAYS:
+            raise ConfigError(
+                f"“{item[:40]}” is no day. Known are {', '.join(DAYS)}, and mon-fri for a row of them."
+            )
+        at, until = DAYS.index(first), DAYS.index(last)
+        days.update((at + step) % 7 for step in range((until - at) % 7 + 1))
+    return frozenset(days)
+
+
+def _parse_times(text: str) -> tuple[int, int]:
+    found = _TIMES.fullmatch(text.strip())
+    if found is None:
+        raise ConfigError(f"“{text[:40]}” are no times. Write them as 07:00-19:00.")
+    hour, minute, end_hour, end_minute = map(int, found.groups())
+    start, end = hour * 60 + minute, end_hour * 60 + end_minute
+    if minute > 59 or end_minute > 59 or start >= DAY_MINUTES or end > DAY_MINUTES:
+        raise ConfigError(f"“{text[:40]}” is not on the clock: times go from 00:00 to 24:00.")
+    if start == end:
+        raise ConfigError(f"“{text[:40]}” begins and ends at the same time. All day is 00:00-24:00.")
+    return start, end

@@ -1,0 +1,128 @@
+"""What has happened, told by people, programs and the engine. Some of it makes a camera record, some is kept."""
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import Exists, F, OuterRef, Q, Value, Window
+from django.db.models.functions import Coalesce, RowNumber
+from django.utils.translation import gettext_lazy as _
+
+LONGEST_NS = 24 * 3600 * 10**9
+"""Of what people and programs tell; and of what one event makes a camera record, should nobody end it."""
+STILL_TOLD_NS = 60 * 10**9
+"""A window is told for so long after its end: what was captured in it may still be on its way."""
+MOST_TRIGGERS = 5000
+ENGINE = "engine"
+"""The source of what nobody but the engine begins and ends."""
+Windows = tuple[tuple[int, int], ...]
+
+
+class Mark(NamedTuple):
+    """An event as a timeline shows it."""
+
+    pk: int
+    kind: str
+    label: str
+    start_ns: int
+    end_ns: int | None
+    protected: bool
+
+
+class EventQuerySet(models.QuerySet["Event"]):
+    def overlapping(self, slugs: Collection[str] | None, start_ns: int, end_ns: int) -> "EventQuerySet":
+        """Those that have something of [start, end), of these cameras; None: of all, and of the host."""
+        lasts = Q(end_ns__gt=start_ns) | Q(end_ns=None) | Q(start_ns__gte=start_ns)  # the last: moments
+        found = self.filter(lasts, start_ns__lt=end_ns)
+        return found if slugs is None else found.filter(slug__in=slugs)
+
+    def marks(self, slugs: Collection[str], start_ns: int, end_ns: int, most: int) -> dict[str, list[Mark]]:
+        """Of each camera that has any, at most so many: the protected first, then the longest. One query."""
+        lasted = Coalesce(F("end_ns"), Value(1 << 62)) - F("start_ns")
+        order = [F("protected").desc(), lasted.desc(), F("pk").desc()]
+        rank = Window(RowNumber(), partition_by=[F("slug")], order_by=order)
+        rows = self.overlapping(slugs, start_ns, end_ns).annotate(rank=rank).filter(rank__lte=most)
+        found: dict[str, list[Mark]] = {}
+        for slug, *values in rows.order_by("rank").values_list("slug", *Mark._fields):
+            found.setdefault(slug, []).append(Mark(*values))
+        return found
+
+    def triggers(self, since_ns: int) -> "EventQuerySet":
+        """What triggers recording and ends later, or has not ended. Asked each second, so put such that SQLite finds it
+        by its index: two halves, and no camera named, whose events it would rather look through."""
+        some = self.filter(triggers_recording=True).order_by()
+        going_on = some.filter(end_ns=None, start_ns__gt=since_ns - LONGEST_NS)
+        return some.filter(end_ns__gt=since_ns).union(going_on, all=True)
+
+    def windows(self, rolls_ns: Mapping[str, tuple[int, int]], now_ns: int) -> dict[str, Windows]:
+        """What events make these cameras record, as (from, until), merged and in order. `rolls_ns`: of each camera what
+        belongs to an event before its start and after its end. Those that lie further back are left out."""
+        if not rolls_ns:
+            return {}
+        since_ns = now_ns - STILL_TOLD_NS - max(after_ns for _, after_ns in rolls_ns.values())
+        rows = self.triggers(since_ns).values_list("slug", "start_ns", "end_ns")[:MOST_TRIGGERS]
+        found: dict[str, list[tuple[int, int]]] = {}
+        for slug, start_ns, end_ns in sorted(rows, key=lambda row: row[:2]):
+            if slug not in rolls_ns:
+                continue
+            before_ns, after_ns = rolls_ns[slug]
+            longest_ns = start_ns + LONGEST_NS
+            from_ns = start_ns - before_ns
+            until_ns = (longest_ns if end_ns is None else min(end_ns, longest_ns)) + after_ns
+            held = found.setdefault(slug, [])
+            if held and from_ns <= held[-1][1]:
+                held[-1] = (held[-1][0], max(held[-1][1], until_ns))
+            elif until_ns > now_ns - STILL_TOLD_NS:
+                held.append((from_ns, until_ns))
+        return {slug: tuple(held) for slug, held in found.items() if held}
+
+    def protecting(self, slug: str, before_ns: int, after_ns: int) -> Exists:
+        """For a query of segments of that camera: whether a protected event with what belongs to it needs the file."""
+        begun_ns = OuterRef("start_ns") - LONGEST_NS - after_ns
+        return Exists(
+            self.filter(
+                Q(end_ns=None, start_ns__gt=begun_ns) | Q(end_ns__gt=OuterRef("start_ns") - after_ns),
+                slug=slug,
+                protected=True,
+                start_ns__lt=OuterRef("end_ns") + before_ns,
+            )
+        )
+
+
+class Event(models.Model):
+    """`slug`: of the camera, which it outlives as recordings do; empty: of the host. `end_ns`: None while it goes on;
+    the start's for a moment. `source`: "engine", "user:<name>", "token:<name>". `triggers_recording`: its camera
+    records it, where it records events. `protected`: retention passes by it and its recordings.
+    """
+
+    slug = models.CharField(_("camera"), max_length=50, blank=True)
+    kind = models.CharField(_("kind"), max_length=32, validators=[RegexValidator(r"^[a-z0-9_]+\Z")])
+    label = models.CharField(_("label"), max_length=200, blank=True)
+    start_ns = models.BigIntegerField(_("start"))
+    end_ns = models.BigIntegerField(_("end"), null=True, blank=True)
+    data = models.JSONField(_("data"), default=dict, blank=True)
+    source = models.CharField(_("source"), max_length=200)
+    triggers_recording = models.BooleanField(_("makes the camera record"), default=False)
+    protected = models.BooleanField(
+        _("protected"), default=False, help_text=_("It and its recordings are kept by retention.")
+    )
+
+    objects = EventQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        ordering = ["-start_ns", "-pk"]
+        indexes = [
+            models.Index(fields=["slug", "start_ns", "end_ns"], name="ninjacam_event_time"),
+            models.Index(
+                fields=["end_ns"], condition=Q(triggers_recording=True), name="ninjacam_event_triggers"
+            ),
+            models.Index(
+                fields=["slug", "start_ns"], condition=Q(protected=True), name="ninjacam_event_protected"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.slug}: {self.label or self.kind}"

@@ -1,0 +1,260 @@
+import logging
+import time
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from ninjacam.api import recordings
+from ninjacam.models import Camera, CameraGrant, Event
+from tests.unit.api.test_recordings import START_S, S, at, grant, recorded
+from tests.unit.conftest import signed_in, with_token
+
+pytestmark = pytest.mark.django_db
+EVENTS, TIMELINE = "/api/v1/events", "/api/v1/timeline"
+DAY = urlencode({"start": at(-3600), "end": at(3600)})
+
+
+def happened(slug: str, start_s: float, end_s: float | None = None, **values: Any) -> Event:
+    """Without an end, a moment."""
+    end_ns = int((START_S + (start_s if end_s is None else end_s)) * S)
+    return Event.objects.create(
+        **{
+            "slug": slug, "kind": "motion", "start_ns": int((START_S + start_s) * S), "end_ns": end_ns,
+            "source": "user:x", **values,
+        }
+    )  # fmt: skip
+
+
+def tell(client: Client, **fields: Any) -> Any:
+    return client.post(
+        EVENTS, {"camera": "door", "kind": "motion", **fields}, content_type="application/json"
+    )
+
+
+def change(client: Client, event: Event, **fields: Any) -> Any:
+    return client.patch(f"{EVENTS}/{event.pk}", fields, content_type="application/json")
+
+
+@pytest.fixture
+def admin(admin_user: User) -> Client:
+    return signed_in(admin_user)
+
+
+@pytest.fixture
+def guard(camera: Camera, stranger: User) -> Client:
+    """May replay and control `door`."""
+    grant(stranger, camera, "replay", "control")
+    return signed_in(stranger)
+
+
+def test_an_event_is_told_and_read_again(guard: Client, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "ninjacam.audit"):
+        made = tell(guard, start=at(0), end=at(8), label="Täter", data={"zone": ["gate", 1, None, 0.5]})
+    body = made.json()
+    assert made.status_code == 201 and '"verb": "event.create"' in caplog.text
+    assert body == {
+        "id": Event.objects.get().pk, "camera": "door", "kind": "motion", "label": "Täter", "start": at(0),
+        "end": at(8), "data": {"zone": ["gate", 1, None, 0.5]}, "source": "user:stranger", "record": True,
+        "protected": False,
+    }  # fmt: skip
+    assert guard.get(f"{EVENTS}/{body['id']}").json() == body
+    assert guard.get(f"{EVENTS}?{DAY}").json() == {"items": [body], "next": None}
+
+
+def test_without_times_it_is_this_moment_and_with_others_what_they_say(guard: Client) -> None:
+    before_ns = time.time_ns()
+    for fields in ({}, {"duration_s": 20}, {"goes_on": True}):
+        assert tell(guard, **fields).status_code == 201
+    moment, lasting, going_on = Event.objects.order_by("pk")
+    assert before_ns <= moment.start_ns <= time.time_ns() and moment.end_ns == moment.start_ns
+    assert lasting.end_ns is not None and lasting.end_ns - lasting.start_ns == 20 * S
+    assert going_on.end_ns is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"kind": "Motion!"}, "kind"), ({"kind": "x" * 33}, "kind"), ({"kind": "camera_down"}, "kind"),
+        ({"kind": "disk_full"}, "kind"), ({"label": "x" * 201}, "label"), ({"label": "a\0b"}, "label"),
+        ({"start": "2026-11-22T08:00:00"}, "start"), ({"start": "2199-01-01T00:00:00Z"}, "start"),
+        ({"start": at(10), "end": at(0)}, "end"), ({"start": at(0), "end": at(86401)}, "end"),
+        ({"duration_s": -1}, "duration_s"), ({"duration_s": 10, "goes_on": True}, "end"),
+        ({"data": {"x": "y" * 5000}}, "data"), ({"data": [1]}, "data"), ({"data": {"x": "a\0b"}}, "data"),
+        ({"data": {"a\0b": 1}}, "data"), ({"data": {"x": float("inf")}}, "data"), ({"camera": "../door"}, "camera"),
+        ({"data": {"x": [[[[[[[[[[1]]]]]]]]]]}}, "data"), ({"data": {"x": "\ud800"}}, "data"), ({"x": 1}, "x"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused_and_said(guard: Client, fields: dict[str, Any], wrong: str) -> None:
+    refused = tell(guard, **fields)
+    assert refused.status_code == 422, refused.content
+    assert refused["Content-Type"] == "application/problem+json"
+    assert refused.json()["errors"][0]["field"].split(".")[0] == wrong
+    assert not Event.objects.exists()
+
+
+def test_a_body_that_is_nested_without_end_is_refused(guard: Client) -> None:
+    body = '{"camera": "door", "kind": "motion", "data": {"x": ' + "[" * 50_000 + "]" * 50_000 + "}}"
+    assert guard.post(EVENTS, body, content_type="application/json").status_code in (400, 422)
+
+
+def test_telling_needs_control_and_keeping_export(guard: Client, viewer: User, stranger: User) -> None:
+    assert tell(signed_in(viewer)).status_code == 403
+    assert tell(guard, camera="never").status_code == 404
+    assert tell(guard, protected=True).status_code == 403
+    event = Event.objects.get(pk=tell(guard).json()["id"])
+    assert change(guard, event, protected=True).status_code == 403
+    grant(stranger, Camera.objects.get(), "export")
+    assert change(guard, event, protected=True).json()["protected"] is True
+    assert tell(guard, protected=True).status_code == 201
+    CameraGrant.objects.filter(role="export").delete()
+    assert change(guard, event, protected=False).status_code == 403
+    assert guard.delete(f"{EVENTS}/{event.pk}").status_code == 403
+    assert change(guard, event, label="renamed").json()["label"] == "renamed"
+
+
+def test_who_may_only_replay_changes_nothing(guard: Client, viewer: User, camera: Camera) -> None:
+    event = happened("door", 0)
+    client = signed_in(viewer)
+    assert client.get(f"{EVENTS}/{event.pk}").status_code == 403
+    grant(viewer, camera, "replay")
+    assert client.get(f"{EVENTS}/{event.pk}").status_code == 200
+    assert change(client, event, label="x").status_code == 403
+    assert client.delete(f"{EVENTS}/{event.pk}").status_code == 403
+    assert signed_in(User.objects.create_user("nobody")).get(f"{EVENTS}/{event.pk}").status_code == 404
+
+
+def test_a_token_tells_by_its_name(admin_user: User, camera: Camera) -> None:
+    client = with_token(admin_user, "control:door")
+    assert tell(client).json()["source"] == "token:test"
+    assert client.get(f"{EVENTS}?camera=door").status_code == 403
+    assert client.get(EVENTS).json()["items"] == []
+    assert tell(with_token(admin_user, "replay")).status_code == 403
+
+
+def test_what_goes_on_is_ended_and_forgotten(guard: Client) -> None:
+    event = Event.objects.get(pk=tell(guard, start=at(0), goes_on=True).json()["id"])
+    assert change(guard, event, end=at(-1)).status_code == 422
+    assert change(guard, event, end=at(86401)).status_code == 422
+    assert change(guard, event, end=at(30)).json()["end"] == at(30)
+    assert change(guard, event).json()["end"] == at(30)
+    assert guard.delete(f"{EVENTS}/{event.pk}").status_code == 204
+    assert (
+        guard.get(f"{EVENTS}/{event.pk}").status_code
+        == guard.delete(f"{EVENTS}/{event.pk}").status_code
+        == 404
+    )
+
+
+def test_what_the_engine_has_begun_it_ends(guard: Client) -> None:
+    event = happened("door", 0, kind="camera_down", source="engine")
+    Event.objects.update(end_ns=None)
+    assert change(guard, event, end=at(30)).status_code == 409
+    assert guard.delete(f"{EVENTS}/{event.pk}").status_code == 409
+    assert change(guard, event, label="The power was cut").status_code == 200
+    Event.objects.update(end_ns=(START_S + 9) * S)
+    assert guard.delete(f"{EVENTS}/{event.pk}").status_code == 204
+
+
+def test_events_are_listed_newest_first_in_pages_and_by_kind(guard: Client, yard: Camera) -> None:
+    for number in range(5):
+        happened("door", number // 2, kind="motion" if number % 2 else "bookmark")
+    happened("yard", 1)
+    seen: list[int] = []
+    after = ""
+    while after is not None:
+        body = guard.get(f"{EVENTS}?{DAY}&limit=2&after={after}").json()
+        seen += [each["id"] for each in body["items"]]
+        after = body["next"]
+    assert seen == list(
+        Event.objects.filter(slug="door").order_by("-start_ns", "-pk").values_list("pk", flat=True)
+    )
+    kinds = [each["kind"] for each in guard.get(f"{EVENTS}?{DAY}&kind=motion").json()["items"]]
+    assert kinds == ["motion", "motion"]
+    assert guard.get(f"{EVENTS}?{DAY}&camera=yard").status_code == 404
+
+
+def test_a_span_has_what_overlaps_it(guard: Client) -> None:
+    long = happened("door", -5000, 10)
+    going_on = happened("door", -9000)
+    Event.objects.filter(pk=going_on.pk).update(end_ns=None)
+    happened("door", -5000, -4000)
+    at_start = happened("door", -3600)
+    happened("door", 3600)
+    listed = [each["id"] for each in guard.get(f"{EVENTS}?{DAY}").json()["items"]]
+    assert listed == [at_start.pk, long.pk, going_on.pk]
+
+
+def test_events_of_deleted_cameras_and_of_the_host_are_for_who_may_replay_all(
+    guard: Client, admin: Client
+) -> None:
+    gone, host, door = (
+        happened("gone", 0),
+        happened("", 0, kind="disk_full", source="engine"),
+        happened("door", 0),
+    )
+
+    def listed(client: Client) -> set[int]:
+        return {each["id"] for each in client.get(f"{EVENTS}?{DAY}").json()["items"]}
+
+    assert listed(guard) == {door.pk}
+    assert listed(admin) == {gone.pk, host.pk, door.pk}
+    watch = User.objects.create_user("watch")
+    watch.user_permissions.add(Permission.objects.get(codename="replay_camera"))
+    client = signed_in(watch)
+    assert listed(client) == {gone.pk, host.pk, door.pk}
+    assert client.get(f"{EVENTS}/{host.pk}").json()["camera"] is None
+    assert client.get(f"{EVENTS}?{DAY}&camera=gone").json()["items"][0]["id"] == gone.pk
+    assert listed(with_token(watch, "replay:door")) == {door.pk}
+    assert change(client, gone, label="x").status_code == 403
+    assert change(admin, gone, protected=True).status_code == 200
+    for event in (gone, host):
+        assert guard.get(f"{EVENTS}/{event.pk}").status_code == 404
+
+
+# --- on the timeline ---
+
+
+def test_the_timeline_shows_events_and_activity(guard: Client) -> None:
+    recorded("door", 0, 60, size_bytes=6_000_000)
+    late, early = happened("door", 30, 40, label="cat", protected=True), happened("door", 10)
+    (told,) = guard.get(f"{TIMELINE}?start={at(0)}&end={at(120)}&buckets=2").json()["cameras"]
+    assert told["events"] == [
+        {"id": early.pk, "kind": "motion", "label": "", "start": at(10), "end": at(10), "protected": False},
+        {"id": late.pk, "kind": "motion", "label": "cat", "start": at(30), "end": at(40), "protected": True},
+    ]
+    assert told["activity"] == {"step_s": 60.0, "bitrate_bps": [800_000, 0]} and not told["more_events"]
+    for wrong in ("-1", "1441", "many"):
+        assert guard.get(f"{TIMELINE}?buckets={wrong}").status_code == 422
+
+
+def test_of_too_many_the_protected_and_the_longest_are_shown(
+    guard: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recordings, "MOST_EVENTS", 4)
+    for number in range(10):
+        happened("door", number, number + (9 - number) / 10)
+    kept, going_on = happened("door", 50, protected=True), happened("door", 20)
+    Event.objects.filter(pk=going_on.pk).update(end_ns=None)
+    (told,) = guard.get(f"{TIMELINE}?{DAY}").json()["cameras"]
+    assert told["more_events"]
+    assert [each["start"] for each in told["events"]] == [at(0), at(1), at(20), at(50)]
+    assert [each["id"] for each in told["events"]][2:] == [going_on.pk, kept.pk]
+
+
+def test_the_timeline_of_many_cameras_is_one_query_a_table(
+    admin: Client, camera: Camera, yard: Camera
+) -> None:
+    for slug in ("door", "yard"):
+        recorded(slug, 0, 60)
+        happened(slug, 0, 60)
+    with CaptureQueriesContext(connection) as queries:
+        cameras = admin.get(f"{TIMELINE}?{DAY}&camera=door&camera=yard&buckets=10").json()["cameras"]
+    assert [len(each["events"]) for each in cameras] == [1, 1]
+    asked = [query["sql"] for query in queries]
+    assert sum('FROM "ninjacam_segment"' in sql for sql in asked) == 1
+    assert sum('FROM "ninjacam_event"' in sql for sql in asked) == 1

@@ -1,0 +1,68 @@
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from ninjacam.core.errors import ConfigError
+from ninjacam.core.schedule import parse_schedule
+
+BERLIN = ZoneInfo("Europe/Berlin")
+MONDAY = datetime(2026, 11, 23, tzinfo=BERLIN)
+
+
+def at(day: int, clock: str) -> datetime:
+    """`day`: 0 is that Monday."""
+    hour, minute = map(int, clock.split(":"))
+    return (MONDAY + timedelta(days=day)).replace(hour=hour, minute=minute)
+
+
+@pytest.mark.parametrize(
+    ("text", "on", "off"),
+    [
+        ("mon-fri 07:00-19:00", [(0, "07:00"), (4, "18:59")], [(0, "06:59"), (0, "19:00"), (5, "12:00")]),
+        ("mon-fri 07:00-19:00; sat,sun 10:00-14:00", [(5, "10:00"), (6, "13:59"), (2, "12:00")], [(5, "09:59")]),
+        ("07:00-08:00", [(day, "07:30") for day in range(7)], [(0, "08:00")]),
+        ("fri 22:00-06:00", [(4, "22:00"), (4, "23:59"), (5, "00:00"), (5, "05:59")],
+         [(4, "05:00"), (5, "06:00"), (5, "22:00")]),
+        ("sun 23:00-01:00", [(6, "23:30"), (7, "00:30")], [(6, "00:30"), (7, "01:00")]),
+        ("sat-mon 08:00-09:00", [(5, "08:00"), (6, "08:00"), (0, "08:00")], [(1, "08:00"), (4, "08:00")]),
+        ("mon 08:00-09:00, 10:00-11:00", [(0, "08:30"), (0, "10:30")], [(0, "09:30")]),
+        ("MON , wed 8:00 - 9:00 ;", [(0, "08:30"), (2, "08:30")], [(1, "08:30")]),
+        ("tue 00:00-24:00", [(1, "00:00"), (1, "23:59")], [(2, "00:00"), (0, "23:59")]),
+        ("mon 09:00-17:00\nmon 16:00-18:00", [(0, "17:30")], [(0, "18:00")]),
+    ],
+)  # fmt: skip
+def test_windows(text: str, on: list[tuple[int, str]], off: list[tuple[int, str]]) -> None:
+    schedule = parse_schedule(text)
+    assert [when for when in on if not schedule.is_on(at(*when))] == []
+    assert [when for when in off if schedule.is_on(at(*when))] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "empty"), (" ; ", "empty"), ("mon", "no times"), ("mon-fry 07:00-08:00", "“mon-fry” is no day"),
+        ("mon-tue-wed 07:00-08:00", "no day"), ("07:00", "no times"), ("07:00-25:00", "not on the clock"),
+        ("24:00-06:00", "not on the clock"), ("07:60-08:00", "not on the clock"), ("08:00-08:00", "All day is"),
+        ("mon 07:00-08:00 tue 09:00-10:00", "no times"), ("mon 7-8", "no times"), ("mon 07:00-08:00,", "no times"),
+        ("mon \u0660\u0667:00-08:00", "no times"),
+        ("x" * 10_000, "no times"), ("07:00-08:00;" * 101, "100 are possible"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_said_in_a_sentence(text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as caught:
+        parse_schedule(text)
+    assert len(caught.value.message) < 200
+
+
+def test_clocks_that_are_set_count_as_they_show() -> None:
+    def on_minutes(text: str, day: datetime) -> int:
+        """Of the 36 hours from that day on, minute by minute."""
+        schedule, begun = parse_schedule(text), day.astimezone(UTC)
+        return sum(schedule.is_on((begun + timedelta(minutes=n)).astimezone(BERLIN)) for n in range(36 * 60))
+
+    forward, back = datetime(2026, 3, 29, tzinfo=BERLIN), datetime(2026, 10, 25, tzinfo=BERLIN)
+    assert on_minutes("sun 01:00-04:00", forward) == 120  # 02:00 to 03:00 is left out
+    assert on_minutes("sun 01:00-04:00", back) == 240  # 02:00 to 03:00 comes twice
+    assert on_minutes("sun 02:15-02:45", forward) == 0
+    assert on_minutes("sun 02:15-02:45", back) == 60

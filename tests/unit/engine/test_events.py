@@ -1,0 +1,171 @@
+from typing import Any
+
+import pytest
+
+from ninjacam.engine import events
+from ninjacam.engine.events import EngineEvent, EventKeeper
+from ninjacam.testing.clock import FakeClock
+
+S = 10**9
+GONE = {"code": "connection_refused", "message": "The host answers, but not on port 554.", "retryable": True}
+
+
+class Host:
+    """`log`: what was told, the latest of each event."""
+
+    def __init__(self, *going_on: EngineEvent, adopt: bool = True) -> None:
+        self.clock = FakeClock()
+        self.begun_ns = self.clock.wall_ns()
+        self.keeper = EventKeeper(clock=self.clock)
+        self.log: dict[tuple[str, str, int], EngineEvent] = {}
+        if adopt:
+            self.keeper.adopt(going_on)
+
+    def pass_s(self, seconds: int, **cameras: Any) -> None:
+        """Each camera's status is seen once a second."""
+        for _ in range(seconds):
+            self.keeper.see_cameras(cameras)
+            self.collect()
+            self.clock.advance(1)
+
+    def collect(self) -> None:
+        self.log |= {(event.slug, event.kind, event.start_ns): event for event in self.keeper.take()}
+
+    @property
+    def told(self) -> list[tuple[str, str, float, float | None]]:
+        """(slug, kind, start, end), in seconds since the beginning."""
+        return [
+            (e.slug, e.kind, (e.start_ns - self.begun_ns) / S, e.end_ns and (e.end_ns - self.begun_ns) / S)
+            for e in self.log.values()
+        ]
+
+
+def status(state: str, recording: str = "recording", **more: Any) -> dict[str, Any]:
+    error = {"code": "recording", "message": "The disk is full."} if recording == "failing" else None
+    return {"state": state, "recording": {"state": recording, "error": error}, **more}
+
+
+LIVE, DOWN = status("live"), status("reconnecting", "waiting", error=GONE)
+
+
+def test_a_camera_that_is_down_is_one_event_that_goes_on_until_it_is_back() -> None:
+    host = Host()
+    host.pass_s(10, door=LIVE)
+    host.pass_s(2, door=status("stalled"))
+    host.pass_s(20, door=DOWN)
+    assert host.told == [("door", "camera_down", 10, None)]
+    (event,) = host.log.values()
+    assert event.label == GONE["message"]
+    assert event.data == {"state": "reconnecting", "code": "connection_refused"}
+    host.pass_s(10, door=LIVE)
+    assert host.told == [("door", "camera_down", 10, 32)]
+    assert host.keeper.begun["camera_down"] == 1
+
+
+def test_it_is_down_since_its_last_picture() -> None:
+    host = Host()
+    host.pass_s(10, door=status("stalled", last_video_ns=host.begun_ns - 2 * S))
+    assert host.told == [("door", "camera_down", -2, None)]
+
+
+def test_a_short_loss_is_no_event_and_a_short_return_no_end() -> None:
+    host = Host()
+    for _ in range(10):
+        host.pass_s(3, door=DOWN)
+        host.pass_s(3, door=LIVE)
+    assert host.told == []
+    host.pass_s(8, door=DOWN)
+    host.pass_s(3, door=LIVE)
+    host.pass_s(8, door=DOWN)
+    assert host.told == [("door", "camera_down", 60, None)]
+
+
+def test_a_camera_that_is_being_opened_is_neither_down_nor_back() -> None:
+    """As all are while a capture process is started anew."""
+    host = Host()
+    host.pass_s(30, door={"state": "connecting"})
+    assert host.told == []
+    host.pass_s(10, door=DOWN)
+    host.pass_s(30, door={"state": "connecting"})
+    assert host.told == [("door", "camera_down", 30, None)]
+
+
+@pytest.mark.parametrize("cameras", [{}, {"door": {"state": "disabled"}}])
+def test_for_a_camera_that_is_switched_off_or_removed_all_is_over(cameras: dict[str, Any]) -> None:
+    host = Host()
+    host.pass_s(10, door=status("failed", "failing"))
+    assert {kind for _, kind, _, _ in host.told} == {"camera_down", "recording_failed"}
+    host.pass_s(40, **cameras)
+    assert all(end == 10 for *_, end in host.told)
+
+
+def test_a_recording_that_fails_now_and_then_is_one_event() -> None:
+    host = Host()
+    for _ in range(5):
+        host.pass_s(6, door=status("live", "failing"))
+        host.pass_s(10, door=LIVE)
+    host.pass_s(40, door=LIVE)
+    assert host.told == [("door", "recording_failed", 0, 70)]
+    assert next(iter(host.log.values())).label == "The disk is full."
+
+
+def test_a_disk_that_is_full_again_and_again_is_one_event_of_the_host() -> None:
+    host = Host()
+    for second in range(0, 600, 10):
+        host.keeper.see_disk(second % 60 == 0)
+        host.clock.advance(10)
+    assert host.keeper.disk_is_full
+    host.collect()
+    assert host.told == [("", "disk_full", 0, None)]
+    for _ in range(70):
+        host.keeper.see_disk(False)
+        host.clock.advance(10)
+    host.collect()
+    assert host.told == [("", "disk_full", 0, 550)] and not host.keeper.disk_is_full
+
+
+def test_another_engine_goes_on_with_what_goes_on_and_ends_what_is_over() -> None:
+    before = [EngineEvent(slug, "camera_down", 5) for slug in ("door", "yard", "gone")]
+    host = Host(*before)
+    host.pass_s(3, door={"state": "connecting"}, yard={"state": "connecting"})
+    host.pass_s(20, door=DOWN, yard=LIVE)
+    ended = {event.slug: event.end_ns for event in host.log.values()}
+    assert ended == {"gone": host.begun_ns, "yard": host.begun_ns + 3 * S}
+    host.pass_s(10, door=LIVE)
+    assert {event.slug for event in host.log.values() if event.end_ns} == {"door", "yard", "gone"}
+    assert {event.start_ns for event in host.log.values()} == {5} and not host.keeper.begun["camera_down"]
+
+
+def test_of_an_event_that_was_begun_twice_one_ends() -> None:
+    host = Host(EngineEvent("door", "camera_down", 5), EngineEvent("door", "camera_down", 9))
+    host.pass_s(3, door=DOWN)
+    assert [(event.start_ns, event.end_ns) for event in host.log.values()] == [(5, 9)]
+
+
+def test_before_it_knows_what_goes_on_it_tells_nothing() -> None:
+    host = Host(adopt=False)
+    host.pass_s(20, door=DOWN)
+    assert host.told == []
+    host.keeper.adopt([EngineEvent("door", "camera_down", 5)])
+    host.pass_s(20, door=DOWN)
+    assert host.told == []
+
+
+def test_what_could_not_be_written_waits_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host()
+    host.pass_s(6, door=DOWN)
+    begun = list(host.log.values())
+    host.pass_s(6, door=LIVE)
+    ended = list(host.log.values())
+    host.keeper.give_back(ended)
+    host.keeper.give_back(begun)  # older, and comes later: what is newer counts
+    assert [event.end_ns for event in host.keeper.take()] == [host.begun_ns + 6 * S]
+    monkeypatch.setattr(events, "MOST_WAITING", 10)
+    host.keeper.give_back(EngineEvent("door", "camera_down", number) for number in range(30))
+    assert [event.start_ns for event in host.keeper.take()] == list(range(20, 30))
+
+
+def test_messages_are_cut() -> None:
+    host = Host()
+    host.pass_s(8, door=status("failed", error={"code": "x", "message": "m" * 5000}))
+    assert len(next(iter(host.log.values())).label) == 200

@@ -1,0 +1,64 @@
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from ninjacam.models import Event
+from ninjacam.models.event import LONGEST_NS
+
+pytestmark = pytest.mark.django_db
+S = 10**9
+NOW = 1_790_000_000 * S
+ROLLS = {"door": (5 * S, 10 * S), "yard": (0, 0)}
+
+
+def happened(start_s: float, end_s: float | None, slug: str = "door", *, triggers: bool = True) -> Event:
+    end_ns = None if end_s is None else NOW + int(end_s * S)
+    return Event.objects.create(
+        slug=slug, kind="motion", start_ns=NOW + int(start_s * S), end_ns=end_ns, source="x",
+        triggers_recording=triggers,
+    )  # fmt: skip
+
+
+def windows(now_s: float = 0) -> dict[str, list[tuple[float, float]]]:
+    found = Event.objects.windows(ROLLS, NOW + int(now_s * S))
+    return {slug: [((a - NOW) / S, (b - NOW) / S) for a, b in each] for slug, each in found.items()}
+
+
+def test_a_window_reaches_from_before_the_start_to_after_the_end() -> None:
+    happened(-3, 4)
+    happened(-1, -1, "yard")
+    happened(-1, 3, "elsewhere")
+    happened(0, 5, triggers=False)
+    assert windows() == {"door": [(-8, 14)], "yard": [(-1, -1)]}
+
+
+def test_windows_that_touch_are_one() -> None:
+    for start_s, end_s in ((-30, -20), (-5, 0), (-4, -3), (15, 20), (36, 40)):
+        happened(start_s, end_s)
+    assert windows() == {"door": [(-35, 30), (31, 50)]}
+
+
+def test_what_is_long_over_is_told_no_more() -> None:
+    happened(-200, -100)
+    happened(-80, -75)
+    assert windows() == {}
+    assert windows(-10) == {"door": [(-85, -65)]}
+    assert windows(-35) == {"door": [(-205, -90), (-85, -65)]}
+
+
+def test_what_goes_on_is_recorded_for_a_day_at_most_and_told_the_same_each_second() -> None:
+    happened(-30, None)
+    day_s = LONGEST_NS / S
+    assert windows() == windows(30) == windows(day_s) == {"door": [(-35, day_s - 20)]}
+    assert windows(day_s + 100) == {}
+
+
+def test_without_cameras_that_record_events_nothing_is_asked() -> None:
+    with CaptureQueriesContext(connection) as queries:
+        assert Event.objects.windows({}, NOW) == {}
+    assert not queries.captured_queries
+
+
+def test_the_few_that_trigger_now_are_found_by_their_index() -> None:
+    plan = Event.objects.triggers(NOW).explain()
+    assert plan.count("SEARCH ninjacam_event USING INDEX ninjacam_event_triggers") == 2, plan
