@@ -21,8 +21,8 @@ from benchmarks import blog, chromium
 from benchmarks.first_picture import measure_first_picture
 from benchmarks.idle import measure_idle
 from benchmarks.live import measure_live
-from benchmarks.memory import measure_memory
 from benchmarks.losses import measure_losses
+from benchmarks.memory import measure_memory
 from benchmarks.meter import load_average
 from benchmarks.passthrough import measure_passthrough
 from benchmarks.proc import machine

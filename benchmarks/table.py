@@ -188,8 +188,8 @@ ROWS = (
     ),
     Row(
         "index", "a month of 16 cameras in the index, SQLite", "timeline", "<= 150 MB",
-        lambda f: f"{f['sqlite']['size_bytes'] / 1e6:.0f} MB ({f['sqlite']['rows']} files, {f['sqlite']['events']} events; "
-        f"{f['sqlite']['cpu_us_per_row']:.0f} us of CPU a row)",
+        lambda f: f"{f['sqlite']['size_bytes'] / 1e6:.0f} MB ({f['sqlite']['rows']} files, "
+        f"{f['sqlite']['events']} events; {f['sqlite']['cpu_us_per_row']:.0f} us of CPU a row)",
         lambda f: f["sqlite"]["size_bytes"] <= 150e6,
     ),
 )  # fmt: skip

@@ -22,8 +22,8 @@ from ninjacam.recordings.reader import read_recording, read_segment
 from ninjacam.recordings.segments import Segment
 from tests.harness.cameras import FakeCamera
 from tests.harness.processes import is_alive, wait_until
+from tests.harness.recorded import assert_consecutive, assert_decodes, stamps
 from tests.harness.server import Product
-from tests.integration.test_recording import assert_consecutive, assert_decodes, stamps
 
 SMALL = ("--size", "320x240", "--bitrate", "300000", "--gop", "25", "--gop-at-once")
 LOOP = 250

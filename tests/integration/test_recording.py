@@ -6,101 +6,19 @@ import itertools
 import os
 import random
 import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import cast
 
-import av
-import numpy as np
 import pytest
 
-from ninjacam.hub.control import ControlClient, Json
 from ninjacam.recordings.layout import iter_paths
 from ninjacam.recordings.reader import read_recording, read_segment
 from ninjacam.recordings.segments import Segment
-from ninjacam.testing import stamp
 from ninjacam.testing.camera import FakeRtspCamera
 from ninjacam.testing.clips import Clip
 from ninjacam.testing.scenes import AudioName, SceneOptions, VideoName, make_clip
-
-PERIOD_S = 2
-
-
-class CaptureChild:
-    """`segments`: what it has reported, the latest of each path."""
-
-    def __init__(self, run_dir: Path, process: "subprocess.Popen[bytes]") -> None:
-        self.process = process
-        self.segments: dict[str, Segment] = {}
-        self.report: Json = {}
-        self._client = ControlClient(run_dir / "capture-1.control", self._on_report, lambda: None)
-
-    def _on_report(self, report: Json) -> None:
-        self.report = report
-        for values in report["segments"]:
-            segment = Segment.from_dict(values)
-            self.segments[segment.path] = segment
-
-    async def begin(self, url: str, record: str = "always") -> None:
-        deadline = time.monotonic() + 20
-        while not await self._client.connect():
-            assert self.process.poll() is None and time.monotonic() < deadline
-            await asyncio.sleep(0.02)
-        self.assign(url, record)
-
-    def assign(
-        self, url: str, record: str, keep: Sequence[tuple[int, int]] = (), before_s: float = 0
-    ) -> None:
-        source = {"url": url, "allowed_networks": ["127.0.0.0/8"]}
-        camera = {
-            "slug": "door",
-            "camera_id": 1,
-            "revision": "1",
-            "source": source,
-            "record": record,
-            "keep": keep,
-            "before_s": before_s,
-        }
-        self._client.send({"op": "assign", "cameras": [camera]})
-
-    @property
-    def camera(self) -> Json:
-        return cast(Json, self.report.get("cameras", {}).get("door", {}))
-
-    async def until(self, condition: Callable[[], object], seconds: float = 20) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert self.process.poll() is None, "the capture process has ended"
-            assert time.monotonic() < deadline, f"not within {seconds} s: {self.report}"
-            await asyncio.sleep(0.05)
-
-    async def stop(self) -> None:
-        self._client.send({"op": "stop"})
-        assert await asyncio.to_thread(self.process.wait, 5) == 0
-
-
-@contextlib.asynccontextmanager
-async def capture(
-    directory: Path, url: str, *, before: Sequence[str] = (), record: str = "always"
-) -> AsyncIterator[CaptureChild]:
-    """`before`: a command that runs the process."""
-    run_dir = directory / "run"
-    run_dir.mkdir(exist_ok=True)
-    argv = [
-        *before, sys.executable, "-m", "ninjacam.engine.capture_worker", "--name", "capture-1", "--run-dir",
-        str(run_dir), "--recordings-dir", str(directory / "recordings"), "--period-s", str(PERIOD_S),
-    ]  # fmt: skip
-    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL)  # noqa: ASYNC220 (to be killed, by its pid)
-    child = CaptureChild(run_dir, process)
-    try:
-        await child.begin(url, record)
-        yield child
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
+from tests.harness.capture import capture
+from tests.harness.recorded import assert_consecutive, assert_decodes, by_time, stamps
 
 
 def clip(codec: VideoName = "h264", *, audio: AudioName = "", bframes: int = 0) -> Clip:
@@ -109,37 +27,6 @@ def clip(codec: VideoName = "h264", *, audio: AudioName = "", bframes: int = 0) 
             width=640, height=360, seconds=4, gop=20, codec=codec, bitrate_bps=800_000, audio=audio, bframes=bframes
         )
     )  # fmt: skip
-
-
-def assert_decodes(path: Path) -> None:
-    done = subprocess.run(
-        ["ffmpeg", "-v", "warning", "-xerror", "-i", str(path), "-map", "0", "-f", "null", "-"],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, ""), f"{path.name}: {done.stderr}"
-
-
-def stamps(paths: Sequence[Path]) -> list[int | None]:
-    """The numbers that the pictures bear, in order of showing."""
-    out = []
-    for path in paths:
-        with av.open(str(path)) as container:
-            for frame in container.decode(video=0):
-                out.append(stamp.read(frame.to_ndarray(format="gray").astype(np.uint8)))
-    return out
-
-
-def assert_consecutive(numbers: Sequence[int | None], loop: int) -> None:
-    """Nearly all are legible, and each has its place in the loop."""
-    legible = [(at, number) for at, number in enumerate(numbers) if number is not None]
-    assert len(legible) > 0.95 * len(numbers)
-    at, number = legible[0]
-    assert [number for _, number in legible] == [(number - at + place) % loop for place, _ in legible]
-
-
-def by_time(root: Path) -> list[Path]:
-    rows = [read_segment(root / path, root=root) for path in iter_paths(root)]
-    return [root / row.path for row in sorted(rows, key=lambda row: row.start_ns)]
 
 
 @pytest.mark.ffmpeg

@@ -1,0 +1,90 @@
+"""A capture process alone, without an engine: told by the test what it is to record."""
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import cast
+
+from ninjacam.hub.control import ControlClient, Json
+from ninjacam.recordings.segments import Segment
+
+PERIOD_S = 2
+
+
+class CaptureChild:
+    """`segments`: what it has reported, the latest of each path."""
+
+    def __init__(self, run_dir: Path, process: "subprocess.Popen[bytes]") -> None:
+        self.process = process
+        self.segments: dict[str, Segment] = {}
+        self.report: Json = {}
+        self._client = ControlClient(run_dir / "capture-1.control", self._on_report, lambda: None)
+
+    def _on_report(self, report: Json) -> None:
+        self.report = report
+        for values in report["segments"]:
+            segment = Segment.from_dict(values)
+            self.segments[segment.path] = segment
+
+    async def begin(self, url: str, record: str = "always") -> None:
+        deadline = time.monotonic() + 20
+        while not await self._client.connect():
+            assert self.process.poll() is None and time.monotonic() < deadline
+            await asyncio.sleep(0.02)
+        self.assign(url, record)
+
+    def assign(
+        self, url: str, record: str, keep: Sequence[tuple[int, int]] = (), before_s: float = 0
+    ) -> None:
+        source = {"url": url, "allowed_networks": ["127.0.0.0/8"]}
+        camera = {
+            "slug": "door",
+            "camera_id": 1,
+            "revision": "1",
+            "source": source,
+            "record": record,
+            "keep": keep,
+            "before_s": before_s,
+        }
+        self._client.send({"op": "assign", "cameras": [camera]})
+
+    @property
+    def camera(self) -> Json:
+        return cast(Json, self.report.get("cameras", {}).get("door", {}))
+
+    async def until(self, condition: Callable[[], object], seconds: float = 20) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert self.process.poll() is None, "the capture process has ended"
+            assert time.monotonic() < deadline, f"not within {seconds} s: {self.report}"
+            await asyncio.sleep(0.05)
+
+    async def stop(self) -> None:
+        self._client.send({"op": "stop"})
+        assert await asyncio.to_thread(self.process.wait, 5) == 0
+
+
+@contextlib.asynccontextmanager
+async def capture(
+    directory: Path, url: str, *, before: Sequence[str] = (), record: str = "always"
+) -> AsyncIterator[CaptureChild]:
+    """`before`: a command that runs the process."""
+    run_dir = directory / "run"
+    run_dir.mkdir(exist_ok=True)
+    argv = [
+        *before, sys.executable, "-m", "ninjacam.engine.capture_worker", "--name", "capture-1", "--run-dir",
+        str(run_dir), "--recordings-dir", str(directory / "recordings"), "--period-s", str(PERIOD_S),
+    ]  # fmt: skip
+    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL)  # noqa: ASYNC220 (to be killed, by its pid)
+    child = CaptureChild(run_dir, process)
+    try:
+        await child.begin(url, record)
+        yield child
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()

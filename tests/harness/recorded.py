@@ -1,0 +1,43 @@
+"""What is on the disk after recording: whether it decodes, and whether each picture is there once."""
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+
+from ninjacam.recordings.layout import iter_paths
+from ninjacam.recordings.reader import read_segment
+from ninjacam.testing import stamp
+
+
+def assert_decodes(path: Path) -> None:
+    done = subprocess.run(
+        ["ffmpeg", "-v", "warning", "-xerror", "-i", str(path), "-map", "0", "-f", "null", "-"],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, ""), f"{path.name}: {done.stderr}"
+
+
+def stamps(paths: Sequence[Path]) -> list[int | None]:
+    """The numbers that the pictures bear, in order of showing."""
+    out = []
+    for path in paths:
+        with av.open(str(path)) as container:
+            for frame in container.decode(video=0):
+                out.append(stamp.read(frame.to_ndarray(format="gray").astype(np.uint8)))
+    return out
+
+
+def assert_consecutive(numbers: Sequence[int | None], loop: int) -> None:
+    """Nearly all are legible, and each has its place in the loop."""
+    legible = [(at, number) for at, number in enumerate(numbers) if number is not None]
+    assert len(legible) > 0.95 * len(numbers)
+    at, number = legible[0]
+    assert [number for _, number in legible] == [(number - at + place) % loop for place, _ in legible]
+
+
+def by_time(root: Path) -> list[Path]:
+    rows = [read_segment(root / path, root=root) for path in iter_paths(root)]
+    return [root / row.path for row in sorted(rows, key=lambda row: row.start_ns)]
