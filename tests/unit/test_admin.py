@@ -5,7 +5,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from ninjacam.models import ApiToken, Camera, Segment
+from ninjacam.models import ApiToken, Camera, Event, Segment
 from tests.unit.conftest import PASSWORD, signed_in
 
 NO_GRANTS = {
@@ -85,6 +85,40 @@ def test_tokens_are_revoked_and_not_made(admin: Client, admin_user: User) -> Non
     assert "hash-of-it" not in page
     admin.post("/admin/ninjacam/apitoken/", {"action": "revoke", "_selected_action": [token.pk]})
     assert ApiToken.objects.get().revoked_at is not None
+
+
+def test_events_can_be_kept_and_forgotten_and_not_made(
+    admin: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    row = Event.objects.create(slug="door", kind="motion", start_ns=10**18, source="user:x", data={"a": 1})
+    page = f"/admin/ninjacam/event/{row.pk}/change/"
+    assert (
+        admin.post(page, {"label": "cat", "protected": "on", "kind": "x", "end_ns": "7"}).status_code == 302
+    )
+    row.refresh_from_db()
+    assert (row.label, row.protected, row.kind, row.end_ns) == ("cat", True, "motion", None)
+    assert (
+        "2001-09-09" in admin.get(page).content.decode()
+        or "Sept. 9, 2001" in admin.get(page).content.decode()
+    )
+    assert admin.get("/admin/ninjacam/event/?q=door").status_code == 200
+    assert admin.get("/admin/ninjacam/event/add/").status_code == 403
+    with caplog.at_level(logging.INFO, "ninjacam.audit"):
+        assert admin.post(f"/admin/ninjacam/event/{row.pk}/delete/", {"post": "yes"}).status_code == 302
+    assert not Event.objects.exists() and "event.delete" in caplog.text
+
+
+def test_a_schedule_is_checked(admin: Client, camera: Camera) -> None:
+    refused = save(
+        admin, change(camera), url=camera.url, record="schedule", record_schedule="mon 25:00-26:00"
+    )
+    assert refused.status_code == 200 and "not on the clock" in refused.content.decode()
+    assert (
+        "Say when to record"
+        in save(admin, change(camera), url=camera.url, record="schedule").content.decode()
+    )
+    fields = {"record": "schedule", "record_schedule": "mon 07:00-08:00"}
+    assert save(admin, change(camera), url=camera.url, **fields).status_code == 302
 
 
 def test_recordings_can_be_protected_and_neither_made_nor_deleted(admin: Client) -> None:

@@ -1,26 +1,23 @@
 """Recordings and the timeline: what there is, and when. The bytes are the media application's (`/rec/`)."""
 
 from operator import attrgetter
+from typing import Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from ninja import Query, Router
 
 from ninjacam.actions.recordings import find_segment, protect_segment, replayable_slugs
 from ninjacam.api.auth import principal
 from ninjacam.api.recording_schemas import (
-    ActivityOut,
-    EventMark,
     RecordingOut,
     RecordingPage,
     RecordingPatch,
     RecordingsQuery,
-    SpanOut,
-    TimelineCamera,
     TimelineOut,
     TimelineQuery,
 )
-from ninjacam.api.times import span_ns, to_time
+from ninjacam.api.times import span_ns, to_text, to_time
 from ninjacam.auth import Principal
 from ninjacam.models import Event, Segment
 from ninjacam.models.event import Mark
@@ -75,47 +72,45 @@ def update_recording(request: HttpRequest, recording_id: int, change: RecordingP
 
 
 @router.get("/timeline", response=TimelineOut, operation_id="get_timeline", summary="When was recorded")
-def get_timeline(request: HttpRequest, query: Query[TimelineQuery]) -> TimelineOut:
+def get_timeline(request: HttpRequest, query: Query[TimelineQuery]) -> HttpResponse:
     """The spans of [start, end) of which there are recordings, for each camera; between them is nothing. Files follow
     each other in a span as long as no more than 2 s are missing. With them the events, and with `buckets` the activity:
     what moves takes more bits."""
     slugs = replayable_slugs(principal(request), query.camera)
-    return make_timeline(slugs, *span_ns(query.start, query.end), query.buckets)
+    return JsonResponse(make_timeline(slugs, *span_ns(query.start, query.end), query.buckets))
 
 
-def make_timeline(slugs: list[str], start_ns: int, end_ns: int, buckets: int) -> TimelineOut:
-    """One query a table, whatever the number of cameras."""
+def make_timeline(slugs: list[str], start_ns: int, end_ns: int, buckets: int) -> dict[str, Any]:
+    """A `TimelineOut`, which as such would take five times as long. One query of segments, two of events."""
     recorded = timeline(slugs, start_ns, end_ns, buckets=buckets)
     marks = Event.objects.marks(slugs, start_ns, end_ns, MOST_EVENTS + 1)
     step_s = (end_ns - start_ns) / 1e9 / buckets if buckets else 0
-    return TimelineOut(
-        start=to_time(start_ns),
-        end=to_time(end_ns),
-        cameras=[_timeline_camera(slug, recorded, marks.get(slug, []), step_s) for slug in slugs],
-    )
+    return {
+        "start": to_text(start_ns),
+        "end": to_text(end_ns),
+        "cameras": [_timeline_camera(slug, recorded, marks.get(slug, []), step_s) for slug in slugs],
+    }
 
 
-def _timeline_camera(slug: str, recorded: Timeline, marks: list[Mark], step_s: float) -> TimelineCamera:
+def _timeline_camera(slug: str, recorded: Timeline, marks: list[Mark], step_s: float) -> dict[str, Any]:
     """`marks`: one more than are shown, where there are more. `step_s`: 0: no activity."""
-    shown = sorted(marks[:MOST_EVENTS], key=attrgetter("start_ns"))
-    return TimelineCamera(
-        camera=slug,
-        spans=[SpanOut(start=to_time(a), end=to_time(b)) for a, b in recorded.spans.get(slug, ())],
-        events=[_mark(event) for event in shown],
-        more_events=len(marks) > MOST_EVENTS,
-        activity=ActivityOut(step_s=step_s, bitrate_bps=recorded.bitrates_bps[slug]) if step_s else None,
-    )
-
-
-def _mark(event: Mark) -> EventMark:
-    return EventMark(
-        id=event.pk,
-        kind=event.kind,
-        label=event.label,
-        start=to_time(event.start_ns),
-        end=None if event.end_ns is None else to_time(event.end_ns),
-        protected=event.protected,
-    )
+    return {
+        "camera": slug,
+        "spans": [{"start": to_text(a), "end": to_text(b)} for a, b in recorded.spans.get(slug, ())],
+        "events": [
+            {
+                "id": mark.pk,
+                "kind": mark.kind,
+                "label": mark.label,
+                "start": to_text(mark.start_ns),
+                "end": None if mark.end_ns is None else to_text(mark.end_ns),
+                "protected": mark.protected,
+            }
+            for mark in sorted(marks[:MOST_EVENTS], key=attrgetter("start_ns", "pk"))
+        ],
+        "more_events": len(marks) > MOST_EVENTS,
+        "activity": {"step_s": step_s, "bitrate_bps": recorded.bitrates_bps[slug]} if step_s else None,
+    }
 
 
 def _recording_out(segment: Segment) -> RecordingOut:

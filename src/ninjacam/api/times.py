@@ -1,6 +1,7 @@
 """Times of requests and answers, and the nanoseconds since 1970 that they are in here."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from django.utils import timezone
 
@@ -27,3 +28,15 @@ def to_ns(time: datetime) -> int:
 
 def to_time(wall_ns: int) -> datetime:
     return EPOCH + timedelta(microseconds=wall_ns // 1000)
+
+
+def to_text(wall_ns: int) -> str:
+    """RFC 3339, to the millisecond: what the rest of the API makes of `to_time`. For answers that hold thousands."""
+    minute, within_ms = divmod(wall_ns // 1_000_000, 60_000)
+    seconds, ms = divmod(within_ms, 1000)
+    return f"{_minute(minute)}:{seconds:02}.{ms:03}Z" if ms else f"{_minute(minute)}:{seconds:02}Z"
+
+
+@lru_cache(maxsize=4096)
+def _minute(number: int) -> str:
+    return (EPOCH + timedelta(minutes=number)).isoformat()[:16]

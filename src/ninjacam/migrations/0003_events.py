@@ -70,6 +70,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='event',
+            index=models.Index(condition=models.Q(('triggers_recording', False)), fields=['end_ns'], name='ninjacam_event_others'),
+        ),
+        migrations.AddIndex(
+            model_name='event',
             index=models.Index(condition=models.Q(('protected', True)), fields=['slug', 'start_ns'], name='ninjacam_event_protected'),
         ),
     ]

@@ -14,6 +14,9 @@ LONGEST_NS = 24 * 3600 * 10**9
 STILL_TOLD_NS = 60 * 10**9
 """A window is told for so long after its end: what was captured in it may still be on its way."""
 MOST_TRIGGERS = 5000
+MOST_UNRANKED = 5000
+"""Events of a timeline that are looked at one by one here, rather than in the database: it takes longer."""
+FAR_NS = 1 << 62
 ENGINE = "engine"
 """The source of what nobody but the engine begins and ends."""
 Windows = tuple[tuple[int, int], ...]
@@ -22,12 +25,24 @@ Windows = tuple[tuple[int, int], ...]
 class Mark(NamedTuple):
     """An event as a timeline shows it."""
 
+    slug: str
     pk: int
     kind: str
     label: str
     start_ns: int
     end_ns: int | None
     protected: bool
+
+
+_MARK = Mark._fields
+
+
+def _first(marks: list[Mark], most: int) -> list[Mark]:
+    if len(marks) > most:
+        marks.sort(
+            key=lambda mark: (mark.protected, (mark.end_ns or FAR_NS) - mark.start_ns, mark.pk), reverse=True
+        )
+    return marks[:most]
 
 
 class EventQuerySet(models.QuerySet["Event"]):
@@ -38,22 +53,33 @@ class EventQuerySet(models.QuerySet["Event"]):
         return found if slugs is None else found.filter(slug__in=slugs)
 
     def marks(self, slugs: Collection[str], start_ns: int, end_ns: int, most: int) -> dict[str, list[Mark]]:
-        """Of each camera that has any, at most so many: the protected first, then the longest. One query."""
-        lasted = Coalesce(F("end_ns"), Value(1 << 62)) - F("start_ns")
-        order = [F("protected").desc(), lasted.desc(), F("pk").desc()]
-        rank = Window(RowNumber(), partition_by=[F("slug")], order_by=order)
-        rows = self.overlapping(slugs, start_ns, end_ns).annotate(rank=rank).filter(rank__lte=most)
-        found: dict[str, list[Mark]] = {}
-        for slug, *values in rows.order_by("rank").values_list("slug", *Mark._fields):
-            found.setdefault(slug, []).append(Mark(*values))
-        return found
+        """Of each camera that has any, at most so many that overlap: the protected first, then the longest.
 
-    def triggers(self, since_ns: int) -> "EventQuerySet":
-        """What triggers recording and ends later, or has not ended. Asked each second, so put such that SQLite finds it
-        by its index: two halves, and no camera named, whose events it would rather look through."""
-        some = self.filter(triggers_recording=True).order_by()
-        going_on = some.filter(end_ns=None, start_ns__gt=since_ns - LONGEST_NS)
-        return some.filter(end_ns__gt=since_ns).union(going_on, all=True)
+        Two queries, or three where there are many: those of a day before and later by their start, which is as long as
+        any lasts; and the engine's own that are older.
+        """
+        oldest_ns = start_ns - LONGEST_NS
+        recent = self.overlapping(slugs, start_ns, end_ns).filter(start_ns__gt=oldest_ns)
+        rows = list(recent.order_by().values_list(*_MARK)[: MOST_UNRANKED + 1])
+        if len(rows) > MOST_UNRANKED:
+            lasted = Coalesce(F("end_ns"), Value(FAR_NS)) - F("start_ns")
+            order = [F("protected").desc(), lasted.desc(), F("pk").desc()]
+            rank = Window(RowNumber(), partition_by=[F("slug")], order_by=order)
+            rows = list(recent.order_by().annotate(rank=rank).filter(rank__lte=most).values_list(*_MARK))
+        older = self.filter(source=ENGINE, triggers_recording=False, start_ns__lte=oldest_ns)
+        rows += older.ending_after(start_ns).values_list(*_MARK)[:MOST_UNRANKED]
+        found: dict[str, list[Mark]] = {slug: [] for slug in slugs}
+        for row in rows:
+            mark = Mark(*row)
+            if mark.slug in found:
+                found[mark.slug].append(mark)
+        return {slug: _first(marks, most) for slug, marks in found.items() if marks}
+
+    def ending_after(self, time_ns: int) -> "EventQuerySet":
+        """For all that trigger recording, or all that do not: put such that SQLite finds them by their index. In two
+        halves; and no camera is named, whose events it would rather look through one by one."""
+        some = self.order_by()
+        return some.filter(end_ns__gt=time_ns).union(some.filter(end_ns=None), all=True)
 
     def windows(self, rolls_ns: Mapping[str, tuple[int, int]], now_ns: int) -> dict[str, Windows]:
         """What events make these cameras record, as (from, until), merged and in order. `rolls_ns`: of each camera what
@@ -61,7 +87,9 @@ class EventQuerySet(models.QuerySet["Event"]):
         if not rolls_ns:
             return {}
         since_ns = now_ns - STILL_TOLD_NS - max(after_ns for _, after_ns in rolls_ns.values())
-        rows = self.triggers(since_ns).values_list("slug", "start_ns", "end_ns")[:MOST_TRIGGERS]
+        # Asked each second.
+        triggers = self.filter(triggers_recording=True, start_ns__gt=since_ns - LONGEST_NS)
+        rows = triggers.ending_after(since_ns).values_list("slug", "start_ns", "end_ns")[:MOST_TRIGGERS]
         found: dict[str, list[tuple[int, int]]] = {}
         for slug, start_ns, end_ns in sorted(rows, key=lambda row: row[:2]):
             if slug not in rolls_ns:
@@ -118,6 +146,9 @@ class Event(models.Model):
             models.Index(fields=["slug", "start_ns", "end_ns"], name="ninjacam_event_time"),
             models.Index(
                 fields=["end_ns"], condition=Q(triggers_recording=True), name="ninjacam_event_triggers"
+            ),
+            models.Index(
+                fields=["end_ns"], condition=Q(triggers_recording=False), name="ninjacam_event_others"
             ),
             models.Index(
                 fields=["slug", "start_ns"], condition=Q(protected=True), name="ninjacam_event_protected"

@@ -139,11 +139,13 @@ def _spans(files: Iterable[Row], start_ns: int, end_ns: int) -> list[tuple[int, 
 
 def _bitrates_bps(files: Iterable[Row], start_ns: int, end_ns: int, buckets: int) -> list[int]:
     sizes_bytes, lengths_ns = [0] * buckets, [0] * buckets
-    span_ns, last = end_ns - start_ns, buckets - 1
+    edges_ns = [start_ns + (end_ns - start_ns) * n // buckets for n in range(buckets)] + [end_ns]
+    first = 0
     for _slug, from_ns, until_ns, size_bytes in files:
-        at = max(0, (from_ns - start_ns) * buckets // span_ns)
-        until = min(last, (until_ns - 1 - start_ns) * buckets // span_ns)
-        while at <= until:
+        while from_ns >= edges_ns[first + 1]:  # they come in the order of their starts
+            first += 1
+        at = first
+        while at < buckets and edges_ns[at] < until_ns:
             sizes_bytes[at] += size_bytes
             lengths_ns[at] += until_ns - from_ns
             at += 1

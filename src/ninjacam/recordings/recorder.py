@@ -173,7 +173,8 @@ class Recorder:
 
         `ring_s`: of pictures that wait for an event; `ring_short`: more of them than may be held.
         """
-        held_ns = self._ring[-1].end_ns - self._ring[0].start_ns if self._ring else 0
+        held = [group for group in self._ring if group.jobs]
+        held_ns = held[-1].end_ns - held[0].start_ns if held else 0
         return {
             **self._state(),
             "dropped": self.dropped,

@@ -2,7 +2,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from ninjacam.models import Event
+from ninjacam.models import Event, event
 from ninjacam.models.event import LONGEST_NS
 
 pytestmark = pytest.mark.django_db
@@ -59,6 +59,35 @@ def test_without_cameras_that_record_events_nothing_is_asked() -> None:
     assert not queries.captured_queries
 
 
-def test_the_few_that_trigger_now_are_found_by_their_index() -> None:
-    plan = Event.objects.triggers(NOW).explain()
-    assert plan.count("SEARCH ninjacam_event USING INDEX ninjacam_event_triggers") == 2, plan
+def test_what_ends_after_now_is_found_by_its_index() -> None:
+    for triggers, index in ((True, "ninjacam_event_triggers"), (False, "ninjacam_event_others")):
+        plan = Event.objects.filter(triggers_recording=triggers).ending_after(NOW).explain()
+        assert plan.count(f"SEARCH ninjacam_event USING INDEX {index}") == 2, plan
+
+
+def marks(most: int = 100) -> list[float]:
+    """The starts of those of the next 100 s, in seconds."""
+    found = Event.objects.marks(["door", "none"], NOW, NOW + 100 * S, most)
+    return [(mark.start_ns - NOW) / S for mark in found.get("door", [])]
+
+
+def test_a_timeline_shows_what_overlaps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    day_s = LONGEST_NS / S
+    for start_s, end_s in (
+        (-50, 1),
+        (-50, -1),
+        (0, 0),
+        (100, 120),
+        (-20, None),
+        (-day_s - 1, None),
+        (99, 200),
+    ):
+        happened(start_s, end_s)
+    happened(1, 2, "yard")
+    for start_s, end_s in ((-3 * day_s, None), (-4 * day_s, 20), (-5 * day_s, -10)):
+        Event.objects.filter(pk=happened(start_s, end_s, triggers=False).pk).update(source="engine")
+    assert sorted(marks()) == [-4 * day_s, -3 * day_s, -50, -20, 0, 99]
+    ranked = marks(3)
+    assert ranked == [-3 * day_s, -20, -4 * day_s]
+    monkeypatch.setattr(event, "MOST_UNRANKED", 2)
+    assert marks(3) == ranked

@@ -241,3 +241,16 @@ def test_recording_is_switched_in_the_form_and_kept_by_forms_without_it(admin: C
     del entered["record"]
     assert admin.post("/cameras/door/edit/", entered).status_code == 302
     assert Camera.objects.get(pk=door.pk).record == "always"
+
+
+def test_what_is_recorded_around_events_and_when_is_said_in_the_form(admin: Client, door: Camera) -> None:
+    entered = {**CAMERA, "url": door.url, "record": "events", "record_before_s": "0", "record_after_s": "30"}
+    assert admin.post("/cameras/door/edit/", entered).status_code == 302
+    changed = Camera.objects.get(pk=door.pk)
+    assert (changed.record, changed.record_before_s, changed.record_after_s) == ("events", 0, 30)
+    entered |= {"record": "schedule", "record_schedule": "mon-fry 07:00-08:00"}
+    refused = admin.post("/cameras/door/edit/", entered)
+    assert refused.status_code == 422 and "“mon-fry” is no day" in refused.content.decode()
+    entered["record_schedule"] = "mon-fri 07:00-08:00"
+    assert admin.post("/cameras/door/edit/", entered).status_code == 302
+    assert Camera.objects.get(pk=door.pk).record_schedule == "mon-fri 07:00-08:00"

@@ -1,0 +1,15 @@
+import json
+import random
+
+from ninja.responses import NinjaJSONEncoder
+
+from ninjacam.api.times import to_ns, to_text, to_time
+
+
+def test_times_are_written_as_everywhere_else_in_the_api() -> None:
+    chance = random.Random(5)
+    for _ in range(500):
+        wall_ns = chance.randrange(1, 4_000_000_000_000) * 1_000_000
+        assert json.dumps(to_time(wall_ns), cls=NinjaJSONEncoder) == f'"{to_text(wall_ns)}"'
+        assert to_ns(to_time(wall_ns)) == wall_ns
+    assert to_text(0) == "1970-01-01T00:00:00Z" and to_text(60 * 10**9 - 1) == "1970-01-01T00:00:59.999Z"
