@@ -80,11 +80,11 @@ def get_timeline(request: HttpRequest, query: Query[TimelineQuery]) -> TimelineO
     start_ns, end_ns = _span(query.start, query.end)
     spans = timeline(slugs, start_ns, end_ns)
     return TimelineOut(
-        start=_time(start_ns),
-        end=_time(end_ns),
+        start=time_of(start_ns),
+        end=time_of(end_ns),
         cameras=[
             TimelineCamera(
-                camera=slug, spans=[SpanOut(start=_time(a), end=_time(b)) for a, b in spans.get(slug, ())]
+                camera=slug, spans=[SpanOut(start=time_of(a), end=time_of(b)) for a, b in spans.get(slug, ())]
             )
             for slug in slugs
         ],
@@ -99,14 +99,14 @@ def _span(start: datetime | None, end: datetime | None) -> tuple[int, int]:
         raise InvalidError.of("end", "The end must be after the start.")
     if end - start > LONGEST:
         raise InvalidError.of("end", f"Ask for at most {LONGEST.days} days at once.")
-    return _ns(start), _ns(end)
+    return ns_of(start), ns_of(end)
 
 
-def _ns(time: datetime) -> int:
+def ns_of(time: datetime) -> int:
     return (time - EPOCH) // timedelta(microseconds=1) * 1000
 
 
-def _time(wall_ns: int) -> datetime:
+def time_of(wall_ns: int) -> datetime:
     return EPOCH + timedelta(microseconds=wall_ns // 1000)
 
 
@@ -114,8 +114,8 @@ def _recording_out(segment: Segment) -> RecordingOut:
     return RecordingOut(
         id=segment.pk,
         camera=segment.slug,
-        start=_time(segment.start_ns),
-        end=_time(segment.end_ns),
+        start=time_of(segment.start_ns),
+        end=time_of(segment.end_ns),
         size_bytes=segment.size_bytes,
         codec=segment.codec,
         width_px=segment.width_px,

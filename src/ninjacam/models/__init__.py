@@ -5,6 +5,7 @@ Not here: who may write them (`ninjacam.actions`), and anything that opens a cam
 """
 
 from ninjacam.models.camera import Camera, CameraQuerySet
+from ninjacam.models.export import Export, ExportQuerySet, ExportState
 from ninjacam.models.grant import CameraGrant
 from ninjacam.models.roles import GRANTED_BY, Role, permission_name
 from ninjacam.models.segment import Segment, SegmentQuerySet
@@ -16,6 +17,9 @@ __all__ = [
     "Camera",
     "CameraGrant",
     "CameraQuerySet",
+    "Export",
+    "ExportQuerySet",
+    "ExportState",
     "Role",
     "Segment",
     "SegmentQuerySet",

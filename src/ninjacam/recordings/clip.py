@@ -81,15 +81,22 @@ def select_fragments(recording: Recording, start_ns: int, end_ns: int) -> list[F
     return [each for each in found[first:] if each.start_ns < end_ns]
 
 
-def plan_clip(paths: Iterable[Path], start_ns: int, end_ns: int) -> ClipPlan | None:
-    """The clip of the span from these files, which are of one camera and in order; None: nothing of it was recorded.
+@dataclass(frozen=True, slots=True)
+class PlacedFile:
+    """What a clip has of one file. `init`: ftyp and moov. `ticks`: what the times of its tracks move by."""
+
+    path: Path
+    recording: Recording
+    fragments: Sequence[Fragment]
+    init: bytes
+    ticks: Mapping[int, int]
+
+
+def place_files(paths: Iterable[Path], start_ns: int, end_ns: int) -> Iterator[PlacedFile]:
+    """What there is of the span in these files, which are of one camera and in order, one behind the other.
 
     Times begin at 0, and gaps between files are closed up. A file that is gone or cannot be read is a gap. Blocks.
-    Raises: ClipChangesError.
     """
-    pieces: list[Piece] = []
-    chosen: list[Fragment] = []
-    init = b""
     end = End()
     for path in paths:
         try:
@@ -98,18 +105,27 @@ def plan_clip(paths: Iterable[Path], start_ns: int, end_ns: int) -> ClipPlan | N
             if not found:
                 continue
             with path.open("rb") as file:
-                its_init = file.read(recording.init_size_bytes)
-                ticks, end_after = place(file, recording, found, end)
+                init = file.read(recording.init_size_bytes)
+                ticks, end = place(file, recording, found, end)
         except (DecodeError, OSError) as exc:
-            logger.warning("a recording is left out of a clip: %s", exc)
+            logger.warning("a recording is left out: %s", exc)
             continue
-        if init and its_init != init:
-            raise ClipChangesError(found[0].start_ns)
-        init, end = its_init, end_after
-        for each in found:
+        yield PlacedFile(path, recording, found, init, ticks)
+
+
+def plan_clip(paths: Iterable[Path], start_ns: int, end_ns: int) -> ClipPlan | None:
+    """The clip of the span, see `place_files`; None: nothing of it was recorded. Blocks. Raises: ClipChangesError."""
+    pieces: list[Piece] = []
+    chosen: list[Fragment] = []
+    init = b""
+    for placed in place_files(paths, start_ns, end_ns):
+        if init and placed.init != init:
+            raise ClipChangesError(placed.fragments[0].start_ns)
+        init = placed.init
+        for each in placed.fragments:
             chosen.append(each)
-            shift = Shift(ticks, len(chosen))
-            pieces.append(Piece(each.size_bytes, path, each.offset, shift=shift))
+            shift = Shift(placed.ticks, len(chosen))
+            pieces.append(Piece(each.size_bytes, placed.path, each.offset, shift=shift))
     if not chosen:
         return None
     head = init + (encode_sidx(chosen) if len(chosen) <= _MOST_REFERENCES else b"")
