@@ -157,7 +157,7 @@ def retry_export(actor: Actor, export: Export) -> Export:
 def delete_export(actor: Actor, export: Export) -> None:
     """With its file. Whoever makes it ends within a second. Raises: ForbiddenError."""
     _require_change(actor, export)
-    export.delete()
+    Export.objects.filter(pk=export.pk).delete()
     if export.claim:
         with contextlib.suppress(OSError):
             export.path(get_settings().exports_dir).unlink()

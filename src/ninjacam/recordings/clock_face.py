@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import cv2
+import numpy as np
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 _WHITE, _BLACK, _NO_COLOUR = 235, 16, 128
 _HEIGHT_SHARE = 1 / 28
-"""Of the picture's shorter side: 26 pixels of 720."""
+"""Of the capitals in the picture's shorter side: 26 pixels of 720."""
 
 
 class ClockFace:
@@ -22,6 +22,9 @@ class ClockFace:
 
     def __init__(self, zone: str) -> None:
         self._zone: tzinfo = UTC
+        self._drawn: tuple[str, int, int] = ("", 0, 0)
+        self._letters: Any = None
+        self._rim: Any = None
         if zone != "UTC":
             try:
                 self._zone = ZoneInfo(zone)
@@ -34,22 +37,34 @@ class ClockFace:
 
     def draw(self, planes: "NDArray[np.uint8]", width_px: int, height_px: int, captured_ns: int) -> None:
         """At the bottom left, white with a black rim. `planes`: I420, (height * 3 / 2, width), contiguous."""
-        text = self.text(captured_ns)
-        cap_px = max(8.0, min(width_px, height_px) * _HEIGHT_SHARE)
-        scale = cap_px / 22  # the font's capitals are 22 pixels high at 1
-        (text_px, _), _ = cv2.getTextSize(text, FONT, scale, 1)
-        margin = math.ceil(cap_px / 2)
-        if text_px + 2 * margin > width_px:  # a small or upright picture
-            scale *= (width_px - 2 * margin) / text_px
-            text_px = width_px - 2 * margin
-        line = max(1, round(scale * 2))
+        wanted = (self.text(captured_ns), width_px, height_px)
+        if wanted != self._drawn:
+            self._drawn = wanted
+            self._letters, self._rim = _write(*wanted)
+        rows, columns = self._letters.shape
         flat: Any = planes.reshape(-1)
         size = width_px * height_px
-        luma = flat[:size].reshape(height_px, width_px)
-        at = (margin, height_px - margin)
-        cv2.putText(luma, text, at, FONT, scale, _BLACK, 3 * line, cv2.LINE_AA)
-        cv2.putText(luma, text, at, FONT, scale, _WHITE, line, cv2.LINE_AA)
-        top, right = (at[1] - math.ceil(cap_px) - margin // 2) // 2, min(width_px, text_px + 2 * margin) // 2
+        luma = flat[:size].reshape(height_px, width_px)[height_px - rows :, :columns]
+        luma[:] = (luma * (1 - self._rim) + _BLACK * self._rim) * (1 - self._letters) + _WHITE * self._letters
         for start in (size, size + size // 4):
             chroma = flat[start : start + size // 4].reshape(height_px // 2, width_px // 2)
-            chroma[max(0, top) :, :right] = _NO_COLOUR
+            chroma[height_px // 2 - rows // 2 :, : columns // 2] = _NO_COLOUR
+
+
+def _write(text: str, width_px: int, height_px: int) -> tuple[Any, Any]:
+    """(the letters, and all that is not to be seen through) as shares, float32, with a margin to two sides."""
+    cap_px = max(8.0, min(width_px, height_px) * _HEIGHT_SHARE)
+    margin = math.ceil(cap_px / 2) & ~1
+    scale = cap_px / 22  # the font's capitals are 22 pixels high at 1
+    line = max(1, round(scale * 2))
+    text_px = cv2.getTextSize(text, FONT, scale, line)[0][0]
+    most_px = width_px - 2 * margin
+    if text_px > most_px:  # a small or upright picture
+        scale *= 0.95 * most_px / text_px
+        line = 1
+        text_px = most_px
+    letters: Any = np.zeros(((math.ceil(cap_px) + 2 * margin) & ~1, (text_px + 2 * margin) & ~1), np.uint8)
+    # The thickness decides how wide the letters are (OpenCV 5), so the rim is not made by writing thicker ones.
+    cv2.putText(letters, text, (margin, letters.shape[0] - margin), FONT, scale, 255, line, cv2.LINE_AA)
+    rim = cv2.dilate(letters, np.ones((2 * line + 1, 2 * line + 1), np.uint8))
+    return letters.astype(np.float32) / 255, rim.astype(np.float32) / 255

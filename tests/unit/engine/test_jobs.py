@@ -71,7 +71,7 @@ def test_it_ends_with_its_parent(tmp_path: Path) -> None:
             time.sleep(60)
         finally:
             os._exit(1)
-    pid = int(wait_until(lambda: told.exists() and told.read_text(), 20, "the job"))
+    pid = int(wait_until(lambda: told.read_text() if told.exists() else "", 20, "the job"))
     os.kill(parent, 9)
     os.waitpid(parent, 0)
     wait_until(lambda: not is_alive(pid), 5, "the job's end")
