@@ -6,11 +6,12 @@ For a process of its own. User code comes in as `Draw`; what a processor is, is 
 import contextlib
 import logging
 import os
+import struct
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import cv2
@@ -62,7 +63,34 @@ def export_drawn(spec: ExportSpec, on_progress: OnProgress, draw: Draw | None = 
                     logger.warning("%s is left out from here on: %s", placed.path.name, exc)
         if not movie.pictures:
             raise NothingRecordedError
+        _check_whole(file)
         return digest_file(file)
+
+
+def _check_whole(file: BinaryIO) -> None:
+    """libavformat does not say when the disk is full at its last writes (8.0): what it left is compared with its index.
+
+    Raises: DiskError, EncodeError.
+    """
+    descriptor = file.fileno()
+    size_bytes = os.fstat(descriptor).st_size
+    at = media_bytes = indexed_bytes = 0
+    while at + 8 <= size_bytes:
+        box_bytes, kind = struct.unpack(">I4s", os.pread(descriptor, 8, at))
+        if kind in (b"moof", b"mdat"):
+            media_bytes += box_bytes
+        elif kind == b"sidx" and not indexed_bytes:
+            body = os.pread(descriptor, box_bytes, at)
+            first = 36 if body[8] else 28  # 14496-12, 8.16.3: its offsets have 64 or 32 bits
+            indexed_bytes = sum(row[0] & 0x7FFF_FFFF for row in struct.iter_unpack(">III", body[first + 4 :]))
+        at += max(8, box_bytes)
+    if at == size_bytes and media_bytes == indexed_bytes:
+        return
+    try:
+        os.posix_fallocate(descriptor, size_bytes, 1 << 20)
+    except OSError as exc:
+        raise DiskError.of(exc.errno) from exc
+    raise EncodeError("The export could not be written whole. Try again.")
 
 
 def _add_file(movie: "_Movie", placed: PlacedFile, spec: ExportSpec, on_progress: OnProgress) -> None:
