@@ -18,6 +18,7 @@ from typing import Any
 
 from django.conf import settings as django_settings
 from django.db import DatabaseError, connections
+from django.db.models import Q
 from django.utils import timezone
 
 from ninjacam.conf import Settings
@@ -89,6 +90,8 @@ class ExportJobs:
         self._clock = clock
         self._runs: dict[str, _Run] = {}
         self._clean_ns: int | None = None
+        # Put together once: doing that each second would cost more than all else.
+        self._any = Export.objects.active().order_by().values_list("pk")[:1].query.sql_with_params()
         self._away = False
 
     # --- what its owner calls ---
@@ -140,8 +143,14 @@ class ExportJobs:
     # --- those that wait, and those whose worker died ---
 
     def _look(self) -> None:
-        """One query, whatever there is."""
-        rows = Export.objects.active().order_by("created_at", "pk")
+        """Of what waits, only what could begin now."""
+        with connections[Export.objects.db].cursor() as cursor:
+            cursor.execute(*self._any)
+            if cursor.fetchone() is None:
+                return
+        kinds = [kind for kind in Export.Kind.values if lane_of(kind) not in self._runs]
+        waiting = Q(state=ExportState.QUEUED, handed_over=False, kind__in=kinds)
+        rows = Export.objects.filter(waiting | Q(state=ExportState.RUNNING)).order_by("created_at", "pk")
         dead_before = timezone.now() - DEAD_AFTER
         own = {run.export.claim for run in self._runs.values()}
         for export in rows[:MOST_LISTED]:
@@ -149,7 +158,7 @@ class ExportJobs:
                 dead = export.heartbeat_at is None or export.heartbeat_at < dead_before
                 if dead and export.claim not in own:
                     self._died(export)
-            elif not export.handed_over and lane_of(export.kind) not in self._runs:
+            elif lane_of(export.kind) not in self._runs:
                 claimed = Export.objects.claim(export.pk, timezone.now())
                 if claimed is not None:
                     self._begin(lane_of(export.kind), claimed)

@@ -128,7 +128,7 @@ def plan_clip(paths: Iterable[Path], start_ns: int, end_ns: int) -> ClipPlan | N
             pieces.append(Piece(each.size_bytes, placed.path, each.offset, shift=shift))
     if not chosen:
         return None
-    head = init + (encode_sidx(chosen) if len(chosen) <= _MOST_REFERENCES else b"")
+    head = init + encode_sidx(chosen)
     return ClipPlan((Piece(len(head), data=head), *pieces), chosen[0].start_ns, chosen[-1].end_ns)
 
 
@@ -270,10 +270,14 @@ def _add(data: bytearray, at: int, *, wide: bool, ticks: int) -> None:
 
 
 def encode_sidx(fragments: Sequence[Fragment]) -> bytes:
-    """The index of a clip's fragments, right before the first: what lets a player seek, and know the length."""
-    rows = b"".join(
-        struct.pack(">III", each.size_bytes & 0x7FFF_FFFF, each.duration, 0x9000_0000 if each.is_key else 0)
-        for each in fragments
-    )
-    body = struct.pack(">IIIQQHH", 1 << 24, VIDEO_TRACK, VIDEO_HZ, 0, 0, 0, len(fragments)) + rows
+    """The index of a clip's fragments, right before the first: what lets a player seek, and know the length.
+
+    Of more fragments than it has room for, several share a row.
+    """
+    step = -(-len(fragments) // _MOST_REFERENCES)
+    rows = [fragments[at : at + step] for at in range(0, len(fragments), step)]
+    body = bytearray(struct.pack(">IIIQQHH", 1 << 24, VIDEO_TRACK, VIDEO_HZ, 0, 0, 0, len(rows)))
+    for row in rows:
+        size_bytes, duration = sum(each.size_bytes for each in row), sum(each.duration for each in row)
+        body += struct.pack(">III", size_bytes & 0x7FFF_FFFF, duration, 0x9000_0000 if row[0].is_key else 0)
     return struct.pack(">I4s", 8 + len(body), b"sidx") + body

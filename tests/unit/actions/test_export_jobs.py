@@ -99,9 +99,13 @@ def test_a_copy_does_not_wait_for_one_that_is_drawn(bench: Bench) -> None:
     drawn, copies = make(kind="burned"), [make(), make()]
     until(worker, drawn, "running")
     until(worker, copies[0], "running")
+    for _ in range(120):  # more than are looked at
+        make(kind="burned", created_at=drawn.created_at)
     worker.tick()
     copies[1].refresh_from_db()
     assert copies[1].state == "queued" and len(worker.pids()) == 2
+    Export.objects.filter(pk=copies[0].pk).update(cancel_requested=True)
+    until(worker, copies[1], "running")
 
 
 def test_progress_and_heartbeat_are_written(bench: Bench) -> None:
