@@ -37,7 +37,11 @@ def _check_settings() -> Iterator[CheckMessage]:
     media = str(getattr(settings, "MEDIA_ROOT", "") or "")
     inside = [
         key
-        for key, path in (("DATA_DIR", config.data_dir), ("RECORDINGS_DIR", config.recordings_dir))
+        for key, path in (
+            ("DATA_DIR", config.data_dir),
+            ("RECORDINGS_DIR", config.recordings_dir),
+            ("EXPORTS_DIR", config.exports_dir),
+        )
         if media and path.is_relative_to(Path(media).absolute())
     ]
     if inside:

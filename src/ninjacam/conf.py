@@ -30,10 +30,11 @@ class Settings:
     """The keys of `NINJACAM`, in capitals there.
 
     `data_dir`: default `BASE_DIR/ninjacam`. `run_dir`: sockets, locks, status.json; default `<data_dir>/run`.
-    `recordings_dir`: default `<data_dir>/recordings`. `retention`: a dict of "bytes" (of all recordings),
-    "bytes_per_camera", "days", each 0 for no limit, and "free_bytes" that stay free on the disk.
-    `secret_keys`: seal the camera credentials; the first one seals, all of them open; default:
-    Django's SECRET_KEY and SECRET_KEY_FALLBACKS. `processors_module`: the module of each app that holds processors.
+    `recordings_dir`: default `<data_dir>/recordings`; `exports_dir`: `<data_dir>/exports`. `retention`: a dict of
+    "bytes" (of all recordings), "bytes_per_camera", "days", each 0 for no limit, and "free_bytes" that stay
+    free on the disk. `secret_keys`: seal the camera credentials; the first one seals, all of them
+    open; default: Django's SECRET_KEY and SECRET_KEY_FALLBACKS. `processors_module`: the module of each app that holds
+    processors.
     `reload`: import it again when it is saved; default DEBUG. `vision_workers`: processes that run user
     code. `cameras_per_capture`: cameras that share a capture process. `allowed_networks`: CIDR networks that cameras
     may be in; empty: any but link-local. `files_dir`: file: cameras must lie below it; empty: none may be added.
@@ -44,6 +45,7 @@ class Settings:
     data_dir: Path
     run_dir: Path
     recordings_dir: Path
+    exports_dir: Path
     secret_keys: tuple[str, ...] = field(repr=False)
     retention: RetentionRules = field(default_factory=RetentionRules)
     processors_module: str = "cameras"
@@ -120,6 +122,7 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "data_dir": _path,
     "run_dir": _path,
     "recordings_dir": _path,
+    "exports_dir": _path,
     "retention": _retention,
     "secret_keys": _texts,
     "processors_module": _text,
@@ -155,6 +158,7 @@ def parse_settings(given: Mapping[str, Any]) -> Settings:
     values.setdefault("data_dir", base / "ninjacam")
     values.setdefault("run_dir", values["data_dir"] / "run")
     values.setdefault("recordings_dir", values["data_dir"] / "recordings")
+    values.setdefault("exports_dir", values["data_dir"] / "exports")
     if not values.get("secret_keys"):
         values["secret_keys"] = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
     return Settings(**values)

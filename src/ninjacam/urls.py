@@ -33,6 +33,7 @@ _live_patterns = [
     path("rec/<slug:slug>/segment/<int:segment_id>.mp4", not_wrapped, name="rec-segment"),
     path("rec/<slug:slug>/clip.mp4", not_wrapped, name="rec-clip"),
     path("rec/<slug:slug>/at.jpg", not_wrapped, name="rec-at"),
+    path("rec/<slug:slug>/export/<uuid:export_id>.mp4", not_wrapped, name="rec-export"),
     path("healthz", not_wrapped, name="healthz"),
     path("metrics", not_wrapped, name="metrics"),
 ]

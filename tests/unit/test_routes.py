@@ -7,6 +7,7 @@ import inspect
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from ninja.operation import PathView
 
-from ninjacam.models import ApiToken, Camera, CameraGrant, Event, Segment
+from ninjacam.models import ApiToken, Camera, CameraGrant, Event, Export, Segment
 from tests.unit.conftest import signed_in
 
 OPEN = {
@@ -34,11 +35,14 @@ OPEN = {
     "rec/<slug:slug>/segment/<int:segment_id>.mp4": "as above",
     "rec/<slug:slug>/clip.mp4": "as above",
     "rec/<slug:slug>/at.jpg": "as above",
+    "rec/<slug:slug>/export/<uuid:export_id>.mp4": "as above",
     "healthz": "as above",
     "metrics": "as above",
 }
 """What does not ask for a session or token, and why that is right."""
 
+NOW = datetime.now(UTC).isoformat()
+HOUR_AGO = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
 BODIES: dict[str, Any] = {
     "create_camera": {"slug": "new", "url": "rtsp://10.0.0.7/"},
     "probe_new_camera": {"url": "nonsense://10.0.0.7/"},  # refused before anything is opened
@@ -49,17 +53,18 @@ BODIES: dict[str, Any] = {
     "update_recording": {"protected": True},
     "create_event": {"camera": "door", "kind": "motion"},
     "update_event": {"label": "changed"},
+    "create_export": {"camera": "door", "start": HOUR_AGO, "end": NOW},
     "create_grant": {"role": "view", "user": "stranger"},
 }
 
 VIEWER_MAY = {
     "get_me", "list_cameras", "get_camera", "list_views", "list_camera_views", "list_processors",
     "list_tokens", "create_token", "create_link", "list_recordings", "get_timeline",
-    "list_events",
+    "list_events", "list_exports",
 }  # fmt: skip
 STRANGER_MAY = {
     "get_me", "list_cameras", "list_views", "list_processors", "list_tokens", "create_token",
-    "list_recordings", "get_timeline", "list_events",
+    "list_recordings", "get_timeline", "list_events", "list_exports",
 }  # fmt: skip
 
 
@@ -93,7 +98,7 @@ PAGES = [route for route in ROUTES if not route.operations and route.path not in
 
 
 @pytest.fixture
-def world(camera: Camera, viewer: User, stranger: User, admin_user: User) -> dict[str, int]:
+def world(camera: Camera, viewer: User, stranger: User, admin_user: User) -> dict[str, Any]:
     grant = CameraGrant.objects.get()
     token = ApiToken.objects.create(user=admin_user, name="t", prefix="abc", scopes=["*"])
     recording = Segment.objects.create(
@@ -103,10 +108,19 @@ def world(camera: Camera, viewer: User, stranger: User, admin_user: User) -> dic
     event = Event.objects.create(
         slug="door", kind="motion", start_ns=time.time_ns() - 10**10, source="user:root"
     )
-    return {"grant": grant.pk, "token": token.pk, "recording": recording.pk, "event": event.pk}
+    export = Export.objects.create(
+        slug="door", start_ns=0, end_ns=1, kind="copy", state="failed", created_by=viewer
+    )
+    return {
+        "grant": grant.pk,
+        "token": token.pk,
+        "recording": recording.pk,
+        "event": event.pk,
+        "export": export.pk,
+    }
 
 
-def url_of(route: Route, world: dict[str, int]) -> str:
+def url_of(route: Route, world: dict[str, Any]) -> str:
     path = route.path
     for placeholder, value in {
         "<slug:slug>": "door",
@@ -114,6 +128,8 @@ def url_of(route: Route, world: dict[str, int]) -> str:
         "<int:token_id>": str(world["token"]),
         "<int:recording_id>": str(world["recording"]),
         "<int:event_id>": str(world["event"]),
+        "<uuid:export_id>": str(world["export"]),
+        "<uuidstr:export_id>": str(world["export"]),
         "<path:object_id>": "1",
         "<int:content_type_id>": "1",
         "<path:content_type_id>": "1",
@@ -131,7 +147,7 @@ def url_of(route: Route, world: dict[str, int]) -> str:
     return "/" + path
 
 
-def ask(client: Client, route: Route, method: str, world: dict[str, int]) -> Any:
+def ask(client: Client, route: Route, method: str, world: dict[str, Any]) -> Any:
     body = BODIES.get(route.operations.get(method, ""), {})
     arguments = {} if method == "GET" else {"data": body, "content_type": "application/json"}
     return (
@@ -151,7 +167,7 @@ def test_all_exceptions_are_real_routes() -> None:
 
 
 @pytest.mark.parametrize(("route", "method", "name"), OPERATIONS, ids=[name for *_, name in OPERATIONS])
-def test_operations_refuse_who_is_nobody(route: Route, method: str, name: str, world: dict[str, int]) -> None:
+def test_operations_refuse_who_is_nobody(route: Route, method: str, name: str, world: dict[str, Any]) -> None:
     response = ask(Client(), route, method, world)
     assert response.status_code == 401
     assert response["Content-Type"] == "application/problem+json"
@@ -162,7 +178,7 @@ def test_operations_refuse_who_is_nobody(route: Route, method: str, name: str, w
 
 @pytest.mark.parametrize(("route", "method", "name"), OPERATIONS, ids=[name for *_, name in OPERATIONS])
 def test_operations_show_a_stranger_nothing(
-    route: Route, method: str, name: str, world: dict[str, int], stranger: User
+    route: Route, method: str, name: str, world: dict[str, Any], stranger: User
 ) -> None:
     response = ask(signed_in(stranger), route, method, world)
     if name in STRANGER_MAY:
@@ -176,7 +192,7 @@ def test_operations_show_a_stranger_nothing(
 
 @pytest.mark.parametrize(("route", "method", "name"), OPERATIONS, ids=[name for *_, name in OPERATIONS])
 def test_operations_give_a_viewer_view_only(
-    route: Route, method: str, name: str, world: dict[str, int], viewer: User
+    route: Route, method: str, name: str, world: dict[str, Any], viewer: User
 ) -> None:
     response = ask(signed_in(viewer), route, method, world)
     assert response.status_code in ((200, 201) if name in VIEWER_MAY else (403, 404))
@@ -186,14 +202,17 @@ def test_operations_give_a_viewer_view_only(
 
 @pytest.mark.parametrize(("route", "method", "name"), OPERATIONS, ids=[name for *_, name in OPERATIONS])
 def test_operations_serve_an_administrator(
-    route: Route, method: str, name: str, world: dict[str, int], admin_user: User
+    route: Route, method: str, name: str, world: dict[str, Any], admin_user: User
 ) -> None:
-    expected = 422 if name.startswith("probe") else {"POST": 201, "DELETE": 204}.get(method, 200)
+    changes = name in {"cancel_export", "retry_export"}
+    expected = (
+        422 if name.startswith("probe") else {"POST": 200 if changes else 201, "DELETE": 204}.get(method, 200)
+    )
     assert ask(signed_in(admin_user), route, method, world).status_code == expected
 
 
 @pytest.mark.parametrize("route", PAGES, ids=lambda route: route.path)
-def test_pages_refuse_who_is_nobody(route: Route, world: dict[str, int]) -> None:
+def test_pages_refuse_who_is_nobody(route: Route, world: dict[str, Any]) -> None:
     for method in route.methods:
         response = ask(Client(raise_request_exception=False), route, method, world)
         assert response.status_code in (302, 401, 403, 404, 405), (method, response.status_code)
@@ -203,7 +222,7 @@ def test_pages_refuse_who_is_nobody(route: Route, world: dict[str, int]) -> None
 
 
 @pytest.mark.parametrize("route", PAGES, ids=lambda route: route.path)
-def test_pages_show_a_stranger_nothing(route: Route, world: dict[str, int], stranger: User) -> None:
+def test_pages_show_a_stranger_nothing(route: Route, world: dict[str, Any], stranger: User) -> None:
     for method in ("GET", "POST"):
         response = ask(signed_in(stranger), route, method, world)
         text = response.content.decode()
@@ -217,7 +236,7 @@ def test_pages_show_a_stranger_nothing(route: Route, world: dict[str, int], stra
 
 
 @pytest.mark.parametrize("route", PAGES, ids=lambda route: route.path)
-def test_pages_show_a_viewer_no_source(route: Route, world: dict[str, int], viewer: User) -> None:
+def test_pages_show_a_viewer_no_source(route: Route, world: dict[str, Any], viewer: User) -> None:
     for method in ("GET", "POST"):
         response = ask(signed_in(viewer), route, method, world)
         assert response.status_code < 500
@@ -227,7 +246,7 @@ def test_pages_show_a_viewer_no_source(route: Route, world: dict[str, int], view
 
 @pytest.mark.parametrize("route", PAGES, ids=lambda route: route.path)
 def test_pages_show_an_administrator_no_credentials(
-    route: Route, world: dict[str, int], admin_user: User
+    route: Route, world: dict[str, Any], admin_user: User
 ) -> None:
     response = ask(signed_in(admin_user), route, "GET", world)
     assert response.status_code in (200, 301, 302, 403, 404, 405), response.status_code
@@ -240,6 +259,7 @@ def test_pages_show_an_administrator_no_credentials(
 )
 def test_live_routes_say_what_is_missing(path: str, client: Client) -> None:
     path = path.replace("<slug:slug>", "door").replace("<int:segment_id>", "1")
+    path = path.replace("<uuid:export_id>", "1c9e6679-7425-40de-944b-e07fc1f90ae7")
     response = client.get("/" + path)
     assert response.status_code == 503
     assert response["Content-Type"] == "application/problem+json"

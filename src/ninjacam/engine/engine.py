@@ -30,7 +30,9 @@ READ_EVERY_S = 1.0
 STATUS_EVERY_S = 1.0
 STATUS_SOON_S = 0.1
 CAPTURE_ARGV = (sys.executable, "-m", "ninjacam.engine.capture_worker")
+JOBS = "jobs"
 CAPTURE_HANG_S = 8.0
+"""And of the jobs' worker."""
 VISION_HANG_S = 4.0
 """User code that holds the interpreter for so long stops everybody else in its worker."""
 
@@ -39,7 +41,8 @@ VISION_HANG_S = 4.0
 class EngineConfig:
     """`vision_argv`: the command of a vision worker, without --name and --run-dir; the Django edge gives it.
 
-    `recordings_dir`: None: nothing is recorded, whatever the cameras say.
+    `recordings_dir`: None: nothing is recorded, whatever the cameras say. `jobs_argv`: in the same way, of the worker
+    that makes exports; empty: there is none.
     """
 
     run_dir: Path
@@ -48,6 +51,7 @@ class EngineConfig:
     vision_workers: int = 2
     orphan_s: float = 60.0
     recordings_dir: Path | None = None
+    jobs_argv: tuple[str, ...] = ()
 
 
 class Engine:
@@ -125,16 +129,18 @@ class Engine:
     # --- children ---
 
     def _child(self, name: str) -> ChildProcess:
-        is_capture = name.startswith("capture-")
-        argv = [*CAPTURE_ARGV] if is_capture else list(self._config.vision_argv)
-        if is_capture and self._config.recordings_dir is not None:
+        kind = name.partition("-")[0]
+        argv = list(
+            {"capture": CAPTURE_ARGV, JOBS: self._config.jobs_argv}.get(kind, self._config.vision_argv)
+        )
+        if kind == "capture" and self._config.recordings_dir is not None:
             argv += ["--recordings-dir", str(self._config.recordings_dir)]
         return ChildProcess(
             name=name,
-            kind="capture" if is_capture else "vision",
+            kind=kind,
             argv=[*argv, "--orphan-s", str(self._config.orphan_s)],
             run_dir=self._config.run_dir,
-            hang_s=CAPTURE_HANG_S if is_capture else VISION_HANG_S,
+            hang_s=VISION_HANG_S if kind == "vision" else CAPTURE_HANG_S,
             on_report=self._on_report,
             on_death=self._on_death,
         )
@@ -165,7 +171,7 @@ class Engine:
         if child.kind == "vision":
             self._blame.died(read_running(self._config.run_dir / f"{child.name}.running"), death)
             self._apply()
-        elif self._recordings is not None:
+        elif child.kind == "capture" and self._recordings is not None:
             self._recordings.capture_ended()
         self._changed.set()
 
@@ -207,6 +213,8 @@ class Engine:
                 "cameras": [{"slug": camera.slug, "camera_id": camera.camera_id} for camera in cameras],
                 "quarantined": [entry for entry in quarantined if entry["camera"] in slugs],
             }
+        if self._config.jobs_argv:
+            work[f"{JOBS}-1"] = {"cameras": []}
         for name in [name for name in self._children if name not in work]:
             self._children.pop(name).stop()
             if self._recordings is not None and name.startswith("capture-"):
@@ -253,7 +261,7 @@ class Engine:
         for child in self._children.values():
             if child.kind == "capture":
                 cameras.update(child.report.get("cameras", {}))
-            else:
+            elif child.kind == "vision":
                 views.update(child.report.get("views", {}))
                 processors = child.report.get("processors", processors)
                 modules = child.report.get("modules", modules)

@@ -6,6 +6,7 @@ import logging
 from django.core.handlers.asgi import ASGIHandler
 
 from ninjacam.live.deflate import WARNING, compresses
+from ninjacam.live.exports import serve_export
 from ninjacam.live.health import serve_health, serve_metrics
 from ninjacam.live.messages import Application, Message, Receive, Scope, Send
 from ninjacam.live.mjpeg import AllParts, serve_mjpeg
@@ -19,6 +20,7 @@ from ninjacam.live.worker import Worker
 
 logger = logging.getLogger("ninjacam.live")
 
+_RECORDED = {**PLAYBACK, "export": serve_export}
 
 _BAD_METHOD = Problem(405, "method_not_allowed", "Only GET and HEAD.", ((b"allow", b"GET, HEAD"),))
 
@@ -86,8 +88,8 @@ class LiveApplication:
             await serve_snapshot(worker, scope, send, target.slug)
         elif target.place == "healthz":
             await serve_health(worker, scope, send)
-        elif target.place in PLAYBACK:
-            await PLAYBACK[target.place](worker, scope, receive, send, target)
+        elif target.place in _RECORDED:
+            await _RECORDED[target.place](worker, scope, receive, send, target)
         else:
             await serve_metrics(worker, scope, send)
 

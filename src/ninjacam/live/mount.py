@@ -13,14 +13,15 @@ from ninjacam.live.messages import Scope
 logger = logging.getLogger("ninjacam.live")
 
 Place = Literal[
-    "mjpeg", "snapshot.jpg", "ws", "healthz", "metrics", "hls.m3u8", "segment", "clip.mp4", "at.jpg"
+    "mjpeg", "snapshot.jpg", "ws", "healthz", "metrics", "hls.m3u8", "segment", "clip.mp4", "at.jpg", "export"
 ]
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
 _TAILS = (
-    re.compile(rf"live/(?P<slug>{SLUG.pattern})/(?P<place>mjpeg|snapshot\.jpg)(?P<number>)\Z"),
-    re.compile(rf"rec/(?P<slug>{SLUG.pattern})/(?P<place>hls\.m3u8|clip\.mp4|at\.jpg)(?P<number>)\Z"),
+    re.compile(rf"live/(?P<slug>{SLUG.pattern})/(?P<place>mjpeg|snapshot\.jpg)\Z"),
+    re.compile(rf"rec/(?P<slug>{SLUG.pattern})/(?P<place>hls\.m3u8|clip\.mp4|at\.jpg)\Z"),
+    re.compile(rf"rec/(?P<slug>{SLUG.pattern})/(?P<place>segment)/(?P<key>[1-9]\d{{0,17}})\.mp4\Z", re.ASCII),
     re.compile(
-        rf"rec/(?P<slug>{SLUG.pattern})/(?P<place>segment)/(?P<number>[1-9]\d{{0,17}})\.mp4\Z", re.ASCII
+        rf"rec/(?P<slug>{SLUG.pattern})/(?P<place>export)/(?P<key>[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})\.mp4\Z"
     ),
 )
 _FIXED: dict[str, Place] = {"live/ws": "ws", "healthz": "healthz", "metrics": "metrics"}
@@ -28,11 +29,11 @@ _FIXED: dict[str, Place] = {"live/ws": "ws", "healthz": "healthz", "metrics": "m
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`number`: of a segment."""
+    """`key`: the number of a segment, the UUID of an export; as it stands in the path."""
 
     place: Place
     slug: str = ""
-    number: int = 0
+    key: str = ""
 
 
 class Mount:
@@ -52,7 +53,7 @@ class Mount:
         match = next(filter(None, (pattern.match(tail) for pattern in _TAILS)), None)
         if match is None:
             return None
-        return Target(cast(Place, match["place"]), match["slug"], int(match["number"] or 0))
+        return Target(cast(Place, match["place"]), match["slug"], match.groupdict().get("key", ""))
 
 
 def _mount_point() -> str | None:

@@ -72,7 +72,7 @@ class Found:
     rows: list[Row]
 
 
-def _authorise(scope: Scope, slug: str, role: str) -> "tuple[Principal, Camera]":
+def authorise_recorded(scope: Scope, slug: str, role: str) -> "tuple[Principal, Camera]":
     """As `auth.authorise`; and who may see all cameras' recordings also sees those of a camera that is deleted."""
     from ninjacam.models import Camera
 
@@ -88,7 +88,7 @@ def find_rows(scope: Scope, slug: str, role: str, root: Path, start_ns: int, end
     from ninjacam.actions.audit import record
     from ninjacam.models import Segment
 
-    watching = _authorise(scope, slug, role)
+    watching = authorise_recorded(scope, slug, role)
     if role == "export" and scope["method"] == "GET":
         record(watching[0], "recording.export", slug, start_ns=start_ns, end_ns=end_ns)
     sign = partial(_sign, watching, scope["path"].rpartition("/")[0])
@@ -100,7 +100,7 @@ def find_row(scope: Scope, slug: str, root: Path, number: int) -> Found:
     """One file by its number. Queries the database. Raises: Problem 400, 401, 403, 404."""
     from ninjacam.models import Segment
 
-    watching = _authorise(scope, slug, "replay")
+    watching = authorise_recorded(scope, slug, "replay")
     segment = Segment.objects.filter(pk=number, slug=slug).first()
     if segment is None:
         raise Problem(404, "not_found", "There is no such recording (any more).")
@@ -174,7 +174,7 @@ async def serve_segment(worker: Worker, scope: Scope, receive: Receive, send: Se
         raise Problem(400, "bad_request", "The parameter 'shift' is two numbers of ticks.")
     ticks = {VIDEO_TRACK: int(match[1]), AUDIO_TRACK: int(match[2])} if match else None
     root = worker.settings.recordings_dir
-    found = await worker.database.run(find_row, scope, target.slug, root, target.number)
+    found = await worker.database.run(find_row, scope, target.slug, root, int(target.key))
     row = found.rows[0]
     pieces = await worker.files.run(_file_pieces, row, ticks)
     size_bytes = sum(piece.size_bytes for piece in pieces)

@@ -6,6 +6,7 @@ Not here: who may write them (`ninjacam.actions`), and anything that opens a cam
 
 from ninjacam.models.camera import Camera, CameraQuerySet
 from ninjacam.models.event import Event, EventQuerySet
+from ninjacam.models.export import Export, ExportQuerySet, ExportState
 from ninjacam.models.grant import CameraGrant
 from ninjacam.models.roles import GRANTED_BY, Role, permission_name
 from ninjacam.models.segment import Segment, SegmentQuerySet
@@ -19,6 +20,9 @@ __all__ = [
     "CameraQuerySet",
     "Event",
     "EventQuerySet",
+    "Export",
+    "ExportQuerySet",
+    "ExportState",
     "Role",
     "Segment",
     "SegmentQuerySet",

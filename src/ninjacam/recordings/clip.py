@@ -81,15 +81,22 @@ def select_fragments(recording: Recording, start_ns: int, end_ns: int) -> list[F
     return [each for each in found[first:] if each.start_ns < end_ns]
 
 
-def plan_clip(paths: Iterable[Path], start_ns: int, end_ns: int) -> ClipPlan | None:
-    """The clip of the span from these files, which are of one camera and in order; None: nothing of it was recorded.
+@dataclass(frozen=True, slots=True)
+class PlacedFile:
+    """What a clip has of one file. `init`: ftyp and moov. `ticks`: what the times of its tracks move by."""
+
+    path: Path
+    recording: Recording
+    fragments: Sequence[Fragment]
+    init: bytes
+    ticks: Mapping[int, int]
+
+
+def place_files(paths: Iterable[Path], start_ns: int, end_ns: int) -> Iterator[PlacedFile]:
+    """What there is of the span in these files, which are of one camera and in order, one behind the other.
 
     Times begin at 0, and gaps between files are closed up. A file that is gone or cannot be read is a gap. Blocks.
-    Raises: ClipChangesError.
     """
-    pieces: list[Piece] = []
-    chosen: list[Fragment] = []
-    init = b""
     end = End()
     for path in paths:
         try:
@@ -98,21 +105,30 @@ def plan_clip(paths: Iterable[Path], start_ns: int, end_ns: int) -> ClipPlan | N
             if not found:
                 continue
             with path.open("rb") as file:
-                its_init = file.read(recording.init_size_bytes)
-                ticks, end_after = place(file, recording, found, end)
+                init = file.read(recording.init_size_bytes)
+                ticks, end = place(file, recording, found, end)
         except (DecodeError, OSError) as exc:
-            logger.warning("a recording is left out of a clip: %s", exc)
+            logger.warning("a recording is left out: %s", exc)
             continue
-        if init and its_init != init:
-            raise ClipChangesError(found[0].start_ns)
-        init, end = its_init, end_after
-        for each in found:
+        yield PlacedFile(path, recording, found, init, ticks)
+
+
+def plan_clip(paths: Iterable[Path], start_ns: int, end_ns: int) -> ClipPlan | None:
+    """The clip of the span, see `place_files`; None: nothing of it was recorded. Blocks. Raises: ClipChangesError."""
+    pieces: list[Piece] = []
+    chosen: list[Fragment] = []
+    init = b""
+    for placed in place_files(paths, start_ns, end_ns):
+        if init and placed.init != init:
+            raise ClipChangesError(placed.fragments[0].start_ns)
+        init = placed.init
+        for each in placed.fragments:
             chosen.append(each)
-            shift = Shift(ticks, len(chosen))
-            pieces.append(Piece(each.size_bytes, path, each.offset, shift=shift))
+            shift = Shift(placed.ticks, len(chosen))
+            pieces.append(Piece(each.size_bytes, placed.path, each.offset, shift=shift))
     if not chosen:
         return None
-    head = init + (encode_sidx(chosen) if len(chosen) <= _MOST_REFERENCES else b"")
+    head = init + encode_sidx(chosen)
     return ClipPlan((Piece(len(head), data=head), *pieces), chosen[0].start_ns, chosen[-1].end_ns)
 
 
@@ -254,10 +270,14 @@ def _add(data: bytearray, at: int, *, wide: bool, ticks: int) -> None:
 
 
 def encode_sidx(fragments: Sequence[Fragment]) -> bytes:
-    """The index of a clip's fragments, right before the first: what lets a player seek, and know the length."""
-    rows = b"".join(
-        struct.pack(">III", each.size_bytes & 0x7FFF_FFFF, each.duration, 0x9000_0000 if each.is_key else 0)
-        for each in fragments
-    )
-    body = struct.pack(">IIIQQHH", 1 << 24, VIDEO_TRACK, VIDEO_HZ, 0, 0, 0, len(fragments)) + rows
+    """The index of a clip's fragments, right before the first: what lets a player seek, and know the length.
+
+    Of more fragments than it has room for, several share a row.
+    """
+    step = -(-len(fragments) // _MOST_REFERENCES)
+    rows = [fragments[at : at + step] for at in range(0, len(fragments), step)]
+    body = bytearray(struct.pack(">IIIQQHH", 1 << 24, VIDEO_TRACK, VIDEO_HZ, 0, 0, 0, len(rows)))
+    for row in rows:
+        size_bytes, duration = sum(each.size_bytes for each in row), sum(each.duration for each in row)
+        body += struct.pack(">III", size_bytes & 0x7FFF_FFFF, duration, 0x9000_0000 if row[0].is_key else 0)
     return struct.pack(">I4s", 8 + len(body), b"sidx") + body

@@ -13,15 +13,16 @@ from typing import Any
 from av.video.reformatter import VideoReformatter
 
 from ninjacam.core.clock import Clock
-from ninjacam.core.errors import DecodeError, EncodeError, NinjacamError, ProcessorError
+from ninjacam.core.errors import DecodeError, NinjacamError, ProcessorError
 from ninjacam.core.frames import Frame
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, CameraState, Codec, Flags, Kind, Packet, StreamInfo
 from ninjacam.core.processors import Processor
 from ninjacam.hub.request import Request
 from ninjacam.hub.running import RunningFile, running_words
 from ninjacam.hub.server import Channel
-from ninjacam.vision.code import ProcessorCode, ProcessorStalled, interrupt, one_line, user_traceback
-from ninjacam.vision.pictures import H264Encoder, Picture, check_picture, encode_jpeg, fit_width
+from ninjacam.vision.calling import call_processor
+from ninjacam.vision.code import ProcessorCode, ProcessorStalled, interrupt
+from ninjacam.vision.pictures import H264Encoder, Picture, encode_jpeg, fit_width
 from ninjacam.vision.placeholder import message_picture
 
 logger = logging.getLogger("ninjacam.vision")
@@ -216,25 +217,16 @@ class ViewMaker:
             load_bgr=picture.bgr,
             load_gray=picture.gray,
         )
-        returned = self._call(entry, frame)
+        image = self._call(entry, frame)
         self._health.cost_ns += (self._around.clock.monotonic_ns() - now_ns - self._health.cost_ns) / 8
-        try:
-            return check_picture(frame.image if returned is None else returned)
-        except EncodeError as exc:
-            raise ProcessorError(f"{self.view}: {exc}") from exc
+        return image
 
     def _call(self, entry: Processor, frame: Frame) -> Any:
-        """The boundary to user code."""
+        """Raises: ProcessorError."""
         self._around.running.enter(self._slot, running_words(self._around.camera, self.view))
         self.calling_since_ns = self._around.clock.monotonic_ns()
         try:
-            return entry.call(frame)
-        except ProcessorStalled:
-            raise
-        except (
-            BaseException
-        ) as exc:  # KeyboardInterrupt and CancelledError too: the thread is not theirs to end
-            raise ProcessorError(f"{entry.name}: {one_line(exc)}", traceback=user_traceback(exc)) from exc
+            return call_processor(entry, frame)
         finally:
             self.calling_since_ns = 0
             self._around.running.leave(self._slot)

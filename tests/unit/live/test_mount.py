@@ -5,6 +5,8 @@ from django.test import override_settings
 
 from ninjacam.live.mount import Mount, Target
 
+UUID = "1c9e6679-7425-40de-944b-e07fc1f90ae7"
+
 
 def find(path: str, **scope: Any) -> Target | None:
     return Mount().find({"type": "http", "path": path, **scope})
@@ -21,7 +23,11 @@ def find(path: str, **scope: Any) -> Target | None:
         ("/cam/rec/door/hls.m3u8", Target("hls.m3u8", "door")),
         ("/cam/rec/door/clip.mp4", Target("clip.mp4", "door")),
         ("/cam/rec/door/at.jpg", Target("at.jpg", "door")),
-        ("/cam/rec/door/segment/12.mp4", Target("segment", "door", 12)),
+        ("/cam/rec/door/segment/12.mp4", Target("segment", "door", "12")),
+        (f"/cam/rec/door/export/{UUID}.mp4", Target("export", "door", UUID)),
+        (f"/cam/rec/door/export/{UUID[:-1]}g.mp4", None),
+        (f"/cam/rec/door/export/{UUID}.mp4.part", None),
+        ("/cam/rec/door/export/../x.mp4", None),
         ("/cam/rec/door/segment/0.mp4", None),
         ("/cam/rec/door/segment/../1.mp4", None),
         ("/cam/rec/door/segment/\u0661.mp4", None),

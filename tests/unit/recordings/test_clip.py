@@ -2,13 +2,15 @@
 
 import contextlib
 import itertools
+import struct
 from pathlib import Path
 
 import av
 import pytest
 
 from ninjacam.core.errors import DecodeError
-from ninjacam.recordings.clip import ClipChangesError, ClipPlan, plan_clip, shift_times
+from ninjacam.recordings.clip import ClipChangesError, ClipPlan, encode_sidx, plan_clip, shift_times
+from ninjacam.recordings.reader import Fragment
 from tests.harness.recordings import (
     FRAME_NS,
     NOON_NS,
@@ -141,3 +143,13 @@ def test_a_damaged_fragment_raises_our_error_or_nothing(tmp_path: Path) -> None:
             assert len(shift_times(bytes(data), shift)) == len(data)
     with pytest.raises(DecodeError):
         shift_times(whole[:60], shift)
+
+
+@pytest.mark.parametrize(("count", "rows"), [(1, 1), (65_535, 65_535), (65_536, 32_768), (86_400, 43_200)])
+def test_the_index_has_room_for_a_clip_of_any_length(count: int, rows: int) -> None:
+    fragment = Fragment(0, 1000, 0, 1.0, True, 0, 90_000)
+    sidx = encode_sidx([fragment] * count)
+    assert struct.unpack_from(">I", sidx) == (len(sidx),) and struct.unpack_from(">H", sidx, 38) == (rows,)
+    told = list(struct.iter_unpack(">III", sidx[40:]))
+    assert len(told) == rows
+    assert (sum(row[0] for row in told), sum(row[1] for row in told)) == (count * 1000, count * 90_000)

@@ -37,6 +37,7 @@ class Command(BaseCommand):
                     cameras_per_capture=config.cameras_per_capture,
                     vision_workers=config.vision_workers,
                     recordings_dir=config.recordings_dir,
+                    jobs_argv=(sys.executable, "-m", "ninjacam.management.job_worker"),
                 ),
                 DatabaseWanted(),
                 StatusFile(config.status_path),

@@ -1,0 +1,333 @@
+"""Making exports: which is next, a process for each, what becomes of it. The database may be away meanwhile.
+
+Whoever may ask for them is in `actions.exports`; who calls this about once a second, in `management.job_worker`.
+"""
+
+import contextlib
+import logging
+import os
+import re
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.db import DatabaseError, connections
+from django.db.models import Q
+from django.utils import timezone
+
+from ninjacam.conf import Settings
+from ninjacam.core.clock import SYSTEM_CLOCK, Clock
+from ninjacam.core.errors import NinjacamError
+from ninjacam.engine.jobs import JobProcess, Outcome
+from ninjacam.models import Export, ExportState, Segment
+from ninjacam.models.segment import timeline
+from ninjacam.recordings.export import DiskError
+
+logger = logging.getLogger("ninjacam.exports")
+
+JOB_ARGV = (sys.executable, "-m", "ninjacam.management.export_job")
+BUSY_EVERY_S = 0.25
+HEARTBEAT_S = 1.0
+DEAD_AFTER = timedelta(seconds=6)
+"""Without a heartbeat for so long, whoever ran it is dead."""
+MOST_ATTEMPTS = 3
+KEPT = timedelta(days=7)
+ROW_KEPT = timedelta(days=30)
+CLEAN_EVERY_S = 600.0
+MOST_LISTED = 100
+LATE_NS = 3 * 10**9
+"""The index may be so far behind the files."""
+_NAME = re.compile(
+    r"(?P<pk>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(?P<claim>[0-9a-f]{32})\.mp4(?P<part>\.part)?"
+)
+
+
+class WorkerDiedError(NinjacamError):
+    code = "worker_died"
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"The process that made this export ended {MOST_ATTEMPTS} times without a word; "
+            "it may have needed too much memory. Try a shorter span."
+        )
+
+
+class StalledError(NinjacamError):
+    code = "stalled"
+
+    def __init__(self) -> None:
+        super().__init__("The export did not go on for two minutes and was ended. Check its view's code.")
+
+
+@dataclass(slots=True)
+class _Run:
+    export: Export
+    process: JobProcess
+    part: Path
+    path: Path
+    heard_ns: int = 0
+
+
+def lane_of(kind: str) -> str:
+    """One export of each lane runs at a time: a copy takes seconds, and does not wait for hours of encoding."""
+    return "copy" if kind == Export.Kind.COPY else "drawn"
+
+
+class ExportJobs:
+    """Thread: one, which must live as long as what it runs."""
+
+    def __init__(
+        self, settings: Settings, *, argv: Sequence[str] = JOB_ARGV, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        self._settings = settings
+        self._argv = argv
+        self._clock = clock
+        self._runs: dict[str, _Run] = {}
+        self._clean_ns: int | None = None
+        # Put together once: doing that each second would cost more than all else.
+        self._any = Export.objects.active().order_by().values_list("pk")[:1].query.sql_with_params()
+        self._away = False
+
+    # --- what its owner calls ---
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._runs)
+
+    def pids(self) -> list[int]:
+        return [run.process.pid for run in self._runs.values()]
+
+    def tick(self) -> None:
+        """Hear of what runs, begin what waits. Called each second, or more often while `busy`."""
+        try:
+            for lane in list(self._runs):
+                self._follow(lane)
+            self._look()
+            self._clean_sometimes()
+            self._away = False
+        except DatabaseError as exc:
+            connections.close_all()
+            if not self._away:
+                logger.warning("the database does not answer; exports go on: %s", type(exc).__name__)
+            self._away = True
+
+    def run_one(self, pk: uuid.UUID) -> None:
+        """Make that one, if it is still queued. Blocks until it is over."""
+        export = Export.objects.claim(pk, timezone.now())
+        if export is not None:
+            self._begin("one", export)
+        while "one" in self._runs:
+            time.sleep(BUSY_EVERY_S)
+            try:
+                self._follow("one")
+            except DatabaseError:
+                connections.close_all()
+
+    def close(self) -> None:
+        """End what runs; it is queued again, and the attempt does not count."""
+        for run in self._runs.values():
+            run.process.kill()
+            _remove(run.part)
+        runs, self._runs = self._runs, {}
+        with contextlib.suppress(DatabaseError):
+            for run in runs.values():
+                self._held(run).move(ExportState.QUEUED, progress=0.0, attempts=run.export.attempts - 1)
+        connections.close_all()
+
+    # --- those that wait, and those whose worker died ---
+
+    def _look(self) -> None:
+        """Of what waits, only what could begin now."""
+        with connections[Export.objects.db].cursor() as cursor:
+            cursor.execute(*self._any)
+            if cursor.fetchone() is None:
+                return
+        kinds = [kind for kind in Export.Kind.values if lane_of(kind) not in self._runs]
+        waiting = Q(state=ExportState.QUEUED, handed_over=False, kind__in=kinds)
+        rows = Export.objects.filter(waiting | Q(state=ExportState.RUNNING)).order_by("created_at", "pk")
+        dead_before = timezone.now() - DEAD_AFTER
+        own = {run.export.claim for run in self._runs.values()}
+        for export in rows[:MOST_LISTED]:
+            if export.state == ExportState.RUNNING:
+                dead = export.heartbeat_at is None or export.heartbeat_at < dead_before
+                if dead and export.claim not in own:
+                    self._died(export)
+            elif lane_of(export.kind) not in self._runs:
+                claimed = Export.objects.claim(export.pk, timezone.now())
+                if claimed is not None:
+                    self._begin(lane_of(export.kind), claimed)
+
+    def _died(self, export: Export) -> None:
+        held = Export.objects.held(export.pk, export.claim)
+        if export.cancel_requested:
+            held.move(ExportState.CANCELLED, finished_at=timezone.now())
+        elif export.attempts < MOST_ATTEMPTS:
+            logger.warning("export %s: its process died, it is queued again", export.pk)
+            held.move(ExportState.QUEUED, progress=0.0, handed_over=False)
+        else:
+            self._failed(export, WorkerDiedError().as_dict())
+
+    # --- those that run here ---
+
+    def _held(self, run: _Run) -> Any:
+        return Export.objects.held(run.export.pk, run.export.claim)
+
+    def _begin(self, lane: str, export: Export) -> None:
+        path = export.path(self._settings.exports_dir)
+        part = path.with_name(f"{path.name}.part")
+        question = self._question(export, part)
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            process = JobProcess(self._argv, question, bare=not question["view"], clock=self._clock)
+        except OSError as exc:
+            self._failed(export, DiskError.of(exc.errno).as_dict())
+            return
+        self._runs[lane] = _Run(export, process, part, path, self._clock.monotonic_ns())
+
+    def _failed(self, export: Export, error: dict[str, Any]) -> None:
+        held = Export.objects.held(export.pk, export.claim)
+        held.move(ExportState.FAILED, finished_at=timezone.now(), error=error)
+
+    def _question(self, export: Export, part: Path) -> dict[str, Any]:
+        """The fields of `recordings.export.ExportSpec`."""
+        options = export.options
+        rows = Segment.objects.overlapping([export.slug], export.start_ns - LATE_NS, export.end_ns)
+        root = self._settings.recordings_dir
+        spec: dict[str, Any] = {
+            "kind": export.kind,
+            "camera": export.slug,
+            "paths": [str(root / path) for path in rows.values_list("path", flat=True)],
+            "start_ns": export.start_ns,
+            "end_ns": export.end_ns,
+            "output": str(part),
+            "clock": bool(options.get("clock")),
+            "zone": django_settings.TIME_ZONE,
+            "view": options.get("view") or "",
+            "width_px": options.get("width_px") or 0,
+        }
+        if export.kind == Export.Kind.TIMELAPSE:
+            spec["fps"] = options["fps"]
+            spec["speed"] = options["speed"] or max(1.0, _recorded_s(export) / options["length_s"])
+        return spec
+
+    def _follow(self, lane: str) -> None:
+        """Raises: DatabaseError: what is to be written waits for the next time."""
+        run = self._runs[lane]
+        outcome = run.process.poll()
+        if outcome is None:
+            self._keep(lane, run)
+        else:
+            self._settle(run, outcome)
+            del self._runs[lane]
+
+    def _keep(self, lane: str, run: _Run) -> None:
+        now_ns = self._clock.monotonic_ns()
+        if now_ns - run.heard_ns >= HEARTBEAT_S * 1e9:
+            run.heard_ns = now_ns
+            self._held(run).update(heartbeat_at=timezone.now(), progress=run.process.progress)
+        cancelled = self._held(run).values_list("cancel_requested", flat=True).first()
+        if cancelled is False:
+            return
+        run.process.kill()
+        _remove(run.part)
+        if cancelled:  # else it was deleted, or given to another
+            self._held(run).move(ExportState.CANCELLED, finished_at=timezone.now())
+        del self._runs[lane]
+
+    def _settle(self, run: _Run, outcome: Outcome) -> None:
+        if outcome.result is not None:
+            self._offer(run, outcome.result)
+        elif outcome.hung:
+            self._failed(run.export, StalledError().as_dict())
+        elif outcome.error is not None:
+            self._failed(run.export, outcome.error)
+        else:
+            export = self._held(run).first()
+            if export is not None:
+                self._died(export)
+        _remove(run.part)
+
+    def _offer(self, run: _Run, result: dict[str, Any]) -> None:
+        """The file is whole and on the disk: it gets its name, then the row."""
+        try:
+            if run.part.exists():  # else it has its name already, and the database was away
+                run.part.rename(run.path)
+            _sync(run.path.parent)
+        except OSError as exc:
+            self._failed(run.export, DiskError.of(exc.errno).as_dict())
+            return
+        now = timezone.now()
+        done = self._held(run).move(
+            ExportState.DONE,
+            progress=1.0,
+            finished_at=now,
+            expires_at=now + KEPT,
+            size_bytes=result["size_bytes"],
+            sha256=result["sha256"],
+        )
+        if not done:
+            _remove(run.path)
+
+    # --- what is over ---
+
+    def _clean_sometimes(self) -> None:
+        now_ns = self._clock.monotonic_ns()
+        if self._clean_ns is None or now_ns - self._clean_ns >= CLEAN_EVERY_S * 1e9:
+            self._clean_ns = now_ns
+            self.clean()
+
+    def clean(self) -> None:
+        """Files that have expired, then their rows; and what runs that died have left. No file that is not ours."""
+        root, now = self._settings.exports_dir, timezone.now()
+        expired = Export.objects.filter(state=ExportState.DONE, expires_at__lte=now).exclude(claim="")
+        for export in expired[:MOST_LISTED]:
+            _remove(export.path(root))
+            Export.objects.filter(pk=export.pk, claim=export.claim).update(claim="")
+        over = Export.objects.exclude(pk__in=Export.objects.active().values("pk")).filter(
+            finished_at__lt=now - ROW_KEPT
+        )
+        over.exclude(state=ExportState.DONE, claim__gt="").delete()
+        for name in _names(root):
+            match = _NAME.fullmatch(name)
+            if match is None:
+                continue
+            row = Export.objects.filter(pk=match["pk"]).values_list("claim", "state").first()
+            if row is None:
+                # A whole file without a row may be all that is left after a loss of the database.
+                left = bool(match["part"])
+            else:
+                left = row[0] != match["claim"] or row[1] not in (ExportState.RUNNING, ExportState.DONE)
+            if left:
+                _remove(root / name)
+
+
+def _recorded_s(export: Export) -> float:
+    spans = timeline([export.slug], export.start_ns, export.end_ns).spans.get(export.slug, [])
+    return sum(end_ns - start_ns for start_ns, end_ns in spans) / 1e9
+
+
+def _names(root: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(root))
+    except OSError:
+        return []
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def _sync(directory: Path) -> None:
+    """So that a new name survives a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

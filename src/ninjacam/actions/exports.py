@@ -1,0 +1,210 @@
+"""Asking for exports, and for what becomes of them. All need the role `export`, as `actions.recordings` has it.
+
+Not here: making them (`actions.export_jobs`).
+"""
+
+import contextlib
+import time
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from ninjacam import signing
+from ninjacam.actions.audit import record
+from ninjacam.actions.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
+from ninjacam.actions.export_options import LONGEST_S, parse_options
+from ninjacam.actions.export_tasks import hand_over, tasks_are_used
+from ninjacam.actions.links import SignedLink
+from ninjacam.actions.recordings import find_recorded
+from ninjacam.auth import Actor, Principal, link_for
+from ninjacam.conf import get_settings
+from ninjacam.core.errors import LimitError
+from ninjacam.models import Camera, Export, ExportState, Role, Segment
+
+MOST_ACTIVE = 5
+"""Queued or running, of one user: so that nobody's queue is everybody's."""
+AHEAD_NS = 60 * 10**9
+"""A span may end so much after now: the clocks of others."""
+LINK_LIFETIME_S = 3600
+
+
+def create_export(
+    actor: Actor, slug: str, start_ns: int, end_ns: int, kind: str, options: Mapping[str, Any]
+) -> Export:
+    """Have it made.
+
+    Raises: NotFoundError, ForbiddenError, InvalidError; LimitError: this user waits for many already.
+    """
+    slug = find_recorded(actor, slug, Role.EXPORT)
+    parsed = parse_options(kind, options)
+    if not start_ns < end_ns:
+        raise InvalidError.of("end", _("The end must be after the start."))
+    if end_ns > time.time_ns() + AHEAD_NS:
+        raise InvalidError.of("end", _("This has not been recorded yet."))
+    longest_s = LONGEST_S[Export.Kind(kind)]
+    if end_ns - start_ns > longest_s * 10**9:
+        raise InvalidError.of("end", _("Export at most %(hours)d h at once.") % {"hours": longest_s // 3600})
+    if not Segment.objects.overlapping([slug], start_ns, end_ns).exists():
+        raise InvalidError.of("start", _("Nothing was recorded then, or it is not kept any more."))
+    export = Export.objects.create(
+        slug=slug,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        kind=kind,
+        options=parsed,
+        created_by=getattr(actor, "user", None),
+        handed_over=tasks_are_used(),
+    )
+    try:
+        _check_limit(actor, export)
+    except LimitError:
+        export.delete()
+        raise
+    record(
+        actor, "export.create", slug, export=export.pk, kind=kind, start_ns=start_ns, end_ns=end_ns, **parsed
+    )
+    hand_over(export)
+    return export
+
+
+def _check_limit(actor: Actor, export: Export) -> None:
+    """Asked when it is among the active ones already, so that requests at the same time cannot pass it together.
+
+    Raises: LimitError.
+    """
+    user = getattr(actor, "user", None)
+    if user is not None and Export.objects.active().filter(created_by=user).count() > MOST_ACTIVE:
+        raise LimitError(
+            _("You have %(most)d exports waiting or running: let one end, or cancel it.")
+            % {"most": MOST_ACTIVE}
+        )
+
+
+def find_export(actor: Actor, export_id: uuid.UUID) -> Export:
+    """Raises: NotFoundError: none, or none that the actor may know of; ForbiddenError: another role only."""
+    export = Export.objects.select_related("created_by").filter(pk=export_id).first()
+    with contextlib.suppress(NotFoundError):
+        if export is not None:
+            _require_export(actor, export.slug)
+            return export
+    raise NotFoundError(_("There is no export %(id)s.") % {"id": export_id})
+
+
+def _require_export(actor: Actor, slug: str) -> None:
+    """As `find_recorded`; but whose recordings are all gone by now, exports may still be there."""
+    if not Camera.objects.filter(slug=slug).exists() and actor.may_all("export_camera", Role.EXPORT):
+        return
+    find_recorded(actor, slug, Role.EXPORT)
+
+
+def exportable_slugs(actor: Actor) -> list[str]:
+    """The cameras, deleted ones too, whose exports `actor` may see."""
+    cameras = list(Camera.objects.order_by("slug"))
+    slugs = [camera.slug for camera in cameras if actor.may(Role.EXPORT, camera)]
+    if actor.may_all("export_camera", Role.EXPORT):
+        there = {camera.slug for camera in cameras}
+        exported = Export.objects.order_by("slug").values_list("slug", flat=True).distinct()
+        slugs += [slug for slug in exported if slug not in there]
+    return slugs
+
+
+def cancel_export(actor: Actor, export: Export) -> Export:
+    """What is over stays as it is. What runs ends within a second. Raises: ForbiddenError."""
+    _require_change(actor, export)
+    this = Export.objects.filter(pk=export.pk)
+    waiting = this.filter(state=ExportState.QUEUED)
+    running = this.filter(state=ExportState.RUNNING, cancel_requested=False)
+    if waiting.move(ExportState.CANCELLED, finished_at=timezone.now()) or running.update(
+        cancel_requested=True
+    ):
+        record(actor, "export.cancel", export.slug, export=export.pk)
+    return _fresh(export)
+
+
+def retry_export(actor: Actor, export: Export) -> Export:
+    """Raises: ForbiddenError, LimitError, ConflictError: it is neither failed nor cancelled."""
+    _require_change(actor, export)
+    again = Export.objects.filter(pk=export.pk).exclude(state=ExportState.RUNNING)
+    if not again.move(
+        ExportState.QUEUED,
+        attempts=0,
+        progress=0.0,
+        error=None,
+        cancel_requested=False,
+        finished_at=None,
+        created_by=getattr(actor, "user", None) or export.created_by,
+        handed_over=tasks_are_used(),
+    ):
+        raise ConflictError(_("Only an export that failed or was cancelled can be tried again."))
+    try:
+        _check_limit(actor, export)
+    except LimitError:
+        Export.objects.filter(pk=export.pk).update(
+            state=export.state, error=export.error, finished_at=export.finished_at
+        )
+        raise
+    record(actor, "export.retry", export.slug, export=export.pk)
+    hand_over(export)
+    return _fresh(export)
+
+
+def delete_export(actor: Actor, export: Export) -> None:
+    """With its file. Whoever makes it ends within a second. Raises: ForbiddenError."""
+    _require_change(actor, export)
+    Export.objects.filter(pk=export.pk).delete()
+    if export.claim:
+        with contextlib.suppress(OSError):
+            export.path(get_settings().exports_dir).unlink()
+    record(actor, "export.delete", export.slug, export=export.pk)
+
+
+def download_link(principal: Principal, export: Export) -> SignedLink | None:
+    """For whoever cannot send a header. None: there is no file, or its camera is deleted, which links cannot name."""
+    now = timezone.now()
+    camera = Camera.objects.filter(slug=export.slug).first()
+    if camera is None or not export.has_file(now) or not principal.may(Role.EXPORT, camera):
+        return None
+    assert export.expires_at is not None
+    lifetime_s = max(1, min(LINK_LIFETIME_S, int((export.expires_at - now) / timedelta(seconds=1))))
+    path = file_path(export)
+    link = link_for(
+        principal, camera, path=path, query={}, view="", lifetime_s=lifetime_s, role=Role.EXPORT.value
+    )
+    return SignedLink(
+        path=f"{path}?{urlencode({signing.PARAMETER: signing.sign(link)})}",
+        expires_at=datetime.fromtimestamp(link.expires_at_s, UTC),
+    )
+
+
+def file_path(export: Export) -> str:
+    """Where its file is served."""
+    return reverse("ninjacam:rec-export", args=[export.slug, export.pk])
+
+
+def _require_change(actor: Actor, export: Export) -> None:
+    """One's own; of others, for who may configure the camera, or all cameras. Raises: ForbiddenError."""
+    user = getattr(actor, "user", None)
+    if user is None or user.pk == export.created_by_id:
+        return
+    camera = Camera.objects.filter(slug=export.slug).first()
+    if (
+        actor.may(Role.CONFIGURE, camera)
+        if camera is not None
+        else actor.may_all("configure_camera", Role.CONFIGURE)
+    ):
+        return
+    raise ForbiddenError(_("This export is somebody else's."))
+
+
+def _fresh(export: Export) -> Export:
+    """Raises: NotFoundError: it was deleted meanwhile."""
+    found = Export.objects.select_related("created_by").filter(pk=export.pk).first()
+    if found is None:
+        raise NotFoundError(_("There is no export %(id)s.") % {"id": export.pk})
+    return found

@@ -1,0 +1,118 @@
+"""One job in a process of its own: told what to do, heard, ended. Not here: which jobs there are (the Django edge).
+
+The process reads one JSON object from standard input, and writes JSON lines: {"progress": 0 ... 1}, and at its end
+{"result": {...}} or {"error": NinjacamError.as_dict()}. An end without either is a death: the job may be tried again.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ninjacam.core.clock import SYSTEM_CLOCK, Clock
+
+Json = dict[str, Any]
+SILENT_S = 120.0
+"""Without a line for so long, it hangs: loading large models takes a minute."""
+MOST_LINE_BYTES = 64 << 10
+_NEEDED = ("PATH", "PYTHONPATH", "LANG", "VIRTUAL_ENV")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`result`, or `error`; neither: it died. `hung`: it was killed, because it did not go on."""
+
+    result: Json | None = None
+    error: Json | None = None
+    hung: bool = False
+
+
+class JobProcess:
+    """`bare`: without our environment, which holds secrets: where foreign bytes are decoded and nothing else is needed.
+
+    Thread: the one that makes it must outlive it, because the process ends with that thread.
+    """
+
+    def __init__(
+        self, argv: Sequence[str], question: Json, *, bare: bool, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        self.progress = 0.0
+        self._clock = clock
+        self._heard_ns = clock.monotonic_ns()
+        self._rest = b""
+        self._last: Json = {}
+        self._outcome: Outcome | None = None
+        environment = (
+            {name: os.environ[name] for name in _NEEDED if name in os.environ} if bare else dict(os.environ)
+        )
+        with tempfile.TemporaryFile() as told:  # a pipe would keep us waiting until it reads
+            told.write(json.dumps(question).encode())
+            told.seek(0)
+            self._popen = subprocess.Popen(
+                [*argv, "--parent", str(os.getpid())],
+                stdin=told,
+                stdout=subprocess.PIPE,
+                env=environment,
+                start_new_session=True,
+            )
+        assert self._popen.stdout is not None
+        self._pipe = self._popen.stdout.fileno()
+        os.set_blocking(self._pipe, False)
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    def poll(self) -> Outcome | None:
+        """How it has ended; None: it goes on. Never waits."""
+        if self._outcome is not None:
+            return self._outcome
+        ended = self._popen.poll() is not None  # before the reading, so that nothing it said is missed
+        self._read()
+        if not ended:
+            if (self._clock.monotonic_ns() - self._heard_ns) / 1e9 > SILENT_S:
+                self.kill()
+                self._outcome = Outcome(hung=True)
+            return self._outcome
+        self._release()
+        result, error = self._last.get("result"), self._last.get("error")
+        self._outcome = Outcome(
+            result if isinstance(result, dict) else None, error if isinstance(error, dict) else None
+        )
+        return self._outcome
+
+    def kill(self) -> None:
+        """At once. Idempotent."""
+        with contextlib.suppress(ProcessLookupError):
+            self._popen.kill()
+        self._popen.wait()
+        self._release()
+
+    def _release(self) -> None:
+        if self._popen.stdout is not None:
+            self._popen.stdout.close()
+
+    def _read(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(self._pipe, MOST_LINE_BYTES):
+                self._heard_ns = self._clock.monotonic_ns()
+                *lines, self._rest = (self._rest + data).split(b"\n")
+                self._rest = self._rest[:MOST_LINE_BYTES]
+                for line in lines:
+                    self._hear(line)
+
+    def _hear(self, line: bytes) -> None:
+        try:
+            message = json.loads(line)
+        except ValueError:
+            return
+        if not isinstance(message, Mapping):
+            return
+        if isinstance(message.get("progress"), int | float):
+            self.progress = min(1.0, max(0.0, float(message["progress"])))
+        else:
+            self._last = dict(message)

@@ -1,0 +1,97 @@
+"""`python -m ninjacam.management.export_job`: makes one export, as `engine.jobs` tells it on standard input.
+
+Django is set up only where a processor is asked for, because processors live in apps. Never started by hand.
+"""
+
+import argparse
+import json
+import logging
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ninjacam.core.errors import NinjacamError
+from ninjacam.core.limits import confine, die_with_parent
+
+MEMORY_BYTES = 4 << 30
+NICE = 10
+TELL_EVERY_S = 0.25
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--parent", type=int, required=True, help="process that this one ends with")
+    die_with_parent(parser.parse_args().parent)
+    os.nice(NICE)
+    said = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what user code prints is not for whoever listens
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    question = json.load(sys.stdin)
+
+    def tell(**message: Any) -> None:
+        said.write(json.dumps(message) + "\n")
+        said.flush()
+
+    try:
+        made = _make(question, _Progress(lambda share: tell(progress=round(share, 4))))
+    except NinjacamError as exc:
+        tell(error=exc.as_dict())
+    else:
+        tell(result=asdict(made))
+
+
+class _Progress:
+    """Thins out what is told."""
+
+    def __init__(self, tell: Callable[[float], None]) -> None:
+        self._tell = tell
+        self._due_s = 0.0
+
+    def __call__(self, share: float) -> None:
+        now_s = time.monotonic()
+        if now_s >= self._due_s:
+            self._due_s = now_s + TELL_EVERY_S
+            self._tell(share)
+
+
+def _make(question: dict[str, Any], on_progress: Callable[[float], None]) -> Any:
+    """Raises: NinjacamError."""
+    from ninjacam.recordings.export import ExportSpec, export_copy
+
+    spec = ExportSpec.from_dict(question)
+    # Models map more address space than they use.
+    confine(memory_bytes=resource.RLIM_INFINITY if spec.view else MEMORY_BYTES)
+    on_progress(0)
+    if spec.kind == "copy":
+        paths = [Path(path) for path in spec.paths]
+        return export_copy(paths, spec.start_ns, spec.end_ns, Path(spec.output), on_progress)
+    import cv2
+
+    from ninjacam.recordings.render import export_drawn
+
+    cv2.setNumThreads(1)
+    return export_drawn(spec, on_progress, _load_view(spec.camera, spec.view) if spec.view else None)
+
+
+def _load_view(camera: str, view: str) -> Any:
+    """Raises: ViewNotFoundError, ProcessorError."""
+    import django
+
+    django.setup()
+    from ninjacam.conf import get_settings
+    from ninjacam.management.processors import processor_modules
+    from ninjacam.vision.calling import RecordedView
+    from ninjacam.vision.code import ProcessorCode
+
+    code = ProcessorCode(processor_modules(get_settings()))
+    code.refresh()
+    return RecordedView(camera, view, code).draw
+
+
+if __name__ == "__main__":
+    main()

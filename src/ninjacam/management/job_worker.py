@@ -1,0 +1,80 @@
+"""`python -m ninjacam.management.job_worker`: makes exports, each in a process of its own.
+
+Started by the engine, never by hand.
+"""
+
+import argparse
+import asyncio
+import gc
+import resource
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import django
+
+if TYPE_CHECKING:
+    from ninjacam.actions.export_jobs import ExportJobs
+    from ninjacam.hub.control import Json
+
+IDLE_EVERY_S = 1.0
+"""A new export begins after so long at most; one query a second is what waiting costs."""
+STOP_S = 1.0
+"""The engine waits for 1.2 s."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--run-dir", type=Path, required=True)
+    parser.add_argument("--orphan-s", type=float, default=60)
+    arguments = parser.parse_args()
+    django.setup()
+
+    from ninjacam.actions.export_jobs import ExportJobs
+    from ninjacam.conf import get_settings
+    from ninjacam.core.limits import confine
+    from ninjacam.hub.child import Child, run_loop
+
+    confine(memory_bytes=resource.RLIM_INFINITY)  # user code may run in what it starts
+    jobs = ExportJobs(get_settings())
+
+    async def nothing(_: "Json") -> None:
+        """The database says what there is to do."""
+
+    async def run() -> None:
+        stop = threading.Event()
+        child = Child(
+            name=arguments.name,
+            run_dir=arguments.run_dir,
+            orphan_s=arguments.orphan_s,
+            assign=nothing,
+            status=lambda: {"kind": "jobs", "jobs": jobs.pids()},
+        )
+        # Not a daemon: what it runs ends with it, and is queued again first.
+        thread = threading.Thread(target=_work, args=(jobs, stop, child.stop.set), name="export-jobs")
+        thread.start()
+        try:
+            await child.run()
+        finally:
+            stop.set()
+            await asyncio.to_thread(thread.join, STOP_S)
+
+    gc.freeze()
+    run_loop(run)
+
+
+def _work(jobs: "ExportJobs", stop: threading.Event, on_end: Callable[[], None]) -> None:
+    from ninjacam.actions.export_jobs import BUSY_EVERY_S
+
+    try:
+        while not stop.wait(BUSY_EVERY_S if jobs.busy else IDLE_EVERY_S):
+            jobs.tick()
+    finally:
+        jobs.close()
+        on_end()  # a bug has ended it: the engine starts another worker
+
+
+if __name__ == "__main__":
+    main()

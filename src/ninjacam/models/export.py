@@ -1,0 +1,134 @@
+"""An export: a span of recordings that is being made, or was made, into a file to take away."""
+
+import secrets
+import uuid
+from collections.abc import Collection
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F
+from django.utils.translation import gettext_lazy as _
+
+
+class ExportState(models.TextChoices):
+    QUEUED = "queued", _("queued")
+    RUNNING = "running", _("running")
+    DONE = "done", _("done")
+    FAILED = "failed", _("failed")
+    CANCELLED = "cancelled", _("cancelled")
+
+
+MOVES: dict[ExportState, frozenset[ExportState]] = {
+    ExportState.QUEUED: frozenset({ExportState.RUNNING, ExportState.CANCELLED}),
+    # back to QUEUED: its worker died, or was stopped
+    ExportState.RUNNING: frozenset(
+        {ExportState.DONE, ExportState.FAILED, ExportState.CANCELLED, ExportState.QUEUED}
+    ),
+    ExportState.DONE: frozenset(),
+    ExportState.FAILED: frozenset({ExportState.QUEUED}),
+    ExportState.CANCELLED: frozenset({ExportState.QUEUED}),
+}
+"""From each state, where to."""
+ACTIVE = (ExportState.QUEUED, ExportState.RUNNING)
+
+
+class ExportQuerySet(models.QuerySet["Export"]):
+    def move(self, to: ExportState, **values: Any) -> int:
+        """Of these the ones whose state lets them, in one statement; how many. So no two workers get the same one."""
+        sources = [state for state, targets in MOVES.items() if to in targets]
+        return self.filter(state__in=sources).update(state=to, **values)
+
+    def claim(self, pk: uuid.UUID, now: datetime) -> "Export | None":
+        """Begin to run it; None: somebody else does, or it is not queued any more."""
+        claim = secrets.token_hex(16)
+        begun = self.filter(pk=pk).move(
+            ExportState.RUNNING,
+            claim=claim,
+            attempts=F("attempts") + 1,
+            progress=0.0,
+            error=None,
+            heartbeat_at=now,
+            started_at=now,
+        )
+        return self.filter(pk=pk, claim=claim).first() if begun else None
+
+    def held(self, pk: uuid.UUID, claim: str) -> "ExportQuerySet":
+        """The row, as long as whoever has `claim` runs it."""
+        return self.filter(pk=pk, claim=claim, state=ExportState.RUNNING)
+
+    def active(self) -> "ExportQuerySet":
+        return self.filter(state__in=ACTIVE)
+
+    def of_cameras(self, slugs: Collection[str]) -> "ExportQuerySet":
+        return self.filter(slug__in=slugs)
+
+
+class Export(models.Model):
+    """`slug` is no foreign key: recordings outlive their camera.
+
+    `claim`: a random word of the run that has it, or made its file; empty once the file is gone. Whoever runs it writes
+    nothing without it, so a worker that was taken for dead harms nobody. `heartbeat_at`: of that run. `handed_over`:
+    waits for a task of Django's Tasks, not for our worker. `error`: NinjacamError.as_dict().
+    """
+
+    class Kind(models.TextChoices):
+        COPY = "copy", _("as recorded")
+        BURNED = "burned", _("encoded anew")
+        TIMELAPSE = "timelapse", _("timelapse")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    slug = models.CharField(_("camera"), max_length=50)
+    start_ns = models.BigIntegerField(_("start"))
+    end_ns = models.BigIntegerField(_("end"))
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)
+    options = models.JSONField(_("options"), default=dict)
+    state = models.CharField(
+        _("state"), max_length=10, choices=ExportState.choices, default=ExportState.QUEUED
+    )
+    progress = models.FloatField(_("progress"), default=0.0)
+    attempts = models.IntegerField(_("attempts"), default=0)
+    cancel_requested = models.BooleanField(_("to be cancelled"), default=False)
+    error = models.JSONField(_("error"), null=True, blank=True)
+    size_bytes = models.BigIntegerField(_("size"), null=True)
+    sha256 = models.CharField(max_length=64, blank=True)
+    claim = models.CharField(max_length=32, blank=True, editable=False)
+    handed_over = models.BooleanField(default=False, editable=False)
+    heartbeat_at = models.DateTimeField(null=True, editable=False)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="camera_exports",
+        verbose_name=_("user"),
+    )
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    started_at = models.DateTimeField(_("started at"), null=True)
+    finished_at = models.DateTimeField(_("finished at"), null=True)
+    expires_at = models.DateTimeField(_("expires at"), null=True)
+
+    objects = ExportQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("export")
+        verbose_name_plural = _("exports")
+        ordering = ["-created_at", "pk"]
+        indexes = [
+            models.Index(fields=["state", "created_at"], name="ninjacam_export_state"),
+            models.Index(fields=["slug", "created_at"], name="ninjacam_export_slug"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.slug} {self.kind} {self.pk}"
+
+    def has_file(self, now: datetime) -> bool:
+        """Whether it may still be fetched."""
+        in_time = self.expires_at is not None and now < self.expires_at
+        return self.state == ExportState.DONE and bool(self.claim) and in_time
+
+    def path(self, root: Path) -> Path:
+        """Of the file that its run makes, or has made. Each run has another, so none is ever written over."""
+        return root / f"{self.pk}-{self.claim}.mp4"

@@ -1,0 +1,60 @@
+"""The boundary to user code: one call of a processor, and what it returned as a picture."""
+
+import time
+from typing import Any
+
+import av
+from av.video.reformatter import VideoReformatter
+
+from ninjacam.core.errors import EncodeError, ProcessorError, ViewNotFoundError
+from ninjacam.core.frames import Frame
+from ninjacam.core.processors import Processor
+from ninjacam.vision.code import ProcessorCode, ProcessorStalled, one_line, user_traceback
+from ninjacam.vision.pictures import Picture, check_picture
+
+
+def call_processor(entry: Processor, frame: Frame) -> Any:
+    """Its picture, as `check_picture` gives it. Raises: ProcessorError; ProcessorStalled."""
+    try:
+        returned = entry.call(frame)
+    except ProcessorStalled:
+        raise
+    except BaseException as exc:  # KeyboardInterrupt and CancelledError too: the thread is not theirs to end
+        raise ProcessorError(f"{entry.name}: {one_line(exc)}", traceback=user_traceback(exc)) from exc
+    try:
+        return check_picture(frame.image if returned is None else returned)
+    except EncodeError as exc:
+        raise ProcessorError(f"{entry.name}: {exc}") from exc
+
+
+class RecordedView:
+    """A view made of recorded pictures, in the caller's thread, without a deadline.
+
+    Raises: ViewNotFoundError: the camera has none of that name; ProcessorError: it does not load.
+    """
+
+    def __init__(self, camera: str, view: str, code: ProcessorCode) -> None:
+        entry = code.current.get(view)
+        if isinstance(entry, ProcessorError):
+            raise entry
+        if entry is None or not entry.applies_to(camera):
+            raise ViewNotFoundError(f"The camera {camera!r} has no view {view!r}.")
+        self._entry = entry
+        self._camera = camera
+        self._reformatter = VideoReformatter()
+
+    def draw(self, decoded: av.VideoFrame, captured_ns: int, number: int, pts_s: float) -> Any:
+        """uint8, (height, width, 3) BGR or (height, width). Raises: ProcessorError, DecodeError."""
+        picture = Picture(decoded, self._reformatter)
+        frame = Frame(
+            camera=self._camera,
+            number=number,
+            pts_s=pts_s,
+            captured_ns=captured_ns,
+            received_ns=time.monotonic_ns(),
+            width=picture.width,
+            height=picture.height,
+            load_bgr=picture.bgr,
+            load_gray=picture.gray,
+        )
+        return call_processor(self._entry, frame)

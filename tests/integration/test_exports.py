@@ -1,0 +1,265 @@
+"""Exports of the product as users start it: the engine's worker, its processes, downloads; recordings made at once."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import av
+import numpy as np
+import pytest
+
+from benchmarks.proc import descendants
+from ninjacam.core.packets import Packet
+from tests.harness.http import HttpClient
+from tests.harness.processes import is_alive, kill, wait_until
+from tests.harness.recordings import FPS, NOON_NS, encode_stamped, read_stamps, write_files
+from tests.harness.server import Product
+from tests.unit.recordings.recording_support import assert_decodes
+
+SECONDS = 16
+LONG = 30
+"""Times that the same pictures are recorded again: what takes a while to be drawn."""
+CODE = """
+    from ninjacam import processor
+
+    @processor
+    def white(frame):
+        frame.image[100:200] = 255
+
+    @processor
+    def broken(frame):
+        raise ValueError("no picture for you")
+"""
+
+
+class Scene:
+    """`door` has SECONDS of stamped pictures from `start_ns` on, and `long` many minutes of the same."""
+
+    def __init__(self, product: Product, start_ns: int) -> None:
+        self.product = product
+        self.start_ns = start_ns
+        self.exports = product.data / "exports"
+
+    def at(self, seconds: float) -> str:
+        return datetime.fromtimestamp(self.start_ns / 1e9 + seconds, UTC).isoformat()
+
+    def ask(self, camera: str = "door", end_s: float = SECONDS, **body: Any) -> str:
+        wanted = {"camera": camera, "start": self.at(0), "end": self.at(end_s), **body}
+        answer = self.product.client.request("POST", "/api/v1/exports", json_body=wanted)
+        assert answer.status == 201, answer.text
+        return str(answer.json()["id"])
+
+    def told(self, number: str) -> dict[str, Any]:
+        told: dict[str, Any] = self.product.client.get(f"/api/v1/exports/{number}").json()
+        return told
+
+    def wait_for(self, number: str, state: str, timeout_s: float = 60) -> dict[str, Any]:
+        def reached() -> dict[str, Any] | None:
+            told = self.told(number)
+            assert told["state"] == state or told["state"] in ("queued", "running"), told
+            return told if told["state"] == state else None
+
+        return wait_until(reached, timeout_s, f"export {state}", processes=[self.product])
+
+    def wait_for_progress(self, number: str) -> None:
+        def on_its_way() -> bool:
+            told = self.told(number)
+            assert told["state"] in ("queued", "running"), told
+            return float(told["progress"]) > 0
+
+        wait_until(on_its_way, 60, "progress", processes=[self.product])
+
+    def fetch(self, told: dict[str, Any], path: Path) -> Path:
+        """By its signed link."""
+        answer = HttpClient(self.product.base).get(_path(told["download_url"]))
+        assert answer.status == 200
+        assert len(answer.body) == told["size_bytes"]
+        assert hashlib.sha256(answer.body).hexdigest() == told["sha256"]
+        path.write_bytes(answer.body)
+        return path
+
+    def worker(self) -> int:
+        return wait_until(lambda: self.product.pids("jobs"), 20, "the worker")[0]
+
+    def job(self) -> int:
+        """The process that makes what runs."""
+        return wait_until(
+            lambda: [pid for pid in descendants(self.worker()) if pid != self.worker()], 20, "the job"
+        )[0]
+
+
+def _path(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.path}?{parts.query}"
+
+
+def moved(packets: list[Packet], ns: int, first: int = 0) -> list[Packet]:
+    step = first * 90_000 // FPS
+    return [
+        replace(packet, captured_ns=packet.captured_ns + ns + first * 40_000_000, pts=packet.pts + step)
+        for packet in packets
+    ]
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    data = tmp_path_factory.mktemp("data")
+    (data / "cameras.py").write_text(textwrap.dedent(CODE))
+    start_ns = (time.time_ns() // 10**9 - 3600) * 10**9
+    packets = encode_stamped(SECONDS * FPS)
+    root = data / "recordings"
+    write_files(root, moved(packets, start_ns - NOON_NS), 8)
+    for number in range(LONG):
+        write_files(root, moved(packets, start_ns - NOON_NS, number * len(packets)), SECONDS, slug="long")
+    product = Product(data)
+    product.data.mkdir(exist_ok=True)
+    with product:
+        for slug in ("door", "long"):
+            product.add_camera(slug, "rtsp://127.0.0.1:9/")
+            product.client.request("PATCH", f"/api/v1/cameras/{slug}", json_body={"enabled": False})
+        product.cli("index", "--rebuild")
+        yield Scene(product, start_ns)
+
+
+@pytest.mark.ffmpeg
+def test_a_copy_is_what_was_recorded(scene: Scene, tmp_path: Path) -> None:
+    told = scene.wait_for(scene.ask(), "done")
+    assert told["progress"] == 1 and told["attempts"] == 1
+    path = scene.fetch(told, tmp_path / "copy.mp4")
+    assert read_stamps(path) == list(range(SECONDS * FPS))
+    assert_decodes(path)
+    assert [each.name[:36] for each in scene.exports.iterdir()] == [told["id"]]
+    # In parts, by who may; nothing to anybody else.
+    product, url = scene.product, str(told["url"])
+    part = product.client.get(url, headers={"Range": "bytes=100-199"})
+    assert (part.status, part.body) == (206, path.read_bytes()[100:200])
+    assert part.headers["etag"].strip('"') == told["sha256"][:32]
+    assert (
+        "attachment" in part.headers["content-disposition"] and "door-" in part.headers["content-disposition"]
+    )
+    signed = HttpClient(product.base).get(_path(told["download_url"]), headers={"Range": "bytes=-5"})
+    assert (signed.status, signed.body) == (206, path.read_bytes()[-5:])
+    assert HttpClient(product.base).get(url).status == 401
+    assert HttpClient(product.base).get(url + "?sig=forged").status == 401
+    product.cli("createuser", "guest", "--password-stdin", stdin="correct horse battery staple\n")
+    guest = HttpClient(product.base, token=product.make_token("guest", "*", user="guest"))
+    assert guest.get(url).status == 404 and guest.get(f"/api/v1/exports/{told['id']}").status == 404
+    viewing = HttpClient(product.base, token=product.make_token("replays", "view", "replay"))
+    assert viewing.get(url).status == 403
+    assert product.client.get(url.replace("door", "long")).status == 404
+    assert product.client.request("DELETE", f"/api/v1/exports/{told['id']}").status == 204
+    assert product.client.get(url).status == 404 and not list(scene.exports.iterdir())
+
+
+@pytest.mark.ffmpeg
+def test_clock_and_view_are_burned_in(scene: Scene, tmp_path: Path) -> None:
+    numbers = [scene.ask(kind="burned", view=view, end_s=4) for view in ("", "white")]
+    plain, white = (
+        scene.fetch(scene.wait_for(number, "done"), tmp_path / f"{number}.mp4") for number in numbers
+    )
+    for path in (plain, white):
+        assert_decodes(path)
+        assert read_stamps(path) == list(range(4 * FPS))
+    band = [_luma(path)[110:190] for path in (plain, white)]
+    assert band[0].max() < 180 and band[1].min() > 220
+    for path in (plain, white):
+        clock = _luma(path)[336:, :215]
+        assert clock.max() > 200 and clock.min() < 40
+
+
+def _luma(path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+        return frame.to_ndarray(format="gray").astype(np.uint8)
+
+
+def test_what_is_wrong_with_a_view_is_said(scene: Scene) -> None:
+    failed = scene.wait_for(scene.ask(kind="burned", view="broken", end_s=4), "failed")
+    assert failed["error"]["code"] == "processor"
+    assert failed["error"]["message"] == "broken: ValueError: no picture for you (line 10)"
+    assert "raise ValueError" in failed["error"]["traceback"]
+    missing = scene.wait_for(scene.ask(kind="burned", view="nothing", end_s=4), "failed")
+    assert missing["error"]["code"] == "view_not_found"
+    assert not [path for path in scene.exports.iterdir() if path.name.endswith(".part")]
+
+
+@pytest.mark.ffmpeg
+def test_a_timelapse_is_as_long_as_is_asked_for(scene: Scene, tmp_path: Path) -> None:
+    wanted: dict[str, Any] = {"kind": "timelapse", "fps": 10, "clock": False, "end_s": LONG * SECONDS}
+    numbers = [scene.ask("long", speed=60, **wanted), scene.ask("long", length_s=6, **wanted)]
+    for number, seconds in zip(numbers, (LONG * SECONDS / 60, 6), strict=True):
+        path = scene.fetch(scene.wait_for(number, "done"), tmp_path / f"{number}.mp4")
+        assert_decodes(path)
+        stamps = read_stamps(path)
+        assert len(stamps) == pytest.approx(seconds * 10, abs=1)
+        assert None not in stamps
+
+
+def test_one_that_is_cancelled_ends_and_can_be_had_again(scene: Scene) -> None:
+    number = scene.ask("long", kind="burned", end_s=LONG * SECONDS)
+    scene.wait_for_progress(number)
+    pid = scene.job()
+    scene.product.client.request("POST", f"/api/v1/exports/{number}/cancel", json_body={})
+    scene.wait_for(number, "cancelled", timeout_s=5)
+    assert not is_alive(pid)
+    assert not [path for path in scene.exports.iterdir() if number in path.name]
+    answer = scene.product.client.request("POST", f"/api/v1/exports/{number}/retry", json_body={})
+    assert answer.json()["state"] == "queued"
+    scene.product.client.request("DELETE", f"/api/v1/exports/{number}")
+
+
+@pytest.mark.ffmpeg
+def test_whoever_is_killed_the_export_is_made(scene: Scene, tmp_path: Path) -> None:
+    span_s = 4 * SECONDS
+    number = scene.ask("long", kind="burned", end_s=span_s)
+    scene.wait_for_progress(number)
+    kill(scene.job())
+    wait_until(lambda: scene.told(number)["attempts"] == 2, 20, "another attempt")
+    scene.wait_for_progress(number)
+    job, worker = scene.job(), scene.worker()
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: not is_alive(job), 5, "the job's end with its worker")
+    told = scene.told(number)
+    assert told["url"] is None and told["state"] == "running"
+    done = scene.wait_for(number, "done", timeout_s=90)
+    assert done["attempts"] == 3 and scene.worker() != worker
+    path = scene.fetch(done, tmp_path / "drawn.mp4")
+    assert_decodes(path)
+    numbers = [each for _ in range(4) for each in range(SECONDS * FPS)]
+    assert read_stamps(path) == numbers
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system")
+def test_a_full_disk_is_said_and_nothing_stays(tmp_path: Path) -> None:
+    disk = tmp_path / "exports"
+    disk.mkdir()
+    script = f'mount -t tmpfs -o size=64k tmpfs "{disk}" && "$@"; ls -A "{disk}" >&2'
+    before = ["unshare", "-m", "sh", "-c", script, "sh"]
+    if subprocess.run([*before, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no mount namespaces here")
+    made = write_files(tmp_path / "recordings", encode_stamped(20 * FPS), 10)
+    question = {
+        "camera": "door", "paths": [str(each.path) for each in made], "start_ns": NOON_NS,
+        "end_ns": NOON_NS + 20 * 10**9, "output": str(disk / "x.mp4.part"),
+    }  # fmt: skip
+    # Through a shell, so that the parent is there: what the job asks for at its start.
+    job = f'exec {sys.executable} -m ninjacam.management.export_job --parent "$PPID"'
+    for kind in ("copy", "burned"):
+        told = json.dumps({**question, "kind": kind})
+        done = subprocess.run(
+            [*before, "sh", "-c", job], input=told, capture_output=True, text=True, check=True
+        )
+        error = json.loads(done.stdout.splitlines()[-1])["error"]
+        assert error["code"] == "disk_full" and str(tmp_path) not in error["message"]
+        assert done.stderr == ""

@@ -1,0 +1,251 @@
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.utils import timezone
+
+from ninjacam.actions.exports import MOST_ACTIVE
+from ninjacam.models import Camera, CameraGrant, Export, Segment
+from tests.unit.conftest import signed_in, with_token
+
+pytestmark = pytest.mark.django_db
+EXPORTS = "/api/v1/exports"
+NOW_S = int(time.time())
+
+
+def at(seconds: float) -> str:
+    return datetime.fromtimestamp(NOW_S + seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+def recorded(slug: str, start_s: float = -600, end_s: float = 0) -> None:
+    Segment.objects.create(
+        slug=slug, path=f"{slug}/2026-11-22/08/{start_s}.mp4", start_ns=int((NOW_S + start_s) * 1e9),
+        end_ns=int((NOW_S + end_s) * 1e9), size_bytes=1, codec="h264", width_px=640, height_px=360,
+    )  # fmt: skip
+
+
+def ask(client: Client, **body: Any) -> Any:
+    wanted = {"camera": "door", "start": at(-600), "end": at(0), **body}
+    return client.post(EXPORTS, wanted, content_type="application/json")
+
+
+@pytest.fixture
+def exporter(camera: Camera, yard: Camera, stranger: User) -> Client:
+    """May export `door`; `door`, `yard` and the deleted `gone` were recorded."""
+    CameraGrant.objects.create(user=stranger, camera=camera, role="export")
+    for slug in ("door", "yard", "gone"):
+        recorded(slug)
+    return signed_in(stranger)
+
+
+def test_a_copy_is_queued_and_told(exporter: Client) -> None:
+    answer = ask(exporter)
+    assert answer.status_code == 201
+    told = answer.json()
+    export = Export.objects.get()
+    assert told == {
+        "id": str(export.pk), "camera": "door", "start": at(-600), "end": at(0), "kind": "copy", "options": {},
+        "state": "queued", "progress": 0, "attempts": 0, "cancel_requested": False, "error": None,
+        "size_bytes": None, "sha256": None, "created_by": "stranger", "created_at": told["created_at"],
+        "started_at": None, "finished_at": None, "expires_at": None, "url": None, "download_url": None,
+        "download_url_expires_at": None,
+    }  # fmt: skip
+    assert exporter.get(f"{EXPORTS}/{export.pk}").json() == told
+    assert exporter.get(EXPORTS).json() == {"items": [told], "next": None}
+
+
+@pytest.mark.parametrize(
+    ("body", "options"),
+    [
+        ({"kind": "burned"}, {"clock": True, "view": "", "width_px": None}),
+        (
+            {"kind": "burned", "clock": False, "view": "edges", "width_px": 640},
+            {"clock": False, "view": "edges", "width_px": 640},
+        ),
+        (
+            {"kind": "timelapse", "speed": 60},
+            {"speed": 60, "length_s": None, "fps": 25, "width_px": None, "clock": True},
+        ),
+        (
+            {"kind": "timelapse", "length_s": 30, "fps": 10},
+            {"speed": None, "length_s": 30, "fps": 10, "width_px": None, "clock": True},
+        ),
+    ],
+)
+def test_each_kind_has_its_options(exporter: Client, body: dict[str, Any], options: dict[str, Any]) -> None:
+    assert ask(exporter, **body).status_code == 201
+    assert Export.objects.get().options == options
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"clock": True}, "clock"),
+        ({"kind": "burned", "speed": 3}, "speed"),
+        ({"kind": "burned", "view": "../x"}, "view"),
+        ({"kind": "timelapse"}, "speed"),
+        ({"kind": "timelapse", "speed": 2, "length_s": 3}, "speed"),
+        ({"kind": "timelapse", "speed": 1}, "speed"),
+        ({"kind": "timelapse", "speed": "NaN"}, "speed"),
+        ({"kind": "all"}, "kind"),
+        ({"start": at(0), "end": at(0)}, "end"),
+        ({"start": at(-86_500), "end": at(0)}, "end"),
+        ({"kind": "timelapse", "speed": 60, "start": at(-7 * 86_400 - 60)}, "end"),
+        ({"end": at(3600)}, "end"),
+        ({"start": at(-9000), "end": at(-8000)}, "start"),
+        ({"start": "2026-11-22T08:00:00"}, "start"),
+        ({"more": 1}, "more"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(exporter: Client, body: dict[str, Any], field: str) -> None:
+    refused = ask(exporter, **body)
+    assert refused.status_code == 422
+    assert [each["field"] for each in refused.json()["errors"]] == [field]
+    assert not Export.objects.exists()
+
+
+def test_only_the_role_export_lets_one_ask(exporter: Client, viewer: User, stranger: User) -> None:
+    for slug in ("yard", "gone", "never"):
+        assert ask(exporter, camera=slug).status_code == 404
+    refused = ask(signed_in(viewer))
+    assert refused.status_code == 403 and refused.json()["code"] == "forbidden"
+    assert ask(with_token(stranger, "replay")).status_code in (403, 404)
+    assert ask(with_token(stranger, "export:door")).status_code == 201
+
+
+def test_recordings_of_a_deleted_camera_are_exported_by_who_may_export_all(exporter: Client) -> None:
+    guard = User.objects.create_user("guard", password="x")
+    guard.user_permissions.add(Permission.objects.get(codename="export_camera"))
+    client = signed_in(User.objects.get(username="guard"))
+    assert ask(client, camera="gone").status_code == 201
+    assert [each["camera"] for each in client.get(EXPORTS).json()["items"]] == ["gone"]
+    assert exporter.get(EXPORTS).json()["items"] == []
+    assert exporter.get(f"{EXPORTS}/{Export.objects.get().pk}").status_code == 404
+    Segment.objects.all().delete()  # retention
+    assert client.get(f"{EXPORTS}/{Export.objects.get().pk}").status_code == 200
+
+
+def test_nobody_waits_for_more_than_a_few(exporter: Client, admin_user: User) -> None:
+    for _ in range(MOST_ACTIVE):
+        assert ask(exporter).status_code == 201
+    refused = ask(exporter)
+    assert refused.status_code == 429 and refused.json()["code"] == "limit"
+    assert Export.objects.count() == MOST_ACTIVE
+    assert ask(signed_in(admin_user)).status_code == 201
+    Export.objects.filter(pk__in=Export.objects.values("pk")[:2]).update(state="failed")
+    failed = Export.objects.filter(state="failed", created_by__username="stranger").first()
+    assert ask(exporter).status_code == 201
+    if (
+        failed is not None
+        and Export.objects.active().filter(created_by=failed.created_by).count() >= MOST_ACTIVE
+    ):
+        assert exporter.post(f"{EXPORTS}/{failed.pk}/retry").status_code == 429
+        failed.refresh_from_db()
+        assert failed.state == "failed"
+
+
+def test_one_that_waits_is_cancelled_at_once_and_one_that_runs_soon(exporter: Client) -> None:
+    waiting, running = (ask(exporter).json()["id"] for _ in range(2))
+    Export.objects.filter(pk=running).update(state="running")
+    told = exporter.post(f"{EXPORTS}/{waiting}/cancel").json()
+    assert told["state"] == "cancelled" and told["finished_at"]
+    told = exporter.post(f"{EXPORTS}/{running}/cancel").json()
+    assert told["state"] == "running" and told["cancel_requested"]
+    assert exporter.post(f"{EXPORTS}/{waiting}/cancel").json()["state"] == "cancelled"
+
+
+def test_what_failed_is_tried_again_and_nothing_else(exporter: Client) -> None:
+    number = ask(exporter).json()["id"]
+    for state, status in {
+        "queued": 409,
+        "running": 409,
+        "done": 409,
+        "failed": 200,
+        "cancelled": 200,
+    }.items():
+        error = {"code": "disk_full", "message": "The disk is full.", "retryable": True}
+        Export.objects.filter(pk=number).update(state=state, attempts=3, error=error, cancel_requested=True)
+        answer = exporter.post(f"{EXPORTS}/{number}/retry")
+        assert answer.status_code == status, state
+        if status == 200:
+            told = answer.json()
+            assert (told["state"], told["attempts"], told["error"]) == ("queued", 0, None)
+            assert not told["cancel_requested"]
+
+
+def test_what_others_made_is_seen_but_not_changed(
+    exporter: Client, admin_user: User, camera: Camera, stranger: User
+) -> None:
+    number = ask(signed_in(admin_user)).json()["id"]
+    assert exporter.get(f"{EXPORTS}/{number}").status_code == 200
+    for answer in (
+        exporter.post(f"{EXPORTS}/{number}/cancel"),
+        exporter.post(f"{EXPORTS}/{number}/retry"),
+        exporter.delete(f"{EXPORTS}/{number}"),
+    ):
+        assert answer.status_code == 403
+    CameraGrant.objects.create(user=stranger, camera=camera, role="configure")
+    assert exporter.delete(f"{EXPORTS}/{number}").status_code == 204
+
+
+@pytest.fixture
+def done(exporter: Client, run_dir: Path) -> Export:
+    ask(exporter)
+    Export.objects.update(
+        state="done", claim="c" * 32, size_bytes=3, sha256="ab" * 32,
+        expires_at=timezone.now() + timedelta(minutes=10),
+    )  # fmt: skip
+    export = Export.objects.get()
+    path = export.path(run_dir.parent / "exports")
+    path.parent.mkdir()
+    path.write_bytes(b"mp4")
+    return export
+
+
+def test_a_link_lasts_no_longer_than_the_file(exporter: Client, done: Export) -> None:
+    told = exporter.get(f"{EXPORTS}/{done.pk}").json()
+    assert told["url"] == f"/rec/door/export/{done.pk}.mp4"
+    assert told["download_url"].startswith(f"http://testserver{told['url']}?sig=")
+    assert told["download_url_expires_at"] <= told["expires_at"]
+    assert exporter.get(EXPORTS).json()["items"][0]["download_url"] is None
+    Export.objects.update(expires_at=timezone.now())
+    told = exporter.get(f"{EXPORTS}/{done.pk}").json()
+    assert (told["state"], told["url"], told["download_url"]) == ("done", None, None)
+
+
+def test_with_the_row_goes_the_file(exporter: Client, done: Export, run_dir: Path) -> None:
+    path = done.path(run_dir.parent / "exports")
+    assert exporter.delete(f"{EXPORTS}/{done.pk}").status_code == 204
+    assert not path.exists() and not Export.objects.exists()
+    assert exporter.get(f"{EXPORTS}/{done.pk}").status_code == 404
+
+
+def test_the_traceback_is_for_who_may_configure(exporter: Client, camera: Camera, stranger: User) -> None:
+    number = ask(exporter).json()["id"]
+    error = {
+        "code": "processor",
+        "message": "edges: ValueError: no",
+        "retryable": True,
+        "traceback": "/srv/x.py",
+    }
+    Export.objects.update(state="failed", error=error)
+    told = exporter.get(f"{EXPORTS}/{number}").json()["error"]
+    assert told["message"] == "edges: ValueError: no" and told["traceback"] == ""
+    CameraGrant.objects.create(user=stranger, camera=camera, role="configure")
+    assert exporter.get(f"{EXPORTS}/{number}").json()["error"]["traceback"] == "/srv/x.py"
+
+
+def test_exports_are_listed_newest_first_in_pages(exporter: Client) -> None:
+    numbers = [ask(exporter).json()["id"] for _ in range(3)]
+    seen: list[str] = []
+    after = ""
+    while after is not None:
+        page = exporter.get(f"{EXPORTS}?limit=2&camera=door" + (f"&after={after}" if after else "")).json()
+        seen += [each["id"] for each in page["items"]]
+        after = page["next"]
+    assert seen == numbers[::-1]
+    assert exporter.get(f"{EXPORTS}?camera=yard").status_code == 404

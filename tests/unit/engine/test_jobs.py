@@ -1,0 +1,77 @@
+"""A job process is a real one: a Python of a few lines."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ninjacam.engine.jobs import SILENT_S, JobProcess, Outcome
+from ninjacam.testing.clock import FakeClock
+from tests.harness.processes import is_alive, wait_until
+
+
+def job(code: str, *, bare: bool = True, clock: FakeClock | None = None) -> JobProcess:
+    return JobProcess(
+        [sys.executable, "-c", code], {"a": 1, "long": "x" * 200_000}, bare=bare, clock=clock or FakeClock()
+    )
+
+
+def ended(process: JobProcess) -> Outcome:
+    return wait_until(process.poll, 20, "the job's end")
+
+
+def test_it_is_told_what_to_do_and_heard() -> None:
+    process = job(
+        "import json, sys; q = json.load(sys.stdin); print(json.dumps({'progress': 0.25}), flush=True);"
+        "print('no json'); print('[1]'); print(json.dumps({'result': {'a': q['a'], 'n': len(q['long'])}}))"
+    )
+    assert ended(process) == Outcome(result={"a": 1, "n": 200_000})
+    assert process.progress == 0.25 and process.poll() == Outcome(result={"a": 1, "n": 200_000})
+
+
+def test_an_error_is_an_answer_and_a_death_is_none() -> None:
+    assert ended(job('print(\'{"error": {"code": "x"}}\')')) == Outcome(error={"code": "x"})
+    assert (
+        ended(job("import os; print('{\"progress\": 1}', flush=True); os.kill(os.getpid(), 9)")) == Outcome()
+    )
+    assert ended(job("raise SystemExit(3)")) == Outcome()
+
+
+def test_whoever_decodes_gets_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NINJACAM_SECRET_KEY", "secret")
+    code = "import os, json; print(json.dumps({'result': {'key': os.environ.get('NINJACAM_SECRET_KEY')}}))"
+    assert ended(job(code)).result == {"key": None}
+    assert ended(job(code, bare=False)).result == {"key": "secret"}
+
+
+def test_one_that_does_not_go_on_is_killed() -> None:
+    clock = FakeClock()
+    process = job("import time; time.sleep(60)", clock=clock)
+    assert process.poll() is None
+    clock.advance(SILENT_S + 1)
+    assert process.poll() == Outcome(hung=True)
+    assert not is_alive(process.pid)
+
+
+def test_it_ends_with_its_parent(tmp_path: Path) -> None:
+    told = tmp_path / "pid"
+    code = (
+        "import sys, time, pathlib\n"
+        "from ninjacam.core.limits import die_with_parent\n"
+        "die_with_parent(int(sys.argv[-1]))\n"
+        f"pathlib.Path({str(told)!r}).write_text(str(__import__('os').getpid()))\n"
+        "time.sleep(60)\n"
+    )
+    parent = os.fork()
+    if not parent:
+        try:
+            job(code)
+            time.sleep(60)
+        finally:
+            os._exit(1)
+    pid = int(wait_until(lambda: told.read_text() if told.exists() else "", 20, "the job"))
+    os.kill(parent, 9)
+    os.waitpid(parent, 0)
+    wait_until(lambda: not is_alive(pid), 5, "the job's end")

@@ -1,0 +1,252 @@
+"""Exports are read back with a decoder and the numbers in the pictures, and FFmpeg's program has nothing to say."""
+
+import hashlib
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from ninjacam.core.errors import ProcessorError
+from ninjacam.recordings.clip import plan_clip
+from ninjacam.recordings.clock_face import ClockFace
+from ninjacam.recordings.export import (
+    DiskFullError,
+    ExportSpec,
+    FormatChangesError,
+    MadeFile,
+    NothingRecordedError,
+    RecordingGoneError,
+    export_copy,
+    iter_bytes,
+    write_all,
+)
+from ninjacam.recordings.render import Draw, export_drawn
+from ninjacam.testing import stamp
+from tests.harness.recordings import (
+    FRAME_NS,
+    NOON_NS,
+    Made,
+    encode_stamped,
+    encode_tone,
+    read_stamps,
+    write_file,
+    write_files,
+)
+from tests.unit.recordings.recording_support import assert_decodes
+
+S_NS = 1_000_000_000
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[Made]:
+    """8 s in files of 2 s, a key frame each second."""
+    return write_files(tmp_path_factory.mktemp("recordings"), encode_stamped(200), 2)
+
+
+def copy(files: Sequence[Made], output: Path, start_s: float = 0, end_s: float = 60) -> MadeFile:
+    paths = [each.path for each in files]
+    shares: list[float] = []
+    made = export_copy(
+        paths, NOON_NS + round(start_s * S_NS), NOON_NS + round(end_s * S_NS), output, shares.append
+    )
+    assert shares == sorted(shares) and shares[-1] == 1
+    return made
+
+
+def draw(files: Sequence[Made], output: Path, process: Draw | None = None, **values: Any) -> MadeFile:
+    spec: dict[str, Any] = {"kind": "burned", "start_ns": NOON_NS, "end_ns": NOON_NS + 8 * S_NS, **values}
+    paths = tuple(str(each.path) for each in files)
+    shares: list[float] = []
+    made = export_drawn(
+        ExportSpec(camera="door", paths=paths, output=str(output), **spec), shares.append, process
+    )
+    assert all(0 <= share <= 1 for share in shares) and shares == sorted(shares)
+    assert made.sha256 == hashlib.sha256(output.read_bytes()).hexdigest()
+    assert made.size_bytes == output.stat().st_size and output.stat().st_mode & 0o777 == 0o600
+    return made
+
+
+def pictures(path: Path) -> "list[tuple[float, np.ndarray[Any, np.dtype[np.uint8]]]]":
+    """(seconds, luma)"""
+    with av.open(str(path)) as container:
+        return [
+            (float(frame.time or 0), frame.to_ndarray(format="gray").astype(np.uint8))
+            for frame in container.decode(video=0)
+        ]
+
+
+# --- copied ---
+
+
+@pytest.mark.ffmpeg
+def test_a_copy_has_each_picture_and_the_digest_of_its_bytes(files: list[Made], tmp_path: Path) -> None:
+    made = copy(files, tmp_path / "copy.mp4", 1.5, 6.2)
+    data = (tmp_path / "copy.mp4").read_bytes()
+    assert (made.size_bytes, made.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+    assert read_stamps(tmp_path / "copy.mp4") == list(range(25, 175))
+    assert_decodes(tmp_path / "copy.mp4")
+
+
+def test_a_copy_of_nothing_leaves_no_file(files: list[Made], tmp_path: Path) -> None:
+    with pytest.raises(NothingRecordedError):
+        copy(files, tmp_path / "copy.mp4", 100, 110)
+    with pytest.raises(NothingRecordedError):
+        draw(files, tmp_path / "drawn.mp4", start_ns=NOON_NS + 100 * S_NS, end_ns=NOON_NS + 110 * S_NS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_copy_over_another_format_says_where_to_divide_it(files: list[Made], tmp_path: Path) -> None:
+    other = write_file(tmp_path, encode_stamped(25, size=(320, 240), first=200))
+    with pytest.raises(FormatChangesError, match="Export the time before 2026-09-21T14:13:28Z") as caught:
+        copy([*files, other], tmp_path / "copy.mp4")
+    assert caught.value.code == "format_changes" and not (tmp_path / "copy.mp4").exists()
+
+
+def test_a_recording_that_goes_meanwhile_is_said(tmp_path: Path) -> None:
+    made = write_file(tmp_path, encode_stamped(50))
+    plan = plan_clip([made.path], NOON_NS, NOON_NS + 2 * S_NS)
+    assert plan is not None
+    made.path.unlink()
+    with pytest.raises(RecordingGoneError):
+        list(iter_bytes(plan.pieces))
+
+
+def test_a_full_disk_is_said() -> None:
+    with open("/dev/full", "wb", buffering=0) as full, pytest.raises(DiskFullError, match="disk is full"):
+        write_all(full, b"x")
+
+
+# --- drawn ---
+
+
+@pytest.mark.ffmpeg
+def test_the_clock_is_burned_into_each_picture_and_nothing_else_changes(
+    files: list[Made], tmp_path: Path
+) -> None:
+    draw(files, tmp_path / "plain.mp4")
+    draw(files, tmp_path / "clock.mp4", clock=True)
+    assert_decodes(tmp_path / "clock.mp4")
+    plain, clock = pictures(tmp_path / "plain.mp4"), pictures(tmp_path / "clock.mp4")
+    assert [stamp.read(luma) for _, luma in clock] == list(range(200))
+    for number, ((at_s, without), (_, with_clock)) in enumerate(zip(plain, clock, strict=True)):
+        assert at_s == pytest.approx(number / 25, abs=0.001)
+        region, rest = with_clock[330:, :250], with_clock[60:300]
+        assert region.max() > 200 and region.min() < 40  # white, with a black rim
+        assert without[330:, :250].max() < 180
+        assert np.abs(rest.astype(int) - without[60:300]).mean() < 3
+    # It goes on when the second does in which the pictures were taken.
+    seconds = [clock[n][1][336:, :215].astype(int) for n in range(200)]
+    changes = [n for n in range(1, 200) if np.abs(seconds[n] - seconds[n - 1]).max() > 120]
+    assert changes == list(range(25, 200, 25))
+
+
+def test_the_clock_is_that_of_the_zone() -> None:
+    assert ClockFace("UTC").text(NOON_NS) == "2026-09-21 14:13:20 UTC"
+    assert ClockFace("Europe/Vienna").text(NOON_NS) == "2026-09-21 16:13:20 CEST"
+    for nonsense in ("Nowhere/At_All", "../../etc/passwd", "/etc/passwd", "", "Europe"):
+        assert ClockFace(nonsense).text(NOON_NS) == "2026-09-21 14:13:20 UTC"
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 360), (64, 48), (90, 2000), (3840, 2160)])
+def test_the_clock_fits_into_any_picture(width: int, height: int) -> None:
+    planes = np.full((height * 3 // 2, width), 90, np.uint8)
+    ClockFace("UTC").draw(planes, width, height, NOON_NS)
+    luma = planes[:height]
+    changed = np.argwhere(luma != 90)
+    assert len(changed) and changed[:, 1].max() < width - 1 and changed[:, 0].min() > height // 2
+
+
+@pytest.mark.ffmpeg
+def test_the_sound_goes_along_as_it_is(tmp_path: Path) -> None:
+    made = write_file(tmp_path, encode_stamped(100), tone=encode_tone(4))
+    draw([made], tmp_path / "sound.mp4")
+    assert_decodes(tmp_path / "sound.mp4")
+
+    def sound(path: Path) -> list[tuple[int, bytes]]:
+        with av.open(str(path)) as container:
+            return [(packet.pts or 0, bytes(packet)) for packet in container.demux(audio=0) if packet.size]
+
+    assert len(sound(made.path)) > 20 and sound(tmp_path / "sound.mp4") == sound(made.path)
+
+
+@pytest.mark.ffmpeg
+def test_another_format_a_broken_file_and_a_gap_do_not_end_it(files: list[Made], tmp_path: Path) -> None:
+    other = write_file(tmp_path, encode_stamped(50, size=(320, 240), first=400, bframes=2))
+    broken = Made(other.segment, tmp_path / "broken.mp4")
+    broken.path.write_bytes(files[1].path.read_bytes()[:30_000] + bytes(1000))
+    gone = Made(other.segment, tmp_path / "gone.mp4")
+    draw([files[0], gone, broken, other], tmp_path / "drawn.mp4", end_ns=NOON_NS + 20 * S_NS)
+    numbers = [stamp.read(luma) for _, luma in pictures(tmp_path / "drawn.mp4")]
+    assert numbers[:50] == list(range(50)) and numbers[-50:] == list(range(400, 450))
+    times = [at_s for at_s, _ in pictures(tmp_path / "drawn.mp4")]
+    assert all(0 < later - earlier < 0.1 for earlier, later in itertools.pairwise(times))
+
+
+def test_a_processor_draws_and_is_told_when_the_picture_was_taken(files: list[Made], tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def process(frame: av.VideoFrame, captured_ns: int, number: int, pts_s: float) -> Any:
+        seen.append((captured_ns, number))
+        assert pts_s == pytest.approx(number / 25, abs=0.001)
+        image = np.zeros((100, 200) if number % 2 else (120, 222, 3), np.uint8)  # they may change their mind
+        image[:] = 200
+        return image
+
+    draw(files[:1], tmp_path / "view.mp4", process)
+    assert seen == [(NOON_NS + number * FRAME_NS, number) for number in range(50)]
+    shown = pictures(tmp_path / "view.mp4")
+    assert len(shown) == 50 and {luma.shape for _, luma in shown} == {(120, 222)}
+
+
+def test_a_processor_that_raises_ends_it_and_leaves_no_file(files: list[Made], tmp_path: Path) -> None:
+    def process(frame: av.VideoFrame, captured_ns: int, number: int, pts_s: float) -> Any:
+        if number == 30:
+            raise ProcessorError("edges: ValueError: no (line 3)")
+        return np.zeros((120, 160, 3), np.uint8)
+
+    with pytest.raises(ProcessorError, match="line 3"):
+        draw(files, tmp_path / "view.mp4", process)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_width_is_what_is_asked_for_and_never_more_than_recorded(files: list[Made], tmp_path: Path) -> None:
+    for asked, shape in ((321, (180, 320)), (5000, (360, 640))):
+        draw(files[:1], tmp_path / f"{asked}.mp4", width_px=asked)
+        assert pictures(tmp_path / f"{asked}.mp4")[0][1].shape == shape
+
+
+# --- timelapse ---
+
+
+@pytest.mark.ffmpeg
+@pytest.mark.parametrize(
+    ("speed", "fps", "expected"),
+    [
+        (4, 10, range(0, 200, 10)),  # each 0.4 s: all pictures are decoded
+        (10, 10, range(0, 200, 25)),  # each second: the key frames suffice
+        (20, 10, range(0, 200, 50)),
+        (30, 10, [0, 75, 150]),
+    ],
+)
+def test_a_timelapse_shows_even_steps(
+    files: list[Made], tmp_path: Path, speed: int, fps: int, expected: Sequence[int]
+) -> None:
+    draw(files, tmp_path / "lapse.mp4", kind="timelapse", speed=float(speed), fps=fps)
+    assert_decodes(tmp_path / "lapse.mp4")
+    shown = pictures(tmp_path / "lapse.mp4")
+    assert [stamp.read(luma) for _, luma in shown] == list(expected)
+    assert [at_s for at_s, _ in shown] == pytest.approx([n / fps for n in range(len(shown))])
+
+
+def test_a_timelapse_skips_gaps_and_what_was_not_asked_for(tmp_path: Path) -> None:
+    made = [
+        write_file(tmp_path, encode_stamped(50, first=first)) for first in (0, 5000, 10_000)
+    ]  # 2 s each, minutes apart
+    span: dict[str, Any] = {"start_ns": NOON_NS + S_NS, "end_ns": NOON_NS + 401 * S_NS}
+    draw(made, tmp_path / "lapse.mp4", kind="timelapse", speed=5.0, fps=10, **span)
+    numbers = [stamp.read(luma) for _, luma in pictures(tmp_path / "lapse.mp4")]
+    assert numbers == [25, 38, 5000, 5013, 5025, 5038, 10_000, 10_013]
