@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from ninja import Schema
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from ninjacam.api.recording_schemas import RecordingsQuery, Time
 from ninjacam.api.schemas import Slug, example, input_example
@@ -50,15 +50,15 @@ class EventIn(Schema):
     label: Label = ""
     start: Time | None = Field(None, description="Now, where it is left out.")
     end: Time | None = Field(None, description="At most a day after the start.")
-    duration_s: float | None = Field(None, ge=0, le=86400)
-    goes_on: bool = Field(
+    duration_s: float | None = Field(None, ge=0, le=86400, strict=True)
+    goes_on: StrictBool = Field(
         False, description="Until it is given its end. It makes a camera record for at most a day."
     )
     data: dict[str, Any] = Field(default_factory=dict, description="At most 4096 bytes of JSON.")
-    record: bool = Field(
+    record: StrictBool = Field(
         True, description="Record it, with what comes before and after, if the camera records events."
     )
-    protected: bool = Field(False, description="Keep it and its recordings. Needs the role `export`.")
+    protected: StrictBool = Field(False, description="Keep it and its recordings. Needs the role `export`.")
 
 
 class EventPatch(Schema):
@@ -68,7 +68,7 @@ class EventPatch(Schema):
 
     label: Label = Field(default_factory=str)
     end: Time = Field(default_factory=lambda: datetime.max)
-    protected: bool = Field(default_factory=bool)
+    protected: StrictBool = Field(default_factory=bool)
 
 
 class EventOut(Schema):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from ninja import Schema
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, StrictBool
 
 from ninjacam.api.schemas import Limit, Slug, example, input_example
 
@@ -86,7 +86,7 @@ class RecordingPage(Schema):
 class RecordingPatch(Schema):
     model_config = input_example(protected=True)
 
-    protected: bool
+    protected: StrictBool
 
 
 class SpanOut(Schema):

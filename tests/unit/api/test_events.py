@@ -87,6 +87,7 @@ def test_without_times_it_is_this_moment_and_with_others_what_they_say(guard: Cl
         ({"data": {"x": "y" * 5000}}, "data"), ({"data": [1]}, "data"), ({"data": {"x": "a\0b"}}, "data"),
         ({"data": {"a\0b": 1}}, "data"), ({"data": {"x": float("inf")}}, "data"), ({"camera": "../door"}, "camera"),
         ({"data": {"x": [[[[[[[[[[1]]]]]]]]]]}}, "data"), ({"data": {"x": "\ud800"}}, "data"), ({"x": 1}, "x"),
+        ({"protected": 0}, "protected"), ({"duration_s": "10"}, "duration_s"),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused_and_said(guard: Client, fields: dict[str, Any], wrong: str) -> None:
