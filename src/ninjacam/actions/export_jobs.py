@@ -138,7 +138,6 @@ class ExportJobs:
         with contextlib.suppress(DatabaseError):
             for run in runs.values():
                 self._held(run).move(ExportState.QUEUED, progress=0.0, attempts=run.export.attempts - 1)
-        connections.close_all()
 
     # --- those that wait, and those whose worker died ---
 

@@ -66,6 +66,8 @@ def main() -> None:
 
 
 def _work(jobs: "ExportJobs", stop: threading.Event, on_end: Callable[[], None]) -> None:
+    from django.db import connections
+
     from ninjacam.actions.export_jobs import BUSY_EVERY_S
 
     try:
@@ -73,6 +75,7 @@ def _work(jobs: "ExportJobs", stop: threading.Event, on_end: Callable[[], None])
             jobs.tick()
     finally:
         jobs.close()
+        connections.close_all()
         on_end()  # a bug has ended it: the engine starts another worker
 
 
