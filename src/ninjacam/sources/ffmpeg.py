@@ -46,7 +46,7 @@ logger = logging.getLogger("ninjacam.sources")
 MAX_QUEUED = 64
 """Packets on their way to the event loop; a full queue makes the thread wait, and so the camera."""
 _TICK_S = 0.5
-_MOST_LATE_S, _MOST_EARLY_S = 0.5, 30.0
+_MOST_LATE_S, _MOST_EARLY_S = 0.5, 2.0
 """Of pictures that come in bursts: beyond these the source has paused, or its time has jumped."""
 
 
@@ -163,7 +163,6 @@ class FfmpegSource:
     def _play(self) -> None:
         loops = 0
         pace = _Pace(self._clock, self._stop, live=self._plan.kind != "file")
-        is_paced = self._plan.kind == "file" or self._plan.in_bursts
         reader: _Reader | None = None
         while not self._stop.is_set():
             with self._open_container() as container:
@@ -173,10 +172,12 @@ class FfmpegSource:
                     self._go.wait()
                 else:
                     reader.rewind(container)
-                for due in reader.read(container):
+                for due, is_video in reader.read(container):
                     if self._stop.is_set():
                         return
-                    if is_paced and not pace.wait_until(due):
+                    # Live sound may come well before or behind its pictures, and holds nothing up.
+                    waits = self._plan.kind == "file" or (self._plan.in_bursts and is_video)
+                    if waits and not pace.wait_until(due):
                         return
                     reader.take()
             loops += 1
@@ -300,8 +301,8 @@ class _Reader:
         self._first = None
         self._units.gap()
 
-    def read(self, container: InputContainer) -> Iterator[int]:
-        """The decoding time (1/90000 s, going on over rewinds) of each packet; `take` then delivers it."""
+    def read(self, container: InputContainer) -> Iterator[tuple[int, bool]]:
+        """(decoding time in 1/90000 s, which goes on over rewinds; is it video?) of each packet; `take` delivers it."""
         video, audio = _choose(container, audio=self._wants_audio)
         streams = [video] if audio is None else [video, audio]
         for packet in container.demux(streams):
@@ -325,7 +326,7 @@ class _Reader:
             if is_video:
                 self._last = max(self._last, due)
             self._pending = packet, pts
-            yield due
+            yield due, is_video
 
     def take(self) -> None:
         assert self._pending is not None
