@@ -200,6 +200,9 @@ def test_a_module_that_does_not_load_is_told_to_who_may_know(scene: Scene) -> No
         )
         assert "SyntaxError" in errors[0]["traceback"]
         assert guest.get("/api/v1/processors").json()["errors"] == []
+        assert "does not load: SyntaxError" in scene.wait_failed()["error"]["message"], (
+            "its views stay, and say why"
+        )
         assert not viewer.ended
 
 

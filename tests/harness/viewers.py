@@ -145,8 +145,9 @@ class MjpegViewer(_Viewer):
         )
 
     def longest_gap_s(self, since_s: float) -> float:
+        """From `since_s` to now, where no picture came at either end included."""
         times = [picture.at_s for picture in self.pictures if picture.at_s >= since_s]
-        return max((b - a for a, b in pairwise(times)), default=0.0)
+        return max(b - a for a, b in pairwise([since_s, *times, time.monotonic()]))
 
 
 @dataclass(slots=True)
