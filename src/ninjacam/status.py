@@ -51,6 +51,12 @@ class Status:
             if any(fnmatchcase(slug, pattern) for pattern in processor.get("cameras", ()))
         ]
 
+    def views_of(self, slug: str) -> list[Mapping[str, Any]]:
+        """Its processors, and those that do not load at present, of which there is only the name."""
+        processors = self.processors_of(slug)
+        lost = self.views.get(slug, {}).keys() - {"", *(processor["name"] for processor in processors)}
+        return [*processors, *({"name": name} for name in sorted(lost))]
+
 
 class StatusFile:
     """`read` costs a stat while the file is unchanged. Any thread may call it: a reading replaces the last as one."""

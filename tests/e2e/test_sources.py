@@ -84,13 +84,14 @@ class Mistakes:
             "codec": Mistake("unsupported_codec", rtsp(codec_name="VP8"), "H.264"),
             "page-for-http": Mistake("not_a_camera", page, "web page"),
             "http-behind-rtsp": Mistake("not_a_camera", page.replace("http:", "rtsp:"), "port"),
+            "srt": Mistake("unsupported_scheme", f"srt://127.0.0.1:{free_port()}", "libsrt"),
             "path-for-http": Mistake("stream_not_found", phone.url("/nothing"), "path"),
         }
 
 
 KINDS = [
     "host", "port", "password", "no-password", "path", "no-video", "codec", "page-for-http", "http-behind-rtsp",
-    "path-for-http",
+    "path-for-http", "srt",
 ]  # fmt: skip
 
 

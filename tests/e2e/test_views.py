@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from tests.harness.cameras import FakeCamera
 from tests.harness.http import HttpClient
 from tests.harness.processes import wait_until
 from tests.harness.server import Product
-from tests.harness.viewers import MjpegViewer, Picture, WsViewer
+from tests.harness.viewers import MjpegViewer, Picture, Unit, WsViewer
 
 pytestmark = pytest.mark.alone
 
@@ -40,6 +41,20 @@ def colour_of(picture: Picture) -> str:
     """Of the lower half; "" for none of them."""
     image = cv2.imdecode(np.frombuffer(picture.data, np.uint8), cv2.IMREAD_COLOR)
     assert image is not None
+    return colour_of_image(image)
+
+
+def colours_of(units: list[Unit]) -> list[str]:
+    """Of the video, in order, without repetitions."""
+    decoder = av.CodecContext.create("h264", "r")
+    assert isinstance(decoder, av.VideoCodecContext)
+    frames = [frame for unit in units for frame in decoder.decode(av.Packet(unit.data))]
+    return [
+        colour for colour, _ in groupby(colour_of_image(frame.to_ndarray(format="bgr24")) for frame in frames)
+    ]
+
+
+def colour_of_image(image: Any) -> str:
     mean = image[image.shape[0] * 6 // 10 :].reshape(-1, 3).mean(axis=0)
     return next((name for name, bgr in BGR.items() if np.abs(mean - bgr).max() < 40), "")
 
@@ -105,6 +120,7 @@ def test_a_view_is_there_as_pictures_and_as_video(scene: Scene) -> None:
         assert stream["codec"].startswith("avc1.")
         assert (stream["width"], stream["height"]) == (640, 360)
         assert units[-1].at_s - units[0].at_s == pytest.approx(49 / 25, rel=0.25)
+        assert colours_of(player.units_of(0)) == ["blue"]
         assert scene.view()["state"] == "running"
         assert scene.view()["error"] is None
     answer = scene.product.client.get("/live/door/snapshot.jpg?view=paint")
@@ -122,7 +138,9 @@ def test_a_saved_change_is_live_within_two_seconds_for_everybody(scene: Scene) -
             saved_s = time.monotonic()
             for viewer in (first, second):
                 assert wait_colour(viewer, colour, 5).at_s - saved_s < 2.0
-        player.wait_units(10)
+        player.wait_units(30)
+        assert [c for c in colours_of(player.units_of(1)) if c] == ["blue", "green", "red", "blue"]
+        assert "" in colours_of(player.units_of(0)), "the camera itself stays as it is"
         assert not first.ended and not second.ended and not player.ended
 
 
@@ -184,6 +202,9 @@ def test_a_module_that_does_not_load_is_told_to_who_may_know(scene: Scene) -> No
         )
         assert "SyntaxError" in errors[0]["traceback"]
         assert guest.get("/api/v1/processors").json()["errors"] == []
+        assert "does not load: SyntaxError" in scene.wait_failed()["error"]["message"], (
+            "its views stay, and say why"
+        )
         assert not viewer.ended
 
 

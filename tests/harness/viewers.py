@@ -145,18 +145,20 @@ class MjpegViewer(_Viewer):
         )
 
     def longest_gap_s(self, since_s: float) -> float:
+        """From `since_s` to now, where no picture came at either end included."""
         times = [picture.at_s for picture in self.pictures if picture.at_s >= since_s]
-        return max((b - a for a, b in pairwise(times)), default=0.0)
+        return max(b - a for a, b in pairwise([since_s, *times, time.monotonic()]))
 
 
 @dataclass(slots=True)
 class Unit:
-    """A binary frame of the WebSocket."""
+    """A binary frame of the WebSocket. `at_s`: monotonic time of arrival."""
 
     at_s: float
     key: bool
     sequence: int
     stream: int
+    pts_us: int
     data: bytes
 
 
@@ -200,10 +202,14 @@ class WsViewer(_Viewer):
         if isinstance(message, str):
             self.messages.append(json.loads(message))
             return
-        _, flags, stream, sequence, *_ = WS_HEADER.unpack_from(message)
-        self.units.append(
-            Unit(time.monotonic(), bool(flags & 1), sequence, stream, message[WS_HEADER.size :])
-        )
+        _, flags, stream, sequence, pts_us, *_ = WS_HEADER.unpack_from(message)
+        data = message[WS_HEADER.size :]
+        self.units.append(Unit(time.monotonic(), bool(flags & 1), sequence, stream, pts_us, data))
+
+    def units_of(self, number: int) -> list[Unit]:
+        """Of the subscription `number`, all that have come so far."""
+        streams = {m["stream"] for m in self.messages if m["op"] == "stream" and m["id"] == number}
+        return [unit for unit in self.units if unit.stream in streams]
 
     def wait_units(self, count: int, timeout_s: float = 15) -> list[Unit]:
         """The next `count`."""
@@ -239,7 +245,12 @@ class StoppedReader:
 
     def __init__(self, url: str, token: str) -> None:
         parts = urlsplit(url)
-        self._socket = socket.create_connection((parts.hostname or "", parts.port or 80), timeout=10)
+        self._socket = socket.socket()
+        self._socket.setsockopt(
+            socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16
+        )  # the kernel takes little in its place
+        self._socket.settimeout(10)
+        self._socket.connect((parts.hostname or "", parts.port or 80))
         self._socket.sendall(
             f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
             f"Authorization: Bearer {token}\r\n\r\n".encode()

@@ -55,3 +55,12 @@ def test_a_camera_that_the_engine_does_not_know_yet_is_connecting() -> None:
     status = Status(engine_running=True)
     assert status.camera(Camera(slug="new"))["state"] == "connecting"
     assert status.camera(Camera(slug="new", enabled=False))["state"] == "disabled"
+
+
+def test_a_view_that_does_not_load_is_a_view_all_the_same() -> None:
+    status = Status(
+        processors=({"name": "edges", "cameras": ["*"]}, {"name": "clock", "cameras": ["gate-*"]}),
+        views={"door": {"": {}, "edges": {}, "lost": {"error": {"message": "It does not load."}}}},
+    )
+    assert [view["name"] for view in status.views_of("door")] == ["edges", "lost"]
+    assert [view["name"] for view in status.views_of("gate-1")] == ["edges", "clock"]

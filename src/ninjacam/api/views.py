@@ -65,7 +65,7 @@ def views_of(who: Principal, camera: Camera, status: Status) -> list[ViewOut]:
     reports = status.views.get(camera.slug, {}) if status.engine_running else {}
     raw = {"name": "", "description": ""}
     views = []
-    for processor in (raw, *status.processors_of(camera.slug)):
+    for processor in (raw, *status.views_of(camera.slug)):
         report = reports.get(processor["name"], {})
         views.append(
             ViewOut(

@@ -149,6 +149,17 @@ def _look_at_rows() -> Findings:
             unseal(camera.credentials)
         except ConfigError as error:
             yield Finding("FIX", f"{camera.slug}: {error.message}")
+        if camera.url.startswith("srt:"):
+            yield from _look_at_srt(camera)
+
+
+def _look_at_srt(camera: Camera) -> Findings:
+    try:
+        from ninjacam.sources.ffmpeg_network import srt_error
+    except ImportError:
+        return  # PyAV is broken, and `look_at_python` says so
+    if error := srt_error():
+        yield Finding("FIX", f"{camera.slug}: {error.message}")
 
 
 def look_at_engine() -> Findings:

@@ -8,6 +8,7 @@ import struct
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from ninjacam.core.aac import RATES_HZ
 from ninjacam.core.errors import EncodeError
 from ninjacam.core.mp4 import Mp4Track, aac_entry
 from ninjacam.core.packets import Codec, Kind, Packet, Track
@@ -22,7 +23,6 @@ FRAME_SAMPLES = 1024
 G711_HZ = 8000
 AAC_BPS = 32_000
 """For speech of 4 kHz band width that was 64 kbit/s before."""
-_RATES_HZ = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 
 
 class Unit(NamedTuple):
@@ -175,7 +175,7 @@ def _describe(track: Track) -> tuple[int, int]:
         raise EncodeError("The camera does not describe its AAC.")
     bits = int.from_bytes(config[:2], "big")
     index, channels = bits >> 7 & 15, bits >> 3 & 15
-    rate_hz = track.sample_rate_hz or (_RATES_HZ[index] if index < len(_RATES_HZ) else track.time_base_hz)
+    rate_hz = track.sample_rate_hz or (RATES_HZ[index] if index < len(RATES_HZ) else track.time_base_hz)
     return rate_hz, track.channels or channels or 1
 
 

@@ -19,6 +19,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from ninjacam.core.aac import low_complexity_config, without_adts
 from ninjacam.core.bitstream import annexb_from_config, from_length_prefixed, parameter_sets, parse_sps
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import (
@@ -36,6 +37,7 @@ from ninjacam.core.packets import CODEC_BY_LABEL, VIDEO_CLOCK_HZ, Codec, Flags, 
 from ninjacam.sources.access_units import AccessUnits, ParameterSetCache
 from ninjacam.sources.base import OnPacket, SourceConfig, SourceStats
 from ninjacam.sources.ffmpeg_errors import translate_av_error
+from ninjacam.sources.ffmpeg_http import HttpFiles
 from ninjacam.sources.pictures import JpegPictures
 from ninjacam.sources.track_clock import TrackClock
 
@@ -44,6 +46,8 @@ logger = logging.getLogger("ninjacam.sources")
 MAX_QUEUED = 64
 """Packets on their way to the event loop; a full queue makes the thread wait, and so the camera."""
 _TICK_S = 0.5
+_MOST_LATE_S, _MOST_EARLY_S = 0.5, 2.0
+"""Of pictures that come in bursts: beyond these the source has paused, or its time has jumped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,10 @@ class Plan:
     format: str | None = None
     options: dict[str, str] = field(default_factory=dict)
     loop: bool = False
+    over_http: bool = False
+    """Our HTTP client fetches what the demuxer asks for, `url` included."""
+    in_bursts: bool = False
+    """Of a live source: it comes seconds at a time, and is delivered at its own pace."""
 
 
 async def open_plan(plan: Plan, config: SourceConfig, *, clock: Clock) -> "FfmpegSource":
@@ -92,6 +100,7 @@ class FfmpegSource:
         self._slots = threading.BoundedSemaphore(MAX_QUEUED)
         self._on_packet: OnPacket | None = None
         self._last_packet_ns = 0
+        self._http = HttpFiles(config, self._loop) if plan.over_http else None
 
     # The event loop's side ----------------------------------------------------------------------------------------
 
@@ -119,6 +128,8 @@ class FfmpegSource:
         self._stop.set()
         self._go.set()
         self._on_packet = None
+        if self._http is not None:
+            self._http.close()
         self._finish(SourceEndedError("The camera was closed."))
 
     def _deliver(self, packet: Packet) -> None:
@@ -144,13 +155,14 @@ class FfmpegSource:
         except SourceError as exc:
             error = exc
         except (av.error.FFmpegError, OSError, ValueError) as exc:
-            error = translate_av_error(exc, self._plan.where, is_device=self._plan.kind == "device")
+            scheme = "v4l2" if self._plan.kind == "device" else self._plan.url.partition(":")[0]
+            error = translate_av_error(exc, self._plan.where, scheme)
         finally:
             self._call(self._finish, error)
 
     def _play(self) -> None:
         loops = 0
-        start: tuple[int, int] | None = None
+        pace = _Pace(self._clock, self._stop, live=self._plan.kind != "file")
         reader: _Reader | None = None
         while not self._stop.is_set():
             with self._open_container() as container:
@@ -160,13 +172,13 @@ class FfmpegSource:
                     self._go.wait()
                 else:
                     reader.rewind(container)
-                for due in reader.read(container):
+                for due, is_video in reader.read(container):
                     if self._stop.is_set():
                         return
-                    if self._plan.kind == "file":
-                        start = start or (self._clock.monotonic_ns(), due)
-                        if not self._wait_until(start, due):
-                            return
+                    # Live sound may come well before or behind its pictures, and holds nothing up.
+                    waits = self._plan.kind == "file" or (self._plan.in_bursts and is_video)
+                    if waits and not pace.wait_until(due):
+                        return
                     reader.take()
             loops += 1
             if self._plan.kind != "file":
@@ -176,18 +188,21 @@ class FfmpegSource:
             if not reader.delivered:
                 raise NoVideoError("The file holds no picture that can be played.")
 
-    def _wait_until(self, start: tuple[int, int], due: int) -> bool:
-        """Wait until the time of `due` (1/90000 s) at real pace; False: stop."""
-        at_ns = start[0] + (due - start[1]) * 100_000 // 9
-        delay_s = (at_ns - self._clock.monotonic_ns()) / 1e9
-        return not (delay_s > 0 and self._stop.wait_in_thread(min(delay_s, 3600.0)))
-
     def _open_container(self) -> InputContainer:
         config = self._config
-        # FFmpeg reports a stall after two of its read time-outs (the first only flushes the parser).
-        timeout = (config.open_timeout_s, config.read_timeout_s / 2) if self._plan.kind == "network" else None
+        timeout: tuple[float, float] | None = None
+        if self._plan.kind == "network":
+            # FFmpeg reports a stall after two of its read time-outs (the first only flushes the parser), but at once
+            # where it waits for a playlist to grow.
+            read_timeout_s = config.read_timeout_s / (1 if self._plan.in_bursts else 2)
+            timeout = (config.open_timeout_s, read_timeout_s)
         return av.open(
-            self._plan.url, "r", format=self._plan.format, options=dict(self._plan.options), timeout=timeout
+            self._plan.url,
+            "r",
+            format=self._plan.format,
+            options=dict(self._plan.options),
+            timeout=timeout,
+            io_open=self._http.open if self._http is not None else None,
         )
 
     def _post(self, packet: Packet) -> None:
@@ -201,6 +216,26 @@ class FfmpegSource:
             self._loop.call_soon_threadsafe(function, *args)  # type: ignore[arg-type]  # ours, a few lines above
         except RuntimeError:
             self._stop.set()  # the event loop is gone
+
+
+class _Pace:
+    """Holds each packet back until its time has come; lives in the thread."""
+
+    def __init__(self, clock: Clock, stop: Stop, *, live: bool) -> None:
+        self._clock = clock
+        self._stop = stop
+        self._live = live
+        self._start: tuple[int, int] | None = None
+
+    def wait_until(self, due: int) -> bool:
+        """Wait until the time of `due` (1/90000 s) at real pace; False: stop."""
+        now_ns = self._clock.monotonic_ns()
+        start_ns, start_due = self._start = self._start or (now_ns, due)
+        delay_s = (start_ns + (due - start_due) * 100_000 // 9 - now_ns) / 1e9
+        if self._live and not -_MOST_LATE_S < delay_s < _MOST_EARLY_S:
+            self._start = now_ns, due
+            return not self._stop.is_set()
+        return not (delay_s > 0 and self._stop.wait_in_thread(min(delay_s, 3600.0)))
 
 
 class _Reader:
@@ -243,14 +278,17 @@ class _Reader:
             self._units = AccessUnits(self._codec, sets, self._deliver, stats, self._wall)
         size = _size_of(self._codec, extradata) or (video.codec_context.width, video.codec_context.height)
         tracks = [Track(Kind.VIDEO, self._codec, VIDEO_CLOCK_HZ, extradata, *size)]
+        self._has_adts = False
         if audio is not None:
             rate = audio.codec_context.sample_rate
+            codec = CODEC_BY_LABEL[audio.codec_context.name]
+            self._has_adts = codec is Codec.AAC and not audio.codec_context.extradata
             tracks.append(
                 Track(
                     Kind.AUDIO,
-                    CODEC_BY_LABEL[audio.codec_context.name],
+                    codec,
                     rate,
-                    bytes(audio.codec_context.extradata or b""),
+                    _adts_config(audio) if self._has_adts else bytes(audio.codec_context.extradata or b""),
                     sample_rate_hz=rate,
                     channels=audio.codec_context.channels,
                 )
@@ -263,8 +301,8 @@ class _Reader:
         self._first = None
         self._units.gap()
 
-    def read(self, container: InputContainer) -> Iterator[int]:
-        """The decoding time (1/90000 s, going on over rewinds) of each packet; `take` then delivers it."""
+    def read(self, container: InputContainer) -> Iterator[tuple[int, bool]]:
+        """(decoding time in 1/90000 s, which goes on over rewinds; is it video?) of each packet; `take` delivers it."""
         video, audio = _choose(container, audio=self._wants_audio)
         streams = [video] if audio is None else [video, audio]
         for packet in container.demux(streams):
@@ -288,7 +326,7 @@ class _Reader:
             if is_video:
                 self._last = max(self._last, due)
             self._pending = packet, pts
-            yield due
+            yield due, is_video
 
     def take(self) -> None:
         assert self._pending is not None
@@ -298,7 +336,10 @@ class _Reader:
         self._stats.bytes_received += len(data)
         if packet.stream.type == "video":
             self._take_video(data, pts, received_ns, packet)
-        else:
+            return
+        if self._has_adts:
+            data = without_adts(data)
+        if data:
             rate = self.tracks[1].time_base_hz
             self._post_packet(
                 Packet(
@@ -349,10 +390,16 @@ def _choose(container: InputContainer, *, audio: bool) -> tuple[VideoStream, Aud
         )
     for stream in container.streams.audio if audio else ():
         codec = CODEC_BY_LABEL.get(stream.codec_context.name, Codec.NONE)
-        needs_config = codec is Codec.AAC and not stream.codec_context.extradata
-        if codec is not Codec.NONE and stream.codec_context.sample_rate and not needs_config:
+        is_described = codec is not Codec.AAC or stream.codec_context.extradata or _adts_config(stream)
+        if codec is not Codec.NONE and stream.codec_context.sample_rate and is_described:
             return video, stream
     return video, None
+
+
+def _adts_config(audio: AudioStream) -> bytes:
+    """Of AAC in MPEG-TS, which says it in each frame; b"": not the usual kind."""
+    context = audio.codec_context
+    return low_complexity_config(context.sample_rate, context.channels) if context.profile == "LC" else b""
 
 
 def _size_of(codec: Codec, extradata: bytes) -> tuple[int, int] | None:

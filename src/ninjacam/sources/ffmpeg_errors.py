@@ -1,5 +1,7 @@
 """libav's errors in our words. Its own texts hold URLs with passwords: they go nowhere."""
 
+import errno
+
 import av.error
 
 from ninjacam.core.errors import (
@@ -9,17 +11,28 @@ from ninjacam.core.errors import (
     HostNotFoundError,
     NotACameraError,
     ProtocolError,
+    SourceEndedError,
     SourceError,
     SourceTimeoutError,
     StreamNotFoundError,
+    UnsupportedSchemeError,
 )
 
+_BROKEN_OFF = frozenset({errno.EIO, errno.EPIPE, errno.ECONNRESET})
+_LIBRARIES = {"srt": "libsrt"}
 
-def translate_av_error(exc: Exception, where: str, *, is_device: bool) -> SourceError:
-    """The one table from libav's errors to ours."""
+
+def translate_av_error(exc: Exception, where: str, scheme: str) -> SourceError:
+    """The one table from libav's errors to ours. `scheme`: of the camera's URL."""
     kind = type(exc)
-    if is_device:
+    if scheme == "v4l2":
         return _translate_device_error(exc, where)
+    if issubclass(kind, av.error.ProtocolNotFoundError):
+        return UnsupportedSchemeError(
+            f"The installed PyAV cannot read {scheme}: URLs: install one that is built with "
+            f"{_LIBRARIES.get(scheme, scheme)} (pip install --no-binary av av, beside an FFmpeg that has it), "
+            "or take another URL of this camera."
+        )
     if issubclass(kind, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError | PermissionError):
         return AuthenticationError(f"{where} refuses the user name or the password: check both.")
     if issubclass(kind, av.error.HTTPNotFoundError | FileNotFoundError):
@@ -30,17 +43,22 @@ def translate_av_error(exc: Exception, where: str, *, is_device: bool) -> Source
         return SourceTimeoutError(f"{where} does not answer in time: check the address and that it is on.")
     if issubclass(kind, av.error.InvalidDataError):
         return NotACameraError(f"What {where} sends is no video that can be read: check the URL.")
-    if issubclass(kind, OSError) and getattr(exc, "errno", 0) in (101, 113):
+    if issubclass(kind, EOFError):
+        return NotACameraError(f"{where} closes the connection at once: check the URL.")
+    number = getattr(exc, "errno", 0)
+    if number in (errno.ENETUNREACH, errno.EHOSTUNREACH):
         return HostNotFoundError(f"{where} cannot be reached from here: check the address and the network.")
+    if number in _BROKEN_OFF:
+        return SourceEndedError(f"The connection to {where} broke off.")
     return ProtocolError(f"{where} cannot be read ({kind.__name__}).")
 
 
 def _translate_device_error(exc: Exception, where: str) -> DeviceError:
     number = getattr(exc, "errno", 0)
-    if isinstance(exc, FileNotFoundError) or number in (6, 19):
+    if isinstance(exc, FileNotFoundError) or number in (errno.ENXIO, errno.ENODEV):
         return DeviceError(f"There is no device {where}: plug the camera in, or choose another.")
     if isinstance(exc, PermissionError):
         return DeviceError(f"Ninjacam may not open {where}: add its user to the group 'video'.")
-    if number == 16:
+    if number == errno.EBUSY:
         return DeviceError(f"{where} is in use by another program: stop that first.")
     return DeviceError(f"{where} does not give MJPEG or H.264 video: choose another device or format.")

@@ -70,7 +70,9 @@ class ProcessorCode:
         self.loading = ""
         self._registry = into
         self._marks: dict[str, Mark] = {}
-        self._broken: dict[str, tuple[str, ProcessorError]] = {}  # view -> (its module, why it is not there)
+        self._broken: dict[
+            str, tuple[Processor, ProcessorError]
+        ] = {}  # view -> (what it was, why it is not there)
 
     @property
     def marks(self) -> dict[str, list[int]]:
@@ -98,11 +100,11 @@ class ProcessorCode:
         logger.warning("%s does not come to the end of its loading", self.loading)
 
     def _load(self, file: ModuleFile, *, exists: bool) -> None:
-        before = [p.name for p in self._registry if p.module == file.name]
-        before += [name for name, (module, _) in self._broken.items() if module == file.name]
+        before = [p for p in self._registry if p.module == file.name]
+        before += [was for was, _ in self._broken.values() if was.module == file.name]
         self._registry.forget(file.name)
         self.errors.pop(file.name, None)
-        self._broken = {name: entry for name, entry in self._broken.items() if entry[0] != file.name}
+        self._broken = {name: entry for name, entry in self._broken.items() if entry[0].module != file.name}
         if not exists:
             sys.modules.pop(file.name, None)
             return
@@ -119,8 +121,8 @@ class ProcessorCode:
             logger.warning("%s does not load:\n%s", file.name, text)
             self.errors[file.name] = text
             sentence = f"{file.name} does not load: {one_line(exc)}"
-            for name in before:
-                self._broken[name] = (file.name, ProcessorError(sentence, traceback=text))
+            for was in before:
+                self._broken[was.name] = (was, ProcessorError(sentence, traceback=text))
 
     def _publish(self) -> None:
         current: dict[str, Processor | ProcessorError] = {p.name: p for p in self._registry}
@@ -130,11 +132,13 @@ class ProcessorCode:
 
     def views(self, camera: str) -> list[str]:
         """The names of a camera's views; those that do not load at present included."""
-        return sorted(
-            name
-            for name, entry in self.current.items()
-            if isinstance(entry, ProcessorError) or entry.applies_to(camera)
-        )
+        return sorted(name for name, entry in self.current.items() if self._is_for(camera, name, entry))
+
+    def _is_for(self, camera: str, name: str, entry: Processor | ProcessorError) -> bool:
+        if isinstance(entry, Processor):
+            return entry.applies_to(camera)
+        broken = self._broken.get(name)  # None: its module is being loaded again at this moment
+        return broken is None or broken[0].applies_to(camera)
 
     def describe(self) -> list[dict[str, object]]:
         return [

@@ -84,7 +84,7 @@ def show_wall(request: HttpRequest, principal: Principal) -> HttpResponse:
 
 
 def _tile(camera: Camera, status: Status, chosen: str) -> dict[str, Any]:
-    views = [str(processor["name"]) for processor in status.processors_of(camera.slug)]
+    views = [str(processor["name"]) for processor in status.views_of(camera.slug)]
     return {
         "camera": camera,
         "views": views,
@@ -125,10 +125,10 @@ def show_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
 
 
 def _views(camera: Camera, status: Status, *, with_traceback: bool) -> list[dict[str, Any]]:
-    """The processors of a camera with how they fare. Tracebacks are for those who may configure it."""
+    """The views of a camera with how they fare. Tracebacks are for those who may configure it."""
     running = status.views.get(camera.slug, {})
     views = []
-    for processor in status.processors_of(camera.slug):
+    for processor in status.views_of(camera.slug):
         name = str(processor["name"])
         report = running.get(name, {})
         error = report.get("error") or {}

@@ -63,3 +63,18 @@ def test_a_picture_of_absurd_size_is_refused_before_its_memory_is_taken() -> Non
         jpeg_size(coded)
     with pytest.raises(DecodeError):
         Decoder(Codec.MJPEG).decode(Packet(Kind.VIDEO, Codec.MJPEG, coded, 0, 0))
+
+
+def test_a_view_that_no_longer_loads_stays_with_the_cameras_that_had_it(tmp_path: Path) -> None:
+    path = tmp_path / "breaks.py"
+    path.write_text(GOOD.replace("@processor", "@processor(cameras=['gate-*'])").replace("fine", "gate"))
+    code = ProcessorCode([ModuleFile("module_that_breaks", path)])
+    code.refresh()
+    for _ in range(2):
+        assert code.views("gate-1") == ["gate"]
+        assert code.views("door") == []
+        path.write_text("def gate(:\n")
+        code.refresh()
+    path.unlink()
+    code.refresh()
+    assert code.views("gate-1") == []

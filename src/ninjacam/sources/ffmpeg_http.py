@@ -1,0 +1,126 @@
+"""HTTP for FFmpeg: its demuxers ask, our client goes.
+
+So what a playlist or a redirect leads to is checked as the camera itself is: allowed addresses only, no files, and the
+password for the camera's own host only. FFmpeg's own client would go anywhere.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import CancelledError
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from ninjacam.core.errors import (
+    ProtocolError,
+    SourceEndedError,
+    SourceTimeoutError,
+    StreamNotFoundError,
+    UnsupportedCodecError,
+)
+from ninjacam.sources.base import SourceConfig
+from ninjacam.sources.http_client import HttpBody, get
+from ninjacam.sources.urls import Target, parse_url
+
+_T = TypeVar("_T")
+_GRACE_S = 1.0
+"""Over the deadlines inside the event loop, for one that is busy."""
+
+
+def is_playlist(target: Target) -> bool:
+    return target.path.partition("?")[0].endswith(".m3u8")
+
+
+class HttpFiles:
+    """What the demuxer of one camera has open. Thread: the demuxer's, but for `close`."""
+
+    def __init__(self, config: SourceConfig, loop: asyncio.AbstractEventLoop) -> None:
+        self._config = config
+        self._loop = loop
+        self._host = parse_url(config.url).host
+        self._bodies: set[HttpBody] = set()
+        self._closed = False
+
+    def open(self, url: str, _flags: int, options: dict[str, str]) -> "_HttpFile":
+        """PyAV's `io_open`. Raises: SourceError, which PyAV raises again out of its own call."""
+        if url.startswith("crypto"):
+            raise UnsupportedCodecError("The playlist is encrypted: switch its encryption off.")
+        if not url.startswith(("http:", "https:")):
+            raise ProtocolError("The camera's playlist leads to something that is not on the web.")
+        target = parse_url(url)
+        config = self._config
+        if target.host != self._host:
+            config = replace(config, username="", password="")
+        first, end = int(options.get("offset", 0)), int(options.get("end_offset", 0))
+        headers = [f"Range: bytes={first}-{end - 1}"] if end > first else []
+        try:
+            body = self._ask(_get(url, config, headers), config.open_timeout_s)
+        except StreamNotFoundError:
+            if is_playlist(target):
+                raise
+            return _HttpFile(self, None)  # a part that came too late: the next one plays
+        self._bodies.add(body)
+        if self._closed:
+            self.close()
+        if headers and body.message.status != 206:
+            raise ProtocolError(
+                "The camera's playlist names parts of files, and its server does not give them."
+            )
+        return _HttpFile(self, body)
+
+    def read(self, body: HttpBody) -> bytes:
+        return self._ask(body.read(), self._config.read_timeout_s)
+
+    def release(self, body: HttpBody) -> None:
+        self._bodies.discard(body)
+        self._call_close(body)
+
+    def close(self) -> None:
+        """From any thread: whatever is being read ends. Idempotent."""
+        self._closed = True
+        for body in tuple(self._bodies):
+            self.release(body)
+
+    def _call_close(self, body: HttpBody) -> None:
+        try:
+            self._loop.call_soon_threadsafe(body.close)
+        except RuntimeError:
+            return  # the event loop is gone, and its sockets with it
+
+    def _ask(self, question: Coroutine[Any, Any, _T], limit_s: float) -> _T:
+        try:
+            answer = asyncio.run_coroutine_threadsafe(question, self._loop)
+        except RuntimeError as exc:
+            question.close()
+            raise SourceEndedError("The camera was closed.") from exc
+        try:
+            return answer.result(limit_s + _GRACE_S)
+        except CancelledError as exc:
+            raise SourceEndedError("The camera was closed.") from exc
+        except TimeoutError as exc:
+            answer.cancel()
+            raise SourceTimeoutError(f"The camera did not answer within {limit_s:g} s.") from exc
+
+
+async def _get(url: str, config: SourceConfig, headers: list[str]) -> HttpBody:
+    async with asyncio.timeout(config.open_timeout_s):
+        return await get(url, config, headers=headers)
+
+
+class _HttpFile:
+    """The file object that PyAV reads. `body` None: an empty one."""
+
+    def __init__(self, files: HttpFiles, body: HttpBody | None) -> None:
+        self._files = files
+        self._body = body
+        self._left = b""
+
+    def read(self, size: int) -> bytes:
+        if not self._left and self._body is not None:
+            self._left = self._files.read(self._body)
+        data, self._left = self._left[:size], self._left[size:]
+        return data
+
+    def close(self) -> None:
+        if self._body is not None:
+            self._files.release(self._body)
+            self._body = None

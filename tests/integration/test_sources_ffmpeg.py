@@ -1,0 +1,298 @@
+"""HLS and RTMP from Debian's ffmpeg, and playlists that are out for more than they may have."""
+
+import base64
+import contextlib
+import functools
+import http.server
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import av
+import pytest
+
+from ninjacam.core import errors
+from ninjacam.core.packets import VIDEO_CLOCK_HZ, Codec, Packet
+from ninjacam.sources.base import SourceConfig
+from ninjacam.sources.ffmpeg_network import srt_error
+from ninjacam.sources.registry import runs_native_code
+from ninjacam.testing.clips import Clip
+from ninjacam.testing.scenes import SceneOptions, make_clip
+from tests.harness.processes import Process, free_port, wait_until
+from tests.integration.source_support import config, record, stamps, steps, write_file
+
+needs_ffmpeg = [
+    pytest.mark.ffmpeg,
+    pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed"),
+]
+SECRET = "hunter2-of-the-yard"
+
+
+@pytest.fixture(scope="module")
+def clip() -> Clip:
+    return make_clip(SceneOptions(width=320, height=240, seconds=2, gop=10, bframes=2, bitrate_bps=300_000))
+
+
+@pytest.fixture(scope="module")
+def folder(clip: Clip, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The clip with sound: `film.mp4`, and as two parts, `a.ts` and `b`."""
+    folder = tmp_path_factory.mktemp("hls")
+    write_file(clip, folder / "film.mp4", silence=True)
+    write_file(clip, folder / "a.ts")
+    shutil.copy(folder / "a.ts", folder / "b")
+    return folder
+
+
+def sender(film: Path, *output: str) -> Process:
+    """Debian's ffmpeg, which sends the film in a loop at its own pace, as it is."""
+    return Process(
+        "ffmpeg",
+        ["ffmpeg", "-nostdin", "-loglevel", "warning", "-re", "-stream_loop", "-1", "-i", film, "-c", "copy", *output],
+    )  # fmt: skip
+
+
+class _Files(http.server.SimpleHTTPRequestHandler):
+    """`texts`: answers of their own: playlists, or where else to go. `seen`: (path, Host, Authorization)."""
+
+    protocol_version = "HTTP/1.1"
+    texts: dict[str, str]
+    login: str
+    seen: list[tuple[str, str, str]]
+
+    def do_GET(self) -> None:
+        self.close_connection = False  # as some servers do, whatever is asked: only the length tells the end
+        authorization = self.headers.get("Authorization", "")
+        self.seen.append((self.path, self.headers["Host"], authorization))
+        if self.path.endswith(".m3u8") and authorization != self.login:
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="yard"')
+            self.end_headers()
+        elif (text := self.texts.get(self.path)) is None:
+            super().do_GET()
+        elif not text.startswith("#"):
+            self.send_response(302)
+            self.send_header("Location", text)
+            self.end_headers()
+        else:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/vnd.apple.mpegurl")
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Quiet."""
+
+
+class WebServer:
+    """A plain web server on 127.0.0.1. `url` is of its root."""
+
+    def __init__(self, directory: Path, login: str = "") -> None:
+        self.texts: dict[str, str] = {}
+        self.seen: list[tuple[str, str, str]] = []
+        basic = "Basic " + base64.b64encode(login.encode()).decode() if login else ""
+        handler = type("Handler", (_Files,), {"texts": self.texts, "login": basic, "seen": self.seen})
+        bound = functools.partial(handler, directory=str(directory))
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), bound)
+        self.port = self._server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), name="web", daemon=True
+        )
+        self._thread.start()
+
+    def playlist(self, *lines: str, name: str = "/cam.m3u8") -> str:
+        """The URL of a finished playlist."""
+        head = ["#EXTM3U", "#EXT-X-VERSION:6", "#EXT-X-TARGETDURATION:2", "#EXT-X-MEDIA-SEQUENCE:1"]
+        self.texts[name] = "\n".join([*head, *lines, "#EXT-X-ENDLIST", ""])
+        return self.url + name
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
+
+
+@contextlib.contextmanager
+def web_server(directory: Path, login: str = "") -> Iterator[WebServer]:
+    server = WebServer(directory, login)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+class TestLivePlaylist:
+    pytestmark = needs_ffmpeg
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def live(cls, folder: Path) -> Iterator[Path]:
+        """The directory of a playlist that ffmpeg keeps writing."""
+        (folder / "live").mkdir()
+        playlist = folder / "live/live.m3u8"
+        flags = ("-hls_time", "1", "-hls_list_size", "5", "-hls_flags", "delete_segments")
+        with sender(folder / "film.mp4", "-f", "hls", *flags, str(playlist)) as ffmpeg:
+            wait_until(
+                lambda: playlist.exists() and playlist.read_text().count("EXTINF") >= 3,
+                20,
+                "three parts",
+                processes=[ffmpeg],
+            )
+            yield playlist.parent
+
+    def test_it_plays_in_order_and_at_its_own_pace(self, live: Path, clip: Clip) -> None:
+        with web_server(live) as server:
+            settings = config(f"{server.url}/live.m3u8", read_timeout_s=5)
+            assert runs_native_code(settings)
+            recording = record(settings, 60, timeout_s=30)
+        assert recording.error is None
+        assert steps(stamps(recording.video), clip.frames) == {1}
+        first, last = recording.video[0], recording.video[-1]
+        shown_s = max(packet.pts - first.pts for packet in recording.video) / VIDEO_CLOCK_HZ
+        # Three parts lie ready, and could come at once.
+        assert (last.received_ns - first.received_ns) / 1e9 > 0.8 * shown_s > 1.5
+        decoded = recording.decoding_times()
+        assert decoded == sorted(decoded)
+        assert {packet.codec for packet in recording.audio} == {Codec.AAC}
+        assert len(decode_sound(recording.tracks[1].extradata, recording.audio)) == len(recording.audio)
+        assert recording.close_s < 1
+
+    def test_a_server_that_goes_away_is_an_error(self, live: Path) -> None:
+        server = WebServer(live)
+        recording = record(
+            config(f"{server.url}/live.m3u8", read_timeout_s=5), 10_000, at={5: server.stop}, timeout_s=30
+        )
+        assert isinstance(recording.error, errors.ConnectionRefusedSourceError)
+
+
+def decode_sound(description: bytes, packets: list[Packet]) -> list[av.AudioFrame]:
+    context = av.CodecContext.create("aac", "r")
+    assert isinstance(context, av.AudioCodecContext)
+    context.extradata, context.options = description, {"err_detect": "explode"}
+    return [frame for packet in packets for frame in context.decode(av.Packet(packet.data))]
+
+
+def test_a_playlist_that_is_not_there(folder: Path) -> None:
+    with web_server(folder) as server, pytest.raises(errors.StreamNotFoundError):
+        record(config(f"{server.url}/nothing.m3u8"))
+
+
+def test_a_part_that_is_gone_is_left_out(folder: Path, clip: Clip) -> None:
+    with web_server(folder) as server:
+        parts = [line for name in ("a.ts", "gone.ts", "b?part=2") for line in ("#EXTINF:2,", name)]
+        recording = record(config(server.playlist(*parts)), 10_000)
+    assert len(recording.video) == 2 * clip.frames
+    assert isinstance(recording.error, errors.SourceEndedError)
+
+
+def test_parts_of_one_file_are_read_by_ranges_or_not_at_all(folder: Path) -> None:
+    with web_server(folder) as server:  # Python's server knows no ranges
+        url = server.playlist("#EXTINF:2,", "#EXT-X-BYTERANGE:1880@188", "a.ts")
+        with pytest.raises(errors.ProtocolError, match="parts of files"):
+            record(config(url))
+
+
+def test_the_password_is_for_the_own_host_only(folder: Path, clip: Clip) -> None:
+    with web_server(folder, f"viewer:{SECRET}") as server, web_server(folder) as other:
+        elsewhere = f"http://localhost:{other.port}/b"
+        url = server.playlist("#EXTINF:2,", "a.ts", "#EXTINF:2,", elsewhere)
+        recording = record(config(url, username="viewer", password=SECRET), clip.frames + 5)
+        assert len(recording.video) >= clip.frames + 5
+        assert other.seen == [("/b", f"localhost:{other.port}", "")]
+        with pytest.raises(errors.AuthenticationError) as caught:
+            record(config(url, username="viewer", password=SECRET + "-wrong"))
+    assert SECRET not in str(caught.value)
+
+
+OUTSIDE = {
+    "file": ("file://{folder}/a.ts", errors.ProtocolError),
+    "nested": ("concat:{folder}/a.ts", errors.SourceError),
+    "metadata": ("http://169.254.169.254/a.ts", errors.ForbiddenAddressError),
+    "redirect": ("/redirect.ts", errors.ForbiddenAddressError),
+    "redirect-to-file": ("/redirect-to-file.ts", errors.ProtocolError),
+    "loopback": ("http://127.0.0.2:{port}/a.ts", errors.ForbiddenAddressError),
+}
+
+
+@pytest.mark.parametrize("kind", OUTSIDE)
+def test_a_playlist_leads_to_no_file_and_no_forbidden_host(folder: Path, kind: str) -> None:
+    """The files are there, and would play: only the refusal keeps them from it."""
+    part, error = OUTSIDE[kind]
+    with web_server(folder) as server:
+        server.texts["/redirect.ts"] = "http://100.100.100.200/a.ts"
+        server.texts["/redirect-to-file.ts"] = f"file://{folder}/a.ts"
+        url = server.playlist("#EXTINF:2,", part.format(folder=folder, port=server.port))
+        with pytest.raises(error) as caught:
+            record(config(url, allowed_networks=("127.0.0.1/32",)))
+    assert str(folder) not in str(caught.value)
+
+
+def test_an_encrypted_playlist_says_so_and_reads_no_key_from_a_file(folder: Path) -> None:
+    (folder / "key").write_bytes(bytes(16))
+    with web_server(folder) as server:
+        for key in ("key", f"file://{folder}/key"):
+            url = server.playlist(f'#EXT-X-KEY:METHOD=AES-128,URI="{key}"', "#EXTINF:2,", "a.ts")
+            with pytest.raises(errors.SourceError) as caught:
+                record(config(url))
+            assert str(folder) not in str(caught.value)
+            assert key != "key" or "encrypted" in str(caught.value)
+
+
+def is_listening(port: int) -> bool:
+    rows = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return any(row.split()[1].endswith(f":{port:04X}") and row.split()[3] == "0A" for row in rows)
+
+
+class TestRtmp:
+    pytestmark = needs_ffmpeg
+
+    def test_it_plays_in_order_until_the_server_dies(self, folder: Path, clip: Clip) -> None:
+        port = free_port()
+        url = f"rtmp://127.0.0.1:{port}/live/cam"
+        with sender(folder / "film.mp4", "-f", "flv", "-listen", "1", url) as ffmpeg:
+            wait_until(lambda: is_listening(port), 20, "the RTMP server", processes=[ffmpeg])
+            assert runs_native_code(config(url))
+            recording = record(config(url), 10_000, at={60: ffmpeg.kill}, timeout_s=30)
+        assert isinstance(recording.error, errors.SourceEndedError)
+        assert len(recording.video) >= 60
+        assert steps(stamps(recording.video), clip.frames) == {1}
+        decoded = recording.decoding_times()
+        assert decoded == sorted(decoded)
+        assert {packet.codec for packet in recording.audio} == {Codec.AAC}
+        assert len(decode_sound(recording.tracks[1].extradata, recording.audio)) == len(recording.audio)
+
+    def test_nobody_there_and_somebody_else_there(self, folder: Path) -> None:
+        with pytest.raises(errors.ConnectionRefusedSourceError):
+            record(config(f"rtmp://127.0.0.1:{free_port()}/live/cam"))
+        with web_server(folder) as server, pytest.raises(errors.NotACameraError):
+            record(config(server.url.replace("http", "rtmp") + "/live/cam"))
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            url = f"rtmp://127.0.0.1:{silent.getsockname()[1]}/live/cam"
+            with pytest.raises(errors.SourceTimeoutError) as caught:
+                record(config(url, username="viewer", password=SECRET, open_timeout_s=0.7))
+        assert SECRET not in str(caught.value)
+
+
+class TestSrt:
+    """The wheel of PyAV has no libsrt; one that has it plays."""
+
+    pytestmark = pytest.mark.skipif(srt_error() is None, reason="this PyAV is built with libsrt")
+
+    def test_the_error_says_what_to_install(self) -> None:
+        with pytest.raises(errors.UnsupportedSchemeError, match="install one that is built with libsrt"):
+            record(config("srt://127.0.0.1:9000"))
+
+    def test_the_probe_says_the_same(self) -> None:
+        question = json.dumps({"source": asdict(SourceConfig("srt://127.0.0.1:9000")), "timeout_s": 5})
+        probe = [sys.executable, "-m", "ninjacam.capture.probe"]
+        done = subprocess.run(probe, input=question, capture_output=True, text=True, timeout=60, check=True)
+        error = json.loads(done.stdout)["error"]
+        assert (error["code"], error["retryable"]) == ("unsupported_scheme", False)
+        assert error["message"] == str(srt_error())
