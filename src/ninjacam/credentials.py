@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -29,6 +30,7 @@ class Credentials:
         return bool(self.username or self.password or self.url)
 
 
+@lru_cache(maxsize=16)  # the engine asks for each camera each second
 def _derive(key: str, info: bytes) -> bytes:
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(key.encode())
 

@@ -29,6 +29,15 @@ class RetentionRules:
             return self.free_bytes
         return min(MOST_WATERMARK_BYTES, int(disk_bytes * WATERMARK_SHARE))
 
+    def are_kept(self, used_bytes: Mapping[str, int], disk: "Disk") -> bool:
+        """Whether nothing has to go, as far as sizes alone can tell: then nobody need look for the oldest."""
+        return not (
+            self.days
+            or disk.free_bytes < self.watermark_bytes(disk.size_bytes)
+            or 0 < self.bytes < sum(used_bytes.values())
+            or 0 < self.bytes_per_camera < max(used_bytes.values(), default=0)
+        )
+
 
 class Held(Protocol):
     """A recording that may go."""

@@ -146,6 +146,8 @@ class DatabaseIndex:
         return Segment.objects.size_bytes_by_slug()
 
     def _plan(self, used_bytes: dict[str, int], disk: Disk) -> list[Segment]:
+        if self._rules.are_kept(used_bytes, disk):
+            return []
         now_ns = self._clock.wall_ns()
         may_go = (
             Segment.objects.filter(protected=False)
