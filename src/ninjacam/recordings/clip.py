@@ -81,11 +81,13 @@ def select_fragments(recording: Recording, start_ns: int, end_ns: int) -> list[F
     return [each for each in found[first:] if each.start_ns < end_ns]
 
 
-def plan_clip(paths: Iterable[Path], start_ns: int, end_ns: int) -> ClipPlan | None:
+def plan_clip(
+    paths: Iterable[Path], start_ns: int, end_ns: int, *, stop_at_change: bool = False
+) -> ClipPlan | None:
     """The clip of the span from these files, which are of one camera and in order; None: nothing of it was recorded.
 
     Times begin at 0, and gaps between files are closed up. A file that is gone or cannot be read is a gap. Blocks.
-    Raises: ClipChangesError.
+    `stop_at_change`: it ends where the format changes. Raises: ClipChangesError.
     """
     pieces: list[Piece] = []
     chosen: list[Fragment] = []
@@ -104,6 +106,8 @@ def plan_clip(paths: Iterable[Path], start_ns: int, end_ns: int) -> ClipPlan | N
             logger.warning("a recording is left out of a clip: %s", exc)
             continue
         if init and its_init != init:
+            if stop_at_change:
+                break
             raise ClipChangesError(found[0].start_ns)
         init, end = its_init, end_after
         for each in found:
