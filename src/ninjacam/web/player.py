@@ -35,6 +35,13 @@ def player_strings() -> dict[str, str]:
         "age_old": _("age {age}"),
         "camera": _("Camera {camera}"),
         "camera_view": _("Camera {camera}, {view}"),
+        "seeking": _("Looking for the recording …"),
+        "playing": _("Recording"),
+        "paused": _("Paused"),
+        "gap": _("Nothing was recorded at this time."),
+        "ended": _("Nothing was recorded since."),
+        "skipped": _("Nothing was recorded until {time}."),
+        "pictures_only": _("This browser cannot play the codec of this recording: single pictures are shown."),
         "snapshot": _("Save a picture"),
         "fullscreen": _("Full screen"),
     }
