@@ -41,19 +41,20 @@ export class Marks {
   /**
    * Put the next fragment where it belongs.
    * @param {Fragment} fragment
+   * @param {boolean} closesGaps what comes after a gap follows at once: a video does not show its last pictures before one
    * @returns {{ mark: Mark, offsetS: number } | null} `offsetS`: from the fragment's times to media times;
    *   null: it is there already, or cannot be decoded
    */
-  place(fragment) {
+  place(fragment, closesGaps) {
     const last = this.last;
     if (last && fragment.wallMs <= last.wallMs + 1) return null;
     const follows = last !== null && Math.abs(fragment.wallMs - wallEnd(last)) < GAP_MS;
     if (!follows && !fragment.key) return null;
-    if (follows) {
+    if (last && (follows || closesGaps)) {
       this.#offsetS = this.#decodedToS - fragment.startS;
     } else {
       const atS = (fragment.wallMs - this.#originMs) / 1000;
-      this.#offsetS = Math.max(atS - fragment.wallAtS, last ? this.#decodedToS + GAP_MS / 1000 - fragment.startS : -Infinity);
+      this.#offsetS = Math.max(atS - fragment.wallAtS, last ? this.#decodedToS + 1 - fragment.startS : -Infinity);
     }
     const picturesS = fragment.picturesS.map((at) => at + this.#offsetS);
     this.#decodedToS = fragment.endS + this.#offsetS;
@@ -71,7 +72,7 @@ export class Marks {
 
   /** @param {number} mediaS */
   wallOf(mediaS) {
-    const mark = this.#marks.findLast((each) => each.startS <= mediaS) ?? this.first;
+    const mark = this.at(mediaS) ?? this.first;
     return mark ? mark.wallMs + (Math.min(mediaS, mark.endS) - mark.startS) * 1000 : this.#originMs + mediaS * 1000;
   }
 
@@ -99,6 +100,16 @@ export class Marks {
     const shown = all.findLastIndex(({ mark, index }) => mark.picturesS[index] <= mediaS + 1e-3);
     const wanted = all[Math.max(0, shown) + count];
     return wanted ? within(wanted.mark, wanted.index) : null;
+  }
+
+  /** @param {number} mediaS */
+  at(mediaS) {
+    return this.#marks.findLast((each) => each.startS <= mediaS) ?? null;
+  }
+
+  /** When the picture began to be shown that is shown at that media time. @param {number} mediaS */
+  pictureOf(mediaS) {
+    return this.at(mediaS)?.picturesS.findLast((each) => each <= mediaS) ?? mediaS;
   }
 
   /** The first mark that begins after that media time. @param {number} mediaS */

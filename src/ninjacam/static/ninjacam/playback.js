@@ -56,9 +56,13 @@ const BEHIND_S = 20;
 const TRIM_AT_S = 30;
 const TICK_MS = 100;
 const RETRY_MS = 500;
+const EDGE_RETRY_MS = 1_000; // a fragment is a second
+const EDGE_AHEAD_S = 5;
 const FAILED_RETRY_MS = 2_000;
 const EDGE_MS = 60_000; // nothing for so long up to now: the camera is not recorded any more
+const SAID_GAP_MS = 2_000;
 const RUNS_DRY_S = 0.3;
+const STALL_TICKS = 4; // a video stops before the last pictures that a decoder holds
 const ORIGIN_BEFORE_MS = 10 * 365 * 86_400_000; // media times must not be negative
 const LONGEST_S = 40 * 365 * 86_400;
 
@@ -92,7 +96,10 @@ export class Playback {
   /** @type {number | null} where the next recording begins, while the present one ends */
   #nextMs = null;
   #hasEnded = false;
-  #shownS = 0;
+  /** @type {Mark | null} */
+  #playedMark = null;
+  #stalled = 0;
+  #tickedS = 0;
   #closed = false;
   #timer;
 
@@ -171,9 +178,11 @@ export class Playback {
   /** @param {number} count */
   step(count) {
     this.pause();
-    const atS = this.#marks.step(this.#shownS, count);
+    if (this.#targetMs !== null) return;
+    const nowS = this.element.currentTime; // not what was painted last: a step before may be on its way
+    const atS = this.#marks.step(nowS, count);
     if (atS !== null && this.#isBuffered(atS)) this.element.currentTime = atS;
-    else if (count < 0) this.seek(this.#marks.wallOf(this.#shownS) - 1); // the picture before the first that is here
+    else if (count < 0) this.seek(this.#marks.wallOf(this.#marks.pictureOf(nowS)) - 1); // before the first that is here
   }
 
   close() {
@@ -289,7 +298,8 @@ export class Playback {
     this.#atEdge = true;
     this.#hasEnded = nowMs - atMs > EDGE_MS;
     this.#say();
-    await sleep(this.#hasEnded ? FAILED_RETRY_MS : RETRY_MS, signal);
+    await sleep(this.#hasEnded ? FAILED_RETRY_MS : EDGE_RETRY_MS, signal);
+    while (!signal.aborted && this.#aheadS() > EDGE_AHEAD_S) await sleep(EDGE_RETRY_MS, signal);
     return atMs;
   }
 
@@ -341,7 +351,7 @@ export class Playback {
    */
   async #append(fragment, signal) {
     if (signal.aborted) return false;
-    const placed = this.#marks.place(fragment);
+    const placed = this.#marks.place(fragment, !this.holdsGaps);
     if (!placed) return false;
     for (;;) {
       try {
@@ -367,7 +377,7 @@ export class Playback {
     if (this.holdsGaps && skips && mark.wallMs - this.#targetMs > RETRY_MS) return this.#say();
     const atS = this.#marks.find(skips ? mark.wallMs : this.#targetMs);
     if (atS === null) return;
-    if (skips && mark.wallMs - this.#targetMs > 2 * RETRY_MS) this.#host.skipped(mark.wallMs);
+    if (skips && mark.wallMs - this.#targetMs > SAID_GAP_MS) this.#host.skipped(mark.wallMs);
     this.#targetMs = null;
     this.element.currentTime = atS;
     if (this.#playing) this.#start();
@@ -433,7 +443,10 @@ export class Playback {
     const atS = this.element.currentTime;
     const first = this.#marks.first;
     if (first && atS - first.startS > TRIM_AT_S) void this.#trim(BEHIND_S, this.#abort.signal).catch(() => {});
-    if (this.#playing && !this.element.seeking && this.#restS(atS) < RUNS_DRY_S) this.#runDry(atS);
+    this.#stalled = atS === this.#tickedS && this.#playing && !this.element.seeking ? this.#stalled + 1 : 0;
+    this.#tickedS = atS;
+    if (this.#playing && !this.element.seeking && this.#restS(atS) < RUNS_DRY_S) this.#runDry();
+    this.#watchGap(atS);
     this.#say();
   }
 
@@ -446,21 +459,19 @@ export class Playback {
     return 0;
   }
 
-  /** What is here ends: over the gap, on to other tracks, or to the live picture. @param {number} atS */
-  #runDry(atS) {
-    const next = this.#marks.after(atS + this.#restS(atS));
-    if (next && this.#isBuffered(next.startS + 0.001)) {
-      if (this.#restS(atS) > 0.05) return; // the last pictures before the gap
-      if (this.holdsGaps) return;
-      if (next.wallMs - this.#marks.wallOf(atS) > 2 * RETRY_MS) this.#host.skipped(next.wallMs);
-      this.element.currentTime = /** @type {number} */ (this.#marks.find(next.wallMs));
-    } else if (this.#changeMs !== null && this.#restS(atS) < 0.05) {
-      this.#restart(this.#changeMs);
-    } else if (this.#atEdge && !this.#hasEnded) {
-      this.#host.caughtUp();
-    } else if (this.#hasEnded && this.#media?.readyState === "open" && !this.#buffer?.updating) {
-      this.element.pause();
-    }
+  /** What is here ends: on to other tracks, or to the live picture. */
+  #runDry() {
+    if (this.#changeMs !== null && this.#stalled >= STALL_TICKS) this.#restart(this.#changeMs);
+    else if (this.#atEdge && !this.#hasEnded) this.#host.caughtUp();
+  }
+
+  /** Say when a gap was passed. @param {number} atS */
+  #watchGap(atS) {
+    const mark = this.#marks.at(atS);
+    const before = this.#playedMark;
+    this.#playedMark = mark;
+    if (!mark || !before || !this.#playing || this.element.seeking) return;
+    if (mark.wallMs - wallEnd(before) > SAID_GAP_MS && mark === this.#marks.after(before.startS)) this.#host.skipped(mark.wallMs);
   }
 
   /** @param {number} atS */
@@ -475,7 +486,6 @@ export class Playback {
    */
   #painted(atS, width, height) {
     if (this.#targetMs !== null) return; // a last picture of before
-    this.#shownS = atS;
     const capturedUs = Math.round(this.#marks.wallOf(atS) * 1000);
     this.#host.painted(this.element, { capturedUs, width, height, sequence: -1 });
     this.#say();
@@ -495,7 +505,7 @@ export class Playback {
     if (dry && this.#isInGap()) return "gap";
     if (!this.#playing && this.ready) return "paused";
     if (this.#targetMs !== null || this.element.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return "seeking";
-    if (dry && this.#playing) return "seeking";
+    if ((dry || this.#stalled >= STALL_TICKS) && this.#playing) return "seeking";
     return this.#playing ? "playing" : this.element.seeking ? "seeking" : "paused";
   }
 

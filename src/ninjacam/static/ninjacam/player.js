@@ -185,8 +185,9 @@ export class NinjacamPlayer extends HTMLElement {
     before?.close();
     this.#stop();
     const { base, camera } = this.#wanted();
-    /** @type {Replay} */
-    const replay = new Playback({ base, camera }, this.#replayHost(() => this.#replay === replay), wallMs);
+    /** @type {Replay | null} */
+    let replay = null;
+    replay = new Playback({ base, camera }, this.#replayHost(() => this.#replay === replay), wallMs);
     this.#take(replay, "recording");
     if (before) return;
     this.#paints = [];
@@ -252,9 +253,10 @@ export class NinjacamPlayer extends HTMLElement {
     }
     console.warn(`ninjacam: recordings are shown as single pictures: ${code} ${message}`);
     const { base, camera } = this.#wanted();
+    /** @type {Replay | null} */
+    let pictures = null;
     const host = this.#replayHost(() => this.#replay === pictures);
-    /** @type {Replay} */
-    const pictures = new PicturePlayback({ base, camera }, host, failed.nowMs, this.#playing);
+    pictures = new PicturePlayback({ base, camera }, host, failed.nowMs, this.#playing);
     this.#take(pictures, "pictures");
     this.#shell.showNote(say("pictures_only"));
   }
