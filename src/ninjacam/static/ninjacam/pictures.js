@@ -17,6 +17,8 @@ const RETRY_MS = 2_000;
 export class PicturePlayback {
   framesDecoded = 0;
   holdsGaps = false;
+  /** @type {number | null} */
+  gapUntilMs = null;
   /** @type {PlaybackState} */
   state = "seeking";
   #surface = new CanvasSurface();
@@ -57,6 +59,7 @@ export class PicturePlayback {
 
   /** @param {number} wallMs */
   seek(wallMs) {
+    this.gapUntilMs = null;
     this.#set(wallMs, "seeking");
     void this.#run();
   }
@@ -196,6 +199,7 @@ export class PicturePlayback {
       this.#set(atMs, "ended");
       await sleep(RETRY_MS, signal);
     } else if (this.holdsGaps) {
+      this.gapUntilMs = nextMs;
       this.#set(atMs, "gap");
       await sleep(RETRY_MS, signal);
     } else {

@@ -36,6 +36,7 @@ import { watchVideo } from "./painter.js";
  * @property {number} framesDecoded
  * @property {number} nowMs the wall clock that it plays at
  * @property {boolean} ready whether it shows what was sought
+ * @property {number | null} gapUntilMs in the state "gap": when the next recording begins
  * @property {boolean} holdsGaps in a gap it waits for a seek, and does not jump over it
  * @property {PlaybackState} state
  * @property {(wallMs: number) => void} seek
@@ -500,21 +501,19 @@ export class Playback {
 
   /** @returns {PlaybackState} */
   #judge() {
-    const dry = this.#targetMs !== null || this.#restS(this.element.currentTime) < 0.05;
+    const stalled = this.#stalled >= STALL_TICKS;
+    const dry = this.#targetMs !== null || stalled || this.#restS(this.element.currentTime) < 0.05;
     if (dry && this.#hasEnded) return "ended";
-    if (dry && this.#isInGap()) return "gap";
+    if (dry && this.gapUntilMs !== null) return "gap";
     if (!this.#playing && this.ready) return "paused";
-    if (this.#targetMs !== null || this.element.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return "seeking";
-    if ((dry || this.#stalled >= STALL_TICKS) && this.#playing) return "seeking";
-    return this.#playing ? "playing" : this.element.seeking ? "seeking" : "paused";
+    return dry || !this.#playing || this.element.readyState < HTMLMediaElement.HAVE_CURRENT_DATA ? "seeking" : "playing";
   }
 
-  /** Whether it is known that the next recording begins later. */
-  #isInGap() {
-    const atMs = this.nowMs;
+  get gapUntilMs() {
+    if (!this.holdsGaps) return null;
     const next = this.#targetMs === null ? this.#marks.after(this.element.currentTime) : this.#marks.first;
     const beginsMs = next?.wallMs ?? this.#nextMs;
-    return this.holdsGaps && beginsMs != null && beginsMs > atMs + RETRY_MS;
+    return beginsMs !== null && beginsMs > this.nowMs + RETRY_MS ? beginsMs : null;
   }
 
   /**

@@ -29,6 +29,12 @@ export const strings = {
   ended: "Nothing was recorded since.",
   skipped: "Nothing was recorded until {time}.",
   pictures_only: "This browser cannot play the codec of this recording: single pictures are shown.",
+  timeline: "Time of the recording",
+  timeline_failed: "The timeline cannot be loaded; it is tried again.",
+  no_event: "There is no further event in sight.",
+  too_long: "At most an hour can be downloaded at once.",
+  exporting: "Export: {state}",
+  export_done: "Download the export",
   snapshot: "Save a picture",
   fullscreen: "Full screen",
 };
