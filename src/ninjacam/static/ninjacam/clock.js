@@ -10,7 +10,8 @@ const DRIFT_FINE_S = 0.012; // less than a picture
 const DRIFT_MOST_S = 1; // more: seek
 const SEEK_AGAIN_MS = 1500;
 const CORRECT_MOST = 0.3; // of the rate
-const WAIT_MOST_MS = 5000; // for a player that has nothing to show yet
+const WAIT_FROM_MS = 300; // a player that fetches for less holds up nobody
+const WAIT_MOST_MS = 5000; // and one that fetches for longer has nothing, for now
 const LIVE_MS = 4000; // so near the present the live pictures take over
 
 export class ReplayGroup extends EventTarget {
@@ -22,7 +23,8 @@ export class ReplayGroup extends EventTarget {
   #playing = true;
   #replaying = false;
   #rate = 1;
-  #waitsSince = 0;
+  /** @type {Map<Player, number>} since when it has nothing to show */
+  #lateSince = new Map();
   #toldAt = 0;
   /** @type {Map<Player, number>} when it was sought for the last time */
   #sought = new Map();
@@ -146,7 +148,7 @@ export class ReplayGroup extends EventTarget {
   #wait() {
     this.#set(this.#clockMs());
     this.#runs = false;
-    this.#waitsSince = performance.now();
+    this.#lateSince.clear();
   }
 
   #tick() {
@@ -163,15 +165,24 @@ export class ReplayGroup extends EventTarget {
 
   /** @param {number} now */
   #keepGoing(now) {
-    const late = this.#players.some((player) => player.state === "seeking");
-    if (this.#runs) {
-      if (late && now - this.#waitsSince > WAIT_MOST_MS) this.#wait(); // once in a while at most
-      const untilMs = this.#gapOfAll();
-      if (untilMs !== null) this.seek(untilMs);
-    } else if (!late || now - this.#waitsSince > WAIT_MOST_MS) {
+    const lateMs = this.#players.map((player) => {
+      if (player.state !== "seeking") this.#lateSince.delete(player);
+      else if (!this.#lateSince.has(player)) this.#lateSince.set(player, now);
+      return now - (this.#lateSince.get(player) ?? now);
+    });
+    const isLate = this.#players.some((player, index) => player.state === "seeking" && lateMs[index] < WAIT_MOST_MS);
+    if (!this.#runs && !isLate) {
       this.#set(this.#atMs);
       this.#runs = true;
+      for (const player of this.#players) player.replay?.play();
       this.#tellState();
+    } else if (this.#runs && lateMs.some((each) => each > WAIT_FROM_MS && each < WAIT_MOST_MS)) {
+      this.#set(this.#clockMs());
+      this.#runs = false;
+      for (const player of this.#players) if (player.state === "playing") player.replay?.pause();
+    } else if (this.#runs) {
+      const untilMs = this.#gapOfAll();
+      if (untilMs !== null) this.seek(untilMs);
     }
   }
 
@@ -215,10 +226,13 @@ export class ReplayGroup extends EventTarget {
     player.rate = this.#rate;
     player.seek(wallMs);
     if (this.#playing) player.play();
+    if (!this.#runs) player.replay?.pause(); // until all have their picture
   }
 
   #caughtUp() {
-    if (this.#replaying && this.#playing && this.#nowMs() - this.#clockMs() < 2 * LIVE_MS) this.goLive();
+    const nobody = !this.#players.some(isPlaying);
+    const lagMs = this.#nowMs() - this.#clockMs();
+    if (this.#replaying && this.#playing && lagMs < (nobody ? 2 * LIVE_MS : LIVE_MS)) this.goLive();
   }
 
   #tellMode() {

@@ -13,6 +13,8 @@
 
 /** A longer jump of the wall clock from a fragment to the next is a gap; a shorter one is the camera's clock. */
 const GAP_MS = 500;
+/** Less, and a video would play on over it. */
+const LEAST_GAP_S = 0.4;
 
 export class Marks {
   #originMs;
@@ -48,13 +50,14 @@ export class Marks {
   place(fragment, closesGaps) {
     const last = this.last;
     if (last && fragment.wallMs <= last.wallMs + 1) return null;
-    const follows = last !== null && Math.abs(fragment.wallMs - wallEnd(last)) < GAP_MS;
+    const follows = last !== null && fragment.wallMs - wallEnd(last) < GAP_MS; // earlier: the clock was set back
     if (!follows && !fragment.key) return null;
     if (last && (follows || closesGaps)) {
       this.#offsetS = this.#decodedToS - fragment.startS;
     } else {
       const atS = (fragment.wallMs - this.#originMs) / 1000;
-      this.#offsetS = Math.max(atS - fragment.wallAtS, last ? this.#decodedToS + 1 - fragment.startS : -Infinity);
+      const freeFromS = last ? this.#decodedToS + LEAST_GAP_S - fragment.startS : -Infinity;
+      this.#offsetS = Math.max(atS - fragment.wallAtS, freeFromS);
     }
     const picturesS = fragment.picturesS.map((at) => at + this.#offsetS);
     this.#decodedToS = fragment.endS + this.#offsetS;
@@ -115,6 +118,17 @@ export class Marks {
   /** The first mark that begins after that media time. @param {number} mediaS */
   after(mediaS) {
     return this.#marks.find((each) => each.startS > mediaS) ?? null;
+  }
+
+  /**
+   * What comes behind a gap, where one begins at the end of the fragment at that media time; undefined: not known yet.
+   * @param {number} mediaS
+   * @returns {Mark | null | undefined}
+   */
+  behindGap(mediaS) {
+    const index = this.#marks.findLastIndex((each) => each.startS <= mediaS);
+    const next = this.#marks[index + 1];
+    return next && index >= 0 && next.startS - this.#marks[index].endS < LEAST_GAP_S / 2 ? null : next;
   }
 
   /** How many seconds of recordings there are after that media time. @param {number} mediaS */

@@ -60,6 +60,7 @@ const RETRY_MS = 500;
 const EDGE_RETRY_MS = 1_000; // a fragment is a second
 const EDGE_AHEAD_S = 5;
 const FAILED_RETRY_MS = 2_000;
+const NEAR_LIVE_MS = 5_000;
 const EDGE_MS = 60_000; // nothing for so long up to now: the camera is not recorded any more
 const SAID_GAP_MS = 2_000;
 const RUNS_DRY_S = 0.3;
@@ -438,7 +439,7 @@ export class Playback {
   #tick() {
     this.#wake?.();
     if (this.#targetMs !== null) {
-      if (this.#atEdge && !this.#hasEnded && this.#playing) this.#host.caughtUp(); // sought what is not recorded yet
+      if (this.#atEdge && this.#playing && !this.#isLate()) this.#host.caughtUp(); // sought what is not recorded yet
       return this.#say();
     }
     const atS = this.element.currentTime;
@@ -462,7 +463,9 @@ export class Playback {
 
   /** What is here ends: on to other tracks, or to the live picture. */
   #runDry() {
-    if (this.#changeMs !== null && this.#stalled >= STALL_TICKS) this.#restart(this.#changeMs);
+    const next = this.#marks.after(this.element.currentTime);
+    if (next && this.#stalled >= STALL_TICKS && this.gapUntilMs === null) this.element.currentTime = next.startS + 1e-3;
+    else if (this.#changeMs !== null && this.#stalled >= STALL_TICKS) this.#restart(this.#changeMs);
     else if (this.#atEdge && !this.#hasEnded) this.#host.caughtUp();
   }
 
@@ -503,17 +506,24 @@ export class Playback {
   #judge() {
     const stalled = this.#stalled >= STALL_TICKS;
     const dry = this.#targetMs !== null || stalled || this.#restS(this.element.currentTime) < 0.05;
-    if (dry && this.#hasEnded) return "ended";
+    const isBehindAll = this.#hasEnded || (this.#atEdge && this.#isLate());
+    if (dry && isBehindAll) return "ended";
     if (dry && this.gapUntilMs !== null) return "gap";
     if (!this.#playing && this.ready) return "paused";
     return dry || !this.#playing || this.element.readyState < HTMLMediaElement.HAVE_CURRENT_DATA ? "seeking" : "playing";
   }
 
+  /** Whether what is sought should have been recorded by now. */
+  #isLate() {
+    return this.#targetMs !== null && this.#host.nowMs() - this.#targetMs > NEAR_LIVE_MS;
+  }
+
   get gapUntilMs() {
     if (!this.holdsGaps) return null;
-    const next = this.#targetMs === null ? this.#marks.after(this.element.currentTime) : this.#marks.first;
-    const beginsMs = next?.wallMs ?? this.#nextMs;
-    return beginsMs !== null && beginsMs > this.nowMs + RETRY_MS ? beginsMs : null;
+    const sought = this.#targetMs !== null;
+    const next = sought ? (this.#marks.first ?? undefined) : this.#marks.behindGap(this.element.currentTime);
+    const beginsMs = next === null ? null : (next?.wallMs ?? this.#nextMs);
+    return beginsMs !== null && beginsMs > this.nowMs + 50 ? beginsMs : null;
   }
 
   /**

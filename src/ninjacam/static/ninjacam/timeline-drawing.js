@@ -65,7 +65,7 @@ export function drawTimeline(pen, scene, palette) {
 }
 
 /** The colour of a kind of event: those that are known, else one by the name. @param {string} kind @param {Palette} palette */
-export function colourOf(kind, palette) {
+function colourOf(kind, palette) {
   if (/motion|activity/.test(kind)) return palette.wait;
   if (/down|lost|fail|error|full|gap/.test(kind)) return palette.bad;
   if (/up|back|live/.test(kind)) return palette.good;

@@ -4,7 +4,7 @@
 import { Previews } from "./preview.js";
 import { adoptPageStrings, say, sayMoment } from "./strings.js";
 import { TimelineData, LONGEST_MS } from "./timeline-data.js";
-import { AXIS_PX, colourOf, drawTimeline, heightOf, rowHeight } from "./timeline-drawing.js";
+import { AXIS_PX, drawTimeline, heightOf, rowHeight } from "./timeline-drawing.js";
 
 /** @typedef {import("./timeline-data.js").Range} Range */
 /** @typedef {import("./timeline-data.js").TimelineEvent} TimelineEvent */
@@ -305,8 +305,6 @@ export class NinjacamTimeline extends HTMLElement {
     time.textContent = sayMoment(atMs);
     const near = row?.events.filter((each) => each.startMs - 4 * msPerPx <= atMs && atMs <= each.endMs + 4 * msPerPx) ?? [];
     detail.textContent = near.length ? near.map(({ label }) => label).slice(0, 3).join(", ") : recorded ? "" : say("gap");
-    if (near.length && this.#palette) detail.style.color = colourOf(near[0].kind, this.#palette);
-    else detail.style.removeProperty("color");
     const half = this.#tip.offsetWidth / 2;
     this.#tip.style.transform = `translateX(${Math.max(0, Math.min(widthPx - 2 * half, hover.xPx - half))}px)`;
   }
