@@ -86,7 +86,7 @@ export class Marks {
    */
   find(wallMs) {
     const mark = this.#marks.findLast((each) => each.wallMs <= wallMs);
-    if (!mark || wallMs >= wallEnd(mark) + GAP_MS) return null;
+    if (!mark || wallMs >= wallEnd(mark) + (mark === this.last ? 0 : GAP_MS)) return null;
     const atS = mark.startS + (wallMs - mark.wallMs) / 1000;
     const index = mark.picturesS.findLastIndex((each) => each <= atS + 1e-4);
     return within(mark, Math.max(0, index));

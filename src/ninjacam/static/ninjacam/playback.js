@@ -80,8 +80,9 @@ export class Playback {
   #url = "";
   /** @type {SourceBuffer | null} */
   #buffer = null;
-  /** @type {Init | null} */
+  /** @type {Init | null} whose header was appended last */
   #init = null;
+  #sound = false; // whether the buffer takes sound
   #marks;
   #playing = true;
   #rate = 1;
@@ -312,28 +313,30 @@ export class Playback {
    * @returns {Promise<boolean>} false: it needs a new source, later
    */
   async #begin(init, startMs, signal) {
-    const before = this.#init;
-    if (before && this.#buffer && before.sound !== init.sound && this.#marks.last) {
+    if (this.#buffer && this.#sound !== init.sound && this.#marks.last) {
       this.#changeMs = startMs;
       return false;
     }
-    if (before && this.#buffer && before.sound === init.sound && same(before.bytes, init.bytes)) return true;
+    if (this.#init && same(this.#init.bytes, init.bytes)) return true;
     const type = mimeType(init.codecs);
     if (!mediaSourceClass()?.isTypeSupported(type)) {
       throw new RecordingError("unsupported_codec", init.codecs.split(",")[0]);
     }
-    this.#init = init;
-    if (!before || !this.#buffer || before.sound !== init.sound) await this.#open(type, signal);
+    this.#init = null; // until it is appended: a seek may come in between
+    if (!this.#buffer || this.#sound !== init.sound) await this.#open(type, init.sound, signal);
     else await this.#do(signal, (buffer) => buffer.changeType(type));
     await this.#do(signal, (buffer) => buffer.appendBuffer(init.bytes));
+    if (!signal.aborted) this.#init = init;
     return true;
   }
 
   /**
    * @param {string} type
+   * @param {boolean} sound
    * @param {AbortSignal} signal
    */
-  async #open(type, signal) {
+  async #open(type, sound, signal) {
+    this.#buffer = null;
     const Media = /** @type {typeof MediaSource} */ (mediaSourceClass());
     const media = (this.#media = new Media());
     URL.revokeObjectURL(this.#url);
@@ -343,6 +346,7 @@ export class Playback {
     await new Promise((resolve) => media.addEventListener("sourceopen", resolve, { once: true, signal }));
     if (signal.aborted) return;
     this.#buffer = media.addSourceBuffer(type);
+    this.#sound = sound;
     media.duration = LONGEST_S;
   }
 
@@ -375,11 +379,12 @@ export class Playback {
   /** Jump to what is sought, if it is here now. @param {Mark} mark */
   #arrived(mark) {
     if (this.#targetMs === null) return;
-    const skips = mark.wallMs > this.#targetMs;
-    if (this.holdsGaps && skips && mark.wallMs - this.#targetMs > RETRY_MS) return this.#say();
-    const atS = this.#marks.find(skips ? mark.wallMs : this.#targetMs);
+    const skipsMs = mark.wallMs - this.#targetMs;
+    const isHere = this.#marks.find(this.#targetMs);
+    if (isHere === null && this.holdsGaps && skipsMs > RETRY_MS) return this.#say();
+    const atS = isHere ?? (skipsMs > 0 ? this.#marks.find(mark.wallMs) : null);
     if (atS === null) return;
-    if (skips && mark.wallMs - this.#targetMs > SAID_GAP_MS) this.#host.skipped(mark.wallMs);
+    if (isHere === null && skipsMs > SAID_GAP_MS) this.#host.skipped(mark.wallMs);
     this.#targetMs = null;
     this.element.currentTime = atS;
     if (this.#playing) this.#start();

@@ -56,7 +56,8 @@ export class NinjacamTimeline extends HTMLElement {
   #cameras = [];
   #startMs = 0;
   #endMs = 0;
-  #follows = true; // the position stays in sight
+  /** @type {number | null} the share of what is visible before the position, which stays in sight; null: it is not */
+  #share = 1 - BEHIND_NOW;
   /** @type {number | null} */
   #positionMs = null;
   #live = true;
@@ -112,7 +113,7 @@ export class NinjacamTimeline extends HTMLElement {
     this.#scheme.addEventListener("change", this.#recolour);
     this.#minute = setInterval(() => this.#passTime(), 1000);
     if (!this.#endMs) this.show(this.nowMs() - FIRST_MS * (1 - BEHIND_NOW), this.nowMs() + FIRST_MS * BEHIND_NOW);
-    else this.#shown();
+    else this.show(this.#startMs, this.#endMs);
   }
 
   disconnectedCallback() {
@@ -160,6 +161,7 @@ export class NinjacamTimeline extends HTMLElement {
   setPosition(when, live) {
     const positionMs = when === null ? null : Number(when);
     if (positionMs === this.#positionMs && live === this.#live) return;
+    if (live && !this.#live) this.#share ??= 1 - BEHIND_NOW;
     this.#positionMs = positionMs;
     this.#live = live;
     this.#follow();
@@ -176,14 +178,18 @@ export class NinjacamTimeline extends HTMLElement {
     const latestMs = this.nowMs() + spanMs * 0.5;
     this.#endMs = Math.min(latestMs, (startMs + endMs) / 2 + spanMs / 2);
     this.#startMs = this.#endMs - spanMs;
-    this.#shown();
+    const share = (this.#shownMs() - this.#startMs) / spanMs;
+    this.#share = share >= 0 && share <= 1 ? share : null;
+    this.#data?.show(this.#startMs, this.#endMs);
+    this.#describe();
+    this.#redraw();
   }
 
   /**
    * @param {number} factor below 1: closer
    * @param {number} [aroundMs] what stays where it is
    */
-  zoom(factor, aroundMs = this.#positionMs ?? (this.#startMs + this.#endMs) / 2) {
+  zoom(factor, aroundMs = this.#shownMs()) {
     const inside = aroundMs >= this.#startMs && aroundMs <= this.#endMs;
     const around = inside ? aroundMs : (this.#startMs + this.#endMs) / 2;
     const spanMs = this.#endMs - this.#startMs;
@@ -219,29 +225,26 @@ export class NinjacamTimeline extends HTMLElement {
     this.#redraw();
   }
 
-  #shown() {
-    this.#data?.show(this.#startMs, this.#endMs);
-    this.#describe();
-    this.#redraw();
-  }
-
   #passTime() {
     this.#follow();
     if (this.nowMs() < this.#endMs + 1000) this.#redraw();
   }
 
+  /** Where the cursor is. */
+  #shownMs() {
+    return this.#live ? this.nowMs() : (this.#positionMs ?? this.nowMs());
+  }
+
+  /** Keep the cursor in sight: the present where it stands, a position that runs out by another page. */
   #follow() {
-    if (!this.#follows || this.#pointers.size) return;
+    if (this.#share === null || this.#pointers.size) return;
     const spanMs = this.#endMs - this.#startMs;
-    const atMs = this.#live ? this.nowMs() : this.#positionMs;
-    if (atMs === null) return;
-    if (this.#live) {
-      if (Math.abs(this.#endMs - BEHIND_NOW * spanMs - atMs) > spanMs / 400) {
-        this.show(atMs - spanMs * (1 - BEHIND_NOW), atMs + spanMs * BEHIND_NOW);
-      }
-    } else if (atMs < this.#startMs || atMs > this.#endMs) {
-      this.show(atMs - spanMs * FOLLOW_AT, atMs + spanMs * (1 - FOLLOW_AT));
-    }
+    const atMs = this.#shownMs();
+    const isOut = atMs < this.#startMs || atMs > this.#endMs;
+    if (!this.#live && !isOut) return;
+    const share = this.#live ? this.#share : FOLLOW_AT;
+    const startMs = atMs - spanMs * share;
+    if (isOut || Math.abs(startMs - this.#startMs) > spanMs / 1000) this.show(startMs, startMs + spanMs);
   }
 
   #describe() {
@@ -281,7 +284,7 @@ export class NinjacamTimeline extends HTMLElement {
     this.#palette ??= readPalette(this);
     const scene = {
       widthPx, rows, startMs: this.#startMs, endMs: this.#endMs, nowMs: this.nowMs(),
-      positionMs: this.#live ? this.nowMs() : this.#positionMs, live: this.#live, selection: this.#selection,
+      positionMs: this.#shownMs(), live: this.#live, selection: this.#selection,
       pointerMs: this.#hover && this.#timeAt(this.#hover.xPx),
     };
     drawTimeline(pen, scene, this.#palette);
@@ -325,7 +328,7 @@ export class NinjacamTimeline extends HTMLElement {
 
   /** @param {number} wallMs */
   #seek(wallMs) {
-    this.#follows = true;
+    this.#share ??= FOLLOW_AT;
     const nowMs = this.nowMs();
     if (wallMs >= nowMs) {
       this.dispatchEvent(new CustomEvent("seeklive"));
@@ -346,7 +349,6 @@ export class NinjacamTimeline extends HTMLElement {
 
   /** @param {number} share of what is visible */
   #pan(share) {
-    this.#follows = false;
     const byMs = share * (this.#endMs - this.#startMs);
     this.show(this.#startMs + byMs, this.#endMs + byMs);
   }
@@ -364,10 +366,9 @@ export class NinjacamTimeline extends HTMLElement {
       this.#pinchPx = this.#spread().widthPx;
       this.#hover = null;
     } else if (this.#pointers.size === 1) {
-      const shownMs = this.#live ? this.nowMs() : this.#positionMs;
       const gripMs = (GRIP_PX / this.clientWidth) * (this.#endMs - this.#startMs);
       const inAxis = event.clientY - this.getBoundingClientRect().top < AXIS_PX;
-      const atCursor = shownMs !== null && Math.abs(this.#downMs - shownMs) < gripMs;
+      const atCursor = Math.abs(this.#downMs - this.#shownMs()) < gripMs;
       if (event.shiftKey && this.selectable) this.#gesture = "select";
       else this.#gesture = inAxis || atCursor ? "scrub" : "click";
     }
