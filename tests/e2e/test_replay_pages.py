@@ -151,15 +151,14 @@ def test_it_seeks_steps_and_plays_every_picture(tab: Tab, world: World) -> None:
     for number in range(202, 173, -1):  # below 200, where the clip may begin, everything is fetched again
         tab.js(f"{PLAYER}.step(-1)")
         wait_for_picture(tab, number)
-    assert int(stamp_at(tab, world)) == 174
+    tab.until(f"Math.abs({PLAYER}.position - {world.ms(173.5)}) < 5")
 
-    tab.js(f"{PLAYER}.play(); 1")
-    numbers = [each.number for each in tab.sample_stamps("ninjacam-player", 3)]
-    assert numbers[-1] > 174 + 25
-    assert all(b - a in (1, 2) for a, b in pairwise(numbers)), (
-        numbers
-    )  # 2: the page missed an animation frame
-    assert sum(b - a for a, b in pairwise(numbers)) < 1.2 * len(numbers)
+    # At half the speed, so that a busy machine has the time to paint them.
+    tab.js(f"{PLAYER}.rate = 0.5; {PLAYER}.play(); 1")
+    numbers = [each.number for each in tab.sample_stamps("ninjacam-player", 4)]
+    missing = [b - a - 1 for a, b in pairwise(numbers)]
+    assert numbers[-1] > 200, "over the end of a fragment"
+    assert min(missing) == 0 and sum(missing) < 0.1 * len(numbers), numbers
     assert tab.js(f"{PLAYER}.state") == "playing"
 
 

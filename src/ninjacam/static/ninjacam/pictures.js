@@ -53,6 +53,10 @@ export class PicturePlayback {
     return this.#atMs + (this.state === "playing" ? (performance.now() - this.#since) * this.#rate : 0);
   }
 
+  get pictureMs() {
+    return this.ready && this.#shownMs ? this.#shownMs : this.#atMs;
+  }
+
   get ready() {
     return this.state !== "seeking";
   }

@@ -35,6 +35,7 @@ import { watchVideo } from "./painter.js";
  * @property {HTMLElement} element
  * @property {number} framesDecoded
  * @property {number} nowMs the wall clock that it plays at
+ * @property {number} pictureMs when the picture was captured that it shows, or that is sought
  * @property {boolean} ready whether it shows what was sought
  * @property {number | null} gapUntilMs in the state "gap": when the next recording begins
  * @property {boolean} holdsGaps in a gap it waits for a seek, and does not jump over it
@@ -132,6 +133,10 @@ export class Playback {
 
   get nowMs() {
     return this.#targetMs ?? this.#marks.wallOf(this.element.currentTime);
+  }
+
+  get pictureMs() {
+    return this.#targetMs ?? this.#marks.wallOf(this.#marks.pictureOf(this.element.currentTime));
   }
 
   get ready() {

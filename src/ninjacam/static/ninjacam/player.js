@@ -95,7 +95,7 @@ export class NinjacamPlayer extends HTMLElement {
 
   /** When the picture was captured that is shown, or that is sought; the event "positionchange" tells. */
   get position() {
-    if (this.#replay && !this.#replay.ready) return new Date(this.#replay.nowMs);
+    if (this.#replay) return new Date(this.#replay.pictureMs);
     return this.#capturedUs ? new Date(this.#capturedUs / 1000) : null;
   }
 
