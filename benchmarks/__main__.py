@@ -17,7 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from benchmarks import blog, chromium
+from benchmarks import blog, chromium, seek
+from benchmarks.export import measure_export
 from benchmarks.first_picture import measure_first_picture
 from benchmarks.idle import measure_idle
 from benchmarks.live import measure_live
@@ -57,9 +58,15 @@ ALONE: dict[str, Callable[[Plan], Figures]] = {
     "recording": measure_recording,
     "losses": measure_losses,
     "timeline": measure_timeline,
+    "seek": seek.measure_seek,
+    "export": measure_export,
     "seed": blog.measure_seed,
 }
-MISSING: dict[str, Callable[[], str]] = {"chromium": chromium.missing, "seed": blog.missing}
+MISSING: dict[str, Callable[[], str]] = {
+    "chromium": chromium.missing,
+    "seek": seek.missing,
+    "seed": blog.missing,
+}
 
 
 class Run:

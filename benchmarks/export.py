@@ -1,10 +1,8 @@
-"""How fast exports are made: `python -m benchmarks.export [--minutes 10]`.
+"""How fast exports are made, by the process that makes them, its start included.
 
-720p25 H.264 of 3 Mbit/s, recorded at once into files of a minute, then exported by the process that makes exports:
-as recorded, with the clock burned in, and as a timelapse. The time is that of the whole process, its start included.
+720p25 H.264 of 3 Mbit/s, recorded at once into files of a minute.
 """
 
-import argparse
 import hashlib
 import json
 import os
@@ -17,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.proc import machine
+from benchmarks.stage import Figures, Plan
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, Flags, Kind, Packet
 from ninjacam.testing.scenes import SceneOptions, make_clip
 from tests.harness.recordings import NOON_NS, write_file
@@ -85,34 +83,22 @@ def export(paths: list[Path], output: Path, seconds: float, **values: Any) -> tu
     return took_s, cpu_s, int(result["size_bytes"])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--minutes", type=int, default=10)
-    parser.add_argument("--drawn-minutes", type=int, default=1, help="0: only the copy")
-    arguments = parser.parse_args()
-    print(machine())
-    with tempfile.TemporaryDirectory() as name:
-        paths = record(Path(name), arguments.minutes)
-        output = Path(name) / "export.mp4"
-        timelapse = {"kind": "timelapse", "speed": 60.0, "fps": 25, "clock": True}
-        jobs: list[tuple[str, int, dict[str, Any]]] = [
-            ("without re-encoding", arguments.minutes, {"kind": "copy"}),
-            ("as a timelapse of 60 x", arguments.drawn_minutes and arguments.minutes, timelapse),
-            ("with the clock burned in", arguments.drawn_minutes, {"kind": "burned", "clock": True}),
-        ]
-        for what, minutes, values in jobs:
-            if not minutes:
-                continue
+def measure_export(plan: Plan) -> Figures:
+    timelapse = {"kind": "timelapse", "speed": 60.0, "fps": 25, "clock": True}
+    figures: Figures = {}
+    with tempfile.TemporaryDirectory(prefix="export-") as name:
+        paths = record(Path(name), plan.export_minutes)
+        for what, minutes, values in (
+            ("copy", plan.export_minutes, {"kind": "copy"}),
+            ("timelapse", plan.export_minutes, timelapse),
+            ("burned", 1, {"kind": "burned", "clock": True}),
+        ):
             seconds = minutes * PER_FILE_S
-            took_s, cpu_s, size_bytes = export(paths, output, seconds, **values)
-            print(
-                f"export of {minutes} minutes {what}: {seconds / took_s:.0f} x real time "
-                f"({took_s:.2f} s, {cpu_s:.2f} s of CPU, {size_bytes / 1e6:.1f} MB)",
-                flush=True,
-            )
-
-
-if __name__ == "__main__":
-    main()
+            took_s, cpu_s, size_bytes = export(paths, Path(name) / "export.mp4", seconds, **values)
+            figures[what] = {
+                "minutes": minutes,
+                "times_real": seconds / took_s,
+                "cpu_s": cpu_s,
+                "size_bytes": size_bytes,
+            }
+    return figures

@@ -55,6 +55,8 @@ class Plan:
     browser_window_s: float = 8.0
     index_days: int = 30
     deaths: int = 20
+    seeks: int = 40
+    export_minutes: int = 10
 
 
 QUICK = Plan(
@@ -68,6 +70,7 @@ QUICK = Plan(
     browser_window_s=4.0,
     index_days=3,
     deaths=5,
+    seeks=10,
 )
 
 

@@ -192,6 +192,22 @@ ROWS = (
         f"{f['sqlite']['events']} events; {f['sqlite']['cpu_us_per_row']:.0f} us of CPU a row)",
         lambda f: f["sqlite"]["size_bytes"] <= 150e6,
     ),
+    Row(
+        "seek", "seek to any instant of a month: first byte / first picture in Chromium, p95 (p50)", "seek",
+        "<= 100 / 400 ms",
+        lambda f: f"{f['first_byte']['p95_ms']:.0f} ({f['first_byte']['p50_ms']:.0f}) / "
+        f"{f['first_picture']['p95_ms']:.0f} ({f['first_picture']['p50_ms']:.0f}) ms, {f['seeks']} seeks",
+        lambda f: f["first_byte"]["p95_ms"] <= 100 and f["first_picture"]["p95_ms"] <= 400,
+    ),
+    Row(
+        "export", "export of 10 minutes without re-encoding", "export", ">= 100 x real time",
+        lambda f: f"{f['copy']['times_real']:.0f} x ({f['copy']['cpu_s']:.2f} s of CPU)",
+        lambda f: f["copy"]["times_real"] >= 100,
+    ),
+    Row(
+        "export-drawn", "the same as a timelapse of 60 x; a minute with the clock burned in", "export", "",
+        lambda f: f"{f['timelapse']['times_real']:.0f} x; {f['burned']['times_real']:.1f} x",
+    ),
 )  # fmt: skip
 
 

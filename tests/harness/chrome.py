@@ -37,6 +37,11 @@ _ANSWER_TIMEOUT_S = 30.0
 _STAMP_JS = (Path(__file__).parent / "stamp.js").read_text()
 
 
+def stamp_js() -> str:
+    """An expression of JavaScript: {read(selector), sample(selector, ms)}."""
+    return _STAMP_JS
+
+
 @dataclass(frozen=True, slots=True)
 class StampSample:
     """A frame number read from pixels, and when: seconds of this host's CLOCK_MONOTONIC, taken when it was drawn."""

@@ -31,17 +31,25 @@ def picture(number: int, size: tuple[int, int]) -> "np.ndarray[tuple[int, int], 
 
 
 def encode_stamped(
-    count: int, *, size: tuple[int, int] = (640, 360), gop: int = FPS, bframes: int = 0, first: int = 0
+    count: int,
+    *,
+    size: tuple[int, int] = (640, 360),
+    gop: int = FPS,
+    bframes: int = 0,
+    first: int = 0,
+    codec: Codec = Codec.H264,
 ) -> list[Packet]:
-    """H.264 of pictures that bear the numbers from `first` on; captured at NOON_NS and 40 ms each."""
-    context = av.CodecContext.create("libx264", "w")
+    """H.264 or H.265 of pictures that bear the numbers from `first` on; captured at NOON_NS and 40 ms each."""
+    context = av.CodecContext.create("libx264" if codec is Codec.H264 else "libx265", "w")
     assert isinstance(context, av.VideoCodecContext)
     context.width, context.height, context.pix_fmt = *size, "yuv420p"
     context.framerate = FPS  # type: ignore[assignment] # a number will do
+    own = f"keyint={gop}:min-keyint={gop}:scenecut=0:repeat-headers=1:log-level=0:b-adapt=0:open-gop=0"
     context.options = {
         "preset": "ultrafast",
         "bf": str(bframes),
-        "x264-params": f"keyint={gop}:min-keyint={gop}:scenecut=0:repeat-headers=1:log-level=0:b-adapt=0:open-gop=0",
+        "x264-params": own,
+        "x265-params": f"{own}:bframes={bframes}",
     }
     made: list[av.Packet] = []  # type: ignore[type-arg]
     for number in range(count):
@@ -57,7 +65,7 @@ def encode_stamped(
         pts = first + packet.pts
         packets.append(
             Packet(
-                Kind.VIDEO, Codec.H264, bytes(packet), pts * TICKS, pts * FRAME_NS, duration=TICKS,
+                Kind.VIDEO, codec, bytes(packet), pts * TICKS, pts * FRAME_NS, duration=TICKS,
                 dts_offset=(packet.pts - order + (1 if bframes else 0)) * TICKS,
                 flags=Flags.KEY if packet.is_keyframe else Flags.NONE,
                 captured_ns=NOON_NS + pts * FRAME_NS, sequence=order, width_px=size[0], height_px=size[1],
@@ -118,7 +126,7 @@ def write_file(
             end_ns = written.end_ns
     first = packets[0]
     segment = Segment(
-        slug, path, start_ns, end_ns, size_bytes, "h264", first.width_px, first.height_px,
+        slug, path, start_ns, end_ns, size_bytes, first.codec.label, first.width_px, first.height_px,
         "aac" if tone else "", "pcm_mulaw" if tone else "",
     )  # fmt: skip
     return Made(segment, root / path)

@@ -232,6 +232,8 @@ def test_a_clip_across_a_change_of_size_says_where_to_part_it(
     assert (answer.status, answer.json()["code"]) == (409, "format_changes")
     assert at(4002)[:19] in answer.json()["detail"]
     assert server.get(url("clip.mp4", 4000, 4002), headers).status == 200
+    part = server.get(url("clip.mp4", 4000, 4004, partial="1"), headers)
+    assert (part.status, part.headers["x-ninjacam-end"][:19]) == (200, at(4002)[:19])
     playlist = server.get(url("hls.m3u8", 4000, 4004), headers).body.decode()
     assert playlist.count("#EXT-X-DISCONTINUITY") == 1
 
@@ -304,6 +306,9 @@ def test_a_picture_of_an_instant(server: Server, headers: dict[str, str], number
     assert (answer.status, answer.headers["content-type"]) == (200, "image/jpeg")
     assert stamp.read(picture(answer.body)) == number
     assert answer.headers["x-ninjacam-timestamp"][:23] == text_of(NOON_NS + number * FRAME_NS)[:23]
+    answer = server.get(f"/cam/rec/door/at.jpg?time={instant}&nearest=key", headers)
+    assert stamp.read(picture(answer.body)) == number // 25 * 25, "the key frame before it"
+    assert server.get(f"/cam/rec/door/at.jpg?time={instant}&nearest=x", headers).status == 400
 
 
 def test_a_file_that_is_gone_is_a_gap(site: Site, server: Server, headers: dict[str, str]) -> None:

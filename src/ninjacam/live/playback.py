@@ -204,10 +204,12 @@ async def serve_clip(worker: Worker, scope: Scope, receive: Receive, send: Send,
     start_ns, end_ns = parse_span(query, most_s=MOST_CLIP_S)
     take_away = query.get("download", "") not in ("", "0")
     role = "export" if take_away else "replay"
+    wants_part = query.get("partial", "") not in ("", "0")
     root = worker.settings.recordings_dir
     found = await worker.database.run(find_rows, scope, target.slug, role, root, start_ns - LATE_NS, end_ns)
+    plan_it = partial(plan_clip, stop_at_change=wants_part)
     try:
-        plan = await worker.files.run(plan_clip, [row.path for row in found.rows], start_ns, end_ns)
+        plan = await worker.files.run(plan_it, [row.path for row in found.rows], start_ns, end_ns)
     except ClipChangesError as exc:
         at = rfc3339(exc.at_ns)
         raise Problem(
@@ -237,11 +239,15 @@ async def serve_still(worker: Worker, scope: Scope, receive: Receive, send: Send
     at_ns = parse_time(query, "time")
     width_px = PictureWish.parse(query).width_px
     root = worker.settings.recordings_dir
+    nearest = query.get("nearest", "")
+    if nearest not in ("", "key"):
+        raise Problem(400, "bad_request", "The parameter 'nearest' is 'key', or left out.")
+    find = partial(find_still, key_only=bool(nearest))
     since_ns = at_ns - TOLERANCE_NS - LATE_NS
     found = await worker.database.run(find_rows, scope, target.slug, "replay", root, since_ns, at_ns + 1)
     for row in reversed(found.rows):
         try:
-            place = await worker.files.run(find_still, row.path, at_ns)
+            place = await worker.files.run(find, row.path, at_ns)
         except DecodeError:
             continue
         if place is not None:

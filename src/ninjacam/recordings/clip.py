@@ -113,13 +113,20 @@ def place_files(paths: Iterable[Path], start_ns: int, end_ns: int) -> Iterator[P
         yield PlacedFile(path, recording, found, init, ticks)
 
 
-def plan_clip(paths: Iterable[Path], start_ns: int, end_ns: int) -> ClipPlan | None:
-    """The clip of the span, see `place_files`; None: nothing of it was recorded. Blocks. Raises: ClipChangesError."""
+def plan_clip(
+    paths: Iterable[Path], start_ns: int, end_ns: int, *, stop_at_change: bool = False
+) -> ClipPlan | None:
+    """The clip of the span, see `place_files`; None: nothing of it was recorded. Blocks.
+
+    `stop_at_change`: it ends where the format changes. Raises: ClipChangesError.
+    """
     pieces: list[Piece] = []
     chosen: list[Fragment] = []
     init = b""
     for placed in place_files(paths, start_ns, end_ns):
         if init and placed.init != init:
+            if stop_at_change:
+                break
             raise ClipChangesError(placed.fragments[0].start_ns)
         init = placed.init
         for each in placed.fragments:

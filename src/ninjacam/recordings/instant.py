@@ -33,14 +33,19 @@ class StillPlace:
         return asdict(self)
 
 
-def find_still(path: Path, at_ns: int) -> StillPlace | None:
-    """None: the file shows nothing at that instant. Raises: DecodeError. Blocks."""
+def find_still(path: Path, at_ns: int, *, key_only: bool = False) -> StillPlace | None:
+    """None: the file shows nothing at that instant. `key_only`: the key frame at or before it, where one begins a
+    fragment, which costs the decoding of one picture. Raises: DecodeError. Blocks.
+    """
     recording = read_known(path)
     chosen = select_fragments(recording, at_ns - TOLERANCE_NS, at_ns + 1)
     keys = [number for number, each in enumerate(chosen) if each.is_key]
     if not keys or chosen[-1].end_ns + TOLERANCE_NS <= at_ns:
         return None
     chosen = chosen[keys[-1] :]
+    if key_only:
+        chosen = chosen[:1]
+        at_ns = min(at_ns, chosen[0].start_ns)
     first, last = chosen[0], chosen[-1]
     size_bytes = last.offset + last.size_bytes - first.offset
     if size_bytes > MOST_BYTES:

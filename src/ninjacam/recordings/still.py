@@ -1,9 +1,11 @@
-"""`python -m ninjacam.recordings.still`: decode one picture out of a recorded file.
+"""`python -m ninjacam.recordings.still`: decode pictures out of recorded files.
 
-A process of its own, because a decoder of C reads what a camera sent. Reads `StillPlace.as_dict()` as JSON from
-standard input, with "width_px" (0: as recorded); writes one line {"at_ns"} and the JPEG, or exits with 1.
+A process of its own, because a decoder of C reads what a camera sent. Reads lines of `StillPlace.as_dict()` as JSON
+from standard input, with "width_px" (0: as recorded); answers each with a line {"at_ns", "size_bytes"} and the JPEG, of
+size 0 where there is none.
 """
 
+import contextlib
 import json
 import sys
 from io import BytesIO
@@ -54,6 +56,8 @@ def _pick(data: bytes, place: StillPlace) -> tuple[av.VideoFrame, int]:
             for frame in stream.codec_context.decode(each):
                 if frame.pts is not None and (best is None or frame.pts <= limit_pts):
                     best = frame
+            if best is not None and best.pts is not None and best.pts >= limit_pts:
+                break
     if best is None or best.pts is None:
         raise DecodeError("There is no picture.")
     return best, place.start_ns + (best.pts - zero_pts) * 1_000_000_000 // VIDEO_CLOCK_HZ
@@ -61,13 +65,15 @@ def _pick(data: bytes, place: StillPlace) -> tuple[av.VideoFrame, int]:
 
 def main() -> None:
     confine(memory_bytes=MEMORY_BYTES)
-    values = json.load(sys.stdin)
-    width_px = int(values.pop("width_px", 0))
-    try:
-        at_ns, jpeg = decode_still(StillPlace(**values), width_px=width_px)
-    except (DecodeError, OSError) as exc:
-        sys.exit(str(exc))
-    sys.stdout.buffer.write(json.dumps({"at_ns": at_ns}).encode() + b"\n" + jpeg)
+    out = sys.stdout.buffer
+    for line in sys.stdin:
+        values = json.loads(line)
+        width_px = int(values.pop("width_px", 0))
+        at_ns, jpeg = 0, b""
+        with contextlib.suppress(DecodeError, OSError):
+            at_ns, jpeg = decode_still(StillPlace(**values), width_px=width_px)
+        out.write(json.dumps({"at_ns": at_ns, "size_bytes": len(jpeg)}).encode() + b"\n" + jpeg)
+        out.flush()
 
 
 if __name__ == "__main__":

@@ -35,6 +35,21 @@ def player_strings() -> dict[str, str]:
         "age_old": _("age {age}"),
         "camera": _("Camera {camera}"),
         "camera_view": _("Camera {camera}, {view}"),
+        "seeking": _("Looking for the recording …"),
+        "playing": _("Recording"),
+        "paused": _("Paused"),
+        "gap": _("Nothing was recorded at this time."),
+        "ended": _("Nothing was recorded since."),
+        "skipped": _("Nothing was recorded until {time}."),
+        "pictures_only": _(
+            "This browser cannot play the codec of this recording: single pictures are shown."
+        ),
+        "timeline": _("Time of the recording"),
+        "timeline_failed": _("The timeline cannot be loaded; it is tried again."),
+        "no_event": _("There is no further event in sight."),
+        "too_long": _("At most an hour can be downloaded at once."),
+        "exporting": _("Export: {state}"),
+        "export_done": _("Download the export"),
         "snapshot": _("Save a picture"),
         "fullscreen": _("Full screen"),
     }

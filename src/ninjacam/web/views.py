@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from ninjacam.actions import cameras as actions
 from ninjacam.actions.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
+from ninjacam.actions.recordings import replayable_slugs
 from ninjacam.auth import Principal
 from ninjacam.models import Camera
 from ninjacam.status import Status, read_status
@@ -22,6 +23,9 @@ from ninjacam.web.forms import CameraForm
 from ninjacam.web.player import render_player, state_label
 
 P = ParamSpec("P")
+RATES = ("0.5", "1", "2", "4", "8")
+MOST_TOGETHER = 9
+"""Browsers decode no more at once, on most machines."""
 View = Callable[Concatenate[HttpRequest, Principal, P], HttpResponse]
 
 
@@ -79,7 +83,13 @@ def show_wall(request: HttpRequest, principal: Principal) -> HttpResponse:
     chosen = request.GET.get("view", "")
     tiles = [_tile(camera, status, chosen) for camera in cameras]
     views = sorted({view for tile in tiles for view in tile["views"]})
-    context = {"tiles": tiles, "views": views, "chosen": chosen, "engine_running": status.engine_running}
+    context = {
+        "tiles": tiles,
+        "views": views,
+        "chosen": chosen,
+        "engine_running": status.engine_running,
+        "may_replay": Camera.objects.visible_to(principal.user, "replay").exists(),
+    }
     return _render(request, principal, "ninjacam/wall.html", context)
 
 
@@ -114,7 +124,14 @@ def show_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
         "camera": camera,
         "views": views,
         "chosen": chosen,
-        "player": render_player(slug, {"view": chosen or None, "controls": True}),
+        "player": render_player(
+            slug,
+            {"view": chosen or None, "controls": True, "data_may_export": principal.may("export", camera)},
+        ),
+        "may_replay": principal.may("replay", camera),
+        "may_export": principal.may("export", camera),
+        "rates": RATES,
+        "time": request.GET.get("time", ""),
         "figures": figures,
         "state": state_label(figures["state"]),
         "may_configure": may_configure,
@@ -122,6 +139,42 @@ def show_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
         "template_tag": f'{{% camera "{slug}" view="{chosen}" %}}' if chosen else f'{{% camera "{slug}" %}}',
     }
     return _render(request, principal, "ninjacam/camera.html", context)
+
+
+@require_safe
+@page
+def show_replay(request: HttpRequest, principal: Principal) -> HttpResponse:
+    """The recordings of several cameras in step: `?camera=a&camera=b`, at most MOST_TOGETHER; `time`: where to begin.
+
+    Those of deleted cameras too, for whoever may see them.
+    """
+    asked = request.GET.getlist("camera")
+    wanted = replayable_slugs(principal, asked) if asked else []
+    there = {camera.slug: camera for camera in Camera.objects.all()}
+    names = {slug: str(there.get(slug, slug)) for slug in replayable_slugs(principal)}
+    shown = wanted[:MOST_TOGETHER]
+    exportable = [slug for slug in shown if slug in there and principal.may("export", there[slug])]
+    players = [
+        {
+            "slug": slug,
+            "name": names[slug],
+            "element": render_player(
+                slug,
+                {"controls": True, "data_name": names[slug], "data_may_export": slug in exportable},
+            ),
+        }
+        for slug in shown
+    ]
+    context = {
+        "cameras": [{"slug": slug, "name": name, "chosen": slug in shown} for slug, name in names.items()],
+        "players": players,
+        "too_many": len(wanted) > len(shown),
+        "most": MOST_TOGETHER,
+        "may_export": bool(exportable),
+        "rates": RATES,
+        "time": request.GET.get("time", ""),
+    }
+    return _render(request, principal, "ninjacam/replay.html", context)
 
 
 def _views(camera: Camera, status: Status, *, with_traceback: bool) -> list[dict[str, Any]]:

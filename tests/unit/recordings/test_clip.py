@@ -114,6 +114,8 @@ def test_other_parameter_sets_are_refused_with_the_time_of_the_change(tmp_path: 
         cut([first, other], 0, 4, tmp_path)
     assert caught.value.at_ns == NOON_NS + 2 * S_NS
     assert read_stamps(cut([first, other], 0, 2, tmp_path)[1]) == list(range(50))
+    plan = plan_clip([first.path, other.path], NOON_NS, NOON_NS + 4 * S_NS, stop_at_change=True)
+    assert plan is not None and plan.end_ns == NOON_NS + 2 * S_NS
 
 
 def test_a_file_that_is_gone_or_broken_is_a_gap(tmp_path: Path) -> None:

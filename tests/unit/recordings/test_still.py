@@ -70,3 +70,13 @@ def test_a_jpeg_camera_has_pictures_too(tmp_path: Path) -> None:
     place = find_still(made.path, NOON_NS + 12 * FRAME_NS)
     assert place is not None
     assert number_of(decode_still(place)[1]) == 12
+
+
+def test_the_key_frame_before_an_instant_is_cheaper(tmp_path: Path) -> None:
+    made = write_file(tmp_path, encode_stamped(75, bframes=2))
+    at_ns = NOON_NS + 60 * FRAME_NS
+    place, exact = find_still(made.path, at_ns, key_only=True), find_still(made.path, at_ns)
+    assert place is not None and exact is not None
+    captured_ns, jpeg = decode_still(place)
+    assert number_of(jpeg) == 50
+    assert captured_ns == pytest.approx(NOON_NS + 50 * FRAME_NS, abs=100_000)

@@ -3,6 +3,7 @@ import re
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -12,7 +13,14 @@ from ninjacam.models import Camera, CameraGrant
 
 pytestmark = pytest.mark.django_db
 
-PAGES = ["/", "/add-camera/", "/cameras/door/", "/cameras/door/edit/", "/cameras/door/delete/"]
+PAGES = [
+    "/",
+    "/add-camera/",
+    "/replay/?camera=door",
+    "/cameras/door/",
+    "/cameras/door/edit/",
+    "/cameras/door/delete/",
+]
 
 
 @pytest.fixture
@@ -57,7 +65,7 @@ def html(client: Client, path: str, status: int = 200) -> str:
 def test_whoever_is_not_logged_in_is_sent_to_the_login(client: Client, door: Camera, path: str) -> None:
     response = client.get(path)
     assert response.status_code == 302
-    assert response["Location"] == f"/login/?next={path}"
+    assert response["Location"] == f"/login/?next={quote(path)}"
 
 
 @pytest.mark.parametrize(
@@ -254,3 +262,19 @@ def test_what_is_recorded_around_events_and_when_is_said_in_the_form(admin: Clie
     entered["record_schedule"] = "mon-fri 07:00-08:00"
     assert admin.post("/cameras/door/edit/", entered).status_code == 302
     assert Camera.objects.get(pk=door.pk).record_schedule == "mon-fri 07:00-08:00"
+
+
+def test_recordings_are_for_whoever_may_replay(viewer: Client, stranger: Client, door: Camera) -> None:
+    replayer = client_of("rita", "view", "replay")
+    page = html(replayer, "/replay/?camera=door")
+    assert '<ninjacam-player camera="door" base="/" controls="" data-name="Front &lt;door&gt;"' in page
+    assert "<ninjacam-timeline" in page and "data-range" not in page
+    assert 'href="/replay/"' in html(replayer, "/") and "<ninjacam-timeline" in html(
+        replayer, "/cameras/door/"
+    )
+    assert "data-range" in html(client_of("eve", "view", "replay", "export"), "/cameras/door/")
+    html(viewer, "/replay/?camera=door", 403)
+    html(stranger, "/replay/?camera=door", 404)
+    html(replayer, "/replay/?camera=nowhere", 404)
+    assert "Ask an administrator" in html(viewer, "/replay/")
+    assert "/replay/" not in html(viewer, "/") and "<ninjacam-timeline" not in html(viewer, "/cameras/door/")

@@ -29,20 +29,29 @@ export function retime(payload, decodeTime) {
 /** @typedef {{ start: number, end: number }} Span a box without its header */
 
 /**
+ * The boxes side by side within `span`; ends at the first that is not whole.
+ * @param {DataView} view
+ * @param {Span} span
+ * @returns {Generator<Span & { kind: string }>}
+ */
+export function* boxes(view, span) {
+  for (let at = span.start; at + 8 <= span.end; ) {
+    const end = at + view.getUint32(at);
+    if (end < at + 8 || end > span.end) return;
+    yield { kind: kindAt(view, at + 4), start: at + 8, end };
+    at = end;
+  }
+}
+
+/**
  * The first box of that kind within `span`.
  * @param {DataView} view
  * @param {Span} span
  * @param {string} kind
  * @returns {Span | null}
  */
-function child(view, span, kind) {
-  for (let at = span.start; at + 8 <= span.end; ) {
-    const size = view.getUint32(at);
-    const end = at + size;
-    if (size < 8 || end > span.end) return null;
-    if (kindAt(view, at + 4) === kind) return { start: at + 8, end };
-    at = end;
-  }
+export function child(view, span, kind) {
+  for (const box of boxes(view, span)) if (box.kind === kind) return box;
   return null;
 }
 
@@ -50,6 +59,6 @@ function child(view, span, kind) {
  * @param {DataView} view
  * @param {number} at
  */
-function kindAt(view, at) {
+export function kindAt(view, at) {
   return String.fromCharCode(view.getUint8(at), view.getUint8(at + 1), view.getUint8(at + 2), view.getUint8(at + 3));
 }

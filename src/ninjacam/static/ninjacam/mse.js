@@ -1,6 +1,7 @@
 // fMP4 fragments -> MediaSource (or ManagedMediaSource) -> <video>. Where WebCodecs may not be used (plain http).
 
 import { retime } from "./fmp4.js";
+import { watchVideo } from "./painter.js";
 
 /** @typedef {import("./painter.js").PainterHost} PainterHost */
 /** @typedef {import("./painter.js").MediaFrame} MediaFrame */
@@ -60,7 +61,7 @@ export class MsePainter {
     video.addEventListener("error", () => this.#fail(video.error?.message || "The video element failed.", false));
     video.addEventListener("waiting", () => this.#starved());
     video.src = this.#url;
-    this.#watchPaints();
+    watchVideo(video, () => this.#closed, (mediaTimeS, width, height) => this.#painted(mediaTimeS, width, height));
   }
 
   get framesDecoded() {
@@ -177,26 +178,6 @@ export class MsePainter {
 
   #starved() {
     if (this.#settled) this.#targetS = Math.min(TARGET_MOST_S, this.#targetS + TARGET_STEP_S);
-  }
-
-  #watchPaints() {
-    const video = this.element;
-    if (typeof video.requestVideoFrameCallback !== "function") return this.#watchTime(-1);
-    video.requestVideoFrameCallback((_now, { mediaTime, width, height }) => {
-      if (this.#closed) return;
-      this.#painted(mediaTime, width, height);
-      this.#watchPaints();
-    });
-  }
-
-  /** Browsers without requestVideoFrameCallback: whenever the time moved. @param {number} before */
-  #watchTime(before) {
-    requestAnimationFrame(() => {
-      if (this.#closed) return;
-      const { currentTime, videoWidth, videoHeight } = this.element;
-      if (currentTime !== before && videoWidth) this.#painted(currentTime, videoWidth, videoHeight);
-      this.#watchTime(currentTime);
-    });
   }
 
   /**

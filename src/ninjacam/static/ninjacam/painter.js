@@ -51,3 +51,34 @@ export class CanvasSurface {
     this.element.width = this.element.height = 0;
   }
 }
+
+/**
+ * Tell of each picture that a video shows: its time in the video, its size.
+ * @param {HTMLVideoElement} video
+ * @param {() => boolean} isOver
+ * @param {(mediaTimeS: number, width: number, height: number) => void} painted
+ */
+export function watchVideo(video, isOver, painted) {
+  if (typeof video.requestVideoFrameCallback !== "function") return watchTime(video, isOver, painted, -1);
+  video.requestVideoFrameCallback((_now, { mediaTime, width, height }) => {
+    if (isOver()) return;
+    painted(mediaTime, width, height);
+    watchVideo(video, isOver, painted);
+  });
+}
+
+/**
+ * Browsers without requestVideoFrameCallback: whenever the time moved.
+ * @param {HTMLVideoElement} video
+ * @param {() => boolean} isOver
+ * @param {(mediaTimeS: number, width: number, height: number) => void} painted
+ * @param {number} before
+ */
+function watchTime(video, isOver, painted, before) {
+  requestAnimationFrame(() => {
+    if (isOver()) return;
+    const { currentTime, videoWidth, videoHeight } = video;
+    if (currentTime !== before && videoWidth && !video.seeking) painted(currentTime, videoWidth, videoHeight);
+    watchTime(video, isOver, painted, currentTime);
+  });
+}

@@ -1,22 +1,31 @@
 // <ninjacam-player camera="door" view="edges" base="/cam/" [format] [fit] [controls] [width]>
-// The element: attributes in, a picture out. It watches only while it can be seen.
+// The element: attributes in, a picture out. It watches only while it can be seen. It begins live; `seek` goes back in time.
 
-import { mountedUrl } from "./connection.js";
+import { connectionTo, mountedUrl } from "./connection.js";
 import { ladder } from "./ladder.js";
+import { PicturePlayback } from "./pictures.js";
+import { Playback } from "./playback.js";
 import { Session } from "./session.js";
 import { Shell } from "./shell.js";
-import { adoptPageStrings, say, sayAge, strings } from "./strings.js";
+import { adoptPageStrings, say, sayAge, sayMoment, strings } from "./strings.js";
 
 /** @typedef {import("./painter.js").Painter} Painter */
 /** @typedef {import("./painter.js").Picture} Picture */
 /** @typedef {import("./painter.js").PaintMeta} PaintMeta */
 /** @typedef {import("./session.js").PlayerState} PlayerState */
+/** @typedef {import("./playback.js").PlaybackHost} PlaybackHost */
+/** @typedef {import("./playback.js").PlaybackState} PlaybackState */
+/** @typedef {import("./playback.js").Replay} Replay */
 /** @typedef {import("./connection.js").StreamInfo} StreamInfo */
+/** @typedef {{ element: HTMLElement, dispose: () => void }} Staged what paints: live or recorded pictures */
 
 const NEAR = "300px"; // so far outside the window a player is still watched, so that scrolling finds it playing
 const FAR_GRACE_MS = 800;
 const BADGE_EVERY_MS = 500;
 const FPS_WINDOW_MS = 2000;
+const RATE_LEAST = 0.1;
+const RATE_MOST = 16; // Chromium refuses more
+const NOTE_MS = 4000;
 /** @type {PlayerState} */
 const IDLE = { state: "idle", code: "", message: "", viewError: null };
 
@@ -34,15 +43,21 @@ export class NinjacamPlayer extends HTMLElement {
   #shell = new Shell(this);
   /** @type {Session | null} */
   #session = null;
+  /** @type {Replay | null} */
+  #replay = null;
+  #playing = true;
+  #rate = 1;
+  #muted = true;
+  #held = false;
   #starts = 0; // counts calls of #start, to know the last one
   #near = false;
   #farTimer = 0;
   #badgeTimer = 0;
   /** @type {IntersectionObserver | null} */
   #observer = null;
-  /** @type {Painter | null} on top, painted or about to be */
+  /** @type {Staged | null} on top, painted or about to be */
   #shown = null;
-  /** @type {Set<Painter>} on the stage */
+  /** @type {Set<Staged>} on the stage */
   #onStage = new Set();
   /** @type {PlayerState} */
   #state = IDLE;
@@ -65,9 +80,196 @@ export class NinjacamPlayer extends HTMLElement {
     this.addEventListener("dblclick", () => this.hasAttribute("controls") && this.#toggleFullscreen());
   }
 
-  /** "idle", "connecting", "live", "stalled", "reconnecting", "failed", "disabled", "unknown" or "error". */
+  /**
+   * Live: "idle", "connecting", "live", "stalled", "reconnecting", "failed", "disabled", "unknown" or "error".
+   * In replay: "seeking", "playing", "paused", "gap", "ended" or "error".
+   */
   get state() {
     return this.#state.state;
+  }
+
+  /** "live" or "replay"; the event "modechange" tells. */
+  get mode() {
+    return this.#replay ? "replay" : "live";
+  }
+
+  /** When the picture was captured that is shown, or that is sought; the event "positionchange" tells. */
+  get position() {
+    if (this.#replay) return new Date(this.#replay.pictureMs);
+    return this.#capturedUs ? new Date(this.#capturedUs / 1000) : null;
+  }
+
+  get paused() {
+    return this.#replay !== null && !this.#playing;
+  }
+
+  /** How fast recordings are played: 0.1 to 16. */
+  get rate() {
+    return this.#rate;
+  }
+
+  set rate(value) {
+    if (!(value > 0)) throw new RangeError("The rate must be above 0.");
+    this.#rate = Math.min(RATE_MOST, Math.max(RATE_LEAST, value));
+    this.#replay?.setRate(this.#rate);
+  }
+
+  /** Whether the sound of recordings is off. */
+  get muted() {
+    return this.#muted;
+  }
+
+  set muted(value) {
+    this.#muted = value;
+    this.#replay?.mute(value);
+  }
+
+  /** Somebody else keeps the time (clock.js): gaps are waited for, and the end does not lead to the live picture. */
+  get held() {
+    return this.#held;
+  }
+
+  set held(value) {
+    this.#held = value;
+    if (this.#replay) this.#replay.holdsGaps = value;
+  }
+
+  /** What plays the recordings, for clock.js; null: the picture is live. */
+  get replay() {
+    return this.#replay;
+  }
+
+  /** The recorded picture of an instant, and on from there, unless it is paused. @param {Date | number} when */
+  seek(when) {
+    const wallMs = Number(when);
+    if (!Number.isFinite(wallMs)) throw new RangeError("The instant is no time.");
+    if (wallMs >= this.#nowMs() && !this.#held) return this.goLive();
+    if (this.#replay && this.state !== "error") this.#replay.seek(wallMs);
+    else this.#startReplay(wallMs);
+    this.#tellPosition();
+  }
+
+  goLive() {
+    if (!this.#replay) return;
+    this.#replay.close(); // its last picture stays until the first live one
+    this.#replay = null;
+    this.#playing = true;
+    this.#capturedUs = 0;
+    this.#setState(IDLE);
+    this.#sync();
+    this.dispatchEvent(new CustomEvent("modechange", { bubbles: true, composed: true, detail: { mode: "live" } }));
+  }
+
+  play() {
+    this.#playing = true;
+    this.#replay?.play();
+  }
+
+  /** Of the live picture: stands still at what it shows, in replay. */
+  pause() {
+    this.#playing = false;
+    if (this.#replay) this.#replay.pause();
+    else this.#startReplay(Number(this.position ?? this.#nowMs()));
+  }
+
+  /** Some pictures on or back; it stands still then. @param {number} count */
+  step(count) {
+    if (!this.#replay) return this.pause();
+    this.#playing = false;
+    this.#replay.step(count);
+  }
+
+  /** @param {number} wallMs */
+  #startReplay(wallMs) {
+    const before = this.#replay;
+    before?.close();
+    this.#stop();
+    const { base, camera } = this.#wanted();
+    /** @type {Replay | null} */
+    let replay = null;
+    replay = new Playback({ base, camera }, this.#replayHost(() => this.#replay === replay), wallMs);
+    this.#take(replay, "recording");
+    if (before) return;
+    this.#paints = [];
+    this.dispatchEvent(new CustomEvent("modechange", { bubbles: true, composed: true, detail: { mode: "replay" } }));
+  }
+
+  /**
+   * @param {Replay} replay
+   * @param {string} rung
+   */
+  #take(replay, rung) {
+    this.#replay = replay;
+    replay.holdsGaps = this.#held;
+    replay.setRate(this.#rate);
+    replay.mute(this.#muted);
+    if (!this.#playing) replay.pause();
+    this.#shell.showNote("");
+    this.#attach(replay, rung);
+    this.#setReplayState(replay.state);
+  }
+
+  /**
+   * @param {() => boolean} isPresent whether it is still that one which plays
+   * @returns {PlaybackHost}
+   */
+  #replayHost(isPresent) {
+    return {
+      painted: (picture, meta) => {
+        if (isPresent() && this.#replay) this.#painted(this.#replay, picture, meta);
+      },
+      state: (state) => {
+        if (isPresent()) this.#setReplayState(state);
+      },
+      skipped: (untilMs) => {
+        if (isPresent()) this.#shell.showNote(say("skipped", { time: sayMoment(untilMs) }), NOTE_MS);
+      },
+      caughtUp: () => {
+        if (!isPresent()) return;
+        if (this.#held) this.dispatchEvent(new CustomEvent("caughtup"));
+        else this.goLive();
+      },
+      failed: (code, message) => {
+        if (isPresent()) this.#replayFailed(code, message);
+      },
+      nowMs: () => this.#nowMs(),
+    };
+  }
+
+  /** @param {PlaybackState} state */
+  #setReplayState(state) {
+    this.#setState({ state, code: "", message: "", viewError: null });
+  }
+
+  /**
+   * @param {string} code
+   * @param {string} message
+   */
+  #replayFailed(code, message) {
+    const failed = /** @type {Replay} */ (this.#replay);
+    const playable = code === "unsupported_codec" || code === "decode_error";
+    if (!playable || failed instanceof PicturePlayback) {
+      return this.#setState({ state: "error", code, message, viewError: null });
+    }
+    console.warn(`ninjacam: recordings are shown as single pictures: ${code} ${message}`);
+    const { base, camera } = this.#wanted();
+    /** @type {Replay | null} */
+    let pictures = null;
+    const host = this.#replayHost(() => this.#replay === pictures);
+    pictures = new PicturePlayback({ base, camera }, host, failed.nowMs, this.#playing);
+    this.#take(pictures, "pictures");
+    this.#shell.showNote(say("pictures_only"));
+  }
+
+  /** The server's wall clock, as far as it is known. */
+  #nowMs() {
+    return connectionTo(this.#wanted().base).clock.nowMs() ?? Date.now();
+  }
+
+  #tellPosition() {
+    const { position } = this;
+    if (!position) return;
+    this.dispatchEvent(new CustomEvent("positionchange", { bubbles: true, composed: true, detail: { position } }));
   }
 
   /** How old the picture is that is shown, in ms; null before the first, or while the server's clock is unknown. */
@@ -108,6 +310,8 @@ export class NinjacamPlayer extends HTMLElement {
     clearInterval(this.#badgeTimer);
     clearTimeout(this.#farTimer);
     this.#near = false;
+    this.#replay?.close();
+    this.#replay = null;
     this.#stop();
     for (const painter of this.#onStage) this.#remove(painter);
   }
@@ -121,6 +325,7 @@ export class NinjacamPlayer extends HTMLElement {
     if (before === after || !this.isConnected) return;
     this.#describe();
     if (name === "fit" || name === "controls") return;
+    this.goLive();
     this.#capturedUs = 0;
     this.#stop();
     this.#sync();
@@ -160,6 +365,7 @@ export class NinjacamPlayer extends HTMLElement {
   }
 
   #sync() {
+    if (this.#replay) return;
     const wanted = this.#near && document.visibilityState === "visible" && Boolean(this.getAttribute("camera"));
     if (!wanted) this.#stop();
     else if (!this.#session) void this.#start();
@@ -200,7 +406,7 @@ export class NinjacamPlayer extends HTMLElement {
   }
 
   /**
-   * @param {Painter} painter
+   * @param {Staged} painter
    * @param {string} rung
    */
   #attach(painter, rung) {
@@ -210,7 +416,7 @@ export class NinjacamPlayer extends HTMLElement {
   }
 
   /**
-   * @param {Painter} painter
+   * @param {Staged} painter
    * @param {Picture} picture
    * @param {PaintMeta} meta
    */
@@ -230,9 +436,11 @@ export class NinjacamPlayer extends HTMLElement {
     this.#paints.push(this.#paintedAt);
     if (this.#paints.length > 240) this.#paints.splice(0, 120);
     this.onframe?.(picture, { ...meta, ageMs: this.#latencyMs, rung: this.#rung });
+    if (this.#replay) this.#showAge();
+    this.#tellPosition();
   }
 
-  /** @param {Painter} painter */
+  /** @param {Staged} painter */
   #remove(painter) {
     this.#onStage.delete(painter);
     if (this.#shown === painter) this.#shown = null;
@@ -241,6 +449,7 @@ export class NinjacamPlayer extends HTMLElement {
   }
 
   #showAge() {
+    if (this.#replay) return this.#shell.showAge(sayMoment(this.position), false);
     if (!this.#paintedAt || this.state === "idle") return this.#shell.showAge("", false);
     const live = this.state === "live";
     const ageMs = live ? this.#latencyMs : (this.ageMs ?? performance.now() - this.#paintedAt);

@@ -24,6 +24,11 @@ const CSS = `
 @keyframes turn { to { transform: rotate(1turn); } }
 .warning { position: absolute; inset: auto 0 0 0; padding: .5em 7em .5em .8em; background: #7a1f1fe6; overflow-wrap: anywhere; }
 .warning:empty { display: none; }
+.overlay.seeking { animation: appear .2s .5s both; } /* most pictures are there before it is seen */
+@keyframes appear { from { opacity: 0; } }
+.note { position: absolute; inset: auto 0 .6em 0; width: fit-content; max-width: calc(100% - 9em); margin: 0 auto;
+  padding: .25em .8em; border-radius: 1em; background: #000000b8; text-align: center; pointer-events: none; }
+.note:empty { display: none; }
 .badge { position: absolute; top: .6em; left: .6em; padding: .15em .6em; border-radius: 1em; background: #000000a6;
   font-size: 11px; font-variant-numeric: tabular-nums; }
 .badge:empty { display: none; }
@@ -41,6 +46,7 @@ const CSS = `
 .controls svg { width: 20px; height: 20px; fill: none; stroke: currentColor; stroke-width: 2; stroke-linecap: round;
   stroke-linejoin: round; }
 @media (prefers-reduced-motion: reduce) {
+  .overlay.seeking { animation-duration: 1ms; }
   .overlay.waiting::before { animation: none; border-top-color: #ffffff40; }
   .stage, .controls { transition: none; }
 }`;
@@ -49,6 +55,7 @@ const HTML = `
 <div class="stage" part="stage" role="img"></div>
 <div class="overlay" part="overlay" role="status" aria-live="polite"></div>
 <div class="warning" part="warning" role="status" aria-live="polite"></div>
+<div class="note" part="note" role="status" aria-live="polite"></div>
 <div class="badge" part="badge" aria-hidden="true"></div>
 <div class="controls" part="controls" hidden>
   <a class="snapshot" part="button snapshot"><svg viewBox="0 0 24 24" aria-hidden="true"><path
@@ -66,6 +73,8 @@ export class Shell {
   #overlay;
   #warning;
   #badge;
+  #note;
+  #noteTimer = 0;
   #controls;
   snapshot;
   fullscreen;
@@ -80,6 +89,7 @@ export class Shell {
     this.#overlay = this.#find("overlay");
     this.#warning = this.#find("warning");
     this.#badge = this.#find("badge");
+    this.#note = this.#find("note");
     this.#controls = this.#find("controls");
     this.snapshot = /** @type {HTMLAnchorElement} */ (this.#find("snapshot"));
     this.fullscreen = /** @type {HTMLButtonElement} */ (this.#find("fullscreen"));
@@ -114,9 +124,11 @@ export class Shell {
 
   /** @param {PlayerState} state */
   showState({ state, code, message, viewError }) {
-    const fine = state === "live" || state === "idle";
-    this.stage.classList.toggle("dim", !fine);
-    this.#overlay.classList.toggle("waiting", ["connecting", "reconnecting", "stalled"].includes(state) && !code);
+    const fine = ["live", "idle", "playing", "paused"].includes(state);
+    this.stage.classList.toggle("dim", !fine && state !== "seeking");
+    this.#overlay.classList.toggle("seeking", state === "seeking");
+    const waiting = ["connecting", "reconnecting", "stalled", "seeking"].includes(state);
+    this.#overlay.classList.toggle("waiting", waiting && !code);
     this.#overlay.replaceChildren();
     if (!fine) {
       const headline = document.createElement("strong");
@@ -126,6 +138,16 @@ export class Shell {
       this.#overlay.append(...(message ? [headline, detail] : [headline]));
     }
     this.#warning.textContent = viewError ? `${say("view_failed")} ${viewError.message}` : "";
+  }
+
+  /**
+   * @param {string} text
+   * @param {number} [forMs] 0: until the next one
+   */
+  showNote(text, forMs = 0) {
+    clearTimeout(this.#noteTimer);
+    this.#note.textContent = text;
+    if (forMs) this.#noteTimer = setTimeout(() => this.showNote(""), forMs);
   }
 
   /**

@@ -22,6 +22,19 @@ export const strings = {
   age_old: "age {age}",
   camera: "Camera {camera}",
   camera_view: "Camera {camera}, {view}",
+  seeking: "Looking for the recording …",
+  playing: "Recording",
+  paused: "Paused",
+  gap: "Nothing was recorded at this time.",
+  ended: "Nothing was recorded since.",
+  skipped: "Nothing was recorded until {time}.",
+  pictures_only: "This browser cannot play the codec of this recording: single pictures are shown.",
+  timeline: "Time of the recording",
+  timeline_failed: "The timeline cannot be loaded; it is tried again.",
+  no_event: "There is no further event in sight.",
+  too_long: "At most an hour can be downloaded at once.",
+  exporting: "Export: {state}",
+  export_done: "Download the export",
   snapshot: "Save a picture",
   fullscreen: "Full screen",
 };
@@ -51,6 +64,13 @@ export function say(key, values = {}) {
 export function stateLabel(state) {
   const text = /** @type {Record<string, string>} */ (strings)[state] ?? state;
   return text.replace(/[\s….]+$/, "");
+}
+
+const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+
+/** A moment as the browser's user writes it. @param {Date | number | null} when */
+export function sayMoment(when) {
+  return when === null ? "" : moment.format(when);
 }
 
 /** @param {number} ageMs */

@@ -1,0 +1,124 @@
+// Asking the server for recordings: a clip as it streams in, a picture, and where the next recording begins.
+
+import { mountedUrl } from "./connection.js";
+import { ClipParser } from "./fragments.js";
+
+/** @typedef {{ base: string, camera: string }} Recorded whose recordings; `camera` is encoded for a path */
+
+const DAY_MS = 86_400_000;
+const LOOK_AHEAD_MS = [DAY_MS, 31 * DAY_MS]; // the timeline tells of no more at once
+const LOOKS_MOST = 36; // three years
+
+/** What the server has refused. `code` is that of its problem+json; empty: the network failed. */
+export class RecordingError extends Error {
+  /**
+   * @param {string} code
+   * @param {string} message
+   */
+  constructor(code, message) {
+    super(message);
+    this.code = code;
+  }
+
+  /** Whether asking again later may help: the network, or a server that is busy or starts again. */
+  get passes() {
+    return /^(|limit|stopping|timeout|5\d\d)$/.test(this.code);
+  }
+}
+
+/** RFC 3339 to the microsecond. @param {number} wallMs */
+export function timeText(wallMs) {
+  const whole = Math.floor(wallMs);
+  const rest = Math.floor((wallMs - whole) * 1000);
+  return new Date(whole).toISOString().replace("Z", `${String(rest).padStart(3, "0")}Z`);
+}
+
+/**
+ * @param {URL} url
+ * @param {AbortSignal} signal
+ * @throws {RecordingError}
+ */
+async function ask(url, signal) {
+  const response = await fetch(url, { signal, cache: "no-store", credentials: "same-origin" }).catch((error) => {
+    throw error.name === "AbortError" ? error : new RecordingError("", String(error.message));
+  });
+  if (response.ok) return response;
+  const problem = await response.json().catch(() => ({}));
+  throw new RecordingError(problem.code ?? String(response.status), problem.detail ?? response.statusText);
+}
+
+/**
+ * The header and the fragments of [startMs, endMs), from the key frame before it, up to a change of the format.
+ * @param {Recorded} recorded
+ * @param {number} startMs
+ * @param {number} endMs
+ * @param {AbortSignal} signal
+ * @throws {RecordingError} "no_recording": there is nothing
+ */
+export async function* readClip({ base, camera }, startMs, endMs, signal) {
+  const span = { start: timeText(startMs), end: timeText(endMs), partial: "1" };
+  const response = await ask(mountedUrl(base, `rec/${camera}/clip.mp4`, span), signal);
+  const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).getReader();
+  const parser = new ClipParser();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield* parser.feed(value);
+    }
+  } finally {
+    void reader.cancel().catch(() => {}); // the rest is not wanted any more, or there is none
+  }
+}
+
+/**
+ * @param {Recorded} recorded
+ * @param {number} wallMs
+ * @param {{ widthPx?: number, key?: boolean, signal: AbortSignal }} options `key`: the key frame before it, which is cheap
+ * @returns {Promise<{ picture: Blob, wallMs: number }>} `wallMs`: when it was captured
+ * @throws {RecordingError}
+ */
+export async function readPicture({ base, camera }, wallMs, { widthPx = 0, key = false, signal }) {
+  const query = { time: timeText(wallMs), width: widthPx ? String(widthPx) : "", nearest: key ? "key" : "" };
+  const response = await ask(mountedUrl(base, `rec/${camera}/at.jpg`, query), signal);
+  const picture = await response.blob();
+  return { picture, wallMs: Date.parse(response.headers.get("x-ninjacam-timestamp") ?? "") || wallMs };
+}
+
+/**
+ * When the next recording from `fromMs` on begins, which may be `fromMs` itself; null: there is none.
+ * @param {Recorded} recorded
+ * @param {number} fromMs
+ * @param {number} nowMs
+ * @param {AbortSignal} signal
+ * @returns {Promise<number | null>}
+ */
+export async function findNext({ base, camera }, fromMs, nowMs, signal) {
+  let startMs = fromMs;
+  for (let step = 0; startMs < nowMs && step < LOOKS_MOST; step += 1) {
+    const endMs = startMs + LOOK_AHEAD_MS[Math.min(step, LOOK_AHEAD_MS.length - 1)];
+    const query = { camera: decodeURIComponent(camera), start: timeText(startMs), end: timeText(endMs) };
+    const answer = await (await ask(mountedUrl(base, "api/v1/timeline", query), signal)).json();
+    const first = answer.cameras[0]?.spans[0];
+    if (first) return Math.max(fromMs, Date.parse(first.start));
+    startMs = endMs;
+  }
+  return null;
+}
+
+/**
+ * Until then, or until it is aborted.
+ * @param {number} ms
+ * @param {AbortSignal} signal
+ */
+export function sleep(ms, signal) {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve(undefined);
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener("abort", done);
+  });
+}

@@ -1,0 +1,250 @@
+// One clock for several players: each follows the same wall clock, is hurried or slowed a little, and waits in its gaps.
+// To a page it looks as one player does (deck.js).
+
+/** @typedef {import("./player.js").NinjacamPlayer} Player */
+/** @typedef {import("./playback.js").Replay} Replay */
+
+const TICK_MS = 50;
+const TELL_EVERY_MS = 100;
+const DRIFT_FINE_S = 0.012; // less than a picture
+const DRIFT_MOST_S = 1; // more: seek
+const SEEK_AGAIN_MS = 1500;
+const CORRECT_MOST = 0.3; // of the rate
+const WAIT_FROM_MS = 300; // a player that fetches for less holds up nobody
+const WAIT_MOST_MS = 5000; // and one that fetches for longer has nothing, for now
+const LIVE_MS = 4000; // so near the present the live pictures take over
+
+export class ReplayGroup extends EventTarget {
+  #players;
+  #nowMs;
+  #atMs = 0;
+  #since = 0; // performance.now() at #atMs
+  #runs = false;
+  #playing = true;
+  #replaying = false;
+  #rate = 1;
+  /** @type {Map<Player, number>} since when it has nothing to show */
+  #lateSince = new Map();
+  #toldAt = 0;
+  /** @type {Map<Player, number>} when it was sought for the last time */
+  #sought = new Map();
+  #timer = 0;
+
+  /**
+   * @param {Player[]} players
+   * @param {() => number} nowMs the server's wall clock
+   */
+  constructor(players, nowMs) {
+    super();
+    this.#players = players;
+    this.#nowMs = nowMs;
+    for (const player of players) {
+      player.held = true;
+      player.addEventListener("caughtup", () => this.#caughtUp());
+      player.addEventListener("positionchange", () => this.#replaying || this.dispatchEvent(new Event("positionchange")));
+    }
+  }
+
+  get mode() {
+    return this.#replaying ? "replay" : "live";
+  }
+
+  get position() {
+    if (this.#replaying) return new Date(this.#clockMs());
+    const shown = this.#players.map((player) => Number(player.position)).filter(Boolean);
+    return shown.length ? new Date(Math.max(...shown)) : null;
+  }
+
+  get paused() {
+    return this.#replaying && !this.#playing;
+  }
+
+  get rate() {
+    return this.#rate;
+  }
+
+  set rate(rate) {
+    this.#set(this.#clockMs());
+    this.#rate = rate;
+    for (const player of this.#players) player.rate = rate;
+  }
+
+  get muted() {
+    return this.#players.every((player) => player.muted);
+  }
+
+  /** The first one alone is heard. */
+  set muted(muted) {
+    this.#players[0].muted = muted;
+  }
+
+  /** @param {Date | number} when */
+  seek(when) {
+    const wallMs = Number(when);
+    if (wallMs >= this.#nowMs()) return this.goLive();
+    const before = this.#replaying;
+    this.#replaying = true;
+    this.#set(wallMs);
+    this.#wait();
+    for (const player of this.#players) this.#seekOne(player, wallMs);
+    clearInterval(this.#timer);
+    this.#timer = setInterval(() => this.#tick(), TICK_MS);
+    if (!before) this.#tellMode();
+    this.dispatchEvent(new Event("positionchange"));
+  }
+
+  goLive() {
+    if (!this.#replaying) return;
+    clearInterval(this.#timer);
+    this.#replaying = this.#runs = false;
+    this.#playing = true;
+    for (const player of this.#players) player.goLive();
+    this.#tellMode();
+  }
+
+  play() {
+    if (!this.#replaying) return;
+    this.#playing = true;
+    this.#wait();
+    for (const player of this.#players) player.play();
+    this.#tellState();
+  }
+
+  pause() {
+    if (!this.#replaying) this.seek(Number(this.position ?? this.#nowMs()) - 1);
+    this.#set(this.#clockMs());
+    this.#playing = this.#runs = false;
+    for (const player of this.#players) {
+      player.pause();
+      if (isPlaying(player)) player.seek(this.#atMs); // all at the very same instant
+    }
+    this.#tellState();
+  }
+
+  /** By the pictures of the first that has any. @param {number} count */
+  step(count) {
+    if (this.#playing) this.pause();
+    const lead = this.#players.find(isPlaying);
+    if (!lead?.replay) return;
+    lead.step(count);
+    this.#set(lead.replay.nowMs);
+    for (const player of this.#players) if (player !== lead && player.state !== "error") player.seek(this.#atMs);
+    this.dispatchEvent(new Event("positionchange"));
+  }
+
+  // --- the clock ---
+
+  #clockMs() {
+    return this.#atMs + (this.#runs ? (performance.now() - this.#since) * this.#rate : 0);
+  }
+
+  /** @param {number} wallMs */
+  #set(wallMs) {
+    this.#atMs = wallMs;
+    this.#since = performance.now();
+  }
+
+  /** Stand still until all have their picture. */
+  #wait() {
+    this.#set(this.#clockMs());
+    this.#runs = false;
+    this.#lateSince.clear();
+  }
+
+  #tick() {
+    const now = performance.now();
+    if (this.#playing) this.#keepGoing(now);
+    const clockMs = this.#clockMs();
+    for (const player of this.#players) if (player.replay) this.#lead(player, player.replay, clockMs);
+    if (this.#runs && this.#nowMs() - clockMs < LIVE_MS) return this.goLive();
+    if (this.#runs && now - this.#toldAt > TELL_EVERY_MS) {
+      this.#toldAt = now;
+      this.dispatchEvent(new Event("positionchange"));
+    }
+  }
+
+  /** @param {number} now */
+  #keepGoing(now) {
+    const lateMs = this.#players.map((player) => {
+      if (player.state !== "seeking") this.#lateSince.delete(player);
+      else if (!this.#lateSince.has(player)) this.#lateSince.set(player, now);
+      return now - (this.#lateSince.get(player) ?? now);
+    });
+    const isLate = this.#players.some((player, index) => player.state === "seeking" && lateMs[index] < WAIT_MOST_MS);
+    if (!this.#runs && !isLate) {
+      this.#set(this.#atMs);
+      this.#runs = true;
+      for (const player of this.#players) player.replay?.play();
+      this.#tellState();
+    } else if (this.#runs && lateMs.some((each) => each > WAIT_FROM_MS && each < WAIT_MOST_MS)) {
+      this.#set(this.#clockMs());
+      this.#runs = false;
+      for (const player of this.#players) if (player.state === "playing") player.replay?.pause();
+    } else if (this.#runs) {
+      const untilMs = this.#gapOfAll();
+      if (untilMs !== null) this.seek(untilMs);
+    }
+  }
+
+  /** Nobody has anything now: when the first one has something again. */
+  #gapOfAll() {
+    if (this.#players.some(isPlaying) || this.#players.some((player) => player.state === "seeking")) return null;
+    const ends = this.#players.map((player) => player.replay?.gapUntilMs ?? Infinity);
+    const first = Math.min(...ends);
+    return first < Infinity ? first : null;
+  }
+
+  /**
+   * @param {Player} player
+   * @param {Replay} replay
+   * @param {number} clockMs
+   */
+  #lead(player, replay, clockMs) {
+    if (replay.state === "gap" && replay.gapUntilMs !== null) {
+      if (clockMs >= replay.gapUntilMs) this.#seekOne(player, clockMs);
+      return;
+    }
+    if (!this.#runs || replay.state !== "playing" || !replay.ready) return;
+    const driftS = (replay.nowMs - clockMs) / 1000 / this.#rate;
+    const again = performance.now() - (this.#sought.get(player) ?? 0) > SEEK_AGAIN_MS;
+    if (Math.abs(driftS) > DRIFT_MOST_S) {
+      if (again) this.#seekOne(player, clockMs);
+      return;
+    }
+    const correction = Math.abs(driftS) < DRIFT_FINE_S ? 0 : Math.max(-CORRECT_MOST, Math.min(CORRECT_MOST, driftS));
+    replay.setRate(this.#rate * (1 - correction));
+  }
+
+  /**
+   * @param {Player} player
+   * @param {number} wallMs
+   */
+  #seekOne(player, wallMs) {
+    this.#sought.set(player, performance.now());
+    if (player.state === "error") return;
+    if (!this.#playing) player.pause();
+    player.rate = this.#rate;
+    player.seek(wallMs);
+    if (this.#playing) player.play();
+    if (!this.#runs) player.replay?.pause(); // until all have their picture
+  }
+
+  #caughtUp() {
+    const nobody = !this.#players.some(isPlaying);
+    const lagMs = this.#nowMs() - this.#clockMs();
+    if (this.#replaying && this.#playing && lagMs < (nobody ? 2 * LIVE_MS : LIVE_MS)) this.goLive();
+  }
+
+  #tellMode() {
+    this.dispatchEvent(new CustomEvent("modechange", { detail: { mode: this.mode } }));
+  }
+
+  #tellState() {
+    this.dispatchEvent(new Event("ninjacam-state"));
+  }
+}
+
+/** @param {Player} player */
+function isPlaying(player) {
+  return player.state === "playing" || player.state === "paused";
+}

@@ -1,0 +1,208 @@
+// Joins what stands in #deck (timeline, buttons) with the players of the page: one alone, or several by one clock.
+
+import { callApi } from "./api.js";
+import { mountedUrl, connectionTo } from "./connection.js";
+import { timeText } from "./clip.js";
+import { ReplayGroup } from "./clock.js";
+import { say, sayMoment } from "./strings.js";
+import "./timeline.js";
+
+/** @typedef {import("./player.js").NinjacamPlayer} Player */
+/** @typedef {import("./timeline.js").NinjacamTimeline} Timeline */
+/** @typedef {import("./timeline-data.js").Range} Range */
+
+const CLIP_MOST_MS = 3_600_000;
+const EXPORT_EVERY_MS = 1000;
+const JUMP_BACK_MS = 10_000; // the first click on a button that needs a recording, while the picture is live
+const ZOOM = 2;
+const root = /** @type {HTMLElement} */ (document.getElementById("deck"));
+const base = document.body.dataset.base ?? "/";
+
+class Deck {
+  #players = /** @type {Player[]} */ ([...document.querySelectorAll("ninjacam-player")]);
+  #timeline = /** @type {Timeline} */ (root.querySelector("ninjacam-timeline"));
+  #when = /** @type {HTMLInputElement} */ (root.querySelector("input[type=datetime-local]"));
+  #rate = /** @type {HTMLSelectElement} */ (root.querySelector("select"));
+  #note = /** @type {HTMLElement} */ (root.querySelector("[data-note]"));
+  #range = /** @type {HTMLElement | null} */ (root.querySelector("[data-range]"));
+  #transport = this.#players.length > 1 ? new ReplayGroup(this.#players, serverNow) : this.#players[0];
+  #noteTimer = 0;
+
+  constructor() {
+    const timeline = this.#timeline;
+    timeline.nowMs = serverNow;
+    timeline.cameras = this.#players.map((player) => ({
+      slug: player.getAttribute("camera") ?? "",
+      name: player.dataset.name ?? player.getAttribute("camera") ?? "",
+    }));
+    timeline.selectable = this.#range !== null;
+    timeline.addEventListener("seek", (event) => this.#seek(/** @type {CustomEvent} */ (event).detail.time));
+    timeline.addEventListener("seeklive", () => this.#transport.goLive());
+    timeline.addEventListener("rangechange", (event) => this.#showRange(/** @type {CustomEvent} */ (event).detail));
+    for (const name of ["positionchange", "modechange", "ninjacam-state"]) {
+      this.#transport.addEventListener(name, () => this.#show());
+    }
+    root.addEventListener("click", (event) => this.#click(/** @type {Element} */ (event.target)));
+    this.#rate.addEventListener("change", () => (this.#transport.rate = Number(this.#rate.value)));
+    this.#when.addEventListener("change", () => this.#when.value && this.#seek(new Date(this.#when.value)));
+    document.addEventListener("keydown", (event) => this.#key(event));
+    const asked = Date.parse(root.dataset.time ?? "");
+    if (asked) {
+      this.#seek(new Date(asked));
+      timeline.show(asked - 1_800_000, asked + 1_800_000);
+    }
+    this.#show();
+  }
+
+  /** @param {Date} when */
+  #seek(when) {
+    this.#transport.seek(when);
+  }
+
+  #show() {
+    const { position, mode, paused } = this.#transport;
+    this.#timeline.setPosition(position, mode === "live");
+    root.classList.toggle("paused", paused);
+    root.classList.toggle("live", mode === "live");
+    const toggle = this.#button("toggle");
+    const label = (paused ? toggle.dataset.play : toggle.dataset.pause) ?? "";
+    if (toggle.title !== label) {
+      toggle.title = label;
+      toggle.setAttribute("aria-label", label);
+    }
+    this.#button("live").setAttribute("aria-pressed", String(mode === "live"));
+    if (position && document.activeElement !== this.#when) {
+      const local = new Date(position.getTime() - position.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+      if (this.#when.value !== local) this.#when.value = local;
+    }
+  }
+
+  /** @param {string} name @returns {HTMLElement} */
+  #button(name) {
+    return /** @type {HTMLElement} */ (root.querySelector(`[data-do=${name}]`));
+  }
+
+  /** @param {Element} target */
+  #click(target) {
+    const button = /** @type {HTMLElement | null} */ (target.closest("[data-do]"));
+    if (button) this.#do(button.dataset.do ?? "");
+  }
+
+  /** @param {string} what */
+  #do(what) {
+    const transport = this.#transport;
+    if (what === "toggle") {
+      if (transport.paused) transport.play();
+      else transport.pause();
+    } else if (what === "back" || what === "forward") {
+      transport.step(what === "back" ? -1 : 1);
+    } else if (what === "rewind") {
+      transport.seek(Number(transport.position ?? serverNow()) - JUMP_BACK_MS);
+    } else if (what === "previous" || what === "next") {
+      if (!this.#timeline.seekEvent(what === "next" ? 1 : -1)) this.#say(say("no_event"));
+    } else if (what === "live") {
+      transport.goLive();
+    } else if (what === "nearer" || what === "wider") {
+      this.#timeline.zoom(what === "nearer" ? 1 / ZOOM : ZOOM);
+    } else if (what === "mute") {
+      transport.muted = !transport.muted;
+      root.classList.toggle("loud", !transport.muted);
+      this.#button("mute").setAttribute("aria-pressed", String(!transport.muted));
+    } else if (what === "clear") {
+      this.#timeline.selection = null;
+    } else if (what === "export") {
+      void this.#export();
+    }
+    this.#show();
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    const target = /** @type {HTMLElement} */ (event.target);
+    if (event.ctrlKey || event.metaKey || event.altKey || target.closest("input, select, textarea, button, a, summary")) return;
+    const what = /** @type {Record<string, string>} */ ({ " ": "toggle", ",": "back", ".": "forward" })[event.key];
+    if (!what) return;
+    event.preventDefault();
+    this.#do(what);
+  }
+
+  /** @param {string} text */
+  #say(text) {
+    clearTimeout(this.#noteTimer);
+    this.#note.textContent = text;
+    this.#noteTimer = setTimeout(() => (this.#note.textContent = ""), 4000);
+  }
+
+  // --- taking away ---
+
+  /** @param {Range | null} range */
+  #showRange(range) {
+    if (!this.#range) return;
+    this.#range.hidden = !range;
+    if (!range) return;
+    const text = /** @type {HTMLElement} */ (this.#range.querySelector("[data-text]"));
+    const links = /** @type {HTMLElement} */ (this.#range.querySelector("[data-links]"));
+    text.textContent = `${sayMoment(range.startMs)} – ${sayMoment(range.endMs)}`;
+    const tooLong = range.endMs - range.startMs > CLIP_MOST_MS;
+    links.replaceChildren(...(tooLong ? [say("too_long")] : this.#exportable().map((player) => this.#linkTo(player, range))));
+  }
+
+  /** @returns {Player[]} */
+  #exportable() {
+    return this.#players.filter((player) => player.dataset.mayExport !== undefined);
+  }
+
+  /**
+   * @param {Player} player
+   * @param {Range} range
+   */
+  #linkTo(player, range) {
+    const query = { start: timeText(range.startMs), end: timeText(range.endMs), download: "1" };
+    const link = document.createElement("a");
+    link.href = mountedUrl(base, `rec/${player.getAttribute("camera")}/clip.mp4`, query).href;
+    link.className = "button quiet";
+    link.textContent = `${this.#range?.dataset.download ?? ""} ${this.#players.length > 1 ? player.dataset.name : ""}`.trim();
+    return link;
+  }
+
+  async #export() {
+    const range = this.#timeline.selection;
+    if (!range) return;
+    const span = { start: timeText(range.startMs), end: timeText(range.endMs) };
+    await Promise.all(this.#exportable().map(async (player) => {
+      try {
+        await this.#follow(await callApi("exports", { camera: player.getAttribute("camera"), ...span }));
+      } catch (error) {
+        this.#say(/** @type {Error} */ (error).message);
+      }
+    }));
+  }
+
+  /**
+   * Until it is made.
+   * @param {any} made ExportOut of the API
+   */
+  async #follow(made) {
+    const links = /** @type {HTMLElement} */ (this.#range?.querySelector("[data-links]"));
+    const link = document.createElement("a");
+    link.className = "button quiet";
+    links.append(link);
+    while (made.state === "queued" || made.state === "running") {
+      link.textContent = `${Math.round(made.progress * 100)} %`;
+      await new Promise((resolve) => setTimeout(resolve, EXPORT_EVERY_MS));
+      if (!link.isConnected) return;
+      made = await callApi(`exports/${made.id}`);
+    }
+    if (made.download_url) link.href = made.download_url;
+    link.textContent = made.download_url ? say("export_done") : (made.error?.message ?? say("exporting", { state: made.state }));
+  }
+}
+
+function serverNow() {
+  return connectionTo(base).clock.nowMs() ?? Date.now();
+}
+
+void customElements.whenDefined("ninjacam-player").then(async () => {
+  await customElements.whenDefined("ninjacam-timeline");
+  new Deck();
+});

@@ -1,0 +1,556 @@
+// Recordings by MSE: clips are fetched ahead of the playing picture, appended to one time line, and forgotten behind it.
+// Media time is the wall clock since an origin, so gaps are gaps. Not here: anything that is seen but the picture.
+
+import { RecordingError, findNext, readClip, sleep } from "./clip.js";
+import { Marks, wallEnd } from "./marks.js";
+import { mediaSourceClass, mimeType } from "./mse.js";
+import { watchVideo } from "./painter.js";
+
+/** @typedef {import("./clip.js").Recorded} Recorded */
+/** @typedef {import("./fragments.js").Init} Init */
+/** @typedef {import("./fragments.js").Fragment} Fragment */
+/** @typedef {import("./marks.js").Mark} Mark */
+/** @typedef {import("./painter.js").Picture} Picture */
+/** @typedef {import("./painter.js").PaintMeta} PaintMeta */
+
+/**
+ * "seeking": the picture is being fetched; "gap": nothing was recorded then, and it waits for what comes; "ended":
+ * nothing more was recorded.
+ * @typedef {"seeking" | "playing" | "paused" | "gap" | "ended"} PlaybackState
+ */
+
+/**
+ * @typedef {object} PlaybackHost
+ * @property {(picture: Picture, meta: PaintMeta) => void} painted
+ * @property {(state: PlaybackState) => void} state only when it changed
+ * @property {(untilMs: number) => void} skipped a gap was jumped over
+ * @property {() => void} caughtUp there is nothing more to play before the live picture
+ * @property {(code: string, message: string) => void} failed "unsupported_codec", or as the server says; it is over
+ * @property {() => number} nowMs the server's wall clock
+ */
+
+/**
+ * What plays recordings: this one, and that of single pictures.
+ * @typedef {object} Replay
+ * @property {HTMLElement} element
+ * @property {number} framesDecoded
+ * @property {number} nowMs the wall clock that it plays at
+ * @property {number} pictureMs when the picture was captured that it shows, or that is sought
+ * @property {boolean} ready whether it shows what was sought
+ * @property {number | null} gapUntilMs in the state "gap": when the next recording begins
+ * @property {boolean} holdsGaps in a gap it waits for a seek, and does not jump over it
+ * @property {PlaybackState} state
+ * @property {(wallMs: number) => void} seek
+ * @property {() => void} play
+ * @property {() => void} pause
+ * @property {(rate: number) => void} setRate
+ * @property {(count: number) => void} step
+ * @property {(muted: boolean) => void} mute
+ * @property {() => void} close
+ * @property {() => void} dispose
+ */
+
+const FIRST_WINDOW_MS = 5_000; // short, so that the server has to look into a file or two only
+const WINDOW_MS = 20_000;
+const AHEAD_S = 20; // at 1x; at 8x half a minute
+const AHEAD_MOST_S = 32;
+const BEHIND_S = 20;
+const TRIM_AT_S = 30;
+const TICK_MS = 100;
+const RETRY_MS = 500;
+const EDGE_RETRY_MS = 1_000; // a fragment is a second
+const EDGE_AHEAD_S = 5;
+const FAILED_RETRY_MS = 2_000;
+const NEAR_LIVE_MS = 5_000;
+const EDGE_MS = 60_000; // nothing for so long up to now: the camera is not recorded any more
+const SAID_GAP_MS = 2_000;
+const RUNS_DRY_S = 0.3;
+const STALL_TICKS = 4; // a video stops before the last pictures that a decoder holds
+const ORIGIN_BEFORE_MS = 10 * 365 * 86_400_000; // media times must not be negative
+const LONGEST_S = 40 * 365 * 86_400;
+
+export class Playback {
+  element = document.createElement("video");
+  holdsGaps = false;
+  /** @type {PlaybackState} */
+  state = "seeking";
+  #recorded;
+  #host;
+  /** @type {MediaSource | null} */
+  #media = null;
+  #url = "";
+  /** @type {SourceBuffer | null} */
+  #buffer = null;
+  /** @type {Init | null} whose header was appended last */
+  #init = null;
+  #sound = false; // whether the buffer takes sound
+  #marks;
+  #playing = true;
+  #rate = 1;
+  /** @type {number | null} the wall clock that is sought, until its picture is here */
+  #targetMs = null;
+  #abort = new AbortController();
+  /** @type {Promise<unknown>} what the source buffer does, one after the other */
+  #work = Promise.resolve();
+  /** @type {(() => void) | null} wakes the filling */
+  #wake = null;
+  #atEdge = false; // all that is recorded is here
+  /** @type {number | null} other tracks begin here, which need a new source */
+  #changeMs = null;
+  /** @type {number | null} where the next recording begins, while the present one ends */
+  #nextMs = null;
+  #hasEnded = false;
+  /** @type {Mark | null} */
+  #playedMark = null;
+  #stalled = 0;
+  #tickedS = 0;
+  #closed = false;
+  #timer;
+
+  /**
+   * @param {Recorded} recorded
+   * @param {PlaybackHost} host
+   * @param {number} wallMs where to begin
+   */
+  constructor(recorded, host, wallMs) {
+    this.#recorded = recorded;
+    this.#host = host;
+    this.#marks = new Marks(wallMs - ORIGIN_BEFORE_MS);
+    const video = this.element;
+    video.muted = video.playsInline = video.disableRemotePlayback = true;
+    video.preservesPitch = true;
+    video.addEventListener("error", () => video.error && this.#fail("decode_error", video.error.message));
+    video.addEventListener("seeked", () => this.#say());
+    video.addEventListener("playing", () => this.#say());
+    watchVideo(video, () => this.#closed, (atS, width, height) => this.#painted(atS, width, height));
+    this.#timer = setInterval(() => this.#tick(), TICK_MS);
+    this.seek(wallMs);
+  }
+
+  get framesDecoded() {
+    return this.element.getVideoPlaybackQuality().totalVideoFrames;
+  }
+
+  get nowMs() {
+    return this.#targetMs ?? this.#marks.wallOf(this.element.currentTime);
+  }
+
+  get pictureMs() {
+    return this.#targetMs ?? this.#marks.wallOf(this.#marks.pictureOf(this.element.currentTime));
+  }
+
+  get ready() {
+    return this.#targetMs === null && !this.element.seeking && this.element.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;
+  }
+
+  /** @param {number} wallMs */
+  seek(wallMs) {
+    if (this.#closed) return;
+    const atS = this.#marks.find(wallMs);
+    this.#hasEnded = false;
+    if (atS !== null && this.#isBuffered(atS)) {
+      this.#targetMs = null;
+      this.element.currentTime = atS;
+      if (this.#playing) this.#start();
+      this.#wake?.();
+    } else {
+      this.#restart(wallMs);
+    }
+    this.#say();
+  }
+
+  play() {
+    this.#playing = true;
+    if (this.#targetMs === null) this.#start();
+    this.#say();
+  }
+
+  pause() {
+    this.#playing = false;
+    this.element.pause();
+    this.#say();
+  }
+
+  /** @param {number} rate */
+  setRate(rate) {
+    this.#rate = rate;
+    this.element.playbackRate = rate;
+    this.#wake?.();
+  }
+
+  /** @param {boolean} muted */
+  mute(muted) {
+    this.element.muted = muted;
+  }
+
+  /** @param {number} count */
+  step(count) {
+    this.pause();
+    if (this.#targetMs !== null) return;
+    const nowS = this.element.currentTime; // not what was painted last: a step before may be on its way
+    const atS = this.#marks.step(nowS, count);
+    if (atS !== null && this.#isBuffered(atS)) this.element.currentTime = atS;
+    else if (count < 0) this.seek(this.#marks.wallOf(this.#marks.pictureOf(nowS)) - 1); // before the first that is here
+  }
+
+  close() {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#abort.abort();
+    this.#wake?.();
+    clearInterval(this.#timer);
+    this.element.pause(); // and keep showing the last picture
+  }
+
+  dispose() {
+    this.close();
+    this.element.removeAttribute("src");
+    this.element.load();
+    URL.revokeObjectURL(this.#url);
+  }
+
+  // --- filling ---
+
+  /** Throw all away, and fetch from there on. @param {number} wallMs */
+  #restart(wallMs) {
+    this.#abort.abort();
+    this.#wake?.();
+    this.#abort = new AbortController();
+    this.#targetMs = wallMs;
+    this.#marks.clear();
+    this.#atEdge = this.#hasEnded = false;
+    this.#nextMs = this.#changeMs = null;
+    this.element.pause(); // what is left of before is not to be played
+    this.element.playbackRate = this.#rate;
+    const { signal } = this.#abort;
+    void this.#fill(wallMs, signal).catch((error) => {
+      if (signal.aborted) return;
+      if (error instanceof RecordingError) this.#fail(error.code, error.message);
+      else this.#fail("decode_error", String(error.message));
+    });
+  }
+
+  /**
+   * @param {number} fromMs
+   * @param {AbortSignal} signal
+   */
+  async #fill(fromMs, signal) {
+    let atMs = fromMs;
+    let windowMs = FIRST_WINDOW_MS;
+    void this.#do(signal, (buffer) => buffer.buffered.length && buffer.remove(0, LONGEST_S));
+    while (!signal.aborted && this.#changeMs === null) {
+      const endMs = atMs + windowMs;
+      const came = await this.#fetch(atMs, endMs, signal);
+      const last = this.#marks.last;
+      if (came === null) {
+        await sleep(FAILED_RETRY_MS, signal); // the network, or a server that starts again
+      } else if (came && last) {
+        atMs = Math.ceil(wallEnd(last)); // not before the end, or the fragment that ends there would come again
+        windowMs = WINDOW_MS;
+        this.#atEdge = false;
+      } else {
+        atMs = await this.#findMore(atMs, endMs, signal);
+      }
+      await this.#room(signal);
+    }
+  }
+
+  /**
+   * One clip.
+   * @param {number} startMs
+   * @param {number} endMs
+   * @param {AbortSignal} signal
+   * @returns {Promise<boolean | null>} whether there was something new in it; null: ask again later
+   */
+  async #fetch(startMs, endMs, signal) {
+    let came = false;
+    try {
+      for await (const part of readClip(this.#recorded, startMs, endMs, signal)) {
+        if (part.kind === "init") {
+          if (!(await this.#begin(part, startMs, signal))) return true;
+        } else {
+          came = (await this.#append(part, signal)) || came;
+          await this.#room(signal);
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof RecordingError)) throw error;
+      if (error.code === "no_recording") return came;
+      if (!error.passes) throw error;
+      return null;
+    }
+    return came;
+  }
+
+  /**
+   * Nothing is in [atMs, endMs). Where to go on.
+   * @param {number} atMs
+   * @param {number} endMs
+   * @param {AbortSignal} signal
+   */
+  async #findMore(atMs, endMs, signal) {
+    const nowMs = this.#host.nowMs();
+    /** @type {number | null} */
+    let nextMs = null;
+    try {
+      if (endMs < nowMs) nextMs = await findNext(this.#recorded, atMs, nowMs, signal);
+    } catch (error) {
+      if (!(error instanceof RecordingError && error.passes)) throw error;
+      await sleep(FAILED_RETRY_MS, signal);
+      return atMs;
+    }
+    if (nextMs !== null) {
+      this.#nextMs = nextMs;
+      return nextMs > atMs + 1 ? nextMs : endMs; // files that are gone: the index does not know it yet
+    }
+    this.#atEdge = true;
+    this.#hasEnded = nowMs - atMs > EDGE_MS;
+    this.#say();
+    await sleep(this.#hasEnded ? FAILED_RETRY_MS : EDGE_RETRY_MS, signal);
+    while (!signal.aborted && this.#aheadS() > EDGE_AHEAD_S) await sleep(EDGE_RETRY_MS, signal);
+    return atMs;
+  }
+
+  /**
+   * @param {Init} init
+   * @param {number} startMs
+   * @param {AbortSignal} signal
+   * @returns {Promise<boolean>} false: it needs a new source, later
+   */
+  async #begin(init, startMs, signal) {
+    if (this.#buffer && this.#sound !== init.sound && this.#marks.last) {
+      this.#changeMs = startMs;
+      return false;
+    }
+    if (this.#init && same(this.#init.bytes, init.bytes)) return true;
+    const type = mimeType(init.codecs);
+    if (!mediaSourceClass()?.isTypeSupported(type)) {
+      throw new RecordingError("unsupported_codec", init.codecs.split(",")[0]);
+    }
+    this.#init = null; // until it is appended: a seek may come in between
+    if (!this.#buffer || this.#sound !== init.sound) await this.#open(type, init.sound, signal);
+    else await this.#do(signal, (buffer) => buffer.changeType(type));
+    await this.#do(signal, (buffer) => buffer.appendBuffer(init.bytes));
+    if (!signal.aborted) this.#init = init;
+    return true;
+  }
+
+  /**
+   * @param {string} type
+   * @param {boolean} sound
+   * @param {AbortSignal} signal
+   */
+  async #open(type, sound, signal) {
+    this.#buffer = null;
+    const Media = /** @type {typeof MediaSource} */ (mediaSourceClass());
+    const media = (this.#media = new Media());
+    URL.revokeObjectURL(this.#url);
+    this.#url = URL.createObjectURL(media);
+    this.element.src = this.#url;
+    this.element.playbackRate = this.element.defaultPlaybackRate = this.#rate;
+    await new Promise((resolve) => media.addEventListener("sourceopen", resolve, { once: true, signal }));
+    if (signal.aborted) return;
+    this.#buffer = media.addSourceBuffer(type);
+    this.#sound = sound;
+    media.duration = LONGEST_S;
+  }
+
+  /**
+   * @param {Fragment} fragment
+   * @param {AbortSignal} signal
+   * @returns {Promise<boolean>} whether it was new
+   */
+  async #append(fragment, signal) {
+    if (signal.aborted) return false;
+    const placed = this.#marks.place(fragment, !this.holdsGaps);
+    if (!placed) return false;
+    for (;;) {
+      try {
+        await this.#do(signal, (buffer) => {
+          if (buffer.timestampOffset !== placed.offsetS) buffer.timestampOffset = placed.offsetS;
+          buffer.appendBuffer(fragment.bytes);
+        });
+        break;
+      } catch (error) {
+        if (/** @type {DOMException} */ (error).name !== "QuotaExceededError") throw error;
+        await this.#trim(2, signal);
+        await sleep(RETRY_MS, signal);
+      }
+    }
+    if (!signal.aborted) this.#arrived(placed.mark);
+    return true;
+  }
+
+  /** Jump to what is sought, if it is here now. @param {Mark} mark */
+  #arrived(mark) {
+    if (this.#targetMs === null) return;
+    const skipsMs = mark.wallMs - this.#targetMs;
+    const isHere = this.#marks.find(this.#targetMs);
+    if (isHere === null && this.holdsGaps && skipsMs > RETRY_MS) return this.#say();
+    const atS = isHere ?? (skipsMs > 0 ? this.#marks.find(mark.wallMs) : null);
+    if (atS === null) return;
+    if (isHere === null && skipsMs > SAID_GAP_MS) this.#host.skipped(mark.wallMs);
+    this.#targetMs = null;
+    this.element.currentTime = atS;
+    if (this.#playing) this.#start();
+    this.#say();
+  }
+
+  /**
+   * Until there is too little ahead of what is played.
+   * @param {AbortSignal} signal
+   */
+  async #room(signal) {
+    while (!signal.aborted && this.#aheadS() > Math.min(AHEAD_MOST_S, AHEAD_S * Math.max(1, this.#rate / 2))) {
+      await new Promise((resolve) => (this.#wake = () => resolve(undefined)));
+    }
+  }
+
+  #aheadS() {
+    return this.#targetMs === null ? this.#marks.aheadS(this.element.currentTime) : 0;
+  }
+
+  /**
+   * Let the source buffer do something, after what it does now. What was begun for a seek before is left out.
+   * @param {AbortSignal} signal
+   * @param {(buffer: SourceBuffer) => unknown} what
+   */
+  #do(signal, what) {
+    const done = this.#work.then(async () => {
+      const buffer = this.#buffer;
+      if (!buffer || signal.aborted || this.#media?.readyState === "closed") return;
+      what(buffer);
+      if (buffer.updating) await new Promise((resolve) => buffer.addEventListener("updateend", resolve, { once: true }));
+    });
+    this.#work = done.catch(() => {});
+    return done;
+  }
+
+  /**
+   * @param {number} keepS
+   * @param {AbortSignal} signal
+   */
+  async #trim(keepS, signal) {
+    const untilS = this.element.currentTime - keepS;
+    if (untilS <= 0) return;
+    this.#marks.forgetBefore(untilS);
+    await this.#do(signal, (buffer) => buffer.remove(0, untilS));
+  }
+
+  // --- playing ---
+
+  #start() {
+    this.element.playbackRate = this.#rate;
+    this.element.play().catch((/** @type {DOMException} */ error) => {
+      if (error.name === "NotAllowedError" && !this.#closed) this.pause();
+    });
+  }
+
+  #tick() {
+    this.#wake?.();
+    if (this.#targetMs !== null) {
+      if (this.#atEdge && this.#playing && !this.#isLate()) this.#host.caughtUp(); // sought what is not recorded yet
+      return this.#say();
+    }
+    const atS = this.element.currentTime;
+    const first = this.#marks.first;
+    if (first && atS - first.startS > TRIM_AT_S) void this.#trim(BEHIND_S, this.#abort.signal).catch(() => {});
+    this.#stalled = atS === this.#tickedS && this.#playing && !this.element.seeking ? this.#stalled + 1 : 0;
+    this.#tickedS = atS;
+    if (this.#playing && !this.element.seeking && this.#restS(atS) < RUNS_DRY_S) this.#runDry();
+    this.#watchGap(atS);
+    this.#say();
+  }
+
+  /** How long it can go on from there without a gap. @param {number} atS */
+  #restS(atS) {
+    const { buffered } = this.element;
+    for (let index = 0; index < buffered.length; index += 1) {
+      if (buffered.start(index) <= atS + 0.1 && atS < buffered.end(index)) return buffered.end(index) - atS;
+    }
+    return 0;
+  }
+
+  /** What is here ends: on to other tracks, or to the live picture. */
+  #runDry() {
+    const next = this.#marks.after(this.element.currentTime);
+    if (next && this.#stalled >= STALL_TICKS && this.gapUntilMs === null) this.element.currentTime = next.startS + 1e-3;
+    else if (this.#changeMs !== null && this.#stalled >= STALL_TICKS) this.#restart(this.#changeMs);
+    else if (this.#atEdge && !this.#hasEnded) this.#host.caughtUp();
+  }
+
+  /** Say when a gap was passed. @param {number} atS */
+  #watchGap(atS) {
+    const mark = this.#marks.at(atS);
+    const before = this.#playedMark;
+    this.#playedMark = mark;
+    if (!mark || !before || !this.#playing || this.element.seeking) return;
+    if (mark.wallMs - wallEnd(before) > SAID_GAP_MS && mark === this.#marks.after(before.startS)) this.#host.skipped(mark.wallMs);
+  }
+
+  /** @param {number} atS */
+  #isBuffered(atS) {
+    return this.#restS(atS) > 0;
+  }
+
+  /**
+   * @param {number} atS
+   * @param {number} width
+   * @param {number} height
+   */
+  #painted(atS, width, height) {
+    if (this.#targetMs !== null) return; // a last picture of before
+    const capturedUs = Math.round(this.#marks.wallOf(atS) * 1000);
+    this.#host.painted(this.element, { capturedUs, width, height, sequence: -1 });
+    this.#say();
+  }
+
+  #say() {
+    const next = this.#judge();
+    if (next === this.state || this.#closed) return;
+    this.state = next;
+    this.#host.state(next);
+  }
+
+  /** @returns {PlaybackState} */
+  #judge() {
+    const stalled = this.#stalled >= STALL_TICKS;
+    const dry = this.#targetMs !== null || stalled || this.#restS(this.element.currentTime) < 0.05;
+    const isBehindAll = this.#hasEnded || (this.#atEdge && this.#isLate());
+    if (dry && isBehindAll) return "ended";
+    if (dry && this.gapUntilMs !== null) return "gap";
+    if (!this.#playing && this.ready) return "paused";
+    return dry || !this.#playing || this.element.readyState < HTMLMediaElement.HAVE_CURRENT_DATA ? "seeking" : "playing";
+  }
+
+  /** Whether what is sought should have been recorded by now. */
+  #isLate() {
+    return this.#targetMs !== null && this.#host.nowMs() - this.#targetMs > NEAR_LIVE_MS;
+  }
+
+  get gapUntilMs() {
+    if (!this.holdsGaps) return null;
+    const sought = this.#targetMs !== null;
+    const next = sought ? (this.#marks.first ?? undefined) : this.#marks.behindGap(this.element.currentTime);
+    const beginsMs = next === null ? null : (next?.wallMs ?? this.#nextMs);
+    return beginsMs !== null && beginsMs > this.nowMs + 50 ? beginsMs : null;
+  }
+
+  /**
+   * @param {string} code
+   * @param {string} message
+   */
+  #fail(code, message) {
+    if (this.#closed) return;
+    this.close();
+    this.#host.failed(code, message);
+  }
+}
+
+/**
+ * @param {Uint8Array} a
+ * @param {Uint8Array} b
+ */
+function same(a, b) {
+  return a.byteLength === b.byteLength && a.every((byte, index) => byte === b[index]);
+}

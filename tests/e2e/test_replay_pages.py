@@ -1,0 +1,333 @@
+"""The player goes back in time, in a real browser on the real product: recordings whose pictures bear their numbers."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from ninjacam.core.packets import Codec, Packet
+from tests.harness.cameras import FakeCamera
+from tests.harness.chrome import CHROMIUM, Browser, Tab, stamp_js
+from tests.harness.recordings import FRAME_NS, NOON_NS, encode_stamped, write_files
+from tests.harness.server import PASSWORD, Product
+
+pytestmark = [
+    pytest.mark.chromium,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt install chromium)."),
+]
+PLAYER = "document.querySelector('ninjacam-player')"
+TIMELINE = "document.querySelector('ninjacam-timeline')"
+LABEL = f"{TIMELINE}.getAttribute('aria-valuetext')"
+FIRST_PART, GAP_ENDS, CHANGES, END = 750, 1500, 1625, 1700
+"""Stamps of the camera "door": there is nothing from FIRST_PART to GAP_ENDS; from CHANGES on pictures are smaller."""
+
+
+@dataclass(frozen=True)
+class World:
+    """`base_ns`: the wall clock of stamp 0."""
+
+    product: Product
+    base_ns: int
+
+    def ms(self, stamp: float) -> float:
+        """In the middle of that picture's time."""
+        return (self.base_ns + (stamp + 0.5) * FRAME_NS) / 1e6
+
+
+def moved(packets: list[Packet], base_ns: int) -> list[Packet]:
+    return [replace(each, captured_ns=each.captured_ns - NOON_NS + base_ns) for each in packets]
+
+
+def write_recordings(root: Path, base_ns: int) -> None:
+    first = moved(encode_stamped(FIRST_PART), base_ns)
+    after = encode_stamped(CHANGES - GAP_ENDS, first=GAP_ENDS)
+    other = encode_stamped(END - CHANGES, first=CHANGES, size=(320, 180))
+    write_files(root, first, 6, slug="door")
+    write_files(root, moved(after, base_ns), 6, slug="door")
+    write_files(root, moved(other, base_ns), 6, slug="door")
+    write_files(root, moved(encode_stamped(FIRST_PART, bframes=2), base_ns), 10, slug="yard")
+    write_files(root, moved(encode_stamped(125, codec=Codec.H265), base_ns), 6, slug="old")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    data = tmp_path_factory.mktemp("replay") / "data"
+    base_ns = (time.time_ns() // 3_600_000_000_000 - 26) * 3_600_000_000_000
+    write_recordings(data / "recordings", base_ns)
+    camera = FakeCamera("--size", "640x360", "--bitrate", "900000", "--gop", "25", "--gop-at-once")
+    with camera, Product(data, workers=1) as product:
+        product.cli("index", "--rebuild")
+        product.add_camera("door", camera.url(), "--record", "always")
+        for slug in ("yard", "old"):
+            product.add_camera(slug, "rtsp://127.0.0.1:1/none")
+        product.wait_for_state("door")
+        yield World(product, base_ns)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with Browser() as running:
+        yield running
+
+
+@pytest.fixture
+def tab(chromium: Browser, world: World) -> Iterator[Tab]:
+    with chromium.tab() as tab:
+        world.product.sign_in(tab)
+        yield tab
+        assert not [line for line in tab.log if "EXCEPTION" in line or "Content Security" in line], tab.log
+
+
+def open_page(tab: Tab, world: World, path: str) -> None:
+    tab.navigate(world.product.url(path))
+    tab.until(f"Boolean({PLAYER}?.seek && {TIMELINE}?.cameras?.length)")
+
+
+def seek(tab: Tab, world: World, stamp: float, *, paused: bool = False) -> None:
+    tab.js(f"{PLAYER}.{'pause' if paused else 'play'}(); {PLAYER}.seek({world.ms(stamp)}); 1")
+
+
+def stamp_at(tab: Tab, world: World) -> float:
+    """Where the player says that it is, in pictures."""
+    return float((tab.js(f"Number({PLAYER}.position)") * 1e6 - world.base_ns) / FRAME_NS)
+
+
+def wait_for_picture(tab: Tab, number: int, selector: str = "ninjacam-player") -> None:
+    deadline_s = time.monotonic() + 10
+    while (found := tab.read_stamp(selector)) != number:
+        assert time.monotonic() < deadline_s, f"{found} is shown, not {number}\n" + "\n".join(tab.log[-20:])
+        time.sleep(0.02)
+
+
+def press(tab: Tab, *buttons: str) -> None:
+    for name in buttons:
+        tab.js(f"document.querySelector('#deck [data-do={name}]').click()")
+
+
+def show(tab: Tab, world: World, first: float, last: float) -> None:
+    """On the timeline."""
+    tab.js(f"{TIMELINE}.show({world.ms(first)}, {world.ms(last)}); {TIMELINE}.scrollIntoView(); 1")
+
+
+def point(tab: Tab, world: World, stamp: float, *kinds: str, shift: bool = False) -> None:
+    """Move the mouse to that instant on the timeline, and do there: "mousePressed", "mouseReleased"."""
+    x, y = tab.js(
+        f"(() => {{ const {{ left, width, top }} = {TIMELINE}.getBoundingClientRect();"
+        f"const {{ startMs, endMs }} = {TIMELINE}.visible;"
+        f"return [left + width * ({world.ms(stamp)} - startMs) / (endMs - startMs), top + 44]; }})()"
+    )
+    for kind in ("mouseMoved", *kinds):
+        button = {"button": "left", "clickCount": 1, "buttons": 1} if kinds else {}
+        tab.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, modifiers=8 if shift else 0, **button)
+
+
+def colour_at(tab: Tab, world: World, stamp: float) -> list[int]:
+    """Of the timeline's row."""
+    pixel = (
+        f"(() => {{ const canvas = {TIMELINE}.shadowRoot.querySelector('canvas');"
+        f"const {{ startMs, endMs }} = {TIMELINE}.visible;"
+        f"const x = canvas.width * ({world.ms(stamp)} - startMs) / (endMs - startMs);"
+        "return [...canvas.getContext('2d').getImageData(x, 56 * devicePixelRatio, 1, 1).data]; })()"
+    )
+    return [int(each) for each in tab.js(pixel)]
+
+
+def test_it_seeks_steps_and_plays_every_picture(tab: Tab, world: World) -> None:
+    open_page(tab, world, "/cameras/door/")
+    tab.js(f"{PLAYER}.pause(); 1")
+    for number in (387, 0, 149, 150, 749):  # anywhere, the first, on both sides of a file's end, the last
+        seek(tab, world, number, paused=True)
+        wait_for_picture(tab, number)
+    for count, number in ((-1, 748), (-1, 747), (1, 748)):
+        tab.js(f"{PLAYER}.step({count})")
+        wait_for_picture(tab, number)
+    seek(tab, world, 203, paused=True)
+    wait_for_picture(tab, 203)
+    for number in range(202, 173, -1):  # below 200, where the clip may begin, everything is fetched again
+        tab.js(f"{PLAYER}.step(-1)")
+        wait_for_picture(tab, number)
+    tab.until(f"Math.abs({PLAYER}.position - {world.ms(173.5)}) < 5")
+
+    # At half the speed, so that a busy machine has the time to paint them.
+    tab.js(f"{PLAYER}.rate = 0.5; {PLAYER}.play(); 1")
+    numbers = [each.number for each in tab.sample_stamps("ninjacam-player", 4)]
+    missing = [b - a - 1 for a, b in pairwise(numbers)]
+    assert numbers[-1] > 200, "over the end of a fragment"
+    assert min(missing) == 0 and sum(missing) < 0.1 * len(numbers), numbers
+    assert tab.js(f"{PLAYER}.state") == "playing"
+
+
+def test_it_plays_fast_over_gaps_and_changes_of_format_and_catches_up(tab: Tab, world: World) -> None:
+    open_page(tab, world, "/cameras/door/")
+    tab.js("window.notes = new Set(); window.modes = []; window.widths = new Set();"
+           "document.addEventListener('modechange', (event) => modes.push(event.detail.mode));"
+           f"{PLAYER}.onframe = (picture, meta) => {{ widths.add(meta.width);"
+           f"notes.add({PLAYER}.shadowRoot.querySelector('.note').textContent); }}; 1")  # fmt: skip
+    tab.js(f"{PLAYER}.rate = 8; 1")
+    seek(tab, world, 100)
+    tab.until(f"{PLAYER}.state === 'playing'")
+    begun, at = time.monotonic(), stamp_at(tab, world)
+    tab.until(f"{PLAYER}.position >= {world.ms(450)}")
+    played_s = (stamp_at(tab, world) - at) * FRAME_NS / 1e9
+    assert played_s > 4 * (time.monotonic() - begun), "8 times as fast, on a machine that is busy"
+    tab.until(f"{PLAYER}.position >= {world.ms(CHANGES + 20)}", 20)
+    assert {640, 320} <= set(tab.js("[...widths]"))
+    assert any("Nothing was recorded until" in note for note in tab.js("[...notes]"))
+
+    tab.js(f"{PLAYER}.rate = 4; {PLAYER}.seek(Date.now() - 9000); 1")  # what is being written
+    tab.until(f"{PLAYER}.state === 'playing' && Date.now() - {PLAYER}.position < 12000")
+    tab.until(f"{PLAYER}.mode === 'live' && {PLAYER}.state === 'live'", 20)
+    assert tab.js("modes") == ["replay", "live"]
+    press(tab, "toggle")  # pause: it stands still in the recording
+    tab.until(f"{PLAYER}.state === 'paused'")
+    assert abs(tab.js(f"Date.now() - {PLAYER}.position")) < 20_000
+    press(tab, "live")
+    tab.until(f"{PLAYER}.state === 'live'")
+    assert tab.js("modes") == ["replay", "live"] * 2
+
+
+EVENTS = """(() => {
+  const real = window.fetch, base = %f;
+  window.fetch = async (input, options) => {
+    const url = String(input), answer = await real(input, options);
+    if (!url.includes("api/v1/timeline")) return answer;
+    if (window.timelineFails) return new Response("{}", { status: 503 });
+    const body = await answer.json();
+    const at = (s) => new Date(base + s * 1000).toISOString();
+    for (const row of body.cameras) {
+      row.events = [
+        { id: 1, kind: "motion", label: "Somebody at the gate", start: at(4), end: at(6), protected: false },
+        { id: 2, kind: "button", label: "The bell", start: at(20), end: at(20), protected: false },
+      ];
+      const stepMs = (Date.parse(body.end) - Date.parse(body.start)) / 400;
+      row.activity = { step_s: stepMs / 1000, bitrate_bps: Array.from({ length: 400 }, () => 1e6) };
+    }
+    return new Response(JSON.stringify(body), { status: 200 });
+  };
+})()"""
+
+
+def test_the_timeline_is_read_and_seeks_by_pointer_and_keys(tab: Tab, world: World) -> None:
+    open_page(tab, world, "/cameras/door/")
+    assert tab.js(LABEL) == "Live"
+    show(tab, world, -250, 2000)
+    tab.until(f"{TIMELINE}.shadowRoot.querySelector('.error').textContent === ''")
+    deadline_s = time.monotonic() + 10
+    while (recorded := colour_at(tab, world, 300)) == (nothing := colour_at(tab, world, -100)):
+        assert time.monotonic() < deadline_s, f"what is recorded looks as what is not: {recorded}"
+        time.sleep(0.05)
+    assert colour_at(tab, world, 1100) == nothing, "the gap"
+
+    point(tab, world, 400)
+    tab.until(f"{TIMELINE}.shadowRoot.querySelector('.tip img').naturalWidth === 240")
+    tab.js(f"{PLAYER}.pause(); 1")
+    point(tab, world, 400, "mousePressed", "mouseReleased")
+    tab.until(f"{PLAYER}.state === 'paused' && Math.abs({PLAYER}.position - {world.ms(400)}) < 2000")
+    assert tab.js(LABEL) != "Live"
+    tab.js(f"{TIMELINE}.focus(); 1")
+    seek(tab, world, 300, paused=True)
+    for key, number in (("ArrowRight", 325), ("ArrowLeft", 300)):
+        tab.press(key)
+        wait_for_picture(tab, number)
+    before = tab.js(f"{TIMELINE}.visible.endMs - {TIMELINE}.visible.startMs")
+    tab.press("+")
+    assert tab.js(f"{TIMELINE}.visible.endMs - {TIMELINE}.visible.startMs") < before
+    point(tab, world, 100, "mousePressed", shift=True)
+    point(tab, world, 200, "mouseReleased", shift=True)
+    link = tab.until("document.querySelector('#deck [data-links] a')?.href")
+    answer = world.product.client.get(link.removeprefix(world.product.base))
+    assert (answer.status, answer.body[4:8]) == (200, b"ftyp")
+    tab.press("End")
+    tab.until(f"{PLAYER}.mode === 'live'")
+
+
+def test_events_are_drawn_and_jumped_to_and_a_failed_load_is_said(tab: Tab, world: World) -> None:
+    source = EVENTS % (world.base_ns / 1e6)
+    tab.call("Page.addScriptToEvaluateOnNewDocument", source=source)
+    open_page(tab, world, "/cameras/door/")
+    tab.js(f"{PLAYER}.pause(); 1")
+    seek(tab, world, 50, paused=True)
+    wait_for_picture(tab, 50)
+    show(tab, world, -250, 2000)
+    tab.until(f"{TIMELINE}.findEvent(1)?.label === 'Somebody at the gate'")
+    tab.js(f"{TIMELINE}.focus(); 1")
+    for key, number in (("n", 100), ("n", 500), ("p", 100)):
+        tab.press(key)
+        wait_for_picture(tab, number)
+    point(tab, world, 120)
+    tab.until(f"{TIMELINE}.shadowRoot.querySelector('.tip small').textContent === 'Somebody at the gate'")
+    tab.js("window.timelineFails = true; 1")
+    show(tab, world, 10_000, 12_000)
+    tab.until(f"/tried again/.test({TIMELINE}.shadowRoot.querySelector('.error').textContent)")
+    tab.js("window.timelineFails = false; 1")
+    tab.until(f"{TIMELINE}.shadowRoot.querySelector('.error').textContent === ''")
+
+
+def test_cameras_play_in_step(tab: Tab, world: World) -> None:
+    open_page(tab, world, "/replay/?camera=door&camera=yard")
+    pair = [f"ninjacam-player[camera={slug}]" for slug in ("door", "yard")]
+    when = json.dumps({"detail": {"time": 0}}).replace("0", f"new Date({world.ms(100)})")
+    tab.js(f"{TIMELINE}.dispatchEvent(new CustomEvent('seek', {when})); 1")
+    tab.until(f"{PLAYER}.state === 'playing' && {PLAYER}.position > {world.ms(150)}")
+    rows = tab.js(
+        f"new Promise((done) => {{ const rows = [], end = performance.now() + 2500; const look = () => {{"
+        f"rows.push({json.dumps(pair)}.map((each) => ({stamp_js()}).read(each)?.[0]));"
+        "performance.now() < end ? requestAnimationFrame(look) : done(rows); }; look(); })"
+    )
+    apart = [abs(a - b) for a, b in rows if a is not None and b is not None]
+    assert len(apart) > 20 and sorted(apart)[len(apart) * 9 // 10] <= 2, rows
+    press(tab, "toggle")
+    tab.until("[...document.querySelectorAll('ninjacam-player')].every((each) => each.state === 'paused')")
+    number = tab.wait_for_stamp(pair[0])
+    wait_for_picture(tab, number, pair[1])
+    for button, change in (("forward", 1), ("back", -1)):
+        press(tab, button)
+        number += change
+        for each in pair:
+            wait_for_picture(tab, number, each)
+
+    press(tab, "toggle")
+    when = when.replace(str(world.ms(100)), str(world.ms(720)))
+    tab.js(f"{TIMELINE}.dispatchEvent(new CustomEvent('seek', {when})); 1")
+    tab.until(f"{PLAYER}.position > {world.ms(GAP_ENDS + 5)}", 20)  # over the gap of both
+    yard = "document.querySelector('ninjacam-player[camera=yard]')"
+    tab.until(f"{yard}.state === 'ended' && /Nothing was recorded/.test({yard}.shadowRoot.textContent)")
+
+
+def test_a_codec_that_the_browser_lacks_is_shown_as_pictures(tab: Tab, world: World) -> None:
+    open_page(tab, world, "/cameras/old/")
+    seek(tab, world, 30)
+    tab.until(f"{PLAYER}.stats.framesPainted > 2 && {PLAYER}.state === 'playing'")
+    assert tab.js(f"{PLAYER}.stats.rung") == "pictures"
+    assert "single pictures" in tab.js(f"{PLAYER}.shadowRoot.querySelector('.note').textContent")
+    seek(tab, world, 60, paused=True)
+    wait_for_picture(tab, 60)
+    for count, number in ((-1, 59), (1, 60)):
+        tab.js(f"{PLAYER}.step({count}); 1")
+        wait_for_picture(tab, number)
+
+
+def test_who_may_only_view_has_no_timeline(chromium: Browser, world: World) -> None:
+    product = world.product
+    product.cli("createuser", "vera", "--password-stdin", stdin=PASSWORD + "\n")
+    granted = product.client.post("/api/v1/cameras/door/grants", json_body={"role": "view", "user": "vera"})
+    assert granted.status == 201, granted.text
+    with chromium.tab() as tab:
+        product.sign_in(tab, product.login("vera"))
+        tab.navigate(product.url("/cameras/door/"))
+        tab.until(f"{PLAYER}?.state === 'live'")
+        assert not tab.js(f"Boolean({TIMELINE} || document.getElementById('deck'))")
+        tab.js(f"{PLAYER}.seek({world.ms(100)}); 1")
+        tab.until(f"{PLAYER}.state === 'error'")
+        assert tab.js("fetch('/replay/?camera=door').then((answer) => answer.status)") == 403
+        clip = f"/rec/door/clip.mp4?start={iso(world, 0)}&end={iso(world, 100)}"
+        assert tab.js(f"fetch({clip!r}).then((answer) => answer.status)") == 403
+
+
+def iso(world: World, stamp: float) -> str:
+    return datetime.fromtimestamp(world.ms(stamp) / 1000, UTC).isoformat().replace("+00:00", "Z")
