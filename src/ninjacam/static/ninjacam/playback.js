@@ -51,7 +51,7 @@ import { watchVideo } from "./painter.js";
  */
 
 const FIRST_WINDOW_MS = 5_000; // short, so that the server has to look into a file or two only
-const WINDOW_MS = 20_000;
+const WINDOW_MS = 10_000;
 const AHEAD_S = 20; // at 1x; at 8x half a minute
 const AHEAD_MOST_S = 32;
 const BEHIND_S = 20;
@@ -59,6 +59,7 @@ const TRIM_AT_S = 30;
 const TICK_MS = 100;
 const RETRY_MS = 500;
 const EDGE_RETRY_MS = 1_000; // a fragment is a second
+const ENDED_RETRY_MS = 10_000;
 const EDGE_AHEAD_S = 5;
 const FAILED_RETRY_MS = 2_000;
 const NEAR_LIVE_MS = 5_000;
@@ -269,8 +270,7 @@ export class Playback {
         if (part.kind === "init") {
           if (!(await this.#begin(part, startMs, signal))) return true;
         } else {
-          came = (await this.#append(part, signal)) || came;
-          await this.#room(signal);
+          came = (await this.#append(part, signal)) || came; // read to its end: few connections may be held
         }
       }
     } catch (error) {
@@ -306,7 +306,7 @@ export class Playback {
     this.#atEdge = true;
     this.#hasEnded = nowMs - atMs > EDGE_MS;
     this.#say();
-    await sleep(this.#hasEnded ? FAILED_RETRY_MS : EDGE_RETRY_MS, signal);
+    await sleep(this.#hasEnded ? ENDED_RETRY_MS : EDGE_RETRY_MS, signal);
     while (!signal.aborted && this.#aheadS() > EDGE_AHEAD_S) await sleep(EDGE_RETRY_MS, signal);
     return atMs;
   }

@@ -25,6 +25,7 @@ const BADGE_EVERY_MS = 500;
 const FPS_WINDOW_MS = 2000;
 const RATE_LEAST = 0.1;
 const RATE_MOST = 16; // Chromium refuses more
+const FAR_MS = 60_000; // so far from single pictures there may be a codec that can be played
 const NOTE_MS = 4000;
 /** @type {PlayerState} */
 const IDLE = { state: "idle", code: "", message: "", viewError: null };
@@ -144,7 +145,8 @@ export class NinjacamPlayer extends HTMLElement {
     const wallMs = Number(when);
     if (!Number.isFinite(wallMs)) throw new RangeError("The instant is no time.");
     if (wallMs >= this.#nowMs() && !this.#held) return this.goLive();
-    if (this.#replay && this.state !== "error") this.#replay.seek(wallMs);
+    const isFar = this.#replay instanceof PicturePlayback && Math.abs(wallMs - this.#replay.nowMs) > FAR_MS;
+    if (this.#replay && this.state !== "error" && !isFar) this.#replay.seek(wallMs);
     else this.#startReplay(wallMs);
     this.#tellPosition();
   }

@@ -16,6 +16,7 @@ const BEHIND_NOW = 0.06; // of what is visible, while it follows the present
 const FOLLOW_AT = 0.12; // where the position comes to when it has run out of sight
 const WHEEL_ZOOM = 1.0015; // a pixel of a wheel
 const KEY_ZOOM = 1.6;
+const LIVE_MS = 1000; // so near the present nothing is recorded yet
 const DRAG_PX = 5; // less is a click
 const GRIP_PX = 12;
 const COLOURS = /** @type {const} */ (["ink", "soft", "line", "accent", "paper", "good", "bad", "wait"]);
@@ -329,8 +330,7 @@ export class NinjacamTimeline extends HTMLElement {
   /** @param {number} wallMs */
   #seek(wallMs) {
     this.#share ??= FOLLOW_AT;
-    const nowMs = this.nowMs();
-    if (wallMs >= nowMs) {
+    if (wallMs >= this.nowMs() - LIVE_MS) {
       this.dispatchEvent(new CustomEvent("seeklive"));
     } else {
       this.setPosition(wallMs, false);
