@@ -103,6 +103,10 @@ class AccessUnits:
         if self._unit:
             self._close(received_ns)
 
+    def extend(self, bodies: list[memoryview]) -> None:
+        """More of the NAL unit that is being put together."""
+        self._unit += b"".join(bodies)
+
     def gap(self) -> None:
         """Something before the next packet is missing."""
         if self._unit:

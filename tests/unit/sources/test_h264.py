@@ -40,7 +40,7 @@ class Camera:
 
     def put(self, packet: bytes) -> None:
         self.now_ns += 1_000_000
-        self.receiver.receive(memoryview(packet), 0, len(packet), self.now_ns)
+        self.receiver.receive(memoryview(packet), 0, len(packet), len(packet), self.now_ns)
 
     def key(self) -> None:
         self.send(stap_a(SPS, PPS), *fu_a(IDR, 50))

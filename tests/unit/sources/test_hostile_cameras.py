@@ -106,6 +106,46 @@ def test_a_mutated_stream_ends_in_our_errors_or_in_packets(codec: Codec) -> None
     assert asyncio.run(play()) > ROUNDS  # most of each stream survives
 
 
+@pytest.mark.parametrize("codec", [Codec.H264, Codec.H265])
+def test_packets_that_are_taken_in_one_go_are_those_that_come_one_by_one(codec: Codec) -> None:
+    chance = random.Random(17)
+    if codec is Codec.H264:
+        picture = [stap_a(SPS, PPS), *fu_a(IDR + chance.randbytes(1_000), 60)]
+    else:
+        body = chance.randbytes(960)
+        middles = [b"\x62\x01\x13" + body[at : at + 60] for at in range(0, 960, 60)]
+        picture = [VPS5, SPS5, PPS5, b"\x62\x01\x93" + IDR5[2:40], *middles, b"\x62\x01\x53" + IDR5[40:]]
+
+    async def play(packets: list[bytes], *, at_once: bool) -> tuple[list[bytes], int, int]:
+        connection = RtspConnection(SYSTEM_CLOCK, "camera")
+        sink, stats = Sink(), SourceStats()
+        receiver = RtpReceiver(96, 90_000, depacketizer_of(codec, sink, stats), TrackClock(90_000), stats)
+        connection.handle(0, receiver.receive)
+        for piece in [b"".join(packets)] if at_once else packets:
+            connection.get_buffer(-1)[: len(piece)] = piece
+            connection.buffer_updated(len(piece))
+        assert not connection.ended.done()
+        return sink.data, stats.packets_lost, receiver.reception.packets
+
+    for _ in range(200):
+        packets = []
+        for number, payload in enumerate(picture * 4):
+            stamp = number // len(picture) * 3600
+            packets.append(interleaved([rtp(65_500 + number, stamp, payload, marker=payload is picture[-1])]))
+        for _ in range(chance.choice((0, 0, 1, 3))):
+            at = chance.randrange(len(packets) - 1)
+            match chance.choice(("lost", "twice", "swapped")):
+                case "lost":
+                    del packets[at]
+                case "twice":
+                    packets.insert(at, packets[at])
+                case _:
+                    packets[at : at + 2] = packets[at + 1], packets[at]
+        one_by_one = asyncio.run(play(packets, at_once=False))
+        assert asyncio.run(play(packets, at_once=True)) == one_by_one
+        assert len(one_by_one[0]) >= 1
+
+
 def test_pure_noise_on_the_wire_ends_the_connection() -> None:
     async def play() -> None:
         chance = random.Random(5)
@@ -113,7 +153,7 @@ def test_pure_noise_on_the_wire_ends_the_connection() -> None:
         answer = b"RTSP/1.0 200 OK\r\nCSeq: 1\r\n\r\n"
         connection.get_buffer(-1)[: len(answer)] = answer
         connection.buffer_updated(len(answer))
-        connection.handle(0, lambda *_: None)
+        connection.handle(0, lambda data, start, stop, end, received_ns: stop)
         for _ in range(300):
             room = connection.get_buffer(-1)
             assert len(room) > 0
@@ -248,7 +288,12 @@ def test_a_camera_that_costs_too_much_rests_as_long_as_it_took() -> None:
         connection = RtspConnection(clock, "camera")
         transport = Transport()
         connection.connection_made(transport)
-        connection.handle(0, lambda *_: clock.advance(0.03))
+
+        def take_long(data: memoryview, start: int, stop: int, end: int, received_ns: int) -> int:
+            clock.advance(0.03)
+            return stop
+
+        connection.handle(0, take_long)
         packet = interleaved([rtp(1, 1, b"x")])
         connection.get_buffer(-1)[: len(packet)] = packet
         connection.buffer_updated(len(packet))

@@ -3,13 +3,14 @@
 from ninjacam.core.packets import Codec, Flags, Kind, Packet
 from ninjacam.sources.access_units import Emit
 from ninjacam.sources.base import SourceStats
+from ninjacam.sources.rtsp.rtp import Depacketizer
 from ninjacam.sources.track_clock import TrackClock
 
 MAX_FRAME_BYTES = 65_536
 _AAC_SAMPLES = 1024
 
 
-class AudioDepacketizer:
+class AudioDepacketizer(Depacketizer):
     """G.711: one packet is one frame; one byte is one sample and channel."""
 
     def __init__(

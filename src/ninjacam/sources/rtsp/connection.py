@@ -20,8 +20,10 @@ from ninjacam.sources.rtsp.messages import (
     parse_head,
 )
 
-ChannelHandler = Callable[[memoryview, int, int, int], None]
-"""(data, start, stop, received_ns): the packet is data[start:stop], valid during the call only."""
+ChannelHandler = Callable[[memoryview, int, int, int, int], int]
+"""(data, start, stop, end, received_ns): takes the packet data[start:stop], and may take more of those that follow it
+up to `end`, each behind its four bytes of framing; returns the place behind what it took. `data`: the whole buffer, valid
+during the call only."""
 
 _BUFFER_BYTES = 1 << 18
 _COMPACT_BYTES = 1 << 16
@@ -80,9 +82,7 @@ class RtspConnection(asyncio.BufferedProtocol):
                     if stop > end:
                         break
                     handler = channels[buffer[at + 1]]
-                    if handler is not None:
-                        handler(view, at + 4, stop, now_ns)
-                    at = stop
+                    at = stop if handler is None else handler(view, at + 4, stop, end, now_ns)
                 else:
                     after = self._read_other(at, end)
                     if after == at:

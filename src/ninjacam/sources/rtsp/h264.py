@@ -44,6 +44,10 @@ class H264Depacketizer(AccessUnits):
                 self._damaged = True
             self._end(received_ns)
 
+    def middle(self, data: memoryview, start: int) -> int:
+        is_middle = self._fragmented and data[start] & 0x1F == _FU_A and not data[start + 1] & 0xC0
+        return 2 if is_middle else 0
+
     def _split(self, data: memoryview, at: int, stop: int) -> None:
         while at + 2 < stop:
             start = at + 2

@@ -60,6 +60,10 @@ class H265Depacketizer(AccessUnits):
                 self._damaged = True
             self._end(received_ns)
 
+    def middle(self, data: memoryview, start: int) -> int:
+        is_middle = self._fragmented and data[start] >> 1 & 0x3F == _FRAGMENT and not data[start + 2] & 0xC0
+        return 3 if is_middle else 0
+
     def _split(self, data: memoryview, at: int, stop: int) -> None:
         skip = self._donl_bytes
         while at + skip + 2 < stop:

@@ -5,6 +5,7 @@ from functools import lru_cache
 from ninjacam.core.packets import Codec, Flags, Kind, Packet
 from ninjacam.sources.access_units import MAX_ACCESS_UNIT_BYTES, Emit
 from ninjacam.sources.base import SourceStats
+from ninjacam.sources.rtsp.rtp import Depacketizer
 from ninjacam.sources.track_clock import TrackClock
 
 # RFC 2435, appendix A: the tables for Q = 50, in zigzag order.
@@ -64,7 +65,7 @@ def jfif_header(
     return b"".join(parts)
 
 
-class JpegDepacketizer:
+class JpegDepacketizer(Depacketizer):
     """`size_px`: what the SDP says, for pictures wider or higher than the 2040 pixels that the packets can say."""
 
     def __init__(

@@ -1,11 +1,12 @@
 """One RTP stream (RFC 3550): header, order, loss, time. What it holds in order goes to a depacketizer.
 
-The steady path is `receive` with the packet that was expected: no allocation, no copy. The reorder buffer exists only
-while something is missing.
+The steady path is `receive` with the packet that was expected: no allocation, no copy. Most of what a camera sends is
+the middle of large pictures, packets that are like the one before but for their number: those are taken in one go. The
+reorder buffer exists only while something is missing.
 """
 
 import struct
-from typing import Protocol
+from typing import Protocol, cast
 
 from ninjacam.sources.base import SourceStats
 from ninjacam.sources.rtsp.rtcp import ReceptionState, parse_rtcp, receiver_report
@@ -19,13 +20,23 @@ _MAX_JUMP = 3_000
 
 
 class Depacketizer(Protocol):
-    """Puts payloads together and emits packets. One per track; payloads arrive in order."""
+    """Puts payloads together and emits packets. One per track; payloads arrive in order. Formats whose packets each say
+    more than their number inherit `middle` and `extend`."""
 
     def push(self, data: memoryview, start: int, stop: int, pts: int, marker: bool, received_ns: int) -> None:
         """Take the payload data[start:stop]; `data` is valid during the call only. `pts`: unwrapped, in clock ticks."""
 
     def gap(self) -> None:
         """Packets are missing before the next one."""
+
+    def middle(self, data: memoryview, start: int) -> int:
+        """How many bytes the head of the payload at `start`, which was just pushed, takes if more of the same unit may
+        follow behind such a head; else 0."""
+        return 0
+
+    def extend(self, bodies: list[memoryview]) -> None:
+        """More of that unit, without the heads."""
+        raise AssertionError("there was no middle")
 
 
 class RtpReceiver:
@@ -52,24 +63,26 @@ class RtpReceiver:
         self._held_since_ns = 0
         self.reception = ReceptionState(clock_hz)
 
-    def receive(self, data: memoryview, start: int, stop: int, received_ns: int) -> None:
+    def receive(self, data: memoryview, start: int, stop: int, end: int, received_ns: int) -> int:
+        """A `ChannelHandler`."""
+        behind = stop
         if stop - start < 12:
-            return
+            return behind
         first, second, sequence, timestamp, ssrc = _HEADER.unpack_from(data, start)
         start += 12
         if first != 0x80:
             start, stop = _payload_bounds(data, start, stop, first)
             if start >= stop:
-                return
+                return behind
         if second & 0x7F != self._payload_type:
-            return
+            return behind
         reception = self.reception
         if ssrc != reception.ssrc and not self._accept(ssrc, sequence):
-            return
+            return behind
         marker = second > 127
         if sequence != self._expected:
             self._out_of_order(sequence, timestamp, marker, data, start, stop, received_ns)
-            return
+            return behind
         self._expected = sequence + 1 & 0xFFFF
         reception.packets += 1
         if timestamp != self._timestamp:
@@ -77,6 +90,39 @@ class RtpReceiver:
         self._push(data, start, stop, self._pts, marker, received_ns)
         if self._held:
             self._release()
+        elif first == 0x80 and not marker and 2 * behind - start < end:
+            head_bytes = self._depacketizer.middle(data, start)
+            if head_bytes:
+                return self._take_like(data, start, behind, end, head_bytes)
+        return behind
+
+    def _take_like(self, data: memoryview, start: int, at: int, end: int, head_bytes: int) -> int:
+        """Take the packets from `at` on that are, but for their number, like the one whose payload begins at `start`:
+        same length, time and fragment. Returns: the place behind them.
+        """
+        framing = start - 16  # 4 bytes of framing, 12 of RTP
+        if framing < 0:
+            return at
+        buffer = cast(bytearray, data.obj)
+        size_bytes = at - framing
+        before = bytes(data[framing : framing + 6])  # the number's
+        after = bytes(data[framing + 8 : start + head_bytes])
+        sequence = self._expected
+        bodies: list[memoryview] = []
+        while (
+            at + size_bytes <= end
+            and buffer.startswith(before, at)
+            and buffer.startswith(after, at + 8)
+            and buffer[at + 6] << 8 | buffer[at + 7] == sequence
+        ):
+            bodies.append(data[at + 16 + head_bytes : at + size_bytes])
+            at += size_bytes
+            sequence = sequence + 1 & 0xFFFF
+        if bodies:
+            self._depacketizer.extend(bodies)
+            self.reception.packets += len(bodies)
+            self._expected = sequence
+        return at
 
     def resync(self) -> None:
         """Bytes were skipped on the wire: whatever comes next may follow a loss."""

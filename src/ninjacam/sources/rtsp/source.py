@@ -93,12 +93,13 @@ class RtspSource:
             self._connection.fail(ProtocolError("The camera sends, but does not answer."))
 
     def _rtcp_handler(self, track: RtspTrack) -> ChannelHandler:
-        def handle(data: memoryview, start: int, stop: int, received_ns: int) -> None:
+        def handle(data: memoryview, start: int, stop: int, end: int, received_ns: int) -> int:
             if (
                 track.receiver.receive_rtcp(bytes(data[start:stop]), received_ns)
                 and track.track.kind is Kind.VIDEO
             ):
                 raise SourceEndedError("The camera ended the stream.")
+            return stop
 
         return handle
 
