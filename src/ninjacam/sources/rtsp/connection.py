@@ -22,8 +22,8 @@ from ninjacam.sources.rtsp.messages import (
 
 ChannelHandler = Callable[[memoryview, int, int, int, int], int]
 """(data, start, stop, end, received_ns): takes the packet data[start:stop], and may take more of those that follow it
-up to `end`, each behind its four bytes of framing; returns the place behind what it took. `data`: the whole buffer, valid
-during the call only."""
+up to `end`, each behind its four bytes of framing; returns the place behind what it took. `data`: the whole buffer,
+valid during the call only."""
 
 _BUFFER_BYTES = 1 << 18
 _COMPACT_BYTES = 1 << 16
