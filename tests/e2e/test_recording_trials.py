@@ -107,7 +107,8 @@ def test_each_process_is_killed_twenty_times_and_nothing_but_the_restarts_is_mis
     for before, after in itertools.pairwise(segments):
         missing_s = (after.start_ns - before.end_ns) / 1e9
         if missing_s > 1:
-            within = [at for at in kills if before.end_ns <= at <= after.start_ns]
+            # A camera sends up to a second at once when it is connected, which ends after the moment in which it came.
+            within = [at for at in kills if before.end_ns - 1_000_000_000 <= at <= after.start_ns]
             assert within, f"{missing_s:.1f} s are missing, and nobody was killed then: {before.path}"
             lost_s.append((within[0] - before.end_ns) / 1e9)
     print("lost at each death of capture, s:", [round(each, 2) for each in lost_s])
