@@ -204,7 +204,8 @@ class ChildProcess:
             if not self._killed_by_us and not self._lost.is_set():
                 self._client.send({"op": "stop"})
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._lost.wait(), STOP_DEADLINE_S)
+                    async with asyncio.timeout(STOP_DEADLINE_S):
+                        await self._lost.wait()
             self._client.close()
             self._client = None
         returncode = None

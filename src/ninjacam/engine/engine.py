@@ -246,7 +246,10 @@ class Engine:
                     logger.error("engine: the status cannot be written: %s", exc.strerror)  # noqa: TRY400
                 failing = True
             try:
-                await asyncio.wait_for(self._changed.wait(), STATUS_EVERY_S)
+                async with asyncio.timeout(
+                    STATUS_EVERY_S
+                ):  # wait_for may swallow a cancellation (Python 3.11)
+                    await self._changed.wait()
                 await asyncio.sleep(STATUS_SOON_S)
             except TimeoutError:
                 pass

@@ -91,7 +91,10 @@ class Child:
         alone_since_ns = SYSTEM_CLOCK.monotonic_ns()
         while True:
             try:
-                await asyncio.wait_for(self._changed.wait(), REPORT_EVERY_S)
+                async with asyncio.timeout(
+                    REPORT_EVERY_S
+                ):  # wait_for may swallow a cancellation (Python 3.11)
+                    await self._changed.wait()
                 await asyncio.sleep(SOON_S)
             except TimeoutError:
                 pass
