@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any, Literal
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from benchmarks.proc import descendants
 from tests.harness.cameras import GstCamera, gstreamer_missing
 from tests.harness.chrome import CHROMIUM, Browser, Tab
-from tests.harness.processes import is_alive
+from tests.harness.processes import is_alive, wait_until
 from tests.harness.server import Product
 from tests.harness.viewers import MjpegViewer, Picture, WsViewer
 
@@ -240,8 +241,12 @@ def test_chromium_plays_every_rung(tab: Tab, rung: str, view: str) -> None:
     assert stats(tab)["rung"] == rung
     assert len({sample.number for sample in samples}) >= 30
     assert {(sample.width_px, sample.height_px) for sample in samples} == {(1280, 720)}
-    latencies = sorted(sample.latency_ms() for sample in samples)
-    assert latencies[len(latencies) // 2] < 400
+    # On a machine that was busy at the start it begins late, and has caught up some seconds later.
+    wait_until(
+        lambda: median(each.latency_ms() for each in tab.sample_stamps("ninjacam-player", 1.0)) < 400,
+        8,
+        "pictures less than 0.4 s old",
+    )
 
 
 @needs_chromium
