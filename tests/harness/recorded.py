@@ -13,6 +13,7 @@ from ninjacam.testing import stamp
 
 
 def assert_decodes(path: Path) -> None:
+    """FFmpeg's program decodes all of it without a word."""
     done = subprocess.run(
         ["ffmpeg", "-v", "warning", "-xerror", "-i", str(path), "-map", "0", "-f", "null", "-"],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,

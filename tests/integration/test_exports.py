@@ -23,9 +23,9 @@ from benchmarks.proc import descendants
 from ninjacam.core.packets import Packet
 from tests.harness.http import HttpClient
 from tests.harness.processes import is_alive, kill, wait_until
+from tests.harness.recorded import assert_decodes
 from tests.harness.recordings import FPS, NOON_NS, encode_stamped, read_stamps, write_files
 from tests.harness.server import Product
-from tests.unit.recordings.recording_support import assert_decodes
 
 SECONDS = 16
 LONG = 30

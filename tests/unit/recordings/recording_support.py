@@ -1,6 +1,5 @@
 """Packets of real encoders, and a recorder whose thread is the test's own."""
 
-import subprocess
 from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
@@ -106,15 +105,6 @@ class Recorded:
         """The files, in order of their first appearance."""
         self.recorder.close()
         return [self.root / path for path in self.segments]
-
-
-def assert_decodes(path: Path) -> None:
-    """FFmpeg's program decodes all of it without a word."""
-    done = subprocess.run(
-        ["ffmpeg", "-v", "warning", "-xerror", "-i", str(path), "-map", "0", "-f", "null", "-"],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, ""), f"{path.name}: {done.stderr}"
 
 
 def demuxed(path: Path, kind: str = "video") -> list[tuple[int, int, bool]]:

@@ -26,6 +26,7 @@ from ninjacam.recordings.export import (
 )
 from ninjacam.recordings.render import Draw, export_drawn
 from ninjacam.testing import stamp
+from tests.harness.recorded import assert_decodes
 from tests.harness.recordings import (
     FRAME_NS,
     NOON_NS,
@@ -36,7 +37,6 @@ from tests.harness.recordings import (
     write_file,
     write_files,
 )
-from tests.unit.recordings.recording_support import assert_decodes
 
 S_NS = 1_000_000_000
 

@@ -10,10 +10,10 @@ import pytest
 from ninjacam.core.packets import Codec, Flags, Kind, Packet, Track
 from ninjacam.recordings.reader import fragments, init_bytes, read_recording, read_segment
 from ninjacam.testing.packets import audio_packets, in_arrival_order, joined, lost, paused, video_packets
+from tests.harness.recorded import assert_decodes
 from tests.unit.recordings.recording_support import (
     WALL_NS,
     Recorded,
-    assert_decodes,
     demuxed,
     encoded,
     stamped,
