@@ -1,12 +1,11 @@
 """`python -m ninjacam.engine.capture_worker --name capture-1 --run-dir DIR`: started by the engine, never by hand."""
 
-import argparse
 import logging
 from pathlib import Path
 
 from ninjacam.capture.process import CaptureProcess
 from ninjacam.core.limits import confine
-from ninjacam.hub.child import run_loop
+from ninjacam.hub.child import child_parser, run_loop
 from ninjacam.recordings.writer import PERIOD_S, RecordingWriter
 
 MEMORY_BYTES = 4 << 30
@@ -16,10 +15,7 @@ LAST_WRITES_S = 0.8
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--name", required=True)
-    parser.add_argument("--run-dir", type=Path, required=True)
-    parser.add_argument("--orphan-s", type=float, default=60)
+    parser = child_parser()
     parser.add_argument("--recordings-dir", type=Path)
     parser.add_argument("--period-s", type=float, default=PERIOD_S, help="of a recorded file")
     arguments = parser.parse_args()

@@ -3,6 +3,7 @@
 A child outlives its engine for `orphan_s`, so that an engine that was killed finds its cameras running.
 """
 
+import argparse
 import asyncio
 import logging
 import os
@@ -110,6 +111,15 @@ class Child:
             elif (SYSTEM_CLOCK.monotonic_ns() - alone_since_ns) / 1e9 > self._orphan_s:
                 logger.warning("%s: no engine for %g s, ending", self.name, self._orphan_s)
                 self.stop.set()
+
+
+def child_parser() -> argparse.ArgumentParser:
+    """With what the engine tells every child on its command line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--run-dir", type=Path, required=True)
+    parser.add_argument("--orphan-s", type=float, default=60)
+    return parser
 
 
 def run_loop(main: Callable[[], Awaitable[None]]) -> None:

@@ -3,16 +3,16 @@
 Started by the engine, never by hand.
 """
 
-import argparse
 import asyncio
 import gc
 import resource
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import django
+
+from ninjacam.hub.child import Child, child_parser, run_loop
 
 if TYPE_CHECKING:
     from ninjacam.actions.export_jobs import ExportJobs
@@ -25,17 +25,12 @@ STOP_S = 1.0
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--name", required=True)
-    parser.add_argument("--run-dir", type=Path, required=True)
-    parser.add_argument("--orphan-s", type=float, default=60)
-    arguments = parser.parse_args()
+    arguments = child_parser().parse_args()
     django.setup()
 
     from ninjacam.actions.export_jobs import ExportJobs
     from ninjacam.conf import get_settings
     from ninjacam.core.limits import confine
-    from ninjacam.hub.child import Child, run_loop
 
     confine(memory_bytes=resource.RLIM_INFINITY)  # user code may run in what it starts
     jobs = ExportJobs(get_settings())

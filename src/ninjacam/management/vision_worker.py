@@ -3,25 +3,20 @@
 Started by the engine, never by hand.
 """
 
-import argparse
 import gc
 import resource
-from pathlib import Path
 
 import django
 
+from ninjacam.hub.child import child_parser, run_loop
+
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--name", required=True)
-    parser.add_argument("--run-dir", type=Path, required=True)
-    parser.add_argument("--orphan-s", type=float, default=60)
-    arguments = parser.parse_args()
+    arguments = child_parser().parse_args()
     django.setup()
 
     from ninjacam.conf import get_settings
     from ninjacam.core.limits import confine
-    from ninjacam.hub.child import run_loop
     from ninjacam.management.processors import processor_modules
     from ninjacam.vision.process import VisionProcess
 

@@ -18,9 +18,8 @@ class DiskSync:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._lock = threading.Lock()
-        self._dirty: dict[
-            Path, bool
-        ] = {}  # file -> whether its name is new, too; at most those that are written to
+        self._dirty: dict[Path, bool] = {}
+        """File -> whether its name is new, too."""
         self._work = threading.Event()
         self._failing = False
         self._closed = False

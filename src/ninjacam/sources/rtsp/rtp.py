@@ -90,7 +90,9 @@ class RtpReceiver:
         self._push(data, start, stop, self._pts, marker, received_ns)
         if self._held:
             self._release()
-        elif first == 0x80 and not marker and 2 * behind - start < end:
+        elif (
+            first == 0x80 and not marker and behind + (behind - start) < end
+        ):  # as long a one may be behind it
             head_bytes = self._depacketizer.middle(data, start)
             if head_bytes:
                 return self._take_like(data, start, behind, end, head_bytes)
