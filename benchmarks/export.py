@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +43,7 @@ def record(root: Path, minutes: int) -> list[Path]:
     paths = []
     for minute in range(minutes):
         shifted = [
-            replace(
-                packet,
+            packet._replace(
                 pts=packet.pts + again * CLIP_S * VIDEO_CLOCK_HZ,
                 captured_ns=packet.captured_ns + (minute * PER_FILE_S + again * CLIP_S) * S_NS,
             )

@@ -13,7 +13,6 @@ import os
 import random
 import tempfile
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -62,7 +61,7 @@ def choose(days: int, cameras: int, seeks: int) -> list[tuple[str, int]]:
 def write_minutes(root: Path, chosen: list[tuple[str, int]]) -> None:
     packets = minute()
     for slug, start_ns in chosen:
-        moved = [replace(each, captured_ns=start_ns + each.captured_ns) for each in packets]
+        moved = [each._replace(captured_ns=start_ns + each.captured_ns) for each in packets]
         made = write_file(root, moved, slug=slug)
         assert made.segment.path == segment_path(slug, start_ns)
         with made.path.open("rb") as file:

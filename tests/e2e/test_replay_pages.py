@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -40,7 +40,7 @@ class World:
 
 
 def moved(packets: list[Packet], base_ns: int) -> list[Packet]:
-    return [replace(each, captured_ns=each.captured_ns - NOON_NS + base_ns) for each in packets]
+    return [each._replace(captured_ns=each.captured_ns - NOON_NS + base_ns) for each in packets]
 
 
 def write_recordings(root: Path, base_ns: int) -> None:

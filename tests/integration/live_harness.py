@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -232,7 +232,7 @@ class Engine:
         for request, channel in camera.pixels.items():
             if request.codec is Codec.MJPEG:
                 jpeg = camera.jpegs[self.number % len(camera.jpegs)]
-                channel.publish(replace(base, codec=Codec.MJPEG, data=jpeg, flags=Flags.KEY))
+                channel.publish(base._replace(codec=Codec.MJPEG, data=jpeg, flags=Flags.KEY))
             elif camera.codec is Codec.H264:
                 channel.publish(base)
 

@@ -9,7 +9,6 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -107,7 +106,7 @@ def _path(url: str) -> str:
 def moved(packets: list[Packet], ns: int, first: int = 0) -> list[Packet]:
     step = first * 90_000 // FPS
     return [
-        replace(packet, captured_ns=packet.captured_ns + ns + first * 40_000_000, pts=packet.pts + step)
+        packet._replace(captured_ns=packet.captured_ns + ns + first * 40_000_000, pts=packet.pts + step)
         for packet in packets
     ]
 

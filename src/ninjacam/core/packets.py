@@ -6,7 +6,7 @@ at every key frame; one JPEG for MJPEG) or one frame of audio. It is immutable: 
 
 import enum
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 VIDEO_CLOCK_HZ = 90_000
 """The time base of all video packets is 1/90000 s, the RTP clock of every video format (RFC 3551, section 5)."""
@@ -57,19 +57,20 @@ _LABELS = {
 CODEC_BY_LABEL = {label: codec for codec, label in _LABELS.items()}
 
 
-class Flags(enum.IntFlag):
-    """Bits of `Packet.flags`. On the wire: never renumber."""
+class Flags:
+    """Bits of `Packet.flags`, plain numbers: each is asked for with every packet. On the wire: never renumber."""
 
-    NONE = 0
-    KEY = 1  # a decoder can start here
-    CONFIG = 2  # the parameter sets (codec, size) may differ from those before: configure the decoder anew
-    DISCONT = 4  # something before this packet is missing, or time jumped
-    CORRUPT = 8  # the packet itself is damaged
-    EOS = 16  # the last one
+    NONE: Final = 0
+    KEY: Final = 1  # a decoder can start here
+    CONFIG: Final = (
+        2  # the parameter sets (codec, size) may differ from those before: configure the decoder anew
+    )
+    DISCONT: Final = 4  # something before this packet is missing, or time jumped
+    CORRUPT: Final = 8  # the packet itself is damaged
+    EOS: Final = 16  # the last one
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
+class Packet(NamedTuple):
     """One access unit or audio frame.
 
     `pts` and `dts_offset` (pts - dts; not 0 only in streams with B-frames, and below 0 for a picture or two where a
@@ -88,7 +89,7 @@ class Packet:
     time_base_hz: int = VIDEO_CLOCK_HZ
     duration: int = 0
     dts_offset: int = 0
-    flags: Flags = Flags.NONE
+    flags: int = Flags.NONE
     captured_ns: int = 0
     sequence: int = 0
     width_px: int = 0

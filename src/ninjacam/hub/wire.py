@@ -7,11 +7,10 @@ unknown version is an error and not a negotiation.
 import json
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ninjacam.core.errors import ProtocolError
-from ninjacam.core.packets import CameraState, Codec, Flags, Kind, Packet, StreamInfo, Track
+from ninjacam.core.packets import CameraState, Codec, Kind, Packet, StreamInfo, Track
 
 MAGIC = b"NC"
 VERSION = 1
@@ -22,10 +21,11 @@ MOST_EXTENSION_BYTES = 1 << 20
 # magic, version, flags, kind, codec, stream, camera id, sequence, pts, time base, duration, captured wall ns,
 # received monotonic ns, width, height, pts - dts, lease epoch, payload length, extension length
 HEADER = struct.Struct("<2sBBBBHQQqIIqqHHiQII")
+_KINDS = {int(kind): kind for kind in Kind}
+_CODECS = {int(codec): codec for codec in Codec}
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One message as read: a packet, or an extension without a packet."""
 
     kind: Kind
@@ -181,12 +181,12 @@ class MessageReader:
             if kind <= Kind.AUDIO:
                 at += extension_bytes
                 packet = Packet(
-                    Kind(kind), Codec(codec), bytes(memoryview(self._buffer)[at : at + payload_bytes]), pts,
-                    received_ns, time_base_hz, duration, dts_offset, Flags(flags), captured_ns, sequence,
+                    _KINDS[kind], _CODECS[codec], bytes(memoryview(self._buffer)[at : at + payload_bytes]), pts,
+                    received_ns, time_base_hz, duration, dts_offset, flags, captured_ns, sequence,
                     width_px, height_px,
                 )  # fmt: skip
-            message = Message(Kind(kind), packet, extension)
-        except ValueError as exc:
+            message = Message(_KINDS[kind], packet, extension)
+        except (LookupError, ValueError) as exc:
             raise ProtocolError("A message on a local stream is malformed.") from exc
         self._start = start + total
         self._on_message(message)

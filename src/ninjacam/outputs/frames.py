@@ -13,7 +13,7 @@ HEADER = struct.Struct("<BBHIqqIHHI")
 SHOWN_FLAGS = Flags.KEY | Flags.CONFIG | Flags.DISCONT
 
 
-def encode_frame(packet: Packet, payload: bytes, *, stream: int, flags: Flags) -> bytes:
+def encode_frame(packet: Packet, payload: bytes, *, stream: int, flags: int) -> bytes:
     """`stream`: the number that the "stream" message gave it. `flags`: those of `SHOWN_FLAGS` count."""
     hz = packet.time_base_hz
     return (

@@ -126,7 +126,7 @@ class Recorder:
 
     def add(self, packet: Packet) -> None:
         if not packet.captured_ns:
-            packet = replace(packet, captured_ns=self._wall_ns(packet))
+            packet = packet._replace(captured_ns=self._wall_ns(packet))
         if packet.kind is not Kind.VIDEO:
             if self._packets:
                 self._collect(packet)

@@ -84,7 +84,8 @@ class AccessUnits:
         self._unit = bytearray()
         self._starts: list[int] = []
         self._pts = -1
-        self._fragmented = False
+        self.following = b""
+        """The head of the next fragment of the NAL unit that is being put together; empty: there is none."""
         self._damaged = False
         self._head_lost = False
         self._missing = True
@@ -103,7 +104,7 @@ class AccessUnits:
         if self._unit:
             self._close(received_ns)
 
-    def extend(self, bodies: list[memoryview]) -> None:
+    def extend(self, bodies: list[bytes]) -> None:
         """More of the NAL unit that is being put together."""
         self._unit += b"".join(bodies)
 
@@ -112,7 +113,7 @@ class AccessUnits:
         if self._unit:
             self._damaged = True
         self._head_lost = self._missing = True
-        self._fragmented = False
+        self.following = b""
 
     def _begin(self) -> None:
         """A NAL unit starts here, at the end of the unit so far."""
@@ -188,7 +189,8 @@ class AccessUnits:
         unit.clear()
         starts.clear()
         self._closed_pts = pts
-        self._damaged = self._head_lost = self._fragmented = False
+        self._damaged = self._head_lost = False
+        self.following = b""
 
     def _check_head(self, picture: int) -> None:
         """Whether the first slice is there. A camera that sets the marker on every slice is found out here."""

@@ -5,7 +5,6 @@ decoder can show them. Build a sequence with `video_packets`, then damage it: `j
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from ninjacam.core.bitstream import START_CODE
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, Codec, Flags, Kind, Packet
@@ -166,7 +165,7 @@ def audio_packets(count: int, *, first_received_ns: int = START_NS, first_pts: i
 def jumped(packets: Sequence[Packet], at: int, seconds: float) -> list[Packet]:
     """The camera's clock jumps before packet `at`; the packets arrive as evenly as before."""
     return [
-        replace(packet, pts=packet.pts + round(seconds * packet.time_base_hz)) if number >= at else packet
+        packet._replace(pts=packet.pts + round(seconds * packet.time_base_hz)) if number >= at else packet
         for number, packet in enumerate(packets)
     ]
 
@@ -174,7 +173,7 @@ def jumped(packets: Sequence[Packet], at: int, seconds: float) -> list[Packet]:
 def paused(packets: Sequence[Packet], at: int, seconds: float) -> list[Packet]:
     """Nothing comes for `seconds` before packet `at`; the camera's clock goes on."""
     later = [
-        replace(packet, received_ns=packet.received_ns + round(seconds * 1e9)) for packet in packets[at:]
+        packet._replace(received_ns=packet.received_ns + round(seconds * 1e9)) for packet in packets[at:]
     ]
     return [*packets[:at], *jumped(later, 0, seconds)]
 
@@ -184,7 +183,7 @@ def lost(packets: Sequence[Packet], at: int, count: int = 1) -> list[Packet]:
     rest = packets[at + count :]
     return [
         *packets[:at],
-        *(replace(p, flags=p.flags | Flags.DISCONT) if n == 0 else p for n, p in enumerate(rest)),
+        *(p._replace(flags=p.flags | Flags.DISCONT) if n == 0 else p for n, p in enumerate(rest)),
     ]
 
 
@@ -195,8 +194,7 @@ def joined(first: Sequence[Packet], *others: Sequence[Packet]) -> list[Packet]:
         last, start = out[-1], other[0]
         for packet in other:
             out.append(
-                replace(
-                    packet,
+                packet._replace(
                     pts=packet.pts - start.pts + last.pts + last.duration,
                     received_ns=packet.received_ns
                     - start.received_ns

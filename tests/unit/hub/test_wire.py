@@ -15,7 +15,7 @@ from ninjacam.hub.wire import (
 )
 
 
-def a_packet(size_bytes: int = 100, *, flags: Flags = Flags.KEY) -> Packet:
+def a_packet(size_bytes: int = 100, *, flags: int = Flags.KEY) -> Packet:
     return Packet(
         Kind.VIDEO, Codec.H264, bytes(size_bytes), -5, 7, 90_000, 3600, 12, flags, 17 * 10**17, 9, 1280, 720
     )  # fmt: skip

@@ -1,7 +1,6 @@
 """Packets of real encoders, and a recorder whose thread is the test's own."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -23,7 +22,7 @@ def stamped(packets: Iterable[Packet], wall_ns: int = WALL_NS) -> list[Packet]:
     packets = list(packets)
     first = packets[0].pts * 1_000_000_000 // packets[0].time_base_hz
     return [
-        replace(packet, captured_ns=wall_ns + packet.pts * 1_000_000_000 // packet.time_base_hz - first)
+        packet._replace(captured_ns=wall_ns + packet.pts * 1_000_000_000 // packet.time_base_hz - first)
         for packet in packets
     ]
 

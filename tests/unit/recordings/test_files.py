@@ -133,7 +133,7 @@ def test_a_wall_clock_that_is_set_begins_a_new_file_at_the_next_key_frame(
     tmp_path: Path, seconds: int
 ) -> None:
     packets = stamped(video_packets(200, gop=50))
-    later = [replace(p, captured_ns=p.captured_ns + seconds * 1_000_000_000) for p in packets[60:]]
+    later = [p._replace(captured_ns=p.captured_ns + seconds * 1_000_000_000) for p in packets[60:]]
     recorded = Recorded(tmp_path)
     first, second = recorded.feed([*packets[:60], *later]).close()
     rows = [read_segment(path, root=tmp_path) for path in (first, second)]
@@ -155,8 +155,8 @@ def test_times_that_make_no_sense_break_nothing(tmp_path: Path, seed: int) -> No
     packets = stamped(video_packets(120, gop=10, bframes=seed % 3))
     for at in range(7 + seed, 120, 11):
         offset = (-(10**9), 10**15, 0, -5, 90_000 * 5, -90_000)[(at + seed) % 6]
-        packets[at] = replace(packets[at], pts=max(0, packets[at].pts + offset), dts_offset=seed * 777)
-        packets[at - 1] = replace(packets[at - 1], data=b"" if seed % 2 else packets[at - 1].data)
+        packets[at] = packets[at]._replace(pts=max(0, packets[at].pts + offset), dts_offset=seed * 777)
+        packets[at - 1] = packets[at - 1]._replace(data=b"" if seed % 2 else packets[at - 1].data)
     for path in Recorded(tmp_path).feed(packets).close():
         assert read_recording(path).size_bytes == path.stat().st_size
         times = [dts for _, dts, _ in demuxed(path)]
@@ -164,7 +164,7 @@ def test_times_that_make_no_sense_break_nothing(tmp_path: Path, seed: int) -> No
 
 
 def test_without_parameter_sets_nothing_is_written_and_it_is_said(tmp_path: Path) -> None:
-    packets = [replace(p, data=b"\0\0\0\1\x65nothing") for p in stamped(video_packets(60))]
+    packets = [p._replace(data=b"\0\0\0\1\x65nothing") for p in stamped(video_packets(60))]
     recorded = Recorded(tmp_path)
     assert recorded.feed(packets).close() == []
     assert recorded.files.error is not None and "parameter sets" in str(recorded.files.error)
@@ -174,7 +174,7 @@ def test_without_parameter_sets_nothing_is_written_and_it_is_said(tmp_path: Path
 @pytest.mark.ffmpeg
 @pytest.mark.parametrize("codec", [Codec.PCMA, Codec.PCMU])
 def test_g711_becomes_aac_and_nothing_of_it_is_lost(tmp_path: Path, codec: Codec) -> None:
-    sound = [replace(packet, codec=codec) for packet in stamped(audio_packets(500))]
+    sound = [packet._replace(codec=codec) for packet in stamped(audio_packets(500))]
     recorded = Recorded(tmp_path, period_s=4, tracks=(replace(G711, codec=codec),))
     files = recorded.feed(in_arrival_order(encoded(Codec.H264, 250), sound)).close()
     assert len(files) == 3

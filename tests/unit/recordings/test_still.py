@@ -1,4 +1,3 @@
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -65,7 +64,7 @@ def test_a_jpeg_camera_has_pictures_too(tmp_path: Path) -> None:
     for packet in encode_stamped(25):
         number = packet.pts // 3600
         jpeg = cv2.imencode(".jpg", picture(number, (640, 360)))[1].tobytes()
-        packets.append(replace(packet, codec=Codec.MJPEG, data=jpeg, flags=Flags.KEY))
+        packets.append(packet._replace(codec=Codec.MJPEG, data=jpeg, flags=Flags.KEY))
     made = write_file(tmp_path, packets)
     place = find_still(made.path, NOON_NS + 12 * FRAME_NS)
     assert place is not None

@@ -26,12 +26,12 @@ class H264Depacketizer(AccessUnits):
             if fragment & 0x80:
                 self._begin()
                 unit.append(header & 0xE0 | fragment & 0x1F)
-                self._fragmented = True
-            elif not self._fragmented:
+                self.following = bytes((header, fragment & 0x3F))
+            elif not self.following:
                 self._damaged = True
             unit += data[start + 2 : stop]
             if fragment & 0x40:
-                self._fragmented = False
+                self.following = b""
         elif 1 <= kind <= 23:
             self._begin()
             unit += data[start:stop]
@@ -40,13 +40,9 @@ class H264Depacketizer(AccessUnits):
         else:
             self._damaged = True
         if marker:
-            if self._fragmented:
+            if self.following:
                 self._damaged = True
             self._end(received_ns)
-
-    def middle(self, data: memoryview, start: int) -> int:
-        is_middle = self._fragmented and data[start] & 0x1F == _FU_A and not data[start + 1] & 0xC0
-        return 2 if is_middle else 0
 
     def _split(self, data: memoryview, at: int, stop: int) -> None:
         while at + 2 < stop:

@@ -41,12 +41,12 @@ class H265Depacketizer(AccessUnits):
                 self._begin()
                 unit.append(data[start] & 0x81 | (fragment & 0x3F) << 1)
                 unit.append(data[start + 1])
-                self._fragmented = True
-            elif not self._fragmented:
+                self.following = bytes((data[start], data[start + 1], fragment & 0x3F))
+            elif not self.following:
                 self._damaged = True
             unit += data[body:stop]
             if fragment & 0x40:
-                self._fragmented = False
+                self.following = b""
         elif kind == _AGGREGATION:
             self._split(data, start + 2, stop)
         elif kind < 48:
@@ -56,13 +56,9 @@ class H265Depacketizer(AccessUnits):
         else:
             self._damaged = True
         if marker:
-            if self._fragmented:
+            if self.following:
                 self._damaged = True
             self._end(received_ns)
-
-    def middle(self, data: memoryview, start: int) -> int:
-        is_middle = self._fragmented and data[start] >> 1 & 0x3F == _FRAGMENT and not data[start + 2] & 0xC0
-        return 3 if is_middle else 0
 
     def _split(self, data: memoryview, at: int, stop: int) -> None:
         skip = self._donl_bytes

@@ -6,13 +6,15 @@ reorder buffer exists only while something is missing.
 """
 
 import struct
-from typing import Protocol, cast
+from functools import lru_cache
+from typing import Protocol
 
 from ninjacam.sources.base import SourceStats
 from ninjacam.sources.rtsp.rtcp import ReceptionState, parse_rtcp, receiver_report
 from ninjacam.sources.track_clock import TrackClock
 
 _HEADER = struct.Struct(">BBHII")
+"""V, P, X, CC; M, PT; sequence number; timestamp; SSRC."""
 HOLD_PACKETS = 16
 HOLD_NS = 100_000_000
 _MAX_JUMP = 3_000
@@ -21,7 +23,10 @@ _MAX_JUMP = 3_000
 
 class Depacketizer(Protocol):
     """Puts payloads together and emits packets. One per track; payloads arrive in order. Formats whose packets each say
-    more than their number inherit `middle` and `extend`."""
+    more than their number leave `following` empty, and inherit `extend`."""
+
+    following: bytes = b""
+    """The head that a packet has which only goes on with what the one before, which was just pushed, has begun."""
 
     def push(self, data: memoryview, start: int, stop: int, pts: int, marker: bool, received_ns: int) -> None:
         """Take the payload data[start:stop]; `data` is valid during the call only. `pts`: unwrapped, in clock ticks."""
@@ -29,14 +34,9 @@ class Depacketizer(Protocol):
     def gap(self) -> None:
         """Packets are missing before the next one."""
 
-    def middle(self, data: memoryview, start: int) -> int:
-        """How many bytes the head of the payload at `start`, which was just pushed, takes if more of the same unit may
-        follow behind such a head; else 0."""
-        return 0
-
-    def extend(self, bodies: list[memoryview]) -> None:
-        """More of that unit, without the heads."""
-        raise AssertionError("there was no middle")
+    def extend(self, bodies: list[bytes]) -> None:
+        """The next payloads, which had the head `following`, without it."""
+        raise AssertionError("nothing was to follow")
 
 
 class RtpReceiver:
@@ -90,41 +90,33 @@ class RtpReceiver:
         self._push(data, start, stop, self._pts, marker, received_ns)
         if self._held:
             self._release()
-        elif (
-            first == 0x80 and not marker and behind + (behind - start) < end
-        ):  # as long a one may be behind it
-            head_bytes = self._depacketizer.middle(data, start)
-            if head_bytes:
-                return self._take_like(data, start, behind, end, head_bytes)
+        elif first == 0x80 and not marker:
+            head = self._depacketizer.following
+            if head and behind - start > len(head) and behind + (behind - start) < end:
+                return self._take_like(data, start - 16, behind, end, head)
         return behind
 
-    def _take_like(self, data: memoryview, start: int, at: int, end: int, head_bytes: int) -> int:
-        """Take the packets from `at` on that are, but for their number, like the one whose payload begins at `start`:
-        same length, time and fragment. Returns: the place behind them.
+    def _take_like(self, data: memoryview, first: int, at: int, end: int, head: bytes) -> int:
+        """Take the packets from `at` on that are, but for their number, like the one framed at `first`: of the same
+        length and time, and with `head` at the beginning of the payload. Returns: the place behind them.
         """
-        framing = start - 16  # 4 bytes of framing, 12 of RTP
-        if framing < 0:
+        if first < 0:
             return at
-        buffer = cast(bytearray, data.obj)
-        size_bytes = at - framing
-        before = bytes(data[framing : framing + 6])  # the number's
-        after = bytes(data[framing + 8 : start + head_bytes])
+        size_bytes = at - first
+        before, after = bytes(data[first : first + 6]), bytes(data[first + 8 : first + 16]) + head
         sequence = self._expected
-        bodies: list[memoryview] = []
-        while (
-            at + size_bytes <= end
-            and buffer.startswith(before, at)
-            and buffer.startswith(after, at + 8)
-            and buffer[at + 6] << 8 | buffer[at + 7] == sequence
-        ):
-            bodies.append(data[at + 16 + head_bytes : at + size_bytes])
-            at += size_bytes
+        bodies: list[bytes] = []
+        candidates = data[at : end - (end - at) % size_bytes]
+        for framing, number, rest, body in _layout(size_bytes, len(after)).iter_unpack(candidates):
+            if number != sequence or rest != after or framing != before:
+                break
+            bodies.append(body)
             sequence = sequence + 1 & 0xFFFF
         if bodies:
             self._depacketizer.extend(bodies)
             self.reception.packets += len(bodies)
             self._expected = sequence
-        return at
+        return at + len(bodies) * size_bytes
 
     def resync(self) -> None:
         """Bytes were skipped on the wire: whatever comes next may follow a loss."""
@@ -226,6 +218,12 @@ class RtpReceiver:
             if timestamp != self._timestamp:
                 self._advance(timestamp, received_ns)
             self._push(memoryview(payload), 0, len(payload), self._pts, marker, received_ns)
+
+
+@lru_cache(maxsize=256)
+def _layout(size_bytes: int, rest_bytes: int) -> struct.Struct:
+    """Of a framed packet: what stands before its number, the number, the rest of the headers, the body."""
+    return struct.Struct(f">6sH{rest_bytes}s{size_bytes - 8 - rest_bytes}s")
 
 
 def _payload_bounds(data: memoryview, start: int, stop: int, first: int) -> tuple[int, int]:
