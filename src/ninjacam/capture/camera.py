@@ -24,6 +24,11 @@ STALLED_AFTER_S = 2.0
 """Without video for so long, people are told; a 1 fps camera is still live."""
 LOST_AFTER_S = 4.5
 """Without video for so long, the connection is given up, whatever else it carries: viewers are told within 5 s."""
+RELAX_AFTER_S = 5.0
+"""A camera that nobody has watched for so long is read less often (`Source.relax`). By then its time is known, too."""
+UNWATCHED_S, RECORDED_S = 0.23, 0.09
+"""How often then, and where it is recorded: a crash loses what was not read. No multiples of what lies between the
+pictures of common cameras: soon one comes just before it is read, and the smallest delay (0001-time.md) stays true."""
 BACKOFF = Backoff(first_s=0.5, most_s=2.0)
 """A try costs a TCP handshake, and people wait: with a key frame each 2 s, a camera is live 5 s after it returns."""
 
@@ -75,7 +80,8 @@ class CameraCapture:
         self._fps = self._bitrate_bps = 0.0
         self._lost_before = 0  # packets of earlier connections
         epoch = clock.wall_ns() // 1_000_000_000
-        self._channel = Channel(StreamInfo(slug, epoch=epoch), camera_id=camera_id)
+        self._watched_ns = 0  # monotonic; when that somebody watches last began or ended
+        self._channel = Channel(StreamInfo(slug, epoch=epoch), camera_id=camera_id, on_demand=self._on_demand)
         self._server = StreamServer(run_dir / f"{slug}.packets", lambda _request: self._channel)
 
     def record_to(self, sink: PacketSink | None) -> None:
@@ -171,8 +177,21 @@ class CameraCapture:
                 )
             if age_s >= STALLED_AFTER_S and self.state is CameraState.LIVE:
                 self._move(CameraState.STALLED, None)
+            self._relax(source)
             due_s = STALLED_AFTER_S if self.state is CameraState.LIVE else LOST_AFTER_S
             await self._clock.sleep(max(0.05, due_s - age_s))
+
+    def _on_demand(self, _channel: Channel) -> None:
+        self._watched_ns = self._clock.monotonic_ns()
+        if self._source is not None:
+            self._source.relax(0)
+
+    def _relax(self, source: Source) -> None:
+        since_ns = max(self._watched_ns, self._connected_since_ns or 0)
+        if self._channel.subscribers or self._clock.monotonic_ns() - since_ns < RELAX_AFTER_S * 1e9:
+            return
+        interval_s = RECORDED_S if self._sink is not None else UNWATCHED_S
+        source.relax(0 if self._timeline.uses_arrival else interval_s)
 
     def _on_packet(self, packet: Packet) -> None:
         if packet.kind is Kind.VIDEO:

@@ -57,6 +57,8 @@ class Timeline:
         self.jumps = 0
         self.reports_used = False
         """Whether the camera's own clock is believed at the moment."""
+        self.uses_arrival: bool
+        """Whether this connection's pictures had to be spread by when they arrived."""
         self._last_pts: int | None = None  # repaired, of the video packet before
         self._last_dts: int | None = None
         self._last_received_ns = 0
@@ -71,6 +73,7 @@ class Timeline:
         self._shift = 0
         self._anchored = False
         self._delay = SmallestDelay()
+        self.uses_arrival = False
         self._reorder_depth = 0
         self._learns_depth = False
         self._reordering: list[int] = []
@@ -111,6 +114,8 @@ class Timeline:
                     self._delay.reset()
                     self._reordering = []
                     flags |= Flags.DISCONT
+                else:
+                    self.uses_arrival = True
             elif 0 < step < VIDEO_CLOCK_HZ:
                 self._frame_ticks += (step - self._frame_ticks) / 8
         pts = raw + self._shift

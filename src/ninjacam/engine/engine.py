@@ -165,7 +165,8 @@ class Engine:
             self._code_saved_ns = saved_ns
             self._blame.code_saved(saved_ns)
             self._apply()
-        self._changed.set()
+        if report.get("news", True):
+            self._changed.set()
 
     def _on_death(self, child: ChildProcess, death: Death) -> None:
         if child.kind == "vision":
@@ -246,9 +247,8 @@ class Engine:
                     logger.error("engine: the status cannot be written: %s", exc.strerror)  # noqa: TRY400
                 failing = True
             try:
-                async with asyncio.timeout(
-                    STATUS_EVERY_S
-                ):  # wait_for may swallow a cancellation (Python 3.11)
+                # wait_for may swallow a cancellation (Python 3.11)
+                async with asyncio.timeout(STATUS_EVERY_S):
                     await self._changed.wait()
                 await asyncio.sleep(STATUS_SOON_S)
             except TimeoutError:

@@ -30,7 +30,8 @@ class Child:
     """Runs until told to stop, signalled, or orphaned.
 
     `assign(message)` applies a command "assign" (a coroutine; commands are applied one after the other).
-    `status()` is what a report says besides {"pid", "version", "name"}.
+    `status()` is what a report says besides {"pid", "version", "name", "news"}; `news`: something has changed, and the
+    report came before it was due.
     """
 
     def __init__(
@@ -91,23 +92,22 @@ class Child:
     async def _report(self) -> None:
         alone_since_ns = SYSTEM_CLOCK.monotonic_ns()
         while True:
+            news = True
             try:
-                async with asyncio.timeout(
-                    REPORT_EVERY_S
-                ):  # wait_for may swallow a cancellation (Python 3.11)
+                # wait_for may swallow a cancellation (Python 3.11)
+                async with asyncio.timeout(REPORT_EVERY_S):
                     await self._changed.wait()
                 await asyncio.sleep(SOON_S)
             except TimeoutError:
-                pass
+                news = False
             self._changed.clear()
             if not self._control.is_reachable():
                 logger.warning("%s: the run directory was taken away; ending, to be started anew", self.name)
                 self.stop.set()
             if self._control.connected:
                 alone_since_ns = SYSTEM_CLOCK.monotonic_ns()
-                self._control.report(
-                    {"name": self.name, "pid": os.getpid(), "version": __version__, **self._status()}
-                )
+                about = {"name": self.name, "pid": os.getpid(), "version": __version__, "news": news}
+                self._control.report({**about, **self._status()})
             elif (SYSTEM_CLOCK.monotonic_ns() - alone_since_ns) / 1e9 > self._orphan_s:
                 logger.warning("%s: no engine for %g s, ending", self.name, self._orphan_s)
                 self.stop.set()

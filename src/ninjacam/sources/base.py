@@ -64,5 +64,9 @@ class Source(Protocol):
         Raises: SourceError: always, in the end (SourceEndedError where the camera closed).
         """
 
+    def relax(self, interval_s: float) -> None:
+        """Where it saves work, deliver what has come every `interval_s` only; 0: at once, as from the start."""
+        return
+
     async def close(self) -> None:
         """Say goodbye within 1 s and free everything. Idempotent; also ends a `run` under way."""

@@ -35,7 +35,7 @@ from ninjacam.core.errors import (
 from ninjacam.core.lifecycle import Stop
 from ninjacam.core.packets import CODEC_BY_LABEL, VIDEO_CLOCK_HZ, Codec, Flags, Kind, Packet, Track
 from ninjacam.sources.access_units import AccessUnits, ParameterSetCache
-from ninjacam.sources.base import OnPacket, SourceConfig, SourceStats
+from ninjacam.sources.base import OnPacket, Source, SourceConfig, SourceStats
 from ninjacam.sources.ffmpeg_errors import translate_av_error
 from ninjacam.sources.ffmpeg_http import HttpFiles
 from ninjacam.sources.pictures import JpegPictures
@@ -83,8 +83,8 @@ async def open_plan(plan: Plan, config: SourceConfig, *, clock: Clock) -> "Ffmpe
     return source
 
 
-class FfmpegSource:
-    """Implements `ninjacam.sources.base.Source`."""
+class FfmpegSource(Source):
+    """A camera read by FFmpeg, in a thread of its own."""
 
     def __init__(self, plan: Plan, config: SourceConfig, clock: Clock) -> None:
         self.tracks: tuple[Track, ...] = ()

@@ -65,8 +65,8 @@ def _check(content_type: str) -> None:
     )
 
 
-class HttpMjpegSource:
-    """Implements `ninjacam.sources.base.Source`. Presentation times are times of arrival: the camera tells none."""
+class HttpMjpegSource(Source):
+    """Presentation times are times of arrival: the camera tells none."""
 
     def __init__(self, body: HttpBody, clock: Clock) -> None:
         self.tracks: tuple[Track, ...] = (Track(Kind.VIDEO, Codec.MJPEG),)

@@ -1,10 +1,20 @@
 """The life of one camera's capture, over real sockets."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
+
+from ninjacam.capture import camera as capture_camera
 from ninjacam.capture.camera import CameraCapture
-from ninjacam.sources.base import SourceConfig
+from ninjacam.core.errors import SourceEndedError
+from ninjacam.core.packets import Codec, Kind, Track
+from ninjacam.hub.request import Request
+from ninjacam.hub.wire import encode_extension
+from ninjacam.sources.base import OnPacket, Source, SourceConfig, SourceStats
+from ninjacam.testing.clock import FakeClock
+from ninjacam.testing.packets import START_NS, video_packets
 
 
 def test_a_stop_does_not_wait_for_a_camera_that_does_not_answer(tmp_path: Path) -> None:
@@ -36,3 +46,134 @@ def test_a_stop_does_not_wait_for_a_camera_that_does_not_answer(tmp_path: Path) 
 
     asyncio.run(go())
     assert not list(tmp_path.glob("*.packets")), "and the name is free for the one that follows"
+
+
+class OpenCamera(Source):
+    """A camera that is there and is told how often to be read."""
+
+    def __init__(self) -> None:
+        self.tracks = (Track(Kind.VIDEO, Codec.H264),)
+        self.stats = SourceStats()
+        self.intervals_s = [0.0]
+        self.hurried = asyncio.Event()
+        self.deliver: OnPacket | None = None
+        self._closed = asyncio.Event()
+
+    async def run(self, on_packet: OnPacket) -> None:
+        self.deliver = on_packet
+        await self._closed.wait()
+        raise SourceEndedError("closed")
+
+    async def close(self) -> None:
+        self._closed.set()
+
+    def relax(self, interval_s: float) -> None:
+        self.intervals_s.append(interval_s)
+        if not interval_s:
+            self.hurried.set()
+
+
+class Nothing:
+    """Records it, for all the camera knows."""
+
+    def begin(self, _tracks: object) -> None: ...
+    def add(self, _packet: object) -> None: ...
+    def flush(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class Film:
+    """Pictures of one camera, in time."""
+
+    def __init__(self, source: OpenCamera, clock: FakeClock) -> None:
+        self._source = source
+        self._clock = clock
+        self._packets = iter(video_packets(1_000))
+
+    async def run(self, seconds: float, *, same_stamp: bool = False) -> None:
+        for _ in range(round(seconds * 25)):
+            await self._clock.run(0.04)
+            packet = next(self._packets)
+            assert self._source.deliver is not None
+            now_ns = self._clock.monotonic_ns()
+            self._source.deliver(packet._replace(received_ns=now_ns, pts=7 if same_stamp else packet.pts))
+
+
+async def watched_camera(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    go: Callable[[CameraCapture, OpenCamera, Film], Awaitable[None]],
+) -> None:
+    source, clock = OpenCamera(), FakeClock(monotonic_ns=START_NS)
+
+    async def opened(*_: object, **__: object) -> Source:
+        return source
+
+    monkeypatch.setattr(capture_camera, "open_source", opened)
+    camera = CameraCapture(
+        slug="door",
+        camera_id=1,
+        source=SourceConfig("rtsp://camera.example/"),
+        revision="1",
+        run_dir=tmp_path,
+        on_change=lambda: None,
+        clock=clock,
+    )
+    run = asyncio.create_task(camera.run())
+    await clock.run()
+    try:
+        await go(camera, source, Film(source, clock))
+    finally:
+        await camera.stop()
+        await clock.run(1)
+        await run
+
+
+async def a_viewer(path: Path) -> asyncio.StreamWriter:
+    _, writer = await asyncio.open_unix_connection(path)
+    writer.write(encode_extension(Kind.SUBSCRIBE, Request().as_dict()))
+    return writer
+
+
+def test_a_camera_that_nobody_watches_is_read_less_often_until_somebody_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def go(_camera: CameraCapture, source: OpenCamera, film: Film) -> None:
+        await film.run(4)
+        assert set(source.intervals_s) == {0}, "its time is being learnt"
+        await film.run(4)
+        assert source.intervals_s[-1] == capture_camera.UNWATCHED_S
+        viewer = await a_viewer(tmp_path / "door.packets")
+        async with asyncio.timeout(5):
+            await source.hurried.wait()
+        await film.run(8)
+        assert not source.intervals_s[-1], "and stays so as long as it is watched"
+        viewer.close()
+        await viewer.wait_closed()
+        await film.run(3)
+        assert not source.intervals_s[-1], "viewers come and go"
+        await film.run(5)
+        assert source.intervals_s[-1] == capture_camera.UNWATCHED_S
+
+    asyncio.run(watched_camera(tmp_path, monkeypatch, go))
+
+
+def test_a_camera_that_is_recorded_is_read_more_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def go(camera: CameraCapture, source: OpenCamera, film: Film) -> None:
+        camera.record_to(Nothing())  # type: ignore[arg-type] # what is asked of it here
+        await film.run(9)
+        assert source.intervals_s[-1] == capture_camera.RECORDED_S < capture_camera.UNWATCHED_S
+
+    asyncio.run(watched_camera(tmp_path, monkeypatch, go))
+
+
+def test_a_camera_whose_pictures_are_timed_by_their_arrival_is_read_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def go(_camera: CameraCapture, source: OpenCamera, film: Film) -> None:
+        await film.run(9, same_stamp=True)
+        assert set(source.intervals_s) == {0}
+
+    asyncio.run(watched_camera(tmp_path, monkeypatch, go))

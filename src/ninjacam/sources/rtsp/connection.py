@@ -54,6 +54,8 @@ class RtspConnection(asyncio.BufferedProtocol):
         self._skipped = 0
         self._spoke = False
         self._paused = False
+        self._interval_s = 0.0
+        self._resting: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ended.add_done_callback(_retrieve)
@@ -74,6 +76,7 @@ class RtspConnection(asyncio.BufferedProtocol):
         self.last_bytes_ns = now_ns
         self.bytes_received += nbytes
         at, end = self._start, self._stop + nbytes
+        drained = end < _BUFFER_BYTES
         buffer, view, channels = self._buffer, self._view, self._channels
         try:
             while end - at >= 4:
@@ -103,13 +106,18 @@ class RtspConnection(asyncio.BufferedProtocol):
         spent_ns = self._clock.monotonic_ns() - now_ns
         if spent_ns > _LONG_TURN_NS:
             self._rest(spent_ns / 1e9)
+        elif drained and self._interval_s:
+            self._rest(self._interval_s - asyncio.get_running_loop().time() % self._interval_s)
 
     def _rest(self, seconds: float) -> None:
-        if self._transport is not None and not self._transport.is_closing() and not self._paused:
-            self._transport.pause_reading()
-            asyncio.get_running_loop().call_later(seconds, self._go_on)
+        if self._transport is None or self._transport.is_closing() or self._paused:
+            return
+        self._transport.pause_reading()
+        if self._resting is None:  # TLS gives what it holds in spite of a pause
+            self._resting = asyncio.get_running_loop().call_later(seconds, self._go_on)
 
     def _go_on(self) -> None:
+        self._resting = None
         if self._transport is not None and not self._transport.is_closing() and not self._paused:
             self._transport.resume_reading()
 
@@ -248,6 +256,14 @@ class RtspConnection(asyncio.BufferedProtocol):
     def forgive(self) -> None:
         """Forget the garbage so far: the limit is for so much in a second."""
         self._skipped = 0
+
+    def relax(self, interval_s: float) -> None:
+        """From now on read only at the multiples of `interval_s` on the loop's clock, so that many connections wake
+        this process together, and what came is taken in one go. 0: at once, as from the start."""
+        self._interval_s = interval_s
+        if not interval_s and self._resting is not None:
+            self._resting.cancel()
+            self._go_on()
 
     def pause(self) -> None:
         self._paused = True

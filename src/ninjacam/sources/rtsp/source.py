@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import ProtocolError, SourceEndedError, SourceError, SourceStalledError
 from ninjacam.core.packets import Kind, Packet, Track
-from ninjacam.sources.base import OnPacket, SourceConfig, SourceStats
+from ninjacam.sources.base import OnPacket, Source, SourceConfig, SourceStats
 from ninjacam.sources.rtsp.connection import ChannelHandler, RtspConnection
 from ninjacam.sources.rtsp.tracks import RtspTrack
 
@@ -21,8 +21,8 @@ _TICK_S = 1.0
 _GOODBYE_S = 0.5
 
 
-class RtspSource:
-    """Implements `ninjacam.sources.base.Source`. Made by `open_rtsp`; reading is paused until `run`."""
+class RtspSource(Source):
+    """Made by `open_rtsp`; reading is paused until `run`."""
 
     def __init__(self, session: "RtspSession", config: SourceConfig, clock: Clock) -> None:
         self.tracks: tuple[Track, ...] = ()
@@ -69,6 +69,9 @@ class RtspSource:
             ticking.cancel()
             alive.cancel()
             self._on_packet = _ignore
+
+    def relax(self, interval_s: float) -> None:
+        self._connection.relax(interval_s)
 
     async def close(self) -> None:
         if self._closing:

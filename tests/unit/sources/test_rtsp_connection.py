@@ -1,0 +1,102 @@
+"""How often the wire is read, over real sockets."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable
+
+from ninjacam.core.clock import SYSTEM_CLOCK
+from ninjacam.sources.rtsp.connection import RtspConnection
+from tests.unit.sources.rtp_support import interleaved
+
+PACKET = interleaved([b"\x80" + bytes(11)])
+
+
+class Reads(RtspConnection):
+    """Counts the wake-ups."""
+
+    reads = 0
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.reads += 1
+        super().buffer_updated(nbytes)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come about within 5 s")
+
+
+@contextlib.asynccontextmanager
+async def connected() -> AsyncIterator[tuple[Reads, socket.socket, list[int]]]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ours = socket.socket()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        ours.connect(listener.getsockname())
+        theirs, _ = listener.accept()
+    theirs.setblocking(False)
+    _, connection = await asyncio.get_running_loop().create_connection(
+        lambda: Reads(SYSTEM_CLOCK, "camera"), sock=ours
+    )
+    taken: list[int] = []
+
+    def take(_data: memoryview, start: int, stop: int, _end: int, _received_ns: int) -> int:
+        taken.append(start)
+        return stop
+
+    connection.handle(0, take)
+    with theirs:
+        yield connection, theirs, taken
+    connection.relax(0)
+    await until(connection.ended.done)
+    await asyncio.sleep(0.01)  # the event loop closes it
+
+
+def test_a_relaxed_connection_takes_what_came_together_and_loses_nothing() -> None:
+    async def go() -> None:
+        async with connected() as (connection, camera, taken):
+            connection.relax(0.1)
+            for _ in range(100):
+                camera.send(PACKET)
+                await asyncio.sleep(0.005)
+            await until(lambda: len(taken) == 100)
+            assert connection.reads < 40
+
+    asyncio.run(go())
+
+
+def test_whoever_comes_to_watch_gets_at_once_what_waits() -> None:
+    async def go() -> None:
+        async with connected() as (connection, camera, taken):
+            connection.relax(60)
+            camera.send(PACKET)
+            await until(lambda: len(taken) == 1)
+            camera.send(PACKET)
+            await asyncio.sleep(0.1)
+            assert len(taken) == 1, "it rests"
+            connection.relax(0)
+            await until(lambda: len(taken) == 2)
+            camera.send(PACKET)
+            await until(lambda: len(taken) == 3)
+
+    asyncio.run(go())
+
+
+def test_more_than_fits_is_read_before_it_rests() -> None:
+    async def go() -> None:
+        async with connected() as (connection, camera, taken):
+            connection.relax(60)
+            await asyncio.get_running_loop().sock_sendall(camera, PACKET)
+            await until(lambda: len(taken) == 1)
+            packets = interleaved([b"\x80" + bytes(9_999)] * 50)  # twice what is read in one go
+            sending = asyncio.create_task(asyncio.get_running_loop().sock_sendall(camera, packets))
+            await asyncio.sleep(0.05)
+            connection.relax(0)
+            connection.relax(60)
+            await until(lambda: len(taken) == 51)
+            await sending
+
+    asyncio.run(go())
