@@ -13,7 +13,7 @@ import pytest
 from ninjacam.core.packets import Codec, Packet
 from tests.harness.cameras import FakeCamera
 from tests.harness.chrome import CHROMIUM, Browser, Tab, stamp_js
-from tests.harness.recordings import FRAME_NS, NOON_NS, encode_stamped, write_files
+from tests.harness.recordings import FRAME_NS, NOON_NS, encode_stamped, encode_tone, write_file, write_files
 from tests.harness.server import PASSWORD, Product
 
 pytestmark = [
@@ -52,6 +52,7 @@ def write_recordings(root: Path, base_ns: int) -> None:
     write_files(root, moved(other, base_ns), 6, slug="door")
     write_files(root, moved(encode_stamped(FIRST_PART, bframes=2), base_ns), 10, slug="yard")
     write_files(root, moved(encode_stamped(125, codec=Codec.H265), base_ns), 6, slug="old")
+    write_file(root, moved(encode_stamped(500), base_ns), slug="loud", tone=moved(encode_tone(20), base_ns))
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with camera, Product(data, workers=1) as product:
         product.cli("index", "--rebuild")
         product.add_camera("door", camera.url(), "--record", "always")
-        for slug in ("yard", "old"):
+        for slug in ("yard", "old", "loud"):
             product.add_camera(slug, "rtsp://127.0.0.1:1/none")
         product.wait_for_state("door")
         yield World(product, base_ns)
@@ -244,6 +245,76 @@ def test_the_timeline_is_read_and_seeks_by_pointer_and_keys(tab: Tab, world: Wor
     assert (answer.status, answer.body[4:8]) == (200, b"ftyp")
     tab.press("End")
     tab.until(f"{PLAYER}.mode === 'live'")
+
+
+def touch(tab: Tab, kind: str, *places: tuple[float, float]) -> None:
+    """ "Start", "Move" or "End". `places`: of the fingers, in shares of the timeline's width and px below its top."""
+    box = tab.js(f"(({{ left, top, width }}) => [left, top, width])({TIMELINE}.getBoundingClientRect())")
+    points = [
+        {"x": box[0] + box[2] * x, "y": box[1] + y, "id": number} for number, (x, y) in enumerate(places)
+    ]
+    tab.call("Input.dispatchTouchEvent", type=f"touch{kind}", touchPoints=points)
+
+
+def test_two_fingers_zoom_the_timeline_one_moves_it_and_a_tap_seeks(tab: Tab, world: World) -> None:
+    tab.size(390, 844, phone=True)
+    open_page(tab, world, "/cameras/door/")
+    tab.js(f"{PLAYER}.pause(); 1")
+    seek(tab, world, 50, paused=True)
+    wait_for_picture(tab, 50)
+    show(tab, world, 0, 1000)
+
+    def seen() -> tuple[float, float]:
+        """The stamps at both ends of the timeline."""
+        ends = tab.js(f"[{TIMELINE}.visible.startMs, {TIMELINE}.visible.endMs]")
+        start, end = ((each * 1e6 - world.base_ns) / FRAME_NS for each in ends)
+        return start, end
+
+    touch(tab, "Start", (0.4, 44))
+    touch(tab, "Start", (0.4, 44), (0.6, 44))
+    for apart in (0.15, 0.2, 0.25, 0.3):
+        touch(tab, "Move", (0.5 - apart, 44), (0.5 + apart, 44))
+    touch(tab, "End", (0.2, 44))
+    touch(tab, "End")
+    start, end = seen()
+    assert end - start == pytest.approx(1000 / 3, rel=0.05), "the fingers went three times as far apart"
+    assert (start + end) / 2 == pytest.approx(500, abs=20), "what was between them stays there"
+    assert tab.read_stamp("ninjacam-player") == 50 and tab.js(f"{PLAYER}.state") == "paused"
+
+    touch(tab, "Start", (0.8, 44))
+    for at in (0.7, 0.6, 0.5, 0.4, 0.3):
+        touch(tab, "Move", (at, 44))
+    touch(tab, "End")
+    moved_by = seen()[0] - start
+    assert moved_by == pytest.approx((end - start) / 2, rel=0.2), "half of what is seen"
+    assert tab.read_stamp("ninjacam-player") == 50
+
+    show(tab, world, 0, 1000)
+    touch(tab, "Start", (0.6, 44))
+    touch(tab, "End")
+    tab.until(f"Math.abs({PLAYER}.position - {world.ms(600)}) < 500")
+
+
+def test_sound_is_played_with_its_picture_once_it_is_wanted(tab: Tab, world: World) -> None:
+    open_page(tab, world, "/cameras/loud/")
+    seek(tab, world, 25)
+    tab.until(f"{PLAYER}.state === 'playing'")
+    video = f"{PLAYER}.shadowRoot.querySelector('video')"
+    assert tab.js(f"{video}.muted"), "nobody is startled"
+    press(tab, "mute")
+    assert not tab.js(f"{video}.muted")
+    loudness = (
+        f"(() => {{ const context = new AudioContext(), analyser = context.createAnalyser();"
+        f"context.createMediaStreamSource({video}.captureStream()).connect(analyser);"
+        "window.loudness = () => { const wave = new Float32Array(analyser.fftSize);"
+        "analyser.getFloatTimeDomainData(wave); return Math.max(...wave.map(Math.abs)); }; return 1; })()"
+    )
+    tab.js(loudness)
+    tab.until("loudness() > 0.05")
+    at = stamp_at(tab, world)
+    tab.until(f"{PLAYER}.position > {world.ms(at + 50)}")
+    assert tab.js("loudness()") > 0.05, "it goes on over the ends of fragments"
+    assert tab.js(f"{PLAYER}.state") == "playing"
 
 
 def test_events_are_drawn_and_jumped_to_and_a_failed_load_is_said(tab: Tab, world: World) -> None:
