@@ -68,7 +68,7 @@ def fill(days: int, cameras: int) -> tuple[int, float, float]:
 
 
 def tell(days: int, cameras: int, events_a_day: int) -> int:
-    """Events of some seconds, of each camera so many a day, told when they happen; how many."""
+    """Events of some seconds, of each camera about so many a day, told when they happen; how many."""
     from ninjacam.models import Event
 
     chance = random.Random(3)

@@ -28,7 +28,7 @@ RELAX_AFTER_S = 5.0
 """A camera that nobody has watched for so long is read less often (`Source.relax`). By then its time is known, too."""
 UNWATCHED_S, RECORDED_S = 0.23, 0.09
 """How often then, and where it is recorded: a crash loses what was not read. No multiples of what lies between the
-pictures of common cameras: soon one comes just before it is read, and the smallest delay (0001-time.md) stays true."""
+pictures of common cameras: soon one comes just before it is read, so times (0001-time.md) are true to 10 ms."""
 BACKOFF = Backoff(first_s=0.5, most_s=2.0)
 """A try costs a TCP handshake, and people wait: with a key frame each 2 s, a camera is live 5 s after it returns."""
 
@@ -76,12 +76,15 @@ class CameraCapture:
         self._connected_since_ns: int | None = None
         self._reconnects = -1
         self._frames = self._size_bytes = 0
-        self._measured_ns = clock.monotonic_ns()
+        self._measured_ns = self._counted_ns = clock.monotonic_ns()
         self._fps = self._bitrate_bps = 0.0
         self._lost_before = 0  # packets of earlier connections
         epoch = clock.wall_ns() // 1_000_000_000
-        self._watched_ns = 0  # monotonic; when that somebody watches last began or ended
-        self._channel = Channel(StreamInfo(slug, epoch=epoch), camera_id=camera_id, on_demand=self._on_demand)
+        self._hurried_ns = 0  # monotonic
+        self._beat_s = 0.0
+        self._channel = Channel(
+            StreamInfo(slug, epoch=epoch), camera_id=camera_id, on_demand=lambda _: self._hurry()
+        )
         self._server = StreamServer(run_dir / f"{slug}.packets", lambda _request: self._channel)
 
     def record_to(self, sink: PacketSink | None) -> None:
@@ -124,6 +127,7 @@ class CameraCapture:
         if source is None:
             return
         self._source = source
+        self._beat_s = 0.0
         watch = asyncio.create_task(self._watch(source), name=f"watch-{self.slug}")
         try:
             if self._stop.is_set():
@@ -168,7 +172,7 @@ class CameraCapture:
     async def _watch(self, source: Source) -> None:
         """Raises: SourceStalledError: after closing the source that has given no video for too long."""
         while True:
-            age_s = (self._clock.monotonic_ns() - self._last_video_ns) / 1e9
+            age_s = (self._clock.monotonic_ns() - self._last_video_ns) / 1e9 - self._beat_s
             if age_s >= LOST_AFTER_S:
                 await source.close()
                 raise SourceStalledError(
@@ -177,21 +181,25 @@ class CameraCapture:
                 )
             if age_s >= STALLED_AFTER_S and self.state is CameraState.LIVE:
                 self._move(CameraState.STALLED, None)
-            self._relax(source)
+            self._relax()
             due_s = STALLED_AFTER_S if self.state is CameraState.LIVE else LOST_AFTER_S
             await self._clock.sleep(max(0.05, due_s - age_s))
 
-    def _on_demand(self, _channel: Channel) -> None:
-        self._watched_ns = self._clock.monotonic_ns()
-        if self._source is not None:
-            self._source.relax(0)
+    def _hurry(self) -> None:
+        """Read at once, for a while at least: somebody watches, or times are to be learnt anew."""
+        self._hurried_ns = self._clock.monotonic_ns()
+        self._set_beat(0)
 
-    def _relax(self, source: Source) -> None:
-        since_ns = max(self._watched_ns, self._connected_since_ns or 0)
-        if self._channel.subscribers or self._clock.monotonic_ns() - since_ns < RELAX_AFTER_S * 1e9:
-            return
-        interval_s = RECORDED_S if self._sink is not None else UNWATCHED_S
-        source.relax(0 if self._timeline.uses_arrival else interval_s)
+    def _relax(self) -> None:
+        since_ns = max(self._hurried_ns, self._connected_since_ns or 0)
+        lately = self._clock.monotonic_ns() - since_ns < RELAX_AFTER_S * 1e9
+        if not (lately or self._channel.subscribers or self._timeline.uses_arrival):
+            self._set_beat(RECORDED_S if self._sink is not None else UNWATCHED_S)
+
+    def _set_beat(self, seconds: float) -> None:
+        if seconds != self._beat_s and self._source is not None:
+            self._beat_s = seconds
+            self._source.relax(seconds)
 
     def _on_packet(self, packet: Packet) -> None:
         if packet.kind is Kind.VIDEO:
@@ -204,6 +212,8 @@ class CameraCapture:
                     Kind.VIDEO, packet.codec, width_px=packet.width_px, height_px=packet.height_px
                 )
             repaired = self._timeline.repair(packet)
+            if self._beat_s and (repaired.flags & Flags.DISCONT or self._timeline.uses_arrival):
+                self._hurry()
             if self.state is not CameraState.LIVE:
                 logger.info(
                     "%s: live, %s %dx%d", self.slug, packet.codec.label, packet.width_px, packet.height_px
@@ -241,11 +251,13 @@ class CameraCapture:
     def status(self) -> dict[str, Any]:
         """What the engine is told. Rates are those since the last call that was at least 1 s ago."""
         now_ns = self._clock.monotonic_ns()
-        elapsed_s = (now_ns - self._measured_ns) / 1e9
-        if elapsed_s >= 1:
+        if now_ns - self._measured_ns >= 1e9:
+            # From picture to picture: those that are read in beats come several at a time.
+            until_ns = self._last_video_ns if self._frames else now_ns
+            elapsed_s = max(1, until_ns - self._counted_ns) / 1e9
             self._fps, self._bitrate_bps = self._frames / elapsed_s, self._size_bytes * 8 / elapsed_s
             self._frames = self._size_bytes = 0
-            self._measured_ns = now_ns
+            self._measured_ns, self._counted_ns = now_ns, until_ns
         wall_ns = self._clock.wall_ns()
         audio = next((t.codec.label for t in self._channel.info.tracks if t.kind is Kind.AUDIO), None)
         source = self._source

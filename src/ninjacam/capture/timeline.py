@@ -77,7 +77,7 @@ class Timeline:
         self._reorder_depth = 0
         self._learns_depth = False
         self._reordering: list[int] = []
-        self._audio: dict[Kind, tuple[int, int]] = {}
+        self._audio: dict[Kind, tuple[int, int, SmallestDelay]] = {}
 
     def set_reorder_depth(self, depth: int | None) -> None:
         """None: the stream does not say; it is taken to have no B-frames until one shows."""
@@ -165,12 +165,16 @@ class Timeline:
     def _repair_audio(self, packet: Packet) -> Packet:
         """Audio keeps its own clock rate; it is moved so that it starts where it arrived."""
         hz = packet.time_base_hz
-        last_raw, shift = self._audio.get(packet.kind, (packet.pts, 0))
+        last_raw, shift, delay = self._audio.get(packet.kind, (packet.pts, 0, SmallestDelay()))
         step_s = (packet.pts - last_raw) / hz
         if packet.kind not in self._audio or not -BACKWARD_S <= step_s <= JUMP_S:
             shift = packet.received_ns * hz // 1_000_000_000 - packet.pts
-        self._audio[packet.kind] = (packet.pts, shift)
-        captured_ns = packet.captured_ns if self.reports_used else packet.received_ns + self._wall_offset_ns
+            delay.reset()
+        self._audio[packet.kind] = (packet.pts, shift, delay)
+        pts_ns = (packet.pts + shift) * 1_000_000_000 // hz
+        smallest_ns = delay.update(packet.received_ns - pts_ns, packet.received_ns)
+        reported = self.reports_used and packet.captured_ns
+        captured_ns = packet.captured_ns if reported else pts_ns + smallest_ns + self._wall_offset_ns
         return Packet(
             packet.kind, packet.codec, packet.data, packet.pts + shift, packet.received_ns, hz, packet.duration,
             0, packet.flags, captured_ns, self._sequence,

@@ -77,7 +77,7 @@ class Packet(NamedTuple):
     stream does not say that it has them) and `duration` count ticks of
     1/`time_base_hz` s; within one camera `pts - dts_offset` never decreases (`capture.timeline` repairs it).
     `captured_ns`: wall clock, ns since 1970 UTC, when the camera took the picture, as well as we know
-    (docs/design/0001-time.md); 0 where not yet known. `received_ns`: this host's monotonic clock, at the last byte.
+    (docs/design/0001-time.md); 0 where not yet known. `received_ns`: this host's monotonic clock, when it was read.
     `width_px`, `height_px`: 0 for audio, and for video until the first parameter set.
     """
 

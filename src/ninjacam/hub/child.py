@@ -92,14 +92,14 @@ class Child:
     async def _report(self) -> None:
         alone_since_ns = SYSTEM_CLOCK.monotonic_ns()
         while True:
-            news = True
             try:
                 # wait_for may swallow a cancellation (Python 3.11)
                 async with asyncio.timeout(REPORT_EVERY_S):
                     await self._changed.wait()
                 await asyncio.sleep(SOON_S)
             except TimeoutError:
-                news = False
+                pass
+            news = self._changed.is_set()
             self._changed.clear()
             if not self._control.is_reachable():
                 logger.warning("%s: the run directory was taken away; ending, to be started anew", self.name)

@@ -53,6 +53,16 @@ class SegmentQuerySet(models.QuerySet["Segment"]):
             end_ns__gt=start_ns,
         ).order_by("slug", "start_ns")
 
+    def as_texts(self, start_ns: int) -> "models.QuerySet[Segment, tuple[str, str, str, str]]":
+        """A row for each camera: its slug, and of its files the starts (ns after `start_ns`: short numbers are sooner
+        read), lengths (ns) and sizes (bytes)."""
+        columns = {
+            "offsets": NumberList(F("start_ns") - start_ns),
+            "lengths": NumberList(F("end_ns") - F("start_ns")),
+            "sizes": NumberList("size_bytes"),
+        }
+        return self.order_by().values("slug").annotate(**columns).values_list("slug", *columns)
+
     def put(self, found: Iterable[segments.Segment]) -> None:
         """Make or change the rows of these files, by path, in one transaction. Never changes `protected`."""
         self.bulk_create(
@@ -129,16 +139,10 @@ def timeline(slugs: Collection[str], start_ns: int, end_ns: int, *, buckets: int
     """What there is of [start, end), which `buckets` divide evenly. One query."""
     import numpy as np
 
-    columns = {
-        "offsets": NumberList(F("start_ns") - start_ns),  # short numbers are written and read sooner
-        "lengths": NumberList(F("end_ns") - F("start_ns")),
-        "sizes": NumberList("size_bytes"),
-    }
-    rows = Segment.objects.overlapping(slugs, start_ns, end_ns).order_by().values("slug").annotate(**columns)
     found: Spans = {}
     bitrates_bps = {slug: [0] * buckets for slug in slugs}
     edges = coverage.edges_ns(start_ns, end_ns, buckets) if buckets else None
-    for slug, *texts in rows.values_list("slug", *columns):
+    for slug, *texts in Segment.objects.overlapping(slugs, start_ns, end_ns).as_texts(start_ns):
         numbers = np.array([np.fromstring(text[1:-1], np.int64, sep=",") for text in texts])
         offsets, lengths, sizes_bytes = numbers[:, np.argsort(numbers[0])]
         starts = start_ns + offsets

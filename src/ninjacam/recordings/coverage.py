@@ -48,5 +48,6 @@ def bitrates_bps(starts: "Array", ends: "Array", sizes_bytes: "Array", edges: "A
 
     lengths_ns = overlapping(ends - starts)
     bits = overlapping(sizes_bytes) * 8.0  # times 1e9 it is too much for an int64
-    rates: list[int] = (bits * 1e9 // np.maximum(lengths_ns, 1)).astype(np.int64).tolist()
-    return rates
+    rates = np.where(lengths_ns > 0, bits * 1e9 // np.maximum(lengths_ns, 1), 0)
+    whole: list[int] = rates.astype(np.int64).tolist()
+    return whole

@@ -9,7 +9,7 @@ import pytest
 from ninjacam.capture import camera as capture_camera
 from ninjacam.capture.camera import CameraCapture
 from ninjacam.core.errors import SourceEndedError
-from ninjacam.core.packets import Codec, Kind, Track
+from ninjacam.core.packets import VIDEO_CLOCK_HZ, Codec, Kind, Packet, Track
 from ninjacam.hub.request import Request
 from ninjacam.hub.wire import encode_extension
 from ninjacam.sources.base import OnPacket, Source, SourceConfig, SourceStats
@@ -89,14 +89,24 @@ class Film:
         self._source = source
         self._clock = clock
         self._packets = iter(video_packets(1_000))
+        self._waiting: list[Packet] = []
 
-    async def run(self, seconds: float, *, same_stamp: bool = False) -> None:
+    async def run(
+        self, seconds: float, *, same_stamp: bool = False, ahead_s: float = 0, beat_s: float = 0
+    ) -> None:
+        """`ahead_s`: the camera's clock. `beat_s`: pictures wait for the next multiple of it."""
         for _ in range(round(seconds * 25)):
             await self._clock.run(0.04)
             packet = next(self._packets)
-            assert self._source.deliver is not None
+            pts = 7 if same_stamp else packet.pts + round(ahead_s * VIDEO_CLOCK_HZ)
+            self._waiting.append(packet._replace(pts=pts))
             now_ns = self._clock.monotonic_ns()
-            self._source.deliver(packet._replace(received_ns=now_ns, pts=7 if same_stamp else packet.pts))
+            if beat_s and now_ns % round(beat_s * 1e9) >= 40_000_000:
+                continue
+            assert self._source.deliver is not None
+            for each in self._waiting:
+                self._source.deliver(each._replace(received_ns=now_ns))
+            self._waiting.clear()
 
 
 async def watched_camera(
@@ -175,5 +185,31 @@ def test_a_camera_whose_pictures_are_timed_by_their_arrival_is_read_at_once(
     async def go(_camera: CameraCapture, source: OpenCamera, film: Film) -> None:
         await film.run(9, same_stamp=True)
         assert set(source.intervals_s) == {0}
+
+    asyncio.run(watched_camera(tmp_path, monkeypatch, go))
+
+
+def test_a_clock_that_jumps_is_learnt_anew_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def go(_camera: CameraCapture, source: OpenCamera, film: Film) -> None:
+        await film.run(9)
+        assert source.intervals_s[-1]
+        await film.run(0.04, ahead_s=3600)
+        assert not source.intervals_s[-1]
+        await film.run(9, ahead_s=3600)
+        assert source.intervals_s[-1]
+
+    asyncio.run(watched_camera(tmp_path, monkeypatch, go))
+
+
+def test_pictures_that_are_read_together_are_as_many_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def go(camera: CameraCapture, _source: OpenCamera, film: Film) -> None:
+        camera.status()
+        await film.run(3, beat_s=0.23)
+        camera.status()
+        for _ in range(8):
+            await film.run(1, beat_s=0.23)
+            assert camera.status()["fps"] == pytest.approx(25, abs=1.1)
 
     asyncio.run(watched_camera(tmp_path, monkeypatch, go))

@@ -150,6 +150,17 @@ def test_audio_starts_where_it_arrived_and_keeps_its_rate() -> None:
     assert {b.pts - a.pts for a, b in pairwise(got)} == {160}
 
 
+def test_audio_of_a_camera_that_is_read_in_beats_is_as_even_as_it_was_sent() -> None:
+    beat_ns = 90_000_000
+    late = [p._replace(received_ns=-(-p.received_ns // beat_ns) * beat_ns) for p in audio_packets(500)]
+    got = run([*video_packets(1), *late])[1:]
+    errors_ns = [
+        p.captured_ns - first.captured_ns - n * 20_000_000 for n, p in enumerate(got) for first in got[-1:]
+    ]
+    steady_ns = errors_ns[50:]
+    assert max(steady_ns) - min(steady_ns) < 1_000_000, "once the smallest delay has been seen"
+
+
 def test_steps_back_that_each_could_be_b_frames_do_not_add_up() -> None:
     sent = [packet._replace(pts=10**9 - index * 81_000) for index, packet in enumerate(video_packets(500))]
     got = run(sent, depth=2)

@@ -67,8 +67,7 @@ def test_many_cameras_take_one_query() -> None:
 
 
 def test_the_timeline_reads_the_index_only() -> None:
-    found = Segment.objects.overlapping(["a", "b"], START, START + S)
-    rows = found.values_list("slug", "start_ns", "end_ns", "size_bytes")
+    rows = Segment.objects.overlapping(["a", "b"], START, START + S).as_texts(START)
     assert "COVERING INDEX ninjacam_segment_time" in rows.explain()
 
 
@@ -83,6 +82,8 @@ def test_activity_is_the_mean_bit_rate_of_the_files_that_overlap_a_bucket() -> N
         "door": [8000, 8000, 24000, 24000, 0, 40000, 40000, 0],
         "yard": [0] * 8,
     }
+    put(segment("yard", 5, 5, size_bytes=10_000))
+    assert timeline(["yard"], START, START + 40 * S, buckets=4).bitrates_bps == {"yard": [0] * 4}
     coarse = timeline(["door"], START - 15 * S, START + 45 * S, buckets=2)
     assert coarse.bitrates_bps["door"] == [16000, 32000]
     assert timeline(["door"], START, START + 40 * S).bitrates_bps == {"door": []}

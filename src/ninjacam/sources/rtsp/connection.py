@@ -1,6 +1,6 @@
 """The wire: RTSP messages and interleaved packets (RFC 2326, section 10.12) out of one TCP stream.
 
-Each wake-up handles, synchronously and without copies, all packets that have come. Garbage is skipped to the next
+Each wake-up handles, synchronously and in place, all packets that have come. Garbage is skipped to the next
 thing that looks right, up to a limit.
 """
 
@@ -107,7 +107,9 @@ class RtspConnection(asyncio.BufferedProtocol):
         if spent_ns > _LONG_TURN_NS:
             self._rest(spent_ns / 1e9)
         elif drained and self._interval_s:
-            self._rest(self._interval_s - asyncio.get_running_loop().time() % self._interval_s)
+            # uvloop's clock has whole milliseconds: the one before a beat is the beat.
+            now_s = asyncio.get_running_loop().time() + 0.001
+            self._rest(self._interval_s - now_s % self._interval_s + 0.001)
 
     def _rest(self, seconds: float) -> None:
         if self._transport is None or self._transport.is_closing() or self._paused:
@@ -259,9 +261,12 @@ class RtspConnection(asyncio.BufferedProtocol):
 
     def relax(self, interval_s: float) -> None:
         """From now on read only at the multiples of `interval_s` on the loop's clock, so that many connections wake
-        this process together, and what came is taken in one go. 0: at once, as from the start."""
-        self._interval_s = interval_s
-        if not interval_s and self._resting is not None:
+        this process together, and what came is taken in one go. 0: at once, as from the start. TLS never rests: it
+        loses what it holds when the camera closes."""
+        if self._transport is None or self._transport.get_extra_info("ssl_object") is not None:
+            return
+        before_s, self._interval_s = self._interval_s, interval_s
+        if before_s and not interval_s and self._resting is not None:
             self._resting.cancel()
             self._go_on()
 

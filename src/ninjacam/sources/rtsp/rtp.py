@@ -1,6 +1,6 @@
 """One RTP stream (RFC 3550): header, order, loss, time. What it holds in order goes to a depacketizer.
 
-The steady path is `receive` with the packet that was expected: no allocation, no copy. Most of what a camera sends is
+The steady path is `receive` with the packet that was expected. Most of what a camera sends is
 the middle of large pictures, packets that are like the one before but for their number: those are taken in one go. The
 reorder buffer exists only while something is missing.
 """
@@ -16,7 +16,8 @@ from ninjacam.sources.track_clock import TrackClock
 _HEADER = struct.Struct(">BBHII")
 """V, P, X, CC; M, PT; sequence number; timestamp; SSRC."""
 HOLD_PACKETS = 16
-HOLD_NS = 100_000_000
+HOLD_NS = 250_000_000
+"""Longer than a beat of a camera that nobody watches (`RtspConnection.relax`): what it swapped comes with the next."""
 _MAX_JUMP = 3_000
 """Sequence numbers further away than this are a new sequence, not a loss (RFC 3550, A.1: MAX_DROPOUT)."""
 

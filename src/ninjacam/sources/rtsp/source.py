@@ -81,6 +81,7 @@ class RtspSource(Source):
         if not self._connection.ended.done():
             try:
                 async with asyncio.timeout(_GOODBYE_S):
+                    self._connection.relax(0)
                     self._connection.resume()
                     await self._session.request("TEARDOWN", self._session.uri, {})
             except (TimeoutError, SourceError):
