@@ -7,8 +7,10 @@ import os
 import random
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import av
 import pytest
 
 from ninjacam.recordings.layout import iter_paths
@@ -27,6 +29,15 @@ def clip(codec: VideoName = "h264", *, audio: AudioName = "", bframes: int = 0) 
             width=640, height=360, seconds=4, gop=20, codec=codec, bitrate_bps=800_000, audio=audio, bframes=bframes
         )
     )  # fmt: skip
+
+
+def sound_s(paths: Sequence[Path]) -> float:
+    """How much sound can be decoded of them."""
+    heard_s = 0.0
+    for path in paths:
+        with av.open(str(path)) as container:
+            heard_s += sum(frame.samples / frame.sample_rate for frame in container.decode(audio=0))
+    return heard_s
 
 
 @pytest.mark.ffmpeg
@@ -58,6 +69,8 @@ def test_no_picture_is_missing_or_doubled_across_files(
         numbers[: len(numbers) - bframes], source.frames
     )  # the last may wait for one before them
     rows = [read_segment(path, root=root) for path in paths]
+    if audio:
+        assert sound_s(paths) > (rows[-1].end_ns - rows[0].start_ns) / 1e9 - 0.5
     for before, after in itertools.pairwise(rows):
         assert abs(after.start_ns - before.end_ns) < 100_000_000
         assert before == reported[before.path]
@@ -65,6 +78,14 @@ def test_no_picture_is_missing_or_doubled_across_files(
     assert {(row.audio_codec, row.audio_source) for row in rows} == {
         ("aac" if audio else "", audio if audio != "aac" else "")
     }
+
+
+def tear(path: Path) -> None:
+    """As if it had been killed in the middle of a write: half of a fragment once more at the end."""
+    last = read_recording(path).fragments[-1]
+    data = path.read_bytes()
+    with path.open("ab") as file:
+        file.write(data[last.offset : last.offset + last.size_bytes // 2])
 
 
 @pytest.mark.ffmpeg
@@ -81,6 +102,7 @@ def test_kill_9_loses_a_second_at_most_and_leaves_no_broken_file(tmp_path: Path)
             child.process.kill()
             await asyncio.to_thread(child.process.wait)
         newest = by_time(root)[-1]
+        tear(newest)
         lost_s.append((killed_ns - read_segment(newest, root=root).end_ns) / 1e9)
 
     async def record_on(url: str) -> None:
