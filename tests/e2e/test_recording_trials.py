@@ -215,6 +215,10 @@ def test_four_web_workers_and_the_engine_write_to_sqlite_at_once(tmp_path: Path)
                     return
                 change = {"name": f"number {number}"}
                 statuses.append(client.request("PATCH", f"/api/v1/cameras/{slug}", json_body=change).status)
+                # What reads and then writes in one transaction.
+                another = {"slug": f"{slug}-{number}", "url": camera.url(), "enabled": False}
+                statuses.append(client.post("/api/v1/cameras", json_body=another).status)
+                statuses.append(client.request("DELETE", f"/api/v1/cameras/{slug}-{number}").status)
 
         writers = [threading.Thread(target=write, args=(slug,), daemon=True) for slug in slugs]
         for writer in writers:
@@ -227,6 +231,6 @@ def test_four_web_workers_and_the_engine_write_to_sqlite_at_once(tmp_path: Path)
         over.set()
         for writer in writers:
             writer.join(30)
-        assert set(statuses) == {200} and len(statuses) > 100
+        assert set(statuses) == {200, 201, 204} and len(statuses) > 100
         assert set(errors) == {None}, "the engine wrote its rows meanwhile"
         assert "locked" not in product.output
