@@ -38,6 +38,12 @@ def test_a_server_that_is_killed_and_started_again_costs_no_picture_and_no_row(t
             back_s = time.time()
             wait_until(lambda: listed_until(back_s), 30, "the index again", processes=[product])
             assert camera.state()["connects"] == 1
+            product.client.request("PATCH", "/api/v1/cameras/door", json_body={"record": "off"})
+
+            def does() -> str:
+                return str(product.status()["cameras"]["door"]["recording"]["state"])
+
+            wait_until(lambda: does() == "off", 20, "what is wanted is read again", processes=[product])
             assert product.terminate(10) < 5
             assert "Traceback" not in product.output, product.output
             product.cli("index", "--rebuild")
