@@ -106,6 +106,8 @@ def test_live_goes_on_and_a_new_file_begins_when_recording_is_switched(scene: Sc
     scene.record("off")
     wait_until(lambda: not any(row[4] for row in scene.rows()), 10, "the file ends")
     assert scene.closed_as_on_disk()
+    ended_s = scene.spans()[-1][1]
+    wait_until(lambda: time.time() > ended_s + 2.5, 5, "more than what spans may miss")
     scene.record("always")
     scene.wait_for_recording(time.time() + 1)
     assert len(scene.rows()) == 2 and len(scene.spans()) == 2
