@@ -25,7 +25,7 @@ run: $(STAMP) ## a demo camera and the server; prints the URL and how to log in
 test: $(STAMP) ## the whole suite; as root on Debian it installs GStreamer, ffmpeg and Chromium first
 	scripts/system-packages
 	$(BIN)/python -m pytest tests/unit -n 2
-	$(BIN)/python -m pytest tests/e2e tests/integration -m "not alone" -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest tests/e2e tests/integration -m "not alone" -n 4 --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m pytest tests/e2e tests/integration -m alone
 
 lint: $(STAMP) ## format, lint, types, import contracts

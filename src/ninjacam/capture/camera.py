@@ -174,11 +174,13 @@ class CameraCapture:
         while True:
             age_s = (self._clock.monotonic_ns() - self._last_video_ns) / 1e9 - self._beat_s
             if age_s >= LOST_AFTER_S:
-                await source.close()
-                raise SourceStalledError(
+                error = SourceStalledError(
                     f"The camera is connected but has sent no video for {LOST_AFTER_S:g} s; "
                     "check its power and its network. It is being reconnected."
                 )
+                self._on_error(error, 0)  # viewers are told before the goodbye, which a frozen camera lets wait
+                await source.close()
+                raise error
             if age_s >= STALLED_AFTER_S and self.state is CameraState.LIVE:
                 self._move(CameraState.STALLED, None)
             self._relax()
