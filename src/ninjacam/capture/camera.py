@@ -178,7 +178,9 @@ class CameraCapture:
                     f"The camera is connected but has sent no video for {LOST_AFTER_S:g} s; "
                     "check its power and its network. It is being reconnected."
                 )
-                self._on_error(error, 0)  # viewers are told before the goodbye, which a frozen camera lets wait
+                self._on_error(
+                    error, 0
+                )  # viewers are told before the goodbye, which a frozen camera lets wait
                 await source.close()
                 raise error
             if age_s >= STALLED_AFTER_S and self.state is CameraState.LIVE:
