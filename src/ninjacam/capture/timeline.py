@@ -93,6 +93,8 @@ class Timeline:
             return self._repair_audio(packet)
         flags = packet.flags
         raw = packet.pts
+        last_pts = self._last_pts or 0
+        spread_pts: int | None = None
         elapsed_ticks = (packet.received_ns - self._last_received_ns) * VIDEO_CLOCK_HZ // 1_000_000_000
         if not self._anchored:
             # The first of a connection goes on where the one before ended, by this host's clock.
@@ -104,21 +106,22 @@ class Timeline:
             step = raw - self._last_raw
             if self._learns_depth and not self._reorder_depth and -LEARNED_MOST_TICKS <= step < 0:
                 self._reorder_depth = LEARNED_DEPTH
-            backward = -BACKWARD_S * VIDEO_CLOCK_HZ if self._reorder_depth else 0
-            jumped = step > elapsed_ticks + JUMP_S * VIDEO_CLOCK_HZ or self._runs_backward(raw)
-            if step <= backward or jumped:
-                wanted = max(1, min(elapsed_ticks, int(JUMP_S * VIDEO_CLOCK_HZ)))
-                self._shift = (self._last_pts or 0) + wanted - raw
-                if jumped or step < -VIDEO_CLOCK_HZ * BACKWARD_S:
-                    self.jumps += 1
-                    self._delay.reset()
-                    self._reordering = []
-                    flags |= Flags.DISCONT
-                else:
-                    self.uses_arrival = True
+            wanted = max(1, min(elapsed_ticks, int(JUMP_S * VIDEO_CLOCK_HZ)))
+            if (
+                step > elapsed_ticks + JUMP_S * VIDEO_CLOCK_HZ
+                or step <= -BACKWARD_S * VIDEO_CLOCK_HZ
+                or (self._reorder_depth and self._runs_backward(raw))
+            ):
+                self._shift = last_pts + wanted - raw
+                self.jumps += 1
+                self._delay.reset()
+                self._reordering = []
+                flags |= Flags.DISCONT
+            elif not self._reorder_depth and raw + self._shift <= last_pts:
+                spread_pts = self._spread(raw, step, wanted)
             elif 0 < step < VIDEO_CLOCK_HZ:
                 self._frame_ticks += (step - self._frame_ticks) / 8
-        pts = raw + self._shift
+        pts = raw + self._shift if spread_pts is None else spread_pts
         self._last_raw = raw
         self._last_pts = pts if self._last_pts is None else max(pts, self._last_pts)
         self._last_received_ns = packet.received_ns
@@ -128,6 +131,18 @@ class Timeline:
             packet.duration or int(self._frame_ticks), pts - dts, flags,
             self._captured_ns(packet, pts), self._sequence, packet.width_px, packet.height_px,
         )  # fmt: skip
+
+    def _spread(self, raw: int, step: int, wanted: int) -> int:
+        """Where a picture belongs whose stamp is not behind the last one's: `wanted` ticks on while the clock stands.
+        The shift stays, for such a clock may catch up; one that goes on far behind is shifted there."""
+        self.uses_arrival = True
+        last_pts = self._last_pts or 0
+        if step <= 0:
+            return last_pts + wanted
+        if last_pts - raw - self._shift > LEARNED_MOST_TICKS:
+            self._shift = last_pts + int(self._frame_ticks) - raw
+            return raw + self._shift
+        return last_pts + 1
 
     def _runs_backward(self, raw: int) -> bool:
         """Whether many small steps back have added up to more than B-frames make."""
@@ -157,7 +172,7 @@ class Timeline:
         pts_ns = pts * 1_000_000_000 // VIDEO_CLOCK_HZ
         estimate_ns = pts_ns + self._delay.update(now_ns - pts_ns, now_ns) + self._wall_offset_ns
         self.reports_used = False
-        if packet.captured_ns:
+        if packet.captured_ns and not self.uses_arrival:  # else its stamps say nothing of when
             lag_s = (estimate_ns - packet.captured_ns) / 1e9
             self.reports_used = -MOST_REPORT_LEAD_S <= lag_s <= MOST_REPORT_LAG_S
         return packet.captured_ns if self.reports_used else estimate_ns

@@ -43,7 +43,7 @@ class Mount:
         self.set_clip(clip)
 
     def set_clip(self, clip: Clip) -> None:
-        """Go on with another clip, on the same sessions: a camera whose resolution was changed.
+        """Go on with another clip, on the same sessions, from a key frame on: a camera whose resolution was changed.
 
         Raises: ValueError: RTP cannot carry it.
         """
@@ -56,6 +56,7 @@ class Mount:
             if unit.sent_s < clip.duration_s
         )
         self._seek(time.monotonic())
+        self._each(lambda viewer: viewer.wait_for_key())
 
     def add(self, viewer: Viewer, *, gop_at_once: bool) -> None:
         """Send to `viewer` from the next key frame on; `gop_at_once`: from the last one, as some servers do."""

@@ -69,6 +69,25 @@ def test_stamps_that_repeat_are_spread_by_arrival() -> None:
     assert not any(p.flags & Flags.DISCONT for p in got[1:])
 
 
+@pytest.mark.parametrize("each", [2, 3, 100])
+def test_stamps_that_stand_and_catch_up_keep_their_pace(each: int) -> None:
+    sent = video_packets(500)
+    wall_ns = FakeClock().wall_ns()
+    said = [wall_ns + (n - n % each) * 40_000_000 for n in range(500)]  # by such a clock, too
+    got = run([p._replace(pts=sent[n - n % each].pts, captured_ns=said[n]) for n, p in enumerate(sent)])
+    assert all(0 < b.captured_ns - a.captured_ns < 80_000_000 for a, b in pairwise(got[1:]))
+    assert all(0 < b - a < 2 * FRAME for a, b in pairwise(decoding_times(got)))
+    assert abs(got[-1].pts - got[0].pts - 499 * FRAME) <= each * FRAME
+    assert not any(p.flags & Flags.DISCONT for p in got[1:])
+
+
+def test_a_clock_that_was_set_back_a_little_goes_on_evenly() -> None:
+    sent = video_packets(200)
+    got = run([p._replace(pts=p.pts - (n >= 100) * VIDEO_CLOCK_HZ // 2) for n, p in enumerate(sent)])
+    steps = [b - a for a, b in pairwise(decoding_times(got))]
+    assert set(steps[:99] + steps[102:]) == {FRAME} and max(steps) < 2 * FRAME
+
+
 @pytest.mark.parametrize(("bframes", "depth"), [(1, 1), (2, 1), (2, None), (3, 2)])
 def test_b_frames_keep_their_order_of_showing_and_get_decoding_times(bframes: int, depth: int | None) -> None:
     sent = as_camera_sends(video_packets(100, bframes=bframes))
