@@ -3,14 +3,14 @@
 import time
 
 from benchmarks.meter import measure_cpu
-from benchmarks.stage import Figures, Plan, add_cameras, make_camera, make_product
+from benchmarks.stage import AT_EASE_S, Figures, Plan, add_cameras, make_camera, make_product
 
 
 def measure_idle(plan: Plan) -> Figures:
     count = plan.idle_cameras
     with make_camera(mounts=count) as camera, make_product() as product:
         add_cameras(product, {f"cam{number}": camera.url(number) for number in range(count)})
-        time.sleep(plan.warm_up_s + 8)  # cameras that nobody watches are read at ease after 5 s
+        time.sleep(plan.warm_up_s + AT_EASE_S)
         cpu = measure_cpu(product.pid, plan.idle_window_s)
         status = product.status()
         connections = camera.state()["open"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from benchmarks.meter import measure_cpu
-from benchmarks.stage import Figures, Plan, add_cameras, make_camera, make_product
+from benchmarks.stage import AT_EASE_S, Figures, Plan, add_cameras, make_camera, make_product
 from ninjacam.recordings.layout import iter_paths
 
 _SETS = {"full-hd": (16, 1080), "few": (8, 720), "many": (32, 720)}
@@ -22,7 +22,7 @@ def _record(plan: Plan, count: int, height_px: int) -> Figures:
     with make_camera(mounts=count, height_px=height_px) as camera, make_product() as product:
         urls = {f"cam{number}": camera.url(number) for number in range(count)}
         add_cameras(product, urls, record="always")
-        time.sleep(plan.warm_up_s + 4)
+        time.sleep(plan.warm_up_s + AT_EASE_S)
         before = product.status()["cameras"].values()
         lost = sum(each["packets_lost"] for each in before)
         cpu = measure_cpu(product.pid, plan.idle_window_s)

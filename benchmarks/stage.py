@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.clips import stamped_annexb
+from ninjacam.capture.camera import RELAX_AFTER_S, STALLED_AFTER_S
 from tests.harness.cameras import FakeCamera, GstCamera, gstreamer_missing
 from tests.harness.server import Product
 
@@ -31,6 +32,8 @@ def overlay(frame: Frame):
     return frame.image
 '''
 
+AT_EASE_S = RELAX_AFTER_S + STALLED_AFTER_S
+"""After so long a camera that nobody watches is read in beats: it is looked at in the second of these intervals."""
 Camera = GstCamera | FakeCamera
 Figures = dict[str, Any]
 """What a job has measured, by name."""

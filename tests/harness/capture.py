@@ -70,14 +70,14 @@ class CaptureChild:
 
 @contextlib.asynccontextmanager
 async def capture(
-    directory: Path, url: str, *, before: Sequence[str] = (), record: str = "always"
+    directory: Path, url: str, *, before: Sequence[str] = (), record: str = "always", period_s: int = PERIOD_S
 ) -> AsyncIterator[CaptureChild]:
     """`before`: a command that runs the process."""
     run_dir = directory / "run"
     run_dir.mkdir(exist_ok=True)
     argv = [
         *before, sys.executable, "-m", "ninjacam.engine.capture_worker", "--name", "capture-1", "--run-dir",
-        str(run_dir), "--recordings-dir", str(directory / "recordings"), "--period-s", str(PERIOD_S),
+        str(run_dir), "--recordings-dir", str(directory / "recordings"), "--period-s", str(period_s),
     ]  # fmt: skip
     process = subprocess.Popen(argv, stdin=subprocess.DEVNULL)  # noqa: ASYNC220 (to be killed, by its pid)
     child = CaptureChild(run_dir, process)

@@ -128,6 +128,7 @@ class CameraCapture:
             return
         self._source = source
         self._beat_s = 0.0
+        self._hurried_ns = self._clock.monotonic_ns()
         watch = asyncio.create_task(self._watch(source), name=f"watch-{self.slug}")
         try:
             if self._stop.is_set():
@@ -178,9 +179,7 @@ class CameraCapture:
                     f"The camera is connected but has sent no video for {LOST_AFTER_S:g} s; "
                     "check its power and its network. It is being reconnected."
                 )
-                self._on_error(
-                    error, 0
-                )  # viewers are told before the goodbye, which a frozen camera lets wait
+                self._on_error(error, 0)  # before the goodbye, for whose answer a frozen camera lets wait
                 await source.close()
                 raise error
             if age_s >= STALLED_AFTER_S and self.state is CameraState.LIVE:
@@ -195,8 +194,7 @@ class CameraCapture:
         self._set_beat(0)
 
     def _relax(self) -> None:
-        since_ns = max(self._hurried_ns, self._connected_since_ns or 0)
-        lately = self._clock.monotonic_ns() - since_ns < RELAX_AFTER_S * 1e9
+        lately = self._clock.monotonic_ns() - self._hurried_ns < RELAX_AFTER_S * 1e9
         if not (lately or self._channel.subscribers or self._timeline.uses_arrival):
             self._set_beat(RECORDED_S if self._sink is not None else UNWATCHED_S)
 

@@ -62,9 +62,7 @@ class Flags:
 
     NONE: Final = 0
     KEY: Final = 1  # a decoder can start here
-    CONFIG: Final = (
-        2  # the parameter sets (codec, size) may differ from those before: configure the decoder anew
-    )
+    CONFIG: Final = 2  # the parameter sets (codec, size) may differ: configure the decoder anew
     DISCONT: Final = 4  # something before this packet is missing, or time jumped
     CORRUPT: Final = 8  # the packet itself is damaged
     EOS: Final = 16  # the last one

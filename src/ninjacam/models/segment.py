@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Aggregate, F, Sum, TextField
 from django.utils.translation import gettext_lazy as _
 
-from ninjacam.recordings import coverage, segments
+from ninjacam.recordings import segments
 
 LONGEST_NS = 600 * 10**9
 """No file spans more (the writer ends them after 2 min), so that a span's files are found by their starts alone."""
@@ -137,16 +137,13 @@ class Timeline:
 
 def timeline(slugs: Collection[str], start_ns: int, end_ns: int, *, buckets: int = 0) -> Timeline:
     """What there is of [start, end), which `buckets` divide evenly. One query."""
-    import numpy as np
+    from ninjacam.recordings import coverage  # loads numpy, for the first who asks
 
     found: Spans = {}
     bitrates_bps = {slug: [0] * buckets for slug in slugs}
     edges = coverage.edges_ns(start_ns, end_ns, buckets) if buckets else None
     for slug, *texts in Segment.objects.overlapping(slugs, start_ns, end_ns).as_texts(start_ns):
-        numbers = np.array([np.fromstring(text[1:-1], np.int64, sep=",") for text in texts])
-        offsets, lengths, sizes_bytes = numbers[:, np.argsort(numbers[0])]
-        starts = start_ns + offsets
-        ends = starts + lengths
+        starts, ends, sizes_bytes = coverage.read_files(texts, start_ns)
         found[slug] = coverage.spans(starts, ends, within=(start_ns, end_ns), most_gap_ns=GAP_NS)
         if edges is not None:
             bitrates_bps[slug] = coverage.bitrates_bps(starts, ends, sizes_bytes, edges)

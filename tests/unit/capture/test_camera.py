@@ -12,6 +12,7 @@ from ninjacam.core.errors import SourceEndedError
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, Codec, Kind, Packet, Track
 from ninjacam.hub.request import Request
 from ninjacam.hub.wire import encode_extension
+from ninjacam.recordings.writer import RecordingWriter
 from ninjacam.sources.base import OnPacket, Source, SourceConfig, SourceStats
 from ninjacam.testing.clock import FakeClock
 from ninjacam.testing.packets import START_NS, video_packets
@@ -71,15 +72,6 @@ class OpenCamera(Source):
         self.intervals_s.append(interval_s)
         if not interval_s:
             self.hurried.set()
-
-
-class Nothing:
-    """Records it, for all the camera knows."""
-
-    def begin(self, _tracks: object) -> None: ...
-    def add(self, _packet: object) -> None: ...
-    def flush(self) -> None: ...
-    def close(self) -> None: ...
 
 
 class Film:
@@ -172,11 +164,14 @@ def test_a_camera_that_is_recorded_is_read_more_often(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def go(camera: CameraCapture, source: OpenCamera, film: Film) -> None:
-        camera.record_to(Nothing())  # type: ignore[arg-type] # what is asked of it here
+        camera.record_to(writer.open("door"))
         await film.run(9)
         assert source.intervals_s[-1] == capture_camera.RECORDED_S < capture_camera.UNWATCHED_S
 
+    writer = RecordingWriter(tmp_path / "recordings")
     asyncio.run(watched_camera(tmp_path, monkeypatch, go))
+    writer.close()
+    assert writer.join(5) and list((tmp_path / "recordings").rglob("*.mp4")), "and it is recorded"
 
 
 def test_a_camera_whose_pictures_are_timed_by_their_arrival_is_read_at_once(

@@ -1,7 +1,7 @@
 """The wire: RTSP messages and interleaved packets (RFC 2326, section 10.12) out of one TCP stream.
 
-Each wake-up handles, synchronously and in place, all packets that have come. Garbage is skipped to the next
-thing that looks right, up to a limit.
+Each wake-up handles, synchronously and in place, all packets that have come. Garbage is skipped to the next thing that
+looks right, up to a limit.
 """
 
 import asyncio

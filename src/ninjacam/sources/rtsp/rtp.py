@@ -1,8 +1,8 @@
 """One RTP stream (RFC 3550): header, order, loss, time. What it holds in order goes to a depacketizer.
 
-The steady path is `receive` with the packet that was expected. Most of what a camera sends is
-the middle of large pictures, packets that are like the one before but for their number: those are taken in one go. The
-reorder buffer exists only while something is missing.
+The steady path is `receive` with the packet that was expected. Most of what a camera sends is the middle of large
+pictures, packets that are like the one before but for their number: those are taken in one go. The reorder buffer
+exists only while something is missing.
 """
 
 import struct
