@@ -23,6 +23,10 @@ DEFAULT_FRAME_S = 0.04
 LEARNED_DEPTH = 2
 LEARNED_MOST_TICKS = VIDEO_CLOCK_HZ // 4
 """A stream that does not say how it reorders, and steps back by less than this, has B-frames."""
+BELIEVED_AFTER_S = 30.0
+"""A camera whose stamps were of no use is believed again after this long without such a stamp."""
+MOST_LATE_TICKS = VIDEO_CLOCK_HZ // 2
+"""Placed by arrival, a picture that is later than this comes after a pause; one that is not, after a delay."""
 
 
 class SmallestDelay:
@@ -58,7 +62,7 @@ class Timeline:
         self.reports_used = False
         """Whether the camera's own clock is believed at the moment."""
         self.uses_arrival: bool
-        """Whether this connection's pictures had to be spread by when they arrived."""
+        """Whether pictures are placed by when they arrived: lately there were stamps that were of no use."""
         self._last_pts: int | None = None  # repaired, of the video packet before
         self._last_dts: int | None = None
         self._last_received_ns = 0
@@ -74,6 +78,8 @@ class Timeline:
         self._anchored = False
         self._delay = SmallestDelay()
         self.uses_arrival = False
+        self._useless_ns = 0
+        self._arrival_zero = 0
         self._reorder_depth = 0
         self._learns_depth = False
         self._reordering: list[int] = []
@@ -94,7 +100,6 @@ class Timeline:
         flags = packet.flags
         raw = packet.pts
         last_pts = self._last_pts or 0
-        spread_pts: int | None = None
         elapsed_ticks = (packet.received_ns - self._last_received_ns) * VIDEO_CLOCK_HZ // 1_000_000_000
         if not self._anchored:
             # The first of a connection goes on where the one before ended, by this host's clock.
@@ -106,22 +111,21 @@ class Timeline:
             step = raw - self._last_raw
             if self._learns_depth and not self._reorder_depth and -LEARNED_MOST_TICKS <= step < 0:
                 self._reorder_depth = LEARNED_DEPTH
-            wanted = max(1, min(elapsed_ticks, int(JUMP_S * VIDEO_CLOCK_HZ)))
-            if (
+            if not self._reorder_depth and (self.uses_arrival or -BACKWARD_S * VIDEO_CLOCK_HZ < step <= 0):
+                self._shift = self._place(packet.received_ns, step, elapsed_ticks) - raw
+            elif (
                 step > elapsed_ticks + JUMP_S * VIDEO_CLOCK_HZ
                 or step <= -BACKWARD_S * VIDEO_CLOCK_HZ
                 or (self._reorder_depth and self._runs_backward(raw))
             ):
-                self._shift = last_pts + wanted - raw
+                self._shift = last_pts + max(1, min(elapsed_ticks, int(JUMP_S * VIDEO_CLOCK_HZ))) - raw
                 self.jumps += 1
                 self._delay.reset()
                 self._reordering = []
                 flags |= Flags.DISCONT
-            elif not self._reorder_depth and raw + self._shift <= last_pts:
-                spread_pts = self._spread(raw, step, wanted)
             elif 0 < step < VIDEO_CLOCK_HZ:
                 self._frame_ticks += (step - self._frame_ticks) / 8
-        pts = raw + self._shift if spread_pts is None else spread_pts
+        pts = raw + self._shift
         self._last_raw = raw
         self._last_pts = pts if self._last_pts is None else max(pts, self._last_pts)
         self._last_received_ns = packet.received_ns
@@ -132,17 +136,22 @@ class Timeline:
             self._captured_ns(packet, pts), self._sequence, packet.width_px, packet.height_px,
         )  # fmt: skip
 
-    def _spread(self, raw: int, step: int, wanted: int) -> int:
-        """Where a picture belongs whose stamp is not behind the last one's: `wanted` ticks on while the clock stands.
-        The shift stays, for such a clock may catch up; one that goes on far behind is shifted there."""
-        self.uses_arrival = True
+    def _place(self, received_ns: int, step: int, elapsed_ticks: int) -> int:
+        """Where a picture belongs whose stamp is of no use: one picture's length behind the last, drawn gently to when
+        it arrived, so that what the network bunches is even again and a pause stays a pause."""
         last_pts = self._last_pts or 0
+        if not self.uses_arrival:
+            self._arrival_zero = last_pts - self._last_received_ns * VIDEO_CLOCK_HZ // 1_000_000_000
         if step <= 0:
-            return last_pts + wanted
-        if last_pts - raw - self._shift > LEARNED_MOST_TICKS:
-            self._shift = last_pts + int(self._frame_ticks) - raw
-            return raw + self._shift
-        return last_pts + 1
+            self._useless_ns = received_ns
+        self.uses_arrival = received_ns - self._useless_ns < BELIEVED_AFTER_S * 1e9
+        if elapsed_ticks < VIDEO_CLOCK_HZ:
+            self._frame_ticks += (elapsed_ticks - self._frame_ticks) / 32
+        arrived = self._arrival_zero + received_ns * VIDEO_CLOCK_HZ // 1_000_000_000
+        late = arrived - last_pts - self._frame_ticks
+        if late > MOST_LATE_TICKS:
+            return arrived
+        return last_pts + max(1, int(self._frame_ticks + max(late / 8, -self._frame_ticks / 2)))
 
     def _runs_backward(self, raw: int) -> bool:
         """Whether many small steps back have added up to more than B-frames make."""
