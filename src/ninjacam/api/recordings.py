@@ -99,14 +99,16 @@ def _timeline_camera(slug: str, recorded: Timeline, marks: list[Mark], step_s: f
         "spans": [{"start": to_text(a), "end": to_text(b)} for a, b in recorded.spans.get(slug, ())],
         "events": [
             {
-                "id": mark.pk,
-                "kind": mark.kind,
-                "label": mark.label,
-                "start": to_text(mark.start_ns),
-                "end": None if mark.end_ns is None else to_text(mark.end_ns),
-                "protected": mark.protected,
+                "id": pk,
+                "kind": kind,
+                "label": label,
+                "start": to_text(start_ns),
+                "end": None if end_ns is None else to_text(end_ns),
+                "protected": protected,
             }
-            for mark in sorted(marks[:MOST_EVENTS], key=attrgetter("start_ns", "pk"))
+            for _, pk, kind, label, start_ns, end_ns, protected in sorted(
+                marks[:MOST_EVENTS], key=attrgetter("start_ns", "pk")
+            )
         ],
         "more_events": len(marks) > MOST_EVENTS,
         "activity": {"step_s": step_s, "bitrate_bps": recorded.bitrates_bps[slug]} if step_s else None,

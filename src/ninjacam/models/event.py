@@ -69,8 +69,7 @@ class EventQuerySet(models.QuerySet["Event"]):
         older = self.filter(source=ENGINE, triggers_recording=False, start_ns__lte=oldest_ns)
         rows += older.ending_after(start_ns).values_list(*_MARK)[:MOST_UNRANKED]
         found: dict[str, list[Mark]] = {slug: [] for slug in slugs}
-        for row in rows:
-            mark = Mark(*row)
+        for mark in map(Mark._make, rows):
             if mark.slug in found:
                 found[mark.slug].append(mark)
         return {slug: _first(marks, most) for slug, marks in found.items() if marks}
