@@ -66,6 +66,7 @@ const NEAR_LIVE_MS = 5_000;
 const EDGE_MS = 60_000; // nothing for so long up to now: the camera is not recorded any more
 const SAID_GAP_MS = 2_000;
 const RUNS_DRY_S = 0.3;
+const ENOUGH_S = 1; // behind what is sought: a decoder may want some pictures more
 const STALL_TICKS = 4; // a video stops before the last pictures that a decoder holds
 const ORIGIN_BEFORE_MS = 10 * 365 * 86_400_000; // media times must not be negative
 const LONGEST_S = 40 * 365 * 86_400;
@@ -80,6 +81,8 @@ export class Playback {
   /** @type {MediaSource | null} */
   #media = null;
   #url = "";
+  /** @type {Promise<unknown> | null} until the source that has no buffer yet is open */
+  #opening = null;
   /** @type {SourceBuffer | null} */
   #buffer = null;
   /** @type {Init | null} whose header was appended last */
@@ -121,7 +124,7 @@ export class Playback {
     video.muted = video.playsInline = video.disableRemotePlayback = true;
     video.preservesPitch = true;
     video.addEventListener("error", () => video.error && this.#fail("decode_error", video.error.message));
-    video.addEventListener("seeked", () => this.#say());
+    video.addEventListener("seeked", () => (this.#wake?.(), this.#say()));
     video.addEventListener("playing", () => this.#say());
     watchVideo(video, () => this.#closed, (atS, width, height) => this.#painted(atS, width, height));
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
@@ -223,6 +226,7 @@ export class Playback {
     this.#nextMs = this.#changeMs = null;
     this.element.pause(); // what is left of before is not to be played
     this.element.playbackRate = this.#rate;
+    if (!this.#media && mediaSourceClass()) this.#open(); // while the server is asked
     const { signal } = this.#abort;
     void this.#fill(wallMs, signal).catch((error) => {
       if (signal.aborted) return;
@@ -270,6 +274,7 @@ export class Playback {
         if (part.kind === "init") {
           if (!(await this.#begin(part, startMs, signal))) return true;
         } else {
+          await this.#shown(signal);
           came = (await this.#append(part, signal)) || came; // read to its end: few connections may be held
         }
       }
@@ -328,19 +333,15 @@ export class Playback {
       throw new RecordingError("unsupported_codec", init.codecs.split(",")[0]);
     }
     this.#init = null; // until it is appended: a seek may come in between
-    if (!this.#buffer || this.#sound !== init.sound) await this.#open(type, init.sound, signal);
+    if (!this.#buffer || this.#sound !== init.sound) await this.#addBuffer(type, init.sound, signal);
     else await this.#do(signal, (buffer) => buffer.changeType(type));
     await this.#do(signal, (buffer) => buffer.appendBuffer(init.bytes));
     if (!signal.aborted) this.#init = init;
     return true;
   }
 
-  /**
-   * @param {string} type
-   * @param {boolean} sound
-   * @param {AbortSignal} signal
-   */
-  async #open(type, sound, signal) {
+  /** A new source, which takes a while. */
+  #open() {
     this.#buffer = null;
     const Media = /** @type {typeof MediaSource} */ (mediaSourceClass());
     const media = (this.#media = new Media());
@@ -348,8 +349,20 @@ export class Playback {
     this.#url = URL.createObjectURL(media);
     this.element.src = this.#url;
     this.element.playbackRate = this.element.defaultPlaybackRate = this.#rate;
-    await new Promise((resolve) => media.addEventListener("sourceopen", resolve, { once: true, signal }));
+    this.#opening = new Promise((resolve) => media.addEventListener("sourceopen", resolve, { once: true }));
+  }
+
+  /**
+   * @param {string} type
+   * @param {boolean} sound
+   * @param {AbortSignal} signal
+   */
+  async #addBuffer(type, sound, signal) {
+    if (!this.#opening) this.#open();
+    await this.#opening;
     if (signal.aborted) return;
+    const media = /** @type {MediaSource} */ (this.#media);
+    this.#opening = null;
     this.#buffer = media.addSourceBuffer(type);
     this.#sound = sound;
     media.duration = LONGEST_S;
@@ -401,9 +414,26 @@ export class Playback {
    * @param {AbortSignal} signal
    */
   async #room(signal) {
-    while (!signal.aborted && this.#aheadS() > Math.min(AHEAD_MOST_S, AHEAD_S * Math.max(1, this.#rate / 2))) {
-      await new Promise((resolve) => (this.#wake = () => resolve(undefined)));
-    }
+    await this.#shown(signal);
+    await this.#while(signal, () => this.#aheadS() > Math.min(AHEAD_MOST_S, AHEAD_S * Math.max(1, this.#rate / 2)));
+  }
+
+  /**
+   * Until what is sought is shown, if it is here: nothing else shall keep the decoder waiting.
+   * @param {AbortSignal} signal
+   */
+  #shown(signal) {
+    const video = this.element;
+    return this.#while(signal, () => this.#targetMs === null && video.seeking && this.#restS(video.currentTime) > ENOUGH_S);
+  }
+
+  /**
+   * Looked at each tick, and when something has happened.
+   * @param {AbortSignal} signal
+   * @param {() => boolean} condition
+   */
+  async #while(signal, condition) {
+    while (!signal.aborted && condition()) await new Promise((resolve) => (this.#wake = () => resolve(undefined)));
   }
 
   #aheadS() {
