@@ -1,13 +1,12 @@
 // Recordings by MSE: clips are fetched ahead of the playing picture, appended to one time line, and forgotten behind it.
 // Media time is the wall clock since an origin, so gaps are gaps. Not here: anything that is seen but the picture.
 
+import { ClipBuffer, LONGEST_S } from "./clip-buffer.js";
 import { RecordingError, findNext, readClip, sleep } from "./clip.js";
 import { Marks, wallEnd } from "./marks.js";
-import { mediaSourceClass, mimeType } from "./mse.js";
 import { watchVideo } from "./painter.js";
 
 /** @typedef {import("./clip.js").Recorded} Recorded */
-/** @typedef {import("./fragments.js").Init} Init */
 /** @typedef {import("./fragments.js").Fragment} Fragment */
 /** @typedef {import("./marks.js").Mark} Mark */
 /** @typedef {import("./painter.js").Picture} Picture */
@@ -69,7 +68,6 @@ const RUNS_DRY_S = 0.3;
 const ENOUGH_S = 1; // behind what is sought: a decoder may want some pictures more
 const STALL_TICKS = 4; // a video stops before the last pictures that a decoder holds
 const ORIGIN_BEFORE_MS = 10 * 365 * 86_400_000; // media times must not be negative
-const LONGEST_S = 40 * 365 * 86_400;
 
 export class Playback {
   element = document.createElement("video");
@@ -78,24 +76,13 @@ export class Playback {
   state = "seeking";
   #recorded;
   #host;
-  /** @type {MediaSource | null} */
-  #media = null;
-  #url = "";
-  /** @type {Promise<unknown> | null} until the source that has no buffer yet is open */
-  #opening = null;
-  /** @type {SourceBuffer | null} */
-  #buffer = null;
-  /** @type {Init | null} whose header was appended last */
-  #init = null;
-  #sound = false; // whether the buffer takes sound
+  #buffer;
   #marks;
   #playing = true;
   #rate = 1;
   /** @type {number | null} the wall clock that is sought, until its picture is here */
   #targetMs = null;
   #abort = new AbortController();
-  /** @type {Promise<unknown>} what the source buffer does, one after the other */
-  #work = Promise.resolve();
   /** @type {(() => void) | null} wakes the filling */
   #wake = null;
   #atEdge = false; // all that is recorded is here
@@ -123,6 +110,7 @@ export class Playback {
     const video = this.element;
     video.muted = video.playsInline = video.disableRemotePlayback = true;
     video.preservesPitch = true;
+    this.#buffer = new ClipBuffer(video);
     video.addEventListener("error", () => video.error && this.#fail("decode_error", video.error.message));
     video.addEventListener("seeked", () => (this.#wake?.(), this.#say()));
     video.addEventListener("playing", () => this.#say());
@@ -178,7 +166,7 @@ export class Playback {
   /** @param {number} rate */
   setRate(rate) {
     this.#rate = rate;
-    this.element.playbackRate = rate;
+    this.element.playbackRate = this.element.defaultPlaybackRate = rate; // a new source begins with the latter
     this.#wake?.();
   }
 
@@ -210,7 +198,7 @@ export class Playback {
     this.close();
     this.element.removeAttribute("src");
     this.element.load();
-    URL.revokeObjectURL(this.#url);
+    this.#buffer.dispose();
   }
 
   // --- filling ---
@@ -226,7 +214,6 @@ export class Playback {
     this.#nextMs = this.#changeMs = null;
     this.element.pause(); // what is left of before is not to be played
     this.element.playbackRate = this.#rate;
-    if (!this.#media && mediaSourceClass()) this.#open(); // while the server is asked
     const { signal } = this.#abort;
     void this.#fill(wallMs, signal).catch((error) => {
       if (signal.aborted) return;
@@ -242,7 +229,7 @@ export class Playback {
   async #fill(fromMs, signal) {
     let atMs = fromMs;
     let windowMs = FIRST_WINDOW_MS;
-    void this.#do(signal, (buffer) => buffer.buffered.length && buffer.remove(0, LONGEST_S));
+    void this.#buffer.remove(LONGEST_S, signal);
     while (!signal.aborted && this.#changeMs === null) {
       const endMs = atMs + windowMs;
       const came = await this.#fetch(atMs, endMs, signal);
@@ -272,7 +259,11 @@ export class Playback {
     try {
       for await (const part of readClip(this.#recorded, startMs, endMs, signal)) {
         if (part.kind === "init") {
-          if (!(await this.#begin(part, startMs, signal))) return true;
+          if (this.#marks.last && !this.#buffer.takes(part)) {
+            this.#changeMs = startMs;
+            return true;
+          }
+          await this.#buffer.begin(part, signal);
         } else {
           await this.#shown(signal);
           came = (await this.#append(part, signal)) || came; // read to its end: few connections may be held
@@ -317,58 +308,6 @@ export class Playback {
   }
 
   /**
-   * @param {Init} init
-   * @param {number} startMs
-   * @param {AbortSignal} signal
-   * @returns {Promise<boolean>} false: it needs a new source, later
-   */
-  async #begin(init, startMs, signal) {
-    if (this.#buffer && this.#sound !== init.sound && this.#marks.last) {
-      this.#changeMs = startMs;
-      return false;
-    }
-    if (this.#init && same(this.#init.bytes, init.bytes)) return true;
-    const type = mimeType(init.codecs);
-    if (!mediaSourceClass()?.isTypeSupported(type)) {
-      throw new RecordingError("unsupported_codec", init.codecs.split(",")[0]);
-    }
-    this.#init = null; // until it is appended: a seek may come in between
-    if (!this.#buffer || this.#sound !== init.sound) await this.#addBuffer(type, init.sound, signal);
-    else await this.#do(signal, (buffer) => buffer.changeType(type));
-    await this.#do(signal, (buffer) => buffer.appendBuffer(init.bytes));
-    if (!signal.aborted) this.#init = init;
-    return true;
-  }
-
-  /** A new source, which takes a while. */
-  #open() {
-    this.#buffer = null;
-    const Media = /** @type {typeof MediaSource} */ (mediaSourceClass());
-    const media = (this.#media = new Media());
-    URL.revokeObjectURL(this.#url);
-    this.#url = URL.createObjectURL(media);
-    this.element.src = this.#url;
-    this.element.playbackRate = this.element.defaultPlaybackRate = this.#rate;
-    this.#opening = new Promise((resolve) => media.addEventListener("sourceopen", resolve, { once: true }));
-  }
-
-  /**
-   * @param {string} type
-   * @param {boolean} sound
-   * @param {AbortSignal} signal
-   */
-  async #addBuffer(type, sound, signal) {
-    if (!this.#opening) this.#open();
-    await this.#opening;
-    if (signal.aborted) return;
-    const media = /** @type {MediaSource} */ (this.#media);
-    this.#opening = null;
-    this.#buffer = media.addSourceBuffer(type);
-    this.#sound = sound;
-    media.duration = LONGEST_S;
-  }
-
-  /**
    * @param {Fragment} fragment
    * @param {AbortSignal} signal
    * @returns {Promise<boolean>} whether it was new
@@ -379,10 +318,7 @@ export class Playback {
     if (!placed) return false;
     for (;;) {
       try {
-        await this.#do(signal, (buffer) => {
-          if (buffer.timestampOffset !== placed.offsetS) buffer.timestampOffset = placed.offsetS;
-          buffer.appendBuffer(fragment.bytes);
-        });
+        await this.#buffer.append(fragment.bytes, placed.offsetS, signal);
         break;
       } catch (error) {
         if (/** @type {DOMException} */ (error).name !== "QuotaExceededError") throw error;
@@ -441,22 +377,6 @@ export class Playback {
   }
 
   /**
-   * Let the source buffer do something, after what it does now. What was begun for a seek before is left out.
-   * @param {AbortSignal} signal
-   * @param {(buffer: SourceBuffer) => unknown} what
-   */
-  #do(signal, what) {
-    const done = this.#work.then(async () => {
-      const buffer = this.#buffer;
-      if (!buffer || signal.aborted || this.#media?.readyState === "closed") return;
-      what(buffer);
-      if (buffer.updating) await new Promise((resolve) => buffer.addEventListener("updateend", resolve, { once: true }));
-    });
-    this.#work = done.catch(() => {});
-    return done;
-  }
-
-  /**
    * @param {number} keepS
    * @param {AbortSignal} signal
    */
@@ -464,7 +384,7 @@ export class Playback {
     const untilS = this.element.currentTime - keepS;
     if (untilS <= 0) return;
     this.#marks.forgetBefore(untilS);
-    await this.#do(signal, (buffer) => buffer.remove(0, untilS));
+    await this.#buffer.remove(untilS, signal);
   }
 
   // --- playing ---
@@ -575,12 +495,4 @@ export class Playback {
     this.close();
     this.#host.failed(code, message);
   }
-}
-
-/**
- * @param {Uint8Array} a
- * @param {Uint8Array} b
- */
-function same(a, b) {
-  return a.byteLength === b.byteLength && a.every((byte, index) => byte === b[index]);
 }
