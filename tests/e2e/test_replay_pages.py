@@ -25,6 +25,10 @@ TIMELINE = "document.querySelector('ninjacam-timeline')"
 LABEL = f"{TIMELINE}.getAttribute('aria-valuetext')"
 FIRST_PART, GAP_ENDS, CHANGES, END = 750, 1500, 1625, 1700
 """Stamps of the camera "door": there is nothing from FIRST_PART to GAP_ENDS; from CHANGES on pictures are smaller."""
+LATE, LATE_ENDS = 250, 625
+"""Of the camera "late", which was recorded from the first to the second."""
+OLD_GOES_ON = 400
+"""Of the camera "old": there is nothing from 125 on till then."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,10 @@ def write_recordings(root: Path, base_ns: int) -> None:
     write_files(root, moved(after, base_ns), 6, slug="door")
     write_files(root, moved(other, base_ns), 6, slug="door")
     write_files(root, moved(encode_stamped(FIRST_PART, bframes=2), base_ns), 10, slug="yard")
-    write_files(root, moved(encode_stamped(125, codec=Codec.H265), base_ns), 6, slug="old")
+    write_files(root, moved(encode_stamped(LATE_ENDS - LATE, first=LATE), base_ns), 6, slug="late")
+    write_files(root, moved(encode_stamped(125, codec=Codec.H265), base_ns), 2, slug="old")
+    after = encode_stamped(50, first=OLD_GOES_ON, codec=Codec.H265)
+    write_files(root, moved(after, base_ns), 2, slug="old")
     write_file(root, moved(encode_stamped(500), base_ns), slug="loud", tone=moved(encode_tone(20), base_ns))
 
 
@@ -64,7 +71,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with camera, Product(data, workers=1) as product:
         product.cli("index", "--rebuild")
         product.add_camera("door", camera.url(), "--record", "always")
-        for slug in ("yard", "old", "loud"):
+        for slug in ("yard", "late", "old", "loud"):
             product.add_camera(slug, "rtsp://127.0.0.1:1/none")
         product.wait_for_state("door")
         yield World(product, base_ns)
@@ -190,6 +197,20 @@ def test_it_plays_fast_over_gaps_and_changes_of_format_and_catches_up(tab: Tab, 
     press(tab, "live")
     tab.until(f"{PLAYER}.state === 'live'")
     assert tab.js("modes") == ["replay", "live"] * 2
+
+
+def test_it_goes_back_over_a_gap(tab: Tab, world: World) -> None:
+    open_page(tab, world, "/cameras/door/")
+    seek(tab, world, GAP_ENDS, paused=True)
+    wait_for_picture(tab, GAP_ENDS)
+    for button, number in (("back", FIRST_PART - 1), ("back", FIRST_PART - 2), ("forward", FIRST_PART - 1)):
+        press(tab, button)
+        wait_for_picture(tab, number)
+    seek(tab, world, GAP_ENDS + 50, paused=True)
+    wait_for_picture(tab, GAP_ENDS + 50)
+    for number in (FIRST_PART - 1, FIRST_PART - 251):
+        press(tab, "rewind")
+        wait_for_picture(tab, number)
 
 
 EVENTS = """(() => {
@@ -370,6 +391,36 @@ def test_cameras_play_in_step(tab: Tab, world: World) -> None:
     tab.until(f"{yard}.state === 'ended' && /Nothing was recorded/.test({yard}.shadowRoot.textContent)")
 
 
+def test_a_camera_whose_recording_begins_later_waits_for_it(tab: Tab, world: World) -> None:
+    open_page(tab, world, "/replay/?camera=yard&camera=late")
+    late = "document.querySelector('ninjacam-player[camera=late]')"
+    when = json.dumps({"detail": {"time": 0}}).replace("0", f"new Date({world.ms(LATE - 150)})")
+    tab.js(f"{TIMELINE}.dispatchEvent(new CustomEvent('seek', {when})); 1")
+    tab.until(f"{late}.state === 'gap' && {PLAYER}.position > {world.ms(LATE - 50)}")
+    clips = "performance.getEntriesByType('resource').filter((each) => each.name.includes('late/clip.mp4'))"
+    assert tab.js(f"{clips}.length") <= 3, "what it has while it waits is bounded"
+    tab.until(f"{late}.state === 'playing'")
+    assert LATE - 5 <= stamp_at(tab, world) < LATE + 60
+    press(tab, "toggle")
+    tab.until("[...document.querySelectorAll('ninjacam-player')].every((each) => each.state === 'paused')")
+    wait_for_picture(tab, tab.wait_for_stamp("ninjacam-player"), "ninjacam-player[camera=late]")
+
+
+def test_cameras_step_back_over_a_gap_together(tab: Tab, world: World) -> None:
+    open_page(tab, world, "/replay/?camera=door&camera=late")
+    pair = [f"ninjacam-player[camera={slug}]" for slug in ("door", "late")]
+    when = json.dumps({"detail": {"time": 0}}).replace("0", f"new Date({world.ms(GAP_ENDS)})")
+    tab.js(f"{TIMELINE}.dispatchEvent(new CustomEvent('seek', {when})); 1")
+    press(tab, "toggle")
+    wait_for_picture(tab, GAP_ENDS, pair[0])
+    press(tab, "back")
+    wait_for_picture(tab, FIRST_PART - 1, pair[0])
+    tab.until(f"{TIMELINE}.getAttribute('aria-valuenow') * 1000 <= {world.ms(FIRST_PART)}")  # and all with it
+    press(tab, "rewind")  # 250 pictures
+    for each in pair:
+        wait_for_picture(tab, FIRST_PART - 251, each)
+
+
 def test_a_codec_that_the_browser_lacks_is_shown_as_pictures(tab: Tab, world: World) -> None:
     open_page(tab, world, "/cameras/old/")
     seek(tab, world, 30)
@@ -381,6 +432,21 @@ def test_a_codec_that_the_browser_lacks_is_shown_as_pictures(tab: Tab, world: Wo
     for count, number in ((-1, 59), (1, 60)):
         tab.js(f"{PLAYER}.step({count}); 1")
         wait_for_picture(tab, number)
+    seek(tab, world, OLD_GOES_ON, paused=True)
+    wait_for_picture(tab, OLD_GOES_ON)
+    tab.js(f"{PLAYER}.step(-1); 1")  # over a gap
+    wait_for_picture(tab, 124)
+
+    # Before there is any picture.
+    tab.js(f"{PLAYER}.goLive(); {PLAYER}.pause(); {PLAYER}.seek({world.ms(100)}); 1")
+    tab.until(f"{PLAYER}.stats.rung === 'pictures'")
+    tab.js(f"{PLAYER}.seek({world.ms(100)}); {PLAYER}.step(-1); 1")
+    wait_for_picture(tab, 100)  # the last before the instant
+    assert tab.js(f"Number.isFinite(Number({PLAYER}.position))")
+
+    sorted((world.product.data / "recordings" / "old").rglob("*.mp4"))[1].unlink()  # from 50 to 100
+    seek(tab, world, 40)
+    tab.until(f"{PLAYER}.position > {world.ms(102)}", 20)
 
 
 def test_who_may_only_view_has_no_timeline(chromium: Browser, world: World) -> None:

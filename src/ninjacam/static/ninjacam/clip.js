@@ -9,6 +9,9 @@ const DAY_MS = 86_400_000;
 const LOOK_AHEAD_MS = [DAY_MS, 31 * DAY_MS]; // the timeline tells of no more at once
 const LOOKS_MOST = 36; // three years
 
+/** So much may be missing within what the timeline calls one span. */
+export const SPAN_GAP_MS = 2_000;
+
 /** What the server has refused. `code` is that of its problem+json; empty: the network failed. */
 export class RecordingError extends Error {
   /**
@@ -93,17 +96,46 @@ export async function readPicture({ base, camera }, wallMs, { widthPx = 0, key =
  * @param {AbortSignal} signal
  * @returns {Promise<number | null>}
  */
-export async function findNext({ base, camera }, fromMs, nowMs, signal) {
+export async function findNext(recorded, fromMs, nowMs, signal) {
   let startMs = fromMs;
   for (let step = 0; startMs < nowMs && step < LOOKS_MOST; step += 1) {
     const endMs = startMs + LOOK_AHEAD_MS[Math.min(step, LOOK_AHEAD_MS.length - 1)];
-    const query = { camera: decodeURIComponent(camera), start: timeText(startMs), end: timeText(endMs) };
-    const answer = await (await ask(mountedUrl(base, "api/v1/timeline", query), signal)).json();
-    const first = answer.cameras[0]?.spans[0];
+    const [first] = await readSpans(recorded, startMs, endMs, signal);
     if (first) return Math.max(fromMs, Date.parse(first.start));
     startMs = endMs;
   }
   return null;
+}
+
+/**
+ * The instant before `untilMs` of which there is a recording, to `SPAN_GAP_MS`; null: there is none.
+ * @param {Recorded} recorded
+ * @param {number} untilMs
+ * @param {AbortSignal} signal
+ * @returns {Promise<number | null>}
+ */
+export async function findLast(recorded, untilMs, signal) {
+  let endMs = untilMs;
+  for (let step = 0; step < LOOKS_MOST; step += 1) {
+    const startMs = endMs - LOOK_AHEAD_MS[Math.min(step, LOOK_AHEAD_MS.length - 1)];
+    const last = (await readSpans(recorded, startMs, endMs, signal)).at(-1);
+    if (last) return Math.min(untilMs, Date.parse(last.end)) - 1;
+    endMs = startMs;
+  }
+  return null;
+}
+
+/**
+ * @param {Recorded} recorded
+ * @param {number} startMs
+ * @param {number} endMs
+ * @param {AbortSignal} signal
+ * @returns {Promise<{ start: string, end: string }[]>} in order
+ */
+async function readSpans({ base, camera }, startMs, endMs, signal) {
+  const query = { camera: decodeURIComponent(camera), start: timeText(startMs), end: timeText(endMs) };
+  const answer = await (await ask(mountedUrl(base, "api/v1/timeline", query), signal)).json();
+  return answer.cameras[0]?.spans ?? [];
 }
 
 /**

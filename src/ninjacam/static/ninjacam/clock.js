@@ -29,6 +29,8 @@ export class ReplayGroup extends EventTarget {
   /** @type {Map<Player, number>} when it was sought for the last time */
   #sought = new Map();
   #timer = 0;
+  /** @type {Player | null} whose step is not shown yet */
+  #stepping = null;
 
   /**
    * @param {Player[]} players
@@ -124,12 +126,30 @@ export class ReplayGroup extends EventTarget {
   /** By the pictures of the first that has any. @param {number} count */
   step(count) {
     if (this.#playing) this.pause();
-    const lead = this.#players.find(isPlaying);
+    const lead = this.#players.find(isPlaying) ?? this.#players.find((player) => count < 0 && player.replay);
     if (!lead?.replay) return;
     lead.step(count);
-    this.#set(lead.replay.nowMs);
+    this.#stepping = lead;
+    this.#align(lead, lead.replay);
+  }
+
+  /**
+   * All to where one stands.
+   * @param {Player} lead
+   * @param {Replay} replay
+   */
+  #align(lead, replay) {
+    this.#set(replay.nowMs);
     for (const player of this.#players) if (player !== lead && player.state !== "error") player.seek(this.#atMs);
     this.dispatchEvent(new Event("positionchange"));
+  }
+
+  /** A step back may have led over a gap. */
+  #alignStep() {
+    const replay = this.#stepping?.replay;
+    if (!this.#stepping || (replay && !replay.ready)) return;
+    if (replay && !this.#playing && Math.abs(replay.nowMs - this.#atMs) > 1) this.#align(this.#stepping, replay);
+    this.#stepping = null;
   }
 
   // --- the clock ---
@@ -153,6 +173,7 @@ export class ReplayGroup extends EventTarget {
 
   #tick() {
     const now = performance.now();
+    this.#alignStep();
     if (this.#playing) this.#keepGoing(now);
     const clockMs = this.#clockMs();
     for (const player of this.#players) if (player.replay) this.#lead(player, player.replay, clockMs);

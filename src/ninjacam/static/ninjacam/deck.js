@@ -2,7 +2,7 @@
 
 import { callApi } from "./api.js";
 import { mountedUrl, connectionTo } from "./connection.js";
-import { timeText } from "./clip.js";
+import { SPAN_GAP_MS, findLast, timeText } from "./clip.js";
 import { ReplayGroup } from "./clock.js";
 import { say, sayMoment } from "./strings.js";
 import "./timeline.js";
@@ -27,6 +27,7 @@ class Deck {
   #range = /** @type {HTMLElement | null} */ (root.querySelector("[data-range]"));
   #transport = this.#players.length > 1 ? new ReplayGroup(this.#players, serverNow) : this.#players[0];
   #noteTimer = 0;
+  #abort = new AbortController(); // of what the last button has begun
 
   constructor() {
     const timeline = this.#timeline;
@@ -91,13 +92,14 @@ class Deck {
   /** @param {string} what */
   #do(what) {
     const transport = this.#transport;
+    this.#abort.abort();
     if (what === "toggle") {
       if (transport.paused) transport.play();
       else transport.pause();
     } else if (what === "back" || what === "forward") {
       transport.step(what === "back" ? -1 : 1);
     } else if (what === "rewind") {
-      transport.seek(Number(transport.position ?? serverNow()) - JUMP_BACK_MS);
+      void this.#rewind(Number(transport.position ?? serverNow()) - JUMP_BACK_MS);
     } else if (what === "previous" || what === "next") {
       if (!this.#timeline.seekEvent(what === "next" ? 1 : -1)) this.#say(say("no_event"));
     } else if (what === "live") {
@@ -114,6 +116,16 @@ class Deck {
       void this.#export();
     }
     this.#show();
+  }
+
+  /** There, or to what was recorded last before. @param {number} wallMs */
+  async #rewind(wallMs) {
+    this.#transport.seek(wallMs);
+    const { signal } = (this.#abort = new AbortController());
+    const cameras = this.#players.map((player) => player.getAttribute("camera") ?? "");
+    const found = await Promise.all(cameras.map((camera) => findLast({ base, camera }, wallMs, signal).catch(() => null)));
+    const lastMs = Math.max(...found.map((each) => each ?? -Infinity));
+    if (!signal.aborted && lastMs > -Infinity && wallMs - lastMs > SPAN_GAP_MS) this.#transport.seek(lastMs);
   }
 
   /** @param {KeyboardEvent} event */

@@ -93,6 +93,16 @@ export class Marks {
   }
 
   /**
+   * The last picture of all that begin before an instant.
+   * @param {number} wallMs
+   * @returns {number | null} as `find`
+   */
+  before(wallMs) {
+    const mark = this.#marks.findLast((each) => each.wallMs <= wallMs);
+    return mark ? (this.find(wallMs) ?? within(mark, mark.picturesS.length - 1)) : null;
+  }
+
+  /**
    * The picture that is `count` pictures after the one shown at `mediaS`, or before it.
    * @param {number} mediaS
    * @param {number} count

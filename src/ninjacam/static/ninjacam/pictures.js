@@ -1,6 +1,6 @@
 // Recordings as single pictures, for codecs that the browser cannot play: asked for one after the other, as fast as they come.
 
-import { RecordingError, findNext, readPicture, sleep } from "./clip.js";
+import { RecordingError, SPAN_GAP_MS, findLast, findNext, readPicture, sleep } from "./clip.js";
 import { CanvasSurface } from "./painter.js";
 
 /** @typedef {import("./clip.js").Recorded} Recorded */
@@ -13,6 +13,7 @@ const WIDTH_PX = 1280;
 const STEPS_MS = [40, 80, 200]; // how far on the next picture may be
 const EDGE_MS = 4_000; // so much behind now nothing is recorded yet
 const RETRY_MS = 2_000;
+const GONE_MS = 500; // over what is missing within a span, by such steps
 
 export class PicturePlayback {
   framesDecoded = 0;
@@ -28,7 +29,7 @@ export class PicturePlayback {
   #since = performance.now(); // when it played at #atMs
   #rate = 1;
   #playing;
-  #shownMs = NaN;
+  #shownMs = NaN; // when the picture was captured that is shown
   #abort = new AbortController();
 
   /**
@@ -64,6 +65,7 @@ export class PicturePlayback {
   /** @param {number} wallMs */
   seek(wallMs) {
     this.gapUntilMs = null;
+    this.#shownMs = NaN; // what is shown is of before
     this.#set(wallMs, "seeking");
     void this.#run();
   }
@@ -90,7 +92,7 @@ export class PicturePlayback {
   /** @param {number} count */
   step(count) {
     this.#playing = false;
-    void this.#step(count < 0 ? [-1] : STEPS_MS);
+    void (count < 0 ? this.#stepBack() : this.#stepOn());
   }
 
   close() {
@@ -134,16 +136,39 @@ export class PicturePlayback {
     }
   }
 
-  /** @param {number[]} distancesMs from the picture that is shown to where the wanted one may be */
-  async #step(distancesMs) {
+  async #stepOn() {
     const signal = this.#begin();
-    const beforeMs = this.#shownMs;
-    for (const distance of distancesMs) {
-      const atMs = beforeMs + distance;
+    const fromMs = this.#shownMs || this.#atMs;
+    for (const distance of STEPS_MS) {
+      const atMs = fromMs + distance;
       await this.#guard(() => this.#show(atMs, signal), atMs, signal);
-      if (signal.aborted || this.#shownMs !== beforeMs) break;
+      if (signal.aborted || (this.#shownMs && this.#shownMs !== fromMs)) break;
     }
-    if (!signal.aborted) this.#set(this.#shownMs, "paused");
+    if (!signal.aborted) this.#set(this.#shownMs || fromMs, "paused");
+  }
+
+  async #stepBack() {
+    const signal = this.#begin();
+    const fromMs = this.#shownMs || this.#atMs;
+    await this.#guard(() => this.#showBefore(fromMs, signal), fromMs, signal);
+    if (!signal.aborted) this.#set(this.#shownMs || fromMs, "paused");
+  }
+
+  /**
+   * The last picture before an instant, if there is any.
+   * @param {number} wallMs
+   * @param {AbortSignal} signal
+   */
+  async #showBefore(wallMs, signal) {
+    const lastMs = (await findLast(this.#recorded, wallMs, signal)) ?? -Infinity;
+    for (let backMs = 0; backMs <= SPAN_GAP_MS && lastMs > 0; backMs += GONE_MS) {
+      const isThere = await this.#show(lastMs - backMs, signal).catch((error) => {
+        if (error instanceof RecordingError && error.code === "no_recording") return false;
+        throw error;
+      });
+      if (isThere) break;
+    }
+    return true;
   }
 
   /**
@@ -206,9 +231,11 @@ export class PicturePlayback {
       this.gapUntilMs = nextMs;
       this.#set(atMs, "gap");
       await sleep(RETRY_MS, signal);
-    } else {
+    } else if (nextMs > atMs + 1) {
       this.#host.skipped(nextMs);
       this.#set(nextMs + 1, "seeking");
+    } else {
+      this.#set(atMs + GONE_MS, "seeking");
     }
     return false;
   }

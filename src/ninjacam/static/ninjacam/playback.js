@@ -2,7 +2,7 @@
 // Media time is the wall clock since an origin, so gaps are gaps. Not here: anything that is seen but the picture.
 
 import { ClipBuffer, LONGEST_S } from "./clip-buffer.js";
-import { RecordingError, findNext, readClip, sleep } from "./clip.js";
+import { RecordingError, SPAN_GAP_MS, findLast, findNext, readClip, sleep } from "./clip.js";
 import { Marks, wallEnd } from "./marks.js";
 import { watchVideo } from "./painter.js";
 
@@ -82,6 +82,7 @@ export class Playback {
   #rate = 1;
   /** @type {number | null} the wall clock that is sought, until its picture is here */
   #targetMs = null;
+  #goesBack = false; // if nothing was recorded then, what was before is shown, not what comes
   #abort = new AbortController();
   /** @type {(() => void) | null} wakes the filling */
   #wake = null;
@@ -135,8 +136,11 @@ export class Playback {
     return this.#targetMs === null && !this.element.seeking && this.element.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;
   }
 
-  /** @param {number} wallMs */
-  seek(wallMs) {
+  /**
+   * @param {number} wallMs
+   * @param {boolean} goesBack
+   */
+  seek(wallMs, goesBack = false) {
     if (this.#closed) return;
     const atS = this.#marks.find(wallMs);
     this.#hasEnded = false;
@@ -146,7 +150,7 @@ export class Playback {
       if (this.#playing) this.#start();
       this.#wake?.();
     } else {
-      this.#restart(wallMs);
+      this.#restart(wallMs, goesBack);
     }
     this.#say();
   }
@@ -178,11 +182,14 @@ export class Playback {
   /** @param {number} count */
   step(count) {
     this.pause();
-    if (this.#targetMs !== null) return;
+    if (this.#targetMs !== null) {
+      if (count < 0 && this.state !== "seeking") this.seek(this.#targetMs, true);
+      return;
+    }
     const nowS = this.element.currentTime; // not what was painted last: a step before may be on its way
     const atS = this.#marks.step(nowS, count);
     if (atS !== null && this.#isBuffered(atS)) this.element.currentTime = atS;
-    else if (count < 0) this.seek(this.#marks.wallOf(this.#marks.pictureOf(nowS)) - 1); // before the first that is here
+    else if (count < 0) this.seek(this.#marks.wallOf(this.#marks.pictureOf(nowS)) - 1, true); // before the first that is here
   }
 
   close() {
@@ -203,12 +210,17 @@ export class Playback {
 
   // --- filling ---
 
-  /** Throw all away, and fetch from there on. @param {number} wallMs */
-  #restart(wallMs) {
+  /**
+   * Throw all away, and fetch from there on.
+   * @param {number} wallMs
+   * @param {boolean} goesBack
+   */
+  #restart(wallMs, goesBack = false) {
     this.#abort.abort();
     this.#wake?.();
     this.#abort = new AbortController();
     this.#targetMs = wallMs;
+    this.#goesBack = goesBack;
     this.#marks.clear();
     this.#atEdge = this.#hasEnded = false;
     this.#nextMs = this.#changeMs = null;
@@ -230,9 +242,11 @@ export class Playback {
     let atMs = fromMs;
     let windowMs = FIRST_WINDOW_MS;
     void this.#buffer.remove(LONGEST_S, signal);
+    if (this.#goesBack) atMs = await this.#turnBack(fromMs, signal);
     while (!signal.aborted && this.#changeMs === null) {
       const endMs = atMs + windowMs;
       const came = await this.#fetch(atMs, endMs, signal);
+      if (this.#goesBack) this.#arrived(Infinity);
       const last = this.#marks.last;
       if (came === null) {
         await sleep(FAILED_RETRY_MS, signal); // the network, or a server that starts again
@@ -245,6 +259,22 @@ export class Playback {
       }
       await this.#room(signal);
     }
+  }
+
+  /**
+   * Seek what was recorded last before an instant.
+   * @param {number} wallMs
+   * @param {AbortSignal} signal
+   * @returns {Promise<number>} where to fetch from
+   */
+  async #turnBack(wallMs, signal) {
+    const lastMs = await findLast(this.#recorded, wallMs, signal).catch((error) => {
+      if (error instanceof RecordingError && error.passes) return null;
+      throw error;
+    });
+    if (signal.aborted || lastMs === null) return wallMs;
+    this.#targetMs = lastMs;
+    return lastMs - SPAN_GAP_MS;
   }
 
   /**
@@ -326,31 +356,34 @@ export class Playback {
         await sleep(RETRY_MS, signal);
       }
     }
-    if (!signal.aborted) this.#arrived(placed.mark);
+    if (!signal.aborted) this.#arrived(placed.mark.wallMs);
     return true;
   }
 
-  /** Jump to what is sought, if it is here now. @param {Mark} mark */
-  #arrived(mark) {
+  /** Jump to what is sought, if it is here now. @param {number} reachedMs how far what is here reaches */
+  #arrived(reachedMs) {
     if (this.#targetMs === null) return;
-    const skipsMs = mark.wallMs - this.#targetMs;
-    const isHere = this.#marks.find(this.#targetMs);
+    const skipsMs = reachedMs - this.#targetMs;
+    const before = this.#goesBack && skipsMs > 0 ? this.#marks.before(this.#targetMs) : null;
+    const isHere = this.#marks.find(this.#targetMs) ?? before;
     if (isHere === null && this.holdsGaps && skipsMs > RETRY_MS) return this.#say();
-    const atS = isHere ?? (skipsMs > 0 ? this.#marks.find(mark.wallMs) : null);
+    const atS = isHere ?? (skipsMs > 0 ? this.#marks.find(reachedMs) : null);
     if (atS === null) return;
-    if (isHere === null && skipsMs > SAID_GAP_MS) this.#host.skipped(mark.wallMs);
+    if (isHere === null && skipsMs > SAID_GAP_MS) this.#host.skipped(reachedMs);
     this.#targetMs = null;
+    this.#goesBack = false;
     this.element.currentTime = atS;
     if (this.#playing) this.#start();
     this.#say();
   }
 
   /**
-   * Until there is too little ahead of what is played.
+   * Until there is too little ahead of what is played, or of the end of a gap that is waited for.
    * @param {AbortSignal} signal
    */
   async #room(signal) {
     await this.#shown(signal);
+    await this.#while(signal, () => this.#targetMs !== null && this.gapUntilMs !== null && this.#marks.first !== null);
     await this.#while(signal, () => this.#aheadS() > Math.min(AHEAD_MOST_S, AHEAD_S * Math.max(1, this.#rate / 2)));
   }
 
@@ -467,8 +500,8 @@ export class Playback {
     const stalled = this.#stalled >= STALL_TICKS;
     const dry = this.#targetMs !== null || stalled || this.#restS(this.element.currentTime) < 0.05;
     const isBehindAll = this.#hasEnded || (this.#atEdge && this.#isLate());
-    if (dry && isBehindAll) return "ended";
     if (dry && this.gapUntilMs !== null) return "gap";
+    if (dry && isBehindAll) return "ended";
     if (!this.#playing && this.ready) return "paused";
     return dry || !this.#playing || this.element.readyState < HTMLMediaElement.HAVE_CURRENT_DATA ? "seeking" : "playing";
   }
