@@ -156,6 +156,8 @@ def test_it_seeks_steps_and_plays_every_picture(tab: Tab, world: World) -> None:
         wait_for_picture(tab, number)
     seek(tab, world, 203, paused=True)
     wait_for_picture(tab, 203)
+    ahead = "((video) => video.buffered.end(video.buffered.length - 1) - video.currentTime)"
+    tab.until(f"{ahead}({PLAYER}.shadowRoot.querySelector('video')) > 10")  # while it stands still
     for number in range(202, 173, -1):  # below 200, where the clip may begin, everything is fetched again
         tab.js(f"{PLAYER}.step(-1)")
         wait_for_picture(tab, number)
@@ -213,6 +215,21 @@ def test_it_goes_back_over_a_gap(tab: Tab, world: World) -> None:
         wait_for_picture(tab, number)
 
 
+def test_the_last_pictures_of_a_fragment_are_shown_although_they_wait_for_others(
+    tab: Tab, world: World
+) -> None:
+    open_page(tab, world, "/cameras/yard/")  # which has B-frames
+    for number in (49, 148, 224):
+        seek(tab, world, number, paused=True)
+        wait_for_picture(tab, number)
+
+
+def test_a_gap_of_a_day_is_jumped_over_at_once(tab: Tab, world: World) -> None:
+    open_page(tab, world, "/cameras/door/")
+    seek(tab, world, END - 10)
+    tab.until(f"{PLAYER}.mode === 'replay' && Date.now() - {PLAYER}.position < 3_600_000", 20)
+
+
 EVENTS = """(() => {
   const real = window.fetch, base = %f;
   window.fetch = async (input, options) => {
@@ -266,6 +283,39 @@ def test_the_timeline_is_read_and_seeks_by_pointer_and_keys(tab: Tab, world: Wor
     assert (answer.status, answer.body[4:8]) == (200, b"ftyp")
     tab.press("End")
     tab.until(f"{PLAYER}.mode === 'live'")
+
+
+HOLD = """(() => {
+  const real = window.fetch;
+  window.fetch = async (input, options) => {
+    if (!window.holds || !String(input).includes("api/v1/timeline")) return real(input, options);
+    window.holds = false;
+    await new Promise((resolve) => (window.release = resolve));
+    try {
+      return new Response(await (await real(input, options)).text());
+    } finally {
+      setTimeout(() => (window.released = true), 200);
+    }
+  };
+})()"""
+
+
+def test_an_answer_that_comes_late_does_not_replace_a_newer_one(tab: Tab, world: World) -> None:
+    tab.call("Page.addScriptToEvaluateOnNewDocument", source=HOLD)
+    open_page(tab, world, "/cameras/door/")
+    show(tab, world, -250, 2000)
+    tab.js(f"window.holds = true; {TIMELINE}.cameras = [{{ slug: 'old', name: 'Old' }}]; 1")
+    tab.until("Boolean(window.release)")
+    tab.js(f"{TIMELINE}.cameras = [{{ slug: 'yard', name: 'Yard' }}]; 1")
+    deadline_s = time.monotonic() + 10
+    while colour_at(tab, world, 300) == colour_at(tab, world, -100):
+        assert time.monotonic() < deadline_s, "what is recorded is not shown"
+        time.sleep(0.05)
+    tab.js("window.release(); 1")
+    tab.until("window.released")
+    show(tab, world, -251, 2000)
+    tab.js("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))")
+    assert colour_at(tab, world, 300) != colour_at(tab, world, -100)
 
 
 def touch(tab: Tab, kind: str, *places: tuple[float, float]) -> None:

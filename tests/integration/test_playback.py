@@ -400,6 +400,22 @@ def test_who_may_no_longer_replay_is_cut(site: Site, server: Server, numbers: li
             )
 
 
+def test_who_may_no_longer_export_is_cut_although_they_may_replay(site: Site, server: Server) -> None:
+    large = [p._replace(data=p.data + b"\x80" * (1 << 20)) for p in encode_stamped(25, first=320_000)]
+    add_rows(site, [write_file(site.directory / "recordings", large).segment])
+    site.django(
+        "from django.contrib.auth import get_user_model\n"
+        "viewer = get_user_model().objects.get(username='viewer')\n"
+        "CameraGrant.objects.create(camera=Camera.objects.get(slug='door'), user=viewer, role='export')"
+    )
+    path = url("clip.mp4", 12_800, 12_801, download="1")
+    with RawStream(server.port, path, site.bearer("viewer"), receive_bytes=4096) as stream:
+        assert "200 OK" in stream.head()
+        wait_until(lambda: server.probe()["viewers"] == 1)
+        site.django("CameraGrant.objects.filter(user__username='viewer', role='export').delete()")
+        wait_until(lambda: server.probe()["viewers"] == 0, what="the download is cut")
+
+
 # --- players ---
 
 

@@ -153,6 +153,26 @@ def test_redirects_are_checked_and_counted(clip: Clip) -> None:
             record(config(f"{base}/meta"))
 
 
+def test_credentials_do_not_follow_a_redirect_to_another_host(clip: Clip) -> None:
+    locations = {"/there": "", "/away": ""}
+
+    def redirect(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.send_response(302)
+        handler.send_header("Location", locations[handler.path])
+        handler.end_headers()
+
+    login = {"username": "admin", "password": "secret"}
+    with (
+        FakeHttpCamera(clip, login=Login("basic")) as camera,
+        FakeHttpCamera(clip, login=Login("basic"), host="127.0.0.2") as thief,
+        web_server(redirect) as base,
+    ):
+        locations.update({"/there": camera.url(login=False), "/away": thief.url(login=False)})
+        assert len(record(config(f"{base}/there", **login), 5).video) >= 5
+        with pytest.raises(errors.AuthenticationError, match="wants a user name"):
+            record(config(f"{base}/away", **login))
+
+
 def test_ssh_is_not_a_camera() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 

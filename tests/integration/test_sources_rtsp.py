@@ -213,6 +213,18 @@ def test_credentials_do_not_follow_a_redirect_to_another_host(clip: Clip) -> Non
             record(config(camera.url(), username="admin", password="secret"))
 
 
+def test_credentials_do_not_come_back_at_the_next_redirect(clip: Clip) -> None:
+    with (
+        FakeRtspCamera(clip, login=Login("basic"), host="127.0.0.2") as thief,
+        FakeRtspCamera(clip, host="127.0.0.2") as friend,
+        FakeRtspCamera(clip) as camera,
+    ):
+        camera.faults.redirect_to = friend.url()
+        friend.faults.redirect_to = thief.url(login=False)
+        with pytest.raises(errors.AuthenticationError, match="wants a user name"):
+            record(config(camera.url(), username="admin", password="secret"))
+
+
 def test_tls_is_verified_unless_switched_off(clip: Clip) -> None:
     with FakeRtspCamera(clip, ssl_context=server_context()) as camera:
         assert camera.url().startswith("rtsps:")
@@ -336,6 +348,7 @@ def test_closing_says_teardown_and_leaves_nothing(clip: Clip) -> None:
         while camera.stats.open_connections and time.monotonic() < deadline:
             time.sleep(0.01)
         assert camera.stats.open_connections == 0
+        assert camera.stats.methods["TEARDOWN"] == 1
     assert recording.close_s < 1
 
 

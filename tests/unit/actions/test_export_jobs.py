@@ -1,6 +1,7 @@
 """The worker's side: what is claimed, what becomes of it. Job processes are real ones, of a few lines of Python."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -72,6 +73,20 @@ def test_one_is_made_and_offered(bench: Bench) -> None:
     assert (export.size_bytes, export.sha256, export.progress, export.attempts) == (3, "ab", 1, 1)
     assert export.expires_at is not None and timedelta(days=6.9) < export.expires_at - timezone.now()
     assert export.path(bench.exports).read_text() == "abc" and len(bench.names()) == 1
+
+
+def test_the_name_of_one_that_is_offered_is_on_the_disk(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[str, list[str], str]] = []
+
+    def sync(descriptor: int) -> None:
+        state = Export.objects.values_list("state", flat=True).get()
+        synced.append((os.readlink(f"/proc/self/fd/{descriptor}"), bench.names(), state))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    export = until(bench.worker(MAKES), make(), "done")
+    assert synced == [(str(bench.exports), [export.path(bench.exports).name], "running")]
 
 
 def test_the_process_is_told_the_files_of_the_span(bench: Bench) -> None:

@@ -152,6 +152,19 @@ def test_a_new_connection_goes_on_where_the_last_one_ended() -> None:
     assert after[0].sequence == before[-1].sequence + 1
 
 
+def test_a_new_connection_is_believed_whatever_the_clock_of_the_last_one_did() -> None:
+    timeline = Timeline(FakeClock(monotonic_ns=START_NS))
+    timeline.set_reorder_depth(0)
+    before = [timeline.repair(p._replace(pts=777)) for p in video_packets(50)]
+    assert timeline.uses_arrival
+    timeline.restart()
+    timeline.set_reorder_depth(0)
+    sent = video_packets(50, first_received_ns=before[-1].received_ns + 40_000_000)
+    late = [p._replace(received_ns=p.received_ns + n % 3 * 15_000_000) for n, p in enumerate(sent)]
+    got = [timeline.repair(p) for p in late]
+    assert {b.pts - a.pts for a, b in pairwise(got)} == {FRAME} and not timeline.uses_arrival
+
+
 def test_the_time_of_capture_is_the_arrival_less_what_the_network_added() -> None:
     clock = FakeClock(monotonic_ns=START_NS)
     wall_ns = clock.wall_ns()

@@ -38,6 +38,7 @@ def test_without_rules_nothing_goes() -> None:
 def test_the_oldest_of_a_camera_makes_room_within_its_budget() -> None:
     rules = RetentionRules(bytes_per_camera=20)
     assert plan(rules, held("a", 4, 3, 2, 1), held("b", 9, 8)) == [("a", 4), ("a", 3)]
+    assert plan(rules, held("b", 9, 8), held("a", 4, 3, 2, 1)) == [("a", 4), ("a", 3)]
 
 
 def test_the_oldest_of_all_makes_room_within_the_whole_budget() -> None:
@@ -56,6 +57,11 @@ def test_bytes_come_before_age() -> None:
 
 def test_age_takes_what_is_too_old_and_no_more() -> None:
     assert plan(RetentionRules(days=2), held("a", 4, 3, 1), held("b", 1)) == [("a", 4), ("a", 3)]
+
+
+def test_the_age_of_a_file_is_that_of_its_end() -> None:
+    long = Held("a", NOW - 3 * DAY_NS, end_ns=NOW - DAY_NS)
+    assert plan(RetentionRules(days=2), [long]) == []
 
 
 def test_the_watermark_is_kept_free() -> None:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from ninjacam.hub import child as hub_child
 from ninjacam.hub.child import Child
+from ninjacam.testing.clock import FakeClock
 
 
 @pytest.mark.parametrize("turns", range(12))
@@ -21,6 +23,36 @@ def test_a_change_in_the_moment_of_the_stop_does_not_keep_it_alive(tmp_path: Pat
             await asyncio.sleep(0)
         child.changed()
         async with asyncio.timeout(5):
+            await running
+
+    asyncio.run(live())
+
+
+def test_without_an_engine_it_goes_on_for_its_time_and_no_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock()
+    monkeypatch.setattr(hub_child, "SYSTEM_CLOCK", clock)
+    monkeypatch.setattr(hub_child, "REPORT_EVERY_S", 0.01)
+    rounds = asyncio.Semaphore(0)
+
+    def is_reachable() -> bool:
+        rounds.release()
+        return True
+
+    async def assign(_: dict[str, object]) -> None: ...
+
+    async def live() -> None:
+        child = Child(name="c", run_dir=tmp_path, orphan_s=60, assign=assign, status=dict)
+        monkeypatch.setattr(child._control, "is_reachable", is_reachable)
+        running = asyncio.create_task(child.run())
+        async with asyncio.timeout(5):
+            for seconds in (0, 59):
+                clock.advance(seconds)
+                for _ in range(3):
+                    await rounds.acquire()
+                    assert not child.stop.is_set()
+            clock.advance(2)
             await running
 
     asyncio.run(live())

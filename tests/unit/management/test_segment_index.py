@@ -375,10 +375,12 @@ def test_a_database_that_is_away_is_our_error(
     def fail(*_: object) -> None:
         raise OperationalError("database is locked")
 
-    monkeypatch.setattr(connections, "close_all", lambda: None)
+    closed: list[bool] = []
+    monkeypatch.setattr(connections, "close_all", lambda: closed.append(True))
     monkeypatch.setattr(Segment.objects.__class__, "put", fail)
     with pytest.raises(NinjacamError, match="recording goes on"):
         index(root).add(told)
+    assert closed, "the connection may be broken"
 
 
 def test_closing_ends_a_scan(root: Path) -> None:

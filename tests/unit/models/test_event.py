@@ -51,6 +51,8 @@ def test_what_goes_on_is_recorded_for_a_day_at_most_and_told_the_same_each_secon
     day_s = LONGEST_NS / S
     assert windows() == windows(30) == windows(day_s) == {"door": [(-35, day_s - 20)]}
     assert windows(day_s + 100) == {}
+    Event.objects.update(end_ns=NOW + 2 * LONGEST_NS)
+    assert windows() == {"door": [(-35, day_s - 20)]}
 
 
 def test_without_cameras_that_record_events_nothing_is_asked() -> None:

@@ -2,7 +2,8 @@
 
 import hashlib
 import itertools
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from ninjacam.core.errors import ProcessorError
+from ninjacam.recordings import export
 from ninjacam.recordings.clip import plan_clip
 from ninjacam.recordings.clock_face import ClockFace
 from ninjacam.recordings.export import (
@@ -89,6 +91,31 @@ def test_a_copy_has_each_picture_and_the_digest_of_its_bytes(files: list[Made], 
     assert (made.size_bytes, made.sha256) == (len(data), hashlib.sha256(data).hexdigest())
     assert read_stamps(tmp_path / "copy.mp4") == list(range(25, 175))
     assert_decodes(tmp_path / "copy.mp4")
+
+
+def test_fragments_that_are_longer_than_a_chunk_are_copied_and_digested_whole(
+    files: list[Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = copy(files, tmp_path / "whole.mp4")
+    monkeypatch.setattr(export, "CHUNK_BYTES", 4096)
+    assert whole.size_bytes > 8 * 2 * export.CHUNK_BYTES
+    assert copy(files, tmp_path / "parts.mp4") == whole
+    assert (tmp_path / "parts.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+    assert draw(files, tmp_path / "drawn.mp4").size_bytes > 2 * export.CHUNK_BYTES
+
+
+@pytest.mark.parametrize("make", [copy, draw])
+def test_what_was_made_is_on_the_disk_as_a_whole(
+    files: list[Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[..., MadeFile]
+) -> None:
+    synced: list[tuple[str, int]] = []
+
+    def sync(descriptor: int) -> None:
+        synced.append((os.readlink(f"/proc/self/fd/{descriptor}"), os.fstat(descriptor).st_size))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    made = make(files[:1], tmp_path / "made.mp4")
+    assert synced == [(str(tmp_path / "made.mp4"), made.size_bytes)]
 
 
 def test_a_copy_of_nothing_leaves_no_file(files: list[Made], tmp_path: Path) -> None:
@@ -240,6 +267,12 @@ def test_a_timelapse_shows_even_steps(
     shown = pictures(tmp_path / "lapse.mp4")
     assert [stamp.read(luma) for _, luma in shown] == list(expected)
     assert [at_s for at_s, _ in shown] == pytest.approx([n / fps for n in range(len(shown))])
+
+
+def test_a_timelapse_ends_before_the_picture_of_its_end(files: list[Made], tmp_path: Path) -> None:
+    span: dict[str, Any] = {"start_ns": NOON_NS, "end_ns": NOON_NS + 30 * FRAME_NS}
+    draw(files, tmp_path / "lapse.mp4", kind="timelapse", speed=4.0, fps=10, **span)
+    assert [stamp.read(luma) for _, luma in pictures(tmp_path / "lapse.mp4")] == [0, 10, 20]
 
 
 def test_a_timelapse_skips_gaps_and_what_was_not_asked_for(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Torn, hostile and foreign files."""
 
 import random
+import resource
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,19 @@ def test_a_tail_torn_at_any_byte_is_repaired(recording: Path) -> None:
         assert recording.exists() == (kept > 0)
         if kept:
             assert recording.read_bytes() == whole[:kept]
+
+
+def test_a_repair_needs_no_room_on_the_disk(recording: Path) -> None:
+    whole = recording.read_bytes()
+    last = fragments(recording)[-1]
+    recording.write_bytes(whole[:-1])
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))  # no byte is written, as on a full disk
+    try:
+        assert repair_file(recording)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert recording.read_bytes() == whole[: last.offset]
 
 
 def test_zeros_after_a_power_cut_are_cut_off(recording: Path) -> None:
