@@ -114,7 +114,7 @@ class Timelapse:
         self._due_ns: int | None = None
 
     def pick(self, placed: PlacedFile, start_ns: int, end_ns: int) -> Iterator[Shown]:
-        fragments = self._needed(placed)
+        fragments = self._needed(placed, start_ns, end_ns)
         if fragments is None:
             pictures = iter_shown(placed)
         elif fragments:
@@ -133,15 +133,15 @@ class Timelapse:
         self._due_ns += self.step_ns
         return True
 
-    def _needed(self, placed: PlacedFile) -> list[Fragment] | None:
+    def _needed(self, placed: PlacedFile, start_ns: int, end_ns: int) -> list[Fragment] | None:
         """The fragments whose key frames suffice, maybe none; None: more pictures are due than there are key frames."""
-        keys = [each for each in placed.fragments if each.is_key]
-        apart_ns = max((later.start_ns - each.start_ns for each, later in pairwise(keys)), default=0)
-        if (
-            not keys
-            or apart_ns > self.step_ns
-            or placed.fragments[-1].end_ns - keys[-1].start_ns > self.step_ns
-        ):
+        keys = [each for each in placed.fragments if each.is_key and start_ns <= each.start_ns < end_ns]
+        edges_ns = (
+            max(start_ns, placed.fragments[0].start_ns),
+            *(each.start_ns for each in keys),
+            min(end_ns, placed.fragments[-1].end_ns),
+        )
+        if not keys or any(later - earlier > self.step_ns for earlier, later in pairwise(edges_ns)):
             return None
         due_ns, chosen = self._due_ns, list[Fragment]()
         for each in keys:

@@ -283,3 +283,33 @@ def test_a_timelapse_skips_gaps_and_what_was_not_asked_for(tmp_path: Path) -> No
     draw(made, tmp_path / "lapse.mp4", kind="timelapse", speed=5.0, fps=10, **span)
     numbers = [stamp.read(luma) for _, luma in pictures(tmp_path / "lapse.mp4")]
     assert numbers == [25, 38, 5000, 5013, 5025, 5038, 10_000, 10_013]
+
+
+@pytest.mark.parametrize(
+    ("start_s", "end_s", "speed", "expected"),
+    [
+        (0.5, 0.9, 1000, [13]),  # no key frame in it
+        (0.5, 1.9, 1000, [25]),
+        (1.5, 8, 10, [38, 75, 100, 125, 150, 175]),
+        (1.5, 8, 1000, [38]),
+        (2, 8, 10, range(50, 200, 25)),
+    ],
+)
+def test_a_timelapse_may_begin_between_key_frames(
+    files: list[Made], tmp_path: Path, start_s: float, end_s: float, speed: int, expected: Sequence[int]
+) -> None:
+    span: dict[str, Any] = {
+        "start_ns": NOON_NS + round(start_s * S_NS),
+        "end_ns": NOON_NS + round(end_s * S_NS),
+    }
+    fps = 10 if speed == 10 else 25
+    draw(files, tmp_path / "lapse.mp4", kind="timelapse", speed=float(speed), fps=fps, **span)
+    assert [stamp.read(luma) for _, luma in pictures(tmp_path / "lapse.mp4")] == list(expected)
+
+
+def test_a_timelapse_may_begin_long_before_a_key_frame(tmp_path: Path) -> None:
+    made = write_file(tmp_path, encode_stamped(200, gop=100))
+    span: dict[str, Any] = {"start_ns": NOON_NS + S_NS // 2, "end_ns": NOON_NS + 45 * S_NS // 10}
+    draw([made], tmp_path / "lapse.mp4", kind="timelapse", speed=10.0, fps=10, **span)
+    numbers = [stamp.read(luma) for _, luma in pictures(tmp_path / "lapse.mp4")]
+    assert numbers == [13, 38, 63, 88]
