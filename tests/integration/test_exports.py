@@ -207,6 +207,19 @@ def test_a_timelapse_is_as_long_as_is_asked_for(scene: Scene, tmp_path: Path) ->
             assert stamp is not None and (stamp - at * step) % (SECONDS * FPS) <= FPS
 
 
+@pytest.mark.ffmpeg
+def test_a_timelapse_of_few_pictures_is_no_faster(scene: Scene, tmp_path: Path) -> None:
+    """Twice as fast, 60 steps a second: more than there are pictures."""
+    told = scene.wait_for(scene.ask(kind="timelapse", speed=2, fps=60), "done")
+    with av.open(str(scene.fetch(told, tmp_path / "lapse.mp4"))) as container:
+        stream = container.streams.video[0]
+        assert stream.duration is not None and stream.time_base is not None
+        assert float(stream.duration * stream.time_base) == pytest.approx(SECONDS / 2, abs=0.02)
+    failed = scene.wait_for(scene.ask(kind="timelapse", length_s=3600, fps=60), "failed")
+    assert failed["error"]["code"] == "too_little_recorded"
+    assert f"a timelapse of at most {SECONDS / 2} s" in failed["error"]["message"]
+
+
 def test_one_that_is_cancelled_ends_and_can_be_had_again(scene: Scene) -> None:
     number = scene.ask("long", kind="burned", end_s=LONG * SECONDS)
     scene.wait_for_progress(number)

@@ -21,13 +21,14 @@ from django.db import DatabaseError, connections
 from django.db.models import Q
 from django.utils import timezone
 
+from ninjacam.actions.export_options import speed_for
 from ninjacam.conf import Settings
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import NinjacamError
 from ninjacam.engine.jobs import JobProcess, Outcome
 from ninjacam.models import Export, ExportState, Segment
 from ninjacam.models.segment import timeline
-from ninjacam.recordings.export import DiskError
+from ninjacam.recordings.export import DiskError, NothingRecordedError
 
 logger = logging.getLogger("ninjacam.exports")
 
@@ -180,10 +181,13 @@ class ExportJobs:
     def _begin(self, lane: str, export: Export) -> None:
         path = export.path(self._settings.exports_dir)
         part = path.with_name(f"{path.name}.part")
-        question = self._question(export, part)
         try:
+            question = self._question(export, part)
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             process = JobProcess(self._argv, question, bare=not question["view"], clock=self._clock)
+        except NinjacamError as exc:
+            self._failed(export, exc.as_dict())
+            return
         except OSError as exc:
             self._failed(export, DiskError.of(exc.errno).as_dict())
             return
@@ -194,7 +198,7 @@ class ExportJobs:
         held.move(ExportState.FAILED, finished_at=timezone.now(), error=error)
 
     def _question(self, export: Export, part: Path) -> dict[str, Any]:
-        """The fields of `recordings.export.ExportSpec`."""
+        """The fields of `recordings.export.ExportSpec`. Raises: NothingRecordedError, TooLittleRecordedError."""
         options = export.options
         rows = Segment.objects.overlapping([export.slug], export.start_ns - LATE_NS, export.end_ns)
         root = self._settings.recordings_dir
@@ -212,7 +216,7 @@ class ExportJobs:
         }
         if export.kind == Export.Kind.TIMELAPSE:
             spec["fps"] = options["fps"]
-            spec["speed"] = options["speed"] or max(1.0, _recorded_s(export) / options["length_s"])
+            spec["speed"] = options["speed"] or speed_for(options["length_s"], _recorded_s(export))
         return spec
 
     def _follow(self, lane: str) -> None:
@@ -307,7 +311,10 @@ class ExportJobs:
 
 
 def _recorded_s(export: Export) -> float:
+    """Raises: NothingRecordedError."""
     spans = timeline([export.slug], export.start_ns, export.end_ns).spans.get(export.slug, [])
+    if not spans:
+        raise NothingRecordedError
     return sum(end_ns - start_ns for start_ns, end_ns in spans) / 1e9
 
 

@@ -14,6 +14,14 @@ LONGEST_S = {
     Export.Kind.BURNED: 24 * 3600,
     Export.Kind.TIMELAPSE: 7 * 24 * 3600,
 }
+LEAST_SPEED = 2
+"""Of a timelapse, whether it is asked for as `speed` or as `length_s`."""
+
+
+class TooLittleRecordedError(InvalidError):
+    """For a timelapse as long as was asked: it would be slower than `LEAST_SPEED`."""
+
+    code = "too_little_recorded"
 
 
 class CopyOptions(BaseModel):
@@ -31,11 +39,11 @@ class BurnedOptions(BaseModel):
 
 
 class TimelapseOptions(BaseModel):
-    """Either `speed`, or how long it is to be: `length_s`."""
+    """Either `speed`, or how long it is to be: `length_s`, which `speed_for` may refuse when it is made."""
 
     model_config = ConfigDict(extra="forbid")
 
-    speed: float | None = Field(None, ge=2, le=10_000)
+    speed: float | None = Field(None, ge=LEAST_SPEED, le=10_000)
     length_s: float | None = Field(None, ge=1, le=3600)
     fps: int = Field(25, ge=1, le=60)
     width_px: int | None = Field(None, ge=64, le=7680)
@@ -68,3 +76,13 @@ def parse_options(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
             fields.setdefault(field, []).append(problem["msg"])
         name, messages = next(iter(fields.items()))
         raise InvalidError(f"{name}: {messages[0]}", fields) from error
+
+
+def speed_for(length_s: float, recorded_s: float) -> float:
+    """How fast a timelapse of `recorded_s` is that lasts `length_s`. Raises: TooLittleRecordedError."""
+    if recorded_s >= LEAST_SPEED * length_s:
+        return recorded_s / length_s
+    message = _(
+        "Of this span %(recorded).1f s are recorded: ask for a timelapse of at most %(most).1f s, or for a longer span."
+    ) % {"recorded": recorded_s, "most": recorded_s * 10 // LEAST_SPEED / 10}
+    raise TooLittleRecordedError.of("length_s", message)

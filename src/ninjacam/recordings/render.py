@@ -8,8 +8,9 @@ import logging
 import os
 import struct
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -41,6 +42,8 @@ Draw = Callable[[av.VideoFrame, int, int, float], Any]
 BT601 = 6
 """AVCOL_SPC_SMPTE170M: what cv2.COLOR_BGR2YUV_I420 computes, with limited range (1)."""
 KEY_EVERY_S = 2
+EARLY = 50
+"""By such a part of its step a picture of a timelapse may be early, and counts as in it."""
 MOST_THREADS = 4
 MOST_EARLY = 500
 # Fragments, so that memory does not grow with the length; and their index in front, so that players can seek.
@@ -107,13 +110,17 @@ def _add_file(movie: "_Movie", placed: PlacedFile, spec: ExportSpec, on_progress
 
 
 class Timelapse:
-    """Which pictures a timelapse has: the first one of each `step_ns` of recorded wall clock. Gaps are skipped."""
+    """Which pictures a timelapse has: the first one of each `step_ns` of recorded wall clock. Gaps are closed up."""
 
     def __init__(self, step_ns: int) -> None:
         self.step_ns = step_ns
-        self._due_ns: int | None = None
+        self._origin_ns: int | None = None  # the wall clock of step 0, had there been no gaps
+        self._end_ns = 0
+        self._last_step = -1
 
     def pick(self, placed: PlacedFile, start_ns: int, end_ns: int) -> Iterator[Shown]:
+        """Those of a file, with the number of their step as `pts`."""
+        self._close_gap(placed)
         fragments = self._needed(placed, start_ns, end_ns)
         if fragments is None:
             pictures = iter_shown(placed)
@@ -122,16 +129,23 @@ class Timelapse:
         else:
             return
         for shown in pictures:
-            if start_ns <= shown.captured_ns < end_ns and self._is_due(shown.captured_ns):
-                yield shown
+            if start_ns <= shown.captured_ns < end_ns:
+                step = self._step_of(shown.captured_ns)
+                if step > self._last_step:
+                    self._last_step = step
+                    yield replace(shown, pts=step)
 
-    def _is_due(self, at_ns: int) -> bool:
-        if self._due_ns is None or at_ns - self._due_ns > max(self.step_ns, TOLERANCE_NS):
-            self._due_ns = at_ns
-        if at_ns < self._due_ns:
-            return False
-        self._due_ns += self.step_ns
-        return True
+    def _close_gap(self, placed: PlacedFile) -> None:
+        gap_ns = placed.fragments[0].start_ns - self._end_ns
+        if self._origin_ns is not None and gap_ns > TOLERANCE_NS:
+            self._origin_ns += gap_ns
+        self._end_ns = max(self._end_ns, placed.fragments[-1].end_ns)
+
+    def _step_of(self, at_ns: int) -> int:
+        """The first instant that is asked for begins step 0. A picture may be a little early: clocks are not exact."""
+        if self._origin_ns is None:
+            self._origin_ns = at_ns
+        return (at_ns - self._origin_ns + self.step_ns // EARLY) // self.step_ns
 
     def _needed(self, placed: PlacedFile, start_ns: int, end_ns: int) -> list[Fragment] | None:
         """The fragments whose key frames suffice, maybe none; None: more pictures are due than there are key frames."""
@@ -143,14 +157,8 @@ class Timelapse:
         )
         if not keys or any(later - earlier > self.step_ns for earlier, later in pairwise(edges_ns)):
             return None
-        due_ns, chosen = self._due_ns, list[Fragment]()
-        for each in keys:
-            if due_ns is None or each.start_ns - due_ns > max(self.step_ns, TOLERANCE_NS):
-                due_ns = each.start_ns
-            if each.start_ns >= due_ns:
-                chosen.append(each)
-                due_ns += self.step_ns
-        return chosen
+        by_step = groupby(keys, lambda each: self._step_of(each.start_ns))
+        return [next(found) for step, found in by_step if step > self._last_step]
 
 
 class _Movie:
@@ -201,8 +209,7 @@ class _Movie:
         if self._face is not None:
             self._face.draw(planes, width, height, shown.captured_ns)
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
-        pts = self.pictures if self.timelapse else shown.pts
-        frame.pts = self._last_pts = max(pts, self._last_pts + 1)
+        frame.pts = self._last_pts = max(shown.pts, self._last_pts + 1)
         frame.time_base = self._time_base
         frame.colorspace, frame.color_range = colour
         self.pictures += 1
@@ -221,7 +228,7 @@ class _Movie:
             width, height = self._size(frame.width, frame.height)
             made = self._reformatter.reformat(frame, width, height, "yuv420p", threads=1)
             return made.to_ndarray(), width, height, (int(made.colorspace), int(made.color_range))
-        image = self._draw(frame, shown.captured_ns, self.pictures, shown.pts / VIDEO_CLOCK_HZ)
+        image = self._draw(frame, shown.captured_ns, self.pictures, float(shown.pts * self._time_base))
         if image.ndim == 2:
             image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
         width, height = self._size(image.shape[1], image.shape[0])

@@ -109,6 +109,32 @@ def test_the_process_is_told_the_files_of_the_span(bench: Bench) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("recorded_s", "length_s", "code", "says"),
+    [
+        (10, 5, "", ""),
+        (10, 5.1, "too_little_recorded", "10.0 s are recorded: ask for a timelapse of at most 5.0 s, or for"),
+        (6, 3600, "too_little_recorded", "6.0 s are recorded: ask for a timelapse of at most 3.0 s, or for"),
+        (0, 1, "no_recording", "Nothing was recorded then"),
+    ],
+)
+def test_a_timelapse_that_would_be_slow_is_refused(
+    bench: Bench, recorded_s: int, length_s: float, code: str, says: str
+) -> None:
+    if recorded_s:
+        Segment.objects.create(
+            slug="door", path="door/0.mp4", start_ns=10**18, end_ns=10**18 + recorded_s * 10**9,
+            size_bytes=1, codec="h264", width_px=640, height_px=360,
+        )  # fmt: skip
+    options = {"speed": None, "length_s": length_s, "fps": 60, "width_px": None, "clock": True}
+    made = make(kind="timelapse", options=options)
+    export = until(bench.worker(MAKES), made, "failed" if code else "done")
+    if code:
+        assert export.error is not None and says in export.error["message"]
+        assert (export.error["code"], export.error["retryable"], export.attempts) == (code, False, 1)
+        assert not bench.worker(MAKES).busy
+
+
 def test_a_copy_does_not_wait_for_one_that_is_drawn(bench: Bench) -> None:
     worker = bench.worker(WAITS)
     drawn, copies = make(kind="burned"), [make(), make()]

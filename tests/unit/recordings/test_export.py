@@ -81,6 +81,13 @@ def pictures(path: Path) -> "list[tuple[float, np.ndarray[Any, np.dtype[np.uint8
         ]
 
 
+def length_s(path: Path) -> float:
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert stream.duration is not None and stream.time_base is not None
+        return float(stream.duration * stream.time_base)
+
+
 # --- copied ---
 
 
@@ -313,3 +320,58 @@ def test_a_timelapse_may_begin_long_before_a_key_frame(tmp_path: Path) -> None:
     draw([made], tmp_path / "lapse.mp4", kind="timelapse", speed=10.0, fps=10, **span)
     numbers = [stamp.read(luma) for _, luma in pictures(tmp_path / "lapse.mp4")]
     assert numbers == [13, 38, 63, 88]
+
+
+@pytest.mark.ffmpeg
+@pytest.mark.parametrize(
+    ("every", "speed", "fps", "shown"),
+    [
+        (1, 2, 60, 200),  # more steps than there are pictures
+        (1, 2, 25, 100),
+        (2, 2, 25, 100),  # 12.5 pictures a second
+        (5, 4, 60, 40),
+    ],
+)
+def test_a_timelapse_is_as_fast_as_is_asked_for(
+    tmp_path: Path, every: int, speed: int, fps: int, shown: int
+) -> None:
+    packets = encode_stamped(200 // every, gop=5)
+    slow = [
+        each._replace(
+            pts=each.pts * every,
+            received_ns=each.received_ns * every,
+            duration=each.duration * every,
+            captured_ns=NOON_NS + (each.captured_ns - NOON_NS) * every,
+        )
+        for each in packets
+    ]
+    made = write_files(tmp_path, slow, 4)
+    draw(made, tmp_path / "lapse.mp4", kind="timelapse", speed=float(speed), fps=fps)
+    assert_decodes(tmp_path / "lapse.mp4")
+    assert length_s(tmp_path / "lapse.mp4") == pytest.approx(8 / speed, abs=every / 25 / speed)
+    taken = pictures(tmp_path / "lapse.mp4")
+    assert len(taken) == shown
+    for at_s, luma in taken:
+        number = stamp.read(luma)
+        assert number is not None and at_s == pytest.approx(number * every / 25 / speed, abs=1.1 / fps)
+
+
+@pytest.mark.parametrize(("speed", "shown"), [(10, 25), (100, 3)])
+def test_gaps_take_no_time_however_long_a_step_is(tmp_path: Path, speed: int, shown: int) -> None:
+    """10 s are recorded, in five files."""
+    made = [write_file(tmp_path, encode_stamped(50, first=n * 125)) for n in range(5)]
+    span: dict[str, Any] = {"end_ns": NOON_NS + 200 * S_NS}
+    draw(made, tmp_path / "lapse.mp4", kind="timelapse", speed=float(speed), fps=25, **span)
+    assert len(pictures(tmp_path / "lapse.mp4")) == shown
+    assert length_s(tmp_path / "lapse.mp4") == pytest.approx(shown / 25, abs=0.02)
+
+
+def test_key_frames_that_come_a_little_early_are_shown(tmp_path: Path) -> None:
+    packets = encode_stamped(250)
+    uneven = [
+        each._replace(captured_ns=each.captured_ns + (-1) ** (number // 25) * 5_000_000)
+        for number, each in enumerate(packets)
+    ]
+    made = write_files(tmp_path, uneven, 10)
+    draw(made, tmp_path / "lapse.mp4", kind="timelapse", speed=25.0, end_ns=NOON_NS + 10 * S_NS)
+    assert [stamp.read(luma) for _, luma in pictures(tmp_path / "lapse.mp4")] == list(range(0, 250, 25))
