@@ -177,6 +177,14 @@ def test_clock_and_view_are_burned_in(scene: Scene, tmp_path: Path) -> None:
         assert clock.max() > 200 and clock.min() < 40
 
 
+@pytest.mark.ffmpeg
+def test_what_is_burned_is_cut_to_the_span(scene: Scene, tmp_path: Path) -> None:
+    told = scene.wait_for(scene.ask(kind="burned", start=scene.at(6.9), end_s=8.1), "done")
+    path = scene.fetch(told, tmp_path / "cut.mp4")
+    assert_decodes(path)
+    assert read_stamps(path) == list(range(173, 203))
+
+
 def _luma(path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
     with av.open(str(path)) as container:
         frame = next(container.decode(video=0))

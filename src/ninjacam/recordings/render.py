@@ -4,9 +4,12 @@ For a process of its own. User code comes in as `Draw`; what a processor is, is 
 """
 
 import contextlib
+import io
 import logging
 import os
 import struct
+from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -16,10 +19,12 @@ from typing import Any, BinaryIO
 
 import av
 import cv2
+import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from ninjacam.core.errors import EncodeError
 from ninjacam.core.packets import VIDEO_CLOCK_HZ
+from ninjacam.recordings.audio import FRAME_SAMPLES
 from ninjacam.recordings.clip import PlacedFile, place_files
 from ninjacam.recordings.clock_face import ClockFace
 from ninjacam.recordings.export import (
@@ -46,18 +51,19 @@ EARLY = 50
 """By such a part of its step a picture of a timelapse may be early, and counts as in it."""
 MOST_THREADS = 4
 MOST_EARLY = 500
+"""Packets of sound that wait for the first picture: of more than 10 s."""
 # Fragments, so that memory does not grow with the length; and their index in front, so that players can seek.
 _FLAGS = "+frag_keyframe+empty_moov+default_base_moof+global_sidx"
 
 
 def export_drawn(spec: ExportSpec, on_progress: OnProgress, draw: Draw | None = None) -> MadeFile:
-    """A "burned" or "timelapse" export of `spec.paths`.
+    """A "burned" or "timelapse" export of `spec.paths`: what was taken within the span, and nothing else.
 
     Raises: NothingRecordedError, DiskError, EncodeError, and whatever `draw` raises.
     """
     output = Path(spec.output)
     with writing(output) as file:
-        movie = _Movie(output, spec, draw)
+        movie = _Movie(output, spec, draw, _find_sound(spec))
         with movie:
             for placed in place_files(map(Path, spec.paths), spec.start_ns, spec.end_ns):
                 try:
@@ -100,13 +106,43 @@ def _add_file(movie: "_Movie", placed: PlacedFile, spec: ExportSpec, on_progress
     pictures = (
         movie.timelapse.pick(placed, spec.start_ns, spec.end_ns)
         if movie.timelapse
-        else iter_shown(
-            placed, on_open=movie.open_sound, on_sound=lambda packet: movie.add_sound(packet, placed)
-        )
+        else _iter_span(placed, spec, movie.sound)
     )
     for shown in pictures:
         movie.add(shown)
         on_progress(min(1.0, max(0.0, (shown.captured_ns - spec.start_ns) / (spec.end_ns - spec.start_ns))))
+
+
+def _iter_span(placed: PlacedFile, spec: ExportSpec, sound: "_Sound | None") -> Iterator[Shown]:
+    """The pictures of the span; its sound goes to `sound`. What is before them is decoded, for they need it."""
+
+    def on_sound(packet: Any) -> None:
+        if sound is not None and packet.pts is not None:
+            captured_ns = _captured_ns(placed, packet.pts * packet.time_base)
+            if spec.start_ns <= captured_ns < spec.end_ns:
+                sound.add(packet, packet.pts + placed.ticks.get(AUDIO_TRACK, 0))
+
+    pictures = iter_shown(placed, on_open=sound.open_file, on_sound=on_sound) if sound else iter_shown(placed)
+    return (shown for shown in pictures if spec.start_ns <= shown.captured_ns < spec.end_ns)
+
+
+def _captured_ns(placed: PlacedFile, at_s: Fraction) -> int:
+    """The wall clock of what is at that time of the file."""
+    at = round(at_s * VIDEO_CLOCK_HZ)
+    number = max(0, bisect_right(placed.fragments, at, key=lambda each: each.dts) - 1)
+    fragment = placed.fragments[number]
+    return fragment.start_ns + (at - fragment.dts) * NS // VIDEO_CLOCK_HZ
+
+
+def _find_sound(spec: ExportSpec) -> "_Sound | None":
+    """Of the kind of the first file that has any."""
+    if spec.kind == "timelapse":
+        return None
+    for placed in place_files(map(Path, spec.paths), spec.start_ns, spec.end_ns):
+        if placed.recording.audio_codec == "aac":
+            with contextlib.suppress(av.FFmpegError):
+                return _Sound(placed.init)
+    return None
 
 
 class Timelapse:
@@ -164,8 +200,9 @@ class Timelapse:
 class _Movie:
     """The file that is being made. As a context manager: closed at its end."""
 
-    def __init__(self, output: Path, spec: ExportSpec, draw: Draw | None) -> None:
+    def __init__(self, output: Path, spec: ExportSpec, draw: Draw | None, sound: "_Sound | None") -> None:
         self.pictures = 0
+        self.sound = sound
         self.timelapse = Timelapse(round(spec.speed * NS / spec.fps)) if spec.kind == "timelapse" else None
         self._spec = spec
         self._output = output
@@ -174,12 +211,8 @@ class _Movie:
         self._reformatter = VideoReformatter()
         self._container: Any = None
         self._video: Any = None
-        self._sound: Any = None
-        self._sound_config: tuple[Any, ...] = ()
-        self._fits = False
-        self._template: Any = None
-        self._early: list[tuple[Any, int]] = []  # sound that comes before the first picture
-        self._last_pts = self._last_sound = -1
+        self._first_pts = 0
+        self._last_pts = -1
 
     def __enter__(self) -> "_Movie":
         return self
@@ -200,7 +233,10 @@ class _Movie:
 
     def add(self, shown: Shown) -> None:
         """Raises: DiskError, EncodeError, and what `draw` raises."""
-        planes, width, height, colour = self._planes(shown)
+        if self._container is None:
+            self._first_pts = shown.pts
+        pts = shown.pts - self._first_pts
+        planes, width, height, colour = self._planes(shown, pts)
         if self._container is None:
             self._begin(width, height, colour)
         elif (self._video.width, self._video.height) != (width, height):
@@ -209,26 +245,28 @@ class _Movie:
         if self._face is not None:
             self._face.draw(planes, width, height, shown.captured_ns)
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
-        frame.pts = self._last_pts = max(shown.pts, self._last_pts + 1)
+        frame.pts = self._last_pts = max(pts, self._last_pts + 1)
         frame.time_base = self._time_base
         frame.colorspace, frame.color_range = colour
         self.pictures += 1
         with _translated():
             for packet in self._video.encode(frame):
                 self._container.mux(packet)
+        if self.sound is not None:
+            self.sound.follow(pts)
 
     @property
     def _time_base(self) -> Fraction:
         return Fraction(1, self._spec.fps if self.timelapse else VIDEO_CLOCK_HZ)
 
-    def _planes(self, shown: Shown) -> tuple[Any, int, int, tuple[int, int]]:
+    def _planes(self, shown: Shown, pts: int) -> tuple[Any, int, int, tuple[int, int]]:
         """(I420 that is ours to draw on, width, height, (colour matrix, range))."""
         frame = shown.frame
         if self._draw is None:
             width, height = self._size(frame.width, frame.height)
             made = self._reformatter.reformat(frame, width, height, "yuv420p", threads=1)
             return made.to_ndarray(), width, height, (int(made.colorspace), int(made.color_range))
-        image = self._draw(frame, shown.captured_ns, self.pictures, float(shown.pts * self._time_base))
+        image = self._draw(frame, shown.captured_ns, self.pictures, float(pts * self._time_base))
         if image.ndim == 2:
             image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
         width, height = self._size(image.shape[1], image.shape[0])
@@ -254,41 +292,88 @@ class _Movie:
             context.gop_size = KEY_EVERY_S * fps
             context.thread_count = min(MOST_THREADS, os.cpu_count() or 1)
             context.colorspace, context.color_range = colour
-            if self._template is not None:
-                self._sound = self._container.add_stream_from_template(self._template)
-        self._template = None
-        early, self._early = self._early, []
-        for packet, at in early:
-            self._mux_sound(packet, at)
+            if self.sound is not None:
+                self.sound.begin(self._container, self._first_pts)
 
-    # --- sound ---
 
-    def open_sound(self, container: Any) -> None:
-        """Of the first file, whose sound decides whether there is any; of the others, whether it is the same."""
-        streams = [each for each in container.streams.audio if each.codec_context.name == "aac"]
-        config = tuple((bytes(each.codec_context.extradata or b""), each.time_base) for each in streams[:1])
-        if self._container is None and not self._sound_config:
-            self._sound_config = config
-            self._template = streams[0] if streams else None
-        self._fits = bool(config) and config == self._sound_config
+class _Sound:
+    """The sound of the movie: what was recorded, as it is; silence where there was none, or one of another kind.
 
-    def add_sound(self, packet: Any, placed: PlacedFile) -> None:
+    Silence, because players lose step at holes, and libavformat begins each track at 0, wherever its first packet is.
+    Times are in ticks of its rate.
+    """
+
+    def __init__(self, init: bytes) -> None:
+        """`init`: ftyp and moov of a file with such sound. Raises: av.FFmpegError."""
+        self._template: Any = av.open(io.BytesIO(init), "r", format="mp4").streams.audio[0]
+        self._kind = _kind_of(self._template)
+        self._silence = _encode_silence(self._template.codec_context)
+        self._container: Any = None
+        self._stream: Any = None
+        self._early = deque[tuple[Any, int]](maxlen=MOST_EARLY)  # before the first picture
+        self._fits = False
+        self._start = self._end = 0
+        self._last = -1
+
+    def open_file(self, container: Any) -> None:
+        """The next of the recorded files: is its sound of the same kind?"""
+        self._fits = any(_kind_of(each) == self._kind for each in container.streams.audio[:1])
+
+    def begin(self, container: Any, pts: int) -> None:
+        """Into `container`, from the first picture on, at `pts` (1/90000 s). Raises: DiskError, EncodeError."""
+        self._container = container
+        self._stream = container.add_stream_from_template(self._template)
+        self._start = round(pts / VIDEO_CLOCK_HZ / self._template.time_base)
+        while self._early:
+            self.add(*self._early.popleft())
+
+    def add(self, packet: Any, at: int) -> None:
         """Raises: DiskError, EncodeError."""
-        if not self._fits or packet.pts is None:
+        if not self._fits:
             return
-        at = packet.pts + placed.ticks.get(AUDIO_TRACK, 0)
-        if self._container is not None:
-            self._mux_sound(packet, at)
-        elif len(self._early) < MOST_EARLY:
+        if self._stream is None:
             self._early.append((packet, at))
-
-    def _mux_sound(self, packet: Any, at: int) -> None:
-        if self._sound is None or at <= self._last_sound:
             return
-        packet.pts = packet.dts = self._last_sound = at
-        packet.stream = self._sound
+        at -= self._start
+        if at > self._last:
+            self._fill(at)
+            self._mux(packet, at)
+
+    def follow(self, pts: int) -> None:
+        """The pictures are at `pts` (1/90000 s, from the first one on). Raises: DiskError, EncodeError."""
+        if not self._fits:
+            self._fill(round(pts / VIDEO_CLOCK_HZ / self._template.time_base))
+
+    def _fill(self, until: int) -> None:
+        while self._silence and self._end + FRAME_SAMPLES <= until:
+            packet = av.Packet(self._silence)
+            packet.time_base, packet.duration = self._template.time_base, FRAME_SAMPLES
+            self._mux(packet, self._end)
+
+    def _mux(self, packet: Any, at: int) -> None:
+        packet.pts = packet.dts = self._last = at
+        packet.stream = self._stream
+        self._end = at + (packet.duration or FRAME_SAMPLES)
         with _translated():
             self._container.mux(packet)
+
+
+def _kind_of(stream: Any) -> tuple[Any, ...]:
+    context = stream.codec_context
+    return context.name, bytes(context.extradata or b""), stream.time_base
+
+
+def _encode_silence(context: Any) -> bytes:
+    """An AAC frame for its decoder; empty: the encoder knows no such rate or channels."""
+    encoder: Any = av.CodecContext.create("aac", "w")
+    silence = np.zeros((context.layout.nb_channels, FRAME_SAMPLES), np.float32)
+    try:
+        encoder.rate, encoder.layout, encoder.format = context.rate, context.layout, "fltp"
+        frame = av.AudioFrame.from_ndarray(silence, format="fltp", layout=context.layout.name)
+        frame.rate = context.rate
+        return bytes([*encoder.encode(frame), *encoder.encode(None)][-1])
+    except (av.FFmpegError, ValueError):
+        return b""
 
 
 def _resize(planes: Any, size: tuple[int, int], wanted: tuple[int, int]) -> Any:

@@ -207,6 +207,80 @@ def test_the_sound_goes_along_as_it_is(tmp_path: Path) -> None:
     assert len(sound(made.path)) > 20 and sound(tmp_path / "sound.mp4") == sound(made.path)
 
 
+def loudness(path: Path) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    """Of each tenth of a second, as a player hears it: what is not there is silent."""
+    with av.open(str(path)) as container:
+        rate_hz = container.streams.audio[0].rate
+        heard = np.zeros(120 * rate_hz)
+        for frame in container.decode(audio=0):
+            at = round((frame.time or 0) * rate_hz)
+            heard[at : at + frame.samples] = frame.to_ndarray()[0]
+    loud: np.ndarray[Any, np.dtype[np.float64]] = np.abs(heard).reshape(-1, rate_hz // 10).mean(axis=1)
+    return loud
+
+
+@pytest.mark.ffmpeg
+@pytest.mark.parametrize("with_sound", [(False, True), (True, False, True), (False, False, True, False)])
+def test_sound_is_where_it_was_recorded(tmp_path: Path, with_sound: Sequence[bool]) -> None:
+    """The camera got its microphone later, or lost it for a while."""
+    packets = encode_stamped(50, size=(320, 180))
+    tone = encode_tone(2)
+    made = []
+    for number, sounds in enumerate(with_sound):
+        later_ns, later_pts = number * 2 * S_NS, number * 180_000
+        made.append(
+            write_file(
+                tmp_path,
+                [each._replace(captured_ns=each.captured_ns + later_ns, pts=each.pts + later_pts) for each in packets],
+                tone=[each._replace(captured_ns=each.captured_ns + later_ns) for each in tone if sounds],
+            )
+        )  # fmt: skip
+    draw(made, tmp_path / "drawn.mp4", end_ns=NOON_NS + 20 * S_NS)
+    assert_decodes(tmp_path / "drawn.mp4")
+    heard = loudness(tmp_path / "drawn.mp4")
+    assert heard[: 20 * len(with_sound)].max() > 0.01
+    for number, sounds in enumerate(with_sound):
+        part = heard[number * 20 + 4 : number * 20 + 17]
+        assert (part > 0.005).all() if sounds else (part < 0.001).all(), number
+    with av.open(str(tmp_path / "drawn.mp4")) as container:  # without holes, at which some players lose step
+        times = [float(each.pts * each.time_base) for each in container.demux(audio=0) if each.size]  # type: ignore[operator]
+    assert times[0] == pytest.approx(0, abs=0.01)
+    assert max(later - earlier for earlier, later in itertools.pairwise(times)) < 0.26
+
+
+@pytest.mark.ffmpeg
+def test_pictures_and_sound_end_with_the_span(tmp_path: Path) -> None:
+    made = write_file(tmp_path, encode_stamped(100), tone=encode_tone(4))
+    span: dict[str, Any] = {"start_ns": NOON_NS + 9 * S_NS // 10, "end_ns": NOON_NS + 21 * S_NS // 10}
+    draw([made], tmp_path / "drawn.mp4", **span)
+    assert_decodes(tmp_path / "drawn.mp4")
+    shown = pictures(tmp_path / "drawn.mp4")
+    assert [stamp.read(luma) for _, luma in shown] == list(range(23, 53))
+    assert [at_s for at_s, _ in shown] == pytest.approx([number / 25 for number in range(30)], abs=0.001)
+
+    def sound(path: Path) -> list[tuple[float, bytes]]:
+        with av.open(str(path)) as container:
+            stream = container.streams.audio[0]
+            assert stream.time_base is not None
+            return [
+                (float((each.pts or 0) * stream.time_base), bytes(each))
+                for each in container.demux(stream)
+                if each.size
+            ]
+
+    recorded = [(at_s - 0.92, data) for at_s, data in sound(made.path) if 0.92 <= at_s < 2.1]
+    told = sound(tmp_path / "drawn.mp4")
+    assert [data for _, data in told] == [data for _, data in recorded] and len(told) >= 9
+    # libavformat begins a track at 0: of the first packet alone the time is not kept.
+    assert [at_s for at_s, _ in told[1:]] == pytest.approx([at_s for at_s, _ in recorded[1:]], abs=0.001)
+
+
+def test_a_span_between_two_pictures_has_none(files: list[Made], tmp_path: Path) -> None:
+    with pytest.raises(NothingRecordedError):
+        draw(files, tmp_path / "drawn.mp4", start_ns=NOON_NS + S_NS + 1, end_ns=NOON_NS + S_NS + 10**7)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.ffmpeg
 def test_another_format_a_broken_file_and_a_gap_do_not_end_it(files: list[Made], tmp_path: Path) -> None:
     other = write_file(tmp_path, encode_stamped(50, size=(320, 240), first=400, bframes=2))
