@@ -347,6 +347,18 @@ def test_the_running_file_is_played_as_far_as_it_is_whole(
     ).body.decode()
     assert "ENDLIST" not in playlist and "EVENT" in playlist
     assert playlist.count("#EXTINF") == 3, "8 s: the last 2 s may still grow"
+    first_ns, last_ns = made.segment.start_ns, made.segment.end_ns
+    for start_ns in (last_ns - 1800 * S_NS, last_ns - 7200 * S_NS):
+        query = f"start={text_of(start_ns)}&end={text_of(time.time_ns() - 4 * S_NS)}"
+        ended = server.get(f"/cam/rec/door/hls.m3u8?{query}", headers).body.decode()
+        lines = ended.splitlines()
+        assert lines[-1] == "#EXT-X-ENDLIST" and any(
+            line.startswith(f"segment/{number}.mp4") for line in lines
+        )
+        seconds = [float(line[8:-1]) for line in lines if line.startswith("#EXTINF")]
+        assert sum(seconds) == pytest.approx((last_ns - first_ns) / S_NS, abs=0.1)
+        ranges = [line.partition(":")[2].split("@") for line in lines if line.startswith("#EXT-X-BYTERANGE")]
+        assert max(int(size) + int(offset) for size, offset in ranges) == made.segment.size_bytes
 
 
 # --- a server's life ---

@@ -26,7 +26,13 @@ from ninjacam.outputs.mjpeg import rfc3339
 from ninjacam.recordings.clip import ClipChangesError, Piece, Shift, plan_clip
 from ninjacam.recordings.instant import TOLERANCE_NS, find_still
 from ninjacam.recordings.library import read_known
-from ninjacam.recordings.playlist import Chain, PlaylistFile, encode_playlist, read_whole_file
+from ninjacam.recordings.playlist import (
+    Chain,
+    PlaylistFile,
+    encode_playlist,
+    read_running_file,
+    read_whole_file,
+)
 from ninjacam.recordings.reader import AUDIO_TRACK, VIDEO_TRACK
 
 if TYPE_CHECKING:
@@ -158,6 +164,8 @@ def _playlist(rows: list[Row], start_ns: int, end_ns: int, ended: bool) -> str:
                 is_open = row.is_open and not ended and row is rows[-1]
                 if file := chain.add(row.path, row.uri, is_open=is_open):
                     files.append(file)
+            elif row.is_open and ended:
+                files.append(read_running_file(row.path, row.uri()))
             elif not row.is_open:
                 files.append(read_whole_file(row.path, row.uri(), row.start_ns, row.end_ns))
         except DecodeError:

@@ -130,6 +130,20 @@ def read_whole_file(path: Path, uri: str, start_ns: int, end_ns: int) -> Playlis
     return PlaylistFile(uri, init_bytes, (part,))
 
 
+def read_running_file(path: Path, uri: str) -> PlaylistFile:
+    """As `read_whole_file`, of one that is being written: up to its last whole fragment. Blocks.
+
+    Raises: DecodeError.
+    """
+    recording = read_known(path)
+    if not recording.fragments:
+        raise DecodeError(f"The recording {path.name} holds nothing.")
+    start_ns, end_ns = recording.fragments[0].start_ns, recording.fragments[-1].end_ns
+    init_bytes = recording.init_size_bytes
+    part = Part(init_bytes, recording.size_bytes - init_bytes, start_ns, (end_ns - start_ns) / NS)
+    return PlaylistFile(uri, init_bytes, (part,))
+
+
 def encode_playlist(
     files: Iterable[PlaylistFile], *, start_ns: int, ended: bool, least_target_s: int = 1
 ) -> str:

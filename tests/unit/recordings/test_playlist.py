@@ -11,6 +11,7 @@ from ninjacam.recordings.playlist import (
     PlaylistFile,
     encode_playlist,
     group,
+    read_running_file,
     read_whole_file,
     select,
 )
@@ -101,12 +102,25 @@ def test_a_file_is_read_once_fine_and_once_as_a_whole(tmp_path: Path) -> None:
     assert whole.parts[0].duration_s == pytest.approx(6.0)
 
 
+def test_a_running_file_is_one_part_up_to_its_last_whole_fragment(tmp_path: Path) -> None:
+    made = write_file(tmp_path, encode_stamped(150))
+    whole = read_whole_file(made.path, "a", made.segment.start_ns, made.segment.end_ns)
+    with made.path.open("ab") as file:
+        file.write(made.path.read_bytes()[900:1500])
+    assert read_running_file(made.path, "a") == whole
+    made.path.write_bytes(made.path.read_bytes()[: whole.init_bytes + 100])
+    with pytest.raises(DecodeError):
+        read_running_file(made.path, "a")
+
+
 @pytest.mark.parametrize("data", [b"", b"abc", b"\0\0\0\x08ftyp\0\0\0\x08moov", b"\xff" * 100])
 def test_what_is_no_recording_raises_our_error(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "x.mp4"
     path.write_bytes(data)
     with pytest.raises(DecodeError):
         read_whole_file(path, "a", 0, 1)
+    with pytest.raises(DecodeError):
+        read_running_file(path, "a")
 
 
 def test_files_that_follow_each_other_are_on_one_time_line(tmp_path: Path) -> None:
