@@ -27,11 +27,13 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 from ninjacam import permissions, signing
-from ninjacam.models import GRANTED_BY, ApiToken, Camera
+from ninjacam.models import GRANTED_BY, ApiToken, Camera, Role
 from ninjacam.permissions import AnyUser
 
 _USED_RESOLUTION_S = 60
 """`last_used_at` of a token is written at most so often."""
+_OUTLIVING = frozenset({Role.REPLAY, Role.EXPORT})
+"""The roles that are about recordings, which outlive their camera."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -214,8 +216,9 @@ def recheck(items: Iterable[tuple[Principal, str, Camera]]) -> list[bool]:
     """For each (principal, role, camera): whether it is still allowed, all read anew from the database.
 
     The user is active, the session neither flushed nor of an older password, the token neither revoked nor expired,
-    the link still good, the role still held, the camera still there. Six queries for all, and up to four for each user
-    whose permission does not come from a grant.
+    the link still good, the role still held, the camera still there. One that was never saved stands for a deleted one
+    of its slug: the role for all cameras, or for the new one that has taken over its recordings. Six queries for all,
+    seven with deleted ones, and up to four for each user whose permission does not come from a grant.
     """
     asked = list(items)
     principals = [principal for principal, _, _ in asked]
@@ -223,14 +226,20 @@ def recheck(items: Iterable[tuple[Principal, str, Camera]]) -> list[bool]:
     tokens = _usable_tokens(principal.token_id for principal in principals)
     sessions = _session_data(p.credential for p in principals if p.source == "session")
     permissions.load_grants(users.values())
-    cameras = Camera.objects.in_bulk({camera.pk for _, _, camera in asked})
+    cameras = Camera.objects.in_bulk({camera.pk for _, _, camera in asked if camera.pk is not None})
+    deleted = {camera.slug for _, _, camera in asked if camera.pk is None}
+    heirs = Camera.objects.in_bulk(deleted, field_name="slug") if deleted else {}
     fresh: dict[Principal, Principal | None] = {}
     for principal in principals:
         user = users.get(str(principal.user.pk))
         fresh[principal] = _still(principal, user, tokens, sessions) if user else None
     answers = []
     for principal, role, camera in asked:
-        now, present = fresh[principal], cameras.get(camera.pk)
+        now = fresh[principal]
+        present = heirs.get(camera.slug) if camera.pk is None else cameras.get(camera.pk)
+        if camera.pk is None and present is None:
+            answers.append(bool(now and role in _OUTLIVING and now.may_all(f"{role}_camera", role)))
+            continue
         # The slug is what a link and a scope name: a renamed camera is another one to them.
         answers.append(bool(now and present and now.may(role, present)))
     return answers

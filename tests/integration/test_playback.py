@@ -428,6 +428,30 @@ def test_who_may_no_longer_export_is_cut_although_they_may_replay(site: Site, se
         wait_until(lambda: server.probe()["viewers"] == 0, what="the download is cut")
 
 
+def test_who_may_no_longer_replay_a_deleted_camera_is_cut(site: Site, server: Server) -> None:
+    token = site.django(
+        "from django.contrib.auth.models import Permission, User\n"
+        "from ninjacam.actions.tokens import create_token\n"
+        "from ninjacam.auth import LocalOperator\n"
+        "guard = User.objects.create_user('guard')\n"
+        "guard.user_permissions.add(Permission.objects.get(codename='replay_camera'))\n"
+        "print(create_token(LocalOperator(), guard, 't', ['*'])[1], end='')"
+    )
+    made = write_file(site.directory / "recordings", encode_stamped(25), slug="gone-too")
+    with made.path.open("ab") as file:
+        file.truncate(64 << 20)
+    (number,) = add_rows(site, [made.segment])
+    path = f"/cam/rec/gone-too/segment/{number}.mp4"
+    with RawStream(server.port, path, {"Authorization": f"Bearer {token}"}, receive_bytes=4096) as stream:
+        assert "200 OK" in stream.head()
+        wait_until(lambda: server.probe()["viewers"] == 1)
+        site.django(
+            "from django.contrib.auth.models import User\n"
+            "User.objects.filter(username='guard').update(is_active=False)"
+        )
+        wait_until(lambda: server.probe()["viewers"] == 0, what="the download is cut")
+
+
 # --- players ---
 
 

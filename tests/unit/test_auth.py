@@ -228,6 +228,34 @@ def test_recheck_sees_each_way_of_losing_access(
     assert recheck(asked)[0] is False
 
 
+def test_recheck_of_a_deleted_camera_asks_for_the_role_for_all(
+    viewer: User, stranger: User, camera: Camera
+) -> None:
+    codenames = ("replay_camera", "view_camera")
+    stranger.user_permissions.add(*Permission.objects.filter(codename__in=codenames))
+    row, token = make_token(stranger, "replay")
+    session, of_token, of_viewer = by_session(stranger)[0], by_token(token), by_session(viewer)[0]
+    assert session and of_token and of_viewer
+    gone = Camera(slug="gone")
+    asked = [(session, "replay", gone), (of_token, "replay", gone), (of_viewer, "replay", gone)]
+    assert recheck(asked) == [True, True, False]
+    assert recheck([(session, "export", gone), (session, "view", gone)]) == [False, False]
+    revoke_token(OPERATOR, row)
+    assert recheck(asked) == [True, False, False]
+    User.objects.filter(pk=stranger.pk).update(is_active=False)
+    assert recheck(asked) == [False] * 3
+
+
+def test_recheck_of_a_slug_that_a_new_camera_has_taken_asks_for_that_camera(
+    viewer: User, stranger: User, camera: Camera
+) -> None:
+    CameraGrant.objects.create(camera=camera, user=viewer, role="replay")
+    of_viewer, of_stranger = by_session(viewer)[0], by_session(stranger)[0]
+    assert of_viewer and of_stranger
+    before = Camera(slug=camera.slug)
+    assert recheck([(of_viewer, "replay", before), (of_stranger, "replay", before)]) == [True, False]
+
+
 def test_recheck_sees_a_logout(viewer: User, camera: Camera) -> None:
     client = signed_in(viewer)
     who = principal_from(cookies={name: morsel.value for name, morsel in client.cookies.items()})

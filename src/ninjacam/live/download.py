@@ -89,7 +89,7 @@ class Download:
     # --- Viewer ---
 
     def watching(self) -> "Iterable[tuple[Principal, Camera]]":
-        return (self._watching,) if self._watching[1].pk is not None else ()
+        return (self._watching,)
 
     def revoked(self, camera: "Camera") -> None:
         self.end()
