@@ -231,15 +231,18 @@ def test_a_clip_across_a_change_of_size_says_where_to_part_it(
     site: Site, server: Server, headers: dict[str, str]
 ) -> None:
     root = site.directory / "recordings"
-    made = [
-        write_file(root, encode_stamped(50, first=100_000)),
-        write_file(root, encode_stamped(50, first=100_050, size=(320, 180))),
+    after = [
+        packet._replace(captured_ns=packet.captured_ns - 300_123)
+        for packet in encode_stamped(50, first=100_050, size=(320, 180))
     ]
+    made = [write_file(root, encode_stamped(50, first=100_000)), write_file(root, after)]
     add_rows(site, [each.segment for each in made])
     answer = server.get(url("clip.mp4", 4000, 4004), headers)
     assert (answer.status, answer.json()["code"]) == (409, "format_changes")
-    assert at(4002)[:19] in answer.json()["detail"]
-    assert server.get(url("clip.mp4", 4000, 4002), headers).status == 200
+    told = f"{at(4001.999699)[:-4]}Z"
+    assert told in answer.json()["detail"]
+    for start, end in ((at(4000), told), (told, at(4004))):
+        assert server.get(f"/cam/rec/door/clip.mp4?start={start}&end={end}", headers).status == 200
     part = server.get(url("clip.mp4", 4000, 4004, partial="1"), headers)
     assert (part.status, part.headers["x-ninjacam-end"][:19]) == (200, at(4002)[:19])
     playlist = server.get(url("hls.m3u8", 4000, 4004), headers).body.decode()

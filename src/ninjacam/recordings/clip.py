@@ -21,6 +21,9 @@ logger = logging.getLogger("ninjacam.recordings")
 
 HEAD_BYTES = 1 << 16
 """What is read of a fragment to find its times: more than prft and moof of some seconds need."""
+SLIVER_NS = 2_000_000
+"""A file of which only so much of its end is in a span is left out: times may be cut to the millisecond, and a file may
+end a fraction of one behind the start of the next."""
 _MOST_REFERENCES = 0xFFFF  # of a sidx
 _DAMAGED = "A fragment of the recording is damaged."
 
@@ -95,14 +98,15 @@ class PlacedFile:
 def place_files(paths: Iterable[Path], start_ns: int, end_ns: int) -> Iterator[PlacedFile]:
     """What there is of the span in these files, which are of one camera and in order, one behind the other.
 
-    Times begin at 0, and gaps between files are closed up. A file that is gone or cannot be read is a gap. Blocks.
+    Times begin at 0, and gaps between files are closed up. A file that is gone or cannot be read is a gap; one that has
+    but a sliver of the span is left out. Blocks.
     """
     end = End()
     for path in paths:
         try:
             recording = read_known(path)
             found = select_fragments(recording, start_ns, end_ns)
-            if not found:
+            if not found or recording.fragments[-1].end_ns - start_ns < SLIVER_NS:
                 continue
             with path.open("rb") as file:
                 init = file.read(recording.init_size_bytes)

@@ -114,9 +114,10 @@ def export_copy(
 class FormatChangesError(ClipChangesError):
     def __init__(self, at_ns: int) -> None:
         super().__init__(at_ns)
-        at = datetime.fromtimestamp(at_ns // 1_000_000_000, UTC)
+        seconds, rest_ns = divmod(at_ns, 1_000_000_000)
+        at = datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest_ns // 1000)
         self.args = (
-            f"{self.args[0]} Export the time before {at:%Y-%m-%dT%H:%M:%SZ} and from then on apart, "
+            f"{self.args[0]} Export the time before {at:%Y-%m-%dT%H:%M:%S.%fZ} and from then on apart, "
             "or burn a clock in, which encodes anew.",
         )
 

@@ -118,6 +118,23 @@ def test_other_parameter_sets_are_refused_with_the_time_of_the_change(tmp_path: 
     assert plan is not None and plan.end_ns == NOON_NS + 2 * S_NS
 
 
+@pytest.mark.parametrize("before_ns", [0, 299_999, 300_000, 999_999])
+def test_what_is_parted_where_the_format_changes_is_two_clips(tmp_path: Path, before_ns: int) -> None:
+    """Also where the old file's end lies a little behind the new one's start."""
+    first = write_file(tmp_path, encode_stamped(50))
+    packets = encode_stamped(50, size=(320, 180), first=50)
+    early = [packet._replace(captured_ns=packet.captured_ns - before_ns) for packet in packets]
+    made = [first, write_file(tmp_path, early)]
+    with pytest.raises(ClipChangesError) as caught:
+        cut(made, 0, 4, tmp_path)
+    paths = [each.path for each in made]
+    for digits in (1000, 1_000_000):
+        at_ns = caught.value.at_ns // digits * digits
+        before, after = plan_clip(paths, NOON_NS, at_ns), plan_clip(paths, at_ns, NOON_NS + 4 * S_NS)
+        assert before is not None and {piece.path for piece in before.pieces[1:]} == {made[0].path}
+        assert after is not None and after.start_ns == caught.value.at_ns
+
+
 def test_a_file_that_is_gone_or_broken_is_a_gap(tmp_path: Path) -> None:
     made = write_files(tmp_path, encode_stamped(150), 2)
     made[1].path.write_bytes(b"not a recording at all")

@@ -134,10 +134,19 @@ def test_a_copy_of_nothing_leaves_no_file(files: list[Made], tmp_path: Path) -> 
 
 
 def test_a_copy_over_another_format_says_where_to_divide_it(files: list[Made], tmp_path: Path) -> None:
-    other = write_file(tmp_path, encode_stamped(25, size=(320, 240), first=200))
-    with pytest.raises(FormatChangesError, match="Export the time before 2026-09-21T14:13:28Z") as caught:
+    packets = encode_stamped(25, size=(320, 240), first=200)
+    other = write_file(
+        tmp_path, [packet._replace(captured_ns=packet.captured_ns - 345_678) for packet in packets]
+    )
+    with pytest.raises(
+        FormatChangesError, match=r"Export the time before 2026-09-21T14:13:27\.999654Z"
+    ) as caught:
         copy([*files, other], tmp_path / "copy.mp4")
     assert caught.value.code == "format_changes" and not (tmp_path / "copy.mp4").exists()
+    copy([*files, other], tmp_path / "before.mp4", 6, 7.999654)
+    copy([*files, other], tmp_path / "after.mp4", 7.999654, 20)
+    assert read_stamps(tmp_path / "before.mp4") == list(range(150, 200))
+    assert read_stamps(tmp_path / "after.mp4") == list(range(200, 225))
 
 
 def test_a_recording_that_goes_meanwhile_is_said(tmp_path: Path) -> None:
