@@ -6,11 +6,13 @@ Not here: making them (`actions.export_jobs`).
 import contextlib
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from django.contrib.auth import get_user_model
+from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -52,20 +54,16 @@ def create_export(
         raise InvalidError.of("end", _("Export at most %(hours)d h at once.") % {"hours": longest_s // 3600})
     if not Segment.objects.overlapping([slug], start_ns, end_ns).exists():
         raise InvalidError.of("start", _("Nothing was recorded then, or it is not kept any more."))
-    export = Export.objects.create(
-        slug=slug,
-        start_ns=start_ns,
-        end_ns=end_ns,
-        kind=kind,
-        options=parsed,
-        created_by=getattr(actor, "user", None),
-        handed_over=tasks_are_used(),
-    )
-    try:
-        _check_limit(actor, export)
-    except LimitError:
-        export.delete()
-        raise
+    with _within_limit(actor):
+        export = Export.objects.create(
+            slug=slug,
+            start_ns=start_ns,
+            end_ns=end_ns,
+            kind=kind,
+            options=parsed,
+            created_by=getattr(actor, "user", None),
+            handed_over=tasks_are_used(),
+        )
     record(
         actor, "export.create", slug, export=export.pk, kind=kind, start_ns=start_ns, end_ns=end_ns, **parsed
     )
@@ -73,17 +71,26 @@ def create_export(
     return export
 
 
-def _check_limit(actor: Actor, export: Export) -> None:
-    """Asked when it is among the active ones already, so that requests at the same time cannot pass it together.
+@contextlib.contextmanager
+def _within_limit(actor: Actor) -> Iterator[None]:
+    """What the block makes active, unless it is one too many: then nothing of it has been.
 
+    Asked when it is among the active ones already, and of one user by one request at a time, so that none pass it
+    together. The block writes first: SQLite lets nobody write who has read what is old by then.
     Raises: LimitError.
     """
-    user = getattr(actor, "user", None)
-    if user is not None and Export.objects.active().filter(created_by=user).count() > MOST_ACTIVE:
-        raise LimitError(
-            _("You have %(most)d exports waiting or running: let one end, or cancel it.")
-            % {"most": MOST_ACTIVE}
-        )
+    with transaction.atomic():
+        yield
+        user = getattr(actor, "user", None)
+        if user is None:
+            return
+        # Without a key: rows that name the user lock that already, and two of them would wait for each other.
+        get_user_model()._base_manager.select_for_update(no_key=True).filter(pk=user.pk).first()
+        if Export.objects.active().filter(created_by=user).count() > MOST_ACTIVE:
+            raise LimitError(
+                _("You have %(most)d exports waiting or running: let one end, or cancel it.")
+                % {"most": MOST_ACTIVE}
+            )
 
 
 def find_export(actor: Actor, export_id: uuid.UUID) -> Export:
@@ -131,24 +138,18 @@ def retry_export(actor: Actor, export: Export) -> Export:
     """Raises: ForbiddenError, LimitError, ConflictError: it is neither failed nor cancelled."""
     _require_change(actor, export)
     again = Export.objects.filter(pk=export.pk).exclude(state=ExportState.RUNNING)
-    if not again.move(
-        ExportState.QUEUED,
-        attempts=0,
-        progress=0.0,
-        error=None,
-        cancel_requested=False,
-        finished_at=None,
-        created_by=getattr(actor, "user", None) or export.created_by,
-        handed_over=tasks_are_used(),
-    ):
-        raise ConflictError(_("Only an export that failed or was cancelled can be tried again."))
-    try:
-        _check_limit(actor, export)
-    except LimitError:
-        Export.objects.filter(pk=export.pk).update(
-            state=export.state, error=export.error, finished_at=export.finished_at
-        )
-        raise
+    with _within_limit(actor):
+        if not again.move(
+            ExportState.QUEUED,
+            attempts=0,
+            progress=0.0,
+            error=None,
+            cancel_requested=False,
+            finished_at=None,
+            created_by=getattr(actor, "user", None) or export.created_by,
+            handed_over=tasks_are_used(),
+        ):
+            raise ConflictError(_("Only an export that failed or was cancelled can be tried again."))
     record(actor, "export.retry", export.slug, export=export.pk)
     hand_over(export)
     return _fresh(export)

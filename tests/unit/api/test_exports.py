@@ -177,6 +177,23 @@ def test_what_failed_is_tried_again_and_nothing_else(exporter: Client) -> None:
             assert not told["cancel_requested"]
 
 
+def test_one_that_may_not_be_tried_again_stays_as_it_is(exporter: Client, admin_user: User) -> None:
+    number = ask(exporter).json()["id"]
+    error = {"code": "disk_full", "message": "The disk is full.", "retryable": True}
+    Export.objects.update(
+        state="failed", attempts=3, progress=0.5, error=error, cancel_requested=True, handed_over=True,
+        finished_at=timezone.now(),
+    )  # fmt: skip
+    before = Export.objects.values().get()
+    admin = signed_in(admin_user)
+    for _ in range(MOST_ACTIVE):
+        assert ask(admin).status_code == 201
+    refused = admin.post(f"{EXPORTS}/{number}/retry")
+    assert refused.status_code == 429 and refused.json()["code"] == "limit"
+    assert Export.objects.values().get(pk=number) == before
+    assert exporter.delete(f"{EXPORTS}/{number}").status_code == 204
+
+
 def test_what_others_made_is_seen_but_not_changed(
     exporter: Client, admin_user: User, camera: Camera, stranger: User
 ) -> None:
