@@ -7,8 +7,7 @@ from typing import Any, Literal
 from ninja import Schema
 from pydantic import Field
 
-from ninjacam.api.recording_schemas import Time
-from ninjacam.api.schemas import ErrorOut, Limit, Slug, example, input_example
+from ninjacam.api.schemas import ErrorOut, Limit, Slug, Time, example, input_example
 
 Kind = Literal["copy", "burned", "timelapse"]
 State = Literal["queued", "running", "done", "failed", "cancelled"]

@@ -1,16 +1,12 @@
 """What goes in and out of the API of recordings and the timeline."""
 
-from datetime import UTC, datetime
-from typing import Annotated
+from datetime import datetime
 
 from ninja import Schema
-from pydantic import AwareDatetime, Field, StrictBool
+from pydantic import Field, StrictBool
 
-from ninjacam.api.schemas import Limit, Slug, example, input_example
+from ninjacam.api.schemas import Limit, Slug, Time, example, input_example
 
-Time = Annotated[
-    AwareDatetime, Field(ge=datetime(1971, 1, 1, tzinfo=UTC), le=datetime(2200, 1, 1, tzinfo=UTC))
-]
 _TIME_EXAMPLE = "2026-11-22T08:00:00Z"
 
 

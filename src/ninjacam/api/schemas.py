@@ -1,6 +1,6 @@
 """What goes in and out of the API. Field names carry units; what is left out of a PATCH stays as it is."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from ninja import Schema
@@ -18,6 +18,10 @@ AfterSlug = Annotated[
 MOST_ID = 2**63 - 1
 RowId = Annotated[int, Field(ge=1, le=MOST_ID)]
 Limit = Annotated[int, Field(ge=1, le=500, description="Items of a page.")]
+Time = Annotated[
+    AwareDatetime, Field(ge=datetime(1971, 1, 1, tzinfo=UTC), le=datetime(2200, 1, 1, tzinfo=UTC))
+]
+"""With an offset, and of the years that have nanoseconds since 1970 in 64 bits."""
 Record = Literal["off", "always", "events", "schedule"]
 BeforeS = Annotated[
     int, Field(ge=0, le=60, description="Recorded before an event, where `record` is events.")
@@ -389,7 +393,7 @@ class TokenIn(Schema):
 
     name: Annotated[Name, Field(min_length=1)]
     scopes: list[Annotated[str, Field(max_length=100)]] = Field(min_length=1, max_length=100)
-    expires_at: datetime | None = None
+    expires_at: Time | None = None
 
 
 class LinkIn(Schema):
@@ -403,9 +407,9 @@ class LinkIn(Schema):
     width_px: int | None = Field(None, ge=16, le=7680)
     quality: int | None = Field(None, ge=1, le=100)
     fps: int | None = Field(None, ge=1, le=60)
-    start: AwareDatetime | None = Field(None, description="Of `hls` and `clip`.")
-    end: AwareDatetime | None = Field(None, description="Of `hls` and `clip`.")
-    time: AwareDatetime | None = Field(None, description="Of `at`, a picture of that instant.")
+    start: Time | None = Field(None, description="Of `hls` and `clip`.")
+    end: Time | None = Field(None, description="Of `hls` and `clip`.")
+    time: Time | None = Field(None, description="Of `at`, a picture of that instant.")
     download: bool = Field(False, description="Of `clip`: to be kept, which needs the role `export`.")
     lifetime_s: int = Field(3600, ge=1, le=7 * 24 * 3600)
 

@@ -59,6 +59,29 @@ def test_a_token_that_would_be_expired_is_refused(viewer: User) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "far",
+    [
+        "9999-12-31T23:59:59-12:00",
+        "0001-01-01T00:00:00+12:00",
+        "2300-01-01T00:00:00Z",
+        "2099-01-01T00:00:00",
+    ],
+)
+def test_times_without_an_offset_or_of_other_ages_are_refused(viewer: User, camera: Camera, far: str) -> None:
+    client = signed_in(viewer)
+    CameraGrant.objects.create(camera=camera, user=viewer, role="replay")
+    for path, body, field in (
+        (TOKENS, {"name": "x", "scopes": ["view"]}, "expires_at"),
+        ("/api/v1/links", {"camera": "door", "kind": "at"}, "time"),
+        ("/api/v1/links", {"camera": "door", "kind": "clip", "end": timezone.now().isoformat()}, "start"),
+        ("/api/v1/links", {"camera": "door", "kind": "clip", "start": timezone.now().isoformat()}, "end"),
+    ):
+        answer = post(client, path, {**body, field: far})
+        assert answer.status_code == 422
+        assert [each["field"] for each in answer.json()["errors"]] == [field]
+
+
 def test_tokens_are_limited_and_listed_in_pages(viewer: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ninjacam.actions.tokens.MAX_TOKENS", 3)
     client = signed_in(viewer)
