@@ -43,7 +43,11 @@ class ExportsQuery(Schema):
         max_length=256,
         description="Once for each camera; all that you may export without.",
     )
-    after: uuid.UUID | None = Field(None, description="`next` of the page before.")
+    after: str = Field(
+        "",
+        pattern=r"^(\d{1,19}-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$",
+        description="`next` of the page before; empty for the first.",
+    )
     limit: Limit = 100
 
 
@@ -104,4 +108,4 @@ class ExportPage(Schema):
     model_config = example(items=[_EXPORT], next=None)
 
     items: list[ExportOut]
-    next: uuid.UUID | None = Field(description="`after` of the next page; null at the end.")
+    next: str | None = Field(description="`after` of the next page; null at the end.")

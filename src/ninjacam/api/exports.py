@@ -51,18 +51,15 @@ def list_exports(request: HttpRequest, query: Query[ExportsQuery]) -> ExportPage
         else exports.exportable_slugs(who)
     )
     found = Export.objects.of_cameras(slugs).select_related("created_by").order_by("-created_at", "-pk")
-    if query.after is not None:
-        last = Export.objects.filter(pk=query.after).first()
-        if last is None:
-            return ExportPage(items=[], next=None)
-        found = found.filter(created_at__lte=last.created_at).exclude(
-            created_at=last.created_at, pk__gte=last.pk
-        )
+    if query.after:
+        last_ns, _, last_id = query.after.partition("-")
+        last = to_time(int(last_ns))
+        found = found.filter(created_at__lte=last).exclude(created_at=last, pk__gte=last_id)
     rows = list(found[: query.limit + 1])
     page = rows[: query.limit]
     return ExportPage(
         items=[_export_out(request, who, row, in_list=True) for row in page],
-        next=page[-1].pk if len(rows) > query.limit else None,
+        next=f"{to_ns(page[-1].created_at)}-{page[-1].pk}" if len(rows) > query.limit else None,
     )
 
 

@@ -15,6 +15,7 @@ from tests.unit.conftest import signed_in, with_token
 pytestmark = pytest.mark.django_db
 EXPORTS = "/api/v1/exports"
 NOW_S = int(time.time())
+UUID = "1c9e6679-7425-40de-944b-e07fc1f90ae7"
 
 
 def at(seconds: float) -> str:
@@ -266,3 +267,22 @@ def test_exports_are_listed_newest_first_in_pages(exporter: Client) -> None:
         after = page["next"]
     assert seen == numbers[::-1]
     assert exporter.get(f"{EXPORTS}?camera=yard").status_code == 404
+
+
+@pytest.mark.parametrize("deletes", [False, True])
+def test_the_next_page_is_there_when_the_last_item_is_gone(exporter: Client, deletes: bool) -> None:
+    numbers = [ask(exporter).json()["id"] for _ in range(5)][::-1]
+    Export.objects.filter(pk__in=numbers[1:4]).update(created_at=timezone.now())  # at the same instant
+    numbers = [str(pk) for pk in Export.objects.order_by("-created_at", "-pk").values_list("pk", flat=True)]
+    first = exporter.get(f"{EXPORTS}?limit=2").json()
+    assert [each["id"] for each in first["items"]] == numbers[:2]
+    if deletes:
+        Export.objects.filter(pk=numbers[1]).delete()
+    rest = exporter.get(f"{EXPORTS}?limit=3&after={first['next']}").json()
+    assert [each["id"] for each in rest["items"]] == numbers[2:] and rest["next"] is None
+
+
+@pytest.mark.parametrize("after", ["x", "1-2", UUID, "9" * 40])
+def test_what_is_no_page_is_refused(exporter: Client, after: str) -> None:
+    assert exporter.get(f"{EXPORTS}?after={after}").status_code == 422
+    assert exporter.get(f"{EXPORTS}?after={'9' * 19}-{UUID}").json() == {"items": [], "next": None}
