@@ -22,6 +22,7 @@ logger = logging.getLogger("ninjacam.live")
 
 _RECORDED = {**PLAYBACK, "export": serve_export}
 
+_NOTHING = Problem(404, "not_found", "There is no such camera, recording or export.")
 _BAD_METHOD = Problem(405, "method_not_allowed", "Only GET and HEAD.", ((b"allow", b"GET, HEAD"),))
 
 
@@ -73,6 +74,9 @@ class LiveApplication:
         head = scope["method"] == "HEAD"
         if scope["method"] not in ("GET", "HEAD"):
             await respond_problem(send, _BAD_METHOD)
+            return
+        if target.place == "nothing":
+            await respond_problem(send, _NOTHING, head=head)
             return
         try:
             await self._serve_http(target, scope, receive, send)

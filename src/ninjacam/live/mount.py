@@ -6,14 +6,31 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from django.conf import settings
-from django.urls import NoReverseMatch, get_script_prefix, reverse, set_script_prefix
+from django.urls import (
+    NoReverseMatch,
+    Resolver404,
+    get_script_prefix,
+    resolve,
+    reverse,
+    set_script_prefix,
+)
 
 from ninjacam.live.messages import Scope
 
 logger = logging.getLogger("ninjacam.live")
 
 Place = Literal[
-    "mjpeg", "snapshot.jpg", "ws", "healthz", "metrics", "hls.m3u8", "segment", "clip.mp4", "at.jpg", "export"
+    "mjpeg",
+    "snapshot.jpg",
+    "ws",
+    "healthz",
+    "metrics",
+    "hls.m3u8",
+    "segment",
+    "clip.mp4",
+    "at.jpg",
+    "export",
+    "nothing",
 ]
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
 _TAILS = (
@@ -29,7 +46,8 @@ _FIXED: dict[str, Place] = {"live/ws": "ws", "healthz": "healthz", "metrics": "m
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`key`: the number of a segment, the UUID of an export; as it stands in the path."""
+    """`key`: the number of a segment, the UUID of an export; as it stands in the path. The place "nothing": a path of
+    ours to what there can never be."""
 
     place: Place
     slug: str = ""
@@ -52,7 +70,7 @@ class Mount:
             return Target(_FIXED[tail])
         match = next(filter(None, (pattern.match(tail) for pattern in _TAILS)), None)
         if match is None:
-            return None
+            return Target("nothing") if tail.startswith(("live/", "rec/")) and _is_ours(path) else None
         return Target(cast(Place, match["place"]), match["slug"], match.groupdict().get("key", ""))
 
 
@@ -66,6 +84,14 @@ def _mount_point() -> str | None:
         return None
     finally:
         set_script_prefix(before)
+
+
+def _is_ours(path: str) -> bool:
+    """Whether urls.py has it, which is less strict than we are: about segment 0, or a camera in capitals."""
+    try:
+        return resolve(path).view_name.startswith(("ninjacam:live-", "ninjacam:rec-"))
+    except Resolver404:
+        return False
 
 
 def _path_info(scope: Scope) -> str:

@@ -1,6 +1,7 @@
 """The application's manners towards servers and towards what it is put beside."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -70,3 +71,20 @@ def test_other_scopes_go_to_the_inner_application() -> None:
 
     asyncio.run(get_application(inner)({"type": "channel"}, nothing, nothing))
     assert seen == ["channel"]
+
+
+@pytest.mark.parametrize("path", ["/rec/door/segment/0.mp4", "/rec/Door/at.jpg", "/live/Door/mjpeg"])
+def test_what_there_can_never_be_is_404_and_no_fault_of_the_set_up(path: str) -> None:
+    told: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        told.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b""}
+    asyncio.run(get_application(get_asgi_application())(scope, receive, send))
+    assert told[0]["status"] == 404
+    assert (b"content-type", b"application/problem+json") in told[0]["headers"]
+    assert json.loads(told[1]["body"])["code"] == "not_found"

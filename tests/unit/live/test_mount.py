@@ -35,7 +35,7 @@ def find(path: str, **scope: Any) -> Target | None:
         ("/live/door/mjpeg", None),
         ("/cam/live/door/mjpeg/", None),
         ("/cam/live/../mjpeg", None),
-        ("/cam/live/Door/mjpeg", None),
+        ("/cam/live/Door/mjpeg", Target("nothing")),
         ("/cam/live/door/mjpeg\n", None),
         ("/cam/", None),
     ],
@@ -43,6 +43,28 @@ def find(path: str, **scope: Any) -> Target | None:
 @override_settings(ROOT_URLCONF="tests.integration.live_site.urls")
 def test_only_our_paths_below_the_mount_point_are_ours(path: str, target: Target | None) -> None:
     assert find(path) == target
+
+
+@pytest.mark.parametrize(
+    ("path", "is_ours"),
+    [
+        ("/rec/door/segment/0.mp4", True),
+        ("/rec/door/segment/007.mp4", True),
+        ("/rec/door/segment/99999999999999999999999.mp4", True),
+        ("/rec/Door/at.jpg", True),
+        ("/rec/-/hls.m3u8", True),
+        (f"/rec/{51 * 'x'}/clip.mp4", True),
+        (f"/rec/Door/export/{UUID}.mp4", True),
+        ("/live/Door/snapshot.jpg", True),
+        ("/rec/door/segment/x.mp4", False),
+        ("/rec/door/at.jpg\n", False),
+        ("/rec/", False),
+        ("/live/door/", False),
+        ("/replay/", False),
+    ],
+)
+def test_a_path_of_ours_that_can_lead_nowhere_is_not_left_to_django(path: str, is_ours: bool) -> None:
+    assert find(path) == (Target("nothing") if is_ours else None)
 
 
 @override_settings(ROOT_URLCONF="tests.integration.live_site.urls")
