@@ -14,6 +14,7 @@ from ninjacam.testing.clips import Clip
 from ninjacam.testing.server_thread import ServerThread
 
 _PAGE = b"<!doctype html><title>IP Webcam</title><h1>IP Webcam</h1><img src=/video>"
+MOST_LATE_S = 1.0
 _REASONS = {200: "OK", 401: "Unauthorized", 404: "Not Found", 503: "Service Unavailable"}
 
 
@@ -137,7 +138,10 @@ class FakeHttpCamera(ServerThread):
                 part = self._part(data)
                 self._write(writer, b"%x\r\n%s\r\n" % (len(part), part) if chunked else part)
                 await writer.drain()
-            number = max(number + 1, math.floor(time.monotonic() * clip.fps))
+            # Late by less than a second, it catches up: by more, its client takes no more.
+            number += 1
+            if time.monotonic() - number / clip.fps > MOST_LATE_S:
+                number = math.floor(time.monotonic() * clip.fps)
 
     def _part(self, data: bytes) -> bytes:
         length = f"Content-Length: {len(data)}\r\n" if self.faults.content_length else ""
