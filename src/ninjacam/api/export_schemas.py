@@ -33,7 +33,12 @@ class ExportIn(Schema):
         None, ge=64, le=7680, description="Of `burned` and `timelapse`; never more than recorded."
     )
     speed: float | None = Field(None, ge=2, le=10_000, description="Of `timelapse`.")
-    length_s: float | None = Field(None, ge=1, le=3600, description="Of `timelapse`, instead of `speed`.")
+    length_s: float | None = Field(
+        None,
+        ge=1,
+        le=3600,
+        description="Of `timelapse`, instead of `speed`; at most half of what is recorded.",
+    )
     fps: int = Field(25, ge=1, le=60, description="Of `timelapse`.")
 
 
