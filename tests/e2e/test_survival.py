@@ -27,6 +27,14 @@ from tests.harness.viewers import MjpegViewer, StoppedReader, Unit, WsViewer
 
 pytestmark = pytest.mark.alone
 
+CODE = """\
+from ninjacam import Frame, processor
+
+
+@processor
+def mirror(frame: Frame):
+    return frame.image[:, ::-1]
+"""
 SMALL = ("--size", "640x360", "--bitrate", "900000", "--gop", "25", "--gop-at-once")
 
 
@@ -67,6 +75,7 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     data = tmp_path_factory.mktemp("survival")
+    (data / "cameras.py").write_text(CODE)
     clip = make_clip(SceneOptions(width=640, height=360, seconds=4, codec="mjpeg"))
     with (
         FakeCamera(*SMALL) as door,
@@ -279,7 +288,7 @@ def test_a_vision_worker_that_is_killed_is_back_and_others_go_on(scene: Scene) -
 
 def test_an_engine_that_is_killed_is_back_and_nothing_else_notices(scene: Scene) -> None:
     product = scene.product
-    with scene.mjpeg() as picture, scene.ws("door") as player:
+    with scene.mjpeg(query="view=mirror") as picture, scene.ws("door") as player:
         picture.wait_live()
         player.wait_units(5)
         before = {"capture": product.pids("capture"), "vision": product.pids("vision")}

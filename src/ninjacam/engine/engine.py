@@ -196,6 +196,8 @@ class Engine:
             await self._clock.sleep(READ_EVERY_S)
 
     def _apply(self) -> None:
+        if not self._is_wanted_known:
+            return  # children of the engine before may already report, while others are still being adopted
         plan = make_plan(
             self._state.cameras,
             self._assigned,
