@@ -11,7 +11,7 @@ from ninjacam.actions.audit import record
 from ninjacam.actions.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from ninjacam.auth import Actor
 from ninjacam.core.errors import ConfigError, UnsupportedSchemeError
-from ninjacam.core.redact import MASK
+from ninjacam.core.redact import MASK, split_credentials
 from ninjacam.credentials import Credentials, unseal
 from ninjacam.models import Camera, CameraGrant, Role
 from ninjacam.sources.base import SourceConfig
@@ -135,24 +135,30 @@ def _assign_source(camera: Camera, fields: SourceFields) -> None:
     for name, value in (("username", fields.get("username")), ("password", fields.get("password"))):
         if value == MASK:
             raise InvalidError.of(name, _("“***” stands for what is stored. Leave it out to keep it."))
+        try:
+            (value or "").encode()
+        except UnicodeEncodeError:  # half of a surrogate pair, or bytes of another encoding
+            raise InvalidError.of(name, _("This is not text in UTF-8.")) from None
     if url != camera.url and MASK in url:
         raise InvalidError.of(
             "url", _("“***” stands for what is stored. Enter the whole URL, or leave it as it is.")
         )
-    stored = _stored(camera, fields)
-    kept = stored if stored and _keeps(camera, stored.url or camera.url, url, fields) else None
-    username = fields.get("username", kept.username if kept else "")
-    password = fields.get("password", kept.password if kept else "")
-    if url == camera.url and kept and kept.url:
-        url = kept.url
     try:
+        has_login = split_credentials(url)[0] != url
         if scheme_of(url) not in ("file", "v4l2"):
             parse_url(url)
-        camera.set_source(url, username, password)
     except (UnsupportedSchemeError, ConfigError) as error:
         raise InvalidError.of("url", error.message) from error
-    except ValueError as error:
-        raise InvalidError.of("url", _("This is not a URL: check its host and port.")) from error
+    except ValueError:  # its text has the URL
+        raise InvalidError.of("url", _("This is not a URL: check its host and port.")) from None
+    stored = _stored(camera, fields)
+    kept = stored if stored and _keeps(camera, stored.url or camera.url, url, fields) else None
+    login = Credentials() if kept is None or (has_login and url != camera.url) else kept
+    username = fields.get("username", login.username)
+    password = fields.get("password", login.password)
+    if url == camera.url and kept and kept.url:
+        url = kept.url
+    camera.set_source(url, username, password)
 
 
 def _stored(camera: Camera, fields: SourceFields) -> Credentials | None:

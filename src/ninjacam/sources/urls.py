@@ -43,8 +43,8 @@ def parse_url(url: str) -> Target:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
-    except ValueError as exc:
-        raise ConfigError("The URL is malformed: write it as rtsp://host:port/path.") from exc
+    except ValueError:  # its text may have the password
+        raise ConfigError("The URL is malformed: write it as rtsp://host:port/path.") from None
     if not host:
         raise ConfigError("The URL names no host: write it as rtsp://host:port/path.")
     port = port or _DEFAULT_PORTS.get(parts.scheme, 0)

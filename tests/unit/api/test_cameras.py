@@ -54,10 +54,29 @@ def test_no_answer_and_no_log_holds_credentials(
             ("patch", f"{CAMERAS}/door", {"password": [PASSWORD]}),
             ("post", CAMERAS, {"slug": "door", "url": f"rtsp://user-of-the-camera:{PASSWORD}@10.0.0.5/"}),
             ("post", CAMERAS, {"slug": "x", "url": f"rtsp://user-of-the-camera:{PASSWORD}@[bad/"}),
+            ("patch", f"{CAMERAS}/door", {"url": f"rtsp://user-of-the-camera:{PASSWORD}@[bad/"}),
+            ("patch", f"{CAMERAS}/door", {"url": f"rtsp://user-of-the-camera:{PASSWORD}\uff20@10.0.0.5/"}),
+            (
+                "post",
+                f"{CAMERAS}/door/probe",
+                {"url": f"rtsp://user-of-the-camera:{PASSWORD}\uff20@10.0.0.5/"},
+            ),
             ("post", f"{CAMERAS}/probe", {"url": f"gopher://user-of-the-camera:{PASSWORD}@h/"}),
         ):
             answers.append(send(client, method, path, body) if body else client.get(path))
-    assert [answer.status_code for answer in answers] == [200, 200, 200, 422, 422, 409, 422, 422]
+    assert [answer.status_code for answer in answers] == [
+        200,
+        200,
+        200,
+        422,
+        422,
+        409,
+        422,
+        422,
+        422,
+        422,
+        422,
+    ]
     everything = "".join(answer.content.decode() for answer in answers) + caplog.text
     assert PASSWORD not in everything and "user-of-the-camera" not in everything
 
@@ -94,6 +113,21 @@ def test_a_stored_password_does_not_go_to_another_host(admin_user: User, camera:
     assert moved.status_code == 200
     source = Camera.objects.get().source()
     assert (source.username, source.password) == ("", "new")
+
+
+def test_a_login_in_the_url_counts_and_replaces_what_is_stored(admin_user: User, camera: Camera) -> None:
+    client = signed_in(admin_user)
+    url = "rtsp://another:new%20one@10.0.0.5/stream1"
+    assert send(client, "patch", f"{CAMERAS}/door", {"url": url}).status_code == 200
+    source = Camera.objects.get().source()
+    assert (source.username, source.password) == ("another", "new one")
+
+
+@pytest.mark.parametrize("name", ["username", "password"])
+def test_a_login_that_is_no_text_is_refused(admin_user: User, camera: Camera, name: str) -> None:
+    body = json.dumps({name: "p\ud800"})
+    answer = signed_in(admin_user).patch(f"{CAMERAS}/door", body, content_type="application/json")
+    assert answer.status_code == 422 and answer.json()["errors"][0]["field"] == name
 
 
 def test_a_masked_url_does_not_name_another_host_for_the_password(admin_user: User, camera: Camera) -> None:
