@@ -224,7 +224,8 @@ def test_states_are_told_with_the_sentence_and_the_views_error(
         }
         engine.set_state("door", CameraState.LIVE)
         try:
-            assert viewer.receive_json("state")["view_error"]["code"] == "processor"
+            told = viewer.receive_json("state")["view_error"]
+            assert told == {"code": "processor", "message": "edges: ZeroDivisionError"}, "no traceback"
         finally:
             door.view_errors.clear()
 
@@ -328,6 +329,7 @@ def test_what_is_not_ours_is_djangos(server: Server) -> None:
     assert server.get("/live/door/mjpeg").status == 404
     with RawSocket(server.port, "/elsewhere", {}) as refused:
         assert refused.status == 403
+    assert server.get("/cam/live/ws").status == 426
 
 
 def test_health_says_whether_an_engine_runs(engine: Engine, server: Server) -> None:

@@ -32,7 +32,8 @@ def create_export(request: HttpRequest, export: ExportIn) -> Status[ExportOut]:
     """Have a span made into one MP4. Ask for it again until its `state` is `done`: then it has a `download_url`.
 
     `copy`: as recorded, within seconds; from the key frame before `start`; gaps are closed up. `burned`: encoded anew
-    and cut to the span, with the clock or a view of yours drawn in. `timelapse`: `speed` times as fast, or `length_s` long."""
+    and cut to the span, with the clock or a view of yours drawn in. `timelapse`: `speed` times as fast, or `length_s`
+    long."""
     who = principal(request)
     given = {name: getattr(export, name) for name in OPTION_FIELDS & export.model_fields_set}
     made = exports.create_export(

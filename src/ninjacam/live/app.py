@@ -22,7 +22,10 @@ logger = logging.getLogger("ninjacam.live")
 
 _RECORDED = {**PLAYBACK, "export": serve_export}
 
-_NOTHING = Problem(404, "not_found", "There is no such camera, recording or export.")
+_REFUSED: dict[str, Problem] = {
+    "nothing": Problem(404, "not_found", "There is no such camera, recording or export."),
+    "ws": Problem(426, "upgrade_required", "This is a WebSocket.", ((b"upgrade", b"websocket"),)),
+}
 _BAD_METHOD = Problem(405, "method_not_allowed", "Only GET and HEAD.", ((b"allow", b"GET, HEAD"),))
 
 
@@ -46,7 +49,7 @@ class LiveApplication:
             if self._mount is None:
                 self._mount = Mount()
             target = self._mount.find(scope)
-            if target is not None and (target.place == "ws") == (scope["type"] == "websocket"):
+            if target is not None and (scope["type"] == "http" or target.place == "ws"):
                 await self._serve(target, scope, receive, send)
                 return
             if scope["type"] == "websocket" and isinstance(self._inner, ASGIHandler):
@@ -65,7 +68,7 @@ class LiveApplication:
         return self._worker
 
     async def _serve(self, target: Target, scope: Scope, receive: Receive, send: Send) -> None:
-        if target.place == "ws":
+        if scope["type"] == "websocket":
             if not self._warned and compresses(scope, send):
                 self._warned = True
                 logger.warning(WARNING)
@@ -75,8 +78,8 @@ class LiveApplication:
         if scope["method"] not in ("GET", "HEAD"):
             await respond_problem(send, _BAD_METHOD)
             return
-        if target.place == "nothing":
-            await respond_problem(send, _NOTHING, head=head)
+        if target.place in _REFUSED:
+            await respond_problem(send, _REFUSED[target.place], head=head)
             return
         try:
             await self._serve_http(target, scope, receive, send)

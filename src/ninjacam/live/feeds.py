@@ -74,7 +74,9 @@ class Feed:
 
     @property
     def view_error(self) -> dict[str, Any] | None:
-        return self.info.extra.get("view_error") if self.info is not None else None
+        """Without the traceback: that is for those who may configure, in the API."""
+        error = self.info.extra.get("view_error") if self.info is not None else None
+        return {name: error[name] for name in error if name != "traceback"} if error else None
 
     @property
     def codec(self) -> Codec:

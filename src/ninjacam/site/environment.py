@@ -60,6 +60,7 @@ def secret_key(environ: Mapping[str, str], data: Path) -> str:
     return key
 
 
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _UNITS = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
@@ -77,6 +78,14 @@ def retention(environ: Mapping[str, str]) -> dict[str, int | float]:
                 f"NINJACAM_RETENTION cannot be read at {item!r}. Write bytes=500G,days=30."
             ) from error
     return limits
+
+
+def log_level(environ: Mapping[str, str]) -> str:
+    """NINJACAM_LOG."""
+    level = environ.get("NINJACAM_LOG", "").strip().upper() or "INFO"
+    if level not in _LOG_LEVELS:
+        raise ImproperlyConfigured(f"NINJACAM_LOG cannot be {level!r}. Use one of {', '.join(_LOG_LEVELS)}.")
+    return level
 
 
 SQLITE_OPTIONS: dict[str, Any] = {

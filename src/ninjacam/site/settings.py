@@ -88,6 +88,6 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": os.environ.get("NINJACAM_LOG", "INFO")},
+    "root": {"handlers": ["stderr"], "level": environment.log_level(os.environ)},
     "loggers": {"django": {"level": "WARNING", "handlers": [], "propagate": True}},
 }

@@ -125,3 +125,9 @@ def test_retention_comes_with_units() -> None:
     for wrong in ("bytes", "bytes=", "bytes=many", "days=1e999G,bytes=1e999", "=G"):
         with pytest.raises(ImproperlyConfigured, match="NINJACAM_RETENTION"):
             environment.retention({"NINJACAM_RETENTION": wrong})
+
+
+def test_a_log_level_is_read_in_any_case_or_refused() -> None:
+    assert environment.log_level({}) == environment.log_level({"NINJACAM_LOG": " info"}) == "INFO"
+    with pytest.raises(ImproperlyConfigured, match="NINJACAM_LOG cannot be 'LOUD'"):
+        environment.log_level({"NINJACAM_LOG": "loud"})

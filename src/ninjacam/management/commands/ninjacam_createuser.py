@@ -30,6 +30,8 @@ class Command(NinjacamCommand):
         name = options["username"] or input("User name: ").strip()
         if not name:
             raise CommandError("A user needs a name.")
+        if not name.isprintable():
+            raise CommandError("The user name has characters that nobody could type.")
         user = users.filter(**{users.model.USERNAME_FIELD: name}).first()
         if (user is not None) != options["update"]:
             state, hint = (

@@ -1,5 +1,6 @@
 """`ninjacam token create|list|revoke`: API tokens."""
 
+from argparse import ArgumentTypeError
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,18 @@ from django.utils import timezone
 from ninjacam.actions.tokens import create_token, revoke_token
 from ninjacam.management.base import OPERATOR, NinjacamCommand, find_user
 from ninjacam.models import ApiToken
+
+MOST_DAYS = 36_500
+
+
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = -1
+    if not 0 <= days <= MOST_DAYS:
+        raise ArgumentTypeError(f"{text!r} is no number of days up to {MOST_DAYS}")
+    return days
 
 
 class Command(NinjacamCommand):
@@ -26,7 +39,7 @@ class Command(NinjacamCommand):
             help="view, replay, export, control, configure, one of these for a camera as view:door, metrics, or "
             "'*' for all; may be repeated; default: view",
         )
-        create.add_argument("--expires-days", type=float, help="default: never")
+        create.add_argument("--expires-days", type=_days, help="default: never")
         listing = verbs.add_parser("list", help="list tokens")
         listing.add_argument("--user", help="of this user only")
         revoke = verbs.add_parser("revoke", help="end a token")
