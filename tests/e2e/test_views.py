@@ -222,3 +222,38 @@ def test_a_new_function_is_a_new_view_without_a_restart(scene: Scene, tmp_path: 
     assert view["description"] == "Only light."
     with scene.mjpeg("grey") as viewer:
         viewer.wait_live()
+
+
+def test_a_module_that_kills_its_process_is_left_out_until_it_is_saved(tmp_path: Path) -> None:
+    def module_error() -> str:
+        errors = product.client.get("/api/v1/processors").json()["errors"]
+        return str(errors[0]["traceback"]) if errors else ""
+
+    def wait_module_error(words: str) -> None:
+        wait_until(lambda: words in module_error(), 10, f"the module's error, {words}", processes=[product])
+
+    tmp_path.joinpath("cameras.py").write_text("import os\nos._exit(3)\n")
+    with FakeCamera(*SMALL) as camera, Product(tmp_path, workers=1) as product:
+        product.add_camera("door", camera.url())
+        product.wait_for_state("door")
+        scene = Scene(product)
+        wait_module_error("exit status 3")
+        with scene.mjpeg("") as raw:
+            raw.wait_live(5)
+            for fatal, told in (("ctypes.string_at(0)", "SIGSEGV"), ("os._exit(4)", "exit status 4")):
+                scene.save(paint("green"))
+                saved_s = time.monotonic()
+                wait_until(scene.view, 5, "the view")
+                with scene.mjpeg() as viewer:
+                    assert wait_colour(viewer, "green", 5).at_s - saved_s < 2.0
+                assert not module_error()
+                printed = len(product.output)
+                scene.save(paint("red") + fatal)
+                wait_module_error(told)
+                assert product.client.get("/live/door/snapshot.jpg").status == 200
+                raw.wait_live(5)
+                assert product.output[printed:].count("starting it again") == 1, (
+                    "it learns from the first time"
+                )
+            assert raw.longest_gap_s(saved_s) < 2.5
+            assert not raw.ended

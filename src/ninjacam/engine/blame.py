@@ -1,10 +1,13 @@
-"""Which view took a vision worker down, and for how long it is left alone.
+"""Which view or module took a vision worker down, and for how long it is left alone.
 
 A worker that died inside user code by itself (a segmentation fault, `os._exit`) blames the views that were running at
-once; one that was killed (SIGKILL: an operator, or the kernel for want of memory) only the second time within a minute.
+once; one that was killed (SIGKILL, SIGTERM: an operator, or the kernel for want of memory) only the second time within
+a minute.
 A blamed view is shown as failed and tried again after 30 s, doubled each time it happens again.
+Where a module was being loaded, it alone is blamed: workers that start leave it out until it is saved.
 """
 
+import json
 import signal
 from dataclasses import dataclass
 
@@ -13,6 +16,7 @@ from ninjacam.core.errors import ProcessorError
 from ninjacam.engine.children import Death
 from ninjacam.hub.child import OUT_OF_MEMORY_STATUS
 from ninjacam.hub.control import Json
+from ninjacam.hub.running import LEFT_OUT
 
 FIRST_S = 30.0
 MOST_S = 600.0
@@ -35,20 +39,20 @@ class Blame:
         self._records: dict[tuple[str, str], _Record] = {}
 
     def died(self, running: list[tuple[str, str]], death: Death) -> None:
-        """A worker died while `running` (slug, view) were in user code."""
+        """A worker died while `running` (as `read_running` has it) were in user code."""
         now_ns = self._clock.monotonic_ns()
-        for key in running:
+        for key in [key for key in running if not key[0]] or running:
             record = self._records.setdefault(key, _Record())
             since_s = (now_ns - record.last_ns) / 1e9
             record.last_ns = now_ns
             record.last_wall_ns = self._clock.wall_ns()
-            killed = death.returncode in (None, -signal.SIGKILL) and not death.by_us
+            killed = death.returncode in (None, -signal.SIGKILL, -signal.SIGTERM) and not death.by_us
             if killed and since_s > KILLED_TWICE_WITHIN_S:
                 continue
             record.times = 1 if since_s > FORGIVEN_AFTER_S else record.times + 1
             pause_s = min(MOST_S, FIRST_S * 2 ** (record.times - 1))
             record.until_ns = now_ns + int(pause_s * 1e9)
-            record.message = _sentence(key[1], death, pause_s)
+            record.message = _sentence(*key, death, pause_s)
 
     def code_saved(self, saved_ns: int) -> None:
         """The user's code was saved at that wall time: what it did before is forgotten.
@@ -68,11 +72,20 @@ class Blame:
                 "error": ProcessorError(record.message).as_dict(),
             }
             for (slug, view), record in sorted(self._records.items())
-            if record.until_ns > now_ns
+            if slug and record.until_ns > now_ns
         ]
 
+    def environment(self) -> dict[str, str]:
+        """What tells a worker that starts which modules to leave out."""
+        left_out = {
+            name: record.message
+            for (slug, name), record in self._records.items()
+            if not slug and record.message
+        }
+        return {LEFT_OUT: json.dumps(left_out)}
 
-def _sentence(view: str, death: Death, pause_s: float) -> str:
+
+def _sentence(slug: str, name: str, death: Death, pause_s: float) -> str:
     if death.by_us:
         how = "held its process for seconds without letting go, and was ended"
     elif death.returncode == OUT_OF_MEMORY_STATUS:
@@ -83,4 +96,7 @@ def _sentence(view: str, death: Death, pause_s: float) -> str:
         how = f"ended its process (exit status {death.returncode})"
     else:
         how = "took its process down"
-    return f"The processor {view!r} {how}. It is tried again after {pause_s:g} s, or when its file is saved."
+    if not slug:
+        module = name.partition(" ")[2]
+        return f"While it was loaded, {module} {how}. Look at what it imports: it is loaded again when it is saved."
+    return f"The processor {name!r} {how}. It is tried again after {pause_s:g} s, or when its file is saved."

@@ -38,7 +38,8 @@ class Death:
 
 
 class ChildProcess:
-    """`hang_s`: without a report for so long, it is killed. Callbacks run in the loop."""
+    """`hang_s`: without a report for so long, it is killed. `environment`: asked at each start for what its environment
+    has besides ours. Callbacks run in the loop."""
 
     def __init__(
         self,
@@ -50,7 +51,7 @@ class ChildProcess:
         hang_s: float,
         on_report: Callable[[Json], None],
         on_death: Callable[["ChildProcess", Death], None],
-        environment: dict[str, str] | None = None,
+        environment: Callable[[], dict[str, str]] = dict,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -107,8 +108,7 @@ class ChildProcess:
             started_ns = SYSTEM_CLOCK.monotonic_ns()
             if self._client is None:
                 self._spawn()
-                if not await self._connect_to_started():
-                    await self._end()
+                await self._connect_to_started()
             if self._client is not None:
                 self._send_work()
                 await self._watch()
@@ -134,19 +134,18 @@ class ChildProcess:
             [*self._argv, "--name", self.name, "--run-dir", str(self._control_path.parent)],
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C in a terminal is for the engine, which ends its children in order
-            env=self._environment,
+            env={**os.environ, **self._environment()},
         )
         self.pid = self._popen.pid
 
-    async def _connect_to_started(self) -> bool:
+    async def _connect_to_started(self) -> None:
+        """Returns when it listens, is dead, has taken too long, or is to stop."""
         deadline_ns = SYSTEM_CLOCK.monotonic_ns() + int(START_DEADLINE_S * 1e9)
         while SYSTEM_CLOCK.monotonic_ns() < deadline_ns and not self._stop.is_set():
-            if await self._connect():
-                return True
-            if self._popen is not None and self._popen.poll() is not None:
-                return False
+            if await self._connect() or (self._popen is not None and self._popen.poll() is not None):
+                return
             await asyncio.sleep(CONNECT_EVERY_S)
-        return False
+        self._killed_by_us = not self._stop.is_set()
 
     async def _connect(self) -> bool:
         self._lost.clear()

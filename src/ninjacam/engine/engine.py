@@ -143,6 +143,7 @@ class Engine:
             hang_s=VISION_HANG_S if kind == "vision" else CAPTURE_HANG_S,
             on_report=self._on_report,
             on_death=self._on_death,
+            environment=self._blame.environment if kind == "vision" else dict,
         )
 
     async def _adopt_running(self) -> None:

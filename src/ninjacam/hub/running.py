@@ -1,7 +1,8 @@
 """The last words of a vision worker: which user code each of its threads was in when it died.
 
 A small memory-mapped file `<run>/<name>.running`. Writing it costs a microsecond a frame and needs no call into the
-kernel; the page survives the process, whatever killed it. Slots of 128 bytes: length, then "slug\\0view" in UTF-8.
+kernel; the page survives the process, whatever killed it. Slots of 128 bytes: length, then "slug\\0view" in UTF-8; a
+module that is being loaded stands there as the view "saved_ns module" of no camera.
 """
 
 import mmap
@@ -10,6 +11,8 @@ from pathlib import Path
 
 SLOT_BYTES = 128
 SLOTS = 64
+LEFT_OUT = "NINJACAM_LEFT_OUT"
+"""In a worker's environment: the modules that it does not load, as JSON {"saved_ns module": why}."""
 
 
 class RunningFile:
@@ -48,8 +51,14 @@ def running_words(slug: str, view: str) -> bytes:
     return f"{slug}\0{view}".encode()[: SLOT_BYTES - 1]
 
 
+def loading_name(module: str, saved_ns: int) -> str:
+    """Of a module as it was saved at that wall time: saved again, it is another."""
+    return f"{saved_ns} {module}"
+
+
 def read_running(path: Path) -> list[tuple[str, str]]:
-    """(slug, view) of each thread that was in user code. Empty where there is no file."""
+    """(slug, view) of each thread that was in user code, ("", `loading_name`) where it loaded a module. Empty where
+    there is no file."""
     try:
         data = path.read_bytes()
     except OSError:

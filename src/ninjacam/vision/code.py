@@ -4,6 +4,7 @@ A module is compiled from its source each time: Python's own cache compares seco
 of two quick saves.
 """
 
+import contextlib
 import ctypes
 import linecache
 import logging
@@ -11,11 +12,13 @@ import sys
 import threading
 import traceback
 import types
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ninjacam.core.errors import ProcessorError
 from ninjacam.core.processors import Processor, ProcessorRegistry, registry
+from ninjacam.hub.running import RunningFile, loading_name, running_words
 
 logger = logging.getLogger("ninjacam.vision")
 
@@ -60,15 +63,25 @@ class ProcessorCode:
     """What the modules define now. `current` is replaced whole, so any thread may read it.
 
     `current`: name -> the processor, or the error that stands in its place (its module no longer loads).
-    `errors`: module name -> traceback. `loading`: the module whose turn it is in `refresh`.
+    `errors`: module name -> traceback. `loading`: the module whose turn it is in `refresh`. `running`: told of it.
+    `left_out`: `loading_name` -> why it is not to be loaded.
     """
 
-    def __init__(self, files: list[ModuleFile], *, into: ProcessorRegistry = registry) -> None:
+    def __init__(
+        self,
+        files: list[ModuleFile],
+        *,
+        into: ProcessorRegistry = registry,
+        running: RunningFile | None = None,
+        left_out: Mapping[str, str] | None = None,
+    ) -> None:
         self.files = files
         self.current: dict[str, Processor | ProcessorError] = {}
         self.errors: dict[str, str] = {}
         self.loading = ""
         self._registry = into
+        self._running = running
+        self._left_out = left_out or {}
         self._marks: dict[str, Mark] = {}
         self._broken: dict[
             str, tuple[Processor, ProcessorError]
@@ -90,7 +103,7 @@ class ProcessorCode:
             if mark != self._marks.get(file.name):
                 self._marks[file.name] = mark
                 self.loading = file.name
-                self._load(file, exists=mark is not None)
+                self._load(file, mark)
         self.loading = ""
         self._publish()
 
@@ -99,14 +112,31 @@ class ProcessorCode:
         self.errors[self.loading] = f"{self.loading} does not come to the end of its loading.\n"
         logger.warning("%s does not come to the end of its loading", self.loading)
 
-    def _load(self, file: ModuleFile, *, exists: bool) -> None:
+    @contextlib.contextmanager
+    def _last_words(self, name: str) -> Iterator[None]:
+        if self._running is None:
+            yield
+            return
+        slot = self._running.take_slot()
+        self._running.enter(slot, running_words("", name))
+        try:
+            yield
+        finally:
+            self._running.give_back(slot)
+
+    def _load(self, file: ModuleFile, mark: Mark) -> None:
         before = [p for p in self._registry if p.module == file.name]
         before += [was for was, _ in self._broken.values() if was.module == file.name]
         self._registry.forget(file.name)
         self.errors.pop(file.name, None)
         self._broken = {name: entry for name, entry in self._broken.items() if entry[0].module != file.name}
-        if not exists:
+        if mark is None:
             sys.modules.pop(file.name, None)
+            return
+        name = loading_name(file.name, mark[0])
+        if name in self._left_out:
+            logger.warning("%s", self._left_out[name])
+            self.errors[file.name] = f"{self._left_out[name]}\n"
             return
         module = types.ModuleType(file.name)
         module.__file__ = str(file.path)
@@ -115,7 +145,8 @@ class ProcessorCode:
         try:
             code = compile(file.path.read_bytes(), str(file.path), "exec")
             sys.modules[file.name] = module
-            exec(code, module.__dict__)  # noqa: S102 (the operator's own code: this is what we are for)
+            with self._last_words(name):
+                exec(code, module.__dict__)  # noqa: S102 (the operator's own code: this is what we are for)
         except BaseException as exc:  # the boundary to user code
             text = user_traceback(exc)
             logger.warning("%s does not load:\n%s", file.name, text)

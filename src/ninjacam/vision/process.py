@@ -1,6 +1,7 @@
 """A vision worker: the pixels of the cameras that the engine assigns to it, and the user's code."""
 
 import asyncio
+import json
 import logging
 import os
 import threading
@@ -11,7 +12,7 @@ import cv2
 from ninjacam.core.errors import NinjacamError
 from ninjacam.hub.child import OUT_OF_MEMORY_STATUS, Child
 from ninjacam.hub.control import Json
-from ninjacam.hub.running import RunningFile
+from ninjacam.hub.running import LEFT_OUT, RunningFile
 from ninjacam.vision.camera import CameraPixels
 from ninjacam.vision.code import ModuleFile, ProcessorCode, interrupt
 
@@ -61,8 +62,10 @@ class VisionProcess:
         self._memory_bytes = memory_bytes or host_memory_bytes() // 2
         self._run_dir = run_dir
         self._reload = reload
-        self._code = ProcessorCode(modules)
         self._running = RunningFile(run_dir / f"{name}.running")
+        self._code = ProcessorCode(
+            modules, running=self._running, left_out=json.loads(os.environ.get(LEFT_OUT, "{}"))
+        )
         self._cameras: dict[str, CameraPixels] = {}
         self._child = Child(
             name=name, run_dir=run_dir, orphan_s=orphan_s, assign=self._assign, status=self._status

@@ -1,3 +1,4 @@
+import json
 import signal
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from ninjacam.engine.blame import FIRST_S, Blame
 from ninjacam.engine.children import Death
 from ninjacam.hub.child import OUT_OF_MEMORY_STATUS
+from ninjacam.hub.running import LEFT_OUT, loading_name
 from ninjacam.testing.clock import FakeClock
 
 HERE = [("door", "edges")]
@@ -86,3 +88,30 @@ def test_every_kind_of_death_has_its_sentence(returncode: int | None) -> None:
     message = blame.quarantined()[0]["error"]["message"]
     assert message.startswith("The processor 'edges' ")
     assert message.endswith("or when its file is saved.")
+
+
+def left_out(blame: Blame) -> dict[str, str]:
+    return dict(json.loads(blame.environment()[LEFT_OUT]))
+
+
+def test_a_module_that_is_being_loaded_is_blamed_alone_and_left_out_until_it_is_saved() -> None:
+    clock = FakeClock()
+    blame = Blame(clock)
+    name = loading_name("door.cameras", clock.wall_ns())
+    blame.died([*HERE, ("", name)], CRASHED)
+    assert blame.quarantined() == []
+    assert left_out(blame)[name].startswith(
+        "While it was loaded, door.cameras took its process down (SIGSEGV)."
+    )
+    clock.advance(FIRST_S + 1)
+    assert name in left_out(blame)
+    blame.code_saved(clock.wall_ns())
+    assert left_out(blame) == {}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_module_is_not_blamed_for_one_kill_while_it_is_loaded(number: int) -> None:
+    blame = Blame(FakeClock())
+    for count in (0, 1):
+        blame.died([("", loading_name("cameras", 1))], Death(-number, by_us=False))
+        assert len(left_out(blame)) == count

@@ -1,10 +1,12 @@
 import asyncio
+import signal
+import sys
 from pathlib import Path
 
 import pytest
 
 from ninjacam.engine import children
-from ninjacam.engine.children import ChildProcess
+from ninjacam.engine.children import ChildProcess, Death
 from ninjacam.testing.clock import FakeClock
 
 
@@ -41,3 +43,37 @@ def test_a_child_is_not_killed_for_the_time_that_the_engine_itself_was_stopped(
         assert child._killed_by_us is killed
 
     asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    ("program", "told"),
+    [
+        ("import os; os._exit(int(os.environ['STATUS']))", Death(3, by_us=False)),
+        ("import time; time.sleep(60)", Death(-signal.SIGKILL, by_us=True)),
+    ],
+)
+def test_how_a_child_ended_is_told_even_if_it_never_listened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, told: Death
+) -> None:
+    monkeypatch.setattr(children, "START_DEADLINE_S", 2.0)
+    deaths: list[Death] = []
+
+    def on_death(child: ChildProcess, death: Death) -> None:
+        deaths.append(death)
+        child.stop()
+
+    async def go() -> None:
+        child = ChildProcess(
+            name="vision-1",
+            kind="vision",
+            argv=[sys.executable, "-c", program],
+            run_dir=tmp_path,
+            hang_s=4.0,
+            on_report=lambda _: None,
+            on_death=on_death,
+            environment=lambda: {"STATUS": "3"},
+        )
+        await asyncio.wait_for(child.run(), 10)
+
+    asyncio.run(go())
+    assert deaths == [told]

@@ -14,6 +14,7 @@ from ninjacam.core.errors import DecodeError
 from ninjacam.core.packets import Codec, Kind, Packet
 from ninjacam.core.processors import ProcessorRegistry
 from ninjacam.hub.child import OUT_OF_MEMORY_STATUS
+from ninjacam.hub.running import loading_name
 from ninjacam.vision import process
 from ninjacam.vision.code import ModuleFile, ProcessorCode
 from ninjacam.vision.pictures import Decoder
@@ -63,6 +64,27 @@ def test_a_picture_of_absurd_size_is_refused_before_its_memory_is_taken() -> Non
         jpeg_size(coded)
     with pytest.raises(DecodeError):
         Decoder(Codec.MJPEG).decode(Packet(Kind.VIDEO, Codec.MJPEG, coded, 0, 0))
+
+
+def test_a_module_that_is_left_out_is_loaded_when_it_is_saved_and_the_others_are_at_once(
+    tmp_path: Path,
+) -> None:
+    files = [ModuleFile(f"module_{name}", tmp_path / f"{name}.py") for name in ("fatal", "innocent")]
+    for file in files:
+        file.path.write_text(GOOD.replace("fine", file.path.stem))
+    mark = files[0].mark()
+    assert mark is not None
+    name = loading_name("module_fatal", mark[0])
+    code = ProcessorCode(files, into=ProcessorRegistry(), left_out={name: "It ended its process."})
+    code.refresh()
+    assert code.errors == {"module_fatal": "It ended its process.\n"}
+    assert "module_innocent" in sys.modules
+    assert "module_fatal" not in sys.modules
+    assert not code.changed(), "it is not tried again and again"
+    files[0].path.write_text(GOOD.replace("fine", "mended"))
+    code.refresh()
+    assert code.errors == {}
+    assert "module_fatal" in sys.modules
 
 
 def test_a_view_that_no_longer_loads_stays_with_the_cameras_that_had_it(tmp_path: Path) -> None:
