@@ -137,6 +137,7 @@ class FakeMedia:
         self.corrupt = False
         self.lost = range(0)  # numbers within each GOP that never arrive
         self.refuse: dict[str, str] = {}  # camera -> error code
+        self.off = False  # to new requests for MJPEG
         self.codec = CODEC
         self.state = ("live", "")
         self.view_error: dict[str, str] | None = None
@@ -330,6 +331,11 @@ class FakeMedia:
                 }
             )
             await send({"type": "http.response.body", "body": problem.encode()})
+            return
+        if self.off:
+            headers = [(b"content-type", b"application/problem+json"), (b"x-ninjacam-state", b"disabled")]
+            await send({"type": "http.response.start", "status": 503, "headers": headers})
+            await send({"type": "http.response.body", "body": b'{"detail": "As you were told."}'})
             return
         kind = b"multipart/x-mixed-replace; boundary=frame"
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]})

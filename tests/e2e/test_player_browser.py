@@ -281,6 +281,17 @@ def test_a_refusal_is_readable(tab: Tab, media: FakeMedia, rung: str) -> None:
     assert "As you were told." in text(tab)
 
 
+def test_mjpeg_of_a_camera_that_is_switched_off_says_so_until_it_is_on_again(
+    tab: Tab, media: FakeMedia
+) -> None:
+    media.off = True
+    make(tab, format="mjpeg")
+    state_is(tab, "disabled")
+    assert "This camera is switched off." in text(tab)
+    media.off = False
+    state_is(tab, "live")
+
+
 def test_changing_the_view_changes_the_subscription(tab: Tab, media: FakeMedia) -> None:
     make(tab)
     state_is(tab, "live")

@@ -192,6 +192,7 @@ class Engine:
         cameras = {
             camera.slug: {
                 "state": camera.state.value,
+                "error": camera.error,
                 "codec": camera.codec.label,
                 "fps": 25.0,
                 "packets_lost": 3,

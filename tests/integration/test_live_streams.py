@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -241,6 +242,57 @@ def test_a_camera_process_that_dies_is_told_and_forgiven(site: Site, engine: Eng
         engine.open_sockets("yard")
         while state["state"] != "live":
             state = viewer.receive_json("state")
+        assert viewer.receive_frame().flags & 1
+
+
+OFF = (
+    (CameraState.DISABLED, None, "disabled", "switched off"),
+    (
+        CameraState.FAILED,
+        {"code": "config", "message": "The stored password cannot be read.", "retryable": False},
+        "config",
+        "password cannot be read",
+    ),
+)
+
+
+@pytest.mark.parametrize(("state", "error", "code", "sentence"), OFF)
+def test_a_camera_that_is_off_is_told_as_such_until_it_is_on_again(
+    site: Site,
+    engine: Engine,
+    server: Server,
+    state: CameraState,
+    error: dict[str, object] | None,
+    code: str,
+    sentence: str,
+) -> None:
+    with (
+        RawSocket(server.port, "/cam/live/ws", site.bearer("admin")) as viewer,
+        RawStream(server.port, "/cam/live/yard/mjpeg", site.cookie("admin")) as stream,
+    ):
+        viewer.tell(**subscribe(camera="yard"))
+        viewer.receive_frame()
+        stream.read_until(b"X-Ninjacam-State: live")
+        engine.close_sockets("yard")
+        engine.set_state("yard", state, error)
+        engine.write_status()
+        try:
+            told = viewer.receive_json("state")
+            assert (told["state"], told["message"]) == (state.value, error["message"] if error else "")
+            stream.read_until(b"\r\n0\r\n\r\n")  # the last chunk
+            for path in ("/cam/live/yard/mjpeg", "/cam/live/yard/snapshot.jpg"):
+                begun = time.monotonic()
+                answer = server.get(path, site.cookie("admin"))
+                assert time.monotonic() - begun < 2
+                assert (answer.status, answer.json()["code"]) == (503, code)
+                assert sentence in answer.json()["detail"]
+                assert answer.headers["x-ninjacam-state"] == state.value
+        finally:
+            engine.set_state("yard", CameraState.LIVE)
+            engine.write_status()
+            engine.open_sockets("yard")
+        while told["state"] != "live":
+            told = viewer.receive_json("state")
         assert viewer.receive_frame().flags & 1
 
 

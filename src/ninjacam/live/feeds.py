@@ -42,7 +42,8 @@ class Feed:
         self.listeners: tuple[Listener, ...] = ()
         self.gop = GopCache()
         self.info: StreamInfo | None = None
-        """None until the first connection, and while the connection is lost for more than LOST_AFTER_S."""
+        """None until the first connection, and while the connection is lost for more than LOST_AFTER_S, unless the
+        engine reports why there is none."""
         self.was_lost = False
         self.refused: dict[str, Any] | None = None
         self.fresh = False
@@ -59,6 +60,11 @@ class Feed:
     def has_state(self) -> bool:
         """Whether anything is known yet: a stream that begins says so within milliseconds."""
         return self.info is not None or self.was_lost
+
+    @property
+    def is_off(self) -> bool:
+        """Whether the engine reports that there is no such stream for now: nothing comes until somebody acts."""
+        return self.was_lost and self.info is not None
 
     @property
     def state(self) -> CameraState:
@@ -132,10 +138,12 @@ class Feed:
             self._lost_timer = None
 
     def _lost(self) -> None:
-        self._lost_timer = None
-        self.info = None
-        self.was_lost = True
-        self._tell_state()
+        """Again and again until the connection is back: meanwhile the camera may be switched off, and on again."""
+        before = (self.was_lost, self.info)
+        self.was_lost, self.info = True, _read_off(self.path.stem)
+        self._expect_return()
+        if before != (self.was_lost, self.info):
+            self._tell_state()
 
     # --- life, in the hands of the Pool ---
 
@@ -155,6 +163,19 @@ class Feed:
     def close(self) -> None:
         self._cancel_lost()
         self._subscription.close()
+
+
+def _read_off(slug: str) -> StreamInfo | None:
+    """Of a camera that the engine gives to no process: it is switched off, or its settings cannot be read."""
+    from ninjacam.status import read_status  # needs the models, which an asgi.py may not have loaded yet
+
+    status = read_status()
+    camera = status.cameras.get(slug, {})
+    if not status.engine_running or camera.get("state") not in (CameraState.DISABLED, CameraState.FAILED):
+        return None
+    if any(slug in process.get("cameras", ()) for process in status.processes):
+        return None  # one that has failed has its sockets, and they will be back
+    return StreamInfo(slug, state=CameraState(camera["state"]), error=camera.get("error"))
 
 
 class Pool:
@@ -241,7 +262,7 @@ class PictureWaiter:
     async def wait(
         self, feed: Feed, *, timeout_s: float, live_only: bool = False, patience_s: float = 2.0
     ) -> None:
-        """Until there is one, the feed is refused, or the time is up.
+        """Until there is one, the feed is refused or off, or the time is up.
 
         `patience_s`: for a live camera, while the camera is reported as not live: a stream that has just begun says so
         for a moment.
@@ -254,7 +275,7 @@ class PictureWaiter:
                     return
                 hopeless = feed.state in (CameraState.FAILED, CameraState.DISABLED)
                 down = live_only and feed.info is not None and feed.state is not CameraState.LIVE
-                if live_only and hopeless:
+                if feed.is_off or (live_only and hopeless):
                     return
                 end = begun + (min(patience_s, timeout_s) if down else timeout_s)
                 self._changed.clear()

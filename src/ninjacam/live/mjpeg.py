@@ -11,8 +11,8 @@ from ninjacam.live import auth
 from ninjacam.live.abort import abort_connection
 from ninjacam.live.feeds import Feed, PictureWaiter
 from ninjacam.live.messages import Message, Receive, Scope, Send
-from ninjacam.live.pictures import PictureWish
-from ninjacam.live.problems import NO_STORE, Problem, stopping, stream_problem
+from ninjacam.live.pictures import PictureWish, no_picture
+from ninjacam.live.problems import NO_STORE, stopping, stream_problem
 from ninjacam.live.sink import Sink
 from ninjacam.live.worker import Worker
 from ninjacam.outputs.mjpeg import CONTENT_TYPE, PREAMBLE, encode_part
@@ -56,7 +56,10 @@ class Parts:
             viewer.sink.put(message, size, viewer)
 
     def on_state(self) -> None:
-        if self.key[1].codec is Codec.NONE and self.feed.state not in (
+        if self.feed.is_off:
+            for viewer in self.viewers:
+                viewer.end()
+        elif self.key[1].codec is Codec.NONE and self.feed.state not in (
             CameraState.LIVE,
             CameraState.CONNECTING,
         ):
@@ -155,6 +158,8 @@ class MjpegViewer:
         packet = parts.feed.last_picture
         if packet is not None and packet.codec is Codec.MJPEG:
             self.sink.put(parts.part(packet), len(packet.data), self)
+        if parts.feed.is_off:  # since the last look at it
+            self.end()
 
     def passthrough_ended(self) -> None:
         """The camera's own JPEGs do not come: go on with the vision workers' pictures, which say why."""
@@ -236,8 +241,7 @@ async def _has_picture(feed: Feed, waiter: PictureWaiter, viewer: MjpegViewer) -
     if viewer.over.done():
         return False
     if feed.last_picture is None:
-        message = feed.message or "No picture came from the camera in time."
-        raise Problem(503, "stream_unavailable", message, ((b"retry-after", b"2"),))
+        raise no_picture(feed)
     return True
 
 

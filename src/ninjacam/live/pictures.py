@@ -1,10 +1,11 @@
-"""What a request for MJPEG or a snapshot asks for."""
+"""What a request for MJPEG or a snapshot asks for, and what it is answered where there is no picture."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ninjacam.core.packets import Codec
+from ninjacam.core.packets import CameraState, Codec
 from ninjacam.hub.request import Request
+from ninjacam.live.feeds import Feed
 from ninjacam.live.problems import Problem
 
 MOST_WIDTH_PX = 7680
@@ -49,6 +50,20 @@ class PictureWish:
             quality=self.quality or quality,
             most_fps=self.fps,
         ).snapped()
+
+
+def no_picture(feed: Feed) -> Problem:
+    """Why there is none, as far as the feed knows."""
+    code, message = (
+        "stream_unavailable",
+        f"No picture came from the camera in time (it is {feed.state.value}).",
+    )
+    if feed.state is CameraState.DISABLED:
+        code, message = "disabled", "The camera is switched off."
+    if feed.info is not None and feed.info.error:
+        code = str(feed.info.error.get("code", code))
+    headers = ((b"retry-after", b"2"), (b"x-ninjacam-state", feed.state.value.encode()))
+    return Problem(503, code, feed.message or message, headers)
 
 
 def _number(query: Mapping[str, str], name: str, least: float, most: float, *, whole: bool = False) -> float:

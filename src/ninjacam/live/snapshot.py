@@ -3,8 +3,8 @@
 from ninjacam.live import auth
 from ninjacam.live.feeds import PictureWaiter
 from ninjacam.live.messages import Scope, Send
-from ninjacam.live.pictures import PictureWish
-from ninjacam.live.problems import Problem, respond, stopping, stream_problem
+from ninjacam.live.pictures import PictureWish, no_picture
+from ninjacam.live.problems import respond, stopping, stream_problem
 from ninjacam.live.worker import Worker
 from ninjacam.outputs.mjpeg import rfc3339
 
@@ -32,10 +32,7 @@ async def serve_snapshot(worker: Worker, scope: Scope, send: Send, slug: str) ->
         raise stream_problem(feed.refused)
     packet = feed.last_picture
     if packet is None or not feed.fresh:
-        error = feed.info.error if feed.info is not None else None
-        message = feed.message or f"The camera gives no picture now (it is {feed.state.value})."
-        code = str(error.get("code", "")) if error else "stream_unavailable"
-        raise Problem(503, code, message, ((b"retry-after", b"2"),))
+        raise no_picture(feed)
     headers = [(b"x-ninjacam-state", feed.state.value.encode())]
     if packet.captured_ns:
         headers.append((b"x-ninjacam-timestamp", rfc3339(packet.captured_ns).encode()))

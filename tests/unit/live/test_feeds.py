@@ -6,11 +6,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ninjacam.core.errors import ViewNotFoundError
 from ninjacam.core.packets import CameraState, Codec, Flags, Kind, Packet, StreamInfo
 from ninjacam.hub.request import Request
 from ninjacam.hub.server import Channel, StreamServer
 from ninjacam.live.feeds import PictureWaiter, Pool
+from ninjacam.status import Status
 
 
 class Ear:
@@ -142,6 +145,37 @@ def test_a_lost_socket_is_reconnecting_after_a_while_and_forgets_its_pictures() 
         assert not feed.has_state
         await until(lambda: feed.was_lost)
         assert feed.state is CameraState.RECONNECTING and "engine" in feed.message
+
+    run(test)
+
+
+def test_a_feed_is_off_while_the_engine_gives_its_camera_to_no_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    error = {"code": "config", "message": "The stored password cannot be read."}
+    failed = {"door": {"state": "failed", "error": error}}
+    reports = {
+        "failed": Status(engine_running=True, cameras=failed),
+        "old": Status(engine_running=False, cameras=failed),
+        "tried": Status(engine_running=True, cameras=failed, processes=({"cameras": ["door"]},)),
+    }
+    report = "old"
+    monkeypatch.setattr("ninjacam.status.read_status", lambda: reports[report])
+
+    async def test(pool: Pool, path: Path, channel: Channel) -> None:
+        nonlocal report
+        ear, waiter = Ear(), PictureWaiter()
+        feed = pool.join(path.with_name("door.packets"), Request(), ear)
+        await until(lambda: feed.was_lost)
+        assert (feed.is_off, feed.state, ear.states) == (False, CameraState.RECONNECTING, 1)
+        report = "failed"
+        async with asyncio.timeout(3):
+            await waiter.wait(pool.join(feed.path, Request(), waiter), timeout_s=60)
+        assert (feed.is_off, feed.state, ear.states) == (True, CameraState.FAILED, 2)
+        assert feed.message == "The stored password cannot be read."
+        report = "tried"
+        await until(lambda: not feed.is_off)
+        assert (feed.state, ear.states) == (CameraState.RECONNECTING, 3)
 
     run(test)
 

@@ -4,6 +4,7 @@
 import { mountedUrl } from "./connection.js";
 
 /** @typedef {import("./connection.js").Handlers} Handlers */
+/** @typedef {import("./connection.js").Link} Link */
 
 const BACKOFF_FIRST_MS = 500;
 const BACKOFF_MOST_MS = 5000;
@@ -38,19 +39,22 @@ export function watchMjpeg({ base, camera, view, width }, handlers) {
 async function run(url, handlers, signal) {
   let failures = 0;
   while (!signal.aborted) {
+    /** @type {Link} */
+    let link = "down";
     try {
       const response = await fetch(url, { signal, cache: "no-store", credentials: "same-origin" });
       if (response.ok && response.body) {
         handlers.onlink("up");
         if ((await readParts(response, handlers)) > 0) failures = 0;
-      } else if (await refused(response, handlers)) {
-        return;
+      } else {
+        link = await refused(response, handlers);
+        if (link === "refused") return;
       }
     } catch {
       // the network failed, or we were asked to stop: both are handled below
     }
     if (signal.aborted) return;
-    handlers.onlink("down");
+    handlers.onlink(link);
     failures += 1;
     const most = Math.min(BACKOFF_MOST_MS, BACKOFF_FIRST_MS * 2 ** (failures - 1));
     await new Promise((resolve) => setTimeout(resolve, most * (0.5 + Math.random() / 2)));
@@ -58,21 +62,24 @@ async function run(url, handlers, signal) {
 }
 
 /**
- * Tell what a problem+json answer says. True: asking again would not help.
+ * Tell what a problem+json answer says.
  * @param {Response} response
  * @param {Handlers} handlers
+ * @returns {Promise<Link>} "up": the camera itself is off; "refused": asking again would not help
  */
 async function refused(response, handlers) {
   /** @type {{ code?: string, detail?: string, title?: string }} */
   const problem = await response.json().catch(() => ({}));
   const message = problem.detail ?? problem.title ?? "";
   if (response.status >= 500 || response.status === 429) {
-    handlers.onstate("reconnecting", message, null);
-    return false;
+    const state = response.headers.get("x-ninjacam-state") ?? "";
+    const off = state === "disabled" || state === "failed";
+    handlers.onstate(off ? state : "reconnecting", message, null);
+    return off ? "up" : "down";
   }
   const codes = /** @type {Record<number, string>} */ ({ 401: "not_authenticated", 403: "forbidden", 404: "not_found" });
   handlers.onerror(problem.code ?? codes[response.status] ?? "error", message);
-  return true;
+  return "refused";
 }
 
 /**
