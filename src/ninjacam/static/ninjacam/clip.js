@@ -9,6 +9,8 @@ const DAY_MS = 86_400_000;
 const LOOK_AHEAD_MS = [DAY_MS, 31 * DAY_MS]; // the timeline tells of no more at once
 const LOOKS_MOST = 36; // three years
 
+const END_MS = 5; // before the end of a span is its last picture; of less the server makes no clip
+
 /** So much may be missing within what the timeline calls one span. */
 export const SPAN_GAP_MS = 2_000;
 
@@ -119,7 +121,7 @@ export async function findLast(recorded, untilMs, signal) {
   for (let step = 0; step < LOOKS_MOST; step += 1) {
     const startMs = endMs - LOOK_AHEAD_MS[Math.min(step, LOOK_AHEAD_MS.length - 1)];
     const last = (await readSpans(recorded, startMs, endMs, signal)).at(-1);
-    if (last) return Math.min(untilMs, Date.parse(last.end)) - 1;
+    if (last) return Date.parse(last.end) + 1 > untilMs ? untilMs - 1 : Date.parse(last.end) - END_MS;
     endMs = startMs;
   }
   return null;
