@@ -51,6 +51,7 @@ export class TimelineData {
   setCameras(cameras) {
     this.#cameras = cameras;
     this.#kept = [];
+    this.close(); // what is on its way is of others
     if (this.#wanted) this.show(this.#wanted.startMs, this.#wanted.endMs);
   }
 
