@@ -13,6 +13,7 @@ JUMP_S = 5.0
 """A step of the camera's clock this much longer than the time that passed here is a jump."""
 BACKWARD_S = 1.0
 """Pictures come out of order by less than this where there are B-frames; beyond it, time ran backwards."""
+_JUMP, _BACKWARD = int(JUMP_S * VIDEO_CLOCK_HZ), int(BACKWARD_S * VIDEO_CLOCK_HZ)  # asked of each packet
 MOST_REPORT_LEAD_S = 0.1
 MOST_REPORT_LAG_S = 5.0
 """A camera's own wall clock counts if it puts the capture between these before and after our estimate."""
@@ -99,7 +100,6 @@ class Timeline:
             return self._repair_audio(packet)
         flags = packet.flags
         raw = packet.pts
-        last_pts = self._last_pts or 0
         elapsed_ticks = (packet.received_ns - self._last_received_ns) * VIDEO_CLOCK_HZ // 1_000_000_000
         if not self._anchored:
             # The first of a connection goes on where the one before ended, by this host's clock.
@@ -111,14 +111,14 @@ class Timeline:
             step = raw - self._last_raw
             if self._learns_depth and not self._reorder_depth and -LEARNED_MOST_TICKS <= step < 0:
                 self._reorder_depth = LEARNED_DEPTH
-            if not self._reorder_depth and (self.uses_arrival or -BACKWARD_S * VIDEO_CLOCK_HZ < step <= 0):
+            if not self._reorder_depth and (self.uses_arrival or -_BACKWARD < step <= 0):
                 self._shift = self._place(packet.received_ns, step, elapsed_ticks) - raw
             elif (
-                step > elapsed_ticks + JUMP_S * VIDEO_CLOCK_HZ
-                or step <= -BACKWARD_S * VIDEO_CLOCK_HZ
+                step > elapsed_ticks + _JUMP
+                or step <= -_BACKWARD
                 or (self._reorder_depth and self._runs_backward(raw))
             ):
-                self._shift = last_pts + max(1, min(elapsed_ticks, int(JUMP_S * VIDEO_CLOCK_HZ))) - raw
+                self._shift = (self._last_pts or 0) + max(1, min(elapsed_ticks, _JUMP)) - raw
                 self.jumps += 1
                 self._delay.reset()
                 self._reordering = []
@@ -155,7 +155,7 @@ class Timeline:
 
     def _runs_backward(self, raw: int) -> bool:
         """Whether many small steps back have added up to more than B-frames make."""
-        return self._last_dts is not None and raw + self._shift < self._last_dts - BACKWARD_S * VIDEO_CLOCK_HZ
+        return self._last_dts is not None and raw + self._shift < self._last_dts - _BACKWARD
 
     def _decoding_time(self, pts: int) -> int:
         depth = self._reorder_depth

@@ -6,9 +6,8 @@ import { ClipParser } from "./fragments.js";
 /** @typedef {{ base: string, camera: string }} Recorded whose recordings; `camera` is encoded for a path */
 
 const DAY_MS = 86_400_000;
-const LOOK_AHEAD_MS = [DAY_MS, 31 * DAY_MS]; // the timeline tells of no more at once
+const LOOK_MS = [DAY_MS, 31 * DAY_MS]; // the timeline tells of no more at once
 const LOOKS_MOST = 36; // three years
-
 const END_MS = 5; // before the end of a span is its last picture; of less the server makes no clip
 
 /** So much may be missing within what the timeline calls one span. */
@@ -101,7 +100,7 @@ export async function readPicture({ base, camera }, wallMs, { widthPx = 0, key =
 export async function findNext(recorded, fromMs, nowMs, signal) {
   let startMs = fromMs;
   for (let step = 0; startMs < nowMs && step < LOOKS_MOST; step += 1) {
-    const endMs = startMs + LOOK_AHEAD_MS[Math.min(step, LOOK_AHEAD_MS.length - 1)];
+    const endMs = startMs + LOOK_MS[Math.min(step, LOOK_MS.length - 1)];
     const [first] = await readSpans(recorded, startMs, endMs, signal);
     if (first) return Math.max(fromMs, Date.parse(first.start));
     startMs = endMs;
@@ -119,7 +118,7 @@ export async function findNext(recorded, fromMs, nowMs, signal) {
 export async function findLast(recorded, untilMs, signal) {
   let endMs = untilMs;
   for (let step = 0; step < LOOKS_MOST; step += 1) {
-    const startMs = endMs - LOOK_AHEAD_MS[Math.min(step, LOOK_AHEAD_MS.length - 1)];
+    const startMs = endMs - LOOK_MS[Math.min(step, LOOK_MS.length - 1)];
     const last = (await readSpans(recorded, startMs, endMs, signal)).at(-1);
     if (last) return Date.parse(last.end) + 1 > untilMs ? untilMs - 1 : Date.parse(last.end) - END_MS;
     endMs = startMs;

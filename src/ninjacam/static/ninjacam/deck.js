@@ -57,6 +57,7 @@ class Deck {
 
   /** @param {Date} when */
   #seek(when) {
+    this.#abort.abort();
     this.#transport.seek(when);
   }
 

@@ -246,7 +246,7 @@ export class Playback {
     while (!signal.aborted && this.#changeMs === null) {
       const endMs = atMs + windowMs;
       const came = await this.#fetch(atMs, endMs, signal);
-      if (this.#goesBack) this.#arrived(Infinity);
+      if (this.#goesBack && !signal.aborted) this.#arrived(Infinity);
       const last = this.#marks.last;
       if (came === null) {
         await sleep(FAILED_RETRY_MS, signal); // the network, or a server that starts again
