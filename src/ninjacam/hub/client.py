@@ -114,6 +114,7 @@ class _Connection(asyncio.BufferedProtocol):
         self.transport = cast(asyncio.Transport, transport)  # uvloop has classes of its own
 
     def connection_lost(self, exc: Exception | None) -> None:
+        del self._reader  # its buffer goes at once, instead of with the cycle that it is part of
         if not self.lost.done():
             self.lost.set_result(self._heard)
 

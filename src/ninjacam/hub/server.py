@@ -163,6 +163,7 @@ class _Subscriber(asyncio.BufferedProtocol):
             self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        del self._reader  # as the client's
         self._transport = None
         self._server._connections.discard(self)
         if self._channel is not None:

@@ -163,6 +163,7 @@ class Feed:
     def close(self) -> None:
         self._cancel_lost()
         self._subscription.close()
+        self.gop.clear()  # megabytes: they go at once, instead of with the cycles that a feed is part of
 
 
 def _read_off(slug: str) -> StreamInfo | None:

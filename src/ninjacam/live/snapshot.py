@@ -26,11 +26,11 @@ async def serve_snapshot(worker: Worker, scope: Scope, send: Send, slug: str) ->
     )
     try:
         await waiter.wait(feed, timeout_s=TIMEOUT_S, live_only=True)
+        packet = feed.last_picture
     finally:
         worker.pool.leave(feed, waiter)
     if feed.refused is not None:
         raise stream_problem(feed.refused)
-    packet = feed.last_picture
     if packet is None or not feed.fresh:
         raise no_picture(feed)
     headers = [(b"x-ninjacam-state", feed.state.value.encode())]

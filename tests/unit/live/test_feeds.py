@@ -1,6 +1,7 @@
 """The pool against a real stream socket in the same loop."""
 
 import asyncio
+import gc
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from ninjacam.core.errors import ViewNotFoundError
 from ninjacam.core.packets import CameraState, Codec, Flags, Kind, Packet, StreamInfo
 from ninjacam.hub.request import Request
 from ninjacam.hub.server import Channel, StreamServer
+from ninjacam.hub.wire import MessageReader
 from ninjacam.live.feeds import PictureWaiter, Pool
 from ninjacam.status import Status
 
@@ -108,6 +110,31 @@ def test_a_stream_of_packets_ends_with_its_last_listener_and_pixels_linger() -> 
         await until(lambda: channel.subscribers == 0)
 
     run(test)
+
+
+def test_what_a_feed_held_goes_with_it_and_not_with_the_garbage() -> None:
+    """A feed is part of cycles; megabytes of pictures and buffers must not wait for the collector."""
+
+    def readers() -> list[MessageReader]:
+        return [each for each in gc.get_objects() if isinstance(each, MessageReader)]
+
+    async def test(pool: Pool, path: Path, channel: Channel) -> None:
+        ear = Ear()
+        feed = pool.join(path, Request(), ear)
+        await until(lambda: channel.subscribers == 1)
+        channel.publish(picture(1))
+        await until(lambda: ear.packets)
+        assert feed.last_picture is not None and readers()
+        pool.leave(feed, ear)
+        assert feed.last_picture is None
+        await until(lambda: channel.subscribers == 0 and not readers())
+
+    gc.collect()
+    gc.disable()
+    try:
+        run(test)
+    finally:
+        gc.enable()
 
 
 def test_a_refusal_is_told_and_not_kept_for_the_next() -> None:
