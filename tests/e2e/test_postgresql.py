@@ -15,6 +15,10 @@ pytestmark = pytest.mark.skipif(bool(postgres_missing()), reason=postgres_missin
 SMALL = ("--size", "320x240", "--bitrate", "300000", "--gop", "25", "--gop-at-once")
 
 
+def seconds(time: str) -> float:
+    return datetime.fromisoformat(time).timestamp()
+
+
 def test_a_server_that_is_killed_and_started_again_costs_no_picture_and_no_row(tmp_path: Path) -> None:
     with Postgres() as postgres, FakeCamera(*SMALL) as camera:
         environment = {"DATABASE_URL": postgres.url}
@@ -26,7 +30,7 @@ def test_a_server_that_is_killed_and_started_again_costs_no_picture_and_no_row(t
                 answer = product.client.get("/api/v1/timeline?camera=door")
                 spans = answer.json()["cameras"][0]["spans"] if answer.status == 200 else []
                 assert len(spans) < 2, "a gap"
-                return bool(spans) and datetime.fromisoformat(spans[-1]["end"]).timestamp() > at_s
+                return bool(spans) and seconds(spans[-1]["end"]) > at_s
 
             begun_s = time.time()
             wait_until(lambda: listed_until(begun_s + 2), 30, "the index", processes=[product])
@@ -44,6 +48,12 @@ def test_a_server_that_is_killed_and_started_again_costs_no_picture_and_no_row(t
                 return str(product.status()["cameras"]["door"]["recording"]["state"])
 
             wait_until(lambda: does() == "off", 20, "what is wanted is read again", processes=[product])
+            files = product.client.get("/api/v1/recordings?camera=door").json()["items"]
+            (told,) = product.client.get("/api/v1/timeline?camera=door&buckets=1").json()["cameras"]
+            assert told["spans"] == [{"start": files[-1]["start"], "end": files[0]["end"]}]
+            length_s = sum(seconds(file["end"]) - seconds(file["start"]) for file in files)
+            mean_bps = sum(file["size_bytes"] for file in files) * 8 / length_s
+            assert told["activity"]["bitrate_bps"][0] == pytest.approx(mean_bps, rel=0.001)
             assert product.terminate(10) < 5
             assert "Traceback" not in product.output, product.output
             product.cli("index", "--rebuild")

@@ -1,9 +1,11 @@
-"""What many files cover together: arrays in, as a day of sixteen cameras has 23,000 files.
+"""What many files cover together: a day of sixteen cameras has 23,000 of them.
 
-All times in ns since 1970, int64. `starts` and `ends`: shape (n,), of the same files, in the order of their starts.
+So that numpy is called once, and not once for each camera, the cameras lie one behind another on one axis of time, each
+in a lane of its own. All times in ns, int64.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,42 +13,90 @@ from numpy.typing import NDArray
 Array = NDArray[np.int64]
 
 
-def read_files(texts: Iterable[str], start_ns: int) -> tuple[Array, Array, Array]:
-    """(starts, ends, sizes in bytes), in the order of their starts, of a row of `SegmentQuerySet.as_texts`."""
-    numbers = np.array([np.fromstring(text[1:-1], np.int64, sep=",") for text in texts])
-    offsets, lengths, sizes_bytes = numbers[:, np.argsort(numbers[0])]
-    starts = start_ns + offsets
-    return starts, starts + lengths, sizes_bytes
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """Where on the axis a time is: `time - start_ns` behind the origin of its camera's lane.
+
+    `length_ns`: of what is asked for, from `start_ns`. `margin_ns`: how long a file may be, so how far one reaches out
+    of it on either side; no span goes from one lane to the next, as so much is left between them, too.
+    """
+
+    cameras: int
+    start_ns: int
+    length_ns: int
+    margin_ns: int
+
+    @property
+    def origins(self) -> Array:
+        """Shape (cameras,)."""
+        return np.arange(self.cameras) * (self.length_ns + 3 * self.margin_ns) + self.margin_ns
 
 
-def spans(starts: Array, ends: Array, *, within: tuple[int, int], most_gap_ns: int) -> list[tuple[int, int]]:
-    """The spans [from, until) without a gap longer than `most_gap_ns`, in order, cut to `within`. n > 0."""
-    reached = np.maximum.accumulate(ends)
-    breaks = np.flatnonzero(starts[1:] - reached[:-1] > most_gap_ns)
-    firsts = np.maximum(starts[np.append(0, breaks + 1)], within[0])
-    lasts = np.minimum(reached[np.append(breaks, -1)], within[1])
-    return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
+@dataclass(frozen=True, slots=True)
+class Files:
+    """All of shape (files,), in the order of their starts on the axis."""
+
+    starts: Array
+    ends: Array
+    sizes_bytes: Array
 
 
-def edges_ns(start_ns: int, end_ns: int, buckets: int) -> Array:
-    """Of buckets that divide [start, end) evenly: shape (buckets + 1,)."""
-    return np.array([start_ns + (end_ns - start_ns) * n // buckets for n in range(buckets + 1)], np.int64)
+def read_files(lanes: Lanes, rows: Iterable[Sequence[str | bytes]]) -> Files:
+    """`rows`: one for each camera, as `SegmentQuerySet.as_lists` gives them."""
+    found = [np.empty((3, 0), np.int64)]
+    for origin, row in zip(lanes.origins, rows, strict=True):
+        numbers = np.array([_read_numbers(each) for each in row])
+        numbers[0] += origin
+        found.append(numbers)
+    numbers = np.concatenate(found, axis=1)
+    starts, lengths, sizes_bytes = numbers[:, np.argsort(numbers[0], kind="stable")]
+    return Files(starts, starts + np.minimum(lengths, lanes.margin_ns), sizes_bytes)
 
 
-def bitrates_bps(starts: Array, ends: Array, sizes_bytes: Array, edges: Array) -> list[int]:
-    """Of each bucket between two `edges`, the mean bit rate of the files that overlap it; 0: none."""
-    buckets = len(edges) - 1
-    first = np.clip(np.searchsorted(edges, starts, side="right") - 1, 0, buckets)
-    behind = np.clip(np.searchsorted(edges, ends, side="left"), first, buckets)
+def _read_numbers(packed: str | bytes) -> Array:
+    if isinstance(packed, str):
+        return np.fromstring(packed[1:-1], np.int64, sep=",")
+    return np.frombuffer(packed, ">i8").astype(np.int64)
+
+
+def spans(lanes: Lanes, files: Files, *, most_gap_ns: int) -> list[list[tuple[int, int]]]:
+    """Of each camera, the spans [from, until) without a gap longer than `most_gap_ns`, in order, in ns since 1970, cut
+    to what is asked for."""
+    found: list[list[tuple[int, int]]] = [[] for _ in range(lanes.cameras)]
+    if not len(files.starts):
+        return found
+    reached = np.maximum.accumulate(files.ends)
+    breaks = np.flatnonzero(files.starts[1:] - reached[:-1] > most_gap_ns)
+    firsts, lasts = files.starts[np.append(0, breaks + 1)], reached[np.append(breaks, -1)]
+    cameras = np.searchsorted(lanes.origins - lanes.margin_ns, firsts, side="right") - 1
+    origins = lanes.origins[cameras]
+    firsts = np.maximum(firsts - origins, 0) + lanes.start_ns
+    lasts = np.minimum(lasts - origins, lanes.length_ns) + lanes.start_ns
+    for camera, first, last in zip(cameras.tolist(), firsts.tolist(), lasts.tolist(), strict=True):
+        found[camera].append((first, last))
+    return found
+
+
+def bitrates_bps(lanes: Lanes, files: Files, buckets: int) -> list[list[int]]:
+    """Of each camera, and of each of the buckets that divide what is asked for evenly, the mean bit rate of the files
+    that overlap it; 0: none."""
+    edges = np.array([lanes.length_ns * n // buckets for n in range(buckets + 1)], np.int64)
+    edges_of_all = lanes.origins[:, np.newaxis] + edges
+    by_end = np.argsort(files.ends, kind="stable")
+    begun = np.searchsorted(files.starts, edges_of_all[:, 1:], side="left")
+    ended = np.searchsorted(files.ends[by_end], edges_of_all[:, :-1], side="right")
 
     def overlapping(values: Array) -> Array:
-        change = np.zeros(buckets + 1, np.int64)
-        np.add.at(change, first, values)
-        np.subtract.at(change, behind, values)
-        return np.cumsum(change)[:-1]
+        """Those of the files that have begun before a bucket ends, without those that ended before it begins."""
+        return _sums(values)[begun] - _sums(values[by_end])[ended]
 
-    lengths_ns = overlapping(ends - starts)
-    bits = overlapping(sizes_bytes) * 8.0  # times 1e9 it is too much for an int64
+    lengths_ns = overlapping(files.ends - files.starts)
+    bits = overlapping(files.sizes_bytes) * 8.0  # times 1e9 it is too much for an int64
     rates = np.where(lengths_ns > 0, bits * 1e9 // np.maximum(lengths_ns, 1), 0)
-    whole: list[int] = rates.astype(np.int64).tolist()
+    whole: list[list[int]] = rates.astype(np.int64).tolist()
     return whole
+
+
+def _sums(values: Array) -> Array:
+    """Of the first 0, 1, ... n: shape (n + 1,)."""
+    return np.append(0, np.cumsum(values))

@@ -258,4 +258,4 @@ def test_the_timeline_of_many_cameras_takes_no_more_queries(
     assert [len(each["events"]) for each in cameras] == [1, 1]
     asked = [query["sql"] for query in queries]
     assert sum('FROM "ninjacam_segment"' in sql for sql in asked) == 1
-    assert sum('FROM "ninjacam_event"' in sql for sql in asked) == 2
+    assert sum('FROM "ninjacam_event"' in sql for sql in asked) == 1

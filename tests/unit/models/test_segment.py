@@ -67,8 +67,15 @@ def test_many_cameras_take_one_query() -> None:
 
 
 def test_the_timeline_reads_the_index_only() -> None:
-    rows = Segment.objects.overlapping(["a", "b"], START, START + S).as_texts(START)
+    rows = Segment.objects.overlapping(["a", "b"], START, START + S).as_lists(START)
     assert "COVERING INDEX ninjacam_segment_time" in rows.explain()
+
+
+def test_what_reaches_out_of_the_question_as_far_as_it_may_stays_with_its_camera() -> None:
+    put(*(segment(slug, -599, 1) for slug in "abc"), *(segment(slug, 99, 699) for slug in "abc"))
+    assert spans("abc", 0, 100) == {slug: [(0, 1), (99, 100)] for slug in "abc"}
+    found = timeline("abc", START, START + 100 * S, buckets=4)
+    assert found.bitrates_bps == {slug: [13, 0, 0, 13] for slug in "abc"}
 
 
 def test_activity_is_the_mean_bit_rate_of_the_files_that_overlap_a_bucket() -> None:
