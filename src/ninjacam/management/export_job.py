@@ -72,9 +72,11 @@ def _make(question: dict[str, Any], on_progress: Callable[[float], None]) -> Any
         return export_copy(paths, spec.start_ns, spec.end_ns, Path(spec.output), on_progress)
     import cv2
 
+    from ninjacam.core.memory import keep_freed_pictures
     from ninjacam.recordings.render import export_drawn
 
     cv2.setNumThreads(1)
+    keep_freed_pictures()
     return export_drawn(spec, on_progress, _load_view(spec.camera, spec.view) if spec.view else None)
 
 

@@ -17,10 +17,12 @@ def main() -> None:
 
     from ninjacam.conf import get_settings
     from ninjacam.core.limits import confine
+    from ninjacam.core.memory import keep_freed_pictures
     from ninjacam.management.processors import processor_modules
     from ninjacam.vision.process import VisionProcess
 
     confine(memory_bytes=resource.RLIM_INFINITY)  # models map more address space than they use
+    keep_freed_pictures()
     config = get_settings()
     process = VisionProcess(
         name=arguments.name,

@@ -166,6 +166,11 @@ class CameraPixels:
             subscription.close()
             await asyncio.gather(reading, return_exceptions=True)
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether its pictures are decoded."""
+        return self._pipeline is not None
+
     # --- the camera's stream ---
 
     def _on_packet(self, packet: Packet) -> None:

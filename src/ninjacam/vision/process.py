@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 
 from ninjacam.core.errors import NinjacamError
+from ninjacam.core.memory import give_back_freed
 from ninjacam.hub.child import OUT_OF_MEMORY_STATUS, Child
 from ninjacam.hub.control import Json
 from ninjacam.hub.running import LEFT_OUT, RunningFile
@@ -20,6 +21,8 @@ logger = logging.getLogger("ninjacam.vision")
 
 LOOK_EVERY_S = 0.25
 """At the user's files; and at threads that are stuck, every other time."""
+GIVE_BACK_AFTER_LOOKS = 8
+"""Without a viewer of any camera; then nobody waits for a picture, and decoders have ended."""
 LOAD_S = 60.0
 """Importing large models takes many seconds; both together are less than the engine's patience with a start."""
 LOAD_GIVE_UP_S = 2.0
@@ -85,8 +88,12 @@ class VisionProcess:
 
     async def _look(self) -> None:
         loading: asyncio.Task[None] | None = None
+        idle_looks = 0
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
+            idle_looks = 0 if any(camera.is_watched for camera in self._cameras.values()) else idle_looks + 1
+            if idle_looks == GIVE_BACK_AFTER_LOOKS:
+                give_back_freed()
             for camera in self._cameras.values():
                 camera.check_stall()
             if resident_bytes() > self._memory_bytes:

@@ -1,0 +1,31 @@
+"""What the C library does with memory that is freed. Where it is not glibc, all of this does nothing."""
+
+import ctypes
+from functools import cache
+from typing import Any
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+"""malloc.h"""
+_MOST_PICTURE_BYTES = 32 << 20
+"""4K as BGR is 25 MB; glibc takes no more for this."""
+_MOST_FREE_BYTES = 128 << 20
+
+
+@cache
+def _glibc(name: str) -> Any:
+    return getattr(ctypes.CDLL(None), name, lambda *_: 0)
+
+
+def keep_freed_pictures() -> None:
+    """Have the memory of a picture used again for the next, for good. For a process that makes pictures.
+
+    By itself glibc gives so much at once back to the kernel, which must then clear every page of the next picture:
+    1080p in four views are 100,000 page faults a second, a sixth of the CPU.
+    """
+    _glibc("mallopt")(_M_MMAP_THRESHOLD, _MOST_PICTURE_BYTES)
+    _glibc("mallopt")(_M_TRIM_THRESHOLD, _MOST_FREE_BYTES)
+
+
+def give_back_freed() -> None:
+    """To the kernel, now: for a process that has nothing to do for a while. Takes milliseconds."""
+    _glibc("malloc_trim")(0)
