@@ -4,7 +4,7 @@ import ctypes
 from functools import cache
 from typing import Any
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """malloc.h"""
 _MOST_PICTURE_BYTES = 32 << 20
 """4K as BGR is 25 MB; glibc takes no more for this."""
@@ -17,12 +17,14 @@ def _glibc(name: str) -> Any:
 
 
 def keep_freed_pictures() -> None:
-    """Have the memory of a picture used again for the next, for good. For a process that makes pictures.
+    """Have the memory of a picture used again for the next, for good. For a process that makes pictures, before it
+    starts threads: they share what is free, which would else be kept for each.
 
     By itself glibc gives so much at once back to the kernel, which must then clear every page of the next picture:
     1080p in four views are 100,000 page faults a second, a sixth of the CPU.
     """
     _glibc("mallopt")(_M_MMAP_THRESHOLD, _MOST_PICTURE_BYTES)
+    _glibc("mallopt")(_M_ARENA_MAX, 1)
     _glibc("mallopt")(_M_TRIM_THRESHOLD, _MOST_FREE_BYTES)
 
 
