@@ -265,7 +265,7 @@ def test_recheck_sees_a_logout(viewer: User, camera: Camera) -> None:
 
 
 def test_recheck_of_many_viewers_costs_few_queries(
-    camera: Camera, django_assert_max_num_queries: Any
+    camera: Camera, admin_user: User, django_assert_max_num_queries: Any
 ) -> None:
     others = [User.objects.create_user(f"viewer-{number}") for number in range(10)]
     for other in others:
@@ -275,6 +275,10 @@ def test_recheck_of_many_viewers_costs_few_queries(
     assert len(asked) == 20
     with django_assert_max_num_queries(5):
         assert recheck(asked) == [True] * 20
+    of_admin = by_session(admin_user)[0]
+    assert of_admin is not None
+    with django_assert_max_num_queries(3):  # no grant says what an administrator may
+        assert recheck([(of_admin, "view", camera)]) == [True]
 
 
 @pytest.mark.parametrize("engine", ["cached_db", "cache", "signed_cookies", "file"])
