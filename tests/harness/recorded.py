@@ -1,4 +1,4 @@
-"""What is on the disk after recording: whether it decodes, and whether each picture is there once."""
+"""What is on the disk after recording: which files, whether they decode, and whether each picture is there once."""
 
 import subprocess
 from collections.abc import Sequence
@@ -9,7 +9,14 @@ import numpy as np
 
 from ninjacam.recordings.layout import iter_paths
 from ninjacam.recordings.reader import read_segment
+from ninjacam.recordings.segments import Segment
 from ninjacam.testing import stamp
+
+
+def files_of(root: Path) -> list[Segment]:
+    """In the order of their starts, as the index has them."""
+    found = [read_segment(root / path, root=root) for path in iter_paths(root)]
+    return sorted(found, key=lambda each: each.start_ns)
 
 
 def assert_decodes(path: Path) -> None:

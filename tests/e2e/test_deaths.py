@@ -1,0 +1,110 @@
+"""Each process of a recording product is killed twenty times, all of them at random moments beside each other."""
+
+import contextlib
+import itertools
+import os
+import random
+import signal
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ninjacam.recordings.reader import read_recording
+from tests.harness.cameras import FakeCamera
+from tests.harness.processes import is_alive, wait_until
+from tests.harness.recorded import assert_consecutive, assert_decodes, files_of, stamps
+from tests.harness.server import Product
+
+SMALL = ("--size", "320x240", "--bitrate", "300000", "--gop", "25", "--gop-at-once")
+LOOP = 250
+KILLS = 20
+
+
+class Killer(threading.Thread):
+    """Kills each incarnation of a process at a random moment of its life. `kills`: wall clock, ns."""
+
+    def __init__(self, kind: str, find: Callable[[], int | None], seed: int) -> None:
+        super().__init__(name=f"killer-{kind}", daemon=True)
+        self.kind = kind
+        self.kills: list[int] = []
+        self.error: BaseException | None = None
+        self._find = find
+        self._dice = random.Random(seed)
+
+    def run(self) -> None:
+        last = 0
+        try:
+            while len(self.kills) < KILLS:
+                pid = wait_until(lambda last=last: self._another(last), 30, f"another {self.kind}")  # type: ignore[misc]
+                time.sleep(self._dice.uniform(0, 3))
+                last = pid
+                with contextlib.suppress(ProcessLookupError):  # another engine has ended it by then
+                    os.kill(pid, signal.SIGKILL)
+                    self.kills.append(time.time_ns())
+        except BaseException as error:
+            self.error = error
+
+    def _another(self, last: int) -> int | None:
+        pid = self._find()
+        return pid if pid is not None and pid != last and is_alive(pid) else None
+
+
+@pytest.mark.ffmpeg
+def test_each_process_is_killed_twenty_times_and_nothing_but_the_restarts_is_missing(tmp_path: Path) -> None:
+    root = tmp_path / "data" / "recordings"
+    with FakeCamera(*SMALL) as camera, Product(tmp_path / "data", workers=2) as product:
+
+        def first(kind: str) -> Callable[[], int | None]:
+            return lambda: next(iter(product.pids(kind)), None)
+
+        product.add_camera("door", camera.url(), "--record", "always")
+        product.wait_for_state("door")
+        killers = [
+            Killer("capture", first("capture"), 1),
+            Killer("vision", first("vision"), 2),
+            Killer("engine", product.engine_pid, 3),
+            Killer("web worker", lambda: next(iter(product.web_pids()), None), 4),
+        ]
+        for killer in killers:
+            killer.start()
+        for killer in killers:
+            killer.join(600)
+        assert [(killer.kind, len(killer.kills), killer.error) for killer in killers] == [
+            (killer.kind, KILLS, None) for killer in killers
+        ]
+        product.wait_for_state("door", timeout_s=40)
+        back_ns = time.time_ns()
+        wait_until(
+            lambda: files_of(root)[-1].end_ns > back_ns + 3_000_000_000, 20, "recording", processes=[product]
+        )
+        wait_until(
+            lambda: "as the index has them" in product.cli("fsck", check=False),
+            30,
+            "an index of all files but the one that is written",
+            processes=[product],
+        )
+        assert product.terminate(10) < 5
+    segments = files_of(root)
+    kills = killers[0].kills
+    lost_s = []
+    for before, after in itertools.pairwise(segments):
+        missing_s = (after.start_ns - before.end_ns) / 1e9
+        # A camera sends up to a second at once when it is connected, which ends after the moment in which it came.
+        within = [at for at in kills if before.end_ns - 1_500_000_000 <= at <= after.start_ns + 500_000_000]
+        is_full = before.end_ns - before.start_ns > 59_000_000_000
+        assert within or (is_full and missing_s < 1), (
+            f"nobody was killed after {before.path}: {missing_s:.1f} s"
+        )
+        if missing_s > 1:
+            lost_s.append((within[0] - before.end_ns) / 1e9)
+    print("lost at each death of capture, s:", [round(each, 2) for each in lost_s])
+    assert statistics.median(lost_s) < 1.1, "what was being collected, and no more"
+    assert max(lost_s) < 3, "the same, while four processes start at once"
+    for segment in segments:
+        assert read_recording(root / segment.path).size_bytes == (root / segment.path).stat().st_size
+        assert_decodes(root / segment.path)
+        assert_consecutive(stamps([root / segment.path]), LOOP)
