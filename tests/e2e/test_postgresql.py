@@ -3,6 +3,7 @@
 import time
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,12 @@ def test_a_server_that_is_killed_and_started_again_costs_no_picture_and_no_row(t
                 return str(product.status()["cameras"]["door"]["recording"]["state"])
 
             wait_until(lambda: does() == "off", 20, "what is wanted is read again", processes=[product])
-            files = product.client.get("/api/v1/recordings?camera=door").json()["items"]
+
+            def ended() -> Any:
+                files = product.client.get("/api/v1/recordings?camera=door").json()["items"]
+                return None if any(file["open"] for file in files) else files
+
+            files = wait_until(ended, 20, "the index has the end of the last file", processes=[product])
             (told,) = product.client.get("/api/v1/timeline?camera=door&buckets=1").json()["cameras"]
             assert told["spans"] == [{"start": files[-1]["start"], "end": files[0]["end"]}]
             length_s = sum(seconds(file["end"]) - seconds(file["start"]) for file in files)
