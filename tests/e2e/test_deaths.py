@@ -9,6 +9,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ class Killer(threading.Thread):
         last = 0
         try:
             while len(self.kills) < KILLS:
-                pid = wait_until(lambda last=last: self._another(last), 30, f"another {self.kind}")  # type: ignore[misc]
+                pid = wait_until(partial(self._another, last), 30, f"another {self.kind}")
                 time.sleep(self._dice.uniform(0, 3))
                 last = pid
                 with contextlib.suppress(ProcessLookupError):  # another engine has ended it by then

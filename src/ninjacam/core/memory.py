@@ -1,17 +1,15 @@
 """What the C library does with memory that is freed. Where it is not glibc, all of this does nothing."""
 
 import ctypes
-from functools import cache
 from typing import Any
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """malloc.h"""
 _MOST_PICTURE_BYTES = 32 << 20
-"""4K as BGR is 25 MB; glibc takes no more for this."""
+"""4K as BGR is 25 MB; more than this mallopt(3) does not promise to take."""
 _MOST_FREE_BYTES = 128 << 20
 
 
-@cache
 def _glibc(name: str) -> Any:
     return getattr(ctypes.CDLL(None), name, lambda *_: 0)
 
@@ -23,9 +21,10 @@ def keep_freed_pictures() -> None:
     By itself glibc gives so much at once back to the kernel, which must then clear every page of the next picture:
     1080p in four views are 100,000 page faults a second, a sixth of the CPU.
     """
-    _glibc("mallopt")(_M_MMAP_THRESHOLD, _MOST_PICTURE_BYTES)
-    _glibc("mallopt")(_M_ARENA_MAX, 1)
-    _glibc("mallopt")(_M_TRIM_THRESHOLD, _MOST_FREE_BYTES)
+    mallopt = _glibc("mallopt")
+    mallopt(_M_MMAP_THRESHOLD, _MOST_PICTURE_BYTES)
+    mallopt(_M_TRIM_THRESHOLD, _MOST_FREE_BYTES)
+    mallopt(_M_ARENA_MAX, 1)
 
 
 def give_back_freed() -> None:

@@ -135,11 +135,11 @@ def timeline(slugs: Collection[str], start_ns: int, end_ns: int, *, buckets: int
     from ninjacam.recordings import coverage  # loads numpy, for the first who asks
 
     rows = list(Segment.objects.overlapping(slugs, start_ns, end_ns).as_lists(start_ns))
+    recorded = [slug for slug, *_ in rows]
     lanes = coverage.Lanes(len(rows), start_ns, end_ns - start_ns, LONGEST_NS)
     files = coverage.read_files(lanes, (row[1:] for row in rows))
-    found = dict(zip((row[0] for row in rows), coverage.spans(lanes, files, most_gap_ns=GAP_NS), strict=True))
+    spans = dict(zip(recorded, coverage.spans(lanes, files, most_gap_ns=GAP_NS), strict=True))
     bitrates_bps = {slug: [0] * buckets for slug in slugs}
     if buckets:
-        of_each = coverage.bitrates_bps(lanes, files, buckets)
-        bitrates_bps |= zip((row[0] for row in rows), of_each, strict=True)
-    return Timeline(found, bitrates_bps)
+        bitrates_bps |= zip(recorded, coverage.bitrates_bps(lanes, files, buckets), strict=True)
+    return Timeline(spans, bitrates_bps)
