@@ -10,7 +10,19 @@ from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
 
 from ninjacam import __version__
-from ninjacam.api import cameras, docs, events, exports, grants, links, me, recordings, tokens, views
+from ninjacam.api import (
+    annotations,
+    cameras,
+    docs,
+    events,
+    exports,
+    grants,
+    links,
+    me,
+    recordings,
+    tokens,
+    views,
+)
 from ninjacam.api.auth import BearerAuth, SessionAuth
 from ninjacam.api.errors import add_handlers, problem_response
 from ninjacam.api.schemas import Problem
@@ -80,6 +92,7 @@ api.add_router("/me", me.router, tags=["me"])
 api.add_router("/cameras", cameras.router, tags=["cameras"])
 api.add_router("", views.router, tags=["views"])
 api.add_router("", recordings.router, tags=["recordings"])
+api.add_router("", annotations.router, tags=["recordings"])
 api.add_router("/events", events.router, tags=["events"])
 api.add_router("/exports", exports.router, tags=["recordings"])
 api.add_router("", grants.router, tags=["access"])

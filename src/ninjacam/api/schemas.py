@@ -301,11 +301,17 @@ class ViewList(Schema):
     items: list[ViewOut]
 
 
-_PROCESSOR = {"name": "edges", "module": "site.cameras", "cameras": ["*"], "description": "Canny edges."}
+_PROCESSOR = {
+    "name": "edges",
+    "module": "site.cameras",
+    "cameras": ["*"],
+    "description": "Canny edges.",
+    "record": False,
+}
 
 
 class ProcessorOut(Schema):
-    """A function that makes views. `cameras`: patterns of slugs that have it."""
+    """A function that makes views. `cameras`: patterns of slugs that have it. `record`: what it sees is recorded."""
 
     model_config = example(**_PROCESSOR)
 
@@ -313,6 +319,7 @@ class ProcessorOut(Schema):
     module: str
     cameras: list[str]
     description: str
+    record: bool
 
 
 class ModuleError(Schema):

@@ -48,6 +48,7 @@ def list_processors(request: HttpRequest) -> ProcessorList:
                 module=processor.get("module", ""),
                 cameras=list(processor.get("cameras", ())),
                 description=processor.get("description", ""),
+                record=bool(processor.get("record")),
             )
             for processor in status.processors
             if everything or processor["name"] in names

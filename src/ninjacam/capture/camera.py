@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ninjacam.capture.annotations import AnnotationReader
 from ninjacam.capture.sink import PacketSink
 from ninjacam.capture.timeline import Timeline
 from ninjacam.core.bitstream import parameter_sets, parse_sps
@@ -70,6 +71,8 @@ class CameraCapture:
         self._stop = Stop()
         self._source: Source | None = None
         self._sink: PacketSink | None = None
+        self._pixels_path = run_dir / f"{slug}.pixels"
+        self._annotations: AnnotationReader | None = None
         self._track = Track(Kind.VIDEO, Codec.NONE)
         self._last_video_ns = 0  # monotonic; of the connection's start until its first picture
         self._seen_video = False
@@ -91,9 +94,14 @@ class CameraCapture:
         """From now on; the sink before is closed. Owner of the sink: this camera, which closes it."""
         if self._sink is not None:
             self._sink.close()
+        if self._annotations is not None:
+            self._annotations.close()
+            self._annotations = None
         self._sink = sink
-        if sink is not None and self._source is not None:
-            sink.begin(self._source.tracks)
+        if sink is not None:
+            self._annotations = AnnotationReader(self._pixels_path, sink.annotate, clock=self._clock)
+            if self._source is not None:
+                sink.begin(self._source.tracks)
 
     @property
     def sink(self) -> PacketSink | None:

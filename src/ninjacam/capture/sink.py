@@ -15,6 +15,9 @@ class PacketSink(Protocol):
     def add(self, packet: Packet) -> None:
         """In the order of decoding, on repaired time."""
 
+    def annotate(self, line: bytes) -> None:
+        """What was seen on a picture that `add` was given a little ago: `core.annotations.encode_seen`."""
+
     def keep(self, windows: Sequence[tuple[int, int]] | None, before_s: float) -> None:
         """What of it to record: what was captured within these (from, until), wall clock in ns, of which some may be up
         to `before_s` ago; None: all."""

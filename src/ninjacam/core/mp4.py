@@ -18,6 +18,8 @@ OTHER_SAMPLE = 0x01010000
 """sample_depends_on = 1, sample_is_non_sync_sample."""
 NTP_EPOCH_S = 2_208_988_800
 """From 1900, where NTP counts from, to 1970 (RFC 5905, figure 4)."""
+ANNOTATIONS_SCHEME = b"urn:ninjacam:annotations"
+"""Of an emsg whose data are the lines of `core.annotations.encode_seen`. Players skip what they do not know."""
 _CAPTURED = 24
 """prft: the time is that of the capture."""
 _MATRIX = struct.pack(">9i", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
@@ -262,4 +264,14 @@ def encode_prft(track_id: int, captured_ns: int, pts: int) -> bytes:
     return full_box(
         b"prft", 1, _CAPTURED,
         struct.pack(">IIIQ", track_id, (seconds + NTP_EPOCH_S) & 0xFFFF_FFFF, fraction, max(0, pts)),
+    )  # fmt: skip
+
+
+def encode_emsg(number: int, time_base_hz: int, pts: int, data: bytes) -> bytes:
+    """Annotations, at `pts` of the fragment that follows (ISO/IEC 23009-1, 5.10.3.3, version 1)."""
+    return full_box(
+        b"emsg", 1, 0,
+        struct.pack(">IQII", time_base_hz, max(0, pts), 0xFFFF_FFFF, number),  # duration: not said
+        ANNOTATIONS_SCHEME, b"\0", b"1\0",
+        data,
     )  # fmt: skip

@@ -30,6 +30,7 @@ class Codec(enum.IntEnum):
     H264 = 1
     H265 = 2
     MJPEG = 3
+    ANNOTATIONS = 4  # what was seen on a picture, in its place: `core.annotations.encode_seen`; each is a KEY
     AAC = 16
     PCMA = 17
     PCMU = 18
@@ -49,6 +50,7 @@ _LABELS = {
     Codec.H264: "h264",
     Codec.H265: "hevc",
     Codec.MJPEG: "mjpeg",
+    Codec.ANNOTATIONS: "annotations",
     Codec.AAC: "aac",
     Codec.PCMA: "pcm_alaw",
     Codec.PCMU: "pcm_mulaw",

@@ -19,13 +19,15 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Processor:
-    """A view that user code makes. `cameras`: glob patterns of slugs that have it. `module`: where it was defined."""
+    """A view that user code makes. `cameras`: glob patterns of slugs that have it. `module`: where it was defined.
+    `record`: its annotations are part of the camera's recordings."""
 
     name: str
     call: ProcessorFunction
     cameras: tuple[str, ...]
     module: str
     description: str
+    record: bool = False
 
     def applies_to(self, camera: str) -> bool:
         return any(fnmatchcase(camera, pattern) for pattern in self.cameras)
@@ -74,7 +76,11 @@ registry = ProcessorRegistry()
 def processor(function: ProcessorFunction, /) -> ProcessorFunction: ...
 @overload
 def processor(
-    name: str | None = None, /, *, cameras: str | list[str] | tuple[str, ...] = "*"
+    name: str | None = None,
+    /,
+    *,
+    cameras: str | list[str] | tuple[str, ...] = "*",
+    record: bool = False,
 ) -> Callable[[ProcessorFunction], ProcessorFunction]: ...
 
 
@@ -83,17 +89,23 @@ def processor(
     /,
     *,
     cameras: str | list[str] | tuple[str, ...] = "*",
+    record: bool = False,
 ) -> Any:
     """Make a function a view of cameras.
 
         @processor
         def edges(frame): return cv2.Canny(frame.image, 80, 160)
 
-        @processor("plates", cameras=["gate-*", "yard"])
-        def read_plates(frame): ...
+        @processor("faces", cameras=["gate-*", "yard"], record=True)
+        def find_faces(frame): return [Box(x, y, x + w, y + h, "face") for x, y, w, h in detect(frame.gray)]
 
-    The function gets a `Frame` and returns the picture to show: uint8, (height, width, 3) BGR or (height, width)
-    gray, of any size; or None for "the frame as it is", with whatever was drawn on `frame.image`.
+    The function gets a `Frame` and returns one of
+    - a picture to show: uint8, (height, width, 3) BGR or (height, width) gray, of any size;
+    - None: the frame as it is, with whatever was drawn on `frame.image`;
+    - annotations, a list of `Box`, `Point`, `Polygon` and `Text`, [] for nothing seen: players draw them over the
+      camera's own picture (`overlay="faces"`), and where the view itself is watched they are drawn into it;
+    - (picture or None, annotations).
+    `record`: its annotations are recorded with the camera. It runs for as long as that is, watched or not.
     Raises: ConfigError: the name is malformed or taken.
     """
     patterns = (cameras,) if isinstance(cameras, str) else tuple(cameras)
@@ -106,6 +118,7 @@ def processor(
                 cameras=patterns,
                 module=getattr(function, "__module__", ""),
                 description=(function.__doc__ or "").strip().partition("\n")[0],
+                record=record,
             )
         )
         return function

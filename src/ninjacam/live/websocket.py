@@ -6,12 +6,13 @@ import logging
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ninjacam.core.packets import Codec
 from ninjacam.hub.request import Request
 from ninjacam.live import auth
 from ninjacam.live.abort import abort_connection
+from ninjacam.live.annotations import AnnotationsMember
 from ninjacam.live.encodings import Encoding, Format, Member, text_message
 from ninjacam.live.feeds import Feed
 from ninjacam.live.messages import Message, Receive, Scope, Send
@@ -46,7 +47,7 @@ class Wish:
     id: int
     camera: str
     view: str
-    format: Format
+    format: Format | Literal["annotations"]
     codecs: frozenset[str]
     width_px: int
 
@@ -66,8 +67,10 @@ class Wish:
             raise Problem(400, "bad_request", "'camera' and 'view' must be strings.")
         if not SLUG.fullmatch(camera):
             raise camera_not_found(camera[:50])
-        if form not in ("annexb", "fmp4"):
-            raise Problem(400, "bad_request", '\'format\' must be "annexb" or "fmp4".')
+        if form not in ("annexb", "fmp4", "annotations"):
+            raise Problem(400, "bad_request", '\'format\' must be "annexb", "fmp4" or "annotations".')
+        if form == "annotations" and view in ("", "raw"):
+            raise Problem(400, "bad_request", "'view' must say whose annotations.")
         if not isinstance(codecs, list) or not all(isinstance(codec, str) for codec in codecs):
             raise Problem(400, "bad_request", "'codecs' must be a list of strings.")
         if width is not None and not (
@@ -161,6 +164,7 @@ class SocketMember(Member):
         self._watch(self._socket.worker.pool.pixels_path(self.camera.slug), request.snapped())
 
     def _watch(self, path: Any, request: Request) -> None:
+        assert self.wish.format != "annotations"
         encoding = self._socket.worker.encodings.get(
             path, request, self.wish.format, taken=self._socket.encodings_in_use()
         )
@@ -227,7 +231,7 @@ class LiveSocket:
             give_up=lambda: abort_connection(scope, send),
         )
         self._receive = receive
-        self._members: dict[int, SocketMember] = {}
+        self._members: dict[int, SocketMember | AnnotationsMember] = {}
         self._ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         self._allowance = _Allowance()
 
@@ -336,11 +340,12 @@ class LiveSocket:
         before = self._members.get(wish.id)
         if before is not None:
             self.drop(before)
-        member = SocketMember(self, wish, camera)
+        kind = AnnotationsMember if wish.format == "annotations" else SocketMember
+        member = kind(self, wish, camera)
         self._members[wish.id] = member
         member.begin()
 
-    def drop(self, member: SocketMember) -> None:
+    def drop(self, member: SocketMember | AnnotationsMember) -> None:
         if self._members.get(member.id) is member:
             del self._members[member.id]
         member.close()

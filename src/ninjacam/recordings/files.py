@@ -82,7 +82,7 @@ class CameraFiles:
                 job.before_key and self._contents.age_s(job.end_dts) >= self._period_s
             ):
                 units += self._drained()
-            written = self._contents.add(video, units, job.end_dts)
+            written = self._contents.add(video, units, job.end_dts, job.annotations)
             if written is not None:
                 self._append(written)
                 self._told_good()

@@ -12,6 +12,7 @@ from ninjacam.core.mp4 import (
     Mp4Track,
     Run,
     Sample,
+    encode_emsg,
     encode_header,
     encode_moof,
     encode_prft,
@@ -95,7 +96,9 @@ class FileContents:
     def age_s(self, dts: int) -> float:
         return (dts - self._dts0) / VIDEO_CLOCK_HZ
 
-    def add(self, video: Sequence[Packet], units: Sequence[Unit], end_dts: int | None) -> Written | None:
+    def add(
+        self, video: Sequence[Packet], units: Sequence[Unit], end_dts: int | None, annotations: bytes = b""
+    ) -> Written | None:
         """One fragment. `end_dts`: of the picture that follows, None where none is known; pictures come in order of
         decoding. None: there was nothing in them.
         """
@@ -121,7 +124,10 @@ class FileContents:
         start_ns = self._start_ns(first)
         run, audio_parts = self._audio(units)
         self._sequence += 1
-        parts: list[bytes | memoryview] = [
+        parts: list[bytes | memoryview] = []
+        if annotations:
+            parts.append(encode_emsg(self._sequence, VIDEO_CLOCK_HZ, first.pts - self._dts0, annotations))
+        parts += [
             encode_prft(VIDEO_TRACK, start_ns, first.pts - self._dts0),
             encode_moof(self._sequence, Run(VIDEO_TRACK, times[0], samples), run),
         ]

@@ -127,7 +127,7 @@ def init_bytes(path: Path) -> bytes:
 
 def _read(descriptor: int) -> Recording:
     end = os.fstat(descriptor).st_size
-    boxes = _iter_file(descriptor, end)
+    boxes = iter_file(descriptor, end)
     ftyp = next(boxes, None)
     moov = next(boxes, None)
     if ftyp is None or moov is None or (ftyp[0], moov[0]) != (b"ftyp", b"moov"):
@@ -138,6 +138,8 @@ def _read(descriptor: int) -> Recording:
     head: tuple[int, Fragment] | None = None
     for kind, offset, size_bytes in boxes:
         try:
+            if kind == b"emsg" and pending is None:
+                continue  # annotations, which belong to no fragment (`recordings.annotations`)
             if kind == b"prft" and head is None:
                 pending = (offset, *_parse_prft(_body(descriptor, offset, size_bytes)))
             elif kind == b"moof" and pending is not None and head is None:
@@ -155,7 +157,7 @@ def _read(descriptor: int) -> Recording:
     return recording
 
 
-def _iter_file(descriptor: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def iter_file(descriptor: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """(kind, offset, size in bytes) of the boxes that are whole; ends at the first that is not."""
     at = 0
     while at + 8 <= end:

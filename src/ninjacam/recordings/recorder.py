@@ -22,6 +22,8 @@ GAP_TICKS = VIDEO_CLOCK_HZ
 ALWAYS_GAP_TICKS = 10 * VIDEO_CLOCK_HZ
 MOST_COLLECTED_BYTES = 32 << 20
 """Of one fragment: 250 Mbit/s."""
+MOST_ANNOTATION_BYTES = 256 << 10
+"""Of one fragment: 40 boxes on each of 100 pictures. What is more is left out."""
 MOST_RING_BYTES = 32 << 20
 """Of a camera: 15 s of 16 Mbit/s."""
 LATENCY_NS = 5 * 10**9
@@ -34,6 +36,7 @@ class Job:
     """Packets of one fragment, the first of them video. `end_dts`: of the picture after it, None where unknown.
 
     `before_key`: that one is a key frame. `after_gap`: something before it is missing. `sound`: the camera's track.
+    `annotations`: lines of `core.annotations.encode_seen` that came meanwhile, of pictures up to some time before.
     """
 
     packets: tuple[Packet, ...]
@@ -42,6 +45,7 @@ class Job:
     after_gap: bool
     size_bytes: int
     sound: Track | None
+    annotations: bytes = b""
 
 
 class _Group:
@@ -87,7 +91,8 @@ class Recorder:
         self._clock = clock
         self._sound: Track | None = None
         self._packets: list[Packet] = []
-        self._size_bytes = 0
+        self._annotations: list[bytes] = []
+        self._size_bytes = self._annotation_bytes = 0
         self._first_dts = self._last_dts = 0
         self._starts_with_key = False
         self._after_gap = True
@@ -103,6 +108,8 @@ class Recorder:
         """Something before the next that is handed on was not."""
         self.dropped = 0
         """Packets that were to be kept and were not handed on, because the disk is too slow."""
+        self.annotations_dropped = 0
+        """Those of as many pictures: there were too many at a time."""
 
     def keep(self, windows: Sequence[tuple[int, int]] | None, before_s: float = 0) -> None:
         """Keep the groups of pictures that have something of these (from, until), wall clock in ns; None: all.
@@ -140,6 +147,13 @@ class Recorder:
         self._last_dts = dts
         self._collect(packet)
 
+    def annotate(self, line: bytes) -> None:
+        self._annotation_bytes += len(line) + 1
+        if self._annotation_bytes <= MOST_ANNOTATION_BYTES:
+            self._annotations.append(line)
+        else:
+            self.annotations_dropped += 1
+
     def _cut_before(self, packet: Packet, dts: int) -> None:
         step = dts - self._last_dts
         if (packet.flags & Flags.DISCONT and step > GAP_TICKS) or not 0 <= step <= ALWAYS_GAP_TICKS:
@@ -169,7 +183,8 @@ class Recorder:
             self._end()
 
     def status(self) -> dict[str, Any]:
-        """{"state": "waiting"|"recording"|"failing", "error", "size_bytes", "dropped", "ring_s", "ring_short"}.
+        """{"state": "waiting"|"recording"|"failing", "error", "size_bytes", "dropped", "annotations_dropped", "ring_s",
+        "ring_short"}.
 
         `ring_s`: of pictures that wait for an event; `ring_short`: more of them than may be held.
         """
@@ -178,6 +193,7 @@ class Recorder:
         return {
             **self._state(),
             "dropped": self.dropped,
+            "annotations_dropped": self.annotations_dropped,
             "ring_s": round(held_ns / 1e9, 1),
             "ring_short": self._ring_short,
         }
@@ -187,9 +203,13 @@ class Recorder:
         self._size_bytes += len(packet.data)
 
     def _emit(self, end_dts: int | None, *, before_key: bool = False) -> None:
-        job = Job(tuple(self._packets), end_dts, before_key, self._after_gap, self._size_bytes, self._sound)
-        self._packets = []
-        self._size_bytes = 0
+        annotations = b"\n".join(self._annotations)
+        size_bytes = self._size_bytes + len(annotations)
+        job = Job(
+            tuple(self._packets), end_dts, before_key, self._after_gap, size_bytes, self._sound, annotations
+        )
+        self._packets, self._annotations = [], []
+        self._size_bytes = self._annotation_bytes = 0
         self._after_gap = False
         if job.packets[0].is_key or not self._ring:
             self._ring.append(_Group(job))

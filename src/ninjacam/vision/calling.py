@@ -1,30 +1,59 @@
-"""The boundary to user code: one call of a processor, and what it returned as a picture."""
+"""The boundary to user code: one call of a processor, and what it returned: a picture, annotations, or both."""
 
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 from av.video.reformatter import VideoReformatter
 
+from ninjacam.core.annotations import Seen, are_annotations, to_seen
 from ninjacam.core.errors import EncodeError, ProcessorError, ViewNotFoundError
 from ninjacam.core.frames import Frame
 from ninjacam.core.processors import Processor
 from ninjacam.vision.code import ProcessorCode, ProcessorStalled, one_line, user_traceback
+from ninjacam.vision.drawing import draw_seen
 from ninjacam.vision.pictures import Picture, check_picture
 
 
-def call_processor(entry: Processor, frame: Frame) -> Any:
-    """Its picture, as `check_picture` gives it. Raises: ProcessorError; ProcessorStalled."""
+class Returned(NamedTuple):
+    """`image`: as `check_picture` gives it; None: the frame's own. `seen`: None: the processor does not annotate."""
+
+    image: Any
+    seen: Seen | None
+
+    def picture(self, frame: Frame) -> Any:
+        """What to show: the processor's picture, or else the frame's, with its annotations drawn into it."""
+        if self.image is not None:
+            return self.image
+        image = frame.image
+        if self.seen:
+            draw_seen(image, self.seen)
+        return image
+
+
+def call_processor(entry: Processor, frame: Frame) -> Returned:
+    """Raises: ProcessorError; ProcessorStalled."""
     try:
-        returned = entry.call(frame)
+        return _check(entry.call(frame), frame)
     except ProcessorStalled:
         raise
-    except BaseException as exc:  # KeyboardInterrupt and CancelledError too: the thread is not theirs to end
-        raise ProcessorError(f"{entry.name}: {one_line(exc)}", traceback=user_traceback(exc)) from exc
-    try:
-        return check_picture(frame.image if returned is None else returned)
     except EncodeError as exc:
         raise ProcessorError(f"{entry.name}: {exc}") from exc
+    except BaseException as exc:  # KeyboardInterrupt and CancelledError too: the thread is not theirs to end
+        raise ProcessorError(f"{entry.name}: {one_line(exc)}", traceback=user_traceback(exc)) from exc
+
+
+def _check(returned: Any, frame: Frame) -> Returned:
+    """Raises: EncodeError."""
+    image, annotations = returned, None
+    if are_annotations(returned):
+        image, annotations = None, returned
+    elif isinstance(returned, tuple) and len(returned) == 2 and are_annotations(returned[1]):
+        image, annotations = returned
+    return Returned(
+        None if image is None else check_picture(image),
+        None if annotations is None else to_seen(annotations, frame.width, frame.height),
+    )
 
 
 class RecordedView:
@@ -57,4 +86,4 @@ class RecordedView:
             load_bgr=picture.bgr,
             load_gray=picture.gray,
         )
-        return call_processor(self._entry, frame)
+        return call_processor(self._entry, frame).picture(frame)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -78,13 +78,15 @@ class CameraPixels:
     def _find_channel(self, request: Request) -> Channel:
         """Raises: ViewNotFoundError: what the subscriber is told."""
         request = replace(request.snapped(), audio=False)
+        if request.codec is Codec.ANNOTATIONS:
+            request = Request(request.view, request.codec)
         if request.view and request.view not in self._code.views(self.slug):
             known = ", ".join(self._code.views(self.slug)) or "none"
             raise ViewNotFoundError(
                 f"The camera {self.slug!r} has no view {request.view!r}. Its processors are: {known}."
             )
-        if request.codec not in (Codec.MJPEG, Codec.H264):
-            raise ViewNotFoundError("Views come as MJPEG or H.264.")
+        if request.codec not in (Codec.MJPEG, Codec.H264, Codec.ANNOTATIONS):
+            raise ViewNotFoundError("Views come as MJPEG, H.264 or annotations.")
         variant = self._variants.get(request) or self._nearest(request)
         if variant is None:
             channel = Channel(
@@ -110,17 +112,31 @@ class CameraPixels:
         variant = self._variants.get(request)
         if variant is not None and not variant.channel.subscribers:
             del self._variants[request]
-        self._shared.variants = tuple(self._variants.values())
+        pipeline = self._pipeline
+        self._meet_demand()
+        is_first = variant is not None and variant.channel.subscribers == 1
+        if pipeline is not None and is_first and not self._is_live():
+            pipeline.put_info(self._info)  # a readable picture for the newcomer at once
+        self._on_change()
+
+    def _meet_demand(self) -> None:
+        self._shared.variants = tuple(self._wanted())
         if self._linger is not None:
             self._linger.cancel()
             self._linger = None
-        if not self._variants:
+        if not self._shared.variants:
             self._linger = self._loop.call_later(LINGER_S, self._stop_if_idle)
         elif self._pipeline is None:
             self._begin()
-        elif variant is not None and variant.channel.subscribers == 1 and not self._is_live():
-            self._pipeline.put_info(self._info)  # a readable picture for the newcomer at once
-        self._on_change()
+
+    def _wanted(self) -> Iterator[Variant]:
+        """Who asks for the annotations of no view in particular (the recorder) gets those that are to be recorded."""
+        for request, variant in self._variants.items():
+            if variant.is_picture or request.view:
+                yield variant
+                continue
+            for view in self._code.recorded(self.slug):
+                yield Variant(replace(request, view=view), variant.channel)
 
     def _is_live(self) -> bool:
         return self._info is not None and self._info.state is CameraState.LIVE
@@ -154,7 +170,7 @@ class CameraPixels:
 
     def _stop_if_idle(self) -> None:
         self._linger = None
-        if not self._variants:
+        if not self._shared.variants:
             self._ending = asyncio.create_task(self._halt(), name=f"halt-{self.slug}")
 
     async def _halt(self) -> None:
@@ -216,6 +232,8 @@ class CameraPixels:
         self._shared.stalled = {}
         for health in self._shared.health.values():
             health.next_try_ns = 0
+        if any(not (variant.is_picture or request.view) for request, variant in self._variants.items()):
+            self._meet_demand()  # other views may be recorded now
 
     def check_stall(self) -> None:
         """Called often: a view's thread that is stuck in user code is left behind; all else goes on."""
@@ -250,7 +268,7 @@ class CameraPixels:
     def status(self) -> dict[str, Any]:
         now_ns = self._clock.monotonic_ns()
         views: dict[str, Any] = {}
-        demanded = {request.view for request in self._variants}
+        demanded = {variant.request.view for variant in self._shared.variants}
         for view in ["", *self._code.views(self.slug)]:
             health = self._shared.health.get(view)
             state = "idle" if view not in demanded else "running"

@@ -165,6 +165,14 @@ class ProcessorCode:
         """The names of a camera's views; those that do not load at present included."""
         return sorted(name for name, entry in self.current.items() if self._is_for(camera, name, entry))
 
+    def recorded(self, camera: str) -> list[str]:
+        """The names of a camera's views whose annotations are to be recorded."""
+        return [
+            name
+            for name, entry in sorted(self.current.items())
+            if isinstance(entry, Processor) and entry.record and entry.applies_to(camera)
+        ]
+
     def _is_for(self, camera: str, name: str, entry: Processor | ProcessorError) -> bool:
         if isinstance(entry, Processor):
             return entry.applies_to(camera)
@@ -178,6 +186,7 @@ class ProcessorCode:
                 "module": entry.module,
                 "cameras": list(entry.cameras),
                 "description": entry.description,
+                "record": entry.record,
             }
             for _, entry in sorted(self.current.items())
             if isinstance(entry, Processor)

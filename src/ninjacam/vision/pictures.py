@@ -106,7 +106,8 @@ def check_picture(value: object) -> Any:
     """
     if not isinstance(value, np.ndarray):
         raise EncodeError(
-            f"The processor returned {type(value).__name__}; return a picture (numpy array) or None."
+            f"The processor returned {type(value).__name__}; return a picture (numpy array), annotations "
+            "(a list of Box, Point, Polygon, Text), both as (picture, annotations), or None."
         )
     if value.dtype == np.bool_:
         value = value.astype(np.uint8) * 255

@@ -8,10 +8,11 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from av.video.reformatter import VideoReformatter
 
+from ninjacam.core.annotations import Seen, encode_seen
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import DecodeError, NinjacamError, ProcessorError
 from ninjacam.core.frames import Frame
@@ -20,7 +21,7 @@ from ninjacam.core.processors import Processor
 from ninjacam.hub.request import Request
 from ninjacam.hub.running import RunningFile, running_words
 from ninjacam.hub.server import Channel
-from ninjacam.vision.calling import call_processor
+from ninjacam.vision.calling import Returned, call_processor
 from ninjacam.vision.code import ProcessorCode, ProcessorStalled, interrupt
 from ninjacam.vision.pictures import H264Encoder, Picture, encode_jpeg, fit_width
 from ninjacam.vision.placeholder import message_picture
@@ -57,14 +58,25 @@ class Shot:
     info: StreamInfo
 
 
+class Made(NamedTuple):
+    """Of one view at one moment. None: nothing new of that kind."""
+
+    image: Any = None
+    seen: Seen | None = None
+
+
 @dataclass(slots=True, eq=False)
 class Variant:
-    """One encoding of one view, and who gets it. `sequence`: of its last packet."""
+    """One encoding of one view (or the annotations to it), and who gets it. `sequence`: of its last packet."""
 
     request: Request
     channel: Channel
     sequence: int = 0
     failing: bool = False
+
+    @property
+    def is_picture(self) -> bool:
+        return self.request.codec is not Codec.ANNOTATIONS
 
 
 @dataclass(slots=True)
@@ -148,10 +160,18 @@ class ViewMaker:
         due = [v for v in variants if self._is_due(v, now_ns)]
         if not due:
             return
-        image = self._image(shot, now_ns)
-        if image is None or self.abandoned:
+        pictures = [variant for variant in due if variant.is_picture]
+        made = self._make(shot, now_ns, with_image=bool(pictures))
+        if self.abandoned:
             return
-        pairs = self._encode(due, image, shot)
+        pairs = self._encode(pictures, made.image, shot) if made.image is not None else []
+        if made.seen is not None:
+            data = encode_seen(self.view, shot.packet.captured_ns, made.seen)
+            pairs += [
+                (variant.channel, self._packet(variant, data, shot, Flags.KEY))
+                for variant in due
+                if not variant.is_picture
+            ]
         if pairs and not self.abandoned:
             self._around.publish(pairs)
 
@@ -165,38 +185,41 @@ class ViewMaker:
         encoding.due_ns = max(encoding.due_ns + period_ns, now_ns - period_ns // 2)
         return True
 
-    def _image(self, shot: Shot, now_ns: int) -> Any:
-        """The view's image, or the readable picture of why there is none; None: nothing new to show."""
+    def _make(self, shot: Shot, now_ns: int, *, with_image: bool) -> Made:
+        """What the view makes, or the readable picture of why it makes nothing."""
         health = self._health
         if shot.picture is None:
             error = shot.info.error
             title = f"{self._around.camera}: {TITLES.get(shot.info.state, 'No picture')}"
-            return message_picture(title, [str(error["message"])] if error else [], health.last_image)
+            lines = [str(error["message"])] if error else []
+            return Made(message_picture(title, lines, health.last_image) if with_image else None)
         if health.error is not None and now_ns < health.next_try_ns:
-            return None
+            return Made()
         picture = shot.picture.for_thread(self._reformatter)
         try:
-            image = self._process(picture, shot, now_ns) if self.view else picture.bgr()
+            made = self._process(picture, shot, now_ns, with_image) if self.view else Made(picture.bgr())
         except ProcessorError as exc:
             health.next_try_ns = now_ns + FAILING_EVERY_NS
             self._set_error(exc)
-            return message_picture(f"{self.view}: not working", [exc.message, HOW_TO_SEE_MORE], picture.bgr())
+            title, lines = f"{self.view}: not working", [exc.message, HOW_TO_SEE_MORE]
+            return Made(message_picture(title, lines, picture.bgr()) if with_image else None)
         except DecodeError as exc:
             logger.debug("%s: %s", self._around.camera, exc)
-            return None
+            return Made()
         if self.abandoned:
-            return None  # it came back after all; its error stands until it is tried again
+            return Made()  # it came back after all; its error stands until it is tried again
         self._set_error(None)
         health.frames += 1
-        health.last_image = image
-        return image
+        if made.image is not None:
+            health.last_image = made.image
+        return made
 
     def _set_error(self, error: ProcessorError | None) -> None:
         if (error is None) != (self._health.error is None) or str(error) != str(self._health.error):
             self._health.error = error
             self._around.on_health()
 
-    def _process(self, picture: Picture, shot: Shot, now_ns: int) -> Any:
+    def _process(self, picture: Picture, shot: Shot, now_ns: int, with_image: bool) -> Made:
         """Raises: ProcessorError."""
         resting = self._around.shared.resting(self.view, now_ns)
         if resting is not None:
@@ -217,11 +240,12 @@ class ViewMaker:
             load_bgr=picture.bgr,
             load_gray=picture.gray,
         )
-        image = self._call(entry, frame)
+        returned = self._call(entry, frame)
+        made = Made(returned.picture(frame) if with_image else None, returned.seen)
         self._health.cost_ns += (self._around.clock.monotonic_ns() - now_ns - self._health.cost_ns) / 8
-        return image
+        return made
 
-    def _call(self, entry: Processor, frame: Frame) -> Any:
+    def _call(self, entry: Processor, frame: Frame) -> Returned:
         """Raises: ProcessorError."""
         self._around.running.enter(self._slot, running_words(self._around.camera, self.view))
         self.calling_since_ns = self._around.clock.monotonic_ns()
@@ -264,18 +288,21 @@ class ViewMaker:
                 flags |= Flags.CONFIG
             width, height = encoding.encoder.width, encoding.encoder.height
             units = list(encoding.encoder.encode(image, source.pts))
-        packets = []
-        for data, is_key in units:
-            variant.sequence += 1
-            packets.append(
-                Packet(
-                    Kind.VIDEO, variant.request.codec, data, source.pts, source.received_ns,
-                    duration=int(shot.frame_ns * VIDEO_CLOCK_HZ / 1e9),
-                    flags=flags | (Flags.KEY if is_key else Flags.NONE),
-                    captured_ns=source.captured_ns, sequence=variant.sequence, width_px=width, height_px=height,
-                )
-            )  # fmt: skip
-        return packets
+        return [
+            self._packet(variant, data, shot, flags | (Flags.KEY if is_key else Flags.NONE), width, height)
+            for data, is_key in units
+        ]
+
+    def _packet(
+        self, variant: Variant, data: bytes, shot: Shot, flags: int, width_px: int = 0, height_px: int = 0
+    ) -> Packet:
+        variant.sequence += 1
+        source = shot.packet
+        return Packet(
+            Kind.VIDEO, variant.request.codec, data, source.pts, source.received_ns,
+            duration=int(shot.frame_ns * VIDEO_CLOCK_HZ / 1e9), flags=flags,
+            captured_ns=source.captured_ns, sequence=variant.sequence, width_px=width_px, height_px=height_px,
+        )  # fmt: skip
 
 
 class ViewThread:

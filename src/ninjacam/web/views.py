@@ -99,7 +99,12 @@ def _tile(camera: Camera, status: Status, chosen: str) -> dict[str, Any]:
         "camera": camera,
         "views": views,
         "player": render_player(
-            camera.slug, {"view": chosen if chosen in views else None, "data_views": " ".join(views)}
+            camera.slug,
+            {
+                "view": chosen if chosen in views else None,
+                "overlay": status.overlay_of(camera.slug, chosen) or None,
+                "data_views": " ".join(views),
+            },
         ),
     }
 
@@ -126,7 +131,12 @@ def show_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
         "chosen": chosen,
         "player": render_player(
             slug,
-            {"view": chosen or None, "controls": True, "data_may_export": principal.may("export", camera)},
+            {
+                "view": chosen or None,
+                "overlay": status.overlay_of(slug, chosen) or None,
+                "controls": True,
+                "data_may_export": principal.may("export", camera),
+            },
         ),
         "may_replay": principal.may("replay", camera),
         "may_export": principal.may("export", camera),
@@ -153,6 +163,7 @@ def show_replay(request: HttpRequest, principal: Principal) -> HttpResponse:
     there = {camera.slug: camera for camera in Camera.objects.all()}
     names = {slug: str(there.get(slug, slug)) for slug in replayable_slugs(principal)}
     shown = wanted[:MOST_TOGETHER]
+    status = read_status()
     exportable = [slug for slug in shown if slug in there and principal.may("export", there[slug])]
     players = [
         {
@@ -160,7 +171,12 @@ def show_replay(request: HttpRequest, principal: Principal) -> HttpResponse:
             "name": names[slug],
             "element": render_player(
                 slug,
-                {"controls": True, "data_name": names[slug], "data_may_export": slug in exportable},
+                {
+                    "controls": True,
+                    "overlay": status.overlay_of(slug) or None,
+                    "data_name": names[slug],
+                    "data_may_export": slug in exportable,
+                },
             ),
         }
         for slug in shown

@@ -1,0 +1,44 @@
+"""What vision sees on a camera that is recorded: read from the camera's `.pixels` socket, for the recorder.
+
+Being subscribed is the demand: as long as it lasts, processors with `record=True` run. Data only: no user code here.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from ninjacam.core.clock import Clock
+from ninjacam.core.packets import Codec
+from ninjacam.hub.client import RefusedError, Subscription
+from ninjacam.hub.request import Request
+
+logger = logging.getLogger("ninjacam.capture")
+
+RETRY_MOST_S = 1.0
+"""A vision worker that was killed is back within 2 s; where there is none, it costs next to nothing to ask."""
+
+
+class AnnotationReader:
+    """From its making until `close`. Thread: the event loop. `on_line`: hears `core.annotations.encode_seen`."""
+
+    def __init__(self, path: Path, on_line: Callable[[bytes], None], *, clock: Clock) -> None:
+        self._subscription = Subscription(
+            path,
+            Request(codec=Codec.ANNOTATIONS),
+            on_packet=lambda packet: on_line(packet.data),
+            on_info=lambda _info: None,
+            retry_most_s=RETRY_MOST_S,
+            clock=clock,
+        )
+        self._task = asyncio.create_task(self._run(), name=f"annotations-{path.stem}")
+
+    async def _run(self) -> None:
+        try:
+            await self._subscription.run()
+        except RefusedError as exc:
+            logger.error("%s: no annotations are recorded: %s", self._subscription.path.stem, exc)  # noqa: TRY400
+
+    def close(self) -> None:
+        """Idempotent."""
+        self._subscription.close()

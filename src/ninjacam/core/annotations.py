@@ -1,0 +1,153 @@
+"""What a processor has seen on a picture: boxes, points, polygons and texts.
+
+In pixels for whoever writes them; in fractions of the picture for everybody else, so that they fit it in any size.
+On its way to players and recordings, what was seen on one picture is one JSON object, `encode_seen`.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ninjacam.core.errors import EncodeError
+
+MOST_ANNOTATIONS = 256
+"""Of one picture."""
+MOST_POINTS = 256
+"""Of one polygon."""
+MOST_TEXT_CHARS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle: `left`, `top`, `right`, `bottom` in pixels of the frame. `score`: 0 to 1. `color`: "#rrggbb"; where
+    there is none, each label has one of its own."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    label: str = ""
+    score: float | None = None
+    color: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """`x`, `y`: pixels of the frame. The rest as of a `Box`."""
+
+    x: float
+    y: float
+    label: str = ""
+    score: float | None = None
+    color: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Polygon:
+    """A closed line through `points`, (x, y) in pixels of the frame: a sequence, or an array of (n, 2) or, as OpenCV's
+    contours, (n, 1, 2). The rest as of a `Box`."""
+
+    points: Any
+    label: str = ""
+    score: float | None = None
+    color: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """`text`, from (`x`, `y`) on, in pixels of the frame: the left end of its base line."""
+
+    x: float
+    y: float
+    text: str
+    color: str = ""
+
+
+Annotation: TypeAlias = Box | Point | Polygon | Text
+Seen: TypeAlias = list[dict[str, Any]]
+"""Annotations as JSON: "type", "points" [[x, y], ...] in fractions of width and height, and where they have one
+"label", "score", "color"."""
+
+
+def are_annotations(value: object) -> bool:
+    """Whether this is a list (or tuple) of annotations and of nothing else; an empty one is."""
+    return isinstance(value, list | tuple) and all(
+        isinstance(each, Box | Point | Polygon | Text) for each in value
+    )
+
+
+def to_seen(annotations: Sequence[Annotation], width_px: int, height_px: int) -> Seen:
+    """Raises: EncodeError: a sentence for the processor's author."""
+    if len(annotations) > MOST_ANNOTATIONS:
+        raise EncodeError(
+            f"The processor returned {len(annotations)} annotations; {MOST_ANNOTATIONS} at most of one picture."
+        )
+    return [_as_json(each, width_px, height_px) for each in annotations]
+
+
+def encode_seen(view: str, captured_ns: int, seen: Seen) -> bytes:
+    """One JSON object, in one line: {"view", "captured_us", "annotations"}."""
+    content = {"view": view, "captured_us": captured_ns // 1000, "annotations": seen}
+    return json.dumps(content, separators=(",", ":")).encode()
+
+
+def _as_json(annotation: Annotation, width_px: int, height_px: int) -> dict[str, Any]:
+    kind = type(annotation).__name__.lower()
+    made: dict[str, Any] = {
+        "type": kind,
+        "points": [
+            [_fraction(x, width_px, kind), _fraction(y, height_px, kind)] for x, y in _points(annotation)
+        ],
+    }
+    label = annotation.text if isinstance(annotation, Text) else annotation.label
+    if label:
+        made["label"] = str(label)[:MOST_TEXT_CHARS]
+    if not isinstance(annotation, Text) and annotation.score is not None:
+        made["score"] = round(_finite(annotation.score, kind), 4)
+    if annotation.color:
+        made["color"] = _color(annotation.color)
+    return made
+
+
+def _points(annotation: Annotation) -> list[tuple[Any, Any]]:
+    if isinstance(annotation, Box):
+        return [(annotation.left, annotation.top), (annotation.right, annotation.bottom)]
+    if not isinstance(annotation, Polygon):
+        return [(annotation.x, annotation.y)]
+    points = annotation.points
+    if hasattr(points, "tolist"):  # an array
+        points = (points.reshape(-1, 2) if points.size % 2 == 0 else points).tolist()
+    if not 2 <= len(points) <= MOST_POINTS:
+        raise EncodeError(
+            f"The processor returned a Polygon of {len(points)} points; 2 to {MOST_POINTS} are possible "
+            "(cv2.approxPolyDP makes a contour shorter)."
+        )
+    try:
+        return [(x, y) for x, y in points]
+    except (TypeError, ValueError) as exc:
+        raise EncodeError("The processor returned a Polygon whose points are not pairs (x, y).") from exc
+
+
+def _fraction(value: Any, whole_px: int, kind: str) -> float:
+    return round(min(1.0, max(0.0, _finite(value, kind) / whole_px)), 4)
+
+
+def _finite(value: Any, kind: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError) as exc:
+        raise EncodeError(
+            f"The processor returned a {kind.title()} with {type(value).__name__} where a number belongs."
+        ) from exc
+    if not math.isfinite(number):
+        raise EncodeError(f"The processor returned a {kind.title()} with {number} where a number belongs.")
+    return number
+
+
+def _color(value: object) -> str:
+    text = str(value).lower()
+    if len(text) != 7 or text[0] != "#" or not set(text[1:]) <= set("0123456789abcdef"):
+        raise EncodeError(f'The processor returned the color {text[:20]!r}; write it as "#ff8800".')
+    return text
