@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.contrib.auth.models import User
@@ -55,6 +56,10 @@ BODIES: dict[str, Any] = {
     "update_event": {"label": "changed"},
     "create_export": {"camera": "door", "start": HOUR_AGO, "end": NOW},
     "create_grant": {"role": "view", "user": "stranger"},
+}
+
+QUERIES = {
+    "list_annotations": urlencode({"camera": "door", "start": HOUR_AGO, "end": NOW}),
 }
 
 VIEWER_MAY = {
@@ -144,7 +149,8 @@ def url_of(route: Route, world: dict[str, Any]) -> str:
     if "(?P<url>" in path:
         path = path.partition("(?P<url>")[0] + "nowhere/"
     assert "<" not in path, f"say what stands for the parameter in {path}"
-    return "/" + path
+    query = QUERIES.get(route.operations.get("GET", ""), "")
+    return f"/{path}?{query}" if query else f"/{path}"
 
 
 def ask(client: Client, route: Route, method: str, world: dict[str, Any]) -> Any:

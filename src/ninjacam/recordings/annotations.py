@@ -29,7 +29,7 @@ def read_annotations(paths: Iterable[Path], start_ns: int, end_ns: int) -> tuple
         for line in lines:
             captured_us, view = _place(line)
             newest_us = max(newest_us, captured_us)
-            if start_ns <= captured_us * 1000 < end_ns:
+            if start_ns // 1000 <= captured_us < end_ns // 1000:
                 found[captured_us, view] = line
                 size_bytes += len(line)
         if stop_us and newest_us > stop_us:

@@ -1,0 +1,220 @@
+"""What a processor sees, live and in recordings, in the running product: each annotation with the picture it is of.
+
+The processor reads the number that each picture bears and says it as a text, so a wrong pairing is a wrong number.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.harness.cameras import FakeCamera
+from tests.harness.chrome import CHROMIUM, Browser
+from tests.harness.http import HttpClient
+from tests.harness.processes import wait_until
+from tests.harness.recorded import assert_decodes, by_time
+from tests.harness.server import Product
+from tests.harness.viewers import Picture, WsViewer
+
+SMALL = ("--size", "640x360", "--bitrate", "900000", "--gop", "25", "--gop-at-once")
+CODE = """
+from ninjacam import Box, Frame, Text, processor
+from ninjacam.testing import stamp
+
+@processor(record={record})
+def numbers(frame: Frame):
+    number = stamp.read(frame.gray)
+    return [Text(frame.width / 2, frame.height / 2, str(number)), Box(100, 100, 300, 200, color="#0000ff")]
+"""
+LOOP = 250
+PLAYER = "document.querySelector('ninjacam-player')"
+
+
+def rfc3339(wall_s: float) -> str:
+    return datetime.fromtimestamp(wall_s, UTC).isoformat().replace("+00:00", "Z")
+
+
+class Scene:
+    def __init__(self, product: Product) -> None:
+        self.product = product
+
+    def save(self, *, record: bool) -> None:
+        fresh = self.product.data / "cameras.new"
+        fresh.write_text(CODE.format(record=record))
+        fresh.replace(self.product.data / "cameras.py")
+
+    def recorded(self, from_s: float, to_s: float, client: HttpClient | None = None) -> list[dict[str, Any]]:
+        """Of [from, to), wall clock."""
+        query = urlencode({"camera": "door", "start": rfc3339(from_s), "end": rfc3339(to_s)})
+        answer = (client or self.product.client).get(f"/api/v1/annotations?{query}")
+        assert answer.status == 200, answer.text
+        frames: list[dict[str, Any]] = answer.json()["frames"]
+        return frames
+
+    def wait_recorded(self, from_s: float, timeout_s: float = 15) -> list[dict[str, Any]]:
+        """The first second from then on, once it is there whole."""
+
+        def whole() -> list[dict[str, Any]] | None:
+            found = self.recorded(from_s, from_s + 1)
+            return found if len(found) == 25 else None
+
+        return wait_until(whole, timeout_s, "a second of annotations", processes=[self.product])
+
+    def view_state(self) -> str:
+        views = self.product.client.get("/api/v1/cameras/door/views").json()["items"]
+        return next((str(view["state"]) for view in views if view["view"] == "numbers"), "none")
+
+    def picture_of(self, seen: dict[str, Any]) -> Picture:
+        """The recorded picture of that moment."""
+        time_ = rfc3339(seen["captured_us"] / 1e6 + 0.001)
+        answer = self.product.client.get(f"/rec/door/at.jpg?{urlencode({'time': time_})}")
+        assert answer.status == 200, answer.text
+        return Picture(0, answer.body)
+
+
+def number_of(seen: dict[str, Any]) -> int:
+    return int(seen["annotations"][0]["label"])
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    data = tmp_path_factory.mktemp("annotations")
+    with FakeCamera(*SMALL) as camera, Product(data, workers=2) as product:
+        scene = Scene(product)
+        scene.save(record=True)
+        product.add_camera("door", camera.url(), "--record", "always")
+        product.wait_for_state("door")
+        yield scene
+
+
+def test_each_recorded_picture_has_what_was_seen_on_it_though_nobody_watches(scene: Scene) -> None:
+    now_s = time.time()
+    found = scene.wait_recorded(now_s)
+    numbers = [number_of(seen) for seen in found]
+    assert numbers == [(numbers[0] + at) % LOOP for at in range(25)]
+    for seen in found[::6]:
+        assert scene.picture_of(seen).stamp == number_of(seen)
+        assert seen["annotations"][1] == {
+            "type": "box", "points": [[0.1562, 0.2778], [0.4688, 0.5556]], "color": "#0000ff"
+        }  # fmt: skip
+    assert scene.view_state() == "running"
+
+
+@pytest.mark.ffmpeg
+def test_the_files_are_to_ffmpeg_as_without(scene: Scene) -> None:
+    scene.wait_recorded(time.time())
+    path = by_time(scene.product.data / "recordings")[0]
+    held = path.read_bytes()
+    assert held.count(b"urn:ninjacam:annotations") > 0
+    assert_decodes(path)
+    assert "differ" not in scene.product.cli("fsck", check=False)
+
+
+def test_a_player_gets_them_live_beside_the_cameras_own_picture(scene: Scene) -> None:
+    before_us = time.time_ns() // 1000
+    product = scene.product
+    with WsViewer(
+        product.websocket_url, product.token, [("door", "numbers")], format="annotations"
+    ) as viewer:
+
+        def second() -> list[dict[str, Any]] | None:
+            heard = [message for message in viewer.messages if message["op"] == "annotations"]
+            return heard if len(heard) >= 25 else None
+
+        heard = wait_until(second, 10, "annotations over the WebSocket", processes=[product])
+    numbers = [number_of(each) for each in heard]
+    assert numbers == [(numbers[0] + at) % LOOP for at in range(len(numbers))]
+    assert all(each["id"] == 0 and each["view"] == "numbers" for each in heard)
+    assert before_us - 2_000_000 < heard[0]["captured_us"] < time.time_ns() // 1000
+    last = heard[-1]
+    scene.wait_recorded(last["captured_us"] / 1e6)
+    assert scene.picture_of(last).stamp == number_of(last)
+
+
+def test_whose_annotations_and_that_there_is_such_a_view_is_checked(scene: Scene) -> None:
+    product = scene.product
+    for view, code in (("", "bad_request"), ("nonsense", "view_not_found")):
+        with WsViewer(product.websocket_url, product.token, [("door", view)], format="annotations") as viewer:
+            told = viewer.wait_message(lambda message: message["op"] == "error", 10, after=0)
+            assert told["code"] == code
+    product.cli("createuser", "guest", "--password-stdin", stdin="a long way from home\n")
+    token = product.make_token("guest", "*", user="guest")
+    with WsViewer(product.websocket_url, token, [("door", "numbers")], format="annotations") as viewer:
+        assert viewer.wait_message(lambda m: m["op"] == "error", 10, after=0)["code"] in (
+            "forbidden",
+            "not_found",
+        )
+
+
+def test_who_watches_the_view_itself_sees_them_in_the_picture(scene: Scene) -> None:
+    answer = scene.product.client.get("/live/door/snapshot.jpg?view=numbers")
+    assert answer.status == 200
+    import cv2
+    import numpy as np
+
+    image = cv2.imdecode(np.frombuffer(answer.body, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    assert Picture(0, answer.body).stamp is not None
+    left_side = image[150, 97:104].astype(int)
+    assert (left_side[:, 0] - left_side[:, 2]).max() > 100  # blue
+
+
+@pytest.mark.parametrize("kind", ["vision", "capture"])
+def test_a_process_that_is_killed_costs_seconds_and_no_more(scene: Scene, kind: str) -> None:
+    scene.wait_recorded(time.time())
+    (pid,) = scene.product.pids(kind)
+    os.kill(pid, signal.SIGKILL)
+    killed_s = time.time()
+    wait_until(
+        lambda: scene.recorded(killed_s + 1, killed_s + 6), 15, "annotations again", processes=[scene.product]
+    )
+    found = scene.wait_recorded(killed_s + 6, timeout_s=20)
+    assert scene.picture_of(found[3]).stamp == number_of(found[3])
+
+
+def test_a_page_draws_them_over_live_and_recorded_pictures(scene: Scene) -> None:
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed (apt install chromium).")
+    scene.wait_recorded(time.time())
+    drawn = f"Number({PLAYER}.annotations?.numbers?.[0]?.label ?? NaN)"
+    with Browser() as chromium, chromium.tab() as tab:
+        scene.product.sign_in(tab)
+        tab.navigate(scene.product.url("/cameras/door/"))
+        tab.until(f"{drawn} >= 0", 20)
+        number = tab.js(drawn)
+        stamp = tab.read_stamp("ninjacam-player")
+        assert stamp is not None and (stamp - number) % LOOP <= 12  # they come a little after their picture
+        tab.js(f"{PLAYER}.pause(); {PLAYER}.seek({(time.time() - 3) * 1000}); 1")
+        tab.until(f"{PLAYER}.mode === 'replay' && {PLAYER}.state === 'paused'", 20)
+        deadline_s = time.monotonic() + 10
+        while tab.js(drawn) != (shown := tab.read_stamp("ninjacam-player")) or shown is None:
+            assert time.monotonic() < deadline_s, f"{tab.js(drawn)} is drawn over {shown}\n{tab.log[-20:]}"
+            time.sleep(0.05)
+        tab.js(f"{PLAYER}.step(3); 1")
+        while tab.js(drawn) != (shown + 3) % LOOP:
+            assert time.monotonic() < deadline_s + 10, f"{tab.js(drawn)} is drawn, not {shown + 3}"
+            time.sleep(0.05)
+        assert not [line for line in tab.log if "EXCEPTION" in line], tab.log
+
+
+def test_what_is_no_longer_to_be_recorded_is_no_longer_decoded(scene: Scene) -> None:
+    scene.wait_recorded(time.time())
+    scene.save(record=False)
+    wait_until(lambda: scene.view_state() == "idle", 10, "the view at rest", processes=[scene.product])
+    (pid,) = scene.product.pids("vision")
+    threads = Path(f"/proc/{pid}/task")
+    wait_until(
+        lambda: not any((t / "comm").read_text().startswith("vision-door") for t in threads.iterdir()),
+        10,
+        "no decoder any more",
+    )
+    scene.save(record=True)
+    scene.wait_recorded(time.time() + 3, timeout_s=20)

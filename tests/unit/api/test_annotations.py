@@ -1,0 +1,78 @@
+"""What was seen, asked for over the API: of whose recordings, of which span. The files: tests/unit/recordings."""
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from ninjacam.api.times import to_text
+from ninjacam.conf import get_settings
+from ninjacam.core.annotations import encode_seen
+from ninjacam.core.packets import Codec
+from ninjacam.models import Camera, CameraGrant, Segment
+from tests.unit.conftest import signed_in
+from tests.unit.recordings.recording_support import WALL_NS, Recorded, encoded
+
+pytestmark = pytest.mark.django_db
+S = 10**9
+
+
+@pytest.fixture
+def root(camera: Camera, stranger: User) -> Path:
+    """Of the camera `door`, which the stranger may replay, there are 10 s."""
+    root = get_settings().recordings_dir
+    recorded = Recorded(root)
+    for packet in encoded(Codec.H264, 250):
+        recorded.recorder.add(packet)
+        seen = [{"type": "text", "points": [[0, 0]], "label": str(packet.sequence)}]
+        recorded.recorder.annotate(encode_seen("faces", packet.captured_ns, seen))
+    recorded.close()
+    for segment in recorded.segments.values():
+        Segment.objects.create(**{k: v for k, v in segment.as_dict().items() if k != "open"})
+    CameraGrant.objects.create(user=stranger, camera=camera, role="replay")
+    return root
+
+
+def ask(client: Client, camera: str = "door", from_s: float = 0, to_s: float = 10) -> Any:
+    span = {"start": to_text(WALL_NS + int(from_s * S)), "end": to_text(WALL_NS + int(to_s * S))}
+    return client.get(f"/api/v1/annotations?{urlencode({'camera': camera, **span})}")
+
+
+def test_those_of_a_span_are_told_in_order(root: Path, stranger: User) -> None:
+    answer = ask(signed_in(stranger), from_s=2, to_s=4)
+    assert answer.status_code == 200
+    told = json.loads(answer.content)
+    assert told["camera"] == "door"
+    assert (told["start"], told["end"]) == (to_text(WALL_NS + 2 * S), to_text(WALL_NS + 4 * S))
+    assert [int(each["annotations"][0]["label"]) for each in told["frames"]] == list(range(50, 100))
+    assert {each["view"] for each in told["frames"]} == {"faces"}
+
+
+def test_of_a_time_without_there_are_none(root: Path, stranger: User) -> None:
+    assert json.loads(ask(signed_in(stranger), from_s=100, to_s=200).content)["frames"] == []
+
+
+def test_only_who_may_replay_is_told(root: Path, stranger: User, viewer: User, yard: Camera) -> None:
+    assert ask(signed_in(viewer)).status_code == 403
+    assert ask(signed_in(stranger), "yard").status_code == 404
+    assert ask(signed_in(stranger), "none").status_code == 404
+
+
+def test_of_a_deleted_camera_those_are_told_who_may_see_all(
+    root: Path, admin_user: User, stranger: User
+) -> None:
+    Camera.objects.get(slug="door").delete()
+    assert len(json.loads(ask(signed_in(admin_user)).content)["frames"]) == 250
+    assert ask(signed_in(stranger)).status_code == 404
+
+
+@pytest.mark.parametrize(("from_s", "to_s"), [(5, 5), (5, 4), (0, 3601)])
+def test_a_span_that_is_none_or_too_long_is_refused(
+    root: Path, stranger: User, from_s: float, to_s: float
+) -> None:
+    answer = ask(signed_in(stranger), from_s=from_s, to_s=to_s)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")

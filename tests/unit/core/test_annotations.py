@@ -1,0 +1,82 @@
+"""What a processor says it has seen, on its way from pixels to fractions; and what it is told when it is wrong."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ninjacam import Box, Point, Polygon, Text
+from ninjacam.core.annotations import are_annotations, encode_seen, to_seen
+from ninjacam.core.errors import EncodeError
+
+CONTOUR = np.array([[[0, 0]], [[100, 0]], [[100, 50]]], np.int32)
+"""As cv2.findContours gives it."""
+
+
+def test_each_kind_becomes_fractions_of_the_picture() -> None:
+    annotations = [
+        Box(20, 10, np.float32(60), 30, "cat", score=np.float32(0.75)),
+        Point(100, 50, color="#FF8800"),
+        Polygon(CONTOUR, "zone"),
+        Polygon([(0, 0), (200, 100)]),
+        Text(50, 25, "Gate"),
+    ]
+    assert to_seen(annotations, 200, 100) == [
+        {"type": "box", "points": [[0.1, 0.1], [0.3, 0.3]], "label": "cat", "score": 0.75},
+        {"type": "point", "points": [[0.5, 0.5]], "color": "#ff8800"},
+        {"type": "polygon", "points": [[0, 0], [0.5, 0], [0.5, 0.5]], "label": "zone"},
+        {"type": "polygon", "points": [[0, 0], [1, 1]]},
+        {"type": "text", "points": [[0.25, 0.25]], "label": "Gate"},
+    ]
+
+
+def test_what_is_beyond_the_picture_ends_at_its_edge() -> None:
+    (seen,) = to_seen([Box(-20, -1e300, 900, 50)], 200, 100)
+    assert seen["points"] == [[0, 0], [1, 0.5]]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (Box(float("nan"), 0, 1, 1), "nan where a number belongs"),
+        (Box(0, "left", 1, 1), "str where a number belongs"),  # type: ignore[arg-type]
+        (Box(0, 0, 1, 1, score=float("inf")), "inf where a number belongs"),
+        (Point(0, None), "NoneType where a number belongs"),  # type: ignore[arg-type]
+        (Box(0, 0, 1, 1, color="red"), 'write it as "#ff8800"'),
+        (Polygon([(1, 2)]), "a Polygon of 1 points; 2 to 256"),
+        (Polygon(np.zeros((300, 2))), "cv2.approxPolyDP"),
+        (Polygon([1, 2, 3]), "not pairs"),
+        (Polygon(np.zeros(3)), "not pairs"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_with_a_sentence(wrong: Any, words: str) -> None:
+    with pytest.raises(EncodeError, match="The processor returned") as raised:
+        to_seen([wrong], 200, 100)
+    assert words in str(raised.value)
+
+
+def test_there_are_not_too_many_and_no_text_is_too_long() -> None:
+    with pytest.raises(EncodeError, match="257 annotations; 256 at most"):
+        to_seen([Point(0, 0)] * 257, 200, 100)
+    (seen,) = to_seen([Text(0, 0, "x" * 5000)], 200, 100)
+    assert len(seen["label"]) == 200
+
+
+def test_a_line_holds_all_that_was_seen_on_a_picture() -> None:
+    line = encode_seen("faces", 1_700_000_000_123_456_789, to_seen([Text(0, 0, "line\nbreak")], 10, 10))
+    assert b"\n" not in line
+    assert json.loads(line) == {
+        "view": "faces",
+        "captured_us": 1_700_000_000_123_456,
+        "annotations": [{"type": "text", "points": [[0, 0]], "label": "line\nbreak"}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "is_so"),
+    [([], True), ([Box(0, 0, 1, 1), Text(0, 0, "")], True), ((), True), ([1], False), (None, False),
+     ("", False), (np.zeros((2, 2, 3)), False), ([Box(0, 0, 1, 1), None], False)],
+)  # fmt: skip
+def test_only_a_list_of_nothing_else_is_annotations(value: Any, is_so: bool) -> None:
+    assert are_annotations(value) is is_so

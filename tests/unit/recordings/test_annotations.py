@@ -1,0 +1,162 @@
+"""Annotations in recorded files: found again with their pictures, in the way of nothing else."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ninjacam.core.annotations import encode_seen
+from ninjacam.core.mp4 import box, encode_emsg
+from ninjacam.core.packets import Codec, Packet
+from ninjacam.recordings import annotations, recorder
+from ninjacam.recordings.annotations import LATE_NS, read_annotations
+from ninjacam.recordings.reader import read_recording, read_segment
+from ninjacam.recordings.repair import repair_file
+from ninjacam.testing.packets import video_packets
+from tests.unit.recordings.recording_support import Recorded, demuxed, encoded, stamped
+
+S = 10**9
+FOREVER = (0, 1 << 62)
+
+
+def line_of(packet: Packet, view: str = "faces", text: str = "") -> bytes:
+    seen = [{"type": "text", "points": [[0, 0]], "label": text or str(packet.sequence)}]
+    return encode_seen(view, packet.captured_ns, seen)
+
+
+def record(root: Path, packets: list[Packet], *, late: int = 3, period_s: float = 60) -> list[Path]:
+    """With what was seen on each picture, which comes `late` pictures after it."""
+    recorded = Recorded(root, period_s=period_s)
+    for at, packet in enumerate(packets):
+        recorded.recorder.add(packet)
+        if at >= late:
+            recorded.recorder.annotate(line_of(packets[at - late]))
+    return recorded.close()
+
+
+def numbers(lines: list[bytes]) -> list[int]:
+    return [int(json.loads(line)["annotations"][0]["label"]) for line in lines]
+
+
+def test_each_picture_has_what_was_seen_on_it(tmp_path: Path) -> None:
+    packets = encoded(Codec.H264, 100)
+    files = record(tmp_path, packets, period_s=2)
+    assert len(files) > 1
+    lines, end_ns = read_annotations(files, *FOREVER)
+    assert numbers(lines) == list(range(97))  # those of the last three pictures come after the end
+    assert end_ns == FOREVER[1]
+    assert [json.loads(line)["captured_us"] for line in lines] == [
+        p.captured_ns // 1000 for p in packets[:97]
+    ]
+
+
+def test_only_the_span_is_told_which_may_lie_in_the_next_file(tmp_path: Path) -> None:
+    packets = encoded(Codec.H264, 100)
+    first, second, *_ = record(tmp_path, packets, period_s=2)
+    begins = read_recording(second).fragments[0].start_ns
+    at = next(n for n, packet in enumerate(packets) if packet.captured_ns >= begins)
+    asked = packets[at - 5].captured_ns, packets[at].captured_ns  # the end of the first file
+    assert numbers(read_annotations([first], *asked)[0]) != list(range(at - 5, at))
+    assert numbers(read_annotations([first, second], *asked)[0]) == list(range(at - 5, at))
+
+
+def test_the_file_is_to_everybody_else_what_it_is_without_them(tmp_path: Path) -> None:
+    packets = encoded(Codec.H264, 100)
+    (with_them,) = record(tmp_path / "a", packets)
+    (without,) = Recorded(tmp_path / "b").feed(packets).close()
+    assert demuxed(with_them) == demuxed(without)
+    times = [
+        [(f.dts, f.duration, f.start_ns) for f in read_recording(p).fragments] for p in (with_them, without)
+    ]
+    assert times[0] == times[1]
+    assert read_segment(with_them, root=tmp_path / "a").size_bytes == with_them.stat().st_size
+
+
+@pytest.mark.parametrize("cut", ["in the annotations", "behind them"])
+def test_a_file_that_is_torn_at_them_is_repaired(tmp_path: Path, cut: str) -> None:
+    (path,) = record(tmp_path, encoded(Codec.H264, 100))
+    whole = path.read_bytes()
+    at = whole.rindex(b"emsg") - 4
+    size_bytes = int.from_bytes(whole[at : at + 4], "big")
+    path.write_bytes(whole[: at + (size_bytes if cut == "behind them" else 50)])
+    assert repair_file(path)
+    assert path.read_bytes() == whole[:at]
+
+
+def test_too_many_at_a_time_are_left_out_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packets = encoded(Codec.H264, 60)
+    monkeypatch.setattr(recorder, "MOST_ANNOTATION_BYTES", 10 * (len(line_of(packets[0])) + 2))
+    recorded = Recorded(tmp_path)
+    for packet in packets:
+        recorded.recorder.add(packet)
+        recorded.recorder.annotate(line_of(packet))
+    files = recorded.close()
+    kept = numbers(read_annotations(files, *FOREVER)[0])
+    assert recorded.recorder.status()["annotations_dropped"] == 60 - len(kept)
+    assert 20 <= len(kept) <= 40  # 10 of each fragment, and again from the next on
+
+
+def test_those_of_an_event_wait_in_the_ring_with_its_pictures(tmp_path: Path) -> None:
+    packets = stamped(encoded(Codec.H264, 250))
+    recorded = Recorded(tmp_path)
+    recorded.recorder.keep([], 5)
+    for packet in packets:
+        recorded.recorder.add(packet)
+        recorded.recorder.annotate(line_of(packet))
+    recorded.recorder.keep([(packets[75].captured_ns, packets[130].captured_ns)], 5)
+    kept = numbers(read_annotations(recorded.close(), *FOREVER)[0])
+    assert kept == list(range(kept[0], kept[-1] + 1))
+    assert 50 <= kept[0] <= 75
+    assert 130 <= kept[-1] < 180
+
+
+def test_what_is_damaged_or_strange_is_a_gap(tmp_path: Path) -> None:
+    (path,) = record(tmp_path, encoded(Codec.H264, 60))
+    good = numbers(read_annotations([path], *FOREVER)[0])
+    strange = [
+        b"not json", b"[" * 100_000, b"7", b"null", b'{"view": 1, "captured_us": 5, "annotations": []}',
+        b'{"view": "x", "captured_us": "5", "annotations": []}', b'{"view": "x", "captured_us": 5}', b"\xff\xfe",
+    ]  # fmt: skip
+    foreign = box(
+        b"emsg", bytes(24) + b"urn:other\0" + b"1\0" + line_of(encoded(Codec.H264, 1)[0], text="666")
+    )
+    with path.open("ab") as file:
+        file.write(
+            encode_emsg(9, 90000, 0, b"\n".join(strange)) + foreign + box(b"emsg") + box(b"emsg", b"\0" * 30)
+        )
+    lines, _ = read_annotations([tmp_path / "none.mp4", tmp_path, path], 1000, FOREVER[1])
+    assert numbers(lines) == good
+
+
+def test_an_answer_has_an_end_and_goes_on_from_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packets = encoded(Codec.H264, 250)
+    recorded = Recorded(tmp_path)
+    for packet in packets:
+        recorded.recorder.add(packet)
+        for view in ("faces", "plates"):
+            recorded.recorder.annotate(line_of(packet, view))
+    files = recorded.close()
+    read: list[str] = []
+    original = annotations._iter_lines
+    monkeypatch.setattr(annotations, "MOST_PICTURES", 21)
+    monkeypatch.setattr(
+        annotations, "_iter_lines", lambda path: (read.append("") or each for each in original(path))
+    )
+    first, end_ns = read_annotations(files, packets[0].captured_ns, FOREVER[1])
+    assert numbers(first) == [n for n in range(11) for _ in "fp"]  # a picture's views stay together
+    assert end_ns == packets[11].captured_ns // 1000 * 1000
+    assert len(read) <= 2 + LATE_NS // S  # and no more is read than it takes to know that
+    second, _ = read_annotations(files, end_ns, FOREVER[1])
+    assert numbers(second)[:2] == [11, 11]
+
+
+def test_what_comes_while_the_camera_is_away_is_bounded() -> None:
+    taken: list[recorder.Job] = []
+    it = recorder.Recorder(hand_on=lambda job: taken.append(job) is None, end_file=lambda: None, state=dict)
+    it.begin(())
+    packets = stamped(video_packets(2))
+    for _ in range(20_000):
+        it.annotate(line_of(packets[0]))
+    it.add(packets[0])
+    it.flush()
+    assert len(taken[0].annotations) <= recorder.MOST_ANNOTATION_BYTES
