@@ -157,8 +157,6 @@ def test_whose_annotations_and_that_there_is_such_a_view_is_checked(scene: Scene
 def test_who_watches_the_view_itself_sees_them_in_the_picture(scene: Scene) -> None:
     answer = scene.product.client.get("/live/door/snapshot.jpg?view=numbers")
     assert answer.status == 200
-    import cv2
-    import numpy as np
 
     image = cv2.imdecode(np.frombuffer(answer.body, np.uint8), cv2.IMREAD_COLOR)
     assert image is not None

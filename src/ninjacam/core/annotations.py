@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, SupportsFloat, TypeAlias
 
 from ninjacam.core.errors import EncodeError
 
@@ -24,12 +24,12 @@ class Box:
     """A rectangle: `left`, `top`, `right`, `bottom` in pixels of the frame. `score`: 0 to 1. `color`: "#rrggbb"; where
     there is none, each label has one of its own."""
 
-    left: float
-    top: float
-    right: float
-    bottom: float
+    left: SupportsFloat
+    top: SupportsFloat
+    right: SupportsFloat
+    bottom: SupportsFloat
     label: str = ""
-    score: float | None = None
+    score: SupportsFloat | None = None
     color: str = ""
 
 
@@ -37,10 +37,10 @@ class Box:
 class Point:
     """`x`, `y`: pixels of the frame. The rest as of a `Box`."""
 
-    x: float
-    y: float
+    x: SupportsFloat
+    y: SupportsFloat
     label: str = ""
-    score: float | None = None
+    score: SupportsFloat | None = None
     color: str = ""
 
 
@@ -51,7 +51,7 @@ class Polygon:
 
     points: Any
     label: str = ""
-    score: float | None = None
+    score: SupportsFloat | None = None
     color: str = ""
 
 
@@ -59,8 +59,8 @@ class Polygon:
 class Text:
     """`text`, from (`x`, `y`) on, in pixels of the frame: the left end of its base line."""
 
-    x: float
-    y: float
+    x: SupportsFloat
+    y: SupportsFloat
     text: str
     color: str = ""
 

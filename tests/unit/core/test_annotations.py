@@ -15,7 +15,7 @@ CONTOUR = np.array([[[0, 0]], [[100, 0]], [[100, 50]]], np.int32)
 
 
 def test_each_kind_becomes_fractions_of_the_picture() -> None:
-    annotations = [
+    annotations: list[Any] = [
         Box(20, 10, np.float32(60), 30, "cat", score=np.float32(0.75)),
         Point(100, 50, color="#FF8800"),
         Polygon(CONTOUR, "zone"),

@@ -1,6 +1,7 @@
 """Annotations in recorded files: found again with their pictures, in the way of nothing else."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -136,12 +137,16 @@ def test_an_answer_has_an_end_and_goes_on_from_there(tmp_path: Path, monkeypatch
         for view in ("faces", "plates"):
             recorded.recorder.annotate(line_of(packet, view))
     files = recorded.close()
-    read: list[str] = []
+    read: list[int] = []
     original = annotations._iter_lines
+
+    def counted(path: Path) -> Iterator[list[bytes]]:
+        for lines in original(path):
+            read.append(len(lines))
+            yield lines
+
     monkeypatch.setattr(annotations, "MOST_PICTURES", 21)
-    monkeypatch.setattr(
-        annotations, "_iter_lines", lambda path: (read.append("") or each for each in original(path))
-    )
+    monkeypatch.setattr(annotations, "_iter_lines", counted)
     first, end_ns = read_annotations(files, packets[0].captured_ns, FOREVER[1])
     assert numbers(first) == [n for n in range(11) for _ in "fp"]  # a picture's views stay together
     assert end_ns == packets[11].captured_ns // 1000 * 1000
@@ -152,7 +157,12 @@ def test_an_answer_has_an_end_and_goes_on_from_there(tmp_path: Path, monkeypatch
 
 def test_what_comes_while_the_camera_is_away_is_bounded() -> None:
     taken: list[recorder.Job] = []
-    it = recorder.Recorder(hand_on=lambda job: taken.append(job) is None, end_file=lambda: None, state=dict)
+
+    def hand_on(job: recorder.Job) -> bool:
+        taken.append(job)
+        return True
+
+    it = recorder.Recorder(hand_on=hand_on, end_file=lambda: None, state=dict)
     it.begin(())
     packets = stamped(video_packets(2))
     for _ in range(20_000):
