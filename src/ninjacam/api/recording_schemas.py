@@ -166,7 +166,7 @@ class AnnotationOut(Schema):
     type: Literal["box", "point", "polygon", "text"]
     points: list[tuple[_Fraction, _Fraction]]
     label: str = ""
-    score: float | None = None
+    score: float | None = Field(None, ge=0, le=1)
     color: str = Field("", description="As #rrggbb; left out where the label says it.")
 
 

@@ -105,7 +105,7 @@ def _as_json(annotation: Annotation, width_px: int, height_px: int) -> dict[str,
     if label:
         made["label"] = str(label)[:MOST_TEXT_CHARS]
     if not isinstance(annotation, Text) and annotation.score is not None:
-        made["score"] = round(_finite(annotation.score, kind), 4)
+        made["score"] = _score(annotation.score, kind)
     if annotation.color:
         made["color"] = _color(annotation.color)
     return made
@@ -144,6 +144,13 @@ def _finite(value: Any, kind: str) -> float:
     if not math.isfinite(number):
         raise EncodeError(f"The processor returned a {kind.title()} with {number} where a number belongs.")
     return number
+
+
+def _score(value: Any, kind: str) -> float:
+    score = round(_finite(value, kind), 4)
+    if not 0 <= score <= 1:
+        raise EncodeError(f"The processor returned a {kind.title()} with the score {score:g}; write 0 to 1.")
+    return score
 
 
 def _color(value: object) -> str:

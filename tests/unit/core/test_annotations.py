@@ -42,6 +42,7 @@ def test_what_is_beyond_the_picture_ends_at_its_edge() -> None:
         (Box(float("nan"), 0, 1, 1), "nan where a number belongs"),
         (Box(0, "left", 1, 1), "str where a number belongs"),  # type: ignore[arg-type]
         (Box(0, 0, 1, 1, score=float("inf")), "inf where a number belongs"),
+        (Point(0, 0, score=93), "the score 93; write 0 to 1"),
         (Point(0, None), "NoneType where a number belongs"),  # type: ignore[arg-type]
         (Box(0, 0, 1, 1, color="red"), 'write it as "#ff8800"'),
         (Polygon([(1, 2)]), "a Polygon of 1 points; 2 to 256"),
