@@ -7,14 +7,17 @@ import asyncio
 import contextlib
 import io
 import json
+import math
 import struct
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import av
 import cv2
@@ -64,6 +67,10 @@ def make_video() -> Video:
         units += [bytes(packet) for packet in context.encode(picture)]
         jpegs.append(cv2.imencode(".jpg", image)[1].tobytes())
     return Video(units, jpegs, _init_segment(units[0]))
+
+
+def _seconds(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
 
 
 def _init_segment(unit: bytes) -> bytes:
@@ -136,7 +143,13 @@ class FakeMedia:
         self.refuse_sockets = False
         self.corrupt = False
         self.lost = range(0)  # numbers within each GOP that never arrive
-        self.refuse: dict[str, str] = {}  # camera -> error code
+        self.refuse: dict[str, str] = {}  # camera or view -> error code
+        self.describe: Callable[[int], list[Any] | None] | None = None  # frame counter -> annotations
+        self.recorded: list[dict[str, Any]] = []  # frames of annotations, in order
+        self.recorded_status = 200
+        self.recorded_at_once_s = 3600.0  # no longer answers
+        self.recorded_slow_from_s = math.inf  # answers of later times take 5 s
+        self.recorded_asked: list[tuple[float, float]] = []  # s since 1970
         self.off = False  # to new requests for MJPEG
         self.codec = CODEC
         self.state = ("live", "")
@@ -168,6 +181,19 @@ class FakeMedia:
                     await self._tell_state(subscription)
 
         self.call(tell())
+
+    def annotate(self, view: str, captured_us: int, annotations: list[Any]) -> None:
+        async def tell() -> None:
+            for socket in self.sockets:
+                await self._annotate(socket, view, captured_us, annotations)
+
+        self.call(tell())
+
+    async def _annotate(self, socket: Socket, view: str, captured_us: int, annotations: list[Any]) -> None:
+        for each in list(socket.subscriptions.values()):
+            if each.format == "annotations" and view in ("*", each.request["view"]):
+                message = {"captured_us": captured_us, "annotations": annotations}
+                await socket.tell(op="annotations", id=each.id, **message)
 
     def cut_sockets(self, code: int = 1001) -> None:
         async def cut() -> None:
@@ -217,6 +243,8 @@ class FakeMedia:
             self._counter = counter
             self.sent_at[counter] = time.time()
             for socket in list(self.sockets):
+                if self.describe and (annotations := self.describe(counter)) is not None:
+                    await self._annotate(socket, "*", int(self.sent_at[counter] * 1e6), annotations)
                 for subscription in list(socket.subscriptions.values()):
                     with contextlib.suppress(Exception):  # it has just gone
                         await self._give(subscription, counter)
@@ -224,7 +252,7 @@ class FakeMedia:
     async def _give(self, subscription: Subscription, counter: int) -> None:
         number = counter % FRAMES
         key = number % GOP == 0
-        if number % GOP in self.lost:
+        if number % GOP in self.lost or subscription.format == "annotations":
             return
         if not subscription.configured:
             if not key and subscription.format != "jpeg":
@@ -263,7 +291,8 @@ class FakeMedia:
         if scope["type"] == "websocket":
             await self._websocket(receive, send)
         else:
-            await self._http(str(scope["path"]), send)
+            query = {name: values[0] for name, values in parse_qs(scope["query_string"].decode()).items()}
+            await self._http(str(scope["path"]), query, send)
 
     async def _websocket(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -287,21 +316,27 @@ class FakeMedia:
             self.unsubscribed.append(message["id"])
         elif message["op"] == "subscribe":
             self.requests.append(message)
-            if message["camera"] in self.refuse:
-                code = self.refuse[message["camera"]]
+            refused = self.refuse.keys() & {message["camera"], message["view"]}
+            if refused:
+                code = self.refuse[refused.pop()]
                 await socket.tell(op="error", id=message["id"], code=code, message="As you were told.")
                 return
             self._streams += 1
-            wanted = "jpeg" if message["camera"] == "jpeg" else message["format"]
+            wanted = message["format"]
+            if message["camera"] == "jpeg" and wanted != "annotations":
+                wanted = "jpeg"
             subscription = Subscription(message["id"], self._streams, message, socket, wanted)
             await self._tell_state(subscription)
             for counter in range(self._counter - self._counter % GOP, self._counter + 1):
                 await self._give(subscription, counter)
             socket.subscriptions[message["id"]] = subscription
 
-    async def _http(self, path: str, send: Send) -> None:
+    async def _http(self, path: str, query: dict[str, str], send: Send) -> None:
         if path.endswith("/mjpeg"):
             await self._mjpeg(path.split("/")[-2], send)
+            return
+        if path.startswith(("/rec/", "/api/")):
+            await self._replay(path, query, send)
             return
         pages = {"/page": PAGE, "/blank": b"<!doctype html><title>blank</title>"}
         file = STATIC / path.rpartition("/")[2]
@@ -311,6 +346,28 @@ class FakeMedia:
         policy = b"default-src 'none'; script-src 'self'; connect-src 'self'; media-src blob:; img-src 'self'"
         headers = [(b"content-type", kind), (b"content-security-policy", policy)]
         await send({"type": "http.response.start", "status": 200 if body else 404, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _replay(self, path: str, query: dict[str, str], send: Send) -> None:
+        """Recordings of all times, as single pictures alone, and what was said of them."""
+        status, headers = 200, [(b"content-type", b"application/json")]
+        if path.endswith("/at.jpg"):
+            number = int(_seconds(query["time"]) * FPS)
+            at = datetime.fromtimestamp(number / FPS, UTC).isoformat()
+            headers = [(b"content-type", b"image/jpeg"), (b"x-ninjacam-timestamp", at.encode())]
+            body = self.video.jpegs[number % FRAMES]
+        elif path == "/api/v1/annotations":
+            start, end = _seconds(query["start"]), _seconds(query["end"])
+            self.recorded_asked.append((start, end))
+            await asyncio.sleep(5 if start > self.recorded_slow_from_s else 0)
+            end = min(end, start + self.recorded_at_once_s)
+            frames = [each for each in self.recorded if start <= each["captured_us"] / 1e6 < end]
+            status = self.recorded_status
+            answer = {"end": datetime.fromtimestamp(end, UTC).isoformat(), "frames": frames}
+            body = json.dumps({"camera": query["camera"], "start": query["start"], **answer}).encode()
+        else:
+            status, body = 415, b'{"code": "unsupported_codec", "detail": "As you were told."}'
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
     async def _mjpeg(self, camera: str, send: Send) -> None:

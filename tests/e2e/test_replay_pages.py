@@ -410,6 +410,49 @@ def test_events_are_drawn_and_jumped_to_and_a_failed_load_is_said(tab: Tab, worl
     tab.until(f"{TIMELINE}.shadowRoot.querySelector('.error').textContent === ''")
 
 
+ANNOTATIONS = """(() => {
+  const real = window.fetch, base = %f;
+  window.fetch = async (input, options) => {
+    const url = new URL(String(input), location.href);
+    if (!url.pathname.endsWith("/api/v1/annotations")) return real(input, options);
+    const [start, end] = ["start", "end"].map((name) => Date.parse(url.searchParams.get(name)));
+    const frames = [];
+    const first = Math.max(0, Math.ceil((start - base) / 40));
+    for (let number = first; base + number * 40 < end && number < 750; number += 1) {
+      const annotations = [{ type: "text", points: [[0.5, 0.5]], label: String(number) }];
+      frames.push({ view: "numbers", captured_us: Math.round((base + number * 40) * 1000), annotations });
+    }
+    return new Response(JSON.stringify({ start, end: new Date(end).toISOString(), frames }), { status: 200 });
+  };
+})()"""
+
+
+def test_what_was_said_of_each_picture_is_drawn_on_it(tab: Tab, world: World) -> None:
+    tab.call("Page.addScriptToEvaluateOnNewDocument", source=ANNOTATIONS % (world.base_ns / 1e6))
+    open_page(tab, world, "/cameras/door/")
+    tab.js(f"{PLAYER}.setAttribute('overlay', 'numbers')")
+    label = f"{PLAYER}.annotations.numbers?.[0].label"
+    for number in (387, 0, 149, 150, 749):  # on both sides of a file's end, too
+        seek(tab, world, number, paused=True)
+        wait_for_picture(tab, number)
+        tab.until(f"{label} === '{number}'")
+    for count, number in ((-1, 748), (-1, 747), (1, 748)):
+        tab.js(f"{PLAYER}.step({count})")
+        tab.until(f"{label} === '{number}'")
+        wait_for_picture(tab, number)
+
+    tab.js("window.pairs = []; window.player = document.querySelector('ninjacam-player');"
+           f"player.onframe = (picture) => pairs.push([({stamp_js()}).read('ninjacam-player')?.[0],"
+           "Number(player.annotations.numbers?.[0].label)]); player.rate = 4; 1")  # fmt: skip
+    seek(tab, world, 100)
+    tab.until(f"{PLAYER}.position > {world.ms(600)}")
+    pairs = [(stamp, said) for stamp, said in tab.js("pairs") if stamp is not None]
+    apart = sorted(abs(stamp - (said or -99)) for stamp, said in pairs)
+    assert len(apart) > 20 and apart[len(apart) * 9 // 10] <= 1, pairs
+    tab.js(f"{PLAYER}.goLive(); 1")
+    tab.until(f"{PLAYER}.state === 'live' && {label} === undefined")
+
+
 def test_cameras_play_in_step(tab: Tab, world: World) -> None:
     open_page(tab, world, "/replay/?camera=door&camera=yard")
     pair = [f"ninjacam-player[camera={slug}]" for slug in ("door", "yard")]

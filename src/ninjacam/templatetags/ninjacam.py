@@ -25,7 +25,7 @@ _ATTRIBUTE = re.compile(r"(?!on)[a-z][a-z0-9_-]*\Z")
 def camera(context: Context, camera: Camera | str, **attributes: object) -> SafeString:
     """A player for `camera` (a Camera or its short name), or a note where the request's user may not see it.
 
-    `attributes`: the element's (view, controls, fit, format, width) and any other of HTML (class, id).
+    `attributes`: the element's (view, overlay, controls, fit, format, width) and any other of HTML (class, id).
     Raises: TemplateSyntaxError: the context has no request, or an attribute's name is not one.
     """
     request = context.get("request")

@@ -1,4 +1,4 @@
-// Asking the server for recordings: a clip as it streams in, a picture, and where the next recording begins.
+// Asking the server for recordings: a clip as it streams in, a picture, annotations, and where the next recording begins.
 
 import { mountedUrl } from "./connection.js";
 import { ClipParser } from "./fragments.js";
@@ -87,6 +87,22 @@ export async function readPicture({ base, camera }, wallMs, { widthPx = 0, key =
   const response = await ask(mountedUrl(base, `rec/${camera}/at.jpg`, query), signal);
   const picture = await response.blob();
   return { picture, wallMs: Date.parse(response.headers.get("x-ninjacam-timestamp") ?? "") || wallMs };
+}
+
+/**
+ * What processors said of the pictures of [startMs, endMs), in order of time.
+ * @param {Recorded} recorded
+ * @param {number} startMs
+ * @param {number} endMs
+ * @param {AbortSignal} signal
+ * @returns {Promise<{ endMs: number, frames: { view: string, captured_us: number, annotations: unknown }[] }>}
+ *   `endMs`: the answer is complete up to there; with much to tell that is earlier than asked
+ * @throws {RecordingError}
+ */
+export async function readAnnotated({ base, camera }, startMs, endMs, signal) {
+  const query = { camera: decodeURIComponent(camera), start: timeText(startMs), end: timeText(endMs) };
+  const answer = await (await ask(mountedUrl(base, "api/v1/annotations", query), signal)).json();
+  return { endMs: Date.parse(answer.end), frames: answer.frames };
 }
 
 /**

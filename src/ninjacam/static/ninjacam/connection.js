@@ -23,9 +23,9 @@ import { parseFrame } from "./wire.js";
  * @typedef {object} Request
  * @property {string} camera
  * @property {string} view
- * @property {"annexb" | "fmp4"} format
- * @property {string[]} codecs
- * @property {number | null} width
+ * @property {"annexb" | "fmp4" | "annotations"} format
+ * @property {string[]} [codecs] of pictures
+ * @property {number | null} [width] of pictures
  */
 
 /**
@@ -41,6 +41,7 @@ import { parseFrame } from "./wire.js";
  * @property {(state: string, message: string, viewError: ViewError | null) => void} onstate
  * @property {(code: string, message: string) => void} onerror the subscription is over
  * @property {(link: Link) => void} onlink
+ * @property {(capturedUs: number, annotations: unknown) => void} [onannotations] what the view says of one picture
  */
 
 /** @typedef {{ id: number, request: Request, handlers: Handlers, stream: number | null }} Subscription */
@@ -238,6 +239,8 @@ export class Connection {
       handlers.onstream(message);
     } else if (message.op === "state") {
       handlers.onstate(message.state, message.message ?? "", message.view_error ?? null);
+    } else if (message.op === "annotations") {
+      handlers.onannotations?.(message.captured_us, message.annotations);
     } else if (message.op === "error") {
       this.#subscriptions.delete(subscription.id);
       handlers.onerror(message.code, message.message ?? "");

@@ -1,8 +1,9 @@
-// <ninjacam-player camera="door" view="edges" base="/cam/" [format] [fit] [controls] [width]>
+// <ninjacam-player camera="door" view="edges" base="/cam/" [format] [fit] [controls] [width] [overlay="faces plates"]>
 // The element: attributes in, a picture out. It watches only while it can be seen. It begins live; `seek` goes back in time.
 
 import { connectionTo, mountedUrl } from "./connection.js";
 import { ladder } from "./ladder.js";
+import { Overlay } from "./overlay.js";
 import { PicturePlayback } from "./pictures.js";
 import { Playback } from "./playback.js";
 import { Session } from "./session.js";
@@ -31,7 +32,7 @@ const NOTE_MS = 4000;
 const IDLE = { state: "idle", code: "", message: "", viewError: null };
 
 export class NinjacamPlayer extends HTMLElement {
-  static observedAttributes = ["camera", "view", "base", "format", "fit", "controls", "width"];
+  static observedAttributes = ["camera", "view", "base", "format", "fit", "controls", "width", "overlay"];
   /** What players say; change it before the first one is shown. */
   static strings = strings;
 
@@ -42,6 +43,7 @@ export class NinjacamPlayer extends HTMLElement {
   onframe = this.onframe ?? null; // it may have been set before the element was defined
 
   #shell = new Shell(this);
+  #overlay = new Overlay(this.#shell.stage);
   /** @type {Session | null} */
   #session = null;
   /** @type {Replay | null} */
@@ -92,6 +94,11 @@ export class NinjacamPlayer extends HTMLElement {
   /** "live" or "replay"; the event "modechange" tells. */
   get mode() {
     return this.#replay ? "replay" : "live";
+  }
+
+  /** What is drawn over the picture now: of each view of `overlay` that has said something of it, its annotations. */
+  get annotations() {
+    return this.#overlay.annotations;
   }
 
   /** When the picture was captured that is shown, or that is sought; the event "positionchange" tells. */
@@ -190,6 +197,7 @@ export class NinjacamPlayer extends HTMLElement {
     /** @type {Replay | null} */
     let replay = null;
     replay = new Playback({ base, camera }, this.#replayHost(() => this.#replay === replay), wallMs);
+    this.#overlay.replay({ base, camera }, wallMs, () => this.#nowMs());
     this.#take(replay, "recording");
     if (before) return;
     this.#paints = [];
@@ -316,6 +324,7 @@ export class NinjacamPlayer extends HTMLElement {
     this.#replay = null;
     this.#stop();
     for (const painter of this.#onStage) this.#remove(painter);
+    this.#overlay.clear();
   }
 
   /**
@@ -326,7 +335,7 @@ export class NinjacamPlayer extends HTMLElement {
   attributeChangedCallback(name, before, after) {
     if (before === after || !this.isConnected) return;
     this.#describe();
-    if (name === "fit" || name === "controls") return;
+    if (name === "fit" || name === "controls" || name === "overlay") return;
     this.goLive();
     this.#capturedUs = 0;
     this.#stop();
@@ -338,6 +347,8 @@ export class NinjacamPlayer extends HTMLElement {
     this.#shell.name(camera, view);
     this.#shell.setFit(this.getAttribute("fit") ?? "");
     this.#shell.showControls(this.hasAttribute("controls"));
+    this.#overlay.fit = this.getAttribute("fit") ?? "";
+    this.#overlay.watch((this.getAttribute("overlay") ?? "").split(/[\s,]+/).filter(Boolean));
     this.#shell.snapshot.href = mountedUrl(base, `live/${camera}/snapshot.jpg`, { view }).href;
     this.#shell.snapshot.download = `${view ? `${camera}-${view}` : camera}.jpg`;
   }
@@ -377,6 +388,7 @@ export class NinjacamPlayer extends HTMLElement {
     const start = ++this.#starts;
     const rungs = await ladder(this.getAttribute("format") ?? "");
     if (start !== this.#starts || this.#session) return;
+    this.#overlay.live(this.#wanted());
     this.#session = new Session(this.#wanted(), rungs, {
       state: (state) => this.#setState(state),
       attach: (painter, rung) => this.#attach(painter, rung),
@@ -387,6 +399,7 @@ export class NinjacamPlayer extends HTMLElement {
 
   #stop() {
     this.#starts += 1;
+    this.#overlay.stop();
     if (!this.#session) return;
     this.#framesDecodedBefore += this.#session.framesDecoded;
     this.#session.stop();
@@ -437,6 +450,7 @@ export class NinjacamPlayer extends HTMLElement {
     this.#framesPainted += 1;
     this.#paints.push(this.#paintedAt);
     if (this.#paints.length > 240) this.#paints.splice(0, 120);
+    this.#overlay.show(meta);
     this.onframe?.(picture, { ...meta, ageMs: this.#latencyMs, rung: this.#rung });
     if (this.#replay) this.#showAge();
     this.#tellPosition();

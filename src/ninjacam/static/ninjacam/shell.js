@@ -12,6 +12,7 @@ const CSS = `
 :host(:focus-visible) { outline: 2px solid var(--ninjacam-accent, #4c9ffe); outline-offset: 2px; }
 .stage, .stage > * { position: absolute; inset: 0; width: 100%; height: 100%; }
 .stage > * { object-fit: var(--_fit, contain); }
+.stage > .annotations { object-fit: fill; pointer-events: none; }
 .stage { transition: filter .2s; }
 .stage.dim { filter: grayscale(.6) brightness(.45); }
 .overlay { position: absolute; inset: 0; display: flex; flex-direction: column; align-items: center;

@@ -1,0 +1,64 @@
+// What processors say of pictures: boxes, points, polygons, texts; and which of it belongs to a picture that is shown.
+// Not here: where it comes from (live-annotations.js, recorded-annotations.js), and how it looks (overlay-drawing.js).
+
+/**
+ * It comes from users' code and from detectors: texts are only ever drawn, never made HTML.
+ * @typedef {object} Annotation
+ * @property {"box" | "point" | "polygon" | "text"} type
+ * @property {[number, number][]} points in fractions of the picture's width and height; of a box two opposite corners
+ * @property {string} [label]
+ * @property {number} [score]
+ * @property {string} [color] as in CSS
+ */
+
+/** @typedef {{ capturedUs: number, annotations: Annotation[] }} Annotated what one view says of one picture */
+
+/**
+ * Where annotations come from: what happens now, or recordings.
+ * @typedef {object} AnnotationSource
+ * @property {(views: string[]) => void} watch these from now on, and no others
+ * @property {(capturedUs: number) => void} show this picture is shown, or about to be; 0: unknown
+ * @property {(view: string, capturedUs: number) => Annotated | null} find what belongs to that picture
+ * @property {() => void} close
+ */
+
+export const TOLERANCE_MS = 5; // the time of a picture is rounded on its way through a video element
+export const VALID_MS = 1_000; // what was said of a picture holds for those that follow, for so long
+const POINTS_MOST = 10_000;
+const POINTS_LEAST = { box: 2, point: 1, polygon: 2, text: 1 };
+
+/**
+ * Those that can be drawn.
+ * @param {unknown} list
+ * @returns {Annotation[]}
+ */
+export function readAnnotations(list) {
+  return Array.isArray(list) ? list.filter(isDrawable) : [];
+}
+
+/** @param {any} value */
+function isDrawable(value) {
+  const least = Object.hasOwn(POINTS_LEAST, value?.type) && POINTS_LEAST[/** @type {Annotation["type"]} */ (value.type)];
+  const points = least && Array.isArray(value.points) ? value.points : [];
+  return least && points.length >= least && points.length <= POINTS_MOST && points.every(isPoint);
+}
+
+/** @param {unknown} value */
+function isPoint(value) {
+  return Array.isArray(value) && Number.isFinite(value[0]) && Number.isFinite(value[1]);
+}
+
+/**
+ * The newest that is not of a later picture; null: there is none that is still valid.
+ * @param {Annotated[]} known in any order
+ * @param {number} capturedUs
+ * @returns {Annotated | null}
+ */
+export function findNewest(known, capturedUs) {
+  /** @type {Annotated | null} */
+  let newest = null;
+  for (const each of known) {
+    if (each.capturedUs <= capturedUs + TOLERANCE_MS * 1000 && each.capturedUs >= (newest?.capturedUs ?? 0)) newest = each;
+  }
+  return newest && capturedUs - newest.capturedUs <= VALID_MS * 1000 ? newest : null;
+}

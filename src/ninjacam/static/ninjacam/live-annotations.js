@@ -1,0 +1,126 @@
+// Annotations of what happens now: one subscription for each view, and a short memory, for they come before or after the picture.
+
+import { findNewest, readAnnotations } from "./annotations.js";
+import { connectionTo } from "./connection.js";
+
+/** @typedef {import("./annotations.js").Annotated} Annotated */
+/** @typedef {import("./connection.js").Connection} Connection */
+
+const KEPT = 100; // lists of a view: some seconds
+const REFUSED_RETRY_MS = 15_000;
+
+export class LiveAnnotations {
+  #connection;
+  #camera;
+  #changed;
+  /** @type {Map<string, LiveView>} */
+  #views = new Map();
+
+  /**
+   * @param {{ base: string, camera: string }} watched
+   * @param {() => void} changed there is something new
+   */
+  constructor({ base, camera }, changed) {
+    this.#connection = connectionTo(base);
+    this.#camera = camera;
+    this.#changed = changed;
+  }
+
+  /** @param {string[]} views */
+  watch(views) {
+    for (const [view, live] of this.#views) {
+      if (views.includes(view)) continue;
+      live.close();
+      this.#views.delete(view);
+    }
+    for (const view of views) {
+      if (!this.#views.has(view)) this.#views.set(view, new LiveView(this.#connection, this.#camera, view, this.#changed));
+    }
+  }
+
+  /** They come by themselves. */
+  show() {}
+
+  /**
+   * @param {string} view
+   * @param {number} capturedUs
+   */
+  find(view, capturedUs) {
+    return findNewest(this.#views.get(view)?.known ?? [], capturedUs);
+  }
+
+  close() {
+    this.watch([]);
+  }
+}
+
+class LiveView {
+  /** @type {Annotated[]} the latest last */
+  known = [];
+  #connection;
+  #request;
+  #changed;
+  #unsubscribe = () => {};
+  #retryTimer = 0;
+  #warned = false;
+
+  /**
+   * @param {Connection} connection
+   * @param {string} camera
+   * @param {string} view
+   * @param {() => void} changed
+   */
+  constructor(connection, camera, view, changed) {
+    this.#connection = connection;
+    this.#request = { camera, view, format: /** @type {const} */ ("annotations") };
+    this.#changed = changed;
+    this.#subscribe();
+  }
+
+  close() {
+    clearTimeout(this.#retryTimer);
+    this.#unsubscribe();
+  }
+
+  #subscribe() {
+    this.#unsubscribe = this.#connection.subscribe(this.#request, {
+      onannotations: (capturedUs, list) => this.#said(capturedUs, list),
+      onstate: (_state, _message, viewError) => viewError && this.#warn(viewError.code, viewError.message),
+      onerror: (code, message) => this.#refused(code, message),
+      onstream() {},
+      onframe() {},
+      onlink() {},
+    });
+  }
+
+  /**
+   * @param {number} capturedUs
+   * @param {unknown} list
+   */
+  #said(capturedUs, list) {
+    this.known.push({ capturedUs, annotations: readAnnotations(list) });
+    if (this.known.length > KEPT) this.known.shift();
+    this.#changed();
+  }
+
+  /**
+   * The subscription is over. A view may come later, so ask again now and then; the picture goes on without.
+   * @param {string} code
+   * @param {string} message
+   */
+  #refused(code, message) {
+    this.#warn(code, message);
+    this.#retryTimer = setTimeout(() => this.#subscribe(), REFUSED_RETRY_MS);
+  }
+
+  /**
+   * Once.
+   * @param {string} code
+   * @param {string} message
+   */
+  #warn(code, message) {
+    const { camera, view } = this.#request;
+    if (!this.#warned) console.warn(`ninjacam: no annotations of ${view} for ${camera}: ${code} ${message}`);
+    this.#warned = true;
+  }
+}

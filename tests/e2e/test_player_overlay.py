@@ -1,0 +1,276 @@
+"""Annotations over the picture in a real browser, live and in replay; the server is a fake (`fake_media`)."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+
+from tests.e2e.fake_media import FakeMedia, Video, make_video
+from tests.harness.chrome import CHROMIUM, Browser, Tab
+
+pytestmark = [
+    pytest.mark.chromium,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt install chromium)."),
+]
+PROBE = (Path(__file__).parent / "player_probe.js").read_text()
+PLAYER = "probe.players.p.player"
+WINDOW_S = 30
+EACH_S = 0.2
+"""From one recorded list to the next."""
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with Browser() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def video() -> Video:
+    return make_video()
+
+
+@pytest.fixture
+def media(video: Video) -> Iterator[FakeMedia]:
+    with FakeMedia(video).running() as running:
+        yield running
+
+
+@pytest.fixture
+def tab(chromium: Browser, media: FakeMedia) -> Iterator[Tab]:
+    with chromium.tab(f"http://127.0.0.1:{media.port}/page") as tab:
+        tab.until("Boolean(customElements.get('ninjacam-player'))")
+        tab.js(PROBE)
+        yield tab
+        assert not [line for line in tab.log if "EXCEPTION" in line or "Content Security" in line], tab.log
+
+
+def make(tab: Tab, style: str = "width:640px", **attributes: str) -> None:
+    tab.js(f"probe.make('p', { ({'camera': 'door'} | attributes)!r}, '{style}')")
+
+
+def stand_still(tab: Tab, media: FakeMedia) -> int:
+    """The live picture stops. Returns: when it was captured, in us."""
+    tab.until(f"{PLAYER}.state === 'live'")
+    media.paused = True
+    time.sleep(0.1)  # what is on its way
+    last_us = int(media.sent_at[max(media.sent_at)] * 1e6)
+    tab.until(f"probe.players.p.paints.at(-1).capturedUs === {last_us}")
+    return last_us
+
+
+def wait(condition: Callable[[], bool], what: str) -> None:
+    deadline_s = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline_s, f"never true: {what}"
+        time.sleep(0.02)
+
+
+def box(*points: list[float], **more: Any) -> dict[str, Any]:
+    return {"type": "box", "points": list(points), "color": "#ff0000", **more}
+
+
+def text(label: str) -> dict[str, Any]:
+    return {"type": "text", "points": [[0.5, 0.5]], "label": label}
+
+
+def pixel(tab: Tab, x: float, y: float) -> list[int]:
+    """Of the overlay, at CSS pixels. RGBA."""
+    canvas = f"{PLAYER}.shadowRoot.querySelector('canvas.annotations')"
+    at = f"Math.floor({x} * devicePixelRatio), Math.floor({y} * devicePixelRatio), 1, 1"
+    return [int(each) for each in tab.js(f"[...{canvas}.getContext('2d').getImageData({at}).data]")]
+
+
+RED, CLEAR = [255, 0, 0, 255], [0, 0, 0, 0]
+
+
+def labels(view: str = "faces") -> str:
+    return f"{PLAYER}.annotations.{view}?.map((each) => each.label).join()"
+
+
+def test_what_is_said_of_a_picture_is_drawn_on_it(tab: Tab, media: FakeMedia) -> None:
+    make(tab, overlay="faces plates")
+    at_us = stand_still(tab, media)
+    media.annotate("faces", at_us + 40_000, [box([0.5, 0.5], [0.75, 0.75])])
+    media.annotate("plates", at_us - 60_000, [text("old")])
+    media.annotate("plates", at_us, [{"type": "cloud", "points": [[0, 0]]}, {"type": "box"}, text("<b>")])
+    tab.until(f"{labels('plates')} === '<b>'")
+    assert tab.js(f"Object.keys({PLAYER}.annotations)") == ["plates"], "the other is of a later picture"
+    assert pixel(tab, 400, 180) == CLEAR
+
+    media.annotate("faces", at_us, [box([0.25, 0.5], [0.5, 0.75], label="a", score=0.9)])
+    tab.until(f"{labels()} === 'a'")
+    assert pixel(tab, 160, 220) == pixel(tab, 319, 220) == RED
+    assert pixel(tab, 240, 220) == CLEAR, "the picture is seen in it"
+
+
+def test_it_holds_for_a_second_and_is_drawn_once(tab: Tab, media: FakeMedia) -> None:
+    make(tab, overlay="faces")
+    tab.until(f"{PLAYER}.state === 'live'")
+    tab.js("(() => { const pen = CanvasRenderingContext2D.prototype, clear = pen.clearRect; window.draws = 0;"
+           "pen.clearRect = function (...where) { draws += 1; clear.apply(this, where); };"
+           f"window.seen = []; {PLAYER}.onframe = (_, meta) => "
+           f"seen.push([meta.capturedUs, Boolean({PLAYER}.annotations.faces)]); }})()")  # fmt: skip
+    counter = max(media.sent_at) + 5
+    media.describe = lambda number: [box([0.5, 0.5], [0.75, 0.75])] if number == counter else None
+    tab.until(f"{labels()} !== undefined && seen.length > 0")
+    assert pixel(tab, 480, 220) == RED
+    tab.until(f"{labels()} === undefined")
+    assert pixel(tab, 480, 220) == CLEAR
+    drawn_us = [us for us, is_drawn in tab.js("seen") if is_drawn]
+    ages_s = [us / 1e6 - media.sent_at[counter] for us in drawn_us]
+    assert min(ages_s) >= -0.001 and 0.8 < max(ages_s) < 1.001
+    assert tab.js("draws") == 2, "once, and once no more"
+
+
+@pytest.mark.parametrize("rung", ["webcodecs", "mse", "mjpeg"])
+def test_each_picture_has_its_own(tab: Tab, media: FakeMedia, rung: str) -> None:
+    media.describe = lambda counter: [text(str(counter))]
+    make(tab, overlay="faces", format=rung)
+    tab.until(f"{PLAYER}.state === 'live' && Boolean({labels()})")
+    tab.js(f"window.pairs = []; {PLAYER}.onframe = (_, {{ capturedUs }}) => "
+           f"capturedUs && pairs.push([capturedUs, Number({labels()})])")  # fmt: skip
+    tab.until("pairs.length > 50")
+    late = [
+        sum(said_of < number and at_s <= us / 1e6 + 0.005 for number, at_s in media.sent_at.items())
+        for us, said_of in tab.js("pairs")
+    ]
+    assert min(us / 1e6 - media.sent_at[said_of] for us, said_of in tab.js("pairs")) > -0.006, (
+        "of no later one"
+    )
+    assert median(late) <= 1, "and no earlier, but for what comes after the picture"
+
+
+def test_a_view_that_is_refused_leaves_the_picture_alone(tab: Tab, media: FakeMedia) -> None:
+    media.refuse["ghosts"] = "view_not_found"
+    media.describe = lambda counter: [text("here")]
+    make(tab, overlay="ghosts,faces", view="edges")
+    tab.until(f"{labels()} === 'here'")
+    tab.until(f"{PLAYER}.state === 'live'")
+    media.cut_sockets()
+    tab.until(f"{PLAYER}.state === 'reconnecting'")
+    tab.until(f"{PLAYER}.state === 'live'")
+    warned = [line for line in tab.log if "ghosts" in line]
+    assert len(warned) == 1 and "view_not_found" in warned[0]
+    assert [each["view"] for each in media.requests].count("ghosts") == 1
+    assert {state["state"] for state in tab.js("probe.players.p.states")} <= {
+        "connecting", "live", "reconnecting",
+    }  # fmt: skip
+
+
+def test_other_views_are_drawn_without_a_new_stream(tab: Tab, media: FakeMedia) -> None:
+    media.describe = lambda counter: [text("here")]
+    make(tab)
+    tab.until(f"{PLAYER}.state === 'live'")
+    for overlay, views in (
+        ("faces", ["faces"]),
+        ("plates faces", ["faces", "plates"]),
+        ("plates", ["plates"]),
+    ):
+        tab.js(f"{PLAYER}.setAttribute('overlay', '{overlay}')")
+        tab.until(f"Object.keys({PLAYER}.annotations).sort().join() === '{','.join(views)}'")
+    tab.js(f"{PLAYER}.removeAttribute('overlay')")
+    assert tab.js(f"{PLAYER}.annotations") == {}
+    wait(lambda: media.watched == 1, "annotations that nobody sees are not subscribed to")
+    assert [each["view"] for each in media.requests] == ["", "faces", "plates"]
+    assert "idle" not in [state["state"] for state in tab.js("probe.players.p.states")]
+
+
+def test_it_lies_on_the_picture_whatever_its_fit_and_size(tab: Tab, media: FakeMedia) -> None:
+    tab.call("Emulation.setDeviceMetricsOverride", width=800, height=600, mobile=False, deviceScaleFactor=2)
+    make(tab, "width:360px;height:360px", overlay="faces", fit="cover")
+    media.annotate("faces", stand_still(tab, media), [box([0.25, 0.25], [0.75, 0.75])])
+    tab.until(f"{labels()} !== undefined")
+    assert tab.js(f"{PLAYER}.shadowRoot.querySelector('.annotations').width") == 720, "device pixels"
+    assert pixel(tab, 20, 180) == pixel(tab, 180, 90) == pixel(tab, 339.5, 180) == RED
+    tab.js(f"{PLAYER}.setAttribute('fit', 'contain')")
+    assert pixel(tab, 20, 180) == CLEAR
+    assert pixel(tab, 90, 180) == pixel(tab, 269.5, 180) == RED
+    tab.js(f"{PLAYER}.style.width = '640px'; {PLAYER}.style.height = '480px'; 1")
+    tab.until(f"{PLAYER}.shadowRoot.querySelector('.annotations').height === 960")
+    assert pixel(tab, 160, 240) == pixel(tab, 320, 150) == RED
+    assert pixel(tab, 90, 240) == CLEAR
+
+
+def record(media: FakeMedia, base_s: int) -> None:
+    """A list each 0.2 s, with its number, for 75 s from `base_s` on; nothing from 40 s to 45 s."""
+    numbers = [number for number in range(375) if not 40 <= number * EACH_S < 45]
+    media.recorded = [
+        {
+            "view": "faces",
+            "captured_us": round((base_s + number * EACH_S) * 1e6),
+            "annotations": [text(str(number))],
+        }
+        for number in numbers
+    ]
+
+
+def seek(tab: Tab, when_s: float) -> None:
+    tab.js(f"{PLAYER}.pause(); {PLAYER}.seek({when_s * 1000}); 1")
+    tab.until(f"{PLAYER}.state === 'paused' && Math.abs({PLAYER}.position - {when_s * 1000}) < 41")
+
+
+def test_what_was_recorded_is_asked_for_ahead_and_once(tab: Tab, media: FakeMedia) -> None:
+    base_s = int(time.time()) // WINDOW_S * WINDOW_S - 3600
+    record(media, base_s)
+    media.recorded_at_once_s = 20
+    make(tab, overlay="faces")
+    tab.until(f"{PLAYER}.state === 'live'")
+    seek(tab, base_s + 10.1)
+    tab.until(f"{labels()} === '50'")
+    tab.until("performance.getEntriesByType('resource').filter((each) => "
+              "each.name.includes('/annotations?') && each.responseEnd).length >= 4")  # fmt: skip
+    seek(tab, base_s + 30.1)
+    tab.until(f"{labels()} === '150'")
+    seek(tab, base_s + 40.5)  # what was said last still holds
+    tab.until(f"{labels()} === '199'")
+    seek(tab, base_s + 42)
+    tab.until(f"Object.keys({PLAYER}.annotations).length === 0")
+    seek(tab, base_s + 0.37)
+    tab.until(f"{labels()} === '1'")
+    tab.js(f"{PLAYER}.step(1)")
+    tab.until(f"{labels()} === '2'")
+    starts = [round(start - base_s, 2) for start, _ in sorted(media.recorded_asked)]
+    starts = [start for start in starts if start < 100]  # pausing has asked for the end, too
+    assert starts == sorted(set(starts)) and starts[:4] == [-1, 19, 29, 49] and len(starts) <= 6
+
+
+def test_what_is_not_wanted_any_more_is_not_waited_for(tab: Tab, media: FakeMedia) -> None:
+    base_s = int(time.time()) // WINDOW_S * WINDOW_S - 3600
+    record(media, base_s)
+    media.recorded_slow_from_s = base_s + 20
+    make(tab, overlay="faces")
+    tab.until(f"{PLAYER}.state === 'live'")
+    seek(tab, base_s + 50)
+    wait(lambda: any(start == base_s + 29 for start, _ in media.recorded_asked), "the window is asked for")
+    begun_s = time.monotonic()
+    seek(tab, base_s + 10.1)
+    tab.until(f"{labels()} === '50'")
+    assert time.monotonic() - begun_s < 3
+
+
+def test_a_server_that_refuses_is_asked_calmly(tab: Tab, media: FakeMedia) -> None:
+    base_s = int(time.time()) - 3600
+    media.recorded_status = 404
+    make(tab, overlay="faces")
+    tab.until(f"{PLAYER}.state === 'live'")
+    for minute in range(5):
+        seek(tab, base_s + 60 * minute)
+    assert len(media.recorded_asked) == 1
+    assert not [line for line in tab.log if "ninjacam" in line and "annotations" in line]
+
+
+def test_the_running_edge_is_asked_for_again(tab: Tab, media: FakeMedia) -> None:
+    make(tab, overlay="faces")
+    tab.until(f"{PLAYER}.state === 'live'")
+    when_s = time.time() - 4.5
+    seek(tab, when_s)
+    tab.until("performance.getEntriesByType('resource').some((each) => each.name.includes('/annotations?'))")
+    assert tab.js(f"{PLAYER}.annotations") == {}
+    captured_us = int((when_s - 0.1) * 1e6)
+    media.recorded = [{"view": "faces", "captured_us": captured_us, "annotations": [text("late")]}]
+    tab.until(f"{labels()} === 'late'")
+    assert 2 <= len(media.recorded_asked) <= 4
