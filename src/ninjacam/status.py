@@ -51,10 +51,9 @@ class Status:
             if any(fnmatchcase(slug, pattern) for pattern in processor.get("cameras", ()))
         ]
 
-    def overlay_of(self, slug: str, view: str = "") -> str:
-        """Which annotations a player shows over `view`: the recorded ones; not those that are drawn into it."""
-        names = [str(each["name"]) for each in self.processors_of(slug) if each.get("record")]
-        return " ".join(name for name in names if name != view)
+    def overlay_of(self, slug: str) -> str:
+        """Which annotations our own pages show over a camera's picture: the recorded ones."""
+        return " ".join(str(each["name"]) for each in self.processors_of(slug) if each.get("record"))
 
     def views_of(self, slug: str) -> list[Mapping[str, Any]]:
         """Its processors, and those that do not load at present, of which there is only the name."""

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -60,13 +61,16 @@ class Scene:
         return frames
 
     def wait_recorded(self, from_s: float, timeout_s: float = 15) -> list[dict[str, Any]]:
-        """The first second from then on, once it is there whole."""
+        """Of 25 pictures in a row from then on, once they are there: a camera's clock may settle meanwhile."""
 
-        def whole() -> list[dict[str, Any]] | None:
-            found = self.recorded(from_s, from_s + 1)
-            return found if len(found) == 25 else None
+        def in_a_row() -> list[dict[str, Any]] | None:
+            found = self.recorded(from_s, from_s + 60)
+            times = [seen["captured_us"] for seen in found]
+            steady = [35_000 < after - before < 45_000 for before, after in pairwise(times)]
+            at = next((at for at in range(len(steady) - 23) if all(steady[at : at + 24])), None)
+            return None if at is None else found[at : at + 25]
 
-        return wait_until(whole, timeout_s, "a second of annotations", processes=[self.product])
+        return wait_until(in_a_row, timeout_s, "a second of annotations", processes=[self.product])
 
     def view_state(self) -> str:
         views = self.product.client.get("/api/v1/cameras/door/views").json()["items"]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ninjacam.core.clock import Clock
-from ninjacam.core.packets import Codec
+from ninjacam.core.packets import Codec, Packet
 from ninjacam.hub.client import RefusedError, Subscription
 from ninjacam.hub.request import Request
 
@@ -20,13 +20,13 @@ RETRY_MOST_S = 1.0
 
 
 class AnnotationReader:
-    """From its making until `close`. Thread: the event loop. `on_line`: hears `core.annotations.encode_seen`."""
+    """From its making until `close`. Thread: the event loop. `on_packet`: hears packets of `Codec.ANNOTATIONS`."""
 
-    def __init__(self, path: Path, on_line: Callable[[bytes], None], *, clock: Clock) -> None:
+    def __init__(self, path: Path, on_packet: Callable[[Packet], None], *, clock: Clock) -> None:
         self._subscription = Subscription(
             path,
             Request(codec=Codec.ANNOTATIONS),
-            on_packet=lambda packet: on_line(packet.data),
+            on_packet=on_packet,
             on_info=lambda _info: None,
             retry_most_s=RETRY_MOST_S,
             clock=clock,

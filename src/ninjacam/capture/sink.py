@@ -15,8 +15,8 @@ class PacketSink(Protocol):
     def add(self, packet: Packet) -> None:
         """In the order of decoding, on repaired time."""
 
-    def annotate(self, line: bytes) -> None:
-        """What was seen on a picture that `add` was given a little ago: `core.annotations.encode_seen`."""
+    def annotate(self, packet: Packet) -> None:
+        """`Codec.ANNOTATIONS`, of a picture that `add` was given a little ago, with its `pts`."""
 
     def keep(self, windows: Sequence[tuple[int, int]] | None, before_s: float) -> None:
         """What of it to record: what was captured within these (from, until), wall clock in ns, of which some may be up

@@ -88,9 +88,14 @@ def to_seen(annotations: Sequence[Annotation], width_px: int, height_px: int) ->
 
 
 def encode_seen(view: str, captured_ns: int, seen: Seen) -> bytes:
-    """One JSON object, in one line: {"view", "captured_us", "annotations"}."""
-    content = {"view": view, "captured_us": captured_ns // 1000, "annotations": seen}
+    """One JSON object, in one line: {"captured_us", "view", "annotations"}."""
+    content = {"captured_us": captured_ns // 1000, "view": view, "annotations": seen}
     return json.dumps(content, separators=(",", ":")).encode()
+
+
+def at_time(line: bytes, captured_ns: int) -> bytes:
+    """What `encode_seen` made, at another time."""
+    return b'{"captured_us":%d,%b' % (captured_ns // 1000, line.partition(b",")[2])
 
 
 def _as_json(annotation: Annotation, width_px: int, height_px: int) -> dict[str, Any]:

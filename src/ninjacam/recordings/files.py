@@ -10,7 +10,7 @@ from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import EncodeError, NinjacamError, RecordingError
 from ninjacam.core.packets import Codec, Kind, Packet, Track
 from ninjacam.recordings.audio import Sound, Unit, make_sound
-from ninjacam.recordings.fragments import FileContents, Written, dts_of
+from ninjacam.recordings.fragments import FileContents, FragmentClock, Written, dts_of
 from ninjacam.recordings.layout import create_segment
 from ninjacam.recordings.recorder import Job
 from ninjacam.recordings.segments import Segment
@@ -59,6 +59,7 @@ class CameraFiles:
         self._sound_track: Track | None = None
         self._sound: Sound | None = None
         self._silent_s = 0.0
+        self._fragment_clock = FragmentClock()
 
     @property
     def is_open(self) -> bool:
@@ -127,7 +128,7 @@ class CameraFiles:
         )
 
     def _begin(self, first: Packet, sound: Sound | None) -> None:
-        contents = FileContents(first, sound)
+        contents = FileContents(first, sound, self._fragment_clock)
         self._path, self._descriptor = create_segment(self._root, self.slug, first.captured_ns)
         self._good_bytes = 0
         self._silent_s = 0.0

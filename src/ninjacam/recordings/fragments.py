@@ -3,9 +3,11 @@
 Times in the file start at 0 with the first picture's decoding and run on the camera's repaired clock.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ninjacam.core.annotations import at_time
 from ninjacam.core.bitstream import ParameterSets, iter_nal_units, nal_type, parameter_sets, parse_sps
 from ninjacam.core.errors import EncodeError
 from ninjacam.core.mp4 import (
@@ -46,16 +48,36 @@ class Written(NamedTuple):
     end_ns: int
 
 
+class FragmentClock:
+    """When the pictures of the last fragments were captured, as their files have it: what is said of a picture is to be
+    found with it, while the packets' own clock may have been set in the middle of a fragment."""
+
+    def __init__(self) -> None:
+        self._starts: deque[tuple[int, int]] = deque(
+            maxlen=8
+        )  # (pts, wall clock in ns) of the first pictures
+
+    def begin(self, pts: int, start_ns: int) -> None:
+        self._starts.append((pts, start_ns))
+
+    def captured_ns(self, pts: int) -> int:
+        earlier = (start for start in reversed(self._starts) if start[0] <= pts)
+        first_pts, start_ns = next(earlier, self._starts[0])
+        return start_ns + (pts - first_pts) * 1_000_000_000 // VIDEO_CLOCK_HZ
+
+
 class FileContents:
     """Makes the bytes of one file, in order: `header`, then of each `add`. Thread: one.
 
-    `first`: the key frame that it begins with. Raises: EncodeError, DecodeError: nothing can be made of it.
+    `first`: the key frame that it begins with. `clock`: that of the camera, which goes on from file to file.
+    Raises: EncodeError, DecodeError: nothing can be made of it.
     """
 
-    def __init__(self, first: Packet, sound: Sound | None) -> None:
+    def __init__(self, first: Packet, sound: Sound | None, clock: FragmentClock | None = None) -> None:
         self.codec = first.codec
         self.first = first
         self.sound = sound
+        self._clock = clock or FragmentClock()
         self.clock_stepped = False
         """The wall clock was set since: a new file should begin."""
         self._sets = ParameterSets()
@@ -97,10 +119,14 @@ class FileContents:
         return (dts - self._dts0) / VIDEO_CLOCK_HZ
 
     def add(
-        self, video: Sequence[Packet], units: Sequence[Unit], end_dts: int | None, annotations: bytes = b""
+        self,
+        video: Sequence[Packet],
+        units: Sequence[Unit],
+        end_dts: int | None,
+        annotations: Sequence[tuple[int, bytes]] = (),
     ) -> Written | None:
         """One fragment. `end_dts`: of the picture that follows, None where none is known; pictures come in order of
-        decoding. None: there was nothing in them.
+        decoding. `annotations`: as of a `Job`. None: there was nothing in them.
         """
         pictures = [(packet, *self._sample_data(packet)) for packet in video]
         pictures = [entry for entry in pictures if entry[2]]
@@ -125,8 +151,10 @@ class FileContents:
         run, audio_parts = self._audio(units)
         self._sequence += 1
         parts: list[bytes | memoryview] = []
+        self._clock.begin(first.pts, start_ns)
         if annotations:
-            parts.append(encode_emsg(self._sequence, VIDEO_CLOCK_HZ, first.pts - self._dts0, annotations))
+            lines = b"\n".join(at_time(line, self._clock.captured_ns(pts)) for pts, line in annotations)
+            parts.append(encode_emsg(self._sequence, VIDEO_CLOCK_HZ, first.pts - self._dts0, lines))
         parts += [
             encode_prft(VIDEO_TRACK, start_ns, first.pts - self._dts0),
             encode_moof(self._sequence, Run(VIDEO_TRACK, times[0], samples), run),

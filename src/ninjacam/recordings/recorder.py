@@ -36,7 +36,7 @@ class Job:
     """Packets of one fragment, the first of them video. `end_dts`: of the picture after it, None where unknown.
 
     `before_key`: that one is a key frame. `after_gap`: something before it is missing. `sound`: the camera's track.
-    `annotations`: lines of `core.annotations.encode_seen` that came meanwhile, of pictures up to some time before.
+    `annotations`: that came meanwhile, of pictures up to some time before: (pts, `core.annotations.encode_seen`).
     """
 
     packets: tuple[Packet, ...]
@@ -45,7 +45,7 @@ class Job:
     after_gap: bool
     size_bytes: int
     sound: Track | None
-    annotations: bytes = b""
+    annotations: tuple[tuple[int, bytes], ...] = ()
 
 
 class _Group:
@@ -91,7 +91,7 @@ class Recorder:
         self._clock = clock
         self._sound: Track | None = None
         self._packets: list[Packet] = []
-        self._annotations: list[bytes] = []
+        self._annotations: list[tuple[int, bytes]] = []
         self._size_bytes = self._annotation_bytes = 0
         self._first_dts = self._last_dts = 0
         self._starts_with_key = False
@@ -147,10 +147,10 @@ class Recorder:
         self._last_dts = dts
         self._collect(packet)
 
-    def annotate(self, line: bytes) -> None:
-        self._annotation_bytes += len(line) + 1
+    def annotate(self, packet: Packet) -> None:
+        self._annotation_bytes += len(packet.data) + 1
         if self._annotation_bytes <= MOST_ANNOTATION_BYTES:
-            self._annotations.append(line)
+            self._annotations.append((packet.pts, packet.data))
         else:
             self.annotations_dropped += 1
 
@@ -203,10 +203,14 @@ class Recorder:
         self._size_bytes += len(packet.data)
 
     def _emit(self, end_dts: int | None, *, before_key: bool = False) -> None:
-        annotations = b"\n".join(self._annotations)
-        size_bytes = self._size_bytes + len(annotations)
         job = Job(
-            tuple(self._packets), end_dts, before_key, self._after_gap, size_bytes, self._sound, annotations
+            tuple(self._packets),
+            end_dts,
+            before_key,
+            self._after_gap,
+            self._size_bytes + self._annotation_bytes,
+            self._sound,
+            tuple(self._annotations),
         )
         self._packets, self._annotations = [], []
         self._size_bytes = self._annotation_bytes = 0

@@ -102,7 +102,7 @@ def _tile(camera: Camera, status: Status, chosen: str) -> dict[str, Any]:
             camera.slug,
             {
                 "view": chosen if chosen in views else None,
-                "overlay": status.overlay_of(camera.slug, chosen) or None,
+                "overlay": status.overlay_of(camera.slug) or None,
                 "data_views": " ".join(views),
             },
         ),
@@ -133,7 +133,7 @@ def show_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
             slug,
             {
                 "view": chosen or None,
-                "overlay": status.overlay_of(slug, chosen) or None,
+                "overlay": status.overlay_of(slug) or None,
                 "controls": True,
                 "data_may_export": principal.may("export", camera),
             },

@@ -29,7 +29,8 @@ def root(camera: Camera, stranger: User) -> Path:
     for packet in encoded(Codec.H264, 250):
         recorded.recorder.add(packet)
         seen = [{"type": "text", "points": [[0, 0]], "label": str(packet.sequence)}]
-        recorded.recorder.annotate(encode_seen("faces", packet.captured_ns, seen))
+        line = encode_seen("faces", packet.captured_ns, seen)
+        recorded.recorder.annotate(packet._replace(codec=Codec.ANNOTATIONS, data=line))
     recorded.close()
     for segment in recorded.segments.values():
         Segment.objects.create(**{k: v for k, v in segment.as_dict().items() if k != "open"})

@@ -20,9 +20,10 @@ S = 10**9
 FOREVER = (0, 1 << 62)
 
 
-def line_of(packet: Packet, view: str = "faces", text: str = "") -> bytes:
+def seen_on(packet: Packet, view: str = "faces", text: str = "") -> Packet:
+    """As a vision worker sends it."""
     seen = [{"type": "text", "points": [[0, 0]], "label": text or str(packet.sequence)}]
-    return encode_seen(view, packet.captured_ns, seen)
+    return packet._replace(codec=Codec.ANNOTATIONS, data=encode_seen(view, packet.captured_ns, seen))
 
 
 def record(root: Path, packets: list[Packet], *, late: int = 3, period_s: float = 60) -> list[Path]:
@@ -31,7 +32,7 @@ def record(root: Path, packets: list[Packet], *, late: int = 3, period_s: float 
     for at, packet in enumerate(packets):
         recorded.recorder.add(packet)
         if at >= late:
-            recorded.recorder.annotate(line_of(packets[at - late]))
+            recorded.recorder.annotate(seen_on(packets[at - late]))
     return recorded.close()
 
 
@@ -49,6 +50,25 @@ def test_each_picture_has_what_was_seen_on_it(tmp_path: Path) -> None:
     assert [json.loads(line)["captured_us"] for line in lines] == [
         p.captured_ns // 1000 for p in packets[:97]
     ]
+
+
+def test_they_are_found_with_their_picture_when_the_clock_settles_in_between(tmp_path: Path) -> None:
+    """As at a camera's first sender report: packets of one fragment are of two clocks, and the file of the first."""
+    packets = [
+        packet if packet.sequence < 60 else packet._replace(captured_ns=packet.captured_ns - 680_000_000)
+        for packet in encoded(Codec.H264, 150)
+    ]
+    (path,) = record(tmp_path, packets)
+    shown: dict[int, int] = {}
+    for each in read_recording(path).fragments:
+        for dts in range(each.dts, each.dts + each.duration, 3600):
+            shown[dts // 3600] = (each.start_ns + (dts - each.dts) * S // 90_000) // 1000
+    lines, _ = read_annotations([path], *FOREVER)
+    found = {
+        int(json.loads(line)["annotations"][0]["label"]): json.loads(line)["captured_us"] for line in lines
+    }
+    assert len(found) > 120
+    assert {number: abs(found[number] - shown[number]) <= 1 for number in found} == dict.fromkeys(found, True)
 
 
 def test_only_the_span_is_told_which_may_lie_in_the_next_file(tmp_path: Path) -> None:
@@ -86,11 +106,11 @@ def test_a_file_that_is_torn_at_them_is_repaired(tmp_path: Path, cut: str) -> No
 
 def test_too_many_at_a_time_are_left_out_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     packets = encoded(Codec.H264, 60)
-    monkeypatch.setattr(recorder, "MOST_ANNOTATION_BYTES", 10 * (len(line_of(packets[0])) + 2))
+    monkeypatch.setattr(recorder, "MOST_ANNOTATION_BYTES", 10 * (len(seen_on(packets[0]).data) + 2))
     recorded = Recorded(tmp_path)
     for packet in packets:
         recorded.recorder.add(packet)
-        recorded.recorder.annotate(line_of(packet))
+        recorded.recorder.annotate(seen_on(packet))
     files = recorded.close()
     kept = numbers(read_annotations(files, *FOREVER)[0])
     assert recorded.recorder.status()["annotations_dropped"] == 60 - len(kept)
@@ -103,7 +123,7 @@ def test_those_of_an_event_wait_in_the_ring_with_its_pictures(tmp_path: Path) ->
     recorded.recorder.keep([], 5)
     for packet in packets:
         recorded.recorder.add(packet)
-        recorded.recorder.annotate(line_of(packet))
+        recorded.recorder.annotate(seen_on(packet))
     recorded.recorder.keep([(packets[75].captured_ns, packets[130].captured_ns)], 5)
     kept = numbers(read_annotations(recorded.close(), *FOREVER)[0])
     assert kept == list(range(kept[0], kept[-1] + 1))
@@ -119,7 +139,7 @@ def test_what_is_damaged_or_strange_is_a_gap(tmp_path: Path) -> None:
         b'{"view": "x", "captured_us": "5", "annotations": []}', b'{"view": "x", "captured_us": 5}', b"\xff\xfe",
     ]  # fmt: skip
     foreign = box(
-        b"emsg", bytes(24) + b"urn:other\0" + b"1\0" + line_of(encoded(Codec.H264, 1)[0], text="666")
+        b"emsg", bytes(24) + b"urn:other\0" + b"1\0" + seen_on(encoded(Codec.H264, 1)[0], text="666").data
     )
     with path.open("ab") as file:
         file.write(
@@ -135,7 +155,7 @@ def test_an_answer_has_an_end_and_goes_on_from_there(tmp_path: Path, monkeypatch
     for packet in packets:
         recorded.recorder.add(packet)
         for view in ("faces", "plates"):
-            recorded.recorder.annotate(line_of(packet, view))
+            recorded.recorder.annotate(seen_on(packet, view))
     files = recorded.close()
     read: list[int] = []
     original = annotations._iter_lines
@@ -166,7 +186,7 @@ def test_what_comes_while_the_camera_is_away_is_bounded() -> None:
     it.begin(())
     packets = stamped(video_packets(2))
     for _ in range(20_000):
-        it.annotate(line_of(packets[0]))
+        it.annotate(seen_on(packets[0]))
     it.add(packets[0])
     it.flush()
-    assert len(taken[0].annotations) <= recorder.MOST_ANNOTATION_BYTES
+    assert 0 < sum(len(line) for _, line in taken[0].annotations) <= recorder.MOST_ANNOTATION_BYTES

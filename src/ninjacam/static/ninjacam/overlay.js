@@ -20,6 +20,7 @@ export class Overlay {
   #make = null;
   /** @type {AnnotationSource | null} only where there are views */
   #source = null;
+  #drawnIn = ""; // the view that is shown live has its own annotations in its pictures
   #fit = "";
   #capturedUs = 0;
   #picture = { width: 0, height: 0 };
@@ -32,6 +33,10 @@ export class Overlay {
     this.#stage = stage;
     this.#element.className = "annotations";
     this.#element.setAttribute("aria-hidden", "true");
+  }
+
+  get #wanted() {
+    return this.#views.filter((view) => view !== this.#drawnIn);
   }
 
   get annotations() {
@@ -61,8 +66,9 @@ export class Overlay {
     this.#refresh();
   }
 
-  /** The live picture of a camera is shown from now on. @param {{ base: string, camera: string }} watched */
-  live({ base, camera }) {
+  /** The live picture of a view is shown from now on. @param {{ base: string, camera: string, view: string }} watched */
+  live({ base, camera, view }) {
+    this.#drawnIn = view;
     this.#follow(() => new LiveAnnotations({ base, camera }, () => this.#refresh()), 0);
   }
 
@@ -73,6 +79,7 @@ export class Overlay {
    * @param {() => number} nowMs the server's wall clock
    */
   replay(recorded, wallMs, nowMs) {
+    this.#drawnIn = "";
     this.#follow(() => new RecordedAnnotations(recorded, () => this.#refresh(), nowMs), wallMs * 1000);
   }
 
@@ -114,7 +121,7 @@ export class Overlay {
     if (!this.#views.length || !this.#make) return;
     const isNew = !this.#source;
     this.#source ??= this.#make();
-    this.#source.watch(this.#views);
+    this.#source.watch(this.#wanted);
     if (isNew) this.#source.show(capturedUs);
   }
 
@@ -136,7 +143,7 @@ export class Overlay {
     /** @type {Map<string, Annotated>} */
     const found = new Map();
     if (!this.#capturedUs) return found;
-    for (const view of this.#views) {
+    for (const view of this.#wanted) {
       const annotated = this.#source ? this.#source.find(view, this.#capturedUs) : this.#drawn.get(view);
       if (annotated) found.set(view, annotated);
     }
