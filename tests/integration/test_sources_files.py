@@ -1,9 +1,12 @@
 """Files as cameras: at their own pace, in a loop, and only where they may lie. USB cameras that are not there."""
 
+import gc
+import threading
 import time
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import pytest
 
 from ninjacam.core import errors
@@ -11,6 +14,7 @@ from ninjacam.core.packets import Codec, Flags
 from ninjacam.sources.registry import runs_native_code
 from ninjacam.testing.clips import Clip
 from ninjacam.testing.scenes import SceneOptions, VideoName, make_clip
+from tests.harness.processes import wait_until
 from tests.integration.source_support import config, decode, record, stamps, steps, write_file
 
 
@@ -60,6 +64,21 @@ def test_a_file_played_once_ends(tmp_path: Path) -> None:
     assert isinstance(recording.error, errors.SourceEndedError)
     assert len(recording.video) == 25
     assert {packet.codec for packet in recording.audio} == {Codec.AAC}
+
+
+def test_no_packet_outlives_its_container(tmp_path: Path) -> None:
+    """Of a USB camera it is memory of the driver, and given back after closing it crashes the process."""
+    write_file(make_clip(SceneOptions(width=160, height=120, seconds=1)), tmp_path / "film.mp4")
+    gc.collect()
+    gc.disable()
+    try:
+        record(config("file:film.mp4", files_dir=str(tmp_path)), 5)
+        wait_until(
+            lambda: not any(t.name.startswith("ffmpeg-") for t in threading.enumerate()), 10, "its end"
+        )
+        assert not [each for each in gc.get_objects() if isinstance(each, av.Packet)]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(

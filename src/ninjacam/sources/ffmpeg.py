@@ -6,12 +6,14 @@ Not here: which URLs and options are allowed (`ffmpeg_network`, `files`, `usb`).
 """
 
 import asyncio
+import contextlib
 import logging
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from fractions import Fraction
+from typing import Any, Literal, Self
 
 import av
 import av.error
@@ -46,6 +48,8 @@ logger = logging.getLogger("ninjacam.sources")
 MAX_QUEUED = 64
 """Packets on their way to the event loop; a full queue makes the thread wait, and so the camera."""
 _TICK_S = 0.5
+_MOST_CLOSING_S, _UNBLOCK_EVERY_S = 1.0, 0.05
+"""A driver may wait longer for a dead camera; whoever closes does not."""
 _MOST_LATE_S, _MOST_EARLY_S = 0.5, 2.0
 """Of pictures that come in bursts: beyond these the source has paused, or its time has jumped."""
 
@@ -64,6 +68,8 @@ class Plan:
     """Our HTTP client fetches what the demuxer asks for, `url` included."""
     in_bursts: bool = False
     """Of a live source: it comes seconds at a time, and is delivered at its own pace."""
+    unblock: Callable[[], None] | None = None
+    """Ends a read that nothing else ends. Called from a thread, perhaps often, until the reading thread has ended."""
 
 
 async def open_plan(plan: Plan, config: SourceConfig, *, clock: Clock) -> "FfmpegSource":
@@ -96,6 +102,8 @@ class FfmpegSource(Source):
         self._opened: asyncio.Future[tuple[Track, ...]] = self._loop.create_future()
         self._ended: asyncio.Future[SourceError] = self._loop.create_future()
         self._stop = Stop()
+        self._thread = threading.Thread(target=self._work, name=f"ffmpeg-{plan.where}"[:40], daemon=True)
+        self._is_playing = False  # the thread's
         self._go = threading.Event()
         self._slots = threading.BoundedSemaphore(MAX_QUEUED)
         self._on_packet: OnPacket | None = None
@@ -105,7 +113,7 @@ class FfmpegSource(Source):
     # The event loop's side ----------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        threading.Thread(target=self._work, name=f"ffmpeg-{self._plan.where}"[:40], daemon=True).start()
+        self._thread.start()
         await asyncio.wait((self._opened, self._ended), return_when=asyncio.FIRST_COMPLETED)
         if self._ended.done():
             raise self._ended.result()
@@ -130,7 +138,21 @@ class FfmpegSource(Source):
         self._on_packet = None
         if self._http is not None:
             self._http.close()
-        self._finish(SourceEndedError("The camera was closed."))
+        try:
+            if self._plan.unblock is not None:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_MOST_CLOSING_S):
+                        await asyncio.to_thread(self._end_thread, self._plan.unblock)
+        finally:
+            self._finish(SourceEndedError("The camera was closed."))
+
+    def _end_thread(self, unblock: Callable[[], None]) -> None:
+        """Closed is what can be opened again: a device has one reader at a time."""
+        for _ in range(round(_MOST_CLOSING_S / _UNBLOCK_EVERY_S)):
+            if not self._thread.is_alive():
+                return
+            unblock()
+            self._thread.join(_UNBLOCK_EVERY_S)
 
     def _deliver(self, packet: Packet) -> None:
         self._slots.release()
@@ -156,9 +178,10 @@ class FfmpegSource(Source):
             error = exc
         except (av.error.FFmpegError, OSError, ValueError) as exc:
             scheme = "v4l2" if self._plan.kind == "device" else self._plan.url.partition(":")[0]
-            error = translate_av_error(exc, self._plan.where, scheme)
+            error = translate_av_error(exc, self._plan.where, scheme, is_playing=self._is_playing)
         finally:
-            self._call(self._finish, error)
+            if not self._stop.is_set():  # else it is what closing did, and `close` ends `run` when it is done
+                self._call(self._finish, error)
 
     def _play(self) -> None:
         loops = 0
@@ -168,6 +191,7 @@ class FfmpegSource(Source):
             with self._open_container() as container:
                 if reader is None:
                     reader = _Reader(container, self._config, self.stats, self._clock, self._post)
+                    self._is_playing = True
                     self._call(self._announce, reader.tracks)
                     self._go.wait()
                 else:
@@ -238,6 +262,42 @@ class _Pace:
         return not (delay_s > 0 and self._stop.wait_in_thread(min(delay_s, 3600.0)))
 
 
+_NO_TIME_BASE = Fraction(1, VIDEO_CLOCK_HZ)
+"""Of the empty packet at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """What a packet of libav's held.
+
+    The packet itself must not outlive its container: of a V4L2 device it is one of the kernel's buffers, which FFmpeg
+    gives back by means of what closing frees (a crash of the process). So no frame, and no traceback, holds one.
+    """
+
+    data: bytes = field(repr=False)
+    is_video: bool
+    dts: int | None
+    pts: int | None
+    duration: int
+    time_base: Fraction
+    is_corrupt: bool
+    reference_time: bytes
+    """FFmpeg's "producer reference time", out of RTCP sender reports; or empty."""
+
+    @classmethod
+    def of(cls, packet: "av.Packet[Any]") -> Self:
+        return cls(
+            bytes(packet),
+            packet.stream.type == "video",
+            packet.dts if packet.dts is not None else packet.pts,
+            packet.pts if packet.pts is not None else packet.dts,
+            packet.duration or 0,
+            packet.time_base or _NO_TIME_BASE,
+            packet.is_corrupt,
+            bytes(packet.get_sidedata("prft")) if packet.has_sidedata("prft") else b"",
+        )
+
+
 class _Reader:
     """Turns libav's packets into ours; lives in the thread."""
 
@@ -257,7 +317,7 @@ class _Reader:
         self._first: int | None = None
         self._last = 0
         self._step = VIDEO_CLOCK_HZ // 25
-        self._pending: tuple[av.Packet[Any], int] | None = None
+        self._pending: tuple[_Unit, int] | None = None
         self._wall = TrackClock(VIDEO_CLOCK_HZ)
         self.delivered = 0
         video, audio = _choose(container, audio=config.audio)
@@ -305,37 +365,32 @@ class _Reader:
         """(decoding time in 1/90000 s, which goes on over rewinds; is it video?) of each packet; `take` delivers it."""
         video, audio = _choose(container, audio=self._wants_audio)
         streams = [video] if audio is None else [video, audio]
-        for packet in container.demux(streams):
-            if not packet.size:
+        for unit in map(_Unit.of, container.demux(streams)):
+            if not unit.data:
                 continue
-            is_video = packet.stream.type == "video"
-            decode = packet.dts if packet.dts is not None else packet.pts
-            shown = packet.pts if packet.pts is not None else packet.dts
-            base = packet.time_base
-            assert base is not None
-            scale, unit = base.numerator * VIDEO_CLOCK_HZ, base.denominator
-            if is_video and packet.duration:
-                self._step = max(1, packet.duration * scale // unit)
-            if decode is None or shown is None:
+            scale, ticks = unit.time_base.numerator * VIDEO_CLOCK_HZ, unit.time_base.denominator
+            if unit.is_video and unit.duration:
+                self._step = max(1, unit.duration * scale // ticks)
+            if unit.dts is None or unit.pts is None:
                 due = pts = self._last + self._step if self._first is not None else self._base
                 self._first = 0 if self._first is None else self._first
             else:
                 if self._first is None:
-                    self._first = decode * scale // unit - self._base
-                due, pts = decode * scale // unit - self._first, shown * scale // unit - self._first
-            if is_video:
+                    self._first = unit.dts * scale // ticks - self._base
+                due, pts = unit.dts * scale // ticks - self._first, unit.pts * scale // ticks - self._first
+            if unit.is_video:
                 self._last = max(self._last, due)
-            self._pending = packet, pts
-            yield due, is_video
+            self._pending = unit, pts
+            yield due, unit.is_video
 
     def take(self) -> None:
         assert self._pending is not None
-        packet, pts = self._pending
-        data = bytes(packet)
+        unit, pts = self._pending
+        data = unit.data
         received_ns = self._clock.monotonic_ns()
         self._stats.bytes_received += len(data)
-        if packet.stream.type == "video":
-            self._take_video(data, pts, received_ns, packet)
+        if unit.is_video:
+            self._take_video(unit, pts, received_ns)
             return
         if self._has_adts:
             data = without_adts(data)
@@ -353,8 +408,9 @@ class _Reader:
                 )
             )
 
-    def _take_video(self, data: bytes, pts: int, received_ns: int, packet: "av.Packet[Any]") -> None:
-        if packet.is_corrupt:
+    def _take_video(self, unit: _Unit, pts: int, received_ns: int) -> None:
+        data = unit.data
+        if unit.is_corrupt:
             self._stats.access_units_dropped += 1
             self._units.gap()
             return
@@ -365,10 +421,9 @@ class _Reader:
                 self._stats.access_units_dropped += 1
                 self._units.gap()
                 return
-        if packet.has_sidedata("prft"):  # FFmpeg's "producer reference time", out of RTCP sender reports
-            told = bytes(packet.get_sidedata("prft"))
-            if len(told) >= 8:
-                self._wall.set(pts, int.from_bytes(told[:8], sys.byteorder, signed=True) * 1000)
+        if len(unit.reference_time) >= 8:
+            told_us = int.from_bytes(unit.reference_time[:8], sys.byteorder, signed=True)
+            self._wall.set(pts, told_us * 1000)
         self._units.push_unit(data, pts, received_ns)
 
     def _deliver(self, packet: Packet) -> None:

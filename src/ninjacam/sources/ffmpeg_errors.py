@@ -22,11 +22,11 @@ _BROKEN_OFF = frozenset({errno.EIO, errno.EPIPE, errno.ECONNRESET})
 _LIBRARIES = {"srt": "libsrt"}
 
 
-def translate_av_error(exc: Exception, where: str, scheme: str) -> SourceError:
-    """The one table from libav's errors to ours. `scheme`: of the camera's URL."""
+def translate_av_error(exc: Exception, where: str, scheme: str, *, is_playing: bool = False) -> SourceError:
+    """The one table from libav's errors to ours. `scheme`: of the camera's URL. `is_playing`: it had been opened."""
     kind = type(exc)
     if scheme == "v4l2":
-        return _translate_device_error(exc, where)
+        return _translate_device_error(exc, where, is_playing=is_playing)
     if issubclass(kind, av.error.ProtocolNotFoundError):
         return UnsupportedSchemeError(
             f"The installed PyAV cannot read {scheme}: URLs: install one that is built with "
@@ -53,10 +53,16 @@ def translate_av_error(exc: Exception, where: str, scheme: str) -> SourceError:
     return ProtocolError(f"{where} cannot be read ({kind.__name__}).")
 
 
-def _translate_device_error(exc: Exception, where: str) -> DeviceError:
+def _translate_device_error(exc: Exception, where: str, *, is_playing: bool) -> DeviceError:
     number = getattr(exc, "errno", 0)
-    if isinstance(exc, FileNotFoundError) or number in (errno.ENXIO, errno.ENODEV):
+    if is_playing:  # ENODEV, or EINVAL where the driver stops its queue first, or EIO
+        return DeviceError(
+            f"There is no device {where} any more: it was unplugged, or its driver gave it up. Plug it in again."
+        )
+    if isinstance(exc, FileNotFoundError):
         return DeviceError(f"There is no device {where}: plug the camera in, or choose another.")
+    if number in (errno.ENXIO, errno.ENODEV):  # also of what is no camera: an output, a decoder
+        return DeviceError(f"There is no camera at {where}: plug it in, or choose another device.")
     if isinstance(exc, PermissionError):
         return DeviceError(f"Ninjacam may not open {where}: add its user to the group 'video'.")
     if number == errno.EBUSY:

@@ -1,7 +1,12 @@
 """USB and built-in cameras through Video4Linux: `v4l2:///dev/video0?format=mjpeg&size=1280x720&fps=25`."""
 
+import contextlib
+import fcntl
+import os
 import re
 import stat
+import struct
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -13,6 +18,7 @@ from ninjacam.sources.base import Source, SourceConfig
 from ninjacam.sources.ffmpeg import Plan, open_plan
 
 _DEVICE = re.compile(r"/dev/video\d{1,3}")
+_VIDIOC_STREAMOFF, _VIDEO_CAPTURE = 0x4004_5613, 1  # linux/videodev2.h
 _OPTIONS = {
     "format": ("input_format", re.compile("mjpeg|h264")),
     "size": ("video_size", re.compile(r"\d{2,5}x\d{2,5}")),
@@ -28,8 +34,22 @@ async def open_device(config: SourceConfig, *, clock: Clock) -> Source:
         raise DeviceError("This build of PyAV cannot read USB cameras: install one that has V4L2.")
     if not _is_device(path):
         raise DeviceError(f"There is no device {path}: plug the camera in, or choose another.")
-    plan = Plan(url=path, where=path, kind="device", format="v4l2", options=options)
+    unblock = partial(_stop_streaming, path)
+    plan = Plan(url=path, where=path, kind="device", format="v4l2", options=options, unblock=unblock)
     return await open_plan(plan, config, clock=clock)
+
+
+def _stop_streaming(path: str) -> None:
+    """End FFmpeg's wait for the next picture, which it gives no other means to: a camera that hangs sends none.
+
+    Its file descriptor is found by the device's number: the owner of the stream is the open file, not the process.
+    """
+    with contextlib.suppress(OSError):
+        number = os.stat(path).st_rdev
+        for entry in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(OSError):
+                if os.fstat(int(entry)).st_rdev == number:
+                    fcntl.ioctl(int(entry), _VIDIOC_STREAMOFF, struct.pack("i", _VIDEO_CAPTURE))
 
 
 def _is_device(path: str) -> bool:

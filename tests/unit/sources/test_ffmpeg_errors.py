@@ -43,8 +43,20 @@ def test_a_scheme_that_is_not_built_in_is_not_tried_again() -> None:
 
 @pytest.mark.parametrize(
     ("number", "word"),
-    [(errno.ENODEV, "plug"), (errno.EBUSY, "in use"), (errno.EACCES, "group"), (errno.EINVAL, "format")],
+    [
+        (errno.ENOENT, "There is no device"),
+        (errno.ENODEV, "There is no camera"),
+        (errno.EBUSY, "in use"),
+        (errno.EACCES, "group"),
+        (errno.EINVAL, "format"),
+    ],
 )
 def test_each_error_of_a_device_has_its_sentence(number: int, word: str) -> None:
     error = translate_av_error(OSError(number, os.strerror(number)), "/dev/video0", "v4l2")
     assert type(error) is errors.DeviceError and word in str(error)
+
+
+@pytest.mark.parametrize("number", [errno.ENODEV, errno.EINVAL, errno.EIO])
+def test_a_device_that_fails_while_it_plays_was_unplugged(number: int) -> None:
+    error = translate_av_error(OSError(number, ""), "/dev/video0", "v4l2", is_playing=True)
+    assert type(error) is errors.DeviceError and "unplugged" in str(error) and error.retryable
