@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml scripts/make-venv
 run: $(STAMP) ## a demo camera and the server; prints the URL and how to log in
 	$(BIN)/ninjacam demo --data $(DATA) --port $(PORT)
 
-test: $(STAMP) ## the whole suite; as root on Debian it installs GStreamer, ffmpeg and Chromium first
+test: $(STAMP) ## the whole suite; as root on Debian it installs GStreamer, ffmpeg, Chromium and QEMU first
 	scripts/system-packages
 	$(BIN)/python -m pytest tests/unit -n 2
 	$(BIN)/python -m pytest tests/e2e tests/integration -m "not alone" -n 4 --dist loadfile --no-loadscope-reorder

@@ -126,6 +126,16 @@ def steps(numbers: Sequence[int | None], loop: int) -> set[int]:
     return {(b - a) % loop if a is not None and b is not None else -1 for a, b in pairwise(numbers)}
 
 
+def without_huffman_tables(data: bytes) -> bytes:
+    """As many webcams write a JPEG: the tables are the standard's (T.81, K.3)."""
+    head, at = data[:2], 2
+    while data[at + 1] != 0xDA:  # start of scan
+        segment = data[at : at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")]
+        head += segment if segment[1] != 0xC4 else b""
+        at += len(segment)
+    return head + data[at:]
+
+
 def write_file(clip: Clip, path: Path, *, silence: bool = False) -> None:
     """Mux a clip into a real media file, named by its suffix; `silence`: with an AAC track."""
     raw = clip.video.codec.label

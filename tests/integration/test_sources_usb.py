@@ -1,8 +1,8 @@
 """USB cameras: FFmpeg's own V4L2 reader and all of ours above it, on a device that is emulated.
 
 Machines that run tests have no camera and no kernel module for a false one. So a small library (`v4l2_shim.c`,
-LD_PRELOAD) stands in for the kernel: it answers open, stat and the ioctls as the driver uvcvideo does. What it cannot
-show is what real drivers and real cameras do otherwise.
+LD_PRELOAD) stands in for the kernel: it answers open, stat and the ioctls as the driver uvcvideo does. What the driver
+itself does, `test_sources_usb_real.py` shows.
 """
 
 import json
@@ -19,7 +19,7 @@ import pytest
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, Codec
 from ninjacam.testing.scenes import SceneOptions, make_clip
 from tests.harness.processes import ROOT
-from tests.integration.source_support import config, record, stamps, steps
+from tests.integration.source_support import config, record, stamps, steps, without_huffman_tables
 
 DEVICE = "/dev/video251"
 PICTURES = 50
@@ -81,16 +81,6 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Shim:
     clip = make_clip(SceneOptions(width=320, height=240, seconds=PICTURES / 25, codec="mjpeg"))
     pictures.write_bytes(b"".join(without_huffman_tables(unit.data) for unit in clip.video.units))
     return Shim(library, pictures)
-
-
-def without_huffman_tables(data: bytes) -> bytes:
-    """As many webcams write a JPEG: the tables are the standard's (T.81, K.3)."""
-    head, at = data[:2], 2
-    while data[at + 1] != 0xDA:  # start of scan
-        segment = data[at : at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")]
-        head += segment if segment[1] != 0xC4 else b""
-        at += len(segment)
-    return head + data[at:]
 
 
 def test_pictures_come_in_order_at_the_rate_that_was_asked_for(shim: Shim) -> None:

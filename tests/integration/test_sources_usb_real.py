@@ -1,0 +1,95 @@
+"""USB cameras as the kernel has them: the driver uvcvideo, in a virtual machine, with a webcam on its USB port.
+
+The kernel, its drivers and all of ours are real; the webcam is a program that speaks USB (`harness/usb_webcam.py`). All
+scenes (`usb_scenes.py`) are played in one start of the machine, and each test is about one of them.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ninjacam.testing.scenes import SceneOptions, make_clip
+from tests.harness.usb_webcam import SIZES
+from tests.harness.virtual_machine import UnavailableError, find_kernel, run_in_vm
+from tests.integration.source_support import steps, without_huffman_tables
+
+PICTURES = 50
+MODULES = ("vhci_hcd", "uvcvideo", "vivid n_devs=2 node_types=0x1,0x100")
+"""A virtual USB port, its webcam's driver; a camera that has only raw video, and an output that is no camera."""
+pytestmark = pytest.mark.alone
+
+
+@pytest.fixture(scope="module")
+def told(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the scenes found."""
+    assert pytestconfig.cache is not None
+    try:
+        kernel = find_kernel(pytestconfig.cache.mkdir("kernel"), MODULES)
+    except UnavailableError as why:
+        pytest.skip(str(why))
+    share = tmp_path_factory.mktemp("usb")
+    write_pictures(share / "pictures")
+    result = share / "result.json"
+    command = [sys.executable, "-m", "tests.integration.usb_scenes", str(share / "pictures"), str(result)]
+    run_in_vm(kernel, command, share, timeout_s=400)
+    scenes: dict[str, Any] = json.loads(result.read_text())
+    return scenes
+
+
+def write_pictures(directory: Path) -> None:
+    for width, height in SIZES:
+        folder = directory / f"{width}x{height}"
+        folder.mkdir(parents=True)
+        clip = make_clip(SceneOptions(width=width, height=height, seconds=PICTURES / 25, codec="mjpeg"))
+        for number, unit in enumerate(clip.video.units):
+            (folder / f"{number:03}.jpg").write_bytes(without_huffman_tables(unit.data))
+
+
+def test_pictures_come_in_order_at_the_size_and_rate_that_were_asked_for(told: dict[str, Any]) -> None:
+    asked = told["asked"]
+    assert told["streams"][1] == "streams 320x240 15"
+    assert (asked["error"], asked["codec"], asked["size"]) == (None, "mjpeg", [320, 240])
+    assert steps(asked["stamps"], PICTURES) == {1} and len(asked["stamps"]) >= 60
+    assert asked["step_s"] == pytest.approx(1 / 15, rel=0.15)
+    assert asked["close_s"] < 2
+
+
+def test_adding_one_shows_its_picture(told: dict[str, Any]) -> None:
+    shown = told["shown"]
+    assert told["streams"][0] == "streams 640x480 30", "as the camera does of itself, but MJPEG"
+    assert (shown["ok"], shown["codec"], shown["width"], shown["height"]) == (True, "mjpeg", 640, 480)
+    assert shown["jpeg_base64"]
+
+
+def test_a_camera_that_is_unplugged_has_gone(told: dict[str, Any]) -> None:
+    unplugged = told["unplugged"]
+    assert unplugged["error"][0] == "device" and "it was unplugged" in unplugged["error"][1]
+    assert unplugged["stamps"] == list(range(20))
+
+
+def test_a_camera_that_freezes_is_stalled_and_can_be_started_again(told: dict[str, Any]) -> None:
+    frozen, again = told["frozen"], told["started again"]
+    assert frozen["error"][0] == "stalled" and frozen["stamps"] == list(range(20))
+    assert again["error"] is None and steps(again["stamps"], PICTURES) == {1}
+
+
+def test_a_camera_that_is_plugged_in_again_is_live_again(told: dict[str, Any]) -> None:
+    again = told["plugged in again"]
+    assert again["error"][0] == "device" and again["same_device"]
+
+
+@pytest.mark.parametrize(
+    ("scene", "says"),
+    [
+        ("busy", "in use by another program: stop that first"),
+        ("raw", "does not give MJPEG or H.264 video: choose another device or format"),
+        ("second node", "does not give MJPEG or H.264 video: choose another device or format"),
+        ("output", "There is no camera at /dev/video"),
+    ],
+)
+def test_what_cannot_be_read_says_what_to_do(told: dict[str, Any], scene: str, says: str) -> None:
+    code, message = told[scene]
+    assert code == "device" and says in message
