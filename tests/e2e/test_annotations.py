@@ -61,12 +61,16 @@ class Scene:
         return frames
 
     def wait_recorded(self, from_s: float, timeout_s: float = 15) -> list[dict[str, Any]]:
-        """Of 25 pictures in a row from then on, once they are there: a camera's clock may settle meanwhile."""
+        """Of 25 pictures in a row from then on, by time and by number, once they are there: the camera's clock may
+        settle first, and a busy processor not get all."""
 
         def in_a_row() -> list[dict[str, Any]] | None:
             found = self.recorded(from_s, from_s + 60)
-            times = [seen["captured_us"] for seen in found]
-            steady = [35_000 < after - before < 45_000 for before, after in pairwise(times)]
+            steady = [
+                35_000 < after["captured_us"] - before["captured_us"] < 45_000
+                and (number_of(after) - number_of(before)) % LOOP == 1
+                for before, after in pairwise(found)
+            ]
             at = next((at for at in range(len(steady) - 23) if all(steady[at : at + 24])), None)
             return None if at is None else found[at : at + 25]
 
@@ -82,6 +86,15 @@ class Scene:
         answer = self.product.client.get(f"/rec/door/at.jpg?{urlencode({'time': time_})}")
         assert answer.status == 200, answer.text
         return Picture(0, answer.body)
+
+
+def is_drawn(shown: int | None, number: float | None, recorded: list[dict[str, Any]]) -> bool:
+    """Whether `number` is what was seen on the picture `shown`; or on the last before it of which any is recorded, as a
+    busy processor does not get all."""
+    if shown is None or number is None:
+        return False
+    known = {number_of(seen) for seen in recorded}
+    return number == next((at % LOOP for at in range(shown, shown - 25, -1) if at % LOOP in known), None)
 
 
 def number_of(seen: dict[str, Any]) -> int:
@@ -102,8 +115,6 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 def test_each_recorded_picture_has_what_was_seen_on_it_though_nobody_watches(scene: Scene) -> None:
     now_s = time.time()
     found = scene.wait_recorded(now_s)
-    numbers = [number_of(seen) for seen in found]
-    assert numbers == [(numbers[0] + at) % LOOP for at in range(25)]
     for seen in found[::6]:
         assert scene.picture_of(seen).stamp == number_of(seen)
         assert seen["annotations"][1] == {
@@ -193,17 +204,23 @@ def test_a_page_draws_them_over_live_and_recorded_pictures(scene: Scene) -> None
         tab.until(f"{drawn} >= 0", 20)
         number = tab.js(drawn)
         stamp = tab.read_stamp("ninjacam-player")
-        assert stamp is not None and (stamp - number) % LOOP <= 12  # they come a little after their picture
-        tab.js(f"{PLAYER}.pause(); {PLAYER}.seek({(time.time() - 3) * 1000}); 1")
+        assert (
+            stamp is not None and (stamp - number) % LOOP <= 25
+        )  # it comes after its picture, and stays a second
+        sought_s = time.time() - 3
+        tab.js(f"{PLAYER}.pause(); {PLAYER}.seek({sought_s * 1000}); 1")
         tab.until(f"{PLAYER}.mode === 'replay' && {PLAYER}.state === 'paused'", 20)
-        deadline_s = time.monotonic() + 10
-        while tab.js(drawn) != (shown := tab.read_stamp("ninjacam-player")) or shown is None:
-            assert time.monotonic() < deadline_s, f"{tab.js(drawn)} is drawn over {shown}\n{tab.log[-20:]}"
-            time.sleep(0.05)
-        tab.js(f"{PLAYER}.step(3); 1")
-        while tab.js(drawn) != (shown + 3) % LOOP:
-            assert time.monotonic() < deadline_s + 10, f"{tab.js(drawn)} is drawn, not {shown + 3}"
-            time.sleep(0.05)
+        for _ in range(4):
+            wait_until(
+                lambda: is_drawn(
+                    tab.read_stamp("ninjacam-player"),
+                    tab.js(drawn),
+                    scene.recorded(sought_s - 2, sought_s + 2),
+                ),
+                15,
+                "what was seen on the picture",
+            )
+            tab.js(f"{PLAYER}.step(3); 1")
         assert not [line for line in tab.log if "EXCEPTION" in line], tab.log
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.chrome import CHROMIUM, Browser, Tab
-from tests.harness.processes import Process, free_port
+from tests.harness.processes import Process, free_port, wait_until
 
 pytestmark = [
     pytest.mark.chromium,
@@ -62,7 +62,12 @@ def tab(chromium: Browser, demo: Process) -> Iterator[Tab]:
         yield tab
 
 
-def test_the_wall_is_live_and_changes_its_view(tab: Tab) -> None:
+def test_the_wall_is_live_and_changes_its_view(tab: Tab, demo: Process) -> None:
+    def views_are_known() -> bool:  # by the vision worker, which is there later than the camera
+        tab.navigate(f"http://{address(demo)}/")
+        return bool(tab.js("Boolean(document.getElementById('view'))"))
+
+    wait_until(views_are_known, 30, "a choice of views", processes=[demo])
     tab.until(f"{PLAYER}.state === 'live'", 30)
     tab.until(f"{PLAYER}.stats.framesPainted > 25")
     assert tab.until("document.querySelector('[data-state]').textContent") == "Live"
