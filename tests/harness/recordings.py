@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from ninjacam.core.annotations import encode_seen
 from ninjacam.core.packets import Codec, Flags, Kind, Packet, Track
 from ninjacam.recordings.audio import make_sound
 from ninjacam.recordings.fragments import FileContents, dts_of
@@ -119,7 +120,10 @@ def write_file(
             now = [unit for unit in units if unit.captured_ns < until_ns]
             units = units[len(now) :]
             end_dts = dts_of(following) if following else dts_of(group[-1]) + TICKS
-            written = contents.add(group, now, end_dts)
+            seen = [(packet.pts, encode_seen("none", packet.captured_ns, [])) for packet in group]
+            written = contents.add(
+                group, now, end_dts, seen
+            )  # so that whatever plays them is seen to skip it
             assert written is not None
             file.write(written.data)
             size_bytes += len(written.data)

@@ -1,5 +1,7 @@
 """What processors have seen on recorded pictures."""
 
+import time
+
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
 from pydantic_core import to_json
@@ -16,6 +18,8 @@ from ninjacam.recordings.annotations import LATE_NS, read_annotations
 router = Router()
 
 LONGEST_NS = 3600 * 10**9
+INDEX_LATE_NS = 3 * 10**9
+"""The index may be so far behind the files."""
 
 
 @router.get(
@@ -27,15 +31,17 @@ LONGEST_NS = 3600 * 10**9
 def list_annotations(request: HttpRequest, query: Query[AnnotationsQuery]) -> HttpResponse:
     """The annotations of processors with `record=True` in [start, end), an hour at most, in the order of capture.
 
-    There may be more than one answer holds: it is complete up to its `end`; ask on from there.
+    It is complete up to its `end`: there may be more than one answer holds, and what was seen in the last seconds may
+    not be written yet. Ask on from there.
     """
     slug = find_recorded(principal(request), query.camera)
     start_ns, end_ns = to_ns(query.start), to_ns(query.end)
     if not 0 < end_ns - start_ns <= LONGEST_NS:
         raise InvalidError.of("end", "The end must be after the start, by an hour at most.")
-    rows = Segment.objects.overlapping([slug], start_ns - LATE_NS, end_ns + LATE_NS)
+    written_ns = max(start_ns, time.time_ns() - LATE_NS)
+    rows = Segment.objects.overlapping([slug], start_ns - INDEX_LATE_NS, end_ns + LATE_NS)
     root = get_settings().recordings_dir
     lines, end_ns = read_annotations([root / row.path for row in rows], start_ns, end_ns)
-    head = to_json({"camera": slug, "start": to_text(start_ns), "end": to_text(end_ns)})
+    head = to_json({"camera": slug, "start": to_text(start_ns), "end": to_text(min(end_ns, written_ns))})
     body = b'%b,"frames":[%b]}' % (head[:-1], b",".join(lines))
     return HttpResponse(body, content_type="application/json")

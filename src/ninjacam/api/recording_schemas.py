@@ -179,7 +179,7 @@ class SeenOut(Schema):
 
 
 class AnnotationsOut(Schema):
-    """`end`: up to where the answer is complete."""
+    """`end`: up to where the answer is complete; what is there of later is told, too."""
 
     model_config = example(
         camera="door",

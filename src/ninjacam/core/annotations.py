@@ -17,6 +17,8 @@ MOST_ANNOTATIONS = 256
 MOST_POINTS = 256
 """Of one polygon."""
 MOST_TEXT_CHARS = 200
+MOST_BYTES = 64 << 10
+"""As JSON, of one picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Text:
 
 
 Annotation: TypeAlias = Box | Point | Polygon | Text
+_KINDS = {"box": Box, "point": Point, "polygon": Polygon, "text": Text}
 Seen: TypeAlias = list[dict[str, Any]]
 """Annotations as JSON: "type", "points" [[x, y], ...] in fractions of width and height, and where they have one
 "label", "score", "color"."""
@@ -84,7 +87,13 @@ def to_seen(annotations: Sequence[Annotation], width_px: int, height_px: int) ->
         raise EncodeError(
             f"The processor returned {len(annotations)} annotations; {MOST_ANNOTATIONS} at most of one picture."
         )
-    return [_as_json(each, width_px, height_px) for each in annotations]
+    seen = [_as_json(each, width_px, height_px) for each in annotations]
+    if sum(_most_bytes(each) for each in seen) > MOST_BYTES:
+        raise EncodeError(
+            f"The processor returned annotations of more than {MOST_BYTES >> 10} KB; "
+            "let it leave some out, or polygons have fewer points."
+        )
+    return seen
 
 
 def encode_seen(view: str, captured_ns: int, seen: Seen) -> bytes:
@@ -93,13 +102,18 @@ def encode_seen(view: str, captured_ns: int, seen: Seen) -> bytes:
     return json.dumps(content, separators=(",", ":")).encode()
 
 
+def _most_bytes(each: dict[str, Any]) -> int:
+    """As JSON, where each letter may take six."""
+    return 60 + 16 * len(each["points"]) + 6 * len(each.get("label", ""))
+
+
 def at_time(line: bytes, captured_ns: int) -> bytes:
     """What `encode_seen` made, at another time."""
     return b'{"captured_us":%d,%b' % (captured_ns // 1000, line.partition(b",")[2])
 
 
 def _as_json(annotation: Annotation, width_px: int, height_px: int) -> dict[str, Any]:
-    kind = type(annotation).__name__.lower()
+    kind = next(name for name, base in _KINDS.items() if isinstance(annotation, base))
     made: dict[str, Any] = {
         "type": kind,
         "points": [
@@ -108,7 +122,9 @@ def _as_json(annotation: Annotation, width_px: int, height_px: int) -> dict[str,
     }
     label = annotation.text if isinstance(annotation, Text) else annotation.label
     if label:
-        made["label"] = str(label)[:MOST_TEXT_CHARS]
+        made["label"] = (
+            str(label)[:MOST_TEXT_CHARS].encode(errors="replace").decode()
+        )  # names of files, perhaps
     if not isinstance(annotation, Text) and annotation.score is not None:
         made["score"] = _score(annotation.score, kind)
     if annotation.color:
@@ -117,20 +133,20 @@ def _as_json(annotation: Annotation, width_px: int, height_px: int) -> dict[str,
 
 
 def _points(annotation: Annotation) -> list[tuple[Any, Any]]:
+    import numpy as np  # which only whoever has pictures needs
+
     if isinstance(annotation, Box):
         return [(annotation.left, annotation.top), (annotation.right, annotation.bottom)]
     if not isinstance(annotation, Polygon):
         return [(annotation.x, annotation.y)]
-    points = annotation.points
-    if hasattr(points, "tolist"):  # an array
-        points = (points.reshape(-1, 2) if points.size % 2 == 0 else points).tolist()
-    if not 2 <= len(points) <= MOST_POINTS:
+    count = len(annotation.points)
+    if not 2 <= count <= MOST_POINTS:
         raise EncodeError(
-            f"The processor returned a Polygon of {len(points)} points; 2 to {MOST_POINTS} are possible "
+            f"The processor returned a Polygon of {count} points; 2 to {MOST_POINTS} are possible "
             "(cv2.approxPolyDP makes a contour shorter)."
         )
     try:
-        return [(x, y) for x, y in points]
+        return [(x, y) for x, y in np.asarray(annotation.points, float).reshape(count, 2).tolist()]
     except (TypeError, ValueError) as exc:
         raise EncodeError("The processor returned a Polygon whose points are not pairs (x, y).") from exc
 

@@ -268,7 +268,7 @@ def encode_prft(track_id: int, captured_ns: int, pts: int) -> bytes:
 
 
 def encode_emsg(number: int, time_base_hz: int, pts: int, data: bytes) -> bytes:
-    """Annotations, at `pts` of the fragment that follows (ISO/IEC 23009-1, 5.10.3.3, version 1)."""
+    """Annotations, to stand behind a fragment that begins at `pts` (ISO/IEC 23009-1, 5.10.3.3, version 1)."""
     return full_box(
         b"emsg", 1, 0,
         struct.pack(">IQII", time_base_hz, max(0, pts), 0xFFFF_FFFF, number),  # duration: not said

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("ninjacam.live")
 
 MOST_SUBSCRIPTIONS = 64
+"""To pictures, and four times as many to annotations: a page has some for each picture."""
 MOST_MESSAGE_CHARS = 64 << 10
 MESSAGES_PER_S = 50.0
 MESSAGES_BURST = 300.0
@@ -332,15 +333,17 @@ class LiveSocket:
 
     async def _subscribe(self, wish: Wish) -> None:
         """Raises: Problem."""
-        if len(self._members) >= MOST_SUBSCRIPTIONS and wish.id not in self._members:
-            raise Problem(429, "limit", f"One socket carries at most {MOST_SUBSCRIPTIONS} subscriptions.")
+        kind = AnnotationsMember if wish.format == "annotations" else SocketMember
+        most = MOST_SUBSCRIPTIONS * (4 if kind is AnnotationsMember else 1)
+        present = sum(type(member) is kind for member in self._members.values())
+        if present >= most and wish.id not in self._members:
+            raise Problem(429, "limit", f"One socket carries at most {most} subscriptions of that kind.")
         camera = await self.worker.database.run(auth.authorise_again, self.principal, wish.camera, wish.view)
         if self._ended.done():
             return
         before = self._members.get(wish.id)
         if before is not None:
             self.drop(before)
-        kind = AnnotationsMember if wish.format == "annotations" else SocketMember
         member = kind(self, wish, camera)
         self._members[wish.id] = member
         member.begin()

@@ -2,19 +2,24 @@
 
 import json
 import os
-import struct
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
+from ninjacam.core.errors import DecodeError
 from ninjacam.core.mp4 import ANNOTATIONS_SCHEME
-from ninjacam.recordings.reader import MOST_HEAD_BYTES, iter_file
+from ninjacam.recordings.library import read_known
+from ninjacam.recordings.reader import MOST_HEAD_BYTES
 
-LATE_NS = 3_000_000_000
-"""So much later than the picture they may have been written, even into the next file."""
+LATE_NS = 6_000_000_000
+"""So much later than the picture they may have been written, even into the next file: a picture waits for a call of 2 s
+at most and takes as long itself, and a fragment is a second."""
 MOST_PICTURES, MOST_BYTES = 2_000, 4 << 20
 """Of one answer."""
-_HEAD = struct.Struct(">IIQII")  # version and flags, time base, pts, duration, number
+_CLOCK_STEP_NS = 1_000_000_000
+"""A file's clock may be set back by so much from one fragment to the next."""
+_HEAD_BYTES = 8 + 24
+"""Of an emsg, up to its scheme."""
 
 
 def read_annotations(paths: Iterable[Path], start_ns: int, end_ns: int) -> tuple[list[bytes], int]:
@@ -23,19 +28,17 @@ def read_annotations(paths: Iterable[Path], start_ns: int, end_ns: int) -> tuple
     `paths`: a camera's files with that span and LATE_NS after, in order. What is gone or damaged is a gap. Blocks.
     """
     found: dict[tuple[int, str], bytes] = {}
-    size_bytes, stop_us = 0, 0
-    for lines in chain.from_iterable(map(_iter_lines, paths)):
-        newest_us = 0
-        for line in lines:
-            captured_us, view = _place(line)
-            newest_us = max(newest_us, captured_us)
-            if start_ns // 1000 <= captured_us < end_ns // 1000:
-                found[captured_us, view] = line
-                size_bytes += len(line)
-        if stop_us and newest_us > stop_us:
+    size_bytes, stop_ns = 0, end_ns + LATE_NS
+    for begins_ns, lines in chain.from_iterable(_iter_lines(path, start_ns) for path in paths):
+        if begins_ns > stop_ns or size_bytes > 2 * MOST_BYTES:
             break
-        if not stop_us and (len(found) > MOST_PICTURES or size_bytes > MOST_BYTES):
-            stop_us = newest_us + LATE_NS // 1000
+        for line in lines:
+            key = captured_us, _ = _place(line)
+            if start_ns // 1000 <= captured_us < end_ns // 1000 and key not in found:
+                found[key] = line
+                size_bytes += len(line)
+        if len(found) > MOST_PICTURES or size_bytes > MOST_BYTES:
+            stop_ns = min(stop_ns, begins_ns + LATE_NS)
     return _cut(found, end_ns)
 
 
@@ -55,7 +58,7 @@ def _cut(found: dict[tuple[int, str], bytes], end_ns: int) -> tuple[list[bytes],
 def _place(line: bytes) -> tuple[int, str]:
     """When and by which view it was seen; (0, ""): it is damaged."""
     try:
-        seen = json.loads(line)
+        seen = json.loads(line, parse_constant=_refuse)
         captured_us, view = seen["captured_us"], seen["view"]
         if isinstance(captured_us, int) and isinstance(view, str) and isinstance(seen["annotations"], list):
             return captured_us, view
@@ -64,22 +67,32 @@ def _place(line: bytes) -> tuple[int, str]:
     return 0, ""
 
 
-def _iter_lines(path: Path) -> Iterator[list[bytes]]:
-    """Of each fragment that has some."""
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _iter_lines(path: Path, start_ns: int) -> Iterator[tuple[int, list[bytes]]]:
+    """Of each fragment that may have some from `start_ns` on: when it begins, and its lines."""
     try:
+        fragments = [
+            each
+            for each in read_known(path).fragments
+            if each.annotations_bytes and each.end_ns > start_ns - _CLOCK_STEP_NS
+        ]
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
+    except (DecodeError, OSError):
         return
     try:
-        for kind, offset, size_bytes in iter_file(descriptor, os.fstat(descriptor).st_size):
-            if kind == b"emsg" and size_bytes <= MOST_HEAD_BYTES:
-                yield _parse_emsg(os.pread(descriptor, size_bytes - 8, offset + 8))
+        for each in fragments:
+            at = each.offset + each.size_bytes - each.annotations_bytes
+            if each.annotations_bytes <= MOST_HEAD_BYTES:
+                yield each.start_ns, _parse_emsg(os.pread(descriptor, each.annotations_bytes, at))
     except OSError:
         return
     finally:
         os.close(descriptor)
 
 
-def _parse_emsg(body: bytes) -> list[bytes]:
-    scheme, _, rest = body[_HEAD.size :].partition(b"\0")
+def _parse_emsg(box: bytes) -> list[bytes]:
+    scheme, _, rest = box[_HEAD_BYTES:].partition(b"\0")
     return rest.partition(b"\0")[2].splitlines() if scheme == ANNOTATIONS_SCHEME else []

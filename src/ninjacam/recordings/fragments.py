@@ -150,18 +150,17 @@ class FileContents:
         start_ns = self._start_ns(first)
         run, audio_parts = self._audio(units)
         self._sequence += 1
-        parts: list[bytes | memoryview] = []
-        self._clock.begin(first.pts, start_ns)
-        if annotations:
-            lines = b"\n".join(at_time(line, self._clock.captured_ns(pts)) for pts, line in annotations)
-            parts.append(encode_emsg(self._sequence, VIDEO_CLOCK_HZ, first.pts - self._dts0, lines))
-        parts += [
+        parts: list[bytes | memoryview] = [
             encode_prft(VIDEO_TRACK, start_ns, first.pts - self._dts0),
             encode_moof(self._sequence, Run(VIDEO_TRACK, times[0], samples), run),
         ]
         for _, pieces, _ in pictures:
             parts += pieces
         parts += audio_parts
+        self._clock.begin(first.pts, start_ns)
+        if annotations:
+            lines = b"\n".join(at_time(line, self._clock.captured_ns(pts)) for pts, line in annotations)
+            parts.append(encode_emsg(self._sequence, VIDEO_CLOCK_HZ, first.pts - self._dts0, lines))
         end_ns = start_ns + (end - times[0]) * 1_000_000_000 // VIDEO_CLOCK_HZ
         return Written(b"".join(parts), start_ns, end_ns)
 

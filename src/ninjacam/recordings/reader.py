@@ -25,7 +25,8 @@ _CONTAINERS = frozenset((b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b
 
 
 class Fragment(NamedTuple):
-    """`offset` ... `offset + size_bytes`: prft, moof and mdat. `is_key`: a decoder can start here.
+    """`offset` ... `offset + size_bytes`: prft, moof, mdat, and the last `annotations_bytes` of it an emsg. `is_key`: a
+    decoder can start here.
 
     `start_ns`: wall clock of capture of its first picture. `dts`, `duration`: of its video, in 1/90000 s from the
     start of the file. `audio_dts`: in ticks of the sound's sample rate; None: it holds no sound.
@@ -39,6 +40,7 @@ class Fragment(NamedTuple):
     dts: int
     duration: int
     audio_dts: int | None = None
+    annotations_bytes: int = 0
 
     @property
     def end_ns(self) -> int:
@@ -127,7 +129,7 @@ def init_bytes(path: Path) -> bytes:
 
 def _read(descriptor: int) -> Recording:
     end = os.fstat(descriptor).st_size
-    boxes = iter_file(descriptor, end)
+    boxes = _iter_file(descriptor, end)
     ftyp = next(boxes, None)
     moov = next(boxes, None)
     if ftyp is None or moov is None or (ftyp[0], moov[0]) != (b"ftyp", b"moov"):
@@ -138,9 +140,14 @@ def _read(descriptor: int) -> Recording:
     head: tuple[int, Fragment] | None = None
     for kind, offset, size_bytes in boxes:
         try:
-            if kind == b"emsg" and pending is None:
-                continue  # annotations, which belong to no fragment (`recordings.annotations`)
-            if kind == b"prft" and head is None:
+            if kind == b"emsg" and pending is None and recording.fragments:
+                last = recording.fragments[-1]
+                if last.annotations_bytes:
+                    break
+                recording.fragments[-1] = last._replace(
+                    size_bytes=last.size_bytes + size_bytes, annotations_bytes=size_bytes
+                )
+            elif kind == b"prft" and head is None:
                 pending = (offset, *_parse_prft(_body(descriptor, offset, size_bytes)))
             elif kind == b"moof" and pending is not None and head is None:
                 head = (pending[0], _parse_moof(_body(descriptor, offset, size_bytes), pending[1]))
@@ -157,7 +164,7 @@ def _read(descriptor: int) -> Recording:
     return recording
 
 
-def iter_file(descriptor: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def _iter_file(descriptor: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """(kind, offset, size in bytes) of the boxes that are whole; ends at the first that is not."""
     at = 0
     while at + 8 <= end:

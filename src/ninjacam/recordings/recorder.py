@@ -148,11 +148,12 @@ class Recorder:
         self._collect(packet)
 
     def annotate(self, packet: Packet) -> None:
-        self._annotation_bytes += len(packet.data) + 1
-        if self._annotation_bytes <= MOST_ANNOTATION_BYTES:
-            self._annotations.append((packet.pts, packet.data))
-        else:
+        size_bytes = self._annotation_bytes + len(packet.data) + 1
+        if size_bytes > MOST_ANNOTATION_BYTES:
             self.annotations_dropped += 1
+            return
+        self._annotation_bytes = size_bytes
+        self._annotations.append((packet.pts, packet.data))
 
     def _cut_before(self, packet: Packet, dts: int) -> None:
         step = dts - self._last_dts

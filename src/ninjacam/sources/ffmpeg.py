@@ -6,7 +6,6 @@ Not here: which URLs and options are allowed (`ffmpeg_network`, `files`, `usb`).
 """
 
 import asyncio
-import contextlib
 import logging
 import sys
 import threading
@@ -104,6 +103,7 @@ class FfmpegSource(Source):
         self._stop = Stop()
         self._thread = threading.Thread(target=self._work, name=f"ffmpeg-{plan.where}"[:40], daemon=True)
         self._is_playing = False  # the thread's
+        self._ending: asyncio.Future[None] | None = None
         self._go = threading.Event()
         self._slots = threading.BoundedSemaphore(MAX_QUEUED)
         self._on_packet: OnPacket | None = None
@@ -140,19 +140,26 @@ class FfmpegSource(Source):
             self._http.close()
         try:
             if self._plan.unblock is not None:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_MOST_CLOSING_S):
-                        await asyncio.to_thread(self._end_thread, self._plan.unblock)
+                await self._end_thread(self._plan.unblock)
         finally:
             self._finish(SourceEndedError("The camera was closed."))
 
-    def _end_thread(self, unblock: Callable[[], None]) -> None:
-        """Closed is what can be opened again: a device has one reader at a time."""
+    async def _end_thread(self, unblock: Callable[[], None]) -> None:
+        """Closed is what can be opened again: a device has one reader at a time. Waits 1 s at most, and once."""
+        if self._ending is None:
+            self._ending = self._loop.create_future()
+            # in a thread of its own: a driver that hangs in this too is to hold up nobody else's work
+            threading.Thread(target=self._unblock, args=(unblock,), name="ffmpeg-end", daemon=True).start()
+            await asyncio.wait((self._ending,), timeout=_MOST_CLOSING_S)
+
+    def _unblock(self, unblock: Callable[[], None]) -> None:
         for _ in range(round(_MOST_CLOSING_S / _UNBLOCK_EVERY_S)):
             if not self._thread.is_alive():
-                return
+                break
             unblock()
             self._thread.join(_UNBLOCK_EVERY_S)
+        assert self._ending is not None
+        self._call(self._ending.set_result, None)
 
     def _deliver(self, packet: Packet) -> None:
         self._slots.release()

@@ -55,7 +55,12 @@ def translate_av_error(exc: Exception, where: str, scheme: str, *, is_playing: b
 
 def _translate_device_error(exc: Exception, where: str, *, is_playing: bool) -> DeviceError:
     number = getattr(exc, "errno", 0)
-    if is_playing:  # ENODEV, or EINVAL where the driver stops its queue first, or EIO
+    if is_playing and number in (
+        errno.ENODEV,
+        errno.ENXIO,
+        errno.EIO,
+        errno.EINVAL,
+    ):  # as the driver is stopped
         return DeviceError(
             f"There is no device {where} any more: it was unplugged, or its driver gave it up. Plug it in again."
         )

@@ -7,7 +7,7 @@ import av
 from av.video.reformatter import VideoReformatter
 
 from ninjacam.core.annotations import Seen, are_annotations, to_seen
-from ninjacam.core.errors import EncodeError, ProcessorError, ViewNotFoundError
+from ninjacam.core.errors import DecodeError, EncodeError, ProcessorError, ViewNotFoundError
 from ninjacam.core.frames import Frame
 from ninjacam.core.processors import Processor
 from ninjacam.vision.code import ProcessorCode, ProcessorStalled, one_line, user_traceback
@@ -16,26 +16,17 @@ from ninjacam.vision.pictures import Picture, check_picture
 
 
 class Returned(NamedTuple):
-    """`image`: as `check_picture` gives it; None: the frame's own. `seen`: None: the processor does not annotate."""
+    """`image`: as `check_picture` gives it; None: nobody wants it. `seen`: None: the processor does not annotate."""
 
     image: Any
     seen: Seen | None
 
-    def picture(self, frame: Frame) -> Any:
-        """What to show: the processor's picture, or else the frame's, with its annotations drawn into it."""
-        if self.image is not None:
-            return self.image
-        image = frame.image
-        if self.seen:
-            draw_seen(image, self.seen)
-        return image
 
-
-def call_processor(entry: Processor, frame: Frame) -> Returned:
-    """Raises: ProcessorError; ProcessorStalled."""
+def call_processor(entry: Processor, frame: Frame, *, with_image: bool) -> Returned:
+    """Raises: ProcessorError; ProcessorStalled; DecodeError: the frame has no picture."""
     try:
-        return _check(entry.call(frame), frame)
-    except ProcessorStalled:
+        return _check(entry.call(frame), frame, with_image=with_image)
+    except (ProcessorStalled, DecodeError):
         raise
     except EncodeError as exc:
         raise ProcessorError(f"{entry.name}: {exc}") from exc
@@ -43,17 +34,22 @@ def call_processor(entry: Processor, frame: Frame) -> Returned:
         raise ProcessorError(f"{entry.name}: {one_line(exc)}", traceback=user_traceback(exc)) from exc
 
 
-def _check(returned: Any, frame: Frame) -> Returned:
+def _check(returned: Any, frame: Frame, *, with_image: bool) -> Returned:
     """Raises: EncodeError."""
     image, annotations = returned, None
     if are_annotations(returned):
         image, annotations = None, returned
     elif isinstance(returned, tuple) and len(returned) == 2 and are_annotations(returned[1]):
         image, annotations = returned
-    return Returned(
-        None if image is None else check_picture(image),
-        None if annotations is None else to_seen(annotations, frame.width, frame.height),
-    )
+    seen = None if annotations is None else to_seen(annotations, frame.width, frame.height)
+    if image is not None:
+        return Returned(check_picture(image), seen)
+    if not with_image:
+        return Returned(None, seen)
+    image = check_picture(frame.image)
+    if seen:
+        draw_seen(image, seen)
+    return Returned(image, seen)
 
 
 class RecordedView:
@@ -86,4 +82,4 @@ class RecordedView:
             load_bgr=picture.bgr,
             load_gray=picture.gray,
         )
-        return call_processor(self._entry, frame).picture(frame)
+        return call_processor(self._entry, frame, with_image=True).image

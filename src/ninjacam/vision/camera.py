@@ -61,6 +61,7 @@ class CameraPixels:
         self._reading: asyncio.Task[None] | None = None
         self._linger: asyncio.TimerHandle | None = None
         self._rates: dict[str, tuple[int, int, float]] = {}
+        self._closed = False
         self.abandoned_threads = 0
 
     async def start(self) -> None:
@@ -68,6 +69,7 @@ class CameraPixels:
         await self._server.start()
 
     async def close(self) -> None:
+        self._closed = True
         await self._server.close()
         for variant in list(self._variants.values()):
             variant.channel.close()
@@ -120,6 +122,8 @@ class CameraPixels:
         self._on_change()
 
     def _meet_demand(self) -> None:
+        if self._closed:
+            return  # its subscribers go one after the other
         self._shared.variants = tuple(self._wanted())
         if self._linger is not None:
             self._linger.cancel()
@@ -284,7 +288,9 @@ class CameraPixels:
                 "error": error,
                 "ms_per_frame": round(health.cost_ns / 1e6, 3) if health is not None else 0.0,
                 "fps": self._rate(view, health.frames if health is not None else 0, now_ns),
-                "encodings": sum(request.view == view for request in self._variants),
+                "encodings": sum(
+                    request.view == view and variant.is_picture for request, variant in self._variants.items()
+                ),
             }
         return views
 

@@ -36,6 +36,7 @@ class Picture:
         self._reformatter = reformatter
         self.width = frame.width
         self.height = frame.height
+        self.pts = frame.pts or 0
 
     def for_thread(self, reformatter: VideoReformatter) -> "Picture":
         """The same picture, converted by a thread of its own: reformatters keep state."""

@@ -18,6 +18,8 @@ logger = logging.getLogger("ninjacam.vision")
 
 MOST_BACKLOG = 100
 """Packets that wait; beyond it, decoding cannot keep up and skips to a key frame."""
+MOST_HELD_BACK = 32
+"""Packets whose pictures may be still in the decoder: twice what H.264 and H.265 allow."""
 PLACEHOLDER_EVERY_S = 1.0
 DEFAULT_FPS = 25.0
 
@@ -36,6 +38,7 @@ class Pipeline:
         self._info = StreamInfo(around.camera)
         self._down = True
         self._decoder: Decoder | None = None
+        self._fed: dict[int, Packet] = {}
         self._needs_key = True
         self._number = 0
         self._frame_ns = 1e9 / DEFAULT_FPS
@@ -103,10 +106,14 @@ class Pipeline:
             self._decoder = None
         if self._decoder is None or self._decoder.codec is not packet.codec:
             self._decoder = Decoder(packet.codec)
+            self._fed = {}
         if 0 < packet.pts - self._last_pts < VIDEO_CLOCK_HZ:
             step_ns = (packet.pts - self._last_pts) * 1e9 / VIDEO_CLOCK_HZ
             self._frame_ns += (step_ns - self._frame_ns) / 16
         self._last_pts = packet.pts
+        self._fed[packet.pts] = packet
+        if len(self._fed) > MOST_HELD_BACK:
+            del self._fed[next(iter(self._fed))]
         try:
             pictures = self._decoder.decode(packet)
         except DecodeError as exc:
@@ -115,7 +122,7 @@ class Pipeline:
         if self._queue.qsize() and self._around.clock.monotonic_ns() - packet.received_ns > LATE_NS:
             return
         for picture in pictures[-1:]:
-            self._show(picture, packet)
+            self._show(picture, self._fed.get(picture.pts, packet))  # with B-frames not the one just fed
             self._number += 1
 
     def _show(self, picture: Picture | None, packet: Packet) -> None:

@@ -8,11 +8,11 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from av.video.reformatter import VideoReformatter
 
-from ninjacam.core.annotations import Seen, encode_seen
+from ninjacam.core.annotations import encode_seen
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import DecodeError, NinjacamError, ProcessorError
 from ninjacam.core.frames import Frame
@@ -34,6 +34,7 @@ MOST_WAITING = 4
 """Pictures that wait for slow user code; the oldest go first."""
 FAILING_EVERY_NS = 500_000_000
 """A view that raises is called again twice a second, not at each frame."""
+NOTHING = Returned(None, None)
 HOW_TO_SEE_MORE = "Who may configure the camera finds the traceback on its page."
 """Every viewer sees the picture, and a traceback tells of the server's files."""
 
@@ -56,13 +57,6 @@ class Shot:
     number: int
     frame_ns: float
     info: StreamInfo
-
-
-class Made(NamedTuple):
-    """Of one view at one moment. None: nothing new of that kind."""
-
-    image: Any = None
-    seen: Seen | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -185,29 +179,37 @@ class ViewMaker:
         encoding.due_ns = max(encoding.due_ns + period_ns, now_ns - period_ns // 2)
         return True
 
-    def _make(self, shot: Shot, now_ns: int, *, with_image: bool) -> Made:
-        """What the view makes, or the readable picture of why it makes nothing."""
+    def _make(self, shot: Shot, now_ns: int, *, with_image: bool) -> Returned:
+        """What the view makes; where it makes nothing, as a picture a readable one of why."""
         health = self._health
         if shot.picture is None:
+            if not with_image:
+                return NOTHING
             error = shot.info.error
             title = f"{self._around.camera}: {TITLES.get(shot.info.state, 'No picture')}"
             lines = [str(error["message"])] if error else []
-            return Made(message_picture(title, lines, health.last_image) if with_image else None)
+            return Returned(message_picture(title, lines, health.last_image), None)
         if health.error is not None and now_ns < health.next_try_ns:
-            return Made()
+            return NOTHING
         picture = shot.picture.for_thread(self._reformatter)
         try:
-            made = self._process(picture, shot, now_ns, with_image) if self.view else Made(picture.bgr())
+            made = (
+                self._process(picture, shot, now_ns, with_image)
+                if self.view
+                else Returned(picture.bgr(), None)
+            )
         except ProcessorError as exc:
             health.next_try_ns = now_ns + FAILING_EVERY_NS
             self._set_error(exc)
-            title, lines = f"{self.view}: not working", [exc.message, HOW_TO_SEE_MORE]
-            return Made(message_picture(title, lines, picture.bgr()) if with_image else None)
+            if not with_image:
+                return NOTHING
+            lines = [exc.message, HOW_TO_SEE_MORE]
+            return Returned(message_picture(f"{self.view}: not working", lines, picture.bgr()), None)
         except DecodeError as exc:
             logger.debug("%s: %s", self._around.camera, exc)
-            return Made()
+            return NOTHING
         if self.abandoned:
-            return Made()  # it came back after all; its error stands until it is tried again
+            return NOTHING  # it came back after all; its error stands until it is tried again
         self._set_error(None)
         health.frames += 1
         if made.image is not None:
@@ -219,7 +221,7 @@ class ViewMaker:
             self._health.error = error
             self._around.on_health()
 
-    def _process(self, picture: Picture, shot: Shot, now_ns: int, with_image: bool) -> Made:
+    def _process(self, picture: Picture, shot: Shot, now_ns: int, with_image: bool) -> Returned:
         """Raises: ProcessorError."""
         resting = self._around.shared.resting(self.view, now_ns)
         if resting is not None:
@@ -240,17 +242,16 @@ class ViewMaker:
             load_bgr=picture.bgr,
             load_gray=picture.gray,
         )
-        returned = self._call(entry, frame)
-        made = Made(returned.picture(frame) if with_image else None, returned.seen)
+        returned = self._call(entry, frame, with_image)
         self._health.cost_ns += (self._around.clock.monotonic_ns() - now_ns - self._health.cost_ns) / 8
-        return made
+        return returned
 
-    def _call(self, entry: Processor, frame: Frame) -> Returned:
+    def _call(self, entry: Processor, frame: Frame, with_image: bool) -> Returned:
         """Raises: ProcessorError."""
         self._around.running.enter(self._slot, running_words(self._around.camera, self.view))
         self.calling_since_ns = self._around.clock.monotonic_ns()
         try:
-            return call_processor(entry, frame)
+            return call_processor(entry, frame, with_image=with_image)
         finally:
             self.calling_since_ns = 0
             self._around.running.leave(self._slot)

@@ -1,6 +1,8 @@
 """What was seen, asked for over the API: of whose recordings, of which span. The files: tests/unit/recordings."""
 
 import json
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -69,6 +71,15 @@ def test_of_a_deleted_camera_those_are_told_who_may_see_all(
     Camera.objects.get(slug="door").delete()
     assert len(json.loads(ask(signed_in(admin_user)).content)["frames"]) == 250
     assert ask(signed_in(stranger)).status_code == 404
+
+
+def test_what_may_not_be_written_yet_is_not_said_to_be_all(root: Path, stranger: User) -> None:
+    now_s = time.time() - WALL_NS / S
+    asked = json.loads(ask(signed_in(stranger), from_s=now_s - 60, to_s=now_s + 60).content)
+    late_s = (datetime.now(UTC) - datetime.fromisoformat(asked["end"])).total_seconds()
+    assert 5 < late_s < 10
+    asked = json.loads(ask(signed_in(stranger), from_s=now_s - 1, to_s=now_s).content)
+    assert asked["end"] == asked["start"]
 
 
 @pytest.mark.parametrize(("from_s", "to_s"), [(5, 5), (5, 4), (0, 3601)])

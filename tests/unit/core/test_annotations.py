@@ -1,5 +1,6 @@
 """What a processor says it has seen, on its way from pixels to fractions; and what it is told when it is wrong."""
 
+import array
 import json
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from ninjacam import Box, Point, Polygon, Text
-from ninjacam.core.annotations import are_annotations, encode_seen, to_seen
+from ninjacam.core.annotations import MOST_BYTES, are_annotations, encode_seen, to_seen
 from ninjacam.core.errors import EncodeError
 
 CONTOUR = np.array([[[0, 0]], [[100, 0]], [[100, 50]]], np.int32)
@@ -31,6 +32,14 @@ def test_each_kind_becomes_fractions_of_the_picture() -> None:
     ]
 
 
+def test_a_kind_of_ones_own_is_what_it_is_derived_from() -> None:
+    class Face(Box):
+        pass
+
+    (seen,) = to_seen([Face(0, 0, 200, 100)], 200, 100)
+    assert seen["type"] == "box"
+
+
 def test_what_is_beyond_the_picture_ends_at_its_edge() -> None:
     (seen,) = to_seen([Box(-20, -1e300, 900, 50)], 200, 100)
     assert seen["points"] == [[0, 0], [1, 0.5]]
@@ -49,6 +58,10 @@ def test_what_is_beyond_the_picture_ends_at_its_edge() -> None:
         (Polygon(np.zeros((300, 2))), "cv2.approxPolyDP"),
         (Polygon([1, 2, 3]), "not pairs"),
         (Polygon(np.zeros(3)), "not pairs"),
+        (Polygon(np.zeros((720, 1280), bool)), "a Polygon of 720 points"),
+        (Polygon(array.array("d", [1, 2, 3, 4])), "not pairs"),
+        (Polygon([(1, 2), (3, "x")]), "not pairs"),
+        (Polygon([(1, 2), (3, float("nan"))]), "nan where a number belongs"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_with_a_sentence(wrong: Any, words: str) -> None:
@@ -60,6 +73,10 @@ def test_what_cannot_be_drawn_is_refused_with_a_sentence(wrong: Any, words: str)
 def test_there_are_not_too_many_and_no_text_is_too_long() -> None:
     with pytest.raises(EncodeError, match="257 annotations; 256 at most"):
         to_seen([Point(0, 0)] * 257, 200, 100)
+    with pytest.raises(EncodeError, match="more than 64 KB"):
+        to_seen([Polygon(np.zeros((200, 2)))] * 100, 200, 100)
+    full = [Box(12.3456, 23.4567, 123.456, 99.9999, "person, or a bear", 0.98765, "#ff8800")] * 256
+    assert len(encode_seen("faces", 0, to_seen(full, 1920, 1080))) < MOST_BYTES
     (seen,) = to_seen([Text(0, 0, "x" * 5000)], 200, 100)
     assert len(seen["label"]) == 200
 

@@ -93,21 +93,35 @@ def test_the_file_is_to_everybody_else_what_it_is_without_them(tmp_path: Path) -
     assert read_segment(with_them, root=tmp_path / "a").size_bytes == with_them.stat().st_size
 
 
-@pytest.mark.parametrize("cut", ["in the annotations", "behind them"])
+@pytest.mark.parametrize("cut", ["in them", "behind them"])
 def test_a_file_that_is_torn_at_them_is_repaired(tmp_path: Path, cut: str) -> None:
     (path,) = record(tmp_path, encoded(Codec.H264, 100))
     whole = path.read_bytes()
     at = whole.rindex(b"emsg") - 4
     size_bytes = int.from_bytes(whole[at : at + 4], "big")
-    path.write_bytes(whole[: at + (size_bytes if cut == "behind them" else 50)])
+    if cut == "in them":
+        path.write_bytes(whole[: at + 50])
+        kept = whole[:at]
+    else:
+        path.write_bytes(whole[: at + size_bytes] + b"\0\0\1\0prft")
+        kept = whole[: at + size_bytes]
     assert repair_file(path)
-    assert path.read_bytes() == whole[:at]
+    assert path.read_bytes() == kept
+    assert read_segment(path, root=tmp_path).size_bytes == len(kept)
 
 
 def test_too_many_at_a_time_are_left_out_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     packets = encoded(Codec.H264, 60)
     monkeypatch.setattr(recorder, "MOST_ANNOTATION_BYTES", 10 * (len(seen_on(packets[0]).data) + 2))
     recorded = Recorded(tmp_path)
+    job_bytes: list[int] = []
+    write = recorded.files.write
+
+    def counted(job: recorder.Job) -> None:
+        job_bytes.append(job.size_bytes)
+        write(job)
+
+    monkeypatch.setattr(recorded.files, "write", counted)
     for packet in packets:
         recorded.recorder.add(packet)
         recorded.recorder.annotate(seen_on(packet))
@@ -115,6 +129,28 @@ def test_too_many_at_a_time_are_left_out_and_counted(tmp_path: Path, monkeypatch
     kept = numbers(read_annotations(files, *FOREVER)[0])
     assert recorded.recorder.status()["annotations_dropped"] == 60 - len(kept)
     assert 20 <= len(kept) <= 40  # 10 of each fragment, and again from the next on
+    held = sum(len(packet.data) for packet in packets)
+    assert (
+        sum(job_bytes) <= held + 3 * recorder.MOST_ANNOTATION_BYTES
+    )  # what is left out takes no room of pictures
+
+
+def test_one_that_is_too_large_leaves_room_for_the_others() -> None:
+    taken: list[recorder.Job] = []
+
+    def hand_on(job: recorder.Job) -> bool:
+        taken.append(job)
+        return True
+
+    it = recorder.Recorder(hand_on=hand_on, end_file=lambda: None, state=dict)
+    it.begin(())
+    packets = stamped(video_packets(2))
+    it.add(packets[0])
+    it.annotate(seen_on(packets[0], text="x" * recorder.MOST_ANNOTATION_BYTES))
+    it.annotate(seen_on(packets[0]))
+    it.flush()
+    assert len(taken[0].annotations) == 1 and it.annotations_dropped == 1
+    assert taken[0].size_bytes < len(packets[0].data) + 1000
 
 
 def test_those_of_an_event_wait_in_the_ring_with_its_pictures(tmp_path: Path) -> None:
@@ -133,20 +169,28 @@ def test_those_of_an_event_wait_in_the_ring_with_its_pictures(tmp_path: Path) ->
 
 def test_what_is_damaged_or_strange_is_a_gap(tmp_path: Path) -> None:
     (path,) = record(tmp_path, encoded(Codec.H264, 60))
-    good = numbers(read_annotations([path], *FOREVER)[0])
     strange = [
         b"not json", b"[" * 100_000, b"7", b"null", b'{"view": 1, "captured_us": 5, "annotations": []}',
         b'{"view": "x", "captured_us": "5", "annotations": []}', b'{"view": "x", "captured_us": 5}', b"\xff\xfe",
+        b'{"view": "x", "captured_us": 1700000000500000, "annotations": [NaN]}',
     ]  # fmt: skip
+    whole = path.read_bytes()
+    first, second = (read_recording(path).fragments[number] for number in (0, 1))
+    ends = [each.offset + each.size_bytes for each in (first, second)]
+    of_second = numbers(annotations._parse_emsg(whole[ends[1] - second.annotations_bytes : ends[1]]))
+    odd = encode_emsg(9, 90000, 0, b"\n".join(strange))
+    path.write_bytes(whole[: ends[0] - first.annotations_bytes] + odd + whole[ends[0] :])
+    lines, _ = read_annotations([tmp_path / "none.mp4", tmp_path, path], 1000, FOREVER[1])
+    assert set(of_second) <= set(numbers(lines)) and len(lines) <= 60 - len(of_second)
     foreign = box(
         b"emsg", bytes(24) + b"urn:other\0" + b"1\0" + seen_on(encoded(Codec.H264, 1)[0], text="666").data
     )
-    with path.open("ab") as file:
-        file.write(
-            encode_emsg(9, 90000, 0, b"\n".join(strange)) + foreign + box(b"emsg") + box(b"emsg", b"\0" * 30)
-        )
-    lines, _ = read_annotations([tmp_path / "none.mp4", tmp_path, path], 1000, FOREVER[1])
-    assert numbers(lines) == good
+    for other in (foreign, box(b"emsg"), box(b"emsg", b"\0" * 30)):
+        path.write_bytes(whole[: ends[0] - first.annotations_bytes] + other + whole[ends[0] :])
+        assert numbers(read_annotations([path], *FOREVER)[0]) == numbers(lines)
+        assert len(read_recording(path).fragments) == 3
+    path.write_bytes(whole[: ends[0]] + box(b"emsg") * 1000 + whole[ends[0] :])
+    assert len(read_recording(path).fragments) == 1  # one is ours; what is more is not
 
 
 def test_an_answer_has_an_end_and_goes_on_from_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,17 +204,17 @@ def test_an_answer_has_an_end_and_goes_on_from_there(tmp_path: Path, monkeypatch
     read: list[int] = []
     original = annotations._iter_lines
 
-    def counted(path: Path) -> Iterator[list[bytes]]:
-        for lines in original(path):
+    def counted(path: Path, start_ns: int) -> Iterator[tuple[int, list[bytes]]]:
+        for begins_ns, lines in original(path, start_ns):
             read.append(len(lines))
-            yield lines
+            yield begins_ns, lines
 
     monkeypatch.setattr(annotations, "MOST_PICTURES", 21)
     monkeypatch.setattr(annotations, "_iter_lines", counted)
     first, end_ns = read_annotations(files, packets[0].captured_ns, FOREVER[1])
     assert numbers(first) == [n for n in range(11) for _ in "fp"]  # a picture's views stay together
     assert end_ns == packets[11].captured_ns // 1000 * 1000
-    assert len(read) <= 2 + LATE_NS // S  # and no more is read than it takes to know that
+    assert len(read) <= 3 + LATE_NS // S  # and no more is read than it takes to know that
     second, _ = read_annotations(files, end_ns, FOREVER[1])
     assert numbers(second)[:2] == [11, 11]
 

@@ -22,19 +22,24 @@ def make_frame() -> Frame:
     )  # fmt: skip
 
 
-def call(function: Callable[[Frame], Any], frame: Frame | None = None) -> Returned:
-    return call_processor(Processor("it", function, ("*",), "cameras", ""), frame or make_frame())
+def call(
+    function: Callable[[Frame], Any], frame: Frame | None = None, *, with_image: bool = True
+) -> Returned:
+    entry = Processor("it", function, ("*",), "cameras", "")
+    return call_processor(entry, frame or make_frame(), with_image=with_image)
 
 
-def test_annotations_are_drawn_into_the_frame_only_when_its_picture_is_asked_for() -> None:
+def test_annotations_are_drawn_into_the_frame_only_where_a_picture_is_asked_for() -> None:
+    def see(_: Frame) -> list[Any]:
+        return [Box(40, 30, 120, 90, color="#ff0000")]
+
     frame = make_frame()
-    returned = call(lambda _: [Box(40, 30, 120, 90, color="#ff0000")], frame)
-    assert returned.image is None
+    returned = call(see, frame, with_image=False)
+    assert returned.image is None and not frame.drawn  # nobody converted it
     assert returned.seen == [{"type": "box", "points": [[0.25, 0.25], [0.75, 0.75]], "color": "#ff0000"}]
-    assert not frame.drawn  # nobody converted it
-    picture = returned.picture(frame)
-    assert np.abs(picture[60, 40].astype(int) - RED).max() < 40
-    assert tuple(picture[60, 80]) == (0, 0, 0)
+    image = call(see, frame).image
+    assert np.abs(image[60, 40].astype(int) - RED).max() < 40
+    assert tuple(image[60, 80]) == (0, 0, 0)
 
 
 def test_what_was_drawn_by_hand_stays_below_the_annotations() -> None:
@@ -42,21 +47,34 @@ def test_what_was_drawn_by_hand_stays_below_the_annotations() -> None:
         frame.image[:20] = 200
         return []
 
-    frame = make_frame()
-    returned = call(draw, frame)
+    returned = call(draw)
     assert returned.seen == []
-    assert returned.picture(frame)[0, 0, 0] == 200
+    assert returned.image[0, 0, 0] == 200
 
 
 def test_a_picture_of_its_own_is_shown_as_it_is() -> None:
     own = np.full((30, 40), 77, np.uint8)
-    frame = make_frame()
-    returned = call(lambda _: (own, [Box(0, 0, 160, 120)]), frame)
+    returned = call(lambda _: (own, [Box(0, 0, 160, 120)]))
     assert returned.seen is not None
-    assert (returned.picture(frame) == own).all()
+    assert (returned.image == own).all()
     assert call(lambda _: own).seen is None
     assert call(lambda _: None).seen is None
-    assert call(lambda _: (None, [Text(1, 2, "x")])).image is None
+    assert call(lambda _: (None, [Text(1, 2, "x")])).image is not None
+
+
+def test_a_name_that_is_no_unicode_is_drawn_and_told() -> None:
+    returned = call(lambda _: [Box(0, 0, 50, 50, label="caf\udce9.jpg")])
+    assert returned.seen is not None and returned.seen[0]["label"] == "caf?.jpg"
+    assert returned.image.any()
+
+
+def test_a_frame_that_cannot_be_drawn_on_is_the_processors_own_error() -> None:
+    def lock(frame: Frame) -> list[Any]:
+        frame.image.flags.writeable = False
+        return [Box(0, 0, 50, 50)]
+
+    with pytest.raises(ProcessorError):
+        call(lock)
 
 
 @pytest.mark.parametrize(

@@ -76,11 +76,10 @@ export class Overlay {
    * Recordings are shown from now on.
    * @param {Recorded} recorded
    * @param {number} wallMs what is sought
-   * @param {() => number} nowMs the server's wall clock
    */
-  replay(recorded, wallMs, nowMs) {
+  replay(recorded, wallMs) {
     this.#drawnIn = "";
-    this.#follow(() => new RecordedAnnotations(recorded, () => this.#refresh(), nowMs), wallMs * 1000);
+    this.#follow(() => new RecordedAnnotations(recorded, () => this.#refresh()), wallMs * 1000);
   }
 
   /** The picture stands still, and what is drawn on it stays. */

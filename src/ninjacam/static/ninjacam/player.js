@@ -197,7 +197,7 @@ export class NinjacamPlayer extends HTMLElement {
     /** @type {Replay | null} */
     let replay = null;
     replay = new Playback({ base, camera }, this.#replayHost(() => this.#replay === replay), wallMs);
-    this.#overlay.replay({ base, camera }, wallMs, () => this.#nowMs());
+    this.#overlay.replay({ base, camera }, wallMs);
     this.#take(replay, "recording");
     if (before) return;
     this.#paints = [];

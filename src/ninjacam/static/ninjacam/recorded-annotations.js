@@ -17,13 +17,11 @@ const WINDOW_MS = 30_000;
 const KEPT = 8;
 const LEAST_MS = 200; // from one question to the next
 const RETRY_MS = 10_000; // after one that has failed
-const EDGE_MS = 5_000; // so much behind now there may be more to come
-const EDGE_RETRY_MS = 3_000;
+const EDGE_RETRY_MS = 3_000; // what was seen in the last seconds is not written yet
 
 export class RecordedAnnotations {
   #recorded;
   #changed;
-  #nowMs;
   /** @type {Map<number, Window>} by number since 1970; what was used last comes last */
   #windows = new Map();
   #number = NaN; // of the window that is shown
@@ -36,12 +34,10 @@ export class RecordedAnnotations {
   /**
    * @param {Recorded} recorded
    * @param {() => void} changed more is here
-   * @param {() => number} nowMs the server's wall clock
    */
-  constructor(recorded, changed, nowMs) {
+  constructor(recorded, changed) {
     this.#recorded = recorded;
     this.#changed = changed;
-    this.#nowMs = nowMs;
   }
 
   /** The server tells of all views at once. */
@@ -101,8 +97,7 @@ export class RecordedAnnotations {
   /** @param {number} number */
   #isMissing(number) {
     const window = this.#windows.get(number);
-    if (window) return window.completeMs < window.endMs;
-    return number === this.#number || number * WINDOW_MS < this.#nowMs() - EDGE_MS;
+    return !window || window.completeMs < window.endMs;
   }
 
   /** @param {number} number @returns {Window} */
@@ -120,15 +115,14 @@ export class RecordedAnnotations {
   /**
    * @param {Window} window
    * @param {AbortSignal} signal
-   * @returns {Promise<boolean>} whether the rest of it is not recorded yet
+   * @returns {Promise<boolean>} whether the rest of it is probably not recorded yet
    * @throws {Error} the server refuses, or the network fails
    */
   async #extend(window, signal) {
     const fromMs = window.completeMs;
-    const settledMs = this.#nowMs() - EDGE_MS;
     const { endMs, frames } = await readAnnotated(this.#recorded, fromMs, window.endMs, signal);
     if (signal.aborted) return false;
-    if (!(endMs > fromMs)) throw new Error("The server tells of nothing.");
+    if (!(endMs >= fromMs)) throw new Error("The server tells of nothing.");
     for (const [view, known] of window.views) {
       window.views.set(view, known.filter((each) => each.capturedUs < fromMs * 1000));
     }
@@ -138,9 +132,9 @@ export class RecordedAnnotations {
       if (known) known.push(annotated);
       else window.views.set(view, [annotated]);
     }
-    window.completeMs = Math.max(fromMs, Math.min(endMs, settledMs));
+    window.completeMs = endMs;
     this.#changed();
-    return window.completeMs < endMs;
+    return endMs < window.endMs && endMs - fromMs < EDGE_RETRY_MS;
   }
 }
 
