@@ -29,6 +29,8 @@ from ninjacam.testing import stamp
 FPS = 25
 GOP = 50
 FRAMES = 100
+WRITTEN_LATE_S = 6.0
+"""What was seen since may not be written yet."""
 WIDTH, HEIGHT = 640, 360
 CODEC = "avc1.42c01f"
 HEADER = struct.Struct("<BBHIqqIHHI")
@@ -363,7 +365,8 @@ class FakeMedia:
             end = min(end, start + self.recorded_at_once_s)
             frames = [each for each in self.recorded if start <= each["captured_us"] / 1e6 < end]
             status = self.recorded_status
-            answer = {"end": datetime.fromtimestamp(end, UTC).isoformat(), "frames": frames}
+            complete = min(end, max(start, time.time() - WRITTEN_LATE_S))
+            answer = {"end": datetime.fromtimestamp(complete, UTC).isoformat(), "frames": frames}
             body = json.dumps({"camera": query["camera"], "start": query["start"], **answer}).encode()
         else:
             status, body = 415, b'{"code": "unsupported_codec", "detail": "As you were told."}'
