@@ -47,7 +47,7 @@ def test_a_wall_clock_that_is_set_by_an_hour_loses_no_picture(tmp_path: Path) ->
     environment = {
         "LD_PRELOAD": str(FAKETIME),
         "FAKETIME_TIMESTAMP_FILE": str(offset),
-        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_CACHE_DURATION": "1",  # without a cache, each look at a clock reads the file
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
     with FakeCamera(*SMALL) as camera, Product(tmp_path / "data", environment=environment) as product:
