@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.fake_media import FRAMES, FakeMedia, Video, make_video
+from tests.e2e.fake_media import FRAMES, FakeMedia
 from tests.harness.chrome import CHROMIUM, Browser, Tab
 
 pytestmark = [
@@ -26,23 +26,6 @@ PROBE = (Path(__file__).parent / "player_probe.js").read_text()
 RUNGS = ["webcodecs", "mse", "mjpeg"]
 
 OpenTab = Callable[..., AbstractContextManager[Tab]]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with Browser() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def video() -> Video:
-    return make_video()
-
-
-@pytest.fixture
-def media(video: Video) -> Iterator[FakeMedia]:
-    with FakeMedia(video).running() as running:
-        yield running
 
 
 @pytest.fixture

@@ -31,12 +31,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
         yield process
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with Browser() as running:
-        yield running
-
-
 def address(demo: Process) -> str:
     found = re.search(r"http://localhost:(\d+)/", demo.output)
     assert found

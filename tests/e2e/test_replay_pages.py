@@ -77,12 +77,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield World(product, base_ns)
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with Browser() as running:
-        yield running
-
-
 @pytest.fixture
 def tab(chromium: Browser, world: World) -> Iterator[Tab]:
     with chromium.tab() as tab:

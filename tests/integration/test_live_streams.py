@@ -352,8 +352,14 @@ def test_a_socket_carries_64_subscriptions_and_no_more(site: Site, engine: Engin
         for number in range(65):
             viewer.tell(**subscribe(number, view="edges"))
         assert viewer.receive_json("error") == {
-            "op": "error", "id": 64, "code": "limit", "message": "One socket carries at most 64 subscriptions."
+            "op": "error", "id": 64, "code": "limit",
+            "message": "One socket carries at most 64 subscriptions to pictures.",
         }  # fmt: skip
+        viewer.tell(
+            **{**subscribe(65, view="edges"), "format": "annotations"}
+        )  # which take no place of theirs
+        while viewer.receive_json("state")["id"] != 65:
+            pass
 
 
 def test_messages_that_are_too_long_or_too_many_end_the_socket(

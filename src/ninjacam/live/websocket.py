@@ -337,7 +337,8 @@ class LiveSocket:
         most = MOST_SUBSCRIPTIONS * (4 if kind is AnnotationsMember else 1)
         present = sum(type(member) is kind for member in self._members.values())
         if present >= most and wish.id not in self._members:
-            raise Problem(429, "limit", f"One socket carries at most {most} subscriptions of that kind.")
+            what = "annotations" if kind is AnnotationsMember else "pictures"
+            raise Problem(429, "limit", f"One socket carries at most {most} subscriptions to {what}.")
         camera = await self.worker.database.run(auth.authorise_again, self.principal, wish.camera, wish.view)
         if self._ended.done():
             return

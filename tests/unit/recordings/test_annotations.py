@@ -36,6 +36,19 @@ def record(root: Path, packets: list[Packet], *, late: int = 3, period_s: float 
     return recorded.close()
 
 
+def make_recorder() -> tuple[recorder.Recorder, list[recorder.Job]]:
+    """And the jobs that it hands on."""
+    taken: list[recorder.Job] = []
+
+    def hand_on(job: recorder.Job) -> bool:
+        taken.append(job)
+        return True
+
+    it = recorder.Recorder(hand_on=hand_on, end_file=lambda: None, state=dict)
+    it.begin(())
+    return it, taken
+
+
 def numbers(lines: list[bytes]) -> list[int]:
     return [int(json.loads(line)["annotations"][0]["label"]) for line in lines]
 
@@ -130,20 +143,11 @@ def test_too_many_at_a_time_are_left_out_and_counted(tmp_path: Path, monkeypatch
     assert recorded.recorder.status()["annotations_dropped"] == 60 - len(kept)
     assert 20 <= len(kept) <= 40  # 10 of each fragment, and again from the next on
     held = sum(len(packet.data) for packet in packets)
-    assert (
-        sum(job_bytes) <= held + 3 * recorder.MOST_ANNOTATION_BYTES
-    )  # what is left out takes no room of pictures
+    assert sum(job_bytes) <= held + 3 * recorder.MOST_ANNOTATION_BYTES  # what is left out takes no room
 
 
 def test_one_that_is_too_large_leaves_room_for_the_others() -> None:
-    taken: list[recorder.Job] = []
-
-    def hand_on(job: recorder.Job) -> bool:
-        taken.append(job)
-        return True
-
-    it = recorder.Recorder(hand_on=hand_on, end_file=lambda: None, state=dict)
-    it.begin(())
+    it, taken = make_recorder()
     packets = stamped(video_packets(2))
     it.add(packets[0])
     it.annotate(seen_on(packets[0], text="x" * recorder.MOST_ANNOTATION_BYTES))
@@ -220,14 +224,7 @@ def test_an_answer_has_an_end_and_goes_on_from_there(tmp_path: Path, monkeypatch
 
 
 def test_what_comes_while_the_camera_is_away_is_bounded() -> None:
-    taken: list[recorder.Job] = []
-
-    def hand_on(job: recorder.Job) -> bool:
-        taken.append(job)
-        return True
-
-    it = recorder.Recorder(hand_on=hand_on, end_file=lambda: None, state=dict)
-    it.begin(())
+    it, taken = make_recorder()
     packets = stamped(video_packets(2))
     for _ in range(20_000):
         it.annotate(seen_on(packets[0]))
