@@ -46,6 +46,13 @@ class Member:
     def tell(self, **fields: Any) -> None:
         self.sink.put(text_message(id=self.id, **fields))
 
+    def tell_state(self, feed: Feed) -> None:
+        """How its stream is, if that is known and news."""
+        state = (feed.state.value, feed.message, feed.view_error)
+        if feed.has_state and state != self.state_sent:
+            self.state_sent = state
+            self.tell(op="state", state=state[0], message=state[1], view_error=state[2])
+
 
 class Encoding:
     """One feed in one format, under one stream number. Made and ended by Encodings."""
@@ -97,7 +104,7 @@ class Encoding:
 
     def on_state(self) -> None:
         for member in self.members:
-            self._tell_state(member)
+            member.tell_state(self.feed)
 
     def on_refused(self, error: dict[str, Any]) -> None:
         for member in self.members:
@@ -109,7 +116,7 @@ class Encoding:
         """Tell it where it is, and give it the pictures since the last key frame."""
         member.wants = 2
         self.members = (*self.members, member)
-        self._tell_state(member)
+        member.tell_state(self.feed)
         if self._described is None:
             return
         self._describe(member)
@@ -125,12 +132,6 @@ class Encoding:
         self.members = tuple(other for other in self.members if other is not member)
         if not self.members:
             self._encodings.end(self)
-
-    def _tell_state(self, member: Member) -> None:
-        state = (self.feed.state.value, self.feed.message, self.feed.view_error)
-        if self.feed.has_state and state != member.state_sent:
-            member.state_sent = state
-            member.tell(op="state", state=state[0], message=state[1], view_error=state[2])
 
     def _describe(self, member: Member) -> None:
         if self._described is not None:

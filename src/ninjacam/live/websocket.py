@@ -6,19 +6,21 @@ import logging
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from ninjacam.core.packets import Codec
-from ninjacam.hub.request import Request
 from ninjacam.live import auth
 from ninjacam.live.abort import abort_connection
-from ninjacam.live.annotations import AnnotationsMember
-from ninjacam.live.encodings import Encoding, Format, Member, text_message
-from ninjacam.live.feeds import Feed
+from ninjacam.live.encodings import Encoding, text_message
 from ninjacam.live.messages import Message, Receive, Scope, Send
-from ninjacam.live.mount import SLUG
-from ninjacam.live.problems import Problem, camera_not_found
+from ninjacam.live.problems import Problem
 from ninjacam.live.sink import Sink
+from ninjacam.live.subscriptions import (
+    AnnotationsSubscription,
+    PicturesSubscription,
+    Subscription,
+    Wish,
+    is_number,
+)
 from ninjacam.live.worker import Worker
 
 if TYPE_CHECKING:
@@ -32,173 +34,10 @@ MOST_SUBSCRIPTIONS = 64
 MOST_MESSAGE_CHARS = 64 << 10
 MESSAGES_PER_S = 50.0
 MESSAGES_BURST = 300.0
-MOST_WIDTH_PX = 7680
 CLOSE_GRACE_S = 0.5
 
 GOING_AWAY, POLICY, TOO_BIG, TRY_LATER = 1001, 1008, 1009, 1013
 NOT_AUTHENTICATED, REFUSED, TOO_SLOW = 4401, 4403, 4408
-
-_KNOWN_CODECS = frozenset(codec.label for codec in (Codec.H264, Codec.H265, Codec.MJPEG))
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """A "subscribe" message, checked."""
-
-    id: int
-    camera: str
-    view: str
-    format: Format | Literal["annotations"]
-    codecs: frozenset[str]
-    width_px: int
-
-    @classmethod
-    def parse(cls, message: dict[str, Any]) -> "Wish":
-        """Raises: Problem 400."""
-        camera, view = message.get("camera"), message.get("view") or ""
-        form, codecs, width = (
-            message.get("format", "annexb"),
-            message.get("codecs", ["h264"]),
-            message.get("width"),
-        )
-        number = message.get("id")
-        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 1 << 53:
-            raise Problem(400, "bad_request", "'id' must be a whole number.")
-        if not isinstance(camera, str) or not isinstance(view, str) or len(view) > 100:
-            raise Problem(400, "bad_request", "'camera' and 'view' must be strings.")
-        if not SLUG.fullmatch(camera):
-            raise camera_not_found(camera[:50])
-        if form not in ("annexb", "fmp4", "annotations"):
-            raise Problem(400, "bad_request", '\'format\' must be "annexb", "fmp4" or "annotations".')
-        if form == "annotations" and view in ("", "raw"):
-            raise Problem(400, "bad_request", "'view' must say whose annotations.")
-        if not isinstance(codecs, list) or not all(isinstance(codec, str) for codec in codecs):
-            raise Problem(400, "bad_request", "'codecs' must be a list of strings.")
-        if width is not None and not (
-            _is_number(width) and int(width) == width and 0 <= width <= MOST_WIDTH_PX
-        ):
-            raise Problem(
-                400, "bad_request", f"'width' must be null or a whole number up to {MOST_WIDTH_PX}."
-            )
-        known = _KNOWN_CODECS.intersection(codecs)
-        if not known:
-            raise Problem(
-                400, "unsupported_codec", f"'codecs' must name one of {', '.join(sorted(_KNOWN_CODECS))}."
-            )
-        return cls(number, camera, "" if view == "raw" else view, form, known, int(width or 0))
-
-
-def _is_number(value: Any) -> bool:
-    """Such as JSON can carry back: neither a bool nor NaN nor beyond all measure."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e18
-
-
-class _Chooser:
-    """Waits until the codec of a camera's own stream is known, to decide between passing it through and transcoding."""
-
-    def __init__(self, member: "SocketMember") -> None:
-        self._member = member
-
-    def on_packet(self, packet: object) -> None:
-        self._member.choose()
-
-    def on_state(self) -> None:
-        self._member.choose()
-
-    def on_refused(self, error: dict[str, Any]) -> None:
-        self._member.refused(error)
-
-
-class SocketMember(Member):
-    """One subscription of one socket, from the wish to the encoding that serves it."""
-
-    __slots__ = ("_chooser", "_socket", "_waiting", "camera", "encoding", "wish")
-
-    def __init__(self, socket: "LiveSocket", wish: Wish, camera: "Camera") -> None:
-        super().__init__(wish.id, socket.sink, wish.codecs)
-        self._socket = socket
-        self.wish = wish
-        self.camera = camera
-        self.encoding: Encoding | None = None
-        self._waiting: Feed | None = None
-        self._chooser: _Chooser | None = None
-
-    def begin(self) -> None:
-        if self.wish.view:
-            self._watch_pixels()
-            return
-        pool = self._socket.worker.pool
-        self._chooser = _Chooser(self)
-        self._waiting = pool.join(pool.packets_path(self.camera.slug), Request(), self._chooser)
-        self.choose()
-
-    def choose(self) -> None:
-        feed = self._waiting
-        if feed is None:
-            return
-        if feed.codec is Codec.NONE:
-            self._tell_waiting(feed)
-            return
-        if feed.codec.label in self.codecs:
-            self._watch(feed.path, feed.request)
-        else:
-            self._watch_pixels()
-        self._stop_waiting()
-
-    def _tell_waiting(self, feed: Feed) -> None:
-        state = (feed.state.value, feed.message, None)
-        if feed.has_state and state != self.state_sent:
-            self.state_sent = state
-            self.tell(op="state", state=state[0], message=state[1], view_error=None)
-
-    def _watch_pixels(self) -> None:
-        codec = Codec.H264 if Codec.H264.label in self.codecs else Codec.MJPEG
-        if codec.label not in self.codecs:
-            self.over("unsupported_codec", "The browser can decode neither H.264 nor JPEG.")
-            return
-        request = Request(
-            view=self.wish.view,
-            codec=codec,
-            width_px=self.wish.width_px,
-            quality=self._socket.worker.settings.mjpeg_quality,
-        )
-        self._watch(self._socket.worker.pool.pixels_path(self.camera.slug), request.snapped())
-
-    def _watch(self, path: Any, request: Request) -> None:
-        assert self.wish.format != "annotations"
-        encoding = self._socket.worker.encodings.get(
-            path, request, self.wish.format, taken=self._socket.encodings_in_use()
-        )
-        self.encoding = encoding
-        encoding.add(self)
-
-    def _stop_waiting(self) -> None:
-        if self._waiting is not None and self._chooser is not None:
-            self._socket.worker.pool.leave(self._waiting, self._chooser)
-            self._waiting = self._chooser = None
-
-    # --- what the encoding says ---
-
-    def unplayable(self) -> None:
-        self._leave()
-        self._watch_pixels()
-
-    def refused(self, error: dict[str, Any]) -> None:
-        self.over(str(error.get("code", "error")), str(error.get("message", "")))
-
-    def _leave(self) -> None:
-        encoding, self.encoding = self.encoding, None
-        if encoding is not None:
-            encoding.remove(self)
-
-    def over(self, code: str, message: str) -> None:
-        self.tell(op="error", code=code, message=message)
-        self._socket.drop(self)
-
-    def close(self) -> None:
-        """Idempotent. Frees everything at once."""
-        self._leave()
-        self._stop_waiting()
 
 
 @dataclass(slots=True)
@@ -232,7 +71,7 @@ class LiveSocket:
             give_up=lambda: abort_connection(scope, send),
         )
         self._receive = receive
-        self._members: dict[int, SocketMember | AnnotationsMember] = {}
+        self._members: dict[int, Subscription] = {}
         self._ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         self._allowance = _Allowance()
 
@@ -310,7 +149,7 @@ class LiveSocket:
             self.sink.put(
                 text_message(
                     op="pong",
-                    t=sent if _is_number(sent) else None,
+                    t=sent if is_number(sent) else None,
                     now_us=time.time_ns() // 1000,
                 )
             )
@@ -333,11 +172,10 @@ class LiveSocket:
 
     async def _subscribe(self, wish: Wish) -> None:
         """Raises: Problem."""
-        kind = AnnotationsMember if wish.format == "annotations" else SocketMember
-        most = MOST_SUBSCRIPTIONS * (4 if kind is AnnotationsMember else 1)
-        present = sum(type(member) is kind for member in self._members.values())
+        most = MOST_SUBSCRIPTIONS * (4 if wish.annotations else 1)
+        present = sum(member.wish.annotations is wish.annotations for member in self._members.values())
         if present >= most and wish.id not in self._members:
-            what = "annotations" if kind is AnnotationsMember else "pictures"
+            what = "annotations" if wish.annotations else "pictures"
             raise Problem(429, "limit", f"One socket carries at most {most} subscriptions to {what}.")
         camera = await self.worker.database.run(auth.authorise_again, self.principal, wish.camera, wish.view)
         if self._ended.done():
@@ -345,11 +183,12 @@ class LiveSocket:
         before = self._members.get(wish.id)
         if before is not None:
             self.drop(before)
+        kind = AnnotationsSubscription if wish.annotations else PicturesSubscription
         member = kind(self, wish, camera)
         self._members[wish.id] = member
         member.begin()
 
-    def drop(self, member: SocketMember | AnnotationsMember) -> None:
+    def drop(self, member: Subscription) -> None:
         if self._members.get(member.id) is member:
             del self._members[member.id]
         member.close()

@@ -8,7 +8,7 @@ from django.db import InterfaceError, OperationalError
 from ninjacam.conf import parse_settings
 from ninjacam.live.auth import Database
 from ninjacam.live.problems import Problem
-from ninjacam.live.websocket import Wish
+from ninjacam.live.subscriptions import Wish
 from ninjacam.live.worker import Worker
 
 ASKED = {"op": "subscribe", "id": 1, "camera": "door", "codecs": ["h264"]}

@@ -1,0 +1,225 @@
+"""What a WebSocket is subscribed to, pictures of a view or what its processor sees: from the wish to what serves it."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ninjacam.core.packets import Codec, Packet
+from ninjacam.hub.request import Request
+from ninjacam.live.encodings import Encoding, Format, Member
+from ninjacam.live.feeds import Feed
+from ninjacam.live.mount import SLUG
+from ninjacam.live.pictures import MOST_WIDTH_PX, RAW
+from ninjacam.live.problems import Problem, camera_not_found
+
+if TYPE_CHECKING:
+    from ninjacam.live.websocket import LiveSocket
+    from ninjacam.models import Camera
+
+_KNOWN_CODECS = frozenset(codec.label for codec in (Codec.H264, Codec.H265, Codec.MJPEG))
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A "subscribe" message, checked."""
+
+    id: int
+    camera: str
+    view: str
+    format: Format
+    codecs: frozenset[str]
+    width_px: int
+    annotations: bool
+    """Those of the view, instead of its pictures."""
+
+    @classmethod
+    def parse(cls, message: dict[str, Any]) -> "Wish":
+        """Raises: Problem 400."""
+        camera, view = message.get("camera"), message.get("view") or ""
+        form, codecs, width = (
+            message.get("format", "annexb"),
+            message.get("codecs", ["h264"]),
+            message.get("width"),
+        )
+        number = message.get("id")
+        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 1 << 53:
+            raise Problem(400, "bad_request", "'id' must be a whole number.")
+        if not isinstance(camera, str) or not isinstance(view, str) or len(view) > 100:
+            raise Problem(400, "bad_request", "'camera' and 'view' must be strings.")
+        if not SLUG.fullmatch(camera):
+            raise camera_not_found(camera[:50])
+        annotations = form == "annotations"
+        if annotations:
+            form = "annexb"
+        if form not in ("annexb", "fmp4"):
+            raise Problem(400, "bad_request", '\'format\' must be "annexb", "fmp4" or "annotations".')
+        view = "" if view == RAW else view
+        if annotations and not view:
+            raise Problem(400, "bad_request", "'view' must say whose annotations.")
+        if not isinstance(codecs, list) or not all(isinstance(codec, str) for codec in codecs):
+            raise Problem(400, "bad_request", "'codecs' must be a list of strings.")
+        if width is not None and not (
+            is_number(width) and int(width) == width and 0 <= width <= MOST_WIDTH_PX
+        ):
+            raise Problem(
+                400, "bad_request", f"'width' must be null or a whole number up to {MOST_WIDTH_PX}."
+            )
+        known = _KNOWN_CODECS.intersection(codecs)
+        if not known:
+            raise Problem(
+                400, "unsupported_codec", f"'codecs' must name one of {', '.join(sorted(_KNOWN_CODECS))}."
+            )
+        return cls(number, camera, view, form, known, int(width or 0), annotations)
+
+
+def is_number(value: Any) -> bool:
+    """Such as JSON can carry back: neither a bool nor NaN nor beyond all measure."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e18
+
+
+class Subscription(Member):
+    """One of one socket. Made, begun and closed by it."""
+
+    __slots__ = ("_socket", "camera", "encoding", "wish")
+
+    def __init__(self, socket: "LiveSocket", wish: Wish, camera: "Camera") -> None:
+        super().__init__(wish.id, socket.sink, wish.codecs)
+        self._socket = socket
+        self.wish = wish
+        self.camera = camera
+        self.encoding: Encoding | None = None
+
+    def begin(self) -> None:
+        raise NotImplementedError
+
+    def refused(self, error: dict[str, Any]) -> None:
+        self.over(str(error.get("code", "error")), str(error.get("message", "")))
+
+    def over(self, code: str, message: str) -> None:
+        self.tell(op="error", code=code, message=message)
+        self._socket.drop(self)
+
+    def close(self) -> None:
+        """Idempotent. Frees everything at once."""
+        raise NotImplementedError
+
+
+class _Chooser:
+    """Waits until the codec of a camera's own stream is known, to decide between passing it through and transcoding."""
+
+    def __init__(self, member: "PicturesSubscription") -> None:
+        self._member = member
+
+    def on_packet(self, packet: object) -> None:
+        self._member.choose()
+
+    def on_state(self) -> None:
+        self._member.choose()
+
+    def on_refused(self, error: dict[str, Any]) -> None:
+        self._member.refused(error)
+
+
+class PicturesSubscription(Subscription):
+    """By the encoding that the client can play, shared with all who want the same."""
+
+    __slots__ = ("_chooser", "_waiting")
+
+    def __init__(self, socket: "LiveSocket", wish: Wish, camera: "Camera") -> None:
+        super().__init__(socket, wish, camera)
+        self._waiting: Feed | None = None
+        self._chooser: _Chooser | None = None
+
+    def begin(self) -> None:
+        if self.wish.view:
+            self._watch_pixels()
+            return
+        pool = self._socket.worker.pool
+        self._chooser = _Chooser(self)
+        self._waiting = pool.join(pool.packets_path(self.camera.slug), Request(), self._chooser)
+        self.choose()
+
+    def choose(self) -> None:
+        feed = self._waiting
+        if feed is None:
+            return
+        if feed.codec is Codec.NONE:
+            self.tell_state(feed)
+            return
+        if feed.codec.label in self.codecs:
+            self._watch(feed.path, feed.request)
+        else:
+            self._watch_pixels()
+        self._stop_waiting()
+
+    def _watch_pixels(self) -> None:
+        codec = Codec.H264 if Codec.H264.label in self.codecs else Codec.MJPEG
+        if codec.label not in self.codecs:
+            self.over("unsupported_codec", "The browser can decode neither H.264 nor JPEG.")
+            return
+        request = Request(
+            view=self.wish.view,
+            codec=codec,
+            width_px=self.wish.width_px,
+            quality=self._socket.worker.settings.mjpeg_quality,
+        )
+        self._watch(self._socket.worker.pool.pixels_path(self.camera.slug), request.snapped())
+
+    def _watch(self, path: Any, request: Request) -> None:
+        encoding = self._socket.worker.encodings.get(
+            path, request, self.wish.format, taken=self._socket.encodings_in_use()
+        )
+        self.encoding = encoding
+        encoding.add(self)
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None and self._chooser is not None:
+            self._socket.worker.pool.leave(self._waiting, self._chooser)
+            self._waiting = self._chooser = None
+
+    def unplayable(self) -> None:
+        self._leave()
+        self._watch_pixels()
+
+    def _leave(self) -> None:
+        encoding, self.encoding = self.encoding, None
+        if encoding is not None:
+            encoding.remove(self)
+
+    def close(self) -> None:
+        self._leave()
+        self._stop_waiting()
+
+
+class AnnotationsSubscription(Subscription):
+    """Each picture's annotations as they come, and only the latest for a client that is slow."""
+
+    __slots__ = ("_feed", "_head")
+
+    def __init__(self, socket: "LiveSocket", wish: Wish, camera: "Camera") -> None:
+        super().__init__(socket, wish, camera)
+        self._head = f'{{"op":"annotations","id":{wish.id},'
+        self._feed: Feed | None = None
+
+    def begin(self) -> None:
+        pool = self._socket.worker.pool
+        request = Request(view=self.wish.view, codec=Codec.ANNOTATIONS).snapped()
+        self._feed = pool.join(pool.pixels_path(self.camera.slug), request, self)
+        self.on_state()
+        for packet in self._feed.gop:
+            self.on_packet(packet)
+
+    def on_packet(self, packet: Packet) -> None:
+        text = self._head + packet.data[1:].decode()
+        self.sink.put({"type": "websocket.send", "text": text}, len(text), self)
+
+    def on_state(self) -> None:
+        if self._feed is not None:
+            self.tell_state(self._feed)
+
+    def on_refused(self, error: dict[str, Any]) -> None:
+        self.refused(error)
+
+    def close(self) -> None:
+        feed, self._feed = self._feed, None
+        if feed is not None:
+            self._socket.worker.pool.leave(feed, self)
