@@ -51,9 +51,9 @@ class Status:
             if any(fnmatchcase(slug, pattern) for pattern in processor.get("cameras", ()))
         ]
 
-    def overlay_of(self, slug: str) -> str:
-        """Which annotations our own pages show over a camera's picture: the recorded ones."""
-        return " ".join(str(each["name"]) for each in self.processors_of(slug) if each.get("record"))
+    def overlay_of(self, slug: str) -> str | None:
+        """Which annotations our own pages show over a camera's picture: the recorded ones, if there are any."""
+        return " ".join(str(each["name"]) for each in self.processors_of(slug) if each.get("record")) or None
 
     def views_of(self, slug: str) -> list[Mapping[str, Any]]:
         """Its processors, and those that do not load at present, of which there is only the name."""

@@ -29,6 +29,7 @@ from ninjacam.engine.jobs import JobProcess, Outcome
 from ninjacam.models import Export, ExportState, Segment
 from ninjacam.models.segment import timeline
 from ninjacam.recordings.export import DiskError, NothingRecordedError
+from ninjacam.recordings.segments import INDEX_LATE_NS
 
 logger = logging.getLogger("ninjacam.exports")
 
@@ -42,8 +43,6 @@ KEPT = timedelta(days=7)
 ROW_KEPT = timedelta(days=30)
 CLEAN_EVERY_S = 600.0
 MOST_LISTED = 100
-LATE_NS = 3 * 10**9
-"""The index may be so far behind the files."""
 _NAME = re.compile(
     r"(?P<pk>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(?P<claim>[0-9a-f]{32})\.mp4(?P<part>\.part)?"
 )
@@ -200,7 +199,7 @@ class ExportJobs:
     def _question(self, export: Export, part: Path) -> dict[str, Any]:
         """The fields of `recordings.export.ExportSpec`. Raises: NothingRecordedError, TooLittleRecordedError."""
         options = export.options
-        rows = Segment.objects.overlapping([export.slug], export.start_ns - LATE_NS, export.end_ns)
+        rows = Segment.objects.overlapping([export.slug], export.start_ns - INDEX_LATE_NS, export.end_ns)
         root = self._settings.recordings_dir
         spec: dict[str, Any] = {
             "kind": export.kind,

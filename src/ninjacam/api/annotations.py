@@ -14,12 +14,11 @@ from ninjacam.api.times import to_ns, to_text
 from ninjacam.conf import get_settings
 from ninjacam.models import Segment
 from ninjacam.recordings.annotations import LATE_NS, read_annotations
+from ninjacam.recordings.segments import INDEX_LATE_NS
 
 router = Router()
 
 LONGEST_NS = 3600 * 10**9
-INDEX_LATE_NS = 3 * 10**9
-"""The index may be so far behind the files."""
 
 
 @router.get(

@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, SupportsFloat, TypeAlias
+from typing import Any, ClassVar, SupportsFloat, TypeAlias
 
 from ninjacam.core.errors import EncodeError
 
@@ -26,6 +26,7 @@ class Box:
     """A rectangle: `left`, `top`, `right`, `bottom` in pixels of the frame. `score`: 0 to 1. `color`: "#rrggbb"; where
     there is none, each label has one of its own."""
 
+    _kind: ClassVar = "box"
     left: SupportsFloat
     top: SupportsFloat
     right: SupportsFloat
@@ -39,6 +40,7 @@ class Box:
 class Point:
     """`x`, `y`: pixels of the frame. The rest as of a `Box`."""
 
+    _kind: ClassVar = "point"
     x: SupportsFloat
     y: SupportsFloat
     label: str = ""
@@ -51,6 +53,7 @@ class Polygon:
     """A closed line through `points`, (x, y) in pixels of the frame: a sequence, or an array of (n, 2) or, as OpenCV's
     contours, (n, 1, 2). The rest as of a `Box`."""
 
+    _kind: ClassVar = "polygon"
     points: Any
     label: str = ""
     score: SupportsFloat | None = None
@@ -61,6 +64,7 @@ class Polygon:
 class Text:
     """`text`, from (`x`, `y`) on, in pixels of the frame: the left end of its base line."""
 
+    _kind: ClassVar = "text"
     x: SupportsFloat
     y: SupportsFloat
     text: str
@@ -68,7 +72,6 @@ class Text:
 
 
 Annotation: TypeAlias = Box | Point | Polygon | Text
-_KINDS = {"box": Box, "point": Point, "polygon": Polygon, "text": Text}
 Seen: TypeAlias = list[dict[str, Any]]
 """Annotations as JSON: "type", "points" [[x, y], ...] in fractions of width and height, and where they have one
 "label", "score", "color"."""
@@ -76,9 +79,7 @@ Seen: TypeAlias = list[dict[str, Any]]
 
 def are_annotations(value: object) -> bool:
     """Whether this is a list (or tuple) of annotations and of nothing else; an empty one is."""
-    return isinstance(value, list | tuple) and all(
-        isinstance(each, Box | Point | Polygon | Text) for each in value
-    )
+    return isinstance(value, list | tuple) and all(isinstance(each, Annotation) for each in value)
 
 
 def to_seen(annotations: Sequence[Annotation], width_px: int, height_px: int) -> Seen:
@@ -102,18 +103,18 @@ def encode_seen(view: str, captured_ns: int, seen: Seen) -> bytes:
     return json.dumps(content, separators=(",", ":")).encode()
 
 
-def _most_bytes(each: dict[str, Any]) -> int:
-    """As JSON, where each letter may take six."""
-    return 60 + 16 * len(each["points"]) + 6 * len(each.get("label", ""))
-
-
 def at_time(line: bytes, captured_ns: int) -> bytes:
     """What `encode_seen` made, at another time."""
     return b'{"captured_us":%d,%b' % (captured_ns // 1000, line.partition(b",")[2])
 
 
+def _most_bytes(each: dict[str, Any]) -> int:
+    """As JSON, where each letter may take six."""
+    return 60 + 16 * len(each["points"]) + 6 * len(each.get("label", ""))
+
+
 def _as_json(annotation: Annotation, width_px: int, height_px: int) -> dict[str, Any]:
-    kind = next(name for name, base in _KINDS.items() if isinstance(annotation, base))
+    kind = annotation._kind
     made: dict[str, Any] = {
         "type": kind,
         "points": [
@@ -122,9 +123,7 @@ def _as_json(annotation: Annotation, width_px: int, height_px: int) -> dict[str,
     }
     label = annotation.text if isinstance(annotation, Text) else annotation.label
     if label:
-        made["label"] = (
-            str(label)[:MOST_TEXT_CHARS].encode(errors="replace").decode()
-        )  # names of files, perhaps
+        made["label"] = _text(label)
     if not isinstance(annotation, Text) and annotation.score is not None:
         made["score"] = _score(annotation.score, kind)
     if annotation.color:
@@ -133,12 +132,12 @@ def _as_json(annotation: Annotation, width_px: int, height_px: int) -> dict[str,
 
 
 def _points(annotation: Annotation) -> list[tuple[Any, Any]]:
-    import numpy as np  # which only whoever has pictures needs
-
     if isinstance(annotation, Box):
         return [(annotation.left, annotation.top), (annotation.right, annotation.bottom)]
     if not isinstance(annotation, Polygon):
         return [(annotation.x, annotation.y)]
+    import numpy as np  # which importing this package must not take
+
     count = len(annotation.points)
     if not 2 <= count <= MOST_POINTS:
         raise EncodeError(
@@ -165,6 +164,10 @@ def _finite(value: Any, kind: str) -> float:
     if not math.isfinite(number):
         raise EncodeError(f"The processor returned a {kind.title()} with {number} where a number belongs.")
     return number
+
+
+def _text(value: object) -> str:
+    return str(value)[:MOST_TEXT_CHARS].encode(errors="replace").decode()  # names of files may be no Unicode
 
 
 def _score(value: Any, kind: str) -> float:

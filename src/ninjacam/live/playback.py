@@ -34,6 +34,7 @@ from ninjacam.recordings.playlist import (
     read_whole_file,
 )
 from ninjacam.recordings.reader import AUDIO_TRACK, VIDEO_TRACK
+from ninjacam.recordings.segments import INDEX_LATE_NS
 
 if TYPE_CHECKING:
     from ninjacam.auth import Principal
@@ -45,8 +46,6 @@ FINE_S = 3600
 """Playlists of a longer span have whole files for parts, a minute each: nobody reads thousands of files for them."""
 OPEN_END_S = 3600
 """How long a playlist without an end goes on."""
-LATE_NS = 3 * NS
-"""The index may be so far behind the files."""
 STALE_NS = 15 * NS
 """A file whose row says that it is being written, but that has not grown for so long, is not."""
 _SHIFT = re.compile(r"(-?\d{1,15})\.(-?\d{1,15})", re.ASCII)
@@ -146,7 +145,7 @@ async def serve_playlist(worker: Worker, scope: Scope, receive: Receive, send: S
     start_ns, end_ns = parse_span(auth.query_of(scope), default_s=OPEN_END_S, most_s=MOST_PLAYLIST_S)
     root = worker.settings.recordings_dir
     found = await worker.database.run(find_rows, scope, target.slug, "replay", root, start_ns, end_ns)
-    ended = end_ns <= time.time_ns() - LATE_NS
+    ended = end_ns <= time.time_ns() - INDEX_LATE_NS
     if not found.rows and ended:
         raise _nothing()
     text = await worker.files.run(_playlist, found.rows, start_ns, end_ns, ended)
@@ -214,7 +213,9 @@ async def serve_clip(worker: Worker, scope: Scope, receive: Receive, send: Send,
     role = "export" if take_away else "replay"
     wants_part = query.get("partial", "") not in ("", "0")
     root = worker.settings.recordings_dir
-    found = await worker.database.run(find_rows, scope, target.slug, role, root, start_ns - LATE_NS, end_ns)
+    found = await worker.database.run(
+        find_rows, scope, target.slug, role, root, start_ns - INDEX_LATE_NS, end_ns
+    )
     plan_it = partial(plan_clip, stop_at_change=wants_part)
     try:
         plan = await worker.files.run(plan_it, [row.path for row in found.rows], start_ns, end_ns)
@@ -251,7 +252,7 @@ async def serve_still(worker: Worker, scope: Scope, receive: Receive, send: Send
     if nearest not in ("", "key"):
         raise Problem(400, "bad_request", "The parameter 'nearest' is 'key', or left out.")
     find = partial(find_still, key_only=bool(nearest))
-    since_ns = at_ns - TOLERANCE_NS - LATE_NS
+    since_ns = at_ns - TOLERANCE_NS - INDEX_LATE_NS
     found = await worker.database.run(find_rows, scope, target.slug, "replay", root, since_ns, at_ns + 1)
     for row in reversed(found.rows):
         try:

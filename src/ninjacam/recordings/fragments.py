@@ -53,9 +53,7 @@ class FragmentClock:
     found with it, while the packets' own clock may have been set in the middle of a fragment."""
 
     def __init__(self) -> None:
-        self._starts: deque[tuple[int, int]] = deque(
-            maxlen=8
-        )  # (pts, wall clock in ns) of the first pictures
+        self._starts: deque[tuple[int, int]] = deque(maxlen=8)  # (pts, wall clock in ns) of first pictures
 
     def begin(self, pts: int, start_ns: int) -> None:
         self._starts.append((pts, start_ns))

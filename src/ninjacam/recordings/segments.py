@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+INDEX_LATE_NS = 3 * 10**9
+"""The index may be so far behind the files."""
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:

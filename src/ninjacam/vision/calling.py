@@ -25,7 +25,7 @@ class Returned(NamedTuple):
 def call_processor(entry: Processor, frame: Frame, *, with_image: bool) -> Returned:
     """Raises: ProcessorError; ProcessorStalled; DecodeError: the frame has no picture."""
     try:
-        return _check(entry.call(frame), frame, with_image=with_image)
+        return _check(entry.call(frame), frame, entry.name, with_image=with_image)
     except (ProcessorStalled, DecodeError):
         raise
     except EncodeError as exc:
@@ -34,7 +34,7 @@ def call_processor(entry: Processor, frame: Frame, *, with_image: bool) -> Retur
         raise ProcessorError(f"{entry.name}: {one_line(exc)}", traceback=user_traceback(exc)) from exc
 
 
-def _check(returned: Any, frame: Frame, *, with_image: bool) -> Returned:
+def _check(returned: Any, frame: Frame, view: str, *, with_image: bool) -> Returned:
     """Raises: EncodeError."""
     image, annotations = returned, None
     if are_annotations(returned):
@@ -48,7 +48,7 @@ def _check(returned: Any, frame: Frame, *, with_image: bool) -> Returned:
         return Returned(None, seen)
     image = check_picture(frame.image)
     if seen:
-        draw_seen(image, seen)
+        draw_seen(image, seen, view)
     return Returned(image, seen)
 
 

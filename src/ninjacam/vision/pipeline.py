@@ -122,7 +122,7 @@ class Pipeline:
         if self._queue.qsize() and self._around.clock.monotonic_ns() - packet.received_ns > LATE_NS:
             return
         for picture in pictures[-1:]:
-            self._show(picture, self._fed.get(picture.pts, packet))  # with B-frames not the one just fed
+            self._show(picture, self._fed.pop(picture.pts, packet))  # with B-frames not the one just fed
             self._number += 1
 
     def _show(self, picture: Picture | None, packet: Packet) -> None:

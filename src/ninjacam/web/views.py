@@ -102,7 +102,7 @@ def _tile(camera: Camera, status: Status, chosen: str) -> dict[str, Any]:
             camera.slug,
             {
                 "view": chosen if chosen in views else None,
-                "overlay": status.overlay_of(camera.slug) or None,
+                "overlay": status.overlay_of(camera.slug),
                 "data_views": " ".join(views),
             },
         ),
@@ -133,7 +133,7 @@ def show_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
             slug,
             {
                 "view": chosen or None,
-                "overlay": status.overlay_of(slug) or None,
+                "overlay": status.overlay_of(slug),
                 "controls": True,
                 "data_may_export": principal.may("export", camera),
             },
@@ -173,7 +173,7 @@ def show_replay(request: HttpRequest, principal: Principal) -> HttpResponse:
                 slug,
                 {
                     "controls": True,
-                    "overlay": status.overlay_of(slug) or None,
+                    "overlay": status.overlay_of(slug),
                     "data_name": names[slug],
                     "data_may_export": slug in exportable,
                 },

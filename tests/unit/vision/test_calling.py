@@ -62,6 +62,14 @@ def test_a_picture_of_its_own_is_shown_as_it_is() -> None:
     assert call(lambda _: (None, [Text(1, 2, "x")])).image is not None
 
 
+def test_each_label_has_a_colour_of_its_own_that_is_the_players() -> None:
+    """As overlay-drawing.js has it: "faces" is hsl(214 90% 60%)."""
+    image = call(lambda _: [Box(40, 30, 120, 90, "faces")]).image
+    assert np.abs(image[60, 40].astype(int) - (245, 141, 61)).max() < 60
+    other = call(lambda _: [Box(40, 30, 120, 90, "plates")]).image
+    assert np.abs(image[60, 40].astype(int) - other[60, 40].astype(int)).max() > 60
+
+
 def test_a_name_that_is_no_unicode_is_drawn_and_told() -> None:
     returned = call(lambda _: [Box(0, 0, 50, 50, label="caf\udce9.jpg")])
     assert returned.seen is not None and returned.seen[0]["label"] == "caf?.jpg"

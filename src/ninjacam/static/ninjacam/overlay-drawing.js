@@ -1,4 +1,5 @@
-// Annotations drawn on a canvas. No state, no network: what is to be drawn comes in.
+// Annotations drawn on a canvas. No state, no network: what is to be drawn comes in. Pictures that have them drawn in
+// look alike (vision/drawing.py).
 
 /** @typedef {import("./annotations.js").Annotation} Annotation */
 /** @typedef {{ width: number, height: number }} Size */
@@ -102,7 +103,7 @@ function shapeOf(pen, annotation, view, { picture, density }) {
  */
 function colorOf(pen, { label, color }, view) {
   let hue = 0;
-  for (const letter of String(label ?? view)) hue = (hue * 31 + letter.charCodeAt(0)) % 360;
+  for (const letter of String(label ?? view)) hue = (hue * 31 + Number(letter.codePointAt(0))) % 360;
   pen.fillStyle = `hsl(${hue} 90% 60%)`;
   if (color) pen.fillStyle = String(color); // what is no colour is ignored
   return String(pen.fillStyle);
@@ -125,21 +126,21 @@ function drawShape(pen, { path, annotation, color }, density) {
 }
 
 /**
- * On a strip above the shape, beside a point, and at the place of a text; all within what is seen of the picture.
+ * On a strip above the shape or the place of a text, beside a point; all within what is seen of the picture.
  * @param {CanvasRenderingContext2D} pen
  * @param {Shape} shape
  * @param {Rect} seen
  */
 function drawLabel(pen, { bounds, annotation: { type, label, score }, color }, seen) {
   const words = String(label ?? "").slice(0, LETTERS_MOST);
-  const text = `${words} ${typeof score === "number" ? score.toFixed(2) : ""}`.trim();
+  const text = `${words} ${typeof score === "number" ? `${Math.round(score * 100)}%` : ""}`.trim();
   const isSeen =
     bounds.right >= seen.left && bounds.left <= seen.right && bounds.bottom >= seen.top && bounds.top <= seen.bottom;
   if (!text || !isSeen) return;
   const widthPx = Math.min(pen.measureText(text).width + 2 * PADDING_PX, seen.right - seen.left);
   const isPoint = type === "point";
   const left = isPoint ? bounds.left + 2 * DOT_PX : type === "text" ? bounds.left : bounds.left - LINE_PX / 2;
-  const top = isPoint ? bounds.top - STRIP_PX / 2 : type === "text" ? bounds.top : bounds.top - STRIP_PX;
+  const top = isPoint ? bounds.top - STRIP_PX / 2 : bounds.top - STRIP_PX;
   const x = Math.max(seen.left, Math.min(left, seen.right - widthPx));
   const y = Math.max(seen.top, Math.min(top, seen.bottom - STRIP_PX));
   pen.fillStyle = color;
