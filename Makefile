@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 PORT ?= 8000
 DATA ?= var/demo
 
-.PHONY: help install run test lint check bench openapi clean
+.PHONY: help install run test trials lint check bench openapi clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,10 @@ test: $(STAMP) ## the whole suite; as root on Debian it installs GStreamer, ffmp
 	$(BIN)/python -m pytest tests/unit -n 2
 	$(BIN)/python -m pytest tests/e2e tests/integration -m "not alone" -n 4 --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m pytest tests/e2e tests/integration -m alone
+
+trials: $(STAMP) ## long and rare checks: fuzzing, kill loops; hours on two cores
+	scripts/system-packages
+	$(BIN)/python -m pytest tests/trials
 
 lint: $(STAMP) ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
