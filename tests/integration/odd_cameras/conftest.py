@@ -1,0 +1,34 @@
+"""Watching the odd cameras of a test module, all at the same time: each takes a second or two of waiting."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from tests.harness.odd_camera import OddCamera, OddHttpCamera, Seen, watch_camera
+
+MAX_AT_ONCE = 12
+
+Watched = Callable[[OddCamera | OddHttpCamera], Seen]
+
+
+@pytest.fixture(scope="module")
+def watched(request: pytest.FixtureRequest) -> Watched:
+    """What capture made of a camera that a selected test of this module has as its parameter "camera"."""
+    cameras: dict[int, OddCamera | OddHttpCamera] = {}
+    for item in request.session.items:
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        if item.path == request.path and "camera" in parameters:
+            cameras[id(parameters["camera"])] = parameters["camera"]
+    seen = asyncio.run(_watch_all(list(cameras.values())))
+    return lambda camera: seen[id(camera)]
+
+
+async def _watch_all(cameras: list[OddCamera | OddHttpCamera]) -> dict[int, Seen]:
+    at_once = asyncio.Semaphore(MAX_AT_ONCE)
+
+    async def watch_one(camera: OddCamera | OddHttpCamera) -> tuple[int, Seen]:
+        async with at_once:
+            return id(camera), await watch_camera(camera)
+
+    return dict(await asyncio.gather(*map(watch_one, cameras)))

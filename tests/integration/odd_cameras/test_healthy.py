@@ -1,0 +1,15 @@
+"""The odd cameras' own control: without an oddity, each codec arrives whole."""
+
+import pytest
+
+from tests.harness.odd_camera import OddCamera, OddHttpCamera
+from tests.integration.odd_cameras.conftest import Watched
+
+
+@pytest.mark.parametrize(
+    "camera",
+    [OddCamera("h264"), OddCamera("h265", codec="hevc"), OddCamera("mjpeg", codec="mjpeg"), OddHttpCamera()],
+    ids=repr,
+)
+def test_a_camera_without_an_oddity_arrives_whole(camera: OddCamera, watched: Watched) -> None:
+    watched(camera).assert_whole()
