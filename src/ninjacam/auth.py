@@ -212,27 +212,53 @@ def link_for(
     )
 
 
-def recheck(items: Iterable[tuple[Principal, str, Camera]]) -> list[bool]:
-    """For each (principal, role, camera): whether it is still allowed, all read anew from the database.
+def look_up_camera(
+    actor: "Actor", slug: str, role: str = "view", view: str | None = None
+) -> tuple[Camera | None, bool]:
+    """Return the camera and whether `actor` has `role` for it (and for `view`, where one is named).
 
-    The user is active, the session neither flushed nor of an older password, the token neither revoked nor expired,
-    the link still good, the role still held, the camera still there. One that was never saved stands for a deleted one
-    of its slug: the role for all cameras, or for the new one that has taken over its recordings. Six queries for all,
-    seven with deleted ones, and up to four for each user whose permission does not come from a grant.
+    Returns (None, False) when there is no such camera and also when `actor` may not know that there is one: an actor
+    knows a camera by having any role for it, within the scopes of the token or link. This is the only place that
+    decides it, for the API, the pages, live streams, WebSockets, recordings, events, exports, grants and links.
+    """
+    camera = Camera.objects.filter(slug=slug).first()
+    if camera is None:
+        return None, False
+    if actor.may(role, camera, view):
+        return camera, True
+    return (camera, False) if any(actor.may(other, camera) for other in Role.values) else (None, False)
+
+
+def refresh(principals: Iterable[Principal]) -> dict[Principal, Principal | None]:
+    """Read users, sessions, tokens and grants again. Maps each principal to a fresh one, or to None if it has ended.
+
+    A principal ends when its user is deactivated, its session is flushed or has an older password, its token is
+    revoked or expired, or its link is no longer valid. Five queries for all of them.
+    """
+    asked = list(principals)
+    users = _users(str(principal.user.pk) for principal in asked)
+    tokens = _usable_tokens(principal.token_id for principal in asked)
+    sessions = _session_data(p.credential for p in asked if p.source == "session")
+    permissions.load_grants(user for user in users.values() if not getattr(user, "is_superuser", False))
+    fresh: dict[Principal, Principal | None] = {}
+    for principal in asked:
+        user = users.get(str(principal.user.pk))
+        fresh[principal] = _still(principal, user, tokens, sessions) if user else None
+    return fresh
+
+
+def recheck(items: Iterable[tuple[Principal, str, Camera]]) -> list[bool]:
+    """Return for each (principal, role, camera) whether it is still allowed, with everything read again.
+
+    A camera that was never saved stands for a deleted one of its slug: then the role for all cameras is needed, or the
+    role for the new camera that has taken over its recordings. Six queries for all, seven with deleted cameras, and up
+    to four for each user whose permission does not come from a grant.
     """
     asked = list(items)
-    principals = [principal for principal, _, _ in asked]
-    users = _users(str(principal.user.pk) for principal in principals)
-    tokens = _usable_tokens(principal.token_id for principal in principals)
-    sessions = _session_data(p.credential for p in principals if p.source == "session")
-    permissions.load_grants(user for user in users.values() if not getattr(user, "is_superuser", False))
+    fresh = refresh(principal for principal, _, _ in asked)
     cameras = Camera.objects.in_bulk({camera.pk for _, _, camera in asked if camera.pk is not None})
     deleted = {camera.slug for _, _, camera in asked if camera.pk is None}
     heirs = Camera.objects.in_bulk(deleted, field_name="slug") if deleted else {}
-    fresh: dict[Principal, Principal | None] = {}
-    for principal in principals:
-        user = users.get(str(principal.user.pk))
-        fresh[principal] = _still(principal, user, tokens, sessions) if user else None
     answers = []
     for principal, role, camera in asked:
         now = fresh[principal]

@@ -61,8 +61,8 @@ def test_a_camera_that_one_may_not_see_does_not_exist(site: Site, server: Server
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_token_of_another_scope_is_forbidden(site: Site, server: Server, path: str) -> None:
-    assert server.get(path, site.bearer("viewer", "narrow")).status == 403
+def test_a_token_of_another_scope_does_not_learn_of_the_camera(site: Site, server: Server, path: str) -> None:
+    assert server.get(path, site.bearer("viewer", "narrow")).status == 404
 
 
 def test_a_bad_token_is_not_made_good_by_a_cookie(site: Site, server: Server) -> None:
@@ -124,6 +124,65 @@ def test_a_signed_link_opens_the_socket_for_its_camera(site: Site, server: Serve
         assert viewer.receive_json("error")["code"] == "forbidden"
         viewer.tell(**subscribe(2))
         viewer.receive_frame()
+
+
+SPAN = "start=2026-11-22T08:00:00Z&end=2026-11-22T08:01:00Z"
+HIDDEN_PATHS = (
+    "/cam/live/vault/mjpeg",
+    "/cam/live/vault/mjpeg?view=edges",
+    "/cam/live/vault/snapshot.jpg",
+    f"/cam/rec/vault/hls.m3u8?{SPAN}",
+    f"/cam/rec/vault/clip.mp4?{SPAN}",
+    f"/cam/rec/vault/clip.mp4?{SPAN}&download=1",
+    "/cam/rec/vault/at.jpg?time=2026-11-22T08:00:00Z",
+    "/cam/rec/vault/segment/SEGMENT.mp4",
+    "/cam/rec/vault/export/1c9e6679-7425-40de-944b-e07fc1f90ae7.mp4",
+)
+HIDDEN_WISHES = (
+    subscribe(1, "vault"),
+    subscribe(2, "vault", view="edges"),
+    subscribe(3, "vault", form="fmp4"),
+    subscribe(4, "vault", view="edges", form="annotations"),
+    subscribe(5, "vault", view="no-such-view"),
+)
+
+
+def answers_about_vault(site: Site, server: Server, link: str, segment: str) -> list[object]:
+    """All that a stranger, two narrow tokens and a link are told about the camera `vault`."""
+    origin = {"Origin": f"http://127.0.0.1:{server.port}"}
+    askers = [site.cookie("stranger"), site.bearer("viewer", "narrow"), site.bearer("admin", "narrow")]
+    answers: list[object] = []
+    for path in HIDDEN_PATHS:
+        for headers in askers:
+            for method in ("GET", "HEAD", "POST"):
+                answer = server.get(path.replace("SEGMENT", segment), headers, method)
+                answer.headers.pop("date", None)
+                answers.append((path, answer.status, sorted(answer.headers.items()), answer.body))
+    sockets = [("/cam/live/ws", {**headers, **origin}) for headers in askers]
+    for path, headers in [*sockets, (f"/cam/live/ws?sig={link}", {})]:
+        with RawSocket(server.port, path, headers) as socket:
+            for wish in HIDDEN_WISHES:
+                socket.tell(**wish)
+                answers.append(socket.receive())
+    return answers
+
+
+def test_a_hidden_camera_and_none_answer_with_the_same_bytes(site: Site, server: Server) -> None:
+    link = sign(site, {}, "/cam/live/ws")
+    segment = site.django(
+        "Camera.objects.create(slug='vault', url='rtsp://vault.test/')\n"
+        "row = Segment.objects.create(slug='vault', path='vault/1.mp4', start_ns=1, end_ns=2, size_bytes=1,"
+        " codec='h264', width_px=2, height_px=2)\n"
+        "Export.objects.create(pk='1c9e6679-7425-40de-944b-e07fc1f90ae7', slug='vault', start_ns=0, end_ns=1,"
+        " kind='copy')\n"
+        "print(row.pk, end='')"
+    )
+    hidden = answers_about_vault(site, server, link, segment)
+    site.django("for model in (Camera, Segment, Export): model.objects.filter(slug='vault').delete()\n")
+    absent = answers_about_vault(site, server, link, segment)
+    assert len(hidden) == 3 * 3 * len(HIDDEN_PATHS) + 4 * len(HIDDEN_WISHES)
+    for one, other in zip(hidden, absent, strict=True):
+        assert one == other
 
 
 def test_viewers_are_cut_when_they_lose_their_permission(site: Site, engine: Engine, server: Server) -> None:

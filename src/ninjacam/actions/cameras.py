@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from ninjacam.actions.audit import record
 from ninjacam.actions.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
-from ninjacam.auth import Actor
+from ninjacam.auth import Actor, look_up_camera
 from ninjacam.core.errors import ConfigError, UnsupportedSchemeError
 from ninjacam.core.redact import MASK, split_credentials
 from ninjacam.credentials import Credentials, unseal
@@ -49,11 +49,11 @@ def find_camera(actor: Actor, slug: str, role: str = "view") -> Camera:
 
     Raises: NotFoundError: there is none, or the actor has no role at all for it; ForbiddenError: another role only.
     """
-    camera = Camera.objects.filter(slug=slug).first()
-    if camera is not None and actor.may(role, camera):
-        return camera
-    if camera is None or not any(actor.may(other, camera) for other in Role.values):
+    camera, allowed = look_up_camera(actor, slug, role)
+    if camera is None:
         raise NotFoundError(_("There is no camera “%(slug)s”.") % {"slug": slug[:50]})
+    if allowed:
+        return camera
     raise ForbiddenError(
         _("You may not do this with the camera “%(slug)s”: it needs the role “%(role)s”.")
         % {"slug": slug, "role": role}
@@ -61,9 +61,10 @@ def find_camera(actor: Actor, slug: str, role: str = "view") -> Camera:
 
 
 def create_camera(actor: Actor, slug: str, fields: CameraFields) -> Camera:
-    """Add a camera. Whoever adds one may see and configure it.
+    """Add a camera. The user who adds it may see and configure it.
 
-    Raises: ForbiddenError, ConflictError: the slug is taken, InvalidError.
+    Raises: ForbiddenError, ConflictError: the slug is taken, InvalidError: a value cannot be used, among them the slug
+    of a camera that the actor may not see.
     """
     if not actor.may_all("add_camera", "configure"):
         raise ForbiddenError(_("You may not add cameras."))
@@ -72,11 +73,11 @@ def create_camera(actor: Actor, slug: str, fields: CameraFields) -> Camera:
     user = getattr(actor, "user", None)
     try:
         with transaction.atomic():
-            _check_and_save(camera)
+            _check_and_save(actor, camera)
             if user is not None and not user.is_superuser:
                 CameraGrant.objects.create(camera=camera, user=user, role=Role.CONFIGURE)
     except IntegrityError as error:
-        raise ConflictError(_("There is a camera “%(slug)s” already.") % {"slug": slug}) from error
+        raise _taken(actor, slug) from error
     record(actor, "camera.create", slug, url=camera.url)
     return camera
 
@@ -85,7 +86,7 @@ def update_camera(actor: Actor, camera: Camera, fields: CameraFields) -> Camera:
     """Change what `fields` names. Raises: ForbiddenError, InvalidError."""
     _require_configure(actor, camera)
     assign_fields(camera, fields)
-    _check_and_save(camera)
+    _check_and_save(actor, camera)
     record(actor, "camera.update", camera.slug, fields=sorted(fields), url=camera.url)
     return camera
 
@@ -194,13 +195,20 @@ def _origin(url: str) -> tuple[str, int]:
     return target.host, target.port
 
 
-def _check_and_save(camera: Camera) -> None:
+def _taken(actor: Actor, slug: str) -> ConflictError | InvalidError:
+    """The error for a short name that is in use. Says so only to an actor who may know that camera."""
+    if look_up_camera(actor, slug)[0] is None:
+        return InvalidError.of("slug", _("This short name cannot be used. Choose another one."))
+    return ConflictError(_("There is a camera “%(slug)s” already.") % {"slug": slug})
+
+
+def _check_and_save(actor: Actor, camera: Camera) -> None:
     """Raises: ConflictError, InvalidError."""
     try:
         camera.full_clean()
     except ValidationError as error:
         if any(problem.code == "unique" for problem in error.error_dict.get("slug", [])):
-            raise ConflictError(_("There is a camera “%(slug)s” already.") % {"slug": camera.slug}) from error
+            raise _taken(actor, camera.slug) from error
         raise invalid(error) from error
     camera.save()
 

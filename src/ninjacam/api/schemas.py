@@ -311,7 +311,8 @@ _PROCESSOR = {
 
 
 class ProcessorOut(Schema):
-    """A function that makes views. `cameras`: patterns of slugs that have it. `record`: what it sees is recorded."""
+    """A function that makes views. `cameras`: patterns of slugs if you may configure all cameras, otherwise the slugs
+    of those cameras with it that you may see. `record`: its annotations are recorded."""
 
     model_config = example(**_PROCESSOR)
 

@@ -36,22 +36,26 @@ def list_camera_views(request: HttpRequest, slug: str) -> ViewList:
 
 @router.get("/processors", response=ProcessorList, operation_id="list_processors", summary="List processors")
 def list_processors(request: HttpRequest) -> ProcessorList:
-    """Processors of the cameras that you may see."""
+    """The processors of the cameras that you may see. If you may configure all cameras, `cameras` holds the patterns as
+    they stand in the code; otherwise it holds the matching cameras that you may see."""
     who, status = principal(request), read_status()
     cameras = [each for each in Camera.objects.visible_to(who.user) if who.in_scope("view", each)]
-    names = {processor["name"] for camera in cameras for processor in status.processors_of(camera.slug)}
+    seen: dict[str, list[str]] = {}
+    for camera in cameras:
+        for processor in status.processors_of(camera.slug):
+            seen.setdefault(processor["name"], []).append(camera.slug)
     everything = who.may_all("configure_camera", "configure")
     return ProcessorList(
         items=[
             ProcessorOut(
                 name=processor["name"],
                 module=processor.get("module", ""),
-                cameras=list(processor.get("cameras", ())),
+                cameras=list(processor.get("cameras", ())) if everything else seen[processor["name"]],
                 description=processor.get("description", ""),
                 record=bool(processor.get("record")),
             )
             for processor in status.processors
-            if everything or processor["name"] in names
+            if everything or processor["name"] in seen
         ],
         errors=[
             ModuleError(module=module["module"], traceback=module["error"])

@@ -119,24 +119,21 @@ def identify(scope: Scope) -> "Principal":
 
 
 def find_camera(principal: "Principal", slug: str, view: str, role: str = "view") -> "Camera":
-    """The camera, if `principal` has `role` for this view of it now.
+    """Return the camera, if `principal` has `role` for this view of it now.
 
-    Raises: Problem 404: there is none that its user may see; 403: the token or link does not reach it, or its user may
-    see it, but has not this role.
+    Raises: Problem 404: there is no such camera, or none that `principal` may know of; 403: the principal has other
+    roles for the camera, or its link is for another view.
     """
-    from ninjacam import permissions
-    from ninjacam.models import Camera
+    from ninjacam.auth import look_up_camera
 
-    camera = Camera.objects.filter(slug=slug).first()
+    camera, allowed = look_up_camera(principal, slug, role, view)
     if camera is None:
         raise camera_not_found(slug)
-    if not principal.may(role, camera, view):
-        if permissions.may(principal.user, role, camera):
-            raise Problem(403, "forbidden", "Your token or link does not reach this camera or view.")
-        if permissions.may(principal.user, "view", camera):
-            raise Problem(403, "forbidden", f"For this you need the role {role!r} of the camera.")
-        raise camera_not_found(slug)
-    return camera
+    if allowed:
+        return camera
+    if principal.may(role, camera):
+        raise Problem(403, "forbidden", "This link is for another view of the camera.")
+    raise Problem(403, "forbidden", f"For this you need the role {role!r} of the camera.")
 
 
 def authorise(scope: Scope, slug: str, view: str) -> "tuple[Principal, Camera]":
@@ -159,24 +156,13 @@ def authorise_socket(scope: Scope) -> "Principal":
 
 
 def authorise_again(principal: "Principal", slug: str, view: str) -> "Camera":
-    """For a later subscription of a socket: everything read anew. Raises: Problem 401, 403, 404."""
-    from ninjacam.auth import recheck
+    """For a later subscription of a socket: everything is read again. Raises: Problem 401, 403, 404."""
+    from ninjacam.auth import refresh
 
-    camera = _fresh_camera(principal, slug, view)
-    if not recheck([(principal, "view", camera)])[0]:
-        raise camera_not_found(slug)
-    return camera
-
-
-def _fresh_camera(principal: "Principal", slug: str, view: str) -> "Camera":
-    from ninjacam.models import Camera
-
-    camera = Camera.objects.filter(slug=slug).first()
-    if camera is None:
-        raise camera_not_found(slug)
-    if not principal.in_scope("view", camera) or principal.view not in (None, view):
-        raise Problem(403, "forbidden", "Your token or link does not reach this camera or view.")
-    return camera
+    fresh = refresh([principal])[principal]
+    if fresh is None:
+        raise not_authenticated()
+    return find_camera(fresh, slug, view)
 
 
 def recheck_all(asked: "list[tuple[Principal, str, Camera]]") -> list[bool]:

@@ -45,7 +45,9 @@ def not_authenticated() -> Problem:
 
 
 def camera_not_found(slug: str) -> Problem:
-    return Problem(404, "not_found", f"There is no camera {slug!r}, or you may not see it.")
+    return Problem(
+        404, "not_found", f"There is no camera {slug!r}, or you, your token or your link may not see it."
+    )
 
 
 def stopping() -> Problem:

@@ -1,0 +1,177 @@
+"""A camera that one may not see answers exactly like one that does not exist: on every route, found in the resolver.
+
+Live streams, recordings and WebSockets: tests/integration/test_live_access.py.
+"""
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from ninjacam.models import Camera, CameraGrant, Event, Export, Segment
+from tests.unit.conftest import signed_in, with_token
+from tests.unit.test_routes import BODIES, HOUR_AGO, NOW, OPERATIONS, PAGES, Route, url_of
+
+SLUG = "vault"
+SPAN = {"start": HOUR_AGO, "end": NOW}
+_CSRF = re.compile(rb"\b[A-Za-z0-9]{64}\b")
+CLOCKS = {"get_timeline"}
+"""Without a span, these answer with one that ends now."""
+
+MORE_BODIES = {"create_token": {"name": "x", "scopes": [f"view:{SLUG}"]}}
+
+Answer = tuple[int, list[tuple[str, str]], bytes]
+
+
+@pytest.fixture
+def vault(run_dir: Path, viewer: User, admin_user: User) -> dict[str, Any]:
+    """A camera with all that can belong to one, which only `admin_user` may see."""
+    camera = Camera(slug=SLUG, name="The vault")
+    camera.set_source("rtsp://10.9.9.9/secret")
+    camera.save()
+    processors = [
+        {"name": "edges", "module": "site.cameras", "cameras": ["*"]},
+        {"name": "coins", "module": "site.cameras", "cameras": [SLUG, "door"]},
+        {"name": "gold", "module": "site.cameras", "cameras": [SLUG]},
+    ]
+    status = {
+        "updated_ns": time.time_ns(),
+        "cameras": {SLUG: {"state": "live"}, "door": {"state": "live"}},
+        "processors": processors,
+        "views": {SLUG: {"gold": {"state": "running"}}},
+    }
+    (run_dir / "status.json").write_text(json.dumps(status))
+    now_ns = time.time_ns()
+    segment = Segment.objects.create(
+        slug=SLUG, path=f"{SLUG}/2026-11-22/08/00-00.mp4", start_ns=now_ns - 10**11, end_ns=now_ns - 10**10,
+        size_bytes=1, codec="h264", width_px=640, height_px=360,
+    )  # fmt: skip
+    event = Event.objects.create(slug=SLUG, kind="motion", start_ns=now_ns - 10**10, source="user:root")
+    export = Export.objects.create(slug=SLUG, start_ns=0, end_ns=1, kind="copy", created_by=admin_user)
+    grant = CameraGrant.objects.create(camera=camera, user=admin_user, role="view")
+    # The viewer has each role for another camera, and thereby comes as far as one can.
+    for role in ("replay", "export", "control", "configure"):
+        CameraGrant.objects.create(camera=Camera.objects.get(slug="door"), user=viewer, role=role)
+    return {
+        "grant": grant.pk, "token": 10**6, "recording": segment.pk, "event": event.pk, "export": export.pk
+    }  # fmt: skip
+
+
+def remove_vault(run_dir: Path) -> None:
+    for model in (Camera, Segment, Event, Export):
+        model._default_manager.filter(slug=SLUG).delete()
+    path = run_dir / "status.json"
+    status = json.loads(path.read_text())
+    del status["cameras"][SLUG], status["views"][SLUG]
+    path.write_text(json.dumps(status))
+
+
+def ask(client: Client, route: Route, method: str, world: dict[str, Any]) -> list[Answer]:
+    """The answers to the request, and to the one with `?camera=`."""
+    path = url_of(route, world).replace("door", SLUG)
+    name = route.operations.get(method, "")
+    body = json.dumps(MORE_BODIES.get(name, BODIES.get(name, {}))).replace('"door"', f'"{SLUG}"')
+    joint = "&" if "?" in path else "?"
+    answers: list[Answer] = []
+    urls = [path, f"{path}{joint}{urlencode({'camera': SLUG, **SPAN})}"]
+    for url in urls[name in CLOCKS :]:
+        response = (
+            client.generic(method, url)
+            if method in ("GET", "HEAD")
+            else client.generic(method, url, body, content_type="application/json")
+        )
+        headers = sorted(each for each in response.headers.items() if each[0] != "Expires")
+        answers.append((response.status_code, headers, _CSRF.sub(b"", response.content)))
+    return answers
+
+
+def clients(viewer: User, stranger: User, admin_user: User) -> list[Client]:
+    """A stranger; users with other cameras and rights; and an administrator's token of lesser scope."""
+    stranger.user_permissions.add(Permission.objects.get(codename="add_camera"))
+    return [
+        signed_in(stranger),
+        signed_in(viewer),
+        with_token(viewer, "*"),
+        with_token(
+            admin_user, *(f"{role}:door" for role in ("view", "replay", "export", "control", "configure"))
+        ),
+    ]
+
+
+CALLS = [(route, method, name) for route, method, name in OPERATIONS]
+CALLS += [
+    (route, method, f"{method} {route.path}")
+    for route in PAGES
+    for method in ("GET", "HEAD", "POST")
+    if not route.path.startswith("admin/")
+]
+
+
+@pytest.mark.parametrize(("route", "method", "name"), CALLS, ids=[name for *_, name in CALLS])
+def test_a_hidden_camera_and_none_answer_with_the_same_bytes(
+    route: Route,
+    method: str,
+    name: str,
+    vault: dict[str, Any],
+    run_dir: Path,
+    viewer: User,
+    stranger: User,
+    admin_user: User,
+) -> None:
+    asking = clients(viewer, stranger, admin_user)
+    if name == "list_tokens":
+        asking = asking[:1]  # the others see when they last used theirs
+    if name == "create_camera":
+        asking = asking[1:]  # who may add cameras: see the test of taken short names
+    hidden = [ask(client, route, method, vault) for client in asking]
+    remove_vault(run_dir)
+    assert [ask(client, route, method, vault) for client in asking] == hidden
+
+
+def test_the_walk_is_not_blind(vault: dict[str, Any], run_dir: Path, admin_user: User) -> None:
+    """For those who may see the camera, most of these answers do change when it is gone."""
+    client = signed_in(admin_user)
+    reading = [(route, name) for route, method, name in CALLS if method == "GET" and "{" not in name]
+    before = {name: ask(client, route, "GET", vault) for route, name in reading}
+    remove_vault(run_dir)
+    changed = {name for route, name in reading if ask(client, route, "GET", vault) != before[name]}
+    assert changed >= {
+        "list_cameras", "get_camera", "list_views", "list_camera_views", "list_grants", "list_recordings",
+        "get_recording", "get_timeline", "list_events", "get_event", "list_exports", "get_export",
+        "list_annotations", "GET ", "GET cameras/<slug:slug>/", "GET cameras/<slug:slug>/edit/",
+    }  # fmt: skip
+
+
+def test_processors_name_only_cameras_that_one_may_see(
+    vault: dict[str, Any], viewer: User, admin_user: User
+) -> None:
+    shown = signed_in(viewer).get("/api/v1/processors").json()["items"]
+    assert {item["name"]: item["cameras"] for item in shown} == {"edges": ["door"], "coins": ["door"]}
+    everything = signed_in(admin_user).get("/api/v1/processors").json()["items"]
+    assert {item["name"]: item["cameras"] for item in everything} == {
+        "edges": ["*"], "coins": [SLUG, "door"], "gold": [SLUG]
+    }  # fmt: skip
+
+
+def test_a_taken_short_name_says_so_only_to_those_who_see_the_camera(
+    vault: dict[str, Any], viewer: User, stranger: User
+) -> None:
+    for user in (viewer, stranger):
+        user.user_permissions.add(Permission.objects.get(codename="add_camera"))
+    body = {"slug": SLUG, "url": "rtsp://10.0.0.7/"}
+    for user in (viewer, stranger):
+        answer = signed_in(user).post("/api/v1/cameras", body, content_type="application/json")
+        assert answer.status_code == 422 and answer.json()["errors"][0]["field"] == "slug"
+        assert "already" not in answer.content.decode()
+        page = signed_in(user).post("/add-camera/", {**body, "transport": "tcp", "record": "off"})
+        assert page.status_code == 422 and "already" not in page.content.decode()
+    known = signed_in(viewer).post(
+        "/api/v1/cameras", {**body, "slug": "door"}, content_type="application/json"
+    )
+    assert known.status_code == 409
