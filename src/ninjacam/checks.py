@@ -6,13 +6,17 @@ ninjacam.W002  SQLite without WAL
 ninjacam.W003  GZipMiddleware
 ninjacam.W004  opencv-python beside opencv-python-headless
 ninjacam.W005  data inside MEDIA_ROOT
-ninjacam.W006  ASGI_APPLICATION is not set
+ninjacam.W006  the project has no ASGI application
+ninjacam.W007  asgi.py does not use Ninjacam
+ninjacam.W008  nothing will serve the static files
 """
 
 import importlib.metadata
+import importlib.util
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.apps import AppConfig
 from django.conf import settings
@@ -21,6 +25,7 @@ from django.core.checks import CheckMessage, Error, Warning, register
 from ninjacam.conf import get_settings
 from ninjacam.core.errors import ConfigError
 from ninjacam.models.camera import OWN_BACKEND
+from ninjacam.project import application_path, leads_somewhere
 
 
 @register()
@@ -80,12 +85,46 @@ def _check_project() -> Iterator[CheckMessage]:
             hint="Uninstall both, then install opencv-python-headless.",
             id="ninjacam.W004",
         )
-    if not getattr(settings, "ASGI_APPLICATION", None):
+    yield from _check_application()
+    if not settings.DEBUG and not settings.STATIC_ROOT and not _serves_static_files():
         yield Warning(
-            "ASGI_APPLICATION is not set: `ninjacam_serve` does not know what to run.",
-            hint="ASGI_APPLICATION = 'mysite.asgi.application', wrapped by ninjacam.asgi.get_application().",
+            "DEBUG is off and STATIC_ROOT is not set: Ninjacam's pages will lack their styles and scripts.",
+            hint="Set STATIC_ROOT, run `collectstatic`, and let your web server or WhiteNoise serve the files.",
+            id="ninjacam.W008",
+        )
+
+
+def _check_application() -> Iterator[CheckMessage]:
+    path = application_path()
+    if path is None:
+        yield Warning(
+            "The project has no ASGI application, so only `ninjacam_serve` can show live video.",
+            hint="Set ASGI_APPLICATION = 'mysite.asgi.application', wrapped by ninjacam.asgi.get_application().",
             id="ninjacam.W006",
         )
+    elif not _mentions_ninjacam(path.rpartition(".")[0]):
+        yield Warning(
+            f"{path} does not use Ninjacam: under any server but `ninjacam_serve`, players show no live video.",
+            hint="Add to that module: import ninjacam.asgi; "
+            "application = ninjacam.asgi.get_application(application)",
+            id="ninjacam.W007",
+        )
+
+
+def _serves_static_files() -> bool:
+    """Whether STATIC_URL leads to another host or to a view of the project."""
+    parts = urlsplit(settings.STATIC_URL or "")
+    return bool(parts.netloc) or leads_somewhere(parts.path + "ninjacam/pages.css")
+
+
+def _mentions_ninjacam(module: str) -> bool:
+    """Look at the source of `module` without running it: a project's asgi.py may start things."""
+    try:
+        found = importlib.util.find_spec(module)
+        source = Path(found.origin).read_text("utf-8", "replace") if found and found.origin else ""
+    except (ImportError, OSError):
+        return True  # the server reports this better
+    return "ninjacam" in source or not source
 
 
 def _installed(package: str) -> bool:

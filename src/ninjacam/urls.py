@@ -3,6 +3,7 @@
 Names: `ninjacam:...` for pages and live streams, `ninjacam-api:...` for the API.
 """
 
+from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, JsonResponse
 from django.urls import include, path
 from django.utils.translation import gettext as _
@@ -12,15 +13,23 @@ from ninjacam.web.urls import urlpatterns as page_patterns
 
 
 def not_wrapped(request: HttpRequest, **_kwargs: object) -> JsonResponse:
-    """Stands where `ninjacam.asgi` answers, which sees these paths before Django does, if it is there."""
+    """Answer 503 and say why. `ninjacam.asgi` answers these paths before Django sees them, where it is in use."""
+    if isinstance(request, ASGIRequest):
+        detail = _(
+            "The ASGI application of this project does not use Ninjacam. Add to asgi.py: "
+            "application = ninjacam.asgi.get_application(application)"
+        )
+    else:
+        detail = _(
+            "This server cannot stream: it speaks WSGI, as `runserver` does. "
+            "Start `python manage.py ninjacam_serve`, or any ASGI server, instead."
+        )
     problem = {
         "type": "about:blank",
         "title": "Service Unavailable",
         "status": 503,
         "code": "not_wrapped",
-        "detail": _(
-            "Live streams need an ASGI server and ninjacam.asgi.get_application() around your application in asgi.py."
-        ),
+        "detail": detail,
     }
     return JsonResponse(problem, status=503, content_type="application/problem+json")
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import ninja
-from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.csrf import get_token
 from django.urls import path, reverse
@@ -20,6 +19,7 @@ from ninja.openapi.docs import DocsBase
 
 from ninjacam.api.errors import problem_response
 from ninjacam.auth import principal_of_request
+from ninjacam.project import login_required
 
 _ASSETS = {
     "swagger-ui.css": "text/css",

@@ -7,17 +7,23 @@ import gc
 import os
 import socket
 from types import FrameType
+from typing import Any
 
 import django
 import uvicorn
-from django.conf import settings
+from django.core.asgi import get_asgi_application
+from django.core.handlers.asgi import ASGIHandler
 from django.urls import get_resolver
+from django.utils.module_loading import import_string
+
+from ninjacam.asgi import get_application
+from ninjacam.project import application_path
 
 TICK_S = 1.0
 """What the Date header may be late by."""
 
 
-def make_config(application: str, *, log_level: str = "warning") -> uvicorn.Config:
+def make_config(application: Any, *, log_level: str = "warning") -> uvicorn.Config:
     """Uvicorn as Ninjacam needs it: no permessage-deflate (50 times the CPU per frame), a bounded shutdown."""
     return uvicorn.Config(
         application,
@@ -33,6 +39,18 @@ def make_config(application: str, *, log_level: str = "warning") -> uvicorn.Conf
         log_level=log_level,
         forwarded_allow_ips=os.environ.get("NINJACAM_FORWARDED_ALLOW_IPS", "127.0.0.1"),
     )
+
+
+def load_application() -> Any:
+    """Return the project's ASGI application, wrapped by Ninjacam where the project's asgi.py does not do so.
+
+    Only Django's own handler is wrapped: any other application may hold ours further inside.
+
+    Raises: ImportError: the setting ASGI_APPLICATION names nothing that can be imported.
+    """
+    path = application_path()
+    application = import_string(path) if path else get_asgi_application()
+    return get_application(application) if isinstance(application, ASGIHandler) else application
 
 
 class Server(uvicorn.Server):
@@ -61,8 +79,7 @@ def main() -> None:
     parser.add_argument("--fd", type=int, required=True)
     arguments = parser.parse_args()
     django.setup()
-    module, _, attribute = str(settings.ASGI_APPLICATION).rpartition(".")
-    config = make_config(f"{module}:{attribute}")
+    config = make_config(load_application())
     server = Server(config)
     listener = socket.socket(fileno=arguments.fd)
     config.load()

@@ -78,6 +78,7 @@ if CSRF_TRUSTED_ORIGINS and all(origin.startswith("https://") for origin in CSRF
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English")]  # those in which all of Ninjacam's own texts exist
 TIME_ZONE = os.environ.get("TZ") or "UTC"
 USE_TZ = True
 USE_I18N = True

@@ -29,6 +29,7 @@ def player_strings() -> dict[str, str]:
         "not_authenticated": _("Your session has ended. Log in again."),
         "limit": _("Too many viewers at the moment."),
         "cannot_play": _("This browser cannot play this camera."),
+        "not_wrapped": _("This server does not serve live video."),
         "blocked": _("Press to play."),
         "view_failed": _("This view has an error:"),
         "age_live": _("live {age}"),

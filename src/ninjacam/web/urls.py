@@ -6,7 +6,7 @@ from ninjacam.web import views
 
 urlpatterns = [
     path("", views.show_wall, name="wall"),
-    path("login/", views.LogIn.as_view(), name="login"),
+    path("login/", views.in_complete_language(views.LogIn.as_view()), name="login"),
     path("logout/", views.LogOut.as_view(), name="logout"),
     path("replay/", views.show_replay, name="replay"),
     path("add-camera/", views.add_camera, name="camera-add"),

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import LoginView, LogoutView
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.template.response import SimpleTemplateResponse
 from django.urls import reverse
+from django.utils import translation
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -18,15 +19,37 @@ from ninjacam.actions.errors import ConflictError, ForbiddenError, InvalidError,
 from ninjacam.actions.recordings import replayable_slugs
 from ninjacam.auth import Principal
 from ninjacam.models import Camera
+from ninjacam.project import login_required, login_url
 from ninjacam.status import Status, read_status
 from ninjacam.web.forms import CameraForm
 from ninjacam.web.player import render_player, state_label
 
 P = ParamSpec("P")
+R = TypeVar("R", bound=HttpResponseBase)
 RATES = ("0.5", "1", "2", "4", "8")
 MOST_TOGETHER = 9
 """Browsers decode no more at once, on most machines."""
 View = Callable[Concatenate[HttpRequest, Principal, P], HttpResponse]
+
+
+COMPLETE_LANGUAGES = ("en",)
+"""The languages in which every text of the pages exists. A page in two languages helps nobody."""
+
+
+def in_complete_language(view: Callable[P, R]) -> Callable[P, R]:
+    """Render the page in the visitor's language if it is complete, and else in the first complete one."""
+
+    @wraps(view)
+    def translated(*args: P.args, **kwargs: P.kwargs) -> R:
+        language = translation.get_language() or ""
+        known = language if language.partition("-")[0] in COMPLETE_LANGUAGES else COMPLETE_LANGUAGES[0]
+        with translation.override(known):
+            response = view(*args, **kwargs)
+            if isinstance(response, SimpleTemplateResponse):
+                response.render()
+            return response
+
+    return translated
 
 
 class LogIn(LoginView):
@@ -39,7 +62,7 @@ class LogIn(LoginView):
 
 class LogOut(LogoutView):
     def get_default_redirect_url(self) -> str:
-        return reverse("ninjacam:login")
+        return login_url()
 
 
 def page(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
@@ -47,6 +70,7 @@ def page(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
 
     @never_cache
     @login_required
+    @in_complete_language
     @wraps(view)
     def checked(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if not request.user.is_authenticated:  # login_required has seen to it; this tells the type checker

@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ninjacam.conf import get_settings
@@ -79,10 +78,6 @@ class Command(BaseCommand):
         """Blocks. `more`: further members of the family, started first."""
         if not 1 <= workers <= 64:
             raise CommandError("--workers takes a number from 1 to 64.")
-        if not getattr(settings, "ASGI_APPLICATION", None):
-            raise CommandError(
-                "Set ASGI_APPLICATION in your settings, for example 'mysite.asgi.application'."
-            )
         try:
             config = get_settings()
         except NinjacamError as exc:

@@ -71,6 +71,10 @@ async function refused(response, handlers) {
   /** @type {{ code?: string, detail?: string, title?: string }} */
   const problem = await response.json().catch(() => ({}));
   const message = problem.detail ?? problem.title ?? "";
+  if (problem.code === "not_wrapped") {
+    handlers.onerror(problem.code, message);
+    return "refused";
+  }
   if (response.status >= 500 || response.status === 429) {
     const state = response.headers.get("x-ninjacam-state") ?? "";
     const off = state === "disabled" || state === "failed";

@@ -173,6 +173,7 @@ function headlineOf(state, code) {
     case "not_authenticated":
     case "limit":
     case "cannot_play":
+    case "not_wrapped":
     case "blocked":
       return say(code);
     default:

@@ -16,6 +16,7 @@ export const strings = {
   not_authenticated: "Your session has ended. Log in again.",
   limit: "Too many viewers at the moment.",
   cannot_play: "This browser cannot play this camera.",
+  not_wrapped: "This server does not serve live video.",
   blocked: "Press to play.",
   view_failed: "This view has an error:",
   age_live: "live {age}",
