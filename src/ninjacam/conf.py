@@ -29,7 +29,7 @@ def _default_workers() -> int:
 class Settings:
     """The keys of `NINJACAM`, in capitals there.
 
-    `data_dir`: default `BASE_DIR/ninjacam`. `run_dir`: sockets, locks, status.json; default `<data_dir>/run`.
+    `data_dir`: default `BASE_DIR/ninjacam_data`. `run_dir`: sockets, locks, status.json; default `<data_dir>/run`.
     `recordings_dir`: default `<data_dir>/recordings`; `exports_dir`: `<data_dir>/exports`. `retention`: a dict of
     "bytes" (of all recordings), "bytes_per_camera", "days", each 0 for no limit, and "free_bytes" that stay
     free on the disk. `secret_keys`: seal the camera credentials; the first one seals, all of them
@@ -155,7 +155,7 @@ def parse_settings(given: Mapping[str, Any]) -> Settings:
             shown = "" if name == "secret_keys" else f", not {value!r}"
             raise ConfigError(f"NINJACAM[{key!r}] must be {error}{shown}.") from error
     base = Path(getattr(settings, "BASE_DIR", "") or Path.cwd()).absolute()
-    values.setdefault("data_dir", base / "ninjacam")
+    values.setdefault("data_dir", base / "ninjacam_data")
     values.setdefault("run_dir", values["data_dir"] / "run")
     values.setdefault("recordings_dir", values["data_dir"] / "recordings")
     values.setdefault("exports_dir", values["data_dir"] / "exports")

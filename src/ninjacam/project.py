@@ -10,7 +10,6 @@ from typing import Concatenate, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import resolve_url
 from django.urls import Resolver404, get_script_prefix, resolve, reverse
@@ -63,6 +62,10 @@ def login_required(
     @functools.wraps(view)
     def checked(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> R | HttpResponseRedirect:
         if not request.user.is_authenticated:
+            from django.contrib.auth.views import (
+                redirect_to_login,
+            )  # needs the apps, which may not be ready above
+
             return redirect_to_login(request.get_full_path(), login_url())
         return view(request, *args, **kwargs)
 

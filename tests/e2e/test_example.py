@@ -31,7 +31,7 @@ class Workshop:
         shutil.copytree(
             ROOT / "example",
             directory / "example",
-            ignore=shutil.ignore_patterns("__pycache__", "*.sqlite3*", "ninjacam"),
+            ignore=shutil.ignore_patterns("__pycache__", "*.sqlite3*", "ninjacam_data"),
         )
         self.environment = {
             "DJANGO_SETTINGS_MODULE": "example.settings",

@@ -1,10 +1,13 @@
+import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import ninjacam
 from ninjacam.checks import check_ninjacam
-from ninjacam.conf import get_settings, parse_settings
+from ninjacam.conf import Settings, get_settings, parse_settings
 from ninjacam.core.errors import ConfigError
 
 
@@ -16,7 +19,7 @@ def test_defaults_need_no_setting(settings: Any, tmp_path: Path) -> None:
     del settings.NINJACAM
     settings.BASE_DIR = tmp_path
     config = get_settings()
-    assert config.data_dir == tmp_path / "ninjacam" and config.run_dir == config.data_dir / "run"
+    assert config.data_dir == tmp_path / "ninjacam_data" and config.run_dir == config.data_dir / "run"
     assert config.secret_keys == (settings.SECRET_KEY,)
 
 
@@ -70,3 +73,16 @@ def test_each_check_finds_its_problem(settings: Any, tmp_path: Path, monkeypatch
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.middleware.gzip.GZipMiddleware"]
     settings.ASGI_APPLICATION = None
     assert ids() >= {f"ninjacam.W00{number}" for number in (1, 2, 3, 5, 6)}
+
+
+def test_every_key_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs/settings.md").read_text()
+    missing = [item.name.upper() for item in fields(Settings) if f"| `{item.name.upper()}` |" not in page]
+    assert missing == []
+
+
+def test_every_environment_variable_of_the_product_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs/settings.md").read_text()
+    source = (Path(ninjacam.__file__).parent / "site/environment.py").read_text()
+    read = set(re.findall(r'"(NINJACAM_[A-Z_]+)"', source))
+    assert sorted(name for name in read if f"`{name}`" not in page) == []

@@ -278,3 +278,12 @@ def test_recordings_are_for_whoever_may_replay(viewer: Client, stranger: Client,
     html(replayer, "/replay/?camera=nowhere", 404)
     assert "Ask an administrator" in html(viewer, "/replay/")
     assert "/replay/" not in html(viewer, "/") and "<ninjacam-timeline" not in html(viewer, "/cameras/door/")
+
+
+def test_a_page_is_in_one_language_only(admin: Client, settings: Any) -> None:
+    settings.LANGUAGES = [("en", "English"), ("ko", "Korean")]
+    for path in (*PAGES, "/login/"):
+        client = Client() if path == "/login/" else admin
+        page = client.get(path, headers={"Accept-Language": "ko"}).content.decode()
+        assert '<html lang="en"' in page
+        assert not re.search("[\uac00-\ud7a3]", page)

@@ -1,0 +1,195 @@
+"""README.md, followed word by word: its own blocks are run, with other addresses, ports and directories only."""
+
+import re
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness.cameras import FakeCamera
+from tests.harness.chrome import CHROMIUM, Browser
+from tests.harness.http import HttpClient, Response
+from tests.harness.processes import ROOT, Process, free_port, wait_until
+from tests.harness.readme import blocks
+from tests.harness.terminal import type_command
+
+USER, PASSWORD = "boss", "correct horse battery staple"
+ANSWERS = {"(?i)user ?name.*: ?$": USER, "(?i)mail.*: ?$": "", "(?i)(password|again).*: ?$": PASSWORD}
+FRESH = "unset DJANGO_SETTINGS_MODULE NINJACAM_SECRET_KEY PYTHONPATH PYTHONWARNINGS"
+"""What the tests themselves have set, and a newcomer has not."""
+PATH = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
+
+
+@pytest.fixture(scope="module")
+def camera() -> Iterator[FakeCamera]:
+    with FakeCamera("--gop-at-once") as camera:
+        yield camera
+
+
+class Newcomer:
+    """Somebody who types what README.md says in the directory `home`."""
+
+    def __init__(self, home: Path, camera: FakeCamera) -> None:
+        self.home = home
+        self.port = free_port()
+        self.base = f"http://127.0.0.1:{self.port}"
+        self.environment = {"PATH": PATH, "HOME": str(home)}
+        self._replace = {
+            "rtsp://192.168.1.20/stream1": camera.url(),
+            "rtsp://192.168.1.21/stream1": camera.url(),
+            "/srv/cameras": str(home / "cameras"),
+            "http://localhost:8000": self.base,
+        }
+
+    def adapted(self, line: str) -> str:
+        for written, here in self._replace.items():
+            line = line.replace(written, here)
+        return line
+
+    def type(self, line: str, cwd: Path | None = None) -> str:
+        return type_command(
+            f"{FRESH}; {self.adapted(line)}",
+            cwd=cwd or self.home,
+            environment=self.environment,
+            answers=ANSWERS,
+        )
+
+    def start(self, line: str, cwd: Path | None = None, *, options: str = "") -> Process:
+        command = ["bash", "-c", f"{FRESH}; exec {self.adapted(line)} {options}"]
+        return Process(line, command, environment=self.environment, cwd=cwd or self.home)
+
+    def login(self, mount: str, *processes: Process) -> HttpClient:
+        """Open the page of the cameras as a stranger, and log in where it leads to."""
+        client = HttpClient(self.base)
+        wait_until(lambda: self._answers(client, f"{mount}/healthz"), 60, "the server", processes=processes)
+        page = client.get(f"{mount}/")
+        assert page.status == 200, page.text
+        hidden = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
+        assert hidden, page.text
+        form = {"username": USER, "password": PASSWORD, "csrfmiddlewaretoken": hidden[1]}
+        answer = client.post(page.url.removeprefix(self.base), form=form, headers={"Referer": page.url})
+        assert answer.status == 200, answer.text
+        assert answer.url == f"{self.base}{mount}/"
+        return client
+
+    @staticmethod
+    def _answers(client: HttpClient, path: str) -> bool:
+        try:
+            return client.get(path).status in (200, 503)
+        except OSError:
+            return False
+
+    def require_live(self, client: HttpClient, mount: str, *processes: Process) -> None:
+        """The wall has its styles and scripts, and the camera a picture."""
+        wall = client.get(f"{mount}/").text
+        for found in re.findall(r'(?:href|src)="([^"]+\.(?:css|js|svg))"', wall):
+            assert client.get(found).status == 200, found
+
+        def picture() -> Response | None:
+            answer = client.get(f"{mount}/live/door/snapshot.jpg")
+            return answer if answer.status == 200 else None
+
+        taken = wait_until(picture, 30, "a picture", processes=processes)
+        assert taken.body[:2] == b"\xff\xd8"
+
+
+@pytest.fixture
+def newcomer(tmp_path: Path, camera: FakeCamera) -> Newcomer:
+    return Newcomer(tmp_path, camera)
+
+
+def make_project(newcomer: Newcomer) -> Path:
+    """A new project with the three lines, its database, its administrator and the camera."""
+    newcomer.type("django-admin startproject mysite")
+    site = newcomer.home / "mysite"
+    lines, commands = blocks("In your project: three lines")[:2]
+    parts = re.split(r"^# at the end of (\S+)\n", lines.text, flags=re.MULTILINE)[1:]
+    assert set(parts[::2]) == {"settings.py", "urls.py", "asgi.py"}
+    for name, text in zip(parts[::2], parts[1::2], strict=True):
+        file = site / "mysite" / name
+        file.write_text(f"{file.read_text()}\n{text}")
+    for line in commands.lines[:-1]:
+        newcomer.type(line, site)
+    return site
+
+
+def test_three_lines_are_enough_in_a_new_project(newcomer: Newcomer) -> None:
+    site = make_project(newcomer)
+    _, commands, own_server = blocks("In your project: three lines")[:3]
+    with newcomer.start(commands.lines[-1], site, options=f"--port {newcomer.port} --workers 1") as serve:
+        newcomer.require_live(newcomer.login("/cam", serve), "/cam", serve)
+        serve.signal(signal.SIGTERM)
+        assert serve.wait() == 0, serve.tail()
+    engine, server = own_server.lines
+    with (
+        newcomer.start(engine, site) as running,
+        newcomer.start(server, site, options=f"--bind 127.0.0.1:{newcomer.port}") as gunicorn,
+    ):
+        newcomer.require_live(newcomer.login("/cam", running, gunicorn), "/cam", running, gunicorn)
+        assert "Traceback" not in running.output + gunicorn.output, running.output + gunicorn.output
+
+
+@pytest.mark.chromium
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt install chromium).")
+def test_under_runserver_the_page_names_what_is_missing(newcomer: Newcomer, chromium: Browser) -> None:
+    site = make_project(newcomer)
+    line = f"python manage.py runserver --noreload 127.0.0.1:{newcomer.port}"
+    with newcomer.start(line, site) as server, chromium.tab() as tab:
+        client = newcomer.login("/cam", server)
+        for name, value in client.cookie_pairs():
+            tab.set_cookie(name, value, newcomer.base)
+        tab.navigate(f"{newcomer.base}/cam/")
+        overlay = "document.querySelector('ninjacam-player')?.shadowRoot?.querySelector('.overlay')"
+        tab.until(f"Boolean({overlay}?.textContent.includes('ninjacam_serve'))", 30)
+
+
+def test_out_of_the_box_with_ten_lines_of_opencv(newcomer: Newcomer) -> None:
+    commands = next(block for block in blocks("Out of the box") if "createuser" in block.text).lines
+    for line in commands[:-1]:
+        newcomer.type(line)
+    code = "\n\n".join(block.text for block in blocks("Ten lines of OpenCV") if block.language == "python")
+    (newcomer.home / "cameras" / "cameras.py").write_text(code)
+    with newcomer.start(commands[-1], options=f"--port {newcomer.port} --workers 1") as serve:
+        client = newcomer.login("", serve)
+        newcomer.require_live(client, "", serve)
+
+        def views() -> set[str]:
+            return {view["view"] for view in client.get("/api/v1/cameras/door/views").json()["items"]}
+
+        wait_until(lambda: "edges" in views(), 30, "the view", processes=[serve])
+        assert client.get("/live/door/snapshot.jpg?view=edges").status == 200
+        known = client.get("/api/v1/processors").json()["items"]
+        assert len(known) == len(re.findall(r"^@processor", code, re.MULTILINE))
+        assert not [item for item in known if item.get("error")], known
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed.")
+def test_the_commands_about_recordings(newcomer: Newcomer) -> None:
+    newcomer.environment["NINJACAM_DATA"] = str(newcomer.home / "cameras")
+    newcomer.type("ninjacam createuser boss")
+    commands = next(block for block in blocks("Recordings") if block.language == "sh").lines
+    *before, curl = commands
+    for line in (line for line in before if not line.startswith("export")):
+        newcomer.type(line)
+    with newcomer.start("ninjacam serve", options=f"--port {newcomer.port} --workers 1") as serve:
+        client = newcomer.login("", serve)
+        with_token = "; ".join([*(line for line in before if line.startswith("export")), curl])
+        assert '"kind"' in newcomer.type(with_token)
+        assert [event["kind"] for event in client.get("/api/v1/events?camera=door").json()["items"]]
+
+
+def test_the_test_kit(newcomer: Newcomer) -> None:
+    for number, block in enumerate(blocks("Test your own code")):
+        if block.language == "python":
+            script = newcomer.home / f"block{number}.py"
+            script.write_text(block.text)
+            newcomer.type(f"python {script}")
+
+
+def test_every_file_that_the_readme_links_to_exists() -> None:
+    targets = re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text())
+    assert targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []
