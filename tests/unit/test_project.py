@@ -2,15 +2,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.checks import run_checks
 from django.test import Client, RequestFactory
 
+from ninjacam.checks import check_ninjacam
 from ninjacam.project import application_path, login_url
 from ninjacam.urls import not_wrapped
 
 
 def problems() -> set[str]:
-    return {str(message.id) for message in run_checks()}
+    return {str(message.id) for message in check_ninjacam(None)}
 
 
 def test_a_login_url_that_leads_nowhere_gives_way_to_our_login_page(settings: Any) -> None:
