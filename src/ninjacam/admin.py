@@ -125,6 +125,7 @@ class ApiTokenAdmin(TokenModelAdmin):
     readonly_fields = [
         "user",
         "prefix",
+        "parent",
         "scopes",
         "created_at",
         "expires_at",

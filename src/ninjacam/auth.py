@@ -4,6 +4,7 @@ For Django views, the API and the ASGI media application alike. All of it is syn
 it in a thread that may, and close its connections afterwards.
 """
 
+import hashlib
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -40,18 +41,23 @@ _OUTLIVING = frozenset({Role.REPLAY, Role.EXPORT})
 class Principal:
     """A user, by the way that the user came, with what this way allows.
 
-    `scopes`: None for everything that the user may. `credential`: what `recheck` looks at again: the session key, the
-    token's id, or for a signed link its guard. `view`: a signed link is for this view only. `token_id`: the token that
-    came, or that made the link. `expires_at_s`: of a link, Unix time.
+    `scopes`: None for everything that the user may. `cameras`: the primary keys, as text, of the cameras that `scopes`
+    name. `credential`: what `recheck` looks at again: the session key, the token's id, or for a signed link its guard.
+    `view`: a signed link is for this view only. `token_id`: the token that came, or that made the link.
+    `expires_at_s`: of a link, Unix time. `link_id`: the same for every use of one link, empty where it is none.
+    `address`: the client's, where it is known.
     """
 
     user: AbstractBaseUser = field(repr=False)
     source: Literal["session", "token", "signed"]
     scopes: frozenset[str] | None = None
+    cameras: Mapping[str, str] = field(default_factory=dict)
     credential: str = field(default="", repr=False)
     view: str | None = None
     token_id: int | None = None
     expires_at_s: float | None = None
+    link_id: str = ""
+    address: str = ""
 
     @property
     def name(self) -> str:
@@ -62,10 +68,11 @@ class Principal:
         """Whether the way allows `role`, for `camera` or, without one, for all cameras."""
         if self.scopes is None or "*" in self.scopes:
             return True
-        givers = GRANTED_BY.get(role, (role,))
+        key = "" if camera is None or camera.pk is None else str(camera.pk)
+        names = [name for name, pk in self.cameras.items() if pk == key]
         return any(
-            giver in self.scopes or (camera is not None and f"{giver}:{camera.slug}" in self.scopes)
-            for giver in givers
+            giver in self.scopes or any(f"{giver}:{name}" in self.scopes for name in names)
+            for giver in GRANTED_BY.get(role, (role,))
         )
 
     def may(self, role: str, camera: Camera, view: str | None = None) -> bool:
@@ -139,7 +146,12 @@ def _from_token(token: str) -> Principal | None:
 
 def _principal_of_token(token: ApiToken) -> Principal:
     return Principal(
-        token.user, "token", scopes=frozenset(token.scopes), credential=str(token.pk), token_id=token.pk
+        token.user,
+        "token",
+        scopes=frozenset(token.scopes),
+        cameras=token.cameras,
+        credential=str(token.pk),
+        token_id=token.pk,
     )
 
 
@@ -154,10 +166,12 @@ def _from_signature(sig: str, path: str, query: Mapping[str, str]) -> Principal 
         user,
         "signed",
         scopes=frozenset({f"{link.role}:{link.camera}"}),
+        cameras={link.camera: link.camera},
         credential=link.guard,
         view=link.view,
         token_id=link.token_id,
         expires_at_s=link.expires_at_s,
+        link_id=hashlib.sha256(sig.encode()).hexdigest()[:16],
     )
     return _still(principal, user, _usable_tokens([link.token_id]), {})
 
@@ -201,7 +215,7 @@ def link_for(
     """The link that `principal` hands out; sign it with `signing.sign`. Permission is the caller's to check."""
     return signing.Link(
         path=path,
-        camera=camera.slug,
+        camera=str(camera.pk),
         view=view,
         query=signing.signed_query(query),
         user_id=str(principal.user.pk),
@@ -266,7 +280,6 @@ def recheck(items: Iterable[tuple[Principal, str, Camera]]) -> list[bool]:
         if camera.pk is None and present is None:
             answers.append(bool(now and role in _OUTLIVING and now.may_all(f"{role}_camera", role)))
             continue
-        # The slug is what a link and a scope name: a renamed camera is another one to them.
         answers.append(bool(now and present and now.may(role, present)))
     return answers
 
@@ -288,7 +301,8 @@ def _still(
     if principal.token_id is not None and (token is None or token.user_id != user.pk):
         return None
     if principal.source == "token":
-        return replace(principal, user=user, scopes=frozenset(token.scopes)) if token else None
+        scopes = frozenset(token.scopes) if token else frozenset()
+        return replace(principal, user=user, scopes=scopes, cameras=token.cameras) if token else None
     expired = principal.expires_at_s is None or time.time() >= principal.expires_at_s
     if expired or not constant_time_compare(principal.credential, password_guard(user)):
         return None
@@ -308,7 +322,8 @@ def _usable_tokens(ids: Iterable[int | None]) -> dict[int, ApiToken]:
     wanted = {token_id for token_id in ids if token_id is not None}
     if not wanted:
         return {}
-    return {token.pk: token for token in ApiToken.objects.filter(pk__in=wanted) if token.is_usable()}
+    found = ApiToken.objects.filter(pk__in=wanted).select_related("parent")
+    return {token.pk: token for token in found if token.is_usable()}
 
 
 def _session_data(keys: Iterable[str]) -> dict[str, Mapping[str, Any]]:

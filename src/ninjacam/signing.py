@@ -1,7 +1,9 @@
 """Signed expiring links (`?sig=`) for what cannot send a header: `<img>`, `<video>`, a shared link.
 
 A signature names its issuer, one path with its whole query, and one camera and view. It gives what its issuer may at
-the time of use, so losing the permission, the token or the password ends the link.
+the time of use, so losing the permission, the token or the password ends the link. Logging out does not: a link that
+was shared works until it expires. The camera is named by its primary key, so a later camera of the same short name is
+not opened.
 Not here: who the issuer is now (`ninjacam.auth`) and who may make one (`ninjacam.actions`).
 """
 
@@ -14,7 +16,7 @@ from django.core import signing
 
 MAX_AGE_S = 7 * 24 * 3600
 PARAMETER = "sig"
-_SALT = "ninjacam.link/2"
+_SALT = "ninjacam.link/3"
 _UNSIGNED = {PARAMETER, "_"}
 """Parameters outside the signature: itself, and the one by which pages defeat caches."""
 
@@ -23,6 +25,7 @@ _UNSIGNED = {PARAMETER, "_"}
 class Link:
     """What a signature says. `path`: as the browser requests it, mount point included. `query`: all of it.
 
+    `camera`: its primary key, as text.
     `guard`: of the issuer's password (`ninjacam.auth.password_guard`). `token_id`: of the API token that made it.
     `role`: what it gives for the camera: to see it live, its recordings, or to take them away.
     """

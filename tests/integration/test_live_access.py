@@ -1,5 +1,6 @@
 """Who gets live video, and who does not any more: a real server, real sessions, tokens and origins."""
 
+import contextlib
 import time
 from collections.abc import Iterator
 
@@ -183,6 +184,59 @@ def test_a_hidden_camera_and_none_answer_with_the_same_bytes(site: Site, server:
     assert len(hidden) == 3 * 3 * len(HIDDEN_PATHS) + 4 * len(HIDDEN_WISHES)
     for one, other in zip(hidden, absent, strict=True):
         assert one == other
+
+
+def test_a_link_does_not_open_the_next_camera_of_that_name(
+    site: Site, engine: Engine, server: Server
+) -> None:
+    signature = sign(site, {}, PATHS[1])
+    assert server.get(f"{PATHS[1]}?sig={signature}").status == 200
+    site.django(
+        "Camera.objects.filter(slug='door').update(slug='old-door')\n"
+        "from django.contrib.auth import get_user_model as model\n"
+        "new = Camera.objects.create(slug='door', url='rtsp://new.test/')\n"
+        "CameraGrant.objects.create(camera=new, role='view', user=model().objects.get(username='viewer'))"
+    )
+    try:
+        assert server.get(PATHS[1], site.bearer("viewer")).status == 200, "the owner may see the new one"
+        assert server.get(f"{PATHS[1]}?sig={signature}").status == 404
+    finally:
+        site.django(
+            "Camera.objects.filter(slug='door').delete()\n"
+            "Camera.objects.filter(slug='old-door').update(slug='door')"
+        )
+
+
+def test_a_stream_ends_with_the_token_that_made_its_token(site: Site, engine: Engine, server: Server) -> None:
+    child = site.django(
+        "from ninjacam.auth import principal_from\n"
+        "from ninjacam.actions.tokens import create_token\n"
+        f"who = principal_from(cookies={{}}, authorization={site.bearer('viewer')['Authorization']!r})\n"
+        "parent, secret = create_token(who, who.user, 'parent', ['*'])\n"
+        "who = principal_from(cookies={}, authorization='Bearer ' + secret)\n"
+        "print(create_token(who, who.user, 'child', ['view'])[1], end='')"
+    )
+    with RawStream(server.port, PATHS[0], {"Authorization": f"Bearer {child}"}) as stream:
+        stream.read_until(b"--ninjacam\r\n")
+        site.django(
+            "from ninjacam.auth import LocalOperator\n"
+            "from ninjacam.actions.tokens import revoke_token\n"
+            "revoke_token(LocalOperator(), ApiToken.objects.get(name='parent'))"
+        )
+        stream.read_until(b"\r\n0\r\n\r\n")
+
+
+def test_viewers_by_a_link_take_no_place_of_its_owner(site: Site, engine: Engine) -> None:
+    signature = sign(site, {}, PATHS[0])
+    with running_server(site, MAX_VIEWERS_PER_WORKER=32) as server, contextlib.ExitStack() as streams:
+
+        def watch(path: str, headers: dict[str, str]) -> int:
+            stream = streams.enter_context(RawStream(server.port, path, headers))
+            return int(stream.head().split()[1])
+
+        by_link = [watch(f"{PATHS[0]}?sig={signature}", {}) for _ in range(6)]
+        assert by_link == [200, 200, 429, 429, 429, 429], "a sixteenth for one link and address"
+        assert [watch(PATHS[0], site.bearer("viewer")) for _ in range(8)] == [200] * 8
 
 
 def test_viewers_are_cut_when_they_lose_their_permission(site: Site, engine: Engine, server: Server) -> None:

@@ -1,19 +1,23 @@
 import time
 from datetime import timedelta
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
+from django.apps import apps
 from django.conf import settings as django_settings
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.utils import timezone
 
 from ninjacam import signing
 from ninjacam.actions.errors import ForbiddenError, InvalidError
 from ninjacam.actions.links import create_link
-from ninjacam.actions.tokens import create_token, revoke_token
-from ninjacam.auth import LocalOperator, Principal, link_for, principal_from, recheck
+from ninjacam.actions.tokens import create_token, revoke_all_tokens, revoke_token
+from ninjacam.auth import LocalOperator, Principal, link_for, look_up_camera, principal_from, recheck
+from ninjacam.core.errors import LimitError
 from ninjacam.models import ApiToken, Camera, CameraGrant
 from tests.unit.conftest import signed_in
 
@@ -326,3 +330,127 @@ def test_a_link_to_recordings_needs_and_gives_their_role(viewer: User, camera: C
     )
     assert path == "/rec/door/clip.mp4" and found is not None
     assert found.may("replay", camera, "") and not found.may("view", camera, "")
+
+
+def children_of(secret: str, scopes: list[str], expires_at: Any = None) -> tuple[ApiToken, str]:
+    who = by_token(secret)
+    assert isinstance(who, Principal)
+    return create_token(who, who.user, "child", scopes, expires_at)
+
+
+def test_a_token_ends_with_the_one_that_made_it(viewer: User, camera: Camera) -> None:
+    parent, secret = make_token(viewer, "*")
+    _, child = children_of(secret, ["*"])
+    _, grandchild = children_of(child, ["view"])
+    _, other = make_token(viewer, "view")
+    of_child, of_grandchild = by_token(child), by_token(grandchild)
+    assert of_child and of_grandchild
+    sig, query = by_link(of_grandchild, camera)
+    asked = [(of_child, "view", camera), (of_grandchild, "view", camera)]
+    assert recheck(asked) == [True, True]
+    revoke_token(OPERATOR, parent)
+    assert [by_token(each) for each in (secret, child, grandchild)] == [None] * 3
+    assert recheck(asked) == [False, False]
+    assert principal_from(cookies={}, sig=sig, path=PATH, query=query) is None
+    assert by_token(other) is not None
+
+
+def test_a_token_ends_with_its_maker_however_that_ended(viewer: User, camera: Camera) -> None:
+    parent, secret = make_token(viewer, "*")
+    child, child_secret = children_of(secret, ["*"])
+    _, grandchild_secret = children_of(child_secret, ["*"])
+    who = by_token(grandchild_secret)
+    assert who is not None
+    past = timezone.now() - timedelta(seconds=1)
+    for change in ({"revoked_at": past}, {"expires_at": past}):  # in a shell, behind the actions' back
+        ApiToken.objects.filter(pk=parent.pk).update(**change)
+        assert by_token(child_secret) is None and by_token(grandchild_secret) is None
+        assert recheck([(who, "view", camera)]) == [False]
+        ApiToken.objects.filter(pk=parent.pk).update(revoked_at=None, expires_at=None)
+        assert by_token(grandchild_secret) is not None
+    parent.delete()
+    assert by_token(child_secret) is None and not ApiToken.objects.filter(pk=child.pk).exists()
+
+
+def test_a_token_expires_no_later_than_the_one_that_made_it(viewer: User) -> None:
+    soon = timezone.now() + timedelta(hours=1)
+    _, secret = create_token(OPERATOR, viewer, "parent", ["*"], soon)
+    assert children_of(secret, ["*"])[0].expires_at == soon
+    assert children_of(secret, ["*"], soon + timedelta(days=9))[0].expires_at == soon
+    sooner = soon - timedelta(minutes=30)
+    assert children_of(secret, ["*"], sooner)[0].expires_at == sooner
+
+
+def test_tokens_make_tokens_over_three_generations_only(viewer: User) -> None:
+    _, secret = make_token(viewer, "*")
+    for _ in range(2):
+        _, secret = children_of(secret, ["*"])
+    with pytest.raises(LimitError):
+        children_of(secret, ["*"])
+
+
+def test_all_tokens_of_a_user_are_revoked_at_once(viewer: User, stranger: User) -> None:
+    secrets = [make_token(viewer, "view")[1], make_token(viewer, "*")[1]]
+    secrets.append(children_of(secrets[1], ["view"])[1])
+    _, of_stranger = make_token(stranger, "*")
+    who = by_token(of_stranger)
+    assert who is not None
+    with pytest.raises(ForbiddenError):
+        revoke_all_tokens(who, viewer)
+    assert revoke_all_tokens(OPERATOR, viewer) == 3
+    assert [by_token(each) for each in secrets] == [None] * 3
+    assert by_token(of_stranger) is not None
+
+
+def replaced(camera: Camera) -> Camera:
+    """Delete `camera`, and make another one of its short name on which the viewer has the same roles and more."""
+    slug = camera.slug
+    camera.delete()
+    made = Camera.objects.create(slug=slug, url="rtsp://10.0.0.99/")
+    for role in ("view", "replay", "export"):
+        CameraGrant.objects.create(camera=made, user=User.objects.get(username="viewer"), role=role)
+    return made
+
+
+def test_a_link_and_a_scope_never_open_the_next_camera_of_that_name(viewer: User, camera: Camera) -> None:
+    _, narrow = make_token(viewer, "view:door")
+    session, of_token = by_session(viewer)[0], by_token(narrow)
+    assert session is not None and of_token is not None and of_token.may("view", camera)
+    sig, query = by_link(session, camera)
+    of_link = principal_from(cookies={}, sig=sig, path=PATH, query=query)
+    assert of_link is not None and of_link.may("view", camera)
+    after = replaced(camera)
+    fresh, link, token = (
+        by_session(viewer)[0],
+        principal_from(cookies={}, sig=sig, path=PATH, query=query),
+        by_token(narrow),
+    )
+    assert fresh and link and token
+    assert fresh.may("view", after) and not link.may("view", after) and not token.may("view", after)
+    assert look_up_camera(link, "door") == look_up_camera(token, "door") == (None, False)
+    gone = Camera(slug="door")
+    assert (
+        recheck([(of_link, "replay", gone), (of_token, "replay", gone), (of_link, "view", after)])
+        == [False] * 3
+    )
+
+
+def test_a_link_outlives_the_session_that_made_it(viewer: User, camera: Camera) -> None:
+    client = signed_in(viewer)
+    who = principal_from(cookies={name: morsel.value for name, morsel in client.cookies.items()})
+    assert who is not None
+    sig, query = by_link(who, camera)
+    client.logout()
+    found = principal_from(cookies={}, sig=sig, path=PATH, query=query)
+    assert found is not None and found.may("view", camera)
+
+
+def test_the_migration_binds_the_scopes_of_older_tokens(viewer: User, camera: Camera) -> None:
+    migration = import_module("ninjacam.migrations.0005_token_parent_and_cameras")
+    row, secret = make_token(viewer, "view:door")
+    ApiToken.objects.filter(pk=row.pk).update(cameras={}, scopes=["view:door", "view:gone", "metrics"])
+    unbound = by_token(secret)
+    assert unbound is not None and not unbound.may("view", camera)
+    migration.bind_scopes(apps, SimpleNamespace(connection=connection))
+    bound = by_token(secret)
+    assert bound is not None and bound.may("view", camera) and bound.cameras == {"door": str(camera.pk)}

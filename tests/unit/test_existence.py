@@ -125,8 +125,8 @@ def test_a_hidden_camera_and_none_answer_with_the_same_bytes(
     admin_user: User,
 ) -> None:
     asking = clients(viewer, stranger, admin_user)
-    if name == "list_tokens":
-        asking = asking[:1]  # the others see when they last used theirs
+    if name in {"list_tokens", "revoke_tokens"}:
+        asking = asking[:1]  # the others have tokens, which change by being used
     if name == "create_camera":
         asking = asking[1:]  # who may add cameras: see the test of taken short names
     hidden = [ask(client, route, method, vault) for client in asking]

@@ -19,13 +19,16 @@ from ninjacam.permissions import may
 
 MAX_TOKENS = 100
 """Usable tokens of one user."""
+MAX_GENERATIONS = 3
+"""A token, one that was made with it, and one that was made with that one."""
 
 
 def create_token(
     actor: Actor, user: AbstractBaseUser, name: str, scopes: Iterable[str], expires_at: datetime | None = None
 ) -> tuple[ApiToken, str]:
-    """(the token's row, the token itself: shown now and never again).
+    """Return (the token's row, the token itself, which is shown now and never again).
 
+    A token that is made with a token ends with it: it is revoked with it and expires no later.
     Raises: ForbiddenError, InvalidError, LimitError.
     """
     if not actor.may_act_for(user):
@@ -34,6 +37,9 @@ def create_token(
     _check_scopes(user, wanted)
     if expires_at is not None and expires_at <= timezone.now():
         raise InvalidError.of("expires_at", _("This time is past."))
+    parent = _parent(actor)
+    if parent is not None and parent.expires_at is not None:
+        expires_at = min(expires_at or parent.expires_at, parent.expires_at)
     if ApiToken.objects.filter(user_id=user.pk, revoked_at=None).count() >= MAX_TOKENS:
         raise LimitError(_("There are too many tokens already. Revoke some of them first."))
     prefix, secret = new_token()
@@ -44,6 +50,7 @@ def create_token(
         token_hash=hash_token(secret),
         scopes=wanted,
         expires_at=expires_at,
+        parent=parent,
     )
     try:
         token.full_clean()
@@ -73,11 +80,41 @@ def _check_scopes(user: AbstractBaseUser, scopes: list[str]) -> None:
             )
 
 
+def _parent(actor: Actor) -> ApiToken | None:
+    """The token that `actor` uses. Raises: LimitError: it was itself made with a token that was made with a token."""
+    token_id = getattr(actor, "token_id", None)
+    if token_id is None:
+        return None
+    parent = found = ApiToken.objects.select_related("parent").get(pk=token_id)
+    for _generation in range(MAX_GENERATIONS - 1):
+        if found.parent is None:
+            return parent
+        found = found.parent
+    raise LimitError(_("This token was made with other tokens. Make further ones with a session."))
+
+
 def revoke_token(actor: Actor, token: ApiToken) -> None:
-    """Ends it for good, with the links it made. Idempotent. Raises: ForbiddenError."""
+    """End it for good, with the links and the tokens that it made. Idempotent. Raises: ForbiddenError."""
     if not actor.may_act_for(token.user):
         raise ForbiddenError(_("You may not revoke this token."))
     if token.revoked_at is None:
-        token.revoked_at = timezone.now()
-        token.save(update_fields=["revoked_at"])
-        record(actor, "token.revoke", token.prefix, token=token.name, user=token.user.get_username())
+        _revoke(actor, token.user, [token.pk])
+        token.refresh_from_db()
+
+
+def revoke_all_tokens(actor: Actor, user: AbstractBaseUser) -> int:
+    """End all tokens of `user`, with the links that they made. Returns how many were ended. Raises: ForbiddenError."""
+    if not actor.may_act_for(user):
+        raise ForbiddenError(_("You may not revoke these tokens."))
+    usable = ApiToken.objects.filter(user_id=user.pk, revoked_at=None)
+    return _revoke(actor, user, usable.values_list("pk", flat=True))
+
+
+def _revoke(actor: Actor, user: AbstractBaseUser, ids: Iterable[int]) -> int:
+    ended = list(
+        ApiToken.objects.filter(pk__in=ApiToken.objects.with_descendants(ids), revoked_at=None).order_by("pk")
+    )
+    ApiToken.objects.filter(pk__in=[token.pk for token in ended]).update(revoked_at=timezone.now())
+    for token in ended:
+        record(actor, "token.revoke", token.prefix, token=token.name, user=user.get_username())
+    return len(ended)

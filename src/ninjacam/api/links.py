@@ -16,9 +16,10 @@ router = Router()
 
 @router.post("", response={201: LinkOut}, operation_id="create_link", summary="Make a signed link")
 def create_link(request: HttpRequest, link: LinkIn) -> Status[LinkOut]:
-    """For an `<img>` elsewhere, or to share: whoever has the link sees this view of this camera, or these recordings
-    (`hls`, `clip`, `at`), until it expires, or until you lose the permission, change your password, or revoke the token
-    that you use now. A playlist leads to whole files: up to a minute more than its span."""
+    """For an `<img>` elsewhere, or to share. A link opens this view of this camera, or these recordings (`hls`, `clip`,
+    `at`), for anyone who has it. It works until it expires, or until you lose the permission, change your password, or
+    revoke the token that you use now. It goes on when you log out, and ends when the camera is deleted, even if another
+    camera gets its short name. A playlist leads to whole files: up to a minute more than its span."""
     who = principal(request)
     times = {"start": link.start, "end": link.end, "time": link.time}
     given = {

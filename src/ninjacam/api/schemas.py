@@ -385,6 +385,14 @@ class TokenPage(Schema):
     next: int | None
 
 
+class TokensRevoked(Schema):
+    """How many tokens were usable until now."""
+
+    model_config = example(revoked=2)
+
+    revoked: int
+
+
 class TokenCreated(TokenOut):
     """`token` is shown this once."""
 

@@ -6,7 +6,16 @@ from ninja import Router, Status
 from ninjacam.actions import tokens as actions
 from ninjacam.actions.errors import ForbiddenError, NotFoundError
 from ninjacam.api.auth import principal
-from ninjacam.api.schemas import MOST_ID, Limit, RowId, TokenCreated, TokenIn, TokenOut, TokenPage
+from ninjacam.api.schemas import (
+    MOST_ID,
+    Limit,
+    RowId,
+    TokenCreated,
+    TokenIn,
+    TokenOut,
+    TokenPage,
+    TokensRevoked,
+)
 from ninjacam.auth import Principal
 from ninjacam.models import ApiToken
 
@@ -36,7 +45,8 @@ def list_tokens(
 
 @router.post("", response={201: TokenCreated}, operation_id="create_token", summary="Make a token")
 def create_token(request: HttpRequest, token: TokenIn) -> Status[TokenCreated]:
-    """The answer shows the token this once."""
+    """The answer shows the token this once. A token that you make with a token ends with it: it is revoked with it and
+    expires no later."""
     who = principal(request)
     created, secret = actions.create_token(who, who.user, token.name, token.scopes, token.expires_at)
     return Status(201, TokenCreated(**TokenOut.from_orm(created).dict(), token=secret))
@@ -44,10 +54,17 @@ def create_token(request: HttpRequest, token: TokenIn) -> Status[TokenCreated]:
 
 @router.delete("/{int:token_id}", response={204: None}, operation_id="revoke_token", summary="Revoke a token")
 def revoke_token(request: HttpRequest, token_id: RowId) -> Status[None]:
-    """At once; open streams and links of the token end within seconds."""
+    """It ends at once, with the tokens that were made with it. Its open streams and links end within seconds."""
     who = principal(request)
     token = ApiToken.objects.filter(pk=token_id, user_id=who.user.pk).select_related("user").first()
     if token is None:
         raise NotFoundError("You have no such token.")
     actions.revoke_token(who, token)
     return Status(204, None)
+
+
+@router.delete("", response=TokensRevoked, operation_id="revoke_tokens", summary="Revoke all your tokens")
+def revoke_tokens(request: HttpRequest) -> TokensRevoked:
+    """All of them, the one that you use now included. A changed password does not end tokens; this does."""
+    who = principal(request)
+    return TokensRevoked(revoked=actions.revoke_all_tokens(who, who.user))

@@ -7,6 +7,7 @@ import asyncio
 import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -101,6 +102,12 @@ def check_origin(request: ASGIRequest) -> bool:
     )
 
 
+def client_address(scope: Scope) -> str:
+    """The client's network address as the server knows it, with what trusted proxies say; empty where there is none."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
 def identify(scope: Scope) -> "Principal":
     """Who is asking. Raises: Problem 401, 400."""
     from ninjacam.auth import principal_from
@@ -115,7 +122,7 @@ def identify(scope: Scope) -> "Principal":
     )
     if principal is None:
         raise not_authenticated()
-    return principal
+    return replace(principal, address=client_address(scope))
 
 
 def find_camera(principal: "Principal", slug: str, view: str, role: str = "view") -> "Camera":

@@ -39,7 +39,10 @@ class Sending(Protocol):
 
 
 USERS_SHARE = 4
-"""One account gets a quarter of a worker's places, so that it cannot lock the others out."""
+"""One account gets a quarter of a worker's places, so that it cannot lock the others out. As many again are for all
+viewers who come by links of that account: strangers, who must not take the owner's own places."""
+LINK_SHARE = 16
+"""One link gets a sixteenth of a worker's places for each network address that uses it."""
 
 
 class Viewer(Protocol):
@@ -96,16 +99,28 @@ class Worker:
                 f"This worker serves {len(self.viewers)} viewers, which is its limit (MAX_VIEWERS_PER_WORKER).",
                 ((b"retry-after", b"10"),),
             )
-        own = sum(other.principal.user.pk == viewer.principal.user.pk for other in self.viewers)
-        if own >= max(1, self.settings.max_viewers_per_worker // USERS_SHARE):
-            message = f"You have {own} streams open here, which is as many as one account gets: close some."
-            raise Problem(429, "limit", message, ((b"retry-after", b"10"),))
+        self._check_share(viewer.principal)
         self.viewers.add(viewer)
         self.served += 1
         if self._housekeeping is None:
             self._housekeeping = asyncio.get_running_loop().create_task(
                 self._keep_house(), name="live-housekeeping"
             )
+
+    def _check_share(self, who: "Principal") -> None:
+        """Raises: Problem 429: this user, or the users of this link, have as many places as they get."""
+        places = self.settings.max_viewers_per_worker
+        by_link = who.source == "signed"
+        others = [other.principal for other in self.viewers if other.principal.user.pk == who.user.pk]
+        alike = [other for other in others if (other.source == "signed") is by_link]
+        same = sum((other.link_id, other.address) == (who.link_id, who.address) for other in alike)
+        if len(alike) >= max(1, places // USERS_SHARE) or (by_link and same >= max(1, places // LINK_SHARE)):
+            message = (
+                "This link is being watched as often as it may be: try again later."
+                if by_link
+                else f"You have {len(alike)} streams open here, which is as many as one account gets: close some."
+            )
+            raise Problem(429, "limit", message, ((b"retry-after", b"10"),))
 
     def remove(self, viewer: Viewer) -> None:
         """Idempotent."""

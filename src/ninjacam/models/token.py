@@ -2,14 +2,17 @@
 
 import hashlib
 import secrets
+from collections.abc import Iterable
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext_lazy as _
+
+from ninjacam.models.camera import Camera
 
 _SECRET_BYTES = 24  # 192 bits: no salt and no slow hash is needed for a random secret
 
@@ -21,10 +24,18 @@ class ApiTokenManager(models.Manager["ApiToken"]):
         parts = token.split("_")
         if len(parts) != 3 or parts[0] != "nc" or not parts[1].isalnum() or len(token) > 100:
             return None
-        found = self.select_related("user").filter(prefix=parts[1]).first()
+        found = self.select_related("user", "parent").filter(prefix=parts[1]).first()
         # Compare even against nothing, so that a known prefix takes no longer than an unknown one.
         matches = constant_time_compare(hash_token(token), found.token_hash if found else "")
         return found if found is not None and matches and found.is_usable() and found.user.is_active else None
+
+    def with_descendants(self, ids: Iterable[int]) -> set[int]:
+        """Return `ids` with the ids of all tokens that were made with them, directly or not. One query a generation."""
+        found = latest = set(ids)
+        while latest:
+            latest = set(self.filter(parent_id__in=latest).values_list("pk", flat=True)) - found
+            found = found | latest
+        return found
 
 
 def hash_token(token: str) -> str:
@@ -41,6 +52,8 @@ class ApiToken(models.Model):
     """A secret with which a program acts for `user`, as far as `scopes` go and the user's own permissions.
 
     `scopes`: `*`; or a role (`view`) for all cameras; or a role and a camera (`view:door`); or `metrics`.
+    `cameras`: the primary key, as text, of each camera that `scopes` name: `{"door": "7"}`. A scope is for that camera
+    and never for a later one of the same name. `parent`: the token that made this one, which ends with it.
     """
 
     user = models.ForeignKey(
@@ -52,7 +65,17 @@ class ApiToken(models.Model):
     name = models.CharField(_("name"), max_length=100)
     prefix = models.CharField(_("prefix"), max_length=16, unique=True, editable=False)
     token_hash = models.CharField(max_length=64, editable=False)
+    parent = models.ForeignKey(
+        "self",
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="children",
+        verbose_name=_("made with"),
+    )
     scopes = models.JSONField(_("scopes"), default=list)
+    cameras = models.JSONField(default=dict, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
     last_used_at = models.DateTimeField(_("last used at"), null=True, blank=True, editable=False)
@@ -68,6 +91,17 @@ class ApiToken(models.Model):
     def __str__(self) -> str:
         return f"{self.name} (nc_{self.prefix}_...)"
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Bind the scopes of a new token to the cameras that they name now."""
+        if self._state.adding:
+            named = {scope.partition(":")[2] for scope in self.scopes if ":" in scope}
+            rows = Camera.objects.filter(slug__in=named).values_list("slug", "pk") if named else ()
+            self.cameras = {slug: str(pk) for slug, pk in rows}
+        super().save(*args, **kwargs)
+
     def is_usable(self, now: datetime | None = None) -> bool:
+        """Whether it is neither revoked nor expired, nor is any token that it was made with."""
         now = now or timezone.now()
-        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
+        if self.revoked_at is not None or (self.expires_at is not None and self.expires_at <= now):
+            return False
+        return self.parent is None or self.parent.is_usable(now)

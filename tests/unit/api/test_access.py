@@ -29,6 +29,22 @@ def test_a_token_is_shown_once_and_works_until_revoked(viewer: User) -> None:
     assert program.get("/api/v1/me").status_code == 401
 
 
+def test_all_own_tokens_are_revoked_in_one_request(viewer: User, stranger: User) -> None:
+    client = signed_in(viewer)
+    secrets = [
+        post(client, TOKENS, {"name": "a", "scopes": [scope]}).json()["token"] for scope in ("*", "view")
+    ]
+    of_stranger = post(signed_in(stranger), TOKENS, {"name": "a", "scopes": ["*"]}).json()["token"]
+    program, narrow, other = (
+        Client(headers={"Authorization": f"Bearer {secret}"}) for secret in (*secrets, of_stranger)
+    )
+    assert narrow.delete(TOKENS).status_code == 403
+    assert program.delete(TOKENS).json() == {"revoked": 2}
+    assert program.get("/api/v1/me").status_code == narrow.get("/api/v1/me").status_code == 401
+    assert other.get("/api/v1/me").status_code == 200
+    assert client.delete(TOKENS).json() == {"revoked": 0}
+
+
 def test_a_token_of_lesser_scope_makes_no_tokens(admin_user: User) -> None:
     client = with_token(admin_user, "view", "configure", "metrics")
     assert post(client, TOKENS, {"name": "x", "scopes": ["*"]}).status_code == 403

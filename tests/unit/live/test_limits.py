@@ -39,30 +39,56 @@ def test_a_database_that_does_not_answer_is_a_503(error: type[Exception]) -> Non
     asyncio.run(go())
 
 
+class OneViewer:
+    role = "view"
+    sink: Any = None
+
+    def __init__(self, pk: int, source: str = "session", link_id: str = "", address: str = "") -> None:
+        user = SimpleNamespace(pk=pk)
+        self.principal = cast(
+            Any, SimpleNamespace(user=user, source=source, link_id=link_id, address=address)
+        )
+
+    def watching(self) -> tuple[()]:
+        return ()
+
+    def revoked(self, camera: object) -> None: ...
+    def too_slow(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+def refusal(worker: Worker, viewer: OneViewer) -> int:
+    """The status with which the viewer is refused; 0: it is not."""
+    try:
+        worker.add(viewer)
+    except Problem as problem:
+        return problem.status
+    return 0
+
+
 def test_one_account_cannot_take_all_places() -> None:
-    class OneViewer:
-        role = "view"
-        sink: Any = None
-
-        def __init__(self, pk: int) -> None:
-            self.principal = cast(Any, SimpleNamespace(user=SimpleNamespace(pk=pk)))
-
-        def watching(self) -> tuple[()]:
-            return ()
-
-        def revoked(self, camera: object) -> None: ...
-        def too_slow(self) -> None: ...
-        def stop(self) -> None: ...
-
     async def go() -> None:
         worker = Worker(parse_settings({"MAX_VIEWERS_PER_WORKER": 8}))
-        greedy = [OneViewer(1), OneViewer(1)]
-        for each in greedy:
-            worker.add(each)
-        with pytest.raises(Problem) as caught:
-            worker.add(OneViewer(1))
-        assert caught.value.status == 429
-        worker.add(OneViewer(2))
+        assert [refusal(worker, OneViewer(1)) for _ in range(3)] == [0, 0, 429]
+        assert refusal(worker, OneViewer(2)) == 0
+        worker.close()
+
+    asyncio.run(go())
+
+
+def test_strangers_with_a_link_take_no_place_of_its_owner_and_not_all_of_the_link() -> None:
+    async def go() -> None:
+        worker = Worker(
+            parse_settings({"MAX_VIEWERS_PER_WORKER": 32})
+        )  # 8 for a user, 8 for links, 2 for one
+        flood = [refusal(worker, OneViewer(1, "signed", "a", "203.0.113.7")) for _ in range(4)]
+        assert flood == [0, 0, 429, 429]
+        assert refusal(worker, OneViewer(1, "signed", "a", "203.0.113.8")) == 0, "another address"
+        assert refusal(worker, OneViewer(1, "signed", "b", "203.0.113.7")) == 0, "another link"
+        crowd = [refusal(worker, OneViewer(1, "signed", "a", f"198.51.100.{n}")) for n in range(8)]
+        assert crowd == [0] * 4 + [429] * 4, "8 in all by links of this user"
+        assert [refusal(worker, OneViewer(1)) for _ in range(9)] == [0] * 8 + [429], "the owner's own"
+        assert refusal(worker, OneViewer(2, "signed", "c", "203.0.113.7")) == 0
         worker.close()
 
     asyncio.run(go())
