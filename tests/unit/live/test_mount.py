@@ -28,7 +28,7 @@ def find(path: str, **scope: Any) -> Target | None:
         (f"/cam/rec/door/export/{UUID[:-1]}g.mp4", None),
         (f"/cam/rec/door/export/{UUID}.mp4.part", None),
         ("/cam/rec/door/export/../x.mp4", None),
-        ("/cam/rec/door/segment/0.mp4", None),
+        ("/cam/rec/door/segment/0.mp4", Target("nothing")),
         ("/cam/rec/door/segment/../1.mp4", None),
         ("/cam/rec/door/segment/\u0661.mp4", None),
         ("/cam/rec/door/segment/1.mp4\n", None),
