@@ -360,6 +360,40 @@ def test_two_fingers_zoom_the_timeline_one_moves_it_and_a_tap_seeks(tab: Tab, wo
     tab.until(f"Math.abs({PLAYER}.position - {world.ms(600)}) < 500")
 
 
+def test_a_finger_chooses_a_range_to_download(tab: Tab, world: World) -> None:
+    tab.size(390, 844, phone=True)
+    open_page(tab, world, "/cameras/door/")
+    seek(tab, world, 50, paused=True)
+    show(tab, world, 0, 1000)
+    press(tab, "select")
+    touch(tab, "Start", (0.2, 44))
+    for at in (0.3, 0.4, 0.5):
+        touch(tab, "Move", (at, 44))
+    touch(tab, "End")
+    chosen = tab.js(f"{TIMELINE}.selection")
+    stamps = [(chosen[end] * 1e6 - world.base_ns) / FRAME_NS for end in ("startMs", "endMs")]
+    assert stamps == pytest.approx([200, 500], abs=15)
+    assert "clip.mp4" in tab.until("document.querySelector('[data-links] a')?.href")
+    before = tab.js(f"{TIMELINE}.visible.startMs")
+    touch(tab, "Start", (0.8, 44))
+    touch(tab, "Move", (0.5, 44))
+    touch(tab, "End")
+    assert tab.js(f"{TIMELINE}.visible.startMs") > before, "the next drag moves the timeline again"
+    assert tab.js(f"{TIMELINE}.selection") == chosen
+
+
+def test_the_names_of_four_cameras_stay_in_sight(tab: Tab, world: World) -> None:
+    tab.size(1280, 800)
+    open_page(tab, world, "/replay/?camera=door&camera=yard&camera=late&camera=old")
+    covered = (
+        "[...document.querySelectorAll('.together a')].filter((name) => { const box = name.getBoundingClientRect();"
+        "const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);"
+        "return top !== name; }).map((name) => name.textContent)"
+    )
+    tab.until("document.querySelectorAll('.together a').length === 4")
+    assert tab.js(covered) == []
+
+
 def test_sound_is_played_with_its_picture_once_it_is_wanted(tab: Tab, world: World) -> None:
     open_page(tab, world, "/cameras/loud/")
     seek(tab, world, 25)

@@ -1,17 +1,22 @@
 """The form of a camera: what a person enters, turned into the fields of `actions.cameras`."""
 
+from copy import copy
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from ninjacam.actions.cameras import RECORD, CameraFields
+from ninjacam.actions.cameras import RECORD, CameraFields, assign_fields, invalid
 from ninjacam.actions.errors import InvalidError
 from ninjacam.models import Camera
 
 
 class CameraForm(forms.Form):
-    """`camera`: the one that is changed; None adds one. The rules are the action's: `show_error` shows its verdict."""
+    """A camera's settings. `camera`: the one to change; None to add one.
+
+    The rules are those of the action. `clean` applies them to a draft, so that the form shows all errors at once.
+    """
 
     name = forms.CharField(label=_("Name"), max_length=100, required=False)
     slug = forms.SlugField(
@@ -95,33 +100,45 @@ class CameraForm(forms.Form):
             if field.help_text:
                 field.widget.attrs["aria-describedby"] = f"id_{name}_helptext"
 
+    def clean(self) -> dict[str, Any]:
+        draft = copy(self.camera) if self.camera else Camera(slug=self.cleaned_data.get("slug", "draft"))
+        try:
+            assign_fields(draft, self.camera_fields())
+        except InvalidError as error:
+            self.show_error(error)
+        try:
+            draft.full_clean(validate_unique=False)
+        except ValidationError as error:
+            self.show_error(invalid(error))
+        return self.cleaned_data
+
     def camera_fields(self) -> CameraFields:
-        """What the action is to change; what was left alone is left out."""
+        """Return what the action is to change, without the fields that were left alone or are wrong."""
         entered = self.cleaned_data
-        fields = CameraFields(
-            name=entered["name"],
-            transport=entered["transport"],
-            audio=entered["audio"],
-            verify_tls=entered["verify_tls"],
-            enabled=entered["enabled"],
-        )
-        if entered["record"]:
+        fields = CameraFields()
+        for name in ("name", "transport", "audio", "verify_tls", "enabled"):
+            if name in entered:
+                fields[name] = entered[name]  # type: ignore[literal-required] # a name of the TypedDict
+        if entered.get("record"):
             fields["record"] = entered["record"]
-            fields["record_schedule"] = entered["record_schedule"]
-        if entered["record_before_s"] is not None:
+            fields["record_schedule"] = entered.get("record_schedule", "")
+        if entered.get("record_before_s") is not None:
             fields["record_before_s"] = entered["record_before_s"]
-        if entered["record_after_s"] is not None:
+        if entered.get("record_after_s") is not None:
             fields["record_after_s"] = entered["record_after_s"]
-        if self.camera is None or entered["url"] != self.camera.url:
-            fields["url"] = entered["url"]
+        url = entered.get("url", "")
+        if self.camera is None or (url and url != self.camera.url):
+            fields["url"] = url
         if entered.get("forget_credentials"):
             fields["username"] = fields["password"] = ""
-        elif entered["username"] or entered["password"]:
-            fields["username"], fields["password"] = entered["username"], entered["password"]
+        elif entered.get("username") or entered.get("password"):
+            fields["username"], fields["password"] = entered.get("username", ""), entered.get("password", "")
         return fields
 
     def show_error(self, error: InvalidError) -> None:
         for name, messages in error.fields.items():
+            if name in self.errors:  # the field's own error says more
+                continue
             for message in messages:
                 self.add_error(name if name in self.fields else None, message)
         if not error.fields:

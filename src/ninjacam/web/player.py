@@ -19,7 +19,7 @@ def player_strings() -> dict[str, str]:
         "live": _("Live"),
         "stalled": _("No new pictures from the camera …"),
         "reconnecting": _("Reconnecting …"),
-        "failed": _("The camera cannot be reached."),
+        "failed": _("No picture from this camera."),
         "disabled": _("This camera is switched off."),
         "unknown": _("The camera engine is not running."),
         "error": _("This camera cannot be shown."),

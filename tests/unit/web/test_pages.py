@@ -287,3 +287,21 @@ def test_a_page_is_in_one_language_only(admin: Client, settings: Any) -> None:
         page = client.get(path, headers={"Accept-Language": "ko"}).content.decode()
         assert '<html lang="en"' in page
         assert not re.search("[\uac00-\ud7a3]", page)
+
+
+def test_the_form_shows_all_errors_at_once(admin: Client) -> None:
+    entered = {
+        "slug": "Front Door",
+        "url": "gopher://192.0.2.1/",
+        "transport": "tcp",
+        "record": "schedule",
+        "record_schedule": "someday",
+        "record_before_s": "61",
+    }
+    response = admin.post("/add-camera/", entered)
+    assert response.status_code == 422
+    assert set(response.context["form"].errors) == {"slug", "url", "record_schedule", "record_before_s"}
+    assert all(len(messages) == 1 for messages in response.context["form"].errors.values())
+    entered |= {"slug": "Probe!", "url": "rtsp://192.0.2.1/", "record_schedule": "", "record_before_s": "5"}
+    errors = admin.post("/add-camera/", entered).context["form"].errors
+    assert set(errors) == {"slug", "record_schedule"}

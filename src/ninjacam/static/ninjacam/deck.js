@@ -111,6 +111,10 @@ class Deck {
       transport.muted = !transport.muted;
       root.classList.toggle("loud", !transport.muted);
       this.#button("mute").setAttribute("aria-pressed", String(!transport.muted));
+    } else if (what === "select") {
+      this.#timeline.selecting = !this.#timeline.selecting;
+      if (this.#timeline.selecting) this.#timeline.selection = null;
+      this.#showSelecting();
     } else if (what === "clear") {
       this.#timeline.selection = null;
     } else if (what === "export") {
@@ -151,6 +155,7 @@ class Deck {
   /** @param {Range | null} range */
   #showRange(range) {
     if (!this.#range) return;
+    this.#showSelecting();
     this.#range.hidden = !range;
     if (!range) return;
     const text = /** @type {HTMLElement} */ (this.#range.querySelector("[data-text]"));
@@ -158,6 +163,10 @@ class Deck {
     text.textContent = `${sayMoment(range.startMs)} – ${sayMoment(range.endMs)}`;
     const tooLong = range.endMs - range.startMs > CLIP_MOST_MS;
     links.replaceChildren(...(tooLong ? [say("too_long")] : this.#exportable().map((player) => this.#linkTo(player, range))));
+  }
+
+  #showSelecting() {
+    this.#button("select").setAttribute("aria-pressed", String(this.#timeline.selecting));
   }
 
   /** @returns {Player[]} */

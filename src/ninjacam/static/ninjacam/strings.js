@@ -6,7 +6,7 @@ export const strings = {
   live: "Live",
   stalled: "No new pictures from the camera …",
   reconnecting: "Reconnecting …",
-  failed: "The camera cannot be reached.",
+  failed: "No picture from this camera.",
   disabled: "This camera is switched off.",
   unknown: "The camera engine is not running.",
   error: "This camera cannot be shown.",

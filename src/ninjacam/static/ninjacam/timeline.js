@@ -26,6 +26,7 @@ const CSS = `
 :host([hidden]) { display: none; }
 :host(:focus-visible) { outline: 2px solid var(--accent, #1566d6); outline-offset: 3px; }
 :host(.dragging) { cursor: grabbing; }
+:host(.selecting) { cursor: col-resize; touch-action: none; outline: 2px dashed var(--accent, #1566d6); outline-offset: 2px; }
 canvas { display: block; width: 100%; }
 .tip { position: absolute; bottom: calc(100% + 2px); left: 0; z-index: 3; max-width: 250px; padding: 4px;
   border-radius: 8px; background: #0d1117ee; color: #f4f6f8; font: 500 12px/1.4 system-ui, sans-serif; text-align: center;
@@ -81,8 +82,9 @@ export class NinjacamTimeline extends HTMLElement {
   #scheme = matchMedia("(prefers-color-scheme: dark)");
   /** The server's wall clock. */
   nowMs = () => Date.now();
-  /** Whether a range may be chosen (with Shift). */
+  /** Whether a range may be chosen: by dragging with Shift, or while `selecting`. */
   selectable = false;
+  #selecting = false;
 
   constructor() {
     super();
@@ -143,7 +145,17 @@ export class NinjacamTimeline extends HTMLElement {
     return { startMs: this.#startMs, endMs: this.#endMs };
   }
 
-  /** What is chosen with Shift; the event "rangechange" tells. */
+  /** Whether the next drag chooses a range, as it does with Shift: for fingers, which have no Shift. It then ends. */
+  get selecting() {
+    return this.#selecting;
+  }
+
+  set selecting(selecting) {
+    this.#selecting = selecting && this.selectable;
+    this.classList.toggle("selecting", this.#selecting);
+  }
+
+  /** The chosen range, or null. The event "rangechange" reports each change. */
   get selection() {
     return this.#selection;
   }
@@ -369,7 +381,7 @@ export class NinjacamTimeline extends HTMLElement {
       const gripMs = (GRIP_PX / this.clientWidth) * (this.#endMs - this.#startMs);
       const inAxis = event.clientY - this.getBoundingClientRect().top < AXIS_PX;
       const atCursor = Math.abs(this.#downMs - this.#shownMs()) < gripMs;
-      if (event.shiftKey && this.selectable) this.#gesture = "select";
+      if ((event.shiftKey || this.#selecting) && this.selectable) this.#gesture = "select";
       else this.#gesture = inAxis || atCursor ? "scrub" : "click";
     }
   }
@@ -408,7 +420,11 @@ export class NinjacamTimeline extends HTMLElement {
     this.classList.remove("dragging");
     if (event.type === "pointerup") {
       if (this.#gesture === "click" || this.#gesture === "scrub") this.#seek(this.#timeAt(xPx));
-      else if (this.#gesture === "select") this.selection = Math.abs(xPx - this.#downPx) > DRAG_PX ? this.#selection : null;
+      else if (this.#gesture === "select") {
+        const chosen = Math.abs(xPx - this.#downPx) > DRAG_PX;
+        if (chosen) this.selecting = false;
+        this.selection = chosen ? this.#selection : null;
+      }
     }
     if (this.#pointers.size) return; // a finger of two is left: it does nothing
     this.#gesture = "click";

@@ -1,0 +1,38 @@
+// Sizes the cameras of the replay page so that all of them, with their names, are in sight above the timeline.
+
+const GAP_PX = 12;
+const NAME_PX = 34;
+const MARGIN_PX = 16; // between the last name and the timeline
+const SMALLEST_PX = 240; // narrower pictures show too little: the page scrolls instead
+
+/**
+ * The number of columns with which `count` pictures of 16:9 are widest, and how wide they are then.
+ * @param {number} count
+ * @param {number} widthPx of the room
+ * @param {number} heightPx of the room
+ */
+export function arrange(count, widthPx, heightPx) {
+  let best = { columns: 1, tilePx: 0 };
+  for (let columns = 1; columns <= count; columns += 1) {
+    const rows = Math.ceil(count / columns);
+    const byWidth = (widthPx - GAP_PX * (columns - 1)) / columns;
+    const byHeight = (((heightPx - GAP_PX * (rows - 1)) / rows - NAME_PX) * 16) / 9;
+    const tilePx = Math.floor(Math.min(byWidth, byHeight));
+    if (tilePx > best.tilePx) best = { columns, tilePx };
+  }
+  return best.tilePx >= SMALLEST_PX ? best : { columns: Math.max(1, Math.floor(widthPx / (2 * SMALLEST_PX))), tilePx: 0 };
+}
+
+const list = /** @type {HTMLElement | null} */ (document.querySelector(".together"));
+const deck = document.getElementById("deck");
+if (list && deck) {
+  const apply = () => {
+    const aboveDeck = innerHeight - (list.getBoundingClientRect().top + scrollY) - deck.offsetHeight - MARGIN_PX;
+    const { columns, tilePx } = arrange(list.children.length, list.clientWidth, aboveDeck);
+    list.style.setProperty("--columns", String(columns));
+    list.style.setProperty("--tile", tilePx ? `${tilePx}px` : "1fr");
+  };
+  const observer = new ResizeObserver(apply);
+  observer.observe(document.documentElement);
+  observer.observe(deck);
+}
