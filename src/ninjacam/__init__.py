@@ -1,13 +1,40 @@
 """Ninjacam: a camera server that lives inside Django.
 
-Here: the names that a processor needs, and the version. Importing this package imports neither Django
-nor OpenCV; everything else is imported from its own module.
+Here: the names that a processor needs, and the version. Importing this package imports nothing else, not even the
+standard library: `python -m ninjacam` has the current directory on its search path until `__main__` has removed it.
+Each name is imported when it is first used; everything else is imported from its own module.
 """
 
-from ninjacam.core.annotations import Box, Point, Polygon, Text
-from ninjacam.core.frames import Frame
-from ninjacam.core.processors import processor
+TYPE_CHECKING = False  # type checkers take it for typing's, which is not imported (see above)
+if TYPE_CHECKING:
+    from ninjacam.core.annotations import Box, Point, Polygon, Text
+    from ninjacam.core.frames import Frame
+    from ninjacam.core.processors import processor
 
 __all__ = ["Box", "Frame", "Point", "Polygon", "Text", "__version__", "processor"]
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Box": "annotations",
+    "Frame": "frames",
+    "Point": "annotations",
+    "Polygon": "annotations",
+    "Text": "annotations",
+    "processor": "processors",
+}
+"""Name -> the module of `ninjacam.core` that defines it."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"ninjacam.core.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -3,14 +3,36 @@
 Sets the environment first and imports Django afterwards. In your own project use `manage.py ninjacam_<verb>`.
 """
 
-import argparse
+# ruff: noqa: E402 (what comes first must come first)
 import os
-import pkgutil
 import sys
+
+
+def _leave_start_directory(*, is_module: bool) -> None:
+    """Remove from `sys.path` what Python put there because of how it was started.
+
+    That is the current directory (`python -m`) or the script's, and the current one again where PYTHONPATH has an
+    empty item. Nothing may be imported from there, so this comes before all other imports.
+    """
+    script = os.path.dirname(os.path.realpath(sys.argv[0]))
+    if not sys.flags.safe_path and (is_module or sys.path[:1] == [script]):
+        del sys.path[0]
+    here, given = os.getcwd(), os.environ.get("PYTHONPATH", "")
+    own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    if given and "" in given.split(os.pathsep) and here in sys.path and here != own:
+        sys.path.remove(here)
+
+
+if __name__ == "__main__" or os.path.basename(sys.argv[0]) == "ninjacam":
+    _leave_start_directory(is_module=__name__ == "__main__")
+
+import argparse
+import pkgutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from ninjacam import __version__
+from ninjacam.core.limits import keep_files_private
 
 _PREFIX = "ninjacam_"
 _SERVERS = {"serve", "demo", "engine"}
@@ -33,7 +55,8 @@ def _split_data(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status. Errors are one sentence on stderr."""
+    """Returns the exit status. Errors are one sentence on stderr."""
+    keep_files_private()
     data, rest = _split_data(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser(
         "ninjacam",
@@ -62,9 +85,11 @@ def _run(verb: str, arguments: list[str]) -> int:
     try:
         django.setup()
         command = load_command_class("ninjacam", _PREFIX + verb)
-        options = vars(command.create_parser("ninjacam", verb).parse_args(arguments))
+        parser = command.create_parser("ninjacam", verb)
+        parser.epilog = "--data DIR, or NINJACAM_DATA: where everything is kept."
+        options = vars(parser.parse_args(arguments))
         if verb not in _NO_MIGRATION:
-            _migrate()
+            _prepare_data()
         command.execute(*options.pop("args", ()), **options)
     except CommandError as error:
         sys.stderr.write(f"ninjacam: {error}\n")
@@ -75,6 +100,16 @@ def _run(verb: str, arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _prepare_data() -> None:
+    """Make what lies in the data directory private, and bring the database up to date."""
+    from ninjacam.conf import get_settings
+    from ninjacam.management.private import make_private, private_paths
+
+    for sentence in make_private(private_paths(get_settings())):
+        sys.stderr.write(f"ninjacam: {sentence}\n")
+    _migrate()
 
 
 def _migrate() -> None:

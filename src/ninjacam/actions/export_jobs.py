@@ -7,7 +7,6 @@ import contextlib
 import logging
 import os
 import re
-import sys
 import time
 import uuid
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from ninjacam.actions.export_options import speed_for
 from ninjacam.conf import Settings
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import NinjacamError
+from ninjacam.core.interpreter import python_command
 from ninjacam.engine.jobs import JobProcess, Outcome
 from ninjacam.models import Export, ExportState, Segment
 from ninjacam.models.segment import timeline
@@ -33,7 +33,7 @@ from ninjacam.recordings.segments import INDEX_LATE_NS
 
 logger = logging.getLogger("ninjacam.exports")
 
-JOB_ARGV = (sys.executable, "-m", "ninjacam.management.export_job")
+JOB_ARGV = tuple(python_command("ninjacam.management.export_job"))
 BUSY_EVERY_S = 0.25
 HEARTBEAT_S = 1.0
 DEAD_AFTER = timedelta(seconds=6)

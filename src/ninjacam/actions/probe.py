@@ -3,9 +3,7 @@
 import base64
 import binascii
 import json
-import os
 import subprocess
-import sys
 import threading
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -17,6 +15,7 @@ from ninjacam.actions.audit import record
 from ninjacam.actions.cameras import SourceFields, source_to_probe
 from ninjacam.auth import Actor
 from ninjacam.core.errors import LimitError
+from ninjacam.core.interpreter import bare_environment, python_command
 from ninjacam.models import Camera
 from ninjacam.sources.base import SourceConfig
 
@@ -61,18 +60,15 @@ def run_probe(source: SourceConfig) -> ProbeResult:
 
 def _run(source: SourceConfig) -> ProbeResult:
     question = json.dumps({"source": asdict(source), "timeout_s": TIMEOUT_S})
-    environment = {
-        name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG", "VIRTUAL_ENV") if name in os.environ
-    }
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "ninjacam.capture.probe"],
+            python_command("ninjacam.capture.probe"),
             input=question.encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             timeout=TIMEOUT_S + _START_S,
             check=False,
-            env=environment,  # not the secret key: the child decodes what a stranger sends
+            env=bare_environment(),  # not the secret key: the child decodes what a stranger sends
         )
     except subprocess.TimeoutExpired:
         return _failed(

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from ninjacam.core.errors import DecodeError, NinjacamError, NoVideoError
-from ninjacam.core.limits import confine
+from ninjacam.core.limits import confine, keep_files_private
 from ninjacam.core.packets import Kind, Packet
 from ninjacam.core.sps import MAX_PIXELS
 from ninjacam.sources.base import SourceConfig
@@ -78,6 +78,7 @@ def _jpeg(packet: Packet) -> bytes:
 
 
 def main() -> None:
+    keep_files_private()
     confine(memory_bytes=MEMORY_BYTES)
     values = json.load(sys.stdin)
     source = {**values["source"], "allowed_networks": tuple(values["source"].get("allowed_networks", ()))}

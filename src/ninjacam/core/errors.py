@@ -2,6 +2,7 @@
 
     NinjacamError
     ├── ConfigError                  a setting or an argument is wrong
+    │   └── UnsafeCodeError            other users can write the code that we would run
     ├── SourceError                  a camera does not give us video
     │   ├── UnsupportedSchemeError     ftp://, exec: ...
     │   ├── ForbiddenAddressError      the address is not one that a camera may have
@@ -54,6 +55,10 @@ class NinjacamError(Exception):
 class ConfigError(NinjacamError):
     code = "config"
     retryable = False
+
+
+class UnsafeCodeError(ConfigError):
+    code = "unsafe_code"
 
 
 class SourceError(NinjacamError):

@@ -25,6 +25,11 @@ def confine(*, memory_bytes: int, files: int = 4096) -> None:
         logger.warning("the kernel refused no_new_privs")
 
 
+def keep_files_private() -> None:
+    """Let only this user read what this process and its children write: umask 077."""
+    os.umask(0o077)
+
+
 def die_with_parent(parent_pid: int) -> None:
     """Get SIGTERM when the parent is gone. For a child between fork and exec; `parent_pid` from before the fork."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)

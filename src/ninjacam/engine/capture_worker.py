@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from ninjacam.capture.process import CaptureProcess
-from ninjacam.core.limits import confine
+from ninjacam.core.limits import confine, keep_files_private
 from ninjacam.hub.child import child_parser, run_loop
 from ninjacam.recordings.writer import PERIOD_S, RecordingWriter
 
@@ -15,6 +15,7 @@ LAST_WRITES_S = 0.8
 
 
 def main() -> None:
+    keep_files_private()
     parser = child_parser()
     parser.add_argument("--recordings-dir", type=Path)
     parser.add_argument("--period-s", type=float, default=PERIOD_S, help="of a recorded file")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ninjacam import __version__
 from ninjacam.core.clock import SYSTEM_CLOCK
+from ninjacam.core.interpreter import bare_environment, full_environment
 from ninjacam.core.lifecycle import Backoff, Stop
 from ninjacam.hub.control import ControlClient, Json
 
@@ -38,8 +39,8 @@ class Death:
 
 
 class ChildProcess:
-    """`hang_s`: without a report for so long, it is killed. `environment`: asked at each start for what its environment
-    has besides ours. Callbacks run in the loop."""
+    """`hang_s`: without a report for so long, it is killed. `bare`: its environment has no secrets of ours.
+    `environment`: returns additional variables at each start. Callbacks run in the loop."""
 
     def __init__(
         self,
@@ -51,6 +52,7 @@ class ChildProcess:
         hang_s: float,
         on_report: Callable[[Json], None],
         on_death: Callable[["ChildProcess", Death], None],
+        bare: bool = False,
         environment: Callable[[], dict[str, str]] = dict,
     ) -> None:
         self.name = name
@@ -59,6 +61,7 @@ class ChildProcess:
         self.restarts = 0
         self.report: Json = {}
         self._argv = argv
+        self._bare = bare
         self._environment = environment
         self._control_path = run_dir / f"{name}.control"
         self._hang_s = hang_s
@@ -134,7 +137,7 @@ class ChildProcess:
             [*self._argv, "--name", self.name, "--run-dir", str(self._control_path.parent)],
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C in a terminal is for the engine, which ends its children in order
-            env={**os.environ, **self._environment()},
+            env={**(bare_environment() if self._bare else full_environment()), **self._environment()},
         )
         self.pid = self._popen.pid
 

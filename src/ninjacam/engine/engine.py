@@ -5,13 +5,13 @@ import contextlib
 import fcntl
 import logging
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import ConfigError, EngineRunningError, NinjacamError
+from ninjacam.core.interpreter import python_command
 from ninjacam.core.lifecycle import Stop
 from ninjacam.core.packets import CameraState
 from ninjacam.engine.blame import Blame
@@ -29,7 +29,7 @@ logger = logging.getLogger("ninjacam.engine")
 READ_EVERY_S = 1.0
 STATUS_EVERY_S = 1.0
 STATUS_SOON_S = 0.1
-CAPTURE_ARGV = (sys.executable, "-m", "ninjacam.engine.capture_worker")
+CAPTURE_ARGV = tuple(python_command("ninjacam.engine.capture_worker"))
 JOBS = "jobs"
 CAPTURE_HANG_S = 8.0
 """And of the jobs' worker."""
@@ -143,6 +143,7 @@ class Engine:
             hang_s=VISION_HANG_S if kind == "vision" else CAPTURE_HANG_S,
             on_report=self._on_report,
             on_death=self._on_death,
+            bare=kind == "capture",
             environment=self._blame.environment if kind == "vision" else dict,
         )
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
+from ninjacam.core.interpreter import bare_environment, full_environment
 
 Json = dict[str, Any]
 SILENT_S = 120.0
 """Without a line for so long, it hangs: loading large models takes a minute."""
 MOST_LINE_BYTES = 64 << 10
-_NEEDED = ("PATH", "PYTHONPATH", "LANG", "VIRTUAL_ENV")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,6 @@ class JobProcess:
         self._rest = b""
         self._last: Json = {}
         self._outcome: Outcome | None = None
-        environment = (
-            {name: os.environ[name] for name in _NEEDED if name in os.environ} if bare else dict(os.environ)
-        )
         with tempfile.TemporaryFile() as told:  # a pipe would keep us waiting until it reads
             told.write(json.dumps(question).encode())
             told.seek(0)
@@ -56,7 +53,7 @@ class JobProcess:
                 [*argv, "--parent", str(os.getpid())],
                 stdin=told,
                 stdout=subprocess.PIPE,
-                env=environment,
+                env=bare_environment() if bare else full_environment(),
                 start_new_session=True,
             )
         assert self._popen.stdout is not None

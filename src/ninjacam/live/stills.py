@@ -6,10 +6,9 @@ A child decodes the pictures of one camera only, one after the other: starting i
 import asyncio
 import contextlib
 import json
-import os
-import sys
 from pathlib import Path
 
+from ninjacam.core.interpreter import bare_environment, python_command
 from ninjacam.core.lifecycle import Stop
 from ninjacam.live.problems import Problem, stopping
 from ninjacam.recordings.instant import StillPlace
@@ -97,15 +96,13 @@ class Stills:
 
 
 async def _spawn() -> Child:
-    names = ("PATH", "PYTHONPATH", "LANG", "VIRTUAL_ENV")
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "ninjacam.recordings.still",
+        *python_command("ninjacam.recordings.still"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        # Not the secret key: the child decodes what a camera sent.
-        env={name: os.environ[name] for name in names if name in os.environ},
-    )  # fmt: skip
+        env=bare_environment(),  # not the secret key: the child decodes what a camera sent
+    )
 
 
 async def _ask(child: Child, question: bytes) -> tuple[int, bytes]:

@@ -1,6 +1,7 @@
 """What our commands share: one readable sentence for an error, and the person at the keyboard as the actor."""
 
 import getpass
+import os
 import sys
 from typing import Any
 
@@ -16,10 +17,27 @@ from ninjacam.core.redact import redact_url
 OPERATOR = LocalOperator()
 
 
-class NinjacamCommand(BaseCommand):
-    """`run` does the work; what it raises on purpose ends the command with status 1 and its sentence on stderr."""
+class OwnCommand(BaseCommand):
+    """Help that shows our options and not Django's, which all work. Files are made for this user only (umask 077)."""
 
     requires_system_checks = ()
+    suppressed_base_arguments = {
+        "--version", "--verbosity", "--settings", "--pythonpath", "--traceback", "--no-color", "--force-color",
+        "--skip-checks",
+    }  # fmt: skip
+    private_files = True
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        before = os.umask(0o077) if self.private_files else None
+        try:
+            return super().execute(*args, **options)
+        finally:
+            if before is not None:
+                os.umask(before)
+
+
+class NinjacamCommand(OwnCommand):
+    """`run` does the work; what it raises on purpose ends the command with status 1 and its sentence on stderr."""
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

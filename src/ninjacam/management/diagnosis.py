@@ -21,6 +21,8 @@ from ninjacam.conf import get_settings
 from ninjacam.core.errors import ConfigError
 from ninjacam.core.packets import CameraState
 from ninjacam.credentials import unseal
+from ninjacam.management.private import private_paths
+from ninjacam.management.processors import PRODUCT_SETTINGS, processor_modules
 from ninjacam.models import Camera
 from ninjacam.status import read_status
 
@@ -52,6 +54,12 @@ def look_at_python() -> Findings:
     yield Finding(
         level, f"Python {python}, Django {_version('Django')}, django-ninja {_version('django-ninja')}"
     )
+    if "" in (os.environ.get("PYTHONPATH") or "-").split(os.pathsep):
+        yield Finding(
+            "FIX",
+            "PYTHONPATH has an empty item, so Python imports from the current directory: "
+            "remove the colon at its start, its end or beside another one",
+        )
     for module, package in (("av", "av"), ("cv2", "opencv-python-headless")):
         try:
             importlib.import_module(module)
@@ -114,6 +122,25 @@ def look_at_host() -> Findings:
         yield Finding("WARN", f"Only {soft} open files are allowed: ulimit -n {min(hard, 65536)}")
     else:
         yield Finding("OK", f"{soft} open files allowed")
+
+
+def look_at_modes() -> Findings:
+    """What other users of this host can read."""
+    in_development = settings.DEBUG and settings.SETTINGS_MODULE != PRODUCT_SETTINGS
+    loose = [(each, mode) for each in private_paths(get_settings()) if (mode := each.mode()) is not None]
+    for each, mode in loose:
+        level: Literal["WARN", "FIX"] = "WARN" if in_development and each.what == "database" else "FIX"
+        text = f"Other users can read the {each.what} {each.path} (mode {mode:o}). Run: {each.command}"
+        yield Finding(level, text)
+    if not loose:
+        yield Finding("OK", "data, database and keys are readable for this user only")
+
+
+def look_at_code() -> Findings:
+    """Whether other users can write the code of processors: vision workers refuse it then."""
+    for file in processor_modules(get_settings()):
+        if refusal := file.refusal():
+            yield Finding("FIX", refusal)
 
 
 def look_at_checks() -> Findings:
@@ -194,6 +221,8 @@ PARTS: tuple[Callable[[], Findings], ...] = (
     look_at_server,
     look_at_checks,
     look_at_host,
+    look_at_modes,
+    look_at_code,
     look_at_database,
     look_at_engine,
 )

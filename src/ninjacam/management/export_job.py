@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ninjacam.core.errors import NinjacamError
-from ninjacam.core.limits import confine, die_with_parent
+from ninjacam.core.limits import confine, die_with_parent, keep_files_private
 
 MEMORY_BYTES = 4 << 30
 NICE = 10
@@ -26,6 +26,7 @@ TELL_EVERY_S = 0.25
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--parent", type=int, required=True, help="process that this one ends with")
+    keep_files_private()
     die_with_parent(parser.parse_args().parent)
     os.nice(NICE)
     said = os.fdopen(os.dup(1), "w")

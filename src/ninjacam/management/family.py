@@ -10,12 +10,12 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+from ninjacam.core.interpreter import bare_environment, full_environment
 from ninjacam.core.lifecycle import Backoff
 from ninjacam.core.limits import die_with_parent
 
@@ -30,7 +30,7 @@ BACKOFF = Backoff(first_s=0.2, most_s=10.0)
 
 @dataclass(slots=True)
 class Member:
-    """`quiet`: what it prints is of no use to anybody; its errors are shown all the same."""
+    """`bare`: its environment has no secrets of ours. `quiet`: its standard output is discarded."""
 
     name: str
     argv: Sequence[str]
@@ -40,7 +40,7 @@ class Member:
     failures: int = 0
     restarts: int = 0
     due_s: float | None = 0.0
-    environment: dict[str, str] = field(default_factory=dict)
+    bare: bool = False
     quiet: bool = False
 
 
@@ -82,7 +82,7 @@ class Family:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL if member.quiet else None,
             pass_fds=member.fds,
-            env={**os.environ, **member.environment},
+            env=bare_environment() if member.bare else full_environment(),
             start_new_session=True,  # Ctrl-C reaches us, and we end the others in order
             preexec_fn=functools.partial(_before_exec, os.getpid()),
         )
@@ -130,8 +130,3 @@ def _before_exec(parent_pid: int) -> None:
     """In the child. The parent has one thread, so this is safe."""
     die_with_parent(parent_pid)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-
-
-def python_environment() -> dict[str, str]:
-    """PYTHONPATH for children: what this process imports, they import, wherever it was started."""
-    return {"PYTHONPATH": os.pathsep.join(dict.fromkeys(path for path in sys.path if path))}

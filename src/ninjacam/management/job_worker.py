@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import django
 
+from ninjacam.core.limits import keep_files_private
 from ninjacam.hub.child import Child, child_parser, run_loop
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ STOP_S = 1.0
 
 
 def main() -> None:
+    keep_files_private()
     arguments = child_parser().parse_args()
     django.setup()
 

@@ -1,5 +1,6 @@
 """Where processors may be: the `cameras` module of each installed app, and the product's own `<data>/cameras.py`."""
 
+import sys
 from pathlib import Path
 
 from django.apps import apps
@@ -12,16 +13,26 @@ PRODUCT_SETTINGS = "ninjacam.site.settings"
 DATA_MODULE = "ninjacam_data_cameras"
 
 
+def _project_owners() -> frozenset[int]:
+    """Who owns the project's settings. That user runs code in every process of ours, and may do so in `cameras.py`."""
+    source = getattr(sys.modules.get(settings.SETTINGS_MODULE), "__file__", None)
+    try:
+        return frozenset([Path(source).stat().st_uid]) if source else frozenset()
+    except OSError:
+        return frozenset()
+
+
 def processor_modules(config: Settings) -> list[ModuleFile]:
     """Files that exist, and those that may come to exist."""
     found = []
+    owners = _project_owners()
     for app in apps.get_app_configs():
         if app.name == "ninjacam" or app.name.startswith("django."):
             continue
         module = Path(app.path) / config.processors_module.replace(".", "/")
         package = module / "__init__.py"
         path = package if package.exists() else module.with_suffix(".py")
-        found.append(ModuleFile(f"{app.name}.{config.processors_module}", path))
+        found.append(ModuleFile(f"{app.name}.{config.processors_module}", path, owners))
     if settings.SETTINGS_MODULE == PRODUCT_SETTINGS:
         found.append(ModuleFile(DATA_MODULE, config.data_dir / "cameras.py"))
     return found

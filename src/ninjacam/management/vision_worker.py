@@ -8,10 +8,12 @@ import resource
 
 import django
 
+from ninjacam.core.limits import keep_files_private
 from ninjacam.hub.child import child_parser, run_loop
 
 
 def main() -> None:
+    keep_files_private()
     arguments = child_parser().parse_args()
     django.setup()
 

@@ -14,7 +14,7 @@ import av
 import cv2
 
 from ninjacam.core.errors import DecodeError
-from ninjacam.core.limits import confine
+from ninjacam.core.limits import confine, keep_files_private
 from ninjacam.core.packets import VIDEO_CLOCK_HZ
 from ninjacam.core.sps import MAX_PIXELS
 from ninjacam.recordings.instant import StillPlace
@@ -64,6 +64,7 @@ def _pick(data: bytes, place: StillPlace) -> tuple[av.VideoFrame, int]:
 
 
 def main() -> None:
+    keep_files_private()
     confine(memory_bytes=MEMORY_BYTES)
     out = sys.stdout.buffer
     for line in sys.stdin:

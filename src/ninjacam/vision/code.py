@@ -16,7 +16,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ninjacam.core.errors import ProcessorError
+from ninjacam.core.errors import ProcessorError, UnsafeCodeError
+from ninjacam.core.ownership import check_code_is_safe
 from ninjacam.core.processors import Processor, ProcessorRegistry, registry
 from ninjacam.hub.running import RunningFile, loading_name, running_words
 
@@ -46,10 +47,14 @@ Mark = tuple[int, int] | None
 
 @dataclass(frozen=True, slots=True)
 class ModuleFile:
-    """A module that may hold processors: `name` as it is imported, `path` of its source, which need not exist yet."""
+    """A module that may hold processors: `name` as it is imported, `path` of its source, which need not exist yet.
+
+    `trusted_uids`: users besides this one and root who may own it.
+    """
 
     name: str
     path: Path
+    trusted_uids: frozenset[int] = frozenset()
 
     def mark(self) -> Mark:
         try:
@@ -57,6 +62,16 @@ class ModuleFile:
         except OSError:
             return None
         return max(stat.st_mtime_ns, stat.st_ctime_ns), stat.st_size  # an older file may be put in its place
+
+    def refusal(self) -> str:
+        """Why its code is not run, because other users can write it; empty where they cannot. Costs two stats."""
+        try:
+            check_code_is_safe(self.path, self.trusted_uids)
+        except UnsafeCodeError as exc:
+            return exc.message
+        except OSError:
+            pass  # it is not there
+        return ""
 
 
 class ProcessorCode:
@@ -83,6 +98,7 @@ class ProcessorCode:
         self._running = running
         self._left_out = left_out or {}
         self._marks: dict[str, Mark] = {}
+        self._refusals: dict[str, str] = {}
         self._broken: dict[
             str, tuple[Processor, ProcessorError]
         ] = {}  # view -> (what it was, why it is not there)
@@ -93,15 +109,19 @@ class ProcessorCode:
         return {name: list(mark) for name, mark in sorted(self._marks.items()) if mark is not None}
 
     def changed(self) -> bool:
-        """Whether a file differs from what was loaded. Cheap: one stat a file."""
-        return any(self._marks.get(file.name) != file.mark() for file in self.files)
+        """Whether a file differs from what was loaded, or others can write it now. Cheap: three stats a file."""
+        return any(
+            self._marks.get(file.name) != file.mark() or self._refusals.get(file.name, "") != file.refusal()
+            for file in self.files
+        )
 
     def refresh(self) -> None:
         """Load what has changed. Thread: one at a time; takes as long as the user's imports do."""
         for file in self.files:
-            mark = file.mark()
-            if mark != self._marks.get(file.name):
+            mark, refusal = file.mark(), file.refusal()
+            if mark != self._marks.get(file.name) or refusal != self._refusals.get(file.name, ""):
                 self._marks[file.name] = mark
+                self._refusals[file.name] = refusal
                 self.loading = file.name
                 self._load(file, mark)
         self.loading = ""
@@ -133,6 +153,9 @@ class ProcessorCode:
         if mark is None:
             sys.modules.pop(file.name, None)
             return
+        if self._refusals.get(file.name):
+            self._refuse(file, before)
+            return
         name = loading_name(file.name, mark[0])
         if name in self._left_out:
             logger.warning("%s", self._left_out[name])
@@ -154,6 +177,13 @@ class ProcessorCode:
             sentence = f"{file.name} does not load: {one_line(exc)}"
             for was in before:
                 self._broken[was.name] = (was, ProcessorError(sentence, traceback=text))
+
+    def _refuse(self, file: ModuleFile, before: list[Processor]) -> None:
+        sentence = self._refusals[file.name]
+        logger.error("%s", sentence)
+        self.errors[file.name] = f"{sentence}\n"
+        for was in before:
+            self._broken[was.name] = (was, ProcessorError(sentence))
 
     def _publish(self) -> None:
         current: dict[str, Processor | ProcessorError] = {p.name: p for p in self._registry}

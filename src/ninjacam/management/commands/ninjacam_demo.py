@@ -2,7 +2,6 @@
 
 import secrets
 import socket
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,9 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import CommandParser
 
 from ninjacam.conf import get_settings
+from ninjacam.core.interpreter import python_command
 from ninjacam.management.commands import ninjacam_serve
-from ninjacam.management.family import Member, python_environment
+from ninjacam.management.family import Member
 from ninjacam.models import Camera
 from ninjacam.testing.scenes import SceneOptions, make_clip
 
@@ -59,22 +59,10 @@ class Command(ninjacam_serve.Command):
         self.stdout.write("Drawing the demo camera's street ...")
         self.stdout.flush()
         make_clip(SceneOptions(seconds=SECONDS, stamped=False), cache_dir=config.data_dir / "demo")
-        camera = [
-            sys.executable,
-            "-m",
-            "ninjacam.testing.camera",
-            "--port",
-            str(port),
-            "--seconds",
-            str(SECONDS),
-            "--no-stamp",
-        ]
-        member = Member(
-            "demo-camera",
-            [*camera, "--cache", str(config.data_dir / "demo")],
-            environment=python_environment(),
-            quiet=True,
-        )
+        options_of_camera = ["--port", str(port), "--seconds", str(SECONDS), "--no-stamp"]
+        cache = ["--cache", str(config.data_dir / "demo")]
+        camera = python_command("ninjacam.testing.camera", *options_of_camera, *cache)
+        member = Member("demo-camera", camera, bare=True, quiet=True)
         self.serve(options["host"], options["port"], options["workers"], [member])
 
     def _account(self, path: Path) -> str:

@@ -1,43 +1,44 @@
 """`manage.py ninjacam_engine`: the engine of this host, beside your own ASGI server."""
 
 import asyncio
-import os
+import logging
 import signal
-import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from ninjacam.conf import get_settings
 from ninjacam.core.errors import NinjacamError
+from ninjacam.core.interpreter import python_command
 from ninjacam.core.lifecycle import Stop
 from ninjacam.engine.engine import Engine, EngineConfig
 from ninjacam.engine.status import StatusFile
 from ninjacam.hub.child import run_loop
+from ninjacam.management.base import OwnCommand
 from ninjacam.management.event_log import DatabaseEventLog
-from ninjacam.management.family import python_environment
+from ninjacam.management.private import make_private, private_paths
 from ninjacam.management.segment_index import DatabaseIndex
 from ninjacam.management.wanted import DatabaseWanted
 
+logger = logging.getLogger("ninjacam.engine")
 
-class Command(BaseCommand):
-    requires_system_checks: list[
-        str
-    ] = []  # they import URLs, API and all, and the engine is to be back at once
+
+class Command(OwnCommand):
     help = "Run the engine: captures the cameras, runs your processors, until it is stopped."
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             config = get_settings()
-            os.environ.update(python_environment())
+            for sentence in make_private(each for each in private_paths(config) if each.own):
+                logger.warning("%s", sentence)
             engine = Engine(
                 EngineConfig(
                     run_dir=config.run_dir,
-                    vision_argv=(sys.executable, "-m", "ninjacam.management.vision_worker"),
+                    vision_argv=tuple(python_command("ninjacam.management.vision_worker")),
                     cameras_per_capture=config.cameras_per_capture,
                     vision_workers=config.vision_workers,
                     recordings_dir=config.recordings_dir,
-                    jobs_argv=(sys.executable, "-m", "ninjacam.management.job_worker"),
+                    jobs_argv=tuple(python_command("ninjacam.management.job_worker")),
                 ),
                 DatabaseWanted(),
                 StatusFile(config.status_path),

@@ -16,6 +16,7 @@ def document() -> str:
 
 
 class Command(NinjacamCommand):
+    private_files = False
     help = "Print the OpenAPI document, or write it to a file."
 
     def add_arguments(self, parser: CommandParser) -> None:

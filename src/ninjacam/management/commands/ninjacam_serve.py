@@ -4,16 +4,17 @@ import contextlib
 import fcntl
 import os
 import socket
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from ninjacam.conf import get_settings
 from ninjacam.core.errors import NinjacamError
-from ninjacam.management.family import Family, Member, python_environment
+from ninjacam.core.interpreter import python_command
+from ninjacam.management.base import OwnCommand
+from ninjacam.management.family import Family, Member
 
 BACKLOG = 512
 
@@ -63,7 +64,7 @@ def require_no_engine(run_dir: Path, *, patience_s: float = 5.0) -> None:
         os.close(descriptor)  # and with it the lock
 
 
-class Command(BaseCommand):
+class Command(OwnCommand):
     help = "Run Ninjacam: the engine and the web workers, until it is stopped."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -84,18 +85,14 @@ class Command(BaseCommand):
             raise CommandError(str(exc)) from exc
         config.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         require_no_engine(config.run_dir)
-        environment = python_environment()
         with contextlib.closing(listen(host, port)) as listener:
             descriptor = listener.fileno()
-            engine = Member(
-                "engine", [sys.executable, "-m", "django", "ninjacam_engine"], environment=environment
-            )
+            engine = Member("engine", python_command("django", "ninjacam_engine"))
             web = [
                 Member(
                     f"web-{number}",
-                    [sys.executable, "-m", "ninjacam.management.web_worker", "--fd", str(descriptor)],
+                    python_command("ninjacam.management.web_worker", "--fd", str(descriptor)),
                     fds=(descriptor,),
-                    environment=environment,
                 )
                 for number in range(1, workers + 1)
             ]

@@ -1,0 +1,102 @@
+"""Which files and directories hold what only this user may read, and how their modes are corrected.
+
+Not here: the umask, which keeps new files private (`core.limits.keep_files_private`).
+"""
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+
+from ninjacam.conf import Settings
+from ninjacam.management.processors import PRODUCT_SETTINGS
+
+OTHERS = 0o077
+_OURS = re.compile(
+    r"\.?(secret_key|ninjacam\.sqlite3|demo-password|migrate\.lock|demo|run|recordings|exports|files|__pycache__)"
+    r"(-wal|-shm|-journal|\..*)?|.*\.py"
+)
+"""What we make in a data directory, and the user's code in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrivatePath:
+    """`own`: made by us alone, so its mode may be changed without asking."""
+
+    what: str
+    path: Path
+    own: bool
+
+    def mode(self) -> int | None:
+        """The permission bits, if it exists and other users have any of them; else None."""
+        try:
+            mode = stat.S_IMODE(self.path.stat().st_mode)
+        except OSError:
+            return None
+        return mode if mode & OTHERS else None
+
+    @property
+    def command(self) -> str:
+        """The shell command that corrects it."""
+        return f"chmod go= {self.path}"
+
+
+def private_paths(config: Settings) -> list[PrivatePath]:
+    """Directories first. In a project of the user's own the database is theirs: reported, and never changed."""
+    is_product = settings.SETTINGS_MODULE == PRODUCT_SETTINGS
+    inside = config.data_dir
+    found = [PrivatePath("data directory", inside, _is_ours(inside))]
+    for what, path in (
+        ("run directory", config.run_dir),
+        ("directory of recordings", config.recordings_dir),
+        ("directory of exports", config.exports_dir),
+    ):
+        found.append(PrivatePath(what, path, path.is_relative_to(inside)))
+    if is_product:
+        found.append(PrivatePath("secret key", inside / "secret_key", True))
+        found.append(PrivatePath("demo's password", inside / "demo-password", True))
+    database = _database_file()
+    if database is not None:
+        for suffix in ("", "-wal", "-shm"):
+            path = database.with_name(database.name + suffix)
+            found.append(PrivatePath("database", path, is_product and path.is_relative_to(inside)))
+    return found
+
+
+def _database_file() -> Path | None:
+    database = settings.DATABASES.get("default", {})
+    name = str(database.get("NAME") or "")
+    if not database.get("ENGINE", "").endswith("sqlite3") or not name or ":memory:" in name:
+        return None
+    return Path(name).absolute()
+
+
+def _is_ours(directory: Path) -> bool:
+    """Whether nothing but what we know lies there: a directory that others share is left as it is."""
+    if directory in (Path("/"), Path.home()):
+        return False
+    try:
+        return all(_OURS.fullmatch(name) for name in os.listdir(directory))
+    except OSError:
+        return False
+
+
+def make_private(paths: Iterable[PrivatePath]) -> Iterator[str]:
+    """Take all rights of other users from what is ours. Yields a sentence for each change, and for what is left."""
+    for each in paths:
+        mode = each.mode()
+        if mode is None:
+            continue
+        if not each.own or each.path.stat().st_uid != os.geteuid():
+            yield f"Other users can read the {each.what} {each.path} (mode {mode:o}). Run: {each.command}"
+            continue
+        try:
+            each.path.chmod(mode & ~OTHERS)
+        except OSError as error:
+            yield f"The mode of the {each.what} {each.path} cannot be changed: {error.strerror}."
+        else:
+            yield f"Changed the mode of the {each.what} {each.path} from {mode:o} to {mode & ~OTHERS:o}."

@@ -1,0 +1,54 @@
+"""Code that other users can write is not run."""
+
+from pathlib import Path
+
+import pytest
+
+from ninjacam.core.errors import ProcessorError
+from ninjacam.core.processors import Processor, registry
+from ninjacam.vision.code import ModuleFile, ProcessorCode
+
+CODE = """
+from ninjacam import processor
+
+@processor
+def edges(frame):
+    return frame.image
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "cameras.py"
+    path.write_text(CODE)
+    path.chmod(0o666)
+    return path
+
+
+def made(path: Path) -> ProcessorCode:
+    code = ProcessorCode([ModuleFile("refused_cameras", path)], into=registry)
+    code.refresh()
+    return code
+
+
+def test_it_is_refused_and_the_error_says_what_to_do(path: Path) -> None:
+    code = made(path)
+    assert code.current == {}
+    assert f"chmod go-w {path}" in code.errors["refused_cameras"]
+    assert not code.changed()
+
+
+def test_it_is_loaded_once_its_mode_is_right_and_left_out_when_it_no_longer_is(path: Path) -> None:
+    code = made(path)
+    for loose, tight in ((path, 0o600), (path.parent, 0o700)):
+        loose.chmod(tight)
+        assert code.changed()
+        code.refresh()
+        assert isinstance(code.current["edges"], Processor) and code.errors == {}
+        assert not code.changed()
+        loose.chmod(0o777)
+        assert code.changed()
+        code.refresh()
+        error = code.current["edges"]
+        assert isinstance(error, ProcessorError) and "Other users can write" in error.message
+        loose.chmod(tight)
