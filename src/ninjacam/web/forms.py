@@ -118,7 +118,7 @@ class CameraForm(forms.Form):
         fields = CameraFields()
         for name in ("name", "transport", "audio", "verify_tls", "enabled"):
             if name in entered:
-                fields[name] = entered[name]  # type: ignore[literal-required] # a name of the TypedDict
+                fields[name] = entered[name]
         if entered.get("record"):
             fields["record"] = entered["record"]
             fields["record_schedule"] = entered.get("record_schedule", "")
