@@ -84,14 +84,13 @@ class Mistakes:
             "codec": Mistake("unsupported_codec", rtsp(codec_name="VP8"), "H.264"),
             "page-for-http": Mistake("not_a_camera", page, "web page"),
             "http-behind-rtsp": Mistake("not_a_camera", page.replace("http:", "rtsp:"), "port"),
-            "srt": Mistake("unsupported_scheme", f"srt://127.0.0.1:{free_port()}", "libsrt"),
             "path-for-http": Mistake("stream_not_found", phone.url("/nothing"), "path"),
         }
 
 
 KINDS = [
     "host", "port", "password", "no-password", "path", "no-video", "codec", "page-for-http", "http-behind-rtsp",
-    "path-for-http", "srt",
+    "path-for-http",
 ]  # fmt: skip
 
 
@@ -166,6 +165,8 @@ def test_adding_with_check_refuses_a_camera_that_does_not_answer(
 def test_what_is_no_camera_url_is_refused_at_once(product: Product) -> None:
     for url, word in (
         ("ftp://host/x", "ftp"),
+        ("rtmp://host/live/cam", "RTMP"),
+        ("srt://host:9000", "SRT"),
         ("exec:ls", "exec"),
         ("file:/etc/passwd", "outside"),
         ("rtsp://169.254.169.254/x", "link-local"),

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -49,22 +50,81 @@ def web_server(answer: Callable[[http.server.BaseHTTPRequestHandler], None]) -> 
         thread.join(5)
 
 
-@pytest.mark.parametrize(
-    "faults",
-    [{}, {"chunked": True}, {"content_length": False}, {"dashes_in_boundary": True},
-     {"content_length": False, "chunked": True}],
-)  # fmt: skip
-def test_pictures_arrive_whole_however_they_are_framed(clip: Clip, faults: dict[str, bool]) -> None:
+FRAMINGS: dict[str, dict[str, Any]] = {
+    "healthy": {},
+    "chunked": {"chunked": True},
+    "no length": {"content_length": False},
+    "no length, chunked": {"content_length": False, "chunked": True},
+    "dashes in the boundary parameter": {"dashes_in_boundary": True},
+    "length too long": {"length_error": 700},
+    "length too short": {"length_error": -700},
+    "no Content-Type": {"content_type": ""},
+    "no boundary parameter": {"content_type": "multipart/x-mixed-replace"},
+    "another boundary than announced": {"content_type": "multipart/mixed; boundary=other"},
+    "an unspecific type": {"content_type": "application/octet-stream"},
+    "the type of a picture": {"content_type": "image/jpeg"},
+    "the type of a page": {"content_type": "text/html"},
+    "pictures alone": {"content_type": "video/x-motion-jpeg", "part": b""},
+    "line feeds, HTTP/1.0, no reason": {
+        "line_end": "\n",
+        "status_line": "HTTP/1.0 200",
+        "part": b"\n--x\nContent-Type: image/jpeg\n\n",
+    },
+    "100 Continue first": {"status_line": "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK"},
+    "text first, text parts between": {
+        "before": b"This is a multipart stream.\r\n",
+        "part": b"--x\r\nContent-Type: text/plain\r\n\r\nmotion\r\n--x\r\nContent-Length: %d\r\n\r\n",
+    },
+    "gzip": {"coding": "gzip"},
+    "gzip, chunked": {"coding": "gzip", "chunked": True},
+}
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_pictures_arrive_whole_however_they_are_framed(clip: Clip, framing: str) -> None:
     with FakeHttpCamera(clip) as camera:
-        for name, value in faults.items():
+        for name, value in FRAMINGS[framing].items():
             setattr(camera.faults, name, value)
-        recording = record(config(camera.url()), 30)
+        recording = record(config(camera.url()), 12)
     assert recording.error is None
     first = recording.video[0]
     assert first.codec is Codec.MJPEG and first.flags & Flags.CONFIG
     assert (first.width_px, first.height_px) == (640, 360)
     assert steps(stamps(recording.video), clip.frames) == {1}
     assert recording.close_s < 1
+
+
+def test_pictures_that_are_cut_off_are_counted_and_never_delivered(clip: Clip) -> None:
+    with FakeHttpCamera(clip) as camera:
+        camera.faults.garbage = 0.3
+        recording = record(config(camera.url()), 20)
+    assert None not in stamps(recording.video)  # decoded strictly
+    assert all(packet.data.endswith(b"\xff\xd9") for packet in recording.video)
+    assert recording.stats.access_units_dropped >= 4
+
+
+def test_a_picture_every_few_seconds_is_enough(clip: Clip) -> None:
+    """Much less often than `read_timeout_s`, which a stream that was faster must keep to."""
+    with FakeHttpCamera(clip) as camera:
+        camera.faults.interval_s = 1.0
+        recording = record(config(camera.url(), read_timeout_s=0.3), 4)
+        assert recording.error is None and len(recording.video) == 4
+        assert camera.stats.paths["/video"] == 1
+
+
+def test_a_server_that_ends_after_some_pictures_has_ended(clip: Clip) -> None:
+    with FakeHttpCamera(clip) as camera:
+        camera.faults.end_after = 5
+        recording = record(config(camera.url()), 50)
+    assert isinstance(recording.error, errors.SourceEndedError) and len(recording.video) == 5
+
+
+@pytest.mark.parametrize("hang_up", ["behind 401", "within 401", "at login"])
+def test_the_challenge_is_kept_when_the_camera_hangs_up(clip: Clip, hang_up: Any) -> None:
+    with FakeHttpCamera(clip, login=Login("digest")) as camera:
+        camera.faults.hang_up = hang_up
+        url = camera.url(login=False)
+        assert len(record(config(url, username="admin", password="secret"), 5).video) >= 5
 
 
 @pytest.mark.parametrize("scheme", ["basic", "digest", "digest-sha256"])
@@ -93,13 +153,21 @@ def test_a_web_page_is_not_a_camera(clip: Clip) -> None:
 
 
 def test_one_picture_is_not_a_stream(clip: Clip) -> None:
+    jpeg = clip.video.units[0].data
+
     def picture(handler: http.server.BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
         handler.send_header("Content-Type", "image/jpeg")
+        if handler.path == "/shot.jpg":
+            handler.send_header("Content-Length", str(len(jpeg)))
         handler.end_headers()
+        handler.wfile.write(jpeg)
 
-    with web_server(picture) as base, pytest.raises(errors.NoVideoError, match="one picture"):
-        record(config(f"{base}/shot.jpg"))
+    with web_server(picture) as base:
+        with pytest.raises(errors.NoVideoError, match="one picture"):
+            record(config(f"{base}/shot.jpg"))
+        recording = record(config(f"{base}/no-length.jpg"))
+        assert isinstance(recording.error, errors.NoVideoError)
 
 
 @pytest.mark.parametrize(("status", "error"), [(404, errors.StreamNotFoundError), (403, errors.AuthenticationError),
@@ -171,6 +239,34 @@ def test_credentials_do_not_follow_a_redirect_to_another_host(clip: Clip) -> Non
         assert len(record(config(f"{base}/there", **login), 5).video) >= 5
         with pytest.raises(errors.AuthenticationError, match="wants a user name"):
             record(config(f"{base}/away", **login))
+
+
+def test_a_login_in_a_redirect_is_for_its_target_only(clip: Clip) -> None:
+    """And never for where that leads in its turn; nor is the camera's own used up."""
+    with (
+        FakeHttpCamera(clip, login=Login("digest")) as camera,
+        FakeHttpCamera(clip, login=Login("basic", "guest", "zz9")) as other,
+        FakeHttpCamera(clip, login=Login("basic", "guest", "zz9"), host="127.0.0.2") as third,
+    ):
+        camera.faults.location = f"http://guest:zz9@127.0.0.1:{other.port}/mjpeg"
+        assert len(record(config(camera.url(login=False)), 5).video) >= 5
+        camera.faults.location = f"http://guest:zz9@127.0.0.1:{other.port}/video"
+        other.faults.location = third.url("/mjpeg", login=False)
+        with pytest.raises(errors.AuthenticationError, match="wants a user name"):
+            record(config(camera.url(login=False)))
+        other.faults.location = camera.url("/mjpeg", login=False)
+        recording = record(config(camera.url(login=False), username="admin", password="secret"), 5)
+        assert len(recording.video) >= 5
+
+
+@pytest.mark.parametrize(
+    "location", ["/mjpeg", "mjpeg", "//127.0.0.1:{port}/mjpeg", "/x/../mjpeg", "/mjpeg?a= b"]
+)
+def test_a_redirect_may_be_relative(clip: Clip, location: str) -> None:
+    with FakeHttpCamera(clip) as camera:
+        camera.faults.location = location.format(port=camera.port)
+        assert len(record(config(camera.url()), 3).video) >= 3
+        assert camera.stats.paths["/mjpeg"] == 1
 
 
 def test_ssh_is_not_a_camera() -> None:

@@ -15,6 +15,7 @@
     │   ├── NoVideoError               it answers, and offers no video
     │   ├── UnsupportedCodecError      it offers video that we cannot read
     │   ├── ProtocolError              it breaks the protocol, or sends garbage
+    │   ├── SourceMemoryError          reading what it sends takes more memory than a camera may
     │   ├── SourceStalledError         connected, and no video for too long
     │   ├── SourceEndedError           it closed the connection, or the file is at its end
     │   └── DeviceError                a USB device is missing, busy or forbidden
@@ -114,6 +115,11 @@ class UnsupportedCodecError(SourceError):
 
 class ProtocolError(SourceError):
     code = "protocol_error"
+
+
+class SourceMemoryError(SourceError):
+    code = "too_much_memory"
+    slow = True
 
 
 class SourceStalledError(SourceError):

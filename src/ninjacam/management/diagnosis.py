@@ -18,12 +18,13 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from ninjacam.conf import get_settings
-from ninjacam.core.errors import ConfigError
+from ninjacam.core.errors import ConfigError, UnsupportedSchemeError
 from ninjacam.core.packets import CameraState
 from ninjacam.credentials import unseal
 from ninjacam.management.private import private_paths
 from ninjacam.management.processors import PRODUCT_SETTINGS, processor_modules
 from ninjacam.models import Camera
+from ninjacam.sources.registry import scheme_of
 from ninjacam.status import read_status
 
 LEAST_FREE_BYTES = 1 << 30
@@ -176,17 +177,10 @@ def _look_at_rows() -> Findings:
             unseal(camera.credentials)
         except ConfigError as error:
             yield Finding("FIX", f"{camera.slug}: {error.message}")
-        if camera.url.startswith("srt:"):
-            yield from _look_at_srt(camera)
-
-
-def _look_at_srt(camera: Camera) -> Findings:
-    try:
-        from ninjacam.sources.ffmpeg_network import srt_error
-    except ImportError:
-        return  # PyAV is broken, and `look_at_python` says so
-    if error := srt_error():
-        yield Finding("FIX", f"{camera.slug}: {error.message}")
+        try:
+            scheme_of(camera.url)
+        except UnsupportedSchemeError as error:
+            yield Finding("FIX", f"{camera.slug}: {error.message}")
 
 
 def look_at_engine() -> Findings:

@@ -21,6 +21,7 @@ from ninjacam.core.errors import (
     NoVideoError,
     SourceEndedError,
     SourceError,
+    SourceMemoryError,
     SourceStalledError,
     SourceTimeoutError,
 )
@@ -30,6 +31,7 @@ from ninjacam.sources.base import OnPacket, Source, SourceConfig, SourceStats
 from ninjacam.sources.ffmpeg_errors import translate_av_error
 from ninjacam.sources.ffmpeg_http import HttpFiles
 from ninjacam.sources.ffmpeg_reader import Reader
+from ninjacam.sources.http_client import HttpBody
 
 logger = logging.getLogger("ninjacam.sources")
 
@@ -52,8 +54,8 @@ class Plan:
     format: str | None = None
     options: dict[str, str] = field(default_factory=dict)
     loop: bool = False
-    over_http: bool = False
-    """Our HTTP client fetches what the demuxer asks for, `url` included."""
+    body: HttpBody | None = None
+    """The answer at `url`. Our HTTP client fetches whatever else the demuxer asks for."""
     in_bursts: bool = False
     """Of a live source: it comes seconds at a time, and is delivered at its own pace."""
     unblock: Callable[[], None] | None = None
@@ -97,7 +99,7 @@ class FfmpegSource(Source):
         self._slots = threading.BoundedSemaphore(MAX_QUEUED)
         self._on_packet: OnPacket | None = None
         self._last_packet_ns = 0
-        self._http = HttpFiles(config, self._loop) if plan.over_http else None
+        self._http = HttpFiles(plan.body, config, self._loop, clock) if plan.body is not None else None
 
     # The event loop's side ----------------------------------------------------------------------------------------
 
@@ -172,6 +174,11 @@ class FfmpegSource(Source):
             self._play()
         except SourceError as exc:
             error = exc
+        except MemoryError:
+            error = SourceMemoryError(
+                f"What {self._plan.where} sends needs more memory than a camera may take: "
+                "set it to a smaller picture or another format."
+            )
         except (av.error.FFmpegError, OSError, ValueError) as exc:
             scheme = "v4l2" if self._plan.kind == "device" else self._plan.url.partition(":")[0]
             error = translate_av_error(exc, self._plan.where, scheme, is_playing=self._is_playing)

@@ -15,11 +15,9 @@ from ninjacam.core.errors import (
     SourceError,
     SourceTimeoutError,
     StreamNotFoundError,
-    UnsupportedSchemeError,
 )
 
 _BROKEN_OFF = frozenset({errno.EIO, errno.EPIPE, errno.ECONNRESET})
-_LIBRARIES = {"srt": "libsrt"}
 
 
 def translate_av_error(exc: Exception, where: str, scheme: str, *, is_playing: bool = False) -> SourceError:
@@ -27,12 +25,6 @@ def translate_av_error(exc: Exception, where: str, scheme: str, *, is_playing: b
     kind = type(exc)
     if scheme == "v4l2":
         return _translate_device_error(exc, where, is_playing=is_playing)
-    if issubclass(kind, av.error.ProtocolNotFoundError):
-        return UnsupportedSchemeError(
-            f"The installed PyAV cannot read {scheme}: URLs: install one that is built with "
-            f"{_LIBRARIES.get(scheme, scheme)} (pip install --no-binary av av, beside an FFmpeg that has it), "
-            "or take another URL of this camera."
-        )
     if issubclass(kind, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError | PermissionError):
         return AuthenticationError(f"{where} refuses the user name or the password: check both.")
     if issubclass(kind, av.error.HTTPNotFoundError | FileNotFoundError):

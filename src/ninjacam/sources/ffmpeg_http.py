@@ -5,11 +5,14 @@ password for the camera's own host only. FFmpeg's own client would go anywhere.
 """
 
 import asyncio
+import re
+from collections import deque
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from ninjacam.core.clock import Clock
 from ninjacam.core.errors import (
     ProtocolError,
     SourceEndedError,
@@ -26,26 +29,53 @@ _GRACE_S = 1.0
 """Over the deadlines inside the event loop, for one that is busy."""
 
 
+MAX_REQUESTS, MAX_REQUESTS_WITHIN_S = 60, 10.0
+"""A live playlist of parts of one second takes about 20 requests in 10 s."""
+MAX_PLAYLIST_BYTES = 1 << 20
+MAX_PLAYLIST_STREAMS = 32
+"""Variants and renditions: FFmpeg opens each of them."""
+MAX_PLAYLIST_PARTS = 10_000
+_PLAYLIST = b"#EXTM3U"
+"""FFmpeg takes nothing else for a playlist."""
+_STREAM = re.compile(rb"(?m)^#EXT-X-(?:STREAM-INF|MEDIA|I-FRAME-STREAM-INF):")
+_PART = re.compile(rb"(?m)^(?:#EXTINF:|#EXT-X-(?:MAP|KEY|SESSION-KEY):|[^#\s])")
+"""Whatever the reader keeps a record for; a part counts twice."""
+
+
 def is_playlist(target: Target) -> bool:
     return target.path.partition("?")[0].endswith(".m3u8")
 
 
 class HttpFiles:
-    """What the demuxer of one camera has open. Thread: the demuxer's, but for `close`."""
+    """What the demuxer of one camera has open. Thread: the demuxer's, but for `close`.
 
-    def __init__(self, config: SourceConfig, loop: asyncio.AbstractEventLoop) -> None:
+    `first`: the answer that the camera has given, for the first file.
+    """
+
+    def __init__(
+        self, first: HttpBody, config: SourceConfig, loop: asyncio.AbstractEventLoop, clock: Clock
+    ) -> None:
+        self._first: HttpBody | None = first
         self._config = config
         self._loop = loop
-        self._host = parse_url(config.url).host
-        self._bodies: set[HttpBody] = set()
+        self._clock = clock
+        self._host = first.target.host
+        self._bodies = {first}
+        self._asked_ns: deque[int] = deque(maxlen=MAX_REQUESTS)
         self._closed = False
 
     def open(self, url: str, _flags: int, options: dict[str, str]) -> "_HttpFile":
         """PyAV's `io_open`. Raises: SourceError, which PyAV raises again out of its own call."""
+        body, self._first = self._first, None
+        return self._file(body if body is not None else self._get(url, options))
+
+    def _get(self, url: str, options: dict[str, str]) -> HttpBody | None:
+        """None: a part that came too late; the next one plays."""
         if url.startswith("crypto"):
             raise UnsupportedCodecError("The playlist is encrypted: switch its encryption off.")
         if not url.startswith(("http:", "https:")):
             raise ProtocolError("The camera's playlist leads to something that is not on the web.")
+        self._count_request()
         target = parse_url(url)
         config = self._config
         if target.host != self._host:
@@ -57,7 +87,7 @@ class HttpFiles:
         except StreamNotFoundError:
             if is_playlist(target):
                 raise
-            return _HttpFile(self, None)  # a part that came too late: the next one plays
+            return None
         self._bodies.add(body)
         if self._closed:
             self.close()
@@ -65,6 +95,22 @@ class HttpFiles:
             raise ProtocolError(
                 "The camera's playlist names parts of files, and its server does not give them."
             )
+        return body
+
+    def _count_request(self) -> None:
+        """Raises: ProtocolError: a playlist makes us ask for more than any player would."""
+        now_ns = self._clock.monotonic_ns()
+        if len(self._asked_ns) == MAX_REQUESTS and now_ns - self._asked_ns[0] < MAX_REQUESTS_WITHIN_S * 1e9:
+            raise ProtocolError("The camera's playlist names more files than can be fetched in time.")
+        self._asked_ns.append(now_ns)
+
+    def _file(self, body: HttpBody | None) -> "_HttpFile":
+        if body is None:
+            return _HttpFile(self, None)
+        config = self._config
+        start = self._ask(_peek(body, config, len(_PLAYLIST)), config.read_timeout_s)
+        if start[: len(_PLAYLIST)] == _PLAYLIST:
+            check_playlist(self._ask(_peek(body, config, MAX_PLAYLIST_BYTES + 1), config.read_timeout_s))
         return _HttpFile(self, body)
 
     def read(self, body: HttpBody) -> bytes:
@@ -99,6 +145,21 @@ class HttpFiles:
         except TimeoutError as exc:
             answer.cancel()
             raise SourceTimeoutError(f"The camera did not answer within {limit_s:g} s.") from exc
+
+
+async def _peek(body: HttpBody, config: SourceConfig, size_bytes: int) -> bytes:
+    async with asyncio.timeout(config.read_timeout_s):
+        return await body.peek(lambda start: len(start) >= size_bytes, size_bytes)
+
+
+def check_playlist(text: bytes) -> None:
+    """Raises: ProtocolError: FFmpeg would take much memory, or many requests, for it."""
+    if len(text) > MAX_PLAYLIST_BYTES:
+        raise ProtocolError(f"The camera's playlist is larger than {MAX_PLAYLIST_BYTES >> 10} KiB.")
+    if len(_STREAM.findall(text)) > MAX_PLAYLIST_STREAMS:
+        raise ProtocolError(f"The camera's playlist names more than {MAX_PLAYLIST_STREAMS} streams.")
+    if len(_PART.findall(text)) > 2 * MAX_PLAYLIST_PARTS:
+        raise ProtocolError(f"The camera's playlist names more than {MAX_PLAYLIST_PARTS} parts.")
 
 
 async def _get(url: str, config: SourceConfig, headers: list[str]) -> HttpBody:

@@ -1,63 +1,77 @@
-"""Network cameras that FFmpeg reads: RTSP over UDP, RTMP, SRT, HLS and other video over HTTP."""
+"""Video over HTTP that FFmpeg demuxes: HLS, MPEG-TS, FLV and more.
+
+FFmpeg opens no socket and no file: our HTTP client fetches whatever its demuxers ask for (`ffmpeg_http`).
+"""
 
 import asyncio
+from dataclasses import replace
 from urllib.parse import quote
 
-import av
-import av.error
-
 from ninjacam.core.clock import Clock
-from ninjacam.core.errors import ConfigError, SourceError, SourceTimeoutError
+from ninjacam.core.errors import ConfigError, SourceTimeoutError
 from ninjacam.sources import addresses
 from ninjacam.sources.base import Source, SourceConfig
 from ninjacam.sources.ffmpeg import Plan, open_plan
-from ninjacam.sources.ffmpeg_errors import translate_av_error
 from ninjacam.sources.ffmpeg_http import is_playlist
+from ninjacam.sources.http_client import HttpBody
 from ninjacam.sources.urls import Target, parse_url
 
-# Demuxers that may be guessed from content, and protocols that these may open in their turn: no files.
-_FORMATS = "rtsp,sdp,rtp,flv,live_flv,mpegts,mov,matroska,mpjpeg,mjpeg,h264,hevc"
+# Demuxers that may be guessed from content. None of them opens anything but by the callback that we give to FFmpeg:
+# not rtsp, sdp or rtp, which open sockets of their own.
+_FORMATS = "flv,live_flv,mpegts,mov,matroska,mpjpeg,mjpeg,h264,hevc"
 _PLAYLIST_FORMATS = f"hls,{_FORMATS}"
-"""A playlist may send us to other hosts, so only for whom the operator asked for one: a URL that ends in .m3u8."""
-_PROTOCOLS = {
-    "rtsp": "rtsp,rtp,udp,tcp",
-    "rtmp": "rtmp,tcp",
-    "rtmps": "rtmps,tls,tcp",
-    "srt": "srt,udp",
-    "http": "http,https",
-    "https": "http,https",
-}
+"""A playlist may send us to other hosts, so only for users who asked for one: a URL that ends in .m3u8."""
 
 
-async def open_network(config: SourceConfig, *, clock: Clock) -> Source:
-    """Raises: SourceError; ConfigError: the URL or the transport is wrong."""
-    target = parse_url(config.url)
-    if target.scheme == "rtsps":
-        raise ConfigError("rtsps: works over TCP only: set the transport of this camera to TCP.")
-    if not target.port:
-        raise ConfigError(f"The URL names no port: write it as {target.scheme}://host:port.")
-    over_http = target.scheme in ("http", "https")
+async def open_answer(body: HttpBody, *, clock: Clock, timeout_s: float) -> Source:
+    """Play an answer that our HTTP client has got; owns it from now on. Raises: SourceError."""
+    target = body.target
     plan = Plan(
-        url=target.uri if over_http else _url(target, await _address(target, config), config),
+        url=target.uri,
         where=f"{target.host}:{target.port}",
         kind="network",
-        format="rtsp" if target.scheme == "rtsp" else None,
-        options=_options(target, config),
-        over_http=over_http,
-        in_bursts=over_http and is_playlist(target),
+        options=_options(target),
+        body=body,
+        in_bursts=is_playlist(target),
     )
+    config = replace(body.config, url=target.uri, open_timeout_s=timeout_s)
     return await open_plan(plan, config, clock=clock)
 
 
-def srt_error() -> SourceError | None:
-    """What keeps this installation from reading any srt: camera. Sends nothing: a URL without a port is not tried."""
-    try:
-        av.open("srt://127.0.0.1", "r").close()
-    except av.error.ProtocolNotFoundError as exc:
-        return translate_av_error(exc, "", "srt")
-    except (av.error.FFmpegError, OSError, ValueError):
-        return None
-    return None
+def _options(target: Target) -> dict[str, str]:
+    return {
+        # The HLS reader compares the schemes of its parts with this list. Opening them is up to us.
+        "protocol_whitelist": "http,https",
+        "format_whitelist": _PLAYLIST_FORMATS if is_playlist(target) else _FORMATS,
+        "probesize": "200000",
+        "analyzeduration": "1000000",
+        # FFmpeg's HLS reader would look for its own HTTP client below what `io_open` has given it, and abort.
+        "http_persistent": "0",
+        "http_multiple": "0",
+        "extension_picky": "0",
+    }
+
+
+async def open_network(config: SourceConfig, *, clock: Clock) -> Source:
+    """RTSP over UDP. Raises: SourceError; ConfigError: the URL or the transport is wrong."""
+    target = parse_url(config.url)
+    if target.scheme == "rtsps":
+        raise ConfigError("rtsps: works over TCP only: set the transport of this camera to TCP.")
+    plan = Plan(
+        url=_url(target, await _address(target, config), config),
+        where=f"{target.host}:{target.port}",
+        kind="network",
+        format="rtsp",
+        # 32: play at once; what probing would find stands in the parameter sets.
+        options={
+            "protocol_whitelist": "rtsp,rtp,udp,tcp",
+            "format_whitelist": "rtsp,sdp,rtp",
+            "rtsp_transport": "udp",
+            "probesize": "32",
+            "user_agent": "Ninjacam",
+        },
+    )
+    return await open_plan(plan, config, clock=clock)
 
 
 async def _address(target: Target, config: SourceConfig) -> str:
@@ -75,21 +89,4 @@ def _url(target: Target, address: str, config: SourceConfig) -> str:
     user = ""
     if config.username or config.password:
         user = f"{quote(config.username, safe='')}:{quote(config.password, safe='')}@"
-    path = "" if target.scheme == "srt" and target.path == "/" else target.path
-    return f"{target.scheme}://{user}{host}:{target.port}{path}"
-
-
-def _options(target: Target, config: SourceConfig) -> dict[str, str]:
-    over_http = target.scheme in ("http", "https")
-    formats = _PLAYLIST_FORMATS if over_http and is_playlist(target) else _FORMATS
-    options = {"protocol_whitelist": _PROTOCOLS[target.scheme], "format_whitelist": formats}
-    if target.scheme == "rtsp":
-        # 32: play at once; what probing would find stands in the parameter sets.
-        return {**options, "rtsp_transport": "udp", "probesize": "32", "user_agent": "Ninjacam"}
-    options |= {"probesize": "200000", "analyzeduration": "1000000"}
-    if over_http:
-        # FFmpeg's HLS reader would look for its own HTTP client below what `io_open` has given it, and abort.
-        return {**options, "http_persistent": "0", "http_multiple": "0", "extension_picky": "0"}
-    if target.is_tls:
-        options["tls_verify"] = "1" if config.verify_tls else "0"
-    return options
+    return f"{target.scheme}://{user}{host}:{target.port}{target.path}"

@@ -4,9 +4,13 @@ Not here: what a body means (`http_mjpeg`, `ffmpeg_http`).
 """
 
 import asyncio
-from collections.abc import Iterable
+import re
+import socket
+import zlib
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
+from urllib.parse import quote, urljoin
 
 from ninjacam.core.errors import (
     AuthenticationError,
@@ -17,6 +21,7 @@ from ninjacam.core.errors import (
     SourceStalledError,
     StreamNotFoundError,
 )
+from ninjacam.core.redact import split_credentials
 from ninjacam.sources import addresses
 from ninjacam.sources.auth import Authenticator
 from ninjacam.sources.base import SourceConfig
@@ -25,15 +30,20 @@ from ninjacam.sources.rtsp.messages import MAX_HEAD_BYTES, USER_AGENT, Message, 
 from ninjacam.sources.urls import Target, parse_url, redirect_target
 
 MAX_REDIRECTS = 3
+MAX_HANGUPS = 1
+"""A camera that closes the connection instead of answering a login is asked once more with the same login."""
 _SCHEMES = ("http", "https")
 _READ_BYTES = 1 << 16
 _LIMIT_BYTES = 1 << 18
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_KEEPALIVE = ((socket.TCP_KEEPIDLE, 5), (socket.TCP_KEEPINTVL, 2), (socket.TCP_KEEPCNT, 3))
+"""Seconds and a count: a host that vanished is noticed within 11 s, also while a slow camera is waited for."""
 
 
 class HttpBody:
     """An answer of status 200 or 206 whose body has begun. `target`: where the redirects have led.
 
-    `config`: the camera's; without its credentials where another host answers.
+    `config`: the camera's; without its credentials where another host answers. `ahead`: the body's first bytes.
     """
 
     def __init__(
@@ -43,48 +53,93 @@ class HttpBody:
         transport: asyncio.Transport,
         target: Target,
         config: SourceConfig,
+        ahead: bytes,
     ) -> None:
         self.message = message
         self.target = target
         self.config = config
         self._reader = reader
         self._transport = transport
+        self._wire_ahead = ahead
+        self._peeked = b""
         chunked = "chunked" in message.header("transfer-encoding").lower()
         self._dechunker = Dechunker() if chunked else None
+        # We ask for none of them; some servers compress all the same.
+        zipped = message.header("content-encoding").lower() in ("gzip", "x-gzip", "deflate")
+        self._unzipper = zlib.decompressobj(zlib.MAX_WBITS | 32) if zipped else None
         length = message.header("content-length")
         # Of an endless body (multipart), what some cameras write there is wrong.
-        is_finite = length.isdecimal() and not chunked and not self.content_type.startswith("multipart/")
-        self._left_bytes = int(length[:18]) if is_finite else None
+        self.is_finite = (
+            length.isascii()
+            and length.isdigit()
+            and not chunked
+            and not self.content_type.startswith("multipart/")
+        )
+        self._left_bytes = int(length[:18]) if self.is_finite else None
 
     @property
     def content_type(self) -> str:
         return self.message.header("content-type").lower()
 
-    async def read(self) -> bytes:
-        """What comes next, at least a byte; b"": it has ended.
+    async def peek(self, is_enough: Callable[[bytes], bool], most_bytes: int) -> bytes:
+        """Return the first bytes without taking them: until they are enough, the body ends, or there are that many."""
+        while len(self._peeked) < most_bytes and not is_enough(self._peeked):
+            data = await self._next()
+            if not data:
+                break
+            self._peeked += data
+        return self._peeked
 
-        Raises: SourceStalledError: nothing for `read_timeout_s`; SourceEndedError; ProtocolError.
+    async def read(self, limit_s: float | None = None) -> bytes:
+        """Return what comes next, at least a byte; b"" at the end.
+
+        Raises: SourceStalledError: nothing for `limit_s`, by default `read_timeout_s`; SourceEndedError;
+        ProtocolError.
         """
-        if self._left_bytes == 0:
-            return b""
-        limit_s = self.config.read_timeout_s
+        if self._peeked:
+            data, self._peeked = self._peeked, b""
+            return data
+        limit_s = self.config.read_timeout_s if limit_s is None else limit_s
         try:
             async with asyncio.timeout(limit_s):
-                while data := await self._reader.read(_READ_BYTES):
-                    if self._left_bytes is not None:
-                        data = data[: self._left_bytes]
-                        self._left_bytes -= len(data)
-                    if self._dechunker is None:
-                        return data
-                    if plain := self._dechunker.feed(data):
-                        return plain
-                    if self._dechunker.ended:
-                        break
+                return await self._next()
         except TimeoutError as exc:
             raise SourceStalledError(f"The camera has sent nothing for {limit_s:g} s.") from exc
+
+    async def _next(self) -> bytes:
+        while data := await self._next_on_wire():
+            if self._dechunker is not None:
+                data = self._dechunker.feed(data)
+            if self._unzipper is not None:
+                data = self._unzip(data)
+            if data:
+                return data
+            if self._dechunker is not None and self._dechunker.ended:
+                break
+        return b""
+
+    async def _next_on_wire(self) -> bytes:
+        if self._left_bytes == 0:
+            return b""
+        data, self._wire_ahead = self._wire_ahead, b""
+        try:
+            data = data or await self._reader.read(_READ_BYTES)
         except OSError as exc:
             raise SourceEndedError("The connection to the camera broke off.") from exc
-        return b""
+        if self._left_bytes is not None:
+            data = data[: self._left_bytes]
+            self._left_bytes -= len(data)
+        return data
+
+    def _unzip(self, data: bytes) -> bytes:
+        assert self._unzipper is not None
+        try:
+            plain = self._unzipper.decompress(data, _LIMIT_BYTES)
+        except zlib.error as exc:
+            raise ProtocolError("The camera sends compressed data that cannot be read.") from exc
+        if self._unzipper.unconsumed_tail:
+            raise ProtocolError("The camera compresses its answer too much: switch the compression off.")
+        return plain
 
     def close(self) -> None:
         """Idempotent."""
@@ -93,29 +148,34 @@ class HttpBody:
 
 
 async def get(url: str, config: SourceConfig, *, headers: Iterable[str] = ()) -> HttpBody:
-    """Ask for `url`, and go where it leads. The deadline is the caller's.
+    """Request `url`, and follow where it leads. The deadline is the caller's.
 
     Raises: SourceError; ConfigError: the URL is wrong.
     """
     target = parse_url(url)
     auth = Authenticator(config.username, config.password)
-    redirects = 0
-    for _ in range(2 * MAX_REDIRECTS + 3):
-        body = await _get(target, auth, config, headers)
+    redirects = hangups = 0
+    is_challenged = False
+    for _ in range(2 * MAX_REDIRECTS + MAX_HANGUPS + 3):
+        try:
+            body = await _get(target, auth, config, headers)
+        except SourceEndedError:
+            if not is_challenged or hangups == MAX_HANGUPS:
+                raise
+            hangups += 1
+            continue
         message = body.message
         if message.status in (301, 302, 303, 307, 308) and message.header("location"):
             body.close()
             redirects += 1
             if redirects > MAX_REDIRECTS:
                 break
-            following = redirect_target(target, message.header("location"), _SCHEMES)
-            if following.host != target.host:
-                config = replace(config, username="", password="")
-            auth = Authenticator(config.username, config.password)
-            target = following
+            target, auth, config = _follow(target, message.header("location"), config)
+            is_challenged = False
             continue
         if message.status == 401 and auth.take_challenge(message.headers.get("www-authenticate", [])):
             body.close()
+            is_challenged = True
             continue
         try:
             _check(message.status, auth)
@@ -126,39 +186,81 @@ async def get(url: str, config: SourceConfig, *, headers: Iterable[str] = ()) ->
     raise ProtocolError("The camera redirects again and again.")
 
 
+def _follow(now: Target, location: str, config: SourceConfig) -> tuple[Target, Authenticator, SourceConfig]:
+    """Where a redirect leads, and who we are there: the camera's login is for its own host only.
+
+    A login in the Location is for this target only: it is neither kept nor passed on.
+    Raises: ProtocolError: it leads to nowhere that we follow.
+    """
+    try:
+        url = urljoin(now.uri, quote(location.strip(), safe="%/:?#[]@!$&'()*+,;=~"))
+        url, username, password = split_credentials(url)
+    except ValueError as exc:
+        raise ProtocolError("The camera redirects to a malformed address.") from exc
+    target = redirect_target(now, url, _SCHEMES)
+    if target.host != now.host:
+        config = replace(config, username="", password="")
+    if username or password:
+        return target, Authenticator(username, password), config
+    return target, Authenticator(config.username, config.password), config
+
+
 async def _get(target: Target, auth: Authenticator, config: SourceConfig, headers: Iterable[str]) -> HttpBody:
     reader = asyncio.StreamReader(limit=_LIMIT_BYTES)
     transport, _ = await addresses.connect(
         lambda: asyncio.StreamReaderProtocol(reader), target.host, target.port, config, tls=target.is_tls
     )
-    lines = [f"GET {target.path} HTTP/1.1", f"Host: {target.authority}", f"User-Agent: {USER_AGENT}",
-             "Accept: */*", "Connection: close", *headers]  # fmt: skip
+    lines = [f"GET {target.path} HTTP/1.1", f"Host: {target.authority}", f"User-Agent: {USER_AGENT}", "Accept: */*",
+             "Accept-Encoding: identity", "Connection: close", *headers]  # fmt: skip
     authorization = auth.header("GET", target.path)
     if authorization:
         lines.append(f"Authorization: {authorization}")
     try:
+        _keep_alive(transport)
         transport.write(checked_lines(lines))
-        return HttpBody(await _read_head(reader, target), reader, transport, target, config)
+        message, ahead = await _read_head(reader, target)
+        return HttpBody(message, reader, transport, target, config, ahead)
     except BaseException:
         transport.abort()
         raise
 
 
-async def _read_head(reader: asyncio.StreamReader, target: Target) -> Message:
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as exc:
-        began = exc.partial if isinstance(exc, asyncio.IncompleteReadError) else b""
-        raise NotACameraError(
-            f"An SSH server answers at {target.authority}, not a camera: check the port."
-            if began.startswith(b"SSH-")
-            else f"{target.authority} does not answer as a web camera does: check the port."
-        ) from exc
-    except OSError as exc:
-        raise addresses.translate_os_error(exc, target.host, target.port) from exc
-    if len(head) > MAX_HEAD_BYTES or not head.startswith(b"HTTP/1."):
-        raise NotACameraError(f"{target.authority} does not answer as a web camera does: check the port.")
-    return parse_head(head)[0]
+def _keep_alive(transport: asyncio.Transport) -> None:
+    connection = transport.get_extra_info("socket")
+    with suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _KEEPALIVE:
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+async def _read_head(reader: asyncio.StreamReader, target: Target) -> tuple[Message, bytes]:
+    """The head of the answer, and what came with it of the body.
+
+    A camera that closes the connection in the middle of its head has still said what stands in it.
+    """
+    data, is_open = b"", True
+    while True:
+        end = _HEAD_END.search(data)
+        if end is None and is_open and len(data) <= MAX_HEAD_BYTES:
+            try:
+                more = await reader.read(_READ_BYTES)
+            except OSError:
+                more = b""
+            data, is_open = (data + more).lstrip(), bool(more)
+            continue
+        if not data:
+            raise SourceEndedError("The camera closed the connection instead of answering.")
+        head = data[: end.end()] if end else data
+        if len(head) > MAX_HEAD_BYTES or not head.startswith(b"HTTP/1."):
+            raise NotACameraError(
+                f"An SSH server answers at {target.authority}, not a camera: check the port."
+                if head.startswith(b"SSH-")
+                else f"{target.authority} does not answer as a web camera does: check the port."
+            )
+        message, data = parse_head(head)[0], data[len(head) :]
+        if message.status >= 200:
+            return message, data
+        # 100 Continue, 103 Early Hints: the answer comes next
 
 
 def _check(status: int, auth: Authenticator) -> None:

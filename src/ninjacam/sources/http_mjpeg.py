@@ -4,69 +4,111 @@ What turns out to be another kind of video is handed to FFmpeg.
 """
 
 import asyncio
-from dataclasses import replace
+from collections import deque
+from itertools import pairwise
 
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import (
     NotACameraError,
     NoVideoError,
     SourceEndedError,
-    SourceError,
     SourceTimeoutError,
 )
 from ninjacam.core.packets import Codec, Kind, Track
 from ninjacam.sources.base import OnPacket, Source, SourceConfig, SourceStats
 from ninjacam.sources.http_client import HttpBody, get
-from ninjacam.sources.multipart import MultipartParser, boundary_of
+from ninjacam.sources.multipart import PictureParser, boundary_of
 from ninjacam.sources.pictures import JpegPictures
 from ninjacam.sources.urls import parse_url
 
 _VIDEO_TYPES = ("video/", "application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl", "audio/x-mpegurl",
                 "application/octet-stream", "application/dash+xml", "application/mp4")  # fmt: skip
+MAX_PREAMBLE_BYTES = 4_096
+"""What is looked at to see whether an answer without a usable Content-Type is MJPEG."""
+PATIENCE_S = 30.0
+"""For the second picture. From then on the pace of the pictures says how long a silence may be."""
+PATIENCE_FACTOR = 4
 
 
 async def open_http(config: SourceConfig, *, clock: Clock) -> Source:
-    """Ask for the URL, within `config.open_timeout_s`, and see what comes. Raises: SourceError."""
+    """Request the URL, within `config.open_timeout_s`, and see what comes. Raises: SourceError."""
     target = parse_url(config.url)
     started_ns = clock.monotonic_ns()
+    body: HttpBody | None = None
     try:
         async with asyncio.timeout(config.open_timeout_s):
             body = await get(config.url, config)
+            if await _is_mjpeg(body):
+                return HttpMjpegSource(body, clock)
     except TimeoutError as exc:
+        _close(body)
         raise SourceTimeoutError(
             f"{target.host}:{target.port} did not answer within {config.open_timeout_s:g} s: "
             "check the address, the port and that the camera is on."
         ) from exc
-    try:
-        if body.content_type.startswith("multipart/"):
-            return HttpMjpegSource(body, clock)
-        _check(body.content_type)
-    except SourceError:
-        body.close()
+    except BaseException:
+        _close(body)
         raise
-    body.close()
-    from ninjacam.sources.ffmpeg_network import open_network  # only here does FFmpeg come in
+    from ninjacam.sources.ffmpeg_network import open_answer  # only here does FFmpeg come in
 
     left_s = config.open_timeout_s - (clock.monotonic_ns() - started_ns) / 1e9
-    found = replace(body.config, url=body.target.uri, open_timeout_s=max(0.5, left_s))
-    return await open_network(found, clock=clock)
+    return await open_answer(body, clock=clock, timeout_s=max(0.5, left_s))
 
 
-def _check(content_type: str) -> None:
-    """Raises: SourceError: the answer is no video."""
-    if content_type.startswith(_VIDEO_TYPES):
-        return
-    if content_type.startswith("image/"):
-        raise NoVideoError(
-            "This URL gives one picture, not a stream: use the camera's video URL (often /video)."
-        )
+def _close(body: HttpBody | None) -> None:
+    if body is not None:
+        body.close()
+
+
+async def _is_mjpeg(body: HttpBody) -> bool:
+    """Whether the answer is a series of JPEG pictures; False: another kind of video.
+
+    The Content-Type is believed where it says multipart; else the first bytes decide: cameras leave it out, or name
+    any type. Raises: SourceError: the answer is no video.
+    """
+    kind = body.content_type
+    if kind.startswith("multipart/"):
+        return True
+    if kind.startswith("image/") and body.is_finite:
+        raise _one_picture()
+    if "mpegurl" in kind:
+        return False
+    start = await body.peek(_is_decided, MAX_PREAMBLE_BYTES)
+    if _looks_like_mjpeg(start) or kind.startswith("image/jp"):
+        return True
+    if kind.startswith(_VIDEO_TYPES) or (not kind and start and not _is_text(start)):
+        return False
+    if kind.startswith("image/"):
+        raise _one_picture()
     raise NotACameraError(
         "A web page answers there, not a video stream: use the camera's video URL (often /video)."
     )
 
 
+def _is_decided(start: bytes) -> bool:
+    page = start.lstrip().startswith(b"<")
+    return bool(start) and (_looks_like_mjpeg(start) or not _is_text(start) or page)
+
+
+def _looks_like_mjpeg(start: bytes) -> bool:
+    """A picture behind nothing but text, or the headers of a part that has one."""
+    text, picture, _ = start.partition(b"\xff\xd8\xff")
+    return _is_text(text) and (bool(picture) or b"content-type: image/jp" in text.lower())
+
+
+def _is_text(start: bytes) -> bool:
+    """Of whatever encoding: media formats have control bytes at their beginning."""
+    return not any(byte < 9 or 13 < byte < 32 for byte in start)
+
+
+def _one_picture() -> NoVideoError:
+    return NoVideoError(
+        "This URL gives one picture, not a stream: use the camera's video URL (often /video)."
+    )
+
+
 class HttpMjpegSource(Source):
-    """Presentation times are times of arrival: the camera tells none."""
+    """Presentation times are times of arrival: the camera gives none."""
 
     def __init__(self, body: HttpBody, clock: Clock) -> None:
         self.tracks: tuple[Track, ...] = (Track(Kind.VIDEO, Codec.MJPEG),)
@@ -74,20 +116,34 @@ class HttpMjpegSource(Source):
         self._body = body
         self._clock = clock
         self._closed = False
-        self._parser = MultipartParser(boundary_of(body.message.header("content-type")))
+        self._parser = PictureParser(boundary_of(body.message.header("content-type")))
+        self._arrivals_ns: deque[int] = deque(maxlen=4)
 
     async def run(self, on_packet: OnPacket) -> None:
         pictures = JpegPictures(on_packet, self.stats)
-        while data := await self._body.read():
+        limit_s = self._patience_s()
+        while data := await self._body.read(limit_s):
             if self._closed:
                 break
             received_ns = self._clock.monotonic_ns()
             self.stats.bytes_received += len(data)
-            for part in self._parser.feed(data):
-                pictures.push_unit(part, received_ns * 9 // 100_000, received_ns)
-        raise SourceEndedError(
-            "The camera was closed." if self._closed else "The camera closed the connection."
-        )
+            for picture in self._parser.feed(data):
+                self._arrivals_ns.append(received_ns)
+                limit_s = self._patience_s()
+                pictures.push_unit(picture, received_ns * 9 // 100_000, received_ns)
+        if self._closed:
+            raise SourceEndedError("The camera was closed.")
+        if self._body.content_type.startswith("image/") and len(self._arrivals_ns) <= 1:
+            raise _one_picture()
+        raise SourceEndedError("The camera closed the connection.")
+
+    def _patience_s(self) -> float:
+        """How long a silence may be: some cameras send a picture only every few seconds."""
+        if len(self._arrivals_ns) < 2:
+            return max(self._body.config.read_timeout_s, PATIENCE_S)
+        longest_ns = max(later - earlier for earlier, later in pairwise(self._arrivals_ns))
+        paced_s = min(PATIENCE_S, PATIENCE_FACTOR * longest_ns / 1e9)
+        return max(self._body.config.read_timeout_s, paced_s)
 
     async def close(self) -> None:
         self._closed = True

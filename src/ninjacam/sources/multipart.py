@@ -1,114 +1,196 @@
-"""JPEG pictures out of a multipart/x-mixed-replace body (RFC 2046, 5.1), as cameras really write it."""
+"""JPEG pictures out of an HTTP body, as cameras really write it, and the chunked transfer coding.
+
+A JPEG marks its own beginning and end (ITU-T T.81, annex B), and that is the evidence that decides. Boundaries, part
+headers and Content-Length (RFC 2046, section 5.1) are hints: cameras write them wrong, differently from what they
+announce, or not at all.
+"""
 
 import re
 
 from ninjacam.core.errors import ProtocolError
 
-MAX_PART_HEADER_BYTES = 8_192
 MAX_PICTURE_BYTES = 8 << 20
-_SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
-_HEAD_END = re.compile(rb"\r?\n\r?\n")
+MAX_SEGMENTS = 256
+"""Segments of a JPEG before its first scan. Cameras write about ten."""
+MAX_BETWEEN_BYTES = 8_192
+"""What is remembered of the text between two pictures."""
+_START = b"\xff\xd8\xff"
+_END = b"\xff\xd9"
+_START_OR_END = re.compile(rb"\xff[\xd8\xd9]")
+"""Inside a scan both are markers: there 0xFF as data is followed by a zero."""
+_START_OF_SCAN = 0xDA
 _LENGTH = re.compile(rb"(?im)^content-length\s*:\s*(\d{1,9})\s*$")
+_TYPE = re.compile(rb"(?im)^content-type\s*:\s*([a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,40})")
+_MIN_BOUNDARY_BYTES = 5
+"""A shorter one may occur in the tables of a healthy picture."""
 
 
 def boundary_of(content_type: str) -> bytes:
-    """The boundary without leading dashes, which cameras write in the header, in the body, or in both.
+    """Return the delimiter that the header announces, two dashes first; b"" if it announces none.
 
-    Raises: ProtocolError: none is named.
+    Cameras write the dashes in the header, in the body, or in both.
     """
     found = re.search(r'boundary\s*=\s*(?:"([^"]{1,200})"|([^\s;]{1,200}))', content_type, re.IGNORECASE)
-    boundary = (found[1] or found[2]).lstrip("-") if found else ""
-    if not boundary:
-        raise ProtocolError("The camera does not say how its pictures are separated.")
-    return b"--" + boundary.encode("latin-1", "replace")
+    boundary = (found[1] or found[2]).strip(" '\"").lstrip("-") if found else ""
+    return b"--" + boundary.encode("latin-1", "replace") if boundary else b""
 
 
-class MultipartParser:
-    """Feed it bytes, take pictures. Holds at most one picture and what came with it."""
+class PictureParser:
+    """Finds the pictures in a body that arrives piece by piece. Holds at most one picture and what came with it.
 
-    def __init__(self, boundary: bytes) -> None:
-        self._boundary = boundary
+    `boundary`: the announced delimiter, or b"". It only shows where a picture was cut off within its header.
+    """
+
+    def __init__(self, boundary: bytes = b"") -> None:
+        self._boundary = boundary if len(boundary) >= _MIN_BOUNDARY_BYTES else b""
         self._buffer = bytearray()
-        self._in_part = False
-        self._length = -1
-        self._scanned = 0
-        self._skipped = 0
+        self._between = b""
+        self._skipped_bytes = 0
+        self._at = 0  # everything before this position was looked at
+        self._searched = 0  # for the boundary
+        self._segments = -1  # -1: between pictures; else those before the scan
+        self._in_scan = False
+        self._trusts_length = False
+        self._announced_bytes = 0
+        self._retry_until = 0
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The parts that are complete now, headers off; not checked to be JPEG.
+        """Return the pictures that are complete now, and b"" for each one that was cut off or is malformed.
 
-        Raises: ProtocolError: a part, or what stands between two, is longer than it can be.
+        Raises: ProtocolError: a picture, or what stands between two, is longer than it can be.
         """
         self._buffer += data
-        parts: list[bytes] = []
-        while True:
-            part = self._take_part() if self._in_part else self._find_part()
-            if part is None:
-                return parts
-            if part:
-                parts.append(part)
+        pictures: list[bytes] = []
+        while self._step(pictures):
+            pass
+        return pictures
 
-    def _find_part(self) -> bytes | None:
-        """Go behind the next boundary and its headers: b""; None where more bytes are needed."""
+    def _step(self, pictures: list[bytes]) -> bool:
+        """Advance by one state; False: more bytes are needed."""
+        if self._segments < 0:
+            return self._find_start()
+        if not self._in_scan and not self._read_header(pictures):
+            return False
+        return not self._in_scan or self._find_end(pictures)
+
+    def _find_start(self) -> bool:
         buffer = self._buffer
-        at = buffer.find(self._boundary)
-        if at < 0:
-            useless = max(0, len(buffer) - len(self._boundary))
-            del buffer[:useless]
-            self._skipped += useless
-            if self._skipped > MAX_PICTURE_BYTES:
-                raise ProtocolError("The camera sends no picture boundary.")
-            return None
-        end = _HEAD_END.search(buffer, at, at + MAX_PART_HEADER_BYTES)
-        if end is None:
-            if len(buffer) - at > MAX_PART_HEADER_BYTES:
-                raise ProtocolError("The camera sends too long a header before a picture.")
-            return None
-        found = _LENGTH.search(buffer, at, end.end())
-        self._length = int(found[1]) if found else -1
-        if self._length > MAX_PICTURE_BYTES:
-            raise ProtocolError("The camera announces a picture that is too large.")
-        del buffer[: end.end()]
-        self._in_part = True
-        self._scanned = self._skipped = 0
-        return b""
+        at = buffer.find(_START)
+        skipped = at if at >= 0 else max(0, len(buffer) - len(_START) + 1)
+        if len(self._between) < MAX_BETWEEN_BYTES:
+            self._between += buffer[: min(skipped, MAX_BETWEEN_BYTES)]
+        self._skipped_bytes += skipped
+        del buffer[:skipped]
+        if at >= 0:
+            self._begin()
+        elif self._skipped_bytes > MAX_PICTURE_BYTES:
+            found = _TYPE.search(self._between)
+            kind = f" but parts of type {found[1].decode()}" if found else ""
+            raise ProtocolError(f"The camera sends no JPEG pictures{kind}: use its MJPEG URL.")
+        return at >= 0
 
-    def _take_part(self) -> bytes | None:
-        buffer = self._buffer
-        if self._length > 0:
-            if len(buffer) < self._length:
-                return None
-            part = bytes(buffer[: self._length])
-            del buffer[: self._length]
-        else:
-            at = buffer.find(self._boundary, self._scanned)
-            if at < 0:
-                if len(buffer) > MAX_PICTURE_BYTES:
-                    raise ProtocolError("The camera sends a picture that is too large.")
-                self._scanned = max(0, len(buffer) - len(self._boundary))
-                return None
-            part = bytes(buffer[:at])
-            del buffer[:at]
-        self._in_part = False
-        return _trim(part)
+    def _begin(self) -> None:
+        """A picture begins where the buffer does."""
+        self._skipped_bytes = 0
+        self._at, self._segments, self._in_scan, self._searched = 2, 0, False, 0
+        found = _LENGTH.search(self._between)
+        self._announced_bytes = int(found[1]) if found else 0
 
+    def _read_header(self, pictures: list[bytes]) -> bool:
+        """Go from segment to segment by their lengths: one of them may hold a thumbnail, a whole JPEG."""
+        buffer, at = self._buffer, self._at
+        while at + 4 <= len(buffer):
+            marker = buffer[at + 1]
+            if marker == 0xFF:  # a fill byte
+                at += 1
+                continue
+            length = int.from_bytes(buffer[at + 2 : at + 4], "big")
+            # 0xD0 to 0xD9 have no length, and none of them stands before the first scan.
+            if buffer[at] != 0xFF or marker < 0xC0 or 0xD0 <= marker <= 0xD9 or length < 2:
+                return self._reject(at, pictures)
+            self._segments += 1
+            at += 2 + length
+            if self._segments > MAX_SEGMENTS:
+                return self._reject(at, pictures)
+            if marker == _START_OF_SCAN:
+                self._in_scan = True
+                break
+        # What ends before `at`, or has not arrived: a delimiter in it says that the picture was cut off.
+        cut_off = buffer.find(self._boundary, self._searched, at) if self._boundary else -1
+        if cut_off >= 0:
+            return self._reject(cut_off, pictures)
+        self._searched = max(0, min(at, len(buffer)) - len(self._boundary))
+        self._at = at
+        self._check_size()
+        return self._in_scan
 
-def _trim(part: bytes) -> bytes:
-    """The JPEG in a part, from its start to its end marker; the part as it is where there is none."""
-    start, stop = part.find(_SOI), part.rfind(_EOI)
-    return part[start : stop + 2] if 0 <= start < stop else part
+    def _find_end(self, pictures: list[bytes]) -> bool:
+        buffer, end = self._buffer, self._announced_bytes
+        if self._trusts_length and end > self._at:
+            if len(buffer) < end:
+                self._check_size()
+                return False
+            if buffer[end - 2 : end] == _END:
+                self._take(end, pictures)
+                return True
+        found = _START_OR_END.search(buffer, self._at)
+        if found is None:
+            self._at = max(self._at, len(buffer) - 1)
+            self._check_size()
+            return False
+        if found[0] != _END:  # the next picture, before this one has ended
+            pictures.append(b"")
+            self._retry_until = 0
+            self._forget(found.start())
+            return True
+        self._trusts_length = found.end() == end
+        self._take(found.end(), pictures)
+        return True
+
+    def _take(self, end: int, pictures: list[bytes]) -> None:
+        with memoryview(self._buffer) as view:
+            pictures.append(bytes(view[:end]))
+        self._retry_until = 0
+        self._forget(end)
+
+    def _forget(self, size_bytes: int) -> None:
+        del self._buffer[:size_bytes]
+        self._between, self._segments, self._in_scan = b"", -1, False
+
+    def _reject(self, at: int, pictures: list[bytes]) -> bool:
+        """There is no picture up to `at`, unless another one begins inside.
+
+        That is tried once for each stretch, so the cost of hostile bytes stays linear.
+        """
+        pictures.append(b"")
+        at = max(2, min(at, len(self._buffer)), self._retry_until)
+        inside = self._buffer.find(_START, 2, at) if not self._retry_until else -1
+        self._retry_until = at - inside if inside >= 0 else 0
+        self._forget(inside if inside >= 0 else at)
+        return True
+
+    def _check_size(self) -> None:
+        if len(self._buffer) > MAX_PICTURE_BYTES:
+            raise ProtocolError("The camera sends a picture that is too large.")
 
 
 class Dechunker:
-    """Undoes Transfer-Encoding: chunked (RFC 9112, 7.1), piece by piece."""
+    """Undoes Transfer-Encoding: chunked (RFC 9112, section 7.1), piece by piece.
+
+    A body that does not even begin with the size of a chunk is passed on as it is: the header was wrong.
+    """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._left = 0
+        self._began = False
+        self._is_plain = False
         self.ended = False
 
     def feed(self, data: bytes) -> bytes:
         """Raises: ProtocolError: malformed."""
+        if self._is_plain:
+            return data
         buffer = self._buffer
         buffer += data
         out = bytearray()
@@ -120,16 +202,19 @@ class Dechunker:
                 del buffer[: len(piece)]
                 continue
             at = buffer.find(b"\n")
-            if at < 0:
-                if len(buffer) > 1024:
-                    raise ProtocolError("The camera breaks the HTTP chunk format.")
+            line = bytes(buffer[: max(at, 0)]).split(b";")[0].strip()
+            is_size = re.fullmatch(rb"[0-9a-fA-F]{1,8}", line) is not None
+            if at < 0 and len(buffer) <= 1024:
                 break
-            line = bytes(buffer[:at]).split(b";")[0].strip()
+            if not is_size and not self._began and (line or at < 0):
+                self._is_plain = True
+                return bytes(buffer)
+            if at < 0 or (line and not is_size):
+                raise ProtocolError("The camera breaks the HTTP chunk format.")
             del buffer[: at + 1]
             if not line:
                 continue  # the line break behind a chunk
-            if not re.fullmatch(rb"[0-9a-fA-F]{1,8}", line):
-                raise ProtocolError("The camera breaks the HTTP chunk format.")
+            self._began = True
             self._left = int(line, 16)
             self.ended = self._left == 0
         return bytes(out)

@@ -51,18 +51,24 @@ OPENERS: dict[str, Opener] = {
     "rtsps": _open_rtsp,
     "http": _open_http,
     "https": _open_http,
-    "rtmp": _open_network,
-    "rtmps": _open_network,
-    "srt": _open_network,
     "file": _open_file,
     "v4l2": _open_device,
 }
 SCHEMES = frozenset(OPENERS)
+_USE_ANOTHER = "Use the camera's rtsp: URL, or have its HLS or MPEG-TS served over http:."
+_REFUSED = {
+    "rtmp": f"RTMP is not supported yet. {_USE_ANOTHER}",
+    "rtmps": f"RTMP is not supported yet. {_USE_ANOTHER}",
+    "srt": f"SRT is not supported. {_USE_ANOTHER}",
+}
+"""FFmpeg knows these, but it must not open sockets: it would leave the check of addresses and redirects."""
 
 
 def scheme_of(url: str) -> str:
     """Raises: UnsupportedSchemeError: not one of the list."""
     scheme = url.partition(":")[0].lower()
+    if scheme in _REFUSED:
+        raise UnsupportedSchemeError(_REFUSED[scheme])
     if scheme not in OPENERS:
         raise UnsupportedSchemeError(
             f"Cameras cannot be reached by {scheme[:20]!r}: use one of {', '.join(sorted(OPENERS))}."

@@ -7,13 +7,11 @@ import pytest
 from ninjacam.core import errors
 from ninjacam.sources.ffmpeg_errors import translate_av_error
 
-PROTOCOL_NOT_FOUND = -int.from_bytes(b"\xf8PRO", "little")  # FFERRTAG(0xF8, 'P', 'R', 'O')
-
 
 def av_error(number: int) -> Exception:
     """As libav's return codes reach us."""
     try:
-        av.error.err_check(number, "rtmp://bob:hunter2@camera/live")
+        av.error.err_check(number, "http://bob:hunter2@camera/live")
     except (av.error.FFmpegError, OSError, ValueError) as error:
         return error
     raise AssertionError(number)
@@ -22,7 +20,6 @@ def av_error(number: int) -> Exception:
 @pytest.mark.parametrize(
     ("number", "kind", "word"),
     [
-        (PROTOCOL_NOT_FOUND, errors.UnsupportedSchemeError, "built with libsrt"),
         (-errno.ECONNREFUSED, errors.ConnectionRefusedSourceError, "check the port"),
         (-errno.EHOSTUNREACH, errors.HostNotFoundError, "check the address"),
         (-errno.ETIMEDOUT, errors.SourceTimeoutError, "in time"),
@@ -32,13 +29,9 @@ def av_error(number: int) -> Exception:
     ],
 )
 def test_each_error_of_libav_has_one_of_ours(number: int, kind: type[Exception], word: str) -> None:
-    error = translate_av_error(av_error(number), "camera:9000", "srt")
+    error = translate_av_error(av_error(number), "camera:9000", "http")
     assert type(error) is kind and word in str(error)
     assert "hunter2" not in str(error)
-
-
-def test_a_scheme_that_is_not_built_in_is_not_tried_again() -> None:
-    assert not translate_av_error(av_error(PROTOCOL_NOT_FOUND), "camera:9000", "srt").retryable
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 import pytest
 
-from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.ffmpeg_network import _options
 from ninjacam.sources.urls import parse_url
 
@@ -12,9 +11,17 @@ from ninjacam.sources.urls import parse_url
         ("http://camera/stream.m3u8?quality=high", True),
         ("http://camera/video", False),
         ("http://camera/video?x=.m3u8", False),
-        ("rtsp://camera/stream.m3u8/track", False),
     ],
 )
-def test_only_who_asks_for_a_playlist_gets_one(url: str, allowed: bool) -> None:
-    formats = _options(parse_url(url), SourceConfig(url))["format_whitelist"].split(",")
+def test_only_a_url_of_a_playlist_may_be_one(url: str, allowed: bool) -> None:
+    formats = _options(parse_url(url))["format_whitelist"].split(",")
     assert ("hls" in formats) is allowed
+
+
+@pytest.mark.parametrize("url", ["http://camera/stream.m3u8", "https://camera/video"])
+def test_ffmpeg_gets_no_demuxer_that_opens_sockets_and_no_protocol_but_what_our_client_fetches(
+    url: str,
+) -> None:
+    options = _options(parse_url(url))
+    assert not {"rtsp", "sdp", "rtp", "sap", "concat", "dash"} & set(options["format_whitelist"].split(","))
+    assert options["protocol_whitelist"] == "http,https"
