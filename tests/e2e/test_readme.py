@@ -165,6 +165,13 @@ def test_out_of_the_box_with_ten_lines_of_opencv(newcomer: Newcomer) -> None:
         assert len(known) == len(re.findall(r"^@processor", code, re.MULTILINE))
         assert not [item for item in known if item.get("error")], known
 
+        token = newcomer.type("ninjacam token create example --scope view --data /srv/cameras").split()[-1]
+        (example,) = blocks("", page="docs/websocket.md")
+        constants = f"URL, TOKEN = 'ws://127.0.0.1:{newcomer.port}/live/ws', {token!r}\n"
+        script = newcomer.home / "watch.py"
+        script.write_text(f"{constants}{example.text}print(len(header), picture[:4])\n")
+        assert "36 b'\\x00\\x00\\x00\\x01'" in newcomer.type(f"python {script}")
+
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed.")
 def test_the_commands_about_recordings(newcomer: Newcomer) -> None:

@@ -1,4 +1,4 @@
-"""The code blocks of README.md, for the tests that do what it says."""
+"""The code blocks of README.md and the pages in docs, for the tests that do what they say."""
 
 import re
 from dataclasses import dataclass
@@ -20,12 +20,14 @@ class Block:
         return [line for line in stripped if line and not line.startswith("#")]
 
 
-def blocks(heading: str) -> list[Block]:
-    """Return the code blocks of the section "## `heading`", in their order.
+def blocks(heading: str, *, page: str = "README.md") -> list[Block]:
+    """Return the code blocks of the section "## `heading`" of a page, in their order. "": those before any section.
 
-    Raises: AssertionError: README.md has no such section.
+    Raises: AssertionError: the page has no such section.
     """
-    _, found, rest = (ROOT / "README.md").read_text().partition(f"\n## {heading}\n")
-    assert found, f"README.md has no section {heading!r}"
-    section = rest.partition("\n## ")[0]
-    return [Block(language, text) for language, text in _FENCE.findall(section)]
+    text = (ROOT / page).read_text()
+    if heading:
+        _, found, text = text.partition(f"\n## {heading}\n")
+        assert found, f"{page} has no section {heading!r}"
+    section = text.partition("\n## ")[0]
+    return [Block(language, code) for language, code in _FENCE.findall(section)]

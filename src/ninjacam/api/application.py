@@ -25,6 +25,7 @@ from ninjacam.api import (
 )
 from ninjacam.api.auth import BearerAuth, SessionAuth
 from ninjacam.api.errors import add_handlers, problem_response
+from ninjacam.api.media_paths import media_paths
 from ninjacam.api.schemas import Problem
 
 _DESCRIPTION = """\
@@ -55,6 +56,7 @@ class Api(NinjaAPI):
         """The document, with the errors that any operation may answer, as problem+json."""
         schema = super().get_openapi_schema(**kwargs)
         problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schema["paths"] |= media_paths()
         schema["components"]["schemas"] |= {**problem.pop("$defs"), "Problem": problem}
         for path, operations in schema["paths"].items():
             for operation in operations.values():

@@ -1,8 +1,10 @@
+import re
 from pathlib import Path
 
 from django.contrib.auth.models import User
 from django.test import Client
 
+import ninjacam
 from ninjacam.api import api
 from ninjacam.management.commands.ninjacam_openapi import document
 from tests.unit.conftest import signed_in, with_token
@@ -29,6 +31,8 @@ def test_every_operation_is_described_with_examples() -> None:
             bodies = [operation["requestBody"]] if "requestBody" in operation else []
             for holder in [*bodies, *operation["responses"].values()]:
                 for content in holder.get("content", {}).values():
+                    if "$ref" not in content["schema"]:  # pictures and files
+                        continue
                     name = content["schema"]["$ref"].rpartition("/")[2]
                     assert schemas[name].get("examples"), f"{method} {path}: {name} has no example"
 
@@ -57,3 +61,20 @@ def test_the_docs_page_needs_a_session_and_no_other_host(client: Client, viewer:
         assert path in page
         assert client.get(path).status_code == 200
     assert client.get("/api/v1/docs/assets/..%2f..%2fmain.py").status_code == 404
+
+
+def test_the_document_has_every_parameter_that_streams_and_recordings_take() -> None:
+    """Compare it with what the handlers read from the query."""
+    live = Path(ninjacam.__file__).parent / "live"
+    read = {"mjpeg": {"view", "width", "quality", "fps"}, "hls.m3u8": {"start", "end"}}
+    source = (live / "playback.py").read_text()
+    for function, place in (("serve_clip", "clip.mp4"), ("serve_still", "at.jpg")):
+        body = source.partition(f"async def {function}(")[2].partition("\nasync def ")[0]
+        read[place] = {
+            a or b for a, b in re.findall(r'query\.get\("(\w+)"|parse_time\(query, "(\w+)"\)', body)
+        }
+    paths = api.get_openapi_schema(path_prefix="/api/v1/")["paths"]
+    for place, names in read.items():
+        path = next(path for path in paths if path.endswith("/" + place))
+        documented = {each["name"] for each in paths[path]["get"]["parameters"]}
+        assert names <= documented, path
