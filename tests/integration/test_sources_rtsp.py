@@ -246,15 +246,6 @@ def test_lost_packets_cost_their_pictures_only(clip: Clip) -> None:
     assert all(len(decode([key])) == 1 for key in keys)
 
 
-def test_reordered_packets_are_put_in_order(clip: Clip) -> None:
-    with FakeRtspCamera(clip) as camera:
-        camera.faults.reorder = 0.2
-        recording = record(config(camera.url()), 40)
-    assert recording.stats.packets_reordered > 0
-    assert recording.stats.packets_lost == recording.stats.access_units_dropped == 0
-    assert steps(stamps(recording.video), clip.frames) == {1}
-
-
 @pytest.mark.parametrize(("sdp", "in_band"), [(True, False), (False, True)])
 def test_parameter_sets_are_in_band_wherever_they_came_from(clip: Clip, sdp: bool, in_band: bool) -> None:
     with FakeRtspCamera(clip) as camera:

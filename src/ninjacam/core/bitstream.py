@@ -5,12 +5,12 @@ Sources: ITU-T H.264 (annex B), H.265 (annex B), T.81 (B.2), ISO/IEC 14496-15 (5
 Not here: decoding, and putting packets together (`ninjacam.sources`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ninjacam.core.errors import DecodeError
 from ninjacam.core.packets import Codec
-from ninjacam.core.sps import SpsInfo, checked_size, nal_type, parameter_set_id, parse_sps
+from ninjacam.core.sps import BitReader, SpsInfo, checked_size, nal_type, parameter_set_id, parse_sps
 
 __all__ = [
     "START_CODE",
@@ -18,9 +18,10 @@ __all__ = [
     "SpsInfo",
     "annexb_from_config",
     "codec_string",
+    "field_of",
     "from_length_prefixed",
+    "has_only_intra_slices",
     "is_key_frame",
-    "is_recovery_point",
     "is_vcl",
     "iter_nal_units",
     "jpeg_size",
@@ -28,6 +29,7 @@ __all__ = [
     "parameter_set_id",
     "parameter_sets",
     "parse_sps",
+    "recovery_count",
     "split_annexb",
     "to_length_prefixed",
 ]
@@ -37,6 +39,7 @@ START_CODE = b"\x00\x00\x00\x01"
 H264_SLICE, H264_IDR, H264_SEI, H264_SPS, H264_PPS, H264_AUD = 1, 5, 6, 7, 8, 9
 H265_IRAP_FIRST, H265_IRAP_LAST, H265_VPS, H265_SPS, H265_PPS, H265_AUD = 16, 21, 32, 33, 34, 35
 _SEI_RECOVERY_POINT = 6
+_MAX_SEI_MESSAGES = 16
 
 
 def iter_nal_units(data: bytes) -> Iterator[tuple[int, int]]:
@@ -63,9 +66,64 @@ def is_vcl(codec: Codec, kind: int) -> bool:
     return 1 <= kind <= 5 if codec is Codec.H264 else kind < 32
 
 
-def is_recovery_point(nal: bytes) -> bool:
-    """Whether an H.264 SEI NAL unit begins with a recovery point: a decoder can start without an IDR."""
-    return len(nal) > 2 and nal[0] & 0x1F == H264_SEI and nal[1] == _SEI_RECOVERY_POINT
+def recovery_count(codec: Codec, nal: bytes) -> int:
+    """Returns how many pictures a decoder needs that starts here, from the recovery point in an SEI NAL unit (H.264,
+    D.1.8; H.265, D.2.8); 0: it is exact; -1: the NAL unit holds none."""
+    at = 1 if codec is Codec.H264 else 2
+    for _ in range(_MAX_SEI_MESSAGES):
+        values = []
+        for _ in range(2):  # the type of the message, its size
+            value = 0
+            while at < len(nal) and nal[at] == 0xFF:
+                value, at = value + 255, at + 1
+            if at >= len(nal):
+                return -1
+            values.append(value + nal[at])
+            at += 1
+        if values[0] == _SEI_RECOVERY_POINT:
+            reader = BitReader(nal[at : at + min(values[1], 8)])
+            try:
+                return reader.ue(0xFFFF) if codec is Codec.H264 else abs(reader.se())
+            except DecodeError:
+                return -1
+        at += values[1]
+    return -1
+
+
+def field_of(sps: SpsInfo, slice_head: bytes) -> tuple[int, int] | None:
+    """Returns (frame_num, 0: a frame, 1: a top field, 2: a bottom field) of an H.264 slice (7.3.3); None: malformed.
+
+    `slice_head`: the beginning of the slice behind its NAL header byte.
+    """
+    reader = BitReader(slice_head.replace(b"\x00\x00\x03", b"\x00\x00"))
+    try:
+        for _ in range(3):  # first_mb_in_slice, slice_type, pic_parameter_set_id
+            reader.ue()
+        if sps.has_separate_planes:
+            reader.skip(2)
+        frame_num = reader.bits(sps.frame_num_bits)
+        if not sps.may_have_fields or not reader.bits(1):
+            return frame_num, 0
+        return frame_num, 1 + reader.bits(1)
+    except DecodeError:
+        return None
+
+
+def has_only_intra_slices(unit: bytes | bytearray, starts: Sequence[int]) -> bool:
+    """Whether all slices of an H.264 access unit are I or SI slices. `starts`: where its NAL units begin."""
+    found = False
+    for start in starts:
+        if not is_vcl(Codec.H264, unit[start] & 0x1F):
+            continue
+        reader = BitReader(bytes(unit[start + 1 : start + 13]))
+        try:
+            reader.ue()
+            if reader.ue(9) % 5 not in (2, 4):
+                return False
+        except DecodeError:
+            return False
+        found = True
+    return found
 
 
 def is_key_frame(codec: Codec, access_unit: bytes) -> bool:
@@ -86,7 +144,7 @@ def is_key_frame(codec: Codec, access_unit: bytes) -> bool:
         elif kind == H264_SPS:
             has_sps = True
         elif kind == H264_SEI:
-            recovery = recovery or is_recovery_point(access_unit[start : min(stop, start + 3)])
+            recovery = recovery or recovery_count(codec, access_unit[start : min(stop, start + 512)]) == 0
         if is_vcl(codec, kind):
             break  # all slices of a picture are of one kind
     return has_sps and recovery

@@ -27,6 +27,8 @@ class SpsInfo:
     """What a sequence parameter set says. `width_px` x `height_px`: after cropping.
 
     `max_reorder`: how many pictures may come before one that is shown earlier; None: not said.
+    `may_have_fields`: H.264 only: interlaced pictures are possible; `frame_num_bits` and `has_separate_planes` are then
+    needed to read slice headers (`bitstream.field_of`).
     `profile_tier_level`: H.265 only, the 12 bytes that hvcC repeats. `codec_string`: RFC 6381, "avc1.64001f".
     """
 
@@ -41,6 +43,9 @@ class SpsInfo:
     bit_depth_luma: int = 8
     bit_depth_chroma: int = 8
     profile_tier_level: bytes = b""
+    may_have_fields: bool = False
+    frame_num_bits: int = 4
+    has_separate_planes: bool = False
 
 
 def parse_sps(codec: Codec, nal: bytes) -> SpsInfo:
@@ -115,7 +120,7 @@ def parse_h264_sps(nal: bytes) -> SpsInfo:
         reader.skip(1)
         if reader.bits(1):
             _skip_scaling_lists(reader, 12 if chroma == 3 else 8)
-    reader.ue(12)
+    frame_num_bits = reader.ue(12) + 4
     order_type = reader.ue(2)
     if order_type == 0:
         reader.ue(12)
@@ -152,6 +157,9 @@ def parse_h264_sps(nal: bytes) -> SpsInfo:
         chroma_format_idc=chroma,
         bit_depth_luma=depth_luma,
         bit_depth_chroma=depth_chroma,
+        may_have_fields=not frames_only,
+        frame_num_bits=frame_num_bits,
+        has_separate_planes=bool(separate_planes),
     )
 
 

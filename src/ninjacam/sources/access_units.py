@@ -1,8 +1,9 @@
 """Access units of H.264 and H.265 out of NAL units: what all ways to a camera share.
 
-An access unit closes on the RTP marker bit, or on the next timestamp where a camera forgets the marker. It is dropped
-where a part of it is missing; the next one then bears DISCONT. Parameter sets are remembered and put in band where a
-key frame lacks them.
+A picture ends where the next one begins: at another timestamp, or at a first slice. The RTP marker bit says so earlier,
+but many cameras set it wrongly, so it is believed only after it has been seen to be right (`MarkerTrust`). A picture is
+dropped only where packets are missing; the next one then bears DISCONT. Parameter sets are remembered and put in band
+where a key frame lacks them.
 """
 
 from collections.abc import Callable
@@ -10,12 +11,14 @@ from collections.abc import Callable
 from ninjacam.core.bitstream import (
     START_CODE,
     SpsInfo,
-    is_recovery_point,
+    field_of,
+    has_only_intra_slices,
     is_vcl,
     iter_nal_units,
     nal_type,
     parameter_set_id,
     parse_sps,
+    recovery_count,
 )
 from ninjacam.core.errors import DecodeError
 from ninjacam.core.packets import Codec, Flags, Kind, Packet
@@ -27,8 +30,26 @@ MAX_PARAMETER_SETS = 64
 MAX_NAL_UNITS = 2_048
 MAX_PREFACE_UNITS = 32
 """NAL units that may come before a picture with timestamps or markers of their own."""
+MAX_SEI_BYTES = 512
+MAX_KEY_WAIT_NS = 30_000_000_000
+"""A stream without any key frame for so long is started where its parameter sets are repeated: it refreshes its
+pictures bit by bit without saying so."""
+MIN_REFRESH_PICTURES, MAX_REFRESH_PICTURES = 10, 250
+"""So many pictures lie between two that a stream without key frames can be started at, whatever it says."""
+SETTLE_NS = 1_000_000_000
+"""A picture with a marker that is not yet known to be right is whole if nothing follows it for so long."""
+EMBEDDED = 63
+"""Stands in for the type of a NAL unit that is not one, but holds others with start codes."""
 _SETS = {Codec.H264: {7: 1, 8: 2}, Codec.H265: {32: 0, 33: 1, 34: 2}}
 """NAL type -> its place in the order VPS, SPS, PPS."""
+_SETS_BIT, _SEI_BIT = 1, 2
+_SEI = {Codec.H264: 6, Codec.H265: 39}
+_DELIMITER = {Codec.H264: 9, Codec.H265: 35}
+_PREFACE = {
+    Codec.H264: frozenset({6, 7, 8, 9, 13, 14, 15, 16, 17, 18}),
+    Codec.H265: frozenset({32, 33, 34, 35, 39, *range(41, 45), *range(48, 56)}),
+}
+"""NAL types that begin an access unit when they follow a picture (H.264, 7.4.1.2.3; H.265, 7.4.2.4.4)."""
 
 Emit = Callable[[Packet], None]
 
@@ -70,145 +91,444 @@ class ParameterSetCache:
         return b"".join(START_CODE + self._sets[key] for key in sorted(self._sets))
 
 
+class MarkerTrust:
+    """Whether a stream's marker bits say where its pictures end, learned from what follows them.
+
+    Each kind of picture end (see `AccessUnits._marker_kind`) is believed after it was right once, and never again after
+    it was wrong once. A disproof where a NAL unit was complete counts for all kinds: each slice has a marker there.
+    """
+
+    __slots__ = ("_verdicts", "pending")
+
+    OPEN = 1
+    """Bit of a kind: the last fragment did not say that it ends its NAL unit."""
+
+    def __init__(self) -> None:
+        self._verdicts = [0, 0, 0, 0]
+        self.pending = -1
+        """The kind of the marker whose truth the next packet shows; -1: there is none."""
+
+    def believes(self, kind: int) -> bool:
+        """Whether the picture may be closed now. If not yet known, the next packet will tell."""
+        verdict = self._verdicts[kind]
+        if not verdict:
+            self.pending = kind
+        return verdict > 0
+
+    def confirm(self) -> None:
+        """The picture ended where the pending marker said."""
+        if self.pending >= 0 and not self._verdicts[self.pending]:
+            self._verdicts[self.pending] = 1
+        self.pending = -1
+
+    def disprove(self, kind: int) -> None:
+        """The picture went on behind a marker of this kind."""
+        for index in range(4):
+            if not kind & self.OPEN or index & self.OPEN:
+                self._verdicts[index] = -1
+        self.pending = -1
+
+
 class AccessUnits:
-    """Collects NAL units into packets. Subclasses read one RTP payload format each; demuxers call `push_unit`."""
+    """Collects NAL units into packets. Subclasses read one RTP payload format each; demuxers call `push_unit`.
+
+    A subclass calls `_stamp` with each packet's timestamp, `_begin` where a NAL unit begins, `_resume` where one goes
+    on, and `_end` at the marker.
+    """
 
     def __init__(
         self, codec: Codec, sets: ParameterSetCache, emit: Emit, stats: SourceStats, clock: TrackClock
     ) -> None:
         self._codec = codec
+        self._is_h264 = codec is Codec.H264
         self._clock = clock
         self._sets = sets
         self._emit = emit
         self._stats = stats
+        self._preface = _PREFACE[codec]
+        self._other_bits = dict.fromkeys((*_SETS[codec], EMBEDDED), _SETS_BIT) | {_SEI[codec]: _SEI_BIT}
+        self._trust = MarkerTrust()
+        # The access unit that is being put together.
         self._unit = bytearray()
         self._starts: list[int] = []
+        self._kinds: list[int] = []
         self._pts = -1
+        self._has_slice = self._has_first = self._is_key = False
+        self._other = 0
+        """_SETS_BIT, _SEI_BIT: what there is besides slices."""
+        self._field: tuple[int, int] | None = None
+        self._damaged = False
+        # The packets.
+        self._last_pts = -1
+        self._turned = False
+        self._unsettled = False
+        """The beginning of the next NAL unit shows something: whether the picture has ended, or a marker was right."""
         self.following = b""
         """The head of the next fragment of the NAL unit that is being put together; empty: there is none."""
-        self._damaged = False
+        self._resumable = False
         self._head_lost = False
+        self.received_ns = 0
+        # The stream so far.
         self._missing = True
         self._started = False
+        self._seen_key = False
+        self._since_key = 0
+        self._first_ns = 0
         self._closed_pts = -1
-        self._ignore_marker = False
-        self._received_ns = 0
+        self._closed_kind = 0
 
     def push_unit(self, annexb: bytes, pts: int, received_ns: int) -> None:
         """Take a whole access unit: from demuxers that know where one ends."""
         self._pts = pts
         self._closed_pts = -1
+        self.received_ns = received_ns
         for start, stop in iter_nal_units(annexb):
-            self._begin()
+            if len(self._starts) >= MAX_NAL_UNITS:
+                self._overflow()
+            self._append(nal_type(self._codec, annexb[start]))
             self._unit += annexb[start:stop]
-        if self._unit:
-            self._close(received_ns)
+        self._classify()
+        if self._has_slice or len(self._starts) > MAX_PREFACE_UNITS:
+            self._close()
+
+    def settle(self, now_ns: int) -> None:
+        """Deliver the picture that waits for the next one to prove its end, if nothing has followed for long."""
+        if self._trust.pending >= 0 and now_ns - self.received_ns > SETTLE_NS:
+            self._close()
 
     def extend(self, bodies: list[bytes]) -> None:
         """More of the NAL unit that is being put together."""
         self._unit += b"".join(bodies)
+        if len(self._unit) > MAX_ACCESS_UNIT_BYTES:
+            self._overflow()
 
     def gap(self) -> None:
         """Something before the next packet is missing."""
         if self._unit:
             self._damaged = True
         self._head_lost = self._missing = True
+        self._resumable = False
         self.following = b""
+        self._trust.pending = -1
 
-    def _begin(self) -> None:
-        """A NAL unit starts here, at the end of the unit so far."""
+    def take_extension(self, profile: int, data: bytes) -> None:
+        """See `rtsp.rtp.Depacketizer`."""
+
+    def restart(self) -> None:
+        """The numbers of the packets begin anew; nothing is missing."""
+        self._missing = True
+
+    # What subclasses call ---------------------------------------------------------------------------------------
+
+    def _stamp(self, pts: int) -> None:
+        """The timestamp has changed; what the packet begins with decides whether that means another picture."""
+        self._last_pts = pts
+        self._turned = self._unsettled = True
+
+    def _begin(self, kind: int, data: memoryview, at: int, stop: int) -> None:
+        """A NAL unit of this type begins; its payload behind the header is at data[at:stop], as far as it has come."""
+        is_slice = 0 < kind < 6 if self._is_h264 else kind < 32
+        is_first = is_slice and at < stop and data[at] > 127 and not (self._is_h264 and 2 < kind < 5)
         unit = self._unit
-        if len(self._starts) >= MAX_NAL_UNITS:
+        if self._unsettled or (is_first and self._has_first):
+            if unit:
+                self._decide(is_slice, is_first, bytes(data[at : min(stop, at + 32)]))
+                self._unsettled = self._trust.pending >= 0
+            else:
+                self._turned = self._unsettled = False
+                self._pts = self._last_pts
+        if len(self._starts) >= MAX_NAL_UNITS or len(unit) > MAX_ACCESS_UNIT_BYTES:
             self._overflow()
         self._starts.append(len(unit) + 4)
+        self._kinds.append(kind)
         unit += START_CODE
+        self._resumable = False
+        if not is_slice:
+            self._other |= self._other_bits.get(kind, 0)
+            return
+        if not self._has_slice:
+            self._has_slice = True
+            self._is_key = kind == 5 if self._is_h264 else 15 < kind < 22
+        if is_first:
+            self._has_first = True
+            info = self._sets.info
+            if info is not None and info.may_have_fields and self._field is None:
+                self._field = field_of(info, bytes(data[at : min(stop, at + 32)]))
 
-    def _turn(self, pts: int) -> None:
-        """The timestamp has changed: what is open belongs to the picture before (unless it is only its preface)."""
-        starts = self._starts
-        too_many = len(starts) > MAX_PREFACE_UNITS  # looked at again at each timestamp, so it stays short
-        if self._unit and (self._damaged or too_many or any(map(self._is_picture, starts))):
-            head_lost = (
-                self._head_lost
-            )  # a gap before this packet may have taken the next picture's head, too
-            self._close(self._received_ns)
+    def _resume(self) -> bool:
+        """A fragment that begins no NAL unit has come; whether it goes on with the last one."""
+        if self.following or (self._resumable and not self._turned):
+            self._turned = self._unsettled = False
+            if self._trust.pending >= 0:
+                self._trust.disprove(self._trust.pending)
+            return True
+        return False
+
+    def _cut_short(self, kind: int) -> None:
+        """A fragment of this type has come whose NAL unit has no beginning."""
+        if self._turned and self._unit:
+            self._end_picture()
+        self._turned = self._unsettled = False
+        if not self._unit:
+            if self._last_pts == self._closed_pts and not self._head_lost:
+                self._trust.disprove(self._closed_kind)
+            self._pts = self._last_pts
+            self._append(kind)
+        self._has_slice = self._damaged = True
+
+    def _end(self) -> None:
+        """The marker bit was set."""
+        if self._turned:
+            return  # on a packet without data
+        if not self._has_slice and (not self._unit or not self._split_inner()):
+            return  # parameter sets with a marker of their own: the preface of the next picture
+        if self._field is not None and self._field[1] > 0:
+            return  # the first field of a frame
+        if self._trust.believes(self._marker_kind()):
+            self._close()
+        self._unsettled = self._trust.pending >= 0
+
+    # Where pictures end -----------------------------------------------------------------------------------------
+
+    def _marker_kind(self) -> int:
+        return self._is_key << 1 | (MarkerTrust.OPEN if self.following else 0)
+
+    def _decide(self, is_slice: bool, is_first: bool, head: bytes) -> None:
+        """Whether the NAL unit that begins now belongs to another picture than the one that is open."""
+        turned, self._turned = self._turned, False
+        if not self._has_slice and (not turned or not self._unit or not self._split_inner()):
+            if turned:
+                self._begin_preface()
+            return
+        if not is_slice:
+            if not turned:
+                return  # a later slice tells
+        elif self._is_same_picture(turned, is_first, head):
+            if self._trust.pending >= 0:
+                self._trust.disprove(self._trust.pending)
+            return
+        self._trust.confirm()
+        self._end_picture()
+        self._pts = self._last_pts
+
+    def _is_same_picture(self, turned: bool, is_first: bool, head: bytes) -> bool:
+        """Whether a slice that begins now is a part of the open picture."""
+        if turned and (self._damaged or self._head_lost):
+            return False
+        if not is_first:
+            return not turned or self._trust.pending < 0  # cameras that stamp each packet when they send it
+        if not turned and not self._has_first:
+            return True  # slices in any order
+        info = self._sets.info
+        if self._field is not None and self._field[1] > 0 and info is not None:
+            other = field_of(info, head)
+            if other is not None and other[0] == self._field[0] and other[1] == 3 - self._field[1]:
+                self._field = (self._field[0], 0)
+                return True
+        return False
+
+    def _begin_preface(self) -> None:
+        """Another timestamp while there is no slice: what is open belongs to the picture that begins now."""
+        if len(self._starts) > MAX_PREFACE_UNITS or (self._damaged and self._unit):
+            head_lost = self._head_lost
+            self._damaged = True
+            self._close()
             self._head_lost = head_lost
-        self._pts = pts
+        self._pts = self._last_pts
+        self._trust.pending = -1
 
-    def _is_picture(self, start: int) -> bool:
-        return start < len(self._unit) and is_vcl(self._codec, nal_type(self._codec, self._unit[start]))
+    def _end_picture(self) -> None:
+        # A gap before this packet may have taken the head of the next picture, too.
+        head_lost = self._head_lost
+        self._close()
+        self._head_lost = head_lost
+
+    def _append(self, kind: int) -> None:
+        unit = self._unit
+        self._starts.append(len(unit) + 4)
+        self._kinds.append(kind)
+        unit += START_CODE
+        self._resumable = False
 
     def _overflow(self) -> None:
         """More than a picture can be: throw it away and wait for the next."""
         del self._unit[4:]
         del self._starts[1:]
+        del self._kinds[1:]
         self._damaged = True
 
-    def _end(self, received_ns: int) -> None:
-        """The marker bit was set."""
-        if not self._ignore_marker:
-            self._close(received_ns)
+    def _split_inner(self) -> bool:
+        """Find NAL units that stand, with start codes, inside of others (V380, Amatek). Returns whether there are
+        slices now."""
+        data = bytes(self._unit)
+        places = list(iter_nal_units(data))
+        if [start for start, _ in places] == self._starts or len(places) > MAX_NAL_UNITS:
+            return False
+        self._unit.clear()
+        self._starts.clear()
+        self._kinds.clear()
+        for start, stop in places:
+            self._append(nal_type(self._codec, data[start]))
+            self._unit += data[start:stop]
+        self._classify()
+        return self._has_slice
 
-    def _close(self, received_ns: int) -> None:
-        """Emit the access unit, or drop it."""
-        unit, starts = self._unit, self._starts
-        codec = self._codec
-        is_h264 = codec is Codec.H264
-        places = self._sets.order
-        key = recovery = False
-        picture = -1
-        found = 0
-        last = len(starts) - 1
-        for index, start in enumerate(starts):
-            if start >= len(unit):
+    def _classify(self) -> None:
+        """Set what `_begin` would have found out, from the NAL units of the unit."""
+        header = 1 if self._is_h264 else 2
+        self._has_slice = self._has_first = self._is_key = False
+        self._other = 0
+        for start, kind in zip(self._starts, self._kinds, strict=True):
+            if not is_vcl(self._codec, kind):
+                self._other |= self._other_bits.get(kind, 0)
                 continue
-            kind = unit[start] & 0x1F if is_h264 else unit[start] >> 1 & 0x3F
-            if is_vcl(codec, kind):
-                if picture < 0:
-                    picture = start
-                    key = kind == 5 if is_h264 else 16 <= kind <= 21
-            elif kind in places:
-                stop = starts[index + 1] - 4 if index < last else len(unit)
-                self._sets.add(bytes(unit[start:stop]))
-                found |= 1 << places[kind]
-            elif kind == 6 and is_h264:
-                recovery = recovery or is_recovery_point(bytes(unit[start : start + 3]))
-        if picture < 0 and not self._damaged:
-            if last < MAX_PREFACE_UNITS:
-                return  # parameter sets alone with a marker of their own: the preface of the next picture
-            self._damaged = True
-        self._check_head(picture)
-        damaged, pts = self._damaged, self._pts
-        if damaged:
-            self._stats.access_units_dropped += 1
-            self._missing = True
-        elif key or (recovery and found & 2):
-            self._finish(bytes(unit), pts, received_ns, found, key=True)
-        elif self._started:
-            self._finish(bytes(unit), pts, received_ns, found, key=False)
-        unit.clear()
-        starts.clear()
-        self._closed_pts = pts
-        self._damaged = self._head_lost = False
-        self.following = b""
+            if not self._has_slice:
+                self._has_slice = True
+                self._is_key = kind == 5 if self._is_h264 else 15 < kind < 22
+            at = start + header
+            if at < len(self._unit) and self._unit[at] > 127:
+                self._has_first = True
 
-    def _check_head(self, picture: int) -> None:
-        """Whether the first slice is there. A camera that sets the marker on every slice is found out here."""
-        at = picture + (1 if self._codec is Codec.H264 else 2)
-        is_first = picture >= 0 and at < len(self._unit) and self._unit[at] & 0x80
-        if is_first:
-            return
+    # What becomes of them ---------------------------------------------------------------------------------------
+
+    def _close(self) -> None:
+        """Emit the access unit, or drop it. What begins the next one stays."""
+        kinds, unit = self._kinds, self._unit
+        pts, kind = self._pts, self._marker_kind()
+        rest = self._cut_rest() if kinds and kinds[-1] in self._preface and self._has_slice else None
+        if not self._has_first:
+            self._check_head()
+        if self._damaged or not self._has_slice:
+            if unit:
+                self._stats.access_units_dropped += 1
+                self._missing = True
+        else:
+            self._deliver()
+        unit.clear()
+        self._starts, self._kinds = [], []
+        self._has_slice = self._has_first = self._is_key = False
+        self._other = 0
+        self._field = None
+        self._closed_pts, self._closed_kind = pts, kind
+        self._damaged = self._head_lost = self._resumable = False
+        self._trust.pending = -1
+        self.following = b""
+        if rest is not None:
+            unit += rest[0]
+            self._starts, self._kinds = rest[1:]
+            self._other = _SETS_BIT | _SEI_BIT
+
+    def _cut_rest(self) -> tuple[bytes, list[int], list[int]] | None:
+        """Remove what stands behind the picture and begins the next one. Returns: (bytes, starts, types) of that."""
+        kinds = self._kinds
+        count = len(kinds)
+        while count and kinds[count - 1] in self._preface:
+            count -= 1
+        if not count:
+            return None
+        cut = self._starts[count] - 4
+        rest = bytes(self._unit[cut:]), [start - cut for start in self._starts[count:]], kinds[count:]
+        del self._unit[cut:], kinds[count:], self._starts[count:]
+        return rest
+
+    def _check_head(self) -> None:
+        """The first slice is missing. A camera that sets the marker on each slice is found out here."""
         if self._head_lost:
             self._damaged = True
-        elif picture >= 0 and self._pts == self._closed_pts:
-            self._damaged = self._ignore_marker = True
+        elif self._pts == self._closed_pts and self._has_slice:
+            self._damaged = True
+            self._trust.disprove(self._closed_kind)
 
-    def _finish(self, data: bytes, pts: int, received_ns: int, found: int, *, key: bool) -> None:
+    def _deliver(self) -> None:
+        found = self._read_sets() if self._other & _SETS_BIT else 0
+        if not self._first_ns:
+            self._first_ns = self.received_ns
+        self._since_key += 1
+        if self._is_key:
+            self._seen_key = True
+        elif not found and (self._seen_key or not self._other):
+            # By far the most: a picture that no decoder can start with.
+            if self._started:
+                self._finish(bytes(self._unit), found, key=False)
+            else:
+                self._stats.pictures_skipped += 1
+            return
+        if self._is_key or self._can_start(found, self._read_recovery()):
+            self._since_key = 0
+            self._finish(bytes(self._unit), found, key=True)
+        elif self._started:
+            self._finish(bytes(self._unit), found, key=False)
+        else:
+            self._stats.pictures_skipped += 1
+
+    def _read_sets(self) -> int:
+        """Remember the parameter sets in band. Returns: bits of their places in `_SETS`."""
+        places = self._sets.order
+        if EMBEDDED in self._kinds or self._has_inner():
+            self._split_inner()
+        unit, starts = self._unit, self._starts
+        found = 0
+        last = len(starts) - 1
+        for index, kind in enumerate(self._kinds):
+            if kind in places:
+                stop = starts[index + 1] - 4 if index < last else len(unit)
+                nal = bytes(unit[starts[index] : stop]).rstrip(b"\x00")
+                if nal:
+                    self._sets.add(nal)
+                    found |= 1 << places[kind]
+        return found
+
+    def _read_recovery(self) -> int:
+        """How many pictures a decoder needs that starts here; -1: no recovery point."""
+        if not self._other & _SEI_BIT:
+            return -1
+        unit, starts = self._unit, self._starts
+        for index, kind in enumerate(self._kinds):
+            if kind == _SEI[self._codec]:
+                stop = starts[index + 1] - 4 if index + 1 < len(starts) else len(unit)
+                data = bytes(unit[starts[index] : min(stop, starts[index] + MAX_SEI_BYTES)])
+                count = recovery_count(self._codec, data)
+                if count >= 0:
+                    return count
+        return -1
+
+    def _has_inner(self) -> bool:
+        """Whether a start code stands inside of a parameter set."""
+        unit, starts = self._unit, self._starts
+        for index, kind in enumerate(self._kinds):
+            if kind in self._sets.order:
+                stop = starts[index + 1] - 4 if index + 1 < len(starts) else len(unit)
+                if unit.find(b"\x00\x00\x01", starts[index], stop) >= 0:
+                    return True
+        return False
+
+    def _can_start(self, found: int, recovery: int) -> bool:
+        """Whether a decoder can start at a picture that is not a key frame by its type.
+
+        A recovery point that is exact always counts; a gradual one, and intra pictures that are not announced at all,
+        only in streams that have no key frames.
+        """
+        if not self._sets.complete or (recovery < 0 and not found & 2):
+            return False
+        is_intra = self._is_h264 and has_only_intra_slices(self._unit, self._starts)
+        if recovery == 0 and (is_intra or (not self._is_h264 and found & 2)):
+            return True
+        if self._seen_key:
+            return False
+        if is_intra or (not self._started and recovery >= 0):
+            return True
+        if recovery >= 0:
+            return self._since_key >= min(recovery, MAX_REFRESH_PICTURES)
+        waited_ns = self.received_ns - self._first_ns
+        return waited_ns > MAX_KEY_WAIT_NS and self._since_key >= MIN_REFRESH_PICTURES
+
+    def _finish(self, data: bytes, found: int, *, key: bool) -> None:
         flags = Flags.NONE
         if key:
             if not self._sets.complete:
+                self._stats.keys_without_sets += 1
                 return
-            wanted = 6 if self._codec is Codec.H264 else 7
+            wanted = 6 if self._is_h264 else 7
             if found != wanted:
                 data = self._insert_sets(data)
             flags = Flags.KEY
@@ -227,10 +547,10 @@ class AccessUnits:
                 Kind.VIDEO,
                 self._codec,
                 data,
-                pts,
-                received_ns,
+                self._pts,
+                self.received_ns,
                 flags=flags,
-                captured_ns=self._clock.captured_ns(pts),
+                captured_ns=self._clock.captured_ns(self._pts),
                 width_px=info.width_px,
                 height_px=info.height_px,
             )
@@ -238,8 +558,7 @@ class AccessUnits:
 
     def _insert_sets(self, data: bytes) -> bytes:
         """The remembered parameter sets before the rest, but after an access unit delimiter."""
-        first = self._starts[0]
-        if nal_type(self._codec, data[first]) == (9 if self._codec is Codec.H264 else 35):
+        if self._kinds[0] == _DELIMITER[self._codec]:
             cut = self._starts[1] - 4 if len(self._starts) > 1 else len(data)
             return data[:cut] + self._sets.annexb() + data[cut:]
         return self._sets.annexb() + data

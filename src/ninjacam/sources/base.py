@@ -41,8 +41,16 @@ class SourceStats:
     packets_lost: int = 0
     """RTP packets that never came."""
     packets_reordered: int = 0
+    packets_ignored: int = 0
+    """Packets of another source or payload type than the stream's."""
+    sequence_restarts: int = 0
+    """How often the numbers of packets began anew over TCP, where nothing arrives late."""
     access_units_dropped: int = 0
     """Pictures thrown away because a part of them was lost or malformed."""
+    pictures_skipped: int = 0
+    """Whole pictures before the first one that a decoder can start with."""
+    keys_without_sets: int = 0
+    """Key frames thrown away because their parameter sets are not known."""
 
 
 class Source(Protocol):
@@ -63,6 +71,10 @@ class Source(Protocol):
 
         Raises: SourceError: always, in the end (SourceEndedError where the camera closed).
         """
+
+    def media_ns(self) -> int:
+        """Monotonic time at which media last came, also of data that form no picture; 0: not known."""
+        return 0
 
     def relax(self, interval_s: float) -> None:
         """Where it saves work, deliver what has come every `interval_s` only; 0: at once, as from the start."""

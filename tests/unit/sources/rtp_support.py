@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterable
 
-from ninjacam.core.packets import Packet
+from ninjacam.core.packets import Flags, Packet
 
 SPS = bytes.fromhex("674d401fdb014016e840000003004000000c83c60cb8")
 OTHER_SPS = bytes.fromhex("67640028acd940780227e584000003000400000300c83c60c658")
@@ -53,3 +53,7 @@ class Sink:
     @property
     def data(self) -> list[bytes]:
         return [packet.data for packet in self.packets]
+
+    @property
+    def disconts(self) -> int:
+        return sum(bool(packet.flags & Flags.DISCONT) for packet in self.packets)

@@ -224,6 +224,7 @@ def test_a_flood_of_parameter_sets_without_pictures_costs_the_same_for_each(mark
         assert len(depacketizer._starts) <= 40
     depacketizer.push(memoryview(stap_a(SPS, PPS)), 0, len(stap_a(SPS, PPS)), 10**6, False, 0)
     depacketizer.push(memoryview(IDR), 0, len(IDR), 10**6, True, 0)
+    depacketizer.settle(10**10)
     assert len(sink.packets) == 1
 
 

@@ -190,6 +190,8 @@ def test_a_jpeg_is_rebuilt_from_its_scan() -> None:
     depacketizer = JpegDepacketizer(sink, stats, TrackClock(90_000))
     push(depacketizer, jpeg_payload(0, b"abcd"), 0, marker=False)
     push(depacketizer, jpeg_payload(4, b"efgh"), 0, marker=True)
+    assert not sink.packets  # the marker may be on each packet
+    push(depacketizer, jpeg_payload(0, b"ijkl"), 9, marker=False)
     (packet,) = sink.packets
     assert jpeg_size(packet.data) == (64, 48)
     assert packet.data.endswith(b"abcdefgh\xff\xd9")
@@ -205,6 +207,7 @@ def test_a_jpeg_brings_its_tables_and_restart_interval() -> None:
     push(depacketizer, jpeg_payload(0, b"abcd", kind=65, quality=200, extra=dynamic), 0, marker=True)
     remembered = b"\x00\x04\xff\xff" + bytes(4)
     push(depacketizer, jpeg_payload(0, b"efgh", kind=65, quality=200, extra=remembered), 9, marker=True)
+    push(depacketizer, jpeg_payload(0, b"ijkl"), 18, marker=False)
     first, second = sink.data
     assert tables[:64] in first and tables[64:] in second
     assert b"\xff\xdd\x00\x04\x00\x04" in first
@@ -262,6 +265,7 @@ def test_h265_aggregates_and_fragments(donl: bool) -> None:
     push(depacketizer, b"\x62\x01\x93" + order + body[:30], 0, marker=False)
     push(depacketizer, b"\x62\x01\x13" + body[30:60], 0, marker=False)
     push(depacketizer, b"\x62\x01\x53" + body[60:], 0, marker=True)
+    depacketizer.settle(10**10)
     (packet,) = sink.packets
     assert packet.data == b"".join(START_CODE + nal for nal in (VPS5, SPS5, PPS5, IDR5))
     assert packet.is_key and (packet.width_px, packet.height_px) == (1920, 1080)

@@ -29,6 +29,7 @@ class AudioDepacketizer(Depacketizer):
         self._missing = True
 
     def push(self, data: memoryview, start: int, stop: int, pts: int, marker: bool, received_ns: int) -> None:
+        self.received_ns = received_ns
         self._send(bytes(data[start:stop]), pts, (stop - start) // self._channels, received_ns)
 
     def _send(self, data: bytes, pts: int, samples: int, received_ns: int) -> None:
@@ -79,6 +80,9 @@ class AacDepacketizer(AudioDepacketizer):
         self._fragment.clear()
 
     def push(self, data: memoryview, start: int, stop: int, pts: int, marker: bool, received_ns: int) -> None:
+        self.received_ns = received_ns
+        if start >= stop:
+            return None
         if stop - start < 4:
             return self._damage()
         count = (data[start] << 8 | data[start + 1]) // self._header_bits

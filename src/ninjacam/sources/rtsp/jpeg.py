@@ -1,9 +1,10 @@
 """MJPEG over RTP (RFC 2435): whole JFIF pictures out of scan data and the few bytes that describe it."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 from ninjacam.core.packets import Codec, Flags, Kind, Packet
-from ninjacam.sources.access_units import MAX_ACCESS_UNIT_BYTES, Emit
+from ninjacam.sources.access_units import MAX_ACCESS_UNIT_BYTES, SETTLE_NS, Emit, MarkerTrust
 from ninjacam.sources.base import SourceStats
 from ninjacam.sources.rtsp.rtp import Depacketizer
 from ninjacam.sources.track_clock import TrackClock
@@ -38,8 +39,58 @@ def quantization_tables(quality: int) -> bytes:
     return bytes(min(255, max(1, (value * factor + 50) // 100)) for value in _LUMA + _CHROMA)
 
 
+@dataclass(frozen=True, slots=True)
+class JpegExtension:
+    """What a header extension says of the next picture (ONVIF Streaming Specification, 5.1.4): JPEG segments that
+    replace what RFC 2435 derives. Empty where they are not there; the size is (0, 0) without a frame header."""
+
+    frame: bytes = b""
+    tables: bytes = b""
+    huffman: bytes = b""
+    restart: bytes = b""
+    size_px: tuple[int, int] = (0, 0)
+
+
+_NO_EXTENSION = JpegExtension()
+_JPEG_PROFILES = (0xFFD8, 0xFFFF)
+_REPLAY_PROFILE = 0xABAC
+_REPLAY_BYTES = 12
+
+
+@lru_cache(maxsize=8)
+def parse_extension(profile: int, data: bytes) -> JpegExtension:
+    """Returns what there is up to where it is malformed."""
+    if profile == _REPLAY_PROFILE:  # in front of a JPEG extension, if that is there, too
+        at = _REPLAY_BYTES
+        profile = int.from_bytes(data[at : at + 2], "big")
+        data = data[at + 4 : at + 4 + 4 * int.from_bytes(data[at + 2 : at + 4], "big")]
+    if profile not in _JPEG_PROFILES:
+        return _NO_EXTENSION
+    found: dict[int, bytes] = {}
+    at = 0
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        if data[at + 1] in (0xFF, 0xD8):  # padding; the start of the image
+            at += 1 if data[at + 1] == 0xFF else 2
+            continue
+        stop = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if stop > len(data) or stop < at + 4:
+            break
+        kind = data[at + 1]
+        found[kind] = found.get(kind, b"") + data[at:stop]
+        at = stop
+    frame = next((found[kind] for kind in (0xC0, 0xC1) if len(found.get(kind, b"")) >= 11), b"")
+    size = (int.from_bytes(frame[7:9], "big"), int.from_bytes(frame[5:7], "big"))
+    return JpegExtension(frame, found.get(0xDB, b""), found.get(0xC4, b""), found.get(0xDD, b""), size)
+
+
 def jfif_header(
-    kind: int, width_px: int, height_px: int, tables: bytes, precision: int, restart: int
+    kind: int,
+    width_px: int,
+    height_px: int,
+    tables: bytes,
+    precision: int,
+    restart: int,
+    extension: JpegExtension = _NO_EXTENSION,
 ) -> bytes:
     """All of a JPEG before its scan data. `kind` 0: 4:2:2, 1: 4:2:0; `precision` bit n: table n has 16-bit values."""
     parts = [b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"]
@@ -47,26 +98,35 @@ def jfif_header(
     while at < len(tables) and index < 4:
         size = 128 if precision >> index & 1 else 64
         table = tables[at : at + size]
+        if len(table) < size:
+            break
         parts.append(
             b"\xff\xdb" + (3 + len(table)).to_bytes(2, "big") + bytes([(size == 128) << 4 | index]) + table
         )
         at += size
         index += 1
-    if restart:
+    parts.append(extension.tables)
+    if extension.restart:
+        parts.append(extension.restart)
+    elif restart:
         parts.append(b"\xff\xdd\x00\x04" + restart.to_bytes(2, "big"))
     chroma_table = 1 if index > 1 else 0
     parts.append(
-        b"\xff\xc0\x00\x11\x08"
+        extension.frame
+        or b"\xff\xc0\x00\x11\x08"
         + height_px.to_bytes(2, "big")
         + width_px.to_bytes(2, "big")
         + bytes([3, 1, 0x22 if kind & 1 else 0x21, 0, 2, 0x11, chroma_table, 3, 0x11, chroma_table])
     )
-    parts += (_HUFFMAN, _SCAN)
+    parts += (extension.huffman or _HUFFMAN, _SCAN)
     return b"".join(parts)
 
 
 class JpegDepacketizer(Depacketizer):
-    """`size_px`: what the SDP says, for pictures wider or higher than the 2040 pixels that the packets can say."""
+    """`size_px`: what the SDP says, for pictures wider or higher than the 2040 pixels that the packets can say.
+
+    A picture ends where its data do, where the next one begins, or at the marker if that has been right before.
+    """
 
     def __init__(
         self, emit: Emit, stats: SourceStats, clock: TrackClock, size_px: tuple[int, int] = (0, 0)
@@ -78,39 +138,69 @@ class JpegDepacketizer(Depacketizer):
         self._scan = bytearray()
         self._pts = -1
         self._head = b""
-        self._head_key: tuple[int, int, int, int, bytes] | None = None
+        self._head_key: tuple[int, int, int, int, int, bytes, JpegExtension] | None = None
         self._size = (0, 0)
         self._tables: dict[int, tuple[int, bytes]] = {}
+        self._extension = _NO_EXTENSION
+        self._trust = MarkerTrust()
+        self._closed_pts = -1
         self._damaged = False
         self._missing = False
         self._last_size = (0, 0)
 
     def gap(self) -> None:
         self._missing = True
+        self._trust.pending = -1
         if self._scan:
             self._damaged = True
 
+    def restart(self) -> None:
+        self._missing = True
+
+    def settle(self, now_ns: int) -> None:
+        if self._trust.pending >= 0 and now_ns - self.received_ns > SETTLE_NS:
+            self._close()
+
+    def take_extension(self, profile: int, data: bytes) -> None:
+        extension = parse_extension(profile, data)
+        if extension is not _NO_EXTENSION:
+            self._extension = extension
+
     def push(self, data: memoryview, start: int, stop: int, pts: int, marker: bool, received_ns: int) -> None:
-        if pts != self._pts:
-            if self._scan:
-                self._close(received_ns)
-            self._pts = pts
-        if stop - start < 8 or len(self._scan) > MAX_ACCESS_UNIT_BYTES:
-            self._damaged = True
-            return
-        offset = int.from_bytes(data[start + 1 : start + 4], "big")
-        body = self._read_headers(data, start, stop, offset)
-        if body < 0 or offset != len(self._scan):
-            self._damaged = True
-        else:
-            self._scan += data[body:stop]
-        if marker:
-            self._close(received_ns)
+        if stop - start >= 8:
+            offset = data[start + 1] << 16 | data[start + 2] << 8 | data[start + 3]
+            if pts != self._pts or (not offset and self._scan):
+                if self._scan or self._damaged:
+                    self._trust.confirm()
+                    self._close()
+                self._pts = pts
+            elif self._trust.pending >= 0:
+                self._trust.disprove(self._trust.pending)
+            elif offset and not self._scan and pts == self._closed_pts:
+                self._trust.disprove(0)
+            body = self._read_headers(data, start, stop, offset)
+            if body < 0 or offset != len(self._scan) or offset > MAX_ACCESS_UNIT_BYTES:
+                self._damaged = True
+            else:
+                self._scan += data[body:stop]
+        self.received_ns = received_ns
+        if (
+            marker
+            and pts == self._pts
+            and (self._scan or self._damaged)
+            and (self._ends() or self._trust.believes(0))
+        ):
+            self._close()
+
+    def _ends(self) -> bool:
+        """Whether the data themselves say that they are whole."""
+        return self._scan.endswith(_END) or (
+            not self._scan[-1:].strip(b"\x00") and self._scan.rstrip(b"\x00").endswith(_END)
+        )
 
     def _read_headers(self, data: memoryview, start: int, stop: int, offset: int) -> int:
         """Where the scan data begin; -1: malformed. The first packet of a picture makes its JFIF header."""
         kind, quality = data[start + 4], data[start + 5]
-        size = (data[start + 6] * 8 or self._size_px[0], data[start + 7] * 8 or self._size_px[1])
         at = start + 8
         restart = 0
         if 64 <= kind <= 127:
@@ -120,9 +210,14 @@ class JpegDepacketizer(Depacketizer):
             at += 4
         if offset:
             return at
-        if kind & 0x3F > 1 or kind > 127 or not all(size) or not quality:
+        extension, self._extension = self._extension, _NO_EXTENSION
+        size = (
+            extension.size_px[0] or data[start + 6] * 8 or self._size_px[0],
+            extension.size_px[1] or data[start + 7] * 8 or self._size_px[1],
+        )
+        if (kind & 0x3F > 1 and not extension.frame) or kind > 127 or not all(size) or not quality:
             return -1
-        precision, tables = 0, b""
+        precision, tables = 0, quantization_tables(quality)
         if quality >= 128:
             if at + 4 > stop:
                 return -1
@@ -136,43 +231,46 @@ class JpegDepacketizer(Depacketizer):
                 self._tables[quality] = (precision, tables)
             elif not tables:
                 precision, tables = self._tables.get(quality, (0, b""))
-        else:
-            tables = quantization_tables(quality)
-        if len(tables) < 64:
+        if len(tables) < 64 and not extension.tables:
             return -1
-        key = (kind, *size, restart, tables)
+        key = (kind, *size, restart, precision, tables, extension)
         if key != self._head_key:
             self._head_key = key
-            self._head = jfif_header(kind, *size, tables, precision, restart)
+            self._head = jfif_header(kind, *size, tables, precision, restart, extension)
         self._size = size
         return at
 
-    def _close(self, received_ns: int) -> None:
+    def _close(self) -> None:
         if self._damaged or not self._scan:
             self._stats.access_units_dropped += 1
             self._missing = True
         else:
-            scan = self._scan
-            end = b"" if scan.endswith(_END) else _END
-            flags = Flags.KEY
-            if self._size != self._last_size:
-                flags |= Flags.CONFIG
-            if self._missing and self._last_size[0]:
-                flags |= Flags.DISCONT
-            self._missing = False
-            self._last_size = self._size
-            self._emit(
-                Packet(
-                    Kind.VIDEO,
-                    Codec.MJPEG,
-                    b"".join((self._head, scan, end)),
-                    self._pts,
-                    received_ns,
-                    flags=flags,
-                    captured_ns=self._clock.captured_ns(self._pts),
-                    width_px=self._size[0],
-                    height_px=self._size[1],
-                )
-            )
+            self._deliver()
+        self._closed_pts = self._pts
         self._scan.clear()
         self._damaged = False
+        self._trust.pending = -1
+
+    def _deliver(self) -> None:
+        scan = self._scan
+        end = b"" if self._ends() else _END
+        flags = Flags.KEY
+        if self._size != self._last_size:
+            flags |= Flags.CONFIG
+        if self._missing and self._last_size[0]:
+            flags |= Flags.DISCONT
+        self._missing = False
+        self._last_size = self._size
+        self._emit(
+            Packet(
+                Kind.VIDEO,
+                Codec.MJPEG,
+                b"".join((self._head, scan, end)),
+                self._pts,
+                self.received_ns,
+                flags=flags,
+                captured_ns=self._clock.captured_ns(self._pts),
+                width_px=self._size[0],
+                height_px=self._size[1],
+            )
+        )

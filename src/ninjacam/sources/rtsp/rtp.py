@@ -20,6 +20,15 @@ HOLD_NS = 250_000_000
 """Longer than a beat of a camera that nobody watches (`RtspConnection.relax`): what it swapped comes with the next."""
 _MAX_JUMP = 3_000
 """Sequence numbers further away than this are a new sequence, not a loss (RFC 3550, A.1: MAX_DROPOUT)."""
+MAX_ODD_NUMBERS = 32
+"""Where so many packets in a row do not have the next number, numbers say nothing."""
+UNANNOUNCED_NS = 300_000_000
+"""So long packets that are not as announced wait for the announced ones."""
+SILENCE_NS = 1_000_000_000
+"""A stream that is silent for so long may have got another synchronisation source."""
+MIN_ESTABLISHED_PACKETS = 8
+"""A source that has sent less, and was not announced, gives way to the next one at once."""
+MAX_STRANGERS_BYTES = 4 << 20
 
 
 class Depacketizer(Protocol):
@@ -28,12 +37,27 @@ class Depacketizer(Protocol):
 
     following: bytes = b""
     """The head that a packet has which only goes on with what the one before, which was just pushed, has begun."""
+    received_ns: int = 0
+    """When the last payload came, on the monotonic clock."""
 
     def push(self, data: memoryview, start: int, stop: int, pts: int, marker: bool, received_ns: int) -> None:
-        """Take the payload data[start:stop]; `data` is valid during the call only. `pts`: unwrapped, in clock ticks."""
+        """Take the payload data[start:stop], which may be empty; `data` is valid during the call only. `pts`:
+        unwrapped, in clock ticks."""
 
     def gap(self) -> None:
         """Packets are missing before the next one."""
+
+    def restart(self) -> None:
+        """The numbers of the packets begin anew; nothing is missing."""
+        self.gap()
+
+    def settle(self, now_ns: int) -> None:
+        """Called now and then: what waits for more may be delivered if nothing has come for long."""
+        return
+
+    def take_extension(self, profile: int, data: bytes) -> None:
+        """The next payload's packet has this header extension (RFC 3550, 5.3.1)."""
+        return
 
     def extend(self, bodies: list[bytes]) -> None:
         """The next payloads, which had the head `following`, without it."""
@@ -41,7 +65,11 @@ class Depacketizer(Protocol):
 
 
 class RtpReceiver:
-    """Owner: the connection's event loop. `receive` is called for each packet of the track's RTP channel."""
+    """Owner: the connection's event loop. `receive` is called for each packet of the track's RTP channel.
+
+    `ordered`: over TCP, where nothing arrives late: a missing number is a loss at once, and a step back a new sequence.
+    False: over UDP; packets wait for those that are missing.
+    """
 
     def __init__(
         self,
@@ -50,13 +78,21 @@ class RtpReceiver:
         depacketizer: Depacketizer,
         clock: TrackClock,
         stats: SourceStats,
+        *,
+        ordered: bool = True,
     ) -> None:
         self._payload_type = payload_type
         self._depacketizer = depacketizer
         self._push = depacketizer.push
         self._stats = stats
         self._clock = clock
-        self._candidate = (-1, -1)
+        self._ordered = ordered
+        self._announced_type = payload_type
+        self._announced_ssrc = self._announced_sequence = -1
+        self._is_confirmed = False
+        self._strangers = _Strangers()
+        self._odd_numbers = 0
+        self._odd_at = 0
         self._expected = -1
         self._timestamp = -1
         self._pts = 0
@@ -64,26 +100,43 @@ class RtpReceiver:
         self._held_since_ns = 0
         self.reception = ReceptionState(clock_hz)
 
+    def announce(self, ssrc: int | None = None, sequence: int | None = None) -> None:
+        """What the camera has said of the stream in its answers to SETUP (ssrc) and PLAY (seq in RTP-Info). A hint: a
+        stream that is not like this is taken when it turns out to be the only one."""
+        if ssrc is not None:
+            self._announced_ssrc = ssrc
+        if sequence is not None:
+            self._announced_sequence = sequence & 0xFFFF
+
+    @property
+    def media_ns(self) -> int:
+        """Monotonic time of the last packet; 0: none has come."""
+        return self._depacketizer.received_ns
+
+    def settle(self, now_ns: int) -> None:
+        self._depacketizer.settle(now_ns)
+
     def receive(self, data: memoryview, start: int, stop: int, end: int, received_ns: int) -> int:
         """A `ChannelHandler`."""
         behind = stop
         if stop - start < 12:
             return behind
         first, second, sequence, timestamp, ssrc = _HEADER.unpack_from(data, start)
+        reception = self.reception
+        if (ssrc != reception.ssrc or second & 0x7F != self._payload_type) and not self._recognise(
+            data, start, stop, received_ns
+        ):
+            return behind
         start += 12
         if first != 0x80:
-            start, stop = _payload_bounds(data, start, stop, first)
-            if start >= stop:
-                return behind
-        if second & 0x7F != self._payload_type:
-            return behind
-        reception = self.reception
-        if ssrc != reception.ssrc and not self._accept(ssrc, sequence):
-            return behind
+            start, stop = self._payload_bounds(data, start, stop, first)
         marker = second > 127
         if sequence != self._expected:
-            self._out_of_order(sequence, timestamp, marker, data, start, stop, received_ns)
-            return behind
+            if not self._ordered:
+                self._out_of_order(sequence, timestamp, marker, data, start, stop, received_ns)
+                return behind
+            if not self._renumber(sequence):
+                return behind
         self._expected = sequence + 1 & 0xFFFF
         reception.packets += 1
         if timestamp != self._timestamp:
@@ -96,6 +149,22 @@ class RtpReceiver:
             if head and behind - start > len(head) and behind + (behind - start) < end:
                 return self._take_like(data, start - 16, behind, end, head)
         return behind
+
+    def _payload_bounds(self, data: memoryview, start: int, stop: int, first: int) -> tuple[int, int]:
+        """Bounds of the payload behind CSRCs and extension, without padding. A field that claims more than the packet
+        has is wrong, and taken as not there."""
+        sources = start + 4 * (first & 0x0F)
+        if sources <= stop:
+            start = sources
+        if first & 0x10 and start + 4 <= stop:
+            behind = start + 4 + 4 * (data[start + 2] << 8 | data[start + 3])
+            if behind <= stop:
+                profile = data[start] << 8 | data[start + 1]
+                self._depacketizer.take_extension(profile, bytes(data[start + 4 : behind]))
+                start = behind
+        if first & 0x20 and start < stop and 0 < data[stop - 1] <= stop - start:
+            stop -= data[stop - 1]
+        return start, stop
 
     def _take_like(self, data: memoryview, first: int, at: int, end: int, head: bytes) -> int:
         """Take the packets from `at` on that are, but for their number, like the one framed at `first`: of the same
@@ -152,13 +221,61 @@ class RtpReceiver:
         self._timestamp = timestamp
         self.reception.note_arrival(self._pts, received_ns)
 
-    def _accept(self, ssrc: int, sequence: int) -> bool:
-        """The first packet, or a new synchronisation source: which must come twice, for one may be garbage."""
-        if self._expected >= 0 and self._candidate != (ssrc, sequence - 1 & 0xFFFF):
-            self._candidate = (ssrc, sequence)
+    def _recognise(self, data: memoryview, start: int, stop: int, received_ns: int) -> bool:
+        """Whether a packet of another source or payload type than those before belongs to the stream, and is to be
+        taken now. Strangers are kept for a while, and taken together if they turn out to be the stream."""
+        _, second, sequence, _, ssrc = _HEADER.unpack_from(data, start)
+        kind = second & 0x7F
+        if 72 <= kind <= 76:  # RTCP on this channel (RFC 5761, section 4)
+            self.receive_rtcp(bytes(data[start:stop]), received_ns)
             return False
-        self._restart(ssrc, sequence)
-        return True
+        is_kind = kind in (self._payload_type, self._announced_type)
+        goes_on = sequence == self._expected and not self._strangers.go_on_with(kind, ssrc, sequence)
+        if is_kind and (goes_on or self._is_announced(ssrc, sequence)):
+            self._adopt(kind, ssrc, sequence)
+            return True
+        self._stats.packets_ignored += 1
+        if self._expected >= 0 and not is_kind:
+            return False
+        strangers = self._strangers
+        strangers.add(
+            bytes(data[start:stop]), kind, ssrc, sequence, received_ns, self._depacketizer.received_ns
+        )
+        if self._must_accept(strangers, received_ns):
+            self._stats.packets_ignored -= len(strangers.packets)
+            packets = strangers.take()
+            self._adopt(kind, ssrc, _HEADER.unpack_from(packets[0][0])[2])
+            for packet, packet_received_ns in packets:
+                self.receive(memoryview(packet), 0, len(packet), len(packet), packet_received_ns)
+        return False
+
+    def _is_announced(self, ssrc: int, sequence: int) -> bool:
+        """Whether a packet of the right type is the first of this stream by what was announced."""
+        if self._expected >= 0:
+            return ssrc == self._announced_ssrc and not self._is_confirmed
+        if self._announced_ssrc < 0 and self._announced_sequence < 0:
+            return True
+        return ssrc == self._announced_ssrc or sequence == self._announced_sequence
+
+    def _must_accept(self, strangers: "_Strangers", received_ns: int) -> bool:
+        """Whether the strangers are the stream, since nothing else comes."""
+        if len(strangers.packets) < 2:
+            return False
+        if self._expected < 0:
+            return received_ns - strangers.since_ns > UNANNOUNCED_NS
+        if self.reception.packets < MIN_ESTABLISHED_PACKETS and not self._is_confirmed:
+            return True
+        return received_ns - self._depacketizer.received_ns > SILENCE_NS
+
+    def _adopt(self, kind: int, ssrc: int, sequence: int) -> None:
+        """The stream has this payload type and synchronisation source from now on."""
+        self._payload_type = kind
+        self._is_confirmed = ssrc == self._announced_ssrc or (
+            self._expected < 0 and sequence == self._announced_sequence
+        )
+        if self._expected < 0 or sequence != self._expected:
+            self._restart(ssrc, sequence)
+        self.reception.ssrc = ssrc
 
     def _restart(self, ssrc: int, sequence: int) -> None:
         """A new sequence, and perhaps a new time line."""
@@ -170,6 +287,26 @@ class RtpReceiver:
             self._depacketizer.gap()
         self._expected = sequence
         self.reception.restart(ssrc, sequence)
+
+    def _renumber(self, sequence: int) -> bool:
+        """Whether to take a packet that does not have the next number, where packets arrive in order."""
+        reception = self.reception
+        self._odd_numbers = self._odd_numbers + 1 if reception.packets == self._odd_at else 1
+        ahead = sequence - self._expected & 0xFFFF
+        if self._odd_numbers > MAX_ODD_NUMBERS or (ahead == 1 and sequence == 1):
+            pass  # they number nothing; or 0 is left out where they wrap
+        elif ahead == 0xFFFF:
+            self._odd_at = reception.packets
+            return False  # the last one again
+        elif ahead <= _MAX_JUMP:
+            self._stats.packets_lost += ahead
+            self._depacketizer.gap()
+        else:
+            self._stats.sequence_restarts += 1
+            reception.restart(reception.ssrc, sequence)
+            self._depacketizer.restart()
+        self._odd_at = reception.packets + 1
+        return True
 
     def _out_of_order(
         self,
@@ -227,15 +364,31 @@ def _layout(size_bytes: int, rest_bytes: int) -> struct.Struct:
     return struct.Struct(f">6sH{rest_bytes}s{size_bytes - 8 - rest_bytes}s")
 
 
-def _payload_bounds(data: memoryview, start: int, stop: int, first: int) -> tuple[int, int]:
-    """Bounds of the payload behind CSRCs and extension, without padding; empty where the header is malformed."""
-    if first >> 6 != 2:
-        return stop, stop
-    start += 4 * (first & 0x0F)
-    if first & 0x10:
-        if start + 4 > stop:
-            return stop, stop
-        start += 4 + 4 * (data[start + 2] << 8 | data[start + 3])
-    if first & 0x20 and start < stop:
-        stop -= data[stop - 1] or stop
-    return start, stop
+class _Strangers:
+    """Packets of one other source in a row, which may turn out to be the stream. Bounded; Owner: a receiver."""
+
+    def __init__(self) -> None:
+        self.packets: list[tuple[bytes, int]] = []
+        """(packet, when it was received)"""
+        self.since_ns = 0
+        self._size_bytes = 0
+        self._source = (-1, -1)
+        self._expected = -1
+
+    def add(self, packet: bytes, kind: int, ssrc: int, sequence: int, received_ns: int, ours_ns: int) -> None:
+        """`ours_ns`: when the stream's own last packet came; strangers before it have turned out to be strangers."""
+        is_more = self.go_on_with(kind, ssrc, sequence) and self.since_ns >= ours_ns
+        if not is_more or self._size_bytes > MAX_STRANGERS_BYTES:
+            self.packets.clear()
+            self.since_ns, self._size_bytes = received_ns, 0
+        self.packets.append((packet, received_ns))
+        self._size_bytes += len(packet) + 100
+        self._source, self._expected = (kind, ssrc), sequence + 1 & 0xFFFF
+
+    def go_on_with(self, kind: int, ssrc: int, sequence: int) -> bool:
+        return sequence == self._expected and (kind, ssrc) == self._source
+
+    def take(self) -> list[tuple[bytes, int]]:
+        taken, self.packets = self.packets, []
+        self._size_bytes, self._source = 0, (-1, -1)
+        return taken
