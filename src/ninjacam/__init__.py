@@ -9,9 +9,9 @@ TYPE_CHECKING = False  # type checkers take it for typing's, which is not import
 if TYPE_CHECKING:
     from ninjacam.core.annotations import Box, Point, Polygon, Text
     from ninjacam.core.frames import Frame
-    from ninjacam.core.processors import processor
+    from ninjacam.core.processors import Processor, processor
 
-__all__ = ["Box", "Frame", "Point", "Polygon", "Text", "__version__", "processor"]
+__all__ = ["Box", "Frame", "Point", "Polygon", "Processor", "Text", "__version__", "processor"]
 
 __version__ = "0.1.0"
 
@@ -20,6 +20,7 @@ _HOMES = {
     "Frame": "frames",
     "Point": "annotations",
     "Polygon": "annotations",
+    "Processor": "processors",
     "Text": "annotations",
     "processor": "processors",
 }

@@ -94,14 +94,15 @@ def clip() -> Clip:
 class Feeder:
     """Plays the part of a capture process: publishes the clip at its pace."""
 
-    def __init__(self, clip: Clip, run_dir: Path) -> None:
+    def __init__(self, clip: Clip, run_dir: Path, slug: str = "door") -> None:
         self.clip = clip
+        self.slug = slug
         self.live = True
         self.idle = asyncio.Event()
         self.channel = Channel(
-            StreamInfo("door", (Track(Kind.VIDEO, Codec.H264),), CameraState.LIVE), on_demand=self._on_demand
+            StreamInfo(slug, (Track(Kind.VIDEO, Codec.H264),), CameraState.LIVE), on_demand=self._on_demand
         )
-        self.server = StreamServer(run_dir / "door.packets", lambda _: self.channel)
+        self.server = StreamServer(run_dir / f"{slug}.packets", lambda _: self.channel)
 
     def _on_demand(self, channel: Channel) -> None:
         if channel.subscribers:
@@ -130,11 +131,12 @@ class Feeder:
     def set_state(self, state: CameraState, message: str = "") -> None:
         self.live = state is CameraState.LIVE
         error = {"code": "timeout", "message": message, "retryable": True} if message else None
-        self.channel.set_info(StreamInfo("door", self.channel.info.tracks, state, error))
+        self.channel.set_info(StreamInfo(self.slug, self.channel.info.tracks, state, error))
 
 
 class Worker:
-    def __init__(self, run_dir: Path, code_path: Path) -> None:
+    def __init__(self, run_dir: Path, code_path: Path, slugs: tuple[str, ...] = ("door",)) -> None:
+        self.slugs = slugs
         self.run_dir = run_dir
         self.code_path = code_path
         self.reports: list[Json] = []
@@ -155,10 +157,9 @@ class Worker:
             while not await self.client.connect():
                 assert self.process.poll() is None, "the worker ended at its start"
                 await asyncio.sleep(0.02)
-        self.client.send(
-            {"op": "assign", "cameras": [{"slug": "door", "camera_id": 1}], "quarantined": quarantined or []}
-        )
-        await self.until(lambda report: "door" in report["views"])
+        cameras = [{"slug": slug, "camera_id": number} for number, slug in enumerate(self.slugs, 1)]
+        self.client.send({"op": "assign", "cameras": cameras, "quarantined": quarantined or []})
+        await self.until(lambda report: report["views"].keys() >= {*self.slugs})
 
     def _on_report(self, report: Json) -> None:
         self.reports.append(report)
@@ -189,30 +190,37 @@ class House:
 
 
 @contextlib.asynccontextmanager
-async def house(clip: Clip, tmp_path: Path, code: str = CODE) -> AsyncIterator[House]:
+async def house(
+    clip: Clip, tmp_path: Path, code: str = CODE, others: dict[str, Clip] | None = None
+) -> AsyncIterator[House]:
+    """A worker with the camera "door", which sends `clip`, and these `others`."""
     code_path = tmp_path / "cameras.py"
     code_path.write_text(textwrap.dedent(code))
-    feeder, worker = Feeder(clip, tmp_path), Worker(tmp_path, code_path)
-    await feeder.server.start()
-    feeding = asyncio.create_task(feeder.run())
+    feeders = [Feeder(each, tmp_path, slug) for slug, each in {"door": clip, **(others or {})}.items()]
+    worker = Worker(tmp_path, code_path, tuple(feeder.slug for feeder in feeders))
+    for feeder in feeders:
+        await feeder.server.start()
+    feeding = [asyncio.create_task(feeder.run()) for feeder in feeders]
     try:
         await worker.start()
-        yield House(feeder, worker, tmp_path)
+        yield House(feeders[0], worker, tmp_path)
     finally:
-        feeding.cancel()
+        for task in feeding:
+            task.cancel()
         worker.stop()
-        await feeder.server.close()
+        for feeder in feeders:
+            await feeder.server.close()
 
 
 class Viewer:
     """Counts what a view delivers, over any number of connections."""
 
-    def __init__(self, run_dir: Path, request: Request) -> None:
+    def __init__(self, run_dir: Path, request: Request, slug: str = "door") -> None:
         self.packets: list[Packet] = []
         self.infos: list[StreamInfo | None] = []
         self._heard = asyncio.Event()
         self.subscription = Subscription(
-            run_dir / "door.pixels", request, on_packet=self._on_packet, on_info=self.infos.append
+            run_dir / f"{slug}.pixels", request, on_packet=self._on_packet, on_info=self.infos.append
         )
         self.task = asyncio.create_task(self.subscription.run())
 
@@ -455,14 +463,14 @@ def test_a_camera_that_is_away_is_a_readable_picture_and_comes_back(clip: Clip, 
 
 
 def test_a_processor_that_kills_its_process_leaves_its_name(clip: Clip, tmp_path: Path) -> None:
-    from ninjacam.hub.running import read_running
+    from ninjacam.hub.running import read_last_words
 
     async def go() -> None:
         async with house(clip, tmp_path) as it:
             assert it.worker.process is not None
             viewer = Viewer(tmp_path, Request("dies", Codec.MJPEG))
             assert await asyncio.to_thread(it.worker.process.wait, 10) == 3
-            assert read_running(tmp_path / "vision-1.running") == [("door", "dies")]
+            assert read_last_words(tmp_path / "vision-1.running").running == [("door", "dies")]
             entry = {
                 "camera": "door",
                 "view": "dies",

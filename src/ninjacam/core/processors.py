@@ -1,33 +1,111 @@
-"""What a processor is: the decorator, and the registry that it writes to.
+"""What a processor is: the base class, the decorator, and the registry that the decorator fills.
 
-Not here: calling them (`ninjacam.vision`) and finding them (the Django edge imports each app's `cameras` module).
+Not here: calling processors (`ninjacam.vision`) and finding them (the Django edge imports each app's `cameras` module).
 """
 
 import re
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import Any, overload
+from typing import Any, TypeAlias, TypeVar, overload
 
 from ninjacam.core.errors import ConfigError
 from ninjacam.core.frames import Frame
 
-ProcessorFunction = Callable[[Frame], Any]
+ProcessorFunction: TypeAlias = Callable[[Frame], Any]
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}\Z")
+_WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
-@dataclass(frozen=True, slots=True)
 class Processor:
-    """A view that user code makes. `cameras`: glob patterns of slugs that have it. `module`: where it was defined.
-    `record`: its annotations are part of the camera's recordings."""
+    """Base class of processors that keep state: one instance per camera and view.
+
+        @processor(cameras="gate-*")
+        class Motion(Processor):
+            def setup(self, camera, options):
+                self.background = cv2.createBackgroundSubtractorMOG2()
+
+            def process(self, frame):
+                return self.background.apply(frame.gray)
+
+    An instance is created when somebody first watches or records its view, and closed when nobody does any more, when
+    its module is reloaded, or when its worker ends. All methods of an instance run in the same thread, one after the
+    other, so `self` needs no lock. Instances for other cameras run at the same time in other threads: whatever they
+    share (globals of the module, class attributes) must allow that, and most OpenCV objects do not.
+    """
+
+    def setup(self, camera: str, options: Any) -> None:
+        """Prepare this instance: load models, create subtractors. May take up to 30 s.
+
+        `camera`: its slug. `options`: None until processors can declare options.
+        """
+
+    def process(self, frame: Frame) -> Any:
+        """Return a picture, annotations, both or None, as described at `processor`. Called once per frame."""
+        raise NotImplementedError(f"{type(self).__name__} does not define the method process(frame).")
+
+    def close(self) -> None:
+        """Release what `setup` acquired. Not called if a call never returned, or if the process died."""
+
+
+class FunctionProcessor(Processor):
+    """Adapts a function to the interface of `Processor`."""
+
+    def __init__(self, function: ProcessorFunction) -> None:
+        self.process = function  # type: ignore[assignment, method-assign]
+
+
+class Turns:
+    """A lock whose waiters get it in the order in which they asked, so that no camera starves.
+
+    The holder can be deprived of it: `give_back` may be called from any thread, and more than once.
+    """
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._queue: deque[threading.Lock] = deque()  # the first one has the turn
+
+    def take(self) -> threading.Lock:
+        """Wait for a turn. Returns: the ticket for `give_back`."""
+        ticket = threading.Lock()
+        ticket.acquire()
+        with self._mutex:
+            self._queue.append(ticket)
+            is_first = self._queue[0] is ticket
+        if not is_first:
+            ticket.acquire()  # released by the previous holder
+        return ticket
+
+    def give_back(self, ticket: threading.Lock) -> None:
+        with self._mutex:
+            if ticket not in self._queue:
+                return
+            had_turn = self._queue[0] is ticket
+            self._queue.remove(ticket)
+            if had_turn and self._queue:
+                self._queue[0].release()
+
+
+@dataclass(slots=True, eq=False)
+class Registration:
+    """A processor as the decorator registered it: the view that it makes.
+
+    `make`: returns a new instance. `cameras`: glob patterns of the slugs that have the view. `module`: where it was
+    defined. `record`: its annotations are part of the camera's recordings. `turns`: calls of a function for different
+    cameras take turns, because they share its globals; None for a class.
+    """
 
     name: str
-    call: ProcessorFunction
+    make: Callable[[], Processor]
     cameras: tuple[str, ...]
     module: str
-    description: str
+    description: str = ""
     record: bool = False
+    function: ProcessorFunction | None = None
+    turns: Turns | None = None
 
     def applies_to(self, camera: str) -> bool:
         return any(fnmatchcase(camera, pattern) for pattern in self.cameras)
@@ -37,43 +115,45 @@ class ProcessorRegistry:
     """Processors by name. One per process, filled by importing `cameras` modules."""
 
     def __init__(self) -> None:
-        self._by_name: dict[str, Processor] = {}
+        self._by_name: dict[str, Registration] = {}
 
-    def add(self, processor: Processor) -> None:
+    def add(self, registration: Registration) -> None:
         """Raises: ConfigError: the name is malformed, or another module has it."""
-        if not _NAME.match(processor.name):
+        if not _NAME.match(registration.name):
             raise ConfigError(
-                f"The processor name {processor.name!r} is not usable in a URL: use a-z, 0-9, - and _, "
+                f"The processor name {registration.name!r} is not usable in a URL: use a-z, 0-9, - and _, "
                 "starting with a letter, 50 characters at most."
             )
-        present = self._by_name.get(processor.name)
-        if present is not None and present.module != processor.module:
+        present = self._by_name.get(registration.name)
+        if present is not None and present.module != registration.module:
             raise ConfigError(
-                f"Two processors are named {processor.name!r}: in {present.module} and in {processor.module}. "
+                f"Two processors are named {registration.name!r}: in {present.module} and in {registration.module}. "
                 "Rename one of them."
             )
-        self._by_name[processor.name] = processor
+        self._by_name[registration.name] = registration
 
     def forget(self, module: str) -> None:
         """Drop what `module` has registered, before it is imported again."""
         self._by_name = {name: p for name, p in self._by_name.items() if p.module != module}
 
-    def get(self, name: str) -> Processor | None:
+    def get(self, name: str) -> Registration | None:
         return self._by_name.get(name)
 
-    def for_camera(self, camera: str) -> list[Processor]:
+    def for_camera(self, camera: str) -> list[Registration]:
         return [p for p in self if p.applies_to(camera)]
 
-    def __iter__(self) -> Iterator[Processor]:
+    def __iter__(self) -> Iterator[Registration]:
         return iter(sorted(self._by_name.values(), key=lambda p: p.name))
 
 
 registry = ProcessorRegistry()
 """The process's own: the decorator runs at import and has no other place to go."""
 
+Definition = TypeVar("Definition", bound=ProcessorFunction | type[Processor])
+
 
 @overload
-def processor(function: ProcessorFunction, /) -> ProcessorFunction: ...
+def processor(definition: Definition, /) -> Definition: ...
 @overload
 def processor(
     name: str | None = None,
@@ -81,17 +161,17 @@ def processor(
     *,
     cameras: str | list[str] | tuple[str, ...] = "*",
     record: bool = False,
-) -> Callable[[ProcessorFunction], ProcessorFunction]: ...
+) -> Callable[[Definition], Definition]: ...
 
 
 def processor(
-    name_or_function: str | ProcessorFunction | None = None,
+    name_or_definition: Any = None,
     /,
     *,
     cameras: str | list[str] | tuple[str, ...] = "*",
     record: bool = False,
 ) -> Any:
-    """Make a function a view of cameras.
+    """Make a function, or a subclass of `Processor`, a view of cameras.
 
         @processor
         def edges(frame): return cv2.Canny(frame.image, 80, 160)
@@ -99,30 +179,45 @@ def processor(
         @processor("faces", cameras=["gate-*", "yard"], record=True)
         def find_faces(frame): return [Box(x, y, x + w, y + h, "face") for x, y, w, h in detect(frame.gray)]
 
-    The function gets a `Frame` and returns one of
+    The view is named after the function, or after the class in lower case (`PeopleCounter`: "people_counter").
+    It is called with a `Frame` and returns one of
     - a picture to show: uint8, (height, width, 3) BGR or (height, width) gray, of any size;
     - None: the frame as it is, with whatever was drawn on `frame.image`;
     - annotations, a list of `Box`, `Point`, `Polygon` and `Text`, [] for nothing seen: players draw them over the
       camera's own picture (`overlay="faces"`), and where the view itself is watched they are drawn into it;
     - (picture or None, annotations).
     `record`: its annotations are recorded with the camera. It runs for as long as that is, watched or not.
-    Raises: ConfigError: the name is malformed or taken.
+
+    Shared: a function is one object for all cameras, and so is everything that it uses from its module. Calls of one
+    function are therefore made one at a time; those for different cameras take turns, each with its latest frame.
+    Functions that use the same object (a network, a background subtractor) take turns with each other, too. Cameras
+    are spread over several processes, so module-level state is not shared by all of them. State of one camera, and
+    work that is to run for several cameras at the same time, belong into a class: see `Processor`.
+    Raises: ConfigError: the name is malformed or taken, or a class is not a subclass of `Processor`.
     """
     patterns = (cameras,) if isinstance(cameras, str) else tuple(cameras)
 
-    def register(function: ProcessorFunction, name: str | None = None) -> ProcessorFunction:
+    def register(definition: Any, name: str | None = None) -> Any:
+        own_name = str(getattr(definition, "__name__", ""))
+        is_class = isinstance(definition, type)
+        if is_class and not issubclass(definition, Processor):
+            raise ConfigError(
+                f"Derive the class {own_name} from ninjacam.Processor, and define process(frame)."
+            )
         registry.add(
-            Processor(
-                name=name or str(getattr(function, "__name__", "")),
-                call=function,
+            Registration(
+                name=name or (_WORD_STARTS.sub("_", own_name).lower() if is_class else own_name),
+                make=definition if is_class else partial(FunctionProcessor, definition),
                 cameras=patterns,
-                module=getattr(function, "__module__", ""),
-                description=(function.__doc__ or "").strip().partition("\n")[0],
+                module=getattr(definition, "__module__", ""),
+                description=(definition.__doc__ or "").strip().partition("\n")[0],
                 record=record,
+                function=None if is_class else definition,
+                turns=None if is_class else Turns(),
             )
         )
-        return function
+        return definition
 
-    if name_or_function is None or isinstance(name_or_function, str):
-        return partial(register, name=name_or_function)
-    return register(name_or_function)
+    if name_or_definition is None or isinstance(name_or_definition, str):
+        return partial(register, name=name_or_definition)
+    return register(name_or_definition)

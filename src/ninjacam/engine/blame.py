@@ -1,13 +1,14 @@
 """Which view or module took a vision worker down, and for how long it is left alone.
 
-A worker that died inside user code by itself (a segmentation fault, `os._exit`) blames the views that were running at
-once; one that was killed (SIGKILL, SIGTERM: an operator, or the kernel for want of memory) only the second time within
-a minute.
+A worker that died inside user code by itself (a segmentation fault, `os._exit`) blames the view whose thread did it at
+once, or all views that ran user code where the thread is not known. One that was killed (SIGKILL, SIGTERM: an operator,
+or the kernel for want of memory) blames those that ran only the second time within a minute.
 A blamed view is shown as failed and tried again after 30 s, doubled each time it happens again.
 Where a module was being loaded, it alone is blamed: workers that start leave it out until it is saved.
 """
 
 import json
+import logging
 import signal
 from dataclasses import dataclass
 
@@ -16,7 +17,9 @@ from ninjacam.core.errors import ProcessorError
 from ninjacam.engine.children import Death
 from ninjacam.hub.child import OUT_OF_MEMORY_STATUS
 from ninjacam.hub.control import Json
-from ninjacam.hub.running import LEFT_OUT
+from ninjacam.hub.running import LEFT_OUT, LastWords
+
+logger = logging.getLogger("ninjacam.engine")
 
 FIRST_S = 30.0
 MOST_S = 600.0
@@ -31,6 +34,7 @@ class _Record:
     last_wall_ns: int = 0
     until_ns: int = 0
     message: str = ""
+    traceback: str = ""
 
 
 class Blame:
@@ -38,9 +42,12 @@ class Blame:
         self._clock = clock
         self._records: dict[tuple[str, str], _Record] = {}
 
-    def died(self, running: list[tuple[str, str]], death: Death) -> None:
-        """A worker died while `running` (as `read_running` has it) were in user code."""
+    def died(self, words: LastWords, death: Death) -> None:
+        """Record that a worker died and left these last words."""
         now_ns = self._clock.monotonic_ns()
+        running = words.running
+        if words.traceback:
+            logger.error("a vision worker crashed in this thread:\n%s", words.traceback)
         for key in [key for key in running if not key[0]] or running:
             record = self._records.setdefault(key, _Record())
             since_s = (now_ns - record.last_ns) / 1e9
@@ -53,6 +60,9 @@ class Blame:
             pause_s = min(MOST_S, FIRST_S * 2 ** (record.times - 1))
             record.until_ns = now_ns + int(pause_s * 1e9)
             record.message = _sentence(*key, death, pause_s)
+            if len(running) > 1:
+                record.message += " Others ran at the same time: it may have been one of them."
+            record.traceback = words.traceback
 
     def code_saved(self, saved_ns: int) -> None:
         """The user's code was saved at that wall time: what it did before is forgotten.
@@ -69,7 +79,7 @@ class Blame:
                 "camera": slug,
                 "view": view,
                 "until_ns": record.until_ns,
-                "error": ProcessorError(record.message).as_dict(),
+                "error": ProcessorError(record.message, traceback=record.traceback).as_dict(),
             }
             for (slug, view), record in sorted(self._records.items())
             if slug and record.until_ns > now_ns

@@ -21,7 +21,7 @@ from ninjacam.engine.plan import make_plan
 from ninjacam.engine.recording import RecordingKeeper, SegmentIndex
 from ninjacam.engine.specs import CameraSpec, StatusSink, Wanted, WantedState
 from ninjacam.hub.control import Json
-from ninjacam.hub.running import read_running
+from ninjacam.hub.running import read_last_words
 from ninjacam.sources.registry import runs_native_code
 
 logger = logging.getLogger("ninjacam.engine")
@@ -172,7 +172,7 @@ class Engine:
 
     def _on_death(self, child: ChildProcess, death: Death) -> None:
         if child.kind == "vision":
-            self._blame.died(read_running(self._config.run_dir / f"{child.name}.running"), death)
+            self._blame.died(read_last_words(self._config.run_dir / f"{child.name}.running"), death)
             self._apply()
         elif child.kind == "capture" and self._recordings is not None:
             self._recordings.capture_ended()

@@ -1,32 +1,64 @@
-"""The last words of a vision worker: which user code each of its threads was in when it died.
+"""The last words of a vision worker: which user code each of its threads ran when it died, and which of them did it.
 
-A small memory-mapped file `<run>/<name>.running`. Writing it costs a microsecond a frame and needs no call into the
-kernel; the page survives the process, whatever killed it. Slots of 128 bytes: length, then "slug\\0view" in UTF-8; a
-module that is being loaded stands there as the view "saved_ns module" of no camera.
+`<run>/<name>.running` is a small memory-mapped file. Writing it costs a microsecond per frame and needs no call into
+the kernel; the page survives the process, whatever killed it. Slots of 128 bytes: length, thread, "slug\\0view" in
+UTF-8; a module that is being loaded is recorded as the view "saved_ns module" of no camera. After the slots: the
+thread that ended the process by `os._exit`.
+
+`<run>/<name>.crash` is where faulthandler writes on a fatal signal: the tracebacks of all threads, and which of them
+received the signal.
 """
 
+import faulthandler
 import mmap
 import os
+import re
+import struct
+import threading
 from pathlib import Path
+from typing import NamedTuple, NoReturn
 
 SLOT_BYTES = 128
 SLOTS = 64
 LEFT_OUT = "NINJACAM_LEFT_OUT"
 """In a worker's environment: the modules that it does not load, as JSON {"saved_ns module": why}."""
+MAX_CRASH_BYTES = 256 << 10
+MAX_TRACEBACK_CHARS = 4_000
+_THREAD = struct.Struct("<Q")
+_WORDS_AT = 1 + _THREAD.size
+_ENDED_AT = SLOT_BYTES * SLOTS
+_FILE_BYTES = _ENDED_AT + _THREAD.size
+_CURRENT = re.compile(r"^Current thread 0x([0-9a-f]+).*\n((?:  .*\n?)*)", re.MULTILINE)
+_OURS = str(Path(__file__).parents[1])
 
 
 class RunningFile:
-    """The writer's end. Each thread owns one slot."""
+    """The writer's end. Each thread owns one slot. Keeps `path` and, beside it, the crash file open."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            os.ftruncate(descriptor, SLOT_BYTES * SLOTS)
-            self._map = mmap.mmap(descriptor, SLOT_BYTES * SLOTS)
+            os.ftruncate(descriptor, _FILE_BYTES)
+            self._map = mmap.mmap(descriptor, _FILE_BYTES)
         finally:
             os.close(descriptor)
+        self._crash_path = crash_path(path)
+        self._crash_path.unlink(missing_ok=True)
         self._free = list(range(SLOTS))
+
+    def watch_ends(self) -> None:
+        """Record which thread ends this process, by a fatal signal or by `os._exit`. For the whole process."""
+        descriptor = os.open(self._crash_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+        faulthandler.enable(descriptor, all_threads=True)  # keeps the descriptor, which nothing closes
+        end, pid = os._exit, os.getpid()
+
+        def record_and_end(status: int) -> NoReturn:
+            if os.getpid() == pid:  # not a fork of it
+                _THREAD.pack_into(self._map, _ENDED_AT, threading.get_ident())
+            end(status)
+
+        os._exit = record_and_end
 
     def take_slot(self) -> int:
         """A slot for a thread; the last one is shared when all are taken."""
@@ -38,9 +70,10 @@ class RunningFile:
             self._free.append(slot)
 
     def enter(self, slot: int, words: bytes) -> None:
-        """`words`: `running_words(slug, view)`, at most 127 bytes."""
+        """Record that the calling thread is in user code. `words`: `running_words(slug, view)`."""
         at = slot * SLOT_BYTES
-        self._map[at + 1 : at + 1 + len(words)] = words
+        _THREAD.pack_into(self._map, at + 1, threading.get_ident())
+        self._map[at + _WORDS_AT : at + _WORDS_AT + len(words)] = words
         self._map[at] = len(words)
 
     def leave(self, slot: int) -> None:
@@ -48,7 +81,7 @@ class RunningFile:
 
 
 def running_words(slug: str, view: str) -> bytes:
-    return f"{slug}\0{view}".encode()[: SLOT_BYTES - 1]
+    return f"{slug}\0{view}".encode()[: SLOT_BYTES - _WORDS_AT]
 
 
 def loading_name(module: str, saved_ns: int) -> str:
@@ -56,17 +89,58 @@ def loading_name(module: str, saved_ns: int) -> str:
     return f"{saved_ns} {module}"
 
 
-def read_running(path: Path) -> list[tuple[str, str]]:
-    """(slug, view) of each thread that was in user code, ("", `loading_name`) where it loaded a module. Empty where
-    there is no file."""
+def crash_path(path: Path) -> Path:
+    return path.with_suffix(".crash")
+
+
+class LastWords(NamedTuple):
+    """`running`: (slug, view) of the threads that may have ended the process, ("", `loading_name`) where one loaded a
+    module. `traceback`: of the thread that did, if a signal ended it; else empty."""
+
+    running: list[tuple[str, str]]
+    traceback: str = ""
+
+
+def read_last_words(path: Path) -> LastWords:
+    """Return who ended the process that wrote `path`: one thread if that is known, else all that ran user code.
+
+    Nobody where our own code crashed, or there is no file.
+    """
     try:
         data = path.read_bytes()
     except OSError:
-        return []
+        return LastWords([])
+    if len(data) != _FILE_BYTES:
+        return LastWords([])  # another version wrote it
+    running = _read_slots(data)
+    everybody = [who for _, who in running]
+    (ended_by,) = _THREAD.unpack_from(data, _ENDED_AT)
+    traceback = ""
+    if not ended_by:
+        ended_by, traceback = _read_crash(crash_path(path))
+    guilty = [who for thread, who in running if thread == ended_by]
+    if not guilty and _OURS in traceback:
+        return LastWords([], traceback)
+    # Neither ours nor known: a thread that user code has started itself, or one of a library.
+    return LastWords(guilty or everybody, traceback)
+
+
+def _read_slots(data: bytes) -> list[tuple[int, tuple[str, str]]]:
     found = []
-    for at in range(0, len(data) - SLOT_BYTES + 1, SLOT_BYTES):
-        words = data[at + 1 : at + 1 + data[at]].decode(errors="replace")
+    for at in range(0, _ENDED_AT, SLOT_BYTES):
+        words = data[at + _WORDS_AT : at + _WORDS_AT + data[at]].decode(errors="replace")
         slug, separator, view = words.partition("\0")
         if separator:
-            found.append((slug, view))
+            found.append((_THREAD.unpack_from(data, at + 1)[0], (slug, view)))
     return found
+
+
+def _read_crash(path: Path) -> tuple[int, str]:
+    """Return the thread that received the fatal signal, 0 if unknown, and its traceback."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_CRASH_BYTES).decode(errors="replace")
+    except OSError:
+        return 0, ""
+    found = list(_CURRENT.finditer(text))[-1:]
+    return (int(found[0][1], 16), found[0][2][:MAX_TRACEBACK_CHARS]) if found else (0, "")

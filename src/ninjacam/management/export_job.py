@@ -4,6 +4,7 @@ Django is set up only where a processor is asked for, because processors live in
 """
 
 import argparse
+import contextlib
 import json
 import logging
 import os
@@ -78,7 +79,10 @@ def _make(question: dict[str, Any], on_progress: Callable[[float], None]) -> Any
 
     cv2.setNumThreads(1)
     keep_freed_pictures()
-    return export_drawn(spec, on_progress, _load_view(spec.camera, spec.view) if spec.view else None)
+    if not spec.view:
+        return export_drawn(spec, on_progress)
+    with contextlib.closing(_load_view(spec.camera, spec.view)) as view:
+        return export_drawn(spec, on_progress, view.draw)
 
 
 def _load_view(camera: str, view: str) -> Any:
@@ -93,7 +97,7 @@ def _load_view(camera: str, view: str) -> Any:
 
     code = ProcessorCode(processor_modules(get_settings()))
     code.refresh()
-    return RecordedView(camera, view, code).draw
+    return RecordedView(camera, view, code)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""The boundary to user code: one call of a processor, and what it returned: a picture, annotations, or both."""
+"""The boundary to user code: the calls of a processor, and what it returned: a picture, annotations, or both."""
 
 import time
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import av
 from av.video.reformatter import VideoReformatter
@@ -9,10 +10,12 @@ from av.video.reformatter import VideoReformatter
 from ninjacam.core.annotations import Seen, are_annotations, to_seen
 from ninjacam.core.errors import DecodeError, EncodeError, ProcessorError, ViewNotFoundError
 from ninjacam.core.frames import Frame
-from ninjacam.core.processors import Processor
+from ninjacam.core.processors import Processor, Registration
 from ninjacam.vision.code import ProcessorCode, ProcessorStalled, one_line, user_traceback
 from ninjacam.vision.drawing import draw_seen
 from ninjacam.vision.pictures import Picture, check_picture
+
+T = TypeVar("T")
 
 
 class Returned(NamedTuple):
@@ -22,16 +25,36 @@ class Returned(NamedTuple):
     seen: Seen | None
 
 
-def call_processor(entry: Processor, frame: Frame, *, with_image: bool) -> Returned:
+def new_processor(entry: Registration, camera: str) -> Processor:
+    """Return an instance for one camera, set up. Raises: ProcessorError; ProcessorStalled."""
+
+    def create() -> Processor:
+        made = entry.make()
+        made.setup(camera, None)
+        return made
+
+    return _guarded(entry.name, create)
+
+
+def call_processor(made: Processor, view: str, frame: Frame, *, with_image: bool) -> Returned:
     """Raises: ProcessorError; ProcessorStalled; DecodeError: the frame has no picture."""
+    return _guarded(view, lambda: _check(made.process(frame), frame, view, with_image=with_image))
+
+
+def close_processor(made: Processor, view: str) -> None:
+    """Raises: ProcessorError; ProcessorStalled."""
+    _guarded(view, made.close)
+
+
+def _guarded(view: str, call: Callable[[], T]) -> T:
     try:
-        return _check(entry.call(frame), frame, entry.name, with_image=with_image)
+        return call()
     except (ProcessorStalled, DecodeError):
         raise
     except EncodeError as exc:
-        raise ProcessorError(f"{entry.name}: {exc}") from exc
+        raise ProcessorError(f"{view}: {exc}") from exc
     except BaseException as exc:  # KeyboardInterrupt and CancelledError too: the thread is not theirs to end
-        raise ProcessorError(f"{entry.name}: {one_line(exc)}", traceback=user_traceback(exc)) from exc
+        raise ProcessorError(f"{view}: {one_line(exc)}", traceback=user_traceback(exc)) from exc
 
 
 def _check(returned: Any, frame: Frame, view: str, *, with_image: bool) -> Returned:
@@ -64,7 +87,8 @@ class RecordedView:
             raise entry
         if entry is None or not entry.applies_to(camera):
             raise ViewNotFoundError(f"The camera {camera!r} has no view {view!r}.")
-        self._entry = entry
+        self._made = new_processor(entry, camera)
+        self._view = view
         self._camera = camera
         self._reformatter = VideoReformatter()
 
@@ -82,4 +106,8 @@ class RecordedView:
             load_bgr=picture.bgr,
             load_gray=picture.gray,
         )
-        return call_processor(self._entry, frame, with_image=True).image
+        return call_processor(self._made, self._view, frame, with_image=True).image
+
+    def close(self) -> None:
+        """Raises: ProcessorError."""
+        close_processor(self._made, self._view)

@@ -26,7 +26,6 @@ MOST_VARIANTS = 8
 the others out by asking for everything."""
 LINGER_S = 1.0
 """A viewer who reloads the page finds the decoder running."""
-STALLED_AFTER_S = 2.0
 STALL_PAUSE_S = 30.0
 
 
@@ -227,7 +226,11 @@ class CameraPixels:
     def set_quarantine(self, entries: list[dict[str, Any]]) -> None:
         """What the engine knows of views that took their worker down."""
         self._shared.blamed = {
-            entry["view"]: (entry["until_ns"], ProcessorError(entry["error"]["message"])) for entry in entries
+            entry["view"]: (
+                entry["until_ns"],
+                ProcessorError(entry["error"]["message"], traceback=entry["error"].get("traceback", "")),
+            )
+            for entry in entries
         }
 
     def code_changed(self) -> None:
@@ -249,14 +252,14 @@ class CameraPixels:
             return
         now_ns = self._clock.monotonic_ns()
         for view, thread in list(pipeline.views.items()):
-            since_ns = thread.maker.calling_since_ns
-            if since_ns and (now_ns - since_ns) / 1e9 >= STALLED_AFTER_S:
-                self._leave_behind(pipeline, view, now_ns)
+            limit_s = thread.maker.instance.overdue_s()
+            if limit_s:
+                self._leave_behind(pipeline, view, now_ns, limit_s)
 
-    def _leave_behind(self, pipeline: Pipeline, view: str, now_ns: int) -> None:
+    def _leave_behind(self, pipeline: Pipeline, view: str, now_ns: int, limit_s: float) -> None:
         self.abandoned_threads += 1
         error = ProcessorError(
-            f"The processor {view!r} was at one frame for more than {STALLED_AFTER_S:g} s and was cut off. "
+            f"The processor {view!r} did not return within {limit_s:g} s and was cut off. "
             f"It is tried again after {STALL_PAUSE_S:g} s, or when its file is saved."
         )
         logger.warning("%s: %s", self.slug, error)

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from ninjacam.core.errors import ProcessorError, UnsafeCodeError
 from ninjacam.core.ownership import check_code_is_safe
-from ninjacam.core.processors import Processor, ProcessorRegistry, registry
+from ninjacam.core.processors import ProcessorRegistry, Registration, registry
 from ninjacam.hub.running import RunningFile, loading_name, running_words
+from ninjacam.vision.sharing import join_turns
 
 logger = logging.getLogger("ninjacam.vision")
 
@@ -91,7 +92,7 @@ class ProcessorCode:
         left_out: Mapping[str, str] | None = None,
     ) -> None:
         self.files = files
-        self.current: dict[str, Processor | ProcessorError] = {}
+        self.current: dict[str, Registration | ProcessorError] = {}
         self.errors: dict[str, str] = {}
         self.loading = ""
         self._registry = into
@@ -100,7 +101,7 @@ class ProcessorCode:
         self._marks: dict[str, Mark] = {}
         self._refusals: dict[str, str] = {}
         self._broken: dict[
-            str, tuple[Processor, ProcessorError]
+            str, tuple[Registration, ProcessorError]
         ] = {}  # view -> (what it was, why it is not there)
 
     @property
@@ -178,7 +179,7 @@ class ProcessorCode:
             for was in before:
                 self._broken[was.name] = (was, ProcessorError(sentence, traceback=text))
 
-    def _refuse(self, file: ModuleFile, before: list[Processor]) -> None:
+    def _refuse(self, file: ModuleFile, before: list[Registration]) -> None:
         sentence = self._refusals[file.name]
         logger.error("%s", sentence)
         self.errors[file.name] = f"{sentence}\n"
@@ -186,7 +187,8 @@ class ProcessorCode:
             self._broken[was.name] = (was, ProcessorError(sentence))
 
     def _publish(self) -> None:
-        current: dict[str, Processor | ProcessorError] = {p.name: p for p in self._registry}
+        join_turns(self._registry)
+        current: dict[str, Registration | ProcessorError] = {p.name: p for p in self._registry}
         for name, (_, error) in self._broken.items():
             current.setdefault(name, error)
         self.current = current
@@ -200,11 +202,11 @@ class ProcessorCode:
         return [
             name
             for name, entry in sorted(self.current.items())
-            if isinstance(entry, Processor) and entry.record and entry.applies_to(camera)
+            if isinstance(entry, Registration) and entry.record and entry.applies_to(camera)
         ]
 
-    def _is_for(self, camera: str, name: str, entry: Processor | ProcessorError) -> bool:
-        if isinstance(entry, Processor):
+    def _is_for(self, camera: str, name: str, entry: Registration | ProcessorError) -> bool:
+        if isinstance(entry, Registration):
             return entry.applies_to(camera)
         broken = self._broken.get(name)  # None: its module is being loaded again at this moment
         return broken is None or broken[0].applies_to(camera)
@@ -219,7 +221,7 @@ class ProcessorCode:
                 "record": entry.record,
             }
             for _, entry in sorted(self.current.items())
-            if isinstance(entry, Processor)
+            if isinstance(entry, Registration)
         ]
 
 

@@ -129,7 +129,7 @@ class Pipeline:
         shot = Shot(picture, packet, self._number, self._frame_ns, self._info)
         wanted = {variant.request.view for variant in self._around.shared.variants}
         for view, thread in list(self.views.items()):  # the loop may take one out meanwhile
-            if view not in wanted or thread.broken:
+            if thread.broken or (view not in wanted and thread.has_lingered):
                 self.views.pop(view, None)
                 thread.stop()
         for view in sorted(

@@ -75,7 +75,8 @@ class VisionProcess:
         )
 
     async def run(self) -> None:
-        cv2.setNumThreads(1)
+        cv2.setNumThreads(1)  # cheaper; and a crash in a thread of OpenCV's own could be nobody's
+        self._running.watch_ends()
         await self._load()
         look = asyncio.create_task(self._look(), name="vision-look")
         try:

@@ -17,12 +17,12 @@ from ninjacam.core.clock import Clock
 from ninjacam.core.errors import DecodeError, NinjacamError, ProcessorError
 from ninjacam.core.frames import Frame
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, CameraState, Codec, Flags, Kind, Packet, StreamInfo
-from ninjacam.core.processors import Processor
 from ninjacam.hub.request import Request
-from ninjacam.hub.running import RunningFile, running_words
+from ninjacam.hub.running import RunningFile
 from ninjacam.hub.server import Channel
-from ninjacam.vision.calling import Returned, call_processor
+from ninjacam.vision.calling import Returned
 from ninjacam.vision.code import ProcessorCode, ProcessorStalled, interrupt
+from ninjacam.vision.instance import Instance
 from ninjacam.vision.pictures import H264Encoder, Picture, encode_jpeg, fit_width
 from ninjacam.vision.placeholder import message_picture
 
@@ -34,6 +34,8 @@ MOST_WAITING = 4
 """Pictures that wait for slow user code; the oldest go first."""
 FAILING_EVERY_NS = 500_000_000
 """A view that raises is called again twice a second, not at each frame."""
+LINGER_NS = 1_000_000_000
+"""A view keeps its processor for so long without a viewer, so that reloading a page does not reset its state."""
 NOTHING = Returned(None, None)
 HOW_TO_SEE_MORE = "Who may configure the camera finds the traceback on its page."
 """Every viewer sees the picture, and a traceback tells of the server's files."""
@@ -133,21 +135,25 @@ class ViewMaker:
 
     def __init__(self, view: str, around: Surroundings) -> None:
         self.view = view
-        self.calling_since_ns = 0
-        """Monotonic, while user code runs; else 0. Read by the loop's watchdog."""
         self.abandoned = False
+        self.instance = Instance(around.camera, view, around.running, around.clock)
         self._around = around
-        self._slot = around.running.take_slot() if view else 0
         self._health = around.shared.health.setdefault(view, ViewHealth())
         self._reformatter = VideoReformatter()
         self._encodings: dict[Variant, _Encoding] = {}
 
-    def close(self) -> None:
-        if self.view:
-            self._around.running.give_back(self._slot)
+    def take_turn(self) -> None:
+        """Wait until the processor may be called for this camera; `make` gives the turn back."""
+        self.instance.take_turn(self._around.code.current.get(self.view))
 
     def make(self, shot: Shot) -> None:
-        """For each variant that somebody watches and that is due."""
+        """Publish `shot` in each variant that somebody watches and that is due."""
+        try:
+            self._make_due(shot)
+        finally:
+            self.instance.give_back_turn()
+
+    def _make_due(self, shot: Shot) -> None:
         now_ns = self._around.clock.monotonic_ns()
         variants = [v for v in self._around.shared.variants if v.request.view == self.view]
         self._encodings = {v: self._encodings.get(v) or _Encoding() for v in variants}
@@ -242,19 +248,9 @@ class ViewMaker:
             load_bgr=picture.bgr,
             load_gray=picture.gray,
         )
-        returned = self._call(entry, frame, with_image)
+        returned = self.instance.call(entry, frame, with_image=with_image)
         self._health.cost_ns += (self._around.clock.monotonic_ns() - now_ns - self._health.cost_ns) / 8
         return returned
-
-    def _call(self, entry: Processor, frame: Frame, with_image: bool) -> Returned:
-        """Raises: ProcessorError."""
-        self._around.running.enter(self._slot, running_words(self._around.camera, self.view))
-        self.calling_since_ns = self._around.clock.monotonic_ns()
-        try:
-            return call_processor(entry, frame, with_image=with_image)
-        finally:
-            self.calling_since_ns = 0
-            self._around.running.leave(self._slot)
 
     def _encode(self, variants: list[Variant], image: Any, shot: Shot) -> list[tuple[Channel, Packet]]:
         pairs: list[tuple[Channel, Packet]] = []
@@ -317,11 +313,18 @@ class ViewThread:
         self._waiting: deque[Shot] = deque(maxlen=MOST_WAITING)
         self._ready = threading.Event()
         self._stopped = False
+        self._offered_ns = self._clock.monotonic_ns()
         self._name = f"{around.camera}/{view}"
         self._thread = threading.Thread(target=self._run, name=f"view-{self._name}", daemon=True)
         self._thread.start()
 
+    @property
+    def has_lingered(self) -> bool:
+        """Whether it was offered nothing for so long that nobody wants its view any more."""
+        return self._clock.monotonic_ns() - self._offered_ns > LINGER_NS
+
     def offer(self, shot: Shot) -> None:
+        self._offered_ns = self._clock.monotonic_ns()
         self._waiting.append(shot)
         self._ready.set()
 
@@ -332,6 +335,7 @@ class ViewThread:
     def abandon(self) -> None:
         """Leave the thread to itself: user code does not return. It is asked to end at its next bytecode."""
         self.maker.abandoned = True
+        self.maker.instance.abandon()
         self.stop()
         interrupt(self._thread)
 
@@ -344,13 +348,15 @@ class ViewThread:
             logger.exception("%s: the view's thread ended by a bug", self._name)
             self.broken = True
         finally:
-            self.maker.close()
+            self.maker.instance.give_back_turn()
+            self.maker.instance.end()
 
     def _loop(self) -> None:
         while True:
             self._ready.wait()
             self._ready.clear()
             while self._waiting and not self._stopped:
+                self.maker.take_turn()  # newer frames may arrive meanwhile
                 shot = self._waiting.popleft()
                 age_ns = self._clock.monotonic_ns() - shot.packet.received_ns
                 if not (self._waiting and age_ns > LATE_NS):

@@ -6,10 +6,10 @@ import pytest
 from ninjacam.engine.blame import FIRST_S, Blame
 from ninjacam.engine.children import Death
 from ninjacam.hub.child import OUT_OF_MEMORY_STATUS
-from ninjacam.hub.running import LEFT_OUT, loading_name
+from ninjacam.hub.running import LEFT_OUT, LastWords, loading_name
 from ninjacam.testing.clock import FakeClock
 
-HERE = [("door", "edges")]
+HERE = LastWords([("door", "edges")])
 KILLED = Death(-signal.SIGKILL, by_us=False)
 CRASHED = Death(-signal.SIGSEGV, by_us=False)
 
@@ -18,13 +18,13 @@ def test_a_crash_in_user_code_puts_its_view_to_rest_at_once() -> None:
     blame = Blame(FakeClock())
     blame.died(HERE, CRASHED)
     (entry,) = blame.quarantined()
-    assert (entry["camera"], entry["view"]) == HERE[0]
+    assert (entry["camera"], entry["view"]) == HERE.running[0]
     assert "SIGSEGV" in entry["error"]["message"]
 
 
 def test_a_crash_outside_user_code_blames_nobody() -> None:
     blame = Blame(FakeClock())
-    blame.died([], CRASHED)
+    blame.died(LastWords([]), CRASHED)
     assert blame.quarantined() == []
 
 
@@ -98,7 +98,7 @@ def test_a_module_that_is_being_loaded_is_blamed_alone_and_left_out_until_it_is_
     clock = FakeClock()
     blame = Blame(clock)
     name = loading_name("door.cameras", clock.wall_ns())
-    blame.died([*HERE, ("", name)], CRASHED)
+    blame.died(LastWords([*HERE.running, ("", name)]), CRASHED)
     assert blame.quarantined() == []
     assert left_out(blame)[name].startswith(
         "While it was loaded, door.cameras took its process down (SIGSEGV)."
@@ -113,5 +113,5 @@ def test_a_module_that_is_being_loaded_is_blamed_alone_and_left_out_until_it_is_
 def test_a_module_is_not_blamed_for_one_kill_while_it_is_loaded(number: int) -> None:
     blame = Blame(FakeClock())
     for count in (0, 1):
-        blame.died([("", loading_name("cameras", 1))], Death(-number, by_us=False))
+        blame.died(LastWords([("", loading_name("cameras", 1))]), Death(-number, by_us=False))
         assert len(left_out(blame)) == count

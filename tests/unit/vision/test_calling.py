@@ -8,7 +8,7 @@ import pytest
 
 from ninjacam import Box, Frame, Text
 from ninjacam.core.errors import ProcessorError
-from ninjacam.core.processors import Processor
+from ninjacam.core.processors import FunctionProcessor
 from ninjacam.vision.calling import Returned, call_processor
 
 RED = (0, 0, 255)
@@ -25,8 +25,7 @@ def make_frame() -> Frame:
 def call(
     function: Callable[[Frame], Any], frame: Frame | None = None, *, with_image: bool = True
 ) -> Returned:
-    entry = Processor("it", function, ("*",), "cameras", "")
-    return call_processor(entry, frame or make_frame(), with_image=with_image)
+    return call_processor(FunctionProcessor(function), "it", frame or make_frame(), with_image=with_image)
 
 
 def test_annotations_are_drawn_into_the_frame_only_where_a_picture_is_asked_for() -> None:

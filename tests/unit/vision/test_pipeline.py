@@ -3,6 +3,7 @@
 import json
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,7 +13,7 @@ import pytest
 from ninjacam import Frame, Text
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.packets import CameraState, Codec, Packet, StreamInfo
-from ninjacam.core.processors import Processor
+from ninjacam.core.processors import FunctionProcessor, Registration
 from ninjacam.hub.request import Request
 from ninjacam.hub.running import RunningFile
 from ninjacam.hub.server import Channel
@@ -34,7 +35,8 @@ def test_what_is_seen_on_a_picture_has_that_pictures_time(tmp_path: Path, bframe
     info = StreamInfo("door", state=CameraState.LIVE)
     published: list[Packet] = []
     shared = Shared(variants=(Variant(Request("numbers", Codec.ANNOTATIONS), Channel(info)),))
-    code = SimpleNamespace(current={"numbers": Processor("numbers", number_of, ("*",), "cameras", "")})
+    numbers = Registration("numbers", partial(FunctionProcessor, number_of), ("*",), "cameras")
+    code = SimpleNamespace(current={"numbers": numbers})
     pipeline = Pipeline(
         Surroundings(
             camera="door",

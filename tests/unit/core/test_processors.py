@@ -1,0 +1,87 @@
+"""Registering processors, and taking turns."""
+
+import threading
+import time
+
+import pytest
+
+from ninjacam import Processor
+from ninjacam.core import processors
+from ninjacam.core.errors import ConfigError
+from ninjacam.core.processors import ProcessorRegistry, Turns, processor
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> ProcessorRegistry:
+    fresh = ProcessorRegistry()
+    monkeypatch.setattr(processors, "registry", fresh)
+    return fresh
+
+
+def test_a_class_is_a_view_named_in_lower_case_with_an_instance_per_call(registry: ProcessorRegistry) -> None:
+    @processor(cameras="gate-*", record=True)
+    class PeopleCounter(Processor):
+        """Counts people."""
+
+    entry = registry.get("people_counter")
+    assert entry is not None
+    assert (entry.description, entry.record, entry.turns) == ("Counts people.", True, None)
+    assert entry.applies_to("gate-1") and not entry.applies_to("door")
+    first, second = entry.make(), entry.make()
+    assert isinstance(first, PeopleCounter) and first is not second
+
+
+@pytest.mark.parametrize(
+    ("name", "view"), [("Motion", "motion"), ("HTTPProbe", "http_probe"), ("OCR2Text", "ocr2_text")]
+)
+def test_the_name_of_a_class_is_usable_in_a_url(registry: ProcessorRegistry, name: str, view: str) -> None:
+    processor(type(name, (Processor,), {}))
+    assert [entry.name for entry in registry] == [view]
+
+
+def test_a_class_without_the_base_class_is_refused(registry: ProcessorRegistry) -> None:
+    with pytest.raises(ConfigError, match=r"Derive the class Loose from ninjacam\.Processor"):
+        processor(type("Loose", (), {}))
+
+
+def test_a_class_without_process_says_which_method_is_missing(registry: ProcessorRegistry) -> None:
+    with pytest.raises(NotImplementedError, match=r"Empty does not define the method process\(frame\)"):
+        type("Empty", (Processor,), {})().process(None)
+
+
+def test_turns_are_given_in_the_order_in_which_they_were_asked_for() -> None:
+    turns, order, inside = Turns(), [], []
+    held = turns.take()
+
+    def work(number: int) -> None:
+        ticket = turns.take()
+        inside.append(number)
+        assert len(inside) == 1, "two at the same time"
+        order.append(number)
+        inside.pop()
+        turns.give_back(ticket)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for waiting, thread in enumerate(threads, 2):
+        thread.start()
+        while len(turns._queue) < waiting:
+            time.sleep(0.001)
+    turns.give_back(held)
+    for thread in threads:
+        thread.join(5)
+    assert order == list(range(8))
+
+
+def test_a_holder_that_never_returns_is_deprived_of_its_turn() -> None:
+    turns = Turns()
+    stuck = turns.take()
+    taken: list[threading.Lock] = []
+    other = threading.Thread(target=lambda: taken.append(turns.take()))
+    other.start()
+    other.join(0.05)
+    assert not taken
+    turns.give_back(stuck)
+    other.join(5)
+    assert len(taken) == 1
+    turns.give_back(stuck)  # it comes back after all, and takes nothing from the new holder
+    assert turns._queue[0] is taken[0]
