@@ -38,7 +38,8 @@ class Settings:
     `reload`: import it again when it is saved; default DEBUG. `vision_workers`: processes that run user
     code. `cameras_per_capture`: cameras that share a capture process. `allowed_networks`: CIDR networks that cameras
     may be in; empty: any but link-local. `files_dir`: file: cameras must lie below it; empty: none may be added.
-    `max_viewers_per_worker`, `send_timeout_s`, `reauth_s`
+    `export_bytes_per_user`, `exports_per_user`, `active_exports_per_user`: what the exports of one user may take, how
+    many of them are kept, how many may wait or run at once. `max_viewers_per_worker`, `send_timeout_s`, `reauth_s`
     (how often the permission of an open stream is checked again), `mjpeg_quality` (1..100): live streams.
     """
 
@@ -54,6 +55,9 @@ class Settings:
     cameras_per_capture: int = 16
     allowed_networks: tuple[str, ...] = ()
     files_dir: str = ""
+    export_bytes_per_user: int = 20 << 30
+    exports_per_user: int = 100
+    active_exports_per_user: int = 5
     max_viewers_per_worker: int = 500
     send_timeout_s: float = 10.0
     reauth_s: float = 5.0
@@ -131,6 +135,9 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "cameras_per_capture": _count(1, 256),
     "allowed_networks": _networks,
     "files_dir": _text,
+    "export_bytes_per_user": _count(1, 1 << 60),
+    "exports_per_user": _count(1, 100_000),
+    "active_exports_per_user": _count(1, 1000),
     "max_viewers_per_worker": _count(1, 100_000),
     "send_timeout_s": _seconds,
     "reauth_s": _seconds,

@@ -5,14 +5,17 @@ import subprocess
 import time
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ninjacam.core.packets import Codec
 from ninjacam.recordings.layout import iter_paths
 from ninjacam.recordings.reader import read_recording
 from tests.harness.cameras import FakeCamera
 from tests.harness.processes import wait_until
 from tests.harness.server import Product
+from tests.unit.recordings.recording_support import Recorded, encoded, stamped
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system")
@@ -54,6 +57,63 @@ def test_on_a_full_disk_the_oldest_makes_room_and_recording_goes_on(tmp_path: Pa
             assert paths and product.camera("door")["state"] == "live"
             for path in paths[:-1]:
                 assert read_recording(inside / path).size_bytes == (inside / path).stat().st_size
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system")
+def test_a_disk_that_others_fill_raises_an_alarm_and_keeps_the_recordings(tmp_path: Path) -> None:
+    root = tmp_path / "data" / "recordings"
+    root.mkdir(parents=True)
+    script = f'mount -t tmpfs -o size=24m tmpfs "{root}" && exec "$@"'
+    before = ["unshare", "-m", "sh", "-c", script, "sh"]
+    if subprocess.run([*before, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no mount namespaces here")
+    small = ("--size", "320x240", "--bitrate", "800000", "--gop", "25", "--gop-at-once")
+    with FakeCamera(*small) as camera:
+        product = Product(tmp_path / "data", environment={"NINJACAM_RETENTION": "free_bytes=8M"})
+        product.command = [*before, *product.command]
+        with product:
+            inside = Path(f"/proc/{product.pid}/root{root}")
+            made = Recorded(inside, period_s=2)
+            made.feed(stamped(encoded(Codec.H264, 1200), time.time_ns() - 600 * 10**9))
+            old = made.close()
+            product.add_camera("door", camera.url(), "--record", "always")
+
+            def recordings() -> dict[str, Any]:
+                held: dict[str, Any] = product.status()["recordings"]
+                return held
+
+            wait_until(
+                lambda: recordings().get("used_bytes", 0) > sum(path.stat().st_size for path in old),
+                60, "the files are listed", processes=[product],
+            )  # fmt: skip
+            used_bytes = recordings()["used_bytes"]
+            (inside / "somebody's.log").write_bytes(bytes(disk_free(inside) - (2 << 20)))
+            wait_until(lambda: recordings()["disk_low"], 60, "the alarm", processes=[product])
+            wait_until(
+                lambda: recordings()["used_bytes"] + recordings()["deleted_bytes"] > used_bytes + (1 << 19),
+                90, "recording goes on", processes=[product],
+            )  # fmt: skip
+            held = recordings()
+            recorded_bytes = held["used_bytes"] + held["deleted_bytes"] - used_bytes
+            largest = max(path.stat().st_size for path in old if path.exists())
+            assert held["deleted_bytes"] <= recorded_bytes + largest
+            assert any(path.exists() for path in old)
+
+            def alarms() -> list[dict[str, Any]]:
+                items: list[dict[str, Any]] = product.client.get("/api/v1/events?kind=disk_low").json()[
+                    "items"
+                ]
+                return items
+
+            (event,) = wait_until(alarms, 10, "the event", processes=[product])
+            assert event["camera"] is None and "Free some space" in event["label"]
+            assert "ninjacam_disk_low 1" in product.client.get("/metrics").text
+            assert "Other files fill the disk" in product.cli("doctor", check=False)
+
+
+def disk_free(directory: Path) -> int:
+    status = os.statvfs(directory)
+    return status.f_bavail * status.f_frsize
 
 
 def last_s(product: Product) -> float:

@@ -20,6 +20,7 @@ from django.db import DatabaseError, connections
 from django.db.models import Q
 from django.utils import timezone
 
+from ninjacam.actions.export_limits import lacks_room
 from ninjacam.actions.export_options import speed_for
 from ninjacam.conf import Settings
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
@@ -42,7 +43,7 @@ MOST_ATTEMPTS = 3
 KEPT = timedelta(days=7)
 ROW_KEPT = timedelta(days=30)
 CLEAN_EVERY_S = 600.0
-MOST_LISTED = 100
+MAX_LISTED = 1000
 _NAME = re.compile(
     r"(?P<pk>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(?P<claim>[0-9a-f]{32})\.mp4(?P<part>\.part)?"
 )
@@ -65,6 +66,15 @@ class StalledError(NinjacamError):
         super().__init__("The export did not go on for two minutes and was ended. Check its view's code.")
 
 
+class NoRoomError(NinjacamError):
+    code = "disk_full"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The disk has no room for this export. Delete other exports, or free space on the server."
+        )
+
+
 @dataclass(slots=True)
 class _Run:
     export: Export
@@ -74,8 +84,13 @@ class _Run:
     heard_ns: int = 0
 
 
+LANES = ("copy", "drawn")
+SLOTS = 2
+"""Exports of one lane that run at once, of different users, so that no user waits hours for the export of another."""
+
+
 def lane_of(kind: str) -> str:
-    """One export of each lane runs at a time: a copy takes seconds, and does not wait for hours of encoding."""
+    """A copy takes seconds, and does not wait for hours of encoding."""
     return "copy" if kind == Export.Kind.COPY else "drawn"
 
 
@@ -89,6 +104,9 @@ class ExportJobs:
         self._argv = argv
         self._clock = clock
         self._runs: dict[str, _Run] = {}
+        self._served: dict[Any, int] = {}
+        """User -> number of the turn in which an export of theirs was begun last."""
+        self._turn = 0
         self._clean_ns: int | None = None
         # Put together once: doing that each second would cost more than all else.
         self._any = Export.objects.active().order_by().values_list("pk")[:1].query.sql_with_params()
@@ -142,25 +160,50 @@ class ExportJobs:
     # --- those that wait, and those whose worker died ---
 
     def _look(self) -> None:
-        """Of what waits, only what could begin now."""
+        """Queue again what dead workers have left, and begin what waits while there are free slots."""
         with connections[Export.objects.db].cursor() as cursor:
             cursor.execute(*self._any)
             if cursor.fetchone() is None:
                 return
-        kinds = [kind for kind in Export.Kind.values if lane_of(kind) not in self._runs]
+        lanes = [lane for lane in LANES if self._free_slot(lane) is not None]
+        kinds = [kind for kind in Export.Kind.values if lane_of(kind) in lanes]
         waiting = Q(state=ExportState.QUEUED, handed_over=False, kind__in=kinds)
         rows = Export.objects.filter(waiting | Q(state=ExportState.RUNNING)).order_by("created_at", "pk")
         dead_before = timezone.now() - DEAD_AFTER
         own = {run.export.claim for run in self._runs.values()}
-        for export in rows[:MOST_LISTED]:
-            if export.state == ExportState.RUNNING:
-                dead = export.heartbeat_at is None or export.heartbeat_at < dead_before
-                if dead and export.claim not in own:
-                    self._died(export)
-            elif lane_of(export.kind) not in self._runs:
-                claimed = Export.objects.claim(export.pk, timezone.now())
-                if claimed is not None:
-                    self._begin(lane_of(export.kind), claimed)
+        queued: list[Export] = []
+        busy: set[tuple[str, Any]] = set()
+        for export in rows[:MAX_LISTED]:
+            if export.state == ExportState.QUEUED:
+                queued.append(export)
+                continue
+            busy.add((lane_of(export.kind), export.created_by_id))
+            dead = export.heartbeat_at is None or export.heartbeat_at < dead_before
+            if dead and export.claim not in own:
+                self._died(export)
+        for lane in lanes:
+            self._begin_waiting(lane, [each for each in queued if lane_of(each.kind) == lane], busy)
+
+    def _begin_waiting(self, lane: str, queued: list[Export], busy: set[tuple[str, Any]]) -> None:
+        """Users take turns: the one who was served longest ago is next. `busy`: (lane, user) of what runs."""
+        queued.sort(key=lambda export: self._served.get(export.created_by_id, 0))  # stable: the oldest first
+        for export in queued:
+            slot = self._free_slot(lane)
+            if slot is None:
+                return
+            if (lane, export.created_by_id) in busy:
+                continue
+            claimed = Export.objects.claim(export.pk, timezone.now())
+            if claimed is not None:
+                busy.add((lane, export.created_by_id))
+                self._turn += 1
+                self._served[export.created_by_id] = self._turn
+                while len(self._served) > MAX_LISTED:
+                    del self._served[min(self._served, key=self._served.__getitem__)]
+                self._begin(slot, claimed)
+
+    def _free_slot(self, lane: str) -> str | None:
+        return next((slot for n in range(SLOTS) if (slot := f"{lane}-{n}") not in self._runs), None)
 
     def _died(self, export: Export) -> None:
         held = Export.objects.held(export.pk, export.claim)
@@ -233,6 +276,12 @@ class ExportJobs:
         if now_ns - run.heard_ns >= HEARTBEAT_S * 1e9:
             run.heard_ns = now_ns
             self._held(run).update(heartbeat_at=timezone.now(), progress=run.process.progress)
+            if lacks_room(self._settings):
+                run.process.kill()
+                _remove(run.part)
+                self._failed(run.export, NoRoomError().as_dict())
+                del self._runs[lane]
+                return
         cancelled = self._held(run).values_list("cancel_requested", flat=True).first()
         if cancelled is False:
             return
@@ -288,7 +337,7 @@ class ExportJobs:
         """Files that have expired, then their rows; and what runs that died have left. No file that is not ours."""
         root, now = self._settings.exports_dir, timezone.now()
         expired = Export.objects.filter(state=ExportState.DONE, expires_at__lte=now).exclude(claim="")
-        for export in expired[:MOST_LISTED]:
+        for export in expired[:MAX_LISTED]:
             _remove(export.path(root))
             Export.objects.filter(pk=export.pk, claim=export.claim).update(claim="")
         over = Export.objects.exclude(pk__in=Export.objects.active().values("pk")).filter(

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
@@ -20,17 +19,15 @@ from django.utils.translation import gettext as _
 from ninjacam import signing
 from ninjacam.actions.audit import record
 from ninjacam.actions.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
+from ninjacam.actions.export_limits import check_limits
 from ninjacam.actions.export_options import LONGEST_S, parse_options
 from ninjacam.actions.export_tasks import hand_over, tasks_are_used
 from ninjacam.actions.links import SignedLink
 from ninjacam.actions.recordings import find_recorded
 from ninjacam.auth import Actor, Principal, link_for
 from ninjacam.conf import get_settings
-from ninjacam.core.errors import LimitError
 from ninjacam.models import Camera, Export, ExportState, Role, Segment
 
-MOST_ACTIVE = 5
-"""Queued or running, of one user: so that nobody's queue is everybody's."""
 AHEAD_NS = 60 * 10**9
 """A span may end so much after now: the clocks of others."""
 LINK_LIFETIME_S = 3600
@@ -41,7 +38,8 @@ def create_export(
 ) -> Export:
     """Have it made.
 
-    Raises: NotFoundError, ForbiddenError, InvalidError; LimitError: this user waits for many already.
+    Raises: NotFoundError, ForbiddenError, InvalidError; LimitError: this user has too many waiting or running;
+    QuotaError: this user has too many files or bytes.
     """
     slug = find_recorded(actor, slug, Role.EXPORT)
     parsed = parse_options(kind, options)
@@ -54,7 +52,7 @@ def create_export(
         raise InvalidError.of("end", _("Export at most %(hours)d h at once.") % {"hours": longest_s // 3600})
     if not Segment.objects.overlapping([slug], start_ns, end_ns).exists():
         raise InvalidError.of("start", _("Nothing was recorded then, or it is not kept any more."))
-    with _within_limit(actor):
+    with _within_limits(actor):
         export = Export.objects.create(
             slug=slug,
             start_ns=start_ns,
@@ -72,25 +70,17 @@ def create_export(
 
 
 @contextlib.contextmanager
-def _within_limit(actor: Actor) -> Iterator[None]:
-    """What the block makes active, unless it is one too many: then nothing of it has been.
+def _within_limits(actor: Actor) -> Iterator[None]:
+    """Roll back what the block has made active if it exceeds the user's limits.
 
-    Asked when it is among the active ones already, and of one user by one request at a time, so that none pass it
-    together. The block writes first: SQLite lets nobody write who has read what is old by then.
-    Raises: LimitError.
+    The block writes first: SQLite lets nobody write who has read what is old by then.
+    Raises: LimitError, QuotaError.
     """
     with transaction.atomic():
         yield
         user = getattr(actor, "user", None)
-        if user is None:
-            return
-        # Without a key: rows that name the user lock that already, and two of them would wait for each other.
-        get_user_model()._base_manager.select_for_update(no_key=True).filter(pk=user.pk).first()
-        if Export.objects.active().filter(created_by=user).count() > MOST_ACTIVE:
-            raise LimitError(
-                _("You have %(most)d exports waiting or running: let one end, or cancel it.")
-                % {"most": MOST_ACTIVE}
-            )
+        if user is not None:
+            check_limits(user, get_settings())
 
 
 def find_export(actor: Actor, export_id: uuid.UUID) -> Export:
@@ -135,10 +125,10 @@ def cancel_export(actor: Actor, export: Export) -> Export:
 
 
 def retry_export(actor: Actor, export: Export) -> Export:
-    """Raises: ForbiddenError, LimitError, ConflictError: it is neither failed nor cancelled."""
+    """Raises: ForbiddenError, LimitError, QuotaError, ConflictError: it is neither failed nor cancelled."""
     _require_change(actor, export)
     again = Export.objects.filter(pk=export.pk).exclude(state=ExportState.RUNNING)
-    with _within_limit(actor):
+    with _within_limits(actor):
         if not again.move(
             ExportState.QUEUED,
             attempts=0,

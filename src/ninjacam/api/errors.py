@@ -1,6 +1,7 @@
 """The error tree as problem+json (RFC 9457): the only place that knows both errors and status codes."""
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
@@ -14,6 +15,7 @@ from ninjacam.core.errors import (
     EngineRunningError,
     LimitError,
     NinjacamError,
+    QuotaError,
     SourceError,
     StreamUnavailableError,
     ViewNotFoundError,
@@ -28,6 +30,7 @@ STATUS_OF: tuple[tuple[type[NinjacamError], int], ...] = (
     (ConflictError, 409),
     (EngineRunningError, 409),
     (InvalidError, 422),
+    (QuotaError, 409),
     (LimitError, 429),
     (SourceError, 502),
     (StreamUnavailableError, 503),
@@ -63,7 +66,10 @@ def _on_ours(request: HttpRequest, error: NinjacamError) -> JsonResponse:
     status = next(status for kind, status in STATUS_OF if isinstance(error, kind))
     fields = error.fields if isinstance(error, InvalidError) else {}
     errors = [{"field": name, "message": text} for name, texts in fields.items() for text in texts]
-    return problem_response(status, error.code, error.message, errors)
+    response = problem_response(status, error.code, error.message, errors)
+    if status == 429 and isinstance(error, LimitError):
+        response["Retry-After"] = str(math.ceil(error.retry_after_s))
+    return response
 
 
 def _on_http(request: HttpRequest, error: HttpError) -> JsonResponse:

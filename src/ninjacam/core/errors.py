@@ -24,7 +24,8 @@
     ├── ProcessorError               a user's processor raised, stalled or took its process down
     ├── ViewNotFoundError            no processor of that name for that camera
     ├── RecordingError               packets cannot be written to a file
-    ├── LimitError                   one of the limits that protect this host is reached
+    ├── LimitError                   one of the limits that protect this host is reached: try again later
+    │   └── QuotaError                 a user or camera has used up its share of the storage
     ├── StreamUnavailableError       the local stream socket is not there, or broke off
     └── EngineRunningError           another engine holds this run directory
 
@@ -161,7 +162,18 @@ class ViewNotFoundError(NinjacamError):
 
 
 class LimitError(NinjacamError):
+    """`retry_after_s`: when it is worth trying again."""
+
     code = "limit"
+
+    def __init__(self, message: str, *, retry_after_s: float = 5) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class QuotaError(LimitError):
+    code = "quota"
+    retryable = False
 
 
 class RecordingError(NinjacamError):

@@ -35,8 +35,14 @@ class Rule:
 CAMERA_DOWN = Rule("camera_down", 5, 5)
 RECORDING_FAILED = Rule("recording_failed", 3, 30)
 DISK_FULL = Rule("disk_full", 0, 600)
-"""Where the disk is full all the time, the oldest goes about once in a file's length."""
-RULES = (CAMERA_DOWN, RECORDING_FAILED, DISK_FULL)
+"""Where recordings fill the disk all the time, the oldest is deleted about once in a file's length."""
+DISK_LOW = Rule("disk_low", 0, 60)
+"""Other files fill the disk."""
+RULES = (CAMERA_DOWN, RECORDING_FAILED, DISK_FULL, DISK_LOW)
+DISK_LOW_TEXT = (
+    "Other files fill the disk of the recordings, so recordings can no longer grow. "
+    "Free some space, or lower free_bytes in RETENTION."
+)
 Key = tuple[str, str]
 
 
@@ -107,14 +113,15 @@ class EventKeeper:
         for slug, kind in [key for key in self._seen if key[0] != HOST and key[0] not in cameras]:
             self._end(self._seen.pop((slug, kind)), self._clock.wall_ns())
 
-    def see_disk(self, is_full: bool) -> None:
+    def see_disk(self, *, is_full: bool, is_low: bool) -> None:
+        """`is_full`: recordings had to make room for recordings. `is_low`: other files leave too little space."""
         if self.adopted:
-            label = "The disk is full: the oldest recordings make room."
-            self._see(DISK_FULL, HOST, is_full, label, {})
+            self._see(DISK_FULL, HOST, is_full, "The disk is full: the oldest recordings make room.", {})
+            self._see(DISK_LOW, HOST, is_low, DISK_LOW_TEXT, {})
 
-    @property
-    def disk_is_full(self) -> bool:
-        seen = self._seen.get((HOST, DISK_FULL.kind))
+    def host_has(self, rule: Rule) -> bool:
+        """Whether such an event of the host is ongoing."""
+        seen = self._seen.get((HOST, rule.kind))
         return seen is not None and seen.event is not None
 
     def _see(

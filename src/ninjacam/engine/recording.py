@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import NinjacamError
-from ninjacam.engine.events import EngineEvent, EventKeeper, EventLog
+from ninjacam.engine.events import DISK_FULL, DISK_LOW, EngineEvent, EventKeeper, EventLog
 from ninjacam.hub.control import Json
 from ninjacam.recordings.segments import Segment
 
@@ -41,7 +41,7 @@ class SegmentIndex(Protocol):
         ...
 
     def retain(self) -> Json:
-        """Delete what has to go; what is held, for the status: "disk_full" among it."""
+        """Delete what has to go; return what is held, for the status, "disk_full" and "disk_low" among it."""
         ...
 
     def close(self) -> None:
@@ -95,7 +95,8 @@ class RecordingKeeper:
     def status(self) -> Json:
         return {
             **self._held,
-            "disk_full": self._events.disk_is_full,
+            "disk_full": self._events.host_has(DISK_FULL),
+            "disk_low": self._events.host_has(DISK_LOW),
             "events": dict(self._events.begun),
             "waiting": len(self._waiting),
             "error": self._error,
@@ -119,7 +120,9 @@ class RecordingKeeper:
                     held = await self._ask(worker, self._index.retain)
                     if held is not None:
                         self._held = held
-                        self._events.see_disk(bool(held.get("disk_full")))
+                        self._events.see_disk(
+                            is_full=bool(held.get("disk_full")), is_low=bool(held.get("disk_low"))
+                        )
                 await self._clock.sleep(WRITE_EVERY_S)
         finally:
             self._index.close()

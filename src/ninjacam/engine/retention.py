@@ -1,22 +1,36 @@
-"""Which recordings go: pure planning. Not here: deleting them (the Django edge), because rows and files go together.
+"""Decides which recordings retention deletes. Pure planning: the Django edge deletes files and rows together.
 
-Bytes first, then age. Only what has a row is ever named, never what is protected or being written.
+Limits in bytes come first, then age. Only recordings that have a row are considered, never protected ones or those
+being written.
+
+Who makes room: a camera that exceeds its own budget does so itself. Where all recordings together take too much, the
+camera that has grown most makes room; one that holds less than half of an equal share is passed over as long as others
+hold more, so that a camera on a full disk gets a history of its own.
+
+Free space: recordings only ever make room for recordings. The watermark deletes at most what has been recorded since
+there was last enough room. What other files take is never made up for, because whoever fills the disk (a log, a
+database, an upload) would otherwise delete recordings; the engine raises an alarm instead.
 """
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 DAY_NS = 86_400 * 10**9
-MOST_WATERMARK_BYTES = 5 << 30
+MAX_WATERMARK_BYTES = 5 << 30
 WATERMARK_SHARE = 0.05
+ALARM_SHARE = 0.9
+"""Part of the watermark below which free space raises an alarm: retention deletes whole files, so it may be short of a
+few."""
+ROOMY_SHARE = 1.25
+"""Part of the watermark above which the disk is far from full, and the cameras' growth is counted anew."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionRules:
-    """0 is no limit. `bytes`: of all recordings together. `days`: age of a file's end. `free_bytes`: what must stay
-    free on the disk; None: 5 % of it, and at most 5 GiB.
+    """Limits; 0 is none. `bytes`: of all recordings together, protected ones included. `days`: age of a file's end.
+    `free_bytes`: what recordings leave free on the disk; None: 5 % of it, and at most 5 GiB.
     """
 
     bytes: int = 0
@@ -27,13 +41,13 @@ class RetentionRules:
     def watermark_bytes(self, disk_bytes: int) -> int:
         if self.free_bytes is not None:
             return self.free_bytes
-        return min(MOST_WATERMARK_BYTES, int(disk_bytes * WATERMARK_SHARE))
+        return min(MAX_WATERMARK_BYTES, int(disk_bytes * WATERMARK_SHARE))
 
-    def are_kept(self, used_bytes: Mapping[str, int], disk: "Disk") -> bool:
-        """Whether nothing has to go, as far as sizes alone can tell: then nobody need look for the oldest."""
+    def are_kept(self, used_bytes: Mapping[str, int], disk: "Disk", growth: "Growth") -> bool:
+        """Whether nothing has to go, as far as sizes alone can tell: then nobody needs to look for the oldest."""
         return not (
             self.days
-            or disk.free_bytes < self.watermark_bytes(disk.size_bytes)
+            or (growth.owed_bytes > 0 and disk.free_bytes < self.watermark_bytes(disk.size_bytes))
             or 0 < self.bytes < sum(used_bytes.values())
             or 0 < self.bytes_per_camera < max(used_bytes.values(), default=0)
         )
@@ -58,6 +72,38 @@ class Disk:
     free_bytes: int
 
 
+@dataclass(slots=True)
+class Growth:
+    """Bytes recorded less bytes deleted by retention.
+
+    `owed_bytes`: of all cameras, since there was last enough room; the watermark deletes no more than this, rounded up
+    to a whole file, which leaves it below 0. `by_camera`: since the disk and the budget were last far from full.
+    """
+
+    owed_bytes: int = 0
+    by_camera: dict[str, int] = field(default_factory=dict)
+
+    def add(self, slug: str, more_bytes: int) -> None:
+        """`more_bytes`: below 0 for what retention has deleted."""
+        self.owed_bytes += more_bytes
+        self.by_camera[slug] = self.by_camera.get(slug, 0) + more_bytes
+
+    def settle(self, rules: RetentionRules, used_bytes: int, disk: Disk) -> None:
+        """Call after retention has run."""
+        watermark_bytes = rules.watermark_bytes(disk.size_bytes)
+        if disk.free_bytes >= watermark_bytes:
+            self.owed_bytes = min(0, self.owed_bytes)
+        over_budget = 0 < rules.bytes < used_bytes * ROOMY_SHARE
+        if disk.free_bytes >= watermark_bytes * ROOMY_SHARE and not over_budget:
+            self.by_camera.clear()
+
+
+def is_filled_by_others(rules: RetentionRules, disk: Disk, growth: Growth) -> bool:
+    """Whether free space is short although recordings have made room for all that was recorded."""
+    least_bytes = rules.watermark_bytes(disk.size_bytes) * ALARM_SHARE
+    return growth.owed_bytes <= 0 and disk.free_bytes < least_bytes
+
+
 T = TypeVar("T", bound=Held)
 
 
@@ -67,31 +113,52 @@ def plan_retention(
     oldest: Mapping[str, Sequence[T]],
     disk: Disk,
     now_ns: int,
+    growth: Growth,
 ) -> list[T]:
-    """What has to go, in this order. `used_bytes`: of each camera, what all its recordings take. `oldest`: of each
-    camera the first few that may go, oldest first; where they do not suffice, ask again when they are gone.
+    """Return the recordings that have to go, in this order.
+
+    `used_bytes`: what all recordings of each camera take. `oldest`: the first few of each camera that may go, oldest
+    first; where they do not suffice, ask again when they are gone. `growth` is not changed.
     """
     used = dict(used_bytes)
-    free_bytes = disk.free_bytes
+    grown = dict(growth.by_camera)
+    owed_bytes, free_bytes = growth.owed_bytes, disk.free_bytes
     waiting = {slug: deque(few) for slug, few in oldest.items() if few}
     gone: list[T] = []
 
     def take(slug: str) -> None:
-        nonlocal free_bytes
+        nonlocal free_bytes, owed_bytes
         held = waiting[slug].popleft()
         gone.append(held)
         used[slug] = used.get(slug, 0) - held.size_bytes
+        grown[slug] = grown.get(slug, 0) - held.size_bytes
         free_bytes += held.size_bytes
+        owed_bytes -= held.size_bytes
         if not waiting[slug]:
             del waiting[slug]
+
+    def payer() -> str:
+        """The camera that makes room next: not small, and grown most; the largest where none has grown."""
+        small_bytes = sum(used.values()) / (2 * max(1, len(used)))
+        return max(
+            waiting,
+            key=lambda slug: (
+                used.get(slug, 0) >= small_bytes,
+                max(0, grown.get(slug, 0)),
+                used.get(slug, 0),
+                -waiting[slug][0].start_ns,
+            ),
+        )
 
     if rules.bytes_per_camera:
         for slug in list(waiting):
             while slug in waiting and used.get(slug, 0) > rules.bytes_per_camera:
                 take(slug)
+    while waiting and 0 < rules.bytes < sum(used.values()):
+        take(payer())
     watermark_bytes = rules.watermark_bytes(disk.size_bytes)
-    while waiting and (free_bytes < watermark_bytes or 0 < rules.bytes < sum(used.values())):
-        take(min(waiting, key=lambda slug: waiting[slug][0].start_ns))
+    while waiting and owed_bytes > 0 and free_bytes < watermark_bytes:
+        take(payer())
     if rules.days:
         oldest_ns = now_ns - int(rules.days * DAY_NS)
         for slug in list(waiting):

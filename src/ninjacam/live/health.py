@@ -36,6 +36,7 @@ _RECORDING_FIGURES = (
 )
 _FAILING = "1 where what should be recorded cannot be."
 _DISK_FULL = "1 while the oldest recordings go because the disk is full."
+_DISK_LOW = "1 while other files fill the disk of the recordings."
 _EVENTS = "Events that the engine has begun."
 
 
@@ -92,8 +93,9 @@ def _lines(worker: Worker) -> Iterator[str]:
     recorded = {slug: each.get("recording", {}).get("state", "off") for slug, each in cameras.items()}
     failing = {_labels(camera=slug): int(is_ == "failing") for slug, is_ in recorded.items() if is_ != "off"}
     yield from _figure("ninjacam_recording_failing", "gauge", _FAILING, failing)
-    if "disk_full" in held:
-        yield from _figure("ninjacam_disk_full", "gauge", _DISK_FULL, {"": int(held["disk_full"])})
+    for key, text in (("disk_full", _DISK_FULL), ("disk_low", _DISK_LOW)):
+        if key in held:
+            yield from _figure(f"ninjacam_{key}", "gauge", text, {"": int(held[key])})
     events = {_labels(kind=kind): count for kind, count in held.get("events", {}).items()}
     yield from _figure("ninjacam_events_total", "counter", _EVENTS, events)
     viewers = list(worker.viewers)

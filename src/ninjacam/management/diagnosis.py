@@ -21,6 +21,7 @@ from ninjacam.conf import get_settings
 from ninjacam.core.errors import ConfigError, UnsupportedSchemeError
 from ninjacam.core.packets import CameraState
 from ninjacam.credentials import unseal
+from ninjacam.engine.events import DISK_LOW_TEXT
 from ninjacam.management.private import private_paths
 from ninjacam.management.processors import PRODUCT_SETTINGS, processor_modules
 from ninjacam.models import Camera
@@ -203,6 +204,8 @@ def look_at_engine() -> Findings:
             "OK" if good else "WARN",
             f"camera {camera.slug}: {state}. {error.get('message', '')}".rstrip(" ."),
         )
+    if status.recordings.get("disk_low"):
+        yield Finding("FIX", DISK_LOW_TEXT)
     for module in status.modules:
         if module.get("error"):
             last = str(module["error"]).strip().rpartition("\n")[2]

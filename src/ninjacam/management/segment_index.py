@@ -18,7 +18,14 @@ from django.db.models import Q
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import DecodeError
-from ninjacam.engine.retention import DAY_NS, Disk, RetentionRules, plan_retention
+from ninjacam.engine.retention import (
+    DAY_NS,
+    Disk,
+    Growth,
+    RetentionRules,
+    is_filled_by_others,
+    plan_retention,
+)
 from ninjacam.hub.control import Json
 from ninjacam.management.database import database
 from ninjacam.models import Camera, Event, Segment
@@ -46,9 +53,19 @@ EVENT_DAYS = 30
 class DatabaseIndex:
     """Thread: any one at a time. The bytes of each camera are counted as they come and go, and anew now and then."""
 
-    def __init__(self, root: Path, rules: RetentionRules, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        root: Path,
+        rules: RetentionRules,
+        *,
+        exports_dir: Path | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        """`exports_dir`: what lies there never makes recordings go, because exports have limits of their own."""
         self._root = root
+        self._exports_dir = exports_dir
         self._rules = rules
+        self._growth = Growth()
         self._clock = clock
         self._used_bytes: dict[str, int] | None = None
         self._rows = 0  # as counted with the bytes
@@ -72,11 +89,13 @@ class DatabaseIndex:
     def _put(self, batch: Sequence[segments.Segment]) -> None:
         with transaction.atomic():
             rows = Segment.objects.filter(path__in=[each.path for each in batch])
-            before = dict(rows.values_list("path", "size_bytes")) if self._used_bytes is not None else {}
+            before = dict(rows.values_list("path", "size_bytes"))
             Segment.objects.put(batch)
         for each in batch:
             self._rows += each.path not in before
-            self._count(each.slug, each.size_bytes - before.get(each.path, 0))
+            more_bytes = each.size_bytes - before.get(each.path, 0)
+            self._growth.add(each.slug, more_bytes)
+            self._count(each.slug, more_bytes)
 
     def _count(self, slug: str, more_bytes: int) -> None:
         if self._used_bytes is not None:
@@ -108,8 +127,9 @@ class DatabaseIndex:
 
     def retain(self) -> Json:
         """Delete what has to go. {"used_bytes", "free_bytes", "cameras": {slug: bytes}, "deleted", "deleted_bytes",
-        "failed", "disk_full"}: "deleted" since the start; "failed": why a file could not be deleted; "disk_full": less
-        was free than must be. Raises: NinjacamError.
+        "failed", "disk_full", "disk_low"}: "deleted" since the start; "failed": why a file could not be deleted;
+        "disk_full": recordings had to make room for recordings, because too little was free; "disk_low": too little is
+        free because of other files. Raises: NinjacamError.
         """
         with database():
             now_ns = self._clock.monotonic_ns()
@@ -119,9 +139,11 @@ class DatabaseIndex:
                 self._stuck.clear()
                 self._failed = ""
                 self._prune_events()
-            disk = disk_of(self._root)
-            full = disk is not None and disk.free_bytes < self._rules.watermark_bytes(disk.size_bytes)
+            disk = self._disk()
+            full = low = False
             if disk is not None:
+                watermark_bytes = self._rules.watermark_bytes(disk.size_bytes)
+                full = disk.free_bytes < watermark_bytes and self._growth.owed_bytes > 0
                 if self._plan(self._used_bytes, disk) and Segment.objects.count() != self._rows:
                     self._used_bytes = (
                         self._count_all()
@@ -129,7 +151,9 @@ class DatabaseIndex:
                 for _ in range(MOST_ROUNDS):
                     if self._closing.is_set() or not self._delete(self._plan(self._used_bytes, disk)):
                         break
-                    disk = disk_of(self._root) or disk
+                    disk = self._disk() or disk
+                low = is_filled_by_others(self._rules, disk, self._growth)
+                self._growth.settle(self._rules, sum(self._used_bytes.values()), disk)
             return {
                 "used_bytes": sum(self._used_bytes.values()),
                 "free_bytes": disk.free_bytes if disk else 0,
@@ -138,7 +162,14 @@ class DatabaseIndex:
                 "deleted_bytes": self._deleted_bytes,
                 "failed": self._failed,
                 "disk_full": full,
+                "disk_low": low,
             }
+
+    def _disk(self) -> Disk | None:
+        """The disk as it would be without exports. None: there is no such directory."""
+        disk = disk_of(self._root)
+        exports_bytes = bytes_on_disk_of(self._root, self._exports_dir) if self._exports_dir else 0
+        return disk and Disk(disk.size_bytes, disk.free_bytes + exports_bytes)
 
     def _count_all(self) -> dict[str, int]:
         # In no transaction, which on SQLite would keep all writers waiting: nobody else adds rows but a rebuild.
@@ -146,7 +177,7 @@ class DatabaseIndex:
         return Segment.objects.size_bytes_by_slug()
 
     def _plan(self, used_bytes: dict[str, int], disk: Disk) -> list[Segment]:
-        if self._rules.are_kept(used_bytes, disk):
+        if self._rules.are_kept(used_bytes, disk, self._growth):
             return []
         now_ns = self._clock.wall_ns()
         may_go = (
@@ -159,7 +190,7 @@ class DatabaseIndex:
         for slug in used_bytes:
             needed = Event.objects.protecting(slug, *cameras.get(slug, Camera()).rolls_ns)
             oldest[slug] = list(may_go.filter(~needed, slug=slug).order_by("start_ns")[:HEAD])
-        return plan_retention(self._rules, used_bytes, oldest, disk, now_ns)
+        return plan_retention(self._rules, used_bytes, oldest, disk, now_ns, self._growth)
 
     def _prune_events(self) -> None:
         """Events older than the rules' days, and than the oldest recording of their camera where there is one. None at
@@ -185,6 +216,7 @@ class DatabaseIndex:
         for batch in _batches(gone):
             Segment.objects.filter(pk__in=[segment.pk for segment in batch]).delete()
         for segment in gone:
+            self._growth.add(segment.slug, -segment.size_bytes)
             self._count(segment.slug, -segment.size_bytes)
         self._rows -= len(gone)
         self._deleted += len(gone)
@@ -219,6 +251,17 @@ def disk_of(root: Path) -> Disk | None:
     except OSError:
         return None
     return Disk(usage.total, usage.free)
+
+
+def bytes_on_disk_of(root: Path, directory: Path) -> int:
+    """What the files in `directory` take of the disk that `root` is on."""
+    try:
+        if root.stat().st_dev != directory.stat().st_dev:
+            return 0
+        with os.scandir(directory) as entries:
+            return sum(entry.stat(follow_symlinks=False).st_blocks * 512 for entry in entries)
+    except OSError:
+        return 0
 
 
 def paths_since(root: Path, since_ns: int) -> Iterator[str]:

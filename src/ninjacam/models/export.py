@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F
+from django.db.models import F, Sum
 from django.utils.translation import gettext_lazy as _
 
 
@@ -61,6 +61,12 @@ class ExportQuerySet(models.QuerySet["Export"]):
 
     def active(self) -> "ExportQuerySet":
         return self.filter(state__in=ACTIVE)
+
+    def with_files(self) -> "ExportQuerySet":
+        return self.filter(state=ExportState.DONE).exclude(claim="")
+
+    def size_bytes(self) -> int:
+        return self.order_by().aggregate(total=Sum("size_bytes"))["total"] or 0
 
     def of_cameras(self, slugs: Collection[str]) -> "ExportQuerySet":
         return self.filter(slug__in=slugs)

@@ -14,8 +14,10 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
+from ninjacam.actions import export_limits
 from ninjacam.actions.export_jobs import CLEAN_EVERY_S, DEAD_AFTER, MOST_ATTEMPTS, ROW_KEPT, ExportJobs
 from ninjacam.conf import get_settings
+from ninjacam.engine.retention import Disk
 from ninjacam.models import Export, Segment
 from ninjacam.testing.clock import FakeClock
 from tests.harness.processes import is_alive, wait_until
@@ -147,6 +149,34 @@ def test_a_copy_does_not_wait_for_one_that_is_drawn(bench: Bench) -> None:
     assert copies[1].state == "queued" and len(worker.pids()) == 2
     Export.objects.filter(pk=copies[0].pk).update(cancel_requested=True)
     until(worker, copies[1], "running")
+
+
+def test_users_take_turns_and_nobody_waits_for_the_long_export_of_another(
+    bench: Bench, django_user_model: Any
+) -> None:
+    greedy, modest = (django_user_model.objects.create(username=name) for name in ("greedy", "modest"))
+    many = [make(created_by=greedy) for _ in range(4)]
+    one = make(created_by=modest)
+    worker = bench.worker(WAITS)
+    until(worker, one, "running")
+    states = list(Export.objects.filter(created_by=greedy).values_list("state", flat=True))
+    assert sorted(states) == ["queued"] * 3 + ["running"], "one slot, although two were free"
+    more = make(created_by=modest)
+    Export.objects.filter(pk__in=[one.pk, many[0].pk]).update(cancel_requested=True)
+    until(worker, more, "running")
+    until(worker, many[1], "running")
+
+
+def test_an_export_ends_before_it_takes_the_space_that_is_kept_free(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = bench.worker(WAITS)
+    export = until(worker, make(), "running")
+    monkeypatch.setattr(export_limits, "disk_of", lambda directory: Disk(100_000, 1_000))
+    bench.clock.advance(1.1)
+    until(worker, export, "failed")
+    assert export.error is not None and export.error["code"] == "disk_full"
+    assert not worker.busy and not worker.pids()
 
 
 def test_progress_and_heartbeat_are_written(bench: Bench) -> None:

@@ -8,12 +8,14 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import timezone
 
-from ninjacam.actions.exports import MOST_ACTIVE
+from ninjacam.actions import export_limits
+from ninjacam.engine.retention import Disk
 from ninjacam.models import Camera, CameraGrant, Export, Segment
 from tests.unit.conftest import signed_in, with_token
 
 pytestmark = pytest.mark.django_db
 EXPORTS = "/api/v1/exports"
+MAX_ACTIVE = 5
 NOW_S = int(time.time())
 UUID = "1c9e6679-7425-40de-944b-e07fc1f90ae7"
 
@@ -131,22 +133,63 @@ def test_recordings_of_a_deleted_camera_are_exported_by_who_may_export_all(expor
 
 
 def test_nobody_waits_for_more_than_a_few(exporter: Client, admin_user: User) -> None:
-    for _ in range(MOST_ACTIVE):
+    for _ in range(MAX_ACTIVE):
         assert ask(exporter).status_code == 201
     refused = ask(exporter)
     assert refused.status_code == 429 and refused.json()["code"] == "limit"
-    assert Export.objects.count() == MOST_ACTIVE
+    assert Export.objects.count() == MAX_ACTIVE
     assert ask(signed_in(admin_user)).status_code == 201
     Export.objects.filter(pk__in=Export.objects.values("pk")[:2]).update(state="failed")
     failed = Export.objects.filter(state="failed", created_by__username="stranger").first()
     assert ask(exporter).status_code == 201
     if (
         failed is not None
-        and Export.objects.active().filter(created_by=failed.created_by).count() >= MOST_ACTIVE
+        and Export.objects.active().filter(created_by=failed.created_by).count() >= MAX_ACTIVE
     ):
         assert exporter.post(f"{EXPORTS}/{failed.pk}/retry").status_code == 429
         failed.refresh_from_db()
         assert failed.state == "failed"
+
+
+def settings_with(settings: Any, **limits: int) -> None:
+    settings.NINJACAM = {**settings.NINJACAM, **limits}
+
+
+def test_one_user_keeps_a_limited_number_of_files_and_others_are_not_affected(
+    exporter: Client, admin_user: User, settings: Any
+) -> None:
+    settings_with(settings, EXPORTS_PER_USER=2)
+    for _ in range(2):
+        assert ask(exporter).status_code == 201
+    Export.objects.update(state="done", claim="a" * 32, size_bytes=1)
+    refused = ask(exporter)
+    assert refused.status_code == 409 and refused.json()["code"] == "quota"
+    assert "Delete" in refused.json()["detail"] and Export.objects.count() == 2
+    assert ask(signed_in(admin_user)).status_code == 201
+    Export.objects.filter(created_by__username="stranger").update(claim="")  # expired: its file is gone
+    assert ask(exporter).status_code == 201
+
+
+def test_the_exports_of_one_user_take_a_limited_number_of_bytes(exporter: Client, settings: Any) -> None:
+    settings_with(settings, EXPORT_BYTES_PER_USER=1000)
+    Segment.objects.filter(slug="door").update(size_bytes=600)
+    assert ask(exporter).status_code == 201
+    refused = ask(exporter)
+    assert refused.status_code == 409 and refused.json()["code"] == "quota"
+    assert ask(exporter, kind="timelapse", speed=60).status_code == 201, "takes a sixtieth"
+    Export.objects.filter(kind="copy").update(state="done", claim="a" * 32, size_bytes=995)
+    assert ask(exporter, kind="timelapse", speed=60).status_code == 409
+
+
+def test_exports_leave_room_for_others_on_a_disk_that_is_nearly_full(
+    exporter: Client, admin_user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        export_limits, "disk_of", lambda directory: Disk(100_000, 5_000)
+    )  # 5 % is the watermark
+    Segment.objects.filter(slug="door").update(size_bytes=1200)
+    assert [ask(exporter).status_code for _ in range(3)] == [201, 201, 409]
+    assert ask(signed_in(admin_user)).status_code == 201
 
 
 def test_one_that_waits_is_cancelled_at_once_and_one_that_runs_soon(exporter: Client) -> None:
@@ -187,7 +230,7 @@ def test_one_that_may_not_be_tried_again_stays_as_it_is(exporter: Client, admin_
     )  # fmt: skip
     before = Export.objects.values().get()
     admin = signed_in(admin_user)
-    for _ in range(MOST_ACTIVE):
+    for _ in range(MAX_ACTIVE):
         assert ask(admin).status_code == 201
     refused = admin.post(f"{EXPORTS}/{number}/retry")
     assert refused.status_code == 429 and refused.json()["code"] == "limit"

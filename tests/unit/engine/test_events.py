@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from ninjacam.engine import events
-from ninjacam.engine.events import EngineEvent, EventKeeper
+from ninjacam.engine.events import DISK_FULL, EngineEvent, EventKeeper
 from ninjacam.testing.clock import FakeClock
 
 S = 10**9
@@ -112,16 +112,25 @@ def test_a_recording_that_fails_now_and_then_is_one_event() -> None:
 def test_a_disk_that_is_full_again_and_again_is_one_event_of_the_host() -> None:
     host = Host()
     for second in range(0, 600, 10):
-        host.keeper.see_disk(second % 60 == 0)
+        host.keeper.see_disk(is_full=second % 60 == 0, is_low=False)
         host.clock.advance(10)
-    assert host.keeper.disk_is_full
+    assert host.keeper.host_has(DISK_FULL)
     host.collect()
     assert host.told == [("", "disk_full", 0, None)]
     for _ in range(70):
-        host.keeper.see_disk(False)
+        host.keeper.see_disk(is_full=False, is_low=False)
         host.clock.advance(10)
     host.collect()
-    assert host.told == [("", "disk_full", 0, 550)] and not host.keeper.disk_is_full
+    assert host.told == [("", "disk_full", 0, 550)] and not host.keeper.host_has(DISK_FULL)
+
+
+def test_a_disk_that_others_fill_is_an_event_that_says_what_to_do() -> None:
+    host = Host()
+    host.keeper.see_disk(is_full=False, is_low=True)
+    host.collect()
+    (event,) = host.log.values()
+    assert event.kind == "disk_low" and "Free some space" in event.label
+    assert event.label == events.DISK_LOW_TEXT  # not cut off
 
 
 def test_another_engine_goes_on_with_what_goes_on_and_ends_what_is_over() -> None:

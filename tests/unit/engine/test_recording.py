@@ -26,6 +26,7 @@ class MemoryIndex:
         self.retained = 0
         self.away = False
         self.disk_full = False
+        self.disk_low = False
         self.closed = False
         self.threads: set[str] = set()
 
@@ -46,7 +47,7 @@ class MemoryIndex:
     def retain(self) -> Json:
         self._ask()
         self.retained += 1
-        return {"used_bytes": 7, "disk_full": self.disk_full}
+        return {"used_bytes": 7, "disk_full": self.disk_full, "disk_low": self.disk_low}
 
     def close(self) -> None:
         self.closed = True
@@ -222,6 +223,10 @@ def test_a_full_disk_is_an_event_and_stands_in_the_status() -> None:
         await host.pass_s(12)
         assert host.keeper.status()["disk_full"] is True
         assert [event.kind for event in host.log.events.values()] == ["disk_full"]
+        host.index.disk_low = True
+        await host.pass_s(12)
+        assert host.keeper.status()["disk_low"] is True
+        assert [event.kind for event in host.log.events.values()] == ["disk_full", "disk_low"]
 
     play(script)
 

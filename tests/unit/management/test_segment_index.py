@@ -266,14 +266,49 @@ def test_events_go_with_the_recordings_that_they_are_about(
     assert left("yard") == left("") == {"d1"}
 
 
-def test_that_the_disk_is_full_is_told(
+def test_a_disk_that_others_fill_deletes_nothing_and_is_reported(
     root: Path, told: list[segments.Segment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keeper = index(root, free_bytes=1000)
     keeper.add(told)
-    assert keeper.retain()["disk_full"] is False
-    monkeypatch.setattr(segment_index, "disk_of", lambda root: Disk(10**12, 999))
-    assert keeper.retain()["disk_full"] is True
+    held = keeper.retain()
+    assert (held["disk_full"], held["disk_low"]) == (False, False)
+    monkeypatch.setattr(segment_index, "disk_of", lambda root: Disk(10**12, 0))
+    held = keeper.retain()
+    assert (held["disk_full"], held["disk_low"], held["deleted"]) == (False, True, 0)
+    assert len(files(root)) == 6
+    assert index(root, free_bytes=1000).retain()["deleted"] == 0, "an engine that starts on such a disk"
+
+
+def test_on_a_full_disk_recordings_make_room_for_what_was_recorded_and_no_more(
+    root: Path, told: list[segments.Segment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = index(root, free_bytes=10**12)
+    keeper.add(told[:4])
+    keeper.retain()
+    monkeypatch.setattr(segment_index, "disk_of", lambda root: Disk(10**13, 0))
+    keeper.add([replace(told[4], size_bytes=10)])
+    held = keeper.retain()
+    assert (held["disk_full"], held["deleted"]) == (True, 1), "a whole file, for the first bytes of another"
+    keeper.add(told[4:])
+    keeper.retain()
+    assert files(root) == [each.path for each in told[2:]]
+
+
+def test_exports_make_no_recording_go(
+    root: Path, told: list[segments.Segment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exports = root.parent / "exports"
+    exports.mkdir()
+    (exports / "a.mp4").write_bytes(bytes(1 << 20))
+    keeper = DatabaseIndex(root, RetentionRules(free_bytes=1 << 20), exports_dir=exports)
+    keeper.add(told[:5])
+    monkeypatch.setattr(segment_index, "disk_of", lambda root: Disk(10**12, 4096))
+    held = keeper.retain()
+    assert (held["deleted"], held["disk_low"]) == (0, False)
+    (exports / "a.mp4").unlink()
+    keeper.add(told[5:])
+    assert keeper.retain()["deleted"] > 0
 
 
 # --- the log of events ---

@@ -42,7 +42,7 @@ class Command(OwnCommand):
                 ),
                 DatabaseWanted(),
                 StatusFile(config.status_path),
-                index=DatabaseIndex(config.recordings_dir, config.retention),
+                index=DatabaseIndex(config.recordings_dir, config.retention, exports_dir=config.exports_dir),
                 events=DatabaseEventLog(),
             )
             run_loop(lambda: _run(engine))

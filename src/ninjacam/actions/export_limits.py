@@ -1,0 +1,104 @@
+"""What exports may take: of one user, and of the disk.
+
+Retention deletes no recordings for exports (`engine.retention`), so exports are refused where they do not fit.
+"""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db.models import Sum
+from django.template.defaultfilters import filesizeformat
+from django.utils.translation import gettext as _
+
+from ninjacam.conf import Settings
+from ninjacam.core.errors import LimitError, QuotaError
+from ninjacam.engine.retention import Disk
+from ninjacam.models import Export, Segment
+
+FREE_SHARE = 0.25
+"""Part of the recordings' watermark (free_bytes of RETENTION) that exports leave free."""
+USER_SHARE = 2 / 3
+"""Part of the room for exports that one user may take."""
+
+
+def check_limits(user: Any, settings: Settings) -> None:
+    """Check what `user` has asked for, including what was just created in this transaction.
+
+    Locks the user's row, so that of two requests at the same time the second one sees what the first one created.
+    Raises: LimitError: too many are waiting or running; QuotaError: too many files or bytes, or no room on the disk.
+    """
+    # Without a key: rows that name the user lock that already, and two of them would wait for each other.
+    get_user_model()._base_manager.select_for_update(no_key=True).filter(pk=user.pk).first()
+    own = Export.objects.filter(created_by=user)
+    active = list(own.active())
+    if len(active) > settings.active_exports_per_user:
+        raise LimitError(
+            _("You have %(count)d exports waiting or running. Let one of them finish, or cancel it.")
+            % {"count": settings.active_exports_per_user},
+            retry_after_s=30,
+        )
+    if own.with_files().count() + len(active) > settings.exports_per_user:
+        raise QuotaError(
+            _("You have %(count)d exports, which is the limit. Delete some that you no longer need.")
+            % {"count": settings.exports_per_user}
+        )
+    used_bytes = own.with_files().size_bytes() + expected_bytes(active)
+    if used_bytes > settings.export_bytes_per_user:
+        raise QuotaError(
+            _(
+                "Your exports would take %(used)s of the %(limit)s that one user gets. Delete some, or export less."
+            )
+            % {
+                "used": filesizeformat(used_bytes),
+                "limit": filesizeformat(settings.export_bytes_per_user),
+            }
+        )
+    room_bytes = room_for_exports(settings)
+    if used_bytes > room_bytes * USER_SHARE:
+        raise QuotaError(
+            _(
+                "Your exports would take %(used)s, and the disk has room for %(room)s of one user. "
+                "Delete some, export less, or free space on the server."
+            )
+            % {"used": filesizeformat(used_bytes), "room": filesizeformat(room_bytes * USER_SHARE)}
+        )
+
+
+def expected_bytes(exports: Iterable[Export]) -> int:
+    """Estimate what these exports will take: as much as the recordings that they are made of."""
+    total = 0.0
+    for export in exports:
+        spans = Segment.objects.overlapping([export.slug], export.start_ns, export.end_ns)
+        source_bytes = spans.order_by().aggregate(total=Sum("size_bytes"))["total"] or 0
+        faster = export.options.get("speed") or 2 if export.kind == Export.Kind.TIMELAPSE else 1
+        total += source_bytes / faster
+    return int(total)
+
+
+def room_for_exports(settings: Settings) -> int:
+    """Bytes that all exports together may take, those that are there included."""
+    disk = disk_of(settings.exports_dir)
+    return Export.objects.with_files().size_bytes() + max(
+        0, disk.free_bytes - kept_free_bytes(settings, disk)
+    )
+
+
+def lacks_room(settings: Settings) -> bool:
+    """Whether an export that is being made has to end, because too little space is left."""
+    disk = disk_of(settings.exports_dir)
+    return disk.free_bytes < kept_free_bytes(settings, disk)
+
+
+def kept_free_bytes(settings: Settings, disk: Disk) -> int:
+    return int(settings.retention.watermark_bytes(disk.size_bytes) * FREE_SHARE)
+
+
+def disk_of(directory: Path) -> Disk:
+    """The disk that the directory is on, or will be on."""
+    while not directory.exists():
+        directory = directory.parent
+    usage = shutil.disk_usage(directory)
+    return Disk(usage.total, usage.free)
