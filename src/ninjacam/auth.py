@@ -199,7 +199,7 @@ def _from_session(key: str) -> Principal | None:
 
 def password_guard(user: AbstractBaseUser) -> str:
     """Changes with the user's password; put into links, so that a new password ends them."""
-    return salted_hmac("ninjacam.guard", user.password).hexdigest()[:16]
+    return salted_hmac("ninjacam.guard", user.password, algorithm="sha256").hexdigest()[:16]
 
 
 def link_for(

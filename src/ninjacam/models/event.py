@@ -82,7 +82,8 @@ class EventQuerySet(models.QuerySet["Event"]):
         halves; and no camera is named, whose events it would rather look through one by one. `others` come with
         them."""
         some = self.order_by()
-        return some.filter(end_ns__gt=time_ns).union(some.filter(end_ns=None), *others, all=True)
+        # Since Django 6.1, a union has the model's ordering again, and a column for it.
+        return some.filter(end_ns__gt=time_ns).union(some.filter(end_ns=None), *others, all=True).order_by()
 
     def windows(self, rolls_ns: Mapping[str, tuple[int, int]], now_ns: int) -> dict[str, Windows]:
         """What events make these cameras record, as (from, until), merged and in order. `rolls_ns`: of each camera what
