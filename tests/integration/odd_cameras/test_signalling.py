@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.harness.odd_camera import (
+    RTP_HEADER,
     OddCamera,
     OddClient,
     OddRequest,
@@ -353,6 +354,26 @@ class Goodbye(OddCamera):
         client.send(out)
 
 
+class StaleSession(OddCamera):
+    """Packets of a session that is over go on in the new connection, on the same channel (scottlamb/retina#17). Either
+    SETUP names the right source, or RTP-Info the right packet."""
+
+    announced = "ssrc"
+
+    async def on_setup(self, client: OddClient, request: OddRequest) -> bytes | None:
+        answer = await super().on_setup(client, request) or b""
+        return answer if self.announced == "ssrc" else re.sub(rb";ssrc=\w+", b"", answer)
+
+    async def on_play(self, client: OddClient, request: OddRequest) -> bytes | None:
+        info = f"RTP-Info: url={request.url}track0;seq={self.first_sequence};rtptime={self.timestamp(0)}"
+        headers = [info] if self.announced == "sequence" else []
+        return self.reply(request, "200 OK", f"Session: {self.session}", *headers)
+
+    def burst(self, client: OddClient, number: int, out: bytes) -> None:
+        old = RTP_HEADER.pack(0x80, 96, 40_000 + number, 777_000_000 + number * 3600, 0xDEAD0001)
+        client.send(self.frame(client, old, b"\x41\x9a" + bytes(200)) + out)
+
+
 CAMERAS = [
     *(Numbers(name, number=name) for name in ("0", "one less", "one more", "none", "nonsense")),
     *(Spelling(name, spelling=name) for name in ("lf", "no reason", "lower case", "spaces")),
@@ -430,6 +451,8 @@ CAMERAS = [
     BackChannel("before", sounds=("back", "alaw")),
     BackChannel("only", sounds=("unreadable", "back")),
     Goodbye(),
+    StaleSession("SSRC"),
+    StaleSession("sequence number", announced="sequence"),
 ]  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from ninjacam.sources import addresses
 from ninjacam.sources.auth import Authenticator
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.rtsp.connection import RtspConnection
-from ninjacam.sources.rtsp.delivery import Delivery
+from ninjacam.sources.rtsp.delivery import Delivery, transport_parameters
 from ninjacam.sources.rtsp.interleaved import Interleaved
 from ninjacam.sources.rtsp.messages import Message
 from ninjacam.sources.rtsp.sdp import parse_sdp
@@ -213,8 +213,11 @@ class RtspSession:
         for uri in control_uris(base, track.control, self._target):
             answer = await self.request("SETUP", uri, headers)
             if 200 <= answer.status < 300:
-                self._note_stream(track, answer)
-                self.delivery.accept(index, track, answer.header("transport"))
+                transport = answer.header("transport")
+                ssrc = transport_parameters(transport).get("ssrc", "")
+                if re.fullmatch(r"[0-9a-fA-F]{1,8}", ssrc) and int(ssrc, 16):
+                    track.receiver.announce(ssrc=int(ssrc, 16))
+                self.delivery.accept(index, track, transport)
                 return
             refused = refused or answer
             if answer.status in _FINAL:
@@ -235,8 +238,13 @@ class RtspSession:
             return False
         return True
 
-    def _note_stream(self, track: RtspTrack, answer: Message) -> None:
-        """Tell the receiver which stream SETUP promises."""
+    def _note_sequences(self, tracks: list[RtspTrack], answer: Message) -> None:
+        """Tell the receivers which packets RTP-Info promises (RFC 2326, section 12.33)."""
+        entries = ",".join(answer.headers.get("rtp-info", [])).split(",")[: len(tracks)]
+        for track, entry in zip(tracks, entries, strict=False):
+            found = re.search(r"seq\s*=\s*(\d{1,10})", entry, re.ASCII | re.IGNORECASE)
+            if found and (len(entries) == len(tracks) or track.control in entry):
+                track.receiver.announce(sequence=int(found[1]))
 
     async def _play(self, base: str, tracks: list[RtspTrack]) -> None:
         """All tracks at once; where the camera refuses that, in the other ways that cameras want it.
@@ -249,6 +257,8 @@ class RtspSession:
                 answer = await self._ask_to_play(uri, headers, tracks)
                 if answer is None or 200 <= answer.status < 300:
                     self.uri = uri
+                    if answer is not None:
+                        self._note_sequences(tracks, answer)
                     return
                 refused = refused or answer
                 if answer.status in _FINAL:
