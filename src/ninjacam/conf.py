@@ -39,7 +39,9 @@ class Settings:
     code. `cameras_per_capture`: cameras that share a capture process. `allowed_networks`: CIDR networks that cameras
     may be in; empty: any but link-local. `files_dir`: file: cameras must lie below it; empty: none may be added.
     `export_bytes_per_user`, `exports_per_user`, `active_exports_per_user`: what the exports of one user may take, how
-    many of them are kept, how many may wait or run at once. `max_viewers_per_worker`, `send_timeout_s`, `reauth_s`
+    many of them are kept, how many may wait or run at once. `events_per_minute`: how many events of one
+    camera a user or token may create, in each web worker; `events_per_camera`: how many are kept.
+    `max_viewers_per_worker`, `send_timeout_s`, `reauth_s`
     (how often the permission of an open stream is checked again), `mjpeg_quality` (1..100): live streams.
     """
 
@@ -58,6 +60,8 @@ class Settings:
     export_bytes_per_user: int = 20 << 30
     exports_per_user: int = 100
     active_exports_per_user: int = 5
+    events_per_minute: int = 120
+    events_per_camera: int = 100_000
     max_viewers_per_worker: int = 500
     send_timeout_s: float = 10.0
     reauth_s: float = 5.0
@@ -138,6 +142,8 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "export_bytes_per_user": _count(1, 1 << 60),
     "exports_per_user": _count(1, 100_000),
     "active_exports_per_user": _count(1, 1000),
+    "events_per_minute": _count(1, 100_000),
+    "events_per_camera": _count(1, 100_000_000),
     "max_viewers_per_worker": _count(1, 100_000),
     "send_timeout_s": _seconds,
     "reauth_s": _seconds,

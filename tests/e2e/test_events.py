@@ -1,5 +1,7 @@
 """Events of the running product: what is told is recorded with what came before it; a camera that goes is told."""
 
+import contextlib
+import sqlite3
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,12 +22,36 @@ def test_an_event_is_recorded_with_its_pre_roll_and_a_camera_that_goes_is_an_eve
         _goes_and_comes_back(product, camera)
 
 
+def test_thousands_of_events_of_one_camera_do_not_stop_the_recording_of_another(tmp_path: Path) -> None:
+    with FakeCamera(*CAMERA) as camera, Product(tmp_path / "data", workers=1) as product:
+        for slug in ("alley", "door"):
+            product.add_camera(slug, camera.url(), "--record", "events", "--before", "3", "--after", "2")
+            product.wait_for_state(slug)
+        now_ns = time.time_ns()
+        with (
+            contextlib.closing(sqlite3.connect(tmp_path / "data/ninjacam.sqlite3", timeout=30)) as database,
+            database,
+        ):
+            database.executemany(
+                "INSERT INTO ninjacam_event (slug, kind, label, start_ns, end_ns, data, source, triggers_recording,"
+                " protected) VALUES ('alley', 'flood', '', ?, ?, '{}', 'x', 1, 0)",
+                ((now_ns - n, now_ns - n) for n in range(6000)),
+            )
+        answers = [
+            product.client.request("POST", "/api/v1/events", json_body={"camera": "alley", "kind": "motion"})
+            for _ in range(100)
+        ]
+        assert {answer.status for answer in answers} == {201, 429}
+        assert int(answers[-1].headers["retry-after"]) >= 1
+        _is_recorded(product, tmp_path)
+
+
 def _is_recorded(product: Product, directory: Path) -> None:
     def ring_s() -> float:
         return float(product.status()["cameras"]["door"]["recording"]["ring_s"])
 
     wait_until(lambda: ring_s() > 4, 20, "pictures that wait for an event", processes=[product])
-    assert product.client.get("/api/v1/recordings").json()["items"] == []
+    assert product.client.get("/api/v1/recordings?camera=door").json()["items"] == []
     told = product.client.request(
         "POST", "/api/v1/events", json_body={"camera": "door", "kind": "motion", "label": "cat"}
     )

@@ -7,11 +7,18 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
+from ninjacam.actions.events import event_rates
 from ninjacam.actions.tokens import create_token
 from ninjacam.auth import LocalOperator
 from ninjacam.models import Camera, CameraGrant
 
 PASSWORD = "s3cret-of-the-camera"
+
+
+@pytest.fixture(autouse=True)
+def _fresh_rates() -> None:
+    """Users and cameras of different tests have the same keys."""
+    event_rates.cache_clear()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import json
 import math
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -17,7 +18,10 @@ from ninjacam.actions.cameras import find_camera
 from ninjacam.actions.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from ninjacam.actions.recordings import may_deleted
 from ninjacam.auth import Actor, Principal
+from ninjacam.conf import get_settings
 from ninjacam.core.clock import SYSTEM_CLOCK
+from ninjacam.core.errors import LimitError
+from ninjacam.core.rates import RateLimit
 from ninjacam.engine.events import RULES
 from ninjacam.models import ApiToken, Camera, Event, Role
 from ninjacam.models.event import ENGINE, LONGEST_NS
@@ -26,6 +30,8 @@ MOST_DATA_BYTES = 4096
 MOST_DEPTH = 8
 AHEAD_NS = 60 * 10**9
 """A start may be so far ahead: the clock of whoever tells it differs from ours."""
+MAX_ONGOING = 100
+"""Events of one camera that have no end yet, and make it record."""
 OWN_KINDS = frozenset(rule.kind for rule in RULES)
 
 
@@ -45,8 +51,9 @@ class Told:
 
 
 def create_event(actor: Actor, slug: str, told: Told) -> Event:
-    """Raises: NotFoundError, ForbiddenError, InvalidError."""
+    """Raises: NotFoundError, ForbiddenError, InvalidError; LimitError: too many in a short time, or ongoing."""
     camera = find_camera(actor, slug, Role.CONTROL)
+    _check_rate(actor, camera)
     if told.protected:
         find_camera(actor, slug, Role.EXPORT)
     if told.kind in OWN_KINDS:
@@ -61,6 +68,8 @@ def create_event(actor: Actor, slug: str, told: Told) -> Event:
         None if told.goes_on else start_ns + (told.duration_ns or 0) if told.end_ns is None else told.end_ns
     )
     _check_span(start_ns, end_ns)
+    if end_ns is None:
+        _check_ongoing(camera)
     event = Event.objects.create(
         slug=camera.slug,
         kind=told.kind,
@@ -74,6 +83,37 @@ def create_event(actor: Actor, slug: str, told: Told) -> Event:
     )
     record(actor, "event.create", camera.slug, event=event.pk, kind=event.kind)
     return event
+
+
+@lru_cache(maxsize=1)
+def event_rates(per_minute: int) -> RateLimit:
+    """Of this process; half a minute's events may come at once."""
+    return RateLimit(per_minute, max(1, per_minute // 2))
+
+
+def _check_rate(actor: Actor, camera: Camera) -> None:
+    """Raises: LimitError."""
+    if not isinstance(actor, Principal):
+        return
+    per_minute = get_settings().events_per_minute
+    retry_after_s = event_rates(per_minute).take((actor.user.pk, actor.token_id, camera.pk))
+    if retry_after_s:
+        raise LimitError(
+            _("You create events of “%(slug)s” too fast: %(count)d a minute are possible. Wait a moment.")
+            % {"slug": camera.slug, "count": per_minute},
+            retry_after_s=retry_after_s,
+        )
+
+
+def _check_ongoing(camera: Camera) -> None:
+    """Raises: LimitError."""
+    ongoing = Event.objects.filter(slug=camera.slug, end_ns=None, triggers_recording=True)
+    if len(ongoing.order_by().values_list("pk")[:MAX_ONGOING]) == MAX_ONGOING:
+        raise LimitError(
+            _("%(count)d events of “%(slug)s” are ongoing already. End some of them first.")
+            % {"slug": camera.slug, "count": MAX_ONGOING},
+            retry_after_s=60,
+        )
 
 
 def find_event(actor: Actor, event_id: int, role: str = Role.REPLAY) -> Event:

@@ -43,7 +43,9 @@ def list_events(request: HttpRequest, query: Query[EventsQuery]) -> EventPage:
 
 @router.post("", response={201: EventOut}, operation_id="create_event", summary="Tell an event")
 def create_event(request: HttpRequest, event: EventIn) -> Status[EventOut]:
-    """Needs the role `control`. A camera that records events records it, from some seconds before its start on."""
+    """Needs the role `control`. A camera that records events records it, from some seconds before its start on.
+
+    429 where you create events of one camera too fast (EVENTS_PER_MINUTE); try again after `Retry-After` seconds."""
     told = actions.Told(
         kind=event.kind,
         label=event.label,

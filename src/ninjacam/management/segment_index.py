@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import DecodeError
@@ -59,9 +59,13 @@ class DatabaseIndex:
         rules: RetentionRules,
         *,
         exports_dir: Path | None = None,
+        max_events: int = 100_000,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`exports_dir`: what lies there never makes recordings go, because exports have limits of their own."""
+        """`exports_dir`: what lies there never makes recordings go, because exports have limits of their own.
+        `max_events`: of one camera.
+        """
+        self._max_events = max_events
         self._root = root
         self._exports_dir = exports_dir
         self._rules = rules
@@ -195,19 +199,32 @@ class DatabaseIndex:
     def _prune_events(self) -> None:
         """Events older than the rules' days, and than the oldest recording of their camera where there is one. None at
         all where nothing is recorded: then an index is lost, or a disk away."""
+        slugs = Event.objects.order_by().values_list("slug", flat=True).distinct()
+        for slug in slugs:
+            self._prune_most(slug)
         oldest = Segment.objects.oldest_ns_by_slug()
         if not oldest:
             return
         old_ns = self._clock.wall_ns() - int((self._rules.days or EVENT_DAYS) * DAY_NS)
-        for slug in Event.objects.order_by().values_list("slug", flat=True).distinct():
+        for slug in slugs:
             gone = Event.objects.filter(
                 slug=slug, protected=False, end_ns__lt=min(old_ns, oldest.get(slug, old_ns))
             )
-            while not self._closing.is_set():
-                keys = list(gone.values_list("pk", flat=True)[:BATCH])
-                Event.objects.filter(pk__in=keys).delete()
-                if len(keys) < BATCH:
-                    break
+            self._delete_events(gone)
+
+    def _prune_most(self, slug: str) -> None:
+        """Keep the newest `max_events` of a camera, and the protected ones."""
+        newest = Event.objects.filter(slug=slug, protected=False).order_by("-start_ns")
+        first = newest.values_list("start_ns", flat=True)[self._max_events : self._max_events + 1].first()
+        if first is not None:
+            self._delete_events(Event.objects.filter(slug=slug, protected=False, start_ns__lte=first))
+
+    def _delete_events(self, gone: QuerySet[Event]) -> None:
+        while not self._closing.is_set():
+            keys = list(gone.order_by().values_list("pk", flat=True)[:BATCH])
+            Event.objects.filter(pk__in=keys).delete()
+            if len(keys) < BATCH:
+                break
 
     def _delete(self, going: Sequence[Segment]) -> bool:
         """Files first, then their rows. Whether there was anything to do, so that there may be more."""

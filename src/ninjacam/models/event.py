@@ -14,7 +14,10 @@ LONGEST_NS = 24 * 3600 * 10**9
 """Of what people and programs tell; and of what one event makes a camera record, should nobody end it."""
 STILL_TOLD_NS = 60 * 10**9
 """A window is told for so long after its end: what was captured in it may still be on its way."""
-MOST_TRIGGERS = 5000
+MERGE_NS = 10**9
+"""Windows with a smaller gap are one: what lies between is recorded, too, and the list stays short."""
+MAX_TRIGGERS = 500
+"""Events that are looked at for the windows, of one camera at most."""
 MOST_UNRANKED = 5000
 """Events of a timeline that are looked at one by one here, rather than in the database: it takes longer."""
 FAR_NS = 1 << 62
@@ -86,28 +89,45 @@ class EventQuerySet(models.QuerySet["Event"]):
         return some.filter(end_ns__gt=time_ns).union(some.filter(end_ns=None), *others, all=True).order_by()
 
     def windows(self, rolls_ns: Mapping[str, tuple[int, int]], now_ns: int) -> dict[str, Windows]:
-        """What events make these cameras record, as (from, until), merged and in order. `rolls_ns`: of each camera what
-        belongs to an event before its start and after its end. Those that lie further back are left out."""
-        if not rolls_ns:
-            return {}
-        since_ns = now_ns - STILL_TOLD_NS - max(after_ns for _, after_ns in rolls_ns.values())
-        # Asked each second.
-        triggers = self.filter(triggers_recording=True, start_ns__gt=since_ns - LONGEST_NS)
-        rows = triggers.ending_after(since_ns).values_list("slug", "start_ns", "end_ns")[:MOST_TRIGGERS]
+        """What events make these cameras record, as (from, until), merged and in order.
+
+        `rolls_ns`: of each camera what belongs to an event before its start and after its end. Windows that lie further
+        back are left out. Of a camera with very many events, those that end last count, so no camera affects another.
+        """
         found: dict[str, list[tuple[int, int]]] = {}
-        for slug, start_ns, end_ns in sorted(rows, key=lambda row: row[:2]):
-            if slug not in rolls_ns:
-                continue
+        for slug, start_ns, end_ns in self._triggers(rolls_ns, now_ns):
             before_ns, after_ns = rolls_ns[slug]
             longest_ns = start_ns + LONGEST_NS
             from_ns = start_ns - before_ns
             until_ns = (longest_ns if end_ns is None else min(end_ns, longest_ns)) + after_ns
             held = found.setdefault(slug, [])
-            if held and from_ns <= held[-1][1]:
+            if held and from_ns < held[-1][1] + MERGE_NS:
                 held[-1] = (held[-1][0], max(held[-1][1], until_ns))
             elif until_ns > now_ns - STILL_TOLD_NS:
                 held.append((from_ns, until_ns))
         return {slug: tuple(held) for slug, held in found.items() if held}
+
+    def _triggers(
+        self, rolls_ns: Mapping[str, tuple[int, int]], now_ns: int
+    ) -> list[tuple[str, int, int | None]]:
+        """(slug, start, end) of the events that may make these cameras record now, by camera and start.
+
+        Asked each second: one query, and two for each camera only where there are very many events.
+        """
+        if not rolls_ns:
+            return []
+        since_ns = now_ns - STILL_TOLD_NS - max(after_ns for _, after_ns in rolls_ns.values())
+        triggers = self.filter(triggers_recording=True)
+        row = ("slug", "start_ns", "end_ns")
+        some = triggers.filter(slug__in=rolls_ns).ending_after(since_ns)
+        rows = list(some.values_list(*row)[: MAX_TRIGGERS + 1])
+        if len(rows) > MAX_TRIGGERS:
+            rows = []
+            for slug in rolls_ns:
+                of_camera = triggers.filter(slug=slug).values_list(*row)
+                rows += of_camera.filter(end_ns__gt=since_ns).order_by("-end_ns")[:MAX_TRIGGERS]
+                rows += of_camera.filter(end_ns=None).order_by("-start_ns")[:MAX_TRIGGERS]
+        return sorted((each for each in rows if each[1] > since_ns - LONGEST_NS), key=lambda each: each[:2])
 
     def protecting(self, slug: str, before_ns: int, after_ns: int) -> Exists:
         """For a query of segments of that camera: whether a protected event with what belongs to it needs the file."""
@@ -148,8 +168,11 @@ class Event(models.Model):
         ordering = ["-start_ns", "-pk"]
         indexes = [
             models.Index(fields=["slug", "start_ns", "end_ns"], name="ninjacam_event_time"),
+            # Holds all that `windows` asks for.
             models.Index(
-                fields=["end_ns"], condition=Q(triggers_recording=True), name="ninjacam_event_triggers"
+                fields=["slug", "end_ns", "start_ns"],
+                condition=Q(triggers_recording=True),
+                name="ninjacam_event_windows",
             ),
             models.Index(
                 fields=["end_ns"], condition=Q(triggers_recording=False), name="ninjacam_event_others"

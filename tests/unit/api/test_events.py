@@ -129,6 +129,27 @@ def test_who_may_only_replay_changes_nothing(guard: Client, viewer: User, camera
     assert signed_in(User.objects.create_user("nobody")).get(f"{EVENTS}/{event.pk}").status_code == 404
 
 
+def test_events_are_created_at_a_limited_rate_for_each_user_and_camera(
+    guard: Client, yard: Camera, admin: Client, settings: Any
+) -> None:
+    settings.NINJACAM = {**settings.NINJACAM, "EVENTS_PER_MINUTE": 6}
+    answers = [tell(guard) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [201] * 3 + [429]
+    refused = answers[-1]
+    assert refused.json()["code"] == "limit" and 1 <= int(refused["Retry-After"]) <= 10
+    assert tell(admin).status_code == tell(admin, camera="yard").status_code == 201
+
+
+def test_a_limited_number_of_events_is_ongoing(guard: Client, settings: Any) -> None:
+    Event.objects.bulk_create(
+        Event(slug="door", kind="x", start_ns=n, end_ns=None, source="x", triggers_recording=True)
+        for n in range(100)
+    )
+    refused = tell(guard, goes_on=True)
+    assert refused.status_code == 429 and "End some" in refused.json()["detail"]
+    assert tell(guard).status_code == 201
+
+
 def test_a_token_tells_by_its_name(admin_user: User, camera: Camera) -> None:
     client = with_token(admin_user, "control:door")
     assert tell(client).json()["source"] == "token:test"

@@ -311,6 +311,23 @@ def test_exports_make_no_recording_go(
     assert keeper.retain()["deleted"] > 0
 
 
+def test_the_newest_events_of_a_camera_are_kept_up_to_a_number(root: Path) -> None:
+    for slug, count in (("door", 12), ("yard", 4)):
+        for number in range(count):
+            Event.objects.create(
+                slug=slug,
+                kind=f"k{number}",
+                source="x",
+                start_ns=number,
+                end_ns=number,
+                protected=number == 0,
+            )
+    DatabaseIndex(root, RetentionRules(), max_events=5).retain()
+    kept = set(Event.objects.filter(slug="door").values_list("kind", flat=True))
+    assert kept == {"k0", *(f"k{n}" for n in range(7, 12))}
+    assert Event.objects.filter(slug="yard").count() == 4
+
+
 # --- the log of events ---
 
 

@@ -36,6 +36,10 @@ def test_windows_that_touch_are_one() -> None:
     for start_s, end_s in ((-30, -20), (-5, 0), (-4, -3), (15, 20), (36, 40)):
         happened(start_s, end_s)
     assert windows() == {"door": [(-35, 30), (31, 50)]}
+    happened(5.5, 5.5)
+    happened(-10.2, 0, "yard")
+    happened(0.9, 2, "yard")
+    assert windows()["yard"] == [(-10.2, 2)]
 
 
 def test_what_is_long_over_is_told_no_more() -> None:
@@ -62,9 +66,46 @@ def test_without_cameras_that_record_events_nothing_is_asked() -> None:
 
 
 def test_what_ends_after_now_is_found_by_its_index() -> None:
-    for triggers, index in ((True, "ninjacam_event_triggers"), (False, "ninjacam_event_others")):
-        plan = Event.objects.filter(triggers_recording=triggers).ending_after(NOW).explain()
-        assert plan.count(f"SEARCH ninjacam_event USING INDEX {index}") == 2, plan
+    plan = Event.objects.filter(triggers_recording=False).ending_after(NOW).explain()
+    assert plan.count("SEARCH ninjacam_event USING INDEX ninjacam_event_others") == 2, plan
+
+
+def test_the_windows_are_found_by_their_index() -> None:
+    with CaptureQueriesContext(connection) as queries:
+        windows()
+    (query,) = queries.captured_queries
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {query['sql']}")
+        plan = "\n".join(row[3] for row in cursor.fetchall())
+    assert plan.count("SEARCH ninjacam_event USING INDEX ninjacam_event_windows (slug=? AND end_ns") == 2, (
+        plan
+    )
+
+
+@pytest.mark.parametrize("end_s", [1, 86_000, None])
+def test_thousands_of_events_of_one_camera_leave_the_others_theirs(end_s: float | None) -> None:
+    end_ns = None if end_s is None else NOW + int(end_s * S)
+    Event.objects.bulk_create(
+        Event(
+            slug=slug,
+            kind="x",
+            start_ns=NOW - n * S // 100,
+            end_ns=end_ns,
+            source="x",
+            triggers_recording=True,
+        )
+        for n in range(5200)
+        for slug in ("door", "not recording events")
+    )
+    happened(-3, 4, "yard")
+    found = windows()
+    assert found["yard"] == [(-3, 4)]
+    assert len(found["door"]) == 1 and found["door"][0][1] >= (end_s or 86_000)
+    with CaptureQueriesContext(connection) as queries:
+        windows()
+    assert len(queries.captured_queries) == 5 and all(
+        "LIMIT" in each["sql"] for each in queries.captured_queries
+    )
 
 
 def marks(most: int = 100) -> list[float]:

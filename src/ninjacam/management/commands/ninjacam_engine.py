@@ -42,7 +42,12 @@ class Command(OwnCommand):
                 ),
                 DatabaseWanted(),
                 StatusFile(config.status_path),
-                index=DatabaseIndex(config.recordings_dir, config.retention, exports_dir=config.exports_dir),
+                index=DatabaseIndex(
+                    config.recordings_dir,
+                    config.retention,
+                    exports_dir=config.exports_dir,
+                    max_events=config.events_per_camera,
+                ),
                 events=DatabaseEventLog(),
             )
             run_loop(lambda: _run(engine))
