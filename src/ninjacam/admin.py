@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from ninjacam.actions.audit import record
+from ninjacam.actions.audit import acting, record
 from ninjacam.actions.cameras import RECORD, CameraFields, assign_fields
 from ninjacam.actions.errors import InvalidError
 from ninjacam.actions.tokens import revoke_token
@@ -30,6 +30,22 @@ else:
         admin.ModelAdmin
     )
     GrantTabularInline = admin.TabularInline
+
+
+class _OnRecord:
+    """What is written on these pages is recorded by `actions.audit_signals`, with the user of the request."""
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        with acting(request):
+            return super().changeform_view(request, *args, **kwargs)  # type: ignore[misc] # of ModelAdmin
+
+    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        with acting(request):
+            return super().changelist_view(request, *args, **kwargs)  # type: ignore[misc] # of ModelAdmin
+
+    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        with acting(request):
+            return super().delete_view(request, *args, **kwargs)  # type: ignore[misc] # of ModelAdmin
 
 
 class CameraAdminForm(CameraModelForm):
@@ -80,7 +96,7 @@ class GrantInline(GrantTabularInline):
 
 
 @admin.register(Camera)
-class CameraAdmin(CameraModelAdmin):
+class CameraAdmin(_OnRecord, CameraModelAdmin):
     form = CameraAdminForm
     list_display = ["slug", "name", "state", "url", "enabled", "record"]
     list_filter = ["enabled", "record"]
@@ -94,29 +110,16 @@ class CameraAdmin(CameraModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Camera | None = None) -> list[str]:
         return ["slug"] if obj else []  # sockets and recordings are named after it
 
-    def save_model(self, request: HttpRequest, obj: Camera, form: Any, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        _record(request, "camera.update" if change else "camera.create", obj.slug, url=obj.url)
-
-    def delete_model(self, request: HttpRequest, obj: Camera) -> None:
-        slug = obj.slug
-        super().delete_model(request, obj)
-        _record(request, "camera.delete", slug)
-
 
 @admin.register(CameraGrant)
-class CameraGrantAdmin(GrantModelAdmin):
+class CameraGrantAdmin(_OnRecord, GrantModelAdmin):
     list_display = ["camera", "role", "user", "group", "created_at"]
     list_filter = ["role"]
     list_select_related = ["camera", "user", "group"]
 
-    def save_model(self, request: HttpRequest, obj: CameraGrant, form: Any, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        _record(request, "grant.save", obj.camera.slug, role=obj.role, user=obj.user, group=obj.group)
-
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(TokenModelAdmin):
+class ApiTokenAdmin(_OnRecord, TokenModelAdmin):
     """To see and revoke. Tokens are made with `ninjacam token create` or the API, which show them once."""
 
     list_display = ["name", "prefix", "user", "scopes", "expires_at", "last_used_at", "revoked_at"]

@@ -1,9 +1,13 @@
 from django.apps import AppConfig
+from django.contrib.auth.signals import user_logged_in
 from django.utils.translation import gettext_lazy as _
 
 
 class NinjacamConfig(AppConfig):
-    """Registers the system checks. Starts nothing: no thread, no camera, no import of user code."""
+    """Registers the system checks and the receivers of the audit record.
+
+    Starts nothing: no thread, no camera, no import of user code.
+    """
 
     name = "ninjacam"
     verbose_name = _("Cameras")
@@ -11,3 +15,7 @@ class NinjacamConfig(AppConfig):
 
     def ready(self) -> None:
         from ninjacam import checks  # noqa: F401 (registers)
+        from ninjacam.actions import audit_signals, sign_in
+
+        audit_signals.connect()
+        user_logged_in.connect(sign_in.note_login, dispatch_uid="ninjacam.sign_in")

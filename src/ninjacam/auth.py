@@ -28,11 +28,18 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 from ninjacam import permissions, signing
+from ninjacam.core.errors import LimitError
 from ninjacam.models import GRANTED_BY, ApiToken, Camera, Role
 from ninjacam.permissions import AnyUser
+from ninjacam.throttle import client_address, get_throttle, network_of
 
 _USED_RESOLUTION_S = 60
 """`last_used_at` of a token is written at most so often."""
+_KNOWN_TOKEN_S = 7 * 24 * 3600
+"""A token that was good within this time is still looked at when its network has sent too many wrong ones."""
+BAD_TOKENS = 30
+BAD_TOKEN_EVERY_S = 2.0
+"""Of one network: so many wrong tokens at once, and one more in this time."""
 _OUTLIVING = frozenset({Role.REPLAY, Role.EXPORT})
 """The roles that are about recordings, which outlive their camera."""
 
@@ -106,15 +113,17 @@ def principal_from(
     sig: str = "",
     path: str = "",
     query: Mapping[str, str] | None = None,
+    address: str = "",
 ) -> Principal | None:
-    """Who asks; None for nobody. What is offered must hold: a bad token is not made good by a good cookie.
+    """Return who is asking, or None. What is offered must hold: a bad token is not made good by a good cookie.
 
-    `path`: as requested, with the mount point, percent-decoded. `query`: all parameters of the request.
-    A cookie proves nothing about where a request comes from: check Origin or CSRF as well where `source` is "session".
+    `path`: as requested, with the mount point, percent-decoded. `query`: all parameters of the request. `address`: the
+    client's. A cookie proves nothing about where a request comes from: check Origin or CSRF as well where `source` is
+    "session". Raises: LimitError: too many wrong tokens came from this address.
     """
     if authorization:
         scheme, _, token = authorization.partition(" ")
-        return _from_token(token.strip()) if scheme.lower() == "bearer" else None
+        return _from_token(token.strip(), network_of(address)) if scheme.lower() == "bearer" else None
     if sig:
         return _from_signature(sig, path, query or {})
     return _from_session(cookies.get(settings.SESSION_COOKIE_NAME, ""))
@@ -126,7 +135,12 @@ def principal_of_request(request: HttpRequest) -> Principal | None:
     sig = request.GET.get(signing.PARAMETER, "")
     if authorization or sig:
         return principal_from(
-            cookies={}, authorization=authorization, sig=sig, path=request.path, query=request.GET.dict()
+            cookies={},
+            authorization=authorization,
+            sig=sig,
+            path=request.path,
+            query=request.GET.dict(),
+            address=address_of_request(request),
         )
     user = request.user
     if isinstance(user, AbstractBaseUser) and user.is_authenticated and user.is_active:
@@ -134,13 +148,27 @@ def principal_of_request(request: HttpRequest) -> Principal | None:
     return None
 
 
-def _from_token(token: str) -> Principal | None:
+def address_of_request(request: HttpRequest) -> str:
+    """The client's network address, also behind a trusted proxy; empty for a Unix socket."""
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
+    return client_address(request.META.get("REMOTE_ADDR", "") or "", forwarded)
+
+
+def _from_token(token: str, network: str) -> Principal | None:
+    """Raises: LimitError: too many wrong tokens came from this network, and this token is not known to be good."""
+    throttle, known = get_throttle(), f"good token:{token[:100]}"
+    blocked = network and throttle.is_marked(f"bad tokens:{network}")
+    if blocked and not throttle.is_marked(known):
+        raise LimitError("Too many requests with wrong tokens came from your address. Try again in a minute.")
     found = ApiToken.objects.find(token)
     if found is None:
+        if network and throttle.take(f"bad token:{network}", burst=BAD_TOKENS, every_s=BAD_TOKEN_EVERY_S):
+            throttle.mark(f"bad tokens:{network}", for_s=BAD_TOKEN_EVERY_S)
         return None
     now = timezone.now()
     if found.last_used_at is None or (now - found.last_used_at).total_seconds() >= _USED_RESOLUTION_S:
         ApiToken.objects.filter(pk=found.pk).update(last_used_at=now)
+        throttle.mark(known, for_s=_KNOWN_TOKEN_S)
     return _principal_of_token(found)
 
 

@@ -10,7 +10,9 @@ from django.test import Client
 from ninjacam.actions.events import event_rates
 from ninjacam.actions.tokens import create_token
 from ninjacam.auth import LocalOperator
+from ninjacam.conf import get_settings
 from ninjacam.models import Camera, CameraGrant
+from ninjacam.throttle import _throttle
 
 PASSWORD = "s3cret-of-the-camera"
 
@@ -19,6 +21,13 @@ PASSWORD = "s3cret-of-the-camera"
 def _fresh_rates() -> None:
     """Users and cameras of different tests have the same keys."""
     event_rates.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def fresh_throttle() -> None:
+    """No test is refused for what another one did."""
+    _throttle.cache_clear()
+    (get_settings().run_dir / "throttle").unlink(missing_ok=True)
 
 
 @pytest.fixture

@@ -1,14 +1,75 @@
-"""The record of who did what: the logger "ninjacam.audit"."""
+"""The record of who did what: the logger "ninjacam.audit".
 
+Actions record what they do. What is written by other ways, such as Django's admin, a shell or another app, is recorded
+by `actions.audit_signals`, which keeps silent while an action decorated with `audited` is at work.
+"""
+
+import contextlib
 import json
 import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
-from ninjacam.auth import Actor
+from django.http import HttpRequest
+
+from ninjacam.auth import Actor, address_of_request, principal_of_request
 
 logger = logging.getLogger("ninjacam.audit")
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_request: ContextVar[HttpRequest | None] = ContextVar("ninjacam_audit_request", default=None)
+_in_action: ContextVar[bool] = ContextVar("ninjacam_audit_in_action", default=False)
+
 
 def record(actor: Actor, verb: str, subject: str, **details: object) -> None:
-    """One line of JSON, which no name can break out of, and the same as `extra["audit"]`. Never give it a secret."""
-    entry = {"verb": verb, "subject": subject, "by": actor.name, **details}
+    """Write one line of JSON, which no name can break out of, and the same as `extra["audit"]`. Never pass a secret."""
+    record_as(actor.name, verb, subject, **details)
+
+
+def record_as(by: str, verb: str, subject: str, **details: object) -> None:
+    """As `record`, for what no `Actor` does: a failed login."""
+    entry = {"verb": verb, "subject": subject, "by": by, **details}
     logger.info("%s", json.dumps(entry, default=str), extra={"audit": entry})
+
+
+def audited(action: Callable[P, T]) -> Callable[P, T]:
+    """For an action that records what it writes: the signals of the models do not record it a second time."""
+
+    @wraps(action)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        token = _in_action.set(True)
+        try:
+            return action(*args, **kwargs)
+        finally:
+            _in_action.reset(token)
+
+    return run
+
+
+def is_in_action() -> bool:
+    return _in_action.get()
+
+
+@contextlib.contextmanager
+def acting(request: HttpRequest) -> Iterator[None]:
+    """What the block writes is recorded with the user of `request`."""
+    token = _request.set(request)
+    try:
+        yield
+    finally:
+        _request.reset(token)
+
+
+def present_name() -> str:
+    """Who acts now, for what is written outside of actions: the user of the request, else this process."""
+    request = _request.get()
+    if request is None:
+        return f"process {os.path.basename(sys.argv[0])} {' '.join(sys.argv[1:2])}".strip()[:80]
+    principal = principal_of_request(request)
+    return principal.name if principal is not None else f"not signed in, {address_of_request(request)}"

@@ -7,7 +7,7 @@ from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from ninjacam.actions.audit import record
+from ninjacam.actions.audit import audited, record
 from ninjacam.actions.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from ninjacam.auth import Actor, look_up_camera
 from ninjacam.core.errors import ConfigError, UnsupportedSchemeError
@@ -60,6 +60,7 @@ def find_camera(actor: Actor, slug: str, role: str = "view") -> Camera:
     )
 
 
+@audited
 def create_camera(actor: Actor, slug: str, fields: CameraFields) -> Camera:
     """Add a camera. The user who adds it may see and configure it.
 
@@ -82,6 +83,7 @@ def create_camera(actor: Actor, slug: str, fields: CameraFields) -> Camera:
     return camera
 
 
+@audited
 def update_camera(actor: Actor, camera: Camera, fields: CameraFields) -> Camera:
     """Change what `fields` names. Raises: ForbiddenError, InvalidError."""
     _require_configure(actor, camera)
@@ -91,6 +93,7 @@ def update_camera(actor: Actor, camera: Camera, fields: CameraFields) -> Camera:
     return camera
 
 
+@audited
 def delete_camera(actor: Actor, camera: Camera) -> None:
     """Remove a camera with its grants. Needs the permission to delete cameras, or the role `configure` for it."""
     if not actor.may_all("delete_camera", "configure"):

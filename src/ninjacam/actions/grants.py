@@ -5,13 +5,14 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from ninjacam.actions.audit import record
+from ninjacam.actions.audit import audited, record
 from ninjacam.actions.cameras import invalid
 from ninjacam.actions.errors import ConflictError, ForbiddenError, InvalidError
 from ninjacam.auth import Actor
 from ninjacam.models import Camera, CameraGrant
 
 
+@audited
 def create_grant(actor: Actor, camera: Camera, role: str, *, user: str = "", group: str = "") -> CameraGrant:
     """`user` or `group`: the one or the other, by name. Raises: ForbiddenError, InvalidError, ConflictError."""
     if not actor.may_all("add_cameragrant"):
@@ -40,6 +41,7 @@ def create_grant(actor: Actor, camera: Camera, role: str, *, user: str = "", gro
     return grant
 
 
+@audited
 def delete_grant(actor: Actor, grant: CameraGrant) -> None:
     """Open streams that rested on it end within NINJACAM["REAUTH_S"]. Raises: ForbiddenError."""
     if not actor.may_all("delete_cameragrant"):

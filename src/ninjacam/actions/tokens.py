@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from ninjacam.actions.audit import record
+from ninjacam.actions.audit import audited, record
 from ninjacam.actions.cameras import invalid
 from ninjacam.actions.errors import ForbiddenError, InvalidError
 from ninjacam.auth import Actor
@@ -23,6 +23,7 @@ MAX_GENERATIONS = 3
 """A token, one that was made with it, and one that was made with that one."""
 
 
+@audited
 def create_token(
     actor: Actor, user: AbstractBaseUser, name: str, scopes: Iterable[str], expires_at: datetime | None = None
 ) -> tuple[ApiToken, str]:
@@ -93,6 +94,7 @@ def _parent(actor: Actor) -> ApiToken | None:
     raise LimitError(_("This token was made with other tokens. Make further ones with a session."))
 
 
+@audited
 def revoke_token(actor: Actor, token: ApiToken) -> None:
     """End it for good, with the links and the tokens that it made. Idempotent. Raises: ForbiddenError."""
     if not actor.may_act_for(token.user):
@@ -102,6 +104,7 @@ def revoke_token(actor: Actor, token: ApiToken) -> None:
         token.refresh_from_db()
 
 
+@audited
 def revoke_all_tokens(actor: Actor, user: AbstractBaseUser) -> int:
     """End all tokens of `user`, with the links that they made. Returns how many were ended. Raises: ForbiddenError."""
     if not actor.may_act_for(user):

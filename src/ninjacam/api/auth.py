@@ -6,7 +6,7 @@ from ninja.errors import HttpError
 from ninja.security import APIKeyCookie, HttpBearer
 from ninja.utils import check_csrf
 
-from ninjacam.auth import Principal, principal_from, principal_of_request
+from ninjacam.auth import Principal, address_of_request, principal_from, principal_of_request
 
 
 class SessionAuth(APIKeyCookie):
@@ -36,7 +36,11 @@ class BearerAuth(HttpBearer):
 
     def __call__(self, request: HttpRequest) -> Principal | None:
         # Not Ninja's own, which logs what it does not understand where DEBUG is on.
-        return principal_from(cookies={}, authorization=request.headers.get("Authorization", ""))
+        return principal_from(
+            cookies={},
+            authorization=request.headers.get("Authorization", ""),
+            address=address_of_request(request),
+        )
 
     def authenticate(self, request: HttpRequest, token: str) -> Principal | None:
         return self(request)

@@ -20,6 +20,7 @@ from django.http import QueryDict
 from django.http.cookie import parse_cookie
 from django.utils.http import is_same_domain
 
+from ninjacam.core.errors import LimitError
 from ninjacam.live.messages import Scope, header
 from ninjacam.live.problems import Problem, camera_not_found, not_authenticated
 
@@ -102,27 +103,28 @@ def check_origin(request: ASGIRequest) -> bool:
     )
 
 
-def client_address(scope: Scope) -> str:
-    """The client's network address as the server knows it, with what trusted proxies say; empty where there is none."""
-    client = scope.get("client")
-    return str(client[0]) if client else ""
-
-
 def identify(scope: Scope) -> "Principal":
-    """Who is asking. Raises: Problem 401, 400."""
+    """Who is asking. Raises: Problem 401, 400; 429: too many wrong tokens came from this address."""
     from ninjacam.auth import principal_from
+    from ninjacam.throttle import client_address
 
     query = query_of(scope)
-    principal = principal_from(
-        cookies=parse_cookie(header(scope, b"cookie")),
-        authorization=header(scope, b"authorization"),
-        sig=query.get("sig", ""),
-        path=scope["path"],
-        query=query,
-    )
+    client = scope.get("client")
+    address = client_address(str(client[0]) if client else "", header(scope, b"x-forwarded-for"))
+    try:
+        principal = principal_from(
+            cookies=parse_cookie(header(scope, b"cookie")),
+            authorization=header(scope, b"authorization"),
+            sig=query.get("sig", ""),
+            path=scope["path"],
+            query=query,
+            address=address,
+        )
+    except LimitError as error:
+        raise Problem(429, error.code, error.message, ((b"retry-after", b"60"),)) from error
     if principal is None:
         raise not_authenticated()
-    return replace(principal, address=client_address(scope))
+    return replace(principal, address=address)
 
 
 def find_camera(principal: "Principal", slug: str, view: str, role: str = "view") -> "Camera":
@@ -151,7 +153,7 @@ def authorise(scope: Scope, slug: str, view: str) -> "tuple[Principal, Camera]":
 
 
 def authorise_socket(scope: Scope) -> "Principal":
-    """Raises: Problem 400, 401; 403: the page is not ours."""
+    """Raises: Problem 400, 401, 429; 403: the page is not ours."""
     request = check_host(scope)
     has_origin, ours = "HTTP_ORIGIN" in request.META, check_origin(request)
     if has_origin and not ours:

@@ -207,7 +207,7 @@ async def serve_socket(worker: Worker, scope: Scope, receive: Receive, send: Sen
     try:
         principal = await worker.database.run(auth.authorise_socket, scope)
     except Problem as problem:
-        code = {401: NOT_AUTHENTICATED, 503: TRY_LATER}.get(problem.status, REFUSED)
+        code = {401: NOT_AUTHENTICATED, 429: TRY_LATER, 503: TRY_LATER}.get(problem.status, REFUSED)
         # accepted first: browsers show a page the close code only of a WebSocket that was open
         await send({"type": "websocket.accept"})
         await send({"type": "websocket.close", "code": code, "reason": problem.detail[:100]})

@@ -172,3 +172,9 @@ def hosts(environ: Mapping[str, str]) -> list[str]:
 def origins(environ: Mapping[str, str]) -> list[str]:
     """NINJACAM_ORIGINS: how a proxy in front is reached, such as `https://cam.example.org`."""
     return _listed(environ, "NINJACAM_ORIGINS")
+
+
+def https_hosts(environ: Mapping[str, str]) -> frozenset[str]:
+    """The host names of those NINJACAM_ORIGINS that are https, in lower case, without ports."""
+    parsed = [urlsplit(origin) for origin in origins(environ)]
+    return frozenset(parts.hostname for parts in parsed if parts.scheme == "https" and parts.hostname)

@@ -1,8 +1,15 @@
-"""The product's content security policy. Not for other projects: their pages have their own needs."""
+"""The product's security headers and cookies. Not for other projects: these have their own needs and settings."""
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.http.request import split_domain_port
+
+from ninjacam.actions.sign_in import COOKIE as KNOWN_COOKIE
+
+HSTS = "max-age=31536000"
+"""A year, for this host name only: other services may live on its subdomains."""
 
 # Styles inline: the player's shadow root and Swagger UI. blob: in media: what MSE plays.
 _POLICY = (
@@ -20,3 +27,26 @@ def content_security_policy(
         return response
 
     return add_policy
+
+
+def secure_cookies(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
+    """Mark our cookies Secure and send HSTS where the browser uses https.
+
+    That is where the request came by https, and wherever its host is that of an https origin (NINJACAM_ORIGINS), even
+    if the proxy in front does not say so. A browser that uses plain http by an address in the same network can still
+    log in. Settings such as SESSION_COOKIE_SECURE could only choose for both.
+    """
+
+    def mark(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        host = split_domain_port(request.META.get("HTTP_HOST", ""))[0]
+        if request.is_secure() or host in settings.HTTPS_HOSTS:
+            response.headers.setdefault("Strict-Transport-Security", HSTS)
+            for name in (settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME, KNOWN_COOKIE):
+                if name in response.cookies:
+                    response.cookies[name]["secure"] = True
+        return response
+
+    return mark

@@ -2,6 +2,8 @@
 
 import os
 
+from django.conf import global_settings
+
 from ninjacam.site import environment
 
 DATA_DIR = environment.data_dir(os.environ)
@@ -30,12 +32,14 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "ninjacam.site.middleware.secure_cookies",
     "ninjacam.site.middleware.content_security_policy",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "ninjacam.web.middleware.accounts",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -59,6 +63,10 @@ AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
     "ninjacam.permissions.CameraGrantBackend",
 ]
+PASSWORD_HASHERS = [
+    "ninjacam.site.hashers.BackgroundPBKDF2PasswordHasher",  # instead of the one whose format it has
+    *(name for name in global_settings.PASSWORD_HASHERS if not name.endswith(".PBKDF2PasswordHasher")),
+]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
@@ -74,6 +82,9 @@ CSRF_COOKIE_NAME = "ninjacam_csrf"
 SESSION_COOKIE_SAMESITE = "Lax"
 SECURE_REFERRER_POLICY = "same-origin"  # signed links stand in URLs
 X_FRAME_OPTIONS = "SAMEORIGIN"
+# Behind a proxy with https, which may be used beside plain http by address in the same network: whether cookies are
+# Secure is decided for each request, in ninjacam.site.middleware.secure_cookies.
+HTTPS_HOSTS = environment.https_hosts(os.environ)
 if CSRF_TRUSTED_ORIGINS and all(origin.startswith("https://") for origin in CSRF_TRUSTED_ORIGINS):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 

@@ -2,6 +2,9 @@ from django.contrib import admin
 from django.urls import include, path
 
 from ninjacam.site.static import serve_static
+from ninjacam.web.log_in import AdminLogInForm
+
+admin.site.login_form = AdminLogInForm
 
 urlpatterns = [
     path("static/<path:path>", serve_static, name="static"),

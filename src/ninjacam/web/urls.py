@@ -8,6 +8,7 @@ urlpatterns = [
     path("", views.show_wall, name="wall"),
     path("login/", views.in_complete_language(views.LogIn.as_view()), name="login"),
     path("logout/", views.LogOut.as_view(), name="logout"),
+    path("account/", views.show_account, name="account"),
     path("replay/", views.show_replay, name="replay"),
     path("add-camera/", views.add_camera, name="camera-add"),
     path("cameras/<slug:slug>/", views.show_camera, name="camera"),

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from django.contrib.auth import update_session_auth_hash
+from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
@@ -17,11 +19,14 @@ from django.views.decorators.http import require_http_methods, require_safe
 from ninjacam.actions import cameras as actions
 from ninjacam.actions.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from ninjacam.actions.recordings import replayable_slugs
+from ninjacam.actions.sign_in import remember_browser
+from ninjacam.actions.tokens import MAX_TOKENS, revoke_all_tokens
 from ninjacam.auth import Principal
-from ninjacam.models import Camera
+from ninjacam.models import ApiToken, Camera
 from ninjacam.project import login_required, login_url
 from ninjacam.status import Status, read_status
 from ninjacam.web.forms import CameraForm
+from ninjacam.web.log_in import LogInForm, PasswordForm
 from ninjacam.web.player import render_player, state_label
 
 P = ParamSpec("P")
@@ -54,7 +59,19 @@ def in_complete_language(view: Callable[P, R]) -> Callable[P, R]:
 
 class LogIn(LoginView):
     template_name = "ninjacam/login.html"
+    authentication_form = LogInForm
     redirect_authenticated_user = True
+
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        response = super().form_valid(form)
+        remember_browser(self.request, response, form.get_user())
+        return response
+
+    def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
+        response = super().form_invalid(form)
+        if getattr(form, "throttled", False):
+            response.status_code = 429
+        return response
 
     def get_default_redirect_url(self) -> str:
         return reverse("ninjacam:wall")
@@ -266,6 +283,29 @@ def edit_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
         except InvalidError as error:
             form.show_error(error)
     return _show_form(request, principal, form)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page
+def show_account(request: HttpRequest, principal: Principal) -> HttpResponse:
+    """Change one's own password; see and revoke the API tokens that act for one."""
+    user = principal.user
+    revoking = request.method == "POST" and "revoke_all" in request.POST
+    if revoking:
+        revoke_all_tokens(principal, user)
+        return redirect("ninjacam:account")
+    form = None
+    if user.has_usable_password():  # others have their password elsewhere
+        form = PasswordForm(request, user, request.POST if request.method == "POST" else None)
+        if form.is_valid():
+            form.save()
+            update_session_auth_hash(request, user)  # type: ignore[arg-type] # takes every user model
+            if form.cleaned_data["end_tokens"]:
+                revoke_all_tokens(principal, user)
+            return redirect("ninjacam:account")
+    tokens = ApiToken.objects.filter(user_id=user.pk, revoked_at=None).select_related("parent")[:MAX_TOKENS]
+    context = {"form": form, "tokens": [token for token in tokens if token.is_usable()]}
+    return _render(request, principal, "ninjacam/account.html", context, 422 if form and form.errors else 200)
 
 
 def _show_form(request: HttpRequest, principal: Principal, form: CameraForm) -> HttpResponse:

@@ -8,8 +8,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError, CommandParser
 
-from ninjacam.actions.audit import record
-from ninjacam.management.base import OPERATOR, NinjacamCommand, read_password
+from ninjacam.management.base import NinjacamCommand, read_password
 
 
 class Command(NinjacamCommand):
@@ -56,8 +55,7 @@ class Command(NinjacamCommand):
             user.full_clean()
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from error
-        user.save()
-        record(OPERATOR, "user.save", name, admin=user.is_superuser)
+        user.save()  # actions.audit_signals puts it on record
         kind = "Administrator" if user.is_superuser else "User"
         self.stdout.write(f"{kind} {name} can sign in.")
         if options["generate"]:

@@ -1,0 +1,172 @@
+"""Records of what is written outside of our actions: in Django's admin, in a shell, by other apps; and of logins.
+
+Connected once, in `AppConfig.ready`. A queryset's `update()`, `bulk_create()` and SQL send no signals, so are not seen.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import Group
+from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+from django.db.models import Model
+from django.db.models.signals import m2m_changed, post_delete, post_save, pre_save
+from django.http import HttpRequest
+
+from ninjacam.actions.audit import is_in_action, present_name, record_as
+from ninjacam.auth import address_of_request
+from ninjacam.models import ApiToken, Camera, CameraGrant
+from ninjacam.throttle import get_throttle, network_of
+
+_FLAGS = ("is_active", "is_staff", "is_superuser")
+_QUIET = {"last_login", "last_used_at", "updated_at"}
+"""Fields that change by using an account, and say nothing."""
+_CHANGED = "_ninjacam_changed"
+FAILURES = 60
+FAILURE_EVERY_S = 1.0
+"""Failed logins on record: so many at once, and one more in this time, whatever is tried from wherever."""
+SAME_FAILURE_EVERY_S = 60.0
+"""One account from one network is recorded no more often."""
+
+
+def connect() -> None:
+    """Idempotent."""
+    user_model = get_user_model()
+    for model in (Camera, CameraGrant, ApiToken, Group, user_model):
+        for signal, receiver in ((pre_save, _see_change), (post_save, _saved), (post_delete, _deleted)):
+            signal.connect(receiver, sender=model, dispatch_uid=f"ninjacam.audit.{receiver.__name__}")
+    for field in ("groups", "user_permissions"):
+        if (through := getattr(getattr(user_model, field, None), "through", None)) is not None:
+            m2m_changed.connect(_membership, sender=through, dispatch_uid="ninjacam.audit.membership")
+    m2m_changed.connect(
+        _membership, sender=Group.permissions.through, dispatch_uid="ninjacam.audit.membership"
+    )
+    user_logged_in.connect(_logged_in, dispatch_uid="ninjacam.audit.logged_in")
+    user_logged_out.connect(_logged_out, dispatch_uid="ninjacam.audit.logged_out")
+    user_login_failed.connect(_login_failed, dispatch_uid="ninjacam.audit.login_failed")
+
+
+# --- models ---
+
+
+def _kind(row: Model) -> str:
+    names: dict[type[Model], str] = {
+        Camera: "camera", CameraGrant: "grant", ApiToken: "token", Group: "group"
+    }  # fmt: skip
+    return next((name for model, name in names.items() if isinstance(row, model)), "user")
+
+
+def _subject(row: Model) -> str:
+    if isinstance(row, Camera):
+        return row.slug
+    if isinstance(row, CameraGrant):
+        return row.camera.slug
+    if isinstance(row, ApiToken):
+        return row.prefix
+    return row.get_username() if isinstance(row, AbstractBaseUser) else str(row)
+
+
+def _details(row: Model) -> dict[str, object]:
+    """What the record says of a row. Never a password, hash, or the sealed credentials."""
+    if isinstance(row, CameraGrant):
+        holder = {"user": str(row.user or ""), "group": str(row.group or "")}
+        return {"role": row.role, **holder}
+    if isinstance(row, ApiToken):
+        return {"token": row.name, "user": row.user.get_username(), "scopes": row.scopes}
+    if isinstance(row, AbstractBaseUser):
+        return {flag: getattr(row, flag) for flag in _FLAGS if hasattr(row, flag)}
+    return {"url": row.url} if isinstance(row, Camera) else {}
+
+
+def _see_change(sender: type[Model], instance: Model, update_fields: Any = None, **_: Any) -> None:
+    """Note the names of the fields that the save will change: one query, and none where nothing will be recorded."""
+    names = {field.attname for field in sender._meta.concrete_fields} - _QUIET
+    if update_fields is not None:
+        names &= {sender._meta.get_field(name).attname for name in update_fields}  # type: ignore[union-attr] # concrete
+    setattr(instance, _CHANGED, None)
+    if is_in_action() or instance._state.adding or not names:
+        return
+    before = sender._base_manager.filter(pk=instance.pk).values(*names).first() or {}
+    changed = {name for name, value in before.items() if value != getattr(instance, name)}
+    setattr(instance, _CHANGED, changed)
+
+
+def _saved(
+    sender: type[Model],
+    instance: Model,
+    created: bool,
+    raw: bool = False,
+    update_fields: Iterable[str] | None = None,
+    **_: Any,
+) -> None:
+    changed: set[str] | None = getattr(instance, _CHANGED, None)
+    if raw or is_in_action() or not (created or changed):
+        return
+    # Django makes the hash of an old password anew at a login; that is no new password.
+    rehashed = set(update_fields or ()) == {"password"} and getattr(instance, "_password", "") is None
+    if rehashed:
+        return
+    verb = f"{_kind(instance)}.{'create' if created else 'update'}"
+    fields = {} if created else {"fields": sorted(changed or ())}
+    record_as(present_name(), verb, _subject(instance), **fields, **_details(instance))
+
+
+def _deleted(sender: type[Model], instance: Model, **_: Any) -> None:
+    if not is_in_action():
+        record_as(present_name(), f"{_kind(instance)}.delete", _subject(instance), **_details(instance))
+
+
+def _membership(
+    sender: type[Model],
+    instance: Model,
+    action: str,
+    model: type[Model],
+    pk_set: Iterable[Any] | None,
+    **_: Any,
+) -> None:
+    """Groups of a user, permissions of a user or group."""
+    if action in ("post_add", "post_remove", "post_clear") and (pk_set is None or pk_set):
+        others = model._base_manager.filter(pk__in=list(pk_set)[:50]) if pk_set else ()
+        record_as(
+            present_name(),
+            f"{_kind(instance)}.{model._meta.verbose_name_plural}.{action.removeprefix('post_')}",
+            _subject(instance),
+            what=[str(each) for each in others],
+        )
+
+
+# --- logins ---
+
+
+def _address(request: HttpRequest | None) -> str:
+    return address_of_request(request) if request is not None else ""
+
+
+def _logged_in(sender: Any, request: HttpRequest | None, user: AbstractBaseUser, **_: Any) -> None:
+    record_as(user.get_username(), "login", user.get_username(), address=_address(request))
+
+
+def _logged_out(sender: Any, request: HttpRequest | None, user: AbstractBaseUser | None, **_: Any) -> None:
+    if user is not None:
+        record_as(user.get_username(), "logout", user.get_username(), address=_address(request))
+
+
+def _login_failed(
+    sender: Any, credentials: dict[str, Any], request: HttpRequest | None = None, **_: Any
+) -> None:
+    record_failure("login.failed", str(credentials.get("username", "")), _address(request))
+
+
+def record_failure(verb: str, username: str, address: str) -> None:
+    """Names the account only if there is one: people type their password where the name belongs."""
+    throttle = get_throttle()
+    network = network_of(address) or address
+    if not throttle.claim(f"audit {verb}:{network}:{username[:200]}", every_s=SAME_FAILURE_EVERY_S):
+        return
+    if throttle.take(f"audit {verb}", burst=FAILURES, every_s=FAILURE_EVERY_S):
+        return
+    model = get_user_model()
+    found = model._default_manager.filter(**{model.USERNAME_FIELD: username[:200]}).first()
+    name = found.get_username() if found is not None else "(no such user)"
+    record_as("not signed in", verb, name, address=address)

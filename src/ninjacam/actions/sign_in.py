@@ -1,0 +1,164 @@
+"""Logging in with a password: how often one may fail, and how many passwords are checked at once.
+
+A failed attempt counts against the network that it comes from and against the account that it names, whether or not
+there is such an account. Anybody can use up these two, so they do not apply to a browser that has logged in to the
+account before, which a cookie shows, nor the account's one to a network that it has logged in from: those have buckets
+of their own. The owner gets in while others attack the account.
+"""
+
+import contextlib
+import hashlib
+import secrets
+import threading
+import unicodedata
+from collections.abc import Iterator
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core import signing
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+
+from ninjacam.actions.audit_signals import record_failure
+from ninjacam.auth import address_of_request
+from ninjacam.core.errors import LimitError
+from ninjacam.throttle import get_throttle, network_of
+
+COOKIE = "ninjacam_known"
+_COOKIE_AGE_S = 365 * 24 * 3600
+_SALT = "ninjacam.known-browser/1"
+_KNOWN_NETWORK_S = 90 * 24 * 3600
+
+FAILURES_PER_NETWORK = 20
+NETWORK_EVERY_S = 30.0
+FAILURES_PER_ACCOUNT = 10
+ACCOUNT_EVERY_S = 60.0
+"""So many failures at once, and one more in this time."""
+
+CHECKS_AT_ONCE = 1
+CHECKS_WAITING = 4
+CHECK_WAIT_S = 5.0
+"""Of each worker, and as many again for known browsers: checking a password takes half a second of a core."""
+
+_Bucket = tuple[str, int, float]
+
+
+class Busy:
+    """Lets few in at once, a few more wait, and refuses the rest."""
+
+    def __init__(self) -> None:
+        self._turns = threading.BoundedSemaphore(CHECKS_AT_ONCE)
+        self._places = threading.BoundedSemaphore(CHECKS_AT_ONCE + CHECKS_WAITING)
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Raises: LimitError."""
+        if not self._places.acquire(blocking=False):
+            raise LimitError(_("Too many people are logging in right now. Try again in a few seconds."))
+        try:
+            if not self._turns.acquire(timeout=CHECK_WAIT_S):
+                raise LimitError(_("Too many people are logging in right now. Try again in a few seconds."))
+            try:
+                yield
+            finally:
+                self._turns.release()
+        finally:
+            self._places.release()
+
+
+_anybody, _known_browsers = Busy(), Busy()
+
+
+def account_of(username: str) -> str:
+    """What attempts for one account are counted by. Spellings that look alike are one account."""
+    plain = unicodedata.normalize("NFKC", username[:200]).casefold()
+    return hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()[:24]
+
+
+@contextlib.contextmanager
+def attempt(request: HttpRequest | None, username: str) -> Iterator[None]:
+    """Around the check of a password, which fails by raising ValidationError.
+
+    The attempt is counted before the check, so that many at once cannot pass together, and given back if it succeeds.
+    Raises: LimitError: too many attempts have failed, or too many passwords are being checked.
+    """
+    throttle = get_throttle()
+    account = account_of(username)
+    address = address_of_request(request) if request is not None else ""
+    network = network_of(address)
+    browser = _known_browser(request, account)
+    buckets = _buckets(account, network, browser)
+    taken: list[_Bucket] = []
+    refused_for_s = 0.0
+    for key, burst, every_s in buckets:
+        refused_for_s = throttle.take(key, burst=burst, every_s=every_s)
+        if refused_for_s:
+            break
+        taken.append((key, burst, every_s))
+    if refused_for_s:
+        _give_back(taken)
+        record_failure("login.throttled", username, address)
+        raise LimitError(
+            _("Too many attempts to log in have failed. Try again in %(seconds)d seconds.")
+            % {"seconds": int(refused_for_s) + 1}
+        )
+    try:
+        with (_known_browsers if browser else _anybody).turn():
+            yield
+    except ValidationError:
+        raise
+    except BaseException:  # it was not the password
+        _give_back(taken)
+        raise
+    _give_back(taken)
+    throttle.mark(f"login network:{account}:{network}", for_s=_KNOWN_NETWORK_S)
+
+
+def _buckets(account: str, network: str, browser: str) -> list[_Bucket]:
+    if browser:
+        return [(f"login browser:{browser}", FAILURES_PER_ACCOUNT, ACCOUNT_EVERY_S)]
+    found = []
+    if network:
+        found.append((f"login:{network}", FAILURES_PER_NETWORK, NETWORK_EVERY_S))
+    known = network and get_throttle().is_marked(f"login network:{account}:{network}")
+    name = f"login account:{account}:{network}" if known else f"login account:{account}"
+    found.append((name, FAILURES_PER_ACCOUNT, ACCOUNT_EVERY_S))
+    return found
+
+
+def _give_back(taken: list[_Bucket]) -> None:
+    for key, _burst, every_s in taken:
+        get_throttle().give_back(key, every_s=every_s)
+
+
+def _known_browser(request: HttpRequest | None, account: str) -> str:
+    """The number of the browser, if it has logged in to the account before; else empty."""
+    value = request.COOKIES.get(COOKIE, "") if request is not None else ""
+    if not value or len(value) > 300:
+        return ""
+    try:
+        its_account, browser = signing.loads(value, salt=_SALT, max_age=_COOKIE_AGE_S)
+    except (signing.BadSignature, ValueError, TypeError):
+        return ""
+    return str(browser) if its_account == account else ""
+
+
+def remember_browser(request: HttpRequest, response: HttpResponse, user: AbstractBaseUser) -> None:
+    """Put the cookie on the answer to a successful login."""
+    value = signing.dumps([account_of(user.get_username()), secrets.token_hex(12)], salt=_SALT)
+    response.set_cookie(
+        COOKIE, value, max_age=_COOKIE_AGE_S, httponly=True, samesite="Lax", secure=request.is_secure()
+    )
+
+
+def note_login(
+    sender: object, request: HttpRequest | None, user: AbstractBaseUser, **_kwargs: object
+) -> None:
+    """Receives Django's signal `user_logged_in`."""
+    if request is not None:
+        request._ninjacam_logged_in = user  # type: ignore[attr-defined] # for the middleware
+
+
+def logged_in_user(request: HttpRequest) -> AbstractBaseUser | None:
+    """The user who has logged in by this very request."""
+    return getattr(request, "_ninjacam_logged_in", None)

@@ -1,0 +1,193 @@
+"""Limits on how often something may happen, shared by all processes of this host: failed logins, audit lines.
+
+The state is a file of a fixed size in the run directory, so that no attacker makes it grow and no failed login writes
+to the database. Each key has a slot with one time, as the generic cell rate algorithm (GCRA) needs it. Keys are hashed
+with the secret key: nobody can choose names that share a slot.
+Not here: which keys there are (`ninjacam.auth`, `ninjacam.actions.sign_in`, `ninjacam.actions.audit`).
+"""
+
+import fcntl
+import hashlib
+import logging
+import os
+import struct
+import threading
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from pathlib import Path
+
+from ninjacam.conf import get_settings
+
+logger = logging.getLogger("ninjacam.throttle")
+
+SETS = 1 << 14
+WAYS = 8
+_SLOT = struct.Struct("<Qd")  # fingerprint of the key, Unix time until which the slot matters
+_SET_BYTES = WAYS * _SLOT.size
+SIZE_BYTES = SETS * _SET_BYTES
+"""2 MiB: 131,072 keys. When a set is full, the slot that matters for the shortest time makes room."""
+
+
+class Throttle:
+    """Thread-safe, and safe between processes. Costs about 10 us a call; never raises."""
+
+    def __init__(self, path: Path, secret: bytes, clock: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._secret = hashlib.blake2b(secret, person=b"ninjacam-thrott").digest()[:32]
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._descriptor: int | None = None
+        self._pid = 0
+        self._memory: bytearray | None = None
+
+    def take(self, key: str, *, burst: int, every_s: float) -> float:
+        """Take one from the bucket of `key`. Returns 0.0 if there was one, else the seconds until there will be.
+
+        `burst`: how many are in a full bucket. `every_s`: the time in which one more comes.
+        """
+        now = self._clock()
+
+        def step(until: float) -> tuple[float, float]:
+            until = max(now, until)
+            wait_s = until + every_s - now - burst * every_s
+            return (until, wait_s) if wait_s > 1e-6 else (until + every_s, 0.0)
+
+        return self._change(key, step)
+
+    def give_back(self, key: str, *, every_s: float) -> None:
+        """Put back one that `take` has taken."""
+        self._change(key, lambda until: (until - every_s, 0.0))
+
+    def claim(self, key: str, *, every_s: float) -> bool:
+        """Return True, but only once in `every_s`."""
+        return self.take(key, burst=1, every_s=every_s) == 0.0
+
+    def mark(self, key: str, *, for_s: float) -> None:
+        """Make `is_marked` return True for that time."""
+        now = self._clock()
+        self._change(key, lambda until: (max(until, now + for_s), 0.0))
+
+    def is_marked(self, key: str) -> bool:
+        now = self._clock()
+        return self._change(key, lambda until: (until, float(until > now))) > 0
+
+    def _change(self, key: str, step: Callable[[float], tuple[float, float]]) -> float:
+        """Replace the time of `key` by the first value that `step` returns for it; return the second."""
+        digest = hashlib.blake2b(
+            key.encode("utf-8", "surrogatepass"), key=self._secret, digest_size=16
+        ).digest()
+        fingerprint = int.from_bytes(digest[:8], "little") or 1
+        offset = int.from_bytes(digest[8:], "little") % SETS * _SET_BYTES
+        with self._lock:
+            descriptor = self._open()
+            try:
+                if descriptor is not None:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
+                try:
+                    slots = list(_SLOT.iter_unpack(self._read(offset)))
+                    way = next((n for n, slot in enumerate(slots) if slot[0] == fingerprint), -1)
+                    until, answer = step(slots[way][1] if way >= 0 else 0.0)
+                    if way < 0:
+                        way = min(range(WAYS), key=lambda n: slots[n][1])
+                    self._write(offset + way * _SLOT.size, _SLOT.pack(fingerprint, until))
+                finally:
+                    if descriptor is not None:
+                        fcntl.flock(descriptor, fcntl.LOCK_UN)
+            except OSError as error:
+                self._give_up(error)
+                return 0.0
+        return answer
+
+    def _open(self) -> int | None:
+        """The file's descriptor, opened anew after a fork; None: the state is in this process only."""
+        if self._memory is not None:
+            return None
+        if self._descriptor is not None and self._pid == os.getpid():
+            return self._descriptor
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            if os.fstat(descriptor).st_size != SIZE_BYTES:
+                os.ftruncate(descriptor, SIZE_BYTES)
+            self._descriptor, self._pid = descriptor, os.getpid()
+        except OSError as error:
+            self._give_up(error)
+        return self._descriptor if self._memory is None else None
+
+    def _read(self, offset: int) -> bytes:
+        if self._memory is not None:
+            return bytes(self._memory[offset : offset + _SET_BYTES])
+        assert self._descriptor is not None
+        return os.pread(self._descriptor, _SET_BYTES, offset).ljust(_SET_BYTES, b"\0")
+
+    def _write(self, offset: int, data: bytes) -> None:
+        if self._memory is not None:
+            self._memory[offset : offset + len(data)] = data
+            return
+        assert self._descriptor is not None
+        os.pwrite(self._descriptor, data, offset)
+
+    def _give_up(self, error: OSError) -> None:
+        """The file cannot be used (rights, a full disk): limit within this process from now on."""
+        logger.warning("%s cannot be used (%s): limits are counted per process", self._path, error.strerror)
+        self._memory = bytearray(SIZE_BYTES)
+
+
+@lru_cache(maxsize=4)
+def _throttle(path: Path, secret: str) -> Throttle:
+    return Throttle(path, secret.encode())
+
+
+def get_throttle() -> Throttle:
+    """The one of this host."""
+    config = get_settings()
+    return _throttle(config.run_dir / "throttle", config.secret_keys[0])
+
+
+_MAX_FORWARDED_CHARS = 1000
+_THIS_HOST = ("127.0.0.0/8", "::1/128")
+
+
+def client_address(remote: str, forwarded: str) -> str:
+    """The client's address, from that of the connection and the header X-Forwarded-For.
+
+    The header counts only if the connection comes from a trusted proxy: read from the right, the first address in it
+    that is not a trusted proxy.
+    """
+    if not _is_trusted(remote):
+        return remote
+    for each in reversed(forwarded[-_MAX_FORWARDED_CHARS:].split(",")):
+        if not _is_trusted(each.strip()):
+            return each.strip()
+    return remote
+
+
+def _is_trusted(address: str) -> bool:
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return not address  # a Unix socket; what cannot be read is no proxy of ours
+    trusted: tuple[str, ...] = getattr(get_settings(), "trusted_proxies", _THIS_HOST)
+    return any(parsed in ip_network(network) for network in trusted)
+
+
+@lru_cache(maxsize=4096)
+def network_of(address: str) -> str:
+    """What limits count by: an IPv4 address, or the /64 network of an IPv6 address; empty where it says nothing.
+
+    It says nothing for loopback addresses and Unix sockets: everybody comes from there when a proxy on this host does
+    not forward addresses, and one attacker must not lock out all.
+    """
+    try:
+        parsed: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
+    except ValueError:
+        return ""
+    if isinstance(parsed, IPv6Address):
+        parsed = parsed.ipv4_mapped or parsed
+    if parsed.is_loopback:
+        return ""
+    if isinstance(parsed, IPv6Address):
+        return str(ip_network((parsed, 64), strict=False))
+    return str(parsed)
