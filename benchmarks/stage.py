@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.clips import stamped_annexb
-from ninjacam.capture.camera import RELAX_AFTER_S, STALLED_AFTER_S
+from ninjacam.capture.camera import RELAX_AFTER_S
+from ninjacam.capture.liveness import STALLED_AFTER_S
 from tests.harness.cameras import FakeCamera, GstCamera, gstreamer_missing
 from tests.harness.server import Product
 

@@ -85,6 +85,15 @@ class ErrorOut(Schema):
     traceback: str = Field("", description="Of a processor, for those who may configure the camera.")
 
 
+class Notice(Schema):
+    """Something odd about a camera that nevertheless runs."""
+
+    code: str = Field(
+        description="waiting_for_key_frame, no_pictures, no_media, gop_not_kept or clock_rate; more may come."
+    )
+    message: str
+
+
 class Health(Schema):
     """Of the moment; empty where the camera is not running."""
 
@@ -97,6 +106,16 @@ class Health(Schema):
     last_video_at: datetime | None = None
     connected_since: datetime | None = None
     packets_lost: int = 0
+    packets_ignored: int = Field(0, description="Packets of another format or source than the stream's.")
+    sequence_restarts: int = Field(0, description="How often the camera began to number its packets anew.")
+    pictures_dropped: int = Field(0, description="Pictures that were incomplete or malformed.")
+    pictures_skipped: int = Field(0, description="Pictures before the first key frame of this connection.")
+    key_frame_interval_s: float = Field(0, description="Between the last two key frames; 0: not known.")
+    clock_rate: float | None = Field(
+        None,
+        description="Camera seconds per second, if the camera's clock runs so fast or slow that it is not used.",
+    )
+    notices: list[Notice] = Field([], description="What is odd about the camera, in sentences.")
     reconnects: int = 0
     subscribers: int = Field(0, description="Who reads the stream: viewers' workers, vision, recorder.")
 

@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ninjacam.capture.annotations import AnnotationReader
+from ninjacam.capture.liveness import MAX_PATIENCE_S, Pace, describe_silence
 from ninjacam.capture.sink import PacketSink
 from ninjacam.capture.timeline import Timeline
 from ninjacam.core.bitstream import parameter_sets, parse_sps
@@ -21,15 +23,17 @@ from ninjacam.sources.registry import open_source
 
 logger = logging.getLogger("ninjacam.capture")
 
-STALLED_AFTER_S = 2.0
-"""Without video for so long, people are told; a 1 fps camera is still live."""
-LOST_AFTER_S = 4.5
-"""Without video for so long, the connection is given up, whatever else it carries: viewers are told within 5 s."""
+TOLD_AFTER_S = 1.5
+"""A connection that has given no picture for so long is described by a notice."""
+SOURCE_SILENCE_S = MAX_PATIENCE_S + 5
+"""Liveness is judged here, by the camera's pace; sources end by themselves only later."""
 RELAX_AFTER_S = 5.0
 """A camera that nobody has watched for so long is read less often (`Source.relax`). By then its time is known, too."""
 UNWATCHED_S, RECORDED_S = 0.23, 0.09
 """How often then, and where it is recorded: a crash loses what was not read. No multiples of what lies between the
 pictures of common cameras: soon one comes just before it is read, so times (0001-time.md) are true to 10 ms."""
+MAX_WATCH_S = 2.0
+"""The pace of a camera changes: how often it is looked at anew, at least."""
 BACKOFF = Backoff(first_s=0.5, most_s=2.0)
 """A try costs a TCP handshake, and people wait: with a key frame each 2 s, a camera is live 5 s after it returns."""
 
@@ -76,6 +80,7 @@ class CameraCapture:
         self._track = Track(Kind.VIDEO, Codec.NONE)
         self._last_video_ns = 0  # monotonic; of the connection's start until its first picture
         self._seen_video = False
+        self._pace = Pace()
         self._connected_since_ns: int | None = None
         self._reconnects = -1
         self._frames = self._size_bytes = 0
@@ -143,6 +148,7 @@ class CameraCapture:
                 return
             self._reconnects += 1
             self._timeline.restart()
+            self._pace.connected()
             self._last_video_ns = self._connected_since_ns = self._clock.monotonic_ns()
             self._channel.info = StreamInfo(
                 self.slug, source.tracks, self.state, self._channel.info.error, self._channel.info.epoch
@@ -164,7 +170,8 @@ class CameraCapture:
 
     async def _open(self) -> Source | None:
         """None: told to stop meanwhile. Whoever corrects an address does not wait for the wrong one's time-out."""
-        opening = asyncio.ensure_future(open_source(self._config, clock=self._clock))
+        config = replace(self._config, read_timeout_s=max(self._config.read_timeout_s, SOURCE_SILENCE_S))
+        opening = asyncio.ensure_future(open_source(config, clock=self._clock))
         stopped = asyncio.ensure_future(self._stop.wait())
         try:
             await asyncio.wait((opening, stopped), return_when=asyncio.FIRST_COMPLETED)
@@ -179,22 +186,32 @@ class CameraCapture:
         return outcome
 
     async def _watch(self, source: Source) -> None:
-        """Raises: SourceStalledError: after closing the source that has given no video for too long."""
+        """Raises: SourceStalledError: after closing the source that has given no media for too long.
+
+        Media that form no pictures prove that the camera is alive, too: `status` says what is wrong with them.
+        """
         while True:
-            age_s = (self._clock.monotonic_ns() - self._last_video_ns) / 1e9 - self._beat_s
-            if age_s >= LOST_AFTER_S:
+            now_ns, media_ns = self._clock.monotonic_ns(), source.media_ns()
+            has_media = media_ns > 0 or self._pace.has_pictures
+            silent_s = (now_ns - max(media_ns, self._last_video_ns)) / 1e9 - self._beat_s
+            age_s = (now_ns - self._last_video_ns) / 1e9 - self._beat_s
+            lost_after_s = self._pace.lost_after_s(has_media=has_media)
+            if silent_s >= lost_after_s:
                 error = SourceStalledError(
-                    f"The camera is connected but has sent no video for {LOST_AFTER_S:g} s; "
+                    f"The camera is connected but has sent no video for {lost_after_s:.2g} s; "
                     "check its power and its network. It is being reconnected."
                 )
                 self._on_error(error, 0)  # before the goodbye, for whose answer a frozen camera lets wait
                 await source.close()
                 raise error
-            if age_s >= STALLED_AFTER_S and self.state is CameraState.LIVE:
+            stalled_after_s = self._pace.stalled_after_s()
+            if age_s >= stalled_after_s and self.state is CameraState.LIVE:
                 self._move(CameraState.STALLED, None)
             self._relax()
-            due_s = STALLED_AFTER_S if self.state is CameraState.LIVE else LOST_AFTER_S
-            await self._clock.sleep(max(0.05, due_s - age_s))
+            due_s = lost_after_s - silent_s
+            if self.state is CameraState.LIVE:
+                due_s = min(due_s, stalled_after_s - age_s)
+            await self._clock.sleep(max(0.05, min(due_s, MAX_WATCH_S)))
 
     def _hurry(self) -> None:
         """Read at once, for a while at least: somebody watches, or times are to be learnt anew."""
@@ -215,6 +232,7 @@ class CameraCapture:
         if packet.kind is Kind.VIDEO:
             self._last_video_ns = packet.received_ns
             self._seen_video = True
+            self._pace.add(packet.received_ns, is_key=bool(packet.flags & Flags.KEY))
             self._frames += 1
             if packet.flags & Flags.CONFIG:
                 self._timeline.set_reorder_depth(reorder_depth(packet))
@@ -258,6 +276,26 @@ class CameraCapture:
         )
         self._on_change()
 
+    def _notices(self, now_ns: int) -> list[tuple[str, str]]:
+        """(code, sentence) of what is odd with a camera that is connected, but no error."""
+        source = self._source
+        if source is None or self._connected_since_ns is None:
+            return []
+        found = []
+        without_s = (now_ns - max(self._last_video_ns, self._connected_since_ns)) / 1e9
+        stalled_after_s = self._pace.stalled_after_s() if self._pace.has_pictures else TOLD_AFTER_S
+        if without_s > stalled_after_s:
+            has_media = source.media_ns() > 0 or self._pace.has_pictures
+            if not self._pace.has_pictures or source.media_ns() > self._last_video_ns:
+                found.append(describe_silence(source.stats, self._pace, has_media=has_media))
+        if why := self._channel.gop_refused:
+            found.append(
+                ("gop_not_kept", f"New viewers wait for the next key frame: what lies between two is {why}.")
+            )
+        if self._timeline.clock_rate is not None:
+            found.append(("clock_rate", describe_rate(self._timeline.clock_rate)))
+        return found
+
     def status(self) -> dict[str, Any]:
         """What the engine is told. Rates are those since the last call that was at least 1 s ago."""
         now_ns = self._clock.monotonic_ns()
@@ -284,7 +322,14 @@ class CameraCapture:
             "connected_since_ns": (
                 wall_ns - (now_ns - self._connected_since_ns) if self._connected_since_ns else None
             ),
+            "notices": [{"code": code, "message": text} for code, text in self._notices(now_ns)],
             "packets_lost": self._lost_before + (source.stats.packets_lost if source else 0),
+            "packets_ignored": source.stats.packets_ignored if source else 0,
+            "sequence_restarts": source.stats.sequence_restarts if source else 0,
+            "pictures_dropped": source.stats.access_units_dropped if source else 0,
+            "pictures_skipped": source.stats.pictures_skipped if source else 0,
+            "key_interval_s": round(self._pace.key_interval_s, 1),
+            "clock_rate": None if self._timeline.clock_rate is None else round(self._timeline.clock_rate, 3),
             "time_jumps": self._timeline.jumps,
             "camera_clock_used": self._timeline.reports_used,
             "reconnects": max(0, self._reconnects),
@@ -293,6 +338,12 @@ class CameraCapture:
             "recording": self._sink.status() if self._sink is not None else {"state": "off", "error": None},
             "revision": self.revision,
         }
+
+
+def describe_rate(rate: float) -> str:
+    off = abs(rate - 1) * 100
+    pace = "stands still" if rate < 0.01 else f"runs {off:.0f} % {'fast' if rate > 1 else 'slow'}"
+    return f"The camera's clock {pace}: pictures get the time at which they arrive. Check its frame rate setting."
 
 
 def reorder_depth(packet: Packet) -> int | None:

@@ -6,6 +6,7 @@ never decreases and that bear the wall-clock time of capture. Repaired, never re
 
 import heapq
 
+from ninjacam.capture.clock_rate import ClockRate
 from ninjacam.core.clock import Clock
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, Flags, Kind, Packet
 
@@ -24,6 +25,7 @@ DEFAULT_FRAME_S = 0.04
 LEARNED_DEPTH = 2
 LEARNED_MOST_TICKS = VIDEO_CLOCK_HZ // 4
 """A stream that does not say how it reorders, and steps back by less than this, has B-frames."""
+MAX_RATE_ERROR = 0.02
 BELIEVED_AFTER_S = 30.0
 """A camera whose stamps were of no use is believed again after this long without such a stamp."""
 MOST_LATE_TICKS = VIDEO_CLOCK_HZ // 2
@@ -64,6 +66,8 @@ class Timeline:
         """Whether the camera's own clock is believed at the moment."""
         self.uses_arrival: bool
         """Whether pictures are placed by when they arrived: lately there were stamps that were of no use."""
+        self.clock_rate: float | None
+        """Camera seconds per second, while the camera's clock is not believed because it runs fast or slow."""
         self._last_pts: int | None = None  # repaired, of the video packet before
         self._last_dts: int | None = None
         self._last_received_ns = 0
@@ -85,6 +89,11 @@ class Timeline:
         self._learns_depth = False
         self._reordering: list[int] = []
         self._audio: dict[Kind, tuple[int, int, SmallestDelay]] = {}
+        self._rate = ClockRate(VIDEO_CLOCK_HZ)
+        self._audio_rate: ClockRate | None = None
+        self.clock_rate = None
+        self._scale = 1.0
+        self._scaled_from = (0, 0)
 
     def set_reorder_depth(self, depth: int | None) -> None:
         """None: the stream does not say; it is taken to have no B-frames until one shows."""
@@ -109,6 +118,8 @@ class Timeline:
             self._anchored = True
         elif self._last_raw is not None:
             step = raw - self._last_raw
+            if self._rate.update(raw, packet.received_ns):
+                self._correct_rate(raw, packet.received_ns)
             if self._learns_depth and not self._reorder_depth and -LEARNED_MOST_TICKS <= step < 0:
                 self._reorder_depth = LEARNED_DEPTH
             if not self._reorder_depth and (self.uses_arrival or -_BACKWARD < step <= 0):
@@ -121,10 +132,14 @@ class Timeline:
                 self._shift = (self._last_pts or 0) + max(1, min(elapsed_ticks, _JUMP)) - raw
                 self.jumps += 1
                 self._delay.reset()
+                self._rate.reset()
+                self._scale, self.clock_rate = 1.0, None
                 self._reordering = []
                 flags |= Flags.DISCONT
             elif 0 < step < VIDEO_CLOCK_HZ:
-                self._frame_ticks += (step - self._frame_ticks) / 8
+                self._frame_ticks += (step * self._scale - self._frame_ticks) / 8
+            if self._scale != 1.0:
+                self._shift = self._scaled_from[1] + int((raw - self._scaled_from[0]) * self._scale) - raw
         pts = raw + self._shift
         self._last_raw = raw
         self._last_pts = pts if self._last_pts is None else max(pts, self._last_pts)
@@ -136,6 +151,27 @@ class Timeline:
             self._captured_ns(packet, pts), self._sequence, packet.width_px, packet.height_px,
         )  # fmt: skip
 
+    def _correct_rate(self, raw: int, received_ns: int) -> None:
+        """The camera's clock runs fast or slow: pictures are placed by their arrival, or, where they are reordered and
+        arrival says little, their times are stretched. What was gained or lost until now is made up for."""
+        self._useless_ns = received_ns
+        reference = self._rate.reference_ns * VIDEO_CLOCK_HZ // 1_000_000_000
+        arrival_zero = self._shift - reference
+        if self._reorder_depth:
+            if self.clock_rate is None or abs(self._rate.rate / self.clock_rate - 1) > MAX_RATE_ERROR:
+                late = arrival_zero + received_ns * VIDEO_CLOCK_HZ // 1_000_000_000 - (raw + self._shift)
+                self._scaled_from = (raw, raw + self._shift + max(0, late))
+                self._scale = 1 / max(0.001, self._rate.rate)
+                self._delay.reset()
+                self._rate.reset()
+            else:
+                return
+        elif not self.uses_arrival:
+            self._arrival_zero = arrival_zero
+            self.uses_arrival = True
+            self._delay.reset()
+        self.clock_rate = self._rate.rate
+
     def _place(self, received_ns: int, step: int, elapsed_ticks: int) -> int:
         """Where a picture belongs whose stamp is of no use: one picture's length behind the last, drawn gently to when
         it arrived, so that what the network bunches is even again and a pause stays a pause."""
@@ -145,6 +181,8 @@ class Timeline:
         if step <= 0:
             self._useless_ns = received_ns
         self.uses_arrival = received_ns - self._useless_ns < BELIEVED_AFTER_S * 1e9
+        if not self.uses_arrival:
+            self.clock_rate = None
         if elapsed_ticks < VIDEO_CLOCK_HZ:
             self._frame_ticks += (elapsed_ticks - self._frame_ticks) / 32
         arrived = self._arrival_zero + received_ns * VIDEO_CLOCK_HZ // 1_000_000_000
@@ -191,9 +229,15 @@ class Timeline:
         hz = packet.time_base_hz
         last_raw, shift, delay = self._audio.get(packet.kind, (packet.pts, 0, SmallestDelay()))
         step_s = (packet.pts - last_raw) / hz
-        if packet.kind not in self._audio or not -BACKWARD_S <= step_s <= JUMP_S:
+        rate = self._audio_rate = self._audio_rate or ClockRate(hz)
+        if (
+            packet.kind not in self._audio
+            or not -BACKWARD_S <= step_s <= JUMP_S
+            or rate.update(packet.pts, packet.received_ns)
+        ):
             shift = packet.received_ns * hz // 1_000_000_000 - packet.pts
             delay.reset()
+            rate.reset()
         self._audio[packet.kind] = (packet.pts, shift, delay)
         pts_ns = (packet.pts + shift) * 1_000_000_000 // hz
         smallest_ns = delay.update(packet.received_ns - pts_ns, packet.received_ns)

@@ -5,16 +5,19 @@ from collections.abc import Iterator
 
 from ninjacam.core.packets import Flags, Kind, Packet
 
-MOST_PACKETS = 300
-MOST_BYTES = 8 << 20
+MAX_BYTES = 16 << 20
+"""Holds 12 s of 10 Mbit/s; each packet counts with its objects."""
+MAX_SECONDS = 30.0
+_PACKET_BYTES = 300
 
 
 class GopCache:
-    """Bounded: a GOP of more than 300 packets or 8 MB is not kept, and new subscribers wait for the next key frame."""
+    """Bounded by bytes and seconds. `refused` says why nothing is kept until the next key frame; empty: it is."""
 
     def __init__(self) -> None:
         self._packets: deque[Packet] = deque()
         self.size_bytes = 0
+        self.refused = ""
         self._overflowed = True  # nothing can be started before the first key frame
 
     def add(self, packet: Packet) -> None:
@@ -24,13 +27,20 @@ class GopCache:
         elif self._overflowed:
             return
         self._packets.append(packet)
-        self.size_bytes += len(packet.data)
-        if len(self._packets) > MOST_PACKETS or self.size_bytes > MOST_BYTES:
-            self.clear()
+        self.size_bytes += len(packet.data) + _PACKET_BYTES
+        if self.size_bytes > MAX_BYTES:
+            self._refuse(f"larger than {MAX_BYTES >> 20} MB")
+        elif packet.received_ns - self._packets[0].received_ns > MAX_SECONDS * 1e9:
+            self._refuse(f"longer than {MAX_SECONDS:g} s")
+
+    def _refuse(self, why: str) -> None:
+        self.clear()
+        self.refused = why
 
     def clear(self) -> None:
         self._packets.clear()
         self.size_bytes = 0
+        self.refused = ""
         self._overflowed = True
 
     def __iter__(self) -> Iterator[Packet]:

@@ -67,6 +67,11 @@ class Channel:
         for subscriber in list(self._subscribers):
             subscriber.send_control(data)
 
+    @property
+    def gop_refused(self) -> str:
+        """Why new subscribers wait for the next key frame; empty: they do not."""
+        return self._gop.refused
+
     def forget_gop(self) -> None:
         """Nothing of before shall start a new subscriber (the camera was lost)."""
         self._gop.clear()

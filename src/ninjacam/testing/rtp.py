@@ -93,7 +93,9 @@ def jpeg_payloads(data: bytes) -> list[bytes]:
 
     Raises: ValueError: a JPEG that RFC 2435 cannot carry.
     """
-    kind, width, height, restart, tables, scan = _parse_jpeg(data)
+    kind, width, height, restart, tables, scan = parse_jpeg(data)
+    if not width or max(width, height) > 2040:
+        raise ValueError("RFC 2435 carries baseline JPEGs of at most 2040 x 2040 pixels.")
     restart_header = struct.pack("!HH", restart, 0xFFFF) if restart else b""
     table_header = struct.pack("!BBH", 0, 0, len(tables)) + tables
     out, at = [], 0
@@ -106,7 +108,7 @@ def jpeg_payloads(data: bytes) -> list[bytes]:
     return out
 
 
-def _parse_jpeg(data: bytes) -> tuple[int, int, int, int, bytes, bytes]:
+def parse_jpeg(data: bytes) -> tuple[int, int, int, int, bytes, bytes]:
     """(RFC 2435 type, width, height, restart interval, quantisation tables, scan)."""
     at, kind, width, height, restart = 2, 1, 0, 0, 0
     tables: dict[int, bytes] = {}
@@ -124,8 +126,6 @@ def _parse_jpeg(data: bytes) -> tuple[int, int, int, int, bytes, bytes]:
             restart = int.from_bytes(body[:2], "big")
         elif marker == 0xDA:
             break
-    if not width or max(width, height) > 2040:
-        raise ValueError("RFC 2435 carries baseline JPEGs of at most 2040 x 2040 pixels.")
     end = data.rfind(b"\xff\xd9")
     return kind, width, height, restart, b"".join(tables[n] for n in sorted(tables)), data[at:end]
 

@@ -58,6 +58,7 @@ class OpenCamera(Source):
         self.intervals_s = [0.0]
         self.hurried = asyncio.Event()
         self.deliver: OnPacket | None = None
+        self.last_media_ns = 0
         self._closed = asyncio.Event()
 
     async def run(self, on_packet: OnPacket) -> None:
@@ -67,6 +68,9 @@ class OpenCamera(Source):
 
     async def close(self) -> None:
         self._closed.set()
+
+    def media_ns(self) -> int:
+        return self.last_media_ns
 
     def relax(self, interval_s: float) -> None:
         self.intervals_s.append(interval_s)
@@ -206,5 +210,153 @@ def test_pictures_that_are_read_together_are_as_many_a_second(
         for _ in range(8):
             await film.run(1, beat_s=0.23)
             assert camera.status()["fps"] == pytest.approx(25, abs=1.1)
+
+    asyncio.run(watched_camera(tmp_path, monkeypatch, go))
+
+
+class Slow:
+    """Times at which a camera sends media and pictures, by the test's clock."""
+
+    def __init__(self, camera: CameraCapture, source: OpenCamera, clock: FakeClock) -> None:
+        self.camera = camera
+        self.source = source
+        self.clock = clock
+        self.opened = camera._reconnects
+        self._packets = iter(video_packets(1_000, gop=1))
+        self._pts = 0
+
+    async def wait(self, seconds: float, *, media: bool = False) -> None:
+        """`media`: data come all the while, of which no picture is made."""
+        for _ in range(round(seconds / 0.5)):
+            await self.clock.run(0.5)
+            if media:
+                self.source.last_media_ns = self.clock.monotonic_ns()
+
+    async def picture(self) -> None:
+        now_ns = self.source.last_media_ns = self.clock.monotonic_ns()
+        assert self.source.deliver is not None
+        self.source.deliver(next(self._packets)._replace(pts=now_ns * 9 // 100_000, received_ns=now_ns))
+        await self.clock.run()
+
+    def notices(self) -> dict[str, str]:
+        return {each["code"]: each["message"] for each in self.camera.status()["notices"]}
+
+    @property
+    def was_lost(self) -> bool:
+        return self.camera.error is not None or self.camera._reconnects != self.opened
+
+
+def slow_camera(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, go: Callable[[Slow], Awaitable[None]]
+) -> None:
+    async def run(camera: CameraCapture, source: OpenCamera, film: Film) -> None:
+        await go(Slow(camera, source, film._clock))
+
+    asyncio.run(watched_camera(tmp_path, monkeypatch, run))
+
+
+def test_a_camera_whose_key_frames_are_rare_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def go(slow: Slow) -> None:
+        slow.source.stats.pictures_skipped = 5
+        await slow.wait(12, media=True)
+        assert not slow.was_lost
+        assert slow.notices() == {"waiting_for_key_frame": "Waiting for a key frame."}
+        for _ in range(3):
+            await slow.picture()
+            await slow.wait(12, media=True)
+        assert not slow.was_lost and slow.camera.status()["key_interval_s"] == pytest.approx(12, abs=0.1)
+        slow.camera._pace.connected()  # as a new connection does
+        assert slow.notices() == {"waiting_for_key_frame": "Waiting for a key frame (interval about 12 s)."}
+
+    slow_camera(tmp_path, monkeypatch, go)
+
+
+def test_data_that_form_no_pictures_are_described_and_not_reconnected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def go(slow: Slow) -> None:
+        stats = slow.source.stats
+        await slow.wait(2)
+        assert "no_media" in slow.notices()
+        await slow.wait(30, media=True)
+        assert not slow.was_lost
+        assert "no picture has begun or ended" in slow.notices()["no_pictures"]
+        stats.packets_ignored = 9
+        assert "9 packets were not of the announced format" in slow.notices()["no_pictures"]
+        stats.access_units_dropped = 7
+        assert "7 pictures were incomplete" in slow.notices()["no_pictures"]
+        stats.keys_without_sets = 3
+        assert "3 key frames came without their parameter sets" in slow.notices()["no_pictures"]
+        await slow.picture()
+        assert not slow.notices() and slow.camera.state == "live"
+
+    slow_camera(tmp_path, monkeypatch, go)
+
+
+@pytest.mark.parametrize("interval_s", [1.0, 6.0, 9.0])
+def test_a_camera_with_a_picture_every_few_seconds_is_not_reconnected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interval_s: float
+) -> None:
+    async def go(slow: Slow) -> None:
+        for _ in range(8):
+            await slow.wait(interval_s)
+            await slow.picture()
+        assert not slow.was_lost
+        await slow.wait(interval_s * 1.5)
+        assert slow.camera.state == "live", "its pace is known"
+
+    slow_camera(tmp_path, monkeypatch, go)
+
+
+def test_a_camera_that_freezes_is_given_up_by_its_pace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def go(slow: Slow) -> None:
+        for _ in range(100):
+            await slow.clock.run(0.04)
+            await slow.picture()
+        await slow.wait(4)
+        assert slow.camera.state == "stalled" and not slow.was_lost
+        await slow.wait(1)
+        assert slow.was_lost and "sent no video for 4.5 s" in str(slow.camera.error)
+
+    slow_camera(tmp_path, monkeypatch, go)
+
+
+def test_a_connection_without_media_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def go(slow: Slow) -> None:
+        await slow.wait(9)
+        assert not slow.was_lost
+        await slow.wait(2)
+        assert slow.was_lost
+
+    slow_camera(tmp_path, monkeypatch, go)
+
+
+def test_a_gop_that_is_too_large_to_be_kept_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def go(camera: CameraCapture, source: OpenCamera, film: Film) -> None:
+        assert source.deliver is not None
+        packets = video_packets(900, gop=900)
+        for packet in packets[:700]:
+            source.deliver(packet)
+        assert len(camera._channel._gop) == 700 and not camera.status()["notices"]
+        for packet in packets[700:]:
+            source.deliver(packet)
+        assert [each["code"] for each in camera.status()["notices"]] == ["gop_not_kept"]
+        assert "longer than 30 s" in camera.status()["notices"][0]["message"]
+
+    asyncio.run(watched_camera(tmp_path, monkeypatch, go))
+
+
+def test_a_clock_that_runs_slow_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def go(camera: CameraCapture, source: OpenCamera, film: Film) -> None:
+        assert source.deliver is not None
+        for packet in video_packets(250):
+            source.deliver(packet._replace(pts=packet.pts * 6 // 10))
+        (notice,) = camera.status()["notices"]
+        assert notice["code"] == "clock_rate" and "runs 40 % slow" in notice["message"]
+        assert camera.status()["clock_rate"] == pytest.approx(0.6, abs=0.01)
 
     asyncio.run(watched_camera(tmp_path, monkeypatch, go))

@@ -1,3 +1,4 @@
+import random
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -228,3 +229,93 @@ def test_steps_back_that_each_could_be_b_frames_do_not_add_up() -> None:
     assert all(abs(p.dts_offset) < 3 * VIDEO_CLOCK_HZ for p in got)
     assert got[-1].pts > got[0].pts
     assert any(p.flags & Flags.DISCONT for p in got)
+
+
+def at_rate(packets: Sequence[Packet], rate: float) -> list[Packet]:
+    """The camera's clock runs so many seconds in one second."""
+    return [packet._replace(pts=int(packet.pts * rate)) for packet in packets]
+
+
+def errors_s(got: Sequence[Packet]) -> tuple[list[float], list[float]]:
+    """How far pts and the wall clock of capture are from the arrival, in seconds, for each packet."""
+    zero_ns = FakeClock().wall_ns() - START_NS
+    pts = [(p.received_ns - got[0].received_ns) / 1e9 - (p.pts - got[0].pts) / VIDEO_CLOCK_HZ for p in got]
+    return pts, [(p.received_ns + zero_ns - p.captured_ns) / 1e9 for p in got]
+
+
+RATES = (0.6, 1.25, 1.05, 0.95, 1.03, 2.0, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("rate", "bframes"), [(0.0004, 0), *((rate, bframes) for rate in RATES for bframes in (0, 2))]
+)
+def test_a_clock_that_runs_fast_or_slow_gives_way_to_arrival(rate: float, bframes: int) -> None:
+    sent = at_rate(as_camera_sends(video_packets(1500, bframes=bframes)), rate)
+    timeline = Timeline(FakeClock(monotonic_ns=START_NS))
+    timeline.set_reorder_depth(bframes)
+    got = [timeline.repair(packet) for packet in sent]
+    assert timeline.clock_rate == pytest.approx(rate, abs=0.02)
+    pts_errors, wall_errors = errors_s(got)
+    assert max(map(abs, wall_errors)) < 1.5
+    assert max(map(abs, pts_errors[-250:])) < (1.5 if bframes else 0.6)
+    decoded = decoding_times(got)
+    assert decoded == sorted(decoded)
+
+
+@pytest.mark.parametrize("rate", [1.0, 1.01, 0.99, 1.0001])
+def test_a_clock_that_is_nearly_right_is_believed(rate: float) -> None:
+    jitter = random.Random(5)
+    sent = [
+        packet._replace(received_ns=packet.received_ns + int(jitter.expovariate(1 / 30e6)))
+        for packet in at_rate(video_packets(3000), rate)
+    ]
+    sent = [
+        p._replace(received_ns=max(q.received_ns for q in sent[max(0, n - 20) : n + 1]))
+        for n, p in enumerate(sent)
+    ]
+    timeline = Timeline(FakeClock(monotonic_ns=START_NS))
+    timeline.set_reorder_depth(0)
+    for packet in sent:
+        assert timeline.repair(packet).pts - packet.pts == 0
+    assert timeline.clock_rate is None
+
+
+@pytest.mark.parametrize("stall_s", [0.5, 3.0])
+def test_a_network_that_stalls_and_catches_up_is_no_wrong_clock(stall_s: float) -> None:
+    stalled_ns = START_NS + 10_000_000_000
+    sent = []
+    for packet in video_packets(1000):
+        due_ns = packet.received_ns
+        if stalled_ns < due_ns < stalled_ns + int(stall_s * 1e9):
+            due_ns = stalled_ns + int(stall_s * 1e9)
+        sent.append(packet._replace(received_ns=due_ns))
+    timeline = Timeline(FakeClock(monotonic_ns=START_NS))
+    timeline.set_reorder_depth(0)
+    assert [timeline.repair(packet).pts for packet in sent] == [packet.pts for packet in sent]
+
+
+def test_a_clock_that_runs_right_again_is_believed_again() -> None:
+    slow = at_rate(video_packets(500), 0.6)
+    right = video_packets(
+        1500, first_pts=slow[-1].pts + FRAME, first_received_ns=slow[-1].received_ns + 40_000_000
+    )
+    timeline = Timeline(FakeClock(monotonic_ns=START_NS))
+    timeline.set_reorder_depth(0)
+    for packet in slow:
+        timeline.repair(packet)
+    assert timeline.uses_arrival
+    got = [timeline.repair(packet) for packet in right]
+    assert not timeline.uses_arrival and timeline.clock_rate is None
+    assert all(b.pts - a.pts == FRAME for a, b in pairwise(got[-200:]))
+
+
+@pytest.mark.parametrize("rate", [0.5, 2.0])
+def test_sound_whose_clock_runs_fast_or_slow_stays_with_the_pictures(rate: float) -> None:
+    sound = [p._replace(pts=int(p.pts * rate)) for p in audio_packets(3000)]
+    got = run(in_arrival_order(video_packets(1500), sound))
+    late = [
+        p.captured_ns - FakeClock().wall_ns() - (p.received_ns - START_NS)
+        for p in got
+        if p.kind is Kind.AUDIO
+    ]
+    assert max(map(abs, late)) < 1.5e9

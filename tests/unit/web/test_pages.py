@@ -136,7 +136,12 @@ def engine(tmp_path: Path) -> Any:
     }
     report = {
         "updated_ns": time.time_ns(),
-        "cameras": {"door": {"state": "live", "error": None, "codec": "h264", "width": 1280, "height": 720}},
+        "cameras": {
+            "door": {
+                "state": "live", "error": None, "codec": "h264", "width": 1280, "height": 720,
+                "notices": [{"code": "clock_rate", "message": "The camera's clock runs 40 % slow."}],
+            }
+        },
         "processors": [{"name": "edges", "module": "site.cameras", "cameras": ["*"], "description": "Canny"}],
         "modules": [],
         "views": {"door": {"edges": {"state": "failed", "error": error, "ms_per_frame": 3.0, "fps": 0.0}}},
@@ -151,6 +156,7 @@ def engine(tmp_path: Path) -> Any:
 def test_the_page_of_a_camera_shows_its_health_and_addresses(viewer: Client) -> None:
     page = html(viewer, "/cameras/door/?view=edges")
     assert "1280 \N{MULTIPLICATION SIGN} 720 h264" in page
+    assert 'role="status"> The camera&#x27;s clock runs 40 % slow.</p>' in page
     assert "http://testserver/live/door/mjpeg?view=edges" in page
     assert "{% camera &quot;door&quot; view=&quot;edges&quot; %}" in page
     assert '<ninjacam-player camera="door" base="/" view="edges" controls=""' in page

@@ -31,7 +31,7 @@ function showTrouble(text) {
 
 /** @param {any} camera CameraOut of the API */
 function showCamera({ state, error, health }) {
-  showTrouble(error?.message ?? "");
+  showTrouble([error, ...health.notices].flatMap((each) => each?.message ?? []).join(" "));
   show("state", stateLabel(state));
   show("size", health.width_px ? `${health.width_px} × ${health.height_px} ${health.codec}` : "–");
   show("fps", health.fps ? number.format(health.fps) : "–");

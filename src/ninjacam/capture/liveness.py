@@ -1,0 +1,88 @@
+"""Whether a camera is alive: how long it may be silent, and what people are told while it sends no pictures."""
+
+from collections import deque
+
+from ninjacam.sources.base import SourceStats
+
+STALLED_AFTER_S = 2.0
+"""Without video for so long, people are told; a 1 fps camera is still live."""
+LOST_AFTER_S = 4.5
+"""Without media for so long, the connection is given up: viewers are told within 5 s."""
+FIRST_MEDIA_S = 10.0
+"""So long a connection may be without any media: some cameras send a picture every few seconds only."""
+UNKNOWN_PACE_S = 15.0
+"""After its first picture, before its pace is known."""
+MAX_PATIENCE_S = 30.0
+LOST_FACTOR, STALLED_FACTOR = 3.0, 2.0
+"""A camera is lost, or stalled, after so many times what usually lies between its pictures."""
+
+
+class Pace:
+    """What lies between a camera's pictures. Survives reconnects. Times are monotonic nanoseconds."""
+
+    def __init__(self) -> None:
+        self._gaps_s: deque[float] = deque(maxlen=4)
+        self._last_ns = 0
+        self._pictures = 0
+        self._last_key_ns = 0
+        self.key_interval_s = 0.0
+        """Between the last two key frames of a connection; 0: not known."""
+
+    def connected(self) -> None:
+        self._last_ns = self._last_key_ns = self._pictures = 0
+
+    def add(self, received_ns: int, *, is_key: bool) -> None:
+        if self._last_ns:
+            gap_s = (received_ns - self._last_ns) / 1e9
+            # Pictures that are read together have no gap; only what is longer than usual is to be remembered.
+            if gap_s > 0.001:
+                self._gaps_s.append(gap_s)
+        self._last_ns = received_ns
+        self._pictures += 1
+        if is_key:
+            if self._last_key_ns:
+                self.key_interval_s = (received_ns - self._last_key_ns) / 1e9
+            self._last_key_ns = received_ns
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether this connection has given pictures."""
+        return self._pictures > 0
+
+    def lost_after_s(self, *, has_media: bool) -> float:
+        """How long the camera may send no media before it is given up."""
+        if not has_media:
+            return max(FIRST_MEDIA_S, self._usual_s(LOST_FACTOR))
+        if self._pictures == 1:
+            return max(UNKNOWN_PACE_S, self._usual_s(LOST_FACTOR))
+        return max(LOST_AFTER_S, self._usual_s(LOST_FACTOR))
+
+    def stalled_after_s(self) -> float:
+        return max(STALLED_AFTER_S, self._usual_s(STALLED_FACTOR))
+
+    def _usual_s(self, factor: float) -> float:
+        return min(MAX_PATIENCE_S, factor * max(self._gaps_s, default=0.0))
+
+
+def describe_silence(stats: SourceStats, pace: Pace, *, has_media: bool) -> tuple[str, str]:
+    """Returns (code, sentence): why a camera that is connected has given no picture."""
+    if not has_media:
+        return "no_media", "The camera is connected, but has sent no video yet."
+    if stats.keys_without_sets:
+        return "no_pictures", (
+            f"Receiving data that does not form pictures: {stats.keys_without_sets} key frames came without "
+            "their parameter sets."
+        )
+    if stats.pictures_skipped:
+        about = f" (interval about {pace.key_interval_s:.0f} s)" if pace.key_interval_s >= 1 else ""
+        return "waiting_for_key_frame", f"Waiting for a key frame{about}."
+    if stats.access_units_dropped:
+        why = f"{stats.access_units_dropped} pictures were incomplete or malformed"
+        lost = f", {stats.packets_lost} packets lost" if stats.packets_lost else ""
+        return "no_pictures", f"Receiving data that does not form pictures: {why}{lost}."
+    if stats.packets_ignored:
+        return "no_pictures", (
+            f"Receiving data that does not form pictures: {stats.packets_ignored} packets were not of the "
+            "announced format or source."
+        )
+    return "no_pictures", "Receiving data that does not form pictures: no picture has begun or ended yet."

@@ -1,0 +1,37 @@
+"""The cached GOP: held whole within its bounds, or not at all."""
+
+import pytest
+
+from ninjacam.hub.gop import MAX_BYTES, MAX_SECONDS, GopCache
+from ninjacam.testing.packets import video_packets
+
+
+def test_twelve_seconds_between_key_frames_are_held() -> None:
+    cache = GopCache()
+    for packet in video_packets(600, gop=300, size_bytes=20_000):
+        cache.add(packet)
+    assert len(cache) == 300 and next(iter(cache)).is_key and not cache.refused
+
+
+@pytest.mark.parametrize(
+    ("fps", "size_bytes", "why"),
+    [(25, 100, f"longer than {MAX_SECONDS:g} s"), (25, 60_000, "larger than 16 MB")],
+)
+def test_what_is_too_much_is_refused_until_the_next_key_frame(fps: int, size_bytes: int, why: str) -> None:
+    cache = GopCache()
+    packets = video_packets(1600, gop=800, fps=fps, size_bytes=size_bytes)
+    for packet in packets[:800]:
+        cache.add(packet)
+        assert cache.size_bytes <= MAX_BYTES
+    assert not len(cache) and cache.refused == why
+    cache.add(packets[800])
+    assert len(cache) == 1 and not cache.refused
+
+
+def test_many_small_packets_are_bounded_too() -> None:
+    cache = GopCache()
+    packets = video_packets(2, gop=100, size_bytes=1)
+    cache.add(packets[0])
+    for _ in range(100_000):
+        cache.add(packets[1])
+    assert not len(cache)
