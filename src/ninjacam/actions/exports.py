@@ -7,7 +7,8 @@ import contextlib
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -162,11 +163,11 @@ def download_link(principal: Principal, export: Export) -> SignedLink | None:
     if camera is None or not export.has_file(now) or not principal.may(Role.EXPORT, camera):
         return None
     assert export.expires_at is not None
-    lifetime_s = max(1, min(LINK_LIFETIME_S, int((export.expires_at - now) / timedelta(seconds=1))))
     path = file_path(export)
     link = link_for(
-        principal, camera, path=path, query={}, view="", lifetime_s=lifetime_s, role=Role.EXPORT.value
+        principal, camera, path=path, query={}, view="", lifetime_s=LINK_LIFETIME_S, role=Role.EXPORT.value
     )
+    link = replace(link, expires_at_s=min(link.expires_at_s, int(export.expires_at.timestamp())))
     return SignedLink(
         path=f"{path}?{urlencode({signing.PARAMETER: signing.sign(link)})}",
         expires_at=datetime.fromtimestamp(link.expires_at_s, UTC),
