@@ -194,7 +194,7 @@ def _luma(path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
 def test_what_is_wrong_with_a_view_is_said(scene: Scene) -> None:
     failed = scene.wait_for(scene.ask(kind="burned", view="broken", end_s=4), "failed")
     assert failed["error"]["code"] == "processor"
-    assert failed["error"]["message"] == "broken: ValueError: no picture for you (line 10)"
+    assert failed["error"]["message"] == "broken: ValueError: no picture for you (cameras.py, line 10)"
     assert "raise ValueError" in failed["error"]["traceback"]
     missing = scene.wait_for(scene.ask(kind="burned", view="nothing", end_s=4), "failed")
     assert missing["error"]["code"] == "view_not_found"

@@ -47,6 +47,11 @@ CODE = """
         return 1 / 0
 
     @processor
+    def raises_sometimes(frame):
+        if frame.number % 3 == 0:
+            raise ValueError("now and then")
+
+    @processor
     def interrupts(frame):
         raise KeyboardInterrupt
 
@@ -367,6 +372,65 @@ def test_a_processor_that_fails_shows_it_and_the_raw_stream_goes_on(
             assert packets[-1].sequence - packets[0].sequence == 24
             await raw.close()
             await failing.close()
+
+    asyncio.run(go())
+
+
+def test_a_processor_that_fails_now_and_then_is_counted_and_logged(
+    clip: Clip, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def go() -> None:
+        async with house(clip, tmp_path) as it:
+            viewer = Viewer(tmp_path, Request("raises_sometimes", Codec.MJPEG))
+
+            def works_after_three(report: Json) -> bool:
+                view = report["views"]["door"]["raises_sometimes"]
+                return view["failures"] >= 3 and view["error"] is None
+
+            report = await it.worker.until(works_after_three, timeout_s=20)
+            view = report["views"]["door"]["raises_sometimes"]
+            assert view["state"] == "running"
+            assert "now and then" in view["last_error"]["message"]
+            assert 'raise ValueError("now and then")' in view["last_error"]["traceback"]
+            assert abs(view["last_failed_us"] / 1e6 - time.time()) < 30
+            await viewer.close()
+        logged = capfd.readouterr().err
+        assert logged.count("door: raises_sometimes: ValueError: now and then (cameras.py, line ") == 1
+        assert 'raise ValueError("now and then")' in logged
+
+    asyncio.run(go())
+
+
+def test_saving_a_helper_changes_the_live_picture_within_two_seconds(clip: Clip, tmp_path: Path) -> None:
+    code = """
+        from ninjacam import processor
+        from worker_helper import COLOR
+
+        @processor
+        def paint(frame):
+            frame.image[100:200] = COLOR
+    """
+
+    async def go() -> None:
+        helper = tmp_path / "worker_helper.py"
+        helper.write_text("COLOR = (0, 0, 255)\n")
+        async with house(clip, tmp_path, code) as it:
+            viewer = Viewer(tmp_path, Request("paint", Codec.MJPEG))
+            await viewer.more(3)
+            for channel, color in ((0, "(255, 0, 0)"), (1, "(0, 255, 0)")):
+                helper.write_text(f"COLOR = {color}\n")
+                async with asyncio.timeout(2):
+                    while decoded((await viewer.more(1))[0])[150, 320, channel] < 200:
+                        pass
+            helper.write_text("COLOR = (\n")
+            report = await it.worker.until(lambda r: r["views"]["door"]["paint"]["state"] == "failed")
+            assert "(worker_helper.py, line 1)" in report["views"]["door"]["paint"]["error"]["message"]
+            helper.write_text("COLOR = (0, 0, 255)\n")
+            async with asyncio.timeout(3):
+                while decoded((await viewer.more(1))[0])[150, 320, 2] < 200:
+                    pass
+            assert None not in viewer.infos, "the viewer was never disconnected"
+            await viewer.close()
 
     asyncio.run(go())
 

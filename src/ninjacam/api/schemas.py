@@ -296,11 +296,18 @@ _VIEW = {
     "error": None,
     "ms_per_frame": 4.2,
     "fps": 25.0,
+    "failures": 0,
+    "last_error": None,
+    "last_failed_at": None,
 }
 
 
 class ViewOut(Schema):
-    """One picture that a camera offers. `view` is "" for the camera itself, whose label is "raw"."""
+    """One picture that a camera offers. `view` is "" for the camera itself, whose label is "raw".
+
+    `error`: what is wrong now. `failures`, `last_error`, `last_failed_at`: calls of its processor that failed since its
+    code was loaded, even if it works by now.
+    """
 
     model_config = example(**_VIEW)
 
@@ -312,6 +319,9 @@ class ViewOut(Schema):
     error: ErrorOut | None
     ms_per_frame: float
     fps: float
+    failures: int
+    last_error: ErrorOut | None
+    last_failed_at: datetime | None
 
 
 class ViewList(Schema):
@@ -326,12 +336,14 @@ _PROCESSOR = {
     "cameras": ["*"],
     "description": "Canny edges.",
     "record": False,
+    "failures": 0,
 }
 
 
 class ProcessorOut(Schema):
     """A function that makes views. `cameras`: patterns of slugs if you may configure all cameras, otherwise the slugs
-    of those cameras with it that you may see. `record`: its annotations are recorded."""
+    of those cameras with it that you may see. `record`: its annotations are recorded. `failures`: calls that failed for
+    the cameras that you may see, since its code was loaded."""
 
     model_config = example(**_PROCESSOR)
 
@@ -340,6 +352,7 @@ class ProcessorOut(Schema):
     cameras: list[str]
     description: str
     record: bool
+    failures: int
 
 
 class ModuleError(Schema):

@@ -7,6 +7,7 @@ from ninjacam.actions.cameras import find_camera
 from ninjacam.api.auth import principal
 from ninjacam.api.cameras import error_out
 from ninjacam.api.schemas import ModuleError, ProcessorList, ProcessorOut, ViewList, ViewOut
+from ninjacam.api.times import to_time
 from ninjacam.auth import Principal
 from ninjacam.models import Camera
 from ninjacam.status import Status, read_status
@@ -53,6 +54,10 @@ def list_processors(request: HttpRequest) -> ProcessorList:
                 cameras=list(processor.get("cameras", ())) if everything else seen[processor["name"]],
                 description=processor.get("description", ""),
                 record=bool(processor.get("record")),
+                failures=sum(
+                    status.views.get(slug, {}).get(processor["name"], {}).get("failures", 0)
+                    for slug in seen.get(processor["name"], ())
+                ),
             )
             for processor in status.processors
             if everything or processor["name"] in seen
@@ -72,6 +77,7 @@ def views_of(who: Principal, camera: Camera, status: Status) -> list[ViewOut]:
     views = []
     for processor in (raw, *status.views_of(camera.slug)):
         report = reports.get(processor["name"], {})
+        failed_us = report.get("last_failed_us")
         views.append(
             ViewOut(
                 camera=camera.slug,
@@ -82,6 +88,9 @@ def views_of(who: Principal, camera: Camera, status: Status) -> list[ViewOut]:
                 error=error_out(report.get("error"), with_traceback=may_configure),
                 ms_per_frame=report.get("ms_per_frame") or 0,
                 fps=report.get("fps") or 0,
+                failures=report.get("failures") or 0,
+                last_error=error_out(report.get("last_error"), with_traceback=may_configure),
+                last_failed_at=to_time(failed_us * 1000) if failed_us else None,
             )
         )
     return views

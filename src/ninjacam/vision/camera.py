@@ -16,6 +16,7 @@ from ninjacam.hub.request import Request
 from ninjacam.hub.running import RunningFile
 from ninjacam.hub.server import Channel, StreamServer
 from ninjacam.vision.code import ProcessorCode
+from ninjacam.vision.health import ViewHealth
 from ninjacam.vision.pipeline import Pipeline
 from ninjacam.vision.views import Shared, Surroundings, Variant
 
@@ -262,7 +263,7 @@ class CameraPixels:
             f"The processor {view!r} did not return within {limit_s:g} s and was cut off. "
             f"It is tried again after {STALL_PAUSE_S:g} s, or when its file is saved."
         )
-        logger.warning("%s: %s", self.slug, error)
+        self._shared.health[view].failed(self.slug, error, self._clock)
         self._shared.stalled[view] = (now_ns + int(STALL_PAUSE_S * 1e9), error)
         pipeline.abandon_view(view)
 
@@ -277,9 +278,9 @@ class CameraPixels:
         views: dict[str, Any] = {}
         demanded = {variant.request.view for variant in self._shared.variants}
         for view in ["", *self._code.views(self.slug)]:
-            health = self._shared.health.get(view)
+            health = self._shared.health.get(view) or ViewHealth()
             state = "idle" if view not in demanded else "running"
-            error = health.error.as_dict() if health is not None and health.error is not None else None
+            error = health.error.as_dict() if health.error is not None else None
             entry = self._code.current.get(view)
             if error is None and isinstance(entry, ProcessorError):
                 error = entry.as_dict()
@@ -289,8 +290,8 @@ class CameraPixels:
             views[view] = {
                 "state": "failed" if error else state,
                 "error": error,
-                "ms_per_frame": round(health.cost_ns / 1e6, 3) if health is not None else 0.0,
-                "fps": self._rate(view, health.frames if health is not None else 0, now_ns),
+                **health.report(),
+                "fps": self._rate(view, health.frames, now_ns),
                 "encodings": sum(
                     request.view == view and variant.is_picture for request, variant in self._variants.items()
                 ),

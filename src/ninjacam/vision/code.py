@@ -1,4 +1,4 @@
-"""The user's modules of processors: loaded at the start, loaded again when a file is saved.
+"""The user's modules of processors: loaded at the start, loaded again when they or their helpers are saved.
 
 A module is compiled from its source each time: Python's own cache compares seconds and sizes, and would miss the second
 of two quick saves.
@@ -20,11 +20,14 @@ from ninjacam.core.errors import ProcessorError, UnsafeCodeError
 from ninjacam.core.ownership import check_code_is_safe
 from ninjacam.core.processors import ProcessorRegistry, Registration, registry
 from ninjacam.hub.running import RunningFile, loading_name, running_words
-from ninjacam.vision.sharing import join_turns
+from ninjacam.vision.helpers import Helpers
+from ninjacam.vision.sharing import is_installed, join_turns
 
 logger = logging.getLogger("ninjacam.vision")
 
-MOST_TRACEBACK_CHARS = 8_000
+MAX_TRACEBACK_CHARS = 8_000
+MAX_CAUSES = 10
+_OURS = str(Path(__file__).parent)
 
 
 class ProcessorStalled(BaseException):  # (raised into user code: `except Exception` must not catch it)
@@ -46,6 +49,14 @@ Mark = tuple[int, int] | None
 """(when it was saved, wall ns; size in bytes) of a file; None: it is not there."""
 
 
+def _mark(path: Path) -> Mark:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return max(stat.st_mtime_ns, stat.st_ctime_ns), stat.st_size  # an older file may be put in its place
+
+
 @dataclass(frozen=True, slots=True)
 class ModuleFile:
     """A module that may hold processors: `name` as it is imported, `path` of its source, which need not exist yet.
@@ -57,12 +68,18 @@ class ModuleFile:
     path: Path
     trusted_uids: frozenset[int] = frozenset()
 
+    @property
+    def package(self) -> str:
+        """What relative imports in it are relative to."""
+        return self.name if self.path.name == "__init__.py" else self.name.rpartition(".")[0]
+
+    @property
+    def root(self) -> Path:
+        """The directory that its top package, or the module itself, lies in."""
+        return self.path.parents[self.package.count(".") + bool(self.package)]
+
     def mark(self) -> Mark:
-        try:
-            stat = self.path.stat()
-        except OSError:
-            return None
-        return max(stat.st_mtime_ns, stat.st_ctime_ns), stat.st_size  # an older file may be put in its place
+        return _mark(self.path)
 
     def refusal(self) -> str:
         """Why its code is not run, because other users can write it; empty where they cannot. Costs two stats."""
@@ -100,6 +117,13 @@ class ProcessorCode:
         self._left_out = left_out or {}
         self._marks: dict[str, Mark] = {}
         self._refusals: dict[str, str] = {}
+        self._helpers = Helpers(
+            (file.root for file in files if not is_installed(str(file.path))),
+            {file.name for file in files},
+            frozenset().union(*(file.trusted_uids for file in files)),
+        )
+        self._needs: dict[str, dict[str, Path]] = {}  # module name -> its helpers: name -> path
+        self._helper_marks: dict[str, Mark] = {}
         self._broken: dict[
             str, tuple[Registration, ProcessorError]
         ] = {}  # view -> (what it was, why it is not there)
@@ -107,20 +131,34 @@ class ProcessorCode:
     @property
     def marks(self) -> dict[str, list[int]]:
         """Module name -> its mark, for those that are there: differs whenever the code does."""
-        return {name: list(mark) for name, mark in sorted(self._marks.items()) if mark is not None}
+        marks = self._helper_marks | self._marks
+        return {name: list(mark) for name, mark in sorted(marks.items()) if mark is not None}
 
     def changed(self) -> bool:
         """Whether a file differs from what was loaded, or others can write it now. Cheap: three stats a file."""
-        return any(
+        return bool(self._changed_helpers()) or any(
             self._marks.get(file.name) != file.mark() or self._refusals.get(file.name, "") != file.refusal()
             for file in self.files
         )
 
+    def _changed_helpers(self) -> set[str]:
+        known = {name: path for needs in self._needs.values() for name, path in needs.items()}
+        return {name for name, path in known.items() if _mark(path) != self._helper_marks.get(name)}
+
     def refresh(self) -> None:
         """Load what has changed. Thread: one at a time; takes as long as the user's imports do."""
+        self._helpers.install()
+        helpers = self._changed_helpers()
+        if helpers:
+            known = {name: path for needs in self._needs.values() for name, path in needs.items()}
+            self._helpers.forget(helpers, known)
         for file in self.files:
             mark, refusal = file.mark(), file.refusal()
-            if mark != self._marks.get(file.name) or refusal != self._refusals.get(file.name, ""):
+            if (
+                mark != self._marks.get(file.name)
+                or refusal != self._refusals.get(file.name, "")
+                or not helpers.isdisjoint(self._needs.get(file.name, ()))
+            ):
                 self._marks[file.name] = mark
                 self._refusals[file.name] = refusal
                 self.loading = file.name
@@ -151,20 +189,23 @@ class ProcessorCode:
         self._registry.forget(file.name)
         self.errors.pop(file.name, None)
         self._broken = {name: entry for name, entry in self._broken.items() if entry[0].module != file.name}
+        self._needs[file.name] = {}
         if mark is None:
             sys.modules.pop(file.name, None)
             return
         if self._refusals.get(file.name):
             self._refuse(file, before)
             return
-        name = loading_name(file.name, mark[0])
+        self._watch(file.name, self._helpers.needed_by(file.path, file.package))
+        marks = [mark, *(self._helper_marks[name] for name in self._needs[file.name])]
+        name = loading_name(file.name, max(each[0] for each in marks if each is not None))
         if name in self._left_out:
             logger.warning("%s", self._left_out[name])
             self.errors[file.name] = f"{self._left_out[name]}\n"
             return
         module = types.ModuleType(file.name)
         module.__file__ = str(file.path)
-        module.__package__ = file.name.rpartition(".")[0]
+        module.__package__ = file.package
         linecache.checkcache(str(file.path))
         try:
             code = compile(file.path.read_bytes(), str(file.path), "exec")
@@ -175,9 +216,17 @@ class ProcessorCode:
             text = user_traceback(exc)
             logger.warning("%s does not load:\n%s", file.name, text)
             self.errors[file.name] = text
+            if isinstance(exc, ModuleNotFoundError) and exc.name:
+                expected = self._helpers.expect(exc.name)
+                self._watch(file.name, {exc.name: expected} if expected is not None else {})
             sentence = f"{file.name} does not load: {one_line(exc)}"
             for was in before:
                 self._broken[was.name] = (was, ProcessorError(sentence, traceback=text))
+
+    def _watch(self, module: str, helpers: dict[str, Path]) -> None:
+        """Load `module` again when one of these changes."""
+        self._needs[module] |= helpers
+        self._helper_marks |= {name: _mark(path) for name, path in helpers.items()}
 
     def _refuse(self, file: ModuleFile, before: list[Registration]) -> None:
         sentence = self._refusals[file.name]
@@ -226,24 +275,36 @@ class ProcessorCode:
 
 
 def user_traceback(exc: BaseException) -> str:
-    """The traceback as the user needs it: without our own frames on top."""
-    ours = str(Path(__file__).parent)
-    frames = exc.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(ours):
-        frames = frames.tb_next
-    return "".join(traceback.format_exception(type(exc), exc, frames))[-MOST_TRACEBACK_CHARS:]
+    """Return the traceback as the user needs it: without our own frames and those of Python's import system."""
+    report = traceback.TracebackException.from_exception(exc)
+    each: traceback.TracebackException | None = report
+    for _ in range(MAX_CAUSES):
+        if each is None:
+            break
+        frames = [
+            frame for frame in each.stack if not frame.filename.startswith((_OURS, "<frozen importlib"))
+        ]
+        each.stack = traceback.StackSummary.from_list(frames)
+        each = each.__cause__ or each.__context__
+    return "".join(report.format())[-MAX_TRACEBACK_CHARS:]
 
 
 def one_line(exc: BaseException) -> str:
-    """ "ValueError: words (line 12)", the line being the innermost of the user's own code. No paths."""
+    """Return "ValueError: words (cameras.py, line 12)": the innermost line of the user's own code. No paths."""
+    if isinstance(exc, SyntaxError):
+        return f"{type(exc).__name__}: {exc.msg} ({Path(exc.filename or '').name}, line {exc.lineno})"
     try:
         text = str(exc)
     except Exception:  # the boundary to user code: an exception whose own text fails
         text = "(without a text)"
     words = f"{type(exc).__name__}: {text}".splitlines()[0][:200]
-    if isinstance(exc, SyntaxError):
-        return f"{type(exc).__name__}: {exc.msg} (line {exc.lineno})"
+    lines = [(at.tb_frame.f_code.co_filename, at.tb_lineno) for at in _frames(exc)]
+    own = [line for line in lines if not line[0].startswith((_OURS, "<")) and not is_installed(line[0])]
+    return f"{words} ({Path(own[-1][0]).name}, line {own[-1][1]})" if own else words
+
+
+def _frames(exc: BaseException) -> Iterator[types.TracebackType]:
     at = exc.__traceback__
-    while at is not None and at.tb_next is not None:
+    while at is not None:
+        yield at
         at = at.tb_next
-    return f"{words} (line {at.tb_lineno})" if at is not None else words

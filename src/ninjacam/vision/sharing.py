@@ -93,4 +93,9 @@ def _is_users(module: str) -> bool:
     if module.partition(".")[0] in _SAFE:
         return False
     path = getattr(sys.modules.get(module), "__file__", None)
-    return path is not None and not path.startswith(_INSTALLED)
+    return path is not None and not is_installed(path)
+
+
+def is_installed(path: str) -> bool:
+    """Whether a file belongs to Python or to an installed package."""
+    return path.startswith(_INSTALLED)

@@ -22,6 +22,7 @@ from ninjacam.hub.running import RunningFile
 from ninjacam.hub.server import Channel
 from ninjacam.vision.calling import Returned
 from ninjacam.vision.code import ProcessorCode, ProcessorStalled, interrupt
+from ninjacam.vision.health import ViewHealth
 from ninjacam.vision.instance import Instance
 from ninjacam.vision.pictures import H264Encoder, Picture, encode_jpeg, fit_width
 from ninjacam.vision.placeholder import message_picture
@@ -73,17 +74,6 @@ class Variant:
     @property
     def is_picture(self) -> bool:
         return self.request.codec is not Codec.ANNOTATIONS
-
-
-@dataclass(slots=True)
-class ViewHealth:
-    """Of one view. Written by its thread, read by the loop."""
-
-    error: ProcessorError | None = None
-    next_try_ns: int = 0
-    cost_ns: float = 0.0
-    frames: int = 0
-    last_image: Any = None
 
 
 @dataclass(slots=True)
@@ -248,7 +238,12 @@ class ViewMaker:
             load_bgr=picture.bgr,
             load_gray=picture.gray,
         )
-        returned = self.instance.call(entry, frame, with_image=with_image)
+        self._health.begin(entry)
+        try:
+            returned = self.instance.call(entry, frame, with_image=with_image)
+        except ProcessorError as exc:
+            self._health.failed(self._around.camera, exc, self._around.clock)
+            raise
         self._health.cost_ns += (self._around.clock.monotonic_ns() - now_ns - self._health.cost_ns) / 8
         return returned
 

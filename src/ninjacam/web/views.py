@@ -1,6 +1,7 @@
 """The views: read what the user may see, let the actions write, render."""
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -242,6 +243,8 @@ def _views(camera: Camera, status: Status, *, with_traceback: bool) -> list[dict
         name = str(processor["name"])
         report = running.get(name, {})
         error = report.get("error") or {}
+        last_error = report.get("last_error") or {}
+        failed_us = report.get("last_failed_us")
         views.append(
             {
                 "name": name,
@@ -249,6 +252,10 @@ def _views(camera: Camera, status: Status, *, with_traceback: bool) -> list[dict
                 "state": report.get("state", "idle"),
                 "error": error.get("message", ""),
                 "traceback": error.get("traceback", "") if with_traceback else "",
+                "failures": report.get("failures", 0),
+                "failed_at": datetime.fromtimestamp(failed_us // 1_000_000, UTC) if failed_us else None,
+                "last_error": last_error.get("message", ""),
+                "last_traceback": last_error.get("traceback", "") if with_traceback else "",
             }
         )
     return views

@@ -253,7 +253,20 @@ def test_views_show_tracebacks_to_who_configures_only(
             {"name": "other", "module": "app.cameras", "cameras": ["yard"], "description": ""},
         ],
         modules=[{"module": "app.cameras", "error": "Traceback of an import"}],
-        views={"door": {"edges": {"state": "failed", "error": error, "ms_per_frame": 3.5, "fps": 20}}},
+        views={
+            "door": {
+                "edges": {
+                    "state": "failed",
+                    "error": error,
+                    "ms_per_frame": 3.5,
+                    "fps": 20,
+                    "failures": 3,
+                    "last_error": error,
+                    "last_failed_us": 1_700_000_000_000_000,
+                }
+            },
+            "yard": {"edges": {"state": "running", "failures": 100}},
+        },
     )
     client = signed_in(viewer)
     views = client.get(f"{CAMERAS}/door/views").json()["items"]
@@ -262,10 +275,16 @@ def test_views_show_tracebacks_to_who_configures_only(
         ("edges", "edges", "failed"),
     ]
     assert views[1]["error"]["message"] == "edges raised ValueError." and views[1]["error"]["traceback"] == ""
+    assert (views[0]["failures"], views[0]["last_error"], views[0]["last_failed_at"]) == (0, None, None)
+    assert (views[1]["failures"], views[1]["last_failed_at"]) == (3, "2023-11-14T22:13:20Z")
+    assert views[1]["last_error"]["message"] == "edges raised ValueError."
+    assert views[1]["last_error"]["traceback"] == ""
     processors = client.get("/api/v1/processors").json()
+    assert processors["items"][0]["failures"] == 3, "those of cameras that the viewer may see"
     assert [item["name"] for item in processors["items"]] == ["edges"] and processors["errors"] == []
     CameraGrant.objects.create(camera=camera, user=viewer, role="configure")
     assert client.get(f"{CAMERAS}/door/views").json()["items"][1]["error"]["traceback"] == "in my code"
+    assert client.get(f"{CAMERAS}/door/views").json()["items"][1]["last_error"]["traceback"] == "in my code"
     viewer.user_permissions.add(Permission.objects.get(codename="configure_camera"))
     assert client.get("/api/v1/processors").json()["errors"][0]["traceback"] == "Traceback of an import"
 

@@ -1,6 +1,7 @@
 import json
 import re
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -167,6 +168,22 @@ def test_tracebacks_are_for_those_who_configure(viewer: Client, admin: Client) -
     for client, sees in ((viewer, False), (admin, True)):
         page = html(client, "/cameras/door/")
         assert "ZeroDivisionError" in page
+        assert ("Traceback: line 3" in page) is sees
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_processor_that_works_again_says_how_often_and_when_it_failed(
+    viewer: Client, admin: Client, tmp_path: Path
+) -> None:
+    path = tmp_path / "status.json"
+    report = json.loads(path.read_text())
+    edges = report["views"]["door"]["edges"]
+    failed_us = int(datetime(2026, 3, 2, 7, 5, 9, tzinfo=UTC).timestamp()) * 10**6
+    edges |= {"last_error": edges["error"], "error": None, "failures": 7, "last_failed_us": failed_us}
+    path.write_text(json.dumps(report))
+    for client, sees in ((viewer, False), (admin, True)):
+        page = html(client, "/cameras/door/")
+        assert "“edges” failed 7 times, last at 2026-03-02 07:05:09: ZeroDivisionError" in page
         assert ("Traceback: line 3" in page) is sees
 
 

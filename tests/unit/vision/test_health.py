@@ -1,0 +1,51 @@
+"""Failures of a processor: counted all, logged some."""
+
+import logging
+
+import pytest
+
+from ninjacam.core.errors import ProcessorError
+from ninjacam.testing.clock import FakeClock
+from ninjacam.vision.health import ViewHealth
+
+
+def error(words: str = "edges: ValueError: no") -> ProcessorError:
+    return ProcessorError(words, traceback="Traceback (most recent call last): ...")
+
+
+def test_a_failure_is_logged_with_its_traceback_and_the_same_again_once_a_minute_with_their_number(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock, health = FakeClock(), ViewHealth()
+    with caplog.at_level(logging.WARNING, "ninjacam.vision"):
+        for _ in range(125):
+            health.failed("door", error(), clock)
+            clock.advance(1)
+    assert [record.getMessage() for record in caplog.records] == [
+        "door: edges: ValueError: no\nTraceback (most recent call last): ...",
+        "door: edges: ValueError: no (60 failures since the last such message)\nTraceback (most recent call last): ...",
+        "door: edges: ValueError: no (60 failures since the last such message)\nTraceback (most recent call last): ...",
+    ]
+    report = health.report()
+    assert report["failures"] == 125
+    assert report["last_error"]["message"] == "edges: ValueError: no"
+    assert report["last_failed_us"] == (clock.wall_ns() - 10**9) // 1000
+
+
+def test_errors_that_differ_each_time_are_logged_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
+    clock, health = FakeClock(), ViewHealth()
+    with caplog.at_level(logging.WARNING, "ninjacam.vision"):
+        for number in range(100):
+            health.failed("door", error(f"edges: KeyError: {number}"), clock)
+            clock.advance(0.1)
+    assert len(caplog.records) == 10
+
+
+def test_new_code_begins_without_failures() -> None:
+    health, first, second = ViewHealth(), object(), object()
+    health.begin(first)
+    health.failed("door", error(), FakeClock())
+    health.begin(first)
+    assert health.report()["failures"] == 1
+    health.begin(second)
+    assert health.report() == {"ms_per_frame": 0, "failures": 0, "last_error": None, "last_failed_us": 0}
