@@ -281,3 +281,52 @@ def test_a_viewer_is_cut_when_the_session_ends(site: Site, engine: Engine, serve
                 f"Session.objects.create(pk={key!r}, session_data={rows!r},"
                 " expire_date=timezone.now() + timedelta(days=1))"
             )
+
+
+def test_streams_survive_a_restart_of_the_database_and_end_when_it_stays_away(
+    site: Site, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVE_TEST_AWAY_GRACE_S", "4")
+    path = site.directory / "db.sqlite3"
+    hidden = path.with_suffix(".away")
+
+    def take_away() -> None:
+        path.rename(hidden)  # a connection to what is there then finds no tables
+
+    def bring_back() -> None:
+        hidden.replace(path)
+
+    with (
+        running_server(site, REAUTH_S=0.5) as server,
+        RawStream(server.port, PATHS[0], site.cookie("viewer")) as stream,
+        RawSocket(server.port, "/cam/live/ws", site.bearer("viewer")) as viewer,
+    ):
+
+        def watch(seconds: float) -> None:
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                stream.read_until(b"--ninjacam\r\n")
+                viewer.receive_frame()
+
+        viewer.tell(**subscribe())
+        watch(0.5)
+        for _ in range(2):  # each time the grace begins anew
+            take_away()
+            try:
+                watch(2.0)
+                assert server.get(PATHS[1], site.bearer("viewer")).status == 503
+                assert close_code(server, site.bearer("viewer")) == 1013
+                viewer.tell(**subscribe(7))
+                assert viewer.receive_json("error")["code"] == "database"
+            finally:
+                bring_back()
+            watch(2.0)
+        take_away()
+        try:
+            stream.read_until(b"\r\n0\r\n\r\n")
+            assert viewer.read_close() == 1001
+            assert server.get(PATHS[0], site.cookie("viewer")).status == 503
+        finally:
+            bring_back()
+        assert server.get(PATHS[1], site.cookie("viewer")).status == 200
+    assert "Traceback" not in server.output

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
@@ -103,7 +103,7 @@ def _field(location: Sequence[object]) -> str:
     return ".".join(parts[skipped:] or parts[-1:])
 
 
-def _on_database(request: HttpRequest, error: OperationalError) -> JsonResponse:
+def _on_database(request: HttpRequest, error: OperationalError | InterfaceError) -> JsonResponse:
     logger.error("The database does not answer: %s", error)
     response = problem_response(503, "database", "The database does not answer; try again in a moment.")
     response["Retry-After"] = "5"
@@ -123,6 +123,7 @@ _HANDLERS: tuple[tuple[type[Exception], Callable[..., JsonResponse]], ...] = (
     (Http404, _on_missing),
     (ValidationError, _on_invalid),
     (OperationalError, _on_database),
+    (InterfaceError, _on_database),
     (Exception, _on_bug),
 )
 

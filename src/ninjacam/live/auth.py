@@ -32,6 +32,9 @@ T = TypeVar("T")
 THREADS = 2
 """Of the whole worker, whatever the number of viewers; so many connections to the database at most, for moments."""
 
+ANSWER_TIMEOUT_S = 10.0
+"""For one question; a database server that is cut off from the network answers nothing at all."""
+
 
 class Database:
     """Runs synchronous Django code beside the event loop."""
@@ -40,10 +43,15 @@ class Database:
         self._executor: ThreadPoolExecutor | None = None  # made at the first use, which is after any fork
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Raises: Problem 503 "database": it does not answer; and whatever `function` raises."""
+        """Raises: Problem 503 "database": it does not answer, or not in time; and whatever `function` raises."""
         if self._executor is None:
             self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="ninjacam-live-auth")
-        return await asyncio.get_running_loop().run_in_executor(self._executor, _call, function, arguments)
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                return await loop.run_in_executor(self._executor, _call, function, arguments)
+        except TimeoutError as exc:
+            raise _no_database() from exc
 
     def close(self) -> None:
         if self._executor is not None:
@@ -55,10 +63,14 @@ def _call(function: Callable[..., T], arguments: tuple[Any, ...]) -> T:
     try:
         return function(*arguments)
     except DatabaseErrors as exc:
-        message = "The database does not answer; try again in a moment."
-        raise Problem(503, "database", message, ((b"retry-after", b"5"),)) from exc
+        raise _no_database() from exc
     finally:
         connections.close_all()
+
+
+def _no_database() -> Problem:
+    message = "The database does not answer. Try again in a moment."
+    return Problem(503, "database", message, ((b"retry-after", b"5"),))
 
 
 def query_of(scope: Scope) -> dict[str, str]:

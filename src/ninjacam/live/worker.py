@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("ninjacam.live")
 
 TICK_S = 0.5
+AWAY_GRACE_S = 30.0
+"""How long open streams go on after a check of their permissions has failed to be made, on the last known answer. The
+database may be restarted meanwhile; after that time nobody knows any more who may watch, and all streams end."""
 
 
 class Sending(Protocol):
@@ -87,6 +90,9 @@ class Worker:
         self.dropped = 0
         self._housekeeping: asyncio.Task[None] | None = None
         self._database_away = False
+        self._checking: asyncio.Task[None] | None = None
+        self._checked_at = 0.0
+        """When permissions were last known, by the monotonic clock."""
 
     def add(self, viewer: Viewer) -> None:
         """Raises: Problem 503: the worker is full, or stopping; 429: this user has enough."""
@@ -103,6 +109,7 @@ class Worker:
         self.viewers.add(viewer)
         self.served += 1
         if self._housekeeping is None:
+            self._checked_at = time.monotonic()  # the database has just allowed this viewer
             self._housekeeping = asyncio.get_running_loop().create_task(
                 self._keep_house(), name="live-housekeeping"
             )
@@ -132,6 +139,9 @@ class Worker:
         if not self.viewers and self._housekeeping is not None:
             self._housekeeping.cancel()
             self._housekeeping = None
+            if self._checking is not None:
+                self._checking.cancel()
+                self._checking = None
 
     def begin_stop(self) -> None:
         """In the event loop. Every stream ends; nothing new begins."""
@@ -149,18 +159,30 @@ class Worker:
     # --- housekeeping ---
 
     async def _keep_house(self) -> None:
+        loop = asyncio.get_running_loop()
         due = time.monotonic() + self.settings.reauth_s
         while True:
             await asyncio.sleep(TICK_S)
+            now = time.monotonic()
+            # In a task: a database that hangs must hold up neither this loop nor the end of the grace.
+            if now >= due and (self._checking is None or self._checking.done()):
+                self._checking = loop.create_task(self._check_permissions(), name="live-permissions")
+                due = now + self.settings.reauth_s
             try:
                 self._cut_slow_viewers()
-                if time.monotonic() >= due:
-                    await self._check_permissions()
-                    due = time.monotonic() + self.settings.reauth_s
-            except (
-                Exception
-            ):  # the boundary: a bug here, or in a session or permission backend, must not end the checks
-                logger.exception("checking the open streams failed")
+                if now - self._checked_at > self.settings.reauth_s + AWAY_GRACE_S:
+                    self._cut_unknown()
+            except Exception:  # the boundary: a bug in one viewer must not end the care for all
+                logger.exception("looking after the open streams failed")
+
+    def _cut_unknown(self) -> None:
+        """End all streams: for too long nobody could say whether they are still allowed. Clients may come again."""
+        logger.error(
+            "permissions could not be checked for %d s: %d streams end", AWAY_GRACE_S, len(self.viewers)
+        )
+        self._checked_at = time.monotonic()
+        for viewer in list(self.viewers):
+            viewer.stop()
 
     def _cut_slow_viewers(self) -> None:
         now = time.monotonic()
@@ -171,9 +193,11 @@ class Worker:
                 viewer.too_slow()
 
     async def _check_permissions(self) -> None:
-        """All viewers in one go. While the database cannot be asked, those who watch go on watching."""
+        """All viewers in one go. While the database cannot be asked, streams go on for AWAY_GRACE_S."""
+        began = time.monotonic()
         asked = [(viewer, watching) for viewer in list(self.viewers) for watching in viewer.watching()]
         if not asked:
+            self._checked_at = began
             return
         try:
             answers = await self.database.run(
@@ -181,9 +205,13 @@ class Worker:
             )
         except Problem as exc:
             if not self._database_away:
-                logger.warning("permissions cannot be checked again, viewers go on: %s", exc)
+                logger.warning("permissions cannot be checked, streams go on for %d s: %s", AWAY_GRACE_S, exc)
             self._database_away = True
             return
+        except Exception:  # the boundary: a bug in a session or permission backend; it counts as no answer
+            logger.exception("checking the open streams failed")
+            return
+        self._checked_at = began
         self._database_away = False
         for (viewer, (principal, camera)), allowed in zip(asked, answers, strict=True):
             if not allowed and viewer in self.viewers:

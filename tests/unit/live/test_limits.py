@@ -1,4 +1,6 @@
 import asyncio
+import threading
+import time
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -89,6 +91,67 @@ def test_strangers_with_a_link_take_no_place_of_its_owner_and_not_all_of_the_lin
         assert crowd == [0] * 4 + [429] * 4, "8 in all by links of this user"
         assert [refusal(worker, OneViewer(1)) for _ in range(9)] == [0] * 8 + [429], "the owner's own"
         assert refusal(worker, OneViewer(2, "signed", "c", "203.0.113.7")) == 0
+        worker.close()
+
+    asyncio.run(go())
+
+
+def test_a_database_that_hangs_is_a_503(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ninjacam.live.auth.ANSWER_TIMEOUT_S", 0.05)
+    over = threading.Event()
+
+    async def go() -> None:
+        database = Database()
+        for _ in range(4):  # more than there are threads
+            with pytest.raises(Problem) as caught:
+                await database.run(over.wait, 30)
+            assert (caught.value.status, caught.value.code) == (503, "database")
+        over.set()
+        database.close()
+
+    asyncio.run(go())
+
+
+class Watching(OneViewer):
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.sink = SimpleNamespace(blocked_since=0.0, dropped=0, sent=0, sent_bytes=0)
+        self.over = asyncio.Event()
+
+    def watching(self) -> Any:
+        return ((self.principal, SimpleNamespace(slug="door")),)
+
+    def stop(self) -> None:
+        self.over.set()
+
+
+@pytest.mark.parametrize("fault", ["error", "bug", "hang"])
+def test_nobody_watches_for_ever_while_permissions_cannot_be_checked(
+    fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ninjacam.live.worker.TICK_S", 0.01)
+    monkeypatch.setattr("ninjacam.live.worker.AWAY_GRACE_S", 0.3)
+    over = threading.Event()
+
+    def recheck_all(asked: list[Any]) -> list[bool]:
+        if fault == "error":
+            raise OperationalError("gone")
+        if fault == "bug":
+            raise RuntimeError("of a session backend")
+        over.wait(30)
+        return [True] * len(asked)
+
+    monkeypatch.setattr("ninjacam.live.auth.recheck_all", recheck_all)
+
+    async def go() -> None:
+        worker = Worker(parse_settings({"REAUTH_S": 0.05}))
+        viewer = Watching()
+        begun = time.monotonic()
+        worker.add(viewer)
+        await asyncio.wait_for(viewer.over.wait(), 20)
+        assert time.monotonic() - begun >= 0.3
+        over.set()
+        worker.remove(viewer)
         worker.close()
 
     asyncio.run(go())
