@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from ninjacam.core.packets import CameraState
 from tests.integration.live_harness import (
     Engine,
     RawSocket,
@@ -237,6 +238,31 @@ def test_viewers_by_a_link_take_no_place_of_its_owner(site: Site, engine: Engine
         by_link = [watch(f"{PATHS[0]}?sig={signature}", {}) for _ in range(6)]
         assert by_link == [200, 200, 429, 429, 429, 429], "a sixteenth for one link and address"
         assert [watch(PATHS[0], site.bearer("viewer")) for _ in range(8)] == [200] * 8
+
+
+@pytest.mark.parametrize("state", [CameraState.RECONNECTING, CameraState.FAILED])
+def test_only_those_who_configure_a_camera_read_its_address_in_errors(
+    site: Site, engine: Engine, server: Server, state: CameraState
+) -> None:
+    error = {"code": "connection_refused", "message": "10.0.0.5 refuses port 554.", "retryable": True}
+    try:
+        engine.set_state("door", state, error)
+        for name, knows in (("viewer", False), ("admin", True)):
+            with RawSocket(server.port, "/cam/live/ws", site.bearer(name)) as viewer:
+                viewer.tell(**subscribe())
+                messages = [viewer.receive_json("state")["message"]]
+                viewer.tell(**subscribe(2, view="edges"))
+                messages.append(viewer.receive_json("state")["message"])
+            answer = server.get(PATHS[1], site.bearer(name))
+            assert answer.status == 503 and answer.json()["code"] == "connection_refused"
+            messages.append(answer.json()["detail"])
+            for message in messages:
+                assert ("10.0.0.5" in message) is knows
+                assert knows or message == "The camera refuses the connection."
+        signature = sign(site, {}, PATHS[1])
+        assert b"10.0.0.5" not in server.get(f"{PATHS[1]}?sig={signature}").body
+    finally:
+        engine.set_state("door", CameraState.LIVE)
 
 
 def test_viewers_are_cut_when_they_lose_their_permission(site: Site, engine: Engine, server: Server) -> None:

@@ -115,7 +115,7 @@ def test_a_snapshot_of_a_camera_that_is_down_is_a_503_problem_with_the_reason(
     engine.set_state("door", CameraState.RECONNECTING, error)
     answer = server.get("/cam/live/door/snapshot.jpg", site.cookie("viewer"))
     assert (answer.status, answer.json()["code"]) == (503, "connection_refused")
-    assert "the port does not" in answer.json()["detail"]
+    assert answer.json()["detail"] == "The camera refuses the connection."
 
 
 def test_without_a_camera_process_mjpeg_answers_503_within_six_seconds(
@@ -214,10 +214,10 @@ def test_states_are_told_with_the_sentence_and_the_views_error(
     with RawSocket(server.port, "/cam/live/ws", site.bearer("viewer")) as viewer:
         viewer.tell(**subscribe(view="edges"))
         assert viewer.receive_json("state")["state"] == "live"
-        error = {"code": "timeout", "message": "No answer in time.", "retryable": True}
+        error = {"code": "timeout", "message": "10.0.0.5 gives no answer in time.", "retryable": True}
         engine.set_state("door", CameraState.STALLED, error)
         state = viewer.receive_json("state")
-        assert (state["state"], state["message"]) == ("stalled", "No answer in time.")
+        assert (state["state"], state["message"]) == ("stalled", "The camera does not answer.")
         door.view_errors["edges"] = {
             "code": "processor",
             "message": "edges: ZeroDivisionError",

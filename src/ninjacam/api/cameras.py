@@ -32,6 +32,7 @@ from ninjacam.api.schemas import (
     SourceOut,
 )
 from ninjacam.auth import Principal
+from ninjacam.core.viewer_errors import for_viewers
 from ninjacam.models import Camera, Role
 from ninjacam.status import Status as EngineStatus
 from ninjacam.status import read_status
@@ -130,7 +131,7 @@ def camera_out(who: Principal, camera: Camera, status: EngineStatus) -> CameraOu
         record_after_s=camera.record_after_s,
         record_schedule=camera.record_schedule,
         state=report["state"],
-        error=error_out(report.get("error"), with_traceback=may_configure),
+        error=error_out(camera_error(report, details=may_configure), with_traceback=may_configure),
         health=_health(report),
         roles=cast(list[RoleName], roles),
         urls=CameraUrls(
@@ -142,6 +143,12 @@ def camera_out(who: Principal, camera: Camera, status: EngineStatus) -> CameraOu
         created_at=camera.created_at,
         updated_at=camera.updated_at,
     )
+
+
+def camera_error(report: Mapping[str, Any], *, details: bool) -> Mapping[str, Any] | None:
+    """The error in a camera's report. `details`: with its full message, for those who may configure the camera."""
+    error: Mapping[str, Any] | None = report.get("error")
+    return error if details else for_viewers(error)
 
 
 def error_out(error: Mapping[str, Any] | None, *, with_traceback: bool) -> ErrorOut | None:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.packets import CameraState
+from ninjacam.core.viewer_errors import for_viewers
 from ninjacam.hub.control import Json
 
 logger = logging.getLogger("ninjacam.engine")
@@ -20,6 +21,11 @@ MOST_LABEL = 200
 HOST = ""
 """Instead of a camera."""
 _DOWN = {CameraState.STALLED, CameraState.RECONNECTING, CameraState.FAILED}
+
+
+def _label(error: Mapping[str, Any]) -> str:
+    """Users who may replay the camera read it, so it is the text for viewers."""
+    return str((for_viewers(error) or {}).get("message", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +107,13 @@ class EventKeeper:
             if state != CameraState.CONNECTING:  # neither down nor back
                 down = state in _DOWN
                 data = {"state": str(state), "code": error.get("code", "")}
-                self._see(
-                    CAMERA_DOWN, slug, down, str(error.get("message", "")), data, told.get("last_video_ns")
-                )
+                self._see(CAMERA_DOWN, slug, down, _label(error), data, told.get("last_video_ns"))
             recording = told.get("recording")
             if recording is not None or state == CameraState.DISABLED:
                 error = (recording or {}).get("error") or {}
                 failing = (recording or {}).get("state") == "failing"
                 data = {"code": error.get("code", "")}
-                self._see(RECORDING_FAILED, slug, failing, str(error.get("message", "")), data)
+                self._see(RECORDING_FAILED, slug, failing, _label(error), data)
         for slug, kind in [key for key in self._seen if key[0] != HOST and key[0] not in cameras]:
             self._end(self._seen.pop((slug, kind)), self._clock.wall_ns())
 

@@ -176,14 +176,23 @@ def authorise_socket(scope: Scope) -> "Principal":
     return principal
 
 
-def authorise_again(principal: "Principal", slug: str, view: str) -> "Camera":
-    """For a later subscription of a socket: everything is read again. Raises: Problem 401, 403, 404."""
+def authorise_again(principal: "Principal", slug: str, view: str) -> "tuple[Camera, bool]":
+    """For a subscription of a socket: everything is read again. Raises: Problem 401, 403, 404.
+
+    Returns: the camera, and whether the principal may see the details of its errors.
+    """
     from ninjacam.auth import refresh
 
     fresh = refresh([principal])[principal]
     if fresh is None:
         raise not_authenticated()
-    return find_camera(fresh, slug, view)
+    camera = find_camera(fresh, slug, view)
+    return camera, may_see_details(fresh, camera)
+
+
+def may_see_details(principal: "Principal", camera: "Camera") -> bool:
+    """Whether addresses and the like may stand in the errors of the camera: they do for those who may configure it."""
+    return principal.may("configure", camera)
 
 
 def recheck_all(asked: "list[tuple[Principal, str, Camera]]") -> list[bool]:

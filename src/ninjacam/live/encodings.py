@@ -23,15 +23,17 @@ def text_message(**fields: Any) -> Message:
 
 
 class Member:
-    """One subscription of one socket, as its encoding sees it. `codecs`: what the client can decode.
+    """One subscription of one socket, as its encoding sees it. `codecs`: what the client can decode. `details`: it may
+    configure the camera, and gets the full texts of its errors.
 
     `wants`: 0: every packet; 1: nothing before the next key frame; 2: the next key frame with the configuration.
     """
 
-    __slots__ = ("codecs", "id", "sink", "state_sent", "wants")
+    __slots__ = ("codecs", "details", "id", "sink", "state_sent", "wants")
 
-    def __init__(self, number: int, sink: Sink, codecs: frozenset[str]) -> None:
+    def __init__(self, number: int, sink: Sink, codecs: frozenset[str], *, details: bool = False) -> None:
         self.id = number
+        self.details = details
         self.sink = sink
         self.codecs = codecs
         self.wants = 2
@@ -48,7 +50,7 @@ class Member:
 
     def tell_state(self, feed: Feed) -> None:
         """How its stream is, if that is known and news."""
-        state = (feed.state.value, feed.message, feed.view_error)
+        state = (feed.state.value, feed.message(details=self.details), feed.view_error)
         if feed.has_state and state != self.state_sent:
             self.state_sent = state
             self.tell(op="state", state=state[0], message=state[1], view_error=state[2])

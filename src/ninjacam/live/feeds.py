@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ninjacam.core.packets import CameraState, Codec, Kind, Packet, StreamInfo
+from ninjacam.core.viewer_errors import for_viewers
 from ninjacam.hub.client import RefusedError, Subscription
 from ninjacam.hub.gop import GopCache
 from ninjacam.hub.request import Request
@@ -72,11 +73,12 @@ class Feed:
             return self.info.state
         return CameraState.RECONNECTING if self.was_lost else CameraState.CONNECTING
 
-    @property
-    def message(self) -> str:
+    def message(self, *, details: bool) -> str:
+        """Why there are no pictures; empty where nothing is wrong. `details`: as for those who configure the camera."""
         if self.info is None:
             return LOST_MESSAGE if self.was_lost else ""
-        return str(self.info.error.get("message", "")) if self.info.error else ""
+        error = self.info.error if details else for_viewers(self.info.error)
+        return str(error.get("message", "")) if error else ""
 
     @property
     def view_error(self) -> dict[str, Any] | None:

@@ -134,6 +134,14 @@ class MjpegViewer:
     def watching(self) -> "Iterable[tuple[Principal, Camera]]":
         return (self._watching,)
 
+    @property
+    def worker(self) -> Worker:
+        return self._all.worker
+
+    @property
+    def watched(self) -> "tuple[Principal, Camera]":
+        return self._watching
+
     def revoked(self, camera: "Camera") -> None:
         self.end()
 
@@ -229,6 +237,7 @@ async def _has_picture(feed: Feed, waiter: PictureWaiter, viewer: MjpegViewer) -
 
     Raises: Problem: none came in time, there is no such view, or the server stops.
     """
+    worker = viewer.worker
     waiting = asyncio.ensure_future(waiter.wait(feed, timeout_s=FIRST_PICTURE_S))
     try:
         await asyncio.wait((waiting, viewer.over), return_when=asyncio.FIRST_COMPLETED)
@@ -241,7 +250,7 @@ async def _has_picture(feed: Feed, waiter: PictureWaiter, viewer: MjpegViewer) -
     if viewer.over.done():
         return False
     if feed.last_picture is None:
-        raise no_picture(feed)
+        raise no_picture(feed, details=await worker.may_see_details(*viewer.watched))
     return True
 
 

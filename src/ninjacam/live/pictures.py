@@ -52,8 +52,8 @@ class PictureWish:
         ).snapped()
 
 
-def no_picture(feed: Feed) -> Problem:
-    """Why there is none, as far as the feed knows."""
+def no_picture(feed: Feed, *, details: bool) -> Problem:
+    """Why there is none, as far as the feed knows. `details`: for those who may configure the camera."""
     code, message = (
         "stream_unavailable",
         f"No picture came from the camera in time (it is {feed.state.value}).",
@@ -63,7 +63,7 @@ def no_picture(feed: Feed) -> Problem:
     if feed.info is not None and feed.info.error:
         code = str(feed.info.error.get("code", code))
     headers = ((b"retry-after", b"2"), (b"x-ninjacam-state", feed.state.value.encode()))
-    return Problem(503, code, feed.message or message, headers)
+    return Problem(503, code, feed.message(details=details) or message, headers)
 
 
 def _number(query: Mapping[str, str], name: str, least: float, most: float, *, whole: bool = False) -> float:

@@ -14,7 +14,7 @@ TIMEOUT_S = 5.0
 async def serve_snapshot(worker: Worker, scope: Scope, send: Send, slug: str) -> None:
     """Raises: Problem."""
     wish = PictureWish.parse(auth.query_of(scope))
-    await worker.database.run(auth.authorise, scope, slug, wish.view)
+    watching = await worker.database.run(auth.authorise, scope, slug, wish.view)
     if worker.stop.is_set():
         raise stopping()
     if scope["method"] == "HEAD":
@@ -32,7 +32,7 @@ async def serve_snapshot(worker: Worker, scope: Scope, send: Send, slug: str) ->
     if feed.refused is not None:
         raise stream_problem(feed.refused)
     if packet is None or not feed.fresh:
-        raise no_picture(feed)
+        raise no_picture(feed, details=await worker.may_see_details(*watching))
     headers = [(b"x-ninjacam-state", feed.state.value.encode())]
     if packet.captured_ns:
         headers.append((b"x-ninjacam-timestamp", rfc3339(packet.captured_ns).encode()))

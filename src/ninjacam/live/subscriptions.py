@@ -81,8 +81,8 @@ class Subscription(Member):
 
     __slots__ = ("_socket", "camera", "encoding", "wish")
 
-    def __init__(self, socket: "LiveSocket", wish: Wish, camera: "Camera") -> None:
-        super().__init__(wish.id, socket.sink, wish.codecs)
+    def __init__(self, socket: "LiveSocket", wish: Wish, camera: "Camera", *, details: bool) -> None:
+        super().__init__(wish.id, socket.sink, wish.codecs, details=details)
         self._socket = socket
         self.wish = wish
         self.camera = camera
@@ -124,8 +124,8 @@ class PicturesSubscription(Subscription):
 
     __slots__ = ("_chooser", "_waiting")
 
-    def __init__(self, socket: "LiveSocket", wish: Wish, camera: "Camera") -> None:
-        super().__init__(socket, wish, camera)
+    def __init__(self, socket: "LiveSocket", wish: Wish, camera: "Camera", *, details: bool) -> None:
+        super().__init__(socket, wish, camera, details=details)
         self._waiting: Feed | None = None
         self._chooser: _Chooser | None = None
 
@@ -195,8 +195,8 @@ class AnnotationsSubscription(Subscription):
 
     __slots__ = ("_feed", "_head")
 
-    def __init__(self, socket: "LiveSocket", wish: Wish, camera: "Camera") -> None:
-        super().__init__(socket, wish, camera)
+    def __init__(self, socket: "LiveSocket", wish: Wish, camera: "Camera", *, details: bool) -> None:
+        super().__init__(socket, wish, camera, details=details)
         self._head = f'{{"op":"annotations","id":{wish.id},'
         self._feed: Feed | None = None
 

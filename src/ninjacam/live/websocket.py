@@ -177,14 +177,16 @@ class LiveSocket:
         if present >= most and wish.id not in self._members:
             what = "annotations" if wish.annotations else "pictures"
             raise Problem(429, "limit", f"One socket carries at most {most} subscriptions to {what}.")
-        camera = await self.worker.database.run(auth.authorise_again, self.principal, wish.camera, wish.view)
+        camera, details = await self.worker.database.run(
+            auth.authorise_again, self.principal, wish.camera, wish.view
+        )
         if self._ended.done():
             return
         before = self._members.get(wish.id)
         if before is not None:
             self.drop(before)
         kind = AnnotationsSubscription if wish.annotations else PicturesSubscription
-        member = kind(self, wish, camera)
+        member = kind(self, wish, camera, details=details)
         self._members[wish.id] = member
         member.begin()
 

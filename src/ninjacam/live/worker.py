@@ -129,6 +129,13 @@ class Worker:
             )
             raise Problem(429, "limit", message, ((b"retry-after", b"10"),))
 
+    async def may_see_details(self, principal: "Principal", camera: "Camera") -> bool:
+        """Whether errors of the camera may be told in full. Not while the database cannot be asked."""
+        try:
+            return await self.database.run(auth.may_see_details, principal, camera)
+        except Problem:
+            return False
+
     def remove(self, viewer: Viewer) -> None:
         """Idempotent."""
         if viewer in self.viewers:

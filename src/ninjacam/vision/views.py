@@ -17,6 +17,7 @@ from ninjacam.core.clock import Clock
 from ninjacam.core.errors import DecodeError, NinjacamError, ProcessorError
 from ninjacam.core.frames import Frame
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, CameraState, Codec, Flags, Kind, Packet, StreamInfo
+from ninjacam.core.viewer_errors import for_viewers
 from ninjacam.hub.request import Request
 from ninjacam.hub.running import RunningFile
 from ninjacam.hub.server import Channel
@@ -181,7 +182,7 @@ class ViewMaker:
         if shot.picture is None:
             if not with_image:
                 return NOTHING
-            error = shot.info.error
+            error = for_viewers(shot.info.error)  # everybody who watches the view sees this picture
             title = f"{self._around.camera}: {TITLES.get(shot.info.state, 'No picture')}"
             lines = [str(error["message"])] if error else []
             return Returned(message_picture(title, lines, health.last_image), None)

@@ -23,6 +23,7 @@ from ninjacam.actions.recordings import replayable_slugs
 from ninjacam.actions.sign_in import remember_browser
 from ninjacam.actions.tokens import MAX_TOKENS, revoke_all_tokens
 from ninjacam.auth import Principal
+from ninjacam.core.viewer_errors import for_viewers
 from ninjacam.models import ApiToken, Camera
 from ninjacam.project import login_required, login_url
 from ninjacam.status import Status, read_status
@@ -166,7 +167,9 @@ def show_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
         kind: request.build_absolute_uri(reverse(f"ninjacam:live-{kind}", args=[slug]) + query)
         for kind in ("mjpeg", "snapshot")
     }
-    figures = status.camera(camera)
+    figures = dict(status.camera(camera))
+    if not may_configure:
+        figures["error"] = for_viewers(figures.get("error"))
     context = {
         "camera": camera,
         "views": views,

@@ -323,3 +323,17 @@ def test_a_write_by_session_needs_the_csrf_token(admin_user: User, camera: Camer
     by_token = with_token(admin_user)
     by_token.handler.enforce_csrf_checks = True
     assert send(by_token, "patch", f"{CAMERAS}/door", {"name": "x"}).status_code == 200
+
+
+def test_only_those_who_configure_a_camera_read_its_address_in_errors(
+    viewer: User, admin_user: User, camera: Camera, run_dir: Path
+) -> None:
+    text = "10.0.0.5 refuses port 554."
+    error = {"code": "connection_refused", "message": text, "retryable": True}
+    report(run_dir, cameras={"door": {"state": "reconnecting", "error": error}})
+    paths = ("/api/v1/cameras/door", "/api/v1/cameras", "/cameras/door/", "/", "/api/v1/cameras/door/views")
+    shown = {path: signed_in(viewer).get(path).content.decode() for path in paths}
+    assert not any("10.0.0.5" in text or "554" in text for text in shown.values())
+    assert "refuses the connection" in shown["/api/v1/cameras/door"] + shown["/cameras/door/"]
+    for path in ("/api/v1/cameras/door", "/cameras/door/"):
+        assert text in signed_in(admin_user).get(path).content.decode()

@@ -156,7 +156,7 @@ def test_a_picture_of_a_camera_that_is_not_live_is_not_fresh() -> None:
         feed = pool.join(path, JPEG, ear)
         channel.publish(picture(1))
         await until(lambda: ear.packets or feed.last_picture)
-        assert not feed.fresh and feed.message == "Gone."
+        assert not feed.fresh and feed.message(details=True) == "Gone."
         channel.set_info(StreamInfo("door", state=CameraState.LIVE))
         await until(lambda: feed.state is CameraState.LIVE)
         assert not feed.fresh, "the picture is still that of before"
@@ -171,7 +171,7 @@ def test_a_lost_socket_is_reconnecting_after_a_while_and_forgets_its_pictures() 
         feed = pool.join(path.with_name("other.pixels"), JPEG, Ear())
         assert not feed.has_state
         await until(lambda: feed.was_lost)
-        assert feed.state is CameraState.RECONNECTING and "engine" in feed.message
+        assert feed.state is CameraState.RECONNECTING and "engine" in feed.message(details=True)
 
     run(test)
 
@@ -199,7 +199,7 @@ def test_a_feed_is_off_while_the_engine_gives_its_camera_to_no_process(
         async with asyncio.timeout(3):
             await waiter.wait(pool.join(feed.path, Request(), waiter), timeout_s=60)
         assert (feed.is_off, feed.state, ear.states) == (True, CameraState.FAILED, 2)
-        assert feed.message == "The stored password cannot be read."
+        assert feed.message(details=True) == "The stored password cannot be read."
         report = "tried"
         await until(lambda: not feed.is_off)
         assert (feed.state, ear.states) == (CameraState.RECONNECTING, 3)

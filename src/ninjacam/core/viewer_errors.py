@@ -1,0 +1,40 @@
+"""What viewers are told when a camera gives no picture: what it means for them, and no addresses, paths or user names.
+
+The full message of an error is for those who may configure the camera. Not here: who that is (`ninjacam.auth`).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+_TEXTS = {
+    "authentication_failed": "The camera does not accept the stored user and password.",
+    "config": "The settings of the camera cannot be used.",
+    "connection_refused": "The camera refuses the connection.",
+    "device": "The USB camera cannot be used.",
+    "ended": "The camera has ended the connection.",
+    "forbidden_address": "The camera's address is not allowed.",
+    "host_not_found": "The camera cannot be found in the network.",
+    "no_video": "The camera offers no video.",
+    "not_a_camera": "What answers at the camera's address is not a camera.",
+    "protocol_error": "The camera sends data that cannot be read.",
+    "recording": "The camera cannot be recorded at the moment.",
+    "stalled": "The camera is connected but sends no pictures.",
+    "stream_not_found": "The camera does not have the stream that is set.",
+    "timeout": "The camera does not answer.",
+    "too_much_memory": "The camera sends more data than can be processed.",
+    "unsupported_codec": "The camera sends video that cannot be read.",
+    "unsupported_scheme": "The settings of the camera cannot be used.",
+}
+_OTHER = "The camera gives no picture at the moment."
+
+
+def for_viewers(error: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return `error`, as `NinjacamError.as_dict` makes it, with its message for viewers. None stays None."""
+    if not error:
+        return None
+    code = str(error.get("code", "error"))
+    return {
+        "code": code,
+        "message": _TEXTS.get(code, _OTHER),
+        "retryable": bool(error.get("retryable", True)),
+    }

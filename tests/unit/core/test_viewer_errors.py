@@ -1,0 +1,35 @@
+import re
+
+from ninjacam.core import errors
+from ninjacam.core.viewer_errors import _TEXTS, for_viewers
+
+
+def test_viewers_get_a_sentence_without_particulars() -> None:
+    full = {
+        "code": "timeout",
+        "message": "10.0.0.5:554 does not answer.",
+        "retryable": True,
+        "traceback": "x",
+    }
+    assert for_viewers(full) == {
+        "code": "timeout",
+        "message": "The camera does not answer.",
+        "retryable": True,
+    }
+    unknown = for_viewers({"code": "new", "message": "secret", "retryable": False})
+    assert unknown == {
+        "code": "new", "message": "The camera gives no picture at the moment.", "retryable": False
+    }  # fmt: skip
+    assert for_viewers(None) is None and for_viewers({}) is None
+
+
+def test_each_error_of_a_camera_has_its_sentence() -> None:
+    """A code without one gets the general sentence, which helps nobody."""
+    kinds = [
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.SourceError)
+    ]
+    missing = {kind.code for kind in kinds} - set(_TEXTS) - {"source"}
+    assert not missing
+    assert all(re.fullmatch(r"[A-Z][^0-9:/]+\.", text) for text in _TEXTS.values())
