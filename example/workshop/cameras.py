@@ -2,7 +2,7 @@
 
 import cv2
 
-from ninjacam import Frame, processor
+from ninjacam import Frame, draw_text, processor
 
 
 @processor
@@ -10,4 +10,4 @@ def outline(frame: Frame) -> None:
     edges = cv2.Canny(frame.gray, 80, 160)
     frame.image[edges > 0] = (0, 255, 255)
     text = f"{frame.captured_at:%H:%M:%S}"
-    cv2.putText(frame.image, text, (24, 96), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (255, 255, 255), 2)
+    draw_text(frame.image, text, (24, 96), size_px=36)

@@ -10,8 +10,20 @@ if TYPE_CHECKING:
     from ninjacam.core.annotations import Box, Point, Polygon, Text
     from ninjacam.core.frames import Frame
     from ninjacam.core.processors import Processor, processor
+    from ninjacam.core.text import draw_text, text_size
 
-__all__ = ["Box", "Frame", "Point", "Polygon", "Processor", "Text", "__version__", "processor"]
+__all__ = [
+    "Box",
+    "Frame",
+    "Point",
+    "Polygon",
+    "Processor",
+    "Text",
+    "__version__",
+    "draw_text",
+    "processor",
+    "text_size",
+]
 
 __version__ = "0.1.0"
 
@@ -22,7 +34,9 @@ _HOMES = {
     "Polygon": "annotations",
     "Processor": "processors",
     "Text": "annotations",
+    "draw_text": "text",
     "processor": "processors",
+    "text_size": "text",
 }
 """Name -> the module of `ninjacam.core` that defines it."""
 

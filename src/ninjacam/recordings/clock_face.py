@@ -5,13 +5,13 @@ from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-import cv2
 import numpy as np
+
+from ninjacam.core.text import CAP_HEIGHT, text_masks, text_size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FONT = cv2.FONT_HERSHEY_SIMPLEX
 _WHITE, _BLACK, _NO_COLOUR = 235, 16, 128
 _HEIGHT_SHARE = 1 / 28
 """Of the capitals in the picture's shorter side: 26 pixels of 720."""
@@ -55,16 +55,24 @@ def _write(text: str, width_px: int, height_px: int) -> tuple[Any, Any]:
     """(the letters, and all that is not to be seen through) as shares, float32, with a margin to two sides."""
     cap_px = max(8.0, min(width_px, height_px) * _HEIGHT_SHARE)
     margin = math.ceil(cap_px / 2) & ~1
-    scale = cap_px / 22  # the font's capitals are 22 pixels high at 1
-    line = max(1, round(scale * 2))
-    text_px = cv2.getTextSize(text, FONT, scale, line)[0][0]
-    most_px = width_px - 2 * margin
-    if text_px > most_px:  # a small or upright picture
-        scale *= 0.95 * most_px / text_px
-        line = 1
-        text_px = most_px
-    letters: Any = np.zeros(((math.ceil(cap_px) + 2 * margin) & ~1, (text_px + 2 * margin) & ~1), np.uint8)
-    # The thickness decides how wide the letters are (OpenCV 5), so the rim is not made by writing thicker ones.
-    cv2.putText(letters, text, (margin, letters.shape[0] - margin), FONT, scale, 255, line, cv2.LINE_AA)
-    rim = cv2.dilate(letters, np.ones((2 * line + 1, 2 * line + 1), np.uint8))
-    return letters.astype(np.float32) / 255, rim.astype(np.float32) / 255
+    size_px = cap_px / CAP_HEIGHT
+    room_px = width_px - 2 * margin
+    text_px = text_size(text, size_px).width
+    if text_px > room_px:  # a small or upright picture
+        size_px = math.floor(size_px * 0.95 * room_px / text_px)
+    letters, rim, left, base = text_masks(text, size_px)
+    below = max(margin, letters.shape[0] - base)
+    # Even, as the chroma planes need it.
+    shape = ((base + below + 1) & ~1, min((margin - left + letters.shape[1] + 1) & ~1, width_px & ~1))
+    return _placed(letters, shape, margin - left, base + below), _placed(
+        rim, shape, margin - left, base + below
+    )
+
+
+def _placed(mask: Any, shape: tuple[int, int], x: int, height_px: int) -> Any:
+    """`mask` at the column `x`, `height_px` above the bottom, on a canvas of `shape`; as shares, float32."""
+    canvas = np.zeros(shape, np.float32)
+    y = shape[0] - height_px
+    part = mask[: shape[0] - y, : shape[1] - x]
+    canvas[y : y + part.shape[0], x : x + part.shape[1]] = part / np.float32(255)
+    return canvas

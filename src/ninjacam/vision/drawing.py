@@ -10,8 +10,10 @@ import cv2
 import numpy as np
 
 from ninjacam.core.annotations import Seen
+from ninjacam.core.text import draw_text, text_size
 
-FONT = cv2.FONT_HERSHEY_SIMPLEX
+SIZE_PX = 18
+"""Of labels in a picture of 1280 pixels."""
 DARK = (24, 24, 24)
 
 
@@ -40,15 +42,12 @@ def draw_seen(image: Any, seen: Seen, view: str) -> None:
 
 def _label(image: Any, text: str, at: tuple[int, int], color: tuple[int, int, int], scale: float) -> None:
     """On a strip whose lower left corner is `at`, within the picture."""
-    plain = text.encode("ascii", "replace").decode()  # OpenCV's Hershey fonts have no other letters
-    size, weight, margin = 0.6 * scale, max(1, round(1.5 * scale)), max(2, round(4 * scale))
-    (width, height), below = cv2.getTextSize(plain, FONT, size, weight)
+    size_px, margin = SIZE_PX * scale, max(2, round(4 * scale))
+    width, ascent, descent = text_size(text, size_px)
     left = max(0, min(at[0], image.shape[1] - width - 2 * margin))
-    bottom = max(height + below + 2 * margin, min(at[1], image.shape[0] - 1))
-    cv2.rectangle(
-        image, (left, bottom - height - below - 2 * margin), (left + width + 2 * margin, bottom), color, -1
-    )
-    cv2.putText(image, plain, (left + margin, bottom - below - margin), FONT, size, DARK, weight, cv2.LINE_AA)
+    bottom = max(ascent + descent, min(at[1], image.shape[0] - 1))
+    cv2.rectangle(image, (left, bottom - ascent - descent), (left + width + 2 * margin, bottom), color, -1)
+    draw_text(image, text, (left + margin, bottom - descent), size_px=size_px, color=DARK, outline=None)
 
 
 def _color(each: dict[str, Any], view: str) -> tuple[int, int, int]:

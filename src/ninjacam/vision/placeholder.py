@@ -1,20 +1,23 @@
 """Readable pictures for when there is none: the camera is away, or the view's code fails."""
 
-import textwrap
 from typing import Any
 
 import cv2
 import numpy as np
 
+from ninjacam.core.text import MAX_CHARS, draw_text, text_size
+
 SIZE_PX = (1280, 720)
-FONT = cv2.FONT_HERSHEY_SIMPLEX
+TITLE_PX, TEXT_PX = 36, 23
+"""In a picture of 1280 pixels."""
 TITLE_BGR = (255, 255, 255)
 TEXT_BGR = (215, 215, 215)
 ACCENT_BGR = (60, 170, 255)
+MAX_LINES = 40
 
 
 def message_picture(title: str, lines: list[str], background: Any = None) -> Any:
-    """A picture that says `title` and `lines`, on the dimmed `background` (uint8, BGR or gray) where there is one.
+    """Return a picture that says `title` and `lines`, on the dimmed `background` (uint8, BGR or gray) if there is one.
 
     Returns: uint8, (height, width, 3), BGR, of the background's size, else 1280x720.
     """
@@ -27,8 +30,8 @@ def message_picture(title: str, lines: list[str], background: Any = None) -> Any
     height, width = image.shape[:2]
     scale = max(0.35, width / 1280)
     margin = int(48 * scale)
-    columns = max(16, int((width - 2 * margin) / (17 * scale * 0.72)))
-    wrapped = [part for line in lines for part in (textwrap.wrap(line, columns) or [""])]
+    room_px = max(16, width - 2 * margin)
+    wrapped = [part for line in lines for part in wrap(line, room_px, TEXT_PX * scale)]
     step = int(34 * scale)
     most = max(1, (height - int(140 * scale)) // step)
     if len(wrapped) > most:
@@ -41,15 +44,32 @@ def message_picture(title: str, lines: list[str], background: Any = None) -> Any
         ACCENT_BGR,
         -1,
     )
-    _write(image, title, (margin, y), 1.15 * scale, TITLE_BGR, 2)
+    title_px = TITLE_PX * scale * min(1.0, room_px / max(1, text_size(title, TITLE_PX * scale).width))
+    draw_text(image, title, (margin, y), size_px=title_px, color=TITLE_BGR)
     for number, line in enumerate(wrapped):
-        _write(image, line, (margin, y + int(48 * scale) + number * step), 0.72 * scale, TEXT_BGR, 1)
+        at = (margin, y + int(48 * scale) + number * step)
+        draw_text(image, line, at, size_px=TEXT_PX * scale, color=TEXT_BGR)
     return image
 
 
-def _write(
-    image: Any, text: str, at: tuple[int, int], size: float, colour: tuple[int, int, int], weight: int
-) -> None:
-    plain = text.encode("ascii", "replace").decode()  # OpenCV's Hershey fonts have no other letters
-    cv2.putText(image, plain, at, FONT, size, (0, 0, 0), max(1, round(weight * 2.5 * size)), cv2.LINE_AA)
-    cv2.putText(image, plain, at, FONT, size, colour, max(1, round(weight * size)), cv2.LINE_AA)
+def wrap(line: str, width_px: int, size_px: float) -> list[str]:
+    """Return `line` in pieces that are no wider: split at spaces, and within words that are too long."""
+    pieces = [""]
+    for word in line[: MAX_LINES * MAX_CHARS].split() or [""]:
+        longer = f"{pieces[-1]} {word}".strip()
+        if _fits(longer, width_px, size_px):
+            pieces[-1] = longer
+            continue
+        if pieces[-1]:
+            pieces.append("")
+        for letter in word:
+            if pieces[-1] and not _fits(pieces[-1] + letter, width_px, size_px):
+                pieces.append("")
+            pieces[-1] += letter
+        if len(pieces) > MAX_LINES:
+            break
+    return pieces[:MAX_LINES]
+
+
+def _fits(text: str, width_px: int, size_px: float) -> bool:
+    return len(text) <= MAX_CHARS and text_size(text, size_px).width <= width_px

@@ -23,7 +23,7 @@ CODE = '''"""Your code on every camera. Save this file: every viewer sees the ch
 
 import cv2
 
-from ninjacam import Frame, processor
+from ninjacam import Frame, draw_text, processor
 
 
 @processor
@@ -34,7 +34,7 @@ def edges(frame: Frame):
 @processor
 def clock(frame: Frame):
     text = f"{frame.camera}  {frame.captured_at:%H:%M:%S}"
-    cv2.putText(frame.image, text, (24, frame.height - 28), cv2.FONT_HERSHEY_SIMPLEX, 1.0, (255, 255, 255), 2)
+    draw_text(frame.image, text, (24, frame.height - 28), size_px=32)
 '''
 
 

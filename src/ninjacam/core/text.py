@@ -1,0 +1,188 @@
+"""Text drawn into pictures, with a font that is shipped: Latin, Greek, Cyrillic, Korean, kana.
+
+`cv2.putText` is not used: its letters are ASCII only, and OpenCV 5 draws them with another font and weight than
+OpenCV 4. The outlines in font.npz are filled by OpenCV, and look the same with every version of it.
+"""
+
+import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+MAX_CHARS = 200
+"""Maximum number of characters of one text. What is longer is cut off."""
+MIN_SIZE_PX, MAX_SIZE_PX = 4, 400
+MAX_WIDTH_PX = 8192
+MAX_CACHED_AREA_PX = 1 << 17
+"""Larger texts are not kept: 64 are, of 1 MB at most each."""
+ASCENT, DESCENT = 0.95, 0.27
+"""Shares of the size, from the base line: no letter of the font is higher or lower, but for stacked accents."""
+CAP_HEIGHT = 0.714
+_UNITS = 500
+_FINER = 4
+"""Letters are drawn so much larger, and scaled down: smoother than OpenCV's own anti-aliasing."""
+_FONT = Path(__file__).with_name("font.npz")
+
+WHITE = (255, 255, 255)
+BLACK = (0, 0, 0)
+
+
+class TextSize(NamedTuple):
+    """In pixels. `ascent`, `descent`: above and below the base line."""
+
+    width: int
+    ascent: int
+    descent: int
+
+
+def text_size(text: str, size_px: float = 24) -> TextSize:
+    """Return the room that `draw_text` needs for `text`, without its outline."""
+    glyphs, size_px = _glyphs(text), _size(size_px)
+    width = min(MAX_WIDTH_PX, round(sum(_font().advance(glyph) for glyph in glyphs) * size_px / _UNITS))
+    return TextSize(width, round(ASCENT * size_px), round(DESCENT * size_px))
+
+
+def draw_text(
+    image: Any,
+    text: str,
+    at: tuple[float, float],
+    *,
+    size_px: float = 24,
+    color: Sequence[int] = WHITE,
+    outline: Sequence[int] | None = BLACK,
+) -> None:
+    """Draw one line of `text` into `image`, in place.
+
+    `image`: uint8, (height, width, 3) BGR or (height, width) gray, writable. `at`: the left end of the base line, as
+    `cv2.putText` has it; what does not fit into the picture is not drawn. `size_px`: of the font; capitals are 0.71 of
+    it. `color`, `outline`: BGR; None: no outline. Control characters and line breaks are drawn as spaces, letters that
+    the font does not have as a replacement character. At most 200 characters.
+    """
+    if image.ndim == 2:
+        color, outline = (_gray(color),), None if outline is None else (_gray(outline),)
+    size, text = _size(size_px), text[:MAX_CHARS]
+    make = _kept_layer if len(text) * size * size <= MAX_CACHED_AREA_PX else _layer
+    keep, layer, left, top = make(text, size, tuple(color), None if outline is None else tuple(outline))
+    _paint(image, keep, layer, round(at[0]) - left, round(at[1]) - top)
+
+
+def _paint(image: Any, keep: Any, layer: Any, x: int, y: int) -> None:
+    import cv2  # which importing this package must not take
+
+    height, width = image.shape[:2]
+    left, top = max(0, x), max(0, y)
+    right, bottom = min(width, x + layer.shape[1]), min(height, y + layer.shape[0])
+    if left >= right or top >= bottom:
+        return
+    part = (slice(top - y, bottom - y), slice(left - x, right - x))
+    place = image[top:bottom, left:right]
+    place[:] = cv2.add(cv2.multiply(place, keep[part], scale=1 / 255), layer[part]).reshape(place.shape)
+
+
+def _size(size_px: float) -> int:
+    return round(min(MAX_SIZE_PX, max(MIN_SIZE_PX, size_px)))
+
+
+def _gray(color: Sequence[int]) -> int:
+    return round(0.114 * color[0] + 0.587 * color[1] + 0.299 * color[2])
+
+
+def _layer(
+    text: str, size: int, color: Sequence[int], outline: Sequence[int] | None
+) -> tuple[Any, Any, int, int]:
+    """Return (how much of each pixel below is kept, what is added to it, x, y), with a channel for each of the color.
+
+    uint8; x, y: the place of the base line's left end.
+    """
+    import numpy as np
+
+    letters, rim, left, top = text_masks(text, size)
+    shown = letters[:, :, None].astype(np.float32) / 255
+    cover = shown if outline is None else rim[:, :, None].astype(np.float32) / 255
+    layer = shown * color if outline is None else (cover - shown) * outline + shown * color
+    keep = np.repeat(255 - np.rint(cover * 255).astype(np.uint8), len(color), axis=2)
+    return np.squeeze(keep), np.squeeze(np.rint(layer).astype(np.uint8)), left, top
+
+
+_kept_layer = lru_cache(maxsize=64)(_layer)
+
+
+def text_masks(text: str, size_px: float) -> tuple[Any, Any, int, int]:
+    """Return (letters, letters with their outline, x, y): how much of each pixel they cover, uint8, and the place of
+    the base line's left end."""
+    import cv2
+    import numpy as np
+
+    size = _size(size_px)
+    radius = max(1, round(size / 14))
+    width, ascent, descent = text_size(text, size)
+    columns, rows = width + 2 * radius + size // 4, ascent + descent + 2 * radius
+    fine = np.zeros((rows * _FINER, columns * _FINER), np.uint8)
+    x, base = float(radius * _FINER), (ascent + radius) * _FINER
+    for glyph in _glyphs(text):
+        if x >= fine.shape[1]:
+            break
+        polygons = _polygons(glyph, size)
+        if polygons:
+            cv2.fillPoly(fine, polygons, 255, offset=(round(x), base))
+        x += _font().advance(glyph) * size * _FINER / _UNITS
+    letters = cv2.resize(fine, (columns, rows), interpolation=cv2.INTER_AREA)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    return letters, cv2.dilate(letters, kernel), radius, ascent + radius
+
+
+@lru_cache(maxsize=1024)
+def _polygons(glyph: int, size: int) -> list[Any]:
+    """Of that size, `_FINER` times as large, y downwards, int32."""
+    import numpy as np
+
+    scale = size * _FINER / _UNITS
+    return [np.rint(each * (scale, -scale)).astype(np.int32) for each in _font().outline(glyph)]
+
+
+def _glyphs(text: str) -> list[int]:
+    plain = unicodedata.normalize("NFC", text[:MAX_CHARS])  # Korean from a Mac comes in parts
+    return [_font().find(letter) for letter in plain]
+
+
+class _Font:
+    """The outlines of font.npz: 1 MB on the disk, 6 MB in memory, loaded with the first text."""
+
+    def __init__(self) -> None:
+        import numpy as np
+
+        with np.load(_FONT) as data:
+            codes, advances, counts, sizes, steps = (
+                data[name] for name in ("codes", "advances", "counts", "sizes", "steps")
+            )
+        self._advances = advances.tolist()
+        self._numbers = {code: number for number, code in enumerate(codes.tolist())}
+        self._polygons = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+        self._points = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+        self._steps = steps
+        self._missing = self._numbers[0xFFFD]
+
+    def find(self, letter: str) -> int:
+        """Return the glyph's number."""
+        if unicodedata.category(letter) in ("Cc", "Zl", "Zp"):
+            letter = " "
+        return self._numbers.get(ord(letter), self._missing)
+
+    def advance(self, glyph: int) -> int:
+        return int(self._advances[glyph])
+
+    def outline(self, glyph: int) -> list[Any]:
+        """Return polygons: (n, 2), y upwards."""
+        import numpy as np
+
+        first, last = self._polygons[glyph], self._polygons[glyph + 1]
+        return [
+            np.cumsum(self._steps[:, self._points[each] : self._points[each + 1]], axis=1, dtype=np.int32).T
+            for each in range(first, last)
+        ]
+
+
+@lru_cache(maxsize=1)
+def _font() -> _Font:
+    return _Font()
