@@ -1,6 +1,7 @@
 """Recordings over HTTP: a real server, real files, and players that nobody here wrote."""
 
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -126,7 +127,7 @@ def test_each_route_asks_for_replay(
         assert server.get(path, {}, method).status == 401
         assert server.get(path, site.bearer("stranger"), method).status == 404
         assert server.get(path, watcher, method).status == 403
-        assert server.get(path, site.bearer("viewer", "narrow"), method).status == 403
+        assert server.get(path, site.bearer("viewer", "narrow"), method).status == 404
         assert server.get(path, site.bearer("viewer"), method).status == 200
         assert server.get(path, site.cookie("viewer"), method).status == 200
         assert server.get(path.replace("door", "nothing"), site.bearer("viewer"), method).status == 404
@@ -136,6 +137,46 @@ def test_each_route_asks_for_replay(
         "application/problem+json",
     )
     assert server.get(path, site.bearer("viewer"), "POST").status == 405
+
+
+def test_what_is_replayed_is_on_record_once_an_hour(
+    site: Site, server: Server, numbers: list[int], headers: dict[str, str]
+) -> None:
+    def on_record(name: str) -> list[tuple[str, str]]:
+        lines = [json.loads(line) for line in re.findall(r'^(\{"verb".*\})$', server.output, re.MULTILINE)]
+        taken = [line for line in lines if line["verb"].startswith(("recording.", "export."))]
+        return [(line["verb"], line["subject"]) for line in taken if line["by"].startswith(name)]
+
+    site.django(
+        "from django.contrib.auth import get_user_model\n"
+        "user = get_user_model().objects.create_user('reader')\n"
+        "for role in ('replay', 'export'):\n"
+        "    CameraGrant.objects.create(camera=Camera.objects.get(slug='door'), user=user, role=role)\n"
+    )
+    made = site.django(
+        "from django.contrib.auth import get_user_model\n"
+        "from ninjacam.actions.tokens import create_token\n"
+        "from ninjacam.auth import LocalOperator\n"
+        "user = get_user_model().objects.get(username='reader')\n"
+        "print(create_token(LocalOperator(), user, 't', ['*'])[1], end='')"
+    )
+    reader = {"Authorization": f"Bearer {made}"}
+    assert server.get(ROUTES["hls"], reader).status == 200
+    assert server.get(ROUTES["clip"], reader, "HEAD").status == 200
+    assert not on_record("reader"), "a playlist and HEAD have no pictures"
+    for path in (
+        ROUTES["clip"],
+        ROUTES["at"],
+        *(f"/cam/rec/door/segment/{number}.mp4" for number in numbers),
+        url("clip.mp4", 0, 6),
+    ):
+        assert server.get(path, {**reader, "Range": "bytes=0-99"}).status in (200, 206)
+    # The span begins at noon, and a clip looks at what came right before it, too.
+    assert 1 <= len(on_record("reader")) <= 2 and set(on_record("reader")) == {("recording.replay", "door")}
+    for _ in range(3):
+        assert server.get(url("clip.mp4", 0, 6, download="1"), reader).status == 200
+    assert on_record("reader")[-1] == ("recording.export", "door")
+    assert [verb for verb, _ in on_record("reader")].count("recording.export") == 1
 
 
 def test_taking_a_clip_away_asks_for_export(site: Site, server: Server, headers: dict[str, str]) -> None:

@@ -16,9 +16,14 @@ from typing import ParamSpec, TypeVar
 
 from django.http import HttpRequest
 
-from ninjacam.auth import Actor, address_of_request, principal_of_request
+from ninjacam.auth import Actor, Principal, address_of_request, principal_of_request
+from ninjacam.throttle import get_throttle
 
 logger = logging.getLogger("ninjacam.audit")
+
+TAKEN_EVERY_S = 3600.0
+_HOUR_NS = 3600 * 10**9
+_MAX_HOURS = 48
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,6 +41,21 @@ def record_as(by: str, verb: str, subject: str, **details: object) -> None:
     """As `record`, for what no `Actor` does: a failed login."""
     entry = {"verb": verb, "subject": subject, "by": by, **details}
     logger.info("%s", json.dumps(entry, default=str), extra={"audit": entry})
+
+
+def record_taken(who: Principal, verb: str, slug: str, start_ns: int, end_ns: int, **details: object) -> None:
+    """Record that recordings of [start, end) went to `who`, by whatever request.
+
+    A player asks for hundreds of files and pictures: one line for each user, way in, camera and hour of the recordings,
+    and again after TAKEN_EVERY_S, by all workers together.
+    """
+    throttle = get_throttle()
+    way = f"{who.user.pk}:{who.source}:{who.token_id}:{who.link_id}"
+    hours = range(start_ns // _HOUR_NS, max(start_ns, end_ns - 1) // _HOUR_NS + 1)[:_MAX_HOURS]
+    keys = [f"audit {verb}:{way}:{slug}:{hour}:{details}" for hour in hours]
+    if any([throttle.claim(key, every_s=TAKEN_EVERY_S) for key in keys]):
+        where = {"address": who.address} if who.source == "signed" else {}
+        record(who, verb, slug, start_ns=start_ns, end_ns=end_ns, **details, **where)
 
 
 def audited(action: Callable[P, T]) -> Callable[P, T]:

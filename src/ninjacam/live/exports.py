@@ -25,7 +25,7 @@ def find_export(scope: Scope, slug: str, key: str) -> "tuple[tuple[Principal, Ca
     """Queries the database. Raises: Problem 400, 401, 403, 404."""
     from django.utils import timezone
 
-    from ninjacam.actions.audit import record
+    from ninjacam.actions.audit import record_taken
     from ninjacam.models import Export
 
     watching = authorise_recorded(scope, slug, ROLE)
@@ -33,7 +33,9 @@ def find_export(scope: Scope, slug: str, key: str) -> "tuple[tuple[Principal, Ca
     if export is None or not export.has_file(timezone.now()):
         raise _nothing()
     if scope["method"] == "GET":
-        record(watching[0], "export.download", slug, export=export.pk)
+        record_taken(
+            watching[0], "export.download", slug, export.start_ns, export.end_ns, export=str(export.pk)
+        )
     return watching, export
 
 

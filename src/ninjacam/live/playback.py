@@ -88,17 +88,29 @@ def authorise_recorded(scope: Scope, slug: str, role: str) -> "tuple[Principal, 
     return principal, auth.find_camera(principal, slug, "", role)
 
 
-def find_rows(scope: Scope, slug: str, role: str, root: Path, start_ns: int, end_ns: int) -> Found:
-    """The files that hold something of the span. Queries the database. Raises: Problem 400, 401, 403, 404."""
-    from ninjacam.actions.audit import record
+def find_rows(
+    scope: Scope, slug: str, role: str, root: Path, start_ns: int, end_ns: int, *, takes: bool = True
+) -> Found:
+    """The files that hold something of the span. Queries the database. Raises: Problem 400, 401, 403, 404.
+
+    `takes`: the answer has pictures, which is recorded. A playlist has none; its files are recorded when they are read.
+    """
     from ninjacam.models import Segment
 
     watching = authorise_recorded(scope, slug, role)
-    if role == "export" and scope["method"] == "GET":
-        record(watching[0], "recording.export", slug, start_ns=start_ns, end_ns=end_ns)
     sign = partial(_sign, watching, scope["path"].rpartition("/")[0])
     rows = [_row(segment, root, sign) for segment in Segment.objects.overlapping([slug], start_ns, end_ns)]
+    if takes and rows:
+        _record(scope, watching[0], role, slug, start_ns, end_ns)
     return Found(watching, rows)
+
+
+def _record(scope: Scope, principal: "Principal", role: str, slug: str, start_ns: int, end_ns: int) -> None:
+    from ninjacam.actions.audit import record_taken
+
+    if scope["method"] == "GET":
+        verb = "recording.export" if role == "export" else "recording.replay"
+        record_taken(principal, verb, slug, start_ns, end_ns)
 
 
 def find_row(scope: Scope, slug: str, root: Path, number: int) -> Found:
@@ -109,6 +121,7 @@ def find_row(scope: Scope, slug: str, root: Path, number: int) -> Found:
     segment = Segment.objects.filter(pk=number, slug=slug).first()
     if segment is None:
         raise Problem(404, "not_found", "There is no such recording (any more).")
+    _record(scope, watching[0], "replay", slug, segment.start_ns, segment.end_ns)
     return Found(watching, [_row(segment, root, partial(_sign, watching, ""))])
 
 
@@ -144,7 +157,8 @@ async def serve_playlist(worker: Worker, scope: Scope, receive: Receive, send: S
     """Raises: Problem."""
     start_ns, end_ns = parse_span(auth.query_of(scope), default_s=OPEN_END_S, most_s=MOST_PLAYLIST_S)
     root = worker.settings.recordings_dir
-    found = await worker.database.run(find_rows, scope, target.slug, "replay", root, start_ns, end_ns)
+    find = partial(find_rows, takes=False)
+    found = await worker.database.run(find, scope, target.slug, "replay", root, start_ns, end_ns)
     ended = end_ns <= time.time_ns() - INDEX_LATE_NS
     if not found.rows and ended:
         raise _nothing()
