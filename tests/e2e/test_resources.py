@@ -325,8 +325,8 @@ def signed(product: Product, person: Person, route: str, expected: int) -> None:
 def test_a_token_reaches_no_further_than_its_scopes(product: Product) -> None:
     expected: dict[str, dict[str, Any]] = {
         "view:door": {"snapshot": 200, "ws": 200, "metrics": 403},
-        "view:yard": {"snapshot": 403, "ws": 403, "metrics": 403},
-        "metrics": {"snapshot": 403, "ws": 403, "metrics": 200},
+        "view:yard": {"snapshot": 404, "ws": 404, "metrics": 403},
+        "metrics": {"snapshot": 404, "ws": 404, "metrics": 200},
     }
     for scope, routes in expected.items():
         headers = {"Authorization": f"Bearer {product.make_token(scope, scope)}"}
