@@ -166,6 +166,8 @@ class AccessUnits:
         self.following = b""
         """The head of the next fragment of the NAL unit that is being put together; empty: there is none."""
         self._resumable = False
+        self._gap = True
+        """Something before the next NAL unit is missing: at the start, what the camera sent before."""
         self._head_lost = False
         self.received_ns = 0
         # The stream so far.
@@ -206,7 +208,7 @@ class AccessUnits:
         """Something before the next packet is missing."""
         if self._unit:
             self._damaged = True
-        self._head_lost = self._missing = True
+        self._gap = self._missing = True
         self._resumable = False
         self.following = b""
         self._trust.pending = -1
@@ -237,6 +239,9 @@ class AccessUnits:
             else:
                 self._turned = self._unsettled = False
                 self._pts = self._last_pts
+        if self._gap:
+            self._gap = False
+            self._head_lost = not self._has_slice
         if len(self._starts) >= MAX_NAL_UNITS or len(unit) > MAX_ACCESS_UNIT_BYTES:
             self._overflow()
         self._starts.append(len(unit) + 4)
@@ -267,13 +272,14 @@ class AccessUnits:
     def _cut_short(self, kind: int) -> None:
         """A fragment of this type has come whose NAL unit has no beginning."""
         if self._turned and self._unit:
-            self._end_picture()
+            self._close()
         self._turned = self._unsettled = False
         if not self._unit:
-            if self._last_pts == self._closed_pts and not self._head_lost:
+            if self._last_pts == self._closed_pts and not self._gap:
                 self._trust.disprove(self._closed_kind)
             self._pts = self._last_pts
             self._append(kind)
+        self._gap = False
         self._has_slice = self._damaged = True
 
     def _end(self) -> None:
@@ -308,12 +314,12 @@ class AccessUnits:
                 self._trust.disprove(self._trust.pending)
             return
         self._trust.confirm()
-        self._end_picture()
+        self._close()
         self._pts = self._last_pts
 
     def _is_same_picture(self, turned: bool, is_first: bool, head: bytes) -> bool:
         """Whether a slice that begins now is a part of the open picture."""
-        if turned and (self._damaged or self._head_lost):
+        if turned and self._damaged:
             return False
         if not is_first:
             return not turned or self._trust.pending < 0  # cameras that stamp each packet when they send it
@@ -330,18 +336,10 @@ class AccessUnits:
     def _begin_preface(self) -> None:
         """Another timestamp while there is no slice: what is open belongs to the picture that begins now."""
         if len(self._starts) > MAX_PREFACE_UNITS or (self._damaged and self._unit):
-            head_lost = self._head_lost
             self._damaged = True
             self._close()
-            self._head_lost = head_lost
         self._pts = self._last_pts
         self._trust.pending = -1
-
-    def _end_picture(self) -> None:
-        # A gap before this packet may have taken the head of the next picture, too.
-        head_lost = self._head_lost
-        self._close()
-        self._head_lost = head_lost
 
     def _append(self, kind: int) -> None:
         unit = self._unit

@@ -85,6 +85,8 @@ class AacDepacketizer(AudioDepacketizer):
             return None
         if stop - start < 4:
             return self._damage()
+        if _is_adts(data, start, stop):  # no AU headers at all
+            return self._push_adts(data, start, stop, pts, received_ns)
         count = (data[start] << 8 | data[start + 1]) // self._header_bits
         headers = int.from_bytes(data[start + 2 : start + 2 + self._header_bytes(count)], "big")
         at = start + 2 + self._header_bytes(count)
@@ -98,9 +100,18 @@ class AacDepacketizer(AudioDepacketizer):
                 if count == 1:
                     return self._add_fragment(bytes(data[at:stop]), size, pts, received_ns)
                 return self._damage()
-            self._send(bytes(data[at : at + size]), pts + index * _AAC_SAMPLES, _AAC_SAMPLES, received_ns)
+            begin = at + _adts_header_bytes(data, at) if _is_adts(data, at, at + size) else at
+            self._send(bytes(data[begin : at + size]), pts + index * _AAC_SAMPLES, _AAC_SAMPLES, received_ns)
             at += size
         return None
+
+    def _push_adts(self, data: memoryview, at: int, stop: int, pts: int, received_ns: int) -> None:
+        """Whole ADTS frames (ISO/IEC 14496-3, 1.A.3.2), which some cameras send instead of what RFC 3640 says."""
+        while _is_adts(data, at, stop):
+            behind = at + _adts_frame_bytes(data, at)
+            begin = at + _adts_header_bytes(data, at)
+            self._send(bytes(data[begin:behind]), pts, _AAC_SAMPLES, received_ns)
+            at, pts = behind, pts + _AAC_SAMPLES
 
     def _header_bytes(self, count: int) -> int:
         return (count * self._header_bits + 7) // 8
@@ -118,3 +129,18 @@ class AacDepacketizer(AudioDepacketizer):
     def _damage(self) -> None:
         self._missing = True
         self._stats.access_units_dropped += 1
+
+
+def _is_adts(data: memoryview, at: int, stop: int) -> bool:
+    """Whether a whole ADTS frame stands at `at`: its sync word, and a length that fits."""
+    if stop - at < 8 or data[at] != 0xFF or data[at + 1] & 0xF6 != 0xF0:
+        return False
+    return _adts_header_bytes(data, at) < _adts_frame_bytes(data, at) <= stop - at
+
+
+def _adts_header_bytes(data: memoryview, at: int) -> int:
+    return 7 if data[at + 1] & 1 else 9
+
+
+def _adts_frame_bytes(data: memoryview, at: int) -> int:
+    return (data[at + 3] & 3) << 11 | data[at + 4] << 3 | data[at + 5] >> 5

@@ -48,7 +48,7 @@ class H264Depacketizer(AccessUnits):
         header, fragment = data[start], data[start + 1]
         kind = fragment & 0x1F
         if fragment & 0x80 or not self._resume():
-            if not fragment & 0x80 and (self._head_lost or not self._turned):
+            if not fragment & 0x80 and (self._gap or not self._turned):
                 self._cut_short(kind)
                 return
             self._begin(kind or EMBEDDED, data, body, stop)

@@ -69,7 +69,7 @@ class H265Depacketizer(AccessUnits):
         kind = fragment & 0x3F
         body = start + 3
         if fragment & 0x80 or not self._resume():
-            if not fragment & 0x80 and (self._head_lost or not self._turned):
+            if not fragment & 0x80 and (self._gap or not self._turned):
                 self._cut_short(kind)
                 return
             body += self._donl_bytes
