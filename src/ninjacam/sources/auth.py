@@ -1,4 +1,8 @@
-"""Answering Basic and Digest challenges, for RTSP and HTTP alike (RFC 7617, 7616, 2617, 2069)."""
+"""Answering Basic and Digest challenges, for RTSP and HTTP alike (RFC 7617, 7616, 2617, 2069).
+
+Realms and nonces are bytes: they come decoded with "surrogateescape" (`messages.parse_head`), are hashed as the bytes
+that arrived, and go back as such (`messages.checked_lines`).
+"""
 
 import base64
 import hashlib
@@ -9,10 +13,14 @@ from collections.abc import Iterable
 from ninjacam.core.errors import ProtocolError
 
 MAX_CHALLENGES = 8
-_TOKEN = re.compile(r'([A-Za-z][\w-]*)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]+)))?')
-"""A parameter with its value, quoted or not; or the name of a scheme, which has none."""
-_HASHES = {"MD5": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}
-_STRENGTH = ("SHA-512-256", "SHA-256", "MD5")
+_SCHEME = re.compile(r"[\s,]*([A-Za-z][\w-]*)(?=\s*(?:,|\Z)|\s+[^\s=,])", re.ASCII)
+"""A word that no "=" follows names a scheme."""
+_PARAMETER = re.compile(
+    r'[\s,]*([A-Za-z][\w-]*)\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|((?:(?!\s+[A-Za-z][\w-]*\s*=)[^,])*))', re.ASCII
+)
+"""A name and its value: quoted, or up to the next comma or the next name (some realms have spaces and no quotes)."""
+_HASHES = {"MD5": "md5", "SHA256": "sha256", "SHA512256": "sha512_256"}
+_STRENGTH = ("SHA512256", "SHA256", "MD5")
 
 
 class Authenticator:
@@ -50,6 +58,15 @@ class Authenticator:
         self._scheme, self._parameters, self._count = scheme, parameters, 0
         return self.has_credentials and again
 
+    def reconnect(self) -> None:
+        """A new connection begins: its first challenge may hold another nonce, and says nothing about the password."""
+        self._tried = False
+
+    @property
+    def is_challenged(self) -> bool:
+        """Whether the camera has asked for a login that we can answer."""
+        return bool(self._scheme) and self.has_credentials
+
     def accept(self) -> None:
         """The camera took the credentials: its next challenge only means that the nonce is too old."""
         self._tried = False
@@ -67,7 +84,8 @@ class Authenticator:
         realm, nonce = given.get("realm", ""), given.get("nonce", "")
 
         def digest(text: str) -> str:
-            return hashlib.new(_HASHES[name], text.encode(), usedforsecurity=False).hexdigest()
+            data = text.encode("utf-8", "surrogateescape")
+            return hashlib.new(_HASHES[name], data, usedforsecurity=False).hexdigest()
 
         cnonce = secrets.token_hex(8)
         secret = digest(f"{self._username}:{realm}:{self._password}")
@@ -100,20 +118,22 @@ class Authenticator:
 def parse_challenges(header: str) -> list[tuple[str, dict[str, str]]]:
     """[(scheme in lower case, {parameter: value})] of one WWW-Authenticate header, which may hold several."""
     found: list[tuple[str, dict[str, str]]] = []
-    for match in _TOKEN.finditer(header[:4096]):
-        name, quoted, plain = match[1].lower(), match[2], match[3]
-        if quoted is None and plain is None:
-            found.append((name, {}))
-        elif found:
-            found[-1][1][name] = quoted if quoted is not None else plain
+    text, at = header[:4096], 0
+    while at < len(text):
+        if match := _PARAMETER.match(text, at):
+            if found:
+                value = match[2] if match[2] is not None else match[3].strip()
+                found[-1][1].setdefault(match[1].lower(), value)
+        elif match := _SCHEME.match(text, at):
+            found.append((match[1].lower(), {}))
+        at = match.end() if match else at + 1
     return found
 
 
 def _algorithm(text: str) -> tuple[str, bool]:
-    """(name, whether it is the -sess form); the name is MD5 where none is said."""
-    name = (text or "MD5").upper()
-    session = name.endswith("-SESS")
-    return name.removesuffix("-SESS"), session
+    """(name as in `_HASHES`, whether it is the -sess form); MD5 where none is given. Some cameras write SHA256."""
+    name = re.sub(r"[-_\s]", "", text).upper() or "MD5"
+    return name.removesuffix("SESS") or "MD5", name.endswith("SESS")
 
 
 def _best(challenges: list[tuple[str, dict[str, str]]]) -> tuple[str, dict[str, str]] | None:

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
 from ninjacam.core.errors import ConfigError, ProtocolError
+from ninjacam.core.redact import split_credentials
 
 _DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443, "rtmp": 1935, "rtmps": 443}
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\]")
 _SAFE = "/:?#[]@!$&'()*+,;=%~-._"
+_DOUBLED_SCHEME = re.compile(r"(?:(rtsps?)://)+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,27 @@ def redirect_target(now: Target, location: str, schemes: tuple[str, ...]) -> Tar
     return target
 
 
+def base_uri(stated: str, target: Target) -> str:
+    """What relative controls refer to: the camera's Content-Base where it is an RTSP URL, else the URL we asked for.
+
+    Doubled schemes ("rtsp://rtsp://host") and user info are removed.
+    """
+    found = _DOUBLED_SCHEME.match(stated.strip())
+    if not found or not (rest := stated.strip()[found.end() :]):
+        return target.uri
+    authority, slash, path = rest.partition("/")
+    return f"{found[1].lower()}://{authority.rpartition('@')[2]}{slash}{path}"
+
+
+def login_of(location: str) -> tuple[str, str] | None:
+    """(user, password) in the Location of a redirect, for that target only; None: it has none."""
+    try:
+        _, username, password = split_credentials(location.strip())
+    except (ConfigError, ValueError):
+        return None
+    return (username, password) if username or password else None
+
+
 def control_uri(base: str, control: str) -> str:
     """The URL of a track or of the whole: RFC 2326, appendix C.1.1, read as cameras read it.
 
@@ -71,11 +94,31 @@ def control_uri(base: str, control: str) -> str:
     """
     if control in ("", "*"):
         return base
-    if "://" in control[:10]:
-        return control
+    if found := _DOUBLED_SCHEME.match(control):
+        return f"{found[1].lower()}://{control[found.end() :]}"
     if control.startswith("/"):
         return _join(base, control)
+    if control.startswith("?"):
+        return base.partition("?")[0] + control
     return base + ("" if base.endswith("/") else "/") + control
+
+
+def control_uris(base: str, control: str, target: Target) -> list[str]:
+    """What the URL of a track may be, the likeliest first: cameras understand their own controls in several ways."""
+    first = control_uri(base, control)
+    asked, _, query = target.uri.partition("?")
+    found = [first, control_uri(target.uri, control), _at(target, first)]
+    if query and "://" not in control[:10] and not control.startswith("?"):
+        found.append(f"{control_uri(asked, control)}?{query}")
+    if control.startswith("/"):
+        found.append(base.rstrip("/") + control)
+    return list(dict.fromkeys(found))
+
+
+def _at(target: Target, uri: str) -> str:
+    """The same path at the address that we have connected to: behind NAT, cameras name their own."""
+    path = uri.partition("://")[2].partition("/")[2]
+    return f"{target.scheme}://{target.authority}/{path}"
 
 
 def _join(base: str, reference: str) -> str:

@@ -56,8 +56,7 @@ def test_the_cameras_own_requests_are_told_from_answers() -> None:
     assert message.method == "OPTIONS" and message.status == 0
 
 
-@pytest.mark.parametrize("head", [b"RTSP/1.0 abc", b"RTSP/1.0 200 OK\r\nContent-Length: -1",
-                                  b"RTSP/1.0 200 OK\r\nContent-Length: 99999999999"])  # fmt: skip
+@pytest.mark.parametrize("head", [b"RTSP/1.0 abc", b"RTSP/1.0 2000 OK", b"RTSP/1.0"])
 def test_malformed_answers_are_protocol_errors(head: bytes) -> None:
     with pytest.raises(ProtocolError):
         parse_head(head)
@@ -76,14 +75,10 @@ def test_line_breaks_cannot_add_headers() -> None:
 def test_the_sdp_of_a_camera() -> None:
     description = parse_sdp(SDP)
     video, audio, other = description.media
-    assert (video.kind, video.encoding, video.payload_type, video.control) == (
-        "video",
-        "H264",
-        96,
-        "trackID=0",
-    )
-    assert sprop_annexb(video) == START_CODE + SPS + START_CODE + PPS
-    assert (audio.encoding, audio.clock_hz, audio.channels) == ("MPEG4-GENERIC", 48_000, 2)
+    (h264,), (aac,) = video.formats, audio.formats
+    assert (video.kind, h264.encoding, h264.payload_type, video.control) == ("video", "H264", 96, "trackID=0")
+    assert sprop_annexb(h264) == START_CODE + SPS + START_CODE + PPS
+    assert (aac.encoding, aac.clock_hz, aac.channels) == ("MPEG4-GENERIC", 48_000, 2)
     assert description.control == "*" and other.kind == "application"
     tracks = choose_tracks(description, Sink(), SourceStats(), audio=True)
     assert [track.track.kind for track in tracks] == [Kind.VIDEO, Kind.AUDIO]

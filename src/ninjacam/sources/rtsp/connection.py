@@ -6,8 +6,9 @@ looks right, up to a limit.
 
 import asyncio
 import re
+from collections import deque
 from collections.abc import Callable
-from typing import cast
+from typing import NamedTuple, cast
 
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import NotACameraError, ProtocolError, SourceEndedError, SourceError
@@ -34,8 +35,17 @@ _LONG_TURN_NS = 20_000_000
 """A wake-up that took longer is paid back by as long a rest: honest cameras need a hundredth of it, and uvloop would
 otherwise read on and on while the neighbours of this process wait."""
 _DOLLAR = 0x24
-_MESSAGE_START = re.compile(rb"RTSP/[12]|[A-Z_]{3,15} \S+ RTSP/")
-_MESSAGE_PREFIX = re.compile(rb"[A-Z_/12]{1,16}(?: [^\r\n]*)?")
+_MESSAGE_START = re.compile(rb"RTSP/\d|[A-Z_]{3,15} \S+ RTSP/", re.IGNORECASE)
+_MESSAGE_PREFIX = re.compile(rb"[A-Z_/.\d]{1,16}(?: [^\r\n]*)?", re.IGNORECASE)
+_SDP_LINES = re.compile(rb"(?:[ \t]*[A-Za-z]=[^\n]*(?:\n|\Z)|[ \t\r]*\n)*")
+_UNMEASURED_QUIET_S = 0.5
+_MEASURED_QUIET_S = 1.2
+"""A body without a length, and one that stays shorter than announced, end when nothing has come for so long."""
+
+
+class _Waiting(NamedTuple):
+    method: str
+    answer: "asyncio.Future[Message]"
 
 
 class RtspConnection(asyncio.BufferedProtocol):
@@ -49,8 +59,12 @@ class RtspConnection(asyncio.BufferedProtocol):
         self._start = 0
         self._stop = 0
         self._channels: list[ChannelHandler | None] = [None] * 256
-        self._pending: dict[int, asyncio.Future[Message]] = {}
+        self._pending: dict[int, _Waiting] = {}
+        self._abandoned: deque[int] = deque(maxlen=16)
+        """The numbers of requests whose answers nobody waits for any more: a late one must not answer the next."""
         self._cseq = 0
+        self._quiet: asyncio.TimerHandle | None = None
+        self._is_quiet = False
         self._skipped = 0
         self._spoke = False
         self._paused = False
@@ -62,6 +76,8 @@ class RtspConnection(asyncio.BufferedProtocol):
         self.bytes_received = 0
         self.last_bytes_ns = clock.monotonic_ns()
         self.on_resync: Callable[[], None] = _nothing
+        self.on_goodbye: Callable[[], None] = _nothing
+        """The camera has said that it will end the session (TEARDOWN, REDIRECT), or describes it anew (ANNOUNCE)."""
 
     # The event loop's side ----------------------------------------------------------------------------------------
 
@@ -75,6 +91,10 @@ class RtspConnection(asyncio.BufferedProtocol):
         now_ns = self._clock.monotonic_ns()
         self.last_bytes_ns = now_ns
         self.bytes_received += nbytes
+        self._consume(nbytes, now_ns)
+
+    def _consume(self, nbytes: int, now_ns: int) -> None:
+        """Handle what the buffer holds, of which the last `nbytes` are new."""
         at, end = self._start, self._stop + nbytes
         drained = end < _BUFFER_BYTES
         buffer, view, channels = self._buffer, self._view, self._channels
@@ -141,7 +161,7 @@ class RtspConnection(asyncio.BufferedProtocol):
         if _MESSAGE_START.match(data):
             return at + self._read_message(data)
         if not self._spoke:
-            if len(data) < 9 and b"\n" not in data and b"RTSP/".startswith(data[:5]):
+            if len(data) < 9 and b"\n" not in data and b"RTSP/".startswith(data[:5].upper()):
                 return at
             raise self._not_rtsp(data)
         if len(data) < 512 and _MESSAGE_PREFIX.fullmatch(data):
@@ -155,40 +175,77 @@ class RtspConnection(asyncio.BufferedProtocol):
                 raise ProtocolError("The camera sent too long a header.")
             return 0
         message, length = parse_head(data[: cut.start()])
-        if length > MAX_BODY_BYTES:
-            raise ProtocolError("The camera sent too long a message.")
-        stop = cut.end() + length
+        waiting = None if message.method else self._waiting_for(message)
+        is_description = waiting is not None and waiting.method == "DESCRIBE" and message.status == 200
+        stop = self._end_of_body(data, cut.end(), length, is_description=is_description)
         if stop > len(data):
+            if waiting is not None:
+                quiet_s = _MEASURED_QUIET_S if length else _UNMEASURED_QUIET_S
+                self._quiet = asyncio.get_running_loop().call_later(quiet_s, self._be_quiet)
             return 0
         self._spoke = True
-        asked_for = self._take(
-            Message(message.status, message.reason, message.method, message.headers, data[cut.end() : stop])
+        message = Message(
+            message.status, message.reason, message.method, message.headers, data[cut.end() : stop]
         )
-        if not asked_for:
+        if message.method:
+            self._answer(message)
+        if waiting is not None:
+            waiting.answer.set_result(message)
+        else:
             self._skip(stop)
         return stop
 
-    def _take(self, message: Message) -> bool:
-        """Whether somebody has waited for it."""
-        if message.method:
-            self._answer(message)
-            return False
-        cseq = message.cseq
-        waiting = self._pending.get(cseq) if cseq is not None else next(iter(self._pending.values()), None)
-        if waiting is None or waiting.done():
-            return False
-        waiting.set_result(message)
-        return True
+    def _waiting_for(self, answer: Message) -> _Waiting | None:
+        """The request that it answers. A number that fits none answers the oldest: some cameras write 0, or count
+        otherwise than we do. Interim answers (100 Continue) answer nothing."""
+        if answer.status < 200:
+            return None
+        number = answer.cseq
+        if number in self._abandoned:
+            return None
+        waiting = None if number is None else self._pending.get(number)
+        if waiting is None or waiting.answer.done():
+            waiting = next((each for each in self._pending.values() if not each.answer.done()), None)
+        return waiting
+
+    def _end_of_body(self, data: bytes, at: int, length: int, *, is_description: bool) -> int:
+        """Where the body that begins at `at` ends; beyond the data: more is to come.
+
+        The announced length is a hint. A body ends early where a packet begins in its place, or when the camera is
+        quiet; lines that go on behind an SDP belong to it, and one of unknown length ends when the camera is quiet.
+        """
+        if self._quiet is not None:
+            self._quiet.cancel()
+            self._quiet = None
+        length = length if length <= MAX_BODY_BYTES else 0
+        stop = at + length
+        if is_description:
+            if length and stop <= len(data):
+                more = _SDP_LINES.match(data, stop)
+                return more.end() if more else stop
+            return len(data) if self._is_quiet else len(data) + 1
+        if (
+            len(data) > at + 4
+            and data[at] == _DOLLAR
+            and self._channels[data[at + 1]]
+            and data[at + 4] >> 6 == 2
+        ):
+            return at
+        return len(data) if self._is_quiet and stop > len(data) else stop
+
+    def _be_quiet(self) -> None:
+        self._quiet, self._is_quiet = None, True
+        self._consume(0, self._clock.monotonic_ns())
+        self._is_quiet = False
 
     def _answer(self, message: Message) -> None:
-        if message.method in ("OPTIONS", "GET_PARAMETER", "SET_PARAMETER"):
-            self.write(format_response(message, 200, "OK"))
-        elif message.method == "TEARDOWN":
-            raise SourceEndedError("The camera ended the session.")
-        elif message.method in ("REDIRECT", "ANNOUNCE"):
-            raise SourceEndedError("The camera asks to connect anew.")
-        else:
+        """Answer a request of the camera. What it says of the session's end is believed when the media stop."""
+        if message.method in ("TEARDOWN", "REDIRECT", "ANNOUNCE"):
+            self.on_goodbye()
+        elif message.method not in ("OPTIONS", "GET_PARAMETER", "SET_PARAMETER"):
             self.write(format_response(message, 501, "Not Implemented"))
+            return
+        self.write(format_response(message, 200, "OK"))
 
     def _not_rtsp(self, data: bytes) -> NotACameraError:
         if data.startswith(b"SSH-"):
@@ -245,12 +302,14 @@ class RtspConnection(asyncio.BufferedProtocol):
         self._cseq += 1
         cseq = self._cseq
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self._pending[cseq] = answer
+        self._pending[cseq] = _Waiting(method, answer)
         try:
             self.write(format_request(method, uri, cseq, headers))
             return await answer
         finally:
-            self._pending.pop(cseq, None)
+            del self._pending[cseq]
+            if answer.cancelled():
+                self._abandoned.append(cseq)
 
     def handle(self, channel: int, handler: ChannelHandler | None) -> None:
         self._channels[channel] = handler
@@ -284,8 +343,11 @@ class RtspConnection(asyncio.BufferedProtocol):
     def fail(self, error: SourceError) -> None:
         """End the connection because of `error`; the first one counts. Idempotent."""
         for waiting in self._pending.values():
-            if not waiting.done():
-                waiting.set_exception(error)
+            if not waiting.answer.done():
+                waiting.answer.set_exception(error)
+        if self._quiet is not None:
+            self._quiet.cancel()
+            self._quiet = None
         if not self.ended.done():
             self.ended.set_exception(error)
         self._channels = [None] * 256

@@ -1,5 +1,6 @@
 """RTSP and HTTP/1 messages as bytes: heads parsed and requests written, all of it bounded."""
 
+import re
 from dataclasses import dataclass, field
 
 from ninjacam.core.errors import NotACameraError, ProtocolError
@@ -27,31 +28,32 @@ class Message:
 
     @property
     def cseq(self) -> int | None:
+        """The number that the sender gave; None: missing or malformed. A hint only: cameras get it wrong."""
         text = self.header("cseq")
         return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
 
 
 def parse_head(head: bytes) -> tuple[Message, int]:
-    """(the message without its body, the body's length) from its bytes up to the empty line.
+    """(the message without its body, the body's length as announced) from its bytes up to the empty line.
 
+    Header values keep the bytes that arrived: those that are not UTF-8 become lone surrogates ("surrogateescape"), and
+    `checked_lines` turns them back. A missing or malformed Content-Length counts as 0.
     Raises: ProtocolError: malformed or too long; NotACameraError: it is another protocol's.
     """
-    lines = head.decode("latin-1").split("\n")
+    lines = head.decode("utf-8", "surrogateescape").split("\n")
     start = lines[0].strip()
     version, _, rest = start.partition(" ")
-    if version.startswith("RTSP/") or version.startswith("HTTP/1."):
-        code, _, reason = rest.strip().partition(" ")
-        if not (len(code) == 3 and code.isascii() and code.isdigit()):
+    if version.upper().startswith(("RTSP/", "HTTP/1.")):
+        found = re.match(r"\s*([1-9]\d\d)(?!\d)\s*(.*)", rest, re.ASCII)
+        if found is None:
             raise ProtocolError("The camera sent a malformed answer.")
-        message = Message(int(code), reason.strip()[:80], headers=_parse_headers(lines[1:]))
-    elif start.endswith(("RTSP/1.0", "RTSP/2.0")):
-        message = Message(0, "", method=version, headers=_parse_headers(lines[1:]))
+        message = Message(int(found[1]), found[2].strip()[:80], headers=_parse_headers(lines[1:]))
+    elif re.search(r"\sRTSP/\d[.\d]*\Z", start, re.ASCII | re.IGNORECASE):
+        message = Message(0, "", method=version.upper()[:32], headers=_parse_headers(lines[1:]))
     else:
         raise NotACameraError("Something answers there that does not speak RTSP: check the port.")
-    text = message.header("content-length", "0").strip()
-    if not (text.isascii() and text.isdigit()) or len(text) > 9:
-        raise ProtocolError("The camera sent a malformed Content-Length.")
-    return message, int(text)
+    text = message.header("content-length")
+    return message, int(text) if re.fullmatch(r"\d{1,9}", text, re.ASCII) else 0
 
 
 def _parse_headers(lines: list[str]) -> dict[str, list[str]]:
@@ -87,4 +89,4 @@ def checked_lines(lines: list[str]) -> bytes:
     """Raises: ProtocolError: a value holds a line break, so a camera (or a URL) would write headers of its own."""
     if any("\r" in line or "\n" in line for line in lines):
         raise ProtocolError("The URL, or something the camera said, holds a line break.")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")

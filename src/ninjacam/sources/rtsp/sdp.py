@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass, field
 
 from ninjacam.core.bitstream import START_CODE
@@ -10,26 +11,43 @@ from ninjacam.core.errors import ProtocolError
 MAX_SDP_BYTES = 65_536
 MAX_LINES = 1_000
 MAX_MEDIA = 16
-_STATIC = {0: ("PCMU", 8000, 1), 8: ("PCMA", 8000, 1), 26: ("JPEG", 90_000, 0)}  # RFC 3551, section 6
+MAX_FORMATS = 64
+_MAX_ATTRIBUTES = 50
+_STATIC = {0: ("PCMU", 8000), 8: ("PCMA", 8000), 26: ("JPEG", 90_000)}  # RFC 3551, section 6
+_NUMBERED = re.compile(r"\s*(\d{1,3})(?!\d)[\s:;,]*(.*)", re.ASCII)
+_SETTINGS = re.compile(r";|[\s,]+(?=[A-Za-z][\w-]*\s*=\s*[^=,;\s])", re.ASCII)
+"""Between two settings of an fmtp line: some cameras write spaces or commas. A comma between base64 texts does not
+match: no value follows their "="."""
 
 
 @dataclass(slots=True)
-class Media:
-    """One m= section. `encoding` is in upper case, "" where unknown; `fmtp` has names in lower case."""
+class Format:
+    """One payload type of an m= line. `encoding` is in upper case without dots, "" where unknown; `fmtp` has names in
+    lower case."""
 
-    kind: str
     payload_type: int
     encoding: str = ""
     clock_hz: int = 0
     channels: int = 1
-    control: str = ""
     fmtp: dict[str, str] = field(default_factory=dict)
-    attributes: dict[str, str] = field(default_factory=dict)
 
     def integer(self, name: str, default: int = 0) -> int:
         """A number out of `fmtp`."""
         text = self.fmtp.get(name, "")
-        return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else default
+        return int(text) if re.fullmatch(r"\d{1,9}", text, re.ASCII) else default
+
+
+@dataclass(slots=True)
+class Media:
+    """One m= section. `control` holds the bytes that arrived ("surrogateescape"); attribute names are in lower case."""
+
+    kind: str
+    formats: list[Format] = field(default_factory=list)
+    control: str = ""
+    attributes: dict[str, str] = field(default_factory=dict)
+
+    def format_of(self, payload_type: int) -> Format | None:
+        return next((each for each in self.formats if each.payload_type == payload_type), None)
 
 
 @dataclass(slots=True)
@@ -38,72 +56,108 @@ class Description:
     media: list[Media] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Note:
+    """An rtpmap or fmtp line, and the section that it stood in."""
+
+    media: Media | None
+    name: str
+    payload_type: int
+    text: str
+
+
 def parse_sdp(body: bytes) -> Description:
-    """Raises: ProtocolError: too long, or not an SDP at all."""
+    """Raises: ProtocolError: too long."""
     if len(body) > MAX_SDP_BYTES:
         raise ProtocolError("The camera's description of its streams is too long.")
-    lines = body.decode("utf-8", "replace").splitlines()
+    lines = re.split(r"\r\n|\n|\r", body.decode("utf-8", "surrogateescape"))
     if len(lines) > MAX_LINES:
         raise ProtocolError("The camera's description of its streams has too many lines.")
     description = Description()
     media: Media | None = None
+    notes: list[_Note] = []
     for line in lines:
-        kind, equals, value = line.strip().partition("=")
-        if not equals:
-            continue
-        if kind == "m":
+        kind, _, value = line.strip(" \t\0\ufeff").partition("=")
+        if kind in ("m", "M"):
             media = _parse_media(value)
-            if media is not None:
-                description.media.append(media)
-                if len(description.media) > MAX_MEDIA:
-                    raise ProtocolError("The camera offers too many streams.")
-        elif kind == "a" and media is not None:
-            _parse_attribute(media, value)
-        elif kind == "a" and not description.media and value.startswith("control:"):
-            description.control = value[8:].strip()
+            description.media.append(media)
+            if len(description.media) > MAX_MEDIA:
+                raise ProtocolError("The camera offers too many streams.")
+        elif kind in ("a", "A"):
+            name, _, text = value.partition(":")
+            name, text = name.strip().lower(), text.strip()
+            if name in ("rtpmap", "fmtp"):
+                if found := _NUMBERED.match(text):
+                    notes.append(_Note(media, name, int(found[1]), found[2].strip()))
+            elif name == "control":
+                (media or description).control = text
+            elif media is not None and len(media.attributes) < _MAX_ATTRIBUTES:
+                media.attributes[name] = text
+    _apply(notes, description.media)
     return description
 
 
-def _parse_media(value: str) -> Media | None:
+def _parse_media(value: str) -> Media:
     parts = value.split()
-    if len(parts) < 4 or not (parts[3].isascii() and parts[3].isdigit() and len(parts[3]) < 4):
-        return None
-    payload_type = int(parts[3])
-    encoding, clock_hz, channels = _STATIC.get(payload_type, ("", 0, 1))
-    return Media(parts[0].lower(), payload_type, encoding, clock_hz, channels or 1)
+    media = Media(parts[0].lower() if parts else "")
+    for text in parts[3 : 3 + MAX_FORMATS]:
+        if re.fullmatch(r"\d{1,3}", text, re.ASCII):
+            encoding, clock_hz = _STATIC.get(int(text), ("", 0))
+            media.formats.append(Format(int(text), encoding, clock_hz))
+    return media
 
 
-def _parse_attribute(media: Media, value: str) -> None:
-    name, _, rest = value.partition(":")
-    rest = rest.strip()
-    if name == "control":
-        media.control = rest
-    elif name in ("rtpmap", "fmtp"):
-        number, _, text = rest.partition(" ")
-        if number != str(media.payload_type):
-            return
-        if name == "fmtp":
-            for item in text.split(";"):
-                key, equals, setting = item.strip().partition("=")
-                if equals:
-                    media.fmtp[key.strip().lower()] = setting.strip()
-            return
-        encoding, _, rest = text.strip().partition("/")
-        clock, _, channels = rest.partition("/")
-        media.encoding = encoding.upper()
-        media.clock_hz = int(clock) if clock.isascii() and clock.isdigit() and len(clock) < 9 else 0
-        media.channels = (
-            int(channels) if channels.isascii() and channels.isdigit() and len(channels) < 3 else 1
-        )
-    elif len(media.attributes) < 50:
-        media.attributes[name] = rest
+def _apply(notes: list[_Note], sections: list[Media]) -> None:
+    """Give each format what the notes say of it: first those of its own section, then those that stand elsewhere."""
+    astray: list[_Note] = []
+    for note in notes:
+        own = note.media.format_of(note.payload_type) if note.media else None
+        if own is None and note.media and not note.media.formats and note.name == "rtpmap":
+            own = Format(note.payload_type)  # the m= line named none
+            note.media.formats.append(own)
+        if own is None:
+            astray.append(note)
+        else:
+            _apply_to(own, note, override=True)
+    for note in astray:
+        named = [each for section in sections if (each := section.format_of(note.payload_type))]
+        if not named and note.media and len(note.media.formats) == 1:
+            named = note.media.formats  # the number is wrong: there is but one that can be meant
+        for each in named:
+            _apply_to(each, note, override=False)
+    for section in sections:
+        for each in section.formats:
+            if not each.encoding and section.kind == "video":
+                each.encoding = _guess(each.fmtp)
 
 
-def sprop_annexb(media: Media) -> bytes:
+def _apply_to(form: Format, note: _Note, *, override: bool) -> None:
+    if note.name == "fmtp":
+        for item in _SETTINGS.split(note.text):
+            key, equals, setting = item.partition("=")
+            if equals and (override or key.strip().lower() not in form.fmtp):
+                form.fmtp[key.strip().lower()] = setting.strip()
+        return
+    encoding, clock, channels = (*map(str.strip, note.text.split("/")), "", "")[:3]
+    if encoding and (override or not form.encoding):
+        form.encoding = encoding.upper().replace(".", "")
+        form.clock_hz = int(clock) if re.fullmatch(r"\d{1,8}", clock, re.ASCII) else 0
+        form.channels = int(channels) if re.fullmatch(r"\d{1,2}", channels, re.ASCII) else 1
+
+
+def _guess(fmtp: dict[str, str]) -> str:
+    """The encoding of a video format without an rtpmap line."""
+    if not fmtp.keys().isdisjoint(("sprop-vps", "sprop-sps", "sprop-pps")):
+        return "H265"
+    known = ("sprop-parameter-sets", "packetization-mode", "profile-level-id")
+    return "" if fmtp.keys().isdisjoint(known) else "H264"
+
+
+def sprop_annexb(form: Format) -> bytes:
     """The parameter sets that the SDP gives (RFC 6184, 8.1; RFC 7798, 7.1), in Annex B; broken ones are left out."""
     parts: list[bytes] = []
     for name in ("sprop-parameter-sets", "sprop-vps", "sprop-sps", "sprop-pps"):
-        for text in media.fmtp.get(name, "").split(","):
+        for text in form.fmtp.get(name, "").split(","):
             try:
                 nal = base64.b64decode(text + "=" * (-len(text) % 4))
             except (binascii.Error, ValueError):

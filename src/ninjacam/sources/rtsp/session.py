@@ -2,12 +2,15 @@
 
 import asyncio
 import re
-from dataclasses import replace
+from collections.abc import Coroutine
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import (
     AuthenticationError,
     ProtocolError,
+    SourceEndedError,
     SourceError,
     SourceTimeoutError,
     StreamNotFoundError,
@@ -16,20 +19,57 @@ from ninjacam.sources import addresses
 from ninjacam.sources.auth import Authenticator
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.rtsp.connection import RtspConnection
+from ninjacam.sources.rtsp.delivery import Delivery, transport_parameters
+from ninjacam.sources.rtsp.interleaved import Interleaved
 from ninjacam.sources.rtsp.messages import Message
-from ninjacam.sources.rtsp.sdp import Description, parse_sdp
+from ninjacam.sources.rtsp.sdp import parse_sdp
 from ninjacam.sources.rtsp.source import RtspSource
 from ninjacam.sources.rtsp.tracks import RtspTrack, choose_tracks
-from ninjacam.sources.urls import Target, control_uri, parse_url, redirect_target
+from ninjacam.sources.urls import (
+    Target,
+    base_uri,
+    control_uri,
+    control_uris,
+    login_of,
+    parse_url,
+    redirect_target,
+)
 
 MAX_REDIRECTS = 3
+MAX_HANG_UPS = 3
+"""So often we come again when the camera hangs up while it is opened, each time asking less or with a login."""
+_OPTIONAL_S = 2.0
+"""How long to wait for an answer that we can do without."""
 _REDIRECTS = (301, 302, 303, 305, 307, 308)
+_FINAL = (401, 403, 453, 461, 503, *_REDIRECTS)
+"""Refusals that asking in another way does not change."""
 _SCHEMES = ("rtsp", "rtsps")
+_Answer = TypeVar("_Answer")
 
 
 class _Redirected(Exception):  # noqa: N818 (it is an answer, not an error)
     def __init__(self, location: str) -> None:
         self.location = location
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What is asked on one connection. `asked`: the last request. `knew_login`: the challenge came earlier."""
+
+    options: bool = True
+    audio: bool = True
+    asked: str = ""
+    knew_login: bool = False
+
+    def less(self, auth: Authenticator) -> "_Attempt | None":
+        """What to ask next when the camera has hung up; None: there is nothing else to try."""
+        if auth.is_challenged and not self.knew_login:
+            return _Attempt(self.options, self.audio)
+        if self.asked == "OPTIONS" and self.options:
+            return _Attempt(False, self.audio)
+        if self.asked == "SETUP audio" and self.audio:
+            return _Attempt(self.options, False)
+        return None
 
 
 async def open_rtsp(config: SourceConfig, *, clock: Clock) -> RtspSource:
@@ -50,29 +90,42 @@ async def open_rtsp(config: SourceConfig, *, clock: Clock) -> RtspSource:
 
 async def _follow(target: Target, config: SourceConfig, clock: Clock) -> RtspSource:
     auth = Authenticator(config.username, config.password)
-    for _ in range(MAX_REDIRECTS + 1):
+    attempt = _Attempt()
+    redirects = hang_ups = 0
+    while True:
+        attempt.knew_login = auth.is_challenged
         try:
-            return await _open_once(target, auth, config, clock)
+            return await _open_once(target, auth, config, clock, attempt)
         except _Redirected as redirect:
+            redirects += 1
+            if redirects > MAX_REDIRECTS:
+                raise ProtocolError("The camera redirects again and again.") from None
             following = redirect_target(target, redirect.location, _SCHEMES)
-            same = following.host == target.host
-            auth = Authenticator(config.username, config.password) if same else Authenticator("", "")
-            config = config if same else _without_credentials(config)
-            target = following
-    raise ProtocolError("The camera redirects again and again.")
+            if following.host != target.host:
+                config = replace(config, username="", password="")
+            # A login in the Location is for that target only; ours stays with our host.
+            auth = Authenticator(*login_of(redirect.location) or (config.username, config.password))
+            target, attempt = following, _Attempt()
+        except SourceEndedError:
+            hang_ups += 1
+            less = attempt.less(auth)
+            if less is None or hang_ups > MAX_HANG_UPS:
+                raise
+            auth.reconnect()
+            attempt = less
 
 
-def _without_credentials(config: SourceConfig) -> SourceConfig:
-    return replace(config, username="", password="")
-
-
-async def _open_once(target: Target, auth: Authenticator, config: SourceConfig, clock: Clock) -> RtspSource:
+async def _open_once(
+    target: Target, auth: Authenticator, config: SourceConfig, clock: Clock, attempt: _Attempt
+) -> RtspSource:
     _, connection = await addresses.connect(
         lambda: RtspConnection(clock, target.host), target.host, target.port, config, tls=target.is_tls
     )
+    delivery: Delivery = Interleaved(connection)
     try:
-        return await RtspSession(target, auth, config, clock, connection).open()
+        return await RtspSession(target, auth, config, clock, connection, delivery).open(attempt)
     except BaseException as exc:
+        delivery.close()
         connection.fail(exc if isinstance(exc, SourceError) else ProtocolError("The camera was not opened."))
         raise
 
@@ -87,71 +140,154 @@ class RtspSession:
         config: SourceConfig,
         clock: Clock,
         connection: RtspConnection,
+        delivery: Delivery,
     ) -> None:
         self._target = target
         self._auth = auth
         self._config = config
         self._clock = clock
         self.connection = connection
+        self.delivery = delivery
         self.session_id = ""
         self.timeout_s = 60.0
         self.uri = target.uri
         self.methods: frozenset[str] = frozenset()
 
-    async def open(self) -> RtspSource:
-        await self._ask_options()
-        answer = await self.expect_ok("DESCRIBE", self._target.uri, {"Accept": "application/sdp"})
-        if b"v=0" not in answer.body[:64] and b"m=" not in answer.body:
-            raise ProtocolError("The camera's description of its streams is empty or malformed.")
+    async def open(self, attempt: _Attempt) -> RtspSource:
+        if attempt.options:
+            attempt.asked = "OPTIONS"
+            await self._ask_options()
+        attempt.asked = "DESCRIBE"
+        answer = await self._describe()
         description = parse_sdp(answer.body)
-        base = answer.header("content-base") or answer.header("content-location") or self._target.uri
-        base = base if base.startswith(("rtsp://", "rtsps://")) else self._target.uri
+        base = base_uri(answer.header("content-base") or answer.header("content-location"), self._target)
         self.uri = control_uri(base, description.control)
         source = RtspSource(self, self._config, self._clock)
-        tracks = choose_tracks(description, source.deliver, source.stats, audio=self._config.audio)
-        source.attach(await self._set_up(tracks, base, description))
-        await self.expect_ok("PLAY", self.uri, {"Range": "npt=0.000-"})
-        self.connection.pause()
+        audio = self._config.audio and attempt.audio
+        video, *others = choose_tracks(description, source.deliver, source.stats, audio=audio)
+        attempt.asked = "SETUP"
+        await self._set_up(0, video, base)
+        granted = [video]
+        for track in others:  # video without audio is still video
+            attempt.asked = "SETUP audio"
+            if await _within(_OPTIONAL_S, self._set_up_optional(len(granted), track, base)):
+                granted.append(track)
+        source.attach(granted)
+        attempt.asked = "PLAY"
+        await self._play(base, granted)
+        await self.delivery.wait_for_media()
+        self.delivery.pause()
         return source
 
     async def _ask_options(self) -> None:
-        """What the camera can do. Some refuse the question: they are asked nothing else about it."""
-        answer = await self.request("OPTIONS", self._target.uri, {})
+        """What the camera can do. Some refuse the question, or do not answer: they are asked nothing else about it."""
+        answer = await _within(
+            min(_OPTIONAL_S, self._config.open_timeout_s / 4), self.request("OPTIONS", self._target.uri, {})
+        )
+        if answer is None:
+            return
         if answer.status in (401, *_REDIRECTS):
             self._check("OPTIONS", answer)
         methods = ",".join(answer.headers.get("public", []))
         self.methods = frozenset(method.strip().upper() for method in methods.split(","))
 
-    async def _set_up(
-        self, tracks: list[RtspTrack], base: str, description: Description
-    ) -> list[tuple[RtspTrack, int, int]]:
-        """[(track, RTP channel, RTCP channel)] of the tracks that the camera granted: the video at least."""
-        granted: list[tuple[RtspTrack, int, int]] = []
-        for index, track in enumerate(tracks):
-            uri = control_uri(base, track.media.control)
-            transport = f"RTP/AVP/TCP;unicast;interleaved={2 * index}-{2 * index + 1}"
-            answer = await self.request("SETUP", uri, {"Transport": transport})
-            if granted and answer.status != 200:
-                continue  # video without audio is still video
-            if answer.status == 461:
-                raise ProtocolError(
-                    "The camera does not send RTP over TCP: set the transport of this camera to UDP."
-                )
-            self._check("SETUP", answer)
-            self._note_session(answer)
-            found = re.search(r"interleaved=(\d{1,3})(?:-(\d{1,3}))?", answer.header("transport"))
-            first = int(found[1]) if found else 2 * index
-            second = int(found[2]) if found and found[2] else first + 1
-            if first > 255 or second > 255:
-                raise ProtocolError("The camera chose an impossible interleaved channel.")
-            granted.append((track, first, second))
-        return granted
+    async def _describe(self) -> Message:
+        headers = {"Accept": "application/sdp"}
+        answer = await self.request("DESCRIBE", self._target.uri, headers)
+        if answer.status not in _FINAL and answer.status >= 400 and self._target.path == "/":
+            # Without a path, a slash at the end makes a difference to some.
+            uri = self._target.uri.rstrip("/") + ("" if self._target.uri.endswith("/") else "/")
+            other = await self.request("DESCRIBE", uri, headers)
+            answer = other if other.status < 300 else answer
+        self._check("DESCRIBE", answer)
+        if not re.search(
+            rb"^\s*(?:v=0|m=)", answer.body.lstrip(b"\xef\xbb\xbf"), re.MULTILINE | re.IGNORECASE
+        ):
+            raise ProtocolError("The camera's description of its streams is empty or malformed.")
+        return answer
+
+    async def _set_up(self, index: int, track: RtspTrack, base: str) -> None:
+        """Raises: SourceError: the camera refuses the track, whatever URL it is asked by."""
+        headers = {"Transport": self.delivery.offer(index)}
+        refused: Message | None = None
+        for uri in control_uris(base, track.control, self._target):
+            answer = await self.request("SETUP", uri, headers)
+            if 200 <= answer.status < 300:
+                transport = answer.header("transport")
+                ssrc = transport_parameters(transport).get("ssrc", "")
+                if re.fullmatch(r"[0-9a-fA-F]{1,8}", ssrc) and int(ssrc, 16):
+                    track.receiver.announce(ssrc=int(ssrc, 16))
+                self.delivery.accept(index, track, transport)
+                return
+            refused = refused or answer
+            if answer.status in _FINAL:
+                refused = answer
+                break
+        assert refused is not None
+        if refused.status == 461:
+            raise ProtocolError(self.delivery.refusal)
+        self._check("SETUP", refused)
+
+    async def _set_up_optional(self, index: int, track: RtspTrack, base: str) -> bool:
+        """Whether the camera grants the track."""
+        try:
+            await self._set_up(index, track, base)
+        except (SourceEndedError, _Redirected):
+            raise
+        except SourceError:
+            return False
+        return True
+
+    def _note_sequences(self, tracks: list[RtspTrack], answer: Message) -> None:
+        """Tell the receivers which packets RTP-Info promises (RFC 2326, section 12.33)."""
+        entries = ",".join(answer.headers.get("rtp-info", [])).split(",")[: len(tracks)]
+        for track, entry in zip(tracks, entries, strict=False):
+            found = re.search(r"seq\s*=\s*(\d{1,10})", entry, re.ASCII | re.IGNORECASE)
+            if found and (len(entries) == len(tracks) or track.control in entry):
+                track.receiver.announce(sequence=int(found[1]))
+
+    async def _play(self, base: str, tracks: list[RtspTrack]) -> None:
+        """All tracks at once; where the camera refuses that, in the other ways that cameras want it.
+
+        Raises: SourceError: the camera refuses all of them.
+        """
+        refused: Message | None = None
+        for uri in dict.fromkeys((self.uri, base, self._target.uri)):
+            for headers in ({"Range": "npt=0.000-"}, {}):
+                answer = await self._ask_to_play(uri, headers, tracks)
+                if answer is None or 200 <= answer.status < 300:
+                    self.uri = uri
+                    if answer is not None:
+                        self._note_sequences(tracks, answer)
+                    return
+                refused = refused or answer
+                if answer.status in _FINAL:
+                    self._check("PLAY", answer)
+        for track in tracks:
+            answer = await self._ask_to_play(control_uri(base, track.control), {}, tracks)
+            if track is tracks[0] and answer is not None and answer.status >= 300:
+                assert refused is not None
+                self._check("PLAY", refused)
+
+    async def _ask_to_play(
+        self, uri: str, headers: dict[str, str], tracks: list[RtspTrack]
+    ) -> Message | None:
+        """None: the camera plays, but does not answer."""
+        asking = asyncio.ensure_future(self.request("PLAY", uri, headers))
+        try:
+            await asyncio.wait((asking,), timeout=_OPTIONAL_S)
+            if not asking.done() and tracks[0].receiver.reception.packets:
+                return None
+            return await asking
+        finally:
+            asking.cancel()
 
     def _note_session(self, answer: Message) -> None:
-        name, _, parameters = answer.header("session").partition(";")
-        if name.strip():
-            self.session_id = name.strip()[:256]
-        found = re.search(r"timeout\s*=\s*(\d{1,6})", parameters)
+        """Learn the session's name and patience, whichever answer they come with."""
+        text = answer.header("session")
+        if name := re.match(r"[^\s;,]+", text):
+            self.session_id = name[0][:256]
+        found = re.search(r"timeout\s*=\s*\"?(\d{1,6})", text, re.ASCII | re.IGNORECASE)
         if found and int(found[1]) > 0:
             self.timeout_s = float(found[1])
 
@@ -163,6 +299,8 @@ class RtspSession:
             authorization = self._auth.header(method, uri)
             extra = {"Authorization": authorization} if authorization else {}
             answer = await self.connection.request(method, uri, {**headers, **extra})
+            if 200 <= answer.status < 300:
+                self._note_session(answer)
             if answer.status != 401:
                 self._auth.accept()
                 return answer
@@ -196,3 +334,12 @@ class RtspSession:
             raise ProtocolError("The camera is busy: it may serve too many viewers already.")
         # Not its reason phrase: that may repeat our request, secrets and all.
         raise ProtocolError(f"The camera refused {method} (status {status}).")
+
+
+async def _within(seconds: float, asking: Coroutine[None, None, _Answer]) -> _Answer | None:
+    """None: no answer in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await asking
+    except TimeoutError:
+        return None

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import ProtocolError, SourceEndedError, SourceError, SourceStalledError
-from ninjacam.core.packets import Kind, Packet, Track
+from ninjacam.core.packets import Packet, Track
 from ninjacam.sources.base import OnPacket, Source, SourceConfig, SourceStats
-from ninjacam.sources.rtsp.connection import ChannelHandler, RtspConnection
+from ninjacam.sources.rtsp.connection import RtspConnection
+from ninjacam.sources.rtsp.delivery import Delivery
 from ninjacam.sources.rtsp.tracks import RtspTrack
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ MAX_KEEP_ALIVE_S = 30.0
 MAX_EARLY_BYTES = 16 << 20
 _TICK_S = 1.0
 _GOODBYE_S = 0.5
+_GOODBYE_TICKS = 3
+"""A goodbye after which video comes for longer than this was meant for something else."""
 
 
 class RtspSource(Source):
@@ -29,24 +32,27 @@ class RtspSource(Source):
         self.stats = SourceStats()
         self._session = session
         self._connection: RtspConnection = session.connection
+        self._delivery: Delivery = session.delivery
         self._config = config
         self._clock = clock
-        self._tracks: list[tuple[RtspTrack, int, int]] = []
+        self._tracks: list[RtspTrack] = []
         self._early: list[Packet] = []
         self._early_bytes = 0
         self._on_packet: OnPacket = self._keep_early
         self._ssrc = secrets.randbits(32)
         self._reported_ns = clock.monotonic_ns()
         self._closing = False
+        self._seen_packets = 0
+        self._goodbye_ticks: int | None = None
+        """Since the camera has said goodbye; None: it has not, or it went on."""
 
-    def attach(self, tracks: list[tuple[RtspTrack, int, int]]) -> None:
-        """Listen on the channels that the camera granted."""
+    def attach(self, tracks: list[RtspTrack]) -> None:
+        """Listen to the tracks that the camera has granted, the video first."""
         self._tracks = tracks
-        self.tracks = tuple(track.track for track, _, _ in tracks)
-        for track, rtp_channel, rtcp_channel in tracks:
-            self._connection.handle(rtp_channel, track.receiver.receive)
-            self._connection.handle(rtcp_channel, self._rtcp_handler(track))
+        self.tracks = tuple(track.track for track in tracks)
+        self._delivery.listen(self._on_rtcp)
         self._connection.on_resync = self._resync
+        self._connection.on_goodbye = self._note_goodbye
 
     def deliver(self, packet: Packet) -> None:
         self._on_packet(packet)
@@ -60,7 +66,7 @@ class RtspSource(Source):
         ticking = asyncio.create_task(self._tick(), name="rtsp-tick")
         alive = asyncio.create_task(self._keep_alive(), name="rtsp-keep-alive")
         try:
-            self._connection.resume()
+            self._delivery.resume()
             await asyncio.wait((ended, ticking, alive), return_when=asyncio.FIRST_COMPLETED)
             for task in (ended, ticking, alive):
                 if task.done():
@@ -71,13 +77,10 @@ class RtspSource(Source):
             self._on_packet = _ignore
 
     def media_ns(self) -> int:
-        return max(
-            (track.receiver.media_ns for track, _, _ in self._tracks if track.track.kind is Kind.VIDEO),
-            default=0,
-        )
+        return self._tracks[0].receiver.media_ns if self._tracks else 0
 
     def relax(self, interval_s: float) -> None:
-        self._connection.relax(interval_s)
+        self._delivery.relax(interval_s)
 
     async def close(self) -> None:
         if self._closing:
@@ -87,11 +90,12 @@ class RtspSource(Source):
         if not self._connection.ended.done():
             try:
                 async with asyncio.timeout(_GOODBYE_S):
-                    self._connection.relax(0)
-                    self._connection.resume()
+                    self._delivery.relax(0)
+                    self._delivery.resume()
                     await self._session.request("TEARDOWN", self._session.uri, {})
             except (TimeoutError, SourceError):
                 pass  # it was only politeness
+        self._delivery.close()
         self._connection.fail(SourceEndedError("The camera was closed."))
 
     def _keep_early(self, packet: Packet) -> None:
@@ -102,60 +106,73 @@ class RtspSource(Source):
             self._early.clear()
             self._connection.fail(ProtocolError("The camera sends, but does not answer."))
 
-    def _rtcp_handler(self, track: RtspTrack) -> ChannelHandler:
-        def handle(data: memoryview, start: int, stop: int, end: int, received_ns: int) -> int:
-            if (
-                track.receiver.receive_rtcp(bytes(data[start:stop]), received_ns)
-                and track.track.kind is Kind.VIDEO
-            ):
-                raise SourceEndedError("The camera ended the stream.")
-            return stop
+    def _on_rtcp(self, track: RtspTrack, data: bytes, received_ns: int) -> None:
+        if track.receiver.receive_rtcp(data, received_ns) and track is self._tracks[0]:
+            self._note_goodbye()
 
-        return handle
+    def _note_goodbye(self) -> None:
+        """The camera says that the stream is over. Some say it of another session, or begin anew: see whether it is."""
+        self._goodbye_ticks = 0
 
     def _resync(self) -> None:
-        for track, _, _ in self._tracks:
+        for track in self._tracks:
             track.receiver.resync()
 
     async def _tick(self) -> None:
         """Once a second: is it still there, and is a report due?"""
-        connection, limit_s = self._connection, self._config.read_timeout_s
+        connection, delivery, limit_s = self._connection, self._delivery, self._config.read_timeout_s
         interval_s = min(_TICK_S, limit_s / 4)
         while True:
             await self._clock.sleep(interval_s)
             now_ns = self._clock.monotonic_ns()
-            self.stats.bytes_received = connection.bytes_received
-            if now_ns - connection.last_bytes_ns > limit_s * 1e9:
+            self.stats.bytes_received = delivery.bytes_received
+            if now_ns - delivery.last_bytes_ns > limit_s * 1e9:
                 connection.fail(SourceStalledError(f"The camera has sent nothing for {limit_s:g} s."))
                 return
+            if self._has_ended():
+                connection.fail(SourceEndedError("The camera ended the stream."))
+                return
             connection.forgive()
-            for track, _, _ in self._tracks:
+            for track in self._tracks:
                 track.receiver.settle(now_ns)
             if now_ns - self._reported_ns >= REPORT_INTERVAL_S * 1e9:
                 self._reported_ns = now_ns
-                for track, _, rtcp_channel in self._tracks:
-                    connection.write_interleaved(
-                        rtcp_channel, track.receiver.receiver_report(self._ssrc, now_ns)
-                    )
+                for track in self._tracks:
+                    delivery.send_rtcp(track, track.receiver.receiver_report(self._ssrc, now_ns))
+
+    def _has_ended(self) -> bool:
+        """Whether the camera has said goodbye and no video has come since the last tick."""
+        packets = self._tracks[0].receiver.reception.packets
+        came, self._seen_packets = packets != self._seen_packets, packets
+        if self._goodbye_ticks is None:
+            return False
+        self._goodbye_ticks += 1
+        if came and self._goodbye_ticks > _GOODBYE_TICKS:
+            self._goodbye_ticks = None
+        return not came
 
     async def _keep_alive(self) -> None:
-        """A request in time, so that the camera does not forget the session. Answers are not waited for: data is."""
+        """Send a request in time, so that the camera does not forget the session. No answer ends a session whose media
+        go on: a method that is refused, or not answered, makes way for the next one.
+        """
         session = self._session
-        method = "GET_PARAMETER" if "GET_PARAMETER" in session.methods else "OPTIONS"
-        interval_s = min(session.timeout_s / 2, MAX_KEEP_ALIVE_S)
+        methods = [method for method in ("GET_PARAMETER", "OPTIONS") if method in session.methods]
+        methods += [method for method in ("OPTIONS", "GET_PARAMETER") if method not in methods]
         while True:
+            interval_s = min(session.timeout_s / 2, MAX_KEEP_ALIVE_S)
             await self._clock.sleep(interval_s)
-            try:
-                async with asyncio.timeout(interval_s):
-                    answer = await session.request(method, session.uri, {})
-            except TimeoutError:
-                continue
-            except SourceError as exc:
-                session.connection.fail(exc)
-                return
-            if answer.status == 454:
-                session.connection.fail(SourceEndedError("The camera has forgotten the session."))
-                return
+            for _ in range(len(methods)):
+                try:
+                    async with asyncio.timeout(interval_s / 2):
+                        answer = await session.request(methods[0], session.uri, {})
+                    if answer.status < 300:
+                        break
+                except TimeoutError:
+                    pass
+                except SourceError as exc:
+                    session.connection.fail(exc)
+                    return
+                methods.append(methods.pop(0))
 
 
 def _ignore(packet: Packet) -> None:

@@ -13,7 +13,7 @@ from ninjacam.sources.rtsp.h264 import H264Depacketizer
 from ninjacam.sources.rtsp.h265 import H265Depacketizer
 from ninjacam.sources.rtsp.jpeg import JpegDepacketizer
 from ninjacam.sources.rtsp.rtp import Depacketizer, RtpReceiver
-from ninjacam.sources.rtsp.sdp import Description, Media, sprop_annexb
+from ninjacam.sources.rtsp.sdp import Description, Format, Media, sprop_annexb
 from ninjacam.sources.track_clock import TrackClock
 
 _VIDEO = {"H264": Codec.H264, "H265": Codec.H265, "HEVC": Codec.H265, "JPEG": Codec.MJPEG}
@@ -22,11 +22,12 @@ _AUDIO = {"PCMA": Codec.PCMA, "PCMU": Codec.PCMU, "MPEG4-GENERIC": Codec.AAC}
 
 @dataclass(slots=True)
 class RtspTrack:
-    """One track to set up. `receiver` takes its RTP packets."""
+    """One track to set up. `receiver` takes its packets, which bear `payload_type`. `control`: of its SDP section."""
 
-    media: Media
     track: Track
     receiver: RtpReceiver
+    control: str
+    payload_type: int
 
 
 def choose_tracks(
@@ -39,34 +40,38 @@ def choose_tracks(
     videos = [media for media in description.media if media.kind == "video"]
     if not videos:
         raise NoVideoError("The camera answers, but offers no video: check the path of the URL.")
-    video = next((media for media in videos if _codec_of(media, _VIDEO)), None)
+    video = _first_readable(videos, _VIDEO)
     if video is None:
-        names = ", ".join(sorted({media.encoding[:16] or "an unnamed format" for media in videos}))
+        names = sorted({form.encoding[:16] for media in videos for form in media.formats if form.encoding})
+        shown = ", ".join(names).encode("ascii", "replace").decode() or "an unnamed format"
         raise UnsupportedCodecError(
-            f"The camera sends {names}, which cannot be read: set it to H.264, H.265 or MJPEG in its own settings."
+            f"The camera sends {shown}, which cannot be read: set it to H.264, H.265 or MJPEG in its own settings."
         )
-    chosen = [_video_track(video, emit, stats)]
-    if audio:
-        for media in description.media:
-            if media.kind == "audio" and _codec_of(media, _AUDIO):
-                chosen.append(_audio_track(media, emit, stats))
-                break
+    chosen = [_video_track(*video, emit, stats)]
+    # What is marked "sendonly" is a back channel: the camera's loudspeaker, which waits for sound from us.
+    audios = [
+        media
+        for media in description.media
+        if media.kind == "audio" and media.attributes.keys().isdisjoint(("sendonly", "inactive"))
+    ]
+    sound = _first_readable(audios, _AUDIO) if audio else None
+    if sound is not None:
+        chosen.append(_audio_track(*sound, emit, stats))
     return chosen
 
 
-def _codec_of(media: Media, known: dict[str, Codec]) -> Codec | None:
-    codec = known.get(media.encoding)
-    if codec is Codec.H264 and media.fmtp.get("packetization-mode", "0") not in ("0", "1"):
-        return None
-    if codec is Codec.AAC and (not media.clock_hz or not 6 <= media.integer("sizelength", 13) <= 16):
-        return None
-    return codec
+def _first_readable(medias: list[Media], known: dict[str, Codec]) -> tuple[Media, Format] | None:
+    for media in medias:
+        for form in media.formats:
+            if known.get(form.encoding) is not None and (form.encoding != "MPEG4-GENERIC" or form.clock_hz):
+                return media, form
+    return None
 
 
-def _video_track(media: Media, emit: Emit, stats: SourceStats) -> RtspTrack:
-    codec = _VIDEO[media.encoding]
+def _video_track(media: Media, form: Format, emit: Emit, stats: SourceStats) -> RtspTrack:
+    codec = _VIDEO[form.encoding]
     clock = TrackClock(VIDEO_CLOCK_HZ)
-    extradata = b"" if codec is Codec.MJPEG else sprop_annexb(media)
+    extradata = b"" if codec is Codec.MJPEG else sprop_annexb(form)
     width_px, height_px = _size_of(media, codec, extradata)
     depacketizer: Depacketizer
     if codec is Codec.MJPEG:
@@ -74,14 +79,13 @@ def _video_track(media: Media, emit: Emit, stats: SourceStats) -> RtspTrack:
     elif codec is Codec.H264:
         depacketizer = H264Depacketizer(codec, ParameterSetCache(codec, extradata), emit, stats, clock)
     else:
-        has_donl = media.integer("sprop-max-don-diff") > 0
+        has_donl = form.integer("sprop-max-don-diff") > 0
         depacketizer = H265Depacketizer(
             ParameterSetCache(codec, extradata), emit, stats, clock, has_donl=has_donl
         )
     track = Track(Kind.VIDEO, codec, VIDEO_CLOCK_HZ, extradata, width_px, height_px)
-    return RtspTrack(
-        media, track, RtpReceiver(media.payload_type, VIDEO_CLOCK_HZ, depacketizer, clock, stats)
-    )
+    receiver = RtpReceiver(form.payload_type, VIDEO_CLOCK_HZ, depacketizer, clock, stats)
+    return RtspTrack(track, receiver, media.control, form.payload_type)
 
 
 def _size_of(media: Media, codec: Codec, extradata: bytes) -> tuple[int, int]:
@@ -102,26 +106,27 @@ def _size_of(media: Media, codec: Codec, extradata: bytes) -> tuple[int, int]:
     return (info.width_px, info.height_px) if info else (0, 0)
 
 
-def _audio_track(media: Media, emit: Emit, stats: SourceStats) -> RtspTrack:
-    codec = _AUDIO[media.encoding]
-    clock_hz = media.clock_hz or 8000
+def _audio_track(media: Media, form: Format, emit: Emit, stats: SourceStats) -> RtspTrack:
+    codec = _AUDIO[form.encoding]
+    clock_hz = form.clock_hz or 8000
     clock = TrackClock(clock_hz)
     config = b""
     depacketizer: Depacketizer
     if codec is Codec.AAC:
-        text = media.fmtp.get("config", "")
+        text, size_bits = form.fmtp.get("config", ""), form.integer("sizelength", 13)
         config = bytes.fromhex(text) if re.fullmatch(r"(?:[0-9a-fA-F]{2}){2,64}", text) else b""
         depacketizer = AacDepacketizer(
             clock_hz,
             emit,
             stats,
             clock,
-            size_bits=media.integer("sizelength", 13),
-            index_bits=min(16, media.integer("indexlength", 3)),
+            size_bits=size_bits if 6 <= size_bits <= 16 else 13,
+            index_bits=min(16, form.integer("indexlength", 3)),
         )
     else:
-        depacketizer = AudioDepacketizer(codec, clock_hz, max(1, media.channels), emit, stats, clock)
+        depacketizer = AudioDepacketizer(codec, clock_hz, max(1, form.channels), emit, stats, clock)
     track = Track(
-        Kind.AUDIO, codec, clock_hz, config, sample_rate_hz=clock_hz, channels=max(1, media.channels)
+        Kind.AUDIO, codec, clock_hz, config, sample_rate_hz=clock_hz, channels=max(1, form.channels)
     )
-    return RtspTrack(media, track, RtpReceiver(media.payload_type, clock_hz, depacketizer, clock, stats))
+    receiver = RtpReceiver(form.payload_type, clock_hz, depacketizer, clock, stats)
+    return RtspTrack(track, receiver, media.control, form.payload_type)

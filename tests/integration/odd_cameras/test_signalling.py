@@ -1,0 +1,514 @@
+"""Cameras whose RTSP answers are odd: numbers, keep-alives, sessions, channels, logins, redirects."""
+
+import asyncio
+import re
+import time
+from typing import Any
+
+import pytest
+
+from tests.harness.odd_camera import (
+    RTP_HEADER,
+    OddCamera,
+    OddClient,
+    OddRequest,
+    digest_is_right,
+    interleaved,
+    watch,
+)
+from tests.integration.odd_cameras.conftest import Watched
+
+WITHOUT_CSEQ = re.compile(rb"CSeq: [^\r]*\r\n")
+WITHOUT_SESSION = re.compile(rb"Session: [^\r]*\r\n")
+
+
+class Numbers(OddCamera):
+    """Answers are numbered otherwise than requests: 0 (luisiam/homebridge-foscamcamera#6), one less, or not at all."""
+
+    number = "0"
+
+    def reply(self, request: OddRequest, *args: Any, **kwargs: Any) -> bytes:
+        asked = int(request.headers["cseq"])
+        number = {"one less": asked - 1, "one more": asked + 1, "none": ""}.get(self.number, self.number)
+        return super().reply(request, *args, **{**kwargs, "cseq": number})
+
+
+class Spelling(OddCamera):
+    """How answers are written: LF only, no reason, lower case, odd spaces."""
+
+    spelling = "lf"
+
+    async def answer(self, client: OddClient, request: OddRequest) -> bytes | None:
+        answer = await super().answer(client, request)
+        if answer is None:
+            return None
+        head, end, body = answer.partition(b"\r\n\r\n")
+        match self.spelling:
+            case "lf":
+                return (head + end).replace(b"\r\n", b"\n") + body
+            case "no reason":
+                return head.replace(b" OK", b"") + end + body
+            case "lower case":
+                return head.lower().replace(b"content-base: rtsp", b"content-base: RTSP") + end + body
+            case "spaces":
+                return head.replace(b": ", b" :   ").replace(b"200 OK", b"  200   OK  ") + end + body
+        raise AssertionError(self.spelling)
+
+
+class Interim(OddCamera):
+    """Every answer comes behind a 100 Continue and an answer that nobody asked for."""
+
+    async def answer(self, client: OddClient, request: OddRequest) -> bytes | None:
+        answer = await super().answer(client, request)
+        return answer and self.reply(request, "100 Continue") + answer + self.reply(request, cseq=9999)
+
+
+class KeepAlive(OddCamera):
+    """GET_PARAMETER is advertised but refused, though the session lives (themactep/thingino-firmware#490), with the
+    number of the request before (scottlamb/retina#133, #136); only a request that succeeds keeps the session."""
+
+    session_parameters = ";timeout=1"
+    refusal = "454 Session Not Found"
+    refused = ("GET_PARAMETER",)
+    late_number = False
+    enough = 110
+
+    async def answer(self, client: OddClient, request: OddRequest) -> bytes | None:
+        if request.method in self.refused:
+            if not self.refusal:
+                return None
+            number = int(request.headers["cseq"]) - self.late_number
+            return self.reply(request, self.refusal, cseq=number)
+        self.heard_s = time.monotonic()
+        return await super().answer(client, request)
+
+    def burst(self, client: OddClient, number: int, out: bytes) -> None:
+        if time.monotonic() - self.heard_s > 1.6:
+            client.hang_up()
+        client.send(out)
+
+
+class LateSession(OddCamera):
+    """The session's id comes with PLAY, and a keep-alive without it is refused (bluenviron/mediamtx#840, #822)."""
+
+    enough = 80
+    kept: int = 0
+
+    async def answer(self, client: OddClient, request: OddRequest) -> bytes | None:
+        if client.playing and request.method in ("GET_PARAMETER", "OPTIONS"):
+            if request.headers.get("session") != self.session:
+                client.hang_up()
+                return None
+            self.kept += 1
+        answer = WITHOUT_SESSION.sub(b"", await super().answer(client, request) or b"")
+        if request.method == "PLAY":
+            head = f"\r\nsession:{self.session}; Timeout = 1\r\n".encode()
+            answer = answer.replace(b"\r\n", head, 1)
+        return answer
+
+
+class SessionIds(OddCamera):
+    """Each SETUP is answered with another session id (scottlamb/retina CHANGELOG v0.4.6), among odd parameters."""
+
+    scene = {"audio": "pcm_alaw"}
+    form = "  {id}; timeout = 60;x=y"
+    count = 0
+
+    async def on_setup(self, client: OddClient, request: OddRequest) -> bytes | None:
+        self.count += 1
+        self.session = f"9a90de5{self.count}"
+        answer = await super().on_setup(client, request) or b""
+        return WITHOUT_SESSION.sub(f"Session: {self.form.format(id=self.session)}\r\n".encode(), answer)
+
+    async def on_play(self, client: OddClient, request: OddRequest) -> bytes | None:
+        if request.headers.get("session") != self.session:
+            return self.reply(request, "454 Session Not Found")
+        return await super().on_play(client, request)
+
+
+class NoSession(OddCamera):
+    """No answer names a session."""
+
+    async def answer(self, client: OddClient, request: OddRequest) -> bytes | None:
+        return WITHOUT_SESSION.sub(b"", await super().answer(client, request) or b"")
+
+
+class Channels(OddCamera):
+    """Other channels than asked for (gortsplib#72), none (gortsplib#142), or the same for audio and video."""
+
+    scene = {"audio": "pcm_alaw"}
+    channels = "other"
+
+    def channel(self, index: int, asked: int) -> int:
+        return {"other": asked + 4, "swapped": 2 - asked, "same": 0}.get(self.channels, asked)
+
+    async def on_setup(self, client: OddClient, request: OddRequest) -> bytes | None:
+        answer = await super().on_setup(client, request) or b""
+        match self.channels:
+            case "absent":
+                return re.sub(rb";interleaved=\d+-\d+", b"", answer)
+            case "impossible":
+                return re.sub(rb"interleaved=\d+-\d+", b"interleaved=999-1000", answer)
+            case "several":
+                return re.sub(rb"(Transport: [^\r]*)", rb"\1,RTP/AVP;unicast;client_port=5-6", answer)
+            case "no header":
+                return re.sub(rb"Transport: [^\r]*\r\n", b"", answer)
+            case "shouted":
+                return re.sub(rb"(Transport: )([^\r]*)", lambda m: m[1] + m[2].upper(), answer)
+        return answer
+
+
+class Realm(OddCamera):
+    """Challenges as met: EasyDarwin#117, needle#340, go2rtc#2232, pyEzvizApi#275, SharpOnvif#67."""
+
+    realm = b"IP Camera(C3138)"
+    nonce = "742a0bfc8796112b4138121a85fbd29b"
+    user = "admin"
+    password = "secret"
+    login_in_url = "admin:secret@"
+    form = 'WWW-Authenticate: Digest realm="{r}", nonce="{n}", stale="FALSE"'
+
+    def url(self, user: str = "") -> str:
+        return super().url(user or self.login_in_url)
+
+    def login(self, client: OddClient, request: OddRequest) -> bytes | None:
+        if digest_is_right(
+            request, realm=self.realm, nonce=self.nonce, user=self.user, password=self.password
+        ):
+            return None
+        text = self.form.format(r=self.realm.decode("utf-8", "surrogateescape"), n=self.nonce)
+        return self.reply(request, "401 Unauthorized", 'WWW-Authenticate: Basic realm="/"', text)
+
+
+class HangsUp(Realm):
+    """The connection is closed behind the 401 (suspected in scottlamb/retina#45)."""
+
+    async def after(self, client: OddClient, request: OddRequest) -> None:
+        if "authorization" not in request.headers:
+            await asyncio.sleep(0.05)  # the answer gets out before
+            client.hang_up()
+        await super().after(client, request)
+
+
+class NonceEachAnswer(Realm):
+    """Each nonce is good for one request (ngraziano/SharpRTSP#126), keep-alives included."""
+
+    session_parameters = ";timeout=1"
+    count = 0
+
+    def login(self, client: OddClient, request: OddRequest) -> bytes | None:
+        denied = super().login(client, request)
+        self.count += 1
+        self.nonce = f"n{self.count}"
+        return denied if denied is None else super().login(client, request)
+
+
+class AsksBack(OddCamera):
+    """The camera sends requests of its own; what it announces does not come true (gortsplib#56)."""
+
+    method = "OPTIONS"
+
+    def burst(self, client: OddClient, number: int, out: bytes) -> None:
+        if number in (20, 45):
+            head = (
+                f"{self.method} rtsp://x/cam0 RTSP/1.0\r\nCSeq: {number}\r\nSession: {self.session}\r\n\r\n"
+            )
+            out += head.encode()
+        client.send(out)
+
+
+class RefusesPlay(OddCamera):
+    """PLAY of all tracks is refused, with a Range or at the Content-Base only; or of each track by itself."""
+
+    accepts = "no range"
+
+    async def on_play(self, client: OddClient, request: OddRequest) -> bytes | None:
+        good = {
+            "no range": "range" not in request.headers,
+            "track": request.url.endswith("/track0"),
+            "without slash": request.url.endswith("/cam0"),
+        }[self.accepts]
+        return await super().on_play(client, request) if good else self.reply(request, "455 Not Valid")
+
+    async def after(self, client: OddClient, request: OddRequest) -> None:
+        if request.method == "PLAY" and self.accepts == "track" and not request.url.endswith("/track0"):
+            return
+        await super().after(client, request)
+
+
+class Unanswered(OddCamera):
+    """One method is never answered; PLAY works all the same."""
+
+    method = "OPTIONS"
+    scene = {"audio": "pcm_alaw"}
+    enough = 150
+
+    async def answer(self, client: OddClient, request: OddRequest) -> bytes | None:
+        answer = await super().answer(client, request)
+        if self.method == "SETUP audio" and request.method == "SETUP" and request.url.endswith("track1"):
+            return None
+        return None if request.method == self.method else answer
+
+
+class HangsUpAt(OddCamera):
+    """The camera closes the connection instead of refusing an optional request."""
+
+    scene = {"audio": "pcm_alaw"}
+    method = "OPTIONS"
+
+    async def answer(self, client: OddClient, request: OddRequest) -> bytes | None:
+        if f"{request.method} {request.url.rpartition('/')[2]}".startswith(self.method):
+            client.hang_up()
+            return None
+        return await super().answer(client, request)
+
+
+class Body(OddCamera):
+    """The length of the description is missing, too long or too short; other answers announce bodies that never
+    come."""
+
+    length = "missing"
+
+    async def on_describe(self, client: OddClient, request: OddRequest) -> bytes | None:
+        head, end, body = (await super().on_describe(client, request) or b"").partition(b"\r\n\r\n")
+        lengths = {"missing": b"", "zero": b"Content-Length: 0", "nonsense": b"Content-Length: x",
+                   "too long": b"Content-Length: %d" % (len(body) + 7),
+                   "too short": b"Content-Length: %d" % (len(body) - 40)}  # fmt: skip
+        if self.length in lengths:
+            head = re.sub(rb"Content-Length: \d+", lengths[self.length], head)
+        return head.replace(b"Content-Type: application/sdp\r\n", b"") + end + body
+
+    async def on_setup(self, client: OddClient, request: OddRequest) -> bytes | None:
+        answer = await super().on_setup(client, request) or b""
+        return self._announced(answer)
+
+    async def on_play(self, client: OddClient, request: OddRequest) -> bytes | None:
+        return self._announced(await super().on_play(client, request) or b"")
+
+    def _announced(self, answer: bytes) -> bytes:
+        if self.length != "bodies that never come":
+            return answer
+        return answer.replace(b"\r\n\r\n", b"\r\nContent-Length: 30\r\n\r\n")
+
+
+class Base(OddCamera):
+    """Content-Base without scheme (moonfire-nvr#356, go2rtc#1852), with two (go2rtc#830, #208), empty, with another
+    host, with an IPv6 address without brackets (AlexxIT/WebRTC#395), with a login."""
+
+    base = ""
+
+    async def on_describe(self, client: OddClient, request: OddRequest) -> bytes | None:
+        base = f"Content-Base: {self.base.format(port=self.port)}"
+        return self.reply(request, "200 OK", "Content-Type: application/sdp", base, body=self.sdp(request))
+
+    async def on_setup(self, client: OddClient, request: OddRequest) -> bytes | None:
+        if not re.fullmatch(r"rtsp://[^/@]+/cam0/track0", request.url) or "rtsp://rtsp" in request.url:
+            return self.reply(request, "404 Not Found")
+        return await super().on_setup(client, request)
+
+
+class Control(OddCamera):
+    """The camera takes one URL of its track only: its own, as written (GeoVision: scottlamb/retina#33), or the one at
+    the address that it was reached by (NAT)."""
+
+    control = ""
+    wanted = ""
+
+    def sdp(self, request: OddRequest) -> str:
+        return super().sdp(request).replace("a=control:track0", f"a=control:{self.control}")
+
+    async def on_setup(self, client: OddClient, request: OddRequest) -> bytes | None:
+        if request.url != self.wanted.format(here=f"rtsp://127.0.0.1:{self.port}"):
+            return self.reply(request, "404 Not Found")
+        return await super().on_setup(client, request)
+
+
+class BackChannel(OddCamera):
+    """A back channel before, beside or instead of the camera's sound (mediamtx#5074, go2rtc#2390)."""
+
+    video = ""
+    sounds: tuple[str, ...] = ()
+
+    def sdp(self, request: OddRequest) -> str:
+        text, _, _ = super().sdp(request).partition("m=audio")
+        back = "m=audio 0 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\na=control:back\r\na=sendonly\r\n"
+        sound = "m=audio 0 RTP/AVP {}\r\na=rtpmap:{} {}/8000\r\na=control:track1\r\na=recvonly\r\n"
+        kinds = {
+            "back": back,
+            "alaw": sound.format(8, 8, "PCMA"),
+            "unreadable": sound.format(97, 97, "G726-16"),
+        }
+        return text + self.video + "".join(kinds[each] for each in self.sounds)
+
+    async def on_setup(self, client: OddClient, request: OddRequest) -> bytes | None:
+        assert not request.url.endswith("back"), "the back channel was set up"
+        return await super().on_setup(client, request)
+
+
+class Goodbye(OddCamera):
+    """RTCP says goodbye for the stream, and the stream goes on."""
+
+    def burst(self, client: OddClient, number: int, out: bytes) -> None:
+        if number in (10, 30):
+            out += interleaved(client.channels[0] + 1, b"\x81\xcb\x00\x01" + self.ssrc.to_bytes(4, "big"))
+        client.send(out)
+
+
+class StaleSession(OddCamera):
+    """Packets of a session that is over go on in the new connection, on the same channel (scottlamb/retina#17). Either
+    SETUP names the right source, or RTP-Info the right packet."""
+
+    announced = "ssrc"
+
+    async def on_setup(self, client: OddClient, request: OddRequest) -> bytes | None:
+        answer = await super().on_setup(client, request) or b""
+        return answer if self.announced == "ssrc" else re.sub(rb";ssrc=\w+", b"", answer)
+
+    async def on_play(self, client: OddClient, request: OddRequest) -> bytes | None:
+        info = f"RTP-Info: url={request.url}track0;seq={self.first_sequence};rtptime={self.timestamp(0)}"
+        headers = [info] if self.announced == "sequence" else []
+        return self.reply(request, "200 OK", f"Session: {self.session}", *headers)
+
+    def burst(self, client: OddClient, number: int, out: bytes) -> None:
+        old = RTP_HEADER.pack(0x80, 96, 40_000 + number, 777_000_000 + number * 3600, 0xDEAD0001)
+        client.send(self.frame(client, old, b"\x41\x9a" + bytes(200)) + out)
+
+
+CAMERAS = [
+    *(Numbers(name, number=name) for name in ("0", "one less", "one more", "none", "nonsense")),
+    *(Spelling(name, spelling=name) for name in ("lf", "no reason", "lower case", "spaces")),
+    Interim(),
+    KeepAlive("454"),
+    KeepAlive("400 to the request before", refusal="400 Bad Request", late_number=True),
+    KeepAlive("501", refusal="501 Not Implemented"),
+    KeepAlive("unanswered", refusal="", session_parameters=";timeout=2"),
+    KeepAlive("OPTIONS", refused=("none",), public="OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN"),
+    KeepAlive("without Public", refused=("none",), public=""),
+    LateSession(),
+    SessionIds(),
+    SessionIds("spaces", form="{id} timeout=60"),
+    SessionIds("without a number", form="{id};timeout="),
+    SessionIds("timeout 0", form="{id};timeout=0"),
+    NoSession(),
+    *(
+        Channels(name, channels=name)
+        for name in ("other", "swapped", "same", "absent", "impossible", "several", "no header", "shouted")
+    ),
+    Realm("brackets"),
+    Realm("UTF-8", realm="Caméra 摄像机".encode()),
+    Realm("raw bytes", realm=b"CS-C6N\xff\xfe"),
+    Realm("Latin-1", realm="Kamera Büro".encode("latin-1")),
+    Realm("unquoted", realm=b"IP Camera", form="WWW-Authenticate: Digest realm={r}, nonce={n}, stale=FALSE"),
+    Realm("folded", form='www-authenticate: Digest realm="{r}",\r\n                 nonce="{n}",'),
+    Realm("escaped quote", realm=b'The \\"door\\"'),
+    Realm("empty", realm=b""),
+    Realm("opaque", form='WWW-Authenticate: Digest realm="{r}", nonce="{n}", algorithm="md5", opaque=""'),
+    Realm("base64", realm=b"rtsp server", nonce="MTU0ODQxODQ4NS45ODA3MjA6SSBhbSBSVFNQ=="),
+    Realm(
+        "specials",
+        user="a@b:c",
+        password="p@s:s/w#o%r?d &ä€",
+        login_in_url="a%40b%3Ac:p%40s%3As%2Fw%23o%25r%3Fd%20%26%C3%A4%E2%82%AC@",
+    ),
+    HangsUp(),
+    NonceEachAnswer(),
+    *(
+        AsksBack(name, method=name)
+        for name in ("OPTIONS", "GET_PARAMETER", "SET_PARAMETER", "PLAY_NOTIFY", "ANNOUNCE", "REDIRECT", "TEARDOWN")
+    ),
+    *(RefusesPlay(name, accepts=name) for name in ("no range", "track", "without slash")),
+    Unanswered("OPTIONS"),
+    Unanswered("PLAY", method="PLAY"),
+    Unanswered("SETUP of audio", method="SETUP audio"),
+    HangsUpAt("OPTIONS"),
+    HangsUpAt("SETUP of audio", method="SETUP track1"),
+    *(
+        Body(name, length=name)
+        for name in ("missing", "zero", "nonsense", "too long", "too short", "bodies that never come")
+    ),
+    *(
+        Base(repr(base), base=base)
+        for base in (
+            "127.0.0.1:{port}/cam0/",
+            "rtsp://rtsp://127.0.0.1:{port}/cam0/",
+            "",
+            "rtsp://10.9.8.7/cam0/",
+            "rtsp://::ffff:127.0.0.1/cam0/",
+            "rtsp://user:pw@127.0.0.1:{port}/cam0/",
+            "RTSP://127.0.0.1:{port}/cam0",
+            "/cam0/",
+        )
+    ),
+    Control(
+        "its own", control="rtsp://192.168.5.237/media/track0", wanted="rtsp://192.168.5.237/media/track0"
+    ),
+    Control("behind NAT", control="rtsp://10.0.0.1:554/media/track0", wanted="{here}/media/track0"),
+    Control("no address", control="rtsp://0.0.0.0/cam0/track0", wanted="{here}/cam0/track0"),
+    Control("query only", control="?ctype=video", wanted="{here}/cam0/?ctype=video"),
+    Control("all", control="*", wanted="{here}/cam0/"),
+    Control("before the query", path="/cam0?a=1", control="track0", wanted="{here}/cam0/track0?a=1"),
+    BackChannel("video", video="a=sendonly\r\n"),
+    BackChannel("before", sounds=("back", "alaw")),
+    BackChannel("only", sounds=("unreadable", "back")),
+    Goodbye(),
+    StaleSession("SSRC"),
+    StaleSession("sequence number", announced="sequence"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("camera", CAMERAS, ids=repr)
+def test_an_oddity_in_its_answers_costs_nothing(camera: OddCamera, watched: Watched) -> None:
+    seen = watched(camera)
+    seen.assert_whole()
+    if isinstance(camera, LateSession):
+        assert camera.kept >= 1
+    if isinstance(camera, BackChannel) and camera.sounds:
+        expected = "pcm_alaw" if "alaw" in camera.sounds else None
+        assert seen.status["audio_codec"] == expected
+    if isinstance(camera, HangsUp):
+        assert camera.connections == 2
+
+
+class Redirects(OddCamera):
+    """DESCRIBE is answered with a redirect, without a number (go2rtc#1881)."""
+
+    to = ""
+
+    async def on_describe(self, client: OddClient, request: OddRequest) -> bytes | None:
+        return self.reply(request, "302 Moved Temporarily", f"Location: {self.to}", cseq="")
+
+
+@pytest.mark.parametrize(
+    ("host", "login"),
+    [("127.0.0.1", ""), ("127.0.0.1", "viewer:pw@"), ("localhost", "viewer:pw@")],
+    ids=["without a login", "with a login", "with a login, to another host"],
+)
+def test_a_login_in_a_redirect_is_for_its_target(host: str, login: str) -> None:
+    """Or else the redirects of androidx/media#2398 do not work."""
+
+    async def go() -> None:
+        password = "pw" if login else "secret"
+        user = "viewer" if login else "admin"
+        async with Realm(user=user, password=password) as target, Redirects() as first:
+            first.to = f"rtsp://{login}{host}:{target.port}/cam0"
+            seen = await watch(first.url("admin:secret@"))
+        seen.assert_whole()
+        assert not any("authorization" in request.headers for request in first.requests)
+
+    asyncio.run(go())
+
+
+def test_a_camera_that_ends_the_session_is_opened_anew_when_its_media_stop() -> None:
+    class Ends(OddCamera):
+        def burst(self, client: OddClient, number: int, out: bytes) -> None:
+            if number < 30:
+                client.send(out)
+            elif number == 30:
+                client.send(b"TEARDOWN rtsp://x/cam0 RTSP/1.0\r\nCSeq: 1\r\n\r\n")
+
+    async def go() -> None:
+        async with Ends() as camera:
+            seen = await watch(camera.url(), lambda seen: seen.errors)
+        assert seen.errors[0] == ("SourceEndedError", "The camera ended the stream.")
+
+    asyncio.run(go())
