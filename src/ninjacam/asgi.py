@@ -12,11 +12,14 @@ from django.core.handlers.asgi import ASGIHandler
 from ninjacam.live.app import LiveApplication
 
 
-def get_application(django_app: Any) -> LiveApplication:
-    """An ASGI application: live video by Ninjacam, all else by `django_app`.
+def get_application(django_app: Any, *, limit_all: bool = False) -> LiveApplication:
+    """Return an ASGI application: Ninjacam serves live video, `django_app` all else.
 
     `django_app`: Django's own, or anything that speaks ASGI (a Channels `ProtocolTypeRouter`). What this returns may
-    itself stand inside another router.
+    itself stand inside another router, but then leaves the number of connections to it.
+
+    `limit_all`: whether the limits on bodies, and on how many requests run at once, hold for all of Django's URLs. By
+    default they hold for Ninjacam's own only, because the uploads of the other views of a project are its own affair.
 
     With DEBUG, static files are served as `runserver` serves them, so that the pages work under any ASGI server. In
     production that is the job of your web server or of WhiteNoise, as for all static files of a Django project.
@@ -28,4 +31,4 @@ def get_application(django_app: Any) -> LiveApplication:
         and "django.contrib.staticfiles" in settings.INSTALLED_APPS
     ):
         django_app = ASGIStaticFilesHandler(django_app)
-    return LiveApplication(django_app)
+    return LiveApplication(django_app, limit_all=limit_all)

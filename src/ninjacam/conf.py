@@ -43,6 +43,8 @@ class Settings:
     camera a user or token may create, in each web worker; `events_per_camera`: how many are kept.
     `max_viewers_per_worker`, `send_timeout_s`, `reauth_s`
     (how often the permission of an open stream is checked again), `mjpeg_quality` (1..100): live streams.
+    `max_connections_per_worker`: TCP connections of an ASGI worker; above it, those that idle longest are closed.
+    `trusted_proxies`: CIDR networks of the proxies whose X-Forwarded-For is believed; default: this host.
     """
 
     data_dir: Path
@@ -66,6 +68,8 @@ class Settings:
     send_timeout_s: float = 10.0
     reauth_s: float = 5.0
     mjpeg_quality: int = 80
+    max_connections_per_worker: int = 2048
+    trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
 
     @property
     def status_path(self) -> Path:
@@ -148,6 +152,8 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "send_timeout_s": _seconds,
     "reauth_s": _seconds,
     "mjpeg_quality": _count(1, 100),
+    "max_connections_per_worker": _count(16, 1_000_000),
+    "trusted_proxies": _networks,
 }
 
 

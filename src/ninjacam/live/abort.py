@@ -14,13 +14,21 @@ def abort_connection(scope: Scope, send: Send) -> None:
     """Works with uvicorn and gunicorn (`-k asgi`); does nothing elsewhere, nor where streams share a connection."""
     if scope.get("http_version", "1.1") not in ("1.0", "1.1"):
         return
+    transport = transport_of(send)
+    if transport is not None:
+        transport.abort()
+
+
+def transport_of(send: Any) -> Any | None:
+    """The transport that a server's `send` writes to, or None where it cannot be seen (granian).
+
+    Duck-typed: uvloop's transports are not asyncio's.
+    """
     for owner in _owners(send):
-        abort = getattr(
-            getattr(owner, "transport", None), "abort", None
-        )  # uvloop's transports are not asyncio's
-        if callable(abort):
-            abort()
-            return
+        transport = getattr(owner, "transport", None)
+        if callable(getattr(transport, "abort", None)):
+            return transport
+    return None
 
 
 def _owners(send: Any) -> Iterator[object]:

@@ -7,10 +7,11 @@ from django.core.handlers.asgi import ASGIHandler
 
 from ninjacam.live.deflate import WARNING, compresses
 from ninjacam.live.exports import serve_export
+from ninjacam.live.front_door import FrontDoor
 from ninjacam.live.health import serve_health, serve_metrics
 from ninjacam.live.messages import Application, Message, Receive, Scope, Send
 from ninjacam.live.mjpeg import AllParts, serve_mjpeg
-from ninjacam.live.mount import Mount, Target
+from ninjacam.live.mount import Mount, Target, path_info
 from ninjacam.live.playback import PLAYBACK
 from ninjacam.live.problems import Problem, respond_problem
 from ninjacam.live.shutdown import chain_signals
@@ -32,8 +33,10 @@ _BAD_METHOD = Problem(405, "method_not_allowed", "Only GET and HEAD.", ((b"allow
 class LiveApplication:
     """One a worker process. Nothing is begun before the server has: servers fork."""
 
-    def __init__(self, inner: Application) -> None:
+    def __init__(self, inner: Application, *, limit_all: bool = False) -> None:
         self._inner = inner
+        self._limit_all = limit_all
+        self._door: FrontDoor | None = None
         self._mount: Mount | None = None
         self._worker: Worker | None = None
         self._parts: AllParts | None = None
@@ -45,17 +48,20 @@ class LiveApplication:
             await self._lifespan(scope, receive, send)
             return
         if scope["type"] in ("http", "websocket"):
-            self._begin()
+            door = self._begin()
             if self._mount is None:
                 self._mount = Mount()
             target = self._mount.find(scope)
             if target is not None and (scope["type"] == "http" or target.place == "ws"):
-                await self._serve(target, scope, receive, send)
-                return
-            if scope["type"] == "websocket" and isinstance(self._inner, ASGIHandler):
+                await door.pass_stream(scope, send, lambda: self._serve(target, scope, receive, send))
+            elif scope["type"] == "websocket" and isinstance(self._inner, ASGIHandler):
                 await receive()
                 await send({"type": "websocket.close", "code": 4404})  # Django alone would log a traceback
-                return
+            elif scope["type"] == "http" and (self._limit_all or self._mount.owns(scope)):
+                await door.pass_django(self._inner, scope, receive, send, path_info(scope))
+            else:
+                await door.pass_unlimited(self._inner, scope, receive, send)
+            return
         await self._inner(scope, receive, send)
 
     # --- ours ---
@@ -102,16 +108,20 @@ class LiveApplication:
 
     # --- life ---
 
-    def _begin(self) -> None:
+    def _begin(self, lifespan_send: Send | None = None) -> FrontDoor:
         """At the server's start, or else at the first request: from now on we hear the signals too."""
         loop = asyncio.get_running_loop()
-        if self._loop is not loop:
+        if self._door is None or self._loop is not loop:
             self._loop = loop
-            self._worker = None  # an event loop of before is gone with all that was in it (tests)
+            self._worker = None  # a previous event loop is gone with all that was in it (tests)
+            self._door = FrontDoor(self, lifespan_send)
             chain_signals(loop, self._stop)
+        return self._door
 
     def _stop(self) -> None:
         self.worker.begin_stop()
+        if self._door is not None:
+            self._door.begin_stop()
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Ours around the inner application's; alone where that has none (Django)."""
@@ -122,7 +132,7 @@ class LiveApplication:
             message = await receive()
             heard.add(message["type"])
             if message["type"] == "lifespan.startup":
-                self._begin()
+                self._begin(send)
             elif message["type"] == "lifespan.shutdown":
                 self._end()
             return message
@@ -147,5 +157,7 @@ class LiveApplication:
             await send({"type": "lifespan.shutdown.complete"})
 
     def _end(self) -> None:
+        if self._door is not None:
+            self._door.close()
         if self._worker is not None:
             self._worker.close()

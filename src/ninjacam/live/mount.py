@@ -62,7 +62,7 @@ class Mount:
 
     def find(self, scope: Scope) -> Target | None:
         """None: not one of ours."""
-        path = _path_info(scope)
+        path = path_info(scope)
         if self._prefix is None or not path.startswith(self._prefix):
             return None
         tail = path[len(self._prefix) :]
@@ -72,6 +72,18 @@ class Mount:
         if match is None:
             return Target("nothing") if tail.startswith(("live/", "rec/")) and _is_ours(path) else None
         return Target(cast(Place, match["place"]), match["slug"], match.groupdict().get("key", ""))
+
+    def owns(self, scope: Scope) -> bool:
+        """Whether Django would answer it with a view of ours, or with 404 below our mount point."""
+        path = path_info(scope)
+        if self._prefix is None or not path.startswith(self._prefix):
+            return False
+        if self._prefix != "/":
+            return True
+        try:
+            return resolve(path).view_name.startswith(("ninjacam:", "ninjacam-api:"))
+        except Resolver404:
+            return True
 
 
 def _mount_point() -> str | None:
@@ -94,7 +106,7 @@ def _is_ours(path: str) -> bool:
         return False
 
 
-def _path_info(scope: Scope) -> str:
+def path_info(scope: Scope) -> str:
     """The path without the place where the server has mounted the whole project, as Django's ASGIRequest has it."""
     path = str(scope["path"])
     script = str(settings.FORCE_SCRIPT_NAME or scope.get("root_path", "")).rstrip("/")

@@ -9,4 +9,4 @@ django_application = get_asgi_application()
 
 from ninjacam.asgi import get_application  # noqa: E402 (needs the settings)
 
-application = get_application(django_application)
+application = get_application(django_application, limit_all=True)

@@ -178,3 +178,11 @@ def https_hosts(environ: Mapping[str, str]) -> frozenset[str]:
     """The host names of those NINJACAM_ORIGINS that are https, in lower case, without ports."""
     parsed = [urlsplit(origin) for origin in origins(environ)]
     return frozenset(parts.hostname for parts in parsed if parts.scheme == "https" and parts.hostname)
+
+
+def trusted_proxies(environ: Mapping[str, str]) -> list[str]:
+    """NINJACAM_FORWARDED_ALLOW_IPS: addresses or networks of proxies, or `*` for any. By default, this host."""
+    listed = _listed(environ, "NINJACAM_FORWARDED_ALLOW_IPS")
+    if "*" in listed:
+        return ["0.0.0.0/0", "::/0"]
+    return listed or ["127.0.0.0/8", "::1/128"]

@@ -19,6 +19,7 @@ NINJACAM = {
     "RELOAD": True,
     "FILES_DIR": str(DATA_DIR / "files"),
     "RETENTION": environment.retention(os.environ),
+    "TRUSTED_PROXIES": environment.trusted_proxies(os.environ),
 }
 
 INSTALLED_APPS = [
@@ -99,7 +100,13 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "filters": {"strangers": {"()": "ninjacam.live.log_limits.StrangersFilter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": environment.log_level(os.environ)},
-    "loggers": {"django": {"level": "WARNING", "handlers": [], "propagate": True}},
+    "loggers": {
+        "django": {"level": "WARNING", "handlers": [], "propagate": True},
+        "django.request": {"filters": ["strangers"]},
+        "django.security.DisallowedHost": {"filters": ["strangers"]},
+        "django.security.csrf": {"filters": ["strangers"]},
+    },
 }

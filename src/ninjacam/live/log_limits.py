@@ -1,0 +1,72 @@
+"""Log lines that strangers can cause: at most one a minute of each kind, with the number of those left out."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+PERIOD_S = 60.0
+
+
+class Rarely:
+    """Thread-safe. `monotonic`: seconds."""
+
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._last_s: dict[str, float] = {}
+        self._left_out: dict[str, int] = {}
+
+    def take(self, kind: str) -> int | None:
+        """None: leave this line out. Otherwise, the number of lines that were left out before it."""
+        now_s = self._monotonic()
+        with self._lock:
+            last_s = self._last_s.get(kind)
+            if last_s is not None and now_s - last_s < PERIOD_S:
+                self._left_out[kind] = self._left_out.get(kind, 0) + 1
+                return None
+            self._last_s[kind] = now_s
+            return self._left_out.pop(kind, 0)
+
+
+_rarely = Rarely()
+
+
+def log_rarely(logger: logging.Logger, kind: str, message: str, *arguments: object) -> None:
+    """Log a warning. `kind`: a constant; there is memory for each."""
+    left_out = _rarely.take(kind)
+    if left_out is not None:
+        more = f" ({left_out} more lines like this were left out)" if left_out else ""
+        logger.warning(message + more, *arguments)
+
+
+class StrangersFilter(logging.Filter):
+    """Limits what anonymous clients can write into the log to one line a minute of each kind, without a traceback.
+
+    `beginnings`: how such lines begin in that logger; none: all of its warnings, and its errors with a status of 4xx.
+    """
+
+    def __init__(self, beginnings: Sequence[str] = ()) -> None:
+        super().__init__()
+        self._beginnings = tuple(beginnings)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not self._is_limited(record):
+            return True
+        kind = (
+            record.name if record.name.startswith("django.security") else f"{record.name}: {record.msg[:40]}"
+        )
+        left_out = _rarely.take(kind)
+        if left_out is None:
+            return False
+        record.exc_info = record.exc_text = None
+        if left_out:
+            record.msg += f" ({left_out} more lines like this were left out)"
+        return True
+
+    def _is_limited(self, record: logging.LogRecord) -> bool:
+        if not isinstance(record.msg, str):
+            return False
+        if self._beginnings:
+            return record.msg.startswith(self._beginnings)
+        return record.levelno <= logging.WARNING or 400 <= getattr(record, "status_code", 500) < 500

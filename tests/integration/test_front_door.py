@@ -1,0 +1,310 @@
+"""Attacks on the network side of the web workers, on each of the servers that the README names, and how they end."""
+
+import base64
+import contextlib
+import os
+import re
+import resource
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.harness.asgi_servers import SERVERS, AsgiServer
+from tests.harness.attackers import CHUNK, RawClient, idle_connections
+from tests.harness.processes import python, wait_until
+
+LOGIN = ("POST /login/ HTTP/1.1", "Content-Type: application/x-www-form-urlencoded")
+APPLICATION = "ninjacam.site.asgi:application"
+FLOOD_BYTES = 64 << 20
+DEADLINE_S = 10.0
+
+
+@dataclass
+class Front:
+    server: AsgiServer
+    temporary: Path
+
+    def client(self, **options: object) -> RawClient:
+        return RawClient(self.server.port, **options)  # type: ignore[arg-type]
+
+    def health(self, source: str = "") -> float:
+        """The seconds until /healthz answers on a new connection."""
+        begun_s = time.monotonic()
+        with RawClient(self.server.port, source=source) as client:
+            client.request("GET /healthz HTTP/1.1")
+            assert client.answer()[0] == 200
+        return time.monotonic() - begun_s
+
+    def memory_bytes(self) -> int:
+        pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self.server.worker_pids()]
+        return sum(pages) * resource.getpagesize()
+
+    def temporary_files(self) -> set[str]:
+        """Those that are open, deleted ones too; gunicorn's workers have one themselves."""
+        found = set()
+        for pid in self.server.worker_pids():
+            for link in Path(f"/proc/{pid}/fd").iterdir():
+                with contextlib.suppress(OSError):
+                    found.add(os.readlink(link))
+        return {name for name in found if name.startswith(str(self.temporary))}
+
+
+def environment(data: Path) -> dict[str, str]:
+    (data / "tmp").mkdir(exist_ok=True)
+    return {
+        "NINJACAM_DATA": str(data),
+        "TMPDIR": str(data / "tmp"),
+        "DJANGO_SETTINGS_MODULE": "ninjacam.site.settings",
+        "NINJACAM_FORWARDED_ALLOW_IPS": "127.0.0.1",  # so that 127.0.0.2 and others are strangers
+        "PYTHONWARNINGS": "",
+    }
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("front-door")
+    subprocess.run(
+        python(
+            "-m", "ninjacam", "createuser", "boss", "--admin", "--password-stdin", "--data", str(directory)
+        ),
+        input=b"correct horse battery staple\n",
+        check=True,
+        capture_output=True,
+    )
+    return directory
+
+
+@pytest.fixture(scope="module")
+def fronts(data: Path) -> Iterator[dict[str, Front]]:
+    """The product's application under each server, with the command that the README gives."""
+    with contextlib.ExitStack() as stack:
+        servers = {
+            name: stack.enter_context(AsgiServer(name, APPLICATION, environment=environment(data)))
+            for name in SERVERS
+        }
+        yield {name: Front(server, data / "tmp") for name, server in servers.items()}
+
+
+@pytest.fixture(params=SERVERS)
+def front(request: pytest.FixtureRequest, fronts: dict[str, Front]) -> Front:
+    return fronts[request.param]
+
+
+# --- bodies ---
+
+
+def test_a_body_that_announces_too_much_is_refused_before_it_is_read(front: Front) -> None:
+    with front.client() as client:
+        client.request(*LOGIN, "Content-Length: 800000000")
+        status, text = client.answer()
+    assert status == 413
+    assert '"code": "too_large"' in text
+
+
+def test_an_endless_body_is_refused_at_one_megabyte(front: Front) -> None:
+    before = front.memory_bytes()
+    with front.client() as client:
+        client.request(*LOGIN, "Transfer-Encoding: chunked")
+        client.flood(b"1000\r\n" + b"x" * 4096 + b"\r\n", FLOOD_BYTES)
+        assert client.ending().status in (0, 413)  # 0: the answer is lost where more data came behind it
+        assert client.sent_bytes < FLOOD_BYTES // 2
+    assert front.memory_bytes() - before < 16 << 20
+
+
+def test_posts_that_are_held_open_write_nothing_to_the_disk(front: Front) -> None:
+    before = front.temporary_files()
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(front.client()) for _ in range(4)]
+        for client in clients:
+            client.request(*LOGIN, "Content-Length: 1000000", body=b"a=" + b"x" * 999_000)
+        refused = stack.enter_context(front.client())
+        refused.request(*LOGIN, "Content-Length: 200000000", body=b"a=")
+        assert refused.answer()[0] == 413
+        front.health()
+        assert front.temporary_files() == before
+        for client in clients:
+            client.send(b"x" * 998)
+            assert client.answer()[0] == 403  # Django has it now, and misses the CSRF cookie
+
+
+def test_a_stream_takes_no_body(front: Front) -> None:
+    with front.client() as client:
+        client.request("GET /live/door/mjpeg HTTP/1.1", "Content-Length: 10")
+        assert client.answer()[0] == 413
+
+
+# --- heads ---
+
+
+@pytest.mark.parametrize(
+    ("begin", "piece"),
+    [
+        ("GET /healthz HTTP/1.1\r\nHost: x\r\n", b"a: " + b"b" * 100 + b"\r\n"),
+        ("GET /healthz HTTP/1.1\r\nHost: x\r\na: ", CHUNK),
+        ("GET /", CHUNK),
+        ("POST /login/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\na: ", CHUNK),
+        ("POST /login/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;a=", CHUNK),
+        ("", b"\r\n" * 1000),
+    ],
+    ids=["headers", "header", "url", "trailer", "chunk-extension", "empty-lines"],
+)
+def test_what_never_ends_is_cut_off(front: Front, begin: str, piece: bytes) -> None:
+    before = front.memory_bytes()
+    with front.client() as client:
+        client.send(begin.encode())
+        client.flood(piece, FLOOD_BYTES)
+        client.ending()
+        assert client.sent_bytes < FLOOD_BYTES // 2  # most of it lies in the kernel's buffers
+    assert front.memory_bytes() - before < 8 << 20
+
+
+@pytest.mark.parametrize(
+    ("line", "headers", "statuses"),
+    [
+        ("GET /" + "a" * 8200 + " HTTP/1.1", [], (414,)),
+        ("GET /healthz HTTP/1.1", [f"a{number}: b" for number in range(100)], (431,)),
+        ("GET /healthz HTTP/1.1", [f"a{number}: " + "b" * 7000 for number in range(10)], (431,)),
+    ],
+    ids=["url", "headers", "bytes"],
+)
+def test_a_head_that_is_too_large_is_refused(
+    front: Front, line: str, headers: list[str], statuses: tuple[int, ...]
+) -> None:
+    with front.client() as client:
+        client.request(line, *headers)
+        assert client.answer()[0] in statuses
+
+
+def test_what_browsers_send_is_taken(front: Front) -> None:
+    with front.client() as client:
+        client.request("GET /healthz?" + "a" * 4000 + " HTTP/1.1", *[f"a{n}: {'b' * 500}" for n in range(80)])
+        assert client.answer()[0] == 200
+
+
+def test_a_flood_of_pipelined_requests_takes_no_memory(front: Front) -> None:
+    before = front.memory_bytes()
+    with front.client() as client:
+        client.flood(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 1 << 20)
+        assert front.health() < 1
+    assert front.memory_bytes() - before < 16 << 20
+
+
+# --- time ---
+
+
+def hold_open(front: Front) -> list[tuple[str, float, int]]:
+    """(what, the seconds until it ended, status) of connections that wait for the server to lose patience."""
+    with contextlib.ExitStack() as stack:
+        idle, head, body, chunks, handshake, again = (stack.enter_context(front.client()) for _ in range(6))
+        head.send(b"GET /healthz HTTP/1.1\r\nHost: 127")
+        body.request(*LOGIN, "Content-Length: 1000", body=b"a=")
+        chunks.request(*LOGIN, "Transfer-Encoding: chunked", body=b"1\r\na\r\n")
+        handshake.send(b"GET /live/ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n")
+        again.request("GET /healthz HTTP/1.1")
+        assert again.answer()[0] == 200
+        ends = {"idle": idle, "head": head, "body": body, "chunks": chunks, "ws": handshake, "again": again}
+        found = []
+        for what, client in ends.items():
+            end = client.ending(4 * DEADLINE_S)
+            found.append((what, end.took_s, end.status))
+        return found
+
+
+def test_heads_bodies_and_idle_connections_have_a_deadline(fronts: dict[str, Front]) -> None:
+    with ThreadPoolExecutor(len(fronts)) as pool:
+        for name, ends in zip(fronts, pool.map(hold_open, fronts.values()), strict=True):
+            for what, took_s, status in ends:
+                assert took_s < 2.5 * DEADLINE_S, (name, what, took_s)
+                assert status == (408 if what in ("body", "chunks") else 0), (name, what, status)
+
+
+# --- numbers ---
+
+
+@pytest.mark.parametrize("first", [b"", b"GET /healthz HT"], ids=["idle", "slow-heads"])
+def test_thousands_of_connections_keep_nobody_out(front: Front, first: bytes) -> None:
+    with idle_connections(front.server.port, 2600, first=first) as clients:
+        assert len(clients) == 2600
+        assert max(front.health() for _ in range(3)) < 1.5
+        wait_until(lambda: sum(client.is_closed() for client in clients) > 500, 10, "the oldest are closed")
+        assert front.health() < 1.5
+
+
+def test_one_address_cannot_hold_idle_connections_without_end(front: Front) -> None:
+    with (
+        idle_connections(front.server.port, 300, source="127.0.0.2") as flood,
+        idle_connections(front.server.port, 5, source="127.0.0.3") as others,
+    ):
+        wait_until(lambda: sum(client.is_closed() for client in flood) >= 236, 5, "all but 64 are closed")
+        assert not any(client.is_closed() for client in others)
+        assert not any(client.is_closed() for client in flood[-50:])
+        for source in ("127.0.0.2", "127.0.0.4"):
+            assert front.health(source) < 1
+
+
+# --- the log ---
+
+WEBSOCKET = (
+    b"GET /live/ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: " + base64.b64encode(b"0" * 16) + b"\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+GARBAGE = (
+    b"\x16\x03\x01\x02\x00\x01\x00",
+    b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: \xff\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"OPTIONS * HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    b"GET /rec/door/segment/99999999999999999999.mp4 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    b"GET /rec/door/segment/1.mp4 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    b"GET /live/%00/mjpeg?%ff HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    b"GET /api/v1/cameras/%00 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: nothing\r\nConnection: Upgrade\r\n\r\n",
+    b"POST /login/ HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    b"POST /login/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10\r\n\r\nabc",
+    WEBSOCKET,
+    WEBSOCKET + b"\x81\x85\0\0\0\0\xff\xff\xff\xff\xff",
+    WEBSOCKET + b"\xff\xff\xff\xff\xff",
+    WEBSOCKET.replace(b"Host: 127.0.0.1", b"Host: evil.example"),
+)
+
+
+def test_strangers_write_a_few_lines_into_the_log_and_no_traceback(front: Front) -> None:
+    mark = len(front.server.output)
+    for _ in range(20):
+        for data in GARBAGE:
+            with front.client() as client:
+                client.send(data)
+                client.reset()
+    front.health()
+    front.health()
+    written = front.server.output[mark:]
+    assert "Traceback" not in written, written[-3000:]
+    counted = re.sub(
+        r"^INFO: .*\n", "", written, flags=re.MULTILINE
+    )  # uvicorn's access log, which serve lacks
+    assert len(counted.splitlines()) <= 30, counted
+
+
+# --- the end ---
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_connections_without_a_request_do_not_delay_the_exit(name: str, data: Path) -> None:
+    with (
+        AsgiServer(name, APPLICATION, environment=environment(data)) as server,  # type: ignore[arg-type]
+        RawClient(server.port),
+        RawClient(server.port) as again,
+        RawClient(server.port) as head,
+    ):
+        again.request("GET /healthz HTTP/1.1")
+        assert again.answer()[0] == 200
+        head.send(b"GET /heal")
+        begun_s = time.monotonic()
+        server.child.terminate()
+        server.child.wait(30)
+        assert time.monotonic() - begun_s < 2.0, server.tail()
