@@ -27,6 +27,8 @@ MAX_IDLE_PER_ADDRESS = 64
 """Connections without a request, of one address and worker. A browser opens six."""
 TICK_S, BUSY_TICK_S = 1.0, 0.2
 """Between two looks at the connections; the shorter where more than a quarter of the places are taken."""
+START_TICK_S = 0.05
+"""The same until the server listens, which it does after the application has started."""
 
 BACKLOG = 2048
 """Connections that the kernel keeps for a listening socket. Asyncio asks for 100, which a burst exceeds at once."""
@@ -48,6 +50,11 @@ class _Socket:
     listens: bool = False
     idle_since_s: float = 0.0
     waiting: int = 0
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it is a TCP socket that neither listens nor is connected yet."""
+        return self.peer is None and self.local_port > 0 and not self.listens
 
 
 class Connections:
@@ -129,8 +136,13 @@ class Connections:
                 self._cut(self._idle(self._look()))
             else:
                 self.look_once()
-            few = len(self._sockets) < self._max // 4 and not self._stopping and not self._waiting
-            await asyncio.sleep(TICK_S if few else BUSY_TICK_S)
+            await asyncio.sleep(self._tick_s())
+
+    def _tick_s(self) -> float:
+        if not self._ports:
+            return START_TICK_S
+        is_busy = len(self._sockets) >= self._max // 4 or self._waiting > 0 or self._stopping
+        return BUSY_TICK_S if is_busy else TICK_S
 
     def look_once(self) -> None:
         """Cut what has been idle for too long, or is too much."""
@@ -190,7 +202,7 @@ class Connections:
         present: dict[int, _Socket] = {}
         for descriptor, inode in _socket_descriptors():
             known = self._sockets.get(inode)
-            if known is None:
+            if known is None or known.is_new:
                 known = _examine(descriptor)
                 known.idle_since_s = now_s
             elif known.listens:
@@ -273,14 +285,15 @@ def _socket_descriptors() -> Iterable[tuple[int, int]]:
 
 
 def _examine(descriptor: int) -> _Socket:
+    found = _Socket()
     with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as each:
         if each.family not in (socket.AF_INET, socket.AF_INET6) or each.type != socket.SOCK_STREAM:
-            return _Socket()
-        port = each.getsockname()[1]
-        if each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            return _Socket(local_port=port, listens=True)
-        return _Socket(peer=each.getpeername()[:2], local_port=port)
-    return _Socket()
+            return found
+        found.local_port = each.getsockname()[1]
+        found.listens = bool(each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+        if not found.listens:
+            found.peer = each.getpeername()[:2]
+    return found
 
 
 def _accept_queue(descriptor: int) -> int:
