@@ -147,7 +147,6 @@ def get_throttle() -> Throttle:
 
 
 _MAX_FORWARDED_CHARS = 1000
-_THIS_HOST = ("127.0.0.0/8", "::1/128")
 
 
 def client_address(remote: str, forwarded: str) -> str:
@@ -156,21 +155,28 @@ def client_address(remote: str, forwarded: str) -> str:
     The header counts only if the connection comes from a trusted proxy: read from the right, the first address in it
     that is not a trusted proxy.
     """
-    if not _is_trusted(remote):
+    if not is_trusted(remote):
         return remote
     for each in reversed(forwarded[-_MAX_FORWARDED_CHARS:].split(",")):
-        if not _is_trusted(each.strip()):
+        if not is_trusted(each.strip()):
             return each.strip()
     return remote
 
 
-def _is_trusted(address: str) -> bool:
+def is_trusted(address: str) -> bool:
+    """Whether it is the address of a proxy of TRUSTED_PROXIES. Raises: ConfigError."""
+    return _is_in(address, get_settings().trusted_proxies)
+
+
+@lru_cache(maxsize=4096)
+def _is_in(address: str, networks: tuple[str, ...]) -> bool:
     try:
-        parsed = ip_address(address)
+        parsed: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
     except ValueError:
         return not address  # a Unix socket; what cannot be read is no proxy of ours
-    trusted: tuple[str, ...] = getattr(get_settings(), "trusted_proxies", _THIS_HOST)
-    return any(parsed in ip_network(network) for network in trusted)
+    if isinstance(parsed, IPv6Address):
+        parsed = parsed.ipv4_mapped or parsed
+    return any(parsed in ip_network(network) for network in networks)
 
 
 @lru_cache(maxsize=4096)

@@ -9,7 +9,7 @@ import logging
 import resource
 from collections.abc import Awaitable, Callable, Iterator
 
-from ninjacam.conf import Settings, get_settings, parse_settings
+from ninjacam.conf import get_settings
 from ninjacam.core.errors import ConfigError
 from ninjacam.live import servers
 from ninjacam.live.abort import abort_connection, transport_of
@@ -25,8 +25,9 @@ from ninjacam.live.connections import Connections
 from ninjacam.live.gate import Gate, Place
 from ninjacam.live.limits import MAX_HEAD_BYTES, MAX_HEADERS, MAX_URL_BYTES
 from ninjacam.live.messages import Application, Message, Receive, Scope, Send
-from ninjacam.live.peers import client_group, is_trusted, socket_peer
+from ninjacam.live.peers import client_network, socket_peer
 from ninjacam.live.problems import Problem, respond_problem
+from ninjacam.throttle import is_trusted
 
 logger = logging.getLogger("ninjacam.live")
 
@@ -45,17 +46,15 @@ class FrontDoor:
     def __init__(self, application: object, send: Send | None) -> None:
         """`send`: of the lifespan, which shows the server and whether it calls `application` itself."""
         files = _raise_open_files()
-        config = _settings()
-        self._trusted = config.trusted_proxies
-        most = min(config.max_connections_per_worker, max(64, files - RESERVED_FILES))
-        self.connections = Connections(most, lambda address: is_trusted(address, config.trusted_proxies))
+        most = _max_connections()
+        self.connections = Connections(min(most, max(64, files - RESERVED_FILES)), is_trusted)
         self._bodies = Bodies()
         self._gate = Gate()
-        if servers.calls_directly(send, application):
+        if most and servers.calls_directly(send, application):
             servers.harden(send)
             self.connections.start()
         else:
-            logger.debug("another application stands in front: its connections are left alone")
+            logger.debug("the number of connections is not limited")
 
     def begin_stop(self) -> None:
         self.connections.begin_stop()
@@ -85,7 +84,7 @@ class FrontDoor:
                 await _refuse(scope, send, problem)
                 return
             answer = _Answer(send)
-            group = client_group(scope, self._trusted)
+            group = client_network(scope)
             try:
                 with self.connections.body(peer):
                     receive = await self._take_body(scope, receive, path, group)
@@ -173,13 +172,13 @@ async def _refuse(scope: Scope, send: Send, problem: Problem) -> None:
     await respond_problem(send, problem, head=scope["method"] == "HEAD")
 
 
-def _settings() -> Settings:
-    """The defaults where the setting NINJACAM is wrong: a project's own pages work nevertheless."""
+def _max_connections() -> int:
+    """0 where the setting NINJACAM is wrong: the pages of the project beside us work nevertheless."""
     try:
-        return get_settings()
+        return get_settings().max_connections_per_worker
     except ConfigError as exc:
-        logger.error("%s Until then the limits of connections have their defaults.", exc)  # noqa: TRY400
-        return parse_settings({})
+        logger.error("connections are not limited: %s", exc)  # noqa: TRY400
+        return 0
 
 
 def _raise_open_files() -> int:

@@ -13,6 +13,7 @@ from ninjacam.live.feeds import Pool
 from ninjacam.live.files import Files
 from ninjacam.live.problems import Problem, stopping
 from ninjacam.live.stills import Stills
+from ninjacam.throttle import network_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,6 +47,9 @@ USERS_SHARE = 4
 viewers who come by links of that account: strangers, who must not take the owner's own places."""
 LINK_SHARE = 16
 """One link gets a sixteenth of a worker's places for each network address that uses it."""
+
+ADDRESS_SHARE = 2
+"""One network address gets half of a worker's places; this host's own (a proxy, perhaps) all of them."""
 
 
 class Viewer(Protocol):
@@ -115,8 +119,15 @@ class Worker:
             )
 
     def _check_share(self, who: "Principal") -> None:
-        """Raises: Problem 429: this user, or the users of this link, have as many places as they get."""
+        """Raises: Problem 429: this address, this user, or the users of this link have as many places as they get."""
         places = self.settings.max_viewers_per_worker
+        network = network_of(who.address)
+        from_there = sum(network_of(other.principal.address) == network for other in self.viewers)
+        if network and from_there >= max(1, places // ADDRESS_SHARE):
+            message = (
+                f"{from_there} streams are open from your network address, which is the limit: close some."
+            )
+            raise Problem(429, "limit", message, ((b"retry-after", b"10"),))
         by_link = who.source == "signed"
         others = [other.principal for other in self.viewers if other.principal.user.pk == who.user.pk]
         alike = [other for other in others if (other.source == "signed") is by_link]

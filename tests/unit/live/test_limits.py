@@ -155,3 +155,17 @@ def test_nobody_watches_for_ever_while_permissions_cannot_be_checked(
         worker.close()
 
     asyncio.run(go())
+
+
+def test_one_address_cannot_take_all_places_and_a_proxy_on_this_host_can() -> None:
+    async def go() -> None:
+        worker = Worker(parse_settings({"MAX_VIEWERS_PER_WORKER": 8}))
+        crowd = [refusal(worker, OneViewer(user, address="203.0.113.7")) for user in range(5)]
+        assert crowd == [0, 0, 0, 0, 429]
+        assert refusal(worker, OneViewer(9, address="203.0.113.8")) == 0
+        worker.close()
+        worker = Worker(parse_settings({"MAX_VIEWERS_PER_WORKER": 8}))
+        assert [refusal(worker, OneViewer(user, address="127.0.0.1")) for user in range(8)] == [0] * 8
+        worker.close()
+
+    asyncio.run(go())

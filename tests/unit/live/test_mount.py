@@ -79,3 +79,21 @@ def test_a_server_that_mounts_the_whole_project_elsewhere_is_understood() -> Non
 def test_a_project_without_our_urls_has_no_live_paths(caplog: pytest.LogCaptureFixture) -> None:
     assert find("/cam/healthz") is None
     assert "ninjacam.urls is not in the project's URLs" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("path", "owned"),
+    [("/cam/", True), ("/cam/api/v1/me", True), ("/cam/nothing", True), ("/", False), ("/camera/", False)],
+)
+@override_settings(ROOT_URLCONF="tests.integration.live_site.urls")
+def test_below_a_mount_point_everything_is_owned(path: str, owned: bool) -> None:
+    assert Mount().owns({"type": "http", "path": path}) is owned
+
+
+@pytest.mark.parametrize(
+    ("path", "owned"),
+    [("/login/", True), ("/api/v1/me", True), ("/nothing", True), ("/admin/login/", False)],
+)
+@override_settings(ROOT_URLCONF="ninjacam.site.urls")
+def test_at_the_root_the_views_of_others_are_not_owned(path: str, owned: bool) -> None:
+    assert Mount().owns({"type": "http", "path": path}) is owned
