@@ -1,5 +1,6 @@
 """User code in the running product: `<data>/cameras.py`, saved, broken, stuck, dying, and repaired."""
 
+import sqlite3
 import time
 from collections.abc import Iterator
 from itertools import groupby, pairwise
@@ -222,6 +223,35 @@ def test_a_new_function_is_a_new_view_without_a_restart(scene: Scene, tmp_path: 
     assert view["description"] == "Only light."
     with scene.mjpeg("grey") as viewer:
         viewer.wait_live()
+
+
+def test_a_processor_creates_events_and_a_database_that_is_locked_holds_up_no_picture(scene: Scene) -> None:
+    code = paint(
+        "green",
+        "events.create(frame.camera, 'seen', label=f'현관 {frame.number}', start=frame.captured_at, record=False)",
+    ).replace("from ninjacam import", "from ninjacam import events,")
+    with scene.mjpeg() as viewer:
+        viewer.wait_live()
+        scene.save(code)
+        wait_colour(viewer, "green", 5)
+        found = wait_until(
+            lambda: scene.product.client.get("/api/v1/events?camera=door&kind=seen").json()["items"],
+            10,
+            "the event",
+            processes=[scene.product],
+        )
+        assert found[0]["source"] == "processor" and found[0]["label"].startswith("현관 ")
+        database = sqlite3.connect(scene.product.data / "ninjacam.sqlite3", isolation_level=None, timeout=20)
+        try:
+            database.execute("BEGIN IMMEDIATE")
+            locked_s = time.monotonic()
+            while time.monotonic() - locked_s < 2.5:
+                viewer.wait_live()
+            database.execute("ROLLBACK")
+        finally:
+            database.close()
+        assert viewer.longest_gap_s(locked_s) < 1.0
+        assert scene.view()["error"] is None
 
 
 def test_a_module_that_kills_its_process_is_left_out_until_it_is_saved(tmp_path: Path) -> None:

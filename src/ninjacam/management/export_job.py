@@ -90,11 +90,13 @@ def _load_view(camera: str, view: str) -> Any:
     import django
 
     django.setup()
+    from ninjacam import events
     from ninjacam.conf import get_settings
     from ninjacam.management.processors import processor_modules
     from ninjacam.vision.calling import RecordedView
     from ninjacam.vision.code import ProcessorCode
 
+    events.send_to(events.discard)  # what happened then is no news
     code = ProcessorCode(processor_modules(get_settings()))
     code.refresh()
     return RecordedView(camera, view, code)

@@ -11,12 +11,16 @@ import django
 from ninjacam.core.limits import keep_files_private
 from ninjacam.hub.child import child_parser, run_loop
 
+EVENTS_S = 0.5
+"""For events that wait when the worker ends. The engine waits for 1.2 s."""
+
 
 def main() -> None:
     keep_files_private()
     arguments = child_parser().parse_args()
     django.setup()
 
+    from ninjacam import events
     from ninjacam.conf import get_settings
     from ninjacam.core.limits import confine
     from ninjacam.core.memory import keep_freed_pictures
@@ -34,7 +38,10 @@ def main() -> None:
         reload=config.reload,
     )
     gc.freeze()  # what is loaded stays: no collection need look at it while pictures wait
+    queue = events.EventQueue()
+    events.send_to(queue.put)
     run_loop(process.run)
+    queue.close(EVENTS_S)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,207 @@
+"""Creating events from your own code: processors, views, management commands, tasks.
+
+    from ninjacam import events
+
+    events.create("gate", "visitor", label="Ada", duration_s=20, data={"badge": 17})
+
+Not here: events of the API and the engine (`ninjacam.actions.events`, `ninjacam.engine.events`).
+"""
+
+import json
+import logging
+import queue
+import re
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from ninjacam.core.clock import SYSTEM_CLOCK
+from ninjacam.core.errors import LimitError, NinjacamError
+
+if TYPE_CHECKING:
+    from ninjacam.actions.events import Told
+    from ninjacam.models import Event
+
+logger = logging.getLogger("ninjacam.events")
+
+MAX_WAITING: Final = 200
+"""Events of one vision worker that wait for the database. Further ones are dropped, counted and logged."""
+LOG_EVERY_NS = 1_000_000_000
+RETRY_S = 1.0
+_KIND = re.compile(r"[a-z0-9_]{1,32}\Z")
+_LABEL = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{0,200}\Z")
+
+Sink = Callable[[str, "Told"], None]
+_sink: Sink | None = None
+
+
+def create(
+    camera: str,
+    kind: str,
+    *,
+    label: str = "",
+    start: datetime | None = None,
+    end: datetime | None = None,
+    duration_s: float | None = None,
+    ongoing: bool = False,
+    data: dict[str, Any] | None = None,
+    record: bool = True,
+    protected: bool = False,
+) -> "Event | None":
+    """Create an event of a camera. No permission is checked: your code may do everything.
+
+    `camera`: its slug (`frame.camera`). `kind`: a word of your own, a-z, 0-9 and _, 32 characters at most. `label`: a
+    line for people. `start`: aware; None: now. Specify only one of `end`, `duration_s` and `ongoing`; without them the
+    event is a moment. `data`: at most 4,096 bytes of JSON. `record`: the camera records the event, if it records
+    events. `protected`: retention keeps the event and its recordings.
+
+    In a processor this returns None at once: another thread writes the event within moments, so a slow database holds
+    up no picture. At most `EVENTS_PER_MINUTE` events of a camera are written, and 200 wait; the others are dropped and
+    logged. An export that runs the processor over recordings creates no events.
+    Anywhere else it writes the event in the caller's thread and transaction, and returns it.
+
+    Raises: InvalidError: a value cannot be used. Outside processors also NotFoundError: there is no such camera, and
+    LimitError: it has too many ongoing events.
+    """
+    from ninjacam.actions.errors import InvalidError
+    from ninjacam.actions.events import Told
+
+    if not _KIND.match(kind):
+        raise InvalidError.of(
+            "kind", f"The kind {kind[:40]!r} cannot be used. Write 1 to 32 characters of a-z, 0-9 and _."
+        )
+    if not _LABEL.match(label):
+        raise InvalidError.of(
+            "label",
+            "The label cannot be used. Write one line of at most 200 characters, without control characters.",
+        )
+    try:
+        json.dumps(data)
+    except (TypeError, ValueError) as exc:
+        raise InvalidError.of(
+            "data", f"The data cannot be written as JSON: {exc}. Convert arrays and numbers of NumPy first."
+        ) from exc
+    told = Told(
+        kind=kind,
+        label=label,
+        start_ns=SYSTEM_CLOCK.wall_ns() if start is None else _to_ns("start", start),
+        end_ns=None if end is None else _to_ns("end", end),
+        duration_ns=None if duration_s is None else int(duration_s * 1e9),
+        goes_on=ongoing,
+        data=data or {},
+        triggers_recording=record,
+        protected=protected,
+    )
+    if _sink is None:
+        return _write(camera, told, "code")
+    _sink(camera, told)
+    return None
+
+
+def send_to(sink: Sink | None) -> None:
+    """Give what `create` is asked for in this process to `sink` instead of the database. For entry points."""
+    global _sink
+    _sink = sink
+
+
+def discard(camera: str, told: "Told") -> None:
+    """A sink: nothing is created."""
+
+
+class EventQueue:
+    """A sink for vision workers: `put` never waits, a thread of its own writes. At the end call `close`."""
+
+    def __init__(self, write: Sink | None = None, *, retry_s: float = RETRY_S) -> None:
+        self._write = write or _write_from_processor
+        self._retry_s = retry_s
+        self._waiting: queue.Queue[tuple[str, Told] | None] = queue.Queue(MAX_WAITING)
+        self._closing = threading.Event()
+        self._logged_ns = -LOG_EVERY_NS
+        self.dropped = 0
+        self._thread = threading.Thread(target=self._run, name="event-writer", daemon=True)
+        self._thread.start()
+
+    def put(self, camera: str, told: "Told") -> None:
+        try:
+            self._waiting.put_nowait((camera, told))
+        except queue.Full:
+            self._drop(camera, told, "the database does not keep up")
+
+    def close(self, timeout_s: float) -> None:
+        """Give what waits so much time to be written."""
+        self._closing.set()
+        try:
+            self._waiting.put(None, timeout=timeout_s)
+        except queue.Full:
+            return
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while True:
+            item = self._waiting.get()
+            if item is None:
+                return
+            while not self._written(*item):
+                if self._closing.wait(self._retry_s):
+                    return
+
+    def _written(self, camera: str, told: "Told") -> bool:
+        """False: the database is away; try again."""
+        from django.db import (
+            DatabaseError,
+            InterfaceError,
+            OperationalError,
+            close_old_connections,
+            connections,
+        )
+
+        close_old_connections()
+        try:
+            self._write(camera, told)
+        except (OperationalError, InterfaceError):
+            connections.close_all()
+            return False
+        except (NinjacamError, DatabaseError) as exc:
+            self._drop(camera, told, str(exc))
+        return True
+
+    def _drop(self, camera: str, told: "Told", why: str) -> None:
+        self.dropped += 1
+        now_ns = SYSTEM_CLOCK.monotonic_ns()
+        if now_ns - self._logged_ns >= LOG_EVERY_NS:
+            self._logged_ns = now_ns
+            logger.warning("%s: an event %r is dropped (%d so far): %s", camera, told.kind, self.dropped, why)
+
+
+def _write_from_processor(camera: str, told: "Told") -> None:
+    """Raises: NinjacamError, DatabaseError."""
+    from ninjacam.actions.events import event_rates
+    from ninjacam.conf import get_settings
+
+    per_minute = get_settings().events_per_minute
+    if event_rates(per_minute).take(("processor", camera)):
+        raise LimitError(
+            f"Processors create events of {camera!r} too fast: {per_minute} a minute are possible."
+        )
+    _write(camera, told, "processor")
+
+
+def _write(camera: str, told: "Told", source: str) -> "Event":
+    """Raises: NinjacamError, DatabaseError."""
+    from ninjacam.actions.events import create_event
+    from ninjacam.auth import LocalOperator
+
+    actor = LocalOperator()
+    actor.name = source
+    return create_event(actor, camera, told)
+
+
+def _to_ns(name: str, time: datetime) -> int:
+    from ninjacam.actions.errors import InvalidError
+
+    if time.tzinfo is None:
+        raise InvalidError.of(
+            name, f"The {name} has no time zone. Use frame.captured_at or django.utils.timezone.now()."
+        )
+    return int(time.timestamp() * 1e6) * 1000

@@ -1,0 +1,165 @@
+"""`ninjacam.events`: events from one's own code."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from django.db import OperationalError
+
+from ninjacam import events
+from ninjacam.actions.errors import InvalidError, NotFoundError
+from ninjacam.actions.events import Told
+from ninjacam.core.errors import LimitError
+from ninjacam.models import Camera, Event
+from tests.harness.processes import wait_until
+
+AT = datetime(2026, 3, 4, 5, 6, 7, 250_000, tzinfo=UTC)
+
+
+@pytest.fixture
+def camera(db: None) -> Camera:
+    return Camera.objects.create(slug="gate", url="rtsp://127.0.0.1/x")
+
+
+@pytest.mark.usefixtures("camera")
+def test_code_of_a_project_creates_an_event_and_gets_it() -> None:
+    event = events.create("gate", "visitor", label="Ada", start=AT, duration_s=20, data={"badge": 17})
+    assert event is not None
+    saved = Event.objects.get(pk=event.pk)
+    assert (saved.slug, saved.kind, saved.label, saved.data) == ("gate", "visitor", "Ada", {"badge": 17})
+    assert saved.start_ns == int(AT.timestamp() * 1000) * 10**6
+    assert saved.end_ns == saved.start_ns + 20 * 10**9
+    assert (saved.source, saved.triggers_recording, saved.protected) == ("code", True, False)
+
+
+@pytest.mark.usefixtures("camera")
+def test_an_ongoing_event_has_no_end_and_a_moment_ends_when_it_starts() -> None:
+    ongoing, moment = (
+        events.create("gate", "alarm", ongoing=True),
+        events.create("gate", "ring", record=False),
+    )
+    assert ongoing is not None and moment is not None
+    assert ongoing.end_ns is None
+    assert moment.end_ns == moment.start_ns and not moment.triggers_recording
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"kind": "No Spaces"}, "kind"),
+        ({"kind": "x" * 33}, "kind"),
+        ({"kind": "camera_down"}, "kind"),
+        ({"label": "two\nlines"}, "label"),
+        ({"label": "x" * 201}, "label"),
+        ({"start": datetime(2026, 1, 1)}, "start"),
+        ({"end": AT, "start": AT, "ongoing": True}, "end"),
+        ({"data": {"score": np.float32(0.5)}}, "data"),
+        ({"data": {"long": "x" * 5000}}, "data"),
+    ],
+)
+@pytest.mark.usefixtures("camera")
+def test_a_value_that_cannot_be_used_is_refused(values: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidError) as raised:
+        events.create("gate", **{"kind": "visitor", **values})
+    assert list(raised.value.fields) == [field]
+    assert Event.objects.count() == 0
+
+
+@pytest.mark.django_db
+def test_a_camera_that_is_not_there_is_said() -> None:
+    with pytest.raises(NotFoundError):
+        events.create("nowhere", "visitor")
+
+
+class Written:
+    """Takes the place of the database. Cleared `open`: it does not return."""
+
+    def __init__(self) -> None:
+        self.kinds: list[str] = []
+        self.open = threading.Event()
+        self.open.set()
+        self.entered = threading.Event()
+        self.errors: list[Exception | None] = []
+
+    def __call__(self, camera: str, told: Told) -> None:
+        self.entered.set()
+        self.open.wait(10)
+        error = self.errors.pop(0) if self.errors else None
+        if error is not None:
+            raise error
+        self.kinds.append(told.kind)
+
+
+@pytest.fixture
+def written() -> Written:
+    return Written()
+
+
+@pytest.fixture
+def queued(written: Written, monkeypatch: pytest.MonkeyPatch) -> Iterator[events.EventQueue]:
+    monkeypatch.setattr("django.db.close_old_connections", lambda: None)
+    made = events.EventQueue(written, retry_s=0.01)
+    events.send_to(made.put)
+    yield made
+    events.send_to(None)
+    written.open.set()
+    made.close(5)
+
+
+def test_a_processor_never_waits_for_the_database_and_what_is_too_much_is_dropped_and_logged_once(
+    queued: events.EventQueue, written: Written, caplog: pytest.LogCaptureFixture
+) -> None:
+    written.open.clear()
+    assert events.create("gate", "first") is None
+    assert written.entered.wait(5)
+    with caplog.at_level(logging.WARNING, "ninjacam.events"):
+        for number in range(events.MAX_WAITING + 7):
+            assert events.create("gate", f"e{number}") is None
+    assert queued.dropped == 7
+    assert [record.getMessage() for record in caplog.records] == [
+        "gate: an event 'e200' is dropped (1 so far): the database does not keep up"
+    ]
+    written.open.set()
+    queued.close(5)
+    assert written.kinds == ["first", *(f"e{number}" for number in range(events.MAX_WAITING))]
+
+
+def test_an_event_waits_for_a_database_that_is_away_and_not_for_a_refusal(
+    queued: events.EventQueue, written: Written
+) -> None:
+    away = OperationalError("away")
+    written.errors = [away, away, None, LimitError("too many"), None]
+    for kind in ("kept", "refused", "next"):
+        events.create("gate", kind)
+    wait_until(lambda: len(written.kinds) == 2, 5, "both events")
+    assert written.kinds == ["kept", "next"]
+    assert queued.dropped == 1
+
+
+def test_a_processor_is_told_of_its_mistake_at_once(queued: events.EventQueue) -> None:
+    with pytest.raises(InvalidError, match="kind 'No Spaces' cannot be used"):
+        events.create("gate", "No Spaces")
+
+
+@pytest.mark.usefixtures("camera")
+def test_processors_of_a_camera_create_no_more_events_than_the_setting_allows(settings: Any) -> None:
+    settings.NINJACAM = {**getattr(settings, "NINJACAM", {}), "EVENTS_PER_MINUTE": 4}
+    for _ in range(2):  # half of them at once
+        events._write_from_processor("gate", Told("visitor", start_ns=1))
+    with pytest.raises(LimitError, match="too fast: 4 a minute"):
+        events._write_from_processor("gate", Told("visitor", start_ns=1))
+    assert Event.objects.filter(source="processor").count() == 2
+
+
+@pytest.mark.usefixtures("camera")
+def test_an_export_creates_no_events() -> None:
+    events.send_to(events.discard)
+    try:
+        assert events.create("gate", "visitor") is None
+    finally:
+        events.send_to(None)
+    assert Event.objects.count() == 0

@@ -1,0 +1,110 @@
+"""The code in docs/processors.md runs: every block, every processor on real pictures, every test."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from ninjacam import Box, Processor, events
+from ninjacam.core.processors import FunctionProcessor, ProcessorRegistry
+from ninjacam.testing import frame
+from ninjacam.vision.calling import call_processor, close_processor, new_processor
+
+ROOT = Path(__file__).parents[2]
+MODELS, MEDIA = ROOT.parent / "shared" / "models", ROOT.parent / "shared" / "media"
+TEXT = (ROOT / "docs" / "processors.md").read_text()
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> ProcessorRegistry:
+    fresh = ProcessorRegistry()
+    monkeypatch.setattr("ninjacam.core.processors.registry", fresh)
+    return fresh
+
+
+@pytest.fixture
+def module(registry: ProcessorRegistry) -> ModuleType:
+    made = ModuleType("documented")
+    for source in re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL):
+        exec(compile(source, "processors.md", "exec"), made.__dict__)
+    return made
+
+
+@pytest.fixture
+def created() -> Iterator[list[str]]:
+    kinds: list[str] = []
+    events.send_to(lambda camera, told: kinds.append(told.kind))
+    yield kinds
+    events.send_to(None)
+
+
+def pictures() -> list[Any]:
+    path = MEDIA / "one-by-one-person-detection.mp4"
+    if not path.exists():
+        return [np.full((360, 640, 3), value, np.uint8) for value in range(60, 90)]
+    video = cv2.VideoCapture(str(path))
+    return [video.read()[1] for _ in range(60)]
+
+
+def run(registry: ProcessorRegistry, name: str, images: list[Any]) -> list[Any]:
+    """What it returned for these images, called as a vision worker calls it."""
+    entry = registry.get(name)
+    assert entry is not None
+    made = new_processor(entry, "gate")
+    returned = [
+        call_processor(made, name, frame(image, camera="gate", number=number), with_image=True)
+        for number, image in enumerate(images)
+    ]
+    close_processor(made, name)
+    return returned
+
+
+@pytest.mark.usefixtures("module")
+def test_each_processor_works_on_real_pictures(registry: ProcessorRegistry, created: list[str]) -> None:
+    names = {entry.name for entry in registry}
+    assert names == {"edges", "motion", "clock", "doorbell", "faces"}
+    for name in names - {"faces"}:
+        for returned in run(registry, name, pictures()):
+            assert returned.image.dtype == np.uint8
+            assert (returned.seen is not None) == (name in ("motion", "doorbell"))
+    assert created == []
+
+
+@pytest.mark.usefixtures("module")
+def test_the_event_is_created_once(registry: ProcessorRegistry, created: list[str]) -> None:
+    light, dark = np.full((90, 160), 200, np.uint8), np.zeros((90, 160), np.uint8)
+    run(registry, "doorbell", [light, dark, dark, light, dark])
+    assert created == ["covered", "covered"]
+
+
+def test_its_own_tests_pass(module: ModuleType) -> None:
+    tests = [value for name, value in vars(module).items() if name.startswith("test_")]
+    assert len(tests) == 2
+    for each in tests:
+        each()
+
+
+def test_faces_are_found_by_a_real_network(module: ModuleType, registry: ProcessorRegistry) -> None:
+    model = MODELS / "face_detection_yunet_2023mar.onnx"
+    if not model.exists():
+        pytest.skip("../shared/models has no YuNet.")
+    module.Faces.model = str(model)
+    for size in ((320, 240), (1280, 720)):  # cameras of two sizes, one instance each
+        images = [cv2.resize(image, size) for image in pictures()[:3]]
+        for returned in run(registry, "faces", images):
+            assert returned.seen is not None
+
+
+def test_names_that_the_page_explains_are_there(module: ModuleType) -> None:
+    assert isinstance(module.edges, type(lambda: 0)) and issubclass(module.Motion, Processor)
+    assert not isinstance(module.edges, FunctionProcessor) and module.Box is Box
+    if cv2.__version__.startswith("5"):
+        for gone in ("CascadeClassifier", "HOGDescriptor"):
+            assert not hasattr(cv2, gone) and gone in TEXT
+        for gone in ("readNetFromCaffe", "readNetFromDarknet"):
+            assert not hasattr(cv2.dnn, gone) and gone in TEXT
