@@ -71,7 +71,9 @@ class CameraAdminForm(CameraModelForm):
         if self.errors:
             return entered
         draft = Camera.objects.get(pk=self.instance.pk) if self.instance.pk else Camera(slug=entered["slug"])
-        fields = CameraFields(url=entered["url"], transport=entered["transport"])
+        fields = CameraFields(
+            url=entered["url"], transport=entered["transport"], verify_tls=entered["verify_tls"]
+        )
         if entered.get("forget_credentials"):
             fields["username"] = fields["password"] = ""
         elif entered.get("username") or entered.get("password"):

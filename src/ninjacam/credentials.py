@@ -20,11 +20,15 @@ from ninjacam.core.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What nobody is shown again. `url`: the whole URL where it carries secrets in its query, else empty."""
+    """What nobody is shown again. `url`: the whole URL where it carries secrets in its query, else empty.
+
+    `bound_to`: what they were entered for, as `sources.urls.binding_of` has it; empty: sealed by an earlier version.
+    """
 
     username: str = field(default="", repr=False)
     password: str = field(default="", repr=False)
     url: str = field(default="", repr=False)
+    bound_to: str = ""
 
     def __bool__(self) -> bool:
         return bool(self.username or self.password or self.url)
@@ -46,7 +50,8 @@ def seal(credentials: Credentials) -> str:
     """Text for the database; empty for empty credentials."""
     if not credentials:
         return ""
-    plain = json.dumps([credentials.username, credentials.password, credentials.url])
+    values = [credentials.username, credentials.password, credentials.url, credentials.bound_to]
+    plain = json.dumps(values)
     return _fernet().encrypt(plain.encode()).decode()
 
 
@@ -55,13 +60,13 @@ def unseal(sealed: str) -> Credentials:
     if not sealed:
         return Credentials()
     try:
-        username, password, url = json.loads(_fernet().decrypt(sealed.encode()))
+        username, password, url, *bound_to = json.loads(_fernet().decrypt(sealed.encode()))
     except (InvalidToken, ValueError) as error:
         raise ConfigError(
             "The stored password of the camera cannot be read, because the secret key has changed. Add the old key "
             "at the end of NINJACAM['SECRET_KEYS'], or enter the camera's password again."
         ) from error
-    return Credentials(username, password, url)
+    return Credentials(username, password, url, *bound_to)
 
 
 def reseal(sealed: str) -> str:

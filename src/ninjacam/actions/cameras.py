@@ -16,7 +16,7 @@ from ninjacam.credentials import Credentials, unseal
 from ninjacam.models import Camera, CameraGrant, Role
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.registry import scheme_of
-from ninjacam.sources.urls import parse_url
+from ninjacam.sources.urls import binding_of, parse_url
 
 
 class SourceFields(TypedDict, total=False):
@@ -126,14 +126,16 @@ def _require_configure(actor: Actor, camera: Camera) -> None:
 
 def assign_fields(camera: Camera, fields: CameraFields | SourceFields) -> None:
     """Put `fields` into `camera`; does not check them against the database, does not save. Raises: InvalidError."""
+    verified_before = camera.verify_tls
     for name in _PLAIN:
         if name in fields:
             setattr(camera, name, fields[name])  # type: ignore[literal-required] # the names of both TypedDicts
-    if any(name in fields for name in _SOURCE) or not camera.url:
-        _assign_source(camera, fields)
+    is_bound_anew = camera.credentials and camera.verify_tls != verified_before
+    if any(name in fields for name in _SOURCE) or is_bound_anew or not camera.url:
+        _assign_source(camera, fields, verified_before)
 
 
-def _assign_source(camera: Camera, fields: SourceFields) -> None:
+def _assign_source(camera: Camera, fields: SourceFields, verified_before: bool) -> None:
     """Raises: InvalidError."""
     url = fields.get("url", camera.url).strip()
     for name, value in (("username", fields.get("username")), ("password", fields.get("password"))):
@@ -156,7 +158,11 @@ def _assign_source(camera: Camera, fields: SourceFields) -> None:
     except ValueError:  # its text has the URL
         raise InvalidError.of("url", _("This is not a URL: check its host and port.")) from None
     stored = _stored(camera, fields)
-    kept = stored if stored and _keeps(camera, stored.url or camera.url, url, fields) else None
+    kept = stored if stored and _keeps(camera, stored, url, fields, verified_before) else None
+    if MASK in url and kept is None:
+        raise InvalidError.of(
+            "url", _("The URL holds secrets that were not kept. Enter the whole URL again.")
+        )
     login = Credentials() if kept is None or (has_login and url != camera.url) else kept
     username = fields.get("username", login.username)
     password = fields.get("password", login.password)
@@ -175,27 +181,44 @@ def _stored(camera: Camera, fields: SourceFields) -> Credentials | None:
         raise InvalidError.of("password", error.message) from error
 
 
-def _keeps(camera: Camera, true_url: str, url: str, fields: SourceFields) -> bool:
-    """Whether stored credentials go on with `url`: only to the host that they were entered for, that of `true_url`.
+def _keeps(
+    camera: Camera, stored: Credentials, url: str, fields: SourceFields, verified_before: bool
+) -> bool:
+    """Whether stored credentials stay in use: only for the scheme, host, port and check of TLS they were entered for.
 
-    Otherwise who may configure a camera could have its password sent to a host of their own.
-    Raises: InvalidError: it is another host, and no new ones are given.
+    Otherwise a user who may configure a camera could have its password sent to a host of their own, or in clear.
+    Raises: InvalidError: something of that has changed, and no new credentials are given.
     """
-    if url == camera.url or _origin(url) == _origin(true_url):
+    true_url = stored.url or camera.url
+    before = stored.bound_to or binding_of(true_url, verify_tls=verified_before)
+    now = binding_of(true_url if url == camera.url else url, verify_tls=camera.verify_tls)
+    if before == now:
         return True
     if "password" in fields or "@" in urlsplit(url).netloc:
         return False
-    raise InvalidError.of(
-        "password", _("The URL leads to another host than before: enter the user and password again.")
-    )
+    raise InvalidError.of("password", _why_anew(before, now))
 
 
-def _origin(url: str) -> tuple[str, int]:
-    try:
-        target = parse_url(url)
-    except ConfigError:  # file:, v4l2: and what will be refused later
-        return "", 0
-    return target.host, target.port
+def _why_anew(before: str, now: str) -> str:
+    """`before`, `now`: as `binding_of` has them."""
+    old, new = (_parts_of(binding) for binding in (before, now))
+    if old[1] != new[1]:
+        return _("The URL leads to another host than before: enter the user and password again.")
+    if old[2] != new[2]:
+        return _("The URL leads to another port than before: enter the user and password again.")
+    if old[0] != new[0]:
+        return _("The URL begins with %(new)s instead of %(old)s: enter the user and password again.") % {
+            "new": f"{new[0]}:",
+            "old": f"{old[0]}:",
+        }
+    return _("The check of the TLS certificate was switched on or off: enter the user and password again.")
+
+
+def _parts_of(binding: str) -> tuple[str, str, str]:
+    """(scheme, host, port)"""
+    scheme, _separator, rest = binding.partition("://")
+    host, _separator, port = rest.partition(" ")[0].rpartition(":")
+    return scheme, host, port
 
 
 def _taken(actor: Actor, slug: str) -> ConflictError | InvalidError:

@@ -234,7 +234,8 @@ class ProbeIn(SourceFieldsIn):
 
 
 class CameraPatch(Schema):
-    """What is left out stays. The stored password goes on to a new URL only on the same host and port."""
+    """What is left out stays. The stored password stays in use only while the URL's scheme, host and port and
+    `verify_tls` are what it was entered for; otherwise send it again."""
 
     model_config = input_example(name="Front door", enabled=False)
 

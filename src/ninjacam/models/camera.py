@@ -20,6 +20,7 @@ from ninjacam.credentials import Credentials, fingerprint, seal, unseal
 from ninjacam.engine.specs import CameraSpec
 from ninjacam.models.roles import GRANTED_BY, permission_name
 from ninjacam.sources.base import SourceConfig
+from ninjacam.sources.urls import binding_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -159,7 +160,8 @@ class Camera(models.Model):
     def set_source(self, url: str, username: str = "", password: str = "") -> None:
         """Divide a URL and credentials into what may be shown and what is sealed. Does not save.
 
-        User info in the URL counts where `username` and `password` are empty.
+        User info in the URL counts where `username` and `password` are empty. The credentials are bound to the URL's
+        scheme, host and port, and to `verify_tls` as it is now.
         Raises: ValueError: the URL cannot be parsed.
         """
         plain, url_username, url_password = split_credentials(url.strip())
@@ -170,12 +172,21 @@ class Camera(models.Model):
                 username=username or url_username,
                 password=password or url_password,
                 url=plain if plain != shown else "",
+                bound_to=binding_of(plain, verify_tls=self.verify_tls),
             )
         )
 
     def source(self) -> SourceConfig:
-        """How to reach it, with the credentials in clear. Raises: ConfigError: they cannot be unsealed."""
+        """How to reach it, with the credentials in clear.
+
+        Raises: ConfigError: they cannot be unsealed, or were entered for another address or another check of TLS.
+        """
         secret = unseal(self.credentials)
+        if secret.bound_to not in ("", binding_of(secret.url or self.url, verify_tls=self.verify_tls)):
+            raise ConfigError(
+                "The camera's address, or the check of its certificate, has changed since its password was entered. "
+                "Enter the user and password again."
+            )
         config = get_settings()
         return SourceConfig(
             url=secret.url or self.url,

@@ -22,7 +22,7 @@ from ninjacam.core.errors import (
 )
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.http_client import HttpBody, get
-from ninjacam.sources.urls import Target, parse_url
+from ninjacam.sources.urls import Target, carries_login, parse_url
 
 _T = TypeVar("_T")
 _GRACE_S = 1.0
@@ -59,7 +59,7 @@ class HttpFiles:
         self._config = config
         self._loop = loop
         self._clock = clock
-        self._host = first.target.host
+        self._target = first.target
         self._bodies = {first}
         self._asked_ns: deque[int] = deque(maxlen=MAX_REQUESTS)
         self._closed = False
@@ -78,7 +78,7 @@ class HttpFiles:
         self._count_request()
         target = parse_url(url)
         config = self._config
-        if target.host != self._host:
+        if not carries_login(self._target, target):
             config = replace(config, username="", password="")
         first, end = int(options.get("offset", 0)), int(options.get("end_offset", 0))
         headers = [f"Range: bytes={first}-{end - 1}"] if end > first else []

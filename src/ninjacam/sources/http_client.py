@@ -27,7 +27,7 @@ from ninjacam.sources.auth import Authenticator
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.multipart import Dechunker
 from ninjacam.sources.rtsp.messages import MAX_HEAD_BYTES, USER_AGENT, Message, checked_lines, parse_head
-from ninjacam.sources.urls import Target, parse_url, redirect_target
+from ninjacam.sources.urls import Target, carries_login, parse_url, redirect_target
 
 MAX_REDIRECTS = 3
 MAX_HANGUPS = 1
@@ -198,7 +198,7 @@ def _follow(now: Target, location: str, config: SourceConfig) -> tuple[Target, A
     except ValueError as exc:
         raise ProtocolError("The camera redirects to a malformed address.") from exc
     target = redirect_target(now, url, _SCHEMES)
-    if target.host != now.host:
+    if not carries_login(now, target):
         config = replace(config, username="", password="")
     if username or password:
         return target, Authenticator(username, password), config

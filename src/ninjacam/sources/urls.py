@@ -55,6 +55,25 @@ def parse_url(url: str) -> Target:
     return Target(target.scheme, host, port, f"{parts.scheme}://{target.authority}{path}", path or "/")
 
 
+def binding_of(url: str, *, verify_tls: bool) -> str:
+    """Return what a camera's password is entered for: scheme, host, port, and for TLS the check of the certificate.
+
+    It is only used again where this string is the same.
+    """
+    try:
+        target = parse_url(url)
+    except ConfigError:  # file:, v4l2:, and what will be refused later
+        return url.partition(":")[0].lower()
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    checked = (" verified" if verify_tls else " unverified") if target.is_tls else ""
+    return f"{target.scheme}://{host}:{target.port}{checked}"
+
+
+def carries_login(now: Target, following: Target) -> bool:
+    """Whether a login for `now` may be sent to where it leads: to the same host only, and never from TLS to clear."""
+    return following.host == now.host and (following.is_tls or not now.is_tls)
+
+
 def redirect_target(now: Target, location: str, schemes: tuple[str, ...]) -> Target:
     """Where a redirect leads. Raises: ProtocolError: nowhere that we follow."""
     try:

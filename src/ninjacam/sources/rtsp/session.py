@@ -28,6 +28,7 @@ from ninjacam.sources.rtsp.tracks import RtspTrack, choose_tracks
 from ninjacam.sources.urls import (
     Target,
     base_uri,
+    carries_login,
     control_uri,
     control_uris,
     login_of,
@@ -101,7 +102,7 @@ async def _follow(target: Target, config: SourceConfig, clock: Clock) -> RtspSou
             if redirects > MAX_REDIRECTS:
                 raise ProtocolError("The camera redirects again and again.") from None
             following = redirect_target(target, redirect.location, _SCHEMES)
-            if following.host != target.host:
+            if not carries_login(target, following):
                 config = replace(config, username="", password="")
             # A login in the Location is for that target only; ours stays with our host.
             auth = Authenticator(*login_of(redirect.location) or (config.username, config.password))
