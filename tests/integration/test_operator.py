@@ -5,6 +5,8 @@ modules that leave a trace when they are imported.
 """
 
 import os
+import socket
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -169,6 +171,28 @@ def test_secrets_are_handed_to_those_only_that_need_them(scene: Scene) -> None:
         SECRET.encode() not in environments[capture] and DATABASE_SECRET.encode() not in environments[capture]
     )
     assert not {name for name in names if name.startswith(("NINJACAM", "DJANGO", "DATABASE"))}
+
+
+def test_a_password_for_tls_never_goes_out_in_clear(scene: Scene) -> None:
+    product = scene.product
+    options = ("--auth", "basic", "--user", USER, "--password", PASSWORD)
+    with FakeCamera(*SMALL, "--tls", *options) as tls, socket.create_server(("127.0.0.1", 0)) as thief:
+        url = tls.url().replace("rtsp:", "rtsps:")
+        product.add_camera("safe", url, "--no-verify-tls", username=USER, password=PASSWORD)
+        product.wait_for_state("safe")
+        for change in ({"url": url.replace("rtsps:", "rtsp:")}, {"verify_tls": True}):
+            answer = product.client.request("PATCH", "/api/v1/cameras/safe", json_body=change)
+            assert answer.status == 422 and "password again" in answer.json()["detail"], answer.text
+        # Somebody writes into the database: even then it is not sent.
+        in_clear = f"rtsp://127.0.0.1:{thief.getsockname()[1]}/cam0"
+        with sqlite3.connect(product.data / f"{DATABASE_SECRET}.sqlite3") as database:
+            database.execute("UPDATE ninjacam_camera SET url = ? WHERE slug = 'safe'", [in_clear])
+        database.close()
+        told = product.wait_for_state("safe", "failed")
+        assert "Enter the user and password again" in told["error"]["message"]
+        thief.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            thief.accept()
 
 
 def test_code_that_others_can_write_is_refused_where_users_look(scene: Scene) -> None:

@@ -203,6 +203,19 @@ def test_a_redirect_is_checked_like_the_first_address(clip: Clip) -> None:
             record(config(camera.url()))
 
 
+def test_a_redirect_from_tls_to_clear_is_not_followed(clip: Clip) -> None:
+    login = Login("basic")
+    with (
+        FakeRtspCamera(clip, login=login) as in_clear,
+        FakeRtspCamera(clip, login=login, ssl_context=server_context()) as camera,
+    ):
+        camera.faults.redirect_to = in_clear.url(login=False)
+        url = camera.url(login=False).replace("rtsp:", "rtsps:")
+        with pytest.raises(errors.ProtocolError, match="not followed"):
+            record(config(url, username="admin", password="secret", verify_tls=False))
+        assert in_clear.stats.connections == 0
+
+
 def test_credentials_do_not_follow_a_redirect_to_another_host(clip: Clip) -> None:
     with (
         FakeRtspCamera(clip, login=Login("basic"), host="127.0.0.2") as thief,

@@ -134,3 +134,14 @@ def test_recordings_can_be_protected_and_neither_made_nor_deleted(admin: Client)
     assert admin.get("/admin/ninjacam/segment/").status_code == 200
     assert admin.get("/admin/ninjacam/segment/add/").status_code == 403
     assert admin.post(f"/admin/ninjacam/segment/{row.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+def test_the_check_of_tls_cannot_be_switched_off_without_the_password(admin: Client, camera: Camera) -> None:
+    camera.set_source("rtsps://10.0.0.5/stream1", "user-of-the-camera", PASSWORD)
+    camera.save()
+    fields = {"url": camera.url, "verify_tls": ""}
+    refused = save(admin, change(camera), **fields)
+    assert refused.status_code == 200 and "check of the TLS certificate" in refused.content.decode()
+    assert Camera.objects.get().verify_tls is True
+    assert save(admin, change(camera), **fields, username="u", password="new").status_code == 302
+    assert Camera.objects.get().source().password == "new"

@@ -9,6 +9,8 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from ninjacam.actions.probe import ProbeResult
+from ninjacam.core.errors import ConfigError
+from ninjacam.credentials import Credentials, seal
 from ninjacam.models import Camera, CameraGrant
 from tests.unit.conftest import PASSWORD, signed_in, with_token
 
@@ -113,6 +115,60 @@ def test_a_stored_password_does_not_go_to_another_host(admin_user: User, camera:
     assert moved.status_code == 200
     source = Camera.objects.get().source()
     assert (source.username, source.password) == ("", "new")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"url": "rtsp://10.0.0.5:322/stream1"}, "rtsp: instead of rtsps:"),
+        ({"url": "http://10.0.0.5:322/stream1"}, "http: instead of rtsps:"),
+        ({"url": "rtsps://10.0.0.5:323/stream1"}, "another port"),
+        ({"verify_tls": False}, "check of the TLS certificate"),
+        ({"verify_tls": False, "username": "user-of-the-camera"}, "check of the TLS certificate"),
+    ],
+)
+def test_a_password_for_tls_needs_to_be_entered_again_when_its_protection_changes(
+    admin_user: User, camera: Camera, change: dict[str, Any], says: str
+) -> None:
+    camera.set_source("rtsps://10.0.0.5/stream1", "user-of-the-camera", PASSWORD)
+    camera.save()
+    client = signed_in(admin_user)
+    for path, method in ((f"{CAMERAS}/door", "patch"), (f"{CAMERAS}/door/probe", "post")):
+        response = send(client, method, path, change)
+        assert response.status_code == 422 and says in response.json()["detail"], response.json()
+        assert response.json()["errors"][0]["field"] == "password"
+    unchanged = Camera.objects.get()
+    assert (unchanged.url, unchanged.verify_tls) == ("rtsps://10.0.0.5/stream1", True)
+    assert send(client, "patch", f"{CAMERAS}/door", {"url": "rtsps://10.0.0.5/stream2"}).status_code == 200
+    assert Camera.objects.get().source().password == PASSWORD
+    assert send(client, "patch", f"{CAMERAS}/door", {**change, "password": "new"}).status_code == 200
+    assert Camera.objects.get().source().password == "new"
+
+
+def test_secrets_in_the_query_are_bound_as_a_password_is(admin_user: User, camera: Camera) -> None:
+    camera.set_source("https://10.0.0.5/video?token=abc")
+    camera.save()
+    client = signed_in(admin_user)
+    assert send(client, "patch", f"{CAMERAS}/door", {"verify_tls": False}).status_code == 422
+    answer = send(client, "patch", f"{CAMERAS}/door", {"verify_tls": False, "password": "x"})
+    assert answer.status_code == 422 and answer.json()["errors"][0]["field"] == "url"
+    assert Camera.objects.get().source().url.endswith("token=abc")
+
+
+@pytest.mark.parametrize("change", [{"url": "rtsp://10.0.0.5:322/stream1"}, {"verify_tls": False}])
+def test_a_change_behind_our_back_does_not_send_the_password_elsewhere(
+    camera: Camera, change: dict[str, Any]
+) -> None:
+    camera.set_source("rtsps://10.0.0.5/stream1", "user-of-the-camera", PASSWORD)
+    camera.save()
+    Camera.objects.update(**change)
+    with pytest.raises(ConfigError, match="Enter the user and password again"):
+        Camera.objects.get().source()
+
+
+def test_credentials_of_an_earlier_version_are_read(camera: Camera) -> None:
+    camera.credentials = seal(Credentials("user-of-the-camera", PASSWORD))
+    assert camera.source().password == PASSWORD
 
 
 def test_a_login_in_the_url_counts_and_replaces_what_is_stored(admin_user: User, camera: Camera) -> None:

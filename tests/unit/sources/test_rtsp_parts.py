@@ -23,7 +23,7 @@ from ninjacam.sources.rtsp.rtcp import ReceptionState, SenderReport, parse_rtcp,
 from ninjacam.sources.rtsp.sdp import parse_sdp, sprop_annexb
 from ninjacam.sources.rtsp.tracks import choose_tracks
 from ninjacam.sources.track_clock import TrackClock
-from ninjacam.sources.urls import control_uri, parse_url, redirect_target
+from ninjacam.sources.urls import binding_of, carries_login, control_uri, parse_url, redirect_target
 from tests.unit.sources.rtp_support import PPS, SPS, Sink
 
 SDP = b"""v=0
@@ -264,3 +264,17 @@ def test_h265_aggregates_and_fragments(donl: bool) -> None:
     (packet,) = sink.packets
     assert packet.data == b"".join(START_CODE + nal for nal in (VPS5, SPS5, PPS5, IDR5))
     assert packet.is_key and (packet.width_px, packet.height_px) == (1920, 1080)
+
+
+def test_a_login_goes_to_the_same_host_only_and_never_from_tls_to_clear() -> None:
+    clear, tls = parse_url("http://c/x"), parse_url("https://c/x")
+    assert carries_login(clear, clear) and carries_login(tls, tls) and carries_login(clear, tls)
+    assert not carries_login(tls, clear) and not carries_login(clear, parse_url("http://d/x"))
+
+
+def test_what_a_password_is_bound_to() -> None:
+    assert binding_of("RTSPS://User:x@Cam/a?b", verify_tls=True) == "rtsps://cam:322 verified"
+    assert binding_of("rtsps://cam:322/other", verify_tls=False) == "rtsps://cam:322 unverified"
+    for verify_tls in (True, False):  # without TLS there is nothing to verify
+        assert binding_of("rtsp://[::1]/a", verify_tls=verify_tls) == "rtsp://[::1]:554"
+        assert binding_of("v4l2:///dev/video0", verify_tls=verify_tls) == "v4l2"

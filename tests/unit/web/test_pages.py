@@ -251,6 +251,17 @@ def test_another_host_needs_the_password_again(admin: Client, door: Camera) -> N
     assert "another host" in response.content.decode()
 
 
+def test_a_password_for_tls_is_asked_for_again_before_it_goes_in_clear(admin: Client, door: Camera) -> None:
+    door.set_source("rtsps://192.0.2.1:554/stream1", "ada", "geheim")
+    door.save()
+    for change in ({"url": "rtsp://192.0.2.1:554/stream1"}, {"url": door.url, "verify_tls": ""}):
+        response = admin.post("/cameras/door/edit/", {**CAMERA, **change})
+        assert (
+            response.status_code == 422 and "enter the user and password again" in response.content.decode()
+        )
+    assert Camera.objects.get(slug="door").url.startswith("rtsps:")
+
+
 def test_a_viewer_cannot_change_or_delete(viewer: Client, door: Camera) -> None:
     assert viewer.post("/cameras/door/edit/", CAMERA).status_code == 403
     assert viewer.post("/cameras/door/delete/").status_code == 403
