@@ -244,6 +244,8 @@ class AccessUnits:
             self._head_lost = not self._has_slice
         if len(self._starts) >= MAX_NAL_UNITS or len(unit) > MAX_ACCESS_UNIT_BYTES:
             self._overflow()
+        if is_first and not self._has_first and self._other & _SETS_BIT:
+            self._read_sets()  # they say whether there may be fields
         self._starts.append(len(unit) + 4)
         self._kinds.append(kind)
         unit += START_CODE

@@ -6,7 +6,7 @@ import pytest
 
 from ninjacam.core.bitstream import START_CODE
 from ninjacam.core.packets import Codec, Flags
-from ninjacam.sources.access_units import MAX_ACCESS_UNIT_BYTES, SETTLE_NS, ParameterSetCache
+from ninjacam.sources.access_units import MAX_ACCESS_UNIT_BYTES, MAX_KEY_WAIT_NS, SETTLE_NS, ParameterSetCache
 from ninjacam.sources.base import SourceStats
 from ninjacam.sources.rtsp.h264 import H264Depacketizer
 from ninjacam.sources.rtsp.rtp import HOLD_PACKETS, SILENCE_NS, RtpReceiver
@@ -347,3 +347,109 @@ def test_header_fields_that_claim_more_than_there_is_are_not_believed(bits: int)
     camera.put(bytes(packet))
     camera.pause()
     assert len(camera.sink.packets) > before and camera.stats.access_units_dropped == 0
+
+
+def interlaced_sps() -> bytes:
+    """1280x704, frame_mbs_only_flag 0, 4 bits of frame_num (ITU-T H.264, 7.3.2.1.1)."""
+    bits = f"{0x4D0028:024b}"
+    for value in (0, 0, 0, 0, 1):  # id, log2_max_frame_num - 4, order type 0, its size - 4, reference frames
+        bits += exp_golomb(value)
+    bits += "0" + exp_golomb(79) + exp_golomb(21) + "0" + "0" + "1" + "0" + "0" + "1"
+    bits += "0" * (-len(bits) % 8)
+    return b"\x67" + int(bits, 2).to_bytes(len(bits) // 8, "big").replace(
+        b"\x00\x00\x00", b"\x00\x00\x03\x00"
+    )
+
+
+def exp_golomb(value: int) -> str:
+    text = f"{value + 1:b}"
+    return "0" * (len(text) - 1) + text
+
+
+def field(kind: int, frame_num: int, *, bottom: bool | None, first_mb: int = 0) -> bytes:
+    """A slice of a field; `bottom` None: of a frame."""
+    bits = exp_golomb(first_mb) + exp_golomb(7 if kind == 5 else 5) + exp_golomb(0) + f"{frame_num % 16:04b}"
+    bits += "0" if bottom is None else "11" if bottom else "10"
+    bits += "1" * (-len(bits) % 8) + "1" * 400
+    return bytes([0x60 | kind]) + int(bits, 2).to_bytes(len(bits) // 8, "big")
+
+
+@pytest.mark.parametrize("own_times", [False, True])
+@pytest.mark.parametrize("marked", ["each field", "each frame", "never"])
+@pytest.mark.parametrize("slices", [1, 2])
+def test_two_fields_are_one_picture(own_times: bool, marked: str, slices: int) -> None:
+    camera = Camera()
+    sent = []
+    for number in range(12):
+        kind = 5 if number == 0 else 1
+        top = [field(kind, number, bottom=False, first_mb=mb) for mb in range(slices)]
+        bottom = [field(1, number, bottom=True, first_mb=mb) for mb in range(slices)]
+        sets = [interlaced_sps(), PPS] if number == 0 else []
+        sent.append(annexb(*sets, *top, *bottom))
+        camera.send(*sets, *top, marker=marked == "each field")
+        camera.timestamp -= 0 if own_times else 3600
+        camera.send(*bottom, marker=marked != "never")
+    camera.send(field(1, 12, bottom=False))
+    assert camera.sink.data == sent
+    assert camera.stats.access_units_dropped == 0
+    assert camera.sink.packets[0].height_px == 704
+
+
+def test_frames_and_fields_without_a_mate_are_pictures_of_their_own() -> None:
+    camera = Camera()
+    camera.send(interlaced_sps(), PPS, field(5, 0, bottom=None))
+    pictures = [field(1, 1, bottom=None), field(1, 2, bottom=False), field(1, 3, bottom=False)]
+    for each in pictures:
+        camera.send(each)
+    camera.send(field(1, 4, bottom=None))
+    camera.send(field(1, 5, bottom=None))
+    assert camera.sink.data[1:4] == [annexb(each) for each in pictures]
+
+
+def test_a_marker_that_was_right_for_small_pictures_does_not_halve_a_key_frame() -> None:
+    """P pictures of one slice have taught that the marker is right; the first key frame has two, each with one."""
+    camera = Camera(annexb(SPS, PPS))
+    second = b"\x65\x20" + bytes(range(1, 90))
+    for _ in range(3):
+        for _ in range(5):
+            camera.send(SLICE)
+        camera.put(rtp(camera.sequence, camera.timestamp, IDR, marker=True))
+        camera.put(rtp(camera.sequence + 1, camera.timestamp, second, marker=True))
+        camera.sequence += 2
+        camera.timestamp += 3600
+    camera.send(SLICE)
+    keys = [packet.data for packet in camera.sink.packets if packet.is_key]
+    assert keys == [annexb(SPS, PPS, IDR, second)] * 3
+    assert camera.stats.access_units_dropped == 0
+
+
+def test_a_healthy_camera_costs_no_delay_once_its_markers_are_known() -> None:
+    camera = Camera()
+    camera.learn()
+    for number in range(1, 20):
+        camera.send(*fu_a(SLICE, 30))
+        assert len(camera.sink.packets) == number
+
+
+def test_recovery_points_are_keys_only_where_there_are_no_idr_pictures() -> None:
+    gradual = b"\x06\x06\x02\x0a\x40\x80"  # recovery_frame_cnt 19
+    without = Camera(annexb(SPS, PPS))
+    for number in range(60):
+        without.send(*([gradual] if number % 20 == 3 else []), SLICE)
+    without.pause()
+    assert [packet.is_key for packet in without.sink.packets].count(True) == 3
+    assert without.sink.packets[0].is_key and without.stats.pictures_skipped == 3
+    having = Camera(annexb(SPS, PPS))
+    having.key()
+    for number in range(60):
+        having.send(*([gradual] if number % 20 == 3 else []), SLICE)
+    assert [packet.is_key for packet in having.sink.packets].count(True) == 1
+
+
+def test_a_stream_that_refreshes_itself_unsaid_is_started_in_the_end() -> None:
+    camera = Camera()
+    for number in range(1500):
+        camera.send(*([SPS, PPS] if number % 25 == 0 else []), SLICE)
+        camera.now_ns += 40_000_000
+    assert camera.sink.packets and camera.sink.packets[0].is_key
+    assert camera.stats.pictures_skipped * 40_000_000 > MAX_KEY_WAIT_NS * 0.9
