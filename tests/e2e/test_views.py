@@ -225,6 +225,32 @@ def test_a_new_function_is_a_new_view_without_a_restart(scene: Scene, tmp_path: 
         viewer.wait_live()
 
 
+def test_only_the_view_that_crashed_its_process_is_switched_off(scene: Scene) -> None:
+    other = """
+@processor
+class Innocent(Processor):
+    def process(self, frame):
+        time.sleep(0.3)  # it runs nearly all the time
+"""
+    code = (
+        paint("red", "time.sleep(1); ctypes.string_at(0)").replace("import Frame", "import Frame, Processor")
+        + other
+    )
+    with scene.mjpeg() as crashing:
+        crashing.wait_live()
+        printed = len(scene.product.output)
+        scene.save(code)
+        wait_until(lambda: scene.view("innocent"), 5, "the other view")
+        with scene.mjpeg("innocent") as innocent:
+            crashed = scene.wait_failed()
+            assert "took its process down (SIGSEGV)" in crashed["error"]["message"]
+            assert "Others" not in crashed["error"]["message"]
+            assert "in paint" in crashed["error"]["traceback"]
+            innocent.wait_live(10)
+            assert scene.view("innocent")["error"] is None
+    assert "a vision worker crashed in this thread" in scene.product.output[printed:]
+
+
 def test_a_processor_creates_events_and_a_database_that_is_locked_holds_up_no_picture(scene: Scene) -> None:
     code = paint(
         "green",

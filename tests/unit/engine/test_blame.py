@@ -22,6 +22,18 @@ def test_a_crash_in_user_code_puts_its_view_to_rest_at_once() -> None:
     assert "SIGSEGV" in entry["error"]["message"]
 
 
+def test_suspects_are_told_that_it_may_have_been_another_and_a_culprit_gets_the_traceback() -> None:
+    blame = Blame(FakeClock())
+    blame.died(LastWords([("door", "edges"), ("door", "motion")]), CRASHED)
+    messages = [entry["error"]["message"] for entry in blame.quarantined()]
+    assert len(messages) == 2 and all("it may have been one of them" in message for message in messages)
+    known = Blame(FakeClock())
+    known.died(LastWords(HERE.running, "  File cameras.py, line 3 in edges"), CRASHED)
+    (entry,) = known.quarantined()
+    assert "may have been" not in entry["error"]["message"]
+    assert "line 3 in edges" in entry["error"]["traceback"]
+
+
 def test_a_crash_outside_user_code_blames_nobody() -> None:
     blame = Blame(FakeClock())
     blame.died(LastWords([]), CRASHED)
