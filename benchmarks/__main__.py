@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 from benchmarks import blog, chromium, seek
+from benchmarks.attacks import measure_attacks
 from benchmarks.export import measure_export
 from benchmarks.first_picture import measure_first_picture
 from benchmarks.idle import measure_idle
@@ -60,6 +61,7 @@ ALONE: dict[str, Callable[[Plan], Figures]] = {
     "timeline": measure_timeline,
     "seek": seek.measure_seek,
     "export": measure_export,
+    "attacks": measure_attacks,
     "seed": blog.measure_seed,
 }
 MISSING: dict[str, Callable[[], str]] = {

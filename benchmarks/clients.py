@@ -34,10 +34,11 @@ class Watchers(Process):
 
     def measure(self, server_pid: int) -> Cpu:
         """CPU of the server while they watch."""
-        self._wait(self.warm_up_s + _SPARE_S / 2)
-        return measure_cpu(server_pid, self.seconds, self._wait)
+        self.rest(self.warm_up_s + _SPARE_S / 2)
+        return measure_cpu(server_pid, self.seconds, self.rest)
 
-    def _wait(self, seconds: float) -> None:
+    def rest(self, seconds: float) -> None:
+        """Wait while they watch. Raises: RuntimeError: they have ended."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.child.wait(seconds)
             raise RuntimeError(f"The clients ended too early.\n{self.tail()}")

@@ -61,6 +61,7 @@ class Plan:
     deaths: int = 20
     seeks: int = 40
     export_minutes: int = 10
+    attack_s: float = 8.0
 
 
 QUICK = Plan(
@@ -75,6 +76,7 @@ QUICK = Plan(
     index_days=3,
     deaths=5,
     seeks=10,
+    attack_s=4.0,
 )
 
 

@@ -208,6 +208,16 @@ ROWS = (
         "export-drawn", "the same as a timelapse of 60 x; a minute with the clock burned in", "export", "",
         lambda f: f"{f['timelapse']['times_real']:.0f} x; {f['burned']['times_real']:.1f} x",
     ),
+    Row(
+        "attack-gaps", "longest gap for viewers during each attack from the network, 2 workers", "attacks", "<= 300 ms",
+        lambda f: ", ".join(f"{name} {each['gap_ms']:.0f}" for name, each in f.items()) + " ms",
+        lambda f: all(each["gap_ms"] <= 300 for each in f.values()),
+    ),
+    Row(
+        "attack-health", "/healthz during each attack, p95", "attacks", "<= 50 ms",
+        lambda f: ", ".join(f"{name} {each['health']['p95_ms']:.0f}" for name, each in f.items()) + " ms",
+        lambda f: all(each["health"]["p95_ms"] <= 50 and not each["health"]["failures"] for each in f.values()),
+    ),
 )  # fmt: skip
 
 
