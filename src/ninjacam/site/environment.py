@@ -1,13 +1,15 @@
 """What the product's settings take from the environment: directory, secret key, database, hosts."""
 
 import os
+import re
 import secrets
 import socket
 from collections.abc import Mapping
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
+from zoneinfo import ZoneInfo, available_timezones
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -58,6 +60,75 @@ def secret_key(environ: Mapping[str, str], data: Path) -> str:
             f"{path} holds no usable secret key. Restore it, or set NINJACAM_SECRET_KEY."
         )
     return key
+
+
+ZONEINFO = Path("/usr/share/zoneinfo")
+LOCALTIME = Path("/etc/localtime")
+
+
+def time_zone(environ: Mapping[str, str]) -> str:
+    """Return the name of the zone in which times are shown: TZ, else the host's /etc/localtime, else UTC.
+
+    Raises: ImproperlyConfigured: TZ names no zone.
+    """
+    given = environ.get("TZ", "").removeprefix(":")
+    if given:
+        name = _zone_name(Path(given)) if given.startswith("/") else given
+        if not name or not _is_zone(name):
+            raise ImproperlyConfigured(f"TZ names no time zone: {given!r}. Write it as Europe/Berlin.")
+        return name
+    name = _zone_name(LOCALTIME)
+    return name if _is_zone(name) else "UTC"
+
+
+def _zone_name(path: Path) -> str:
+    """The zone that a link or a copy of its file stands for; empty where it cannot be found out."""
+    found = path.resolve()
+    if found.is_relative_to(ZONEINFO.resolve()):
+        name = found.relative_to(ZONEINFO.resolve()).as_posix()
+        return name.removeprefix("posix/").removeprefix("right/")
+    try:
+        content = found.read_bytes()
+    except OSError:
+        return ""
+    for name in sorted(available_timezones()):  # a copy, as in containers
+        file = ZONEINFO / name
+        if "/" in name and file.is_file() and file.read_bytes() == content:
+            return name
+    return ""
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        return False
+    return True
+
+
+def networks(environ: Mapping[str, str]) -> list[str]:
+    """NINJACAM_NETWORKS, for the setting ALLOWED_NETWORKS: `192.168.1.0/24,10.0.0.0/8`."""
+    found = _listed(environ, "NINJACAM_NETWORKS")
+    for network in found:
+        try:
+            ip_network(network)
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f"NINJACAM_NETWORKS cannot be read at {network!r}: {error}. Write 192.168.1.0/24,10.0.0.0/8."
+            ) from error
+    return found
+
+
+_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+
+
+def prefix(environ: Mapping[str, str]) -> str:
+    """NINJACAM_PREFIX: the path below which a proxy in front publishes Ninjacam, as `/cam`; empty: the root."""
+    given = environ.get("NINJACAM_PREFIX", "").strip().rstrip("/")
+    path = f"/{given.lstrip('/')}" if given else ""
+    if not _PREFIX.fullmatch(path) or {".", ".."} & set(path.split("/")):
+        raise ImproperlyConfigured(f"NINJACAM_PREFIX cannot be {given!r}. Write a path such as /cam.")
+    return path
 
 
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")

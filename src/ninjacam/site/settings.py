@@ -12,12 +12,15 @@ DEBUG = os.environ.get("NINJACAM_DEBUG") == "1"
 ALLOWED_HOSTS = environment.hosts(os.environ)
 CSRF_TRUSTED_ORIGINS = environment.origins(os.environ)
 DATABASES = {"default": environment.database(os.environ, DATA_DIR)}
+PREFIX = environment.prefix(os.environ)
+FORCE_SCRIPT_NAME = PREFIX or None
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 NINJACAM = {
     "DATA_DIR": DATA_DIR,
     "RELOAD": True,
     "FILES_DIR": str(DATA_DIR / "files"),
+    "ALLOWED_NETWORKS": environment.networks(os.environ),
     "RETENTION": environment.retention(os.environ),
     "TRUSTED_PROXIES": environment.trusted_proxies(os.environ),
 }
@@ -80,6 +83,7 @@ SESSION_COOKIE_NAME = (
     "ninjacam_session"  # cookies know no port: a second Django on this host must not log us out
 )
 CSRF_COOKIE_NAME = "ninjacam_csrf"
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = LANGUAGE_COOKIE_PATH = f"{PREFIX}/"
 SESSION_COOKIE_SAMESITE = "Lax"
 SECURE_REFERRER_POLICY = "same-origin"  # signed links stand in URLs
 X_FRAME_OPTIONS = "SAMEORIGIN"
@@ -91,10 +95,10 @@ if CSRF_TRUSTED_ORIGINS and all(origin.startswith("https://") for origin in CSRF
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English")]  # those in which all of Ninjacam's own texts exist
-TIME_ZONE = os.environ.get("TZ") or "UTC"
+TIME_ZONE = environment.time_zone(os.environ)
 USE_TZ = True
 USE_I18N = True
-STATIC_URL = "static/"
+STATIC_URL = f"{PREFIX}/static/"
 
 LOGGING = {
     "version": 1,

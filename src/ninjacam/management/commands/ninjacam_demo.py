@@ -11,6 +11,7 @@ from django.core.management.base import CommandParser
 from ninjacam.conf import get_settings
 from ninjacam.core.interpreter import python_command
 from ninjacam.management.commands import ninjacam_serve
+from ninjacam.management.commands.ninjacam_serve import port_number
 from ninjacam.management.family import Member
 from ninjacam.models import Camera
 from ninjacam.testing.scenes import SceneOptions, make_clip
@@ -43,7 +44,9 @@ class Command(ninjacam_serve.Command):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--camera-port", type=int, default=0, help="the demo camera's; 0: a free one")
+        parser.add_argument(
+            "--camera-port", type=port_number, default=0, help="the demo camera's; 0: a free one"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         config = get_settings()

@@ -5,9 +5,11 @@ import fcntl
 import os
 import socket
 import time
+from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
 from ninjacam.conf import get_settings
@@ -16,7 +18,15 @@ from ninjacam.core.interpreter import python_command
 from ninjacam.management.base import OwnCommand
 from ninjacam.management.family import Family, Member
 
+MAX_PORT = 65_535
 BACKLOG = 512
+
+
+def port_number(text: str) -> int:
+    """Raises: ArgumentTypeError: not a port. The socket layer would use its last 16 bits."""
+    if not text.isdecimal() or int(text) > MAX_PORT:
+        raise ArgumentTypeError(f"{text!r} is not a port: use a number from 0 to {MAX_PORT}")
+    return int(text)
 
 
 def default_workers() -> int:
@@ -69,7 +79,9 @@ class Command(OwnCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0: every one")
-        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument(
+            "--port", type=port_number, default=8000, help="default: %(default)s; 0: a free one"
+        )
         parser.add_argument("--workers", type=int, default=default_workers(), help="ASGI workers")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -96,7 +108,10 @@ class Command(OwnCommand):
                 )
                 for number in range(1, workers + 1)
             ]
+            prefix = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
             shown = "localhost" if host in ("127.0.0.1", "0.0.0.0", "::1", "::") else host  # noqa: S104
-            self.stdout.write(f"Ninjacam is at http://{shown}:{listener.getsockname()[1]}/ (Ctrl-C stops it)")
+            self.stdout.write(
+                f"Ninjacam is at http://{shown}:{listener.getsockname()[1]}{prefix}/ (Ctrl-C stops it)"
+            )
             self.stdout.flush()
             Family([*more, engine, *web], record=config.run_dir / "serve.json").run()

@@ -65,7 +65,9 @@ class Command(NinjacamCommand):
             tokens = tokens.filter(user_id=find_user(options["user"]).pk)
         for token in tokens:
             state = "usable" if token.is_usable() else "revoked" if token.revoked_at else "expired"
-            used = f"{token.last_used_at:%Y-%m-%d %H:%M}" if token.last_used_at else "never"
+            used = (
+                f"{timezone.localtime(token.last_used_at):%Y-%m-%d %H:%M}" if token.last_used_at else "never"
+            )
             self.stdout.write(
                 f"{token.prefix}  {state}  {token.user.get_username()}  {','.join(token.scopes)}  "
                 f"last used {used}  {token.name}"

@@ -1,0 +1,64 @@
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from ninjacam.management.commands.ninjacam_serve import port_number
+from ninjacam.site import environment
+
+BERLIN = environment.ZONEINFO / "Europe/Berlin"
+needs_zones = pytest.mark.skipif(not BERLIN.exists(), reason="this host has no /usr/share/zoneinfo")
+
+
+def test_tz_names_the_zone() -> None:
+    assert environment.time_zone({"TZ": ":Asia/Seoul"}) == "Asia/Seoul"
+    for wrong in ("Mars/Olympus", "../etc/passwd", "/etc/passwd"):
+        with pytest.raises(ImproperlyConfigured, match="TZ names no time zone"):
+            environment.time_zone({"TZ": wrong})
+
+
+@needs_zones
+@pytest.mark.parametrize("how", ["link", "copy"])
+def test_without_tz_the_hosts_zone_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    local = tmp_path / "localtime"
+    monkeypatch.setattr(environment, "LOCALTIME", local)
+    assert environment.time_zone({"TZ": ""}) == "UTC"  # there is none
+    if how == "link":
+        os.symlink(BERLIN, local)
+    else:
+        shutil.copy(BERLIN, local)
+    found = environment.time_zone({})
+    assert (environment.ZONEINFO / found).read_bytes() == BERLIN.read_bytes()
+    local.unlink()
+    local.write_bytes(b"no zone")
+    assert environment.time_zone({}) == "UTC"
+
+
+def test_networks_that_cameras_may_be_in() -> None:
+    given = {"NINJACAM_NETWORKS": "192.168.1.0/24, fd00::/8"}
+    assert environment.networks(given) == ["192.168.1.0/24", "fd00::/8"]
+    assert environment.networks({}) == []
+    with pytest.raises(ImproperlyConfigured, match="NINJACAM_NETWORKS cannot be read"):
+        environment.networks({"NINJACAM_NETWORKS": "10.0.0.1/8"})
+
+
+@pytest.mark.parametrize(
+    ("given", "prefix"), [("", ""), ("/", ""), ("cam", "/cam"), ("/cam/", "/cam"), ("/a/b-c_1", "/a/b-c_1")]
+)
+def test_the_prefix_is_a_path(given: str, prefix: str) -> None:
+    assert environment.prefix({"NINJACAM_PREFIX": given}) == prefix
+
+
+@pytest.mark.parametrize("given", ["/a b", "https://x/", "/a//b", "/../x", "/a?b", "/<x>"])
+def test_other_prefixes_are_refused(given: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="NINJACAM_PREFIX cannot be"):
+        environment.prefix({"NINJACAM_PREFIX": given})
+
+
+@pytest.mark.parametrize("text", ["80000", "65536", "-1", "x", "1e3"])
+def test_what_is_not_a_port_is_refused(text: str) -> None:
+    with pytest.raises(Exception, match="is not a port"):
+        port_number(text)
+    assert port_number("65535") == 65_535
