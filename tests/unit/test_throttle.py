@@ -54,15 +54,21 @@ def test_claims_and_marks_end(throttle: Throttle, clock: Clock) -> None:
 
 def test_processes_share_it(throttle: Throttle, tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from ninjacam.throttle import Throttle\n"
+        "from pathlib import Path; from ninjacam.throttle import Throttle\n"
         f"throttle = Throttle(Path({str(tmp_path / 'run' / 'throttle')!r}), b'secret', lambda: 1_000_000.0)\n"
-        "print(sum(throttle.take('a', burst=100, every_s=60) == 0 for _ in range(60)))"
+        "print('ready', flush=True); input()\n"
+        "print(sum(throttle.take('a', burst=10_000, every_s=60) == 0 for _ in range(4_000)))"
     )
-    running = [
-        subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(3)
-    ]
+    command = [sys.executable, "-c", program]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    running = [subprocess.Popen(command, **pipes) for _ in range(3)]  # type: ignore[call-overload] # of the dict
+    for process in running:
+        assert process.stdout.readline() == "ready\n"
+    for process in running:
+        process.stdin.write("go\n")
+        process.stdin.flush()
     taken = [int(process.communicate(timeout=60)[0]) for process in running]
-    assert sum(taken) == 100 and throttle.take("a", burst=100, every_s=60) > 0
+    assert sum(taken) == 10_000 and throttle.take("a", burst=10_000, every_s=60) > 0
 
 
 def test_a_forked_process_shares_it(throttle: Throttle) -> None:
