@@ -23,6 +23,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.backends.db import SessionStore as DatabaseSessionStore
 from django.core.exceptions import ValidationError
+from django.db.models import prefetch_related_objects
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
@@ -350,7 +351,11 @@ def _usable_tokens(ids: Iterable[int | None]) -> dict[int, ApiToken]:
     wanted = {token_id for token_id in ids if token_id is not None}
     if not wanted:
         return {}
-    found = ApiToken.objects.filter(pk__in=wanted).select_related("parent")
+    found = list(ApiToken.objects.filter(pk__in=wanted))
+    if any(
+        token.parent_id is not None for token in found
+    ):  # few are: a join would cost more for all the others
+        prefetch_related_objects(found, "parent")
     return {token.pk: token for token in found if token.is_usable()}
 
 

@@ -20,11 +20,11 @@ _SECRET_BYTES = 24  # 192 bits: no salt and no slow hash is needed for a random 
 class ApiTokenManager(models.Manager["ApiToken"]):
     def find(self, token: str) -> "ApiToken | None":
         """The usable token that `token` spells, with its user; None where it is unknown, expired, revoked, or its user
-        is not active. One query."""
+        is not active. One query, and one more for each token that it was made with."""
         parts = token.split("_")
         if len(parts) != 3 or parts[0] != "nc" or not parts[1].isalnum() or len(token) > 100:
             return None
-        found = self.select_related("user", "parent").filter(prefix=parts[1]).first()
+        found = self.select_related("user").filter(prefix=parts[1]).first()
         # Compare even against nothing, so that a known prefix takes no longer than an unknown one.
         matches = constant_time_compare(hash_token(token), found.token_hash if found else "")
         return found if found is not None and matches and found.is_usable() and found.user.is_active else None
@@ -104,4 +104,4 @@ class ApiToken(models.Model):
         now = now or timezone.now()
         if self.revoked_at is not None or (self.expires_at is not None and self.expires_at <= now):
             return False
-        return self.parent is None or self.parent.is_usable(now)
+        return self.parent_id is None or (self.parent is not None and self.parent.is_usable(now))
