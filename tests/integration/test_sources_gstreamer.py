@@ -135,7 +135,7 @@ def test_a_path_that_is_not_there() -> None:
         record(config(f"{base}/nothing"))
 
 
-def test_udp_by_ffmpeg() -> None:
+def test_udp() -> None:
     with gst_server(H264) as base:
         recording = record(config(f"{base}/cam0", transport="udp"), 30)
     assert recording.error is None

@@ -3,18 +3,14 @@
 FFmpeg opens no socket and no file: our HTTP client fetches whatever its demuxers ask for (`ffmpeg_http`).
 """
 
-import asyncio
 from dataclasses import replace
-from urllib.parse import quote
 
 from ninjacam.core.clock import Clock
-from ninjacam.core.errors import ConfigError, SourceTimeoutError
-from ninjacam.sources import addresses
-from ninjacam.sources.base import Source, SourceConfig
+from ninjacam.sources.base import Source
 from ninjacam.sources.ffmpeg import Plan, open_plan
 from ninjacam.sources.ffmpeg_http import is_playlist
 from ninjacam.sources.http_client import HttpBody
-from ninjacam.sources.urls import Target, parse_url
+from ninjacam.sources.urls import Target
 
 # Demuxers that may be guessed from content. None of them opens anything but by the callback that we give to FFmpeg:
 # not rtsp, sdp or rtp, which open sockets of their own.
@@ -50,43 +46,3 @@ def _options(target: Target) -> dict[str, str]:
         "http_multiple": "0",
         "extension_picky": "0",
     }
-
-
-async def open_network(config: SourceConfig, *, clock: Clock) -> Source:
-    """RTSP over UDP. Raises: SourceError; ConfigError: the URL or the transport is wrong."""
-    target = parse_url(config.url)
-    if target.scheme == "rtsps":
-        raise ConfigError("rtsps: works over TCP only: set the transport of this camera to TCP.")
-    plan = Plan(
-        url=_url(target, await _address(target, config), config),
-        where=f"{target.host}:{target.port}",
-        kind="network",
-        format="rtsp",
-        # 32: play at once; what probing would find stands in the parameter sets.
-        options={
-            "protocol_whitelist": "rtsp,rtp,udp,tcp",
-            "format_whitelist": "rtsp,sdp,rtp",
-            "rtsp_transport": "udp",
-            "probesize": "32",
-            "user_agent": "Ninjacam",
-        },
-    )
-    return await open_plan(plan, config, clock=clock)
-
-
-async def _address(target: Target, config: SourceConfig) -> str:
-    try:
-        async with asyncio.timeout(config.open_timeout_s):
-            return str((await addresses.resolve(target.host, target.port, config))[0])
-    except TimeoutError as exc:
-        raise SourceTimeoutError(f"The name {target.host} was not found in time: check the network.") from exc
-
-
-def _url(target: Target, address: str, config: SourceConfig) -> str:
-    """With the address that was checked instead of the name, but where TLS needs the name for the certificate."""
-    host = target.host if target.is_tls else address
-    host = f"[{host}]" if ":" in host else host
-    user = ""
-    if config.username or config.password:
-        user = f"{quote(config.username, safe='')}:{quote(config.password, safe='')}@"
-    return f"{target.scheme}://{user}{host}:{target.port}{target.path}"

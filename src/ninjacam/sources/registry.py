@@ -17,8 +17,6 @@ Opener = Callable[[SourceConfig, Clock], Awaitable[Source]]
 
 
 async def _open_rtsp(config: SourceConfig, clock: Clock) -> Source:
-    if config.transport == "udp":
-        return await _open_network(config, clock)
     return await open_rtsp(config, clock=clock)
 
 
@@ -26,12 +24,6 @@ async def _open_http(config: SourceConfig, clock: Clock) -> Source:
     from ninjacam.sources import http_mjpeg
 
     return await http_mjpeg.open_http(config, clock=clock)
-
-
-async def _open_network(config: SourceConfig, clock: Clock) -> Source:
-    from ninjacam.sources import ffmpeg_network
-
-    return await ffmpeg_network.open_network(config, clock=clock)
 
 
 async def _open_file(config: SourceConfig, clock: Clock) -> Source:
@@ -81,7 +73,7 @@ def runs_native_code(config: SourceConfig) -> bool:
 
     Raises: UnsupportedSchemeError.
     """
-    return scheme_of(config.url) not in ("rtsp", "rtsps") or config.transport != "tcp"
+    return scheme_of(config.url) not in ("rtsp", "rtsps")
 
 
 async def open_source(config: SourceConfig, *, clock: Clock = SYSTEM_CLOCK) -> Source:

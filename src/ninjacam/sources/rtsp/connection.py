@@ -283,6 +283,14 @@ class RtspConnection(asyncio.BufferedProtocol):
                 "The camera sends garbage instead of its stream: restart it, or connect anew."
             )
 
+    @property
+    def addresses(self) -> tuple[str, str, int]:
+        """(the camera's address, ours, the number of our interface for IPv6 or else 0)"""
+        assert self._transport is not None
+        peer = self._transport.get_extra_info("peername")
+        own = self._transport.get_extra_info("sockname")
+        return str(peer[0]), str(own[0]), int(own[3]) if len(own) > 3 else 0
+
     # The session's side -------------------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:

@@ -24,11 +24,17 @@ class Delivery(Protocol):
     @property
     def last_bytes_ns(self) -> int: ...
 
-    def offer(self, index: int) -> str:
-        """The Transport header that asks for track number `index` (from 0). Raises: SourceError."""
+    ordered: bool
+    """Whether packets arrive in the order in which they were sent."""
+
+    def offers(self, index: int) -> tuple[str, ...]:
+        """The Transport headers that ask for track number `index` (from 0), each for when the one before is refused.
+
+        Raises: SourceError.
+        """
 
     def accept(self, index: int, track: RtspTrack, transport: str) -> None:
-        """Take the camera's answer to `offer(index)`; "": it gave none. Raises: SourceError."""
+        """Take the camera's answer to an offer; "": it gave none. Raises: SourceError."""
 
     def listen(self, on_rtcp: OnRtcp) -> None:
         """Packets may come from now on: RTP goes to the receivers of the tracks."""

@@ -11,6 +11,7 @@ class Interleaved:
     """A `Delivery`. The camera may choose other channels than those offered, even the same ones for two tracks."""
 
     refusal = "The camera does not send RTP over TCP: set the transport of this camera to UDP."
+    ordered = True
 
     def __init__(self, connection: RtspConnection) -> None:
         self._connection = connection
@@ -24,8 +25,8 @@ class Interleaved:
     def last_bytes_ns(self) -> int:
         return self._connection.last_bytes_ns
 
-    def offer(self, index: int) -> str:
-        return f"RTP/AVP/TCP;unicast;interleaved={2 * index}-{2 * index + 1}"
+    def offers(self, index: int) -> tuple[str, ...]:
+        return (f"RTP/AVP/TCP;unicast;interleaved={2 * index}-{2 * index + 1}",)
 
     def accept(self, index: int, track: RtspTrack, transport: str) -> None:
         text = transport_parameters(transport).get("interleaved", "")

@@ -16,8 +16,8 @@ from ninjacam.sources.track_clock import TrackClock
 _HEADER = struct.Struct(">BBHII")
 """V, P, X, CC; M, PT; sequence number; timestamp; SSRC."""
 HOLD_PACKETS = 16
-HOLD_NS = 250_000_000
-"""Longer than a beat of a camera that nobody watches (`RtspConnection.relax`): what it swapped comes with the next."""
+HOLD_NS = 60_000_000
+"""So long, at most, packets wait for one that is missing. What comes by UDP in another order comes sooner than this."""
 _MAX_JUMP = 3_000
 """Sequence numbers further away than this are a new sequence, not a loss (RFC 3550, A.1: MAX_DROPOUT)."""
 MAX_ODD_NUMBERS = 32

@@ -9,6 +9,7 @@ from typing import TypeVar
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import (
     AuthenticationError,
+    ConfigError,
     ProtocolError,
     SourceEndedError,
     SourceError,
@@ -25,6 +26,7 @@ from ninjacam.sources.rtsp.messages import Message
 from ninjacam.sources.rtsp.sdp import parse_sdp
 from ninjacam.sources.rtsp.source import RtspSource
 from ninjacam.sources.rtsp.tracks import RtspTrack, choose_tracks
+from ninjacam.sources.rtsp.udp import Datagrams
 from ninjacam.sources.urls import (
     Target,
     base_uri,
@@ -79,6 +81,8 @@ async def open_rtsp(config: SourceConfig, *, clock: Clock) -> RtspSource:
     Raises: SourceError: each kind says what to do.
     """
     target = parse_url(config.url)
+    if target.is_tls and config.transport == "udp":
+        raise ConfigError("rtsps: works over TCP only: set the transport of this camera to TCP.")
     try:
         async with asyncio.timeout(config.open_timeout_s):
             return await _follow(target, config, clock)
@@ -122,7 +126,9 @@ async def _open_once(
     _, connection = await addresses.connect(
         lambda: RtspConnection(clock, target.host), target.host, target.port, config, tls=target.is_tls
     )
-    delivery: Delivery = Interleaved(connection)
+    delivery: Delivery = (
+        Datagrams(connection, config, clock) if config.transport == "udp" else Interleaved(connection)
+    )
     try:
         return await RtspSession(target, auth, config, clock, connection, delivery).open(attempt)
     except BaseException as exc:
@@ -165,7 +171,9 @@ class RtspSession:
         self.uri = control_uri(base, description.control)
         source = RtspSource(self, self._config, self._clock)
         audio = self._config.audio and attempt.audio
-        video, *others = choose_tracks(description, source.deliver, source.stats, audio=audio)
+        video, *others = choose_tracks(
+            description, source.deliver, source.stats, audio=audio, ordered=self.delivery.ordered
+        )
         attempt.asked = "SETUP"
         await self._set_up(0, video, base)
         granted = [video]
@@ -209,10 +217,12 @@ class RtspSession:
 
     async def _set_up(self, index: int, track: RtspTrack, base: str) -> None:
         """Raises: SourceError: the camera refuses the track, whatever URL it is asked by."""
-        headers = {"Transport": self.delivery.offer(index)}
         refused: Message | None = None
         for uri in control_uris(base, track.control, self._target):
-            answer = await self.request("SETUP", uri, headers)
+            for offer in self.delivery.offers(index):
+                answer = await self.request("SETUP", uri, {"Transport": offer})
+                if answer.status != 461:
+                    break
             if 200 <= answer.status < 300:
                 transport = answer.header("transport")
                 ssrc = transport_parameters(transport).get("ssrc", "")

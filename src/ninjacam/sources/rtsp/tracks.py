@@ -31,9 +31,9 @@ class RtspTrack:
 
 
 def choose_tracks(
-    description: Description, emit: Emit, stats: SourceStats, *, audio: bool
+    description: Description, emit: Emit, stats: SourceStats, *, audio: bool, ordered: bool = True
 ) -> list[RtspTrack]:
-    """The first video track that we can read, then perhaps the first such audio track.
+    """The first video track that we can read, then perhaps the first such audio track. `ordered`: as of `RtpReceiver`.
 
     Raises: NoVideoError; UnsupportedCodecError: only video of other formats is offered.
     """
@@ -47,7 +47,7 @@ def choose_tracks(
         raise UnsupportedCodecError(
             f"The camera sends {shown}, which cannot be read: set it to H.264, H.265 or MJPEG in its own settings."
         )
-    chosen = [_video_track(*video, emit, stats)]
+    chosen = [_video_track(*video, emit, stats, ordered)]
     # What is marked "sendonly" is a back channel: the camera's loudspeaker, which waits for sound from us.
     audios = [
         media
@@ -56,7 +56,7 @@ def choose_tracks(
     ]
     sound = _first_readable(audios, _AUDIO) if audio else None
     if sound is not None:
-        chosen.append(_audio_track(*sound, emit, stats))
+        chosen.append(_audio_track(*sound, emit, stats, ordered))
     return chosen
 
 
@@ -68,7 +68,7 @@ def _first_readable(medias: list[Media], known: dict[str, Codec]) -> tuple[Media
     return None
 
 
-def _video_track(media: Media, form: Format, emit: Emit, stats: SourceStats) -> RtspTrack:
+def _video_track(media: Media, form: Format, emit: Emit, stats: SourceStats, ordered: bool) -> RtspTrack:
     codec = _VIDEO[form.encoding]
     clock = TrackClock(VIDEO_CLOCK_HZ)
     extradata = b"" if codec is Codec.MJPEG else sprop_annexb(form)
@@ -84,7 +84,7 @@ def _video_track(media: Media, form: Format, emit: Emit, stats: SourceStats) -> 
             ParameterSetCache(codec, extradata), emit, stats, clock, has_donl=has_donl
         )
     track = Track(Kind.VIDEO, codec, VIDEO_CLOCK_HZ, extradata, width_px, height_px)
-    receiver = RtpReceiver(form.payload_type, VIDEO_CLOCK_HZ, depacketizer, clock, stats)
+    receiver = RtpReceiver(form.payload_type, VIDEO_CLOCK_HZ, depacketizer, clock, stats, ordered=ordered)
     return RtspTrack(track, receiver, media.control, form.payload_type)
 
 
@@ -106,7 +106,7 @@ def _size_of(media: Media, codec: Codec, extradata: bytes) -> tuple[int, int]:
     return (info.width_px, info.height_px) if info else (0, 0)
 
 
-def _audio_track(media: Media, form: Format, emit: Emit, stats: SourceStats) -> RtspTrack:
+def _audio_track(media: Media, form: Format, emit: Emit, stats: SourceStats, ordered: bool) -> RtspTrack:
     codec = _AUDIO[form.encoding]
     clock_hz = form.clock_hz or 8000
     clock = TrackClock(clock_hz)
@@ -128,5 +128,5 @@ def _audio_track(media: Media, form: Format, emit: Emit, stats: SourceStats) -> 
     track = Track(
         Kind.AUDIO, codec, clock_hz, config, sample_rate_hz=clock_hz, channels=max(1, form.channels)
     )
-    receiver = RtpReceiver(form.payload_type, clock_hz, depacketizer, clock, stats)
+    receiver = RtpReceiver(form.payload_type, clock_hz, depacketizer, clock, stats, ordered=ordered)
     return RtspTrack(track, receiver, media.control, form.payload_type)
