@@ -225,6 +225,25 @@ def test_a_new_function_is_a_new_view_without_a_restart(scene: Scene, tmp_path: 
         viewer.wait_live()
 
 
+def test_a_helper_beside_the_code_is_live_within_two_seconds_of_its_saving(scene: Scene) -> None:
+    helper = scene.product.data / "colours.py"
+    helper.write_text(f"COLOUR = {BGR['green']}\n")
+    code = (
+        paint("red")
+        .replace("import ctypes", "import colours, ctypes")
+        .replace(str(BGR["red"]), "colours.COLOUR")
+    )
+    with scene.mjpeg() as viewer:
+        scene.save(code)
+        wait_colour(viewer, "green", 5)
+        helper.write_text(f"COLOUR = {BGR['red']}\n")
+        saved_s = time.monotonic()
+        assert wait_colour(viewer, "red", 5).at_s - saved_s < 2.0
+        helper.write_text("COLOUR = (\n")
+        assert "(colours.py, line 1)" in scene.wait_failed()["error"]["message"]
+        assert not viewer.ended
+
+
 def test_only_the_view_that_crashed_its_process_is_switched_off(scene: Scene) -> None:
     other = """
 @processor

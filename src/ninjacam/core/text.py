@@ -14,8 +14,9 @@ MAX_CHARS = 200
 """Maximum number of characters of one text. What is longer is cut off."""
 MIN_SIZE_PX, MAX_SIZE_PX = 4, 400
 MAX_WIDTH_PX = 8192
-MAX_CACHED_AREA_PX = 1 << 17
-"""Larger texts are not kept: 64 are, of 1 MB at most each."""
+MAX_KEPT_AREA_PX = 1 << 15
+"""Larger texts are drawn anew each time. A label takes 15 KB, the largest that is kept 0.3 MB."""
+MAX_KEPT = 256
 ASCENT, DESCENT = 0.95, 0.27
 """Shares of the size, from the base line: no letter of the font is higher or lower, but for stacked accents."""
 CAP_HEIGHT = 0.714
@@ -62,7 +63,7 @@ def draw_text(
     if image.ndim == 2:
         color, outline = (_gray(color),), None if outline is None else (_gray(outline),)
     size, text = _size(size_px), text[:MAX_CHARS]
-    make = _kept_layer if len(text) * size * size <= MAX_CACHED_AREA_PX else _layer
+    make = _kept_layer if len(text) * size * size <= MAX_KEPT_AREA_PX else _layer
     keep, layer, left, top = make(text, size, tuple(color), None if outline is None else tuple(outline))
     _paint(image, keep, layer, round(at[0]) - left, round(at[1]) - top)
 
@@ -105,7 +106,7 @@ def _layer(
     return np.squeeze(keep), np.squeeze(np.rint(layer).astype(np.uint8)), left, top
 
 
-_kept_layer = lru_cache(maxsize=64)(_layer)
+_kept_layer = lru_cache(maxsize=MAX_KEPT)(_layer)
 
 
 def text_masks(text: str, size_px: float) -> tuple[Any, Any, int, int]:

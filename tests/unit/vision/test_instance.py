@@ -1,0 +1,163 @@
+"""Instances of processors, called from the threads of several views."""
+
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from ninjacam import Frame, Processor
+from ninjacam.core.clock import SYSTEM_CLOCK
+from ninjacam.core.errors import ProcessorError
+from ninjacam.core.processors import FunctionProcessor, Registration, Turns
+from ninjacam.hub.running import RunningFile, read_last_words
+from ninjacam.testing import frame
+from ninjacam.testing.clock import FakeClock
+from ninjacam.vision.instance import CALL_LIMIT_S, SETUP_LIMIT_S, Instance
+
+YUNET = Path(__file__).parents[4] / "shared" / "models" / "face_detection_yunet_2023mar.onnx"
+
+
+def function_of(function: Callable[[Frame], Any]) -> Registration:
+    make = partial(FunctionProcessor, function)
+    return Registration("view", make, ("*",), "cameras", function=function, turns=Turns())
+
+
+@pytest.mark.skipif(not YUNET.exists(), reason="../shared/models has no YuNet.")
+def test_a_network_of_a_module_serves_cameras_of_two_sizes(tmp_path: Path) -> None:
+    detector = cv2.FaceDetectorYN.create(str(YUNET), "", (320, 320))
+
+    def faces(frame: Frame) -> list[Any]:
+        detector.setInputSize((frame.width, frame.height))
+        detector.detect(frame.image)
+        return []
+
+    entry, running = function_of(faces), RunningFile(tmp_path / "running")
+    errors: list[Exception] = []
+
+    def watch(camera: str, image: Any) -> None:
+        instance = Instance(camera, "view", running, SYSTEM_CLOCK)
+        for number in range(12):
+            try:
+                instance.call(entry, frame(image, number=number), with_image=False)
+            except ProcessorError as exc:
+                errors.append(exc)
+
+    images = [np.full((height, width, 3), 90, np.uint8) for width, height in ((320, 180), (192, 108))]
+    threads = [threading.Thread(target=watch, args=(str(number), images[number % 2])) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert errors == []
+
+
+def test_setup_has_more_time_than_a_call_and_both_leave_their_name(tmp_path: Path) -> None:
+    clock, path = FakeClock(), tmp_path / "vision-1.running"
+    overdue: list[tuple[float, list[tuple[str, str]]]] = []
+
+    def look() -> None:
+        for wait_s in (CALL_LIMIT_S + 1, SETUP_LIMIT_S):
+            clock.advance(wait_s)
+            overdue.append((instance.overdue_s(), read_last_words(path).running))
+
+    class Slow(Processor):
+        def setup(self, camera: str, options: Any) -> None:
+            look()
+
+        def process(self, frame: Frame) -> None:
+            look()
+
+    instance = Instance("door", "slow", RunningFile(path), clock)
+    image = np.zeros((4, 4), np.uint8)
+    instance.call(Registration("slow", Slow, ("*",), "cameras"), frame(image), with_image=False)
+    here = [("door", "slow")]
+    assert overdue == [(0, here), (SETUP_LIMIT_S, here), (CALL_LIMIT_S, here), (CALL_LIMIT_S, here)]
+    assert instance.overdue_s() == 0
+    assert read_last_words(path).running == []
+
+
+def test_saved_code_gets_a_new_instance_and_the_old_one_is_closed(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def entry(name: str, *, fails: bool = False) -> Registration:
+        class Made(Processor):
+            def setup(self, camera: str, options: Any) -> None:
+                said.append(f"setup {name} {camera}")
+
+            def process(self, frame: Frame) -> None:
+                said.append(f"process {name}")
+
+            def close(self) -> None:
+                said.append(f"close {name}")
+                if fails:
+                    raise ValueError("no")
+
+        return Registration("view", Made, ("*",), "cameras")
+
+    instance = Instance("door", "view", RunningFile(tmp_path / "running"), SYSTEM_CLOCK)
+    image = frame(np.zeros((4, 4), np.uint8))
+    first, second = entry("first", fails=True), entry("second")
+    for each in (first, first, second):
+        instance.call(each, image, with_image=False)
+    instance.end()
+    assert said == [
+        "setup first door", "process first", "process first", "close first",
+        "setup second door", "process second", "close second",
+    ]  # fmt: skip
+
+
+def test_a_failing_setup_is_tried_again_and_an_abandoned_instance_is_not_closed(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    class Fails(Processor):
+        def setup(self, camera: str, options: Any) -> None:
+            said.append("setup")
+            if len(said) == 1:
+                raise OSError("no model")
+
+        def process(self, frame: Frame) -> None:
+            said.append("process")
+
+        def close(self) -> None:
+            said.append("close")
+
+    instance = Instance("door", "view", RunningFile(tmp_path / "running"), SYSTEM_CLOCK)
+    entry, image = Registration("view", Fails, ("*",), "cameras"), frame(np.zeros((4, 4), np.uint8))
+    with pytest.raises(ProcessorError, match="view: OSError: no model"):
+        instance.call(entry, image, with_image=False)
+    instance.call(entry, image, with_image=False)
+    instance.abandon()
+    instance.end()
+    assert said == ["setup", "setup", "process"]
+
+
+def test_a_turn_is_given_back_by_whatever_ends_the_call(tmp_path: Path) -> None:
+    def fails(frame: Frame) -> None:
+        raise ValueError("no")
+
+    entry, image = function_of(fails), frame(np.zeros((4, 4), np.uint8))
+    one, other = (Instance(name, "view", RunningFile(tmp_path / name), SYSTEM_CLOCK) for name in ("a", "b"))
+    for instance in (one, other, one):
+        with pytest.raises(ProcessorError):
+            instance.call(entry, image, with_image=False)
+    one.take_turn(entry)
+    taken = threading.Event()
+
+    def take() -> None:
+        other.take_turn(entry)
+        taken.set()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    time.sleep(0.02)
+    assert not taken.is_set()
+    one.abandon()
+    assert taken.wait(5)
+    other.give_back_turn()
+    thread.join()
