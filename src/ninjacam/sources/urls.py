@@ -49,6 +49,8 @@ def parse_url(url: str) -> Target:
         raise ConfigError("The URL is malformed: write it as rtsp://host:port/path.") from None
     if not host:
         raise ConfigError("The URL names no host: write it as rtsp://host:port/path.")
+    if port == 0:
+        raise ConfigError("The URL names port 0: use the camera's port, or leave it out.")
     port = port or _DEFAULT_PORTS.get(parts.scheme, 0)
     path = quote(parts.path or "", safe=_SAFE) + (f"?{quote(parts.query, safe=_SAFE)}" if parts.query else "")
     target = Target(parts.scheme, host, port, "", path or "/")

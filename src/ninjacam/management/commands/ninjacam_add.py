@@ -2,24 +2,22 @@
 
 from typing import Any
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandParser
 
 from ninjacam.actions.cameras import CameraFields, create_camera, source_to_probe
-from ninjacam.actions.probe import run_probe
-from ninjacam.core.redact import split_credentials
-from ninjacam.management.base import OPERATOR, NinjacamCommand, read_password
+from ninjacam.management.base import OPERATOR
+from ninjacam.management.cameras import SourceCommand
 from ninjacam.models import Camera
 
 
-class Command(NinjacamCommand):
+class Command(SourceCommand):
     help = "Add a camera. It is tried first; one that does not answer is added all the same, and said so."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("slug", help="short name for URLs: a-z, 0-9, - and _")
         parser.add_argument("url", help="rtsp://host/path, http://host:8080/video, ...")
         parser.add_argument("--name", default="", help="name for people")
-        parser.add_argument("--username", default="")
-        parser.add_argument("--password-stdin", action="store_true", help="the first line of standard input")
+        self.add_login_arguments(parser)
         parser.add_argument("--transport", choices=["tcp", "udp"], default="tcp")
         parser.add_argument(
             "--record", choices=Camera.Record.values, default="off", help="default: %(default)s"
@@ -31,17 +29,13 @@ class Command(NinjacamCommand):
         parser.add_argument("--after", type=int, default=10, metavar="S", help="and after it")
         parser.add_argument("--no-audio", action="store_true")
         parser.add_argument("--no-verify-tls", action="store_true", help="accept a self-signed certificate")
-        check = parser.add_mutually_exclusive_group()
-        check.add_argument("--no-check", action="store_true", help="do not try it")
-        check.add_argument(
-            "--check", action="store_true", help="do not add it unless it answers with a picture"
-        )
+        self.add_check_arguments(parser)
 
     def run(self, options: dict[str, Any]) -> None:
         fields = CameraFields(
             url=options["url"],
-            username=options["username"],
-            password=self._password(options),
+            username=options["username"] or "",
+            password=self.password(options) or "",
             name=options["name"],
             transport=options["transport"],
             audio=not options["no_audio"],
@@ -51,11 +45,7 @@ class Command(NinjacamCommand):
             record_before_s=options["before"],
             record_after_s=options["after"],
         )
-        answer = None
-        if not options["no_check"]:
-            answer = run_probe(source_to_probe(OPERATOR, fields))
-            if options["check"] and not answer.ok and answer.error:
-                raise CommandError(f"{answer.error['message']} Not added.")
+        answer = self.try_address(source_to_probe(OPERATOR, fields), options)
         camera = create_camera(OPERATOR, options["slug"], fields)
         if answer is None:
             self.stdout.write(f"Added {camera.slug}.")
@@ -64,15 +54,3 @@ class Command(NinjacamCommand):
         else:
             self.stdout.write(f"Added {camera.slug}, which does not work yet; it is tried again and again.")
             self.warn(str((answer.error or {}).get("message", "")))
-
-    def _password(self, options: dict[str, Any]) -> str:
-        if options["password_stdin"]:
-            return read_password(from_stdin=True, prompt="")
-        try:
-            if split_credentials(options["url"])[2]:
-                self.warn(
-                    "The process list showed this password: next time --username NAME --password-stdin."
-                )
-        except ValueError:
-            pass  # the action says what is wrong with the URL
-        return ""

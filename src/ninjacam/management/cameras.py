@@ -1,0 +1,140 @@
+"""What the commands about cameras share: options, passwords, addresses that can never work, how a camera is shown."""
+
+import argparse
+import ctypes
+from collections.abc import Sequence
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from ninjacam.actions.probe import ProbeResult, run_probe
+from ninjacam.core.errors import ConfigError, ForbiddenAddressError
+from ninjacam.core.redact import split_credentials
+from ninjacam.management.base import NinjacamCommand, read_password
+from ninjacam.models import Camera
+from ninjacam.sources.addresses import check_address
+from ninjacam.sources.base import SourceConfig
+from ninjacam.sources.urls import parse_url
+from ninjacam.status import Status
+
+NEVER = frozenset({"config", "forbidden_address", "unsupported_scheme"})
+"""Codes of errors that no camera and no network can mend."""
+
+
+class _RefusePassword(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> None:
+        parser.error(
+            "everyone on this machine can read arguments. "
+            "Leave the password out to be asked for it, or use --password-stdin."
+        )
+
+
+class SourceCommand(NinjacamCommand):
+    """A command that takes the address of a camera."""
+
+    def add_login_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--username", help="its password is asked for")
+        parser.add_argument(
+            "--password-stdin", action="store_true", help="read the password from standard input, one line"
+        )
+        parser.add_argument("--password", action=_RefusePassword, nargs="?", help=argparse.SUPPRESS)
+
+    def add_check_arguments(self, parser: CommandParser) -> None:
+        check = parser.add_mutually_exclusive_group()
+        check.add_argument("--no-check", action="store_true", help="do not try it")
+        check.add_argument(
+            "--check", action="store_true", help="do not save it unless it answers with a picture"
+        )
+        parser.add_argument(
+            "--force", action="store_true", help="save it although cameras may not be at this address"
+        )
+
+    def password(self, options: dict[str, Any]) -> str | None:
+        """The password that goes with `--username`; None: none was given. Raises: CommandError."""
+        url = options.get("url") or ""
+        if options["password_stdin"]:
+            return read_password(from_stdin=True, prompt="")
+        if _hide_login(url):
+            self.warn(
+                "The process list showed the login in this URL for a moment, and your shell may keep it: "
+                "next time use --username NAME."
+            )
+            return None
+        return read_password(from_stdin=False, prompt="Password: ") if options["username"] else None
+
+    def try_address(self, source: SourceConfig, options: dict[str, Any]) -> ProbeResult | None:
+        """What the camera answers; None: it was not asked.
+
+        Raises: CommandError: it can never work, or does not and `--check` is given.
+        """
+        error = _forbidden(source)
+        answer = None
+        if error is None and not options["no_check"]:
+            answer = run_probe(source)
+            error = answer.error
+        if error is not None and (options["check"] or (error["code"] in NEVER and not options["force"])):
+            hint = " Use --force to save it all the same." if error["code"] in NEVER else ""
+            raise CommandError(f"{error['message']} Not saved.{hint}")
+        return answer
+
+
+def _forbidden(source: SourceConfig) -> dict[str, Any] | None:
+    """The error of an IP address that no camera may have, without asking anybody."""
+    try:
+        address = ip_address(parse_url(source.url).host.partition("%")[0])
+        check_address(address, source)
+    except (ForbiddenAddressError, ConfigError) as error:
+        return error.as_dict() if isinstance(error, ForbiddenAddressError) else None
+    except ValueError:
+        return None  # a name, which trying resolves
+    return None
+
+
+def _hide_login(url: str) -> bool:
+    """Overwrite the login of a URL in this process's arguments. Returns whether it has one."""
+    try:
+        if not split_credentials(url)[2]:
+            return False
+    except ValueError:
+        return False  # the action says what is wrong with the URL
+    secret = url.partition("://")[2].rpartition("@")[0].encode()
+    try:
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        start, end = int(fields[45]), int(fields[46])  # proc(5): arg_start and arg_end
+    except (OSError, ValueError, IndexError):
+        return True
+    if 0 < start < end:
+        arguments = ctypes.string_at(start, end - start)
+        ctypes.memmove(start, arguments.replace(secret, b"*" * len(secret)), end - start)
+    return True
+
+
+def describe(camera: Camera, status: Status) -> dict[str, Any]:
+    """All about a camera, fit for JSON, without its login."""
+    report = status.camera(camera)
+    return {
+        "slug": camera.slug,
+        "name": camera.name,
+        "state": str(report["state"]),
+        "error": report.get("error"),
+        "url": camera.url,
+        "has_credentials": camera.has_credentials,
+        "enabled": camera.enabled,
+        "transport": str(camera.transport),
+        "audio": camera.audio,
+        "verify_tls": camera.verify_tls,
+        "record": str(camera.record),
+        "record_before_s": camera.record_before_s,
+        "record_after_s": camera.record_after_s,
+        "record_schedule": camera.record_schedule,
+    }
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines with aligned columns."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]

@@ -1,0 +1,30 @@
+"""`ninjacam list`: all cameras."""
+
+import json
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from ninjacam.management.base import NinjacamCommand
+from ninjacam.management.cameras import describe, table
+from ninjacam.models import Camera
+from ninjacam.status import read_status
+
+
+class Command(NinjacamCommand):
+    help = "List the cameras with their states."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print a JSON array of objects")
+
+    def run(self, options: dict[str, Any]) -> None:
+        status = read_status()
+        cameras = [describe(camera, status) for camera in Camera.objects.all()]
+        if options["json"]:
+            self.stdout.write(json.dumps(cameras, ensure_ascii=False, indent=2))
+        elif cameras:
+            names = ("slug", "state", "record", "url", "name")
+            for line in table([names, *(tuple(str(each[name]) for name in names) for each in cameras)]):
+                self.stdout.write(line)
+        else:
+            self.stdout.write("There are no cameras yet. Add one: ninjacam add SLUG URL")

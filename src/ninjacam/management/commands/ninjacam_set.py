@@ -1,0 +1,60 @@
+"""`ninjacam set SLUG`: a camera, changed."""
+
+from argparse import BooleanOptionalAction
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from ninjacam.actions.cameras import CameraFields, find_camera, source_to_probe, update_camera
+from ninjacam.management.base import OPERATOR
+from ninjacam.management.cameras import SourceCommand
+from ninjacam.models import Camera
+
+_SOURCE = {"url", "username", "password", "transport", "verify_tls"}
+
+
+class Command(SourceCommand):
+    help = "Change a camera. What you do not name stays as it is."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("slug", help="its short name")
+        parser.add_argument("--url", help="rtsp://host/path, http://host:8080/video, ...")
+        parser.add_argument("--name", help="name for people")
+        self.add_login_arguments(parser)
+        parser.add_argument("--forget-login", action="store_true", help="remove the stored user and password")
+        parser.add_argument("--transport", choices=["tcp", "udp"])
+        parser.add_argument("--record", choices=Camera.Record.values)
+        parser.add_argument("--schedule", dest="record_schedule", help="mon-fri 07:00-19:00")
+        parser.add_argument(
+            "--before", dest="record_before_s", type=int, metavar="S", help="seconds before an event"
+        )
+        parser.add_argument(
+            "--after", dest="record_after_s", type=int, metavar="S", help="seconds after an event"
+        )
+        parser.add_argument("--enabled", action=BooleanOptionalAction, help="switch it on or off")
+        parser.add_argument("--audio", action=BooleanOptionalAction, help="take the sound as well")
+        parser.add_argument("--verify-tls", action=BooleanOptionalAction, help="check the TLS certificate")
+        self.add_check_arguments(parser)
+
+    def run(self, options: dict[str, Any]) -> None:
+        camera = find_camera(OPERATOR, options["slug"])
+        fields = CameraFields()
+        for name in (*_SOURCE, "name", "record", "record_schedule", "record_before_s", "record_after_s",
+                     "enabled", "audio"):  # fmt: skip
+            if options.get(name) is not None:
+                fields[name] = options[name]  # type: ignore[literal-required] # names of the TypedDict
+        if options["forget_login"]:
+            fields["username"] = fields["password"] = ""
+        password = self.password(options)
+        if password is not None:
+            fields["password"] = password
+        if not fields:
+            raise CommandError("There is nothing to change: `ninjacam set --help` shows the options.")
+        answer = None
+        if _SOURCE & set(fields):
+            source = {name: value for name, value in fields.items() if name in _SOURCE}
+            answer = self.try_address(source_to_probe(OPERATOR, source, camera), options)  # type: ignore[arg-type]
+        update_camera(OPERATOR, camera, fields)
+        self.stdout.write(f"Changed {camera.slug}.")
+        if answer is not None and not answer.ok:
+            self.warn(str((answer.error or {}).get("message", "")))

@@ -1,0 +1,149 @@
+"""`ninjacam add | list | show | set | remove`, as processes."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.harness.processes import python, wait_until
+
+SECRET = "hidden-word-4711"
+
+
+class Ninjacam:
+    def __init__(self, data: Path) -> None:
+        self.data = data
+
+    def command(self, *arguments: str) -> list[str]:
+        return python("-m", "ninjacam", *arguments, "--data", str(self.data))
+
+    def __call__(self, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            self.command(*arguments), input=stdin, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def at_terminal(self, *arguments: str, answers: dict[str, str]) -> str:
+        """What a terminal shows, on which somebody types an answer to each prompt."""
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execv(sys.executable, self.command(*arguments))
+        shown = ""
+        try:
+            for prompt, answer in answers.items():
+                while prompt not in shown:
+                    shown += os.read(terminal, 4096).decode()
+                os.write(terminal, f"{answer}\n".encode())
+            while data := os.read(terminal, 4096):
+                shown += data.decode()
+        except OSError:
+            pass  # it has ended
+        os.waitpid(pid, 0)
+        os.close(terminal)
+        return shown
+
+    def show(self, slug: str) -> dict[str, object]:
+        shown: dict[str, object] = json.loads(self("show", slug, "--json").stdout)
+        return shown
+
+
+@pytest.fixture(scope="module")
+def ninjacam(tmp_path_factory: pytest.TempPathFactory) -> Ninjacam:
+    made = Ninjacam(tmp_path_factory.mktemp("data"))
+    login = ("--username", "viewer", "--password-stdin")
+    done = made("add", "door", "rtsps://127.0.0.1:9/x", *login, "--no-check", stdin=f"{SECRET}\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Added door.\n", "")
+    return made
+
+
+def test_cameras_are_listed_and_shown_without_their_logins(ninjacam: Ninjacam) -> None:
+    lines = ninjacam("list").stdout.splitlines()
+    assert lines[0].split() == ["slug", "state", "record", "url", "name"]
+    assert lines[1].split() == ["door", "unknown", "off", "rtsps://127.0.0.1:9/x"]
+    (listed,) = json.loads(ninjacam("list", "--json").stdout)
+    assert listed == ninjacam.show("door") and listed["has_credentials"] is True
+    text = ninjacam("show", "door")
+    assert "verify_tls       yes" in text.stdout and SECRET not in text.stdout + str(listed)
+    missing = ninjacam("show", "gate")
+    assert missing.returncode == 1 and missing.stderr.count("\n") == 1
+
+
+def test_a_camera_is_changed_in_what_is_named_and_removed(ninjacam: Ninjacam) -> None:
+    assert ninjacam("add", "yard", "rtsp://127.0.0.1:9/x", "--no-check").returncode == 0
+    changes = ("--name", "Yard", "--record", "events", "--before", "7", "--no-audio", "--no-enabled")
+    assert ninjacam("set", "yard", *changes).stdout == "Changed yard.\n"
+    shown = ninjacam.show("yard")
+    expected = {"name": "Yard", "record": "events", "record_before_s": 7, "audio": False, "enabled": False}
+    assert {name: shown[name] for name in expected} == expected and shown["url"] == "rtsp://127.0.0.1:9/x"
+    assert "nothing to change" in ninjacam("set", "yard").stderr
+    assert "use --yes" in ninjacam("remove", "yard").stderr
+    assert ninjacam.at_terminal("remove", "yard", answers={"[y/N]": "n"}).strip().endswith("Not removed.")
+    assert ninjacam("remove", "yard", "--yes").stdout.startswith("Removed yard.")
+    assert ninjacam("show", "yard").returncode == 1
+
+
+def test_a_stored_password_needs_to_be_entered_again_for_another_protection(ninjacam: Ninjacam) -> None:
+    for change in (("--url", "rtsp://127.0.0.1:9/x"), ("--no-verify-tls",)):
+        done = ninjacam("set", "door", *change, "--no-check")
+        assert done.returncode == 1 and "enter the user and password again" in done.stderr
+    login = ("--username", "viewer", "--password-stdin")
+    done = ninjacam("set", "door", "--no-verify-tls", *login, "--no-check", stdin="new\n")
+    assert done.returncode == 0 and ninjacam.show("door")["verify_tls"] is False
+
+
+def test_a_password_is_asked_for_and_never_shown(ninjacam: Ninjacam) -> None:
+    arguments = ("add", "asked", "rtsp://127.0.0.1:9/x", "--username", "viewer", "--no-check")
+    shown = ninjacam.at_terminal(*arguments, answers={"Password: ": SECRET})
+    assert "Added asked." in shown and SECRET not in shown
+    assert ninjacam.show("asked")["has_credentials"] is True
+    assert "--password-stdin" in ninjacam("add", "other", *arguments[2:]).stderr
+
+
+@pytest.mark.parametrize("option", [("--password", SECRET), (f"--password={SECRET}",)])
+def test_a_password_among_the_arguments_is_refused(ninjacam: Ninjacam, option: tuple[str, ...]) -> None:
+    done = ninjacam("add", "refused", "rtsp://127.0.0.1:9/x", "--username", "u", *option)
+    assert done.returncode != 0 and "--password-stdin" in done.stderr and SECRET not in done.stderr
+
+
+def test_a_login_in_the_url_leaves_the_process_list(ninjacam: Ninjacam) -> None:
+    with subprocess.Popen(
+        ninjacam.command("add", "seen", f"rtsp://u:{SECRET}@10.255.255.1/x"),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        line = Path(f"/proc/{process.pid}/cmdline")
+        wait_until(
+            lambda: b"rtsp://***" in line.read_bytes() or process.poll() is not None, 20, "the login hidden"
+        )
+        assert process.poll() is None and SECRET.encode() not in line.read_bytes()
+        _, said = process.communicate(timeout=60)
+        assert b"The process list showed the login" in said and SECRET.encode() not in said
+
+
+@pytest.mark.parametrize(
+    "url", ["gopher://h/", "rtsp:///x", "rtsp://h:80000/x", "rtsp://h:0/x", "rtsp://169.254.169.254/x", "x"]
+)
+def test_an_address_that_can_never_work_is_not_saved(ninjacam: Ninjacam, url: str) -> None:
+    for options in ((), ("--no-check",)):
+        done = ninjacam("add", "never", url, *options)
+        assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
+    assert (
+        ninjacam("set", "door", "--url", url, "--username", "u", "--password-stdin", stdin="x").returncode
+        == 1
+    )
+    assert ninjacam("show", "never").returncode == 1
+
+
+def test_a_forbidden_address_is_saved_by_force(ninjacam: Ninjacam) -> None:
+    done = ninjacam("add", "forced", "rtsp://169.254.1.1/x", "--force", "--no-check")
+    assert done.returncode == 0 and ninjacam.show("forced")["url"] == "rtsp://169.254.1.1/x"
+
+
+@pytest.mark.parametrize("verb", ["add", "list", "show", "set", "remove", "serve", "doctor", "token"])
+def test_help_shows_our_options_and_not_djangos(ninjacam: Ninjacam, verb: str) -> None:
+    text = ninjacam(verb, "--help").stdout
+    assert text.startswith(f"usage: ninjacam {verb}") and "--data" in text
+    for option in ("--settings", "--pythonpath", "--traceback", "--verbosity", "--no-color", "--skip-checks"):
+        assert option not in text
