@@ -5,6 +5,8 @@ from collections import deque
 WINDOW_NS = 400_000_000
 MIN_PICTURES = 3
 """Delays are compared by the smallest of a window, which has at least so many pictures: jitter only adds."""
+MIN_RATE = 0.001
+"""Of a clock that stands, or runs backward."""
 _SPANS = ((2, 0.5), (5, 0.25), (12, 0.25), (25, 0.3), (75, 0.66))
 """(windows, how many seconds the clock may gain or lose over so many): 2 % and what the network may do meanwhile. The
 first one finds a clock in the wrong unit before its first second and a half is over."""
@@ -54,7 +56,7 @@ class ClockRate:
             gained_ns, elapsed_ns = after_ns - before_ns, until_ns - from_ns
             steady = min(before_ns, after_ns) < middle_ns < max(before_ns, after_ns)
             if steady and abs(gained_ns) > allowed_s * 1e9 and elapsed_ns > 0:
-                self.rate = (elapsed_ns - gained_ns) / elapsed_ns
+                self.rate = max(MIN_RATE, (elapsed_ns - gained_ns) / elapsed_ns)
                 self.reference_ns = before_ns
                 found = True
         return found

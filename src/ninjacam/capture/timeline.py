@@ -161,7 +161,7 @@ class Timeline:
             if self.clock_rate is None or abs(self._rate.rate / self.clock_rate - 1) > MAX_RATE_ERROR:
                 late = arrival_zero + received_ns * VIDEO_CLOCK_HZ // 1_000_000_000 - (raw + self._shift)
                 self._scaled_from = (raw, raw + self._shift + max(0, late))
-                self._scale = 1 / max(0.001, self._rate.rate)
+                self._scale = 1 / self._rate.rate
                 self._delay.reset()
                 self._rate.reset()
             else:

@@ -262,6 +262,14 @@ def test_a_clock_that_runs_fast_or_slow_gives_way_to_arrival(rate: float, bframe
     assert decoded == sorted(decoded)
 
 
+@pytest.mark.parametrize("rate", [0.0, -1.0])
+@pytest.mark.parametrize("depth", [0, 2, None])
+def test_a_clock_that_stands_or_runs_backward_breaks_nothing(rate: float, depth: int | None) -> None:
+    got = run(at_rate(video_packets(1000, first_pts=10**9), rate), depth=depth)
+    decoded = decoding_times(got)
+    assert decoded == sorted(decoded) and max(map(abs, errors_s(got)[1])) < 60
+
+
 @pytest.mark.parametrize("rate", [1.0, 1.01, 0.99, 1.0001])
 def test_a_clock_that_is_nearly_right_is_believed(rate: float) -> None:
     jitter = random.Random(5)
