@@ -166,6 +166,8 @@ class AccessUnits:
         self.following = b""
         """The head of the next fragment of the NAL unit that is being put together; empty: there is none."""
         self._resumable = False
+        self._owes_start = False
+        """A fragment without data said that a NAL unit begins: the next one has its beginning."""
         self._gap = True
         """Something before the next NAL unit is missing: at the start, what the camera sent before."""
         self._head_lost = False
@@ -209,7 +211,7 @@ class AccessUnits:
         if self._unit:
             self._damaged = True
         self._gap = self._missing = True
-        self._resumable = False
+        self._resumable = self._owes_start = False
         self.following = b""
         self._trust.pending = -1
 
@@ -270,6 +272,14 @@ class AccessUnits:
                 self._trust.disprove(self._trust.pending)
             return True
         return False
+
+    def _take_empty_fragment(self, bits: int) -> None:
+        """A fragment without data: its start and end bits count all the same."""
+        if bits & 0x80:
+            self._owes_start = True
+            self.following = b""
+        elif bits & 0x40 and self.following:
+            self.following, self._resumable = b"", True
 
     def _cut_short(self, kind: int) -> None:
         """A fragment of this type has come whose NAL unit has no beginning."""

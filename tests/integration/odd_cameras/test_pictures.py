@@ -235,6 +235,21 @@ class UselessPackets(H26xCamera):
         return super().frame(client, header, payload)
 
 
+class BitsInEmptyFragments(H26xCamera):
+    """The start and the end of a fragmented NAL unit are said by fragments without data."""
+
+    def packets(self, number: int, unit: Unit, timestamp: int) -> list[Payload]:
+        at, made = self.fragment_at, []
+        for nal in self.nal_units(unit):
+            pieces = fragments(nal, codec=self.video)
+            head = pieces[0][:at]
+            kind = pieces[0][at] & 0x3F if self.video is not Codec.H264 else pieces[0][at] & 0x1F
+            made.append(head + bytes([0x80 | kind]))
+            made += [head + bytes([kind]) + piece[at + 1 :] for piece in pieces]
+            made.append(head + bytes([0x40 | kind]))
+        return marked_last(made, timestamp)
+
+
 class PaddedPackets(OddCamera):
     """Each packet has padding, and an extension."""
 
@@ -305,6 +320,7 @@ CAMERAS = [
     *(OneFragment(codec, codec=codec) for codec in BOTH),
     *(FragmentBits(f"no end {codec}", codec=codec, clear=0x40) for codec in BOTH),
     *(FragmentBits(f"always an end {codec}", codec=codec, put=0x40) for codec in BOTH),
+    *(BitsInEmptyFragments(codec, codec=codec) for codec in BOTH),
     UselessPackets("empty"),
     UselessPackets("padding only", extra=b"\x00\x00\x03", padded=True),
     UselessPackets("one byte", extra=b"\x41"),

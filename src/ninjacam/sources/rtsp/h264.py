@@ -47,8 +47,9 @@ class H264Depacketizer(AccessUnits):
         """FU-A, and the first of a NAL unit in FU-B, that is not simply more of the NAL unit before."""
         header, fragment = data[start], data[start + 1]
         kind = fragment & 0x1F
-        if fragment & 0x80 or not self._resume():
-            if not fragment & 0x80 and (self._gap or not self._turned):
+        starts, self._owes_start = fragment & 0x80 or self._owes_start, False
+        if starts or not self._resume():
+            if not starts and (self._gap or not self._turned):
                 self._cut_short(kind)
                 return
             self._begin(kind or EMBEDDED, data, body, stop)
@@ -63,6 +64,8 @@ class H264Depacketizer(AccessUnits):
             self.following = b""
             before, between = _AGGREGATES[kind]
             self._split(data, start + before, stop, between)
+        elif kind == _FU_A and stop - start == 2:
+            self._take_empty_fragment(data[start + 1])
         elif kind == _FU_B and stop - start > 4:
             self._push_fragment(data, start, start + 4, stop)
         elif kind == 0 and bytes(data[start : start + 3]) in (b"\x00\x00\x00", b"\x00\x00\x01"):

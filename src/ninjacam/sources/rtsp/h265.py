@@ -44,6 +44,8 @@ class H265Depacketizer(AccessUnits):
                         self.following, self._resumable = b"", True
                 else:
                     self._push_fragment(data, start, stop)
+            elif kind == _FRAGMENT and stop - start == 3:
+                self._take_empty_fragment(data[start + 2])
             elif kind == _AGGREGATION:
                 self.following = b""
                 self._split(data, start + 2, stop)
@@ -68,8 +70,9 @@ class H265Depacketizer(AccessUnits):
         fragment = data[start + 2]
         kind = fragment & 0x3F
         body = start + 3
-        if fragment & 0x80 or not self._resume():
-            if not fragment & 0x80 and (self._gap or not self._turned):
+        starts, self._owes_start = fragment & 0x80 or self._owes_start, False
+        if starts or not self._resume():
+            if not starts and (self._gap or not self._turned):
                 self._cut_short(kind)
                 return
             body += self._donl_bytes
