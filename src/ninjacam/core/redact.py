@@ -1,7 +1,10 @@
 """Keeping credentials out of logs, messages and answers."""
 
 import re
-from urllib.parse import unquote, urlsplit, urlunsplit
+from ipaddress import ip_address
+from urllib.parse import unquote, urlsplit
+
+from ninjacam.core.errors import ConfigError
 
 MASK = "***"
 
@@ -27,22 +30,57 @@ def _mask(found: re.Match[str]) -> str:
     return f"{separator}{name}={MASK}" if _SECRET_NAME.search(unquote(name).lower()) else found[0]
 
 
-def split_credentials(url: str) -> tuple[str, str, str]:
-    """(the URL without its user info, user, password), percent-decoded; empty strings where there are none.
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\s/?#@:\[\]]+)(?::(\d{1,5}))?(?=[/?#]|\Z)", re.ASCII)
+_AMBIGUOUS = (
+    "The URL can be read in more than one way. If the password contains one of / ? # [ @ :, enter user and password "
+    "separately; an @ in the path is written as %40."
+)
 
-    Raises: ValueError: the URL cannot be parsed at all (a bad port or bracket).
+
+def split_credentials(url: str) -> tuple[str, str, str]:
+    """Return (the URL without its user info, user, password), percent-decoded; empty strings where there are none.
+
+    A password may contain / ? # [ or % as it is. The standard (RFC 3986) reads what stands before its first / ? or # as
+    the host, so such a URL is taken only where no part of a password could be taken for a host.
+
+    Raises: ConfigError: the URL can be read in more than one way; ValueError: it cannot be read at all.
     """
-    parts = urlsplit(url)
-    _, at, host = parts.netloc.rpartition("@")
-    _ = parts.port  # raises here rather than in whoever opens it
-    if not at:
-        return (
-            url,
-            "",
-            "",
-        )  # not put together anew: file:name would become file:///name, which is another file
-    return (
-        urlunsplit(parts._replace(netloc=host)),
-        unquote(parts.username or ""),
-        unquote(parts.password or ""),
-    )
+    scheme, slashes, rest = url.partition("://")
+    if not slashes or "@" not in rest:
+        _ = urlsplit(url).port  # raises here rather than in the caller that opens it
+        return url, "", ""  # as it was written: put together anew, file:name would be another file
+    start = _start_of_host(rest)
+    username, _, password = rest[: max(0, start - 1)].partition(":")
+    return (url if start == 0 else f"{scheme}://{rest[start:]}"), unquote(username), unquote(password)
+
+
+def _start_of_host(rest: str) -> int:
+    """Where the host begins in the part of a URL behind "://"; 0: there is no user info.
+
+    Raises: ConfigError: that is not clear.
+    """
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    standard = authority.rfind("@") + 1
+    places = [standard]
+    if ":" in authority:  # as in "user:pass/word@host"
+        places += [found.end() for found in re.finditer("@", rest) if found.end() != standard]
+    certain = {place: _certainty(rest, place) for place in places if _certainty(rest, place) >= 0}
+    others = [certainty for place, certainty in certain.items() if place != standard]
+    if standard in certain and certain[standard] > max(others, default=-1):
+        return standard
+    best = [place for place, certainty in certain.items() if certainty == max(certain.values())]
+    if len(best) == 1 and certain.get(standard, -1) <= 0:
+        return best[0]
+    raise ConfigError(_AMBIGUOUS)
+
+
+def _certainty(rest: str, place: int) -> int:
+    """How sure it is that a host begins at `place`: 2 an address, 1 a name with a dot, 0 another name, -1 no host."""
+    found = _HOST.match(rest, place)
+    if found is None or int(found[2] or 0) > 65_535:
+        return -1
+    try:
+        ip_address(found[1].strip("[]").partition("%")[0])
+    except ValueError:
+        return int("." in found[1].strip("."))
+    return 2

@@ -43,7 +43,7 @@ def parse_url(url: str) -> Target:
     """Raises: ConfigError: no host, a bad port, or characters that parsers disagree about."""
     check_characters(url)
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(split_credentials(url)[0])
         host, port = parts.hostname or "", parts.port
     except ValueError:  # its text may have the password
         raise ConfigError("The URL is malformed: write it as rtsp://host:port/path.") from None

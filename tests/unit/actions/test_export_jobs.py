@@ -11,6 +11,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from django.conf import settings
 from django.db import OperationalError
 from django.utils import timezone
 
@@ -106,7 +107,7 @@ def test_the_process_is_told_the_files_of_the_span(bench: Bench) -> None:
     assert question.pop("output").endswith(f"{export.pk}-{export.claim}.mp4.part")
     assert question == {
         "kind": "timelapse", "camera": "door", "paths": [f"{root}/door/0.mp4", f"{root}/door/1.mp4"],
-        "start_ns": export.start_ns, "end_ns": export.end_ns, "clock": True, "zone": "UTC", "view": "",
+        "start_ns": export.start_ns, "end_ns": export.end_ns, "clock": True, "zone": settings.TIME_ZONE, "view": "",
         "width_px": 320, "fps": 10, "speed": 5.0,
     }  # fmt: skip
 

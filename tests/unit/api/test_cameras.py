@@ -57,11 +57,11 @@ def test_no_answer_and_no_log_holds_credentials(
             ("post", CAMERAS, {"slug": "door", "url": f"rtsp://user-of-the-camera:{PASSWORD}@10.0.0.5/"}),
             ("post", CAMERAS, {"slug": "x", "url": f"rtsp://user-of-the-camera:{PASSWORD}@[bad/"}),
             ("patch", f"{CAMERAS}/door", {"url": f"rtsp://user-of-the-camera:{PASSWORD}@[bad/"}),
-            ("patch", f"{CAMERAS}/door", {"url": f"rtsp://user-of-the-camera:{PASSWORD}\uff20@10.0.0.5/"}),
+            ("patch", f"{CAMERAS}/door", {"url": f"rtsp://user-of-the-camera:{PASSWORD}@10.0.0.5\uff20x/"}),
             (
                 "post",
                 f"{CAMERAS}/door/probe",
-                {"url": f"rtsp://user-of-the-camera:{PASSWORD}\uff20@10.0.0.5/"},
+                {"url": f"rtsp://user-of-the-camera:{PASSWORD}@10.0.0.5\uff20x/"},
             ),
             ("post", f"{CAMERAS}/probe", {"url": f"gopher://user-of-the-camera:{PASSWORD}@h/"}),
         ):
