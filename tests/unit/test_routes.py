@@ -60,6 +60,7 @@ BODIES: dict[str, Any] = {
 
 QUERIES = {
     "list_annotations": urlencode({"camera": "door", "start": HOUR_AGO, "end": NOW}),
+    "delete_recordings": "camera=gone",
 }
 
 VIEWER_MAY = {
@@ -110,6 +111,7 @@ def world(camera: Camera, viewer: User, stranger: User, admin_user: User) -> dic
         slug="door", path="door/2026-11-22/08/00-00.mp4", start_ns=time.time_ns() - 10**11,
         end_ns=time.time_ns() - 10**10, size_bytes=1, codec="h264", width_px=640, height_px=360,
     )  # fmt: skip
+    Event.objects.create(slug="gone", kind="motion", start_ns=0, end_ns=0, source="user:root")
     event = Event.objects.create(
         slug="door", kind="motion", start_ns=time.time_ns() - 10**10, source="user:root"
     )
@@ -125,7 +127,7 @@ def world(camera: Camera, viewer: User, stranger: User, admin_user: User) -> dic
     }
 
 
-def url_of(route: Route, world: dict[str, Any]) -> str:
+def url_of(route: Route, world: dict[str, Any], method: str = "GET") -> str:
     path = route.path
     for placeholder, value in {
         "<slug:slug>": "door",
@@ -149,7 +151,7 @@ def url_of(route: Route, world: dict[str, Any]) -> str:
     if "(?P<url>" in path:
         path = path.partition("(?P<url>")[0] + "nowhere/"
     assert "<" not in path, f"say what stands for the parameter in {path}"
-    query = QUERIES.get(route.operations.get("GET", ""), "")
+    query = QUERIES.get(route.operations.get(method, ""), "")
     return f"/{path}?{query}" if query else f"/{path}"
 
 
@@ -157,9 +159,9 @@ def ask(client: Client, route: Route, method: str, world: dict[str, Any]) -> Any
     body = BODIES.get(route.operations.get(method, ""), {})
     arguments = {} if method == "GET" else {"data": body, "content_type": "application/json"}
     return (
-        client.generic(method, url_of(route, world))
+        client.generic(method, url_of(route, world, method))
         if not arguments
-        else getattr(client, method.lower())(url_of(route, world), **arguments)
+        else getattr(client, method.lower())(url_of(route, world, method), **arguments)
     )
 
 

@@ -1,6 +1,9 @@
 """Adding, changing, finding and removing cameras."""
 
-from typing import TypedDict
+import logging
+import time
+from pathlib import Path
+from typing import Literal, TypedDict
 from urllib.parse import urlsplit
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
@@ -10,13 +13,18 @@ from django.utils.translation import gettext as _
 from ninjacam.actions.audit import audited, record
 from ninjacam.actions.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from ninjacam.auth import Actor, look_up_camera
+from ninjacam.conf import get_settings
 from ninjacam.core.errors import ConfigError, UnsupportedSchemeError
 from ninjacam.core.redact import MASK, split_credentials
 from ninjacam.credentials import Credentials, unseal
-from ninjacam.models import Camera, CameraGrant, Role
+from ninjacam.models import Camera, CameraGrant, Event, Export, Role, Segment, archive
+from ninjacam.recordings.layout import remove_empty, slug_of
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.registry import scheme_of
 from ninjacam.sources.urls import binding_of, parse_url
+from ninjacam.status import read_status
+
+logger = logging.getLogger("ninjacam.recordings")
 
 
 class SourceFields(TypedDict, total=False):
@@ -39,6 +47,9 @@ class CameraFields(SourceFields, total=False):
     record_schedule: str
 
 
+STOP_TIMEOUT_S = 5.0
+"""The engine hears of a deleted camera within a second."""
+DELETE_BATCH = 250
 RECORD = ("record", "record_before_s", "record_after_s", "record_schedule")
 _PLAIN = ("name", "enabled", *RECORD, "transport", "audio", "verify_tls")
 _SOURCE = ("url", "username", "password")
@@ -64,6 +75,8 @@ def find_camera(actor: Actor, slug: str, role: str = "view") -> Camera:
 def create_camera(actor: Actor, slug: str, fields: CameraFields) -> Camera:
     """Add a camera. The user who adds it may see and configure it.
 
+    What an earlier camera of this name has left is found under another name from then on.
+
     Raises: ForbiddenError, ConflictError: the slug is taken, InvalidError: a value cannot be used, among them the slug
     of a camera that the actor may not see.
     """
@@ -72,6 +85,8 @@ def create_camera(actor: Actor, slug: str, fields: CameraFields) -> Camera:
     camera = Camera(slug=slug)
     assign_fields(camera, fields)
     user = getattr(actor, "user", None)
+    if archive.has_left(slug):
+        _wait_until_stopped(slug)  # the last file of an earlier camera of this name is its own
     try:
         with transaction.atomic():
             _check_and_save(actor, camera)
@@ -94,13 +109,127 @@ def update_camera(actor: Actor, camera: Camera, fields: CameraFields) -> Camera:
 
 
 @audited
-def delete_camera(actor: Actor, camera: Camera) -> None:
-    """Remove a camera with its grants. Needs the permission to delete cameras, or the role `configure` for it."""
+def rename_camera(actor: Actor, camera: Camera, slug: str) -> Camera:
+    """Give a camera another short name. Its recordings, events, exports, grants, tokens and links follow.
+
+    Addresses change with the name. Raises: ForbiddenError; InvalidError: the name cannot be used; ConflictError: it is
+    taken, or files of an unknown camera lie under it.
+    """
+    _require_configure(actor, camera)
+    old = camera.slug
+    if slug == old:
+        return camera
+    camera.slug = slug
+    try:
+        with transaction.atomic():
+            unknown = not archive.has_left(slug)
+            _check_and_save(actor, camera)
+            if unknown:
+                _require_no_directory(slug)
+    except BaseException as error:
+        camera.slug = old
+        if isinstance(error, IntegrityError):
+            raise _taken(actor, slug) from error
+        raise
+    record(actor, "camera.rename", slug, before=old)
+    return camera
+
+
+def _require_no_directory(slug: str) -> None:
+    """Raises: ConflictError."""
+    if (get_settings().recordings_dir / slug).exists():
+        raise ConflictError(
+            _("There are unknown files in the directory “%(slug)s”. Choose another name, or remove them.")
+            % {"slug": slug}
+        )
+
+
+@audited
+def delete_camera(actor: Actor, camera: Camera, *, recordings: Literal["keep", "delete"] = "keep") -> None:
+    """Remove a camera with its grants. Needs the permission to delete cameras, or the role `configure` for it.
+
+    `recordings`: "delete" also deletes its recordings, events and exports, protected ones included, and needs the role
+    `export` for it; it waits for a few seconds until nothing records any more. With "keep", users who may replay all
+    cameras find them under the camera's name, until a new camera takes it: then under another one ("door-old").
+    Raises: ForbiddenError.
+    """
     if not actor.may_all("delete_camera", "configure"):
         _require_configure(actor, camera)
+    if recordings == "delete" and not actor.may(Role.EXPORT, camera):
+        raise ForbiddenError(
+            _("You may delete this camera, but not its recordings: that needs the role “export”.")
+        )
     slug = camera.slug
     camera.delete()
-    record(actor, "camera.delete", slug)
+    record(actor, "camera.delete", slug, recordings=recordings)
+    if recordings == "delete":
+        _wait_until_stopped(slug)
+        _delete_left(slug)
+
+
+@audited
+def delete_recordings(actor: Actor, slug: str) -> int:
+    """Delete the recordings, events and exports of a deleted camera; return the number of files.
+
+    Raises: ForbiddenError: this needs the roles `configure` and `export` for all cameras; NotFoundError: there are
+    none; ConflictError: there is a camera of this name.
+    """
+    if not (
+        actor.may_all("export_camera", Role.EXPORT) and actor.may_all("configure_camera", Role.CONFIGURE)
+    ):
+        raise ForbiddenError(_("Only administrators may delete the recordings of deleted cameras."))
+    if Camera.objects.filter(slug=slug).exists():
+        raise ConflictError(
+            _("There is a camera “%(slug)s”. Delete it together with its recordings.") % {"slug": slug[:50]}
+        )
+    if not archive.has_left(slug):
+        raise NotFoundError(_("There are no recordings of “%(slug)s”.") % {"slug": slug[:50]})
+    count = _delete_left(slug)
+    record(actor, "recording.delete", slug, files=count)
+    return count
+
+
+def _wait_until_stopped(slug: str) -> None:
+    """Wait until the engine has heard that the camera is deleted, so that its last file is closed."""
+    until_s = time.monotonic() + STOP_TIMEOUT_S
+    while time.monotonic() < until_s:
+        status = read_status()
+        if not status.engine_running or slug not in status.cameras:
+            return
+        time.sleep(0.1)
+
+
+def _delete_left(slug: str) -> int:
+    """Files first, then their rows; a row whose file cannot be deleted stays."""
+    config = get_settings()
+    count = 0
+    after = 0
+    while rows := list(
+        Segment.objects.filter(slug=slug, pk__gt=after)
+        .order_by("pk")
+        .values_list("pk", "path")[:DELETE_BATCH]
+    ):
+        gone = [pk for pk, path in rows if slug_of(path) == slug and _unlink(config.recordings_dir / path)]
+        Segment.objects.filter(pk__in=gone).delete()
+        count += len(gone)
+        after = rows[-1][0]
+    for export in Export.objects.filter(slug=slug):
+        if export.claim:
+            _unlink(export.path(config.exports_dir))
+        export.delete()
+    Event.objects.filter(slug=slug).delete()
+    if slug:
+        remove_empty(config.recordings_dir / slug)
+    return count
+
+
+def _unlink(path: Path) -> bool:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as exc:
+        logger.warning("%s cannot be deleted: %s", path, exc.strerror)
+        return False
+    return True
 
 
 def source_to_probe(actor: Actor, fields: SourceFields, camera: Camera | None = None) -> SourceConfig:

@@ -3,8 +3,9 @@
 import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, Literal, cast
 
+from django.db import transaction
 from django.http import HttpRequest
 from django.urls import reverse
 from ninja import Router, Status
@@ -85,18 +86,29 @@ def get_camera(request: HttpRequest, slug: str) -> CameraOut:
 
 @router.patch("/{slug:slug}", response=CameraOut, operation_id="update_camera", summary="Change a camera")
 def update_camera(request: HttpRequest, camera: CameraPatch, slug: str) -> CameraOut:
-    """Changes what the body names. A new source is opened within 2 s; viewers stay connected."""
+    """Changes what the body names. A new source is opened within 2 s; viewers stay connected.
+
+    With a new `slug`, recordings, events, exports, grants and tokens follow; addresses change, and open streams end."""
     who = principal(request)
     found = actions.find_camera(who, slug, "configure")
-    fields = cast("actions.CameraFields", _fields(camera.dict(exclude_unset=True)))
-    return camera_out(who, actions.update_camera(who, found, fields), read_status())
+    given = _fields(camera.dict(exclude_unset=True))
+    new_slug = given.pop("slug", slug)
+    with transaction.atomic():
+        if given:
+            found = actions.update_camera(who, found, cast("actions.CameraFields", given))
+        found = actions.rename_camera(who, found, new_slug)
+    return camera_out(who, found, read_status())
 
 
 @router.delete("/{slug:slug}", response={204: None}, operation_id="delete_camera", summary="Remove a camera")
-def delete_camera(request: HttpRequest, slug: str) -> Status[None]:
-    """Ends its streams. Recordings stay on disk."""
+def delete_camera(
+    request: HttpRequest, slug: str, recordings: Literal["keep", "delete"] = "keep"
+) -> Status[None]:
+    """Ends its streams. `recordings=delete` also deletes its recordings, events and exports, protected ones included;
+    that needs the role `export`. Otherwise users who may replay all cameras still find them, and a new camera of this
+    name does not inherit them."""
     who = principal(request)
-    actions.delete_camera(who, actions.find_camera(who, slug))
+    actions.delete_camera(who, actions.find_camera(who, slug), recordings=recordings)
     return Status(204, None)
 
 

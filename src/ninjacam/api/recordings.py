@@ -5,9 +5,10 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from ninja import Query, Router
+from ninja import Query, Router, Status
 from pydantic_core import to_json
 
+from ninjacam.actions import cameras
 from ninjacam.actions.recordings import find_segment, protect_segment, replayable_slugs
 from ninjacam.api.auth import principal
 from ninjacam.api.recording_schemas import (
@@ -47,6 +48,19 @@ def list_recordings(request: HttpRequest, query: Query[RecordingsQuery]) -> Reco
         items=[_recording_out(row) for row in page],
         next=f"{page[-1].start_ns}-{page[-1].pk}" if len(rows) > query.limit else None,
     )
+
+
+@router.delete(
+    "/recordings",
+    response={204: None},
+    operation_id="delete_recordings",
+    summary="Delete the recordings of a deleted camera",
+)
+def delete_recordings(request: HttpRequest, camera: str) -> Status[None]:
+    """With its events and exports, protected ones included. Needs the roles `configure` and `export` for all cameras.
+    Those of a camera that is there are deleted together with it."""
+    cameras.delete_recordings(principal(request), camera)
+    return Status(204, None)
 
 
 @router.get(

@@ -239,6 +239,7 @@ class CameraPatch(Schema):
 
     model_config = input_example(name="Front door", enabled=False)
 
+    slug: Slug = Field(default_factory=str)
     name: Name = Field(default_factory=str)
     enabled: bool = Field(default_factory=bool)
     record: Record = Field(default_factory=lambda: "off")

@@ -6,7 +6,7 @@ from django.db import transaction
 
 from ninjacam.engine.events import EngineEvent
 from ninjacam.management.database import database
-from ninjacam.models import Event
+from ninjacam.models import Camera, Event
 from ninjacam.models.event import ENGINE
 
 
@@ -23,6 +23,8 @@ class DatabaseEventLog:
         """What people have made of a label or of `protected` meanwhile stays. Raises: NinjacamError."""
         with database(), transaction.atomic():
             for event in events:
+                if event.end_ns is not None and event.slug and _is_gone(event):
+                    continue
                 Event.objects.update_or_create(
                     slug=event.slug,
                     kind=event.kind,
@@ -31,3 +33,9 @@ class DatabaseEventLog:
                     defaults={"end_ns": event.end_ns},
                     create_defaults={"end_ns": event.end_ns, "label": event.label, "data": event.data},
                 )
+
+
+def _is_gone(event: EngineEvent) -> bool:
+    """Whether the event was deleted or renamed with its camera."""
+    row = Event.objects.filter(slug=event.slug, kind=event.kind, start_ns=event.start_ns, source=ENGINE)
+    return not row.exists() and not Camera.objects.filter(slug=event.slug).exists()

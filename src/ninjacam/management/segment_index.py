@@ -91,6 +91,8 @@ class DatabaseIndex:
                 self._put(batch)
 
     def _put(self, batch: Sequence[segments.Segment]) -> None:
+        # Those of a renamed or deleted camera lie elsewhere by now, or nowhere; the scan finds what is there.
+        batch = [each for each in batch if (self._root / each.path).exists()]
         with transaction.atomic():
             rows = Segment.objects.filter(path__in=[each.path for each in batch])
             before = dict(rows.values_list("path", "size_bytes"))
@@ -148,10 +150,9 @@ class DatabaseIndex:
             if disk is not None:
                 watermark_bytes = self._rules.watermark_bytes(disk.size_bytes)
                 full = disk.free_bytes < watermark_bytes and self._growth.owed_bytes > 0
-                if self._plan(self._used_bytes, disk) and Segment.objects.count() != self._rows:
-                    self._used_bytes = (
-                        self._count_all()
-                    )  # a rebuild or a person changed rows: do not go by old figures
+                if self._plan(self._used_bytes, disk) and self._has_changed(self._used_bytes):
+                    # A rebuild or a person changed rows: do not go by old figures.
+                    self._used_bytes = self._count_all()
                 for _ in range(MOST_ROUNDS):
                     if self._closing.is_set() or not self._delete(self._plan(self._used_bytes, disk)):
                         break
@@ -174,6 +175,12 @@ class DatabaseIndex:
         disk = disk_of(self._root)
         exports_bytes = bytes_on_disk_of(self._root, self._exports_dir) if self._exports_dir else 0
         return disk and Disk(disk.size_bytes, disk.free_bytes + exports_bytes)
+
+    def _has_changed(self, used_bytes: dict[str, int]) -> bool:
+        """Whether rows came, went, or were renamed by others."""
+        return Segment.objects.count() != self._rows or not used_bytes.keys() >= set(
+            Segment.objects.recorded_slugs()
+        )
 
     def _count_all(self) -> dict[str, int]:
         # In no transaction, which on SQLite would keep all writers waiting: nobody else adds rows but a rebuild.

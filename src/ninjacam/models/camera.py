@@ -1,13 +1,14 @@
 """A camera, and the query for the cameras that a user has a role for."""
 
+from collections.abc import Collection
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, RegexValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -18,6 +19,7 @@ from ninjacam.core.redact import redact_url, split_credentials
 from ninjacam.core.schedule import parse_schedule
 from ninjacam.credentials import Credentials, fingerprint, seal, unseal
 from ninjacam.engine.specs import CameraSpec
+from ninjacam.models import archive
 from ninjacam.models.roles import GRANTED_BY, permission_name
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.urls import binding_of
@@ -134,6 +136,8 @@ class Camera(models.Model):
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
     objects = CameraQuerySet.as_manager()
+    stored_slug = ""
+    """As the database has it; empty before it is there."""
 
     class Meta:
         verbose_name = _("camera")
@@ -149,9 +153,28 @@ class Camera(models.Model):
     def __str__(self) -> str:
         return self.name or self.slug
 
+    def save(self, **options: Any) -> None:
+        """Recordings, events and exports follow a new short name. A new camera inherits none of an earlier one."""
+        renamed = bool(self.stored_slug) and self.stored_slug != self.slug
+        with transaction.atomic():
+            if self._state.adding or renamed:
+                archive.set_aside(self.slug)
+            super().save(**options)
+            if renamed:
+                archive.move(self.stored_slug, self.slug)
+        self.stored_slug = self.slug
+
     def clean(self) -> None:
         if self.record == self.Record.SCHEDULE and not self.record_schedule:
             raise ValidationError({"record_schedule": _("Say when to record: mon-fri 07:00-19:00")})
+
+    @classmethod
+    def from_db(
+        cls, db: str | None, field_names: Collection[str], values: Collection[Any], **options: Any
+    ) -> "Camera":
+        camera = super().from_db(db, field_names, values, **options)
+        camera.stored_slug = camera.slug if "slug" in field_names else ""
+        return camera
 
     @property
     def has_credentials(self) -> bool:

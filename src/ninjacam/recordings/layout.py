@@ -54,6 +54,18 @@ def iter_paths(root: Path, slug: str | None = None) -> Iterator[str]:
                         yield path
 
 
+def remove_empty(directory: Path) -> None:
+    """Remove the directory of a camera as far as it holds nothing."""
+    for day in _names(directory):
+        for hour in _names(directory / day):
+            with contextlib.suppress(OSError):
+                (directory / day / hour).rmdir()
+        with contextlib.suppress(OSError):
+            (directory / day).rmdir()
+    with contextlib.suppress(OSError):
+        directory.rmdir()
+
+
 def _names(directory: Path) -> list[str]:
     """[] where it is no directory, or gone by now."""
     try:

@@ -90,7 +90,10 @@ class CameraForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.camera = camera
         if camera is not None:
-            self.fields["slug"].disabled = True
+            self.fields["slug"].required = False  # a form without it changes nothing
+            self.fields["slug"].help_text = _(
+                "Stands in addresses and file names. Recordings and access follow a new name; links to the old one end."
+            )
         if camera is None or not camera.has_credentials:
             del self.fields["forget_credentials"]
         else:

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.template.response import SimpleTemplateResponse
@@ -288,8 +289,12 @@ def edit_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
     form = CameraForm(request.POST or None, camera=camera)
     if request.method == "POST" and form.is_valid():
         try:
-            actions.update_camera(principal, camera, form.camera_fields())
-            return redirect("ninjacam:camera", slug)
+            with transaction.atomic():
+                camera = actions.update_camera(principal, camera, form.camera_fields())
+                camera = actions.rename_camera(principal, camera, form.cleaned_data["slug"] or slug)
+            return redirect("ninjacam:camera", camera.slug)
+        except ConflictError as error:
+            form.add_error("slug", error.message)
         except InvalidError as error:
             form.show_error(error)
     return _show_form(request, principal, form)
@@ -328,6 +333,10 @@ def _show_form(request: HttpRequest, principal: Principal, form: CameraForm) -> 
 def delete_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpResponse:
     camera = actions.find_camera(principal, slug, "configure")
     if request.method == "POST":
-        actions.delete_camera(principal, camera)
+        wanted: Literal["keep", "delete"] = "delete" if request.POST.get("recordings") == "delete" else "keep"
+        actions.delete_camera(principal, camera, recordings=wanted)
         return redirect("ninjacam:wall")
-    return _render(request, principal, "ninjacam/camera_delete.html", {"camera": camera})
+    may_delete = principal.may("export", camera)
+    return _render(
+        request, principal, "ninjacam/camera_delete.html", {"camera": camera, "may_delete": may_delete}
+    )

@@ -232,7 +232,7 @@ def test_a_value_that_cannot_be_used_is_named(admin: Client, change: dict[str, s
 
 
 def test_editing_keeps_the_stored_password(admin: Client, door: Camera) -> None:
-    entered = {**CAMERA, "name": "Back door", "url": "rtsp://192.0.2.1/stream1"}
+    entered = {**CAMERA, "slug": "door", "name": "Back door", "url": "rtsp://192.0.2.1/stream1"}
     assert admin.post("/cameras/door/edit/", entered).status_code == 302
     changed = Camera.objects.get(slug="door")
     assert changed.name == "Back door"
@@ -240,7 +240,7 @@ def test_editing_keeps_the_stored_password(admin: Client, door: Camera) -> None:
 
 
 def test_the_stored_password_can_be_forgotten(admin: Client, door: Camera) -> None:
-    entered = {**CAMERA, "url": "rtsp://192.0.2.1/stream1", "forget_credentials": "on"}
+    entered = {**CAMERA, "slug": "door", "url": "rtsp://192.0.2.1/stream1", "forget_credentials": "on"}
     assert admin.post("/cameras/door/edit/", entered).status_code == 302
     assert Camera.objects.get(slug="door").source().password == ""
 
@@ -275,7 +275,7 @@ def test_deleting_asks_first(admin: Client, door: Camera) -> None:
 
 
 def test_recording_is_switched_in_the_form_and_kept_by_forms_without_it(admin: Client, door: Camera) -> None:
-    entered = {**CAMERA, "url": door.url, "record": "always"}
+    entered = {**CAMERA, "slug": "door", "url": door.url, "record": "always"}
     assert admin.post("/cameras/door/edit/", entered).status_code == 302
     assert Camera.objects.get(pk=door.pk).record == "always"
     page = admin.get("/cameras/door/edit/").content.decode()
@@ -286,7 +286,14 @@ def test_recording_is_switched_in_the_form_and_kept_by_forms_without_it(admin: C
 
 
 def test_what_is_recorded_around_events_and_when_is_said_in_the_form(admin: Client, door: Camera) -> None:
-    entered = {**CAMERA, "url": door.url, "record": "events", "record_before_s": "0", "record_after_s": "30"}
+    entered = {
+        **CAMERA,
+        "slug": "door",
+        "url": door.url,
+        "record": "events",
+        "record_before_s": "0",
+        "record_after_s": "30",
+    }
     assert admin.post("/cameras/door/edit/", entered).status_code == 302
     changed = Camera.objects.get(pk=door.pk)
     assert (changed.record, changed.record_before_s, changed.record_after_s) == ("events", 0, 30)

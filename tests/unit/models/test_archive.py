@@ -1,0 +1,197 @@
+"""What a camera leaves belongs to it, whatever it is called and whoever takes its name next. On real files."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+
+from ninjacam.actions.cameras import rename_camera
+from ninjacam.actions.errors import ConflictError, InvalidError
+from ninjacam.auth import LocalOperator
+from ninjacam.core.packets import Codec
+from ninjacam.engine.events import EngineEvent
+from ninjacam.engine.retention import RetentionRules
+from ninjacam.management.event_log import DatabaseEventLog
+from ninjacam.management.index_check import compare, rebuild
+from ninjacam.management.segment_index import DatabaseIndex
+from ninjacam.models import Camera, CameraGrant, Event, Export, Segment
+from tests.unit.conftest import signed_in
+from tests.unit.recordings.recording_support import Recorded, encoded, stamped
+
+pytestmark = pytest.mark.django_db(transaction=True)
+OPERATOR = LocalOperator()
+
+
+@pytest.fixture
+def root(tmp_path: Path, settings: Any) -> Path:
+    settings.NINJACAM = {**settings.NINJACAM, "DATA_DIR": tmp_path}
+    return tmp_path / "recordings"
+
+
+def record(root: Path, index: DatabaseIndex | None = None) -> list[str]:
+    """Two files of `door`, listed, with an event and an export."""
+    made = Recorded(root, period_s=2)
+    made.feed(stamped(encoded(Codec.H264, 100), time.time_ns() - 3600 * 10**9))
+    made.close()
+    (index or DatabaseIndex(root, RetentionRules())).add(list(made.segments.values()))
+    Event.objects.create(slug="door", kind="motion", source="x", start_ns=1, end_ns=2)
+    Export.objects.create(slug="door", start_ns=1, end_ns=2, kind="copy")
+    return files(root)
+
+
+def files(root: Path) -> list[str]:
+    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*.mp4"))
+
+
+def owners() -> list[set[str]]:
+    return [set(model.objects.values_list("slug", flat=True)) for model in (Segment, Event, Export)]
+
+
+def new_camera(slug: str = "door") -> Camera:
+    camera = Camera(slug=slug)
+    camera.set_source("rtsp://10.0.0.9/stream1")
+    camera.save()
+    return camera
+
+
+def test_a_new_camera_does_not_inherit_the_recordings_of_an_earlier_one_of_its_name(
+    root: Path, camera: Camera, admin_user: User, stranger: User
+) -> None:
+    before = record(root)
+    boss = signed_in(admin_user)
+    assert boss.delete("/api/v1/cameras/door").status_code == 204
+    assert owners() == [{"door"}] * 3 and files(root) == before
+    assert boss.get("/api/v1/recordings?camera=door").json()["items"]
+    created = boss.post(
+        "/api/v1/cameras", {"slug": "door", "url": "rtsp://10.0.0.9/s"}, content_type="application/json"
+    )
+    assert created.status_code == 201, created.content
+    CameraGrant.objects.create(camera=Camera.objects.get(slug="door"), user=stranger, role="replay")
+    for client in (boss, signed_in(stranger)):
+        assert client.get("/api/v1/recordings?camera=door").json()["items"] == []
+        assert client.get("/api/v1/events?camera=door").json()["items"] == []
+    assert signed_in(stranger).get("/api/v1/recordings?camera=door-old").status_code == 404
+    assert len(boss.get("/api/v1/recordings?camera=door-old").json()["items"]) == 2
+    assert owners() == [{"door-old"}] * 3
+    assert files(root) == [f"door-old/{path.partition('/')[2]}" for path in before]
+    assert list(compare(root)) == []
+
+
+def test_the_index_made_again_from_the_files_gives_each_camera_its_own(root: Path, camera: Camera) -> None:
+    record(root)
+    camera.delete()
+    second = new_camera()
+    record(root)
+    second.delete()
+    new_camera()
+    record(root)
+    rows = sorted(Segment.objects.values_list("slug", "path", "start_ns", "end_ns", "size_bytes"))
+    assert {slug for slug, *_ in rows} == {"door", "door-old", "door-old-2"} and len(rows) == 6
+    Segment.objects.all().delete()
+    rebuild(root)
+    assert sorted(Segment.objects.values_list("slug", "path", "start_ns", "end_ns", "size_bytes")) == rows
+
+
+def test_a_camera_keeps_what_it_has_when_it_is_renamed(root: Path, camera: Camera, viewer: User) -> None:
+    before = record(root)
+    rename_camera(OPERATOR, camera, "front")
+    assert owners() == [{"front"}] * 3
+    assert files(root) == [f"front/{path.partition('/')[2]}" for path in before]
+    assert list(compare(root)) == []
+    assert signed_in(viewer).get("/api/v1/cameras/front").json()["slug"] == "front"
+    assert signed_in(viewer).get("/api/v1/cameras/door").status_code == 404
+    assert Camera.objects.get(slug="front").pk == camera.pk
+
+
+def test_a_camera_is_renamed_by_the_api_and_by_the_form(
+    root: Path, camera: Camera, yard: Camera, admin_user: User
+) -> None:
+    record(root)
+    boss = signed_in(admin_user)
+    answer = boss.patch(
+        "/api/v1/cameras/door", {"slug": "front", "name": "Front"}, content_type="application/json"
+    )
+    assert (answer.status_code, answer.json()["slug"], answer.json()["name"]) == (200, "front", "Front")
+    taken = boss.patch("/api/v1/cameras/front", {"slug": "yard"}, content_type="application/json")
+    assert taken.status_code == 409 and Camera.objects.filter(slug="front").exists()
+    form = {"slug": "gate", "url": "rtsp://10.0.0.5/stream1", "transport": "tcp", "enabled": "on"}
+    moved = boss.post("/cameras/front/edit/", form)
+    assert moved.status_code == 302 and moved["Location"] == "/cameras/gate/"
+    assert owners() == [{"gate"}] * 3
+    refused = boss.post("/cameras/gate/edit/", {**form, "slug": "yard"})
+    assert refused.status_code == 422 and "yard" in refused.content.decode()
+
+
+def test_a_name_that_cannot_be_used_changes_nothing(root: Path, camera: Camera) -> None:
+    before = record(root)
+    (root / "unknown/2026-01-01").mkdir(parents=True)
+    for name, error in (
+        ("No Name", InvalidError),
+        ("../recordings", InvalidError),
+        ("unknown", ConflictError),
+    ):
+        with pytest.raises(error):
+            rename_camera(OPERATOR, camera, name)
+    assert (camera.slug, files(root), owners()) == ("door", before, [{"door"}] * 3)
+
+
+def test_what_the_engine_still_reports_under_the_old_name_makes_no_rows(root: Path, camera: Camera) -> None:
+    made = Recorded(root, period_s=2)
+    made.feed(stamped(encoded(Codec.H264, 100), time.time_ns() - 3600 * 10**9))
+    made.close()
+    told = list(made.segments.values())
+    index, log = DatabaseIndex(root, RetentionRules()), DatabaseEventLog()
+    index.add(told)
+    log.put([EngineEvent("door", "camera_down", 5)])
+    rename_camera(OPERATOR, camera, "front")
+    index.add(told)
+    log.put([EngineEvent("door", "camera_down", 5, end_ns=9)])
+    assert set(Segment.objects.values_list("slug", flat=True)) == {"front"}
+    event = Event.objects.get()
+    assert event.slug == "front" and event.end_ns is not None
+
+
+def test_budgets_hold_after_a_camera_was_renamed(root: Path, camera: Camera) -> None:
+    record(root)
+    size_bytes = Segment.objects.size_bytes_by_slug()["door"]
+    index = DatabaseIndex(root, RetentionRules(bytes_per_camera=size_bytes))
+    index.retain()
+    rename_camera(OPERATOR, camera, "front")
+    new_camera()
+    record(root, index)
+    held = index.retain()
+    assert held["deleted"] == 0 and held["cameras"] == {"door": size_bytes, "front": size_bytes}
+
+
+def test_recordings_are_deleted_with_the_camera_where_that_is_chosen(
+    root: Path, camera: Camera, stranger: User, admin_user: User
+) -> None:
+    record(root)
+    (root / "door/notes.txt").write_text("mine")
+    Segment.objects.update(protected=True)
+    CameraGrant.objects.create(camera=camera, user=stranger, role="configure")
+    client = signed_in(stranger)
+    assert client.delete("/api/v1/cameras/door?recordings=perhaps").status_code == 422
+    assert client.get("/api/v1/cameras/door").json()["roles"] == ["view", "configure"]
+    assert client.delete("/api/v1/cameras/door?recordings=delete").status_code == 403
+    assert "Keep them" in signed_in(admin_user).get("/cameras/door/delete/").content.decode()
+    done = signed_in(admin_user).post("/cameras/door/delete/", {"recordings": "delete"})
+    assert done.status_code == 302 and owners() == [set()] * 3 and files(root) == []
+    assert (root / "door/notes.txt").read_text() == "mine"
+
+
+def test_administrators_delete_what_a_deleted_camera_has_left(
+    root: Path, camera: Camera, stranger: User, admin_user: User
+) -> None:
+    record(root)
+    boss, url = signed_in(admin_user), "/api/v1/recordings?camera=door"
+    assert boss.delete(url).status_code == 409
+    camera.delete()
+    stranger.user_permissions.add(Permission.objects.get(codename="replay_camera"))
+    assert signed_in(stranger).delete(url).status_code == 403
+    assert files(root)
+    assert boss.delete(url).status_code == 204
+    assert owners() == [set()] * 3 and files(root) == []
+    assert boss.delete(url).status_code == 404
