@@ -405,4 +405,4 @@ def test_metrics_are_for_administrators(site: Site, engine: Engine, server: Serv
     answer = server.get("/cam/metrics", site.bearer("admin"))
     assert answer.status == 200
     assert 'ninjacam_camera_packets_lost_total{camera="door"} 3' in answer.body.decode()
-    assert "ninjacam_worker_viewers{worker=" in answer.body.decode()
+    assert "\nninjacam_viewers 0\n" in answer.body.decode()

@@ -4,7 +4,9 @@ One product, started as carelessly as possible: umask 022, a data directory of m
 modules that leave a trace when they are imported.
 """
 
+import contextlib
 import os
+import re
 import socket
 import sqlite3
 import stat
@@ -20,8 +22,9 @@ import pytest
 
 from benchmarks.proc import descendants
 from tests.harness.cameras import FakeCamera
-from tests.harness.processes import ROOT, python, run, wait_until
+from tests.harness.processes import ROOT, kill, python, run, wait_until
 from tests.harness.server import Product
+from tests.harness.viewers import MjpegViewer
 
 SMALL = ("--size", "320x240", "--bitrate", "300000", "--gop", "25", "--gop-at-once")
 USER, PASSWORD = "viewer", "camera-pass-5309"
@@ -212,6 +215,31 @@ def test_code_that_others_can_write_is_refused_where_users_look(scene: Scene) ->
     finally:
         code.chmod(0o644)
     wait_until(lambda: not module_error(), 20, "the code again", processes=[product])
+
+
+def metric(product: Product, name: str) -> int:
+    (value,) = re.findall(rf"^ninjacam_{name} (\d+)$", product.client.get("/metrics").text, re.M)
+    return int(value)
+
+
+def test_metrics_are_those_of_all_workers_and_survive_the_death_of_one(scene: Scene) -> None:
+    product = scene.product
+    served = metric(product, "viewers_served_total")
+    with contextlib.ExitStack() as stack:
+        for _ in range(6):
+            stack.enter_context(MjpegViewer(product.url("/live/door/mjpeg"), product.token)).wait_live()
+        wait_until(lambda: metric(product, "viewers") == 6, 20, "six viewers", processes=[product])
+        for _ in range(8):  # a new connection each time, which any worker may take
+            assert metric(product, "viewers") == 6
+        assert metric(product, "viewers_served_total") == served + 6
+        victim = product.web_pids()[0]
+        kill(victim)
+        wait_until(
+            lambda: victim not in product.web_pids() and len(product.web_pids()) == 2, 20, "a new worker"
+        )
+        assert metric(product, "viewers_served_total") >= served + 6
+    wait_until(lambda: metric(product, "viewers") == 0, 20, "no viewer", processes=[product])
+    assert metric(product, "viewers_served_total") >= served + 6
 
 
 def test_a_loose_directory_is_made_private_and_said_so(tmp_path: Path) -> None:

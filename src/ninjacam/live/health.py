@@ -1,10 +1,11 @@
 """`/healthz` for load balancers and `/metrics` for Prometheus. Neither touches the database of itself."""
 
+import asyncio
 import json
-import os
 from collections.abc import Iterator, Mapping
 
 from ninjacam.live import auth
+from ninjacam.live.counters import FIGURES
 from ninjacam.live.messages import Scope, Send
 from ninjacam.live.problems import Problem, respond
 from ninjacam.live.worker import Worker
@@ -52,7 +53,9 @@ async def serve_health(worker: Worker, scope: Scope, send: Send) -> None:
 async def serve_metrics(worker: Worker, scope: Scope, send: Send) -> None:
     """Raises: Problem."""
     await worker.database.run(_check_metrics, scope)
-    text = "\n".join(_lines(worker)) + "\n"
+    worker.publish()
+    totals = await asyncio.to_thread(worker.counters.total)
+    text = "\n".join(_lines(totals)) + "\n"
     content_type = b"text/plain; version=0.0.4; charset=utf-8"
     await respond(send, 200, content_type, text.encode(), head=scope["method"] == "HEAD")
 
@@ -65,7 +68,7 @@ def _check_metrics(scope: Scope) -> None:
         )
 
 
-def _lines(worker: Worker) -> Iterator[str]:
+def _lines(totals: tuple[list[int], int]) -> Iterator[str]:
     from ninjacam.status import read_status
 
     status = read_status()
@@ -98,21 +101,12 @@ def _lines(worker: Worker) -> Iterator[str]:
             yield from _figure(f"ninjacam_{key}", "gauge", text, {"": int(held[key])})
     events = {_labels(kind=kind): count for kind, count in held.get("events", {}).items()}
     yield from _figure("ninjacam_events_total", "counter", _EVENTS, events)
-    viewers = list(worker.viewers)
-    label = _labels(worker=str(os.getpid()))  # each ASGI worker has its own, and a scrape reaches one of them
-    for name, kind, text, value in (
-        ("viewers", "gauge", "Open live streams of this worker.", len(viewers)),
-        ("viewers_served_total", "counter", "Live streams that were opened.", worker.served),
-        ("viewers_cut_slow_total", "counter", "Viewers that were too slow for too long.", worker.cut_slow),
-        ("viewers_cut_revoked_total", "counter", "Viewers that lost their permission.", worker.cut_revoked),
-        ("feeds", "gauge", "Local streams that this worker reads.", len(worker.pool)),
-        ("messages_sent_total", "counter", "Messages sent.", worker.sent + sum(v.sink.sent for v in viewers)),
-        ("bytes_sent_total", "counter", "Bytes of pictures sent.",
-         worker.sent_bytes + sum(v.sink.sent_bytes for v in viewers)),
-        ("pictures_dropped_total", "counter", "Pictures that slow viewers did not get.",
-         worker.dropped + sum(v.sink.dropped for v in viewers)),
-    ):  # fmt: skip
-        yield from _figure(f"ninjacam_worker_{name}", kind, text, {label: value})
+    sums, workers = totals
+    yield from _figure(
+        "ninjacam_web_workers", "gauge", "ASGI workers that have served viewers.", {"": workers}
+    )
+    for (name, kind, text), value in zip(FIGURES, sums, strict=True):
+        yield from _figure(f"ninjacam_{name}", kind, text, {"": value})
 
 
 def _figure(name: str, kind: str, text: str, values: Mapping[str, float]) -> Iterator[str]:

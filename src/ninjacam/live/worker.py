@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from ninjacam.conf import Settings, get_settings
 from ninjacam.core.lifecycle import Stop
 from ninjacam.live import auth
+from ninjacam.live.counters import Counters
 from ninjacam.live.encodings import Encodings
 from ninjacam.live.feeds import Pool
 from ninjacam.live.files import Files
@@ -92,6 +93,7 @@ class Worker:
         self.sent = 0
         self.sent_bytes = 0
         self.dropped = 0
+        self.counters = Counters(self.settings.run_dir)
         self._housekeeping: asyncio.Task[None] | None = None
         self._database_away = False
         self._checking: asyncio.Task[None] | None = None
@@ -154,12 +156,29 @@ class Worker:
             self.dropped += viewer.sink.dropped
             self.sent_bytes += viewer.sink.sent_bytes
             self.sent += viewer.sink.sent
+            self.publish()
         if not self.viewers and self._housekeeping is not None:
             self._housekeeping.cancel()
             self._housekeeping = None
             if self._checking is not None:
                 self._checking.cancel()
                 self._checking = None
+
+    def publish(self) -> None:
+        """Let other workers know this one's counters."""
+        sinks = [viewer.sink for viewer in self.viewers]
+        self.counters.publish(
+            (
+                len(sinks),
+                len(self.pool),
+                self.served,
+                self.cut_slow,
+                self.cut_revoked,
+                self.sent + sum(sink.sent for sink in sinks),
+                self.sent_bytes + sum(sink.sent_bytes for sink in sinks),
+                self.dropped + sum(sink.dropped for sink in sinks),
+            )
+        )
 
     def begin_stop(self) -> None:
         """In the event loop. Every stream ends; nothing new begins."""
@@ -173,6 +192,8 @@ class Worker:
         self.pool.close()
         self.database.close()
         self.files.close()
+        self.publish()
+        self.counters.close()
 
     # --- housekeeping ---
 
@@ -188,6 +209,7 @@ class Worker:
                 due = now + self.settings.reauth_s
             try:
                 self._cut_slow_viewers()
+                self.publish()
                 if now - self._checked_at > self.settings.reauth_s + AWAY_GRACE_S:
                     self._cut_unknown()
             except Exception:  # the boundary: a bug in one viewer must not end the care for all

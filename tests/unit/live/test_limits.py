@@ -43,7 +43,7 @@ def test_a_database_that_does_not_answer_is_a_503(error: type[Exception]) -> Non
 
 class OneViewer:
     role = "view"
-    sink: Any = None
+    sink: Any = SimpleNamespace(blocked_since=0.0, dropped=0, sent=0, sent_bytes=0)
 
     def __init__(self, pk: int, source: str = "session", link_id: str = "", address: str = "") -> None:
         user = SimpleNamespace(pk=pk)
