@@ -7,6 +7,7 @@ To add one, write a function of (port, until_s) below with the decorator `attack
 
 import base64
 import contextlib
+import itertools
 import os
 import sys
 import threading
@@ -174,6 +175,26 @@ def log_in(port: int, until_s: float) -> None:
         with RawClient(port) as client:
             cookie = f"Cookie: ninjacam_csrf={secret}"
             client.request(*_LOGIN, cookie, f"Content-Length: {len(form)}", "Connection: close", body=form)
+            client.ending(5.0)
+
+    repeat(step, until_s, threads=16)
+
+
+@attack("logins to many accounts")
+def log_in_everywhere(port: int, until_s: float) -> None:
+    """Each names an account of its own, from an address of its own: each password is checked if there is room."""
+    secret = "a" * 32
+    numbers = itertools.count()
+
+    def step() -> None:
+        number = next(numbers)
+        form = f"csrfmiddlewaretoken={secret}&username=user-{number}&password=wrong".encode()
+        with RawClient(port) as client:
+            cookie = f"Cookie: ninjacam_csrf={secret}"
+            address = f"X-Forwarded-For: 203.0.{number // 250 % 250}.{number % 250}"
+            client.request(
+                *_LOGIN, cookie, address, f"Content-Length: {len(form)}", "Connection: close", body=form
+            )
             client.ending(5.0)
 
     repeat(step, until_s, threads=16)
