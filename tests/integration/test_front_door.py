@@ -80,6 +80,17 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def token(data: Path) -> str:
+    made = subprocess.run(
+        python("-m", "ninjacam", "token", "create", "tests", "--scope", "*", "--data", str(data)),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return made.stdout.split()[-1]
+
+
+@pytest.fixture(scope="module")
 def fronts(data: Path) -> Iterator[dict[str, Front]]:
     """The product's application under each server, with the command that the README gives."""
     with contextlib.ExitStack() as stack:
@@ -245,6 +256,36 @@ def test_one_address_cannot_hold_idle_connections_without_end(front: Front) -> N
         assert not any(client.is_closed() for client in flood[-50:])
         for source in ("127.0.0.2", "127.0.0.4"):
             assert front.health(source) < 1
+
+
+# --- values ---
+
+VALUES = ("%00", "a%00b", "%ff", "%ed%a0%80", "9" * 400, "-1", "1e999", "NaN", "", "x" * 3000, "99999-01-01T00:00:00Z",
+          "0001-01-01T00:00:00%2B23:59", "9999-12-31T23:59:59-23:59")  # fmt: skip
+STREAMS = {
+    "live/{}/mjpeg": ("view", "width", "quality", "fps", "sig"),
+    "live/{}/snapshot.jpg": ("view", "width", "quality", "sig"),
+    "rec/{}/hls.m3u8": ("start", "end"),
+    "rec/{}/clip.mp4": ("start", "end", "download"),
+    "rec/{}/at.jpg": ("time", "width", "view", "nearest"),
+    "rec/{}/segment/1.mp4": ("sig",),
+}
+
+
+def test_no_value_in_the_url_of_a_stream_is_an_error_of_ours(front: Front, token: str) -> None:
+    mark = len(front.server.output)
+    with front.client() as client:
+        for address, names in STREAMS.items():
+            paths = [address.format(value) for value in VALUES]
+            usual = "start=2026-01-01T00:00:00Z&end=2026-01-01T00:01:00Z&time=2026-01-01T00:00:00Z"
+            paths += [
+                f"{address.format('nothing')}?{usual}&{name}={value}" for name in names for value in VALUES
+            ]
+            for path in paths:
+                client.request(f"GET /{path} HTTP/1.1", f"Authorization: Bearer {token}")
+                status, text = client.answer()
+                assert 400 <= status < 500, (path, status, text)
+    assert "Traceback" not in front.server.output[mark:]
 
 
 # --- the log ---

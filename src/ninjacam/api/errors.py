@@ -5,8 +5,9 @@ import math
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
+from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, JsonResponse
+from django.http import Http404, HttpRequest, JsonResponse, UnreadablePostError
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
@@ -110,6 +111,14 @@ def _on_database(request: HttpRequest, error: OperationalError | InterfaceError)
     return response
 
 
+def _on_size(request: HttpRequest, error: RequestDataTooBig) -> JsonResponse:
+    return problem_response(413, "too_large", "The body is too large. Send less.")
+
+
+def _on_hang_up(request: HttpRequest, error: UnreadablePostError) -> JsonResponse:
+    return problem_response(400, "malformed", "The body is incomplete.")
+
+
 def _on_bug(request: HttpRequest, error: Exception) -> JsonResponse:
     logger.error(
         "Internal error: %s", request.path, exc_info=error, extra={"status_code": 500, "request": request}
@@ -122,6 +131,8 @@ _HANDLERS: tuple[tuple[type[Exception], Callable[..., JsonResponse]], ...] = (
     (HttpError, _on_http),
     (Http404, _on_missing),
     (ValidationError, _on_invalid),
+    (RequestDataTooBig, _on_size),
+    (UnreadablePostError, _on_hang_up),
     (OperationalError, _on_database),
     (InterfaceError, _on_database),
     (Exception, _on_bug),

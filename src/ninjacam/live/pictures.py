@@ -72,7 +72,7 @@ def _number(query: Mapping[str, str], name: str, least: float, most: float, *, w
         return 0
     try:
         value = float(int(text) if whole else float(text))
-    except ValueError:
+    except (ValueError, OverflowError):
         value = -1.0
     if not least <= value <= most:
         kind = "a whole number" if whole else "a number"
