@@ -48,6 +48,7 @@ class FrontDoor:
         files = _raise_open_files()
         most = _max_connections()
         self.connections = Connections(min(most, max(64, files - RESERVED_FILES)), is_trusted)
+        self._stopping = False
         self._bodies = Bodies()
         self._gate = Gate()
         if most and servers.calls_directly(send, application):
@@ -57,7 +58,11 @@ class FrontDoor:
             logger.debug("the number of connections is not limited")
 
     def begin_stop(self) -> None:
-        self.connections.begin_stop()
+        """Idempotent."""
+        if not self._stopping:
+            self._stopping = True
+            self.connections.begin_stop()
+            servers.hasten_exit()
 
     def close(self) -> None:
         self.connections.close()
