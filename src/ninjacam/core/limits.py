@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import sys
+from typing import NoReturn
 
 logger = logging.getLogger("ninjacam.core")
 
@@ -28,6 +29,20 @@ def confine(*, memory_bytes: int, files: int = 4096) -> None:
 def keep_files_private() -> None:
     """Let only this user read what this process and its children write: umask 077."""
     os.umask(0o077)
+
+
+def leave(status: int = 0) -> NoReturn:
+    """End this process although threads may still run native code: flush, then exit without Python's finalization.
+
+    Up to Python 3.13 the finalization ends a daemon thread by pthread_exit when its C call returns. In OpenCV that is
+    inside a C++ destructor, which must not be left so: the process aborts with "terminate called without an active
+    exception". Joining is no way out, because user code need not return.
+    """
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
 
 
 def die_with_parent(parent_pid: int) -> None:

@@ -8,7 +8,7 @@ import resource
 
 import django
 
-from ninjacam.core.limits import keep_files_private
+from ninjacam.core.limits import keep_files_private, leave
 from ninjacam.hub.child import child_parser, run_loop
 
 EVENTS_S = 0.5
@@ -42,6 +42,7 @@ def main() -> None:
     events.send_to(queue.put)
     run_loop(process.run)
     queue.close(EVENTS_S)
+    leave()  # processors may still run in OpenCV
 
 
 if __name__ == "__main__":
