@@ -224,6 +224,16 @@ def test_another_source_is_taken_whole_when_the_first_is_silent() -> None:
     ]
 
 
+def test_a_stale_stream_that_goes_on_beside_the_live_one_is_ignored() -> None:
+    camera = Camera()
+    camera.learn()
+    for number in range(60):
+        for index in range(3):
+            camera.put(rtp(3 * number + index, number * 3600, SLICE, marker=index == 2, ssrc=99))
+        camera.send(SLICE)
+    assert camera.sink.data == [annexb(SLICE)] * 60 and camera.sink.disconts == 0
+
+
 def test_packets_of_another_source_before_the_announced_one_are_ignored() -> None:
     camera = Camera()
     camera.receiver.announce(SSRC)
