@@ -30,27 +30,42 @@ class CaptureChild:
             segment = Segment.from_dict(values)
             self.segments[segment.path] = segment
 
-    async def begin(self, url: str, record: str = "always") -> None:
+    async def connect(self) -> None:
         deadline = time.monotonic() + 20
         while not await self._client.connect():
             assert self.process.poll() is None and time.monotonic() < deadline
             await asyncio.sleep(0.02)
-        self.assign(url, record)
 
     def assign(
         self, url: str, record: str, keep: Sequence[tuple[int, int]] = (), before_s: float = 0
     ) -> None:
-        source = {"url": url, "allowed_networks": ["127.0.0.0/8"]}
-        camera = {
-            "slug": "door",
+        self._client.send(
+            {"op": "assign", "cameras": [self._camera("door", url, record, keep, before_s, ["127.0.0.0/8"])]}
+        )
+
+    def assign_all(self, urls: dict[str, str], networks: Sequence[str]) -> None:
+        """Cameras by their names; none is recorded."""
+        cameras = [self._camera(slug, url, "off", (), 0, networks) for slug, url in urls.items()]
+        self._client.send({"op": "assign", "cameras": cameras})
+
+    def _camera(
+        self,
+        slug: str,
+        url: str,
+        record: str,
+        keep: Sequence[tuple[int, int]],
+        before_s: float,
+        networks: Sequence[str],
+    ) -> Json:
+        return {
+            "slug": slug,
             "camera_id": 1,
             "revision": "1",
-            "source": source,
+            "source": {"url": url, "allowed_networks": list(networks)},
             "record": record,
             "keep": keep,
             "before_s": before_s,
         }
-        self._client.send({"op": "assign", "cameras": [camera]})
 
     @property
     def camera(self) -> Json:
@@ -72,7 +87,7 @@ class CaptureChild:
 async def capture(
     directory: Path, url: str, *, before: Sequence[str] = (), record: str = "always", period_s: int = PERIOD_S
 ) -> AsyncIterator[CaptureChild]:
-    """`before`: a command that runs the process."""
+    """`url`: empty: `assign` comes later. `before`: a command that runs the process."""
     run_dir = directory / "run"
     run_dir.mkdir(exist_ok=True)
     argv = [
@@ -82,7 +97,9 @@ async def capture(
     process = subprocess.Popen(argv, stdin=subprocess.DEVNULL)  # noqa: ASYNC220 (to be killed, by its pid)
     child = CaptureChild(run_dir, process)
     try:
-        await child.begin(url, record)
+        await child.connect()
+        if url:
+            child.assign(url, record)
         yield child
     finally:
         if process.poll() is None:

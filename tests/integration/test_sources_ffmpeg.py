@@ -1,5 +1,6 @@
 """HLS from Debian's ffmpeg, and playlists that are out for more than they may have."""
 
+import asyncio
 import base64
 import contextlib
 import functools
@@ -19,9 +20,12 @@ import pytest
 
 from ninjacam.core import errors
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, Codec, Packet
+from ninjacam.hub.control import Json
+from ninjacam.sources.ffmpeg_http import MAX_REQUESTS
 from ninjacam.sources.registry import runs_native_code
 from ninjacam.testing.clips import Clip
 from ninjacam.testing.scenes import SceneOptions, make_clip
+from tests.harness.capture import capture
 from tests.harness.processes import Process, wait_until
 from tests.integration.source_support import config, record, stamps, steps, write_file
 
@@ -257,3 +261,119 @@ def test_a_protocol_that_only_ffmpeg_speaks_is_refused_and_nothing_is_sent(schem
             server.accept()
     error = json.loads(done.stdout)["error"]
     assert (error["code"], error["retryable"]) == ("unsupported_scheme", False)
+
+
+PART = "#EXTINF:2,"
+OUT_OF_BOUNDS = {
+    "file": (PART, "file://{folder}/a.ts"),
+    "concat": (PART, "concat:{folder}/a.ts|{folder}/b"),
+    "subfile": (PART, "subfile,,start,0,end,0,,:{folder}/a.ts"),
+    "data": (PART, "data:video/mp2t;base64,R0AAEAAAsA0="),
+    "crypto": (PART, "crypto+file://{folder}/a.ts"),
+    "tcp": (PART, "tcp://127.0.0.2:{port}"),
+    "udp": (PART, "udp://127.0.0.2:{port}"),
+    "rtp": (PART, "rtp://127.0.0.2:{port}"),
+    "rtsp": (PART, "rtsp://127.0.0.2:{port}/a"),
+    "rtmp": (PART, "rtmp://127.0.0.2:{port}/a"),
+    "ftp": (PART, "ftp://127.0.0.2:{port}/a.ts"),
+    "gopher": (PART, "gopher://127.0.0.2:{port}/a.ts"),
+    "http": (PART, "http://127.0.0.2:{port}/a.ts"),
+    "proxy": (PART, "httpproxy://127.0.0.2:{port}/a.ts"),
+    "tls": (PART, "tls://127.0.0.2:{port}"),
+    "name": (PART, "http://localhost.:{port}@127.0.0.2:{port}/a.ts"),
+    "variant": ("#EXT-X-STREAM-INF:BANDWIDTH=1", "http://127.0.0.2:{port}/b.m3u8"),
+    "rendition": (
+        '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="a",URI="tcp://127.0.0.2:{port}"',
+        "#EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO=\"a\"",
+        "rtp://127.0.0.2:{port}",
+    ),
+    "key": ('#EXT-X-KEY:METHOD=AES-128,URI="tcp://127.0.0.2:{port}"', PART, "a.ts"),
+    "map": ('#EXT-X-MAP:URI="udp://127.0.0.2:{port}"', PART, "a.ts"),
+    "redirect": (PART, "/redirect.ts"),
+    "redirect-to-tcp": (PART, "/redirect-to-tcp.ts"),
+    "nested": ("#EXT-X-STREAM-INF:BANDWIDTH=1", "/nested.m3u8"),
+    "sdp": (PART, "/sdp"),
+}  # fmt: skip
+
+
+def test_no_playlist_makes_the_capture_process_open_a_socket_or_a_file_of_its_choice(
+    folder: Path, tmp_path: Path
+) -> None:
+    """In the real process. The listeners are where no camera may be; the files would play."""
+
+    async def watch(urls: dict[str, str]) -> dict[str, Json]:
+        async with capture(tmp_path, "", record="off") as child:
+            child.assign_all(urls, ["127.0.0.1/32"])
+            await child.until(lambda: len(child.report.get("cameras", {})) == len(urls), 30)
+            cameras = child.report["cameras"]
+            await child.until(lambda: all(camera["error"] for camera in child.report["cameras"].values()), 60)
+            cameras = child.report["cameras"]
+            await child.stop()
+            return dict(cameras)
+
+    with (
+        web_server(folder) as server,
+        socket.create_server(("127.0.0.2", 0)) as forbidden,
+        socket.socket(type=socket.SOCK_DGRAM) as datagrams,
+    ):
+        port = forbidden.getsockname()[1]
+        datagrams.bind(("127.0.0.2", port))
+        sdp = f"v=0\no=- 0 0 IN IP4 127.0.0.2\ns=-\nc=IN IP4 127.0.0.2\nt=0 0\nm=video {port} RTP/AVP 96\n"
+        (folder / "sdp").write_text(sdp)
+        server.texts["/redirect.ts"] = f"http://127.0.0.2:{port}/a.ts"
+        server.texts["/redirect-to-tcp.ts"] = f"tcp://127.0.0.2:{port}"
+        server.playlist(PART, f"file://{folder}/a.ts", name="/nested.m3u8")
+        urls = {
+            kind: server.playlist(
+                *(line.format(folder=folder, port=port) for line in lines), name=f"/{kind}.m3u8"
+            )
+            for kind, lines in OUT_OF_BOUNDS.items()
+        }
+        urls["sdp-itself"] = f"{server.url}/sdp"
+        urls["away"] = f"{server.url}/redirect.ts"
+        cameras = asyncio.run(watch(urls))
+        forbidden.settimeout(0.1)
+        datagrams.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            forbidden.accept()
+        with pytest.raises(TimeoutError):
+            datagrams.recv(100)
+    assert {kind for kind, camera in cameras.items() if camera["last_video_ns"]} == set()
+    for camera in cameras.values():
+        assert str(folder) not in camera["error"]["message"]
+        assert camera["error"]["code"] not in ("error", "config")
+
+
+TOO_MUCH = {
+    "bytes": (["# " + "x" * 1000] * 1100, "larger than"),
+    "streams": ([f"#EXT-X-STREAM-INF:BANDWIDTH={n}\na.ts" for n in range(40)], "streams"),
+    "parts": (["#EXTINF:0.1,\na.ts"] * 10_500, "parts"),
+    "requests": (["#EXTINF:0.1,\ngone.ts"] * 500, "more files"),
+}
+
+
+@pytest.mark.parametrize("kind", TOO_MUCH)
+def test_a_playlist_costs_a_bounded_amount_of_memory_and_requests(folder: Path, kind: str) -> None:
+    lines, message = TOO_MUCH[kind]
+    with web_server(folder) as server:
+        with pytest.raises(errors.ProtocolError, match=message):
+            record(config(server.playlist(*lines)))
+        assert len(server.seen) <= MAX_REQUESTS + 1
+
+
+def test_a_playlist_that_never_ends_is_refused(folder: Path) -> None:
+    """It comes by and by, without a length."""
+
+    def answer(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n#EXTM3U\n")
+            while True:
+                connection.sendall(b"#EXTINF:2,\nhttp://camera/a.ts\n" * 2000)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=lambda: answer(server.accept()[0]), name="endless", daemon=True)
+        thread.start()
+        with pytest.raises(errors.ProtocolError, match="larger than"):
+            record(config(f"http://127.0.0.1:{server.getsockname()[1]}/cam.m3u8"))
+        thread.join(5)

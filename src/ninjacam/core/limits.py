@@ -17,11 +17,17 @@ PR_SET_NO_NEW_PRIVS = 38
 """linux/prctl.h: neither this process nor its children can gain privileges by executing a file."""
 
 
-def confine(*, memory_bytes: int, files: int = 4096) -> None:
-    """No core dumps, no new privileges, bounded address space and open files. For good; call it once, at the start."""
+def confine(*, memory_bytes: int, data_bytes: int | None = None, files: int = 4096) -> None:
+    """No core dumps, no new privileges, bounded address space and open files. For good; call it once, at the start.
+
+    `data_bytes`: a limit for private memory that can be written, besides the address space, of which C libraries and
+    threads reserve much more than they use.
+    """
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NOFILE, files)
     _limit(resource.RLIMIT_AS, memory_bytes)
+    if data_bytes is not None:
+        _limit(resource.RLIMIT_DATA, data_bytes)
     if sys.platform == "linux" and ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         logger.warning("the kernel refused no_new_privs")
 

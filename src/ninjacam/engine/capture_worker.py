@@ -5,11 +5,14 @@ from pathlib import Path
 
 from ninjacam.capture.process import CaptureProcess
 from ninjacam.core.limits import confine, keep_files_private
+from ninjacam.engine.plan import OWN_CAPTURE
 from ninjacam.hub.child import child_parser, run_loop
 from ninjacam.recordings.writer import PERIOD_S, RecordingWriter
 
 MEMORY_BYTES = 4 << 30
 """Address space, of which a capture of 16 cameras touches some 60 MB."""
+NATIVE_DATA_BYTES = 512 << 20
+"""What a process may allocate whose camera's data FFmpeg reads. Idle it takes 30 MB, and 10 MB for each thread."""
 LAST_WRITES_S = 0.8
 """The engine waits for 1.2 s."""
 
@@ -20,7 +23,8 @@ def main() -> None:
     parser.add_argument("--recordings-dir", type=Path)
     parser.add_argument("--period-s", type=float, default=PERIOD_S, help="of a recorded file")
     arguments = parser.parse_args()
-    confine(memory_bytes=MEMORY_BYTES)
+    is_native = arguments.name.startswith(OWN_CAPTURE)
+    confine(memory_bytes=MEMORY_BYTES, data_bytes=NATIVE_DATA_BYTES if is_native else None)
     writer = (
         RecordingWriter(arguments.recordings_dir, period_s=arguments.period_s)
         if arguments.recordings_dir

@@ -5,12 +5,13 @@ import contextlib
 import fcntl
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
-from ninjacam.core.errors import ConfigError, EngineRunningError, NinjacamError
+from ninjacam.core.errors import ConfigError, EngineRunningError, NinjacamError, SourceEndedError
 from ninjacam.core.interpreter import python_command
 from ninjacam.core.lifecycle import Stop
 from ninjacam.core.packets import CameraState
@@ -79,6 +80,8 @@ class Engine:
         self._children: dict[str, ChildProcess] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._assigned: dict[str, set[str]] = {}
+        self._capture_errors: dict[str, Json] = {}
+        """Of cameras whose process died, until they have another state than connecting."""
         self._changed = asyncio.Event()
         self._code_saved_ns = 0  # wall clock
 
@@ -160,6 +163,10 @@ class Engine:
         self._tasks[child.name] = asyncio.create_task(child.run(), name=f"child-{child.name}")
 
     def _on_report(self, report: Json) -> None:
+        if self._capture_errors and report.get("kind") == "capture":
+            for slug, camera in report["cameras"].items():
+                if camera["state"] != CameraState.CONNECTING:
+                    self._capture_errors.pop(slug, None)
         if self._recordings is not None:
             self._recordings.hear(report.get("segments", ()))
         saved_ns = max((mark[0] for mark in report.get("module_marks", {}).values()), default=0)
@@ -174,8 +181,12 @@ class Engine:
         if child.kind == "vision":
             self._blame.died(read_last_words(self._config.run_dir / f"{child.name}.running"), death)
             self._apply()
-        elif child.kind == "capture" and self._recordings is not None:
-            self._recordings.capture_ended()
+        elif child.kind == "capture":
+            if not death.by_us:
+                error = SourceEndedError(_how_capture_ended(death))
+                self._capture_errors |= dict.fromkeys(self._assigned.get(child.name, ()), error.as_dict())
+            if self._recordings is not None:
+                self._recordings.capture_ended()
         self._changed.set()
 
     # --- what is wanted ---
@@ -276,7 +287,8 @@ class Engine:
             "updated_ns": self._clock.wall_ns(),
             "engine_pid": os.getpid(),
             "cameras": {
-                spec.slug: _camera_status(spec, cameras.get(spec.slug)) for spec in self._state.cameras
+                spec.slug: _camera_status(spec, cameras.get(spec.slug), self._capture_errors.get(spec.slug))
+                for spec in self._state.cameras
             },
             "processors": processors,
             "modules": modules,
@@ -314,11 +326,23 @@ def _capture_work(camera: CameraSpec) -> Json:
     }
 
 
-def _camera_status(spec: CameraSpec, reported: Json | None) -> Json:
+def _how_capture_ended(death: Death) -> str:
+    status = death.returncode
+    how = f" ({signal.Signals(-status).name})" if status is not None and status < 0 else ""
+    return (
+        f"The process that reads this camera ended{how} and is started again. If that repeats, the camera sends "
+        "broken data: update it, or use another of its URLs."
+    )
+
+
+def _camera_status(spec: CameraSpec, reported: Json | None, capture_error: Json | None = None) -> Json:
     if not spec.enabled:
         return {"state": CameraState.DISABLED, "error": None}
     if spec.error is not None:
         return {"state": CameraState.FAILED, "error": spec.error}
+    is_connecting = reported is None or reported["state"] == CameraState.CONNECTING
+    if capture_error is not None and is_connecting:
+        return {"state": CameraState.RECONNECTING, "error": capture_error}
     if reported is None or reported.get("revision") != spec.revision:
         return {"state": CameraState.CONNECTING, "error": None}
     return {key: value for key, value in reported.items() if key != "revision"}

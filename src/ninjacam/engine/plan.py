@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from ninjacam.engine.specs import CameraSpec
 
+OWN_CAPTURE = "capture-own-"
+"""Begins the name of a capture process that has one camera, on whose data native code may run."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -35,7 +38,7 @@ def make_plan(
     )
     for camera in enabled:
         if needs_own_process(camera):
-            capture[f"capture-own-{camera.slug}"] = [camera]
+            capture[f"{OWN_CAPTURE}{camera.slug}"] = [camera]
     workers = max(1, min(vision_workers, len(enabled)))
     names = [f"vision-{n}" for n in range(1, workers + 1)]
     vision: dict[str, list[CameraSpec]] = {name: [] for name in names}
@@ -64,7 +67,7 @@ def _place(
             (
                 name
                 for name, slugs in running.items()
-                if name.startswith(prefix) and not name.startswith(f"{prefix}-own-") and camera.slug in slugs
+                if name.startswith(prefix) and not name.startswith(OWN_CAPTURE) and camera.slug in slugs
             ),
             None,
         )

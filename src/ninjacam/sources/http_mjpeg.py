@@ -23,6 +23,7 @@ from ninjacam.sources.urls import parse_url
 
 _VIDEO_TYPES = ("video/", "application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl", "audio/x-mpegurl",
                 "application/octet-stream", "application/dash+xml", "application/mp4")  # fmt: skip
+PLAYLIST = b"#EXTM3U"
 MAX_PREAMBLE_BYTES = 4_096
 """What is looked at to see whether an answer without a usable Content-Type is MJPEG."""
 PATIENCE_S = 30.0
@@ -74,6 +75,8 @@ async def _is_mjpeg(body: HttpBody) -> bool:
     if "mpegurl" in kind:
         return False
     start = await body.peek(_is_decided, MAX_PREAMBLE_BYTES)
+    if start.startswith(PLAYLIST):
+        return False
     if _looks_like_mjpeg(start) or kind.startswith("image/jp"):
         return True
     if kind.startswith(_VIDEO_TYPES) or (not kind and start and not _is_text(start)):
@@ -86,8 +89,9 @@ async def _is_mjpeg(body: HttpBody) -> bool:
 
 
 def _is_decided(start: bytes) -> bool:
-    page = start.lstrip().startswith(b"<")
-    return bool(start) and (_looks_like_mjpeg(start) or not _is_text(start) or page)
+    if start.lstrip().startswith((b"<", PLAYLIST)):
+        return True
+    return bool(start) and (_looks_like_mjpeg(start) or not _is_text(start))
 
 
 def _looks_like_mjpeg(start: bytes) -> bool:
@@ -117,6 +121,7 @@ class HttpMjpegSource(Source):
         self._clock = clock
         self._closed = False
         self._parser = PictureParser(boundary_of(body.message.header("content-type")))
+        self._media_ns = 0
         self._arrivals_ns: deque[int] = deque(maxlen=4)
 
     async def run(self, on_packet: OnPacket) -> None:
@@ -125,7 +130,7 @@ class HttpMjpegSource(Source):
         while data := await self._body.read(limit_s):
             if self._closed:
                 break
-            received_ns = self._clock.monotonic_ns()
+            received_ns = self._media_ns = self._clock.monotonic_ns()
             self.stats.bytes_received += len(data)
             for picture in self._parser.feed(data):
                 self._arrivals_ns.append(received_ns)
@@ -144,6 +149,9 @@ class HttpMjpegSource(Source):
         longest_ns = max(later - earlier for earlier, later in pairwise(self._arrivals_ns))
         paced_s = min(PATIENCE_S, PATIENCE_FACTOR * longest_ns / 1e9)
         return max(self._body.config.read_timeout_s, paced_s)
+
+    def media_ns(self) -> int:
+        return self._media_ns
 
     async def close(self) -> None:
         self._closed = True
