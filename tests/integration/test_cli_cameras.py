@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.processes import python, wait_until
+from tests.harness.recordings import encode_stamped, write_files
 
 SECRET = "hidden-word-4711"
 
@@ -83,6 +84,31 @@ def test_a_camera_is_changed_in_what_is_named_and_removed(ninjacam: Ninjacam) ->
     assert ninjacam.at_terminal("remove", "yard", answers={"[y/N]": "n"}).strip().endswith("Not removed.")
     assert ninjacam("remove", "yard", "--yes").stdout.startswith("Removed yard.")
     assert ninjacam("show", "yard").returncode == 1
+
+
+def test_a_camera_is_renamed(ninjacam: Ninjacam) -> None:
+    assert ninjacam("add", "before", "rtsp://127.0.0.1:9/x", "--no-check").returncode == 0
+    assert ninjacam("set", "before", "--slug", "after", "--name", "A").stdout == "Changed after.\n"
+    assert ninjacam("show", "before").returncode == 1 and ninjacam.show("after")["name"] == "A"
+    assert "door" in ninjacam("set", "after", "--slug", "door").stderr
+
+
+@pytest.mark.parametrize("choice", ["keep", "delete"])
+def test_removing_asks_what_becomes_of_recordings(ninjacam: Ninjacam, choice: str) -> None:
+    slug = f"recorded-{choice}"
+    write_files(ninjacam.data / "recordings", encode_stamped(50), 2, slug=slug)
+    assert ninjacam("index", "--rebuild").returncode == 0
+    assert ninjacam("add", slug, "rtsp://127.0.0.1:9/x", "--no-check").returncode == 0
+    # A new camera inherits nothing: what was there has another name now. These are its own:
+    write_files(ninjacam.data / "recordings", encode_stamped(50), 2, slug=slug)
+    assert ninjacam("index", "--rebuild").returncode == 0
+    files = ninjacam.data / "recordings" / slug
+    assert list(files.rglob("*.mp4"))
+    assert "--keep-recordings or --delete-recordings" in ninjacam("remove", slug, "--yes").stderr
+    assert ninjacam("show", slug).returncode == 0
+    shown = ninjacam.at_terminal("remove", slug, answers={"[keep/delete]": choice, "[y/N]": "y"})
+    assert f"Removed {slug}" in shown, shown
+    assert bool(list(files.rglob("*.mp4"))) is (choice == "keep")
 
 
 def test_a_stored_password_needs_to_be_entered_again_for_another_protection(ninjacam: Ninjacam) -> None:

@@ -1,31 +1,57 @@
-"""`ninjacam remove SLUG`: a camera less."""
+"""`ninjacam remove SLUG`: a camera less, with or without its recordings."""
 
 import sys
-from typing import Any
+from typing import Any, Literal
 
 from django.core.management.base import CommandError, CommandParser
 
 from ninjacam.actions.cameras import delete_camera, find_camera
 from ninjacam.management.base import OPERATOR, NinjacamCommand
+from ninjacam.models import archive
 
 
 class Command(NinjacamCommand):
-    help = "Remove a camera and the grants for it."
+    help = "Remove a camera and the grants for it. You choose what becomes of its recordings."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("slug", help="its short name")
-        parser.add_argument("--yes", action="store_true", help="do not ask")
+        recordings = parser.add_mutually_exclusive_group()
+        recordings.add_argument(
+            "--keep-recordings", action="store_const", dest="recordings", const="keep",
+            help="administrators find them under this name until a new camera takes it",
+        )  # fmt: skip
+        recordings.add_argument(
+            "--delete-recordings", action="store_const", dest="recordings", const="delete",
+            help="with its events and exports, protected ones too",
+        )  # fmt: skip
+        parser.add_argument("--yes", action="store_true", help="do not ask whether you are sure")
 
     def run(self, options: dict[str, Any]) -> None:
         camera = find_camera(OPERATOR, options["slug"])
-        if not options["yes"]:
-            if not sys.stdin.isatty():
-                raise CommandError("There is no terminal to ask whether you are sure: use --yes.")
-            if input(f"Remove {camera.slug}? Its recordings stay. [y/N] ").strip().lower() not in (
-                "y",
-                "yes",
-            ):
-                raise CommandError("Not removed.")
         slug = camera.slug
-        delete_camera(OPERATOR, camera)
-        self.stdout.write(f"Removed {slug}. Its recordings stay on disk.")
+        recordings = options["recordings"] or _choose(slug)
+        loss = " and its recordings" if recordings == "delete" else ""
+        if not options["yes"]:
+            answer = _ask(f"Remove {slug}{loss}? [y/N] ", "whether you are sure: use --yes")
+            if answer not in ("y", "yes"):
+                raise CommandError("Not removed.")
+        delete_camera(OPERATOR, camera, recordings=recordings)
+        kept = " Its recordings are kept." if recordings == "keep" and archive.has_left(slug) else ""
+        self.stdout.write(f"Removed {slug}{loss}.{kept}")
+
+
+def _choose(slug: str) -> Literal["keep", "delete"]:
+    if not archive.has_left(slug):
+        return "keep"
+    hint = f"what becomes of the recordings of {slug}: use --keep-recordings or --delete-recordings"
+    answer = _ask(f"Keep or delete the recordings of {slug}? [keep/delete] ", hint)
+    if answer not in ("keep", "delete"):
+        raise CommandError("Not removed: answer keep or delete.")
+    return "delete" if answer == "delete" else "keep"
+
+
+def _ask(question: str, hint: str) -> str:
+    """The answer in lower case. Raises: CommandError: there is no terminal."""
+    if not sys.stdin.isatty():
+        raise CommandError(f"There is no terminal to ask {hint}.")
+    return input(question).strip().lower()

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from ninjacam.actions.cameras import CameraFields, find_camera, source_to_probe, update_camera
+from ninjacam.actions.cameras import CameraFields, find_camera, rename_camera, source_to_probe, update_camera
 from ninjacam.management.base import OPERATOR
 from ninjacam.management.cameras import SourceCommand
 from ninjacam.models import Camera
@@ -18,6 +18,9 @@ class Command(SourceCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("slug", help="its short name")
+        parser.add_argument(
+            "--slug", dest="new_slug", metavar="NEW", help="another short name; recordings follow"
+        )
         parser.add_argument("--url", help="rtsp://host/path, http://host:8080/video, ...")
         parser.add_argument("--name", help="name for people")
         self.add_login_arguments(parser)
@@ -48,13 +51,16 @@ class Command(SourceCommand):
         password = self.password(options)
         if password is not None:
             fields["password"] = password
-        if not fields:
+        if not fields and not options["new_slug"]:
             raise CommandError("There is nothing to change: `ninjacam set --help` shows the options.")
         answer = None
         if _SOURCE & set(fields):
             source = {name: value for name, value in fields.items() if name in _SOURCE}
             answer = self.try_address(source_to_probe(OPERATOR, source, camera), options)  # type: ignore[arg-type]
-        update_camera(OPERATOR, camera, fields)
+        if fields:
+            update_camera(OPERATOR, camera, fields)
+        if options["new_slug"]:
+            camera = rename_camera(OPERATOR, camera, options["new_slug"])
         self.stdout.write(f"Changed {camera.slug}.")
         if answer is not None and not answer.ok:
             self.warn(str((answer.error or {}).get("message", "")))
