@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -361,6 +362,31 @@ def test_a_picture_of_an_instant(server: Server, headers: dict[str, str], number
     answer = server.get(f"/cam/rec/door/at.jpg?time={instant}&nearest=key", headers)
     assert stamp.read(picture(answer.body)) == number // 25 * 25, "the key frame before it"
     assert server.get(f"/cam/rec/door/at.jpg?time={instant}&nearest=x", headers).status == 400
+
+
+def test_a_user_who_asks_for_many_pictures_keeps_no_other_user_waiting(
+    site: Site, server: Server, headers: dict[str, str]
+) -> None:
+    site.django(
+        "from django.contrib.auth import get_user_model\n"
+        "CameraGrant.objects.create(camera=Camera.objects.get(slug='door'), role='replay',"
+        " user=get_user_model().objects.get(username='stranger'))"
+    )
+    answered: list[tuple[str, int]] = []
+
+    def ask(name: str, given: dict[str, str], number: int) -> None:
+        path = f"/cam/rec/door/at.jpg?time={text_of(NOON_NS + number * FRAME_NS)}"
+        answered.append((name, server.get(path, given).status))
+
+    with ThreadPoolExecutor(40) as threads:
+        for number in range(24, 24 + 30 * 20, 20):
+            threads.submit(ask, "many", headers, number)
+        wait_until(lambda: ("many", 429) in answered, what="the first is refused")
+        threads.submit(ask, "one", site.bearer("stranger"), 100)
+    assert ("one", 200) in answered and answered.count(("many", 200)) >= 5
+    served = [name for name, status in answered if status == 200]
+    assert "many" in served[served.index("one") :], "it was served before all that had been asked for"
+    site.django("CameraGrant.objects.filter(user__username='stranger').delete()")
 
 
 def test_a_file_that_is_gone_is_a_gap(site: Site, server: Server, headers: dict[str, str]) -> None:

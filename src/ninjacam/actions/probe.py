@@ -21,8 +21,11 @@ from ninjacam.sources.base import SourceConfig
 
 TIMEOUT_S = 10.0
 _START_S = 5.0  # the interpreter and libav on a slow machine
-_AT_ONCE = threading.BoundedSemaphore(2)
+AT_ONCE = 3
 """Of each web worker: a test costs a process, a connection and the decoding of a picture."""
+_TESTING: list[Any] = []
+"""The user of each test that runs in this process."""
+_TESTING_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +48,23 @@ def probe_camera(actor: Actor, fields: SourceFields, camera: Camera | None = Non
     """
     source = source_to_probe(actor, fields, camera)
     record(actor, "camera.probe", camera.slug if camera else "(new)", host=urlsplit(source.url).hostname)
-    return run_probe(source)
+    return run_probe(source, getattr(actor, "user", None))
 
 
-def run_probe(source: SourceConfig) -> ProbeResult:
-    """Raises: LimitError."""
-    if not _AT_ONCE.acquire(blocking=False):
-        raise LimitError(_("Other cameras are being tested right now. Try again in a few seconds."))
+def run_probe(source: SourceConfig, user: Any = None) -> ProbeResult:
+    """One user tests one camera at a time, so that none keeps others from it. Raises: LimitError."""
+    key = None if user is None else user.pk
+    with _TESTING_LOCK:
+        if key is not None and key in _TESTING:
+            raise LimitError(_("You are testing another camera right now. Wait until that has ended."))
+        if len(_TESTING) >= AT_ONCE:
+            raise LimitError(_("Other cameras are being tested right now. Try again in a few seconds."))
+        _TESTING.append(key)
     try:
         return _run(source)
     finally:
-        _AT_ONCE.release()
+        with _TESTING_LOCK:
+            _TESTING.remove(key)
 
 
 def _run(source: SourceConfig) -> ProbeResult:

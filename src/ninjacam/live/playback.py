@@ -280,7 +280,7 @@ async def serve_still(worker: Worker, scope: Scope, receive: Receive, send: Send
     if scope["method"] == "HEAD":
         await respond(send, 200, b"image/jpeg", b"", head=True)
         return
-    captured_ns, jpeg = await worker.stills.take(place, width_px)
+    captured_ns, jpeg = await worker.stills.take(place, width_px, found.watching[0].user.pk)
     headers = [(b"x-ninjacam-timestamp", rfc3339(captured_ns).encode())]
     await respond(send, 200, b"image/jpeg", jpeg, headers)
 

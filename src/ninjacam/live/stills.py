@@ -6,16 +6,20 @@ A child decodes the pictures of one camera only, one after the other: starting i
 import asyncio
 import contextlib
 import json
+from collections.abc import Hashable
 from pathlib import Path
 
 from ninjacam.core.interpreter import bare_environment, python_command
 from ninjacam.core.lifecycle import Stop
 from ninjacam.live.problems import Problem, stopping
+from ninjacam.live.turns import Turns
 from ninjacam.recordings.instant import StillPlace
 
 AT_ONCE = 2
 """Of each worker: a picture costs the decoding of up to a whole group of pictures."""
-MOST_WAITING = 16
+MAX_WAITING = 64
+MAX_WAITING_OF_USER = 8
+"""A timeline's preview asks for one at a time, and the replay of four cameras for four."""
 MOST_BYTES = 64 << 20
 TIMEOUT_S = 10.0
 IDLE_S = 10.0
@@ -29,25 +33,20 @@ class Stills:
 
     def __init__(self, stop: Stop) -> None:
         self._stop = stop
-        self._turns = asyncio.Semaphore(AT_ONCE)
-        self._waiting = 0
+        self._turns = Turns(AT_ONCE, max_waiting=MAX_WAITING, max_waiting_of_user=MAX_WAITING_OF_USER)
         self._idle: dict[Child, tuple[str, asyncio.Task[None]]] = {}
         """Child -> the directory of its camera's recordings, and what ends it."""
 
-    async def take(self, place: StillPlace, width_px: int) -> tuple[int, bytes]:
-        """(when it was captured, JPEG). Raises: Problem 503: too many at once, the server stops; 500: not decodable."""
+    async def take(self, place: StillPlace, width_px: int, user: Hashable) -> tuple[int, bytes]:
+        """Return when it was captured, and the JPEG. `user`: users take turns.
+
+        Raises: Problem 429: this user waits for too many; 503: all users together do, or the server stops; 500: the
+        picture cannot be decoded.
+        """
         if self._stop.is_set():
             raise stopping()
-        if self._waiting >= MOST_WAITING:
-            raise Problem(
-                503, "limit", "Too many pictures are being looked up right now.", ((b"retry-after", b"1"),)
-            )
-        self._waiting += 1
-        try:
-            async with self._turns:
-                return await self._decode(place, width_px)
-        finally:
-            self._waiting -= 1
+        async with self._turns.turn(user):
+            return await self._decode(place, width_px)
 
     async def _decode(self, place: StillPlace, width_px: int) -> tuple[int, bytes]:
         camera = str(Path(place.path).parents[2])

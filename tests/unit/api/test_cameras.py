@@ -350,7 +350,7 @@ def test_a_probe_answers_with_a_picture_or_the_reason(
 ) -> None:
     asked = []
 
-    def run_probe(source: Any) -> ProbeResult:
+    def run_probe(source: Any, user: Any) -> ProbeResult:
         asked.append(source)
         return ProbeResult(ok=True, codec="h264", width=1280, height=720, jpeg=b"\xff\xd8")
 
