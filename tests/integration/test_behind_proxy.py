@@ -35,6 +35,14 @@ http {{
     proxy_buffering off;
     server {{ listen 127.0.0.1:{keeps}; location /cam/ {{ proxy_pass http://127.0.0.1:{backend}; }} }}
     server {{ listen 127.0.0.1:{removes}; location /cam/ {{ proxy_pass http://127.0.0.1:{backend}/; }} }}
+    server {{
+        listen 127.0.0.1:{drops};
+        location /cam/ {{ proxy_pass http://127.0.0.1:{backend}; proxy_set_header Host $http_host; }}
+    }}
+    server {{
+        listen 127.0.0.1:{forgets};
+        location /cam/ {{ proxy_pass http://127.0.0.1:{backend}; proxy_set_header Host "other.example.org"; }}
+    }}
 }}
 """
 
@@ -48,7 +56,7 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     directory = tmp_path_factory.mktemp("nginx")
-    ports = {"keeps": free_port(), "removes": free_port()}
+    ports = {name: free_port() for name in ("keeps", "removes", "forgets", "drops")}
     product = Product(tmp_path_factory.mktemp("data"), environment={"NINJACAM_PREFIX": "/cam"})
     configuration = directory / "nginx.conf"
     configuration.write_text(CONFIGURATION.format(directory=directory, backend=product.port, **ports))
@@ -111,3 +119,19 @@ def test_the_local_address_answers_with_and_without_the_prefix(scene: Scene) -> 
     assert client.get("/healthz").status == client.get("/cam/healthz").status == 200
     assert client.get("/cam").url == f"{scene.product.base}/cam/login/?next=/cam/"
     assert f"{scene.product.port}/cam/ (Ctrl-C" in scene.product.output
+
+
+def test_doctor_names_what_a_proxy_gets_wrong(scene: Scene) -> None:
+    def said(name: str) -> list[str]:
+        scene.product.environment["NINJACAM_ORIGINS"] = scene.bases[name]
+        try:
+            lines = scene.product.cli("doctor", check=False).splitlines()
+        finally:
+            del scene.product.environment["NINJACAM_ORIGINS"]
+        return [line for line in lines if scene.bases[name] in line]
+
+    assert said("keeps") == [f"OK    proxy {scene.bases['keeps']}"]
+    (dropped,) = said("drops")
+    assert dropped.startswith("WARN") and "does not pass on WebSockets" in dropped
+    (forgot,) = said("forgets")
+    assert "a host name that is not allowed" in forgot

@@ -24,6 +24,7 @@ from ninjacam.credentials import unseal
 from ninjacam.engine.events import DISK_LOW_TEXT
 from ninjacam.management.private import private_paths
 from ninjacam.management.processors import PRODUCT_SETTINGS, processor_modules
+from ninjacam.management.proxy import look_through, origins
 from ninjacam.models import Camera
 from ninjacam.sources.registry import scheme_of
 from ninjacam.status import read_status
@@ -212,6 +213,17 @@ def look_at_engine() -> Findings:
             yield Finding("FIX", f"{module['module']} cannot be imported: {last}")
 
 
+def look_at_proxy() -> Findings:
+    """Only while it runs: the proxy is asked, and asks us."""
+    if not read_status().engine_running:
+        return
+    for origin in origins():
+        faults = list(look_through(origin))
+        yield from (Finding("WARN", fault) for fault in faults)
+        if not faults:
+            yield Finding("OK", f"proxy {origin}")
+
+
 PARTS: tuple[Callable[[], Findings], ...] = (
     look_at_python,
     look_at_codecs,
@@ -222,4 +234,5 @@ PARTS: tuple[Callable[[], Findings], ...] = (
     look_at_code,
     look_at_database,
     look_at_engine,
+    look_at_proxy,
 )
