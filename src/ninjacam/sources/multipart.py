@@ -50,7 +50,8 @@ class PictureParser:
         self._searched = 0  # for the boundary
         self._segments = -1  # -1: between pictures; else those before the scan
         self._in_scan = False
-        self._trusts_length = False
+        self._trusted_bytes = 0
+        """The largest Content-Length that is believed; 0 after one that was wrong."""
         self._announced_bytes = 0
         self._retry_until = 0
 
@@ -126,7 +127,7 @@ class PictureParser:
 
     def _find_end(self, pictures: list[bytes]) -> bool:
         buffer, end = self._buffer, self._announced_bytes
-        if self._trusts_length and end > self._at:
+        if self._at < end <= self._trusted_bytes:
             if len(buffer) < end:
                 self._check_size()
                 return False
@@ -143,7 +144,7 @@ class PictureParser:
             self._retry_until = 0
             self._forget(found.start())
             return True
-        self._trusts_length = found.end() == end
+        self._trusted_bytes = 2 * end if found.end() == end else 0
         self._take(found.end(), pictures)
         return True
 

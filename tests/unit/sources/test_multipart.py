@@ -124,6 +124,20 @@ def test_a_picture_that_is_cut_off_in_its_header_does_not_swallow_the_next_bound
     assert set(found) <= {b"", *PICTURES}
 
 
+def test_a_length_that_is_suddenly_wrong_delays_no_more_than_one_picture() -> None:
+    """After right ones, which are believed."""
+    parts = [(HEAD.format(length=len(picture)).encode(), picture) for picture in PICTURES]
+    for wrong in (b"999999999", b"%d" % (len(PICTURES[2]) + 300)):
+        parser = PictureParser(b"--foo")
+        found: list[bytes] = []
+        for number, (head, picture) in enumerate(parts):
+            found += parser.feed(
+                (head if number != 2 else b"--foo\r\nContent-Length: " + wrong + b"\r\n\r\n") + picture
+            )
+            assert len(found) >= number
+        assert found == PICTURES
+
+
 def test_pictures_that_have_no_end_are_never_delivered() -> None:
     data = b"".join(HEAD.format(length=len(picture) - 2).encode() + picture[:-2] for picture in PICTURES)
     assert parse(data) == [b""] * (len(PICTURES) - 1)

