@@ -68,5 +68,9 @@ def hasten_exit() -> None:
     when it wakes up by itself.
     """
     for task in asyncio.all_tasks():
-        if getattr(task.get_coro(), "__qualname__", "") == "ASGIWorker._serve":
+        coroutine = task.get_coro()
+        naps = getattr(getattr(coroutine, "cr_await", None), "__qualname__", "") == "sleep"
+        if (
+            naps and getattr(coroutine, "__qualname__", "") == "ASGIWorker._serve"
+        ):  # neither starting nor stopping
             task.cancel()

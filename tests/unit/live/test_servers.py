@@ -15,6 +15,16 @@ class ASGIWorker:
         return "slept"
 
 
+class StoppingWorker:
+    async def _serve(self) -> None:
+        await self._shut_down()
+
+    async def _shut_down(self) -> None:
+        await asyncio.sleep(60)
+
+    _serve.__qualname__ = "ASGIWorker._serve"
+
+
 class Application:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
 
@@ -37,12 +47,16 @@ class Around:
 def test_only_gunicorns_nap_is_ended() -> None:
     async def run() -> None:
         worker = asyncio.ensure_future(ASGIWorker()._serve())
+        stopping = asyncio.ensure_future(StoppingWorker()._serve())
         other = asyncio.ensure_future(asyncio.sleep(60))
         await asyncio.sleep(0)
         servers.hasten_exit()
         assert await worker == "shut down"
         assert not other.done()
+        await asyncio.sleep(0)
+        assert not stopping.done()
         other.cancel()
+        stopping.cancel()
 
     asyncio.run(run())
 
