@@ -4,13 +4,17 @@ Each raises nothing but its own typed errors, which are caught here, and then st
 Parsers of RTP media are in `tests/trials/test_fuzz_media.py`.
 """
 
+import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from ninjacam.core.errors import ConfigError, DecodeError, SourceError
-from ninjacam.core.packets import Codec, Flags, Kind, Packet
+from ninjacam.core.packets import Codec, Flags, Kind, Packet, Track
 from ninjacam.core.sps import parse_sps
 from ninjacam.hub.wire import MessageReader, encode_packet
+from ninjacam.recordings.reader import _read
 from ninjacam.sources.auth import Authenticator
 from ninjacam.sources.base import SourceStats
 from ninjacam.sources.ffmpeg_http import check_playlist
@@ -21,6 +25,7 @@ from ninjacam.sources.rtsp.rtcp import parse_rtcp
 from ninjacam.sources.rtsp.sdp import parse_sdp, sprop_annexb
 from ninjacam.sources.rtsp.tracks import choose_tracks
 from ninjacam.sources.urls import control_uris, parse_url, redirect_target
+from tests.unit.recordings.recording_support import Recorded, encoded, stamped
 from tests.unit.sources.rtp_support import SPS, Sink
 from tests.unit.sources.test_multipart import HEAD, PICTURES
 from tests.unit.sources.test_rtsp_parts import SDP, SPS5
@@ -147,6 +152,33 @@ def chunk(part: bytes) -> bytes:
     return b"%x;x=1\r\n%s\r\n" % (len(part), part)
 
 
+def recorded_boxes() -> list[bytes]:
+    """The boxes of a file as the recorder writes it."""
+    with tempfile.TemporaryDirectory() as folder:
+        recorder = Recorded(Path(folder), tracks=(Track(Kind.VIDEO, Codec.H264),))
+        (path,) = recorder.feed(stamped(encoded(Codec.H264, 12, gop=4))).close()
+        data = path.read_bytes()
+    boxes = []
+    while data:
+        size = int.from_bytes(data[:4], "big")
+        boxes.append(data[:size])
+        data = data[size:]
+    return boxes
+
+
+def read_mp4(data: bytes) -> bool:
+    descriptor = os.memfd_create("recording")
+    try:
+        os.write(descriptor, data)
+        recording = _read(descriptor)
+    except DecodeError:
+        return False
+    finally:
+        os.close(descriptor)
+    assert recording.size_bytes <= len(data)
+    return bool(recording.fragments)
+
+
 RTCP = (
     bytes.fromhex("80c80006000000078000000080000000000023280000000100000002"),
     bytes.fromhex("81cb000100000007"),
@@ -172,4 +204,5 @@ PARSERS = {
     "h264 sps": Parser([SPS[:4], SPS[4:]], read_sps),
     "h265 sps": Parser([SPS5[:15], SPS5[15:]], read_sps),
     "wire": Parser(PACKETS, read_wire),
+    "mp4": Parser(recorded_boxes(), read_mp4),
 }  # fmt: skip
