@@ -4,7 +4,6 @@ import logging
 import time
 from pathlib import Path
 from typing import Literal, TypedDict
-from urllib.parse import urlsplit
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import IntegrityError, transaction
@@ -323,7 +322,7 @@ def _keeps(
     now = binding_of(true_url if url == camera.url else url, verify_tls=camera.verify_tls)
     if before == now:
         return True
-    if "password" in fields or "@" in urlsplit(url).netloc:
+    if "password" in fields or any(split_credentials(url)[1:]):
         return False
     raise InvalidError.of("password", _why_anew(before, now))
 

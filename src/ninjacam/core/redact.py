@@ -8,7 +8,7 @@ from ninjacam.core.errors import ConfigError
 
 MASK = "***"
 
-_USERINFO = re.compile(r"(?<=://)[^\s'\"]*@")
+_USERINFO = re.compile(r"(?<=://)\S*@")
 """Up to the last @: what stands before it may be a password with an unescaped / or ? in it."""
 _PARAMETER = re.compile(r"([?&;#/,])([^=&;?#/,\s]{1,80})=([^&;#\s]+)")
 """In the query, the fragment or, as some cameras have it, the path."""
@@ -31,6 +31,7 @@ def _mask(found: re.Match[str]) -> str:
 
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\s/?#@:\[\]]+)(?::(\d{1,5}))?(?=[/?#]|\Z)", re.ASCII)
+_WITHOUT_HOST = ("file", "v4l2")
 _AMBIGUOUS = (
     "The URL can be read in more than one way. If the password contains one of / ? # [ @ :, enter user and password "
     "separately; an @ in the path is written as %40."
@@ -46,12 +47,20 @@ def split_credentials(url: str) -> tuple[str, str, str]:
     Raises: ConfigError: the URL can be read in more than one way; ValueError: it cannot be read at all.
     """
     scheme, slashes, rest = url.partition("://")
-    if not slashes or "@" not in rest:
+    if not slashes or "@" not in rest or scheme.lower() in _WITHOUT_HOST:
         _ = urlsplit(url).port  # raises here rather than in the caller that opens it
         return url, "", ""  # as it was written: put together anew, file:name would be another file
     start = _start_of_host(rest)
     username, _, password = rest[: max(0, start - 1)].partition(":")
-    return (url if start == 0 else f"{scheme}://{rest[start:]}"), unquote(username), unquote(password)
+    return (url if start == 0 else f"{scheme}://{rest[start:]}"), _decoded(username), _decoded(password)
+
+
+def _decoded(text: str) -> str:
+    """Return the text without percent-escapes; one that does not escape UTF-8 ("50%ab") stands for itself."""
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        return text
 
 
 def _start_of_host(rest: str) -> int:
@@ -79,6 +88,8 @@ def _certainty(rest: str, place: int) -> int:
     found = _HOST.match(rest, place)
     if found is None or int(found[2] or 0) > 65_535:
         return -1
+    if found[1].lower() == "localhost":
+        return 2
     try:
         ip_address(found[1].strip("[]").partition("%")[0])
     except ValueError:

@@ -1,7 +1,7 @@
 """Camera URLs, parsed once: what is connected to is what was checked."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote, urlsplit
 
 from ninjacam.core.errors import ConfigError, ProtocolError
@@ -36,7 +36,10 @@ class Target:
 def check_characters(url: str) -> None:
     """Raises: ConfigError: the URL holds what parsers disagree about."""
     if _FORBIDDEN.search(url) or len(url) > 4096:
-        raise ConfigError("The URL holds a space, a backslash or a control character, or is too long.")
+        raise ConfigError(
+            "The URL contains a space, a backslash or a control character, or is too long. "
+            "If the password contains it, enter user and password separately."
+        )
 
 
 def parse_url(url: str) -> Target:
@@ -53,8 +56,8 @@ def parse_url(url: str) -> Target:
         raise ConfigError("The URL names port 0: use the camera's port, or leave it out.")
     port = port or _DEFAULT_PORTS.get(parts.scheme, 0)
     path = quote(parts.path or "", safe=_SAFE) + (f"?{quote(parts.query, safe=_SAFE)}" if parts.query else "")
-    target = Target(parts.scheme, host, port, "", path or "/")
-    return Target(target.scheme, host, port, f"{parts.scheme}://{target.authority}{path}", path or "/")
+    target = Target(parts.scheme, host, port, "", path if path.startswith("/") else f"/{path}")
+    return replace(target, uri=f"{parts.scheme}://{target.authority}{path}")
 
 
 def binding_of(url: str, *, verify_tls: bool) -> str:

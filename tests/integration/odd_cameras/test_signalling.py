@@ -34,7 +34,8 @@ class Numbers(OddCamera):
 
 
 class Spelling(OddCamera):
-    """How answers are written: LF only, no reason, lower case, odd spaces."""
+    """How answers are written: LF only (meetecho/janus-gateway#1922), no reason (gortsplib#807), a line of a space
+    among the headers (koush/scrypted#2137), two empty lines before the body (catalinii/minisatip#1164), ..."""
 
     spelling = "lf"
 
@@ -46,6 +47,10 @@ class Spelling(OddCamera):
         match self.spelling:
             case "lf":
                 return (head + end).replace(b"\r\n", b"\n") + body
+            case "line of a space":
+                return head.replace(b"\r\nCSeq", b"\r\n \r\nCSeq") + end + body
+            case "two empty lines":
+                return head + end + (b"\r\n" + body if body else b"")
             case "no reason":
                 return head.replace(b" OK", b"") + end + body
             case "lower case":
@@ -134,7 +139,8 @@ class NoSession(OddCamera):
 
 
 class Channels(OddCamera):
-    """Other channels than asked for (gortsplib#72), none (gortsplib#142), or the same for audio and video."""
+    """Other channels than asked for (gortsplib#72), none (gortsplib#142), or the same for audio and video; no Transport
+    (gortsplib#456), or one with an empty source (mediamtx#986)."""
 
     scene = {"audio": "pcm_alaw"}
     channels = "other"
@@ -149,6 +155,8 @@ class Channels(OddCamera):
                 return re.sub(rb";interleaved=\d+-\d+", b"", answer)
             case "impossible":
                 return re.sub(rb"interleaved=\d+-\d+", b"interleaved=999-1000", answer)
+            case "empty source":
+                return answer.replace(b";interleaved", b";source=;destination=;interleaved")
             case "several":
                 return re.sub(rb"(Transport: [^\r]*)", rb"\1,RTP/AVP;unicast;client_port=5-6", answer)
             case "no header":
@@ -159,7 +167,8 @@ class Channels(OddCamera):
 
 
 class Realm(OddCamera):
-    """Challenges as met: EasyDarwin#117, needle#340, go2rtc#2232, pyEzvizApi#275, SharpOnvif#67."""
+    """Challenges as met: EasyDarwin#117, needle#340, go2rtc#2232, pyEzvizApi#275, SharpOnvif#67; no comma between the
+    parameters (OvenMediaEngine#1936)."""
 
     realm = b"IP Camera(C3138)"
     nonce = "742a0bfc8796112b4138121a85fbd29b"
@@ -204,21 +213,21 @@ class NonceEachAnswer(Realm):
 
 
 class AsksBack(OddCamera):
-    """The camera sends requests of its own; what it announces does not come true (gortsplib#56)."""
+    """The camera sends requests of its own (gortsplib#56, #93); what it announces does not come true."""
 
     method = "OPTIONS"
+    asked = "rtsp://x/cam0"
 
     def burst(self, client: OddClient, number: int, out: bytes) -> None:
         if number in (20, 45):
-            head = (
-                f"{self.method} rtsp://x/cam0 RTSP/1.0\r\nCSeq: {number}\r\nSession: {self.session}\r\n\r\n"
-            )
+            head = f"{self.method} {self.asked} RTSP/1.0\r\nCSeq: {number}\r\nSession: {self.session}\r\n\r\n"
             out += head.encode()
         client.send(out)
 
 
 class RefusesPlay(OddCamera):
-    """PLAY of all tracks is refused, with a Range or at the Content-Base only; or of each track by itself."""
+    """PLAY of all tracks is refused, with a Range (457: stackia/rtp2httpd#323) or at the Content-Base, whose slash
+    makes a 405 (alexeyvasilyev/rtsp-client-android#9); or anything but PLAY of each track by itself."""
 
     accepts = "no range"
 
@@ -237,7 +246,7 @@ class RefusesPlay(OddCamera):
 
 
 class Unanswered(OddCamera):
-    """One method is never answered; PLAY works all the same."""
+    """One method is never answered (OPTIONS: gortsplib#8); what follows works all the same."""
 
     method = "OPTIONS"
     scene = {"audio": "pcm_alaw"}
@@ -264,8 +273,8 @@ class HangsUpAt(OddCamera):
 
 
 class Body(OddCamera):
-    """The length of the description is missing, too long or too short; other answers announce bodies that never
-    come."""
+    """The length of the description is missing, too long or too short (curl#12706); it has no line end at its end
+    (themactep/thingino-firmware#1621); other answers announce bodies that never come."""
 
     length = "missing"
 
@@ -273,7 +282,10 @@ class Body(OddCamera):
         head, end, body = (await super().on_describe(client, request) or b"").partition(b"\r\n\r\n")
         lengths = {"missing": b"", "zero": b"Content-Length: 0", "nonsense": b"Content-Length: x",
                    "too long": b"Content-Length: %d" % (len(body) + 7),
-                   "too short": b"Content-Length: %d" % (len(body) - 40)}  # fmt: skip
+                   "too short": b"Content-Length: %d" % (len(body) - 40),
+                   "without the last line end": b"Content-Length: %d" % (len(body) - 2)}  # fmt: skip
+        if self.length == "without the last line end":
+            body = body.removesuffix(b"\r\n")
         if self.length in lengths:
             head = re.sub(rb"Content-Length: \d+", lengths[self.length], head)
         return head.replace(b"Content-Type: application/sdp\r\n", b"") + end + body
@@ -345,6 +357,38 @@ class BackChannel(OddCamera):
         return await super().on_setup(client, request)
 
 
+class RtpInfo(OddCamera):
+    """RTP-Info with a semicolon at its end and sequence 0 (scottlamb/retina#117), without tracks (ExoPlayer#9619)."""
+
+    info = "url={url}/track0;seq=0;rtptime=0;"
+
+    async def on_play(self, client: OddClient, request: OddRequest) -> bytes | None:
+        info = f"RTP-Info: {self.info.format(url=request.url)}"
+        return self.reply(request, "200 OK", f"Session: {self.session}", info)
+
+
+class EarlySession(OddCamera):
+    """DESCRIBE names a session already (ExoPlayer#9254), and SETUP wants it."""
+
+    async def on_describe(self, client: OddClient, request: OddRequest) -> bytes | None:
+        answer = await super().on_describe(client, request) or b""
+        return answer.replace(b"\r\n", b"\r\nSession: 610a63df-9b57\r\n", 1)
+
+    async def on_setup(self, client: OddClient, request: OddRequest) -> bytes | None:
+        if request.headers.get("session") != "610a63df-9b57":
+            return self.reply(request, "454 Session Not Found")
+        return await super().on_setup(client, request)
+
+
+class BadParameterSets(OddCamera):
+    """The SDP's parameter sets are none (scottlamb/retina#42)."""
+
+    def sdp(self, request: OddRequest) -> str:
+        return re.sub(
+            r"sprop-parameter-sets=[^;\r]*", "sprop-parameter-sets=6Q==,!!,AAAA", super().sdp(request)
+        )
+
+
 class Goodbye(OddCamera):
     """RTCP says goodbye for the stream, and the stream goes on."""
 
@@ -376,7 +420,10 @@ class StaleSession(OddCamera):
 
 CAMERAS = [
     *(Numbers(name, number=name) for name in ("0", "one less", "one more", "none", "nonsense")),
-    *(Spelling(name, spelling=name) for name in ("lf", "no reason", "lower case", "spaces")),
+    *(
+        Spelling(name, spelling=name)
+        for name in ("lf", "no reason", "line of a space", "two empty lines", "lower case", "spaces")
+    ),
     Interim(),
     KeepAlive("454"),
     KeepAlive("400 to the request before", refusal="400 Bad Request", late_number=True),
@@ -392,13 +439,15 @@ CAMERAS = [
     NoSession(),
     *(
         Channels(name, channels=name)
-        for name in ("other", "swapped", "same", "absent", "impossible", "several", "no header", "shouted")
+        for name in ("other", "swapped", "same", "absent", "impossible", "empty source", "several", "no header",
+                     "shouted")
     ),
     Realm("brackets"),
     Realm("UTF-8", realm="Caméra 摄像机".encode()),
     Realm("raw bytes", realm=b"CS-C6N\xff\xfe"),
     Realm("Latin-1", realm="Kamera Büro".encode("latin-1")),
     Realm("unquoted", realm=b"IP Camera", form="WWW-Authenticate: Digest realm={r}, nonce={n}, stale=FALSE"),
+    Realm("no comma", form='WWW-Authenticate: Digest realm="{r}" nonce="{n}" stale="FALSE"'),
     Realm("folded", form='www-authenticate: Digest realm="{r}",\r\n                 nonce="{n}",'),
     Realm("escaped quote", realm=b'The \\"door\\"'),
     Realm("empty", realm=b""),
@@ -416,6 +465,7 @@ CAMERAS = [
         AsksBack(name, method=name)
         for name in ("OPTIONS", "GET_PARAMETER", "SET_PARAMETER", "PLAY_NOTIFY", "ANNOUNCE", "REDIRECT", "TEARDOWN")
     ),
+    AsksBack("OPTIONS *", asked="*"),
     *(RefusesPlay(name, accepts=name) for name in ("no range", "track", "without slash")),
     Unanswered("OPTIONS"),
     Unanswered("PLAY", method="PLAY"),
@@ -424,7 +474,8 @@ CAMERAS = [
     HangsUpAt("SETUP of audio", method="SETUP track1"),
     *(
         Body(name, length=name)
-        for name in ("missing", "zero", "nonsense", "too long", "too short", "bodies that never come")
+        for name in ("missing", "zero", "nonsense", "too long", "too short", "without the last line end",
+                     "bodies that never come")
     ),
     *(
         Base(repr(base), base=base)
@@ -451,6 +502,11 @@ CAMERAS = [
     BackChannel("before", sounds=("back", "alaw")),
     BackChannel("only", sounds=("unreadable", "back")),
     Goodbye(),
+    RtpInfo("sequence 0"),
+    RtpInfo("nothing", info=""),
+    RtpInfo("nonsense", info="seq=99999999999;url"),
+    EarlySession(),
+    BadParameterSets(),
     StaleSession("SSRC"),
     StaleSession("sequence number", announced="sequence"),
 ]  # fmt: skip

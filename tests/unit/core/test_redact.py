@@ -14,6 +14,7 @@ SECRET = "hunter2"
         "rtsp://bob:a/hunter2@10.0.0.9/x",
         "rtsp://bob:12?hunter2@10.0.0.9/x",
         "rtsp://bob:12#hunter2@10.0.0.9/x",
+        "rtsp://bob:it's'hunter2@10.0.0.9/x",
         "rtsp://10.0.0.9/x?channel=1&password=hunter2",
         "rtsp://10.0.0.9/x?password=it's'hunter2",
         "rtsp://10.0.0.9/x?pass%77ord=hunter2",
@@ -46,14 +47,22 @@ def test_what_is_no_secret_stays_readable(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["file:film.mp4", "file:///films/film.mp4", "RTSP://10.0.0.9/x?", "rtsp://10.0.0.9/x#"]
+    "url",
+    [
+        "file:film.mp4",
+        "file:///films/film.mp4",
+        "file:///films/a@b.mp4",
+        "RTSP://10.0.0.9/x?",
+        "rtsp://10.0.0.9/x#",
+    ],
 )
 def test_a_url_without_credentials_is_left_as_it_was_written(url: str) -> None:
     assert split_credentials(url) == (url, "", "")
 
 
 @pytest.mark.parametrize(
-    "password", ["pa/ss", "a?b", "a#b", "a[b", "a]b", "a%b", "a@b", "a:b", "1/2", "/", "p@s/s", "[::1]/x"]
+    "password",
+    ["pa/ss", "a?b", "a#b", "a[b", "a]b", "a%b", "a@b", "a:b", "1/2", "/", "p@s/s", "[::1]/x", "50%ab"],
 )
 def test_a_password_may_hold_what_a_url_does_not_allow(password: str) -> None:
     url = f"rtsp://admin:{password}@192.168.1.20:554/stream1"

@@ -8,6 +8,7 @@ import pytest
 
 from ninjacam.core.errors import ProtocolError
 from ninjacam.sources.auth import Authenticator, parse_challenges
+from ninjacam.sources.rtsp.messages import checked_lines, parse_head
 
 RFC_7616 = (
     'Digest realm="http-auth@example.org", qop="auth, auth-int", algorithm={}, '
@@ -98,3 +99,45 @@ def test_quotes_and_line_breaks_cannot_leave_their_field() -> None:
     assert parse_challenges('Digest realm="a, Basic b", nonce=7') == [
         ("digest", {"realm": "a, Basic b", "nonce": "7"})
     ]
+
+
+@pytest.mark.parametrize(
+    "realm", ["Caméra 摄像机".encode(), b"CS-C6N\xff\xfe", "Büro".encode("latin-1"), b""]
+)
+def test_a_realm_is_hashed_and_sent_as_the_bytes_that_arrived(realm: bytes) -> None:
+    head = b'RTSP/1.0 401 No\r\nWWW-Authenticate: Digest realm="' + realm + b'", nonce="n"'
+    login = Authenticator("u", "p")
+    assert login.take_challenge(parse_head(head)[0].headers["www-authenticate"])
+    header = login.header("DESCRIBE", "rtsp://c/") or ""
+    first, second = (hashlib.md5(text).hexdigest() for text in (b"u:" + realm + b":p", b"DESCRIBE:rtsp://c/"))
+    assert field(header, "response") == hashlib.md5(f"{first}:n:{second}".encode()).hexdigest()
+    assert b'realm="' + realm + b'"' in checked_lines([f"Authorization: {header}"])
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (
+            "Digest realm=IP Camera, nonce=abc, stale=FALSE",
+            {"realm": "IP Camera", "nonce": "abc", "stale": "FALSE"},
+        ),
+        (
+            'Digest realm="x" nonce="y" qop="auth,auth-int"',
+            {"realm": "x", "nonce": "y", "qop": "auth,auth-int"},
+        ),
+        ('Digest realm="r", nonce="n==", algorithm=,', {"realm": "r", "nonce": "n==", "algorithm": ""}),
+        ('Digest nonce=MTU0==, realm="open', {"nonce": "MTU0==", "realm": "open"}),
+    ],
+)
+def test_odd_challenges_are_read(header: str, expected: dict[str, str]) -> None:
+    assert parse_challenges(header) == [("digest", expected)]
+
+
+def test_a_challenge_survives_its_connection() -> None:
+    login = Authenticator("u", "p")
+    assert not login.is_challenged
+    assert login.take_challenge(['Digest realm="r", nonce="1", algorithm=SHA256'])
+    login.reconnect()
+    assert login.is_challenged and field(login.header("GET", "/"), "nonce") == "1"
+    assert login.take_challenge(['Digest realm="r", nonce="2"'])
+    assert not login.take_challenge(['Digest realm="r", nonce="3"'])

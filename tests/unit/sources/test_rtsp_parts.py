@@ -23,7 +23,15 @@ from ninjacam.sources.rtsp.rtcp import ReceptionState, SenderReport, parse_rtcp,
 from ninjacam.sources.rtsp.sdp import parse_sdp, sprop_annexb
 from ninjacam.sources.rtsp.tracks import choose_tracks
 from ninjacam.sources.track_clock import TrackClock
-from ninjacam.sources.urls import binding_of, carries_login, control_uri, parse_url, redirect_target
+from ninjacam.sources.urls import (
+    base_uri,
+    binding_of,
+    carries_login,
+    control_uri,
+    control_uris,
+    parse_url,
+    redirect_target,
+)
 from tests.unit.sources.rtp_support import PPS, SPS, Sink
 
 SDP = b"""v=0
@@ -94,6 +102,55 @@ def test_an_sdp_without_usable_video_has_its_error() -> None:
         choose_tracks(parse_sdp(other), Sink(), SourceStats(), audio=True)
     with pytest.raises(ProtocolError):
         parse_sdp(b"m=video 0 RTP/AVP 96\n" * 100)
+
+
+SETS = "sprop-parameter-sets=Z01AH9sBQBboQAAAAwBAAAAMg8YMuA==,aOrPIA=="
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"v=0\nm=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\na=fmtp:96 packetization-mode=1 {SETS} x=y\n",
+        f"v=0\nm=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\na=fmtp:96 packetization-mode=1, {SETS}, x=y\n",
+        f"v=0\nm=video 0 RTP/AVP 96\na=rtpmap: 96  h.264 / 90000 \na=fmtp: 96;{SETS}\n",
+        f"v=0\nm=video 0 RTP/AVP 98 96\na=rtpmap:98 MP4V-ES/90000\na=rtpmap:96 H264/90000\na=fmtp:96 {SETS}\n",
+        f"v=0\na=rtpmap:96 H264/90000\na=fmtp:96 {SETS}\nm=video 0 RTP/AVP 96\n",
+        f"v=0\nm=video 0 RTP/AVP 96\nm=audio 0 RTP/AVP 0\na=rtpmap:96 H264/90000\na=fmtp:96 {SETS}\n",
+        f"v=0\nm=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\na=fmtp:97 {SETS}\n",
+        f"v=0\nm=video 0 RTP/AVP 96\na=fmtp:96 packetization-mode=2;{SETS}\n",
+        f"v=0\nm=video 0 RTP/AVP\na=rtpmap:96 H264/90000\na=fmtp:96 {SETS}\n",
+        f"M=Video 0 RTP/AVP 96\rA=rtpmap:96 H264\rA=fmtp:96 {SETS}\0\r",
+    ],
+    ids=["spaces", "commas", "odd spaces", "two formats", "before the sections", "in another section",
+         "wrong number", "without rtpmap", "without a format", "CR only"],
+)  # fmt: skip
+def test_an_odd_description_says_the_same(text: str) -> None:
+    (track,) = choose_tracks(parse_sdp(text.encode()), Sink(), SourceStats(), audio=False)
+    assert (track.track.codec, track.payload_type) == (Codec.H264, 96)
+    assert track.track.extradata == START_CODE + SPS + START_CODE + PPS
+    assert (track.track.width_px, track.track.height_px) == (1280, 720)
+
+
+def test_the_loudspeaker_of_a_camera_is_not_its_sound() -> None:
+    back = "m=audio 0 RTP/AVP 0\na=control:back\na=sendonly\n"
+    sound = "m=audio 0 RTP/AVP 8\na=control:sound\na=recvonly\n"
+    video = "v=0\nm=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\na=sendonly\n"
+    tracks = choose_tracks(parse_sdp((video + back + sound).encode()), Sink(), SourceStats(), audio=True)
+    assert [track.control for track in tracks] == ["", "sound"]
+    assert len(choose_tracks(parse_sdp((video + back).encode()), Sink(), SourceStats(), audio=True)) == 1
+
+
+def test_where_a_control_may_lead_is_tried_in_order() -> None:
+    target = parse_url("rtsp://10.0.0.5:8554/live?a=1")
+    assert base_uri("rtsp://rtsp://u:p@10.0.0.5/x/", target) == "rtsp://10.0.0.5/x/"
+    for stated in ("", "/live/", "10.0.0.5/live", "http://10.0.0.5/"):
+        assert base_uri(stated, target) == target.uri
+    assert control_uris("rtsp://1.2.3.4/live/", "track1", target) == [
+        "rtsp://1.2.3.4/live/track1",
+        "rtsp://10.0.0.5:8554/live?a=1/track1",
+        "rtsp://10.0.0.5:8554/live/track1",
+        "rtsp://10.0.0.5:8554/live/track1?a=1",
+    ]
 
 
 @pytest.mark.parametrize(
