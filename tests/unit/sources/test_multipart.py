@@ -72,6 +72,16 @@ FRAMINGS = {
     "huge length": body("--foo\r\nContent-Length: 999999999\r\n\r\n"),
     "empty parts between": body("--foo\r\nContent-Length: 0\r\n\r\n\r\n" + HEAD),
     "text parts between": body("--foo\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\nmotion: 1\r\n" + HEAD),
+    "part headers at once, the boundary behind them (Tasmota#12376)": body(
+        "Content-Type: image/jpeg\r\nContent-Length: {length}\r\n\r\n", "\r\n--foo\r\n"
+    ),
+    "empty lines before each boundary (go2rtc#545)": body("\r\n\r\n" + HEAD, "\r\n\r\n"),
+    "each boundary is the closing one (go2rtc#545)": body(HEAD.replace("--foo", "--foo--")),
+    "nothing behind the boundary, and chunked (viseron#355)": body(HEAD.replace("--foo\r\n", "--foo")),
+    "placeholders in a header (cc-fw-tools#108)": body(
+        "--foo\r\nExpires: Thu, %d %d %d %d:%d:%d GMT\r\nContent-Length: {length}\r\n\r\n"
+    ),
+    "two dashes in the header of the answer only (motioneye#733)": body(HEAD.replace("--foo", "foo")),
     "zeros behind each picture": body(end="\0" * 300 + "\r\n"),
 }  # fmt: skip
 
@@ -151,8 +161,8 @@ def feed_for_ever(parser: PictureParser, data: bytes) -> None:
 
 def test_the_error_for_parts_that_are_not_jpeg_says_what_they_are() -> None:
     parser = PictureParser(b"--foo")
-    parser.feed(b"--foo\r\nContent-Type: image/png\r\n\r\n")
-    with pytest.raises(ProtocolError, match="image/png"):
+    parser.feed(b"--foo\r\nContent-Type: video/x-h264\r\n\r\n")  # go2rtc#545
+    with pytest.raises(ProtocolError, match="video/x-h264"):
         feed_for_ever(parser, bytes(60_000))
 
 
