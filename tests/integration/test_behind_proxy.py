@@ -8,6 +8,8 @@ import pytest
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
+from ninjacam.testing.tls import make_certificate
+from tests.harness.chrome import CHROMIUM, chromium
 from tests.harness.http import HttpClient
 from tests.harness.processes import Process, free_port, wait_until
 from tests.harness.server import ADMIN, PASSWORD, Product
@@ -40,6 +42,12 @@ http {{
         location /cam/ {{ proxy_pass http://127.0.0.1:{backend}; proxy_set_header Host $http_host; }}
     }}
     server {{
+        listen 127.0.0.1:{careless} ssl;
+        ssl_certificate {directory}/both.pem;
+        ssl_certificate_key {directory}/both.pem;
+        location /cam/ {{ proxy_pass http://127.0.0.1:{backend}; proxy_set_header Host "localhost"; }}
+    }}
+    server {{
         listen 127.0.0.1:{forgets};
         location /cam/ {{ proxy_pass http://127.0.0.1:{backend}; proxy_set_header Host "other.example.org"; }}
     }}
@@ -56,8 +64,9 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     directory = tmp_path_factory.mktemp("nginx")
-    ports = {name: free_port() for name in ("keeps", "removes", "forgets", "drops")}
+    ports = {name: free_port() for name in ("keeps", "removes", "forgets", "drops", "careless")}
     product = Product(tmp_path_factory.mktemp("data"), environment={"NINJACAM_PREFIX": "/cam"})
+    (directory / "both.pem").write_bytes(b"".join(make_certificate()))
     configuration = directory / "nginx.conf"
     configuration.write_text(CONFIGURATION.format(directory=directory, backend=product.port, **ports))
     command = [str(NGINX), "-p", str(directory), "-c", str(configuration), "-g", "daemon off;"]
@@ -135,3 +144,25 @@ def test_doctor_names_what_a_proxy_gets_wrong(scene: Scene) -> None:
     assert dropped.startswith("WARN") and "does not pass on WebSockets" in dropped
     (forgot,) = said("forgets")
     assert "a host name that is not allowed" in forgot
+
+
+@pytest.mark.chromium
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt install chromium).")
+def test_the_page_names_what_the_proxy_gets_wrong(scene: Scene) -> None:
+    faults = "[...document.querySelectorAll('.proxy-fault')].map((each) => each.textContent)"
+    with chromium("--ignore-certificate-errors") as browser:
+        careless = scene.bases["careless"].replace("http:", "https:")
+        with browser.tab(f"{careless}/cam/login/") as tab:
+            tab.until(f"{faults}.length === 2")
+            assert "X-Forwarded-Proto" in tab.js(faults)[1] and "Host header" in tab.js(faults)[0]
+        for kind, expected in (("keeps", []), ("drops", ["WebSockets"])):
+            with browser.tab() as tab:
+                for name, value in log_in(scene.bases[kind]).cookie_pairs():
+                    tab.set_cookie(name, value, f"{scene.bases[kind]}/cam/")
+                tab.navigate(f"{scene.bases[kind]}/cam/")
+                tab.until(
+                    f"{faults}.length === 1"
+                    if expected
+                    else "sessionStorage.getItem('ninjacam-websocket-tested')"
+                )
+                assert [fault.split()[0] for fault in tab.js(faults)] == expected
