@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ninjacam.core.errors import ConfigError, DecodeError, SourceError
 from ninjacam.core.packets import Codec, Flags, Kind, Packet, Track
@@ -134,7 +135,7 @@ def read_sps(data: bytes) -> bool:
 
 
 def read_wire(data: bytes) -> bool:
-    messages = []
+    messages: list[Any] = []
     reader = MessageReader(messages.append)
     try:
         while data:

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from django.db import transaction
 from django.utils.translation import gettext as _
 
 from ninjacam.actions.audit import record
 from ninjacam.actions.cameras import find_camera
 from ninjacam.actions.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
+from ninjacam.actions.protection import check_protection
 from ninjacam.actions.recordings import may_deleted
 from ninjacam.auth import Actor, Principal
 from ninjacam.conf import get_settings
@@ -51,7 +53,9 @@ class Told:
 
 
 def create_event(actor: Actor, slug: str, told: Told) -> Event:
-    """Raises: NotFoundError, ForbiddenError, InvalidError; LimitError: too many in a short time, or ongoing."""
+    """Raises: NotFoundError, ForbiddenError, InvalidError; LimitError: too many in a short time, or ongoing;
+    QuotaError: too much of this camera is protected.
+    """
     camera = find_camera(actor, slug, Role.CONTROL)
     _check_rate(actor, camera)
     if told.protected:
@@ -70,17 +74,20 @@ def create_event(actor: Actor, slug: str, told: Told) -> Event:
     _check_span(start_ns, end_ns)
     if end_ns is None:
         _check_ongoing(camera)
-    event = Event.objects.create(
-        slug=camera.slug,
-        kind=told.kind,
-        label=told.label,
-        start_ns=start_ns,
-        end_ns=end_ns,
-        data=_checked(told.data),
-        source=_source(actor),
-        triggers_recording=told.triggers_recording,
-        protected=told.protected,
-    )
+    with transaction.atomic():
+        event = Event.objects.create(
+            slug=camera.slug,
+            kind=told.kind,
+            label=told.label,
+            start_ns=start_ns,
+            end_ns=end_ns,
+            data=_checked(told.data),
+            source=_source(actor),
+            triggers_recording=told.triggers_recording,
+            protected=told.protected,
+        )
+        if told.protected:
+            check_protection(actor, camera.slug)
     record(actor, "event.create", camera.slug, event=event.pk, kind=event.kind)
     return event
 
@@ -136,7 +143,7 @@ def update_event(
     end_ns: int | None = None,
     protected: bool | None = None,
 ) -> Event:
-    """What is None stays. Raises: ForbiddenError, ConflictError: the engine ends it; InvalidError."""
+    """What is None stays. Raises: ForbiddenError, ConflictError: the engine ends it; InvalidError; QuotaError."""
     _require(actor, event, Role.CONTROL)
     changes: dict[str, Any] = {}
     if label is not None:
@@ -151,7 +158,10 @@ def update_event(
         changes["protected"] = protected
     if changes:
         # Only these: the engine may write the rest at this moment.
-        Event.objects.filter(pk=event.pk).update(**changes)
+        with transaction.atomic():
+            Event.objects.filter(pk=event.pk).update(**changes)
+            if changes.get("protected") or (event.protected and "end_ns" in changes):
+                check_protection(actor, event.slug)
         record(actor, "event.update", event.slug, event=event.pk, fields=sorted(changes))
     event.refresh_from_db()
     return event

@@ -5,11 +5,13 @@ A camera that is there: whoever has `replay` for it. One that was deleted: whoev
 
 from collections.abc import Sequence
 
+from django.db import transaction
 from django.utils.translation import gettext as _
 
 from ninjacam.actions.audit import record
 from ninjacam.actions.cameras import find_camera
 from ninjacam.actions.errors import ForbiddenError, NotFoundError
+from ninjacam.actions.protection import check_protection
 from ninjacam.auth import Actor
 from ninjacam.models import Camera, Event, Role, Segment
 
@@ -55,14 +57,20 @@ def find_segment(actor: Actor, segment_id: int, role: str = Role.REPLAY) -> Segm
 
 
 def protect_segment(actor: Actor, segment: Segment, *, protected: bool) -> Segment:
-    """Keep it from retention, or no longer. Needs `export`, as taking it away would. Raises: ForbiddenError."""
+    """Keep it from retention, or no longer. Needs `export`, as taking it away would.
+
+    Raises: ForbiddenError; QuotaError: too much of this camera is protected.
+    """
     try:
         find_recorded(actor, segment.slug, Role.EXPORT)
     except NotFoundError as error:
         raise ForbiddenError(
             _("You may not keep recordings of “%(slug)s”.") % {"slug": segment.slug}
         ) from error
-    Segment.objects.filter(pk=segment.pk).update(protected=protected)
+    with transaction.atomic():
+        Segment.objects.filter(pk=segment.pk).update(protected=protected)
+        if protected:
+            check_protection(actor, segment.slug)
     segment.protected = protected
     record(
         actor, "recording.protect" if protected else "recording.unprotect", segment.slug, path=segment.path

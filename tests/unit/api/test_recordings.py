@@ -229,3 +229,24 @@ def test_the_schedule_goes_by_the_clock_of_the_project(camera: Camera, settings:
     assert Camera.objects.get().spec().record == "always"
     settings.TIME_ZONE = "Asia/Kathmandu"  # +05:45
     assert Camera.objects.get().spec().record == "off"
+
+
+def test_one_camera_cannot_be_protected_until_the_others_have_no_room(
+    replayer: Client, stranger: User, camera: Camera, admin_user: User, settings: Any
+) -> None:
+    grant(stranger, camera, "export", "control")
+    settings.NINJACAM = {**settings.NINJACAM, "RETENTION": {"bytes": 9000}}  # 3 cameras: 1500 bytes each
+
+    def protect(client: Client, segment: Segment) -> int:
+        change = {"protected": True}
+        return client.patch(f"{RECORDINGS}/{segment.pk}", change, content_type="application/json").status_code
+
+    first, second, third = Segment.objects.filter(slug="door").order_by("start_ns")
+    assert protect(replayer, first) == 200
+    assert protect(replayer, second) == 409
+    second.refresh_from_db()
+    assert not second.protected
+    event = {"camera": "door", "kind": "motion", "start": at(210), "protected": True}
+    refused = replayer.post("/api/v1/events", event, content_type="application/json")
+    assert (refused.status_code, refused.json()["code"]) == (409, "quota")
+    assert protect(signed_in(admin_user), third) == 200

@@ -1,0 +1,58 @@
+"""What may be protected from retention: of each camera, half of an equal share of the space for recordings.
+
+Without a limit, somebody who may protect recordings of one camera could fill the disk with them, and all others' would
+have to make room.
+"""
+
+from django.db.models import Q, Sum
+from django.template.defaultfilters import filesizeformat
+from django.utils.translation import gettext as _
+
+from ninjacam.actions.export_limits import disk_of
+from ninjacam.auth import Actor
+from ninjacam.conf import get_settings
+from ninjacam.core.errors import QuotaError
+from ninjacam.models import Camera, Event, Segment
+
+PROTECTED_SHARE = 0.5
+
+
+def check_protection(actor: Actor, slug: str) -> None:
+    """Check what of this camera is protected now, in the transaction that has just protected more.
+
+    Those who may configure all cameras decide for themselves. Raises: QuotaError.
+    """
+    if actor.may_all("change_camera", "configure"):
+        return
+    limit_bytes = protectable_bytes()
+    if protected_bytes(slug) > limit_bytes:
+        raise QuotaError(
+            _(
+                "The protected recordings of “%(slug)s” would take more than %(limit)s, which is what one camera gets. "
+                "Unprotect others first, or ask an administrator."
+            )
+            % {"slug": slug, "limit": filesizeformat(limit_bytes)}
+        )
+
+
+def protected_bytes(slug: str) -> int:
+    """Return the size of the camera's recordings that are protected themselves or needed by a protected event."""
+    camera = Camera.objects.filter(slug=slug).first() or Camera()
+    needed = Q(Event.objects.protecting(slug, *camera.rolls_ns))
+    kept = Segment.objects.filter(Q(protected=True) | needed, slug=slug).order_by()
+    return int(kept.aggregate(total=Sum("size_bytes"))["total"] or 0)
+
+
+def protectable_bytes() -> int:
+    """Return how many bytes of one camera may be protected."""
+    settings = get_settings()
+    rules = settings.retention
+    used = Segment.objects.size_bytes_by_slug()
+    disk = disk_of(settings.recordings_dir)
+    room_bytes = sum(used.values()) + max(0, disk.free_bytes - rules.watermark_bytes(disk.size_bytes))
+    if rules.bytes:
+        room_bytes = min(room_bytes, rules.bytes)
+    share_bytes = room_bytes // max(1, len(used))
+    if rules.bytes_per_camera:
+        share_bytes = min(share_bytes, rules.bytes_per_camera)
+    return int(share_bytes * PROTECTED_SHARE)
