@@ -118,15 +118,21 @@ def main() -> None:
 
         django.setup()
         call_command("migrate", verbosity=0)
+        from ninjacam.models import Camera
+
+        chosen = choose(arguments.days, arguments.cameras, arguments.seeks)
+        for slug in sorted(
+            {slug for slug, _ in chosen}
+        ):  # before their recordings, which they would not inherit
+            camera = Camera(slug=slug)
+            camera.set_source("rtsp://127.0.0.1:1/none")
+            camera.save()
         rows, *_ = fill(arguments.days, arguments.cameras)
         connection.close()
-        chosen = choose(arguments.days, arguments.cameras, arguments.seeks)
         write_minutes(data / "recordings", chosen)
         took: dict[str, list[float]] = {name: [] for name in TIMES}
         with Product(data, workers=2) as product, Browser() as browser, browser.tab() as tab:
             product.sign_in(tab)
-            for slug in sorted({slug for slug, _ in chosen}):
-                product.add_camera(slug, "rtsp://127.0.0.1:1/none")
             chance = random.Random(4)
             for slug, start_ns in sorted(chosen, key=lambda each: each[0]):
                 found = measure(tab, product, slug, start_ns, chance.randrange(FRAMES - 50))

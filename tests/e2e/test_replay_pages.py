@@ -66,13 +66,13 @@ def write_recordings(root: Path, base_ns: int) -> None:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     data = tmp_path_factory.mktemp("replay") / "data"
     base_ns = (time.time_ns() // 3_600_000_000_000 - 26) * 3_600_000_000_000
-    write_recordings(data / "recordings", base_ns)
     camera = FakeCamera("--size", "640x360", "--bitrate", "900000", "--gop", "25", "--gop-at-once")
     with camera, Product(data, workers=1) as product:
-        product.cli("index", "--rebuild")
         product.add_camera("door", camera.url(), "--record", "always")
         for slug in ("yard", "late", "old", "loud"):
             product.add_camera(slug, "rtsp://127.0.0.1:1/none")
+        write_recordings(data / "recordings", base_ns)  # a camera does not inherit what is there before it
+        product.cli("index", "--rebuild")
         product.wait_for_state("door")
         yield World(product, base_ns)
 

@@ -159,7 +159,7 @@ def test_adding_with_check_refuses_a_camera_that_does_not_answer(
     product: Product, mistakes: dict[str, Mistake]
 ) -> None:
     printed = product.cli("add", "never", mistakes["port"].url, "--check", check=False)
-    assert printed.strip().endswith("Not added.")
+    assert printed.strip().endswith("Not saved.")
     assert printed.count("\n") == 1, printed
     assert product.client.get("/api/v1/cameras/never").status == 404
 
@@ -282,15 +282,15 @@ def test_a_camera_that_never_answers_delays_nobody(
             wait_until(lambda: silent.stats.methods["DESCRIBE"], 5, "the question that is not answered")
             question = Mistake("timeout", silent.url(), "within 10 s")
             answers: list[dict[str, Any]] = []
-            asking = [run_beside(lambda: answers.append(probe(product, question))) for _ in range(2)]
+            asking = run_beside(lambda: answers.append(probe(product, question)))
             started_s = time.monotonic()
-            while any(thread.is_alive() for thread in asking):
+            while asking.is_alive():
                 before_s = time.monotonic()
                 assert product.camera("door")["state"] == "live"
                 assert time.monotonic() - before_s < 1.0
                 time.sleep(0.2)
             assert time.monotonic() - started_s < 15
-            assert [answer["error"]["code"] for answer in answers] == ["timeout"] * 2
+            assert [answer["error"]["code"] for answer in answers] == ["timeout"]
             assert_sentence(answers[0]["error"]["message"], question)
             gaps = [(a, b) for a, b in pairwise(unit.sequence for unit in viewer.units) if b != a + 1]
             assert not gaps

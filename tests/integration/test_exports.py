@@ -118,15 +118,16 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     start_ns = (time.time_ns() // 10**9 - 3600) * 10**9
     packets = encode_stamped(SECONDS * FPS)
     root = data / "recordings"
-    write_files(root, moved(packets, start_ns - NOON_NS), 8)
-    for number in range(LONG):
-        write_files(root, moved(packets, start_ns - NOON_NS, number * len(packets)), SECONDS, slug="long")
     product = Product(data)
     product.data.mkdir(exist_ok=True)
     with product:
         for slug in ("door", "long"):
             product.add_camera(slug, "rtsp://127.0.0.1:9/")
             product.client.request("PATCH", f"/api/v1/cameras/{slug}", json_body={"enabled": False})
+        # A camera does not inherit what is there before it.
+        write_files(root, moved(packets, start_ns - NOON_NS), 8)
+        for number in range(LONG):
+            write_files(root, moved(packets, start_ns - NOON_NS, number * len(packets)), SECONDS, slug="long")
         product.cli("index", "--rebuild")
         yield Scene(product, start_ns)
 
