@@ -77,7 +77,7 @@ FRAMINGS = {
     ),
     "empty lines before each boundary (go2rtc#545)": body("\r\n\r\n" + HEAD, "\r\n\r\n"),
     "each boundary is the closing one (go2rtc#545)": body(HEAD.replace("--foo", "--foo--")),
-    "nothing behind the boundary, and chunked (viseron#355)": body(HEAD.replace("--foo\r\n", "--foo")),
+    "nothing behind the boundary (viseron#355)": body(HEAD.replace("--foo\r\n", "--foo")),
     "placeholders in a header (cc-fw-tools#108)": body(
         "--foo\r\nExpires: Thu, %d %d %d %d:%d:%d GMT\r\nContent-Length: {length}\r\n\r\n"
     ),
