@@ -5,17 +5,23 @@ Parsers of RTP media are in `tests/trials/test_fuzz_media.py`.
 """
 
 import os
+import struct
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ninjacam.capture.timeline import Timeline
+from ninjacam.core.bitstream import annexb_from_config
 from ninjacam.core.errors import ConfigError, DecodeError, SourceError
+from ninjacam.core.mp4 import encode_emsg
 from ninjacam.core.packets import Codec, Flags, Kind, Packet, Track
 from ninjacam.core.sps import parse_sps
 from ninjacam.hub.wire import MessageReader, encode_packet
+from ninjacam.recordings.annotations import _parse_emsg, _place
 from ninjacam.recordings.reader import _read
+from ninjacam.recordings.repair import repair_file
 from ninjacam.sources.auth import Authenticator
 from ninjacam.sources.base import SourceStats
 from ninjacam.sources.ffmpeg_http import check_playlist
@@ -26,11 +32,18 @@ from ninjacam.sources.rtsp.rtcp import parse_rtcp
 from ninjacam.sources.rtsp.sdp import parse_sdp, sprop_annexb
 from ninjacam.sources.rtsp.tracks import choose_tracks
 from ninjacam.sources.urls import control_uris, parse_url, redirect_target
+from ninjacam.testing.clock import FakeClock
 from tests.unit.recordings.recording_support import Recorded, encoded, stamped
 from tests.unit.sources.rtp_support import SPS, Sink
 from tests.unit.sources.test_multipart import HEAD, PICTURES
 from tests.unit.sources.test_rtsp_parts import SDP, SPS5
 
+STAMP = struct.Struct(">qI")
+"""The camera's timestamp in ticks, and the microseconds since the packet before."""
+_scratch = tempfile.TemporaryDirectory(
+    prefix="ninjacam-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None
+)
+SCRATCH = Path(_scratch.name)
 PART = HEAD.format(length=len(PICTURES[0])).encode()
 TARGET = parse_url("http://camera:8080/a/b?c=d")
 
@@ -180,6 +193,71 @@ def read_mp4(data: bytes) -> bool:
     return bool(recording.fragments)
 
 
+def read_repair(data: bytes) -> bool:
+    """After a crash: the file is left alone, cut to its whole fragments, or deleted."""
+    path = SCRATCH / "torn.mp4"
+    path.write_bytes(data)
+    try:
+        repair_file(path)
+    except DecodeError:
+        assert path.read_bytes() == data
+        return False
+    if not path.exists():
+        return False
+    left = path.read_bytes()
+    assert data.startswith(left)
+    assert not repair_file(path), "once repaired, nothing is wrong any more"
+    return bool(left)
+
+
+def read_annotation_box(data: bytes) -> bool:
+    placed = [_place(line) for line in _parse_emsg(data)]
+    assert all(isinstance(captured_us, int) and isinstance(view, str) for captured_us, view in placed)
+    return any(view for _, view in placed)
+
+
+def read_config(data: bytes) -> bool:
+    readable = False
+    for codec in (Codec.H264, Codec.H265):
+        try:
+            _, length_bytes = annexb_from_config(codec, data)
+        except DecodeError:
+            continue
+        assert 0 <= length_bytes <= 4
+        readable = True
+    return readable
+
+
+def stamps(data: bytes) -> list[tuple[int, int]]:
+    """(the camera's timestamp, monotonic ns) of packets that never arrive before each other."""
+    found, now_ns = [], 10**12
+    for at in range(0, len(data) - STAMP.size + 1, STAMP.size):
+        pts, waited_us = STAMP.unpack_from(data, at)
+        now_ns += waited_us * 1000
+        found.append((pts, now_ns))
+    return found
+
+
+def read_timeline(data: bytes) -> bool:
+    """Whatever a camera's clock says, decoding times never decrease, and a clock that is right again is followed."""
+    clock = FakeClock()
+    timeline = Timeline(clock)
+    given = stamps(data)
+    last_pts, now_ns = given[-1] if given else (0, 10**12)
+    good = [(last_pts + n * 3600, now_ns + n * 40_000_000) for n in range(1, 20)]
+    last_dts: int | None = None
+    repaired = []
+    for pts, received_ns in given + good:
+        clock.advance(max(0.0, (received_ns - clock.monotonic_ns()) / 1e9))
+        packet = timeline.repair(Packet(Kind.VIDEO, Codec.H264, b"", pts, received_ns))
+        dts = packet.pts - packet.dts_offset
+        assert last_dts is None or dts >= last_dts
+        assert packet.captured_ns >= 0 and packet.duration >= 0
+        last_dts = dts
+        repaired.append(packet.pts)
+    return 0 < repaired[-1] - repaired[-2] < 2 * 90_000
+
+
 RTCP = (
     bytes.fromhex("80c80006000000078000000080000000000023280000000100000002"),
     bytes.fromhex("81cb000100000007"),
@@ -194,6 +272,12 @@ ANSWER = (
     b"WWW-Authenticate: Basic realm=x\r\nLocation: http://u:p@camera:80/a?b\r\nSession: 12;timeout=60\r\n\r\n"
 )
 PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-STREAM-INF:BANDWIDTH=1\nv.m3u8\n#EXTINF:2,\na.ts\n"
+BOXES = recorded_boxes()
+SEEN = [
+    b'{"captured_us":%d,"view":"edges","annotations":[{"type":"box","points":[[0,0],[1,1]]}]}' % n
+    for n in (1, 2)
+]
+AVCC = [b"\x01\x64\0\x1f\xff\xe1", len(SPS).to_bytes(2, "big") + SPS, b"\x01\0\x04\x68\xee\x3c\x80"]
 PARSERS = {
     "multipart": Parser([piece for picture in PICTURES[:3] for piece in (PART, picture, b"\r\n")], read_multipart),
     "chunks": Parser([chunk(PART), chunk(PICTURES[0]), b"0\r\n\r\n"], read_chunks),
@@ -205,5 +289,9 @@ PARSERS = {
     "h264 sps": Parser([SPS[:4], SPS[4:]], read_sps),
     "h265 sps": Parser([SPS5[:15], SPS5[15:]], read_sps),
     "wire": Parser(PACKETS, read_wire),
-    "mp4": Parser(recorded_boxes(), read_mp4),
+    "mp4": Parser(BOXES, read_mp4),
+    "repair": Parser(BOXES, read_repair),
+    "annotations": Parser([encode_emsg(1, 90_000, 3600, line + b"\n") for line in SEEN], read_annotation_box),
+    "avcc": Parser(AVCC, read_config),
+    "timeline": Parser([STAMP.pack(n * 3600, 40_000) for n in range(15)], read_timeline),
 }  # fmt: skip
