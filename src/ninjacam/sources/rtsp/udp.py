@@ -61,8 +61,6 @@ class Datagrams:
     def __init__(self, connection: RtspConnection, config: SourceConfig, clock: Clock) -> None:
         self.bytes_received = 0
         self.last_bytes_ns = clock.monotonic_ns()
-        self.datagrams_ignored = 0
-        """Datagrams from other addresses than the camera's."""
         self._config = config
         self._clock = clock
         self._loop = asyncio.get_running_loop()
@@ -187,8 +185,7 @@ class Datagrams:
             except OSError:  # nothing more, or an error that ICMP has reported
                 return
             if sender[0] not in senders:
-                self.datagrams_ignored += 1
-                continue
+                continue  # from another address than the camera's
             self.bytes_received += size_bytes
             self.last_bytes_ns = now_ns
             take(size_bytes, now_ns)
