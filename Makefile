@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 PORT ?= 8000
 DATA ?= var/demo
 
-.PHONY: help install run test trials lint check bench openapi clean
+.PHONY: help install run test trials lint house check bench openapi clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,9 +24,9 @@ run: $(STAMP) ## a demo camera and the server; prints the URL and how to log in
 
 test: $(STAMP) ## the whole suite; as root on Debian it installs GStreamer, ffmpeg, Chromium and QEMU first
 	scripts/system-packages
-	$(BIN)/python -m pytest tests/unit -n 2
-	$(BIN)/python -m pytest tests/e2e tests/integration -m "not alone" -n 4 --dist loadfile --no-loadscope-reorder
-	$(BIN)/python -m pytest tests/e2e tests/integration -m alone
+	$(BIN)/python -m pytest tests/unit -n 2 --junitxml=build/tests/unit.xml
+	$(BIN)/python -m pytest tests/e2e tests/integration -m "not alone" -n 4 --dist loadfile --no-loadscope-reorder --junitxml=build/tests/together.xml
+	$(BIN)/python -m pytest tests/e2e tests/integration -m alone --junitxml=build/tests/alone.xml
 
 trials: $(STAMP) ## long and rare checks: fuzzing, kill loops; hours on two cores
 	scripts/system-packages
@@ -37,6 +37,9 @@ lint: $(STAMP) ## format, lint, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+house: $(STAMP) ## size, cycles, names and words against their limits (docs/style.md), and the slowest tests of the last `make test`
+	$(BIN)/python -m tools.house
 
 check: lint test ## all that CI does
 

@@ -1,0 +1,1 @@
+"""Tools for developing Ninjacam. Not part of the package."""
