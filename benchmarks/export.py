@@ -68,7 +68,7 @@ def export(paths: list[Path], output: Path, seconds: float, **values: Any) -> tu
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began_s = time.monotonic()
     process = subprocess.Popen(
-        [sys.executable, "-m", "ninjacam.management.export_job", "--parent", str(os.getpid())],
+        [sys.executable, "-m", "ninjacam.processes.export_job", "--parent", str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

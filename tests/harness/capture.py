@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import cast
 
-from ninjacam.hub.control import ControlClient, Json
 from ninjacam.recordings.segments import Segment
+from ninjacam.supervision.control import ControlClient, Json
 
 PERIOD_S = 2
 
@@ -91,7 +91,7 @@ async def capture(
     run_dir = directory / "run"
     run_dir.mkdir(exist_ok=True)
     argv = [
-        *before, sys.executable, "-m", "ninjacam.engine.capture_worker", "--name", "capture-1", "--run-dir",
+        *before, sys.executable, "-m", "ninjacam.processes.capture_worker", "--name", "capture-1", "--run-dir",
         str(run_dir), "--recordings-dir", str(directory / "recordings"), "--period-s", str(period_s),
     ]  # fmt: skip
     process = subprocess.Popen(argv, stdin=subprocess.DEVNULL)  # noqa: ASYNC220 (to be killed, by its pid)

@@ -149,9 +149,7 @@ class Product(Process):
 
     def web_pids(self) -> list[int]:
         """Of the ASGI workers."""
-        return [
-            pid for pid in descendants(self.pid) if "ninjacam.management.web_worker" in _command_line(pid)
-        ]
+        return [pid for pid in descendants(self.pid) if "ninjacam.processes.web_worker" in _command_line(pid)]
 
 
 def _command_line(pid: int) -> str:

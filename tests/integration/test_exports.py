@@ -277,7 +277,7 @@ def test_a_full_disk_is_said_and_nothing_stays(tmp_path: Path) -> None:
         "end_ns": NOON_NS + 20 * 10**9, "output": str(disk / "x.mp4.part"),
     }  # fmt: skip
     # Through a shell, so that the parent is there: what the job asks for at its start.
-    job = f'exec {sys.executable} -m ninjacam.management.export_job --parent "$PPID"'
+    job = f'exec {sys.executable} -m ninjacam.processes.export_job --parent "$PPID"'
     for kind in ("copy", "burned"):
         told = json.dumps({**question, "kind": kind})
         done = subprocess.run(

@@ -9,7 +9,7 @@ import pytest
 
 from ninjacam.core.packets import Codec
 from ninjacam.hub.request import Request
-from ninjacam.hub.running import read_last_words
+from ninjacam.supervision.crash_record import read_last_words
 from ninjacam.testing.clips import Clip
 from ninjacam.testing.scenes import SceneOptions, make_clip
 from tests.integration.test_vision_worker import House, Viewer, house

@@ -20,9 +20,9 @@ import pytest
 
 from ninjacam.core import errors
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, Codec, Packet
-from ninjacam.hub.control import Json
 from ninjacam.sources.ffmpeg_http import MAX_REQUESTS
 from ninjacam.sources.registry import runs_native_code
+from ninjacam.supervision.control import Json
 from ninjacam.testing.clips import Clip
 from ninjacam.testing.scenes import SceneOptions, make_clip
 from tests.harness.capture import capture

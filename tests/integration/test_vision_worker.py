@@ -17,9 +17,9 @@ import pytest
 
 from ninjacam.core.packets import CameraState, Codec, Flags, Kind, Packet, StreamInfo, Track
 from ninjacam.hub.client import RefusedError, Subscription, read_one
-from ninjacam.hub.control import ControlClient, Json
 from ninjacam.hub.request import Request
 from ninjacam.hub.server import Channel, StreamServer
+from ninjacam.supervision.control import ControlClient, Json
 from ninjacam.testing import stamp
 from ninjacam.testing.clips import Clip
 from ninjacam.testing.scenes import SceneOptions, make_clip
@@ -150,7 +150,7 @@ class Worker:
 
     async def start(self, quarantined: list[Json] | None = None) -> None:
         script = (
-            "import sys; from pathlib import Path; from ninjacam.hub.child import run_loop;"
+            "import sys; from pathlib import Path; from ninjacam.supervision.child import run_loop;"
             "from ninjacam.vision.code import ModuleFile; from ninjacam.vision.process import VisionProcess;"
             "run_loop(VisionProcess(name='vision-1', run_dir=Path(sys.argv[1]), orphan_s=20,"
             "modules=[ModuleFile('door_cameras', Path(sys.argv[2]))], reload=True).run)"
@@ -527,7 +527,7 @@ def test_a_camera_that_is_away_is_a_readable_picture_and_comes_back(clip: Clip, 
 
 
 def test_a_processor_that_kills_its_process_leaves_its_name(clip: Clip, tmp_path: Path) -> None:
-    from ninjacam.hub.running import read_last_words
+    from ninjacam.supervision.crash_record import read_last_words
 
     async def go() -> None:
         async with house(clip, tmp_path) as it:

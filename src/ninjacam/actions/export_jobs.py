@@ -1,6 +1,6 @@
 """Making exports: which is next, a process for each, what becomes of it. The database may be away meanwhile.
 
-Whoever may ask for them is in `actions.exports`; who calls this about once a second, in `management.job_worker`.
+Whoever may ask for them is in `actions.exports`; who calls this about once a second, in `processes.job_worker`.
 """
 
 import contextlib
@@ -26,15 +26,15 @@ from ninjacam.conf import Settings
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import NinjacamError
 from ninjacam.core.interpreter import python_command
-from ninjacam.engine.jobs import JobProcess, Outcome
 from ninjacam.models import Export, ExportState, Segment
 from ninjacam.models.segment import timeline
 from ninjacam.recordings.export import DiskError, NothingRecordedError
 from ninjacam.recordings.segments import INDEX_LATE_NS
+from ninjacam.supervision.job_process import JobProcess, Outcome
 
 logger = logging.getLogger("ninjacam.exports")
 
-JOB_ARGV = tuple(python_command("ninjacam.management.export_job"))
+JOB_ARGV = tuple(python_command("ninjacam.processes.export_job"))
 BUSY_EVERY_S = 0.25
 HEARTBEAT_S = 1.0
 DEAD_AFTER = timedelta(seconds=6)

@@ -1,6 +1,6 @@
 """The way over Django's Tasks (Django 6.0, DEP 14), where the project has set up a backend that runs them elsewhere.
 
-Without one, our own worker takes exports from the database (`ninjacam.management.job_worker`).
+Without one, our own worker takes exports from the database (`ninjacam.processes.job_worker`).
 """
 
 import importlib

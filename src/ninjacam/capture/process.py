@@ -7,9 +7,9 @@ from pathlib import Path
 from ninjacam.capture.camera import CameraCapture
 from ninjacam.capture.sink import PacketSinks
 from ninjacam.core.errors import NinjacamError
-from ninjacam.hub.child import Child
-from ninjacam.hub.control import Json
 from ninjacam.sources.base import SourceConfig
+from ninjacam.supervision.child import Child
+from ninjacam.supervision.control import Json
 
 logger = logging.getLogger("ninjacam.capture")
 

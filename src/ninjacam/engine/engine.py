@@ -15,22 +15,22 @@ from ninjacam.core.errors import ConfigError, EngineRunningError, NinjacamError,
 from ninjacam.core.interpreter import python_command
 from ninjacam.core.lifecycle import Stop
 from ninjacam.core.packets import CameraState
-from ninjacam.engine.blame import Blame
-from ninjacam.engine.children import ChildProcess, Death
 from ninjacam.engine.events import EventLog
 from ninjacam.engine.plan import make_plan
 from ninjacam.engine.recording import RecordingKeeper, SegmentIndex
 from ninjacam.engine.specs import CameraSpec, StatusSink, Wanted, WantedState
-from ninjacam.hub.control import Json
-from ninjacam.hub.running import read_last_words
 from ninjacam.sources.registry import runs_native_code
+from ninjacam.supervision.child_process import ChildProcess, Death
+from ninjacam.supervision.control import Json
+from ninjacam.supervision.crash_attribution import Blame
+from ninjacam.supervision.crash_record import read_last_words
 
 logger = logging.getLogger("ninjacam.engine")
 
 READ_EVERY_S = 1.0
 STATUS_EVERY_S = 1.0
 STATUS_SOON_S = 0.1
-CAPTURE_ARGV = tuple(python_command("ninjacam.engine.capture_worker"))
+CAPTURE_ARGV = tuple(python_command("ninjacam.processes.capture_worker"))
 JOBS = "jobs"
 CAPTURE_HANG_S = 8.0
 """And of the jobs' worker."""

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.packets import CameraState
 from ninjacam.core.viewer_errors import for_viewers
-from ninjacam.hub.control import Json
+from ninjacam.supervision.control import Json
 
 logger = logging.getLogger("ninjacam.engine")
 

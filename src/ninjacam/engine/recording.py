@@ -13,8 +13,8 @@ from typing import Any, Protocol, TypeVar
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import NinjacamError
 from ninjacam.engine.events import DISK_FULL, DISK_LOW, EngineEvent, EventKeeper, EventLog
-from ninjacam.hub.control import Json
 from ninjacam.recordings.segments import Segment
+from ninjacam.supervision.control import Json
 
 logger = logging.getLogger("ninjacam.engine")
 

@@ -10,7 +10,7 @@ from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import ProtocolError, StreamUnavailableError
 from ninjacam.core.lifecycle import Stop
 from ninjacam.core.packets import Kind, Packet, StreamInfo
-from ninjacam.hub.control import unix_address
+from ninjacam.core.unix_sockets import unix_address
 from ninjacam.hub.request import Request
 from ninjacam.hub.wire import Message, MessageReader, decode_info, encode_extension
 

@@ -14,7 +14,7 @@ from typing import cast
 
 from ninjacam.core.errors import ConfigError, NinjacamError, ProtocolError
 from ninjacam.core.packets import Flags, Kind, Packet, StreamInfo
-from ninjacam.hub.control import listen_unix
+from ninjacam.core.unix_sockets import listen_unix
 from ninjacam.hub.gop import GopCache
 from ninjacam.hub.request import Request
 from ninjacam.hub.wire import Message, MessageReader, encode_extension, encode_info, encode_packet

@@ -23,9 +23,9 @@ from ninjacam.core.packets import CameraState
 from ninjacam.credentials import unseal
 from ninjacam.engine.events import DISK_LOW_TEXT
 from ninjacam.management.private import private_paths
-from ninjacam.management.processors import PRODUCT_SETTINGS, processor_modules
 from ninjacam.management.proxy import look_through, origins
 from ninjacam.models import Camera
+from ninjacam.processes.processor_modules import PRODUCT_SETTINGS, processor_modules
 from ninjacam.sources.registry import scheme_of
 from ninjacam.status import read_status
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from django.conf import settings
 
 from ninjacam.conf import Settings
-from ninjacam.management.processors import PRODUCT_SETTINGS
+from ninjacam.processes.processor_modules import PRODUCT_SETTINGS
 
 OTHERS = 0o077
 _OURS = re.compile(

@@ -26,12 +26,12 @@ from ninjacam.engine.retention import (
     is_filled_by_others,
     plan_retention,
 )
-from ninjacam.hub.control import Json
 from ninjacam.management.database import database
 from ninjacam.models import Camera, Event, Segment
 from ninjacam.recordings import segments
 from ninjacam.recordings.layout import iter_paths, slug_of
 from ninjacam.recordings.reader import read_segment
+from ninjacam.supervision.control import Json
 
 T = TypeVar("T")
 logger = logging.getLogger("ninjacam.recordings")

@@ -13,8 +13,8 @@ from ninjacam.core.errors import ProcessorError, ViewNotFoundError
 from ninjacam.core.packets import CameraState, Codec, Kind, Packet, StreamInfo, Track
 from ninjacam.hub.client import Subscription
 from ninjacam.hub.request import Request
-from ninjacam.hub.running import RunningFile
 from ninjacam.hub.server import Channel, StreamServer
+from ninjacam.supervision.crash_record import RunningFile
 from ninjacam.vision.code import ProcessorCode
 from ninjacam.vision.health import ViewHealth
 from ninjacam.vision.pipeline import Pipeline

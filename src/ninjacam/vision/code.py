@@ -19,7 +19,7 @@ from pathlib import Path
 from ninjacam.core.errors import ProcessorError, UnsafeCodeError
 from ninjacam.core.ownership import check_code_is_safe
 from ninjacam.core.processors import ProcessorRegistry, Registration, registry
-from ninjacam.hub.running import RunningFile, loading_name, running_words
+from ninjacam.supervision.crash_record import RunningFile, loading_name, running_words
 from ninjacam.vision.helpers import Helpers
 from ninjacam.vision.sharing import is_installed, join_turns
 

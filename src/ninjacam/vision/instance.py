@@ -7,7 +7,7 @@ from ninjacam.core.clock import Clock
 from ninjacam.core.errors import ProcessorError
 from ninjacam.core.frames import Frame
 from ninjacam.core.processors import Processor, Registration, Turns
-from ninjacam.hub.running import RunningFile, running_words
+from ninjacam.supervision.crash_record import RunningFile, running_words
 from ninjacam.vision.calling import Returned, call_processor, close_processor, new_processor
 
 logger = logging.getLogger("ninjacam.vision")

@@ -11,9 +11,9 @@ import cv2
 
 from ninjacam.core.errors import NinjacamError
 from ninjacam.core.memory import give_back_freed
-from ninjacam.hub.child import OUT_OF_MEMORY_STATUS, Child
-from ninjacam.hub.control import Json
-from ninjacam.hub.running import LEFT_OUT, RunningFile
+from ninjacam.supervision.child import OUT_OF_MEMORY_STATUS, Child
+from ninjacam.supervision.control import Json
+from ninjacam.supervision.crash_record import LEFT_OUT, RunningFile
 from ninjacam.vision.camera import CameraPixels
 from ninjacam.vision.code import ModuleFile, ProcessorCode, interrupt
 

@@ -19,8 +19,8 @@ from ninjacam.core.frames import Frame
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, CameraState, Codec, Flags, Kind, Packet, StreamInfo
 from ninjacam.core.viewer_errors import for_viewers
 from ninjacam.hub.request import Request
-from ninjacam.hub.running import RunningFile
 from ninjacam.hub.server import Channel
+from ninjacam.supervision.crash_record import RunningFile
 from ninjacam.vision.calling import Returned
 from ninjacam.vision.code import ProcessorCode, ProcessorStalled, interrupt
 from ninjacam.vision.health import ViewHealth

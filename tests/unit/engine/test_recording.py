@@ -10,8 +10,8 @@ from ninjacam.core.errors import NinjacamError
 from ninjacam.engine import recording
 from ninjacam.engine.events import EngineEvent
 from ninjacam.engine.recording import RecordingKeeper
-from ninjacam.hub.control import Json
 from ninjacam.recordings.segments import Segment
+from ninjacam.supervision.control import Json
 from ninjacam.testing.clock import FakeClock
 
 SEGMENT = Segment("door", "door/2026-11-22/08/00-00.mp4", 1, 2, 100, "h264", 640, 360, open=True)

@@ -76,9 +76,9 @@ def test_doctor_says_fix_for_each_loose_mode(data: Path, name: str) -> None:
 def test_doctor_says_fix_for_code_that_others_can_write(
     data: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ninjacam.management import processors
+    from ninjacam.processes import processor_modules
 
-    monkeypatch.setattr(processors, "PRODUCT_SETTINGS", settings.SETTINGS_MODULE)
+    monkeypatch.setattr(processor_modules, "PRODUCT_SETTINGS", settings.SETTINGS_MODULE)
     assert list(look_at_code()) == []
     (data / "cameras.py").chmod(0o666)
     (found,) = look_at_code()

@@ -13,8 +13,8 @@ from ninjacam.core.bitstream import jpeg_size
 from ninjacam.core.errors import DecodeError
 from ninjacam.core.packets import Codec, Kind, Packet
 from ninjacam.core.processors import ProcessorRegistry
-from ninjacam.hub.child import OUT_OF_MEMORY_STATUS
-from ninjacam.hub.running import loading_name
+from ninjacam.supervision.child import OUT_OF_MEMORY_STATUS
+from ninjacam.supervision.crash_record import loading_name
 from ninjacam.vision import process
 from ninjacam.vision.code import ModuleFile, ProcessorCode
 from ninjacam.vision.pictures import Decoder
@@ -49,7 +49,7 @@ def test_a_module_that_does_not_end_is_cut_off_and_the_others_and_later_saves_co
 
 def test_a_worker_that_takes_too_much_memory_ends_itself(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from ninjacam.hub.child import run_loop;"
+        "import sys; from pathlib import Path; from ninjacam.supervision.child import run_loop;"
         "from ninjacam.vision.process import VisionProcess;"
         "run_loop(VisionProcess(name='vision-1', run_dir=Path(sys.argv[1]), orphan_s=20, modules=[],"
         "reload=False, memory_bytes=1).run)"

@@ -15,7 +15,7 @@ from ninjacam import Frame, Processor
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.errors import ProcessorError
 from ninjacam.core.processors import FunctionProcessor, Registration, Turns
-from ninjacam.hub.running import RunningFile, read_last_words
+from ninjacam.supervision.crash_record import RunningFile, read_last_words
 from ninjacam.testing import frame
 from ninjacam.testing.clock import FakeClock
 from ninjacam.vision.instance import CALL_LIMIT_S, SETUP_LIMIT_S, Instance

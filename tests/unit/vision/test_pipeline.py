@@ -15,8 +15,8 @@ from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.packets import CameraState, Codec, Packet, StreamInfo
 from ninjacam.core.processors import FunctionProcessor, Registration
 from ninjacam.hub.request import Request
-from ninjacam.hub.running import RunningFile
 from ninjacam.hub.server import Channel
+from ninjacam.supervision.crash_record import RunningFile
 from ninjacam.testing import stamp
 from ninjacam.vision.pipeline import Pipeline
 from ninjacam.vision.views import Shared, Surroundings, Variant

@@ -12,8 +12,8 @@ from ninjacam.conf import get_settings
 from ninjacam.core.interpreter import python_command
 from ninjacam.management.commands import ninjacam_serve
 from ninjacam.management.commands.ninjacam_serve import port_number
-from ninjacam.management.family import Member
 from ninjacam.models import Camera
+from ninjacam.supervision.process_supervisor import Member
 from ninjacam.testing.scenes import SceneOptions, make_clip
 
 USER = "demo"

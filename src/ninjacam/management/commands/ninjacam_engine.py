@@ -13,12 +13,12 @@ from ninjacam.core.interpreter import python_command
 from ninjacam.core.lifecycle import Stop
 from ninjacam.engine.engine import Engine, EngineConfig
 from ninjacam.engine.status import StatusFile
-from ninjacam.hub.child import run_loop
 from ninjacam.management.base import OwnCommand
 from ninjacam.management.event_log import DatabaseEventLog
 from ninjacam.management.private import make_private, private_paths
 from ninjacam.management.segment_index import DatabaseIndex
 from ninjacam.management.wanted import DatabaseWanted
+from ninjacam.supervision.child import run_loop
 
 logger = logging.getLogger("ninjacam.engine")
 
@@ -34,11 +34,11 @@ class Command(OwnCommand):
             engine = Engine(
                 EngineConfig(
                     run_dir=config.run_dir,
-                    vision_argv=tuple(python_command("ninjacam.management.vision_worker")),
+                    vision_argv=tuple(python_command("ninjacam.processes.vision_worker")),
                     cameras_per_capture=config.cameras_per_capture,
                     vision_workers=config.vision_workers,
                     recordings_dir=config.recordings_dir,
-                    jobs_argv=tuple(python_command("ninjacam.management.job_worker")),
+                    jobs_argv=tuple(python_command("ninjacam.processes.job_worker")),
                 ),
                 DatabaseWanted(),
                 StatusFile(config.status_path),

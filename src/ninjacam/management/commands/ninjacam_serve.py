@@ -16,7 +16,7 @@ from ninjacam.conf import get_settings
 from ninjacam.core.errors import NinjacamError
 from ninjacam.core.interpreter import python_command
 from ninjacam.management.base import OwnCommand
-from ninjacam.management.family import Family, Member
+from ninjacam.supervision.process_supervisor import Family, Member
 
 MAX_PORT = 65_535
 BACKLOG = 512
@@ -103,7 +103,7 @@ class Command(OwnCommand):
             web = [
                 Member(
                     f"web-{number}",
-                    python_command("ninjacam.management.web_worker", "--fd", str(descriptor)),
+                    python_command("ninjacam.processes.web_worker", "--fd", str(descriptor)),
                     fds=(descriptor,),
                 )
                 for number in range(1, workers + 1)

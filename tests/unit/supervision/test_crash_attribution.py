@@ -3,10 +3,10 @@ import signal
 
 import pytest
 
-from ninjacam.engine.blame import FIRST_S, Blame
-from ninjacam.engine.children import Death
-from ninjacam.hub.child import OUT_OF_MEMORY_STATUS
-from ninjacam.hub.running import LEFT_OUT, LastWords, loading_name
+from ninjacam.supervision.child import OUT_OF_MEMORY_STATUS
+from ninjacam.supervision.child_process import Death
+from ninjacam.supervision.crash_attribution import FIRST_S, Blame
+from ninjacam.supervision.crash_record import LEFT_OUT, LastWords, loading_name
 from ninjacam.testing.clock import FakeClock
 
 HERE = LastWords([("door", "edges")])

@@ -1,4 +1,4 @@
-"""`python -m ninjacam.management.web_worker --fd N`: one ASGI worker on a socket that its parent listens on."""
+"""`python -m ninjacam.processes.web_worker --fd N`: one ASGI worker on a socket that its parent listens on."""
 
 import argparse
 import asyncio

@@ -1,4 +1,4 @@
-"""`python -m ninjacam.management.job_worker`: makes exports, each in a process of its own.
+"""`python -m ninjacam.processes.job_worker`: makes exports, each in a process of its own.
 
 Started by the engine, never by hand.
 """
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import django
 
 from ninjacam.core.limits import keep_files_private
-from ninjacam.hub.child import Child, child_parser, run_loop
+from ninjacam.supervision.child import Child, child_parser, run_loop
 
 if TYPE_CHECKING:
     from ninjacam.actions.export_jobs import ExportJobs
-    from ninjacam.hub.control import Json
+    from ninjacam.supervision.control import Json
 
 IDLE_EVERY_S = 1.0
 """A new export begins after so long at most; one query a second is what waiting costs."""

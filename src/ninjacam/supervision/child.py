@@ -15,7 +15,7 @@ from pathlib import Path
 from ninjacam import __version__
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.lifecycle import Stop
-from ninjacam.hub.control import ControlServer, Json
+from ninjacam.supervision.control import ControlServer, Json
 
 logger = logging.getLogger("ninjacam.hub")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ninjacam.engine.jobs import SILENT_S, JobProcess, Outcome
+from ninjacam.supervision.job_process import SILENT_S, JobProcess, Outcome
 from ninjacam.testing.clock import FakeClock
 from tests.harness.processes import is_alive, wait_until
 

@@ -1,4 +1,4 @@
-"""`python -m ninjacam.management.vision_worker`: a vision worker with Django set up, because processors live in apps.
+"""`python -m ninjacam.processes.vision_worker`: a vision worker with Django set up, because processors live in apps.
 
 Started by the engine, never by hand.
 """
@@ -9,7 +9,7 @@ import resource
 import django
 
 from ninjacam.core.limits import keep_files_private, leave
-from ninjacam.hub.child import child_parser, run_loop
+from ninjacam.supervision.child import child_parser, run_loop
 
 EVENTS_S = 0.5
 """For events that wait when the worker ends. The engine waits for 1.2 s."""
@@ -24,7 +24,7 @@ def main() -> None:
     from ninjacam.conf import get_settings
     from ninjacam.core.limits import confine
     from ninjacam.core.memory import keep_freed_pictures
-    from ninjacam.management.processors import processor_modules
+    from ninjacam.processes.processor_modules import processor_modules
     from ninjacam.vision.process import VisionProcess
 
     confine(memory_bytes=resource.RLIM_INFINITY)  # models map more address space than they use

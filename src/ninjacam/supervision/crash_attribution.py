@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import ProcessorError
-from ninjacam.engine.children import Death
-from ninjacam.hub.child import OUT_OF_MEMORY_STATUS
-from ninjacam.hub.control import Json
-from ninjacam.hub.running import LEFT_OUT, LastWords
+from ninjacam.supervision.child import OUT_OF_MEMORY_STATUS
+from ninjacam.supervision.child_process import Death
+from ninjacam.supervision.control import Json
+from ninjacam.supervision.crash_record import LEFT_OUT, LastWords
 
 logger = logging.getLogger("ninjacam.engine")
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ninjacam.hub import child as hub_child
-from ninjacam.hub.child import Child
+from ninjacam.supervision import child as child_module
+from ninjacam.supervision.child import Child
 from ninjacam.testing.clock import FakeClock
 
 
@@ -32,8 +32,8 @@ def test_without_an_engine_it_goes_on_for_its_time_and_no_longer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = FakeClock()
-    monkeypatch.setattr(hub_child, "SYSTEM_CLOCK", clock)
-    monkeypatch.setattr(hub_child, "REPORT_EVERY_S", 0.01)
+    monkeypatch.setattr(child_module, "SYSTEM_CLOCK", clock)
+    monkeypatch.setattr(child_module, "REPORT_EVERY_S", 0.01)
     rounds = asyncio.Semaphore(0)
 
     def is_reachable() -> bool:

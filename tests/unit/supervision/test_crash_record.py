@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ninjacam.hub.running import RunningFile, crash_path, read_last_words, running_words
+from ninjacam.supervision.crash_record import RunningFile, crash_path, read_last_words, running_words
 
 DUMP = """Fatal Python error: Segmentation fault
 

@@ -1,4 +1,4 @@
-"""`python -m ninjacam.management.export_job`: makes one export, as `engine.jobs` tells it on standard input.
+"""`python -m ninjacam.processes.export_job`: makes one export, as `supervision.job_process` tells it on standard input.
 
 Django is set up only where a processor is asked for, because processors live in apps. Never started by hand.
 """
@@ -92,7 +92,7 @@ def _load_view(camera: str, view: str) -> Any:
     django.setup()
     from ninjacam import events
     from ninjacam.conf import get_settings
-    from ninjacam.management.processors import processor_modules
+    from ninjacam.processes.processor_modules import processor_modules
     from ninjacam.vision.calling import RecordedView
     from ninjacam.vision.code import ProcessorCode
 

@@ -8,63 +8,18 @@ second and are the heartbeat. Credentials pass here; the socket has mode 0600 in
 import asyncio
 import contextlib
 import json
-import os
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from ninjacam.core.errors import ConfigError, ProtocolError
+from ninjacam.core.errors import ProtocolError
+from ninjacam.core.unix_sockets import listen_unix, unix_address
 
 Json = dict[str, Any]
 MOST_LINE_BYTES = 8 << 20
 """A command names all cameras of a process, a report their tracebacks too."""
-
-MOST_PATH_BYTES = 100
-"""sockaddr_un holds 108 bytes with the final zero on Linux, 104 elsewhere."""
-
-
-@contextlib.contextmanager
-def unix_address(path: Path) -> Iterator[str]:
-    """`path` as a socket address, which holds 108 bytes; on Linux also where it is longer.
-
-    Raises: OSError: the directory is not there. ConfigError: too long, and no /proc to shorten it.
-    """
-    if len(os.fsencode(path)) <= MOST_PATH_BYTES:
-        yield str(path)
-        return
-    if not os.path.isdir("/proc/self/fd"):
-        raise ConfigError(
-            f"The run directory's path is too long for sockets: {path} has more than {MOST_PATH_BYTES} bytes. "
-            "Set RUN_DIR to a shorter one."
-        )
-    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{directory}/{path.name}"
-    finally:
-        os.close(directory)
-
-
-def listen_unix(path: Path) -> socket.socket:
-    """A listening socket of mode 0600 that takes the place of whatever was at `path`, without a moment of neither.
-
-    Raises: OSError.
-    """
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        listener.setblocking(False)
-        fresh.unlink(missing_ok=True)
-        with unix_address(fresh) as address:
-            listener.bind(address)
-        fresh.chmod(0o600)
-        listener.listen(128)
-        fresh.rename(path)
-    except OSError:
-        listener.close()
-        raise
-    return listener
 
 
 class _Lines(asyncio.Protocol):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ninjacam.engine import children
-from ninjacam.engine.children import ChildProcess, Death
+from ninjacam.supervision import child_process
+from ninjacam.supervision.child_process import ChildProcess, Death
 from ninjacam.testing.clock import FakeClock
 
 
@@ -15,8 +15,8 @@ def test_a_child_is_not_killed_for_the_time_that_the_engine_itself_was_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump_s: tuple[float, ...], killed: bool
 ) -> None:
     clock = FakeClock()
-    monkeypatch.setattr(children, "SYSTEM_CLOCK", clock)
-    monkeypatch.setattr(children, "LISTEN_EVERY_S", 2.0)
+    monkeypatch.setattr(child_process, "SYSTEM_CLOCK", clock)
+    monkeypatch.setattr(child_process, "LISTEN_EVERY_S", 2.0)
 
     async def go() -> None:
         child = ChildProcess(
@@ -55,7 +55,7 @@ def test_a_child_is_not_killed_for_the_time_that_the_engine_itself_was_stopped(
 def test_how_a_child_ended_is_told_even_if_it_never_listened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, told: Death
 ) -> None:
-    monkeypatch.setattr(children, "START_DEADLINE_S", 2.0)
+    monkeypatch.setattr(child_process, "START_DEADLINE_S", 2.0)
     deaths: list[Death] = []
 
     def on_death(child: ChildProcess, death: Death) -> None:

@@ -17,7 +17,7 @@ from ninjacam import __version__
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.interpreter import bare_environment, full_environment
 from ninjacam.core.lifecycle import Backoff, Stop
-from ninjacam.hub.control import ControlClient, Json
+from ninjacam.supervision.control import ControlClient, Json
 
 logger = logging.getLogger("ninjacam.engine")
 

@@ -1,4 +1,4 @@
-"""`python -m ninjacam.engine.capture_worker --name capture-1 --run-dir DIR`: started by the engine, never by hand."""
+"""`python -m ninjacam.processes.capture_worker --name NAME --run-dir DIR`: started by the engine, never by hand."""
 
 import logging
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 from ninjacam.capture.process import CaptureProcess
 from ninjacam.core.limits import confine, keep_files_private
 from ninjacam.engine.plan import OWN_CAPTURE
-from ninjacam.hub.child import child_parser, run_loop
 from ninjacam.recordings.writer import PERIOD_S, RecordingWriter
+from ninjacam.supervision.child import child_parser, run_loop
 
 MEMORY_BYTES = 4 << 30
 """Address space, of which a capture of 16 cameras touches some 60 MB."""
