@@ -110,7 +110,7 @@ def ask_spans(slugs: list[str], start_ns: int, end_ns: int) -> int:
 def ask_all(slugs: list[str], start_ns: int, end_ns: int) -> int:
     from pydantic_core import to_json
 
-    from ninjacam.api.recordings import make_timeline
+    from ninjacam.api.routers.recordings import make_timeline
 
     answer = make_timeline(slugs, start_ns, end_ns, BUCKETS)
     assert to_json(answer)

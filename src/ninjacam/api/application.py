@@ -10,10 +10,13 @@ from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
 
 from ninjacam import __version__
-from ninjacam.api import (
+from ninjacam.api import docs
+from ninjacam.api.auth import BearerAuth, SessionAuth
+from ninjacam.api.errors import add_handlers, problem_response
+from ninjacam.api.media_paths import media_paths
+from ninjacam.api.routers import (
     annotations,
     cameras,
-    docs,
     events,
     exports,
     grants,
@@ -23,10 +26,7 @@ from ninjacam.api import (
     tokens,
     views,
 )
-from ninjacam.api.auth import BearerAuth, SessionAuth
-from ninjacam.api.errors import add_handlers, problem_response
-from ninjacam.api.media_paths import media_paths
-from ninjacam.api.schemas import Problem
+from ninjacam.api.schemas.problems import Problem
 
 _DESCRIPTION = """\
 Cameras, their views, states, recordings and events, access.

@@ -67,7 +67,7 @@ def test_a_bug_is_500_and_says_nothing(
     def fail(*_: Any) -> None:
         raise RuntimeError("inner secrets")
 
-    monkeypatch.setattr("ninjacam.api.cameras.read_status", fail)
+    monkeypatch.setattr("ninjacam.api.routers.cameras.read_status", fail)
     response = signed_in(admin_user).get("/api/v1/cameras")
     check(response, 500, "internal")
     assert "inner secrets" not in response.content.decode()
@@ -92,7 +92,7 @@ def test_a_database_that_is_away_is_503(admin_user: User, monkeypatch: pytest.Mo
         raise OperationalError("database is locked")
 
     client = signed_in(admin_user)
-    monkeypatch.setattr("ninjacam.api.cameras.read_status", away)
+    monkeypatch.setattr("ninjacam.api.routers.cameras.read_status", away)
     response = client.get("/api/v1/cameras")
     check(response, 503, "database")
     assert response["Retry-After"]

@@ -10,8 +10,8 @@ from ninja import Query, Router, Status
 from ninjacam.actions import exports
 from ninjacam.actions.recordings import find_recorded
 from ninjacam.api.auth import principal
-from ninjacam.api.cameras import error_out
-from ninjacam.api.export_schemas import (
+from ninjacam.api.routers.cameras import error_out
+from ninjacam.api.schemas.exports import (
     OPTION_FIELDS,
     ExportIn,
     ExportOut,

@@ -9,7 +9,7 @@ from ninjacam.actions.cameras import find_camera
 from ninjacam.actions.links import create_link as sign_link
 from ninjacam.actions.links import role_of
 from ninjacam.api.auth import principal
-from ninjacam.api.schemas import LinkIn, LinkOut
+from ninjacam.api.schemas.access import LinkIn, LinkOut
 
 router = Router()
 

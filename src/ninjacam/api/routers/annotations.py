@@ -9,7 +9,7 @@ from pydantic_core import to_json
 from ninjacam.actions.errors import InvalidError
 from ninjacam.actions.recordings import find_recorded
 from ninjacam.api.auth import principal
-from ninjacam.api.recording_schemas import AnnotationsOut, AnnotationsQuery
+from ninjacam.api.schemas.annotations import AnnotationsOut, AnnotationsQuery
 from ninjacam.api.times import to_ns, to_text
 from ninjacam.conf import get_settings
 from ninjacam.models import Segment

@@ -6,16 +6,8 @@ from ninja import Router, Status
 from ninjacam.actions import tokens as actions
 from ninjacam.actions.errors import ForbiddenError, NotFoundError
 from ninjacam.api.auth import principal
-from ninjacam.api.schemas import (
-    MOST_ID,
-    Limit,
-    RowId,
-    TokenCreated,
-    TokenIn,
-    TokenOut,
-    TokenPage,
-    TokensRevoked,
-)
+from ninjacam.api.schemas.access import TokenCreated, TokenIn, TokenOut, TokenPage, TokensRevoked
+from ninjacam.api.schemas.fields import MOST_ID, Limit, RowId
 from ninjacam.auth import Principal
 from ninjacam.models import ApiToken
 

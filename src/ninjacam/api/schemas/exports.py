@@ -7,7 +7,8 @@ from typing import Any, Literal
 from ninja import Schema
 from pydantic import Field
 
-from ninjacam.api.schemas import ErrorOut, Limit, Slug, Time, example, input_example
+from ninjacam.api.schemas.fields import Limit, Slug, Time, example, input_example
+from ninjacam.api.schemas.problems import ErrorOut
 
 Kind = Literal["copy", "burned", "timelapse"]
 State = Literal["queued", "running", "done", "failed", "cancelled"]

@@ -9,7 +9,8 @@ from ninjacam.actions import grants as actions
 from ninjacam.actions.cameras import find_camera
 from ninjacam.actions.errors import ForbiddenError, NotFoundError
 from ninjacam.api.auth import principal
-from ninjacam.api.schemas import GrantIn, GrantList, GrantOut, RoleName, RowId
+from ninjacam.api.schemas.access import GrantIn, GrantList, GrantOut
+from ninjacam.api.schemas.fields import RoleName, RowId
 from ninjacam.models import CameraGrant
 
 router = Router()

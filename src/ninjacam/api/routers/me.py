@@ -4,7 +4,7 @@ from django.http import HttpRequest
 from ninja import Router
 
 from ninjacam.api.auth import principal
-from ninjacam.api.schemas import MeOut
+from ninjacam.api.schemas.access import MeOut
 
 router = Router()
 

@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from ninjacam.actions import cameras
 from ninjacam.actions.recordings import find_segment, protect_segment, replayable_slugs
 from ninjacam.api.auth import principal
-from ninjacam.api.recording_schemas import (
+from ninjacam.api.schemas.recordings import (
     RecordingOut,
     RecordingPage,
     RecordingPatch,

@@ -8,7 +8,7 @@ from ninja import Query, Router, Status
 from ninjacam.actions import events as actions
 from ninjacam.actions.recordings import may_deleted, replayable_slugs
 from ninjacam.api.auth import principal
-from ninjacam.api.event_schemas import EventIn, EventOut, EventPage, EventPatch, EventsQuery
+from ninjacam.api.schemas.events import EventIn, EventOut, EventPage, EventPatch, EventsQuery
 from ninjacam.api.times import span_ns, to_ns, to_time
 from ninjacam.models import Event, Role
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 from ninja import Schema
 from pydantic import Field, StrictBool
 
-from ninjacam.api.recording_schemas import RecordingsQuery
-from ninjacam.api.schemas import Slug, Time, example, input_example
+from ninjacam.api.schemas.fields import Slug, Time, example, input_example
+from ninjacam.api.schemas.recordings import RecordingsQuery
 
 Kind = Annotated[
     str,

@@ -14,24 +14,22 @@ from pydantic import SecretStr
 from ninjacam.actions import cameras as actions
 from ninjacam.actions.probe import ProbeResult, probe_camera
 from ninjacam.api.auth import principal
-from ninjacam.api.schemas import (
-    AfterSlug,
+from ninjacam.api.schemas.cameras import (
     CameraIn,
     CameraOut,
     CameraPage,
     CameraPatch,
     CameraUrls,
-    ErrorOut,
     Health,
-    Limit,
     Notice,
     ProbeIn,
     ProbeOut,
     ProbePatch,
     Record,
-    RoleName,
     SourceOut,
 )
+from ninjacam.api.schemas.fields import AfterSlug, Limit, RoleName
+from ninjacam.api.schemas.problems import ErrorOut
 from ninjacam.auth import Principal
 from ninjacam.core.viewer_errors import for_viewers
 from ninjacam.models import Camera, Role

@@ -5,8 +5,8 @@ from ninja import Router
 
 from ninjacam.actions.cameras import find_camera
 from ninjacam.api.auth import principal
-from ninjacam.api.cameras import error_out
-from ninjacam.api.schemas import ModuleError, ProcessorList, ProcessorOut, ViewList, ViewOut
+from ninjacam.api.routers.cameras import error_out
+from ninjacam.api.schemas.views import ModuleError, ProcessorList, ProcessorOut, ViewList, ViewOut
 from ninjacam.api.times import to_time
 from ninjacam.auth import Principal
 from ninjacam.models import Camera

@@ -1,0 +1,139 @@
+"""Users, tokens, links and grants."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from ninja import Schema
+from pydantic import Field
+
+from ninjacam.api.schemas.fields import Name, RoleName, Slug, Time, example, input_example
+
+
+class MeOut(Schema):
+    model_config = example(
+        username="ada", source="session", scopes=None, is_superuser=False, may_add_cameras=True
+    )
+
+    username: str
+    source: Literal["session", "token", "signed"]
+    scopes: list[str] | None = Field(
+        description="Of the token; null for a session, which has no limits of its own."
+    )
+    is_superuser: bool
+    may_add_cameras: bool
+
+
+_TOKEN = {
+    "id": 7,
+    "name": "wall display",
+    "prefix": "4f1c0a9b2d",
+    "scopes": ["view"],
+    "created_at": "2026-11-22T08:00:00Z",
+    "expires_at": None,
+    "last_used_at": None,
+    "revoked_at": None,
+}
+
+
+class TokenOut(Schema):
+    model_config = example(**_TOKEN)
+
+    id: int
+    name: str
+    prefix: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+class TokenPage(Schema):
+    model_config = example(items=[_TOKEN], next=None)
+
+    items: list[TokenOut]
+    next: int | None
+
+
+class TokensRevoked(Schema):
+    """How many tokens were usable until now."""
+
+    model_config = example(revoked=2)
+
+    revoked: int
+
+
+class TokenCreated(TokenOut):
+    """`token` is shown this once."""
+
+    model_config = example(**_TOKEN, token="nc_4f1c0a9b2d_...")  # noqa: S106 (an example)
+
+    token: str
+
+
+class TokenIn(Schema):
+    """`scopes`: `*`; `view`, `replay`, `export`, `control`, `configure`, each also for one camera, as `view:door`;
+    `metrics`."""
+
+    model_config = input_example(name="wall display", scopes=["view"], expires_at="2027-11-22T08:00:00Z")
+
+    name: Annotated[Name, Field(min_length=1)]
+    scopes: list[Annotated[str, Field(max_length=100)]] = Field(min_length=1, max_length=100)
+    expires_at: Time | None = None
+
+
+class LinkIn(Schema):
+    """A link works for `lifetime_s`, and no longer than your permission, password and token."""
+
+    model_config = input_example(camera="door", kind="snapshot", view="edges", width_px=640, lifetime_s=3600)
+
+    camera: Slug
+    kind: Literal["mjpeg", "snapshot", "ws", "hls", "clip", "at"]
+    view: str = Field("", max_length=50, pattern=r"^[a-z0-9_-]*$")
+    width_px: int | None = Field(None, ge=16, le=7680)
+    quality: int | None = Field(None, ge=1, le=100)
+    fps: int | None = Field(None, ge=1, le=60)
+    start: Time | None = Field(None, description="Of `hls` and `clip`.")
+    end: Time | None = Field(None, description="Of `hls` and `clip`.")
+    time: Time | None = Field(None, description="Of `at`, a picture of that instant.")
+    download: bool = Field(False, description="Of `clip`: to be kept, which needs the role `export`.")
+    lifetime_s: int = Field(3600, ge=1, le=7 * 24 * 3600)
+
+
+class LinkOut(Schema):
+    model_config = example(
+        url="https://cam.example.org/live/door/snapshot.jpg?view=edges&sig=...",
+        expires_at="2026-11-22T09:00:00Z",
+    )
+
+    url: str
+    expires_at: datetime
+
+
+_GRANT = {"id": 3, "camera": "door", "role": "view", "user": "ada", "group": None}
+
+
+class GrantOut(Schema):
+    """`user` or `group`: the one or the other."""
+
+    model_config = example(**_GRANT)
+
+    id: int
+    camera: str
+    role: RoleName
+    user: str | None
+    group: str | None
+
+
+class GrantList(Schema):
+    model_config = example(items=[_GRANT])
+
+    items: list[GrantOut]
+
+
+class GrantIn(Schema):
+    model_config = input_example(role="view", user="ada")
+
+    role: RoleName
+    user: str = Field("", max_length=150, pattern=r"^[^\x00-\x1f\x7f]*$")
+    group: str = Field("", max_length=150, pattern=r"^[^\x00-\x1f\x7f]*$")
