@@ -42,7 +42,7 @@ def measure_threads(stage: Stage) -> Figures:
         "threads_during": during,
         "threads_per_viewer": (during - before) / viewers,
         "connections_median": statistics.median(connections),
-        "connections_most": max(connections),
+        "max_connections": max(connections),
         "connections_per_viewer": statistics.median(connections) / viewers,
         "errors": [error for each in seen for error in each["errors"]],
     }

@@ -55,7 +55,7 @@ class Result:
             "viewers": len(self.viewers),
             "seconds": self.seconds,
             "fps_least": round(min(self.fps, default=0), 2),
-            "fps_most": round(max(self.fps, default=0), 2),
+            "max_fps": round(max(self.fps, default=0), 2),
             "first_picture_p50_ms": None if median is None else round(median * 1000),
             "first_picture_p95_ms": None if late is None else round(late * 1000),
             "longest_gap_ms": round(1000 * max((viewer.longest_gap_s for viewer in self.viewers), default=0)),

@@ -24,15 +24,15 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WIDTH = 320, HEIGHT = 240, SIZE_IMAGE = WIDTH * HEIGHT * 2, MOST_BUFFERS = 32, MOST_PICTURES = 1024 };
+enum { WIDTH = 320, HEIGHT = 240, SIZE_IMAGE = WIDTH * HEIGHT * 2, MAX_BUFFERS = 32, MAX_PICTURES = 1024 };
 enum { STRIDE = 1 << 18 }; /* from buffer to buffer: whole pages */
 #define NS 1000000000LL
 
 static int device = -1;
 static char *memory;
-static unsigned buffers, queue[MOST_BUFFERS], queued, fps = 30;
+static unsigned buffers, queue[MAX_BUFFERS], queued, fps = 30;
 static long long picture, started_ns;
-static struct { const char *data; size_t size; } pictures[MOST_PICTURES];
+static struct { const char *data; size_t size; } pictures[MAX_PICTURES];
 static unsigned picture_count;
 
 static int fault_is(const char *name)
@@ -65,7 +65,7 @@ static void load_pictures(void)
         abort();
     const char *data = mmap(NULL, status.st_size, PROT_READ, MAP_PRIVATE, file, 0), *end = data + status.st_size;
     close(file);
-    while (data < end && picture_count < MOST_PICTURES) {
+    while (data < end && picture_count < MAX_PICTURES) {
         const char *next = memmem(data + 2, end - data - 2, "\xff\xd9\xff\xd8", 4); /* end of one, start of the next */
         size_t size = next ? (size_t)(next + 2 - data) : (size_t)(end - data);
         if (size > SIZE_IMAGE)
@@ -144,7 +144,7 @@ static int allocate(struct v4l2_requestbuffers *request)
 {
     if (request->memory != V4L2_MEMORY_MMAP)
         return fails_with(EINVAL);
-    buffers = request->count = request->count < MOST_BUFFERS ? request->count : MOST_BUFFERS;
+    buffers = request->count = request->count < MAX_BUFFERS ? request->count : MAX_BUFFERS;
     queued = 0;
     if (!buffers)
         return 0;

@@ -28,8 +28,8 @@ from ninjacam.engine.events import RULES
 from ninjacam.models import ApiToken, Camera, Event, Role
 from ninjacam.models.event import ENGINE, LONGEST_NS
 
-MOST_DATA_BYTES = 4096
-MOST_DEPTH = 8
+MAX_DATA_BYTES = 4096
+MAX_DEPTH = 8
 AHEAD_NS = 60 * 10**9
 """A start may be so far ahead: the clock of whoever tells it differs from ours."""
 MAX_ONGOING = 100
@@ -199,12 +199,12 @@ def _check_span(start_ns: int, end_ns: int | None) -> None:
 
 def _checked(data: dict[str, Any]) -> dict[str, Any]:
     """Raises: InvalidError: too much, or nothing that every database takes."""
-    if not _is_plain(data, MOST_DEPTH):
+    if not _is_plain(data, MAX_DEPTH):
         raise InvalidError.of(
-            "data", _("Use plain values, nested at most %(depth)s deep.") % {"depth": MOST_DEPTH}
+            "data", _("Use plain values, nested at most %(depth)s deep.") % {"depth": MAX_DEPTH}
         )
-    if len(json.dumps(data).encode()) > MOST_DATA_BYTES:
-        raise InvalidError.of("data", _("At most %(most)s bytes are possible.") % {"most": MOST_DATA_BYTES})
+    if len(json.dumps(data).encode()) > MAX_DATA_BYTES:
+        raise InvalidError.of("data", _("At most %(most)s bytes are possible.") % {"most": MAX_DATA_BYTES})
     return data
 
 

@@ -39,7 +39,7 @@ BUSY_EVERY_S = 0.25
 HEARTBEAT_S = 1.0
 DEAD_AFTER = timedelta(seconds=6)
 """Without a heartbeat for so long, whoever ran it is dead."""
-MOST_ATTEMPTS = 3
+MAX_ATTEMPTS = 3
 KEPT = timedelta(days=7)
 ROW_KEPT = timedelta(days=30)
 CLEAN_EVERY_S = 600.0
@@ -54,7 +54,7 @@ class WorkerDiedError(NinjacamError):
 
     def __init__(self) -> None:
         super().__init__(
-            f"The process that made this export ended {MOST_ATTEMPTS} times without a word; "
+            f"The process that made this export ended {MAX_ATTEMPTS} times without a word; "
             "it may have needed too much memory. Try a shorter span."
         )
 
@@ -209,7 +209,7 @@ class ExportJobs:
         held = Export.objects.held(export.pk, export.claim)
         if export.cancel_requested:
             held.move(ExportState.CANCELLED, finished_at=timezone.now())
-        elif export.attempts < MOST_ATTEMPTS:
+        elif export.attempts < MAX_ATTEMPTS:
             logger.warning("export %s: its process died, it is queued again", export.pk)
             held.move(ExportState.QUEUED, progress=0.0, handed_over=False)
         else:

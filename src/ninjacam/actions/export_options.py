@@ -14,12 +14,12 @@ LONGEST_S = {
     Export.Kind.BURNED: 24 * 3600,
     Export.Kind.TIMELAPSE: 7 * 24 * 3600,
 }
-LEAST_SPEED = 2
+MIN_SPEED = 2
 """Of a timelapse, whether it is asked for as `speed` or as `length_s`."""
 
 
 class TooLittleRecordedError(InvalidError):
-    """For a timelapse as long as was asked: it would be slower than `LEAST_SPEED`."""
+    """For a timelapse as long as was asked: it would be slower than `MIN_SPEED`."""
 
     code = "too_little_recorded"
 
@@ -43,7 +43,7 @@ class TimelapseOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    speed: float | None = Field(None, ge=LEAST_SPEED, le=10_000)
+    speed: float | None = Field(None, ge=MIN_SPEED, le=10_000)
     length_s: float | None = Field(None, ge=1, le=3600)
     fps: int = Field(25, ge=1, le=60)
     width_px: int | None = Field(None, ge=64, le=7680)
@@ -80,9 +80,9 @@ def parse_options(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def speed_for(length_s: float, recorded_s: float) -> float:
     """How fast a timelapse of `recorded_s` is that lasts `length_s`. Raises: TooLittleRecordedError."""
-    if recorded_s >= LEAST_SPEED * length_s:
+    if recorded_s >= MIN_SPEED * length_s:
         return recorded_s / length_s
     message = _(
         "Of this span %(recorded).1f s are recorded: ask for a timelapse of at most %(most).1f s, or for a longer span."
-    ) % {"recorded": recorded_s, "most": recorded_s * 10 // LEAST_SPEED / 10}
+    ) % {"recorded": recorded_s, "most": recorded_s * 10 // MIN_SPEED / 10}
     raise TooLittleRecordedError.of("length_s", message)

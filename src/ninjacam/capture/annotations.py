@@ -15,7 +15,7 @@ from ninjacam.hub.request import Request
 
 logger = logging.getLogger("ninjacam.capture")
 
-RETRY_MOST_S = 1.0
+MAX_RETRY_S = 1.0
 """A vision worker that was killed is back within 2 s; where there is none, it costs next to nothing to ask."""
 
 
@@ -28,7 +28,7 @@ class AnnotationReader:
             Request(codec=Codec.ANNOTATIONS),
             on_packet=on_packet,
             on_info=lambda _info: None,
-            retry_most_s=RETRY_MOST_S,
+            max_retry_s=MAX_RETRY_S,
             clock=clock,
         )
         self._task = asyncio.create_task(self._run(), name=f"annotations-{path.stem}")

@@ -34,7 +34,7 @@ UNWATCHED_S, RECORDED_S = 0.23, 0.09
 pictures of common cameras: soon one comes just before it is read, so times (0001-time.md) are true to 10 ms."""
 MAX_WATCH_S = 2.0
 """The pace of a camera changes: how often it is looked at anew, at least."""
-BACKOFF = Backoff(first_s=0.5, most_s=2.0)
+BACKOFF = Backoff(first_s=0.5, max_s=2.0)
 """A try costs a TCP handshake, and people wait: with a key frame each 2 s, a camera is live 5 s after it returns."""
 
 _S = CameraState

@@ -15,20 +15,20 @@ JUMP_S = 5.0
 BACKWARD_S = 1.0
 """Pictures come out of order by less than this where there are B-frames; beyond it, time ran backwards."""
 _JUMP, _BACKWARD = int(JUMP_S * VIDEO_CLOCK_HZ), int(BACKWARD_S * VIDEO_CLOCK_HZ)  # asked of each packet
-MOST_REPORT_LEAD_S = 0.1
-MOST_REPORT_LAG_S = 5.0
+MAX_REPORT_LEAD_S = 0.1
+MAX_REPORT_LAG_S = 5.0
 """A camera's own wall clock counts if it puts the capture between these before and after our estimate."""
 WINDOW_S = 30.0
 """The smallest delay is sought over one to two windows, so that a drifting camera clock is followed."""
 WALL_SAMPLE_S = 1.0
 DEFAULT_FRAME_S = 0.04
 LEARNED_DEPTH = 2
-LEARNED_MOST_TICKS = VIDEO_CLOCK_HZ // 4
+MAX_LEARNED_TICKS = VIDEO_CLOCK_HZ // 4
 """A stream that does not say how it reorders, and steps back by less than this, has B-frames."""
 MAX_RATE_ERROR = 0.02
 BELIEVED_AFTER_S = 30.0
 """A camera whose stamps were of no use is believed again after this long without such a stamp."""
-MOST_LATE_TICKS = VIDEO_CLOCK_HZ // 2
+MAX_LATE_TICKS = VIDEO_CLOCK_HZ // 2
 """Placed by arrival, a picture that is later than this comes after a pause; one that is not, after a delay."""
 
 
@@ -120,7 +120,7 @@ class Timeline:
             step = raw - self._last_raw
             if self._rate.update(raw, packet.received_ns):
                 self._correct_rate(raw, packet.received_ns)
-            if self._learns_depth and not self._reorder_depth and -LEARNED_MOST_TICKS <= step < 0:
+            if self._learns_depth and not self._reorder_depth and -MAX_LEARNED_TICKS <= step < 0:
                 self._reorder_depth = LEARNED_DEPTH
             if not self._reorder_depth and (self.uses_arrival or -_BACKWARD < step <= 0):
                 self._shift = self._place(packet.received_ns, step, elapsed_ticks) - raw
@@ -187,7 +187,7 @@ class Timeline:
             self._frame_ticks += (elapsed_ticks - self._frame_ticks) / 32
         arrived = self._arrival_zero + received_ns * VIDEO_CLOCK_HZ // 1_000_000_000
         late = arrived - last_pts - self._frame_ticks
-        if late > MOST_LATE_TICKS:
+        if late > MAX_LATE_TICKS:
             return arrived
         return last_pts + max(1, int(self._frame_ticks + max(late / 8, -self._frame_ticks / 2)))
 
@@ -221,7 +221,7 @@ class Timeline:
         self.reports_used = False
         if packet.captured_ns and not self.uses_arrival:  # else its stamps say nothing of when
             lag_s = (estimate_ns - packet.captured_ns) / 1e9
-            self.reports_used = -MOST_REPORT_LEAD_S <= lag_s <= MOST_REPORT_LAG_S
+            self.reports_used = -MAX_REPORT_LEAD_S <= lag_s <= MAX_REPORT_LAG_S
         return packet.captured_ns if self.reports_used else estimate_ns
 
     def _repair_audio(self, packet: Packet) -> Packet:

@@ -12,12 +12,12 @@ from typing import Any, ClassVar, SupportsFloat, TypeAlias
 
 from ninjacam.core.errors import EncodeError
 
-MOST_ANNOTATIONS = 256
+MAX_ANNOTATIONS = 256
 """Of one picture."""
-MOST_POINTS = 256
+MAX_POINTS = 256
 """Of one polygon."""
-MOST_TEXT_CHARS = 200
-MOST_BYTES = 64 << 10
+MAX_TEXT_CHARS = 200
+MAX_BYTES = 64 << 10
 """As JSON, of one picture."""
 
 
@@ -84,14 +84,14 @@ def are_annotations(value: object) -> bool:
 
 def to_seen(annotations: Sequence[Annotation], width_px: int, height_px: int) -> Seen:
     """Raises: EncodeError: a sentence for the processor's author."""
-    if len(annotations) > MOST_ANNOTATIONS:
+    if len(annotations) > MAX_ANNOTATIONS:
         raise EncodeError(
-            f"The processor returned {len(annotations)} annotations; {MOST_ANNOTATIONS} at most of one picture."
+            f"The processor returned {len(annotations)} annotations; {MAX_ANNOTATIONS} at most of one picture."
         )
     seen = [_as_json(each, width_px, height_px) for each in annotations]
-    if sum(_most_bytes(each) for each in seen) > MOST_BYTES:
+    if sum(_max_bytes(each) for each in seen) > MAX_BYTES:
         raise EncodeError(
-            f"The processor returned annotations of more than {MOST_BYTES >> 10} KB; "
+            f"The processor returned annotations of more than {MAX_BYTES >> 10} KB; "
             "let it leave some out, or polygons have fewer points."
         )
     return seen
@@ -108,7 +108,7 @@ def at_time(line: bytes, captured_ns: int) -> bytes:
     return b'{"captured_us":%d,%b' % (captured_ns // 1000, line.partition(b",")[2])
 
 
-def _most_bytes(each: dict[str, Any]) -> int:
+def _max_bytes(each: dict[str, Any]) -> int:
     """As JSON, where each letter may take six."""
     return 60 + 16 * len(each["points"]) + 6 * len(each.get("label", ""))
 
@@ -139,9 +139,9 @@ def _points(annotation: Annotation) -> list[tuple[Any, Any]]:
     import numpy as np  # which importing this package must not take
 
     count = len(annotation.points)
-    if not 2 <= count <= MOST_POINTS:
+    if not 2 <= count <= MAX_POINTS:
         raise EncodeError(
-            f"The processor returned a Polygon of {count} points; 2 to {MOST_POINTS} are possible "
+            f"The processor returned a Polygon of {count} points; 2 to {MAX_POINTS} are possible "
             "(cv2.approxPolyDP makes a contour shorter)."
         )
     try:
@@ -167,7 +167,7 @@ def _finite(value: Any, kind: str) -> float:
 
 
 def _text(value: object) -> str:
-    return str(value)[:MOST_TEXT_CHARS].encode(errors="replace").decode()  # names of files may be no Unicode
+    return str(value)[:MAX_TEXT_CHARS].encode(errors="replace").decode()  # names of files may be no Unicode
 
 
 def _score(value: Any, kind: str) -> float:

@@ -73,20 +73,20 @@ def _resolve(future: "asyncio.Future[None]") -> None:
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Delays before the next try: `first_s`, doubled each time up to `most_s`, each with +-`jitter` of itself.
+    """Delays before the next try: `first_s`, doubled each time up to `max_s`, each with +-`jitter` of itself.
 
     A spell that lasted `good_spell_s` starts the series anew. Errors that are `slow` wait `slow_factor` times as long.
     """
 
     first_s: float = 1.0
-    most_s: float = 30.0
+    max_s: float = 30.0
     jitter: float = 0.2
     good_spell_s: float = 10.0
     slow_factor: float = 5.0
 
     def delay_s(self, failures: int) -> float:
         """`failures`: how many in a row, 1 for the first."""
-        base = min(self.most_s, self.first_s * 2.0 ** (min(failures, 32) - 1))
+        base = min(self.max_s, self.first_s * 2.0 ** (min(failures, 32) - 1))
         return base * (1 + self.jitter * random.uniform(-1, 1))  # noqa: S311 (jitter, not a secret)
 
 

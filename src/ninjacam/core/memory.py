@@ -5,9 +5,9 @@ from typing import Any
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """malloc.h"""
-_MOST_PICTURE_BYTES = 32 << 20
+_MAX_PICTURE_BYTES = 32 << 20
 """4K as BGR is 25 MB; more than this mallopt(3) does not promise to take."""
-_MOST_FREE_BYTES = 128 << 20
+_MAX_FREE_BYTES = 128 << 20
 
 
 def _glibc(name: str) -> Any:
@@ -22,8 +22,8 @@ def keep_freed_pictures() -> None:
     1080p in four views are 100,000 page faults a second, a sixth of the CPU.
     """
     mallopt = _glibc("mallopt")
-    mallopt(_M_MMAP_THRESHOLD, _MOST_PICTURE_BYTES)
-    mallopt(_M_TRIM_THRESHOLD, _MOST_FREE_BYTES)
+    mallopt(_M_MMAP_THRESHOLD, _MAX_PICTURE_BYTES)
+    mallopt(_M_TRIM_THRESHOLD, _MAX_FREE_BYTES)
     mallopt(_M_ARENA_MAX, 1)
 
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from ninjacam.core.errors import ConfigError
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-MOST_WINDOWS = 100
+MAX_WINDOWS = 100
 _TIMES = re.compile(r"(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})", re.ASCII)
 _SEPARATOR = re.compile(r"\s*,\s*")
 _DASH = re.compile(r"\s*-\s*")
@@ -55,8 +55,8 @@ def parse_schedule(text: str) -> Schedule:
         raise ConfigError(
             "The schedule is empty. Write for example: mon-fri 07:00-19:00; sat,sun 10:00-14:00"
         )
-    if len(windows) > MOST_WINDOWS:
-        raise ConfigError(f"The schedule has {len(windows)} windows; {MOST_WINDOWS} are possible.")
+    if len(windows) > MAX_WINDOWS:
+        raise ConfigError(f"The schedule has {len(windows)} windows; {MAX_WINDOWS} are possible.")
     return Schedule(tuple(windows))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ninjacam.core.errors import ConfigError
 
-MOST_PATH_BYTES = 100
+MAX_PATH_BYTES = 100
 """sockaddr_un holds 108 bytes with the final zero on Linux, 104 elsewhere."""
 
 
@@ -18,12 +18,12 @@ def unix_address(path: Path) -> Iterator[str]:
 
     Raises: OSError: the directory is not there. ConfigError: too long, and no /proc to shorten it.
     """
-    if len(os.fsencode(path)) <= MOST_PATH_BYTES:
+    if len(os.fsencode(path)) <= MAX_PATH_BYTES:
         yield str(path)
         return
     if not os.path.isdir("/proc/self/fd"):
         raise ConfigError(
-            f"The run directory's path is too long for sockets: {path} has more than {MOST_PATH_BYTES} bytes. "
+            f"The run directory's path is too long for sockets: {path} has more than {MAX_PATH_BYTES} bytes. "
             "Set RUN_DIR to a shorter one."
         )
     directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

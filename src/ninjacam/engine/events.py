@@ -15,9 +15,9 @@ from ninjacam.supervision.control import Json
 
 logger = logging.getLogger("ninjacam.engine")
 
-MOST_WAITING = 1000
+MAX_WAITING = 1000
 """Events that wait for the database. Beyond, the oldest are forgotten."""
-MOST_LABEL = 200
+MAX_LABEL = 200
 HOST = ""
 """Instead of a camera."""
 _DOWN = {CameraState.STALLED, CameraState.RECONNECTING, CameraState.FAILED}
@@ -142,7 +142,7 @@ class EventKeeper:
             seen.since_wall_ns = (is_so and since_wall_ns) or self._clock.wall_ns()
         lasted_s = (now_ns - seen.since_ns) / 1e9
         if is_so and seen.event is None and lasted_s >= rule.begin_after_s:
-            seen.event = EngineEvent(slug, rule.kind, seen.since_wall_ns, None, label[:MOST_LABEL], data)
+            seen.event = EngineEvent(slug, rule.kind, seen.since_wall_ns, None, label[:MAX_LABEL], data)
             self.begun[rule.kind] += 1
             self._tell(seen.event)
         elif not is_so and (seen.event is None or lasted_s >= rule.end_after_s):
@@ -178,7 +178,7 @@ class EventKeeper:
     def _tell(self, event: EngineEvent) -> None:
         self._waiting.pop((event.slug, event.kind, event.start_ns), None)
         self._waiting[event.slug, event.kind, event.start_ns] = event
-        while len(self._waiting) > MOST_WAITING:
+        while len(self._waiting) > MAX_WAITING:
             gone = self._waiting.pop(next(iter(self._waiting)))
             logger.error(
                 "engine: too many events wait for the database; %s of %s is forgotten", gone.kind, gone.slug

@@ -20,7 +20,7 @@ logger = logging.getLogger("ninjacam.engine")
 
 WRITE_EVERY_S = 1.0
 RETAIN_EVERY_S = 10.0
-MOST_WAITING = 4096
+MAX_WAITING = 4096
 """Files that wait for the database: 4 hours of 16 cameras. Beyond, they are forgotten, and found by the scan."""
 LOOK_BACK_NS = 24 * 3600 * 10**9
 SCAN_EVERY_S = 600.0
@@ -72,7 +72,7 @@ class RecordingKeeper:
                 segment = Segment.from_dict(values)
             except TypeError:
                 continue  # of another version: the scan finds the file
-            if segment.path in self._waiting or len(self._waiting) < MOST_WAITING:
+            if segment.path in self._waiting or len(self._waiting) < MAX_WAITING:
                 self._waiting[segment.path] = segment
             else:
                 self.scan_later(segment.start_ns)
@@ -132,7 +132,7 @@ class RecordingKeeper:
         batch, self._waiting = self._waiting, {}
         if batch and await self._ask(worker, lambda: self._add(batch)) is None:
             self._waiting = {**batch, **self._waiting}  # what came meanwhile is newer
-            while len(self._waiting) > MOST_WAITING:
+            while len(self._waiting) > MAX_WAITING:
                 self.scan_later(self._waiting.pop(next(iter(self._waiting))).start_ns)
         if self._scan_since_ns is not None and self._clock.monotonic_ns() >= self._scan_at_ns:
             since_ns, self._scan_since_ns = self._scan_since_ns, None

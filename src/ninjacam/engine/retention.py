@@ -100,8 +100,8 @@ class Growth:
 
 def is_filled_by_others(rules: RetentionRules, disk: Disk, growth: Growth) -> bool:
     """Whether free space is short although recordings have made room for all that was recorded."""
-    least_bytes = rules.watermark_bytes(disk.size_bytes) * ALARM_SHARE
-    return growth.owed_bytes <= 0 and disk.free_bytes < least_bytes
+    min_bytes = rules.watermark_bytes(disk.size_bytes) * ALARM_SHARE
+    return growth.owed_bytes <= 0 and disk.free_bytes < min_bytes
 
 
 T = TypeVar("T", bound=Held)

@@ -15,7 +15,7 @@ from ninjacam.hub.request import Request
 from ninjacam.hub.wire import Message, MessageReader, decode_info, encode_extension
 
 RETRY_FIRST_S = 0.02
-RETRY_MOST_S = 0.25
+MAX_RETRY_S = 0.25
 """A local socket costs next to nothing to try, and its server is back within a second or two."""
 
 
@@ -34,7 +34,7 @@ class Subscription:
     """Reads one stream for as long as it is wanted, over any number of connections. Owner: its event loop.
 
     `on_packet(packet)`, `on_info(info)`: called in the loop, synchronously, in order. `on_info(None)`: the connection
-    is gone, and being tried again; the next packet after it starts with a key frame. `retry_most_s`: between two tries.
+    is gone, and being tried again; the next packet after it starts with a key frame. `max_retry_s`: between two tries.
     """
 
     def __init__(
@@ -44,14 +44,14 @@ class Subscription:
         *,
         on_packet: Callable[[Packet], None],
         on_info: Callable[[StreamInfo | None], None],
-        retry_most_s: float = RETRY_MOST_S,
+        max_retry_s: float = MAX_RETRY_S,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.path = path
         self.request = request
         self._on_packet = on_packet
         self._on_info = on_info
-        self._retry_most_s = retry_most_s
+        self._max_retry_s = max_retry_s
         self._clock = clock
         self._stop = Stop()
         self._transport: asyncio.Transport | None = None
@@ -63,7 +63,7 @@ class Subscription:
             try:
                 connection = await self._connect()
             except OSError:
-                delay_s = min(self._retry_most_s, delay_s * 2)
+                delay_s = min(self._max_retry_s, delay_s * 2)
             else:
                 if await connection.lost:
                     delay_s = RETRY_FIRST_S

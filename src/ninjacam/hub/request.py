@@ -15,21 +15,21 @@ class Request:
     """One stream of a socket. On `.packets` sockets only `audio` counts; on `.pixels` sockets all but it.
 
     `view`: a processor's name, or "" for the camera itself. `width_px`: 0 for the camera's own. `quality`: JPEG, 1 to
-    100. `most_fps`: 0 for all. Two equal requests share one encoder, so `snapped` rounds what people type.
+    100. `max_fps`: 0 for all. Two equal requests share one encoder, so `snapped` rounds what people type.
     """
 
     view: str = ""
     codec: Codec = Codec.NONE
     width_px: int = 0
     quality: int = 80
-    most_fps: float = 0
+    max_fps: float = 0
     audio: bool = False
 
     def snapped(self) -> "Request":
         """The nearest request that others are likely to share: the next width up, the nearest quality, whole fps."""
         width = next((w for w in WIDTHS_PX if w >= self.width_px), WIDTHS_PX[-1]) if self.width_px > 0 else 0
         quality = min(QUALITIES, key=lambda q: abs(q - self.quality)) if self.codec is Codec.MJPEG else 0
-        fps = float(max(1, round(self.most_fps))) if self.most_fps > 0 else 0.0
+        fps = float(max(1, round(self.max_fps))) if self.max_fps > 0 else 0.0
         return Request(self.view, self.codec, width, quality, fps, self.audio)
 
     def as_dict(self) -> dict[str, Any]:
@@ -44,7 +44,7 @@ class Request:
                 codec=CODEC_BY_LABEL[values["codec"]],
                 width_px=int(values["width_px"]),
                 quality=int(values["quality"]),
-                most_fps=float(values["most_fps"]),
+                max_fps=float(values["max_fps"]),
                 audio=bool(values["audio"]),
             )
         except (KeyError, TypeError, ValueError) as exc:

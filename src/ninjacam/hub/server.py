@@ -23,9 +23,9 @@ logger = logging.getLogger("ninjacam.hub")
 
 HIGH_WATER_BYTES = 1 << 20
 LOW_WATER_BYTES = 256 << 10
-MOST_WAITING_BYTES = 16 << 20
+MAX_WAITING_BYTES = 16 << 20
 """Above the longest GOP and what may follow it; only endless news of errors to a stopped reader comes here."""
-MOST_SUBSCRIBERS = 1_000
+MAX_SUBSCRIBERS = 1_000
 """A socket's: workers and recorders, never browsers, so only a bug reaches it."""
 
 
@@ -164,7 +164,7 @@ class _Subscriber(asyncio.BufferedProtocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop has classes of its own
         self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES, low=LOW_WATER_BYTES)
         self._server._connections.add(self)
-        if len(self._server._connections) > MOST_SUBSCRIBERS:
+        if len(self._server._connections) > MAX_SUBSCRIBERS:
             self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -236,7 +236,7 @@ class _Subscriber(asyncio.BufferedProtocol):
         """State and description go out even to a slow reader: they are small and rare. One that never reads is cut."""
         if self._transport is not None:
             self._transport.write(data)
-            if self._transport.get_write_buffer_size() > MOST_WAITING_BYTES:
+            if self._transport.get_write_buffer_size() > MAX_WAITING_BYTES:
                 self._transport.abort()
 
     def close(self) -> None:

@@ -14,9 +14,9 @@ from ninjacam.core.packets import CameraState, Codec, Kind, Packet, StreamInfo, 
 
 MAGIC = b"NC"
 VERSION = 1
-MOST_PAYLOAD_BYTES = 16 << 20
+MAX_PAYLOAD_BYTES = 16 << 20
 """Above any access unit that a source lets through (8 MB) and any JPEG of 8K."""
-MOST_EXTENSION_BYTES = 1 << 20
+MAX_EXTENSION_BYTES = 1 << 20
 
 # magic, version, flags, kind, codec, stream, camera id, sequence, pts, time base, duration, captured wall ns,
 # received monotonic ns, width, height, pts - dts, lease epoch, payload length, extension length
@@ -63,7 +63,7 @@ def encode_packet(packet: Packet, *, camera_id: int = 0, epoch: int = 0) -> byte
 
 def encode_extension(kind: Kind, extension: dict[str, Any]) -> bytes:
     data = json.dumps(extension, separators=(",", ":")).encode()
-    if len(data) > MOST_EXTENSION_BYTES:
+    if len(data) > MAX_EXTENSION_BYTES:
         raise ProtocolError(f"An extension of {len(data)} bytes is too long for the local stream.")
     return HEADER.pack(MAGIC, VERSION, 0, kind, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, len(data)) + data
 
@@ -169,7 +169,7 @@ class MessageReader:
         ) = HEADER.unpack_from(self._buffer, start)  # fmt: skip
         if magic != MAGIC or version != VERSION:
             raise ProtocolError("The peer of a local stream speaks another version; restart the engine.")
-        if payload_bytes > MOST_PAYLOAD_BYTES or extension_bytes > MOST_EXTENSION_BYTES:
+        if payload_bytes > MAX_PAYLOAD_BYTES or extension_bytes > MAX_EXTENSION_BYTES:
             raise ProtocolError("A message on a local stream is longer than allowed.")
         total: int = HEADER.size + extension_bytes + payload_bytes
         if self._end - start < total:

@@ -8,8 +8,8 @@ from ninjacam.hub.request import Request
 from ninjacam.live.feeds import Feed
 from ninjacam.live.problems import Problem
 
-MOST_WIDTH_PX = 7680
-MOST_FPS = 240.0
+MAX_WIDTH_PX = 7680
+MAX_FPS = 240.0
 RAW = "raw"
 """How a person may write the camera's own view."""
 
@@ -31,9 +31,9 @@ class PictureWish:
             raise Problem(400, "bad_request", "The parameter 'view' is too long.")
         return cls(
             view="" if view == RAW else view,
-            width_px=int(_number(query, "width", 16, MOST_WIDTH_PX, whole=True)),
+            width_px=int(_number(query, "width", 16, MAX_WIDTH_PX, whole=True)),
             quality=int(_number(query, "quality", 1, 100, whole=True)),
-            fps=_number(query, "fps", 0.1, MOST_FPS),
+            fps=_number(query, "fps", 0.1, MAX_FPS),
         )
 
     @property
@@ -48,7 +48,7 @@ class PictureWish:
             codec=Codec.MJPEG,
             width_px=self.width_px,
             quality=self.quality or quality,
-            most_fps=self.fps,
+            max_fps=self.fps,
         ).snapped()
 
 

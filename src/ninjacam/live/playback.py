@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from ninjacam.auth import Principal
     from ninjacam.models import Camera, Segment
 
-MOST_PLAYLIST_S = 24 * 3600
-MOST_CLIP_S = 3600
+MAX_PLAYLIST_S = 24 * 3600
+MAX_CLIP_S = 3600
 FINE_S = 3600
 """Playlists of a longer span have whole files for parts, a minute each: nobody reads thousands of files for them."""
 OPEN_END_S = 3600
@@ -155,7 +155,7 @@ def _nothing() -> Problem:
 
 async def serve_playlist(worker: Worker, scope: Scope, receive: Receive, send: Send, target: Target) -> None:
     """Raises: Problem."""
-    start_ns, end_ns = parse_span(auth.query_of(scope), default_s=OPEN_END_S, most_s=MOST_PLAYLIST_S)
+    start_ns, end_ns = parse_span(auth.query_of(scope), default_s=OPEN_END_S, max_s=MAX_PLAYLIST_S)
     root = worker.settings.recordings_dir
     find = partial(find_rows, takes=False)
     found = await worker.database.run(find, scope, target.slug, "replay", root, start_ns, end_ns)
@@ -184,7 +184,7 @@ def _playlist(rows: list[Row], start_ns: int, end_ns: int, ended: bool) -> str:
         except DecodeError:
             continue  # gone or broken: a gap
     target_s = 1 if ended else _RUNNING_TARGET_S if fine else _RUNNING_WHOLE_TARGET_S
-    return encode_playlist(files, start_ns=start_ns, ended=ended, least_target_s=target_s)
+    return encode_playlist(files, start_ns=start_ns, ended=ended, min_target_s=target_s)
 
 
 async def serve_segment(worker: Worker, scope: Scope, receive: Receive, send: Send, target: Target) -> None:
@@ -222,7 +222,7 @@ def _file_pieces(row: Row, ticks: Mapping[int, int] | None) -> list[Piece]:
 async def serve_clip(worker: Worker, scope: Scope, receive: Receive, send: Send, target: Target) -> None:
     """Raises: Problem."""
     query = auth.query_of(scope)
-    start_ns, end_ns = parse_span(query, most_s=MOST_CLIP_S)
+    start_ns, end_ns = parse_span(query, max_s=MAX_CLIP_S)
     take_away = query.get("download", "") not in ("", "0")
     role = "export" if take_away else "replay"
     wants_part = query.get("partial", "") not in ("", "0")

@@ -13,9 +13,9 @@ from typing import Any
 
 from ninjacam.live.messages import Message, Send
 
-MOST_PENDING_BYTES = 2 << 20
-MOST_PENDING = 60
-MOST_CONTROL = 256
+MAX_PENDING_BYTES = 2 << 20
+MAX_PENDING = 60
+MAX_CONTROL = 256
 """Pending messages that may not be dropped; a viewer with more of them is cut."""
 
 
@@ -120,7 +120,7 @@ class Sink:
                     entry.message, entry.size_bytes = message, size_bytes
                     self.dropped += 1
                     return
-        full = self._pending_bytes + size_bytes > MOST_PENDING_BYTES or len(self._pending) >= MOST_PENDING
+        full = self._pending_bytes + size_bytes > MAX_PENDING_BYTES or len(self._pending) >= MAX_PENDING
         if full and size_bytes:
             kept = [entry for entry in self._pending if not entry.size_bytes]
             self.dropped += len(self._pending) - len(kept) + 1
@@ -128,7 +128,7 @@ class Sink:
             self._pending_bytes = 0
             self._on_overflow()
             return
-        if len(self._pending) >= MOST_CONTROL:
+        if len(self._pending) >= MAX_CONTROL:
             self._break()
             return
         self._pending.append(_Entry(message, size_bytes, slot))

@@ -20,7 +20,7 @@ AT_ONCE = 2
 MAX_WAITING = 64
 MAX_WAITING_OF_USER = 8
 """A timeline's preview asks for one at a time, and the replay of four cameras for four."""
-MOST_BYTES = 64 << 20
+MAX_BYTES = 64 << 20
 TIMEOUT_S = 10.0
 IDLE_S = 10.0
 """A child that nobody has asked for so long ends."""
@@ -113,7 +113,7 @@ async def _ask(child: Child, question: bytes) -> tuple[int, bytes]:
         await child.stdin.drain()
         answer = json.loads(await child.stdout.readline() or b"{}")
         size_bytes = int(answer.get("size_bytes", 0))
-        if size_bytes > MOST_BYTES:
+        if size_bytes > MAX_BYTES:
             return 0, b""
         return int(answer.get("at_ns", 0)), await child.stdout.readexactly(size_bytes)
     except (OSError, ValueError, AttributeError, TypeError, asyncio.IncompleteReadError):

@@ -8,7 +8,7 @@ from ninjacam.hub.request import Request
 from ninjacam.live.encodings import Encoding, Format, Member
 from ninjacam.live.feeds import Feed
 from ninjacam.live.mount import SLUG
-from ninjacam.live.pictures import MOST_WIDTH_PX, RAW
+from ninjacam.live.pictures import MAX_WIDTH_PX, RAW
 from ninjacam.live.problems import Problem, camera_not_found
 
 if TYPE_CHECKING:
@@ -58,11 +58,9 @@ class Wish:
         if not isinstance(codecs, list) or not all(isinstance(codec, str) for codec in codecs):
             raise Problem(400, "bad_request", "'codecs' must be a list of strings.")
         if width is not None and not (
-            is_number(width) and int(width) == width and 0 <= width <= MOST_WIDTH_PX
+            is_number(width) and int(width) == width and 0 <= width <= MAX_WIDTH_PX
         ):
-            raise Problem(
-                400, "bad_request", f"'width' must be null or a whole number up to {MOST_WIDTH_PX}."
-            )
+            raise Problem(400, "bad_request", f"'width' must be null or a whole number up to {MAX_WIDTH_PX}.")
         known = _KNOWN_CODECS.intersection(codecs)
         if not known:
             raise Problem(

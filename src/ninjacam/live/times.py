@@ -32,7 +32,7 @@ def parse_time(query: Mapping[str, str], name: str) -> int:
     )
 
 
-def parse_span(query: Mapping[str, str], *, default_s: float = 0, most_s: float) -> tuple[int, int]:
+def parse_span(query: Mapping[str, str], *, default_s: float = 0, max_s: float) -> tuple[int, int]:
     """`start` and `end` in ns. `default_s`: its length without an `end`; 0: it must be there. Raises: Problem 400."""
     start_ns = parse_time(query, "start")
     if default_s and not query.get("end"):
@@ -40,8 +40,8 @@ def parse_span(query: Mapping[str, str], *, default_s: float = 0, most_s: float)
     end_ns = parse_time(query, "end")
     if end_ns <= start_ns:
         raise Problem(400, "bad_request", "The parameter 'end' must be after 'start'.")
-    if end_ns - start_ns > most_s * NS:
+    if end_ns - start_ns > max_s * NS:
         raise Problem(
-            400, "span_too_long", f"The span from 'start' to 'end' may be {most_s / 3600:g} h at most."
+            400, "span_too_long", f"The span from 'start' to 'end' may be {max_s / 3600:g} h at most."
         )
     return start_ns, end_ns

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ninjacam.live")
 
-MOST_SUBSCRIPTIONS = 64
+MAX_SUBSCRIPTIONS = 64
 """To pictures, and four times as many to annotations: a page has some for each picture."""
-MOST_MESSAGE_CHARS = 64 << 10
+MAX_MESSAGE_CHARS = 64 << 10
 MESSAGES_PER_S = 50.0
 MESSAGES_BURST = 300.0
 CLOSE_GRACE_S = 0.5
@@ -127,7 +127,7 @@ class LiveSocket:
             if message["type"] != "websocket.receive":
                 continue
             text = message.get("text")
-            if text is None or len(text) > MOST_MESSAGE_CHARS:
+            if text is None or len(text) > MAX_MESSAGE_CHARS:
                 self.end(TOO_BIG if text is not None else POLICY)
                 return
             if not self._allowance.take():
@@ -172,7 +172,7 @@ class LiveSocket:
 
     async def _subscribe(self, wish: Wish) -> None:
         """Raises: Problem."""
-        most = MOST_SUBSCRIPTIONS * (4 if wish.annotations else 1)
+        most = MAX_SUBSCRIPTIONS * (4 if wish.annotations else 1)
         present = sum(member.wish.annotations is wish.annotations for member in self._members.values())
         if present >= most and wish.id not in self._members:
             what = "annotations" if wish.annotations else "pictures"

@@ -29,8 +29,8 @@ from ninjacam.processes.processor_modules import PRODUCT_SETTINGS, processor_mod
 from ninjacam.sources.registry import scheme_of
 from ninjacam.status import read_status
 
-LEAST_FREE_BYTES = 1 << 30
-LEAST_FILES = 1024
+MIN_FREE_BYTES = 1 << 30
+MIN_FILES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +118,10 @@ def look_at_host() -> Findings:
     existing = next(each for each in (config.data_dir, *config.data_dir.parents) if each.exists())
     free = shutil.disk_usage(existing).free
     yield Finding(
-        "OK" if free >= LEAST_FREE_BYTES else "WARN", f"{free / 1e9:.1f} GB free for {config.data_dir}"
+        "OK" if free >= MIN_FREE_BYTES else "WARN", f"{free / 1e9:.1f} GB free for {config.data_dir}"
     )
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < LEAST_FILES:
+    if soft < MIN_FILES:
         yield Finding("WARN", f"Only {soft} open files are allowed: ulimit -n {min(hard, 65536)}")
     else:
         yield Finding("OK", f"{soft} open files allowed")

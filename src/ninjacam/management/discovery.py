@@ -17,7 +17,7 @@ from ninjacam.core.errors import ConfigError
 
 WS_DISCOVERY = ("239.255.255.250", 3702)  # WS-Discovery 1.1, section 3.1.1
 PORTS = (554, 8554, 8080)
-_MOST_ANSWERS = 256
+_MAX_ANSWERS = 256
 _AT_ONCE = 64
 _CONNECT_TIMEOUT_S = 0.7
 
@@ -57,7 +57,7 @@ def discover_onvif(timeout_s: float = 3.0, *, target: tuple[str, int] = WS_DISCO
         except OSError as error:
             raise ConfigError(f"This host cannot ask its network: {error.strerror}.") from error
         deadline_s = time.monotonic() + timeout_s
-        while len(found) < _MOST_ANSWERS and (left_s := deadline_s - time.monotonic()) > 0:
+        while len(found) < _MAX_ANSWERS and (left_s := deadline_s - time.monotonic()) > 0:
             asker.settimeout(left_s)
             try:
                 answer, (host, *_) = asker.recvfrom(65_535)

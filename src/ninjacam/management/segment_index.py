@@ -39,8 +39,8 @@ logger = logging.getLogger("ninjacam.recordings")
 BATCH = 250
 """Rows of one transaction: below 999 parameters of one query, and short enough for the web workers not to notice."""
 HEAD = 64
-MOST_ROUNDS = 50
-MOST_STUCK = 500
+MAX_ROUNDS = 50
+MAX_STUCK = 500
 STILL_WRITTEN_NS = 5 * 10**9
 """A file that changed so recently is taken for the one that is being written."""
 ABANDONED_NS = 600 * 10**9
@@ -153,7 +153,7 @@ class DatabaseIndex:
                 if self._plan(self._used_bytes, disk) and self._has_changed(self._used_bytes):
                     # A rebuild or a person changed rows: do not go by old figures.
                     self._used_bytes = self._count_all()
-                for _ in range(MOST_ROUNDS):
+                for _ in range(MAX_ROUNDS):
                     if self._closing.is_set() or not self._delete(self._plan(self._used_bytes, disk)):
                         break
                     disk = self._disk() or disk
@@ -208,7 +208,7 @@ class DatabaseIndex:
         all where nothing is recorded: then an index is lost, or a disk away."""
         slugs = Event.objects.order_by().values_list("slug", flat=True).distinct()
         for slug in slugs:
-            self._prune_most(slug)
+            self._prune_many(slug)
         oldest = Segment.objects.oldest_ns_by_slug()
         if not oldest:
             return
@@ -219,7 +219,7 @@ class DatabaseIndex:
             )
             self._delete_events(gone)
 
-    def _prune_most(self, slug: str) -> None:
+    def _prune_many(self, slug: str) -> None:
         """Keep the newest `max_events` of a camera, and the protected ones."""
         newest = Event.objects.filter(slug=slug, protected=False).order_by("-start_ns")
         first = newest.values_list("start_ns", flat=True)[self._max_events : self._max_events + 1].first()
@@ -245,7 +245,7 @@ class DatabaseIndex:
         self._rows -= len(gone)
         self._deleted += len(gone)
         self._deleted_bytes += sum(segment.size_bytes for segment in gone)
-        return bool(going) and len(self._stuck) < MOST_STUCK
+        return bool(going) and len(self._stuck) < MAX_STUCK
 
     def _delete_file(self, segment: Segment) -> bool:
         """Whether the file is gone, and its row may go."""

@@ -18,7 +18,7 @@ MERGE_NS = 10**9
 """Windows with a smaller gap are one: what lies between is recorded, too, and the list stays short."""
 MAX_TRIGGERS = 500
 """Events that are looked at for the windows, of one camera at most."""
-MOST_UNRANKED = 5000
+MAX_UNRANKED = 5000
 """Events of a timeline that are looked at one by one here, rather than in the database: it takes longer."""
 FAR_NS = 1 << 62
 ENGINE = "engine"
@@ -67,13 +67,13 @@ class EventQuerySet(models.QuerySet["Event"]):
         oldest_ns = start_ns - LONGEST_NS
         recent = self.overlapping(slugs, start_ns, end_ns).filter(start_ns__gt=oldest_ns).order_by()
         older = self.filter(source=ENGINE, triggers_recording=False, start_ns__lte=oldest_ns)
-        rows = list(older.ending_after(start_ns, recent).values_list(*_MARK)[: MOST_UNRANKED + 1])
-        if len(rows) > MOST_UNRANKED:
+        rows = list(older.ending_after(start_ns, recent).values_list(*_MARK)[: MAX_UNRANKED + 1])
+        if len(rows) > MAX_UNRANKED:
             lasted = Coalesce(F("end_ns"), Value(FAR_NS)) - F("start_ns")
             order = [F("protected").desc(), lasted.desc(), F("pk").desc()]
             rank = Window(RowNumber(), partition_by=[F("slug")], order_by=order)
             rows = list(recent.annotate(rank=rank).filter(rank__lte=most).values_list(*_MARK))
-            rows += older.ending_after(start_ns).values_list(*_MARK)[:MOST_UNRANKED]
+            rows += older.ending_after(start_ns).values_list(*_MARK)[:MAX_UNRANKED]
         found: dict[str, list[Mark]] = {slug: [] for slug in slugs}
         for mark in map(_to_mark, rows):
             if mark.slug in found:

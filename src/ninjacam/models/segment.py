@@ -138,7 +138,7 @@ def timeline(slugs: Collection[str], start_ns: int, end_ns: int, *, buckets: int
     recorded = [slug for slug, *_ in rows]
     lanes = coverage.Lanes(len(rows), start_ns, end_ns - start_ns, LONGEST_NS)
     files = coverage.read_files(lanes, (row[1:] for row in rows))
-    spans = dict(zip(recorded, coverage.spans(lanes, files, most_gap_ns=GAP_NS), strict=True))
+    spans = dict(zip(recorded, coverage.spans(lanes, files, max_gap_ns=GAP_NS), strict=True))
     bitrates_bps = {slug: [0] * buckets for slug in slugs}
     if buckets:
         bitrates_bps |= zip(recorded, coverage.bitrates_bps(lanes, files, buckets), strict=True)

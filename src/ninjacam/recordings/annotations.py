@@ -9,12 +9,12 @@ from pathlib import Path
 from ninjacam.core.errors import DecodeError
 from ninjacam.core.mp4 import ANNOTATIONS_SCHEME
 from ninjacam.recordings.library import read_known
-from ninjacam.recordings.reader import MOST_HEAD_BYTES
+from ninjacam.recordings.reader import MAX_HEAD_BYTES
 
 LATE_NS = 6_000_000_000
 """So much later than the picture they may have been written, even into the next file: a picture waits for a call of 2 s
 at most and takes as long itself, and a fragment is a second."""
-MOST_PICTURES, MOST_BYTES = 2_000, 4 << 20
+MAX_PICTURES, MAX_BYTES = 2_000, 4 << 20
 """Of one answer."""
 _CLOCK_STEP_NS = 1_000_000_000
 """A file's clock may be set back by so much from one fragment to the next."""
@@ -30,14 +30,14 @@ def read_annotations(paths: Iterable[Path], start_ns: int, end_ns: int) -> tuple
     found: dict[tuple[int, str], bytes] = {}
     size_bytes, stop_ns = 0, end_ns + LATE_NS
     for begins_ns, lines in chain.from_iterable(_iter_lines(path, start_ns) for path in paths):
-        if begins_ns > stop_ns or size_bytes > 2 * MOST_BYTES:
+        if begins_ns > stop_ns or size_bytes > 2 * MAX_BYTES:
             break
         for line in lines:
             key = captured_us, _ = _place(line)
             if start_ns // 1000 <= captured_us < end_ns // 1000 and key not in found:
                 found[key] = line
                 size_bytes += len(line)
-        if len(found) > MOST_PICTURES or size_bytes > MOST_BYTES:
+        if len(found) > MAX_PICTURES or size_bytes > MAX_BYTES:
             stop_ns = min(stop_ns, begins_ns + LATE_NS)
     return _cut(found, end_ns)
 
@@ -46,7 +46,7 @@ def _cut(found: dict[tuple[int, str], bytes], end_ns: int) -> tuple[list[bytes],
     kept: list[bytes] = []
     size_bytes = last_us = 0
     for captured_us, view in sorted(found):
-        if captured_us != last_us and (len(kept) >= MOST_PICTURES or size_bytes > MOST_BYTES):
+        if captured_us != last_us and (len(kept) >= MAX_PICTURES or size_bytes > MAX_BYTES):
             return kept, captured_us * 1000
         line = found[captured_us, view]
         kept.append(line)
@@ -85,7 +85,7 @@ def _iter_lines(path: Path, start_ns: int) -> Iterator[tuple[int, list[bytes]]]:
     try:
         for each in fragments:
             at = each.offset + each.size_bytes - each.annotations_bytes
-            if each.annotations_bytes <= MOST_HEAD_BYTES:
+            if each.annotations_bytes <= MAX_HEAD_BYTES:
                 yield each.start_ns, _parse_emsg(os.pread(descriptor, each.annotations_bytes, at))
     except OSError:
         return

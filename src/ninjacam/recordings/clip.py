@@ -24,7 +24,7 @@ HEAD_BYTES = 1 << 16
 SLIVER_NS = 2_000_000
 """A file of which only so much of its end is in a span is left out: times may be cut to the millisecond, and a file may
 end a fraction of one behind the start of the next."""
-_MOST_REFERENCES = 0xFFFF  # of a sidx
+_MAX_REFERENCES = 0xFFFF  # of a sidx
 _DAMAGED = "A fragment of the recording is damaged."
 
 
@@ -285,7 +285,7 @@ def encode_sidx(fragments: Sequence[Fragment]) -> bytes:
 
     Of more fragments than it has room for, several share a row.
     """
-    step = -(-len(fragments) // _MOST_REFERENCES)
+    step = -(-len(fragments) // _MAX_REFERENCES)
     rows = [fragments[at : at + step] for at in range(0, len(fragments), step)]
     body = bytearray(struct.pack(">IIIQQHH", 1 << 24, VIDEO_TRACK, VIDEO_HZ, 0, 0, 0, len(rows)))
     for row in rows:

@@ -59,14 +59,14 @@ def _read_numbers(packed: str | bytes) -> Array:
     return np.frombuffer(packed, ">i8").astype(np.int64)
 
 
-def spans(lanes: Lanes, files: Files, *, most_gap_ns: int) -> list[list[tuple[int, int]]]:
-    """Of each camera, the spans [from, until) without a gap longer than `most_gap_ns`, in order, in ns since 1970, cut
+def spans(lanes: Lanes, files: Files, *, max_gap_ns: int) -> list[list[tuple[int, int]]]:
+    """Of each camera, the spans [from, until) without a gap longer than `max_gap_ns`, in order, in ns since 1970, cut
     to what is asked for."""
     found: list[list[tuple[int, int]]] = [[] for _ in range(lanes.cameras)]
     if not len(files.starts):
         return found
     reached = np.maximum.accumulate(files.ends)
-    breaks = np.flatnonzero(files.starts[1:] - reached[:-1] > most_gap_ns)
+    breaks = np.flatnonzero(files.starts[1:] - reached[:-1] > max_gap_ns)
     firsts, lasts = files.starts[np.append(0, breaks + 1)], reached[np.append(breaks, -1)]
     cameras = np.searchsorted(lanes.origins - lanes.margin_ns, firsts, side="right") - 1
     origins = lanes.origins[cameras]

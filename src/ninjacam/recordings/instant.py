@@ -8,7 +8,7 @@ from ninjacam.core.errors import DecodeError
 from ninjacam.recordings.clip import select_fragments
 from ninjacam.recordings.library import read_known
 
-MOST_BYTES = 64 << 20
+MAX_BYTES = 64 << 20
 """Between two key frames; more is not decoded for one picture."""
 TOLERANCE_NS = 2_000_000_000
 """A shorter silence is no gap: the picture before it still stands."""
@@ -48,7 +48,7 @@ def find_still(path: Path, at_ns: int, *, key_only: bool = False) -> StillPlace 
         at_ns = min(at_ns, chosen[0].start_ns)
     first, last = chosen[0], chosen[-1]
     size_bytes = last.offset + last.size_bytes - first.offset
-    if size_bytes > MOST_BYTES:
+    if size_bytes > MAX_BYTES:
         raise DecodeError("The key frames are too far apart for a single picture.")
     return StillPlace(
         str(path), recording.init_size_bytes, first.offset, size_bytes, last.dts, last.start_ns, at_ns

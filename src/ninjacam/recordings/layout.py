@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-MOST_SAME_SECOND = 1000
+MAX_SAME_SECOND = 1000
 _PATH = re.compile(r"(?P<slug>[a-z0-9][a-z0-9_-]*)/\d{4}-\d{2}-\d{2}/\d{2}/\d{2}-\d{2}(?:-\d+)?\.mp4")
 
 
@@ -29,7 +29,7 @@ def create_segment(root: Path, slug: str, start_ns: int) -> tuple[str, int]:
 
     Raises: OSError.
     """
-    for repeat in range(MOST_SAME_SECOND):
+    for repeat in range(MAX_SAME_SECOND):
         path = segment_path(slug, start_ns, repeat)
         full = root / path
         full.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ def create_segment(root: Path, slug: str, start_ns: int) -> tuple[str, int]:
         with contextlib.suppress(OSError):  # some network file systems know no locks
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return path, descriptor
-    raise FileExistsError(f"{MOST_SAME_SECOND} recordings of {slug} began in the same second")
+    raise FileExistsError(f"{MAX_SAME_SECOND} recordings of {slug} began in the same second")
 
 
 def iter_paths(root: Path, slug: str | None = None) -> Iterator[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from ninjacam.core.errors import DecodeError
 from ninjacam.recordings.reader import Recording, read_recording
 
-MOST_KEPT = 256
+MAX_KEPT = 256
 """Files, some tens of KB each."""
 
 
@@ -19,6 +19,6 @@ def read_known(path: Path) -> Recording:
     return _read(path, stat.st_size, stat.st_mtime_ns)
 
 
-@lru_cache(maxsize=MOST_KEPT)
+@lru_cache(maxsize=MAX_KEPT)
 def _read(path: Path, _size_bytes: int, _modified_ns: int) -> Recording:
     return read_recording(path)

@@ -19,7 +19,7 @@ from ninjacam.recordings.reader import Fragment
 NS = 1_000_000_000
 GAP_NS = 2 * NS
 """A longer silence between files is a gap, as on the timeline."""
-LEAST_PART_S = 2.0
+MIN_PART_S = 2.0
 """Key frames nearer to each other than this share a part: fewer requests, and still a quick seek."""
 
 
@@ -49,7 +49,7 @@ class PlaylistFile:
     follows: bool = False
 
 
-def group(fragments: Iterable[Fragment], *, is_open: bool, least_s: float = LEAST_PART_S) -> list[Part]:
+def group(fragments: Iterable[Fragment], *, is_open: bool, min_s: float = MIN_PART_S) -> list[Part]:
     """Fragments of one file as parts. `is_open`: more will come, so the last part, which may grow, is left out.
 
     What stands before the first key frame cannot be decoded and is left out.
@@ -58,7 +58,7 @@ def group(fragments: Iterable[Fragment], *, is_open: bool, least_s: float = LEAS
     offset = size = start_ns = 0
     duration_s = 0.0
     for fragment in fragments:
-        if fragment.is_key and (not size or duration_s >= least_s):
+        if fragment.is_key and (not size or duration_s >= min_s):
             if size:
                 parts.append(Part(offset, size, start_ns, duration_s))
             offset, size, start_ns, duration_s = fragment.offset, 0, fragment.start_ns, 0.0
@@ -145,19 +145,19 @@ def read_running_file(path: Path, uri: str) -> PlaylistFile:
 
 
 def encode_playlist(
-    files: Iterable[PlaylistFile], *, start_ns: int, ended: bool, least_target_s: int = 1
+    files: Iterable[PlaylistFile], *, start_ns: int, ended: bool, min_target_s: int = 1
 ) -> str:
     """`start_ns`: where a player is to begin. `ended`: nothing will be added; until then the target duration, which may
-    not change, must not depend on what there is: `least_target_s`.
+    not change, must not depend on what there is: `min_target_s`.
 
     A discontinuity stands at gaps, and where the decoder has to be set up anew.
     """
     listed = [file for file in files if file.parts]
-    longest_s = max((part.duration_s for file in listed for part in file.parts), default=LEAST_PART_S)
+    longest_s = max((part.duration_s for file in listed for part in file.parts), default=MIN_PART_S)
     lines = [
         "#EXTM3U",
         "#EXT-X-VERSION:7",
-        f"#EXT-X-TARGETDURATION:{max(math.ceil(longest_s), least_target_s)}",
+        f"#EXT-X-TARGETDURATION:{max(math.ceil(longest_s), min_target_s)}",
         f"#EXT-X-PLAYLIST-TYPE:{'VOD' if ended else 'EVENT'}",
         "#EXT-X-INDEPENDENT-SEGMENTS",
     ]

@@ -16,7 +16,7 @@ from ninjacam.core.mp4 import NTP_EPOCH_S
 from ninjacam.recordings.layout import slug_of
 from ninjacam.recordings.segments import Segment
 
-MOST_HEAD_BYTES = 1 << 20
+MAX_HEAD_BYTES = 1 << 20
 """moov and moof describe a minute and a second: some KB."""
 VIDEO_TRACK, AUDIO_TRACK = 1, 2
 _NON_SYNC = 0x0001_0000
@@ -176,7 +176,7 @@ def _iter_file(descriptor: int, end: int) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _body(descriptor: int, offset: int, size_bytes: int) -> bytes:
-    if size_bytes > MOST_HEAD_BYTES:
+    if size_bytes > MAX_HEAD_BYTES:
         raise DecodeError("A box of the recording is too large.")
     data = os.pread(descriptor, size_bytes - 8, offset + 8)
     if len(data) != size_bytes - 8:

@@ -15,16 +15,16 @@ from ninjacam.recordings.fragments import DEFAULT_TICKS, dts_of
 
 FRAGMENT_TICKS = VIDEO_CLOCK_HZ
 """No fragment is longer, so that no more is lost when this process is killed."""
-LEAST_TICKS = VIDEO_CLOCK_HZ // 2
+MIN_TICKS = VIDEO_CLOCK_HZ // 2
 """Key frames that come closer share a fragment."""
 GAP_TICKS = VIDEO_CLOCK_HZ
 """A DISCONT that leaves out more than this begins a new file."""
 ALWAYS_GAP_TICKS = 10 * VIDEO_CLOCK_HZ
-MOST_COLLECTED_BYTES = 32 << 20
+MAX_COLLECTED_BYTES = 32 << 20
 """Of one fragment: 250 Mbit/s."""
-MOST_ANNOTATION_BYTES = 256 << 10
+MAX_ANNOTATION_BYTES = 256 << 10
 """Of one fragment: 40 boxes on each of 100 pictures. What is more is left out."""
-MOST_RING_BYTES = 32 << 20
+MAX_RING_BYTES = 32 << 20
 """Of a camera: 15 s of 16 Mbit/s."""
 LATENCY_NS = 5 * 10**9
 """The ring holds so much more than the pre-roll: an event comes here by way of the database and the engine."""
@@ -149,7 +149,7 @@ class Recorder:
 
     def annotate(self, packet: Packet) -> None:
         size_bytes = self._annotation_bytes + len(packet.data) + 1
-        if size_bytes > MOST_ANNOTATION_BYTES:
+        if size_bytes > MAX_ANNOTATION_BYTES:
             self.annotations_dropped += 1
             return
         self._annotation_bytes = size_bytes
@@ -165,8 +165,8 @@ class Recorder:
         if (
             length + (packet.duration or DEFAULT_TICKS) > FRAGMENT_TICKS
             or packet.flags & (Flags.DISCONT | Flags.CONFIG)
-            or (packet.is_key and (length >= LEAST_TICKS or not self._starts_with_key))
-            or self._size_bytes > MOST_COLLECTED_BYTES
+            or (packet.is_key and (length >= MIN_TICKS or not self._starts_with_key))
+            or self._size_bytes > MAX_COLLECTED_BYTES
         ):
             self._emit(dts, before_key=packet.is_key)
 
@@ -258,7 +258,7 @@ class Recorder:
         while len(self._ring) > 1 and self._ring[1].received_ns <= oldest_ns:
             self._drop_first()
             self._ring_short = False
-        while self._ring_bytes > MOST_RING_BYTES:
+        while self._ring_bytes > MAX_RING_BYTES:
             self._drop_first()
             self._ring_short = True
 

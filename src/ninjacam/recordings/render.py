@@ -49,8 +49,8 @@ BT601 = 6
 KEY_EVERY_S = 2
 EARLY = 50
 """By such a part of its step a picture of a timelapse may be early, and counts as in it."""
-MOST_THREADS = 4
-MOST_EARLY = 500
+MAX_THREADS = 4
+MAX_EARLY = 500
 """Packets of sound that wait for the first picture: of more than 10 s."""
 # Fragments, so that memory does not grow with the length; and their index in front, so that players can seek.
 _FLAGS = "+frag_keyframe+empty_moov+default_base_moof+global_sidx"
@@ -290,7 +290,7 @@ class _Movie:
             context = stream.codec_context
             context.time_base = self._time_base
             context.gop_size = KEY_EVERY_S * fps
-            context.thread_count = min(MOST_THREADS, os.cpu_count() or 1)
+            context.thread_count = min(MAX_THREADS, os.cpu_count() or 1)
             context.colorspace, context.color_range = colour
             if self.sound is not None:
                 self.sound.begin(self._container, self._first_pts)
@@ -310,7 +310,7 @@ class _Sound:
         self._silence = _encode_silence(self._template.codec_context)
         self._container: Any = None
         self._stream: Any = None
-        self._early = deque[tuple[Any, int]](maxlen=MOST_EARLY)  # before the first picture
+        self._early = deque[tuple[Any, int]](maxlen=MAX_EARLY)  # before the first picture
         self._fits = False
         self._start = self._end = 0
         self._last = -1

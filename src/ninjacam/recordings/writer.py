@@ -18,9 +18,9 @@ from ninjacam.recordings.sync import DiskSync
 logger = logging.getLogger("ninjacam.recordings")
 
 PERIOD_S = 60.0
-MOST_WAITING_BYTES = 64 << 20
+MAX_WAITING_BYTES = 64 << 20
 """What may wait for the disk, of all cameras of the process."""
-MOST_UNREPORTED = 10_000
+MAX_UNREPORTED = 10_000
 """Without an engine, segments are kept to be told; what is forgotten is found by its scan."""
 
 
@@ -32,12 +32,12 @@ class RecordingWriter:
         root: Path,
         *,
         period_s: float = PERIOD_S,
-        most_waiting_bytes: int = MOST_WAITING_BYTES,
+        max_waiting_bytes: int = MAX_WAITING_BYTES,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._root = root
         self._period_s = period_s
-        self._most_waiting_bytes = most_waiting_bytes
+        self._max_waiting_bytes = max_waiting_bytes
         self._clock = clock
         self._sync = DiskSync(root)
         self._waiting_bytes = 0
@@ -64,7 +64,7 @@ class RecordingWriter:
 
         def hand_on(job: Job) -> bool:
             with self._lock:
-                if self._waiting_bytes + job.size_bytes > self._most_waiting_bytes:
+                if self._waiting_bytes + job.size_bytes > self._max_waiting_bytes:
                     full = True
                 else:
                     full = False
@@ -138,7 +138,7 @@ class RecordingWriter:
         with self._lock:
             self._unreported.pop(segment.path, None)
             self._unreported[segment.path] = segment
-            while len(self._unreported) > MOST_UNREPORTED:
+            while len(self._unreported) > MAX_UNREPORTED:
                 del self._unreported[next(iter(self._unreported))]
 
 

@@ -38,9 +38,9 @@ logger = logging.getLogger("ninjacam.sources")
 MAX_QUEUED = 64
 """Packets on their way to the event loop; a full queue makes the thread wait, and so the camera."""
 _TICK_S = 0.5
-_MOST_CLOSING_S, _UNBLOCK_EVERY_S = 1.0, 0.05
+_MAX_CLOSING_S, _UNBLOCK_EVERY_S = 1.0, 0.05
 """A driver may wait longer for a dead camera; whoever closes does not."""
-_MOST_LATE_S, _MOST_EARLY_S = 0.5, 2.0
+_MAX_LATE_S, _MAX_EARLY_S = 0.5, 2.0
 """Of pictures that come in bursts: beyond these the source has paused, or its time has jumped."""
 
 
@@ -142,10 +142,10 @@ class FfmpegSource(Source):
             # in a thread of its own: a driver that hangs in this too is to hold up nobody else's work
             arguments = unblock, self._ending
             threading.Thread(target=self._unblock, args=arguments, name="ffmpeg-end", daemon=True).start()
-            await asyncio.wait((self._ending,), timeout=_MOST_CLOSING_S)
+            await asyncio.wait((self._ending,), timeout=_MAX_CLOSING_S)
 
     def _unblock(self, unblock: Callable[[], None], ended: "asyncio.Future[None]") -> None:
-        for _ in range(round(_MOST_CLOSING_S / _UNBLOCK_EVERY_S)):
+        for _ in range(round(_MAX_CLOSING_S / _UNBLOCK_EVERY_S)):
             if not self._thread.is_alive():
                 break
             unblock()
@@ -259,7 +259,7 @@ class _Pace:
         now_ns = self._clock.monotonic_ns()
         start_ns, start_due = self._start = self._start or (now_ns, due)
         delay_s = (start_ns + (due - start_due) * 100_000 // 9 - now_ns) / 1e9
-        if self._live and not -_MOST_LATE_S < delay_s < _MOST_EARLY_S:
+        if self._live and not -_MAX_LATE_S < delay_s < _MAX_EARLY_S:
             self._start = now_ns, due
             return not self._stop.is_set()
         return not (delay_s > 0 and self._stop.wait_in_thread(min(delay_s, 3600.0)))

@@ -81,9 +81,9 @@ class HttpBody:
     def content_type(self) -> str:
         return self.message.header("content-type").lower()
 
-    async def peek(self, is_enough: Callable[[bytes], bool], most_bytes: int) -> bytes:
+    async def peek(self, is_enough: Callable[[bytes], bool], max_bytes: int) -> bytes:
         """Return the first bytes without taking them: until they are enough, the body ends, or there are that many."""
-        while len(self._peeked) < most_bytes and not is_enough(self._peeked):
+        while len(self._peeked) < max_bytes and not is_enough(self._peeked):
             data = await self._next()
             if not data:
                 break

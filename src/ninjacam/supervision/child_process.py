@@ -27,7 +27,7 @@ STOP_DEADLINE_S = 1.2
 CONNECT_EVERY_S = 0.02
 LISTEN_EVERY_S = 1.0
 GOOD_LIFE_S = 10.0
-RESPAWN = Backoff(first_s=0.2, most_s=10.0)
+RESPAWN = Backoff(first_s=0.2, max_s=10.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from ninjacam.core.errors import ProtocolError
 from ninjacam.core.unix_sockets import listen_unix, unix_address
 
 Json = dict[str, Any]
-MOST_LINE_BYTES = 8 << 20
+MAX_LINE_BYTES = 8 << 20
 """A command names all cameras of a process, a report their tracebacks too."""
 
 
@@ -46,7 +46,7 @@ class _Lines(asyncio.Protocol):
             except ValueError as exc:
                 raise ProtocolError("The control channel carried something that is no JSON.") from exc
             self._on_line(value)
-        if len(self._pending) > MOST_LINE_BYTES and self.transport is not None:
+        if len(self._pending) > MAX_LINE_BYTES and self.transport is not None:
             self.transport.abort()
 
     def send(self, message: Json) -> None:

@@ -22,7 +22,7 @@ from ninjacam.supervision.crash_record import LEFT_OUT, LastWords
 logger = logging.getLogger("ninjacam.engine")
 
 FIRST_S = 30.0
-MOST_S = 600.0
+MAX_S = 600.0
 KILLED_TWICE_WITHIN_S = 60.0
 FORGIVEN_AFTER_S = 1_800.0
 
@@ -57,7 +57,7 @@ class Blame:
             if killed and since_s > KILLED_TWICE_WITHIN_S:
                 continue
             record.times = 1 if since_s > FORGIVEN_AFTER_S else record.times + 1
-            pause_s = min(MOST_S, FIRST_S * 2 ** (record.times - 1))
+            pause_s = min(MAX_S, FIRST_S * 2 ** (record.times - 1))
             record.until_ns = now_ns + int(pause_s * 1e9)
             record.message = _sentence(*key, death, pause_s)
             if len(running) > 1:

@@ -19,7 +19,7 @@ from ninjacam.core.interpreter import bare_environment, full_environment
 Json = dict[str, Any]
 SILENT_S = 120.0
 """Without a line for so long, it hangs: loading large models takes a minute."""
-MOST_LINE_BYTES = 64 << 10
+MAX_LINE_BYTES = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +95,10 @@ class JobProcess:
 
     def _read(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            while data := os.read(self._pipe, MOST_LINE_BYTES):
+            while data := os.read(self._pipe, MAX_LINE_BYTES):
                 self._heard_ns = self._clock.monotonic_ns()
                 *lines, self._rest = (self._rest + data).split(b"\n")
-                self._rest = self._rest[:MOST_LINE_BYTES]
+                self._rest = self._rest[:MAX_LINE_BYTES]
                 for line in lines:
                     self._hear(line)
 

@@ -25,7 +25,7 @@ SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 STOP_DEADLINE_S = 8.0
 """For a polite end of all; each member aims at 2 s."""
 GOOD_LIFE_S = 10.0
-BACKOFF = Backoff(first_s=0.2, most_s=10.0)
+BACKOFF = Backoff(first_s=0.2, max_s=10.0)
 
 
 @dataclass(slots=True)

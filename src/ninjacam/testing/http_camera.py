@@ -16,7 +16,7 @@ from ninjacam.testing.clips import Clip
 from ninjacam.testing.server_thread import ServerThread
 
 _PAGE = b"<!doctype html><title>IP Webcam</title><h1>IP Webcam</h1><img src=/video>"
-MOST_LATE_S = 1.0
+MAX_LATE_S = 1.0
 _REASONS = {200: "OK", 302: "Found", 401: "Unauthorized", 404: "Not Found", 503: "Service Unavailable"}
 
 
@@ -181,7 +181,7 @@ class FakeHttpCamera(ServerThread):
                 sent += 1
             # Late by less than a second, it catches up: by more, its client takes no more.
             number += 1
-            if time.monotonic() - number * interval_s > MOST_LATE_S:
+            if time.monotonic() - number * interval_s > MAX_LATE_S:
                 number = math.floor(time.monotonic() / interval_s)
         return False
 

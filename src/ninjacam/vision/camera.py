@@ -22,7 +22,7 @@ from ninjacam.vision.views import Shared, Surroundings, Variant
 
 logger = logging.getLogger("ninjacam.vision")
 
-MOST_VARIANTS = 8
+MAX_VARIANTS = 8
 """Encodings of one view in one codec at a time. Whoever asks for one more gets the nearest of them: nobody can lock
 the others out by asking for everything."""
 LINGER_S = 1.0
@@ -106,7 +106,7 @@ class CameraPixels:
             for other, variant in self._variants.items()
             if (other.view, other.codec) == (request.view, request.codec)
         ]
-        if len(same) < MOST_VARIANTS:
+        if len(same) < MAX_VARIANTS:
             return None
         return min(same, key=lambda variant: _distance(variant.request, request))
 
@@ -311,7 +311,7 @@ def _distance(one: Request, other: Request) -> tuple[float, float, float]:
     """Size counts most, then pace, then quality; 0 is all that there is."""
     return (
         abs((one.width_px or 4096) - (other.width_px or 4096)),
-        abs((one.most_fps or 60) - (other.most_fps or 60)),
+        abs((one.max_fps or 60) - (other.max_fps or 60)),
         abs(one.quality - other.quality),
     )
 

@@ -16,7 +16,7 @@ from ninjacam.core.sps import MAX_PIXELS
 if TYPE_CHECKING:
     from ninjacam.core.frames import BgrImage, GrayImage
 
-MOST_SIDE_PX = 8192
+MAX_SIDE_PX = 8192
 UNSPECIFIED = 2
 """AVCOL_SPC_UNSPECIFIED"""
 HD_HEIGHT_PX = 720
@@ -121,9 +121,9 @@ def check_picture(value: object) -> Any:
             f"The processor returned an array of shape {value.shape}; "
             "return (height, width, 3) in BGR, or (height, width) in gray."
         )
-    if not all(2 <= side <= MOST_SIDE_PX for side in value.shape[:2]):
+    if not all(2 <= side <= MAX_SIDE_PX for side in value.shape[:2]):
         raise EncodeError(
-            f"The processor returned {value.shape[1]}x{value.shape[0]} pixels; 2 to {MOST_SIDE_PX} a side."
+            f"The processor returned {value.shape[1]}x{value.shape[0]} pixels; 2 to {MAX_SIDE_PX} a side."
         )
     return np.ascontiguousarray(value)
 

@@ -16,9 +16,9 @@ from ninjacam.vision.views import LATE_NS, Shot, Surroundings, ViewMaker, ViewTh
 
 logger = logging.getLogger("ninjacam.vision")
 
-MOST_BACKLOG = 100
+MAX_BACKLOG = 100
 """Packets that wait; beyond it, decoding cannot keep up and skips to a key frame."""
-MOST_HELD_BACK = 32
+MAX_HELD_BACK = 32
 """Packets whose pictures may be still in the decoder: twice what H.264 and H.265 allow."""
 PLACEHOLDER_EVERY_S = 1.0
 DEFAULT_FPS = 25.0
@@ -49,7 +49,7 @@ class Pipeline:
     # --- called in the loop ---
 
     def put(self, packet: Packet) -> None:
-        if self._queue.qsize() > MOST_BACKLOG:
+        if self._queue.qsize() > MAX_BACKLOG:
             self._needs_key = True
             if not packet.is_key:
                 return
@@ -112,7 +112,7 @@ class Pipeline:
             self._frame_ns += (step_ns - self._frame_ns) / 16
         self._last_pts = packet.pts
         self._fed[packet.pts] = packet
-        if len(self._fed) > MOST_HELD_BACK:
+        if len(self._fed) > MAX_HELD_BACK:
             del self._fed[next(iter(self._fed))]
         try:
             pictures = self._decoder.decode(packet)

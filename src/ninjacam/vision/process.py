@@ -26,7 +26,7 @@ GIVE_BACK_AFTER_LOOKS = 8
 LOAD_S = 60.0
 """Importing large models takes many seconds; both together are less than the engine's patience with a start."""
 LOAD_GIVE_UP_S = 2.0
-MOST_ABANDONED_THREADS = 16
+MAX_ABANDONED_THREADS = 16
 """Then the worker ends, and the engine starts a clean one."""
 
 
@@ -100,7 +100,7 @@ class VisionProcess:
             if resident_bytes() > self._memory_bytes:
                 logger.error("this worker takes more than half of the host's memory; a new one takes over")
                 os._exit(OUT_OF_MEMORY_STATUS)  # user code still runs: nothing else is sure to end it
-            if sum(camera.abandoned_threads for camera in self._cameras.values()) > MOST_ABANDONED_THREADS:
+            if sum(camera.abandoned_threads for camera in self._cameras.values()) > MAX_ABANDONED_THREADS:
                 logger.error("too many processors are stuck; this worker ends and a new one takes over")
                 self._child.stop.set()
             if self._reload and self._code.changed() and (loading is None or loading.done()):

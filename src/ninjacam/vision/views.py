@@ -32,7 +32,7 @@ logger = logging.getLogger("ninjacam.vision")
 
 LATE_NS = 100_000_000
 """A picture older than this is left out while a newer one waits."""
-MOST_WAITING = 4
+MAX_WAITING = 4
 """Pictures that wait for slow user code; the oldest go first."""
 FAILING_EVERY_NS = 500_000_000
 """A view that raises is called again twice a second, not at each frame."""
@@ -167,12 +167,12 @@ class ViewMaker:
             self._around.publish(pairs)
 
     def _is_due(self, variant: Variant, now_ns: int) -> bool:
-        if not variant.request.most_fps:
+        if not variant.request.max_fps:
             return True
         encoding = self._encodings[variant]
         if now_ns < encoding.due_ns:
             return False
-        period_ns = int(1e9 / variant.request.most_fps)
+        period_ns = int(1e9 / variant.request.max_fps)
         encoding.due_ns = max(encoding.due_ns + period_ns, now_ns - period_ns // 2)
         return True
 
@@ -276,7 +276,7 @@ class ViewMaker:
             units = [(encode_jpeg(image, variant.request.quality), True)]
         else:
             if encoding.encoder is None:
-                fps = variant.request.most_fps or 1e9 / shot.frame_ns
+                fps = variant.request.max_fps or 1e9 / shot.frame_ns
                 encoding.encoder = H264Encoder(width, height, fps)
                 flags |= Flags.CONFIG
             width, height = encoding.encoder.width, encoding.encoder.height
@@ -306,7 +306,7 @@ class ViewThread:
         self.broken = False
         """Whether the thread has ended by itself."""
         self._clock = around.clock
-        self._waiting: deque[Shot] = deque(maxlen=MOST_WAITING)
+        self._waiting: deque[Shot] = deque(maxlen=MAX_WAITING)
         self._ready = threading.Event()
         self._stopped = False
         self._offered_ns = self._clock.monotonic_ns()

@@ -35,7 +35,7 @@ from ninjacam.web.player import render_player, state_label
 P = ParamSpec("P")
 R = TypeVar("R", bound=HttpResponseBase)
 RATES = ("0.5", "1", "2", "4", "8")
-MOST_TOGETHER = 9
+MAX_TOGETHER = 9
 """Browsers decode no more at once, on most machines."""
 View = Callable[Concatenate[HttpRequest, Principal, P], HttpResponse]
 
@@ -200,7 +200,7 @@ def show_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
 @require_safe
 @page
 def show_replay(request: HttpRequest, principal: Principal) -> HttpResponse:
-    """The recordings of several cameras in step: `?camera=a&camera=b`, at most MOST_TOGETHER; `time`: where to begin.
+    """The recordings of several cameras in step: `?camera=a&camera=b`, at most MAX_TOGETHER; `time`: where to begin.
 
     Those of deleted cameras too, for whoever may see them.
     """
@@ -208,7 +208,7 @@ def show_replay(request: HttpRequest, principal: Principal) -> HttpResponse:
     wanted = replayable_slugs(principal, asked) if asked else []
     there = {camera.slug: camera for camera in Camera.objects.all()}
     names = {slug: str(there.get(slug, slug)) for slug in replayable_slugs(principal)}
-    shown = wanted[:MOST_TOGETHER]
+    shown = wanted[:MAX_TOGETHER]
     status = read_status()
     exportable = [slug for slug in shown if slug in there and principal.may("export", there[slug])]
     players = [
@@ -231,7 +231,7 @@ def show_replay(request: HttpRequest, principal: Principal) -> HttpResponse:
         "cameras": [{"slug": slug, "name": name, "chosen": slug in shown} for slug, name in names.items()],
         "players": players,
         "too_many": len(wanted) > len(shown),
-        "most": MOST_TOGETHER,
+        "most": MAX_TOGETHER,
         "may_export": bool(exportable),
         "rates": RATES,
         "time": request.GET.get("time", ""),

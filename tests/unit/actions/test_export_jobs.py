@@ -16,7 +16,7 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from ninjacam.actions import export_limits
-from ninjacam.actions.export_jobs import CLEAN_EVERY_S, DEAD_AFTER, MOST_ATTEMPTS, ROW_KEPT, ExportJobs
+from ninjacam.actions.export_jobs import CLEAN_EVERY_S, DEAD_AFTER, MAX_ATTEMPTS, ROW_KEPT, ExportJobs
 from ninjacam.conf import get_settings
 from ninjacam.engine.retention import Disk
 from ninjacam.models import Export, Segment
@@ -224,7 +224,7 @@ def test_an_error_is_final_and_leaves_no_file(bench: Bench) -> None:
 
 def test_a_process_that_dies_is_tried_three_times(bench: Bench) -> None:
     export = until(bench.worker(DIES), make(), "failed")
-    assert export.attempts == MOST_ATTEMPTS
+    assert export.attempts == MAX_ATTEMPTS
     assert export.error is not None and export.error["code"] == "worker_died"
 
 

@@ -257,7 +257,7 @@ def test_the_timeline_shows_events_and_activity(guard: Client) -> None:
 def test_of_too_many_the_protected_and_the_longest_are_shown(
     guard: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recordings, "MOST_EVENTS", 4)
+    monkeypatch.setattr(recordings, "MAX_EVENTS", 4)
     for number in range(10):
         happened("door", number, number + (9 - number) / 10)
     kept, going_on = happened("door", 50, protected=True), happened("door", 20)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ninjacam import Box, Point, Polygon, Text
-from ninjacam.core.annotations import MOST_BYTES, are_annotations, encode_seen, to_seen
+from ninjacam.core.annotations import MAX_BYTES, are_annotations, encode_seen, to_seen
 from ninjacam.core.errors import EncodeError
 
 CONTOUR = np.array([[[0, 0]], [[100, 0]], [[100, 50]]], np.int32)
@@ -76,7 +76,7 @@ def test_there_are_not_too_many_and_no_text_is_too_long() -> None:
     with pytest.raises(EncodeError, match="more than 64 KB"):
         to_seen([Polygon(np.zeros((200, 2)))] * 100, 200, 100)
     full = [Box(12.3456, 23.4567, 123.456, 99.9999, "person, or a bear", 0.98765, "#ff8800")] * 256
-    assert len(encode_seen("faces", 0, to_seen(full, 1920, 1080))) < MOST_BYTES
+    assert len(encode_seen("faces", 0, to_seen(full, 1920, 1080))) < MAX_BYTES
     (seen,) = to_seen([Text(0, 0, "x" * 5000)], 200, 100)
     assert len(seen["label"]) == 200
 

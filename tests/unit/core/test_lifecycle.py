@@ -8,7 +8,7 @@ from ninjacam.core.errors import AuthenticationError, NinjacamError, NoVideoErro
 from ninjacam.core.lifecycle import Backoff, Stop, supervise
 from ninjacam.testing.clock import FakeClock
 
-BACKOFF = Backoff(first_s=1, most_s=8, jitter=0)
+BACKOFF = Backoff(first_s=1, max_s=8, jitter=0)
 
 
 async def delays_of(

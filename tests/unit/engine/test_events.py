@@ -169,13 +169,13 @@ def test_what_could_not_be_written_waits_within_bounds(monkeypatch: pytest.Monke
     host.keeper.give_back(ended)
     host.keeper.give_back(begun)  # older, and comes later: what is newer counts
     assert [event.end_ns for event in host.keeper.take()] == [host.begun_ns + 6 * S]
-    monkeypatch.setattr(events, "MOST_WAITING", 10)
+    monkeypatch.setattr(events, "MAX_WAITING", 10)
     host.keeper.give_back(EngineEvent("door", "camera_down", number) for number in range(30))
     assert [event.start_ns for event in host.keeper.take()] == list(range(20, 30))
 
 
 def test_messages_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "MOST_LABEL", 10)
+    monkeypatch.setattr(events, "MAX_LABEL", 10)
     host = Host()
     host.pass_s(8, door=status("failed", error={"code": "timeout", "message": "no answer from 10.0.0.5"}))
     assert next(iter(host.log.values())).label == "The camera"

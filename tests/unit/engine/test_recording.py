@@ -147,7 +147,7 @@ def test_nothing_is_lost_while_the_database_is_away() -> None:
 
 
 def test_what_is_too_much_is_forgotten_and_scanned_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recording, "MOST_WAITING", 10)
+    monkeypatch.setattr(recording, "MAX_WAITING", 10)
 
     async def script(host: Host) -> None:
         await host.pass_s(1)

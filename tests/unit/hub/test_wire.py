@@ -6,7 +6,7 @@ from ninjacam.core.errors import ProtocolError
 from ninjacam.core.packets import CameraState, Codec, Flags, Kind, Packet, StreamInfo, Track
 from ninjacam.hub.wire import (
     HEADER,
-    MOST_PAYLOAD_BYTES,
+    MAX_PAYLOAD_BYTES,
     Message,
     MessageReader,
     decode_info,
@@ -62,7 +62,7 @@ def test_a_description_survives_the_wire() -> None:
 
 def test_an_absurd_length_is_refused_before_it_is_allocated() -> None:
     data = bytearray(encode_packet(a_packet()))
-    data[72:76] = (MOST_PAYLOAD_BYTES + 1).to_bytes(4, "little")
+    data[72:76] = (MAX_PAYLOAD_BYTES + 1).to_bytes(4, "little")
     with pytest.raises(ProtocolError):
         feed(MessageReader(lambda _: None), bytes(data), 4096)
 

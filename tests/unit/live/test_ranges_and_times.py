@@ -74,7 +74,7 @@ def test_a_span_ends_after_it_begins_and_is_bounded() -> None:
         ("2026-11-22T10:00:01Z", "span_too_long"),
     ):
         with pytest.raises(Problem) as caught:
-            parse_span({"start": start, "end": end}, most_s=hour)
+            parse_span({"start": start, "end": end}, max_s=hour)
         assert caught.value.code == code
-    begin_ns, end_ns = parse_span({"start": start}, default_s=60, most_s=hour)
+    begin_ns, end_ns = parse_span({"start": start}, default_s=60, max_s=hour)
     assert end_ns - begin_ns == 60 * 10**9

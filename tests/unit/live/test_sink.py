@@ -3,7 +3,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ninjacam.live.messages import Message
-from ninjacam.live.sink import MOST_CONTROL, MOST_PENDING, Sink
+from ninjacam.live.sink import MAX_CONTROL, MAX_PENDING, Sink
 
 
 class FakeServer:
@@ -92,7 +92,7 @@ def test_too_many_pictures_are_dropped_and_control_messages_are_not() -> None:
         server.open.clear()
         server.sink.put({"n": "first"}, 10)
         server.sink.put({"n": "state"})
-        for number in range(MOST_PENDING):
+        for number in range(MAX_PENDING):
             server.sink.put({"n": number}, 10)
         assert server.overflows == 1
         server.sink.put({"n": "key"}, 10)
@@ -116,7 +116,7 @@ def test_too_many_bytes_are_dropped_too() -> None:
 def test_a_viewer_that_takes_no_control_messages_is_gone() -> None:
     async def test(server: FakeServer) -> None:
         server.open.clear()
-        for number in range(MOST_CONTROL + 2):
+        for number in range(MAX_CONTROL + 2):
             server.sink.put({"n": number})
         assert server.broken == 1
         await server.sink.close(grace_s=0.01)

@@ -132,5 +132,5 @@ def test_a_timeline_shows_what_overlaps_it(monkeypatch: pytest.MonkeyPatch) -> N
     assert sorted(marks()) == [-4 * day_s, -3 * day_s, -50, -20, 0, 99]
     ranked = marks(3)
     assert ranked == [-3 * day_s, -20, -4 * day_s]
-    monkeypatch.setattr(event, "MOST_UNRANKED", 2)
+    monkeypatch.setattr(event, "MAX_UNRANKED", 2)
     assert marks(3) == ranked

@@ -125,7 +125,7 @@ def test_a_file_that_is_torn_at_them_is_repaired(tmp_path: Path, cut: str) -> No
 
 def test_too_many_at_a_time_are_left_out_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     packets = encoded(Codec.H264, 60)
-    monkeypatch.setattr(recorder, "MOST_ANNOTATION_BYTES", 10 * (len(seen_on(packets[0]).data) + 2))
+    monkeypatch.setattr(recorder, "MAX_ANNOTATION_BYTES", 10 * (len(seen_on(packets[0]).data) + 2))
     recorded = Recorded(tmp_path)
     job_bytes: list[int] = []
     write = recorded.files.write
@@ -143,14 +143,14 @@ def test_too_many_at_a_time_are_left_out_and_counted(tmp_path: Path, monkeypatch
     assert recorded.recorder.status()["annotations_dropped"] == 60 - len(kept)
     assert 20 <= len(kept) <= 40  # 10 of each fragment, and again from the next on
     held = sum(len(packet.data) for packet in packets)
-    assert sum(job_bytes) <= held + 3 * recorder.MOST_ANNOTATION_BYTES  # what is left out takes no room
+    assert sum(job_bytes) <= held + 3 * recorder.MAX_ANNOTATION_BYTES  # what is left out takes no room
 
 
 def test_one_that_is_too_large_leaves_room_for_the_others() -> None:
     it, taken = make_recorder()
     packets = stamped(video_packets(2))
     it.add(packets[0])
-    it.annotate(seen_on(packets[0], text="x" * recorder.MOST_ANNOTATION_BYTES))
+    it.annotate(seen_on(packets[0], text="x" * recorder.MAX_ANNOTATION_BYTES))
     it.annotate(seen_on(packets[0]))
     it.flush()
     assert len(taken[0].annotations) == 1 and it.annotations_dropped == 1
@@ -213,7 +213,7 @@ def test_an_answer_has_an_end_and_goes_on_from_there(tmp_path: Path, monkeypatch
             read.append(len(lines))
             yield begins_ns, lines
 
-    monkeypatch.setattr(annotations, "MOST_PICTURES", 21)
+    monkeypatch.setattr(annotations, "MAX_PICTURES", 21)
     monkeypatch.setattr(annotations, "_iter_lines", counted)
     first, end_ns = read_annotations(files, packets[0].captured_ns, FOREVER[1])
     assert numbers(first) == [n for n in range(11) for _ in "fp"]  # a picture's views stay together
@@ -230,4 +230,4 @@ def test_what_comes_while_the_camera_is_away_is_bounded() -> None:
         it.annotate(seen_on(packets[0]))
     it.add(packets[0])
     it.flush()
-    assert 0 < sum(len(line) for _, line in taken[0].annotations) <= recorder.MOST_ANNOTATION_BYTES
+    assert 0 < sum(len(line) for _, line in taken[0].annotations) <= recorder.MAX_ANNOTATION_BYTES

@@ -87,9 +87,9 @@ def test_the_text_is_what_the_rfc_wants() -> None:
 
 def test_a_running_playlist_does_not_end_and_keeps_its_target_duration() -> None:
     file = PlaylistFile("segment/1.mp4", 800, [Part(800, 500, NOON_NS, 2.0)])
-    text = encode_playlist([file], start_ns=NOON_NS, ended=False, least_target_s=10)
+    text = encode_playlist([file], start_ns=NOON_NS, ended=False, min_target_s=10)
     assert "ENDLIST" not in text and "TYPE:EVENT" in text and "DURATION:10\n" in text
-    assert "DURATION:10\n" in encode_playlist([], start_ns=NOON_NS, ended=False, least_target_s=10)
+    assert "DURATION:10\n" in encode_playlist([], start_ns=NOON_NS, ended=False, min_target_s=10)
 
 
 def test_a_file_is_read_once_fine_and_once_as_a_whole(tmp_path: Path) -> None:

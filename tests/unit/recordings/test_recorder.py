@@ -183,7 +183,7 @@ def test_pictures_that_were_lost_in_the_ring_are_a_gap_too() -> None:
 
 
 def test_bytes_are_bounded_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder, "MOST_RING_BYTES", 160_000)  # 6 s
+    monkeypatch.setattr(recorder, "MAX_RING_BYTES", 160_000)  # 6 s
     taken = Taken()
     taken.keep(before_s=30)
     taken.feed(until(40))
@@ -200,7 +200,7 @@ def test_bytes_are_bounded_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_one_group_of_pictures_that_is_too_much_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder, "MOST_RING_BYTES", 160_000)
+    monkeypatch.setattr(recorder, "MAX_RING_BYTES", 160_000)
     taken = Taken()
     taken.keep()
     packets = stamped(video_packets(1500, gop=1400))

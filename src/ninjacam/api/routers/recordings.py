@@ -27,7 +27,7 @@ from ninjacam.models.segment import Timeline, timeline
 
 router = Router()
 
-MOST_EVENTS = 500
+MAX_EVENTS = 500
 """Of one camera on a timeline."""
 
 
@@ -99,7 +99,7 @@ def get_timeline(request: HttpRequest, query: Query[TimelineQuery]) -> HttpRespo
 def make_timeline(slugs: list[str], start_ns: int, end_ns: int, buckets: int) -> dict[str, Any]:
     """A `TimelineOut`, which as such would take five times as long. One query of segments, one of events."""
     recorded = timeline(slugs, start_ns, end_ns, buckets=buckets)
-    marks = Event.objects.marks(slugs, start_ns, end_ns, MOST_EVENTS + 1)
+    marks = Event.objects.marks(slugs, start_ns, end_ns, MAX_EVENTS + 1)
     step_s = (end_ns - start_ns) / 1e9 / buckets if buckets else 0
     return {
         "start": to_text(start_ns),
@@ -123,10 +123,10 @@ def _timeline_camera(slug: str, recorded: Timeline, marks: list[Mark], step_s: f
                 "protected": protected,
             }
             for _, pk, kind, label, start_ns, end_ns, protected in sorted(
-                marks[:MOST_EVENTS], key=attrgetter("start_ns", "pk")
+                marks[:MAX_EVENTS], key=attrgetter("start_ns", "pk")
             )
         ],
-        "more_events": len(marks) > MOST_EVENTS,
+        "more_events": len(marks) > MAX_EVENTS,
         "activity": {"step_s": step_s, "bitrate_bps": recorded.bitrates_bps[slug]} if step_s else None,
     }
 

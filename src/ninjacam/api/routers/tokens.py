@@ -7,7 +7,7 @@ from ninjacam.actions import tokens as actions
 from ninjacam.actions.errors import ForbiddenError, NotFoundError
 from ninjacam.api.auth import principal
 from ninjacam.api.schemas.access import TokenCreated, TokenIn, TokenOut, TokenPage, TokensRevoked
-from ninjacam.api.schemas.fields import MOST_ID, Limit, RowId
+from ninjacam.api.schemas.fields import MAX_ID, Limit, RowId
 from ninjacam.auth import Principal
 from ninjacam.models import ApiToken
 
@@ -22,7 +22,7 @@ def _require_full_scope(who: Principal) -> None:
 @router.get("", response=TokenPage, operation_id="list_tokens", summary="List your tokens")
 def list_tokens(
     request: HttpRequest,
-    after: RowId = MOST_ID,
+    after: RowId = MAX_ID,
     limit: Limit = 100,
 ) -> TokenPage:
     """The newest first, revoked and expired ones too. The tokens themselves are not kept, so cannot be shown."""

@@ -12,8 +12,8 @@ Name = Annotated[str, Field(max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
 AfterSlug = Annotated[
     str, Field(pattern=r"^[a-z0-9_-]{0,50}$", description="`next` of the page before; empty for the first.")
 ]
-MOST_ID = 2**63 - 1
-RowId = Annotated[int, Field(ge=1, le=MOST_ID)]
+MAX_ID = 2**63 - 1
+RowId = Annotated[int, Field(ge=1, le=MAX_ID)]
 Limit = Annotated[int, Field(ge=1, le=500, description="Items of a page.")]
 Time = Annotated[
     AwareDatetime, Field(ge=datetime(1971, 1, 1, tzinfo=UTC), le=datetime(2200, 1, 1, tzinfo=UTC))

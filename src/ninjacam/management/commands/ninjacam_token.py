@@ -11,7 +11,7 @@ from ninjacam.actions.tokens import create_token, revoke_token
 from ninjacam.management.base import OPERATOR, NinjacamCommand, find_user
 from ninjacam.models import ApiToken
 
-MOST_DAYS = 36_500
+MAX_DAYS = 36_500
 
 
 def _days(text: str) -> float:
@@ -19,8 +19,8 @@ def _days(text: str) -> float:
         days = float(text)
     except ValueError:
         days = -1
-    if not 0 <= days <= MOST_DAYS:
-        raise ArgumentTypeError(f"{text!r} is no number of days up to {MOST_DAYS}")
+    if not 0 <= days <= MAX_DAYS:
+        raise ArgumentTypeError(f"{text!r} is no number of days up to {MAX_DAYS}")
     return days
 
 

@@ -24,8 +24,8 @@
 
 export const TOLERANCE_MS = 5; // the time of a picture is rounded on its way through a video element
 export const VALID_MS = 1_000; // what was said of a picture holds for those that follow, for so long
-const POINTS_MOST = 10_000;
-const POINTS_LEAST = { box: 2, point: 1, polygon: 2, text: 1 };
+const MAX_POINTS = 10_000;
+const MIN_POINTS = { box: 2, point: 1, polygon: 2, text: 1 };
 
 /**
  * Those that can be drawn.
@@ -38,9 +38,9 @@ export function readAnnotations(list) {
 
 /** @param {any} value */
 function isDrawable(value) {
-  const least = Object.hasOwn(POINTS_LEAST, value?.type) && POINTS_LEAST[/** @type {Annotation["type"]} */ (value.type)];
+  const least = Object.hasOwn(MIN_POINTS, value?.type) && MIN_POINTS[/** @type {Annotation["type"]} */ (value.type)];
   const points = least && Array.isArray(value.points) ? value.points : [];
-  return least && points.length >= least && points.length <= POINTS_MOST && points.every(isPoint);
+  return least && points.length >= least && points.length <= MAX_POINTS && points.every(isPoint);
 }
 
 /** @param {unknown} value */

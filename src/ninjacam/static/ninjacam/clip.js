@@ -7,7 +7,7 @@ import { ClipParser } from "./fragments.js";
 
 const DAY_MS = 86_400_000;
 const LOOK_MS = [DAY_MS, 31 * DAY_MS]; // the timeline tells of no more at once
-const LOOKS_MOST = 36; // three years
+const MAX_LOOKS = 36; // three years
 const END_MS = 5; // before the end of a span is its last picture; of less the server makes no clip
 
 /** So much may be missing within what the timeline calls one span. */
@@ -115,7 +115,7 @@ export async function readAnnotated({ base, camera }, startMs, endMs, signal) {
  */
 export async function findNext(recorded, fromMs, nowMs, signal) {
   let startMs = fromMs;
-  for (let step = 0; startMs < nowMs && step < LOOKS_MOST; step += 1) {
+  for (let step = 0; startMs < nowMs && step < MAX_LOOKS; step += 1) {
     const endMs = startMs + LOOK_MS[Math.min(step, LOOK_MS.length - 1)];
     const [first] = await readSpans(recorded, startMs, endMs, signal);
     if (first) return Math.max(fromMs, Date.parse(first.start));
@@ -133,7 +133,7 @@ export async function findNext(recorded, fromMs, nowMs, signal) {
  */
 export async function findLast(recorded, untilMs, signal) {
   let endMs = untilMs;
-  for (let step = 0; step < LOOKS_MOST; step += 1) {
+  for (let step = 0; step < MAX_LOOKS; step += 1) {
     const startMs = endMs - LOOK_MS[Math.min(step, LOOK_MS.length - 1)];
     const last = (await readSpans(recorded, startMs, endMs, signal)).at(-1);
     if (last) return Date.parse(last.end) + 1 > untilMs ? untilMs - 1 : Date.parse(last.end) - END_MS;

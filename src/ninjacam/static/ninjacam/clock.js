@@ -7,11 +7,11 @@
 const TICK_MS = 50;
 const TELL_EVERY_MS = 100;
 const DRIFT_FINE_S = 0.012; // less than a picture
-const DRIFT_MOST_S = 1; // more: seek
+const MAX_DRIFT_S = 1; // more: seek
 const SEEK_AGAIN_MS = 1500;
-const CORRECT_MOST = 0.3; // of the rate
+const MAX_CORRECTION = 0.3; // of the rate
 const WAIT_FROM_MS = 300; // a player that fetches for less holds up nobody
-const WAIT_MOST_MS = 5000; // and one that fetches for longer has nothing, for now
+const MAX_WAIT_MS = 5000; // and one that fetches for longer has nothing, for now
 const LIVE_MS = 4000; // so near the present the live pictures take over
 
 export class ReplayGroup extends EventTarget {
@@ -191,13 +191,13 @@ export class ReplayGroup extends EventTarget {
       else if (!this.#lateSince.has(player)) this.#lateSince.set(player, now);
       return now - (this.#lateSince.get(player) ?? now);
     });
-    const isLate = this.#players.some((player, index) => player.state === "seeking" && lateMs[index] < WAIT_MOST_MS);
+    const isLate = this.#players.some((player, index) => player.state === "seeking" && lateMs[index] < MAX_WAIT_MS);
     if (!this.#runs && !isLate) {
       this.#set(this.#atMs);
       this.#runs = true;
       for (const player of this.#players) player.replay?.play();
       this.#tellState();
-    } else if (this.#runs && lateMs.some((each) => each > WAIT_FROM_MS && each < WAIT_MOST_MS)) {
+    } else if (this.#runs && lateMs.some((each) => each > WAIT_FROM_MS && each < MAX_WAIT_MS)) {
       this.#set(this.#clockMs());
       this.#runs = false;
       for (const player of this.#players) if (player.state === "playing") player.replay?.pause();
@@ -228,11 +228,11 @@ export class ReplayGroup extends EventTarget {
     if (!this.#runs || replay.state !== "playing" || !replay.ready) return;
     const driftS = (replay.nowMs - clockMs) / 1000 / this.#rate;
     const again = performance.now() - (this.#sought.get(player) ?? 0) > SEEK_AGAIN_MS;
-    if (Math.abs(driftS) > DRIFT_MOST_S) {
+    if (Math.abs(driftS) > MAX_DRIFT_S) {
       if (again) this.#seekOne(player, clockMs);
       return;
     }
-    const correction = Math.abs(driftS) < DRIFT_FINE_S ? 0 : Math.max(-CORRECT_MOST, Math.min(CORRECT_MOST, driftS));
+    const correction = Math.abs(driftS) < DRIFT_FINE_S ? 0 : Math.max(-MAX_CORRECTION, Math.min(MAX_CORRECTION, driftS));
     replay.setRate(this.#rate * (1 - correction));
   }
 

@@ -47,7 +47,7 @@ import { parseFrame } from "./wire.js";
 /** @typedef {{ id: number, request: Request, handlers: Handlers, stream: number | null }} Subscription */
 
 const BACKOFF_FIRST_MS = 250;
-const BACKOFF_MOST_MS = 5000;
+const MAX_BACKOFF_MS = 5000;
 const REFUSED_RETRY_MS = 15000;
 const PING_EVERY_MS = 3000;
 const FIRST_PINGS_MS = [150, 400, 1000]; // the first pings wait behind the first pictures, and tell the time badly
@@ -189,7 +189,7 @@ export class Connection {
     const refused = code === CLOSE_NOT_AUTHENTICATED || code === CLOSE_REFUSED;
     const hopeless = !this.#everOpened && this.#failures >= TRIES_BEFORE_UNAVAILABLE;
     this.#setLink(refused ? "refused" : hopeless ? "unavailable" : "down");
-    const most = Math.min(BACKOFF_MOST_MS, BACKOFF_FIRST_MS * 2 ** (this.#failures - 1));
+    const most = Math.min(MAX_BACKOFF_MS, BACKOFF_FIRST_MS * 2 ** (this.#failures - 1));
     const delay = refused || hopeless ? REFUSED_RETRY_MS : most * (0.5 + Math.random() / 2);
     this.#retryTimer = setTimeout(() => this.#retryNow(), delay);
   }

@@ -11,7 +11,7 @@ import "./timeline.js";
 /** @typedef {import("./timeline.js").NinjacamTimeline} Timeline */
 /** @typedef {import("./timeline-data.js").Range} Range */
 
-const CLIP_MOST_MS = 3_600_000;
+const MAX_CLIP_MS = 3_600_000;
 const EXPORT_EVERY_MS = 1000;
 const JUMP_BACK_MS = 10_000; // the first click on a button that needs a recording, while the picture is live
 const ZOOM = 2;
@@ -161,7 +161,7 @@ class Deck {
     const text = /** @type {HTMLElement} */ (this.#range.querySelector("[data-text]"));
     const links = /** @type {HTMLElement} */ (this.#range.querySelector("[data-links]"));
     text.textContent = `${sayMoment(range.startMs)} – ${sayMoment(range.endMs)}`;
-    const tooLong = range.endMs - range.startMs > CLIP_MOST_MS;
+    const tooLong = range.endMs - range.startMs > MAX_CLIP_MS;
     links.replaceChildren(...(tooLong ? [say("too_long")] : this.#exportable().map((player) => this.#linkTo(player, range))));
   }
 

@@ -26,7 +26,7 @@ import { boxes, child, kindAt } from "./fmp4.js";
  */
 
 const NTP_EPOCH_S = 2_208_988_800;
-const BOX_MOST_BYTES = 1 << 28;
+const MAX_BOX_BYTES = 1 << 28;
 const NON_SYNC = 0x10000;
 
 export class ClipParser {
@@ -47,7 +47,7 @@ export class ClipParser {
     const view = new DataView(this.#held.buffer);
     while (this.#at + 8 <= this.#length) {
       const size = view.getUint32(this.#at);
-      if (size < 8 || size > BOX_MOST_BYTES) throw new Error("The recording is damaged.");
+      if (size < 8 || size > MAX_BOX_BYTES) throw new Error("The recording is damaged.");
       if (this.#at + size > this.#length) break;
       const kind = kindAt(view, this.#at + 4);
       this.#at += size;

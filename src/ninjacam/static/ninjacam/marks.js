@@ -14,7 +14,7 @@
 /** A longer jump of the wall clock from a fragment to the next is a gap; a shorter one is the camera's clock. */
 const GAP_MS = 500;
 /** Less, and a video would play on over it. */
-const LEAST_GAP_S = 0.4;
+const MIN_GAP_S = 0.4;
 
 export class Marks {
   #originMs;
@@ -56,7 +56,7 @@ export class Marks {
       this.#offsetS = this.#decodedToS - fragment.startS;
     } else {
       const atS = (fragment.wallMs - this.#originMs) / 1000;
-      const freeFromS = last ? this.#decodedToS + LEAST_GAP_S - fragment.startS : -Infinity;
+      const freeFromS = last ? this.#decodedToS + MIN_GAP_S - fragment.startS : -Infinity;
       this.#offsetS = Math.max(atS - fragment.wallAtS, freeFromS);
     }
     const picturesS = fragment.picturesS.map((at) => at + this.#offsetS);
@@ -138,7 +138,7 @@ export class Marks {
   behindGap(mediaS) {
     const index = this.#marks.findLastIndex((each) => each.startS <= mediaS);
     const next = this.#marks[index + 1];
-    return next && index >= 0 && next.startS - this.#marks[index].endS < LEAST_GAP_S / 2 ? null : next;
+    return next && index >= 0 && next.startS - this.#marks[index].endS < MIN_GAP_S / 2 ? null : next;
   }
 
   /** How many seconds of recordings there are after that media time. @param {number} mediaS */

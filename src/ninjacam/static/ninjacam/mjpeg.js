@@ -7,8 +7,8 @@ import { mountedUrl } from "./connection.js";
 /** @typedef {import("./connection.js").Link} Link */
 
 const BACKOFF_FIRST_MS = 500;
-const BACKOFF_MOST_MS = 5000;
-const HEADERS_MOST = 4096;
+const MAX_BACKOFF_MS = 5000;
+const MAX_HEADERS_LENGTH = 4096;
 
 /**
  * @typedef {object} MjpegRequest
@@ -56,7 +56,7 @@ async function run(url, handlers, signal) {
     if (signal.aborted) return;
     handlers.onlink(link);
     failures += 1;
-    const most = Math.min(BACKOFF_MOST_MS, BACKOFF_FIRST_MS * 2 ** (failures - 1));
+    const most = Math.min(MAX_BACKOFF_MS, BACKOFF_FIRST_MS * 2 ** (failures - 1));
     await new Promise((resolve) => setTimeout(resolve, most * (0.5 + Math.random() / 2)));
   }
 }
@@ -152,7 +152,7 @@ export class MultipartParser {
  */
 function endOfHeaders(data, start) {
   for (let i = start; i + 3 < data.byteLength; i += 1) {
-    if (i - start > HEADERS_MOST) throw new Error("The multipart stream is malformed.");
+    if (i - start > MAX_HEADERS_LENGTH) throw new Error("The multipart stream is malformed.");
     const ends = data[i] === 13 && data[i + 1] === 10 && data[i + 2] === 13 && data[i + 3] === 10;
     if (ends && i > start) return i + 4;
   }

@@ -8,7 +8,7 @@ import { watchVideo } from "./painter.js";
 /** @typedef {import("./painter.js").StreamInfo} StreamInfo */
 
 const TARGET_S = 0.1; // how far behind the newest frame to play; grows where the network stutters
-const TARGET_MOST_S = 0.6;
+const MAX_TARGET_S = 0.6;
 const TARGET_STEP_S = 0.05;
 const JUMP_S = 1; // further behind than this: seek, rather than play faster
 const JUMP_AT_START_S = 0.25; // the cached group of pictures: never play it from its beginning
@@ -177,7 +177,7 @@ export class MsePainter {
   }
 
   #starved() {
-    if (this.#settled) this.#targetS = Math.min(TARGET_MOST_S, this.#targetS + TARGET_STEP_S);
+    if (this.#settled) this.#targetS = Math.min(MAX_TARGET_S, this.#targetS + TARGET_STEP_S);
   }
 
   /**

@@ -20,7 +20,7 @@ const OUTLINE = "#000000b0"; // so that a line is seen on a picture of its own c
 const FONT = "600 12px system-ui, sans-serif";
 const STRIP_PX = 18; // behind a label
 const PADDING_PX = 5;
-const LETTERS_MOST = 100;
+const MAX_LETTERS = 100;
 const BRIGHT = 140; // from there on letters are black
 
 /**
@@ -132,7 +132,7 @@ function drawShape(pen, { path, annotation, color }, density) {
  * @param {Rect} seen
  */
 function drawLabel(pen, { bounds, annotation: { type, label, score }, color }, seen) {
-  const words = String(label ?? "").slice(0, LETTERS_MOST);
+  const words = String(label ?? "").slice(0, MAX_LETTERS);
   const text = `${words} ${typeof score === "number" ? `${Math.round(score * 100)}%` : ""}`.trim();
   const isSeen =
     bounds.right >= seen.left && bounds.left <= seen.right && bounds.bottom >= seen.top && bounds.top <= seen.bottom;

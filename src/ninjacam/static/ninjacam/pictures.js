@@ -7,7 +7,7 @@ import { CanvasSurface } from "./painter.js";
 /** @typedef {import("./playback.js").PlaybackHost} PlaybackHost */
 /** @typedef {import("./playback.js").PlaybackState} PlaybackState */
 
-const LEAST_MS = 200; // from one question to the next
+const MIN_MS = 200; // from one question to the next
 const KEYS_ONLY_FROM_RATE = 4; // faster, and key frames alone will do
 const WIDTH_PX = 1280;
 const STEPS_MS = [40, 80, 200]; // how far on the next picture may be
@@ -132,7 +132,7 @@ export class PicturePlayback {
       if (shown) this.#set(this.state === "playing" ? this.nowMs : atMs, this.#playing ? "playing" : "paused");
       if (shown && !this.#playing) return;
       if (this.#host.nowMs() - this.nowMs < EDGE_MS) return this.#host.caughtUp();
-      await sleep(Math.max(0, LEAST_MS - (performance.now() - begun)), signal);
+      await sleep(Math.max(0, MIN_MS - (performance.now() - begun)), signal);
     }
   }
 

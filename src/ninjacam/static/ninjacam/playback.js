@@ -52,7 +52,7 @@ import { watchVideo } from "./painter.js";
 const FIRST_WINDOW_MS = 5_000; // short, so that the server has to look into a file or two only
 const WINDOW_MS = 10_000;
 const AHEAD_S = 20; // at 1x; at 8x half a minute
-const AHEAD_MOST_S = 32;
+const MAX_AHEAD_S = 32;
 const BEHIND_S = 20;
 const TRIM_AT_S = 30;
 const TICK_MS = 100;
@@ -384,7 +384,7 @@ export class Playback {
   async #room(signal) {
     await this.#shown(signal);
     await this.#while(signal, () => this.#targetMs !== null && this.gapUntilMs !== null && this.#marks.first !== null);
-    await this.#while(signal, () => this.#aheadS() > Math.min(AHEAD_MOST_S, AHEAD_S * Math.max(1, this.#rate / 2)));
+    await this.#while(signal, () => this.#aheadS() > Math.min(MAX_AHEAD_S, AHEAD_S * Math.max(1, this.#rate / 2)));
   }
 
   /**

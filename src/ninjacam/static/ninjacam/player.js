@@ -24,8 +24,8 @@ const NEAR = "300px"; // so far outside the window a player is still watched, so
 const FAR_GRACE_MS = 800;
 const BADGE_EVERY_MS = 500;
 const FPS_WINDOW_MS = 2000;
-const RATE_LEAST = 0.1;
-const RATE_MOST = 16; // Chromium refuses more
+const MIN_RATE = 0.1;
+const MAX_RATE = 16; // Chromium refuses more
 const FAR_MS = 60_000; // so far from single pictures there may be a codec that can be played
 const NOTE_MS = 4000;
 /** @type {PlayerState} */
@@ -118,7 +118,7 @@ export class NinjacamPlayer extends HTMLElement {
 
   set rate(value) {
     if (!(value > 0)) throw new RangeError("The rate must be above 0.");
-    this.#rate = Math.min(RATE_MOST, Math.max(RATE_LEAST, value));
+    this.#rate = Math.min(MAX_RATE, Math.max(MIN_RATE, value));
     this.#replay?.setRate(this.#rate);
   }
 

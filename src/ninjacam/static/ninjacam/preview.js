@@ -4,7 +4,7 @@ import { RecordingError, readPicture } from "./clip.js";
 
 const WIDTH_PX = 240;
 const KEPT = 120;
-const LEAST_MS = 120; // from one question to the next
+const MIN_MS = 120; // from one question to the next
 
 /** @typedef {{ camera: string, wallMs: number }} Wish */
 
@@ -62,7 +62,7 @@ export class Previews {
     if (this.#asking) return;
     this.#asking = true;
     while (this.#wish) {
-      const waitMs = this.#askedAt + LEAST_MS - performance.now();
+      const waitMs = this.#askedAt + MIN_MS - performance.now();
       if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
       const wish = /** @type {Wish | null} */ (this.#wish);
       if (!wish) break;

@@ -15,7 +15,7 @@ import { readAnnotated } from "./clip.js";
 
 const WINDOW_MS = 30_000;
 const KEPT = 8;
-const LEAST_MS = 200; // from one question to the next
+const MIN_MS = 200; // from one question to the next
 const RETRY_MS = 10_000; // after one that has failed
 const EDGE_RETRY_MS = 3_000; // what was seen in the last seconds is not written yet
 
@@ -82,7 +82,7 @@ export class RecordedAnnotations {
     if (number === undefined) return;
     const { signal } = (this.#abort = new AbortController());
     this.#asking = number;
-    this.#notBefore = performance.now() + LEAST_MS;
+    this.#notBefore = performance.now() + MIN_MS;
     let reachesEdge = false;
     try {
       reachesEdge = await this.#extend(this.#use(number), signal);

@@ -26,9 +26,9 @@ const ROW_PX = 40;
 const NARROW_ROW_PX = 30;
 const NAME_PX = 15;
 const GAP_PX = 6;
-const TICK_LEAST_PX = 84;
+const MIN_TICK_PX = 84;
 const EVENT_PX = 5;
-const RANGE_LEAST_PX = 3;
+const MIN_RANGE_PX = 3;
 const FONT = "system-ui, sans-serif";
 
 /** How high it is. @param {number} rows */
@@ -121,7 +121,7 @@ function drawRow(pen, row, { topPx, heightPx, x, scene, palette }) {
 function drawEvent(pen, event, { topPx, heightPx, x, scene, palette }) {
   const endMs = event.running ? scene.nowMs : event.endMs;
   const from = x(event.startMs);
-  const to = Math.max(x(endMs), from + RANGE_LEAST_PX);
+  const to = Math.max(x(endMs), from + MIN_RANGE_PX);
   if (to < 0 || from > scene.widthPx) return;
   pen.fillStyle = colourOf(event.kind, palette);
   pen.globalAlpha = 0.28;
@@ -138,7 +138,7 @@ function drawEvent(pen, event, { topPx, heightPx, x, scene, palette }) {
  * @param {Palette} palette
  */
 function drawAxis(pen, { startMs, endMs, widthPx }, x, heightPx, palette) {
-  for (const { atMs, label, isDay } of ticksOf(startMs, endMs, (TICK_LEAST_PX / widthPx) * (endMs - startMs))) {
+  for (const { atMs, label, isDay } of ticksOf(startMs, endMs, (MIN_TICK_PX / widthPx) * (endMs - startMs))) {
     const left = Math.round(x(atMs)) + 0.5;
     pen.globalAlpha = isDay ? 0.55 : 0.22;
     line(pen, left, AXIS_PX - 5, heightPx - GAP_PX, palette.soft);
