@@ -4,7 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from ninjacam.core.bitstream import split_annexb
+from ninjacam.codecs.bitstream import split_annexb
 from ninjacam.testing.scenes import SceneOptions, make_clip
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared/media"

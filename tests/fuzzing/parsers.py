@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from ninjacam.capture.timeline import Timeline
-from ninjacam.core.bitstream import annexb_from_config
+from ninjacam.codecs.bitstream import annexb_from_config
+from ninjacam.codecs.sps import parse_sps
+from ninjacam.containers.mp4 import encode_emsg
 from ninjacam.core.errors import ConfigError, DecodeError, SourceError
-from ninjacam.core.mp4 import encode_emsg
 from ninjacam.core.packets import Codec, Flags, Kind, Packet, Track
-from ninjacam.core.sps import parse_sps
 from ninjacam.hub.wire import MessageReader, encode_packet
 from ninjacam.recordings.annotations import _parse_emsg, _place
 from ninjacam.recordings.reader import _read

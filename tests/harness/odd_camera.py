@@ -24,7 +24,7 @@ import av
 import numpy as np
 
 from ninjacam.capture.camera import CameraCapture
-from ninjacam.core.bitstream import nal_type, split_annexb
+from ninjacam.codecs.bitstream import nal_type, split_annexb
 from ninjacam.core.packets import Codec, Flags, Kind, Packet, Track
 from ninjacam.sources.base import SourceConfig
 from ninjacam.testing import rtp, stamp

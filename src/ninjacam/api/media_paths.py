@@ -1,4 +1,5 @@
-"""The streams and recordings outside /api/v1, described for the OpenAPI document. `ninjacam.live` serves them."""
+"""The streams and recordings outside /api/v1, described for the OpenAPI document. Not here: what serves them
+(`ninjacam.live`, `ninjacam.playback`)."""
 
 from typing import Any
 

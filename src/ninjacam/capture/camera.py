@@ -12,7 +12,7 @@ from ninjacam.capture.annotations import AnnotationReader
 from ninjacam.capture.liveness import MAX_PATIENCE_S, Pace, describe_silence
 from ninjacam.capture.sink import PacketSink
 from ninjacam.capture.timeline import Timeline
-from ninjacam.core.bitstream import parameter_sets, parse_sps
+from ninjacam.codecs.bitstream import parameter_sets, parse_sps
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import DecodeError, NinjacamError, SourceStalledError
 from ninjacam.core.lifecycle import Backoff, Stop, supervise

@@ -12,10 +12,10 @@ import sys
 from dataclasses import replace
 from typing import Any
 
+from ninjacam.codecs.sps import MAX_PIXELS
 from ninjacam.core.errors import DecodeError, NinjacamError, NoVideoError
 from ninjacam.core.limits import confine, keep_files_private
 from ninjacam.core.packets import Kind, Packet
-from ninjacam.core.sps import MAX_PIXELS
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.registry import open_source
 

@@ -1,5 +1,5 @@
-"""The ASGI media application beside Django: live video for any number of viewers of this worker.
+"""Serves live video over HTTP and WebSocket, to any number of viewers of this worker.
 
-Plain ASGI, so that a viewer holds neither a thread nor a database connection. Not here: pages and the API (`web`,
-`api`), how bytes are laid out (`ninjacam.outputs`), and anything that opens a camera.
+Plain ASGI, so that a viewer holds neither a thread nor a database connection. Not here: recordings
+(`ninjacam.playback`), how bytes are laid out (`ninjacam.outputs`), and anything that opens a camera.
 """

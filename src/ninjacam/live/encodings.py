@@ -4,11 +4,11 @@ import json
 import logging
 from typing import Any, Literal
 
-from ninjacam.core.bitstream import ParameterSets, parameter_sets, parse_sps
+from ninjacam.codecs.bitstream import ParameterSets, parameter_sets, parse_sps
 from ninjacam.core.errors import NinjacamError
 from ninjacam.core.packets import Codec, Flags, Kind, Packet
+from ninjacam.front_door.messages import Message
 from ninjacam.live.feeds import Feed, Pool
-from ninjacam.live.messages import Message
 from ninjacam.live.sink import Sink
 from ninjacam.outputs.fmp4 import encode_fragment, encode_init
 from ninjacam.outputs.frames import encode_frame

@@ -6,16 +6,16 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ninjacam.core.packets import CameraState, Codec, Kind, Packet
+from ninjacam.front_door.abort import abort_connection
+from ninjacam.front_door.messages import Message, Receive, Scope, Send
+from ninjacam.front_door.problems import NO_STORE, stopping, stream_problem
 from ninjacam.hub.request import Request
-from ninjacam.live import auth
-from ninjacam.live.abort import abort_connection
 from ninjacam.live.feeds import Feed, PictureWaiter
-from ninjacam.live.messages import Message, Receive, Scope, Send
 from ninjacam.live.pictures import PictureWish, no_picture
-from ninjacam.live.problems import NO_STORE, stopping, stream_problem
 from ninjacam.live.sink import Sink
-from ninjacam.live.worker import Worker
 from ninjacam.outputs.mjpeg import CONTENT_TYPE, PREAMBLE, encode_part
+from ninjacam.viewers import auth
+from ninjacam.viewers.worker import Worker
 
 if TYPE_CHECKING:
     from ninjacam.auth import Principal

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ninjacam.live.messages import Message, Send
+from ninjacam.front_door.messages import Message, Send
 
 MAX_PENDING_BYTES = 2 << 20
 MAX_PENDING = 60

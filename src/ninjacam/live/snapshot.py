@@ -1,12 +1,12 @@
 """`/live/<slug>/snapshot.jpg`: the picture of now, or a problem that says why there is none."""
 
-from ninjacam.live import auth
+from ninjacam.front_door.messages import Scope, Send
+from ninjacam.front_door.problems import respond, stopping, stream_problem
 from ninjacam.live.feeds import PictureWaiter
-from ninjacam.live.messages import Scope, Send
 from ninjacam.live.pictures import PictureWish, no_picture
-from ninjacam.live.problems import respond, stopping, stream_problem
-from ninjacam.live.worker import Worker
 from ninjacam.outputs.mjpeg import rfc3339
+from ninjacam.viewers import auth
+from ninjacam.viewers.worker import Worker
 
 TIMEOUT_S = 5.0
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ninjacam.core.packets import Codec, Packet
+from ninjacam.front_door.mount import SLUG
+from ninjacam.front_door.problems import Problem, camera_not_found
 from ninjacam.hub.request import Request
 from ninjacam.live.encodings import Encoding, Format, Member
 from ninjacam.live.feeds import Feed
-from ninjacam.live.mount import SLUG
 from ninjacam.live.pictures import MAX_WIDTH_PX, RAW
-from ninjacam.live.problems import Problem, camera_not_found
 
 if TYPE_CHECKING:
     from ninjacam.live.websocket import LiveSocket

@@ -8,11 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ninjacam.live import auth
-from ninjacam.live.abort import abort_connection
+from ninjacam.front_door.abort import abort_connection
+from ninjacam.front_door.messages import Message, Receive, Scope, Send
+from ninjacam.front_door.problems import Problem
 from ninjacam.live.encodings import Encoding, text_message
-from ninjacam.live.messages import Message, Receive, Scope, Send
-from ninjacam.live.problems import Problem
 from ninjacam.live.sink import Sink
 from ninjacam.live.subscriptions import (
     AnnotationsSubscription,
@@ -21,7 +20,8 @@ from ninjacam.live.subscriptions import (
     Wish,
     is_number,
 )
-from ninjacam.live.worker import Worker
+from ninjacam.viewers import auth
+from ninjacam.viewers.worker import Worker
 
 if TYPE_CHECKING:
     from ninjacam.auth import Principal

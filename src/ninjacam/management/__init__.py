@@ -1,1 +1,1 @@
-"""The commands, and the processes that they start: where the engine and the Django edge are joined."""
+"""The management commands, and what they share."""

@@ -1,12 +1,12 @@
 """Fragmented MP4 for live players: an init segment from the parameter sets, one moof+mdat per picture, no delay.
 
-Media Source Extensions and every player read it. The boxes: `ninjacam.core.mp4`.
+Media Source Extensions and every player read it. The boxes: `ninjacam.containers.mp4`.
 """
 
 import struct
 
-from ninjacam.core.bitstream import ParameterSets, SpsInfo, to_length_prefixed
-from ninjacam.core.mp4 import (
+from ninjacam.codecs.bitstream import ParameterSets, SpsInfo, to_length_prefixed
+from ninjacam.containers.mp4 import (
     OTHER_SAMPLE,
     SYNC_SAMPLE,
     Mp4Track,

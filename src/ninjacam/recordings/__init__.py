@@ -1,4 +1,4 @@
 """Packets to files and back: layout, segment writer, repair after a crash, reader.
 
-Not here: the index (`ninjacam.models`), retention (`ninjacam.engine`), what is sent to players (`ninjacam.live`).
+Not here: the index (`ninjacam.models`), retention (`ninjacam.engine`), what is sent to players (`ninjacam.playback`).
 """

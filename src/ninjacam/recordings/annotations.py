@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
+from ninjacam.containers.mp4 import ANNOTATIONS_SCHEME
 from ninjacam.core.errors import DecodeError
-from ninjacam.core.mp4 import ANNOTATIONS_SCHEME
 from ninjacam.recordings.library import read_known
 from ninjacam.recordings.reader import MAX_HEAD_BYTES
 

@@ -8,9 +8,9 @@ import struct
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ninjacam.core.aac import RATES_HZ
+from ninjacam.codecs.aac import RATES_HZ
+from ninjacam.containers.mp4 import Mp4Track, aac_entry
 from ninjacam.core.errors import EncodeError
-from ninjacam.core.mp4 import Mp4Track, aac_entry
 from ninjacam.core.packets import Codec, Kind, Packet, Track
 
 if TYPE_CHECKING:

@@ -7,10 +7,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ninjacam.core.annotations import at_time
-from ninjacam.core.bitstream import ParameterSets, iter_nal_units, nal_type, parameter_sets, parse_sps
-from ninjacam.core.errors import EncodeError
-from ninjacam.core.mp4 import (
+from ninjacam.codecs.bitstream import ParameterSets, iter_nal_units, nal_type, parameter_sets, parse_sps
+from ninjacam.containers.mp4 import (
     Mp4Track,
     Run,
     Sample,
@@ -21,6 +19,8 @@ from ninjacam.core.mp4 import (
     jpeg_entry,
     video_entry,
 )
+from ninjacam.core.annotations import at_time
+from ninjacam.core.errors import EncodeError
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, Codec, Flags, Packet
 from ninjacam.recordings.audio import AUDIO_TRACK, Sound, Unit
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from ninjacam.containers.mp4 import NTP_EPOCH_S
 from ninjacam.core.errors import DecodeError
-from ninjacam.core.mp4 import NTP_EPOCH_S
 from ninjacam.recordings.layout import slug_of
 from ninjacam.recordings.segments import Segment
 

@@ -27,6 +27,7 @@ from ninjacam.core.packets import VIDEO_CLOCK_HZ
 from ninjacam.recordings.audio import FRAME_SAMPLES
 from ninjacam.recordings.clip import PlacedFile, place_files
 from ninjacam.recordings.clock_face import ClockFace
+from ninjacam.recordings.decoded_frames import NS, Shown, iter_shown
 from ninjacam.recordings.export import (
     DiskError,
     ExportSpec,
@@ -36,9 +37,8 @@ from ninjacam.recordings.export import (
     digest_file,
     writing,
 )
-from ninjacam.recordings.instant import TOLERANCE_NS
+from ninjacam.recordings.frame_lookup import TOLERANCE_NS
 from ninjacam.recordings.reader import AUDIO_TRACK, Fragment
-from ninjacam.recordings.shown import NS, Shown, iter_shown
 
 logger = logging.getLogger("ninjacam.recordings")
 

@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from ninjacam.containers.mp4 import FTYP
 from ninjacam.core.errors import DecodeError
-from ninjacam.core.mp4 import FTYP
 from ninjacam.recordings.layout import slug_of
 from ninjacam.recordings.reader import read_recording, read_segment
 from ninjacam.recordings.segments import Segment

@@ -13,11 +13,11 @@ from io import BytesIO
 import av
 import cv2
 
+from ninjacam.codecs.sps import MAX_PIXELS
 from ninjacam.core.errors import DecodeError
 from ninjacam.core.limits import confine, keep_files_private
 from ninjacam.core.packets import VIDEO_CLOCK_HZ
-from ninjacam.core.sps import MAX_PIXELS
-from ninjacam.recordings.instant import StillPlace
+from ninjacam.recordings.frame_lookup import StillPlace
 
 MEMORY_BYTES = 4 << 30
 QUALITY = 85

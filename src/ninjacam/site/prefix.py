@@ -1,6 +1,6 @@
 """NINJACAM_PREFIX: the product below a path of its own, behind proxies that remove the path and those that do not."""
 
-from ninjacam.live.messages import Application, Receive, Scope, Send
+from ninjacam.front_door.messages import Application, Receive, Scope, Send
 
 
 def below_prefix(inner: Application, prefix: str) -> Application:

@@ -104,7 +104,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "filters": {"strangers": {"()": "ninjacam.live.log_limits.StrangersFilter"}},
+    "filters": {"strangers": {"()": "ninjacam.front_door.log_limits.StrangersFilter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": environment.log_level(os.environ)},
     "loggers": {

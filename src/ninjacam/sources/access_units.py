@@ -8,7 +8,7 @@ where a key frame lacks them.
 
 from collections.abc import Callable
 
-from ninjacam.core.bitstream import (
+from ninjacam.codecs.bitstream import (
     START_CODE,
     SpsInfo,
     field_of,

@@ -13,8 +13,8 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from ninjacam.core.aac import low_complexity_config, without_adts
-from ninjacam.core.bitstream import annexb_from_config, from_length_prefixed, parameter_sets, parse_sps
+from ninjacam.codecs.aac import low_complexity_config, without_adts
+from ninjacam.codecs.bitstream import annexb_from_config, from_length_prefixed, parameter_sets, parse_sps
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import DecodeError, NoVideoError, ProtocolError, UnsupportedCodecError
 from ninjacam.core.packets import CODEC_BY_LABEL, VIDEO_CLOCK_HZ, Codec, Flags, Kind, Packet, Track

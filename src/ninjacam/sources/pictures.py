@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ninjacam.core.bitstream import jpeg_size
+from ninjacam.codecs.bitstream import jpeg_size
 from ninjacam.core.errors import DecodeError
 from ninjacam.core.packets import Codec, Flags, Kind, Packet
 from ninjacam.sources.base import SourceStats

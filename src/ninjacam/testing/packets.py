@@ -6,7 +6,7 @@ decoder can show them. Build a sequence with `video_packets`, then damage it: `j
 
 from collections.abc import Iterable, Sequence
 
-from ninjacam.core.bitstream import START_CODE
+from ninjacam.codecs.bitstream import START_CODE
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, Codec, Flags, Kind, Packet
 
 START_NS = 1_000_000_000_000

@@ -6,7 +6,7 @@ H.264: RFC 6184; H.265: RFC 7798; JPEG: RFC 2435; AAC: RFC 3640 (AAC-hbr); G.711
 import struct
 from collections.abc import Sequence
 
-from ninjacam.core.bitstream import nal_type, split_annexb
+from ninjacam.codecs.bitstream import nal_type, split_annexb
 from ninjacam.core.packets import Codec
 from ninjacam.testing.clips import Clip
 

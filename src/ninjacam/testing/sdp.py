@@ -2,7 +2,7 @@
 
 import base64
 
-from ninjacam.core.bitstream import parameter_sets
+from ninjacam.codecs.bitstream import parameter_sets
 from ninjacam.core.packets import Codec
 from ninjacam.testing.clips import Clip, ClipTrack
 from ninjacam.testing.rtp import payload_type

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from ninjacam.codecs.sps import MAX_PIXELS
 from ninjacam.core.errors import DecodeError, EncodeError
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, Codec, Packet
-from ninjacam.core.sps import MAX_PIXELS
 
 if TYPE_CHECKING:
     from ninjacam.core.frames import BgrImage, GrayImage

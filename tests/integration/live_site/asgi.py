@@ -10,10 +10,10 @@ from django.core.asgi import get_asgi_application
 from django.db import connections
 from django.db.backends.signals import connection_created
 
-import ninjacam.live.worker
+import ninjacam.viewers.worker
 from ninjacam.asgi import get_application
 
-ninjacam.live.worker.AWAY_GRACE_S = float(os.environ.get("LIVE_TEST_AWAY_GRACE_S", "30"))
+ninjacam.viewers.worker.AWAY_GRACE_S = float(os.environ.get("LIVE_TEST_AWAY_GRACE_S", "30"))
 _live = get_application(get_asgi_application())
 _opened: list[Any] = []
 connection_created.connect(lambda connection, **_: _opened.append(connection), weak=False)

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import pytest
 
-from ninjacam.core.bitstream import START_CODE, nal_type
+from ninjacam.codecs.bitstream import START_CODE, nal_type
 from ninjacam.core.packets import Codec
 from ninjacam.testing import rtp
 from ninjacam.testing.clips import Unit

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ninjacam.core.bitstream import parameter_sets
+from ninjacam.codecs.bitstream import parameter_sets
 from ninjacam.core.packets import Codec, Packet
 from ninjacam.testing import rtp, stamp
 from ninjacam.testing.clips import Clip, ClipTrack, Unit

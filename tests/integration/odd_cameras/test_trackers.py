@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ninjacam.core.bitstream import nal_type
+from ninjacam.codecs.bitstream import nal_type
 from ninjacam.core.packets import Codec
 from ninjacam.testing import stamp
 from ninjacam.testing.clips import Clip, ClipTrack, Unit

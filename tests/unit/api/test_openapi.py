@@ -65,9 +65,9 @@ def test_the_docs_page_needs_a_session_and_no_other_host(client: Client, viewer:
 
 def test_the_document_has_every_parameter_that_streams_and_recordings_take() -> None:
     """Compare it with what the handlers read from the query."""
-    live = Path(ninjacam.__file__).parent / "live"
+    playback = Path(ninjacam.__file__).parent / "playback"
     read = {"mjpeg": {"view", "width", "quality", "fps"}, "hls.m3u8": {"start", "end"}}
-    source = (live / "playback.py").read_text()
+    source = (playback / "playback.py").read_text()
     for function, place in (("serve_clip", "clip.mp4"), ("serve_still", "at.jpg")):
         body = source.partition(f"async def {function}(")[2].partition("\nasync def ")[0]
         read[place] = {

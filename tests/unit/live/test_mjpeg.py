@@ -5,8 +5,8 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from ninjacam.core.packets import CameraState, Codec, Flags, Kind, Packet
+from ninjacam.front_door.messages import Message
 from ninjacam.hub.request import Request
-from ninjacam.live.messages import Message
 from ninjacam.live.mjpeg import AllParts, MjpegViewer, Parts
 
 

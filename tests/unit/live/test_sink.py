@@ -2,7 +2,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ninjacam.live.messages import Message
+from ninjacam.front_door.messages import Message
 from ninjacam.live.sink import MAX_CONTROL, MAX_PENDING, Sink
 
 

@@ -9,13 +9,13 @@ from django.contrib.auth.models import Permission, User
 
 from ninjacam.actions.cameras import rename_camera
 from ninjacam.actions.errors import ConflictError, InvalidError
+from ninjacam.adapters.event_log import DatabaseEventLog
+from ninjacam.adapters.index_check import compare, rebuild
+from ninjacam.adapters.segment_index import DatabaseIndex
 from ninjacam.auth import LocalOperator
 from ninjacam.core.packets import Codec
 from ninjacam.engine.events import EngineEvent
 from ninjacam.engine.retention import RetentionRules
-from ninjacam.management.event_log import DatabaseEventLog
-from ninjacam.management.index_check import compare, rebuild
-from ninjacam.management.segment_index import DatabaseIndex
 from ninjacam.models import Camera, CameraGrant, Event, Export, Segment
 from tests.unit.conftest import signed_in
 from tests.unit.recordings.recording_support import Recorded, encoded, stamped

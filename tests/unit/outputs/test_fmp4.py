@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from ninjacam.core.bitstream import parameter_sets, parse_sps
+from ninjacam.codecs.bitstream import parameter_sets, parse_sps
 from ninjacam.core.errors import EncodeError
 from ninjacam.core.packets import Codec, Flags, Kind, Packet
 from ninjacam.outputs.fmp4 import encode_fragment, encode_init

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from ninjacam.containers.mp4 import box, encode_emsg
 from ninjacam.core.annotations import encode_seen
-from ninjacam.core.mp4 import box, encode_emsg
 from ninjacam.core.packets import Codec, Packet
 from ninjacam.recordings import annotations, recorder
 from ninjacam.recordings.annotations import LATE_NS, read_annotations

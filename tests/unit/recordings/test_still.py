@@ -6,7 +6,7 @@ import pytest
 
 from ninjacam.core.errors import DecodeError
 from ninjacam.core.packets import Codec, Flags
-from ninjacam.recordings.instant import StillPlace, find_still
+from ninjacam.recordings.frame_lookup import StillPlace, find_still
 from ninjacam.recordings.still import decode_still
 from ninjacam.testing import stamp
 from tests.harness.recordings import FRAME_NS, NOON_NS, encode_stamped, picture, write_file

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from ninjacam.core.bitstream import START_CODE
+from ninjacam.codecs.bitstream import START_CODE
 from ninjacam.core.packets import Codec, Flags
 from ninjacam.sources.access_units import MAX_ACCESS_UNIT_BYTES, MAX_KEY_WAIT_NS, SETTLE_NS, ParameterSetCache
 from ninjacam.sources.base import SourceStats

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from ninjacam.core.bitstream import START_CODE, jpeg_size
+from ninjacam.codecs.bitstream import START_CODE, jpeg_size
 from ninjacam.core.errors import (
     ConfigError,
     NotACameraError,

@@ -1,7 +1,7 @@
 import av
 import pytest
 
-from ninjacam.core.bitstream import is_key_frame, nal_type, parameter_sets, parse_sps, split_annexb
+from ninjacam.codecs.bitstream import is_key_frame, nal_type, parameter_sets, parse_sps, split_annexb
 from ninjacam.core.packets import Codec, Flags
 from ninjacam.testing.packets import (
     H264_PPS,

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ninjacam.core.bitstream import jpeg_size
+from ninjacam.codecs.bitstream import jpeg_size
 from ninjacam.core.errors import DecodeError
 from ninjacam.core.packets import Codec, Kind, Packet
 from ninjacam.core.processors import ProcessorRegistry

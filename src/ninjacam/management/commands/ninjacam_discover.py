@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from ninjacam.management.base import NinjacamCommand
-from ninjacam.management.discovery import discover_onvif, discover_ports, private_network
+from ninjacam.sources.discovery import discover_onvif, discover_ports, private_network
 
 
 class Command(NinjacamCommand):

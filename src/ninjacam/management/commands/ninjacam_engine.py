@@ -7,6 +7,9 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from ninjacam.adapters.event_log import DatabaseEventLog
+from ninjacam.adapters.segment_index import DatabaseIndex
+from ninjacam.adapters.wanted import DatabaseWanted
 from ninjacam.conf import get_settings
 from ninjacam.core.errors import NinjacamError
 from ninjacam.core.interpreter import python_command
@@ -14,10 +17,7 @@ from ninjacam.core.lifecycle import Stop
 from ninjacam.engine.engine import Engine, EngineConfig
 from ninjacam.engine.status import StatusFile
 from ninjacam.management.base import OwnCommand
-from ninjacam.management.event_log import DatabaseEventLog
 from ninjacam.management.private import make_private, private_paths
-from ninjacam.management.segment_index import DatabaseIndex
-from ninjacam.management.wanted import DatabaseWanted
 from ninjacam.supervision.child import run_loop
 
 logger = logging.getLogger("ninjacam.engine")

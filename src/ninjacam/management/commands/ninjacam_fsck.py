@@ -5,9 +5,9 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from ninjacam.adapters.index_check import compare
 from ninjacam.conf import get_settings
 from ninjacam.management.base import NinjacamCommand
-from ninjacam.management.index_check import compare
 from ninjacam.models import Segment
 
 

@@ -4,11 +4,11 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from ninjacam.adapters.index_check import rebuild
+from ninjacam.adapters.segment_index import DatabaseIndex
 from ninjacam.conf import get_settings
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.management.base import NinjacamCommand
-from ninjacam.management.index_check import rebuild
-from ninjacam.management.segment_index import DatabaseIndex
 
 DAY_NS = 86_400 * 10**9
 

@@ -5,7 +5,7 @@ import binascii
 import re
 from dataclasses import dataclass, field
 
-from ninjacam.core.bitstream import START_CODE
+from ninjacam.codecs.bitstream import START_CODE
 from ninjacam.core.errors import ProtocolError
 
 MAX_SDP_BYTES = 65_536

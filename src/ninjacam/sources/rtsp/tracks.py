@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from ninjacam.core.bitstream import parameter_sets, parse_sps
+from ninjacam.codecs.bitstream import parameter_sets, parse_sps
 from ninjacam.core.errors import DecodeError, NoVideoError, UnsupportedCodecError
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, Codec, Kind, Track
 from ninjacam.sources.access_units import Emit, ParameterSetCache

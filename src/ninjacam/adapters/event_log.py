@@ -1,0 +1,41 @@
+"""The engine's events, in the database."""
+
+from collections.abc import Sequence
+
+from django.db import transaction
+
+from ninjacam.adapters.database import database
+from ninjacam.engine.events import EngineEvent
+from ninjacam.models import Camera, Event
+from ninjacam.models.event import ENGINE
+
+
+class DatabaseEventLog:
+    """Thread: any one at a time."""
+
+    def going_on(self) -> list[EngineEvent]:
+        """Raises: NinjacamError: the database is away."""
+        with database():
+            rows = Event.objects.filter(source=ENGINE, end_ns=None).order_by("start_ns")
+            return [EngineEvent(row.slug, row.kind, row.start_ns, None, row.label, row.data) for row in rows]
+
+    def put(self, events: Sequence[EngineEvent]) -> None:
+        """What people have made of a label or of `protected` meanwhile stays. Raises: NinjacamError."""
+        with database(), transaction.atomic():
+            for event in events:
+                if event.end_ns is not None and event.slug and _is_gone(event):
+                    continue
+                Event.objects.update_or_create(
+                    slug=event.slug,
+                    kind=event.kind,
+                    start_ns=event.start_ns,
+                    source=ENGINE,
+                    defaults={"end_ns": event.end_ns},
+                    create_defaults={"end_ns": event.end_ns, "label": event.label, "data": event.data},
+                )
+
+
+def _is_gone(event: EngineEvent) -> bool:
+    """Whether the event was deleted or renamed with its camera."""
+    row = Event.objects.filter(slug=event.slug, kind=event.kind, start_ns=event.start_ns, source=ENGINE)
+    return not row.exists() and not Camera.objects.filter(slug=event.slug).exists()

@@ -1,0 +1,125 @@
+"""`/healthz` for load balancers and `/metrics` for Prometheus. Neither touches the database of itself."""
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping
+
+from ninjacam.front_door.messages import Scope, Send
+from ninjacam.front_door.problems import Problem, respond
+from ninjacam.viewers import auth
+from ninjacam.viewers.counters import FIGURES
+from ninjacam.viewers.worker import Worker
+
+_CAMERA_FIGURES = (
+    ("fps", "ninjacam_camera_fps", "gauge", "Pictures a second from the camera."),
+    ("bitrate_bps", "ninjacam_camera_bitrate_bps", "gauge", "Bits a second from the camera."),
+    (
+        "packets_lost",
+        "ninjacam_camera_packets_lost_total",
+        "counter",
+        "Packets lost between the camera and us.",
+    ),
+    (
+        "reconnects",
+        "ninjacam_camera_reconnects_total",
+        "counter",
+        "How often the camera was connected again.",
+    ),
+    ("subscribers", "ninjacam_camera_subscribers", "gauge", "Readers of the camera's local stream."),
+)
+
+_RECORDING_FIGURES = (
+    ("used_bytes", "bytes", "gauge", "What all recordings take."),
+    ("free_bytes", "disk_free_bytes", "gauge", "What is free on their disk."),
+    ("deleted", "deleted_total", "counter", "Files that retention has deleted."),
+    ("deleted_bytes", "deleted_bytes_total", "counter", "Bytes that retention has deleted."),
+    ("waiting", "waiting", "gauge", "Files that wait to be listed in the database."),
+)
+_FAILING = "1 where what should be recorded cannot be."
+_DISK_FULL = "1 while the oldest recordings go because the disk is full."
+_DISK_LOW = "1 while other files fill the disk of the recordings."
+_EVENTS = "Events that the engine has begun."
+
+
+async def serve_health(worker: Worker, scope: Scope, send: Send) -> None:
+    """Open to everybody, so it says nothing: that this worker answers, and whether an engine runs."""
+    from ninjacam.status import read_status  # needs the models, which an asgi.py may not have loaded yet
+
+    answer = {"status": "stopping" if worker.stop.is_set() else "ok", "engine": read_status().engine_running}
+    body = json.dumps(answer).encode()
+    await respond(send, 200, b"application/json", body, head=scope["method"] == "HEAD")
+
+
+async def serve_metrics(worker: Worker, scope: Scope, send: Send) -> None:
+    """Raises: Problem."""
+    await worker.database.run(_check_metrics, scope)
+    worker.publish()
+    totals = await asyncio.to_thread(worker.counters.total)
+    text = "\n".join(_lines(totals)) + "\n"
+    content_type = b"text/plain; version=0.0.4; charset=utf-8"
+    await respond(send, 200, content_type, text.encode(), head=scope["method"] == "HEAD")
+
+
+def _check_metrics(scope: Scope) -> None:
+    auth.check_host(scope)
+    if not auth.identify(scope).may_metrics():
+        raise Problem(
+            403, "forbidden", "Metrics are for administrators, and for tokens of theirs with that scope."
+        )
+
+
+def _lines(totals: tuple[list[int], int]) -> Iterator[str]:
+    from ninjacam.status import read_status
+
+    status = read_status()
+    yield from _figure(
+        "ninjacam_engine_up",
+        "gauge",
+        "Whether an engine runs on this host.",
+        {"": int(status.engine_running)},
+    )
+    cameras = status.cameras if status.engine_running else {}
+    states = {
+        _labels(camera=slug, state=each["state"]): 1 for slug, each in cameras.items() if "state" in each
+    }
+    yield from _figure("ninjacam_camera_state", "gauge", "1 for the state that the camera is in.", states)
+    for key, name, kind, text in _CAMERA_FIGURES:
+        values = {
+            _labels(camera=slug): each[key] for slug, each in cameras.items() if each.get(key) is not None
+        }
+        yield from _figure(name, kind, text, values)
+    held = status.recordings if status.engine_running else {}
+    for key, name, kind, text in _RECORDING_FIGURES:
+        yield from _figure(f"ninjacam_recordings_{name}", kind, text, {"": held[key]} if key in held else {})
+    by_camera = {_labels(camera=slug): each for slug, each in held.get("cameras", {}).items()}
+    yield from _figure("ninjacam_camera_recordings_bytes", "gauge", "What its recordings take.", by_camera)
+    recorded = {slug: each.get("recording", {}).get("state", "off") for slug, each in cameras.items()}
+    failing = {_labels(camera=slug): int(is_ == "failing") for slug, is_ in recorded.items() if is_ != "off"}
+    yield from _figure("ninjacam_recording_failing", "gauge", _FAILING, failing)
+    for key, text in (("disk_full", _DISK_FULL), ("disk_low", _DISK_LOW)):
+        if key in held:
+            yield from _figure(f"ninjacam_{key}", "gauge", text, {"": int(held[key])})
+    events = {_labels(kind=kind): count for kind, count in held.get("events", {}).items()}
+    yield from _figure("ninjacam_events_total", "counter", _EVENTS, events)
+    sums, workers = totals
+    yield from _figure(
+        "ninjacam_web_workers", "gauge", "ASGI workers that have served viewers.", {"": workers}
+    )
+    for (name, kind, text), value in zip(FIGURES, sums, strict=True):
+        yield from _figure(f"ninjacam_{name}", kind, text, {"": value})
+
+
+def _figure(name: str, kind: str, text: str, values: Mapping[str, float]) -> Iterator[str]:
+    if values:
+        yield f"# HELP {name} {text}"
+        yield f"# TYPE {name} {kind}"
+        for labels, value in values.items():
+            yield f"{name}{labels} {value}"
+
+
+def _labels(**labels: str) -> str:
+    escaped = (
+        '{}="{}"'.format(name, value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n"))
+        for name, value in labels.items()
+    )
+    return "{" + ",".join(escaped) + "}"

@@ -1,0 +1,175 @@
+"""Request bodies, read whole and counted before Django sees them: it would spool them to the disk first.
+
+A view of ours that needs more says so: `@allow_body(max_bytes=..., deadline_s=...)`.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from django.urls import Resolver404, resolve
+
+from ninjacam.front_door.messages import Message, Receive, Scope, header
+from ninjacam.front_door.problems import Problem
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+MAX_BODY_BYTES = 1 << 20
+BODY_DEADLINE_S = 10.0
+"""For a whole body of the default size: 105 kB/s are enough."""
+SMALL_BODY_BYTES = 64 << 10
+"""Bodies up to this size are always taken; what exceeds it counts towards the budgets."""
+MAX_BODIES_BYTES = 32 << 20
+MAX_BODIES_BYTES_PER_ADDRESS = 8 << 20
+
+CLOSE = (b"connection", b"close")
+_ATTRIBUTE = "ninjacam_body_limit"
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimit:
+    max_bytes: int = MAX_BODY_BYTES
+    deadline_s: float = BODY_DEADLINE_S
+
+    @property
+    def is_large(self) -> bool:
+        """Whether such a body is too large to be held in memory."""
+        return self.max_bytes > MAX_BODY_BYTES
+
+    def too_large(self) -> Problem:
+        text = f"The body is too large. Send at most {self.max_bytes} bytes."
+        return Problem(413, "too_large", text if self.max_bytes else "Send no body to this URL.", (CLOSE,))
+
+    def too_slow(self) -> Problem:
+        text = f"The body did not arrive within {self.deadline_s:g} seconds. Send it again."
+        return Problem(408, "timeout", text, (CLOSE,))
+
+
+DEFAULT = BodyLimit()
+NONE = BodyLimit(max_bytes=0)
+
+
+def allow_body(*, max_bytes: int, deadline_s: float = BODY_DEADLINE_S) -> Callable[[F], F]:
+    """Decorate a view that takes larger bodies than others. It must check the permission before it reads the body.
+
+    `deadline_s`: for the whole body.
+    """
+
+    def mark(view: F) -> F:
+        setattr(view, _ATTRIBUTE, BodyLimit(max_bytes, deadline_s))
+        return view
+
+    return mark
+
+
+def limit_of(path: str) -> BodyLimit:
+    """`path`: below the script name."""
+    try:
+        found = getattr(resolve(path).func, _ATTRIBUTE, DEFAULT)
+    except Resolver404:
+        return DEFAULT
+    return found if isinstance(found, BodyLimit) else DEFAULT
+
+
+def announced_bytes(scope: Scope) -> int | None:
+    """The size of the body: 0 where there is none, None where it is not announced (chunked, or HTTP/2)."""
+    length = header(scope, b"content-length")
+    if length:
+        try:
+            return max(0, int(length))
+        except ValueError:  # no server lets it through
+            return None
+    if header(scope, b"transfer-encoding"):
+        return None
+    may_come = scope.get("http_version", "1.1") not in ("1.0", "1.1") and scope["method"] not in (
+        "GET",
+        "HEAD",
+    )
+    return None if may_come else 0
+
+
+class Bodies:
+    """The bodies that this worker holds in memory. Thread: the event loop."""
+
+    def __init__(self) -> None:
+        self._held: Counter[str] = Counter()
+
+    async def read(self, receive: Receive, limit: BodyLimit, group: str) -> bytes:
+        """The whole body. `group`: whose budget it counts towards.
+
+        Raises: Problem 413, 408; 400: it ends too early; 503: bodies fill the budget.
+        """
+        body = bytearray()
+        counted = 0
+        try:
+            async with asyncio.timeout(limit.deadline_s):
+                while True:
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        # the client has left, or (granian) has broken the protocol and can read an answer
+                        raise Problem(400, "malformed", "The body is malformed or incomplete.", (CLOSE,))
+                    chunk = message.get("body", b"")
+                    if len(body) + len(chunk) > limit.max_bytes:
+                        raise limit.too_large()
+                    body += chunk
+                    if not message.get("more_body", False):
+                        return bytes(body)
+                    counted = self._count(group, counted, len(body))
+        except TimeoutError as exc:
+            raise limit.too_slow() from exc
+        finally:
+            self._held[group] -= counted
+            if self._held[group] <= 0:
+                del self._held[group]
+
+    def _count(self, group: str, counted: int, size_bytes: int) -> int:
+        """What is counted of it now. Raises: Problem 503."""
+        now = max(0, size_bytes - SMALL_BODY_BYTES)
+        more = now - counted
+        if more and (
+            self._held[group] + more > MAX_BODIES_BYTES_PER_ADDRESS
+            or self._held.total() + more > MAX_BODIES_BYTES
+        ):
+            text = "Too many large requests are being received; try again in a moment."
+            raise Problem(503, "busy", text, (CLOSE, (b"retry-after", b"5")))
+        self._held[group] += more
+        return now
+
+
+def replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives `body` in one message, and then what the server has."""
+    message: Message | None = {"type": "http.request", "body": body, "more_body": False}
+
+    async def receive_again() -> Message:
+        nonlocal message
+        if message is not None:
+            first, message = message, None
+            return first
+        return await receive()
+
+    return receive_again
+
+
+def counted(receive: Receive, limit: BodyLimit) -> Receive:
+    """For a body that is too large for memory: the view reads it as it comes, and gets Problem 413 or 408 from it."""
+    deadline_s = asyncio.get_running_loop().time() + limit.deadline_s
+    received_bytes, complete = 0, False
+
+    async def receive_counted() -> Message:
+        nonlocal received_bytes, complete
+        if complete:
+            return await receive()
+        try:
+            async with asyncio.timeout_at(deadline_s):
+                message = await receive()
+        except TimeoutError as exc:
+            raise limit.too_slow() from exc
+        received_bytes += len(message.get("body", b""))
+        if received_bytes > limit.max_bytes:
+            raise limit.too_large()
+        complete = not message.get("more_body", False)
+        return message
+
+    return receive_counted

@@ -1,0 +1,314 @@
+"""Limits on the TCP connections of this worker process, whatever server accepted them.
+
+The process's own file descriptors are listed, so that this works where no Python code sees a socket (granian) as well.
+A connection is cut with shutdown(2): its server reads the end of the stream and closes it. Linux only.
+See docs/design/0006-front-door.md.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import stat
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from ninjacam.front_door.log_limits import log_rarely
+
+logger = logging.getLogger("ninjacam.live")
+
+IDLE_S = 10.0
+"""How long a connection may be without a complete request head: before its first request, and between two."""
+MAX_IDLE_PER_ADDRESS = 64
+"""Connections without a request, of one address and worker. A browser opens six."""
+TICK_S, BUSY_TICK_S = 1.0, 0.2
+"""Between two looks at the connections; the shorter where more than a quarter of the places are taken."""
+START_TICK_S = 0.05
+"""The same until the server listens, which it does after the application has started."""
+
+BACKLOG = 2048
+"""Connections that the kernel keeps for a listening socket. Asyncio asks for 100, which a burst exceeds at once."""
+_TCP_INFO_UNACKED = 24
+"""Offset of `tcpi_unacked` in struct tcp_info (linux/tcp.h): of a listening socket, how many wait to be accepted."""
+
+Peer = tuple[str, int]
+"""The remote address and port of a socket."""
+
+_FDS = "/proc/self/fd"
+
+
+@dataclass(slots=True)
+class _Socket:
+    """`peer` None: a listening socket, or none of TCP. `waiting`: connections that nobody has accepted yet."""
+
+    peer: Peer | None = None
+    local_port: int = 0
+    listens: bool = False
+    idle_since_s: float = 0.0
+    waiting: int = 0
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it is a TCP socket that neither listens nor is connected yet."""
+        return self.peer is None and self.local_port > 0 and not self.listens
+
+
+class Connections:
+    """Owner: the worker's LiveApplication; thread: the event loop.
+
+    `max_connections`: of this worker; beyond it, the oldest idle connections of the address with the most are cut.
+    `is_trusted`: whether an address is that of a proxy, which may have any number of connections.
+    """
+
+    def __init__(
+        self,
+        max_connections: int,
+        is_trusted: Callable[[str], bool],
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.cut_count = 0
+        self._max = max_connections
+        self._is_trusted = is_trusted
+        self._monotonic = monotonic
+        self._sockets: dict[int, _Socket] = {}
+        self._ports: set[int] = set()
+        self._requests: Counter[Peer] = Counter()
+        self._bodies: Counter[Peer] = Counter()
+        self._answered: set[Peer] = set()
+        self._watching: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._waiting = 0
+
+    # --- what the application reports ---
+
+    @contextlib.contextmanager
+    def request(self, peer: Peer | None) -> Iterator[None]:
+        """While a request of that connection is served, the connection is not idle."""
+        if peer is None:
+            yield
+            return
+        self._requests[peer] += 1
+        try:
+            yield
+        finally:
+            _decrease(self._requests, peer)
+            self._answered.add(peer)
+
+    @contextlib.contextmanager
+    def body(self, peer: Peer | None) -> Iterator[None]:
+        """While the body of a request is awaited, the connection may be cut to make room, as idle ones may."""
+        if peer is None:
+            yield
+            return
+        self._bodies[peer] += 1
+        try:
+            yield
+        finally:
+            _decrease(self._bodies, peer)
+
+    # --- life ---
+
+    def start(self) -> None:
+        """In the event loop, once."""
+        if self._watching is None and os.path.isdir(_FDS):
+            self._watching = asyncio.get_running_loop().create_task(self._watch(), name="live-connections")
+
+    def close(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+            self._watching = None
+
+    def begin_stop(self) -> None:
+        """From now on cut what is idle at once: gunicorn waits half a minute for such connections."""
+        if self._watching is not None and not self._stopping:
+            self._stopping = True
+            self._watching.cancel()
+            self._watching = asyncio.get_running_loop().create_task(self._watch(), name="live-connections")
+
+    async def _watch(self) -> None:
+        while True:
+            if self._stopping:
+                self._cut(self._idle(self._look()))
+            else:
+                self.look_once()
+            await asyncio.sleep(self._tick_s())
+
+    def _tick_s(self) -> float:
+        if not self._ports:
+            return START_TICK_S
+        is_busy = len(self._sockets) >= self._max // 4 or self._waiting > 0 or self._stopping
+        return BUSY_TICK_S if is_busy else TICK_S
+
+    def look_once(self) -> None:
+        """Cut what has been idle for too long, or is too much."""
+        now_s = self._monotonic()
+        served = self._look()
+        idle = self._idle(served)
+        chosen = {inode: each for inode, each in idle.items()
+                  if now_s - each.idle_since_s > IDLE_S and each.peer not in self._bodies}  # fmt: skip
+        chosen |= self._too_many(_without(idle, chosen))
+        excess = max(len(served) - len(chosen) - self._max, self._missing_places())
+        if excess > 0:
+            chosen |= _oldest_of_the_largest(_without(idle, chosen), excess)
+        self._cut(chosen)
+        if chosen:
+            log_rarely(
+                logger,
+                "connections-cut",
+                "%d connections without a request were closed (%d in all since the start)",
+                len(chosen),
+                self.cut_count,
+            )
+
+    # --- which are to be cut ---
+
+    def _missing_places(self) -> int:
+        """How many connections wait in the kernel, where some waited at the previous look, too.
+
+        The server does not accept them, because it has a lower limit than ours (granian) or may open no more files.
+        After a mere burst this cuts some idle connections too many.
+        """
+        waiting = sum(each.waiting for each in self._sockets.values())
+        before, self._waiting = self._waiting, waiting
+        return waiting if before else 0
+
+    def _idle(self, served: dict[int, _Socket]) -> dict[int, _Socket]:
+        return {
+            inode: each
+            for inode, each in served.items()
+            if each.peer not in self._requests or each.peer in self._bodies
+        }
+
+    def _too_many(self, idle: dict[int, _Socket]) -> dict[int, _Socket]:
+        """Those above MAX_IDLE_PER_ADDRESS, the oldest first."""
+        by_address = _by_address(idle)
+        return {
+            inode: each
+            for address, group in by_address.items()
+            if len(group) > MAX_IDLE_PER_ADDRESS and not self._is_trusted(address)
+            for inode, each in group[: len(group) - MAX_IDLE_PER_ADDRESS]
+        }
+
+    # --- the process's sockets ---
+
+    def _look(self) -> dict[int, _Socket]:
+        """The connections that this process has accepted, by inode."""
+        now_s = self._monotonic()
+        present: dict[int, _Socket] = {}
+        for descriptor, inode in _socket_descriptors():
+            known = self._sockets.get(inode)
+            if known is None or known.is_new:
+                known = _examine(descriptor)
+                known.idle_since_s = now_s
+            elif known.listens:
+                known.waiting = _accept_queue(descriptor)
+            present[inode] = known
+        self._sockets = present
+        # remembered: servers close them first when they stop
+        self._ports |= {each.local_port for each in present.values() if each.listens}
+        served = {
+            inode: each
+            for inode, each in present.items()
+            if each.peer is not None and each.local_port in self._ports
+        }
+        for each in served.values():
+            if each.peer in self._requests or each.peer in self._answered:
+                each.idle_since_s = now_s
+        self._answered.clear()
+        return served
+
+    def _cut(self, chosen: dict[int, _Socket]) -> None:
+        if not chosen:
+            return
+        for descriptor, inode in _socket_descriptors():
+            each = chosen.get(inode)
+            if each is not None and _shut_down(descriptor, each.peer):
+                self.cut_count += 1
+
+    def abort(self, peer: Peer | None) -> None:
+        """End one connection at once, without waiting for its peer to take what was written."""
+        found = {
+            inode: each for inode, each in self._look().items() if peer is not None and each.peer == peer
+        }
+        self._cut(found)
+
+
+def _without(connections: dict[int, _Socket], chosen: dict[int, _Socket]) -> dict[int, _Socket]:
+    return {inode: each for inode, each in connections.items() if inode not in chosen}
+
+
+def _decrease(counter: Counter[Peer], peer: Peer) -> None:
+    counter[peer] -= 1
+    if counter[peer] <= 0:
+        del counter[peer]
+
+
+def _by_address(connections: dict[int, _Socket]) -> dict[str, list[tuple[int, _Socket]]]:
+    """Each group with the oldest first."""
+    groups: dict[str, list[tuple[int, _Socket]]] = defaultdict(list)
+    for inode, each in sorted(connections.items(), key=lambda item: item[1].idle_since_s):
+        if each.peer is not None:
+            groups[each.peer[0]].append((inode, each))
+    return groups
+
+
+def _oldest_of_the_largest(idle: dict[int, _Socket], count: int) -> dict[int, _Socket]:
+    """`count` connections, each one the oldest of the address that has the most at that moment."""
+    groups = _by_address(idle)
+    chosen: dict[int, _Socket] = {}
+    while groups and len(chosen) < count:
+        sizes = sorted((len(group) for group in groups.values()), reverse=True)
+        address = max(groups, key=lambda each: len(groups[each]))
+        # down to the size of the next largest at once, or one by one where these are equally large
+        step = min(count - len(chosen), max(1, sizes[0] - (sizes[1] if len(sizes) > 1 else 0)))
+        chosen |= dict(groups[address][:step])
+        groups[address] = groups[address][step:]
+        if not groups[address]:
+            del groups[address]
+    return chosen
+
+
+def _socket_descriptors() -> Iterable[tuple[int, int]]:
+    """(descriptor, inode) of each socket that this process has open."""
+    for name in os.listdir(_FDS):
+        try:
+            status = os.fstat(int(name))
+        except OSError:  # closed since, as the descriptor of the listing itself
+            continue
+        if stat.S_ISSOCK(status.st_mode):
+            yield int(name), status.st_ino
+
+
+def _examine(descriptor: int) -> _Socket:
+    found = _Socket()
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as each:
+        if each.family not in (socket.AF_INET, socket.AF_INET6) or each.type != socket.SOCK_STREAM:
+            return found
+        found.local_port = each.getsockname()[1]
+        found.listens = bool(each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+        if not found.listens:
+            found.peer = each.getpeername()[:2]
+    return found
+
+
+def _accept_queue(descriptor: int) -> int:
+    """How many connections wait in it; for more of them, room is made."""
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as each:
+        each.listen(BACKLOG)  # each time, for the server's own call may come after ours
+        information = each.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_UNACKED + 4)
+        return int.from_bytes(information[_TCP_INFO_UNACKED:], sys.byteorder)
+    return 0
+
+
+def _shut_down(descriptor: int, peer: Peer | None) -> bool:
+    """Acts on a duplicate whose peer is compared again: the server's threads may have closed the original."""
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as each:
+        if each.getpeername()[:2] == peer:
+            each.shutdown(socket.SHUT_RDWR)
+            return True
+    return False

@@ -1,0 +1,200 @@
+"""What every request passes before it is served: limits on heads, bodies, time and numbers, under any ASGI server.
+
+docs/design/0006-front-door.md says which limit is kept where, under which server.
+"""
+
+import asyncio
+import contextlib
+import logging
+import resource
+from collections.abc import Awaitable, Callable, Iterator
+
+from ninjacam.conf import get_settings
+from ninjacam.core.errors import ConfigError
+from ninjacam.front_door import servers
+from ninjacam.front_door.abort import abort_connection, transport_of
+from ninjacam.front_door.bodies import (
+    NONE,
+    Bodies,
+    announced_bytes,
+    counted,
+    limit_of,
+    replay,
+)
+from ninjacam.front_door.connections import Connections
+from ninjacam.front_door.gate import Gate, Place
+from ninjacam.front_door.limits import MAX_HEAD_BYTES, MAX_HEADERS, MAX_URL_BYTES
+from ninjacam.front_door.messages import Application, Message, Receive, Scope, Send
+from ninjacam.front_door.peers import client_network, socket_peer
+from ninjacam.front_door.problems import Problem, respond_problem
+from ninjacam.throttle import is_trusted
+
+logger = logging.getLogger("ninjacam.live")
+
+SEND_DEADLINE_S = 30.0
+"""For a client to take a part of a response of Django; streams have NINJACAM["SEND_TIMEOUT_S"]."""
+MAX_OPEN_FILES = 65_536
+RESERVED_FILES = 256
+"""For all but connections: the database, recordings, local streams."""
+
+Serve = Callable[[], Awaitable[None]]
+
+
+class FrontDoor:
+    """One a worker process, made in its event loop. Owner: the LiveApplication."""
+
+    def __init__(self, application: object, send: Send | None) -> None:
+        """`send`: of the lifespan, which shows the server and whether it calls `application` itself."""
+        files = _raise_open_files()
+        most = _max_connections()
+        self.connections = Connections(min(most, max(64, files - RESERVED_FILES)), is_trusted)
+        self._stopping = False
+        self._bodies = Bodies()
+        self._gate = Gate()
+        if most and servers.calls_directly(send, application):
+            servers.harden(send)
+            self.connections.start()
+        else:
+            logger.debug("the number of connections is not limited")
+
+    def begin_stop(self) -> None:
+        """Idempotent."""
+        if not self._stopping:
+            self._stopping = True
+            self.connections.begin_stop()
+            servers.hasten_exit()
+
+    def close(self) -> None:
+        self.connections.close()
+
+    async def pass_stream(self, scope: Scope, send: Send, serve: Serve) -> None:
+        """For what the live application serves: it takes no bodies, and has deadlines of its own."""
+        problem = refused_head(scope)
+        if problem is None and scope["type"] == "http" and announced_bytes(scope) != 0:
+            problem = NONE.too_large()
+        with self.connections.request(socket_peer(scope, send)), _hang_ups_are_no_errors(send):
+            if problem is None:
+                await serve()
+            else:
+                await _refuse(scope, send, problem)
+
+    async def pass_django(
+        self, inner: Application, scope: Scope, receive: Receive, send: Send, path: str
+    ) -> None:
+        """For requests that Django serves, with all limits. `path`: below the script name."""
+        peer = socket_peer(scope, send)
+        with self.connections.request(peer), _hang_ups_are_no_errors(send):
+            problem = refused_head(scope)
+            if problem is not None:
+                await _refuse(scope, send, problem)
+                return
+            answer = _Answer(send)
+            group = client_network(scope)
+            try:
+                with self.connections.body(peer):
+                    receive = await self._take_body(scope, receive, path, group)
+                async with self._gate.place(group) as place:
+                    answer.place = place
+                    await inner(scope, receive, answer.send)
+            except Problem as refused:
+                if not answer.begun:
+                    await respond_problem(send, refused, head=scope["method"] == "HEAD")
+            except _TooSlowError:
+                self.connections.abort(peer)
+                abort_connection(scope, send)
+                await asyncio.sleep(0)  # so that the server knows of it before we return
+
+    async def pass_unlimited(self, inner: Application, scope: Scope, receive: Receive, send: Send) -> None:
+        """For what a project serves beside us."""
+        with self.connections.request(socket_peer(scope, send)):
+            await inner(scope, receive, send)
+
+    async def _take_body(self, scope: Scope, receive: Receive, path: str, group: str) -> Receive:
+        """Raises: Problem."""
+        size_bytes = announced_bytes(scope)
+        if size_bytes == 0:
+            return receive
+        limit = limit_of(path)
+        if size_bytes is not None and size_bytes > limit.max_bytes:
+            raise limit.too_large()
+        if limit.is_large:
+            return counted(receive, limit)
+        return replay(await self._bodies.read(receive, limit, group), receive)
+
+
+class _TooSlowError(Exception):
+    """The client does not take what is sent."""
+
+
+class _Answer:
+    """The `send` of one request: leaves its place in the gate when Django answers, and has a deadline then."""
+
+    def __init__(self, send: Send) -> None:
+        self.place: Place | None = None
+        self.begun = False
+        self._send = send
+
+    async def send(self, message: Message) -> None:
+        if not self.begun:
+            self.begun = True
+            if self.place is not None:
+                self.place.leave()
+        try:
+            async with asyncio.timeout(SEND_DEADLINE_S):
+                await self._send(message)
+        except TimeoutError as exc:
+            raise _TooSlowError from exc
+
+
+@contextlib.contextmanager
+def _hang_ups_are_no_errors(send: Send) -> Iterator[None]:
+    """Drop the errors that servers raise for writing to a client that has left: they would log a traceback."""
+    try:
+        yield
+    except (OSError, RuntimeError) as exc:
+        transport = transport_of(send)
+        if transport is None or not transport.is_closing():
+            raise
+        logger.debug("the client left: %s", exc)
+
+
+def refused_head(scope: Scope) -> Problem | None:
+    """Servers have limits of their own on what they keep in memory; these hold under all of them."""
+    url_bytes = len(scope.get("raw_path") or scope["path"].encode()) + len(scope.get("query_string", b""))
+    if url_bytes > MAX_URL_BYTES:
+        return Problem(414, "url_too_long", f"The URL is too long. Use at most {MAX_URL_BYTES} bytes.")
+    headers = scope["headers"]
+    if len(headers) > MAX_HEADERS or sum(len(name) + len(value) for name, value in headers) > MAX_HEAD_BYTES:
+        text = f"The request has too many headers. Send at most {MAX_HEADERS}, and {MAX_HEAD_BYTES} bytes of them."
+        return Problem(431, "headers_too_large", text)
+    return None
+
+
+async def _refuse(scope: Scope, send: Send, problem: Problem) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008, "reason": problem.detail[:100]})
+        return
+    await respond_problem(send, problem, head=scope["method"] == "HEAD")
+
+
+def _max_connections() -> int:
+    """0 where the setting NINJACAM is wrong: the pages of the project beside us work nevertheless."""
+    try:
+        return get_settings().max_connections_per_worker
+    except ConfigError as exc:
+        logger.error("connections are not limited: %s", exc)  # noqa: TRY400
+        return 0
+
+
+def _raise_open_files() -> int:
+    """How many files this process may have open now."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return MAX_OPEN_FILES if soft == resource.RLIM_INFINITY else soft
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (ValueError, OSError) as exc:
+        logger.warning("the limit of open files stays at %d: %s", soft, exc)
+        return soft
+    return wanted

@@ -1,0 +1,76 @@
+"""What is known about the servers that run us: uvicorn, gunicorn and granian. Found by looking, for none says it.
+
+`send` is always that of the lifespan, an attribute of an object of the server.
+"""
+
+import asyncio
+import logging
+from typing import Any
+
+from ninjacam.front_door.log_limits import StrangersFilter
+from ninjacam.front_door.messages import Send
+
+logger = logging.getLogger("ninjacam.live")
+
+_CAUSED_BY_STRANGERS = {
+    "uvicorn.error": (
+        "Invalid HTTP request received",
+        "Unsupported upgrade request",
+        "No supported WebSocket library",
+        "Exceeded concurrency limit",
+        "Invalid UTF-8 sequence received",
+        "ASGI callable returned without completing response",
+    ),
+    "asyncio": ("socket.send() raised exception", "socket.accept() out of system resource"),
+    "gunicorn.error": ("Invalid request",),
+    "_granian": ("Failed to close websocket", "Websocket handshake failed"),
+}
+"""The loggers of servers, and how lines begin there that a client causes by what it sends or by leaving."""
+
+
+def calls_directly(send: Send | None, application: object) -> bool:
+    """Whether the server calls `application` itself, so that no connection is served by anything else."""
+    owner = getattr(send, "__self__", None)
+    config = getattr(owner, "config", None)
+    called = (
+        getattr(config, "loaded_app", None)  # uvicorn's LifespanOn
+        or getattr(owner, "app", None)  # gunicorn's LifespanManager
+        or getattr(owner, "callable", None)  # granian's LifespanProtocol
+    )
+    for _ in range(3):  # uvicorn's own middleware: proxy headers, messages in the log
+        if called is application:
+            return True
+        called = getattr(called, "app", None)
+    return False
+
+
+def harden(send: Send | None) -> None:
+    """Limit what the server's parser keeps of a request head, and what strangers can write into the log.
+
+    Gunicorn and granian have such limits themselves; uvicorn with httptools has none.
+    """
+    for name, beginnings in _CAUSED_BY_STRANGERS.items():
+        target = logging.getLogger(name)
+        if not any(isinstance(each, StrangersFilter) for each in target.filters):
+            target.addFilter(StrangersFilter(beginnings))
+    config: Any = getattr(getattr(send, "__self__", None), "config", None)
+    protocol = getattr(config, "http_protocol_class", None)
+    if getattr(protocol, "__module__", "") == "uvicorn.protocols.http.httptools_impl":
+        from ninjacam.front_door.uvicorn_protocol import LimitedHttpToolsProtocol
+
+        config.http_protocol_class = LimitedHttpToolsProtocol
+
+
+def hasten_exit() -> None:
+    """End the nap of gunicorn's asgi worker, which looks once a second whether it is to stop. For its event loop.
+
+    Checked with gunicorn 27.0, whose main loop takes a cancellation as the order to shut down gracefully. To be removed
+    when it wakes up by itself.
+    """
+    for task in asyncio.all_tasks():
+        coroutine = task.get_coro()
+        naps = getattr(getattr(coroutine, "cr_await", None), "__qualname__", "") == "sleep"
+        if (
+            naps and getattr(coroutine, "__qualname__", "") == "ASGIWorker._serve"
+        ):  # neither starting nor stopping
+            task.cancel()

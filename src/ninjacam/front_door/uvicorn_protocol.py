@@ -1,0 +1,86 @@
+"""Uvicorn's HTTP protocol with limits on what httptools collects: heads, and trailers behind a chunked body.
+
+Imported only where uvicorn runs with httptools. Deadlines are kept by `connections`, for all servers alike.
+"""
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from ninjacam.front_door.limits import MAX_HEAD_BYTES, MAX_HEADERS, MAX_URL_BYTES
+
+MAX_PIPELINED = 8
+"""Requests that wait for the response of the one before them on the same connection. No browser sends any."""
+
+_PHRASES = {414: b"URI Too Long", 429: b"Too Many Requests", 431: b"Request Header Fields Too Large"}
+
+
+class _RefusedError(Exception):
+    """Stops the parser; uvicorn then calls `send_400_response`."""
+
+
+class LimitedHttpToolsProtocol(HttpToolsProtocol):
+    _progress = False
+    """Whether the data being parsed completed a head or a message, or contained a part of a body."""
+    _collected_bytes = 0
+    """Received since the last progress: the parser keeps no more than that."""
+    _kept_bytes = 0
+    """Of the headers in `self.headers`."""
+    _refused = 0
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        self._progress = False
+        super().data_received(data)
+        if self._progress:
+            self._collected_bytes = 0
+            return
+        self._collected_bytes += len(data)
+        if self._collected_bytes > MAX_HEAD_BYTES and not self._refused:
+            self._refused = 431
+            self.send_400_response("")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._kept_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        if len(self.url) > MAX_URL_BYTES:
+            self._refuse(414)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        self._kept_bytes += len(name) + len(value)
+        if len(self.headers) > MAX_HEADERS or self._kept_bytes > MAX_HEAD_BYTES:
+            self._refuse(431)
+
+    def on_headers_complete(self) -> None:
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self._refuse(429)
+        self._progress = True
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._progress = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._progress = True
+        super().on_message_complete()
+
+    def _refuse(self, status: int) -> None:
+        self._refused = status
+        raise _RefusedError
+
+    def send_400_response(self, msg: str) -> None:
+        """Also for 414, 429 and 431. Where a response is under way, the connection ends without another."""
+        self._refused = self._refused or 400
+        answering = self.cycle is not None and not self.cycle.response_complete
+        if answering or self.pipeline:
+            self.transport.close()
+        elif self._refused == 400:
+            super().send_400_response(msg)
+        else:
+            head = b"HTTP/1.1 %d %s\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+            self.transport.write(head % (self._refused, _PHRASES[self._refused]))
+            self.transport.close()

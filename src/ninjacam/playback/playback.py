@@ -1,0 +1,294 @@
+"""`/rec/<slug>/...`: recordings as HLS, as their files, as a clip of a span, and as a picture of an instant.
+
+The index is asked once a request; while bytes flow there is neither a thread nor a database connection of it.
+"""
+
+import hashlib
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from ninjacam.core.errors import DecodeError
+from ninjacam.front_door.messages import Receive, Scope, Send
+from ninjacam.front_door.mount import Target
+from ninjacam.front_door.problems import Problem, respond
+from ninjacam.live.pictures import PictureWish
+from ninjacam.outputs.mjpeg import rfc3339
+from ninjacam.playback.download import Body, serve_body
+from ninjacam.playback.times import NS, parse_span, parse_time
+from ninjacam.recordings.clip import ClipChangesError, Piece, Shift, plan_clip
+from ninjacam.recordings.frame_lookup import TOLERANCE_NS, find_still
+from ninjacam.recordings.library import read_known
+from ninjacam.recordings.playlist import (
+    Chain,
+    PlaylistFile,
+    encode_playlist,
+    read_running_file,
+    read_whole_file,
+)
+from ninjacam.recordings.reader import AUDIO_TRACK, VIDEO_TRACK
+from ninjacam.recordings.segments import INDEX_LATE_NS
+from ninjacam.viewers import auth
+from ninjacam.viewers.worker import Worker
+
+if TYPE_CHECKING:
+    from ninjacam.auth import Principal
+    from ninjacam.models import Camera, Segment
+
+MAX_PLAYLIST_S = 24 * 3600
+MAX_CLIP_S = 3600
+FINE_S = 3600
+"""Playlists of a longer span have whole files for parts, a minute each: nobody reads thousands of files for them."""
+OPEN_END_S = 3600
+"""How long a playlist without an end goes on."""
+STALE_NS = 15 * NS
+"""A file whose row says that it is being written, but that has not grown for so long, is not."""
+_SHIFT = re.compile(r"(-?\d{1,15})\.(-?\d{1,15})", re.ASCII)
+_RUNNING_TARGET_S, _RUNNING_WHOLE_TARGET_S = 10, 130
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A file of the index. `sign(uri, query)`: a link to what lies below the camera's `/rec/<slug>/`."""
+
+    id: int
+    path: Path
+    start_ns: int
+    end_ns: int
+    is_open: bool
+    sign: Callable[[str, dict[str, str]], str]
+
+    def uri(self, ticks: Mapping[int, int] | None = None) -> str:
+        """Relative to the camera's `/rec/<slug>/`. `ticks`: what the times of its tracks are to move by."""
+        moved = ticks and ".".join(str(ticks.get(track, 0)) for track in (VIDEO_TRACK, AUDIO_TRACK))
+        return self.sign(f"segment/{self.id}.mp4", {"shift": moved} if moved else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one request may read."""
+
+    watching: "tuple[Principal, Camera]"
+    rows: list[Row]
+
+
+def authorise_recorded(scope: Scope, slug: str, role: str) -> "tuple[Principal, Camera]":
+    """As `auth.authorise`; and who may see all cameras' recordings also sees those of a camera that is deleted."""
+    from ninjacam.models import Camera
+
+    auth.check_host(scope)
+    principal = auth.identify(scope)
+    if not Camera.objects.filter(slug=slug).exists() and principal.may_all(f"{role}_camera", role):
+        return principal, Camera(slug=slug)
+    return principal, auth.find_camera(principal, slug, "", role)
+
+
+def find_rows(
+    scope: Scope, slug: str, role: str, root: Path, start_ns: int, end_ns: int, *, takes: bool = True
+) -> Found:
+    """The files that hold something of the span. Queries the database. Raises: Problem 400, 401, 403, 404.
+
+    `takes`: the answer has pictures, which is recorded. A playlist has none; its files are recorded when they are read.
+    """
+    from ninjacam.models import Segment
+
+    watching = authorise_recorded(scope, slug, role)
+    sign = partial(_sign, watching, scope["path"].rpartition("/")[0])
+    rows = [_row(segment, root, sign) for segment in Segment.objects.overlapping([slug], start_ns, end_ns)]
+    if takes and rows:
+        _record(scope, watching[0], role, slug, start_ns, end_ns)
+    return Found(watching, rows)
+
+
+def _record(scope: Scope, principal: "Principal", role: str, slug: str, start_ns: int, end_ns: int) -> None:
+    from ninjacam.actions.audit import record_taken
+
+    if scope["method"] == "GET":
+        verb = "recording.export" if role == "export" else "recording.replay"
+        record_taken(principal, verb, slug, start_ns, end_ns)
+
+
+def find_row(scope: Scope, slug: str, root: Path, number: int) -> Found:
+    """One file by its number. Queries the database. Raises: Problem 400, 401, 403, 404."""
+    from ninjacam.models import Segment
+
+    watching = authorise_recorded(scope, slug, "replay")
+    segment = Segment.objects.filter(pk=number, slug=slug).first()
+    if segment is None:
+        raise Problem(404, "not_found", "There is no such recording (any more).")
+    _record(scope, watching[0], "replay", slug, segment.start_ns, segment.end_ns)
+    return Found(watching, [_row(segment, root, partial(_sign, watching, ""))])
+
+
+def _row(segment: "Segment", root: Path, sign: Callable[[str, dict[str, str]], str]) -> Row:
+    is_open = segment.open and time.time_ns() - segment.end_ns < STALE_NS
+    return Row(segment.pk, root / segment.path, segment.start_ns, segment.end_ns, is_open, sign)
+
+
+def _sign(watching: "tuple[Principal, Camera]", base: str, uri: str, query: dict[str, str]) -> str:
+    """`uri` with its query, as a link that follows from this one: who came by a signed link goes on by one.
+
+    `base`: the path that `uri` is relative to.
+    """
+    from ninjacam import signing
+    from ninjacam.auth import link_for
+
+    principal, camera = watching
+    whole = dict(query)
+    if principal.source == "signed" and principal.expires_at_s is not None:
+        left_s = max(1, int(principal.expires_at_s - time.time()))
+        link = link_for(
+            principal, camera, path=f"{base}/{uri}", query=query, view="", lifetime_s=left_s, role="replay"
+        )
+        whole[signing.PARAMETER] = signing.sign(link)
+    return f"{uri}?{urlencode(whole)}" if whole else uri
+
+
+def _nothing() -> Problem:
+    return Problem(404, "no_recording", "Nothing was recorded then, or it is not kept any more.")
+
+
+async def serve_playlist(worker: Worker, scope: Scope, receive: Receive, send: Send, target: Target) -> None:
+    """Raises: Problem."""
+    start_ns, end_ns = parse_span(auth.query_of(scope), default_s=OPEN_END_S, max_s=MAX_PLAYLIST_S)
+    root = worker.settings.recordings_dir
+    find = partial(find_rows, takes=False)
+    found = await worker.database.run(find, scope, target.slug, "replay", root, start_ns, end_ns)
+    ended = end_ns <= time.time_ns() - INDEX_LATE_NS
+    if not found.rows and ended:
+        raise _nothing()
+    text = await worker.files.run(_playlist, found.rows, start_ns, end_ns, ended)
+    await respond(send, 200, b"application/vnd.apple.mpegurl", text.encode(), head=scope["method"] == "HEAD")
+
+
+def _playlist(rows: list[Row], start_ns: int, end_ns: int, ended: bool) -> str:
+    """Blocks."""
+    fine = end_ns - start_ns <= FINE_S * NS
+    files: list[PlaylistFile] = []
+    chain = Chain(start_ns, end_ns)
+    for row in rows:
+        try:
+            if fine:
+                is_open = row.is_open and not ended and row is rows[-1]
+                if file := chain.add(row.path, row.uri, is_open=is_open):
+                    files.append(file)
+            elif row.is_open and ended:
+                files.append(read_running_file(row.path, row.uri()))
+            elif not row.is_open:
+                files.append(read_whole_file(row.path, row.uri(), row.start_ns, row.end_ns))
+        except DecodeError:
+            continue  # gone or broken: a gap
+    target_s = 1 if ended else _RUNNING_TARGET_S if fine else _RUNNING_WHOLE_TARGET_S
+    return encode_playlist(files, start_ns=start_ns, ended=ended, min_target_s=target_s)
+
+
+async def serve_segment(worker: Worker, scope: Scope, receive: Receive, send: Send, target: Target) -> None:
+    """Raises: Problem."""
+    moved = auth.query_of(scope).get("shift", "")
+    match = _SHIFT.fullmatch(moved)
+    if moved and match is None:
+        raise Problem(400, "bad_request", "The parameter 'shift' is two numbers of ticks.")
+    ticks = {VIDEO_TRACK: int(match[1]), AUDIO_TRACK: int(match[2])} if match else None
+    root = worker.settings.recordings_dir
+    found = await worker.database.run(find_row, scope, target.slug, root, int(target.key))
+    row = found.rows[0]
+    pieces = await worker.files.run(_file_pieces, row, ticks)
+    size_bytes = sum(piece.size_bytes for piece in pieces)
+    tag = f'"{row.id}-{size_bytes}-{moved}"' if moved else f'"{row.id}-{size_bytes}"'
+    await serve_body(worker, scope, receive, send, Body(b"video/mp4", pieces, tag), found.watching, "replay")
+
+
+def _file_pieces(row: Row, ticks: Mapping[int, int] | None) -> list[Piece]:
+    """A file that is being written goes up to its last whole fragment. Blocks. Raises: Problem 404."""
+    try:
+        if ticks is None:
+            size_bytes = read_known(row.path).size_bytes if row.is_open else row.path.stat().st_size
+            return [Piece(size_bytes, row.path)]
+        recording = read_known(row.path)
+    except (DecodeError, OSError) as exc:
+        raise _nothing() from exc
+    shift = Shift(ticks)
+    pieces = [Piece(recording.init_size_bytes, row.path)]
+    return pieces + [
+        Piece(each.size_bytes, row.path, each.offset, shift=shift) for each in recording.fragments
+    ]
+
+
+async def serve_clip(worker: Worker, scope: Scope, receive: Receive, send: Send, target: Target) -> None:
+    """Raises: Problem."""
+    query = auth.query_of(scope)
+    start_ns, end_ns = parse_span(query, max_s=MAX_CLIP_S)
+    take_away = query.get("download", "") not in ("", "0")
+    role = "export" if take_away else "replay"
+    wants_part = query.get("partial", "") not in ("", "0")
+    root = worker.settings.recordings_dir
+    found = await worker.database.run(
+        find_rows, scope, target.slug, role, root, start_ns - INDEX_LATE_NS, end_ns
+    )
+    plan_it = partial(plan_clip, stop_at_change=wants_part)
+    try:
+        plan = await worker.files.run(plan_it, [row.path for row in found.rows], start_ns, end_ns)
+    except ClipChangesError as exc:
+        at = rfc3339(exc.at_ns)
+        raise Problem(
+            409, exc.code, f"{exc.message} Ask for the time before {at} and from then on apart."
+        ) from exc
+    if plan is None:
+        raise _nothing()
+    digest = hashlib.sha256()
+    for piece in plan.pieces:
+        digest.update(piece.data or f"{piece.path}:{piece.offset}+{piece.size_bytes};".encode())
+    name = f"{target.slug}-{rfc3339(plan.start_ns)[:19].replace(':', '')}.mp4"
+    headers = [
+        (b"x-ninjacam-start", rfc3339(plan.start_ns).encode()),
+        (b"x-ninjacam-end", rfc3339(plan.end_ns).encode()),
+        (
+            b"content-disposition",
+            f'{"attachment" if take_away else "inline"}; filename="{name}"'.encode(),
+        ),
+    ]
+    body = Body(b"video/mp4", plan.pieces, f'"{digest.hexdigest()[:24]}"', headers)
+    await serve_body(worker, scope, receive, send, body, found.watching, role)
+
+
+async def serve_still(worker: Worker, scope: Scope, receive: Receive, send: Send, target: Target) -> None:
+    """Raises: Problem."""
+    query = auth.query_of(scope)
+    at_ns = parse_time(query, "time")
+    width_px = PictureWish.parse(query).width_px
+    root = worker.settings.recordings_dir
+    nearest = query.get("nearest", "")
+    if nearest not in ("", "key"):
+        raise Problem(400, "bad_request", "The parameter 'nearest' is 'key', or left out.")
+    find = partial(find_still, key_only=bool(nearest))
+    since_ns = at_ns - TOLERANCE_NS - INDEX_LATE_NS
+    found = await worker.database.run(find_rows, scope, target.slug, "replay", root, since_ns, at_ns + 1)
+    for row in reversed(found.rows):
+        try:
+            place = await worker.files.run(find, row.path, at_ns)
+        except DecodeError:
+            continue
+        if place is not None:
+            break
+    else:
+        raise _nothing()
+    if scope["method"] == "HEAD":
+        await respond(send, 200, b"image/jpeg", b"", head=True)
+        return
+    captured_ns, jpeg = await worker.stills.take(place, width_px, found.watching[0].user.pk)
+    headers = [(b"x-ninjacam-timestamp", rfc3339(captured_ns).encode())]
+    await respond(send, 200, b"image/jpeg", jpeg, headers)
+
+
+Serve = Callable[[Worker, Scope, Receive, Send, Target], Awaitable[None]]
+PLAYBACK: dict[str, Serve] = {
+    "hls.m3u8": serve_playlist,
+    "segment": serve_segment,
+    "clip.mp4": serve_clip,
+    "at.jpg": serve_still,
+}

@@ -1,0 +1,96 @@
+"""Users take turns at what few can do at once, so that none waits for all that another has asked for."""
+
+import asyncio
+import contextlib
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Hashable
+
+from ninjacam.front_door.problems import Problem
+
+
+class Turns:
+    """At most `at_once` have a turn; at most `max_waiting` wait for one, `max_waiting_of_user` of the same user.
+
+    The next turn goes to the user who has the fewest, and of these to the one whose latest was longest ago.
+    One event loop.
+    """
+
+    def __init__(self, at_once: int, *, max_waiting: int, max_waiting_of_user: int) -> None:
+        self._at_once = at_once
+        self._max_waiting = max_waiting
+        self._max_waiting_of_user = max_waiting_of_user
+        self._running: Counter[Hashable] = Counter()
+        self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
+        self._served: dict[Hashable, int] = {}
+        """Number of the latest turn of each user who has one or waits for one."""
+        self._number = 0
+
+    @contextlib.asynccontextmanager
+    async def turn(self, user: Hashable) -> AsyncIterator[None]:
+        """Raises: Problem 429: this user waits for too many; 503: all users together do."""
+        if self._running.total() < self._at_once and not self._waiting:
+            self._begin(user)
+        else:
+            await self._wait(user)
+        try:
+            yield
+        finally:
+            self._end(user)
+
+    async def _wait(self, user: Hashable) -> None:
+        if len(self._waiting.get(user, ())) >= self._max_waiting_of_user:
+            raise _limit(
+                429, "You have asked for many pictures at once. Wait for some of them, then ask for more."
+            )
+        if sum(map(len, self._waiting.values())) >= self._max_waiting:
+            raise _limit(503, "Too many pictures are being looked up right now. Try again in a moment.")
+        place = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(user, deque()).append(place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled():  # its turn had just begun
+                self._end(user)
+            else:
+                self._forget(user, place)
+            raise
+
+    def _begin(self, user: Hashable) -> None:
+        self._running[user] += 1
+        self._number += 1
+        self._served[user] = self._number
+
+    def _end(self, user: Hashable) -> None:
+        self._running[user] -= 1
+        if not self._running[user]:
+            del self._running[user]
+        self._begin_next()
+        self._forget_served(user)
+
+    def _begin_next(self) -> None:
+        while self._waiting and self._running.total() < self._at_once:
+            user = min(self._waiting, key=lambda each: (self._running[each], self._served.get(each, 0)))
+            places = self._waiting[user]
+            place = places.popleft()
+            if not places:
+                del self._waiting[user]
+            if not place.done():
+                self._begin(user)
+                place.set_result(None)
+
+    def _forget_served(self, user: Hashable) -> None:
+        if user not in self._running and user not in self._waiting:
+            self._served.pop(user, None)
+
+    def _forget(self, user: Hashable, place: "asyncio.Future[None]") -> None:
+        places = self._waiting.get(user)
+        if places is not None:
+            with contextlib.suppress(ValueError):
+                places.remove(place)
+            if not places:
+                del self._waiting[user]
+        self._forget_served(user)
+
+
+def _limit(status: int, detail: str) -> Problem:
+    return Problem(status, "limit", detail, ((b"retry-after", b"1"),))

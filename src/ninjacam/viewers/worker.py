@@ -1,0 +1,260 @@
+"""What all viewers of this worker share: feeds, encodings, limits, and one housekeeping task while there are any."""
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from ninjacam.conf import Settings, get_settings
+from ninjacam.core.lifecycle import Stop
+from ninjacam.front_door.problems import Problem, stopping
+from ninjacam.live.encodings import Encodings
+from ninjacam.live.feeds import Pool
+from ninjacam.playback.files import Files
+from ninjacam.playback.stills import Stills
+from ninjacam.throttle import network_of
+from ninjacam.viewers import auth
+from ninjacam.viewers.counters import Counters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ninjacam.auth import Principal
+    from ninjacam.models import Camera
+
+logger = logging.getLogger("ninjacam.live")
+
+TICK_S = 0.5
+AWAY_GRACE_S = 30.0
+"""How long open streams go on after a check of their permissions has failed to be made, on the last known answer. The
+database may be restarted meanwhile; after that time nobody knows any more who may watch, and all streams end."""
+
+
+class Sending(Protocol):
+    """The sending end of a viewer, as `Sink` has it."""
+
+    @property
+    def blocked_since(self) -> float: ...
+    @property
+    def dropped(self) -> int: ...
+    @property
+    def sent(self) -> int: ...
+    @property
+    def sent_bytes(self) -> int: ...
+
+
+USERS_SHARE = 4
+"""One account gets a quarter of a worker's places, so that it cannot lock the others out. As many again are for all
+viewers who come by links of that account: strangers, who must not take the owner's own places."""
+LINK_SHARE = 16
+"""One link gets a sixteenth of a worker's places for each network address that uses it."""
+
+ADDRESS_SHARE = 2
+"""One network address gets half of a worker's places; this host's own (a proxy, perhaps) all of them."""
+
+
+class Viewer(Protocol):
+    """One connection that is being served. `role`: by which it was allowed."""
+
+    role: str
+    principal: "Principal"
+
+    @property
+    def sink(self) -> Sending: ...
+
+    def watching(self) -> "Iterable[tuple[Principal, Camera]]":
+        """What it was allowed, to be checked again."""
+
+    def revoked(self, camera: "Camera") -> None:
+        """It may not watch this camera any more."""
+
+    def too_slow(self) -> None:
+        """A send has not returned in time."""
+
+    def stop(self) -> None:
+        """The server is going away."""
+
+
+class Worker:
+    """Made when the first request comes, in the event loop that serves it."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or get_settings()
+        self.stop = Stop()
+        self.database = auth.Database()
+        self.files = Files()
+        self.stills = Stills(self.stop)
+        self.pool = Pool(self.settings.run_dir)
+        self.encodings = Encodings(self.pool)
+        self.viewers: set[Viewer] = set()
+        self.cut_slow = 0
+        self.cut_revoked = 0
+        self.served = 0
+        self.sent = 0
+        self.sent_bytes = 0
+        self.dropped = 0
+        self.counters = Counters(self.settings.run_dir)
+        self._housekeeping: asyncio.Task[None] | None = None
+        self._database_away = False
+        self._checking: asyncio.Task[None] | None = None
+        self._checked_at = 0.0
+        """When permissions were last known, by the monotonic clock."""
+
+    def add(self, viewer: Viewer) -> None:
+        """Raises: Problem 503: the worker is full, or stopping; 429: this user has enough."""
+        if self.stop.is_set():
+            raise stopping()
+        if len(self.viewers) >= self.settings.max_viewers_per_worker:
+            raise Problem(
+                503,
+                "limit",
+                f"This worker serves {len(self.viewers)} viewers, which is its limit (MAX_VIEWERS_PER_WORKER).",
+                ((b"retry-after", b"10"),),
+            )
+        self._check_share(viewer.principal)
+        self.viewers.add(viewer)
+        self.served += 1
+        if self._housekeeping is None:
+            self._checked_at = time.monotonic()  # the database has just allowed this viewer
+            self._housekeeping = asyncio.get_running_loop().create_task(
+                self._keep_house(), name="live-housekeeping"
+            )
+
+    def _check_share(self, who: "Principal") -> None:
+        """Raises: Problem 429: this address, this user, or the users of this link have as many places as they get."""
+        places = self.settings.max_viewers_per_worker
+        network = network_of(who.address)
+        from_there = sum(network_of(other.principal.address) == network for other in self.viewers)
+        if network and from_there >= max(1, places // ADDRESS_SHARE):
+            message = (
+                f"{from_there} streams are open from your network address, which is the limit: close some."
+            )
+            raise Problem(429, "limit", message, ((b"retry-after", b"10"),))
+        by_link = who.source == "signed"
+        others = [other.principal for other in self.viewers if other.principal.user.pk == who.user.pk]
+        alike = [other for other in others if (other.source == "signed") is by_link]
+        same = sum((other.link_id, other.address) == (who.link_id, who.address) for other in alike)
+        if len(alike) >= max(1, places // USERS_SHARE) or (by_link and same >= max(1, places // LINK_SHARE)):
+            message = (
+                "This link is being watched as often as it may be: try again later."
+                if by_link
+                else f"You have {len(alike)} streams open here, which is as many as one account gets: close some."
+            )
+            raise Problem(429, "limit", message, ((b"retry-after", b"10"),))
+
+    async def may_see_details(self, principal: "Principal", camera: "Camera") -> bool:
+        """Whether errors of the camera may be told in full. Not while the database cannot be asked."""
+        try:
+            return await self.database.run(auth.may_see_details, principal, camera)
+        except Problem:
+            return False
+
+    def remove(self, viewer: Viewer) -> None:
+        """Idempotent."""
+        if viewer in self.viewers:
+            self.viewers.remove(viewer)
+            self.dropped += viewer.sink.dropped
+            self.sent_bytes += viewer.sink.sent_bytes
+            self.sent += viewer.sink.sent
+            self.publish()
+        if not self.viewers and self._housekeeping is not None:
+            self._housekeeping.cancel()
+            self._housekeeping = None
+            if self._checking is not None:
+                self._checking.cancel()
+                self._checking = None
+
+    def publish(self) -> None:
+        """Let other workers know this one's counters."""
+        sinks = [viewer.sink for viewer in self.viewers]
+        self.counters.publish(
+            (
+                len(sinks),
+                len(self.pool),
+                self.served,
+                self.cut_slow,
+                self.cut_revoked,
+                self.sent + sum(sink.sent for sink in sinks),
+                self.sent_bytes + sum(sink.sent_bytes for sink in sinks),
+                self.dropped + sum(sink.dropped for sink in sinks),
+            )
+        )
+
+    def begin_stop(self) -> None:
+        """In the event loop. Every stream ends; nothing new begins."""
+        self.stop.set()
+        self.pool.stop_lingering()
+        for viewer in list(self.viewers):
+            viewer.stop()
+
+    def close(self) -> None:
+        self.begin_stop()
+        self.pool.close()
+        self.database.close()
+        self.files.close()
+        self.publish()
+        self.counters.close()
+
+    # --- housekeeping ---
+
+    async def _keep_house(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = time.monotonic() + self.settings.reauth_s
+        while True:
+            await asyncio.sleep(TICK_S)
+            now = time.monotonic()
+            # In a task: a database that hangs must hold up neither this loop nor the end of the grace.
+            if now >= due and (self._checking is None or self._checking.done()):
+                self._checking = loop.create_task(self._check_permissions(), name="live-permissions")
+                due = now + self.settings.reauth_s
+            try:
+                self._cut_slow_viewers()
+                self.publish()
+                if now - self._checked_at > self.settings.reauth_s + AWAY_GRACE_S:
+                    self._cut_unknown()
+            except Exception:  # the boundary: a bug in one viewer must not end the care for all
+                logger.exception("looking after the open streams failed")
+
+    def _cut_unknown(self) -> None:
+        """End all streams: for too long nobody could say whether they are still allowed. Clients may come again."""
+        logger.error(
+            "permissions could not be checked for %d s: %d streams end", AWAY_GRACE_S, len(self.viewers)
+        )
+        self._checked_at = time.monotonic()
+        for viewer in list(self.viewers):
+            viewer.stop()
+
+    def _cut_slow_viewers(self) -> None:
+        now = time.monotonic()
+        for viewer in list(self.viewers):
+            since = viewer.sink.blocked_since
+            if since and now - since > self.settings.send_timeout_s:
+                self.cut_slow += 1
+                viewer.too_slow()
+
+    async def _check_permissions(self) -> None:
+        """All viewers in one go. While the database cannot be asked, streams go on for AWAY_GRACE_S."""
+        began = time.monotonic()
+        asked = [(viewer, watching) for viewer in list(self.viewers) for watching in viewer.watching()]
+        if not asked:
+            self._checked_at = began
+            return
+        try:
+            answers = await self.database.run(
+                auth.recheck_all, [(principal, viewer.role, camera) for viewer, (principal, camera) in asked]
+            )
+        except Problem as exc:
+            if not self._database_away:
+                logger.warning("permissions cannot be checked, streams go on for %d s: %s", AWAY_GRACE_S, exc)
+            self._database_away = True
+            return
+        except Exception:  # the boundary: a bug in a session or permission backend; it counts as no answer
+            logger.exception("checking the open streams failed")
+            return
+        self._checked_at = began
+        self._database_away = False
+        for (viewer, (principal, camera)), allowed in zip(asked, answers, strict=True):
+            if not allowed and viewer in self.viewers:
+                self.cut_revoked += 1
+                logger.info("%s may not watch %s any more", principal.name, camera.slug)
+                viewer.revoked(camera)

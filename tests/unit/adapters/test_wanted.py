@@ -1,0 +1,35 @@
+import time
+
+import pytest
+
+from ninjacam.adapters.wanted import DatabaseWanted
+from ninjacam.models import Camera, Event
+
+pytestmark = pytest.mark.django_db
+S = 10**9
+
+
+def test_the_engine_is_told_what_to_keep_of_cameras_that_record_events(camera: Camera, yard: Camera) -> None:
+    Camera.objects.filter(slug="door").update(record="events", record_before_s=3, record_after_s=7)
+    now_ns = time.time_ns()
+    for slug in ("door", "yard"):
+        Event.objects.create(
+            slug=slug, kind="motion", start_ns=now_ns, end_ns=now_ns + S, source="x", triggers_recording=True
+        )
+    door, other = DatabaseWanted().read().cameras
+    assert (door.record, door.record_before_s, door.keep) == (
+        "events",
+        3,
+        ((now_ns - 3 * S, now_ns + 8 * S),),
+    )
+    assert (other.record, other.record_before_s, other.keep) == ("off", 0, ())
+    assert DatabaseWanted().read().cameras == (door, other)  # nothing has to be done
+
+
+def test_a_schedule_that_cannot_be_read_is_said_and_hurts_no_other_camera(
+    camera: Camera, yard: Camera
+) -> None:
+    Camera.objects.filter(slug="door").update(record="schedule", record_schedule="when I say so")
+    door, other = DatabaseWanted().read().cameras
+    assert door.error is not None and "no times" in door.error["message"]
+    assert other.error is None

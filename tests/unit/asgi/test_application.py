@@ -1,0 +1,90 @@
+"""The application's manners towards servers and towards what it is put beside."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from django.core.asgi import get_asgi_application
+
+from ninjacam.asgi import get_application
+from ninjacam.front_door.messages import Message, Receive, Scope, Send
+
+
+def lifespan(inner: Any) -> list[str]:
+    """What the server is told between its start and its stop."""
+    told: list[str] = []
+
+    async def go() -> None:
+        orders = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+
+        async def receive() -> Message:
+            return dict(orders.pop(0))
+
+        async def send(message: Message) -> None:
+            told.append(message["type"])
+
+        await get_application(inner)({"type": "lifespan"}, receive, send)
+
+    asyncio.run(go())
+    return told
+
+
+COMPLETE = ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+def test_djangos_missing_lifespan_is_completed() -> None:
+    assert lifespan(get_asgi_application()) == COMPLETE
+
+
+def test_an_inner_applications_own_lifespan_is_kept() -> None:
+    heard: list[str] = []
+
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        for _ in range(2):
+            message = await receive()
+            heard.append(message["type"])
+            await send({"type": f"{message['type']}.complete"})
+
+    assert lifespan(inner) == COMPLETE
+    assert heard == ["lifespan.startup", "lifespan.shutdown"]
+
+
+@pytest.mark.parametrize("hears_first", [False, True])
+def test_an_inner_application_that_refuses_the_lifespan_is_no_error(hears_first: bool) -> None:
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        if hears_first:
+            await receive()
+        raise ValueError("http only")
+
+    assert lifespan(inner) == COMPLETE
+
+
+def test_other_scopes_go_to_the_inner_application() -> None:
+    seen: list[str] = []
+
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["type"])
+
+    async def nothing(*_: Any) -> Any:
+        return None
+
+    asyncio.run(get_application(inner)({"type": "channel"}, nothing, nothing))
+    assert seen == ["channel"]
+
+
+@pytest.mark.parametrize("path", ["/rec/door/segment/0.mp4", "/rec/Door/at.jpg", "/live/Door/mjpeg"])
+def test_what_there_can_never_be_is_404_and_no_fault_of_the_set_up(path: str) -> None:
+    told: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        told.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b""}
+    asyncio.run(get_application(get_asgi_application())(scope, receive, send))
+    assert told[0]["status"] == 404
+    assert (b"content-type", b"application/problem+json") in told[0]["headers"]
+    assert json.loads(told[1]["body"])["code"] == "not_found"

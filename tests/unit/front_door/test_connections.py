@@ -1,0 +1,175 @@
+"""Limits on connections, with real sockets of this process and a clock that the test sets."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from ninjacam.front_door.connections import IDLE_S, MAX_IDLE_PER_ADDRESS, Connections
+
+
+class Listener:
+    """A server that accepts, and does nothing else."""
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        self._stack = stack
+        self.socket = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=512))
+        self.accepted: list[socket.socket] = []
+
+    def connect(self, count: int, source: str = "127.0.0.1", *, accept: bool = True) -> list[socket.socket]:
+        clients = []
+        for _ in range(count):
+            client = socket.create_connection(self.socket.getsockname(), source_address=(source, 0))
+            clients.append(self._stack.enter_context(client))
+            if accept:
+                self.accepted.append(self._stack.enter_context(self.socket.accept()[0]))
+        return clients
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    with contextlib.ExitStack() as stack:
+        yield Listener(stack)
+
+
+class Clock:
+    now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def make(clock: Clock, most: int = 1000, trusted: str = "") -> Connections:
+    return Connections(most, lambda address: address == trusted, monotonic=clock)
+
+
+def is_open(client: socket.socket) -> bool:
+    client.setblocking(False)
+    try:
+        return client.recv(1) != b""
+    except BlockingIOError:
+        return True
+
+
+def count_open(clients: list[socket.socket]) -> int:
+    return sum(is_open(client) for client in clients)
+
+
+def test_a_connection_without_a_request_is_closed_in_time(listener: Listener, clock: Clock) -> None:
+    connections = make(clock)
+    [client] = listener.connect(1)
+    connections.look_once()
+    clock.now_s += IDLE_S - 1
+    connections.look_once()
+    assert is_open(client)
+    clock.now_s += 2
+    connections.look_once()
+    assert not is_open(client)
+    assert connections.cut_count == 1
+
+
+def test_a_connection_that_is_served_is_left_alone_and_idle_only_afterwards(
+    listener: Listener, clock: Clock
+) -> None:
+    connections = make(clock)
+    [client] = listener.connect(1)
+    with connections.request(client.getsockname()):
+        connections.look_once()
+        clock.now_s += 10 * IDLE_S
+        connections.look_once()
+    clock.now_s += 1
+    connections.look_once()
+    assert is_open(client)
+    clock.now_s += IDLE_S + 1
+    connections.look_once()
+    assert not is_open(client)
+
+
+def test_an_address_keeps_its_newest_idle_connections_only(listener: Listener, clock: Clock) -> None:
+    connections = make(clock)
+    old = listener.connect(10, "127.0.0.2")
+    connections.look_once()
+    clock.now_s += 1
+    new = listener.connect(MAX_IDLE_PER_ADDRESS, "127.0.0.2")
+    other = listener.connect(3, "127.0.0.3")
+    connections.look_once()
+    assert (count_open(old), count_open(new), count_open(other)) == (0, MAX_IDLE_PER_ADDRESS, 3)
+
+
+def test_a_trusted_proxy_may_have_any_number(listener: Listener, clock: Clock) -> None:
+    connections = make(clock, trusted="127.0.0.2")
+    clients = listener.connect(MAX_IDLE_PER_ADDRESS + 10, "127.0.0.2")
+    connections.look_once()
+    assert count_open(clients) == len(clients)
+
+
+def test_where_all_places_are_taken_the_address_with_the_most_loses_its_idle_ones(
+    listener: Listener, clock: Clock
+) -> None:
+    connections = make(clock, most=30)
+    many = listener.connect(25, "127.0.0.2")
+    with contextlib.ExitStack() as stack:
+        for client in many[:5]:
+            stack.enter_context(connections.request(client.getsockname()))
+        few = listener.connect(4, "127.0.0.3")
+        more = listener.connect(11, "127.0.0.4")
+        connections.look_once()
+    assert count_open(many[:5]) == 5, "those are served"
+    assert count_open(few) == 4
+    assert count_open(many) + count_open(more) + count_open(few) == 30
+    assert abs(count_open(many[5:]) - count_open(more)) <= 1
+
+
+def test_a_body_that_is_awaited_counts_as_idle_where_places_are_missing(
+    listener: Listener, clock: Clock
+) -> None:
+    connections = make(clock, most=16)
+    clients = listener.connect(20, "127.0.0.2")
+    with contextlib.ExitStack() as stack:
+        for client in clients:
+            stack.enter_context(connections.request(client.getsockname()))
+            stack.enter_context(connections.body(client.getsockname()))
+        connections.look_once()
+        clock.now_s += 2 * IDLE_S
+        connections.look_once()
+    assert count_open(clients) == 16, "the body has a deadline of its own"
+
+
+def test_a_server_that_accepts_no_more_gets_room(listener: Listener, clock: Clock) -> None:
+    connections = make(clock)
+    idle = listener.connect(20, "127.0.0.2")
+    listener.connect(5, "127.0.0.3", accept=False)
+    connections.look_once()
+    assert count_open(idle) == 20, "a burst is no shortage yet"
+    connections.look_once()
+    connections.look_once()
+    assert count_open(idle) == 15
+
+
+def test_other_sockets_of_the_process_are_left_alone(listener: Listener, clock: Clock) -> None:
+    connections = make(clock)
+    left, right = socket.socketpair()
+    with left, right:
+        [client] = listener.connect(1)
+        connections.look_once()
+        clock.now_s += 2 * IDLE_S
+        connections.look_once()
+        left.send(b"x")
+        assert right.recv(1) == b"x"
+        assert not is_open(client)
+
+
+def test_one_connection_can_be_ended_although_it_is_served(listener: Listener, clock: Clock) -> None:
+    connections = make(clock)
+    one, two = listener.connect(2)
+    with connections.request(one.getsockname()):
+        connections.look_once()
+        connections.abort(one.getsockname())
+    assert not is_open(one)
+    assert is_open(two)

@@ -1,0 +1,105 @@
+import asyncio
+import contextlib
+
+import pytest
+
+from ninjacam.front_door import gate as module
+from ninjacam.front_door.gate import MAX_RUNNING, MAX_RUNNING_PER_ADDRESS, MAX_WAITING_PER_ADDRESS, Gate
+from ninjacam.front_door.problems import Problem
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+class Request:
+    """A request that stays in its place until it is told to end."""
+
+    def __init__(self, gate: Gate, group: str) -> None:
+        self.runs = False
+        self._end = asyncio.Event()
+        self.task = asyncio.ensure_future(self._serve(gate, group))
+
+    async def _serve(self, gate: Gate, group: str) -> None:
+        async with gate.place(group):
+            self.runs = True
+            await self._end.wait()
+
+    async def finish(self) -> None:
+        self._end.set()
+        await self.task
+
+
+async def end_all(requests: list[Request]) -> None:
+    for request in requests:
+        request.task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await request.task
+
+
+def test_an_address_never_has_all_places() -> None:
+    async def run() -> None:
+        gate = Gate()
+        flood = [Request(gate, "a") for _ in range(40)]
+        await settle()
+        other = Request(gate, "b")
+        await settle()
+        assert sum(request.runs for request in flood) == MAX_RUNNING_PER_ADDRESS
+        assert other.runs
+        await end_all([*flood, other])
+        assert not gate._running
+
+    asyncio.run(run())
+
+
+def test_those_who_wait_take_turns() -> None:
+    async def run() -> None:
+        gate = Gate()
+        running = [Request(gate, f"r{number}") for number in range(MAX_RUNNING)]
+        await settle()
+        flood = [Request(gate, "a") for _ in range(20)]
+        await settle()
+        other = Request(gate, "b")
+        await settle()
+        await running[0].finish()
+        await running[1].finish()
+        await settle()
+        assert sum(request.runs for request in flood) == 1
+        assert other.runs
+        await end_all([*running[2:], *flood, other])
+
+    asyncio.run(run())
+
+
+def test_a_place_that_is_left_early_is_not_given_twice() -> None:
+    async def run() -> None:
+        gate = Gate()
+        async with gate.place("a") as place:
+            place.leave()
+        assert not gate._running
+
+    asyncio.run(run())
+
+
+def test_too_long_a_queue_and_too_long_a_wait_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        gate = Gate()
+        flood = [Request(gate, "a") for _ in range(MAX_RUNNING_PER_ADDRESS + MAX_WAITING_PER_ADDRESS)]
+        await settle()
+        with pytest.raises(Problem) as refused:
+            async with gate.place("a"):
+                pass
+        assert refused.value.status == 503
+        await end_all(flood)
+
+        monkeypatch.setattr(module, "WAIT_S", 0.01)
+        running = [Request(gate, f"r{number}") for number in range(MAX_RUNNING)]
+        await settle()
+        with pytest.raises(Problem):
+            async with gate.place("b"):
+                pass
+        assert not gate._waiting
+        await end_all(running)
+
+    asyncio.run(run())

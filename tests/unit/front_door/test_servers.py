@@ -1,0 +1,71 @@
+import asyncio
+from typing import Any
+
+from ninjacam.front_door import servers
+
+
+class ASGIWorker:
+    """Named as gunicorn's is."""
+
+    async def _serve(self) -> str:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return "shut down"
+        return "slept"
+
+
+class StoppingWorker:
+    async def _serve(self) -> None:
+        await self._shut_down()
+
+    async def _shut_down(self) -> None:
+        await asyncio.sleep(60)
+
+    _serve.__qualname__ = "ASGIWorker._serve"
+
+
+class Application:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+
+class Lifespan:
+    """`config`, `app` or `callable` is where servers keep the application that they call."""
+
+    def __init__(self, **where: Any) -> None:
+        self.__dict__.update(where)
+
+    async def send(self, message: Any) -> None: ...
+
+
+class Around:
+    def __init__(self, app: Any, **more: Any) -> None:
+        self.app = app
+        self.__dict__.update(more)
+
+
+def test_only_gunicorns_nap_is_ended() -> None:
+    async def run() -> None:
+        worker = asyncio.ensure_future(ASGIWorker()._serve())
+        stopping = asyncio.ensure_future(StoppingWorker()._serve())
+        other = asyncio.ensure_future(asyncio.sleep(60))
+        await asyncio.sleep(0)
+        servers.hasten_exit()
+        assert await worker == "shut down"
+        assert not other.done()
+        await asyncio.sleep(0)
+        assert not stopping.done()
+        other.cancel()
+        stopping.cancel()
+
+    asyncio.run(run())
+
+
+def test_it_is_known_whether_the_server_calls_us_itself() -> None:
+    application = Application()
+    uvicorn = Lifespan(config=Around(None, loaded_app=Around(application)))
+    assert servers.calls_directly(uvicorn.send, application)
+    assert servers.calls_directly(Lifespan(app=application).send, application)
+    assert servers.calls_directly(Lifespan(callable=application).send, application)
+    assert not servers.calls_directly(Lifespan(app=Application()).send, application)
+    assert not servers.calls_directly(None, application)

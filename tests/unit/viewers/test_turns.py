@@ -1,0 +1,93 @@
+import asyncio
+
+from ninjacam.front_door.problems import Problem
+from ninjacam.viewers.turns import Turns
+
+
+class Queue:
+    """Each `ask` holds its turn until `finish`."""
+
+    def __init__(self, at_once: int = 2, of_user: int = 8) -> None:
+        self.turns = Turns(at_once, max_waiting=12, max_waiting_of_user=of_user)
+        self.begun: list[str] = []
+        self.refused: dict[str, Problem] = {}
+        self._holding: dict[str, asyncio.Event] = {}
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def ask(self, *names: str) -> None:
+        for name in names:
+            self.tasks[name] = asyncio.create_task(self._hold(name))
+        await self.settle()
+
+    async def _hold(self, name: str) -> None:
+        try:
+            async with self.turns.turn(name[0]):
+                self.begun.append(name)
+                done = self._holding[name] = asyncio.Event()
+                await done.wait()
+        except Problem as problem:
+            self.refused[name] = problem
+
+    async def finish(self) -> None:
+        """The turn that began first."""
+        self._holding.pop(next(iter(self._holding))).set()
+        await self.settle()
+
+    async def hang_up(self, name: str) -> None:
+        self.tasks[name].cancel()
+        self._holding.pop(name, None)
+        await self.settle()
+
+    async def settle(self) -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+
+def test_a_user_who_asks_for_one_does_not_wait_for_all_that_another_has_asked_for() -> None:
+    async def script() -> None:
+        queue = Queue()
+        await queue.ask("a1", "a2", "a3", "a4", "a5", "b1", "c1")
+        assert queue.begun == ["a1", "a2"]
+        for _ in range(3):
+            await queue.finish()
+        assert queue.begun == ["a1", "a2", "b1", "c1", "a3"]
+        for _ in range(4):
+            await queue.finish()
+        assert queue.begun[-2:] == ["a4", "a5"] and all(task.done() for task in queue.tasks.values())
+
+    asyncio.run(script())
+
+
+def test_one_user_waits_for_a_few_and_others_still_find_room() -> None:
+    async def script() -> None:
+        queue = Queue(at_once=1, of_user=3)
+        await queue.ask("a1", "a2", "a3", "a4", "a5", "b1")
+        assert list(queue.refused) == ["a5"]
+        refused = queue.refused["a5"]
+        assert refused.status == 429 and dict(refused.headers)[b"retry-after"] == b"1"
+        await queue.finish()
+        assert queue.begun == ["a1", "b1"]
+        await queue.ask(*(f"{user}{n}" for user in "cdefg" for n in range(3)))
+        assert queue.refused["g2"].status == 503
+        while queue._holding:
+            await queue.finish()
+        assert len(queue.begun) + len(queue.refused) == 21
+
+    asyncio.run(script())
+
+
+def test_a_client_that_hangs_up_blocks_nobody() -> None:
+    async def script() -> None:
+        queue = Queue(at_once=1)
+        await queue.ask("a1", "b1", "c1", "d1")
+        await queue.hang_up("b1")
+        await queue.finish()
+        await queue.hang_up("c1")
+        assert queue.begun == ["a1", "c1", "d1"]
+        await queue.finish()
+        await queue.ask("e1")
+        assert queue.begun[-1] == "e1" and not queue.turns._waiting and len(queue.turns._served) == 1
+        await queue.finish()
+        assert not queue.turns._running and not queue.turns._served
+
+    asyncio.run(script())
