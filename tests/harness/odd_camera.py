@@ -436,11 +436,16 @@ class Decoded:
 
 
 class _Sink:
-    """A `PacketSink` that keeps everything."""
+    """A `PacketSink` that keeps everything until `is_enough`.
 
-    def __init__(self, seen: Seen, changed: asyncio.Event) -> None:
+    What a test gets must not depend on how soon its event loop wakes up: with B-frames, a stream that is cut two
+    pictures later lacks a picture in the order of display.
+    """
+
+    def __init__(self, seen: Seen, changed: asyncio.Event, is_enough: Callable[[], bool]) -> None:
         self._seen = seen
         self._changed = changed
+        self._is_enough = is_enough
 
     def begin(self, tracks: tuple[Track, ...]) -> None: ...
     def annotate(self, packet: Packet) -> None: ...
@@ -452,6 +457,8 @@ class _Sink:
         return {"state": "test", "error": None}
 
     def add(self, packet: Packet) -> None:
+        if self._is_enough():
+            return
         (self._seen.pictures if packet.kind is Kind.VIDEO else self._seen.sounds).append(packet)
         self._changed.set()
 
@@ -483,13 +490,14 @@ async def watch(
             run_dir=Path(run_dir),
             on_change=on_change,
         )
-        camera.record_to(_Sink(seen, changed))
-        running = asyncio.create_task(camera.run())
 
         def is_enough() -> bool:
             if isinstance(enough, int):
                 return len(seen.pictures) >= enough
             return bool(enough(seen))
+
+        camera.record_to(_Sink(seen, changed, is_enough))
+        running = asyncio.create_task(camera.run())
 
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
