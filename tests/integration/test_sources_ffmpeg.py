@@ -43,12 +43,26 @@ def clip() -> Clip:
 
 @pytest.fixture(scope="module")
 def folder(clip: Clip, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The clip with sound: `film.mp4`, and as two parts, `a.ts` and `b`."""
+    """The clip with sound: `film.mp4`, and as two parts, `a.ts` and `b`, whose continuity counters do not go on."""
     folder = tmp_path_factory.mktemp("hls")
     write_file(clip, folder / "film.mp4", silence=True)
     write_file(clip, folder / "a.ts")
-    shutil.copy(folder / "a.ts", folder / "b")
+    (folder / "b").write_bytes(not_following((folder / "a.ts").read_bytes()))
     return folder
+
+
+def not_following(part: bytes) -> bytes:
+    """The same part, its continuity counters moved so that none follows the last of its PID."""
+    counters: dict[int, list[int]] = {}
+    for at in range(0, len(part), 188):
+        pid = (part[at + 1] & 31) << 8 | part[at + 2]
+        counters.setdefault(pid, []).append(part[at + 3] & 15)
+    following = {(last[-1] + 1 - last[0]) % 16 for last in counters.values()}
+    by = next(by for by in range(16) if by not in following)
+    return b"".join(
+        part[at : at + 3] + bytes([part[at + 3] & 0xF0 | (part[at + 3] + by) & 15]) + part[at + 4 : at + 188]
+        for at in range(0, len(part), 188)
+    )
 
 
 def sender(film: Path, *output: str) -> Process:

@@ -22,6 +22,7 @@ from ninjacam.core.errors import (
 )
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.http_client import HttpBody, get
+from ninjacam.sources.transport_stream import PartReader
 from ninjacam.sources.urls import Target, carries_login, parse_url
 
 _T = TypeVar("_T")
@@ -174,10 +175,15 @@ class _HttpFile:
         self._files = files
         self._body = body
         self._left = b""
+        is_range = body is not None and body.message.status == 206  # FFmpeg counts its bytes
+        self._read_next = self._read_body if is_range else PartReader(self._read_body).read
+
+    def _read_body(self) -> bytes:
+        return self._files.read(self._body) if self._body is not None else b""
 
     def read(self, size: int) -> bytes:
-        if not self._left and self._body is not None:
-            self._left = self._files.read(self._body)
+        if not self._left:
+            self._left = self._read_next()
         data, self._left = self._left[:size], self._left[size:]
         return data
 

@@ -1,0 +1,56 @@
+"""The bytes of an MPEG transport stream on their way to FFmpeg's demuxer."""
+
+from collections.abc import Callable
+
+PACKET_BYTES = 188
+_SYNC = 0x47
+_NO_PAYLOAD, _HAS_PAYLOAD = 0x20, 0x10
+_DISCONTINUITY = 0x80
+
+
+class PartReader:
+    """Reads one part of a playlist and announces that its continuity counters do not follow those of the part before.
+
+    A part may count anew, and the part before it may be missing. FFmpeg takes a jump of a counter for lost packets and
+    marks the picture before the jump as corrupt, although it is whole. So a packet that says "discontinuity" (ISO/IEC
+    13818-1, 2.4.3.5) is inserted before the first packet of each PID. Losses inside a part are still detected.
+    Parts that are not transport streams pass unchanged. `read`: returns the next bytes, b"" at the end.
+    """
+
+    def __init__(self, read: Callable[[], bytes]) -> None:
+        self._read = read
+        self._announced: set[int] = set()
+        self._rest = b""
+        self._in_sync = True
+
+    def read(self) -> bytes:
+        """Return the next bytes; b"" at the end. Raises: what `read` raises."""
+        while data := self._read():
+            if passed := self._announce(self._rest + data):
+                return passed
+        data, self._rest = self._rest, b""
+        return data
+
+    def _announce(self, data: bytes) -> bytes:
+        """Keep what is not yet a whole packet for the next call."""
+        whole = len(data) - len(data) % PACKET_BYTES
+        out, kept = b"", 0
+        for at in range(0, whole, PACKET_BYTES):
+            self._in_sync = self._in_sync and data[at] == _SYNC
+            if not self._in_sync:
+                whole = len(data)
+                break
+            pid = (data[at + 1] & 0x1F) << 8 | data[at + 2]
+            if pid not in self._announced:
+                self._announced.add(pid)
+                out += data[kept:at] + _discontinuity(data[at : at + 4])
+                kept = at
+        self._rest = data[whole:]
+        return out + data[kept:whole]
+
+
+def _discontinuity(head: bytes) -> bytes:
+    """A packet that the packet with this head may follow: packets without payload do not count."""
+    counter = (head[3] - (1 if head[3] & _HAS_PAYLOAD else 0)) & 0x0F
+    made = bytes([_SYNC, head[1] & 0x1F, head[2], _NO_PAYLOAD | counter, PACKET_BYTES - 5, _DISCONTINUITY])
+    return made.ljust(PACKET_BYTES, b"\xff")
