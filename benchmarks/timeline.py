@@ -55,7 +55,7 @@ def fill(days: int, cameras: int) -> tuple[int, float, float]:
     rows, began_s, cpu_s = 0, time.perf_counter(), time.process_time()
     for batch in generate(days, cameras):
         found = [
-            segments.Segment(
+            segments.SegmentInfo(
                 slug=str(row["slug"]), path=segment_path(str(row["slug"]), int(str(row["start_ns"]))),
                 start_ns=int(str(row["start_ns"])), end_ns=int(str(row["end_ns"])), size_bytes=23_000_000,
                 codec="h264", width_px=1920, height_px=1080, audio_codec="aac", audio_source="pcm_alaw",

@@ -20,7 +20,7 @@ from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.errors import LimitError, NinjacamError
 
 if TYPE_CHECKING:
-    from ninjacam.actions.events import Told
+    from ninjacam.actions.events import EventInput
     from ninjacam.models import Event
 
 logger = logging.getLogger("ninjacam.events")
@@ -32,7 +32,7 @@ RETRY_S = 1.0
 _KIND = re.compile(r"[a-z0-9_]{1,32}\Z")
 _LABEL = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{0,200}\Z")
 
-Sink = Callable[[str, "Told"], None]
+Sink = Callable[[str, "EventInput"], None]
 _sink: Sink | None = None
 
 
@@ -65,7 +65,7 @@ def create(
     LimitError: it has too many ongoing events.
     """
     from ninjacam.actions.errors import InvalidError
-    from ninjacam.actions.events import Told
+    from ninjacam.actions.events import EventInput
 
     if not _KIND.match(kind):
         raise InvalidError.of(
@@ -82,20 +82,20 @@ def create(
         raise InvalidError.of(
             "data", f"The data cannot be written as JSON: {exc}. Convert arrays and numbers of NumPy first."
         ) from exc
-    told = Told(
+    event_input = EventInput(
         kind=kind,
         label=label,
         start_ns=SYSTEM_CLOCK.wall_ns() if start is None else _to_ns("start", start),
         end_ns=None if end is None else _to_ns("end", end),
         duration_ns=None if duration_s is None else int(duration_s * 1e9),
-        goes_on=ongoing,
+        ongoing=ongoing,
         data=data or {},
         triggers_recording=record,
         protected=protected,
     )
     if _sink is None:
-        return _write(camera, told, "code")
-    _sink(camera, told)
+        return _write(camera, event_input, "code")
+    _sink(camera, event_input)
     return None
 
 
@@ -105,7 +105,7 @@ def send_to(sink: Sink | None) -> None:
     _sink = sink
 
 
-def discard(camera: str, told: "Told") -> None:
+def discard(camera: str, event_input: "EventInput") -> None:
     """A sink: nothing is created."""
 
 
@@ -115,18 +115,18 @@ class EventQueue:
     def __init__(self, write: Sink | None = None, *, retry_s: float = RETRY_S) -> None:
         self._write = write or _write_from_processor
         self._retry_s = retry_s
-        self._waiting: queue.Queue[tuple[str, Told] | None] = queue.Queue(MAX_WAITING)
+        self._waiting: queue.Queue[tuple[str, EventInput] | None] = queue.Queue(MAX_WAITING)
         self._closing = threading.Event()
         self._logged_ns = -LOG_EVERY_NS
         self.dropped = 0
         self._thread = threading.Thread(target=self._run, name="event-writer", daemon=True)
         self._thread.start()
 
-    def put(self, camera: str, told: "Told") -> None:
+    def put(self, camera: str, event_input: "EventInput") -> None:
         try:
-            self._waiting.put_nowait((camera, told))
+            self._waiting.put_nowait((camera, event_input))
         except queue.Full:
-            self._drop(camera, told, "the database does not keep up")
+            self._drop(camera, event_input, "the database does not keep up")
 
     def close(self, timeout_s: float) -> None:
         """Give what waits so much time to be written."""
@@ -146,7 +146,7 @@ class EventQueue:
                 if self._closing.wait(self._retry_s):
                     return
 
-    def _written(self, camera: str, told: "Told") -> bool:
+    def _written(self, camera: str, event_input: "EventInput") -> bool:
         """False: the database is away; try again."""
         from django.db import (
             DatabaseError,
@@ -158,23 +158,25 @@ class EventQueue:
 
         close_old_connections()
         try:
-            self._write(camera, told)
+            self._write(camera, event_input)
         except (OperationalError, InterfaceError):
             connections.close_all()
             return False
         except (NinjacamError, DatabaseError) as exc:
-            self._drop(camera, told, str(exc))
+            self._drop(camera, event_input, str(exc))
         return True
 
-    def _drop(self, camera: str, told: "Told", why: str) -> None:
+    def _drop(self, camera: str, event_input: "EventInput", why: str) -> None:
         self.dropped += 1
         now_ns = SYSTEM_CLOCK.monotonic_ns()
         if now_ns - self._logged_ns >= LOG_EVERY_NS:
             self._logged_ns = now_ns
-            logger.warning("%s: an event %r is dropped (%d so far): %s", camera, told.kind, self.dropped, why)
+            logger.warning(
+                "%s: an event %r is dropped (%d so far): %s", camera, event_input.kind, self.dropped, why
+            )
 
 
-def _write_from_processor(camera: str, told: "Told") -> None:
+def _write_from_processor(camera: str, event_input: "EventInput") -> None:
     """Raises: NinjacamError, DatabaseError."""
     from ninjacam.actions.events import event_rates
     from ninjacam.conf import get_settings
@@ -184,17 +186,17 @@ def _write_from_processor(camera: str, told: "Told") -> None:
         raise LimitError(
             f"Processors create events of {camera!r} too fast: {per_minute} a minute are possible."
         )
-    _write(camera, told, "processor")
+    _write(camera, event_input, "processor")
 
 
-def _write(camera: str, told: "Told", source: str) -> "Event":
+def _write(camera: str, event_input: "EventInput", source: str) -> "Event":
     """Raises: NinjacamError, DatabaseError."""
     from ninjacam.actions.events import create_event
     from ninjacam.auth import LocalOperator
 
     actor = LocalOperator()
     actor.name = source
-    return create_event(actor, camera, told)
+    return create_event(actor, camera, event_input)
 
 
 def _to_ns(name: str, time: datetime) -> int:

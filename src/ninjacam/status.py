@@ -62,7 +62,7 @@ class Status:
         return [*processors, *({"name": name} for name in sorted(lost))]
 
 
-class StatusFile:
+class StatusReader:
     """`read` costs a stat while the file is unchanged. Any thread may call it: a reading replaces the last as one."""
 
     def __init__(self, path: Path) -> None:
@@ -94,8 +94,8 @@ class StatusFile:
 
 
 @lru_cache(maxsize=8)
-def _file(path: Path) -> StatusFile:
-    return StatusFile(path)
+def _file(path: Path) -> StatusReader:
+    return StatusReader(path)
 
 
 def read_status() -> Status:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ninjacam.capture.timeline import Timeline
+from ninjacam.capture.timeline import PacketClock
 from ninjacam.codecs.bitstream import annexb_from_config
 from ninjacam.codecs.sps import parse_sps
 from ninjacam.containers.mp4 import encode_emsg
@@ -241,7 +241,7 @@ def stamps(data: bytes) -> list[tuple[int, int]]:
 def read_timeline(data: bytes) -> bool:
     """Whatever a camera's clock says, decoding times never decrease, and a clock that is right again is followed."""
     clock = FakeClock()
-    timeline = Timeline(clock)
+    timeline = PacketClock(clock)
     given = stamps(data)
     last_pts, now_ns = given[-1] if given else (0, 10**12)
     good = [(last_pts + n * 3600, now_ns + n * 40_000_000) for n in range(1, 20)]

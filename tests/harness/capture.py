@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import cast
 
-from ninjacam.recordings.segments import Segment
+from ninjacam.recordings.segments import SegmentInfo
 from ninjacam.supervision.control import ControlClient, Json
 
 PERIOD_S = 2
@@ -20,14 +20,14 @@ class CaptureChild:
 
     def __init__(self, run_dir: Path, process: "subprocess.Popen[bytes]") -> None:
         self.process = process
-        self.segments: dict[str, Segment] = {}
+        self.segments: dict[str, SegmentInfo] = {}
         self.report: Json = {}
         self._client = ControlClient(run_dir / "capture-1.control", self._on_report, lambda: None)
 
     def _on_report(self, report: Json) -> None:
         self.report = report
         for values in report["segments"]:
-            segment = Segment.from_dict(values)
+            segment = SegmentInfo.from_dict(values)
             self.segments[segment.path] = segment
 
     async def connect(self) -> None:

@@ -7,7 +7,7 @@ does not come through.
 import random
 from collections.abc import Callable
 
-from ninjacam.capture.timeline import Timeline
+from ninjacam.capture.timeline import PacketClock
 from ninjacam.core.packets import Codec, Packet
 from ninjacam.sources.access_units import MAX_ACCESS_UNIT_BYTES, ParameterSetCache
 from ninjacam.sources.base import SourceStats
@@ -88,7 +88,7 @@ def run_fuzz(name: str, seed: int) -> int:
     """Returns the number of packets. Raises: whatever is wrong."""
     chance = random.Random(f"{name} {seed}")
     stats = SourceStats()
-    timeline = Timeline(FakeClock())
+    timeline = PacketClock(FakeClock())
     timeline.set_reorder_depth(chance.choice([0, 2, None]))
     emitted = 0
 

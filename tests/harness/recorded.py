@@ -9,11 +9,11 @@ import numpy as np
 
 from ninjacam.recordings.layout import iter_paths
 from ninjacam.recordings.reader import read_segment
-from ninjacam.recordings.segments import Segment
+from ninjacam.recordings.segments import SegmentInfo
 from ninjacam.testing import stamp
 
 
-def files_of(root: Path) -> list[Segment]:
+def files_of(root: Path) -> list[SegmentInfo]:
     """In the order of their starts, as the index has them."""
     found = [read_segment(root / path, root=root) for path in iter_paths(root)]
     return sorted(found, key=lambda each: each.start_ns)

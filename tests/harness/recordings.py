@@ -9,12 +9,12 @@ from pathlib import Path
 import av
 import numpy as np
 
-from ninjacam.core.annotations import encode_seen
+from ninjacam.core.annotations import encode_annotation_set
 from ninjacam.core.packets import Codec, Flags, Kind, Packet, Track
 from ninjacam.recordings.audio import make_sound
 from ninjacam.recordings.fragments import FileContents, dts_of
 from ninjacam.recordings.layout import create_segment
-from ninjacam.recordings.segments import Segment
+from ninjacam.recordings.segments import SegmentInfo
 from ninjacam.testing import stamp
 
 FPS = 25
@@ -88,7 +88,7 @@ def encode_tone(seconds: float) -> list[Packet]:
 
 @dataclass(frozen=True)
 class Made:
-    segment: Segment
+    segment: SegmentInfo
     path: Path
 
 
@@ -120,7 +120,7 @@ def write_file(
             now = [unit for unit in units if unit.captured_ns < until_ns]
             units = units[len(now) :]
             end_dts = dts_of(following) if following else dts_of(group[-1]) + TICKS
-            seen = [(packet.pts, encode_seen("none", packet.captured_ns, [])) for packet in group]
+            seen = [(packet.pts, encode_annotation_set("none", packet.captured_ns, [])) for packet in group]
             written = contents.add(
                 group, now, end_dts, seen
             )  # so that whatever plays them is seen to skip it
@@ -129,7 +129,7 @@ def write_file(
             size_bytes += len(written.data)
             end_ns = written.end_ns
     first = packets[0]
-    segment = Segment(
+    segment = SegmentInfo(
         slug, path, start_ns, end_ns, size_bytes, first.codec.label, first.width_px, first.height_px,
         "aac" if tone else "", "pcm_mulaw" if tone else "",
     )  # fmt: skip

@@ -25,7 +25,7 @@ import numpy as np
 
 from ninjacam.core.errors import ViewNotFoundError
 from ninjacam.core.packets import CameraState, Codec, Flags, Kind, Packet, StreamInfo, Track
-from ninjacam.hub.request import Request
+from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.server import Channel, StreamServer
 
 ROOT = Path(__file__).parents[2]
@@ -79,16 +79,16 @@ class FakeCamera:
     size: tuple[int, int] = (320, 180)
     frozen: bool = False
     packets: Channel | None = None
-    pixels: dict[Request, Channel] = field(default_factory=dict)
+    pixels: dict[StreamRequest, Channel] = field(default_factory=dict)
     servers: list[StreamServer] = field(default_factory=list)
 
-    def info(self, request: Request | None = None) -> StreamInfo:
+    def info(self, request: StreamRequest | None = None) -> StreamInfo:
         codec = request.codec if request else self.codec
         view = request.view if request else ""
         extra = {"view": view, "view_error": self.view_errors.get(view)} if request else {}
         return StreamInfo(self.slug, (Track(Kind.VIDEO, codec),), self.state, self.error, 1, extra)
 
-    def find_pixels(self, request: Request) -> Channel:
+    def find_pixels(self, request: StreamRequest) -> Channel:
         if request.view not in self.views:
             raise ViewNotFoundError(f"There is no view {request.view!r}.")
         if request not in self.pixels:

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ninjacam.recordings.segments import Segment
+from ninjacam.recordings.segments import SegmentInfo
 from ninjacam.testing import stamp
 from tests.harness.chrome import CHROMIUM, chromium
 from tests.harness.recordings import (
@@ -51,7 +51,7 @@ def url(kind: str, start_s: float, end_s: float, **more: str) -> str:
     return f"/cam/rec/door/{kind}?" + "&".join(f"{name}={quote(value)}" for name, value in query.items())
 
 
-def add_rows(site: Site, segments: list[Segment]) -> list[int]:
+def add_rows(site: Site, segments: list[SegmentInfo]) -> list[int]:
     code = (
         "import json\nfrom ninjacam.recordings import segments\n"
         f"rows = [segments.Segment(**each) for each in json.loads({json.dumps([asdict(s) for s in segments])!r})]\n"
@@ -408,7 +408,7 @@ def test_the_running_file_is_played_as_far_as_it_is_whole(
     made = write_file(site.directory / "recordings", encode_stamped(200, first=first))
     with made.path.open("ab") as file:
         file.write(made.path.read_bytes()[900:1500])  # the next one, half written
-    running = Segment(**{**asdict(made.segment), "open": True})
+    running = SegmentInfo(**{**asdict(made.segment), "open": True})
     (number,) = add_rows(site, [running])
     answer = server.get(f"/cam/rec/door/segment/{number}.mp4", headers)
     assert len(answer.body) == made.segment.size_bytes

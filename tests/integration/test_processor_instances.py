@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ninjacam.core.packets import Codec
-from ninjacam.hub.request import Request
+from ninjacam.hub.request import StreamRequest
 from ninjacam.supervision.crash_record import read_last_words
 from ninjacam.testing.clips import Clip
 from ninjacam.testing.scenes import SceneOptions, make_clip
@@ -87,7 +87,7 @@ def other_clip() -> Clip:
 
 
 def watch(it: House, view: str, slug: str, codec: Codec = Codec.MJPEG) -> Viewer:
-    return Viewer(it.run_dir, Request(view, codec), slug)
+    return Viewer(it.run_dir, StreamRequest(view, codec), slug)
 
 
 def test_cameras_of_two_sizes_share_a_function_and_nothing_crashes(

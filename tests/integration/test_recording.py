@@ -15,7 +15,7 @@ import pytest
 
 from ninjacam.recordings.layout import iter_paths
 from ninjacam.recordings.reader import read_recording, read_segment
-from ninjacam.recordings.segments import Segment
+from ninjacam.recordings.segments import SegmentInfo
 from ninjacam.testing.camera import FakeRtspCamera
 from ninjacam.testing.clips import Clip
 from ninjacam.testing.scenes import AudioName, SceneOptions, VideoName, make_clip
@@ -51,7 +51,7 @@ def test_no_picture_is_missing_or_doubled_across_files(
     root = tmp_path / "recordings"
     source = clip(codec, audio=audio, bframes=bframes)
 
-    async def record(url: str) -> dict[str, Segment]:
+    async def record(url: str) -> dict[str, SegmentInfo]:
         async with capture(tmp_path, url) as child:
             await child.until(lambda: len(child.segments) >= 4)
             assert child.camera["recording"]["state"] == "recording"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ninjacam.recordings.reader import read_segment
-from ninjacam.recordings.segments import Segment
+from ninjacam.recordings.segments import SegmentInfo
 from ninjacam.testing.camera import FakeRtspCamera
 from ninjacam.testing.clips import Clip, Unit
 from ninjacam.testing.scenes import SceneOptions, VideoName, make_clip
@@ -31,7 +31,7 @@ def end_s(child: CaptureChild) -> float:
 
 def record(
     directory: Path, camera: FakeRtspCamera, happens: Callable[[], None], *, period_s: int = PERIOD_S
-) -> list[Segment]:
+) -> list[SegmentInfo]:
     """For some seconds before and after something happens; what there is on the disk, in order."""
 
     async def go() -> None:

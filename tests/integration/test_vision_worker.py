@@ -16,15 +16,15 @@ import numpy as np
 import pytest
 
 from ninjacam.core.packets import CameraState, Codec, Flags, Kind, Packet, StreamInfo, Track
-from ninjacam.hub.client import RefusedError, Subscription, read_one
-from ninjacam.hub.request import Request
+from ninjacam.hub.client import RefusedError, StreamSubscription, read_one
+from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.server import Channel, StreamServer
 from ninjacam.supervision.control import ControlClient, Json
 from ninjacam.testing import stamp
 from ninjacam.testing.clips import Clip
 from ninjacam.testing.scenes import SceneOptions, make_clip
 
-MJPEG = Request(codec=Codec.MJPEG)
+MJPEG = StreamRequest(codec=Codec.MJPEG)
 CODE = """
     import os, time
     import cv2
@@ -189,7 +189,7 @@ class House:
         self.worker = worker
         self.run_dir = run_dir
 
-    async def picture(self, request: Request, timeout_s: float = 8) -> Any:
+    async def picture(self, request: StreamRequest, timeout_s: float = 8) -> Any:
         packet = await read_one(self.run_dir / "door.pixels", request, timeout_s=timeout_s)
         return decoded(packet)
 
@@ -220,11 +220,11 @@ async def house(
 class Viewer:
     """Counts what a view delivers, over any number of connections."""
 
-    def __init__(self, run_dir: Path, request: Request, slug: str = "door") -> None:
+    def __init__(self, run_dir: Path, request: StreamRequest, slug: str = "door") -> None:
         self.packets: list[Packet] = []
         self.infos: list[StreamInfo | None] = []
         self._heard = asyncio.Event()
-        self.subscription = Subscription(
+        self.subscription = StreamSubscription(
             run_dir / f"{slug}.pixels", request, on_packet=self._on_packet, on_info=self.infos.append
         )
         self.task = asyncio.create_task(self.subscription.run())
@@ -262,16 +262,16 @@ def test_the_camera_itself_and_processed_views_are_shown(clip: Clip, tmp_path: P
             raw = await it.picture(MJPEG)
             assert raw.shape == (360, 640, 3)
             assert stamp.read(raw) is not None
-            edges = await it.picture(Request("edges", Codec.MJPEG))
+            edges = await it.picture(StreamRequest("edges", Codec.MJPEG))
             assert edges.shape == (360, 640, 3)
             assert np.ptp(edges[200:].max(axis=2) - edges[200:].min(axis=2).astype(int)) < 40, (
                 "edges are grey"
             )
-            red = await it.picture(Request("red", Codec.MJPEG))
+            red = await it.picture(StreamRequest("red", Codec.MJPEG))
             assert red[150, 320, 2] > 200 > 60 > red[150, 320, 0]
-            dull = await it.picture(Request("dull", Codec.MJPEG))
+            dull = await it.picture(StreamRequest("dull", Codec.MJPEG))
             assert dull.shape == (360, 640, 3)
-            small = await it.picture(Request("edges", Codec.MJPEG, width_px=320))
+            small = await it.picture(StreamRequest("edges", Codec.MJPEG, width_px=320))
             assert small.shape[:2] == (180, 320)
 
     asyncio.run(go())
@@ -282,7 +282,7 @@ def test_a_view_as_h264_starts_with_a_key_frame_and_decodes(clip: Clip, tmp_path
 
     async def go() -> None:
         async with house(clip, tmp_path) as it:
-            viewer = Viewer(tmp_path, Request("red", Codec.H264))
+            viewer = Viewer(tmp_path, StreamRequest("red", Codec.H264))
             packets = await viewer.more(30)
             await viewer.close()
             assert packets[0].is_key
@@ -315,16 +315,16 @@ def test_who_asks_for_every_size_and_quality_locks_nobody_out(clip: Clip, tmp_pa
     async def go() -> None:
         async with house(clip, tmp_path) as it:
             greedy = [
-                Viewer(tmp_path, Request(codec=Codec.MJPEG, width_px=width, quality=quality))
+                Viewer(tmp_path, StreamRequest(codec=Codec.MJPEG, width_px=width, quality=quality))
                 for width in (160, 240, 320, 480)
                 for quality in (40, 60, 80, 95)
             ]
             for viewer in greedy:
                 await viewer.more(1)
-            assert (await it.picture(Request(codec=Codec.MJPEG, width_px=640))).shape[1] == 240
+            assert (await it.picture(StreamRequest(codec=Codec.MJPEG, width_px=640))).shape[1] == 240
             report = await it.worker.until(lambda r: r["views"]["door"][""]["encodings"] > 0)
             assert report["views"]["door"][""]["encodings"] == 8
-            assert (await it.picture(Request("edges", Codec.MJPEG, 640))).shape[1] == 640
+            assert (await it.picture(StreamRequest("edges", Codec.MJPEG, 640))).shape[1] == 640
             for viewer in greedy:
                 await viewer.close()
 
@@ -338,7 +338,7 @@ def test_a_view_that_nobody_defined_is_refused_with_the_names_of_those_that_are(
         async with house(clip, tmp_path) as it:
             for name in ("nix", "elsewhere"):
                 with pytest.raises(RefusedError, match="edges"):
-                    await it.picture(Request(name, Codec.MJPEG))
+                    await it.picture(StreamRequest(name, Codec.MJPEG))
 
     asyncio.run(go())
 
@@ -358,7 +358,7 @@ def test_a_processor_that_fails_shows_it_and_the_raw_stream_goes_on(
     async def go() -> None:
         async with house(clip, tmp_path) as it:
             raw = Viewer(tmp_path, MJPEG)
-            failing = Viewer(tmp_path, Request(view, Codec.MJPEG))
+            failing = Viewer(tmp_path, StreamRequest(view, Codec.MJPEG))
             await failing.more(1)
             report = await it.worker.until(lambda r: r["views"]["door"][view]["state"] == "failed")
             error = report["views"]["door"][view]["error"]
@@ -381,7 +381,7 @@ def test_a_processor_that_fails_now_and_then_is_counted_and_logged(
 ) -> None:
     async def go() -> None:
         async with house(clip, tmp_path) as it:
-            viewer = Viewer(tmp_path, Request("raises_sometimes", Codec.MJPEG))
+            viewer = Viewer(tmp_path, StreamRequest("raises_sometimes", Codec.MJPEG))
 
             def works_after_three(report: Json) -> bool:
                 view = report["views"]["door"]["raises_sometimes"]
@@ -415,7 +415,7 @@ def test_saving_a_helper_changes_the_live_picture_within_two_seconds(clip: Clip,
         helper = tmp_path / "worker_helper.py"
         helper.write_text("COLOR = (0, 0, 255)\n")
         async with house(clip, tmp_path, code) as it:
-            viewer = Viewer(tmp_path, Request("paint", Codec.MJPEG))
+            viewer = Viewer(tmp_path, StreamRequest("paint", Codec.MJPEG))
             await viewer.more(3)
             for channel, color in ((0, "(255, 0, 0)"), (1, "(0, 255, 0)")):
                 helper.write_text(f"COLOR = {color}\n")
@@ -444,7 +444,7 @@ def test_a_processor_that_never_returns_is_left_behind_and_the_raw_stream_goes_o
             assert it.worker.process is not None
             raw = Viewer(tmp_path, MJPEG)
             await raw.more(5)
-            stuck = Viewer(tmp_path, Request(view, Codec.MJPEG))
+            stuck = Viewer(tmp_path, StreamRequest(view, Codec.MJPEG))
             before = len(raw.packets)
             await it.worker.until(lambda r: r["views"]["door"][view]["state"] == "failed")
             assert len(raw.packets) - before >= 30, "it goes on while the other is stuck"
@@ -463,7 +463,7 @@ def test_a_processor_that_never_returns_is_left_behind_and_the_raw_stream_goes_o
 def test_a_slow_processor_is_slow_for_itself_alone(clip: Clip, tmp_path: Path) -> None:
     async def go() -> None:
         async with house(clip, tmp_path):
-            raw, slow = Viewer(tmp_path, MJPEG), Viewer(tmp_path, Request("slow", Codec.MJPEG))
+            raw, slow = Viewer(tmp_path, MJPEG), Viewer(tmp_path, StreamRequest("slow", Codec.MJPEG))
             await asyncio.gather(raw.more(5), slow.more(2))
             packets = await raw.more(50, timeout_s=3)
             assert packets[-1].sequence - packets[0].sequence == 49
@@ -478,7 +478,7 @@ def test_a_slow_processor_is_slow_for_itself_alone(clip: Clip, tmp_path: Path) -
 def test_saving_the_file_changes_the_live_picture_and_keeps_the_viewer(clip: Clip, tmp_path: Path) -> None:
     async def go() -> None:
         async with house(clip, tmp_path) as it:
-            viewer = Viewer(tmp_path, Request("red", Codec.MJPEG))
+            viewer = Viewer(tmp_path, StreamRequest("red", Codec.MJPEG))
             await viewer.more(3)
             code = textwrap.dedent(CODE).replace("(0, 0, 255)", "(255, 0, 0)")
             it.worker.code_path.write_text(code)
@@ -532,7 +532,7 @@ def test_a_processor_that_kills_its_process_leaves_its_name(clip: Clip, tmp_path
     async def go() -> None:
         async with house(clip, tmp_path) as it:
             assert it.worker.process is not None
-            viewer = Viewer(tmp_path, Request("dies", Codec.MJPEG))
+            viewer = Viewer(tmp_path, StreamRequest("dies", Codec.MJPEG))
             assert await asyncio.to_thread(it.worker.process.wait, 10) == 3
             assert read_last_words(tmp_path / "vision-1.running").running == [("door", "dies")]
             entry = {

@@ -12,7 +12,7 @@ from django.db import OperationalError
 
 from ninjacam import events
 from ninjacam.actions.errors import InvalidError, NotFoundError
-from ninjacam.actions.events import Told
+from ninjacam.actions.events import EventInput
 from ninjacam.core.errors import LimitError
 from ninjacam.models import Camera, Event
 from tests.harness.processes import wait_until
@@ -85,7 +85,7 @@ class Written:
         self.entered = threading.Event()
         self.errors: list[Exception | None] = []
 
-    def __call__(self, camera: str, told: Told) -> None:
+    def __call__(self, camera: str, told: EventInput) -> None:
         self.entered.set()
         self.open.wait(10)
         error = self.errors.pop(0) if self.errors else None
@@ -149,9 +149,9 @@ def test_a_processor_is_told_of_its_mistake_at_once(queued: events.EventQueue) -
 def test_processors_of_a_camera_create_no_more_events_than_the_setting_allows(settings: Any) -> None:
     settings.NINJACAM = {**getattr(settings, "NINJACAM", {}), "EVENTS_PER_MINUTE": 4}
     for _ in range(2):  # half of them at once
-        events._write_from_processor("gate", Told("visitor", start_ns=1))
+        events._write_from_processor("gate", EventInput("visitor", start_ns=1))
     with pytest.raises(LimitError, match="too fast: 4 a minute"):
-        events._write_from_processor("gate", Told("visitor", start_ns=1))
+        events._write_from_processor("gate", EventInput("visitor", start_ns=1))
     assert Event.objects.filter(source="processor").count() == 2
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ninjacam.models import Camera
-from ninjacam.status import Status, StatusFile
+from ninjacam.status import Status, StatusReader
 
 
 def write(path: Path, **values: object) -> None:
@@ -20,14 +20,14 @@ def test_no_report_and_a_broken_one_mean_no_engine(tmp_path: Path, content: str 
     path = tmp_path / "status.json"
     if content is not None:
         path.write_text(content)
-    assert not StatusFile(path).read().engine_running
+    assert not StatusReader(path).read().engine_running
 
 
 def test_the_file_is_parsed_again_only_when_it_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "status.json"
-    file, parsed = StatusFile(path), 0
+    file, parsed = StatusReader(path), 0
     loads = json.loads
 
     def count(text: bytes) -> object:
@@ -46,7 +46,7 @@ def test_the_file_is_parsed_again_only_when_it_changed(
 def test_an_unchanged_report_grows_stale(tmp_path: Path) -> None:
     path = tmp_path / "status.json"
     write(path)
-    file = StatusFile(path)
+    file = StatusReader(path)
     assert file.read().engine_running
     assert not file.read(now_ns=time.time_ns() + 6 * 10**9).engine_running
 

@@ -38,38 +38,42 @@ OWN_KINDS = frozenset(rule.kind for rule in RULES)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What somebody tells. `start_ns`: None: now. Without an end or a duration: a moment, or it `goes_on`."""
+class EventInput:
+    """An event to create. `start_ns` defaults to now. Without an end or a duration it is a moment, unless `ongoing`."""
 
     kind: str
     label: str = ""
     start_ns: int | None = None
     end_ns: int | None = None
     duration_ns: int | None = None
-    goes_on: bool = False
+    ongoing: bool = False
     data: dict[str, Any] = field(default_factory=dict)
     triggers_recording: bool = True
     protected: bool = False
 
 
-def create_event(actor: Actor, slug: str, told: Told) -> Event:
+def create_event(actor: Actor, slug: str, event_input: EventInput) -> Event:
     """Raises: NotFoundError, ForbiddenError, InvalidError; LimitError: too many in a short time, or ongoing;
     QuotaError: too much of this camera is protected.
     """
     camera = find_camera(actor, slug, Role.CONTROL)
     _check_rate(actor, camera)
-    if told.protected:
+    if event_input.protected:
         find_camera(actor, slug, Role.EXPORT)
-    if told.kind in OWN_KINDS:
+    if event_input.kind in OWN_KINDS:
         raise InvalidError.of("kind", _("Only the engine tells this kind of event. Choose another word."))
     now_ns = SYSTEM_CLOCK.wall_ns()
-    start_ns = now_ns if told.start_ns is None else told.start_ns
+    start_ns = now_ns if event_input.start_ns is None else event_input.start_ns
     if start_ns > now_ns + AHEAD_NS:
         raise InvalidError.of("start", _("The start is in the future."))
-    if sum((told.end_ns is not None, told.duration_ns is not None, told.goes_on)) > 1:
+    if sum((event_input.end_ns is not None, event_input.duration_ns is not None, event_input.ongoing)) > 1:
         raise InvalidError.of("end", _("Give one of the end, the duration, and that it goes on."))
     end_ns = (
-        None if told.goes_on else start_ns + (told.duration_ns or 0) if told.end_ns is None else told.end_ns
+        None
+        if event_input.ongoing
+        else start_ns + (event_input.duration_ns or 0)
+        if event_input.end_ns is None
+        else event_input.end_ns
     )
     _check_span(start_ns, end_ns)
     if end_ns is None:
@@ -77,16 +81,16 @@ def create_event(actor: Actor, slug: str, told: Told) -> Event:
     with transaction.atomic():
         event = Event.objects.create(
             slug=camera.slug,
-            kind=told.kind,
-            label=told.label,
+            kind=event_input.kind,
+            label=event_input.label,
             start_ns=start_ns,
             end_ns=end_ns,
-            data=_checked(told.data),
+            data=_checked(event_input.data),
             source=_source(actor),
-            triggers_recording=told.triggers_recording,
-            protected=told.protected,
+            triggers_recording=event_input.triggers_recording,
+            protected=event_input.protected,
         )
-        if told.protected:
+        if event_input.protected:
             check_protection(actor, camera.slug)
     record(actor, "event.create", camera.slug, event=event.pk, kind=event.kind)
     return event

@@ -48,7 +48,7 @@ def rebuild(root: Path, *, force: bool = False) -> Rebuilt:
             "If they are really gone: --force."
         )
     listed = left_out = 0
-    waiting: list[segments.Segment] = []
+    waiting: list[segments.SegmentInfo] = []
     for number, path in enumerate(sorted(paths), 1):
         segment = read_file(root, path, now_ns=SYSTEM_CLOCK.wall_ns())
         if segment is None:

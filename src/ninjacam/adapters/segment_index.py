@@ -84,13 +84,13 @@ class DatabaseIndex:
         """Thread: any. A scan that runs ends at its next file."""
         self._closing.set()
 
-    def add(self, found: Sequence[segments.Segment]) -> None:
+    def add(self, found: Sequence[segments.SegmentInfo]) -> None:
         """Raises: NinjacamError: the database is away."""
         with database():
             for batch in _batches(found):
                 self._put(batch)
 
-    def _put(self, batch: Sequence[segments.Segment]) -> None:
+    def _put(self, batch: Sequence[segments.SegmentInfo]) -> None:
         # Those of a renamed or deleted camera lie elsewhere by now, or nowhere; the scan finds what is there.
         batch = [each for each in batch if (self._root / each.path).exists()]
         with transaction.atomic():
@@ -114,7 +114,7 @@ class DatabaseIndex:
             listed = dict(
                 Segment.objects.filter(start_ns__gte=since_ns, open=False).values_list("path", "size_bytes")
             )
-            waiting: list[segments.Segment] = []
+            waiting: list[segments.SegmentInfo] = []
             for path in paths_since(self._root, since_ns):
                 if self._closing.is_set():
                     break
@@ -296,7 +296,7 @@ def paths_since(root: Path, since_ns: int) -> Iterator[str]:
             yield path
 
 
-def read_file(root: Path, path: str, *, now_ns: int) -> segments.Segment | None:
+def read_file(root: Path, path: str, *, now_ns: int) -> segments.SegmentInfo | None:
     """The row that a file makes; None where it is none, or cannot be read: one bad file is one gap."""
     full = root / path
     try:

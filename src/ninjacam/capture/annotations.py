@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ninjacam.core.clock import Clock
 from ninjacam.core.packets import Codec, Packet
-from ninjacam.hub.client import RefusedError, Subscription
-from ninjacam.hub.request import Request
+from ninjacam.hub.client import RefusedError, StreamSubscription
+from ninjacam.hub.request import StreamRequest
 
 logger = logging.getLogger("ninjacam.capture")
 
@@ -23,9 +23,9 @@ class AnnotationReader:
     """From its making until `close`. Thread: the event loop. `on_packet`: hears packets of `Codec.ANNOTATIONS`."""
 
     def __init__(self, path: Path, on_packet: Callable[[Packet], None], *, clock: Clock) -> None:
-        self._subscription = Subscription(
+        self._subscription = StreamSubscription(
             path,
-            Request(codec=Codec.ANNOTATIONS),
+            StreamRequest(codec=Codec.ANNOTATIONS),
             on_packet=on_packet,
             on_info=lambda _info: None,
             max_retry_s=MAX_RETRY_S,

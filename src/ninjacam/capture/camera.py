@@ -11,7 +11,7 @@ from typing import Any
 from ninjacam.capture.annotations import AnnotationReader
 from ninjacam.capture.liveness import MAX_PATIENCE_S, Pace, describe_silence
 from ninjacam.capture.sink import PacketSink
-from ninjacam.capture.timeline import Timeline
+from ninjacam.capture.timeline import PacketClock
 from ninjacam.codecs.bitstream import parameter_sets, parse_sps
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import DecodeError, NinjacamError, SourceStalledError
@@ -71,7 +71,7 @@ class CameraCapture:
         self._config = source
         self._clock = clock
         self._on_change = on_change
-        self._timeline = Timeline(clock)
+        self._timeline = PacketClock(clock)
         self._stop = Stop()
         self._source: Source | None = None
         self._sink: PacketSink | None = None

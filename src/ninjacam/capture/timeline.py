@@ -52,7 +52,7 @@ class SmallestDelay:
         return self._current_ns if self._previous_ns is None else min(self._current_ns, self._previous_ns)
 
 
-class Timeline:
+class PacketClock:
     """State of one camera's clock. Survives reconnects (`restart`), so that its packets stay one sequence.
 
     `reorder_depth`: how many pictures may precede one in decoding and follow it in display (from the SPS).

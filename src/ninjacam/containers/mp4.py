@@ -19,7 +19,7 @@ OTHER_SAMPLE = 0x01010000
 NTP_EPOCH_S = 2_208_988_800
 """From 1900, where NTP counts from, to 1970 (RFC 5905, figure 4)."""
 ANNOTATIONS_SCHEME = b"urn:ninjacam:annotations"
-"""Of an emsg whose data are the lines of `core.annotations.encode_seen`. Players skip what they do not know."""
+"""Scheme of an emsg box whose data is a line of `core.annotations.encode_annotation_set`. Other players skip it."""
 _CAPTURED = 24
 """prft: the time is that of the capture."""
 _MATRIX = struct.pack(">9i", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)

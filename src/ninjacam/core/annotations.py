@@ -1,7 +1,7 @@
 """What a processor has seen on a picture: boxes, points, polygons and texts.
 
 In pixels for whoever writes them; in fractions of the picture for everybody else, so that they fit it in any size.
-On its way to players and recordings, what was seen on one picture is one JSON object, `encode_seen`.
+On its way to players and recordings, what was seen on one picture is one JSON object, `encode_annotation_set`.
 """
 
 import json
@@ -72,7 +72,7 @@ class Text:
 
 
 Annotation: TypeAlias = Box | Point | Polygon | Text
-Seen: TypeAlias = list[dict[str, Any]]
+AnnotationSet: TypeAlias = list[dict[str, Any]]
 """Annotations as JSON: "type", "points" [[x, y], ...] in fractions of width and height, and where they have one
 "label", "score", "color"."""
 
@@ -82,29 +82,29 @@ def are_annotations(value: object) -> bool:
     return isinstance(value, list | tuple) and all(isinstance(each, Annotation) for each in value)
 
 
-def to_seen(annotations: Sequence[Annotation], width_px: int, height_px: int) -> Seen:
+def to_annotation_set(annotations: Sequence[Annotation], width_px: int, height_px: int) -> AnnotationSet:
     """Raises: EncodeError: a sentence for the processor's author."""
     if len(annotations) > MAX_ANNOTATIONS:
         raise EncodeError(
             f"The processor returned {len(annotations)} annotations; {MAX_ANNOTATIONS} at most of one picture."
         )
-    seen = [_as_json(each, width_px, height_px) for each in annotations]
-    if sum(_max_bytes(each) for each in seen) > MAX_BYTES:
+    annotation_set = [_as_json(each, width_px, height_px) for each in annotations]
+    if sum(_max_bytes(each) for each in annotation_set) > MAX_BYTES:
         raise EncodeError(
             f"The processor returned annotations of more than {MAX_BYTES >> 10} KB; "
             "let it leave some out, or polygons have fewer points."
         )
-    return seen
+    return annotation_set
 
 
-def encode_seen(view: str, captured_ns: int, seen: Seen) -> bytes:
+def encode_annotation_set(view: str, captured_ns: int, annotations: AnnotationSet) -> bytes:
     """One JSON object, in one line: {"captured_us", "view", "annotations"}."""
-    content = {"captured_us": captured_ns // 1000, "view": view, "annotations": seen}
+    content = {"captured_us": captured_ns // 1000, "view": view, "annotations": annotations}
     return json.dumps(content, separators=(",", ":")).encode()
 
 
 def at_time(line: bytes, captured_ns: int) -> bytes:
-    """What `encode_seen` made, at another time."""
+    """What `encode_annotation_set` made, at another time."""
     return b'{"captured_us":%d,%b' % (captured_ns // 1000, line.partition(b",")[2])
 
 

@@ -30,7 +30,9 @@ class Codec(enum.IntEnum):
     H264 = 1
     H265 = 2
     MJPEG = 3
-    ANNOTATIONS = 4  # what was seen on a picture, in its place: `core.annotations.encode_seen`; each is a KEY
+    ANNOTATIONS = (
+        4  # what was seen on a picture, in its place: `core.annotations.encode_annotation_set`; each is a KEY
+    )
     AAC = 16
     PCMA = 17
     PCMU = 18

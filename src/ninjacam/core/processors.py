@@ -58,7 +58,7 @@ class FunctionProcessor(Processor):
         self.process = function  # type: ignore[assignment, method-assign]
 
 
-class Turns:
+class FairLock:
     """A lock whose waiters get it in the order in which they asked, so that no camera starves.
 
     The holder can be deprived of it: `give_back` may be called from any thread, and more than once.
@@ -105,7 +105,7 @@ class Registration:
     description: str = ""
     record: bool = False
     function: ProcessorFunction | None = None
-    turns: Turns | None = None
+    turns: FairLock | None = None
 
     def applies_to(self, camera: str) -> bool:
         return any(fnmatchcase(camera, pattern) for pattern in self.cameras)
@@ -213,7 +213,7 @@ def processor(
                 description=(definition.__doc__ or "").strip().partition("\n")[0],
                 record=record,
                 function=None if is_class else definition,
-                turns=None if is_class else Turns(),
+                turns=None if is_class else FairLock(),
             )
         )
         return definition

@@ -13,7 +13,7 @@ OWN_CAPTURE = "capture-own-"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ProcessPlan:
     """Process name -> the cameras it has. Names are `capture-N` and `vision-N`."""
 
     capture: Mapping[str, tuple[CameraSpec, ...]]
@@ -27,7 +27,7 @@ def make_plan(
     cameras_per_capture: int,
     vision_workers: int,
     needs_own_process: Callable[[CameraSpec], bool],
-) -> Plan:
+) -> ProcessPlan:
     """`running`: process name -> slugs it has now. `needs_own_process`: its source runs native code on camera data."""
     enabled = sorted((c for c in cameras if c.enabled and c.error is None), key=lambda c: c.slug)
     capture = _place(
@@ -51,7 +51,7 @@ def make_plan(
             vision[home].append(camera)
     for camera in homeless:
         min(vision.values(), key=len).append(camera)
-    return Plan(
+    return ProcessPlan(
         capture={name: tuple(held) for name, held in capture.items() if held},
         vision={name: tuple(held) for name, held in vision.items()},
     )

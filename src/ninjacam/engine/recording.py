@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import NinjacamError
 from ninjacam.engine.events import DISK_FULL, DISK_LOW, EngineEvent, EventKeeper, EventLog
-from ninjacam.recordings.segments import Segment
+from ninjacam.recordings.segments import SegmentInfo
 from ninjacam.supervision.control import Json
 
 logger = logging.getLogger("ninjacam.engine")
@@ -33,7 +33,7 @@ T = TypeVar("T")
 class SegmentIndex(Protocol):
     """Where recordings are listed. All is called in one thread. Raises: NinjacamError: the database is away."""
 
-    def add(self, segments: Sequence[Segment]) -> None:
+    def add(self, segments: Sequence[SegmentInfo]) -> None:
         """One transaction. A file that is listed already is brought up to date."""
 
     def catch_up(self, since_ns: int) -> int:
@@ -58,7 +58,7 @@ class RecordingKeeper:
         self._log = log
         self._events = EventKeeper(clock=clock)
         self._clock = clock
-        self._waiting: dict[str, Segment] = {}
+        self._waiting: dict[str, SegmentInfo] = {}
         self._scan_since_ns: int | None = clock.wall_ns() - LOOK_BACK_NS
         self._scan_at_ns = 0  # monotonic
         self._scan_again = True
@@ -69,7 +69,7 @@ class RecordingKeeper:
         """What capture says of its files. Only their latest state is kept."""
         for values in reported:
             try:
-                segment = Segment.from_dict(values)
+                segment = SegmentInfo.from_dict(values)
             except TypeError:
                 continue  # of another version: the scan finds the file
             if segment.path in self._waiting or len(self._waiting) < MAX_WAITING:
@@ -160,7 +160,7 @@ class RecordingKeeper:
         if events and await self._ask(worker, lambda: put(events)) is None:
             self._events.give_back(events)
 
-    def _add(self, batch: dict[str, Segment]) -> bool:
+    def _add(self, batch: dict[str, SegmentInfo]) -> bool:
         self._index.add(list(batch.values()))
         return True
 

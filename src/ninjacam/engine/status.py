@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 
-class StatusFile:
+class StatusWriter:
     """Written whole and renamed, so that a reader sees the old or the new one."""
 
     def __init__(self, path: Path) -> None:

@@ -11,8 +11,8 @@ from ninjacam.core.errors import ProtocolError, StreamUnavailableError
 from ninjacam.core.lifecycle import Stop
 from ninjacam.core.packets import Kind, Packet, StreamInfo
 from ninjacam.core.unix_sockets import unix_address
-from ninjacam.hub.request import Request
-from ninjacam.hub.wire import Message, MessageReader, decode_info, encode_extension
+from ninjacam.hub.request import StreamRequest
+from ninjacam.hub.wire import HubMessage, MessageReader, decode_info, encode_extension
 
 RETRY_FIRST_S = 0.02
 MAX_RETRY_S = 0.25
@@ -30,7 +30,7 @@ class RefusedError(StreamUnavailableError):
         self.details = details
 
 
-class Subscription:
+class StreamSubscription:
     """Reads one stream for as long as it is wanted, over any number of connections. Owner: its event loop.
 
     `on_packet(packet)`, `on_info(info)`: called in the loop, synchronously, in order. `on_info(None)`: the connection
@@ -40,7 +40,7 @@ class Subscription:
     def __init__(
         self,
         path: Path,
-        request: Request,
+        request: StreamRequest,
         *,
         on_packet: Callable[[Packet], None],
         on_info: Callable[[StreamInfo | None], None],
@@ -104,7 +104,7 @@ class Subscription:
 class _Connection(asyncio.BufferedProtocol):
     transport: asyncio.Transport
 
-    def __init__(self, owner: Subscription) -> None:
+    def __init__(self, owner: StreamSubscription) -> None:
         self._owner = owner
         self._reader = MessageReader(self._on_message)
         self._heard = False
@@ -129,7 +129,7 @@ class _Connection(asyncio.BufferedProtocol):
         except ProtocolError:
             self.transport.abort()
 
-    def _on_message(self, message: Message) -> None:
+    def _on_message(self, message: HubMessage) -> None:
         if self._owner._stop.is_set():
             return
         self._heard = True
@@ -141,7 +141,7 @@ class _Connection(asyncio.BufferedProtocol):
             self.refused = message.extension
 
 
-async def read_one(path: Path, request: Request, *, timeout_s: float) -> Packet:
+async def read_one(path: Path, request: StreamRequest, *, timeout_s: float) -> Packet:
     """The first video packet of a stream: its latest key frame or JPEG.
 
     Raises: RefusedError, StreamUnavailableError (nothing came within `timeout_s`).
@@ -152,7 +152,7 @@ async def read_one(path: Path, request: Request, *, timeout_s: float) -> Packet:
         if not first.done() and packet.kind is Kind.VIDEO:
             first.set_result(packet)
 
-    subscription = Subscription(path, request, on_packet=on_packet, on_info=lambda _info: None)
+    subscription = StreamSubscription(path, request, on_packet=on_packet, on_info=lambda _info: None)
     run = asyncio.ensure_future(subscription.run())
     try:
         await asyncio.wait((first, run), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)

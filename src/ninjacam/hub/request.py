@@ -11,7 +11,7 @@ QUALITIES = (40, 50, 60, 70, 80, 90, 95)
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class StreamRequest:
     """One stream of a socket. On `.packets` sockets only `audio` counts; on `.pixels` sockets all but it.
 
     `view`: a processor's name, or "" for the camera itself. `width_px`: 0 for the camera's own. `quality`: JPEG, 1 to
@@ -25,18 +25,18 @@ class Request:
     max_fps: float = 0
     audio: bool = False
 
-    def snapped(self) -> "Request":
+    def snapped(self) -> "StreamRequest":
         """The nearest request that others are likely to share: the next width up, the nearest quality, whole fps."""
         width = next((w for w in WIDTHS_PX if w >= self.width_px), WIDTHS_PX[-1]) if self.width_px > 0 else 0
         quality = min(QUALITIES, key=lambda q: abs(q - self.quality)) if self.codec is Codec.MJPEG else 0
         fps = float(max(1, round(self.max_fps))) if self.max_fps > 0 else 0.0
-        return Request(self.view, self.codec, width, quality, fps, self.audio)
+        return StreamRequest(self.view, self.codec, width, quality, fps, self.audio)
 
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "codec": self.codec.label}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Request":
+    def from_dict(cls, values: dict[str, Any]) -> "StreamRequest":
         """Raises: ProtocolError: a field is missing, unknown or of the wrong kind."""
         try:
             return cls(

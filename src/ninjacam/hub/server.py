@@ -16,8 +16,8 @@ from ninjacam.core.errors import ConfigError, NinjacamError, ProtocolError
 from ninjacam.core.packets import Flags, Kind, Packet, StreamInfo
 from ninjacam.core.unix_sockets import listen_unix
 from ninjacam.hub.gop import GopCache
-from ninjacam.hub.request import Request
-from ninjacam.hub.wire import Message, MessageReader, encode_extension, encode_info, encode_packet
+from ninjacam.hub.request import StreamRequest
+from ninjacam.hub.wire import HubMessage, MessageReader, encode_extension, encode_info, encode_packet
 
 logger = logging.getLogger("ninjacam.hub")
 
@@ -106,7 +106,7 @@ class StreamServer:
     `find_channel` runs in the event loop, and may raise a NinjacamError, which the subscriber is told.
     """
 
-    def __init__(self, path: Path, find_channel: Callable[[Request], Channel]) -> None:
+    def __init__(self, path: Path, find_channel: Callable[[StreamRequest], Channel]) -> None:
         self.path = path
         self._find_channel = find_channel
         self._server: asyncio.AbstractServer | None = None
@@ -154,7 +154,7 @@ class _Subscriber(asyncio.BufferedProtocol):
         self._reader = MessageReader(self._on_message, size_bytes=4096)
         self._transport: asyncio.Transport | None = None
         self._channel: Channel | None = None
-        self._request = Request()
+        self._request = StreamRequest()
         self._paused = False
         self._needs_key = True
         self._in_burst = False
@@ -184,11 +184,11 @@ class _Subscriber(asyncio.BufferedProtocol):
             logger.warning("%s: %s", self._server.path.name, exc)
             self.close()
 
-    def _on_message(self, message: Message) -> None:
+    def _on_message(self, message: HubMessage) -> None:
         if message.kind is not Kind.SUBSCRIBE or self._channel is not None:
             raise ProtocolError("A subscriber sent something that is not one subscription.")
         try:
-            self._request = Request.from_dict(message.extension)
+            self._request = StreamRequest.from_dict(message.extension)
             channel = self._server._find_channel(self._request)
         except NinjacamError as exc:
             self.send_control(encode_extension(Kind.ERROR, exc.as_dict()))

@@ -25,7 +25,7 @@ _KINDS = {int(kind): kind for kind in Kind}
 _CODECS = {int(codec): codec for codec in Codec}
 
 
-class Message(NamedTuple):
+class HubMessage(NamedTuple):
     """One message as read: a packet, or an extension without a packet."""
 
     kind: Kind
@@ -128,7 +128,7 @@ class MessageReader:
     message seen, at most to the limits above.
     """
 
-    def __init__(self, on_message: Callable[[Message], None], *, size_bytes: int = 1 << 16) -> None:
+    def __init__(self, on_message: Callable[[HubMessage], None], *, size_bytes: int = 1 << 16) -> None:
         self._on_message = on_message
         self._buffer = bytearray(size_bytes)
         self._start = 0  # of the first byte not yet parsed
@@ -185,7 +185,7 @@ class MessageReader:
                     received_ns, time_base_hz, duration, dts_offset, flags, captured_ns, sequence,
                     width_px, height_px,
                 )  # fmt: skip
-            message = Message(_KINDS[kind], packet, extension)
+            message = HubMessage(_KINDS[kind], packet, extension)
         except (LookupError, ValueError) as exc:
             raise ProtocolError("A message on a local stream is malformed.") from exc
         self._start = start + total

@@ -22,7 +22,7 @@ def text_message(**fields: Any) -> Message:
     return {"type": "websocket.send", "text": json.dumps(fields, separators=(",", ":"))}
 
 
-class Member:
+class Subscriber:
     """One subscription of one socket, as its encoding sees it. `codecs`: what the client can decode. `details`: it may
     configure the camera, and gets the full texts of its errors.
 
@@ -62,7 +62,7 @@ class Encoding:
     def __init__(self, number: int, key: "Key", encodings: "Encodings") -> None:
         self.number = number
         self.key = key
-        self.members: tuple[Member, ...] = ()
+        self.members: tuple[Subscriber, ...] = ()
         self._encodings = encodings
         self._sets: ParameterSets | None = None
         self._codec = Codec.NONE
@@ -114,7 +114,7 @@ class Encoding:
 
     # --- members ---
 
-    def add(self, member: Member) -> None:
+    def add(self, member: Subscriber) -> None:
         """Tell it where it is, and give it the pictures since the last key frame."""
         member.wants = 2
         self.members = (*self.members, member)
@@ -129,13 +129,13 @@ class Encoding:
                 member.wants = 0
                 member.sink.put(message, len(packet.data), slot)
 
-    def remove(self, member: Member) -> None:
+    def remove(self, member: Subscriber) -> None:
         """Idempotent."""
         self.members = tuple(other for other in self.members if other is not member)
         if not self.members:
             self._encodings.end(self)
 
-    def _describe(self, member: Member) -> None:
+    def _describe(self, member: Subscriber) -> None:
         if self._described is not None:
             member.tell(op="stream", **self._described)
 

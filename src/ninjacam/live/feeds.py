@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from ninjacam.core.packets import CameraState, Codec, Kind, Packet, StreamInfo
 from ninjacam.core.viewer_errors import for_viewers
-from ninjacam.hub.client import RefusedError, Subscription
+from ninjacam.hub.client import RefusedError, StreamSubscription
 from ninjacam.hub.gop import GopCache
-from ninjacam.hub.request import Request
+from ninjacam.hub.request import StreamRequest
 
 logger = logging.getLogger("ninjacam.live")
 
@@ -37,7 +37,7 @@ class Listener(Protocol):
 class Feed:
     """One stream. Made and ended by the Pool."""
 
-    def __init__(self, path: Path, request: Request) -> None:
+    def __init__(self, path: Path, request: StreamRequest) -> None:
         self.path = path
         self.request = request
         self.listeners: tuple[Listener, ...] = ()
@@ -50,7 +50,9 @@ class Feed:
         self.fresh = False
         """Whether the last picture is of a camera that is live, and not of the time before."""
         self.packets = 0
-        self._subscription = Subscription(path, request, on_packet=self._on_packet, on_info=self._on_info)
+        self._subscription = StreamSubscription(
+            path, request, on_packet=self._on_packet, on_info=self._on_info
+        )
         self._lost_timer: asyncio.TimerHandle | None = None
         self._linger_timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -186,7 +188,7 @@ class Pool:
 
     def __init__(self, run_dir: Path) -> None:
         self._run_dir = run_dir
-        self._feeds: dict[tuple[Path, Request], Feed] = {}
+        self._feeds: dict[tuple[Path, StreamRequest], Feed] = {}
         self._closed = False
 
     def __len__(self) -> int:
@@ -201,7 +203,7 @@ class Pool:
     def pixels_path(self, slug: str) -> Path:
         return self._run_dir / f"{slug}.pixels"
 
-    def join(self, path: Path, request: Request, listener: Listener) -> Feed:
+    def join(self, path: Path, request: StreamRequest, listener: Listener) -> Feed:
         """`listener` hears what comes from now on; what there is already, it takes from the feed."""
         feed = self._feeds.get((path, request))
         if feed is None or feed.refused is not None:

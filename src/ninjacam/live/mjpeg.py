@@ -9,7 +9,7 @@ from ninjacam.core.packets import CameraState, Codec, Kind, Packet
 from ninjacam.front_door.abort import abort_connection
 from ninjacam.front_door.messages import Message, Receive, Scope, Send
 from ninjacam.front_door.problems import NO_STORE, stopping, stream_problem
-from ninjacam.hub.request import Request
+from ninjacam.hub.request import StreamRequest
 from ninjacam.live.feeds import Feed, PictureWaiter
 from ninjacam.live.pictures import PictureWish, no_picture
 from ninjacam.live.sink import Sink
@@ -83,7 +83,7 @@ class Parts:
             self._all.end(self)
 
 
-PartsKey = tuple[Any, Request]
+PartsKey = tuple[Any, StreamRequest]
 
 
 class AllParts:
@@ -207,7 +207,7 @@ async def serve_mjpeg(all_parts: AllParts, scope: Scope, receive: Receive, send:
     try:
         key: PartsKey = (worker.pool.pixels_path(slug), wish.request(worker.settings.mjpeg_quality))
         if wish.is_plain and _sends_jpeg(slug):
-            key = (worker.pool.packets_path(slug), Request())
+            key = (worker.pool.packets_path(slug), StreamRequest())
         waiter = PictureWaiter()
         feed = worker.pool.join(*key, waiter)
         try:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ninjacam.core.packets import CameraState, Codec
 from ninjacam.front_door.problems import Problem
-from ninjacam.hub.request import Request
+from ninjacam.hub.request import StreamRequest
 from ninjacam.live.feeds import Feed
 
 MAX_WIDTH_PX = 7680
@@ -41,9 +41,9 @@ class PictureWish:
         """Whether the camera's own JPEGs will do."""
         return not (self.view or self.width_px or self.quality or self.fps)
 
-    def request(self, quality: int) -> Request:
+    def request(self, quality: int) -> StreamRequest:
         """`quality`: where nothing was said."""
-        return Request(
+        return StreamRequest(
             view=self.view,
             codec=Codec.MJPEG,
             width_px=self.width_px,

@@ -1,4 +1,4 @@
-"""What a WebSocket is subscribed to, pictures of a view or what its processor sees: from the wish to what serves it."""
+"""Subscriptions of a WebSocket: to the frames of a view, or to the annotations of its processor."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from ninjacam.core.packets import Codec, Packet
 from ninjacam.front_door.mount import SLUG
 from ninjacam.front_door.problems import Problem, camera_not_found
-from ninjacam.hub.request import Request
-from ninjacam.live.encodings import Encoding, Format, Member
+from ninjacam.hub.request import StreamRequest
+from ninjacam.live.encodings import Encoding, Format, Subscriber
 from ninjacam.live.feeds import Feed
 from ninjacam.live.pictures import MAX_WIDTH_PX, RAW
 
@@ -19,7 +19,7 @@ _KNOWN_CODECS = frozenset(codec.label for codec in (Codec.H264, Codec.H265, Code
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class SubscribeRequest:
     """A "subscribe" message, checked."""
 
     id: int
@@ -32,7 +32,7 @@ class Wish:
     """Those of the view, instead of its pictures."""
 
     @classmethod
-    def parse(cls, message: dict[str, Any]) -> "Wish":
+    def parse(cls, message: dict[str, Any]) -> "SubscribeRequest":
         """Raises: Problem 400."""
         camera, view = message.get("camera"), message.get("view") or ""
         form, codecs, width = (
@@ -74,15 +74,17 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e18
 
 
-class Subscription(Member):
+class SocketSubscription(Subscriber):
     """One of one socket. Made, begun and closed by it."""
 
-    __slots__ = ("_socket", "camera", "encoding", "wish")
+    __slots__ = ("_socket", "camera", "encoding", "request")
 
-    def __init__(self, socket: "LiveSocket", wish: Wish, camera: "Camera", *, details: bool) -> None:
-        super().__init__(wish.id, socket.sink, wish.codecs, details=details)
+    def __init__(
+        self, socket: "LiveSocket", request: SubscribeRequest, camera: "Camera", *, details: bool
+    ) -> None:
+        super().__init__(request.id, socket.sink, request.codecs, details=details)
         self._socket = socket
-        self.wish = wish
+        self.request = request
         self.camera = camera
         self.encoding: Encoding | None = None
 
@@ -117,23 +119,25 @@ class _Chooser:
         self._member.refused(error)
 
 
-class PicturesSubscription(Subscription):
+class PicturesSubscription(SocketSubscription):
     """By the encoding that the client can play, shared with all who want the same."""
 
     __slots__ = ("_chooser", "_waiting")
 
-    def __init__(self, socket: "LiveSocket", wish: Wish, camera: "Camera", *, details: bool) -> None:
-        super().__init__(socket, wish, camera, details=details)
+    def __init__(
+        self, socket: "LiveSocket", request: SubscribeRequest, camera: "Camera", *, details: bool
+    ) -> None:
+        super().__init__(socket, request, camera, details=details)
         self._waiting: Feed | None = None
         self._chooser: _Chooser | None = None
 
     def begin(self) -> None:
-        if self.wish.view:
+        if self.request.view:
             self._watch_pixels()
             return
         pool = self._socket.worker.pool
         self._chooser = _Chooser(self)
-        self._waiting = pool.join(pool.packets_path(self.camera.slug), Request(), self._chooser)
+        self._waiting = pool.join(pool.packets_path(self.camera.slug), StreamRequest(), self._chooser)
         self.choose()
 
     def choose(self) -> None:
@@ -154,17 +158,17 @@ class PicturesSubscription(Subscription):
         if codec.label not in self.codecs:
             self.over("unsupported_codec", "The browser can decode neither H.264 nor JPEG.")
             return
-        request = Request(
-            view=self.wish.view,
+        request = StreamRequest(
+            view=self.request.view,
             codec=codec,
-            width_px=self.wish.width_px,
+            width_px=self.request.width_px,
             quality=self._socket.worker.settings.mjpeg_quality,
         )
         self._watch(self._socket.worker.pool.pixels_path(self.camera.slug), request.snapped())
 
-    def _watch(self, path: Any, request: Request) -> None:
+    def _watch(self, path: Any, request: StreamRequest) -> None:
         encoding = self._socket.worker.encodings.get(
-            path, request, self.wish.format, taken=self._socket.encodings_in_use()
+            path, request, self.request.format, taken=self._socket.encodings_in_use()
         )
         self.encoding = encoding
         encoding.add(self)
@@ -188,19 +192,21 @@ class PicturesSubscription(Subscription):
         self._stop_waiting()
 
 
-class AnnotationsSubscription(Subscription):
+class AnnotationsSubscription(SocketSubscription):
     """Each picture's annotations as they come, and only the latest for a client that is slow."""
 
     __slots__ = ("_feed", "_head")
 
-    def __init__(self, socket: "LiveSocket", wish: Wish, camera: "Camera", *, details: bool) -> None:
-        super().__init__(socket, wish, camera, details=details)
-        self._head = f'{{"op":"annotations","id":{wish.id},'
+    def __init__(
+        self, socket: "LiveSocket", request: SubscribeRequest, camera: "Camera", *, details: bool
+    ) -> None:
+        super().__init__(socket, request, camera, details=details)
+        self._head = f'{{"op":"annotations","id":{request.id},'
         self._feed: Feed | None = None
 
     def begin(self) -> None:
         pool = self._socket.worker.pool
-        request = Request(view=self.wish.view, codec=Codec.ANNOTATIONS).snapped()
+        request = StreamRequest(view=self.request.view, codec=Codec.ANNOTATIONS).snapped()
         self._feed = pool.join(pool.pixels_path(self.camera.slug), request, self)
         self.on_state()
         for packet in self._feed.gop:

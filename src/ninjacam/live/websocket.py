@@ -16,8 +16,8 @@ from ninjacam.live.sink import Sink
 from ninjacam.live.subscriptions import (
     AnnotationsSubscription,
     PicturesSubscription,
-    Subscription,
-    Wish,
+    SocketSubscription,
+    SubscribeRequest,
     is_number,
 )
 from ninjacam.viewers import auth
@@ -71,7 +71,7 @@ class LiveSocket:
             give_up=lambda: abort_connection(scope, send),
         )
         self._receive = receive
-        self._members: dict[int, Subscription] = {}
+        self._members: dict[int, SocketSubscription] = {}
         self._ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         self._allowance = _Allowance()
 
@@ -160,7 +160,7 @@ class LiveSocket:
                 self.drop(member)
         elif op == "subscribe":
             try:
-                await self._subscribe(Wish.parse(message))
+                await self._subscribe(SubscribeRequest.parse(message))
             except Problem as problem:
                 self._error(message.get("id"), problem.code, problem.detail)
         else:
@@ -170,27 +170,27 @@ class LiveSocket:
         shown = number if isinstance(number, int) and not isinstance(number, bool) else None
         self.sink.put(text_message(op="error", id=shown, code=code, message=message))
 
-    async def _subscribe(self, wish: Wish) -> None:
+    async def _subscribe(self, request: SubscribeRequest) -> None:
         """Raises: Problem."""
-        most = MAX_SUBSCRIPTIONS * (4 if wish.annotations else 1)
-        present = sum(member.wish.annotations is wish.annotations for member in self._members.values())
-        if present >= most and wish.id not in self._members:
-            what = "annotations" if wish.annotations else "pictures"
+        most = MAX_SUBSCRIPTIONS * (4 if request.annotations else 1)
+        present = sum(member.request.annotations is request.annotations for member in self._members.values())
+        if present >= most and request.id not in self._members:
+            what = "annotations" if request.annotations else "pictures"
             raise Problem(429, "limit", f"One socket carries at most {most} subscriptions to {what}.")
         camera, details = await self.worker.database.run(
-            auth.authorise_again, self.principal, wish.camera, wish.view
+            auth.authorise_again, self.principal, request.camera, request.view
         )
         if self._ended.done():
             return
-        before = self._members.get(wish.id)
+        before = self._members.get(request.id)
         if before is not None:
             self.drop(before)
-        kind = AnnotationsSubscription if wish.annotations else PicturesSubscription
-        member = kind(self, wish, camera, details=details)
-        self._members[wish.id] = member
+        kind = AnnotationsSubscription if request.annotations else PicturesSubscription
+        member = kind(self, request, camera, details=details)
+        self._members[request.id] = member
         member.begin()
 
-    def drop(self, member: Subscription) -> None:
+    def drop(self, member: SocketSubscription) -> None:
         if self._members.get(member.id) is member:
             del self._members[member.id]
         member.close()

@@ -58,7 +58,7 @@ class SegmentQuerySet(models.QuerySet["Segment"]):
         }
         return self.order_by().values("slug").annotate(**columns).values_list("slug", *columns)
 
-    def put(self, found: Iterable[segments.Segment]) -> None:
+    def put(self, found: Iterable[segments.SegmentInfo]) -> None:
         """Make or change the rows of these files, by path, in one transaction. Never changes `protected`."""
         self.bulk_create(
             [Segment(**asdict(each)) for each in found],

@@ -23,7 +23,7 @@ _HEAD_BYTES = 8 + 24
 
 
 def read_annotations(paths: Iterable[Path], start_ns: int, end_ns: int) -> tuple[list[bytes], int]:
-    """What was seen in [start, end) as lines of `encode_seen`, in the order of capture; and up to where (ns) it is all.
+    """Return the annotation sets of [start, end) as lines, in capture order, and the time (ns) up to which this is all.
 
     `paths`: a camera's files with that span and LATE_NS after, in order. What is gone or damaged is a gap. Blocks.
     """

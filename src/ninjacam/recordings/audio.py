@@ -25,7 +25,7 @@ AAC_BPS = 32_000
 """For speech of 4 kHz band width that was 64 kbit/s before."""
 
 
-class Unit(NamedTuple):
+class AacFrame(NamedTuple):
     """One AAC frame. `pts`, `duration`: in ticks of the track. `captured_ns`: wall clock of its first sample."""
 
     data: bytes
@@ -40,10 +40,10 @@ class Sound(Protocol):
     track: Mp4Track
     source: str
 
-    def feed(self, packet: Packet) -> list[Unit]:
+    def feed(self, packet: Packet) -> list[AacFrame]:
         """Raises: EncodeError: the sound ends here."""
 
-    def drain(self) -> list[Unit]:
+    def drain(self) -> list[AacFrame]:
         """What waits inside, because the file ends here. Raises: EncodeError."""
 
 
@@ -59,10 +59,10 @@ class AacSound:
             name=self.source,
         )
 
-    def feed(self, packet: Packet) -> list[Unit]:
-        return [Unit(packet.data, packet.pts, packet.duration or FRAME_SAMPLES, packet.captured_ns)]
+    def feed(self, packet: Packet) -> list[AacFrame]:
+        return [AacFrame(packet.data, packet.pts, packet.duration or FRAME_SAMPLES, packet.captured_ns)]
 
-    def drain(self) -> list[Unit]:
+    def drain(self) -> list[AacFrame]:
         return []
 
 
@@ -81,7 +81,7 @@ class G711Sound:
             name=self.source,
         )
 
-    def feed(self, packet: Packet) -> list[Unit]:
+    def feed(self, packet: Packet) -> list[AacFrame]:
         data = packet.data
         if not data:
             return []
@@ -91,15 +91,15 @@ class G711Sound:
         self._last = packet
         return self._units(self._encoder.encode(bytes(pcm), packet.pts))
 
-    def drain(self) -> list[Unit]:
+    def drain(self) -> list[AacFrame]:
         units = self._units(self._encoder.finish())
         self._encoder = _Encoder()
         return units
 
-    def _units(self, frames: list[tuple[bytes, int]]) -> list[Unit]:
+    def _units(self, frames: list[tuple[bytes, int]]) -> list[AacFrame]:
         last = self._last
         return [
-            Unit(data, pts, FRAME_SAMPLES, last.captured_ns + (pts - last.pts) * 1_000_000_000 // G711_HZ)
+            AacFrame(data, pts, FRAME_SAMPLES, last.captured_ns + (pts - last.pts) * 1_000_000_000 // G711_HZ)
             for data, pts in frames
         ]
 

@@ -33,7 +33,7 @@ class Lanes:
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class FileArrays:
     """All of shape (files,), in the order of their starts on the axis."""
 
     starts: Array
@@ -41,7 +41,7 @@ class Files:
     sizes_bytes: Array
 
 
-def read_files(lanes: Lanes, rows: Iterable[Sequence[str | bytes]]) -> Files:
+def read_files(lanes: Lanes, rows: Iterable[Sequence[str | bytes]]) -> FileArrays:
     """`rows`: one for each camera, as `SegmentQuerySet.as_lists` gives them."""
     found = [np.empty((3, 0), np.int64)]
     for origin, row in zip(lanes.origins, rows, strict=True):
@@ -50,7 +50,7 @@ def read_files(lanes: Lanes, rows: Iterable[Sequence[str | bytes]]) -> Files:
         found.append(numbers)
     numbers = np.concatenate(found, axis=1)
     starts, lengths, sizes_bytes = numbers[:, np.argsort(numbers[0], kind="stable")]
-    return Files(starts, starts + np.minimum(lengths, lanes.margin_ns), sizes_bytes)
+    return FileArrays(starts, starts + np.minimum(lengths, lanes.margin_ns), sizes_bytes)
 
 
 def _read_numbers(packed: str | bytes) -> Array:
@@ -59,7 +59,7 @@ def _read_numbers(packed: str | bytes) -> Array:
     return np.frombuffer(packed, ">i8").astype(np.int64)
 
 
-def spans(lanes: Lanes, files: Files, *, max_gap_ns: int) -> list[list[tuple[int, int]]]:
+def spans(lanes: Lanes, files: FileArrays, *, max_gap_ns: int) -> list[list[tuple[int, int]]]:
     """Of each camera, the spans [from, until) without a gap longer than `max_gap_ns`, in order, in ns since 1970, cut
     to what is asked for."""
     found: list[list[tuple[int, int]]] = [[] for _ in range(lanes.cameras)]
@@ -77,7 +77,7 @@ def spans(lanes: Lanes, files: Files, *, max_gap_ns: int) -> list[list[tuple[int
     return found
 
 
-def bitrates_bps(lanes: Lanes, files: Files, buckets: int) -> list[list[int]]:
+def bitrates_bps(lanes: Lanes, files: FileArrays, buckets: int) -> list[list[int]]:
     """Of each camera, and of each of the buckets that divide what is asked for evenly, the mean bit rate of the files
     that overlap it; 0: none."""
     edges = np.array([lanes.length_ns * n // buckets for n in range(buckets + 1)], np.int64)

@@ -9,11 +9,11 @@ from pathlib import Path
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import EncodeError, NinjacamError, RecordingError
 from ninjacam.core.packets import Codec, Kind, Packet, Track
-from ninjacam.recordings.audio import Sound, Unit, make_sound
+from ninjacam.recordings.audio import AacFrame, Sound, make_sound
 from ninjacam.recordings.fragments import FileContents, FragmentClock, Written, dts_of
 from ninjacam.recordings.layout import create_segment
 from ninjacam.recordings.recorder import Job
-from ninjacam.recordings.segments import Segment
+from ninjacam.recordings.segments import SegmentInfo
 
 logger = logging.getLogger("ninjacam.recordings")
 
@@ -34,7 +34,7 @@ class CameraFiles:
         self,
         root: Path,
         slug: str,
-        on_segment: Callable[[Segment], None],
+        on_segment: Callable[[SegmentInfo], None],
         *,
         period_s: float,
         on_grown: Callable[[Path, bool], None],
@@ -53,7 +53,7 @@ class CameraFiles:
         self._retry_ns = 0
         self._descriptor = -1
         self._contents: FileContents | None = None
-        self._segment: Segment | None = None
+        self._segment: SegmentInfo | None = None
         self._good_bytes = 0
         self._path = ""
         self._sound_track: Track | None = None
@@ -142,7 +142,7 @@ class CameraFiles:
         self._good_bytes = os.lseek(self._descriptor, 0, os.SEEK_CUR)
         self._on_grown(self._root / self._path, self._segment is None)
         sound = contents.sound
-        self._segment = Segment(
+        self._segment = SegmentInfo(
             slug=self.slug,
             path=self._path,
             start_ns=self._segment.start_ns if self._segment else written.start_ns,
@@ -180,13 +180,13 @@ class CameraFiles:
             logger.warning("%s: recording again", self.slug)
             self.error = None
 
-    def _units(self, job: Job) -> list[Unit]:
+    def _units(self, job: Job) -> list[AacFrame]:
         if job.sound is not self._sound_track and job.sound != self._sound_track:
             self._sound = make_sound(job.sound)
         self._sound_track = job.sound
         if self._sound is None:
             return []
-        sound, units = self._sound, list[Unit]()
+        sound, units = self._sound, list[AacFrame]()
         try:
             for packet in job.packets:
                 if packet.kind is Kind.AUDIO:
@@ -195,7 +195,7 @@ class CameraFiles:
             self._without_sound(exc)
         return units
 
-    def _drained(self) -> list[Unit]:
+    def _drained(self) -> list[AacFrame]:
         """What the encoder still holds: the file ends with this fragment."""
         try:
             return self._sound.drain() if self._sound is not None else []
@@ -208,8 +208,8 @@ class CameraFiles:
         self._sound = None
 
 
-def _closed(segment: Segment) -> Segment:
-    return Segment(**{**segment.as_dict(), "open": False})
+def _closed(segment: SegmentInfo) -> SegmentInfo:
+    return SegmentInfo(**{**segment.as_dict(), "open": False})
 
 
 def _reason(error: OSError) -> str:

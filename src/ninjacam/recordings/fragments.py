@@ -22,7 +22,7 @@ from ninjacam.containers.mp4 import (
 from ninjacam.core.annotations import at_time
 from ninjacam.core.errors import EncodeError
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, Codec, Flags, Packet
-from ninjacam.recordings.audio import AUDIO_TRACK, Sound, Unit
+from ninjacam.recordings.audio import AUDIO_TRACK, AacFrame, Sound
 
 VIDEO_TRACK = 1
 DEFAULT_TICKS = VIDEO_CLOCK_HZ // 25
@@ -119,7 +119,7 @@ class FileContents:
     def add(
         self,
         video: Sequence[Packet],
-        units: Sequence[Unit],
+        units: Sequence[AacFrame],
         end_dts: int | None,
         annotations: Sequence[tuple[int, bytes]] = (),
     ) -> Written | None:
@@ -186,7 +186,7 @@ class FileContents:
             size_bytes += 4 + stop - start
         return pieces, size_bytes
 
-    def _audio(self, units: Sequence[Unit]) -> tuple[Run | None, list[bytes]]:
+    def _audio(self, units: Sequence[AacFrame]) -> tuple[Run | None, list[bytes]]:
         if self.sound is None:
             return None, []
         hz = self.sound.track.time_base_hz
@@ -206,7 +206,7 @@ class FileContents:
             self._audio_end = at + unit.duration
         return (Run(AUDIO_TRACK, start, samples) if samples else None), parts
 
-    def _audio_time(self, unit: Unit, hz: int) -> int | None:
+    def _audio_time(self, unit: AacFrame, hz: int) -> int | None:
         """Decoding time in the file; None: before the file. Sound follows its own clock, and its capture at gaps."""
         if self._audio_shift is not None:
             at = unit.pts + self._audio_shift

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ninjacam.containers.mp4 import NTP_EPOCH_S
 from ninjacam.core.errors import DecodeError
 from ninjacam.recordings.layout import slug_of
-from ninjacam.recordings.segments import Segment
+from ninjacam.recordings.segments import SegmentInfo
 
 MAX_HEAD_BYTES = 1 << 20
 """moov and moof describe a minute and a second: some KB."""
@@ -80,7 +80,7 @@ def read_recording(path: Path) -> Recording:
         os.close(descriptor)
 
 
-def read_segment(path: Path, *, root: Path) -> Segment:
+def read_segment(path: Path, *, root: Path) -> SegmentInfo:
     """The row of the index that a file makes, as one that no longer grows.
 
     Raises: DecodeError: it is no recording of ours, does not lie as one, or holds no whole fragment.
@@ -95,7 +95,7 @@ def read_segment(path: Path, *, root: Path) -> Segment:
     recording = read_recording(path)
     if not recording.fragments:
         raise DecodeError(f"The recording {relative} holds no picture.")
-    return Segment(
+    return SegmentInfo(
         slug=slug,
         path=relative,
         start_ns=recording.fragments[0].start_ns,

@@ -36,7 +36,7 @@ class Job:
     """Packets of one fragment, the first of them video. `end_dts`: of the picture after it, None where unknown.
 
     `before_key`: that one is a key frame. `after_gap`: something before it is missing. `sound`: the camera's track.
-    `annotations`: that came meanwhile, of pictures up to some time before: (pts, `core.annotations.encode_seen`).
+    `annotations`: (pts, encoded set) received meanwhile, for frames up to some time before.
     """
 
     packets: tuple[Packet, ...]

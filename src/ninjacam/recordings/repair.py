@@ -10,7 +10,7 @@ from ninjacam.containers.mp4 import FTYP
 from ninjacam.core.errors import DecodeError
 from ninjacam.recordings.layout import slug_of
 from ninjacam.recordings.reader import read_recording, read_segment
-from ninjacam.recordings.segments import Segment
+from ninjacam.recordings.segments import SegmentInfo
 
 logger = logging.getLogger("ninjacam.recordings")
 
@@ -63,7 +63,7 @@ def _was_begun(head: bytes) -> bool:
     return head == FTYP[: len(head)] or not any(head)
 
 
-def repair_newest(root: Path, slug: str) -> list[Segment]:
+def repair_newest(root: Path, slug: str) -> list[SegmentInfo]:
     """Repair the file of a camera that was being written when its last capture ended. The segments that it checked."""
     segments = []
     for path in _newest(root / slug):

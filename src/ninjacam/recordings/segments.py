@@ -9,7 +9,7 @@ INDEX_LATE_NS = 3 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class SegmentInfo:
     """`path`: relative to the root of the recordings, with `/`. Times: wall clock, ns since 1970 UTC, of the first
     picture and of the end of the last. `codec`, `audio_codec`: labels of `Codec` ("h264", "aac"; "" without audio);
     `audio_source`: what the camera sent where it is another one ("pcm_alaw"). `open`: it is being written.
@@ -31,6 +31,6 @@ class Segment:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Segment":
+    def from_dict(cls, values: Mapping[str, Any]) -> "SegmentInfo":
         """Keys that are not known are left out. Raises: TypeError: one is missing."""
         return cls(**{item.name: values[item.name] for item in fields(cls) if item.name in values})

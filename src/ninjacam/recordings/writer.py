@@ -12,7 +12,7 @@ from ninjacam.core.errors import RecordingError
 from ninjacam.recordings.files import CameraFiles
 from ninjacam.recordings.recorder import Job, Recorder
 from ninjacam.recordings.repair import repair_newest
-from ninjacam.recordings.segments import Segment
+from ninjacam.recordings.segments import SegmentInfo
 from ninjacam.recordings.sync import DiskSync
 
 logger = logging.getLogger("ninjacam.recordings")
@@ -42,7 +42,7 @@ class RecordingWriter:
         self._sync = DiskSync(root)
         self._waiting_bytes = 0
         self._lock = threading.Lock()  # of what is waiting and what is unreported
-        self._unreported: dict[str, Segment] = {}
+        self._unreported: dict[str, SegmentInfo] = {}
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -134,7 +134,7 @@ class RecordingWriter:
         for segment in repair_newest(self._root, slug):
             self._on_segment(segment)
 
-    def _on_segment(self, segment: Segment) -> None:
+    def _on_segment(self, segment: SegmentInfo) -> None:
         with self._lock:
             self._unreported.pop(segment.path, None)
             self._unreported[segment.path] = segment

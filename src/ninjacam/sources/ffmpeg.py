@@ -45,7 +45,7 @@ _MAX_LATE_S, _MAX_EARLY_S = 0.5, 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class FfmpegInput:
     """What to open. `url` may hold credentials; `where` is what errors call it."""
 
     url: str = field(repr=False)
@@ -62,7 +62,7 @@ class Plan:
     """Ends a read that nothing else ends. Called from a thread, perhaps often, until the reading thread has ended."""
 
 
-async def open_plan(plan: Plan, config: SourceConfig, *, clock: Clock) -> "FfmpegSource":
+async def open_plan(plan: FfmpegInput, config: SourceConfig, *, clock: Clock) -> "FfmpegSource":
     """Raises: SourceError, within `config.open_timeout_s` (the thread may outlive that, and ends by itself)."""
     source = FfmpegSource(plan, config, clock)
     try:
@@ -82,7 +82,7 @@ async def open_plan(plan: Plan, config: SourceConfig, *, clock: Clock) -> "Ffmpe
 class FfmpegSource(Source):
     """A camera read by FFmpeg, in a thread of its own."""
 
-    def __init__(self, plan: Plan, config: SourceConfig, clock: Clock) -> None:
+    def __init__(self, plan: FfmpegInput, config: SourceConfig, clock: Clock) -> None:
         self.tracks: tuple[Track, ...] = ()
         self.stats = SourceStats()
         self._plan = plan

@@ -23,7 +23,7 @@ from ninjacam.core.errors import (
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.http_client import HttpBody, get
 from ninjacam.sources.transport_stream import PartReader
-from ninjacam.sources.urls import Target, carries_login, parse_url
+from ninjacam.sources.urls import RequestTarget, carries_login, parse_url
 
 _T = TypeVar("_T")
 _GRACE_S = 1.0
@@ -43,7 +43,7 @@ _PART = re.compile(rb"(?m)^(?:#EXTINF:|#EXT-X-(?:MAP|KEY|SESSION-KEY):|[^#\s])")
 """Whatever the reader keeps a record for; a part counts twice."""
 
 
-def is_playlist(target: Target) -> bool:
+def is_playlist(target: RequestTarget) -> bool:
     return target.path.partition("?")[0].endswith(".m3u8")
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from ninjacam.core.clock import Clock
 from ninjacam.sources.base import Source
-from ninjacam.sources.ffmpeg import Plan, open_plan
+from ninjacam.sources.ffmpeg import FfmpegInput, open_plan
 from ninjacam.sources.ffmpeg_http import is_playlist
 from ninjacam.sources.http_client import HttpBody
-from ninjacam.sources.urls import Target
+from ninjacam.sources.urls import RequestTarget
 
 # Demuxers that may be guessed from content. None of them opens anything but by the callback that we give to FFmpeg:
 # not rtsp, sdp or rtp, which open sockets of their own.
@@ -22,7 +22,7 @@ _PLAYLIST_FORMATS = f"hls,{_FORMATS}"
 async def open_answer(body: HttpBody, *, clock: Clock, timeout_s: float) -> Source:
     """Play an answer that our HTTP client has got; owns it from now on. Raises: SourceError."""
     target = body.target
-    plan = Plan(
+    plan = FfmpegInput(
         url=target.uri,
         where=f"{target.host}:{target.port}",
         kind="network",
@@ -34,7 +34,7 @@ async def open_answer(body: HttpBody, *, clock: Clock, timeout_s: float) -> Sour
     return await open_plan(plan, config, clock=clock)
 
 
-def _options(target: Target) -> dict[str, str]:
+def _options(target: RequestTarget) -> dict[str, str]:
     return {
         # The HLS reader compares the schemes of its parts with this list. Opening them is up to us.
         "protocol_whitelist": "http,https",

@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import ConfigError, ForbiddenAddressError, StreamNotFoundError
 from ninjacam.sources.base import Source, SourceConfig
-from ninjacam.sources.ffmpeg import Plan, open_plan
+from ninjacam.sources.ffmpeg import FfmpegInput, open_plan
 
 # Containers that hold their media themselves: no playlists, no image sequences, nothing that opens another file.
 _FORMATS = "mov,matroska,avi,mpegts,mpeg,flv,h264,hevc,mjpeg,ogg"
@@ -15,7 +15,7 @@ _FORMATS = "mov,matroska,avi,mpegts,mpeg,flv,h264,hevc,mjpeg,ogg"
 async def open_file(config: SourceConfig, *, clock: Clock) -> Source:
     """Raises: ForbiddenAddressError: outside `config.files_dir`; StreamNotFoundError; SourceError."""
     path = file_path(config)
-    plan = Plan(
+    plan = FfmpegInput(
         url=f"file:{path}",
         where=path.name,
         kind="file",

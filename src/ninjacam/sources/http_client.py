@@ -26,8 +26,8 @@ from ninjacam.sources import addresses
 from ninjacam.sources.auth import Authenticator
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.multipart import Dechunker
-from ninjacam.sources.rtsp.messages import MAX_HEAD_BYTES, USER_AGENT, Message, checked_lines, parse_head
-from ninjacam.sources.urls import Target, carries_login, parse_url, redirect_target
+from ninjacam.sources.rtsp.messages import MAX_HEAD_BYTES, USER_AGENT, RtspMessage, checked_lines, parse_head
+from ninjacam.sources.urls import RequestTarget, carries_login, parse_url, redirect_target
 
 MAX_REDIRECTS = 3
 MAX_HANGUPS = 1
@@ -48,10 +48,10 @@ class HttpBody:
 
     def __init__(
         self,
-        message: Message,
+        message: RtspMessage,
         reader: asyncio.StreamReader,
         transport: asyncio.Transport,
-        target: Target,
+        target: RequestTarget,
         config: SourceConfig,
         ahead: bytes,
     ) -> None:
@@ -186,7 +186,9 @@ async def get(url: str, config: SourceConfig, *, headers: Iterable[str] = ()) ->
     raise ProtocolError("The camera redirects again and again.")
 
 
-def _follow(now: Target, location: str, config: SourceConfig) -> tuple[Target, Authenticator, SourceConfig]:
+def _follow(
+    now: RequestTarget, location: str, config: SourceConfig
+) -> tuple[RequestTarget, Authenticator, SourceConfig]:
     """Where a redirect leads, and who we are there: the camera's login is for its own host only.
 
     A login in the Location is for this target only: it is neither kept nor passed on.
@@ -205,7 +207,9 @@ def _follow(now: Target, location: str, config: SourceConfig) -> tuple[Target, A
     return target, Authenticator(config.username, config.password), config
 
 
-async def _get(target: Target, auth: Authenticator, config: SourceConfig, headers: Iterable[str]) -> HttpBody:
+async def _get(
+    target: RequestTarget, auth: Authenticator, config: SourceConfig, headers: Iterable[str]
+) -> HttpBody:
     reader = asyncio.StreamReader(limit=_LIMIT_BYTES)
     transport, _ = await addresses.connect(
         lambda: asyncio.StreamReaderProtocol(reader), target.host, target.port, config, tls=target.is_tls
@@ -233,7 +237,7 @@ def _keep_alive(transport: asyncio.Transport) -> None:
             connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-async def _read_head(reader: asyncio.StreamReader, target: Target) -> tuple[Message, bytes]:
+async def _read_head(reader: asyncio.StreamReader, target: RequestTarget) -> tuple[RtspMessage, bytes]:
     """The head of the answer, and what came with it of the body.
 
     A camera that closes the connection in the middle of its head has still said what stands in it.

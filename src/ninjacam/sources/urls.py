@@ -14,7 +14,7 @@ _DOUBLED_SCHEME = re.compile(r"(?:(rtsps?)://)+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class RequestTarget:
     """`uri` is what requests name: without user info and fragment, percent-encoded. `path` begins at the path."""
 
     scheme: str
@@ -42,7 +42,7 @@ def check_characters(url: str) -> None:
         )
 
 
-def parse_url(url: str) -> Target:
+def parse_url(url: str) -> RequestTarget:
     """Raises: ConfigError: no host, a bad port, or characters that parsers disagree about."""
     check_characters(url)
     try:
@@ -56,7 +56,7 @@ def parse_url(url: str) -> Target:
         raise ConfigError("The URL names port 0: use the camera's port, or leave it out.")
     port = port or _DEFAULT_PORTS.get(parts.scheme, 0)
     path = quote(parts.path or "", safe=_SAFE) + (f"?{quote(parts.query, safe=_SAFE)}" if parts.query else "")
-    target = Target(parts.scheme, host, port, "", path if path.startswith("/") else f"/{path}")
+    target = RequestTarget(parts.scheme, host, port, "", path if path.startswith("/") else f"/{path}")
     return replace(target, uri=f"{parts.scheme}://{target.authority}{path}")
 
 
@@ -74,12 +74,12 @@ def binding_of(url: str, *, verify_tls: bool) -> str:
     return f"{target.scheme}://{host}:{target.port}{checked}"
 
 
-def carries_login(now: Target, following: Target) -> bool:
+def carries_login(now: RequestTarget, following: RequestTarget) -> bool:
     """Whether a login for `now` may be sent to where it leads: to the same host only, and never from TLS to clear."""
     return following.host == now.host and (following.is_tls or not now.is_tls)
 
 
-def redirect_target(now: Target, location: str, schemes: tuple[str, ...]) -> Target:
+def redirect_target(now: RequestTarget, location: str, schemes: tuple[str, ...]) -> RequestTarget:
     """Where a redirect leads. Raises: ProtocolError: nowhere that we follow."""
     try:
         target = parse_url(_join(now.uri, location.strip()))
@@ -90,7 +90,7 @@ def redirect_target(now: Target, location: str, schemes: tuple[str, ...]) -> Tar
     return target
 
 
-def base_uri(stated: str, target: Target) -> str:
+def base_uri(stated: str, target: RequestTarget) -> str:
     """What relative controls refer to: the camera's Content-Base where it is an RTSP URL, else the URL we asked for.
 
     Doubled schemes ("rtsp://rtsp://host") and user info are removed.
@@ -127,7 +127,7 @@ def control_uri(base: str, control: str) -> str:
     return base + ("" if base.endswith("/") else "/") + control
 
 
-def control_uris(base: str, control: str, target: Target) -> list[str]:
+def control_uris(base: str, control: str, target: RequestTarget) -> list[str]:
     """What the URL of a track may be, the likeliest first: cameras understand their own controls in several ways."""
     first = control_uri(base, control)
     asked, _, query = target.uri.partition("?")
@@ -139,7 +139,7 @@ def control_uris(base: str, control: str, target: Target) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _at(target: Target, uri: str) -> str:
+def _at(target: RequestTarget, uri: str) -> str:
     """The same path at the address that we have connected to: behind NAT, cameras name their own."""
     path = uri.partition("://")[2].partition("/")[2]
     return f"{target.scheme}://{target.authority}/{path}"

@@ -15,7 +15,7 @@ import av
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import ConfigError, DeviceError
 from ninjacam.sources.base import Source, SourceConfig
-from ninjacam.sources.ffmpeg import Plan, open_plan
+from ninjacam.sources.ffmpeg import FfmpegInput, open_plan
 
 _DEVICE = re.compile(r"/dev/video\d{1,3}")
 _VIDIOC_STREAMOFF, _VIDEO_CAPTURE = 0x4004_5613, 1  # linux/videodev2.h
@@ -35,7 +35,7 @@ async def open_device(config: SourceConfig, *, clock: Clock) -> Source:
     if not _is_device(path):
         raise DeviceError(f"There is no device {path}: plug the camera in, or choose another.")
     unblock = partial(_stop_streaming, path)
-    plan = Plan(url=path, where=path, kind="device", format="v4l2", options=options, unblock=unblock)
+    plan = FfmpegInput(url=path, where=path, kind="device", format="v4l2", options=options, unblock=unblock)
     return await open_plan(plan, config, clock=clock)
 
 

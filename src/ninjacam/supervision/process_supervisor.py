@@ -29,7 +29,7 @@ BACKOFF = Backoff(first_s=0.2, max_s=10.0)
 
 
 @dataclass(slots=True)
-class Member:
+class SupervisedProcess:
     """`bare`: its environment has no secrets of ours. `quiet`: its standard output is discarded."""
 
     name: str
@@ -47,7 +47,7 @@ class Member:
 class Family:
     """Thread: the main one, which blocks in `run`."""
 
-    def __init__(self, members: list[Member], *, record: Path) -> None:
+    def __init__(self, members: list[SupervisedProcess], *, record: Path) -> None:
         self._members = members
         self._record = record
 
@@ -76,7 +76,7 @@ class Family:
                 return
             self._reap()
 
-    def _start(self, member: Member) -> None:
+    def _start(self, member: SupervisedProcess) -> None:
         member.process = subprocess.Popen(
             member.argv,
             stdin=subprocess.DEVNULL,

@@ -19,9 +19,9 @@ from typing import cast
 from ninjacam.testing.authentication import Login
 from ninjacam.testing.clips import Clip
 from ninjacam.testing.faults import Faults
-from ninjacam.testing.mount import Mount
+from ninjacam.testing.mount import ServedStream
 from ninjacam.testing.rtp import PayloadCache
-from ninjacam.testing.rtsp_session import CameraStats, RtspSession
+from ninjacam.testing.rtsp_session import CameraStats, ServerSession
 from ninjacam.testing.server_thread import ServerThread
 
 
@@ -52,8 +52,8 @@ class FakeRtspCamera(ServerThread):
         self.on_change: Callable[[], None] = lambda: None
         """Called in the camera's loop when a connection opens or closes."""
         cache = PayloadCache(aggregate=aggregate)
-        self.mounts = {path: Mount(path, clip, cache) for path, clip in by_path.items()}
-        self._sessions: set[RtspSession] = set()
+        self.mounts = {path: ServedStream(path, clip, cache) for path, clip in by_path.items()}
+        self._sessions: set[ServerSession] = set()
         self._udp: tuple[asyncio.DatagramTransport, ...] = ()
 
     def url(self, path: str = "", *, login: bool = True) -> str:
@@ -108,7 +108,7 @@ class FakeRtspCamera(ServerThread):
 
         self.call(switch)
 
-    def _chosen(self, path: str) -> list[Mount]:
+    def _chosen(self, path: str) -> list[ServedStream]:
         return list(self.mounts.values()) if path == "*" else [self.mounts[path]]
 
     # Life
@@ -124,7 +124,7 @@ class FakeRtspCamera(ServerThread):
             await asyncio.sleep(0)  # they close in the next turn of the loop
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        session = RtspSession(self, reader, writer)
+        session = ServerSession(self, reader, writer)
         self._sessions.add(session)
         self.stats.connections += 1
         self.stats.open_connections += 1
@@ -138,7 +138,7 @@ class FakeRtspCamera(ServerThread):
 
     # What a session asks of its host
 
-    def mount_at(self, path: str) -> Mount | None:
+    def mount_at(self, path: str) -> ServedStream | None:
         if not path:
             return next(iter(self.mounts.values()))
         base = path.rpartition("/track")[0] or path
@@ -169,7 +169,7 @@ class FakeRtspCamera(ServerThread):
 
 
 class _RtcpIn(asyncio.DatagramProtocol):
-    def __init__(self, sessions: set[RtspSession]) -> None:
+    def __init__(self, sessions: set[ServerSession]) -> None:
         self._sessions = sessions
 
     def datagram_received(self, data: bytes, addr: tuple[str | object, int]) -> None:

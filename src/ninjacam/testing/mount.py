@@ -19,7 +19,7 @@ _LATE_S = 0.5  # later than this (the process was stopped), and the missed pictu
 _EARLY_S = 0.0002
 
 
-class Viewer(Protocol):
+class UnitReceiver(Protocol):
     """What a mount needs of a session."""
 
     def send_unit(self, track: int, unit: Unit, payloads: list[bytes], media_s: float) -> None: ...
@@ -28,7 +28,7 @@ class Viewer(Protocol):
         """Sender reports and session time-outs; called at each unit."""
 
 
-class Mount:
+class ServedStream:
     """Lives in the camera's event loop. Costs nothing while nobody plays it."""
 
     def __init__(self, path: str, clip: Clip, cache: PayloadCache) -> None:
@@ -37,7 +37,7 @@ class Mount:
         self._cache = cache
         self.jump_s = 0.0
         """Added to the media time of everything sent."""
-        self._viewers: list[Viewer] = []
+        self._viewers: list[UnitReceiver] = []
         self._timer: asyncio.TimerHandle | None = None
         self._frozen = False
         self.set_clip(clip)
@@ -58,7 +58,7 @@ class Mount:
         self._seek(time.monotonic())
         self._each(lambda viewer: viewer.wait_for_key())
 
-    def add(self, viewer: Viewer, *, gop_at_once: bool) -> None:
+    def add(self, viewer: UnitReceiver, *, gop_at_once: bool) -> None:
         """Send to `viewer` from the next key frame on; `gop_at_once`: from the last one, as some servers do."""
         viewer.wait_for_key()
         now_s = time.monotonic()
@@ -69,7 +69,7 @@ class Mount:
         self._viewers.append(viewer)
         self._schedule()
 
-    def discard(self, viewer: Viewer) -> None:
+    def discard(self, viewer: UnitReceiver) -> None:
         if viewer in self._viewers:
             self._viewers.remove(viewer)
         if not self._viewers and self._timer:
@@ -121,11 +121,11 @@ class Mount:
         if self._next == len(self._events):
             self._next, self._loop_start_s = 0, self._loop_start_s + self.clip.duration_s
 
-    def _each(self, do: Callable[[Viewer], None]) -> None:
+    def _each(self, do: Callable[[UnitReceiver], None]) -> None:
         for viewer in tuple(self._viewers):
             do(viewer)
 
-    def _replay(self, viewer: Viewer) -> None:
+    def _replay(self, viewer: UnitReceiver) -> None:
         first = self._next
         while first > 0:
             first -= 1

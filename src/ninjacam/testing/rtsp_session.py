@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 from ninjacam.testing.authentication import Login
 from ninjacam.testing.clips import Unit
 from ninjacam.testing.faults import Faults
-from ninjacam.testing.mount import Mount
+from ninjacam.testing.mount import ServedStream
 from ninjacam.testing.rtp import INTERLEAVED_HEADER, count_receiver_reports, payload_type, sender_report
 from ninjacam.testing.sdp import describe
 
 _BUFFER_LIMIT_BYTES = 4_000_000  # a client that is further behind goes on at a later key frame
-_REASONS = {200: "OK", 302: "Found", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found",
+_REASONS = {200: "OK", 302: "Found", 400: "Bad RtspRequest", 401: "Unauthorized", 404: "Not Found",
             454: "Session Not Found", 461: "Unsupported Transport", 501: "Not Implemented"}  # fmt: skip
 _METHODS = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER"
 _WEB_PAGE = b"<!doctype html><title>Router</title><h1>Please log in</h1>"
@@ -30,7 +30,7 @@ WEB_ANSWER = (
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RtspRequest:
     """Header names are in lower case."""
 
     method: str
@@ -49,7 +49,7 @@ class CameraStats:
     dropped_units: int = 0
     """Not sent because the client did not read."""
     methods: Counter[str] = field(default_factory=Counter)
-    requests: deque[Request] = field(default_factory=lambda: deque(maxlen=1000))
+    requests: deque[RtspRequest] = field(default_factory=lambda: deque(maxlen=1000))
 
 
 class Host(Protocol):
@@ -60,7 +60,7 @@ class Host(Protocol):
     gop_at_once: bool
     udp_ports: tuple[int, int]
 
-    def mount_at(self, path: str) -> Mount | None: ...
+    def mount_at(self, path: str) -> ServedStream | None: ...
     def send_udp(self, data: bytes, address: tuple[str, int], *, rtcp: bool) -> None: ...
 
 
@@ -96,14 +96,14 @@ class _Outlet:
         return out
 
 
-class RtspSession:
+class ServerSession:
     """Owned by the camera; `run` returns when the connection is over."""
 
     def __init__(self, host: Host, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._host = host
         self._reader = reader
         self._writer = writer
-        self._mount: Mount | None = None
+        self._mount: ServedStream | None = None
         self._outlets: dict[int, _Outlet] = {}
         self._session_id = secrets.token_hex(4)
         self._waiting_for_key = True
@@ -217,7 +217,7 @@ class RtspSession:
             if self._mount:
                 self._mount.discard(self)
 
-    async def _receive(self, request: Request) -> bool:
+    async def _receive(self, request: RtspRequest) -> bool:
         """Answer one request; False: the connection is to be closed."""
         stats, path = self._host.stats, urlsplit(request.url).path
         stats.methods[request.method] += 1
@@ -244,7 +244,7 @@ class RtspSession:
             self._mount.add(self, gop_at_once=self._host.gop_at_once)
         return request.method != "TEARDOWN"
 
-    def _answer(self, request: Request, mount: Mount | None, path: str) -> str:
+    def _answer(self, request: RtspRequest, mount: ServedStream | None, path: str) -> str:
         def reply(status: int = 200, *headers: str, body: str = "") -> str:
             lines = [
                 f"RTSP/1.0 {status} {_REASONS.get(status, 'Error')}",
@@ -277,7 +277,7 @@ class RtspSession:
             return reply(200, session, *(["Range: npt=now-"] if method == "PLAY" else []))
         return reply(501)
 
-    def _describe(self, reply: "_Reply", request: Request, mount: Mount) -> str:
+    def _describe(self, reply: "_Reply", request: RtspRequest, mount: ServedStream) -> str:
         faults = mount.faults
         if faults.redirect_to:
             return reply(302, f"Location: {faults.redirect_to}")
@@ -293,7 +293,7 @@ class RtspSession:
         base = request.url.rstrip("/") + "/"
         return reply(200, "Content-Type: application/sdp", f"Content-Base: {base}", body=body)
 
-    def _set_up(self, transport: str, mount: Mount, path: str) -> tuple[int, list[str]]:
+    def _set_up(self, transport: str, mount: ServedStream, path: str) -> tuple[int, list[str]]:
         found = re.search(r"/track(\d+)$", path)
         if not found or int(found[1]) >= len(mount.clip.tracks):
             return 404, []
@@ -326,11 +326,11 @@ class _Reply(Protocol):
     def __call__(self, status: int = 200, *headers: str, body: str = "") -> str: ...
 
 
-def _parse(head: bytes) -> Request:
+def _parse(head: bytes) -> RtspRequest:
     """Raises: ValueError: this is no request."""
     lines = head.decode("utf-8", "replace").strip().split("\r\n")
     method, url, version = lines[0].split(" ", 2)
     headers = {
         name.strip().lower(): value.strip() for name, value in (line.split(":", 1) for line in lines[1:])
     }
-    return Request(method, url, {**headers, ":version": version})
+    return RtspRequest(method, url, {**headers, ":version": version})

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple, TypeVar
 import av
 from av.video.reformatter import VideoReformatter
 
-from ninjacam.core.annotations import Seen, are_annotations, to_seen
+from ninjacam.core.annotations import AnnotationSet, are_annotations, to_annotation_set
 from ninjacam.core.errors import DecodeError, EncodeError, ProcessorError, ViewNotFoundError
 from ninjacam.core.frames import Frame
 from ninjacam.core.processors import Processor, Registration
 from ninjacam.vision.code import ProcessorCode, ProcessorStalled, one_line, user_traceback
-from ninjacam.vision.drawing import draw_seen
+from ninjacam.vision.drawing import draw_annotations
 from ninjacam.vision.pictures import Picture, check_picture
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ class Returned(NamedTuple):
     """`image`: as `check_picture` gives it; None: nobody wants it. `seen`: None: the processor does not annotate."""
 
     image: Any
-    seen: Seen | None
+    seen: AnnotationSet | None
 
 
 def new_processor(entry: Registration, camera: str) -> Processor:
@@ -64,14 +64,14 @@ def _check(returned: Any, frame: Frame, view: str, *, with_image: bool) -> Retur
         image, annotations = None, returned
     elif isinstance(returned, tuple) and len(returned) == 2 and are_annotations(returned[1]):
         image, annotations = returned
-    seen = None if annotations is None else to_seen(annotations, frame.width, frame.height)
+    seen = None if annotations is None else to_annotation_set(annotations, frame.width, frame.height)
     if image is not None:
         return Returned(check_picture(image), seen)
     if not with_image:
         return Returned(None, seen)
     image = check_picture(frame.image)
     if seen:
-        draw_seen(image, seen, view)
+        draw_annotations(image, seen, view)
     return Returned(image, seen)
 
 

@@ -11,14 +11,14 @@ from typing import Any
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import ProcessorError, ViewNotFoundError
 from ninjacam.core.packets import CameraState, Codec, Kind, Packet, StreamInfo, Track
-from ninjacam.hub.client import Subscription
-from ninjacam.hub.request import Request
+from ninjacam.hub.client import StreamSubscription
+from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.server import Channel, StreamServer
 from ninjacam.supervision.crash_record import RunningFile
 from ninjacam.vision.code import ProcessorCode
 from ninjacam.vision.health import ViewHealth
 from ninjacam.vision.pipeline import Pipeline
-from ninjacam.vision.views import Shared, Surroundings, Variant
+from ninjacam.vision.views import Shared, Variant, ViewContext
 
 logger = logging.getLogger("ninjacam.vision")
 
@@ -53,11 +53,11 @@ class CameraPixels:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._shared = Shared()
-        self._variants: dict[Request, Variant] = {}
+        self._variants: dict[StreamRequest, Variant] = {}
         self._info: StreamInfo | None = StreamInfo(slug)
         self._server = StreamServer(run_dir / f"{slug}.pixels", self._find_channel)
         self._pipeline: Pipeline | None = None
-        self._subscription: Subscription | None = None
+        self._subscription: StreamSubscription | None = None
         self._reading: asyncio.Task[None] | None = None
         self._linger: asyncio.TimerHandle | None = None
         self._rates: dict[str, tuple[int, int, float]] = {}
@@ -77,11 +77,11 @@ class CameraPixels:
 
     # --- demand ---
 
-    def _find_channel(self, request: Request) -> Channel:
+    def _find_channel(self, request: StreamRequest) -> Channel:
         """Raises: ViewNotFoundError: what the subscriber is told."""
         request = replace(request.snapped(), audio=False)
         if request.codec is Codec.ANNOTATIONS:
-            request = Request(request.view, request.codec)
+            request = StreamRequest(request.view, request.codec)
         if request.view and request.view not in self._code.views(self.slug):
             known = ", ".join(self._code.views(self.slug)) or "none"
             raise ViewNotFoundError(
@@ -99,7 +99,7 @@ class CameraPixels:
             variant = self._variants[request] = Variant(request, channel)
         return variant.channel
 
-    def _nearest(self, request: Request) -> Variant | None:
+    def _nearest(self, request: StreamRequest) -> Variant | None:
         """What has to do where there are enough encodings of this view already."""
         same = [
             variant
@@ -110,7 +110,7 @@ class CameraPixels:
             return None
         return min(same, key=lambda variant: _distance(variant.request, request))
 
-    def _demand(self, request: Request) -> None:
+    def _demand(self, request: StreamRequest) -> None:
         variant = self._variants.get(request)
         if variant is not None and not variant.channel.subscribers:
             del self._variants[request]
@@ -147,7 +147,7 @@ class CameraPixels:
 
     def _begin(self) -> None:
         pipeline = Pipeline(
-            Surroundings(
+            ViewContext(
                 camera=self.slug,
                 code=self._code,
                 shared=self._shared,
@@ -157,9 +157,9 @@ class CameraPixels:
                 clock=self._clock,
             )
         )
-        subscription = Subscription(
+        subscription = StreamSubscription(
             self._run_dir / f"{self.slug}.packets",
-            Request(),
+            StreamRequest(),
             on_packet=self._on_packet,
             on_info=self._on_info,
             clock=self._clock,
@@ -204,7 +204,7 @@ class CameraPixels:
         for request, variant in self._variants.items():
             variant.channel.set_info(self._channel_info(request))
 
-    def _channel_info(self, request: Request) -> StreamInfo:
+    def _channel_info(self, request: StreamRequest) -> StreamInfo:
         info = self._info or StreamInfo(self.slug, state=CameraState.RECONNECTING)
         health = self._shared.health.get(request.view)
         error = health.error.as_dict() if health is not None and health.error is not None else None
@@ -307,7 +307,7 @@ class CameraPixels:
         return rate
 
 
-def _distance(one: Request, other: Request) -> tuple[float, float, float]:
+def _distance(one: StreamRequest, other: StreamRequest) -> tuple[float, float, float]:
     """Size counts most, then pace, then quality; 0 is all that there is."""
     return (
         abs((one.width_px or 4096) - (other.width_px or 4096)),

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ninjacam.core.annotations import Seen
+from ninjacam.core.annotations import AnnotationSet
 from ninjacam.core.text import draw_text, text_size
 
 SIZE_PX = 18
@@ -17,12 +17,12 @@ SIZE_PX = 18
 DARK = (24, 24, 24)
 
 
-def draw_seen(image: Any, seen: Seen, view: str) -> None:
+def draw_annotations(image: Any, annotations: AnnotationSet, view: str) -> None:
     """`image`: uint8, (height, width, 3), BGR, contiguous; drawn on in place. `view`: whose annotations they are."""
     height, width = image.shape[:2]
     scale = max(0.4, width / 1280)
     thick = max(1, round(2 * scale))
-    for each in seen:
+    for each in annotations:
         points = [(round(x * (width - 1)), round(y * (height - 1))) for x, y in each["points"]]
         color = _color(each, view)
         kind = each["type"]

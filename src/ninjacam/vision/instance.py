@@ -6,7 +6,7 @@ import threading
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import ProcessorError
 from ninjacam.core.frames import Frame
-from ninjacam.core.processors import Processor, Registration, Turns
+from ninjacam.core.processors import FairLock, Processor, Registration
 from ninjacam.supervision.crash_record import RunningFile, running_words
 from ninjacam.vision.calling import Returned, call_processor, close_processor, new_processor
 
@@ -34,7 +34,7 @@ class Instance:
         self._made: Processor | None = None
         self._entered_ns = 0  # monotonic, while user code runs; else 0
         self._limit_s = CALL_LIMIT_S
-        self._turn: tuple[Turns, threading.Lock] | None = None
+        self._turn: tuple[FairLock, threading.Lock] | None = None
         self._abandoned = False
 
     def take_turn(self, entry: object) -> None:

@@ -12,7 +12,7 @@ import threading
 from ninjacam.core.errors import DecodeError
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, CameraState, Codec, Flags, Kind, Packet, StreamInfo
 from ninjacam.vision.pictures import Decoder, Picture
-from ninjacam.vision.views import LATE_NS, Shot, Surroundings, ViewMaker, ViewThread
+from ninjacam.vision.views import LATE_NS, ViewContext, ViewInput, ViewMaker, ViewThread
 
 logger = logging.getLogger("ninjacam.vision")
 
@@ -27,15 +27,15 @@ DEFAULT_FPS = 25.0
 class Pipeline:
     """`views`: the threads of the processed views that somebody watches, by name."""
 
-    def __init__(self, around: Surroundings) -> None:
+    def __init__(self, context: ViewContext) -> None:
         self.views: dict[str, ViewThread] = {}
         self.broken = False
         """Whether the thread has ended by itself."""
-        self._around = around
-        self._camera = around.camera
-        self._raw = ViewMaker("", around)
+        self._context = context
+        self._camera = context.camera
+        self._raw = ViewMaker("", context)
         self._queue: queue.SimpleQueue[Packet | StreamInfo | None] = queue.SimpleQueue()
-        self._info = StreamInfo(around.camera)
+        self._info = StreamInfo(context.camera)
         self._down = True
         self._decoder: Decoder | None = None
         self._fed: dict[int, Packet] = {}
@@ -119,15 +119,15 @@ class Pipeline:
         except DecodeError as exc:
             logger.debug("%s: %s", self._camera, exc)
             return
-        if self._queue.qsize() and self._around.clock.monotonic_ns() - packet.received_ns > LATE_NS:
+        if self._queue.qsize() and self._context.clock.monotonic_ns() - packet.received_ns > LATE_NS:
             return
         for picture in pictures[-1:]:
             self._show(picture, self._fed.pop(picture.pts, packet))  # with B-frames not the one just fed
             self._number += 1
 
     def _show(self, picture: Picture | None, packet: Packet) -> None:
-        shot = Shot(picture, packet, self._number, self._frame_ns, self._info)
-        wanted = {variant.request.view for variant in self._around.shared.variants}
+        view_input = ViewInput(picture, packet, self._number, self._frame_ns, self._info)
+        wanted = {variant.request.view for variant in self._context.shared.variants}
         for view, thread in list(self.views.items()):  # the loop may take one out meanwhile
             if thread.broken or (view not in wanted and thread.has_lingered):
                 self.views.pop(view, None)
@@ -138,15 +138,15 @@ class Pipeline:
             if view:
                 maker = self.views.get(view)
                 if maker is None:
-                    maker = self.views[view] = ViewThread(view, self._around)
-                maker.offer(shot)
+                    maker = self.views[view] = ViewThread(view, self._context)
+                maker.offer(view_input)
         if "" in wanted:
-            self._raw.make(shot)
+            self._raw.make(view_input)
 
     def _show_down(self) -> None:
         """Say in every view that the camera is away, and why; once a second, so that late viewers see it too."""
         self._last_pts += int(PLACEHOLDER_EVERY_S * VIDEO_CLOCK_HZ)
-        clock = self._around.clock
+        clock = self._context.clock
         packet = Packet(
             Kind.VIDEO, Codec.NONE, b"", self._last_pts, clock.monotonic_ns(),
             flags=Flags.DISCONT, captured_ns=clock.wall_ns(),

@@ -12,13 +12,13 @@ from typing import Any
 
 from av.video.reformatter import VideoReformatter
 
-from ninjacam.core.annotations import encode_seen
+from ninjacam.core.annotations import encode_annotation_set
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import DecodeError, NinjacamError, ProcessorError
 from ninjacam.core.frames import Frame
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, CameraState, Codec, Flags, Kind, Packet, StreamInfo
 from ninjacam.core.viewer_errors import for_viewers
-from ninjacam.hub.request import Request
+from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.server import Channel
 from ninjacam.supervision.crash_record import RunningFile
 from ninjacam.vision.calling import Returned
@@ -53,7 +53,7 @@ TITLES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
+class ViewInput:
     """What a view is made of at one moment. `picture`: None while the camera is away, which `info` says why."""
 
     picture: Picture | None
@@ -67,7 +67,7 @@ class Shot:
 class Variant:
     """One encoding of one view (or the annotations to it), and who gets it. `sequence`: of its last packet."""
 
-    request: Request
+    request: StreamRequest
     channel: Channel
     sequence: int = 0
     failing: bool = False
@@ -108,7 +108,7 @@ class _Encoding:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class ViewContext:
     """What all views of a camera have in common. `publish`, `on_health`: called in the views' threads; they must hand
     over to the loop themselves."""
 
@@ -124,47 +124,47 @@ class Surroundings:
 class ViewMaker:
     """Makes and encodes one view ("": the camera itself). Thread: one at a time, and always the same."""
 
-    def __init__(self, view: str, around: Surroundings) -> None:
+    def __init__(self, view: str, context: ViewContext) -> None:
         self.view = view
         self.abandoned = False
-        self.instance = Instance(around.camera, view, around.running, around.clock)
-        self._around = around
-        self._health = around.shared.health.setdefault(view, ViewHealth())
+        self.instance = Instance(context.camera, view, context.running, context.clock)
+        self._context = context
+        self._health = context.shared.health.setdefault(view, ViewHealth())
         self._reformatter = VideoReformatter()
         self._encodings: dict[Variant, _Encoding] = {}
 
     def take_turn(self) -> None:
         """Wait until the processor may be called for this camera; `make` gives the turn back."""
-        self.instance.take_turn(self._around.code.current.get(self.view))
+        self.instance.take_turn(self._context.code.current.get(self.view))
 
-    def make(self, shot: Shot) -> None:
-        """Publish `shot` in each variant that somebody watches and that is due."""
+    def make(self, view_input: ViewInput) -> None:
+        """Publish `view_input` in each variant that somebody watches and that is due."""
         try:
-            self._make_due(shot)
+            self._make_due(view_input)
         finally:
             self.instance.give_back_turn()
 
-    def _make_due(self, shot: Shot) -> None:
-        now_ns = self._around.clock.monotonic_ns()
-        variants = [v for v in self._around.shared.variants if v.request.view == self.view]
+    def _make_due(self, view_input: ViewInput) -> None:
+        now_ns = self._context.clock.monotonic_ns()
+        variants = [v for v in self._context.shared.variants if v.request.view == self.view]
         self._encodings = {v: self._encodings.get(v) or _Encoding() for v in variants}
         due = [v for v in variants if self._is_due(v, now_ns)]
         if not due:
             return
         pictures = [variant for variant in due if variant.is_picture]
-        made = self._make(shot, now_ns, with_image=bool(pictures))
+        made = self._make(view_input, now_ns, with_image=bool(pictures))
         if self.abandoned:
             return
-        pairs = self._encode(pictures, made.image, shot) if made.image is not None else []
+        pairs = self._encode(pictures, made.image, view_input) if made.image is not None else []
         if made.seen is not None:
-            data = encode_seen(self.view, shot.packet.captured_ns, made.seen)
+            data = encode_annotation_set(self.view, view_input.packet.captured_ns, made.seen)
             pairs += [
-                (variant.channel, self._packet(variant, data, shot, Flags.KEY))
+                (variant.channel, self._packet(variant, data, view_input, Flags.KEY))
                 for variant in due
                 if not variant.is_picture
             ]
         if pairs and not self.abandoned:
-            self._around.publish(pairs)
+            self._context.publish(pairs)
 
     def _is_due(self, variant: Variant, now_ns: int) -> bool:
         if not variant.request.max_fps:
@@ -176,22 +176,22 @@ class ViewMaker:
         encoding.due_ns = max(encoding.due_ns + period_ns, now_ns - period_ns // 2)
         return True
 
-    def _make(self, shot: Shot, now_ns: int, *, with_image: bool) -> Returned:
+    def _make(self, view_input: ViewInput, now_ns: int, *, with_image: bool) -> Returned:
         """What the view makes; where it makes nothing, as a picture a readable one of why."""
         health = self._health
-        if shot.picture is None:
+        if view_input.picture is None:
             if not with_image:
                 return NOTHING
-            error = for_viewers(shot.info.error)  # everybody who watches the view sees this picture
-            title = f"{self._around.camera}: {TITLES.get(shot.info.state, 'No picture')}"
+            error = for_viewers(view_input.info.error)  # everybody who watches the view sees this picture
+            title = f"{self._context.camera}: {TITLES.get(view_input.info.state, 'No picture')}"
             lines = [str(error["message"])] if error else []
             return Returned(message_picture(title, lines, health.last_image), None)
         if health.error is not None and now_ns < health.next_try_ns:
             return NOTHING
-        picture = shot.picture.for_thread(self._reformatter)
+        picture = view_input.picture.for_thread(self._reformatter)
         try:
             made = (
-                self._process(picture, shot, now_ns, with_image)
+                self._process(picture, view_input, now_ns, with_image)
                 if self.view
                 else Returned(picture.bgr(), None)
             )
@@ -203,7 +203,7 @@ class ViewMaker:
             lines = [exc.message, HOW_TO_SEE_MORE]
             return Returned(message_picture(f"{self.view}: not working", lines, picture.bgr()), None)
         except DecodeError as exc:
-            logger.debug("%s: %s", self._around.camera, exc)
+            logger.debug("%s: %s", self._context.camera, exc)
             return NOTHING
         if self.abandoned:
             return NOTHING  # it came back after all; its error stands until it is tried again
@@ -216,24 +216,24 @@ class ViewMaker:
     def _set_error(self, error: ProcessorError | None) -> None:
         if (error is None) != (self._health.error is None) or str(error) != str(self._health.error):
             self._health.error = error
-            self._around.on_health()
+            self._context.on_health()
 
-    def _process(self, picture: Picture, shot: Shot, now_ns: int, with_image: bool) -> Returned:
+    def _process(self, picture: Picture, view_input: ViewInput, now_ns: int, with_image: bool) -> Returned:
         """Raises: ProcessorError."""
-        resting = self._around.shared.resting(self.view, now_ns)
+        resting = self._context.shared.resting(self.view, now_ns)
         if resting is not None:
             raise resting
-        entry = self._around.code.current.get(self.view)
+        entry = self._context.code.current.get(self.view)
         if entry is None:
             raise ProcessorError(f"There is no processor {self.view!r} any more.")
         if isinstance(entry, ProcessorError):
             raise entry
         frame = Frame(
-            camera=self._around.camera,
-            number=shot.number,
-            pts_s=shot.packet.pts / VIDEO_CLOCK_HZ,
-            captured_ns=shot.packet.captured_ns,
-            received_ns=shot.packet.received_ns,
+            camera=self._context.camera,
+            number=view_input.number,
+            pts_s=view_input.packet.pts / VIDEO_CLOCK_HZ,
+            captured_ns=view_input.packet.captured_ns,
+            received_ns=view_input.packet.received_ns,
             width=picture.width,
             height=picture.height,
             load_bgr=picture.bgr,
@@ -243,12 +243,14 @@ class ViewMaker:
         try:
             returned = self.instance.call(entry, frame, with_image=with_image)
         except ProcessorError as exc:
-            self._health.failed(self._around.camera, exc, self._around.clock)
+            self._health.failed(self._context.camera, exc, self._context.clock)
             raise
-        self._health.cost_ns += (self._around.clock.monotonic_ns() - now_ns - self._health.cost_ns) / 8
+        self._health.cost_ns += (self._context.clock.monotonic_ns() - now_ns - self._health.cost_ns) / 8
         return returned
 
-    def _encode(self, variants: list[Variant], image: Any, shot: Shot) -> list[tuple[Channel, Packet]]:
+    def _encode(
+        self, variants: list[Variant], image: Any, view_input: ViewInput
+    ) -> list[tuple[Channel, Packet]]:
         pairs: list[tuple[Channel, Packet]] = []
         scaled: dict[int, Any] = {}
         for variant in variants:
@@ -256,17 +258,19 @@ class ViewMaker:
             try:
                 if width not in scaled:
                     scaled[width] = fit_width(image, width)
-                pairs += [(variant.channel, made) for made in self._encode_one(variant, scaled[width], shot)]
+                pairs += [
+                    (variant.channel, made) for made in self._encode_one(variant, scaled[width], view_input)
+                ]
                 variant.failing = False
             except NinjacamError as exc:
                 if not variant.failing:
-                    logger.warning("%s/%s: %s", self._around.camera, self.view, exc)
+                    logger.warning("%s/%s: %s", self._context.camera, self.view, exc)
                 variant.failing = True
         return pairs
 
-    def _encode_one(self, variant: Variant, image: Any, shot: Shot) -> list[Packet]:
+    def _encode_one(self, variant: Variant, image: Any, view_input: ViewInput) -> list[Packet]:
         height, width = image.shape[:2]
-        source, encoding = shot.packet, self._encodings[variant]
+        source, encoding = view_input.packet, self._encodings[variant]
         flags = source.flags & Flags.DISCONT
         if encoding.size != (width, height):
             encoding.size = (width, height)
@@ -276,24 +280,32 @@ class ViewMaker:
             units = [(encode_jpeg(image, variant.request.quality), True)]
         else:
             if encoding.encoder is None:
-                fps = variant.request.max_fps or 1e9 / shot.frame_ns
+                fps = variant.request.max_fps or 1e9 / view_input.frame_ns
                 encoding.encoder = H264Encoder(width, height, fps)
                 flags |= Flags.CONFIG
             width, height = encoding.encoder.width, encoding.encoder.height
             units = list(encoding.encoder.encode(image, source.pts))
         return [
-            self._packet(variant, data, shot, flags | (Flags.KEY if is_key else Flags.NONE), width, height)
+            self._packet(
+                variant, data, view_input, flags | (Flags.KEY if is_key else Flags.NONE), width, height
+            )
             for data, is_key in units
         ]
 
     def _packet(
-        self, variant: Variant, data: bytes, shot: Shot, flags: int, width_px: int = 0, height_px: int = 0
+        self,
+        variant: Variant,
+        data: bytes,
+        view_input: ViewInput,
+        flags: int,
+        width_px: int = 0,
+        height_px: int = 0,
     ) -> Packet:
         variant.sequence += 1
-        source = shot.packet
+        source = view_input.packet
         return Packet(
             Kind.VIDEO, variant.request.codec, data, source.pts, source.received_ns,
-            duration=int(shot.frame_ns * VIDEO_CLOCK_HZ / 1e9), flags=flags,
+            duration=int(view_input.frame_ns * VIDEO_CLOCK_HZ / 1e9), flags=flags,
             captured_ns=source.captured_ns, sequence=variant.sequence, width_px=width_px, height_px=height_px,
         )  # fmt: skip
 
@@ -301,16 +313,16 @@ class ViewMaker:
 class ViewThread:
     """User code has a thread of its own for each view, so that it holds up nobody but itself."""
 
-    def __init__(self, view: str, around: Surroundings) -> None:
-        self.maker = ViewMaker(view, around)
+    def __init__(self, view: str, context: ViewContext) -> None:
+        self.maker = ViewMaker(view, context)
         self.broken = False
         """Whether the thread has ended by itself."""
-        self._clock = around.clock
-        self._waiting: deque[Shot] = deque(maxlen=MAX_WAITING)
+        self._clock = context.clock
+        self._waiting: deque[ViewInput] = deque(maxlen=MAX_WAITING)
         self._ready = threading.Event()
         self._stopped = False
         self._offered_ns = self._clock.monotonic_ns()
-        self._name = f"{around.camera}/{view}"
+        self._name = f"{context.camera}/{view}"
         self._thread = threading.Thread(target=self._run, name=f"view-{self._name}", daemon=True)
         self._thread.start()
 
@@ -319,9 +331,9 @@ class ViewThread:
         """Whether it was offered nothing for so long that nobody wants its view any more."""
         return self._clock.monotonic_ns() - self._offered_ns > LINGER_NS
 
-    def offer(self, shot: Shot) -> None:
+    def offer(self, view_input: ViewInput) -> None:
         self._offered_ns = self._clock.monotonic_ns()
-        self._waiting.append(shot)
+        self._waiting.append(view_input)
         self._ready.set()
 
     def stop(self) -> None:
@@ -353,9 +365,9 @@ class ViewThread:
             self._ready.clear()
             while self._waiting and not self._stopped:
                 self.maker.take_turn()  # newer frames may arrive meanwhile
-                shot = self._waiting.popleft()
-                age_ns = self._clock.monotonic_ns() - shot.packet.received_ns
+                view_input = self._waiting.popleft()
+                age_ns = self._clock.monotonic_ns() - view_input.packet.received_ns
                 if not (self._waiting and age_ns > LATE_NS):
-                    self.maker.make(shot)
+                    self.maker.make(view_input)
             if self._stopped:
                 return

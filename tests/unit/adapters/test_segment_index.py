@@ -29,7 +29,7 @@ HOUR_NS = 3600 * 10**9
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, segments.Segment]]:
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, segments.SegmentInfo]]:
     """Six files of `door`, two seconds each, that were written an hour ago; and what the writer said of them."""
     root = tmp_path_factory.mktemp("recorded")
     made = Recorded(root, period_s=2)
@@ -41,7 +41,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 
 
 @pytest.fixture
-def root(recorded: tuple[Path, dict[str, segments.Segment]], tmp_path: Path, settings: Any) -> Path:
+def root(recorded: tuple[Path, dict[str, segments.SegmentInfo]], tmp_path: Path, settings: Any) -> Path:
     copy = tmp_path / "recordings"
     shutil.copytree(recorded[0], copy)
     settings.NINJACAM = {**settings.NINJACAM, "RECORDINGS_DIR": copy}
@@ -49,7 +49,7 @@ def root(recorded: tuple[Path, dict[str, segments.Segment]], tmp_path: Path, set
 
 
 @pytest.fixture
-def told(recorded: tuple[Path, dict[str, segments.Segment]]) -> list[segments.Segment]:
+def told(recorded: tuple[Path, dict[str, segments.SegmentInfo]]) -> list[segments.SegmentInfo]:
     """What capture reports, the oldest first."""
     return sorted(recorded[1].values(), key=lambda each: each.start_ns)
 
@@ -78,7 +78,7 @@ def kinds(root: Path) -> list[str]:
 
 
 def test_the_files_alone_make_the_rows_that_capture_reported(
-    root: Path, told: list[segments.Segment]
+    root: Path, told: list[segments.SegmentInfo]
 ) -> None:
     assert len(told) == 6
     index(root).add(told)
@@ -90,7 +90,7 @@ def test_the_files_alone_make_the_rows_that_capture_reported(
 
 
 def test_the_scan_lists_what_is_missing_and_mends_what_is_short(
-    root: Path, told: list[segments.Segment]
+    root: Path, told: list[segments.SegmentInfo]
 ) -> None:
     index(root).add(told[:4])
     Segment.objects.filter(path=told[3].path).update(size_bytes=1, end_ns=told[3].start_ns, open=True)
@@ -104,13 +104,13 @@ def test_the_scan_looks_no_further_back_than_it_is_told(root: Path) -> None:
     assert index(root).catch_up(WALL_NS + 2 * HOUR_NS) == 0
 
 
-def test_a_file_that_changed_just_now_is_being_written(root: Path, told: list[segments.Segment]) -> None:
+def test_a_file_that_changed_just_now_is_being_written(root: Path, told: list[segments.SegmentInfo]) -> None:
     os.utime(root / told[-1].path)
     index(root).catch_up(WALL_NS - HOUR_NS)
     assert [row["open"] for row in rows()] == [False] * 5 + [True]
 
 
-def test_one_bad_file_is_one_gap(root: Path, told: list[segments.Segment]) -> None:
+def test_one_bad_file_is_one_gap(root: Path, told: list[segments.SegmentInfo]) -> None:
     (root / told[2].path).write_bytes(b"no recording")
     assert rebuild(root) == type(rebuild(root))(listed=5, removed=0, left_out=1)
     assert index(root).catch_up(0) == 0
@@ -118,7 +118,7 @@ def test_one_bad_file_is_one_gap(root: Path, told: list[segments.Segment]) -> No
 
 
 def test_a_rebuild_forgets_rows_whose_files_are_gone_and_keeps_what_is_protected(
-    root: Path, told: list[segments.Segment]
+    root: Path, told: list[segments.SegmentInfo]
 ) -> None:
     index(root).add(told)
     Segment.objects.filter(path=told[0].path).update(protected=True)
@@ -128,7 +128,7 @@ def test_a_rebuild_forgets_rows_whose_files_are_gone_and_keeps_what_is_protected
 
 
 def test_a_disk_that_is_not_mounted_does_not_empty_the_index(
-    root: Path, told: list[segments.Segment], tmp_path: Path
+    root: Path, told: list[segments.SegmentInfo], tmp_path: Path
 ) -> None:
     index(root).add(told)
     (tmp_path / "empty").mkdir()
@@ -150,7 +150,7 @@ def test_a_fresh_database_wipes_nothing(root: Path, monkeypatch: pytest.MonkeyPa
     assert files(root) == before and held["deleted"] == 0
 
 
-def test_files_without_a_row_are_never_deleted(root: Path, told: list[segments.Segment]) -> None:
+def test_files_without_a_row_are_never_deleted(root: Path, told: list[segments.SegmentInfo]) -> None:
     index(root).add(told[1:3])
     (root / "door" / "notes.txt").write_text("mine")
     index(root, bytes=1, days=1).retain()
@@ -159,7 +159,7 @@ def test_files_without_a_row_are_never_deleted(root: Path, told: list[segments.S
     assert sorted(kinds(root)) == ["no_row"] * 4 + ["stranger"]
 
 
-def test_the_oldest_goes_until_the_budget_holds(root: Path, told: list[segments.Segment]) -> None:
+def test_the_oldest_goes_until_the_budget_holds(root: Path, told: list[segments.SegmentInfo]) -> None:
     budget = sum(each.size_bytes for each in told[2:]) + 10
     keeper = index(root, bytes=budget)
     keeper.add(told)
@@ -171,7 +171,9 @@ def test_the_oldest_goes_until_the_budget_holds(root: Path, told: list[segments.
     assert keeper.retain()["deleted"] == 2
 
 
-def test_what_comes_after_the_first_count_is_counted_too(root: Path, told: list[segments.Segment]) -> None:
+def test_what_comes_after_the_first_count_is_counted_too(
+    root: Path, told: list[segments.SegmentInfo]
+) -> None:
     keeper = index(root, bytes=told[0].size_bytes * 3)
     assert keeper.retain()["used_bytes"] == 0
     keeper.add(told[:2])
@@ -183,7 +185,7 @@ def test_what_comes_after_the_first_count_is_counted_too(root: Path, told: list[
 
 
 def test_old_figures_delete_nothing_when_rows_went_by_another_hand(
-    root: Path, told: list[segments.Segment]
+    root: Path, told: list[segments.SegmentInfo]
 ) -> None:
     keeper = index(root, bytes=sum(each.size_bytes for each in told) - 1)
     keeper.retain()
@@ -193,7 +195,7 @@ def test_old_figures_delete_nothing_when_rows_went_by_another_hand(
     assert len(files(root)) == 6
 
 
-def test_what_is_protected_or_being_written_stays(root: Path, told: list[segments.Segment]) -> None:
+def test_what_is_protected_or_being_written_stays(root: Path, told: list[segments.SegmentInfo]) -> None:
     keeper = index(root, bytes=1, days=1)
     keeper.add(told)
     Segment.objects.filter(path=told[0].path).update(protected=True)
@@ -202,7 +204,7 @@ def test_what_is_protected_or_being_written_stays(root: Path, told: list[segment
     assert files(root) == [told[0].path, told[5].path]
 
 
-def happened(first: segments.Segment, last: segments.Segment, **values: Any) -> Event:
+def happened(first: segments.SegmentInfo, last: segments.SegmentInfo, **values: Any) -> Event:
     """From the middle of one file to the middle of another, both of two seconds."""
     return Event.objects.create(
         **{
@@ -216,7 +218,7 @@ def happened(first: segments.Segment, last: segments.Segment, **values: Any) -> 
     ("before_s", "after_s", "kept"), [(0, 0, [2, 3]), (2, 0, [1, 2, 3]), (0, 4, [2, 3, 4, 5])]
 )
 def test_what_a_protected_event_needs_stays(
-    root: Path, told: list[segments.Segment], before_s: int, after_s: int, kept: list[int]
+    root: Path, told: list[segments.SegmentInfo], before_s: int, after_s: int, kept: list[int]
 ) -> None:
     Camera.objects.create(slug="door", url="x", record_before_s=before_s, record_after_s=after_s)
     keeper = index(root, bytes=1, days=1)
@@ -231,7 +233,7 @@ def test_what_a_protected_event_needs_stays(
     assert files(root) == []
 
 
-def test_a_protected_event_that_goes_on_keeps_all_since(root: Path, told: list[segments.Segment]) -> None:
+def test_a_protected_event_that_goes_on_keeps_all_since(root: Path, told: list[segments.SegmentInfo]) -> None:
     keeper = index(root, bytes=1)
     keeper.add(told)
     happened(told[3], told[3], end_ns=None)  # the camera is gone: 5 s before it
@@ -240,7 +242,7 @@ def test_a_protected_event_that_goes_on_keeps_all_since(root: Path, told: list[s
 
 
 def test_events_go_with_the_recordings_that_they_are_about(
-    root: Path, told: list[segments.Segment], monkeypatch: pytest.MonkeyPatch
+    root: Path, told: list[segments.SegmentInfo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keeper = index(root, days=2)
     day_ns = 86_400 * 10**9
@@ -267,7 +269,7 @@ def test_events_go_with_the_recordings_that_they_are_about(
 
 
 def test_a_disk_that_others_fill_deletes_nothing_and_is_reported(
-    root: Path, told: list[segments.Segment], monkeypatch: pytest.MonkeyPatch
+    root: Path, told: list[segments.SegmentInfo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keeper = index(root, free_bytes=1000)
     keeper.add(told)
@@ -281,7 +283,7 @@ def test_a_disk_that_others_fill_deletes_nothing_and_is_reported(
 
 
 def test_on_a_full_disk_recordings_make_room_for_what_was_recorded_and_no_more(
-    root: Path, told: list[segments.Segment], monkeypatch: pytest.MonkeyPatch
+    root: Path, told: list[segments.SegmentInfo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keeper = index(root, free_bytes=10**12)
     keeper.add(told[:4])
@@ -296,7 +298,7 @@ def test_on_a_full_disk_recordings_make_room_for_what_was_recorded_and_no_more(
 
 
 def test_exports_make_no_recording_go(
-    root: Path, told: list[segments.Segment], monkeypatch: pytest.MonkeyPatch
+    root: Path, told: list[segments.SegmentInfo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exports = root.parent / "exports"
     exports.mkdir()
@@ -345,7 +347,7 @@ def test_the_log_of_the_engine_is_written_once_for_each_event() -> None:
     assert not Event.objects.filter(triggers_recording=True).exists()
 
 
-def test_a_row_that_lost_its_writer_long_ago_goes_too(root: Path, told: list[segments.Segment]) -> None:
+def test_a_row_that_lost_its_writer_long_ago_goes_too(root: Path, told: list[segments.SegmentInfo]) -> None:
     keeper = index(root, bytes=1)
     keeper.add(told)
     Segment.objects.update(open=True)
@@ -354,7 +356,7 @@ def test_a_row_that_lost_its_writer_long_ago_goes_too(root: Path, told: list[seg
 
 
 def test_a_full_disk_takes_the_oldest_until_enough_is_free(
-    root: Path, told: list[segments.Segment], monkeypatch: pytest.MonkeyPatch
+    root: Path, told: list[segments.SegmentInfo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size_bytes = sum(each.size_bytes for each in told)
 
@@ -369,7 +371,7 @@ def test_a_full_disk_takes_the_oldest_until_enough_is_free(
     assert files(root) == [each.path for each in told[1:]]
 
 
-def test_a_file_that_is_gone_already_loses_its_row(root: Path, told: list[segments.Segment]) -> None:
+def test_a_file_that_is_gone_already_loses_its_row(root: Path, told: list[segments.SegmentInfo]) -> None:
     keeper = index(root, bytes=1)
     keeper.add(told)
     (root / told[0].path).unlink()
@@ -377,7 +379,9 @@ def test_a_file_that_is_gone_already_loses_its_row(root: Path, told: list[segmen
     assert rows() == []
 
 
-def test_a_camera_whose_directory_is_away_keeps_its_rows(root: Path, told: list[segments.Segment]) -> None:
+def test_a_camera_whose_directory_is_away_keeps_its_rows(
+    root: Path, told: list[segments.SegmentInfo]
+) -> None:
     keeper = index(root, days=1)
     keeper.add(told)
     shutil.move(root / "door", root.parent / "door")
@@ -386,7 +390,7 @@ def test_a_camera_whose_directory_is_away_keeps_its_rows(root: Path, told: list[
 
 
 def test_a_file_that_cannot_be_deleted_keeps_its_row_and_is_told_and_others_go(
-    root: Path, told: list[segments.Segment]
+    root: Path, told: list[segments.SegmentInfo]
 ) -> None:
     keeper = index(root, bytes=1)
     keeper.add(told)
@@ -401,7 +405,7 @@ def test_a_file_that_cannot_be_deleted_keeps_its_row_and_is_told_and_others_go(
 @pytest.mark.parametrize(
     "path", ["../outside.mp4", "../2026-11-22/08/00-00.mp4", "door/../../x.mp4", "yard/x.mp4"]
 )
-def test_no_row_makes_it_delete_elsewhere(root: Path, told: list[segments.Segment], path: str) -> None:
+def test_no_row_makes_it_delete_elsewhere(root: Path, told: list[segments.SegmentInfo], path: str) -> None:
     outside = root / path
     outside.parent.mkdir(parents=True, exist_ok=True)
     outside.write_text("precious")
@@ -414,7 +418,7 @@ def test_no_row_makes_it_delete_elsewhere(root: Path, told: list[segments.Segmen
     assert held["failed"] and Segment.objects.filter(pk=row.pk).exists()
 
 
-def test_empty_directories_go_with_the_last_file(root: Path, told: list[segments.Segment]) -> None:
+def test_empty_directories_go_with_the_last_file(root: Path, told: list[segments.SegmentInfo]) -> None:
     keeper = index(root, bytes=1)
     keeper.add(told)
     keeper.retain()
@@ -422,7 +426,7 @@ def test_empty_directories_go_with_the_last_file(root: Path, told: list[segments
 
 
 def test_a_database_that_is_away_is_our_error(
-    root: Path, told: list[segments.Segment], monkeypatch: pytest.MonkeyPatch
+    root: Path, told: list[segments.SegmentInfo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise OperationalError("database is locked")

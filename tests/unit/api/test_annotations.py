@@ -13,7 +13,7 @@ from django.test import Client
 
 from ninjacam.api.times import to_text
 from ninjacam.conf import get_settings
-from ninjacam.core.annotations import encode_seen
+from ninjacam.core.annotations import encode_annotation_set
 from ninjacam.core.packets import Codec
 from ninjacam.models import Camera, CameraGrant, Segment
 from tests.unit.conftest import signed_in
@@ -31,7 +31,7 @@ def root(camera: Camera, stranger: User) -> Path:
     for packet in encoded(Codec.H264, 250):
         recorded.recorder.add(packet)
         seen = [{"type": "text", "points": [[0, 0]], "label": str(packet.sequence)}]
-        line = encode_seen("faces", packet.captured_ns, seen)
+        line = encode_annotation_set("faces", packet.captured_ns, seen)
         recorded.recorder.annotate(packet._replace(codec=Codec.ANNOTATIONS, data=line))
     recorded.close()
     for segment in recorded.segments.values():

@@ -68,7 +68,7 @@ def test_an_event_is_told_and_read_again(guard: Client, caplog: pytest.LogCaptur
 
 def test_without_times_it_is_this_moment_and_with_others_what_they_say(guard: Client) -> None:
     before_ns = time.time_ns()
-    for fields in ({}, {"duration_s": 20}, {"goes_on": True}):
+    for fields in ({}, {"duration_s": 20}, {"ongoing": True}):
         assert tell(guard, **fields).status_code == 201
     moment, lasting, going_on = Event.objects.order_by("pk")
     assert before_ns <= moment.start_ns <= time.time_ns() and moment.end_ns == moment.start_ns
@@ -83,7 +83,7 @@ def test_without_times_it_is_this_moment_and_with_others_what_they_say(guard: Cl
         ({"kind": "disk_full"}, "kind"), ({"label": "x" * 201}, "label"), ({"label": "a\0b"}, "label"),
         ({"start": "2026-11-22T08:00:00"}, "start"), ({"start": "2199-01-01T00:00:00Z"}, "start"),
         ({"start": at(10), "end": at(0)}, "end"), ({"start": at(0), "end": at(86401)}, "end"),
-        ({"duration_s": -1}, "duration_s"), ({"duration_s": 10, "goes_on": True}, "end"),
+        ({"duration_s": -1}, "duration_s"), ({"duration_s": 10, "ongoing": True}, "end"),
         ({"data": {"x": "y" * 5000}}, "data"), ({"data": [1]}, "data"), ({"data": {"x": "a\0b"}}, "data"),
         ({"data": {"a\0b": 1}}, "data"), ({"data": {"x": float("inf")}}, "data"), ({"camera": "../door"}, "camera"),
         ({"data": {"x": [[[[[[[[[[1]]]]]]]]]]}}, "data"), ({"data": {"x": "\ud800"}}, "data"), ({"x": 1}, "x"),
@@ -145,7 +145,7 @@ def test_a_limited_number_of_events_is_ongoing(guard: Client, settings: Any) -> 
         Event(slug="door", kind="x", start_ns=n, end_ns=None, source="x", triggers_recording=True)
         for n in range(100)
     )
-    refused = tell(guard, goes_on=True)
+    refused = tell(guard, ongoing=True)
     assert refused.status_code == 429 and "End some" in refused.json()["detail"]
     assert tell(guard).status_code == 201
 
@@ -159,7 +159,7 @@ def test_a_token_tells_by_its_name(admin_user: User, camera: Camera) -> None:
 
 
 def test_what_goes_on_is_ended_and_forgotten(guard: Client) -> None:
-    event = Event.objects.get(pk=tell(guard, start=at(0), goes_on=True).json()["id"])
+    event = Event.objects.get(pk=tell(guard, start=at(0), ongoing=True).json()["id"])
     assert change(guard, event, end=at(-1)).status_code == 422
     assert change(guard, event, end=at(86401)).status_code == 422
     assert change(guard, event, end=at(30)).json()["end"] == at(30)

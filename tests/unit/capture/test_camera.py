@@ -10,7 +10,7 @@ from ninjacam.capture import camera as capture_camera
 from ninjacam.capture.camera import CameraCapture
 from ninjacam.core.errors import SourceEndedError
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, Codec, Kind, Packet, Track
-from ninjacam.hub.request import Request
+from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.wire import encode_extension
 from ninjacam.recordings.writer import RecordingWriter
 from ninjacam.sources.base import OnPacket, Source, SourceConfig, SourceStats
@@ -137,7 +137,7 @@ async def watched_camera(
 
 async def a_viewer(path: Path) -> asyncio.StreamWriter:
     _, writer = await asyncio.open_unix_connection(path)
-    writer.write(encode_extension(Kind.SUBSCRIBE, Request().as_dict()))
+    writer.write(encode_extension(Kind.SUBSCRIBE, StreamRequest().as_dict()))
     return writer
 
 

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from ninjacam.capture.timeline import Timeline
+from ninjacam.capture.timeline import PacketClock
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, Flags, Kind, Packet
 from ninjacam.testing.clock import FakeClock
 from ninjacam.testing.packets import (
@@ -21,7 +21,7 @@ FRAME = 3600
 
 
 def run(packets: Sequence[Packet], *, depth: int | None = 0, clock: FakeClock | None = None) -> list[Packet]:
-    timeline = Timeline(clock or FakeClock(monotonic_ns=START_NS))
+    timeline = PacketClock(clock or FakeClock(monotonic_ns=START_NS))
     timeline.set_reorder_depth(depth)
     return [timeline.repair(packet) for packet in packets]
 
@@ -97,7 +97,7 @@ def test_a_pause_of_a_camera_whose_clock_stands_is_a_pause() -> None:
 
 
 def test_a_camera_is_believed_again_once_its_clock_has_run_for_a_while() -> None:
-    timeline = Timeline(FakeClock(monotonic_ns=START_NS))
+    timeline = PacketClock(FakeClock(monotonic_ns=START_NS))
     timeline.set_reorder_depth(0)
     sent = video_packets(2000)
     got, used = [], []
@@ -143,7 +143,7 @@ def test_decoding_times_never_run_back_whatever_comes() -> None:
 
 
 def test_a_new_connection_goes_on_where_the_last_one_ended() -> None:
-    timeline = Timeline(FakeClock(monotonic_ns=START_NS))
+    timeline = PacketClock(FakeClock(monotonic_ns=START_NS))
     before = [timeline.repair(p) for p in video_packets(10, first_pts=10**9)]
     timeline.restart()
     later_ns = before[-1].received_ns + 7_000_000_000
@@ -154,7 +154,7 @@ def test_a_new_connection_goes_on_where_the_last_one_ended() -> None:
 
 
 def test_a_new_connection_is_believed_whatever_the_clock_of_the_last_one_did() -> None:
-    timeline = Timeline(FakeClock(monotonic_ns=START_NS))
+    timeline = PacketClock(FakeClock(monotonic_ns=START_NS))
     timeline.set_reorder_depth(0)
     before = [timeline.repair(p._replace(pts=777)) for p in video_packets(50)]
     assert timeline.uses_arrival
@@ -195,7 +195,7 @@ def test_the_cameras_own_clock_counts_if_it_can_be_true() -> None:
 
 def test_a_step_of_the_wall_clock_moves_the_time_of_capture_and_nothing_else() -> None:
     clock = FakeClock(monotonic_ns=START_NS)
-    timeline = Timeline(clock)
+    timeline = PacketClock(clock)
     got = []
     for number, packet in enumerate(video_packets(200)):
         if number == 100:
@@ -251,7 +251,7 @@ RATES = (0.6, 1.25, 1.05, 0.95, 1.03, 2.0, 0.9)
 )
 def test_a_clock_that_runs_fast_or_slow_gives_way_to_arrival(rate: float, bframes: int) -> None:
     sent = at_rate(as_camera_sends(video_packets(1500, bframes=bframes)), rate)
-    timeline = Timeline(FakeClock(monotonic_ns=START_NS))
+    timeline = PacketClock(FakeClock(monotonic_ns=START_NS))
     timeline.set_reorder_depth(bframes)
     got = [timeline.repair(packet) for packet in sent]
     assert timeline.clock_rate == pytest.approx(rate, abs=0.02)
@@ -281,7 +281,7 @@ def test_a_clock_that_is_nearly_right_is_believed(rate: float) -> None:
         p._replace(received_ns=max(q.received_ns for q in sent[max(0, n - 20) : n + 1]))
         for n, p in enumerate(sent)
     ]
-    timeline = Timeline(FakeClock(monotonic_ns=START_NS))
+    timeline = PacketClock(FakeClock(monotonic_ns=START_NS))
     timeline.set_reorder_depth(0)
     for packet in sent:
         assert timeline.repair(packet).pts - packet.pts == 0
@@ -297,7 +297,7 @@ def test_a_network_that_stalls_and_catches_up_is_no_wrong_clock(stall_s: float) 
         if stalled_ns < due_ns < stalled_ns + int(stall_s * 1e9):
             due_ns = stalled_ns + int(stall_s * 1e9)
         sent.append(packet._replace(received_ns=due_ns))
-    timeline = Timeline(FakeClock(monotonic_ns=START_NS))
+    timeline = PacketClock(FakeClock(monotonic_ns=START_NS))
     timeline.set_reorder_depth(0)
     assert [timeline.repair(packet).pts for packet in sent] == [packet.pts for packet in sent]
 
@@ -307,7 +307,7 @@ def test_a_clock_that_runs_right_again_is_believed_again() -> None:
     right = video_packets(
         1500, first_pts=slow[-1].pts + FRAME, first_received_ns=slow[-1].received_ns + 40_000_000
     )
-    timeline = Timeline(FakeClock(monotonic_ns=START_NS))
+    timeline = PacketClock(FakeClock(monotonic_ns=START_NS))
     timeline.set_reorder_depth(0)
     for packet in slow:
         timeline.repair(packet)

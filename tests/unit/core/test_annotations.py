@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ninjacam import Box, Point, Polygon, Text
-from ninjacam.core.annotations import MAX_BYTES, are_annotations, encode_seen, to_seen
+from ninjacam.core.annotations import MAX_BYTES, are_annotations, encode_annotation_set, to_annotation_set
 from ninjacam.core.errors import EncodeError
 
 CONTOUR = np.array([[[0, 0]], [[100, 0]], [[100, 50]]], np.int32)
@@ -23,7 +23,7 @@ def test_each_kind_becomes_fractions_of_the_picture() -> None:
         Polygon([(0, 0), (200, 100)]),
         Text(50, 25, "Gate"),
     ]
-    assert to_seen(annotations, 200, 100) == [
+    assert to_annotation_set(annotations, 200, 100) == [
         {"type": "box", "points": [[0.1, 0.1], [0.3, 0.3]], "label": "cat", "score": 0.75},
         {"type": "point", "points": [[0.5, 0.5]], "color": "#ff8800"},
         {"type": "polygon", "points": [[0, 0], [0.5, 0], [0.5, 0.5]], "label": "zone"},
@@ -36,12 +36,12 @@ def test_a_kind_of_ones_own_is_what_it_is_derived_from() -> None:
     class Face(Box):
         pass
 
-    (seen,) = to_seen([Face(0, 0, 200, 100)], 200, 100)
+    (seen,) = to_annotation_set([Face(0, 0, 200, 100)], 200, 100)
     assert seen["type"] == "box"
 
 
 def test_what_is_beyond_the_picture_ends_at_its_edge() -> None:
-    (seen,) = to_seen([Box(-20, -1e300, 900, 50)], 200, 100)
+    (seen,) = to_annotation_set([Box(-20, -1e300, 900, 50)], 200, 100)
     assert seen["points"] == [[0, 0], [1, 0.5]]
 
 
@@ -66,23 +66,25 @@ def test_what_is_beyond_the_picture_ends_at_its_edge() -> None:
 )
 def test_what_cannot_be_drawn_is_refused_with_a_sentence(wrong: Any, words: str) -> None:
     with pytest.raises(EncodeError, match="The processor returned") as raised:
-        to_seen([wrong], 200, 100)
+        to_annotation_set([wrong], 200, 100)
     assert words in str(raised.value)
 
 
 def test_there_are_not_too_many_and_no_text_is_too_long() -> None:
     with pytest.raises(EncodeError, match="257 annotations; 256 at most"):
-        to_seen([Point(0, 0)] * 257, 200, 100)
+        to_annotation_set([Point(0, 0)] * 257, 200, 100)
     with pytest.raises(EncodeError, match="more than 64 KB"):
-        to_seen([Polygon(np.zeros((200, 2)))] * 100, 200, 100)
+        to_annotation_set([Polygon(np.zeros((200, 2)))] * 100, 200, 100)
     full = [Box(12.3456, 23.4567, 123.456, 99.9999, "person, or a bear", 0.98765, "#ff8800")] * 256
-    assert len(encode_seen("faces", 0, to_seen(full, 1920, 1080))) < MAX_BYTES
-    (seen,) = to_seen([Text(0, 0, "x" * 5000)], 200, 100)
+    assert len(encode_annotation_set("faces", 0, to_annotation_set(full, 1920, 1080))) < MAX_BYTES
+    (seen,) = to_annotation_set([Text(0, 0, "x" * 5000)], 200, 100)
     assert len(seen["label"]) == 200
 
 
 def test_a_line_holds_all_that_was_seen_on_a_picture() -> None:
-    line = encode_seen("faces", 1_700_000_000_123_456_789, to_seen([Text(0, 0, "line\nbreak")], 10, 10))
+    line = encode_annotation_set(
+        "faces", 1_700_000_000_123_456_789, to_annotation_set([Text(0, 0, "line\nbreak")], 10, 10)
+    )
     assert b"\n" not in line
     assert json.loads(line) == {
         "view": "faces",

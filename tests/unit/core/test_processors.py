@@ -8,7 +8,7 @@ import pytest
 from ninjacam import Processor
 from ninjacam.core import processors
 from ninjacam.core.errors import ConfigError
-from ninjacam.core.processors import ProcessorRegistry, Turns, processor
+from ninjacam.core.processors import FairLock, ProcessorRegistry, processor
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_a_class_without_process_says_which_method_is_missing(registry: Processo
 
 
 def test_turns_are_given_in_the_order_in_which_they_were_asked_for() -> None:
-    turns, order, inside = Turns(), [], []
+    turns, order, inside = FairLock(), [], []
     held = turns.take()
 
     def work(number: int) -> None:
@@ -73,7 +73,7 @@ def test_turns_are_given_in_the_order_in_which_they_were_asked_for() -> None:
 
 
 def test_a_holder_that_never_returns_is_deprived_of_its_turn() -> None:
-    turns = Turns()
+    turns = FairLock()
     stuck = turns.take()
     taken: list[threading.Lock] = []
     other = threading.Thread(target=lambda: taken.append(turns.take()))

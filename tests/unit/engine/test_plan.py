@@ -1,7 +1,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from ninjacam.engine.plan import Plan, make_plan
+from ninjacam.engine.plan import ProcessPlan, make_plan
 from ninjacam.engine.specs import CameraSpec
 from ninjacam.sources.base import SourceConfig
 
@@ -19,7 +19,7 @@ def plan(
     *,
     per_capture: int = 2,
     workers: int = 2,
-) -> Plan:
+) -> ProcessPlan:
     return make_plan(
         wanted,
         running or {},

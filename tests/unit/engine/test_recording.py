@@ -10,18 +10,18 @@ from ninjacam.core.errors import NinjacamError
 from ninjacam.engine import recording
 from ninjacam.engine.events import EngineEvent
 from ninjacam.engine.recording import RecordingKeeper
-from ninjacam.recordings.segments import Segment
+from ninjacam.recordings.segments import SegmentInfo
 from ninjacam.supervision.control import Json
 from ninjacam.testing.clock import FakeClock
 
-SEGMENT = Segment("door", "door/2026-11-22/08/00-00.mp4", 1, 2, 100, "h264", 640, 360, open=True)
+SEGMENT = SegmentInfo("door", "door/2026-11-22/08/00-00.mp4", 1, 2, 100, "h264", 640, 360, open=True)
 
 
 class MemoryIndex:
     """What was asked of it, and from which threads."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, Segment] = {}
+        self.rows: dict[str, SegmentInfo] = {}
         self.scans: list[int] = []
         self.retained = 0
         self.away = False
@@ -35,7 +35,7 @@ class MemoryIndex:
         if self.away:
             raise NinjacamError("away")
 
-    def add(self, segments: Sequence[Segment]) -> None:
+    def add(self, segments: Sequence[SegmentInfo]) -> None:
         self._ask()
         self.rows.update({segment.path: segment for segment in segments})
 

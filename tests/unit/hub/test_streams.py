@@ -7,8 +7,8 @@ import pytest
 
 from ninjacam.core.errors import ConfigError, ViewNotFoundError
 from ninjacam.core.packets import CameraState, Codec, Flags, Kind, Packet, StreamInfo
-from ninjacam.hub.client import RefusedError, Subscription, read_one
-from ninjacam.hub.request import Request
+from ninjacam.hub.client import RefusedError, StreamSubscription, read_one
+from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.server import HIGH_WATER_BYTES, Channel, StreamServer
 from ninjacam.hub.wire import encode_extension
 
@@ -34,12 +34,12 @@ async def serving(path: Path, channel: Channel) -> AsyncIterator[StreamServer]:
 class Reader:
     """Collects what a subscription hears."""
 
-    def __init__(self, path: Path, request: Request | None = None) -> None:
+    def __init__(self, path: Path, request: StreamRequest | None = None) -> None:
         self.packets: list[Packet] = []
         self.infos: list[StreamInfo | None] = []
         self.heard = asyncio.Event()
-        self.subscription = Subscription(
-            path, request or Request(), on_packet=self._on_packet, on_info=self._on_info
+        self.subscription = StreamSubscription(
+            path, request or StreamRequest(), on_packet=self._on_packet, on_info=self._on_info
         )
         self.task = asyncio.create_task(self.subscription.run())
 
@@ -188,20 +188,20 @@ def test_a_new_server_takes_the_name_and_the_old_one_leaves_it_alone(tmp_path: P
         new_channel.publish(a_picture(1, key=True))
         async with serving(path, new_channel):
             await old.close()
-            assert (await read_one(path, Request(), timeout_s=5)).sequence == 1
+            assert (await read_one(path, StreamRequest(), timeout_s=5)).sequence == 1
 
     asyncio.run(go())
 
 
 def test_a_refused_subscription_tells_why(tmp_path: Path) -> None:
     async def go() -> None:
-        def refuse(_request: Request) -> Channel:
+        def refuse(_request: StreamRequest) -> Channel:
             raise ViewNotFoundError("There is no view of that name.")
 
         server = StreamServer(tmp_path / "door.pixels", refuse)
         await server.start()
         with pytest.raises(RefusedError) as caught:
-            await read_one(tmp_path / "door.pixels", Request(view="nix"), timeout_s=5)
+            await read_one(tmp_path / "door.pixels", StreamRequest(view="nix"), timeout_s=5)
         assert caught.value.details["code"] == "view_not_found"
         await server.close()
 
@@ -230,7 +230,7 @@ def test_a_run_directory_may_be_deeper_than_a_socket_address_is_long(tmp_path: P
         channel = Channel(StreamInfo("door"))
         channel.publish(a_picture(1, key=True))
         async with serving(deep, channel):
-            assert (await read_one(deep, Request(), timeout_s=5)).sequence == 1
+            assert (await read_one(deep, StreamRequest(), timeout_s=5)).sequence == 1
         assert not deep.exists()
 
     asyncio.run(go())
@@ -252,7 +252,7 @@ def test_only_the_owner_may_connect(tmp_path: Path) -> None:
 
 def test_equal_wishes_are_snapped_to_one_request() -> None:
     wishes = [
-        Request("", Codec.MJPEG, width, quality, fps)
+        StreamRequest("", Codec.MJPEG, width, quality, fps)
         for width, quality, fps in ((600, 78, 9.7), (640, 82, 10))
     ]
     assert len({wish.snapped() for wish in wishes}) == 1

@@ -7,7 +7,7 @@ from ninjacam.core.packets import CameraState, Codec, Flags, Kind, Packet, Strea
 from ninjacam.hub.wire import (
     HEADER,
     MAX_PAYLOAD_BYTES,
-    Message,
+    HubMessage,
     MessageReader,
     decode_info,
     encode_info,
@@ -37,7 +37,7 @@ def test_the_header_has_the_size_that_the_design_says() -> None:
 @pytest.mark.parametrize("most", [1, 7, 81, 4096, 1 << 20])
 def test_a_packet_survives_any_division_of_the_stream(most: int) -> None:
     sent = [a_packet(size) for size in (0, 1, 100, 70_000, 300_000 if most > 7 else 900)]
-    got: list[Message] = []
+    got: list[HubMessage] = []
     reader = MessageReader(got.append, size_bytes=256)
     feed(reader, b"".join(map(encode_packet, sent)), most)
     assert [message.packet for message in got] == sent
@@ -55,7 +55,7 @@ def test_a_description_survives_the_wire() -> None:
         epoch=7,
         extra={"view": "edges"},
     )
-    got: list[Message] = []
+    got: list[HubMessage] = []
     feed(MessageReader(got.append), encode_info(info), 50)
     assert decode_info(got[0].extension) == info
 

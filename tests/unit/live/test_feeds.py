@@ -11,7 +11,7 @@ import pytest
 
 from ninjacam.core.errors import ViewNotFoundError
 from ninjacam.core.packets import CameraState, Codec, Flags, Kind, Packet, StreamInfo
-from ninjacam.hub.request import Request
+from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.server import Channel, StreamServer
 from ninjacam.hub.wire import MessageReader
 from ninjacam.live.feeds import PictureWaiter, Pool
@@ -55,7 +55,7 @@ def run(test: Test) -> None:
         path = Path(directory) / "door.pixels"
         channel = Channel(StreamInfo("door", state=CameraState.LIVE))
 
-        def find(request: Request) -> Channel:
+        def find(request: StreamRequest) -> Channel:
             if request.view:
                 raise ViewNotFoundError("There is no such view.")
             return channel
@@ -74,7 +74,7 @@ def run(test: Test) -> None:
         asyncio.run(go(directory))
 
 
-JPEG = Request(codec=Codec.MJPEG)
+JPEG = StreamRequest(codec=Codec.MJPEG)
 
 
 def test_viewers_of_one_thing_share_one_subscription() -> None:
@@ -97,7 +97,7 @@ def test_viewers_of_one_thing_share_one_subscription() -> None:
 def test_a_stream_of_packets_ends_with_its_last_listener_and_pixels_linger() -> None:
     async def test(pool: Pool, path: Path, channel: Channel) -> None:
         ear = Ear()
-        for request, lingers in ((Request(), False), (JPEG, True)):
+        for request, lingers in ((StreamRequest(), False), (JPEG, True)):
             feed = pool.join(path, request, ear)
             await until(lambda: channel.subscribers == 1)
             pool.leave(feed, ear)
@@ -120,7 +120,7 @@ def test_what_a_feed_held_goes_with_it_and_not_with_the_garbage() -> None:
 
     async def test(pool: Pool, path: Path, channel: Channel) -> None:
         ear = Ear()
-        feed = pool.join(path, Request(), ear)
+        feed = pool.join(path, StreamRequest(), ear)
         await until(lambda: channel.subscribers == 1)
         channel.publish(picture(1))
         await until(lambda: ear.packets)
@@ -140,7 +140,7 @@ def test_what_a_feed_held_goes_with_it_and_not_with_the_garbage() -> None:
 def test_a_refusal_is_told_and_not_kept_for_the_next() -> None:
     async def test(pool: Pool, path: Path, channel: Channel) -> None:
         ear = Ear()
-        request = Request(view="nope", codec=Codec.MJPEG)
+        request = StreamRequest(view="nope", codec=Codec.MJPEG)
         feed = pool.join(path, request, ear)
         await until(lambda: ear.refusals)
         assert ear.refusals[0]["code"] == "view_not_found"
@@ -192,12 +192,12 @@ def test_a_feed_is_off_while_the_engine_gives_its_camera_to_no_process(
     async def test(pool: Pool, path: Path, channel: Channel) -> None:
         nonlocal report
         ear, waiter = Ear(), PictureWaiter()
-        feed = pool.join(path.with_name("door.packets"), Request(), ear)
+        feed = pool.join(path.with_name("door.packets"), StreamRequest(), ear)
         await until(lambda: feed.was_lost)
         assert (feed.is_off, feed.state, ear.states) == (False, CameraState.RECONNECTING, 1)
         report = "failed"
         async with asyncio.timeout(3):
-            await waiter.wait(pool.join(feed.path, Request(), waiter), timeout_s=60)
+            await waiter.wait(pool.join(feed.path, StreamRequest(), waiter), timeout_s=60)
         assert (feed.is_off, feed.state, ear.states) == (True, CameraState.FAILED, 2)
         assert feed.message(details=True) == "The stored password cannot be read."
         report = "tried"

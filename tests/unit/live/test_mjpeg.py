@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from ninjacam.core.packets import CameraState, Codec, Flags, Kind, Packet
 from ninjacam.front_door.messages import Message
-from ninjacam.hub.request import Request
+from ninjacam.hub.request import StreamRequest
 from ninjacam.live.mjpeg import AllParts, MjpegViewer, Parts
 
 
@@ -22,7 +22,7 @@ def test_a_slow_viewer_gets_the_newest_picture_next() -> None:
         feed = SimpleNamespace(state=CameraState.LIVE, refused=None, is_off=False, last_picture=None)
         pool = SimpleNamespace(join=lambda *_: feed, leave=lambda *_: None)
         everybody = AllParts(cast(Any, SimpleNamespace(pool=pool)))
-        parts = Parts(("door.pixels", Request(codec=Codec.MJPEG)), everybody)
+        parts = Parts(("door.pixels", StreamRequest(codec=Codec.MJPEG)), everybody)
         viewer = MjpegViewer(everybody, cast(Any, (None, None)), {}, send)
         viewer.watch(parts)
         for number in range(10):

@@ -2,20 +2,20 @@ import pytest
 
 from ninjacam.core.packets import Codec
 from ninjacam.front_door.problems import Problem
-from ninjacam.hub.request import Request
+from ninjacam.hub.request import StreamRequest
 from ninjacam.live.pictures import PictureWish
 
 
 def test_what_people_type_becomes_a_request_that_others_share() -> None:
     wish = PictureWish.parse({"view": "edges", "width": "700", "quality": "77", "fps": "4.6"})
-    assert wish.request(80) == Request("edges", Codec.MJPEG, 800, 80, 5.0)
+    assert wish.request(80) == StreamRequest("edges", Codec.MJPEG, 800, 80, 5.0)
     assert not wish.is_plain
 
 
 def test_nothing_said_is_the_cameras_own_picture() -> None:
     wish = PictureWish.parse({"view": "raw", "sig": "x", "_": "1"})
     assert wish.is_plain
-    assert wish.request(70) == Request("", Codec.MJPEG, 0, 70, 0.0)
+    assert wish.request(70) == StreamRequest("", Codec.MJPEG, 0, 70, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -14,15 +14,15 @@ S = 10**9
 START = 1_790_000_000 * S
 
 
-def segment(slug: str, start_s: float, end_s: float, **values: object) -> segments.Segment:
+def segment(slug: str, start_s: float, end_s: float, **values: object) -> segments.SegmentInfo:
     start_ns = START + int(start_s * S)
-    made = segments.Segment(
+    made = segments.SegmentInfo(
         slug, f"{slug}/2026-09-21/08/{start_ns}.mp4", start_ns, START + int(end_s * S), 1000, "h264", 640, 360
     )
     return replace(made, **values)  # type: ignore[arg-type] # the fields of a segment
 
 
-def put(*made: segments.Segment) -> None:
+def put(*made: segments.SegmentInfo) -> None:
     Segment.objects.put(made)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ninjacam.core.packets import Codec, Flags, Kind, Packet, Track
 from ninjacam.recordings.files import CameraFiles
 from ninjacam.recordings.recorder import Job, Recorder
-from ninjacam.recordings.segments import Segment
+from ninjacam.recordings.segments import SegmentInfo
 from ninjacam.testing.clock import FakeClock
 from ninjacam.testing.packets import START_NS
 
@@ -79,7 +79,7 @@ class Recorded:
     def __init__(self, root: Path, *, period_s: float = 60.0, tracks: tuple[Track, ...] = ()) -> None:
         self.root = root
         self.clock = FakeClock()
-        self.segments: dict[str, Segment] = {}
+        self.segments: dict[str, SegmentInfo] = {}
         self.files = CameraFiles(
             root, "door", self._on_segment, period_s=period_s, on_grown=lambda *_: None, clock=self.clock
         )
@@ -92,7 +92,7 @@ class Recorded:
         self.files.write(job)
         return True
 
-    def _on_segment(self, segment: Segment) -> None:
+    def _on_segment(self, segment: SegmentInfo) -> None:
         self.segments[segment.path] = segment
 
     def feed(self, packets: Iterable[Packet]) -> "Recorded":

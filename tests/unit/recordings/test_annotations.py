@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ninjacam.containers.mp4 import box, encode_emsg
-from ninjacam.core.annotations import encode_seen
+from ninjacam.core.annotations import encode_annotation_set
 from ninjacam.core.packets import Codec, Packet
 from ninjacam.recordings import annotations, recorder
 from ninjacam.recordings.annotations import LATE_NS, read_annotations
@@ -23,7 +23,9 @@ FOREVER = (0, 1 << 62)
 def seen_on(packet: Packet, view: str = "faces", text: str = "") -> Packet:
     """As a vision worker sends it."""
     seen = [{"type": "text", "points": [[0, 0]], "label": text or str(packet.sequence)}]
-    return packet._replace(codec=Codec.ANNOTATIONS, data=encode_seen(view, packet.captured_ns, seen))
+    return packet._replace(
+        codec=Codec.ANNOTATIONS, data=encode_annotation_set(view, packet.captured_ns, seen)
+    )
 
 
 def record(root: Path, packets: list[Packet], *, late: int = 3, period_s: float = 60) -> list[Path]:

@@ -9,7 +9,7 @@ from django.db import InterfaceError, OperationalError
 
 from ninjacam.conf import parse_settings
 from ninjacam.front_door.problems import Problem
-from ninjacam.live.subscriptions import Wish
+from ninjacam.live.subscriptions import SubscribeRequest
 from ninjacam.viewers.auth import Database
 from ninjacam.viewers.worker import Worker
 
@@ -22,7 +22,7 @@ ASKED = {"op": "subscribe", "id": 1, "camera": "door", "codecs": ["h264"]}
 )
 def test_a_wish_with_what_is_no_number_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(Problem) as caught:
-        Wish.parse({**ASKED, **wrong})
+        SubscribeRequest.parse({**ASKED, **wrong})
     assert caught.value.status == 400
 
 

@@ -14,7 +14,7 @@ import pytest
 from ninjacam import Frame, Processor
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.errors import ProcessorError
-from ninjacam.core.processors import FunctionProcessor, Registration, Turns
+from ninjacam.core.processors import FairLock, FunctionProcessor, Registration
 from ninjacam.supervision.crash_record import RunningFile, read_last_words
 from ninjacam.testing import frame
 from ninjacam.testing.clock import FakeClock
@@ -25,7 +25,7 @@ YUNET = Path(__file__).parents[4] / "shared" / "models" / "face_detection_yunet_
 
 def function_of(function: Callable[[Frame], Any]) -> Registration:
     make = partial(FunctionProcessor, function)
-    return Registration("view", make, ("*",), "cameras", function=function, turns=Turns())
+    return Registration("view", make, ("*",), "cameras", function=function, turns=FairLock())
 
 
 @pytest.mark.skipif(not YUNET.exists(), reason="../shared/models has no YuNet.")

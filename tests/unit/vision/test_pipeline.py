@@ -14,12 +14,12 @@ from ninjacam import Frame, Text
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.packets import CameraState, Codec, Packet, StreamInfo
 from ninjacam.core.processors import FunctionProcessor, Registration
-from ninjacam.hub.request import Request
+from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.server import Channel
 from ninjacam.supervision.crash_record import RunningFile
 from ninjacam.testing import stamp
 from ninjacam.vision.pipeline import Pipeline
-from ninjacam.vision.views import Shared, Surroundings, Variant
+from ninjacam.vision.views import Shared, Variant, ViewContext
 from tests.harness.processes import wait_until
 from tests.harness.recordings import encode_stamped
 
@@ -34,11 +34,11 @@ def number_of(frame: Frame) -> list[Text]:
 def test_what_is_seen_on_a_picture_has_that_pictures_time(tmp_path: Path, bframes: int) -> None:
     info = StreamInfo("door", state=CameraState.LIVE)
     published: list[Packet] = []
-    shared = Shared(variants=(Variant(Request("numbers", Codec.ANNOTATIONS), Channel(info)),))
+    shared = Shared(variants=(Variant(StreamRequest("numbers", Codec.ANNOTATIONS), Channel(info)),))
     numbers = Registration("numbers", partial(FunctionProcessor, number_of), ("*",), "cameras")
     code = SimpleNamespace(current={"numbers": numbers})
     pipeline = Pipeline(
-        Surroundings(
+        ViewContext(
             camera="door",
             code=cast(Any, code),
             shared=shared,

@@ -46,18 +46,18 @@ def create_event(request: HttpRequest, event: EventIn) -> Status[EventOut]:
     """Needs the role `control`. A camera that records events records it, from some seconds before its start on.
 
     429 where you create events of one camera too fast (EVENTS_PER_MINUTE); try again after `Retry-After` seconds."""
-    told = actions.Told(
+    event_input = actions.EventInput(
         kind=event.kind,
         label=event.label,
         start_ns=_ns(event.start),
         end_ns=_ns(event.end),
         duration_ns=None if event.duration_s is None else int(event.duration_s * 1e9),
-        goes_on=event.goes_on,
+        ongoing=event.ongoing,
         data=event.data,
         triggers_recording=event.record,
         protected=event.protected,
     )
-    return Status(201, _event_out(actions.create_event(principal(request), event.camera, told)))
+    return Status(201, _event_out(actions.create_event(principal(request), event.camera, event_input)))
 
 
 @router.get("/{int:event_id}", response=EventOut, operation_id="get_event", summary="Read an event")

@@ -39,7 +39,7 @@ class EventsQuery(RecordingsQuery):
 
 
 class EventIn(Schema):
-    """At most one of `end`, `duration_s` and `goes_on`; without them it is a moment."""
+    """At most one of `end`, `duration_s` and `ongoing`; without them it is a moment."""
 
     model_config = input_example(
         camera="door", kind="motion", label="Somebody at the gate", duration_s=20, data={"zone": "gate"}
@@ -51,7 +51,7 @@ class EventIn(Schema):
     start: Time | None = Field(None, description="Now, where it is left out.")
     end: Time | None = Field(None, description="At most a day after the start.")
     duration_s: float | None = Field(None, ge=0, le=86400, strict=True)
-    goes_on: StrictBool = Field(
+    ongoing: StrictBool = Field(
         False, description="Until it is given its end. It makes a camera record for at most a day."
     )
     data: dict[str, Any] = Field(default_factory=dict, description="At most 4096 bytes of JSON.")

@@ -13,7 +13,7 @@ from ninjacam.core.interpreter import python_command
 from ninjacam.management.commands import ninjacam_serve
 from ninjacam.management.commands.ninjacam_serve import port_number
 from ninjacam.models import Camera
-from ninjacam.supervision.process_supervisor import Member
+from ninjacam.supervision.process_supervisor import SupervisedProcess
 from ninjacam.testing.scenes import SceneOptions, make_clip
 
 USER = "demo"
@@ -65,7 +65,7 @@ class Command(ninjacam_serve.Command):
         options_of_camera = ["--port", str(port), "--seconds", str(SECONDS), "--no-stamp"]
         cache = ["--cache", str(config.data_dir / "demo")]
         camera = python_command("ninjacam.testing.camera", *options_of_camera, *cache)
-        member = Member("demo-camera", camera, bare=True, quiet=True)
+        member = SupervisedProcess("demo-camera", camera, bare=True, quiet=True)
         self.serve(options["host"], options["port"], options["workers"], [member])
 
     def _account(self, path: Path) -> str:

@@ -15,7 +15,7 @@ from ninjacam.core.errors import NinjacamError
 from ninjacam.core.interpreter import python_command
 from ninjacam.core.lifecycle import Stop
 from ninjacam.engine.engine import Engine, EngineConfig
-from ninjacam.engine.status import StatusFile
+from ninjacam.engine.status import StatusWriter
 from ninjacam.management.base import OwnCommand
 from ninjacam.management.private import make_private, private_paths
 from ninjacam.supervision.child import run_loop
@@ -41,7 +41,7 @@ class Command(OwnCommand):
                     jobs_argv=tuple(python_command("ninjacam.processes.job_worker")),
                 ),
                 DatabaseWanted(),
-                StatusFile(config.status_path),
+                StatusWriter(config.status_path),
                 index=DatabaseIndex(
                     config.recordings_dir,
                     config.retention,

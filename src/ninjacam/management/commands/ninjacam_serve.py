@@ -16,7 +16,7 @@ from ninjacam.conf import get_settings
 from ninjacam.core.errors import NinjacamError
 from ninjacam.core.interpreter import python_command
 from ninjacam.management.base import OwnCommand
-from ninjacam.supervision.process_supervisor import Family, Member
+from ninjacam.supervision.process_supervisor import Family, SupervisedProcess
 
 MAX_PORT = 65_535
 BACKLOG = 512
@@ -87,7 +87,7 @@ class Command(OwnCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         self.serve(options["host"], options["port"], options["workers"], [])
 
-    def serve(self, host: str, port: int, workers: int, more: list[Member]) -> None:
+    def serve(self, host: str, port: int, workers: int, more: list[SupervisedProcess]) -> None:
         """Blocks. `more`: further members of the family, started first."""
         if not 1 <= workers <= 64:
             raise CommandError("--workers takes a number from 1 to 64.")
@@ -99,9 +99,9 @@ class Command(OwnCommand):
         require_no_engine(config.run_dir)
         with contextlib.closing(listen(host, port)) as listener:
             descriptor = listener.fileno()
-            engine = Member("engine", python_command("django", "ninjacam_engine"))
+            engine = SupervisedProcess("engine", python_command("django", "ninjacam_engine"))
             web = [
-                Member(
+                SupervisedProcess(
                     f"web-{number}",
                     python_command("ninjacam.processes.web_worker", "--fd", str(descriptor)),
                     fds=(descriptor,),

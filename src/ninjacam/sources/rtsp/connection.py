@@ -15,7 +15,7 @@ from ninjacam.core.errors import NotACameraError, ProtocolError, SourceEndedErro
 from ninjacam.sources.rtsp.messages import (
     MAX_BODY_BYTES,
     MAX_HEAD_BYTES,
-    Message,
+    RtspMessage,
     format_request,
     format_response,
     parse_head,
@@ -45,7 +45,7 @@ _MEASURED_QUIET_S = 1.2
 
 class _Waiting(NamedTuple):
     method: str
-    answer: "asyncio.Future[Message]"
+    answer: "asyncio.Future[RtspMessage]"
 
 
 class RtspConnection(asyncio.BufferedProtocol):
@@ -184,7 +184,7 @@ class RtspConnection(asyncio.BufferedProtocol):
                 self._quiet = asyncio.get_running_loop().call_later(quiet_s, self._be_quiet)
             return 0
         self._spoke = True
-        message = Message(
+        message = RtspMessage(
             message.status, message.reason, message.method, message.headers, data[cut.end() : stop]
         )
         if message.method:
@@ -195,7 +195,7 @@ class RtspConnection(asyncio.BufferedProtocol):
             self._skip(stop)
         return stop
 
-    def _waiting_for(self, answer: Message) -> _Waiting | None:
+    def _waiting_for(self, answer: RtspMessage) -> _Waiting | None:
         """The request that it answers. A number that fits none answers the oldest: some cameras write 0, or count
         otherwise than we do. Interim answers (100 Continue) answer nothing."""
         if answer.status < 200:
@@ -238,7 +238,7 @@ class RtspConnection(asyncio.BufferedProtocol):
         self._consume(0, self._clock.monotonic_ns())
         self._is_quiet = False
 
-    def _answer(self, message: Message) -> None:
+    def _answer(self, message: RtspMessage) -> None:
         """Answer a request of the camera. What it says of the session's end is believed when the media stop."""
         if message.method in ("TEARDOWN", "REDIRECT", "ANNOUNCE"):
             self.on_goodbye()
@@ -303,13 +303,13 @@ class RtspConnection(asyncio.BufferedProtocol):
     def write_interleaved(self, channel: int, data: bytes) -> None:
         self.write(bytes((_DOLLAR, channel)) + len(data).to_bytes(2, "big") + data)
 
-    async def request(self, method: str, uri: str, headers: dict[str, str]) -> Message:
+    async def request(self, method: str, uri: str, headers: dict[str, str]) -> RtspMessage:
         """Send a request and wait for its answer, without a deadline. Raises: SourceError: the connection ended."""
         if self.ended.done():
             self.ended.result()
         self._cseq += 1
         cseq = self._cseq
-        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[RtspMessage] = asyncio.get_running_loop().create_future()
         self._pending[cseq] = _Waiting(method, answer)
         try:
             self.write(format_request(method, uri, cseq, headers))

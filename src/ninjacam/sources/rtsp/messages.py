@@ -12,7 +12,7 @@ USER_AGENT = "Ninjacam"
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class RtspMessage:
     """A response (`status` > 0) or a request that the camera sends us (`status` 0, `method` set)."""
 
     status: int
@@ -33,7 +33,7 @@ class Message:
         return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
 
 
-def parse_head(head: bytes) -> tuple[Message, int]:
+def parse_head(head: bytes) -> tuple[RtspMessage, int]:
     """(the message without its body, the body's length as announced) from its bytes up to the empty line.
 
     Header values keep the bytes that arrived: those that are not UTF-8 become lone surrogates ("surrogateescape"), and
@@ -47,9 +47,9 @@ def parse_head(head: bytes) -> tuple[Message, int]:
         found = re.match(r"\s*([1-9]\d\d)(?!\d)\s*(.*)", rest, re.ASCII)
         if found is None:
             raise ProtocolError("The camera sent a malformed answer.")
-        message = Message(int(found[1]), found[2].strip()[:80], headers=_parse_headers(lines[1:]))
+        message = RtspMessage(int(found[1]), found[2].strip()[:80], headers=_parse_headers(lines[1:]))
     elif re.search(r"\sRTSP/\d[.\d]*\Z", start, re.ASCII | re.IGNORECASE):
-        message = Message(0, "", method=version.upper()[:32], headers=_parse_headers(lines[1:]))
+        message = RtspMessage(0, "", method=version.upper()[:32], headers=_parse_headers(lines[1:]))
     else:
         raise NotACameraError("Something answers there that does not speak RTSP: check the port.")
     text = message.header("content-length")
@@ -81,7 +81,7 @@ def format_request(method: str, uri: str, cseq: int, headers: dict[str, str]) ->
     return checked_lines(lines)
 
 
-def format_response(request: Message, status: int, reason: str) -> bytes:
+def format_response(request: RtspMessage, status: int, reason: str) -> bytes:
     return checked_lines([f"RTSP/1.0 {status} {reason}", f"CSeq: {request.cseq or 0}"])
 
 

@@ -22,13 +22,13 @@ from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.rtsp.connection import RtspConnection
 from ninjacam.sources.rtsp.delivery import Delivery, transport_parameters
 from ninjacam.sources.rtsp.interleaved import Interleaved
-from ninjacam.sources.rtsp.messages import Message
+from ninjacam.sources.rtsp.messages import RtspMessage
 from ninjacam.sources.rtsp.sdp import parse_sdp
 from ninjacam.sources.rtsp.source import RtspSource
 from ninjacam.sources.rtsp.tracks import RtspTrack, choose_tracks
 from ninjacam.sources.rtsp.udp import Datagrams
 from ninjacam.sources.urls import (
-    Target,
+    RequestTarget,
     base_uri,
     carries_login,
     control_uri,
@@ -93,7 +93,7 @@ async def open_rtsp(config: SourceConfig, *, clock: Clock) -> RtspSource:
         ) from exc
 
 
-async def _follow(target: Target, config: SourceConfig, clock: Clock) -> RtspSource:
+async def _follow(target: RequestTarget, config: SourceConfig, clock: Clock) -> RtspSource:
     auth = Authenticator(config.username, config.password)
     attempt = _Attempt()
     redirects = hang_ups = 0
@@ -121,7 +121,7 @@ async def _follow(target: Target, config: SourceConfig, clock: Clock) -> RtspSou
 
 
 async def _open_once(
-    target: Target, auth: Authenticator, config: SourceConfig, clock: Clock, attempt: _Attempt
+    target: RequestTarget, auth: Authenticator, config: SourceConfig, clock: Clock, attempt: _Attempt
 ) -> RtspSource:
     _, connection = await addresses.connect(
         lambda: RtspConnection(clock, target.host), target.host, target.port, config, tls=target.is_tls
@@ -142,7 +142,7 @@ class RtspSession:
 
     def __init__(
         self,
-        target: Target,
+        target: RequestTarget,
         auth: Authenticator,
         config: SourceConfig,
         clock: Clock,
@@ -200,7 +200,7 @@ class RtspSession:
         methods = ",".join(answer.headers.get("public", []))
         self.methods = frozenset(method.strip().upper() for method in methods.split(","))
 
-    async def _describe(self) -> Message:
+    async def _describe(self) -> RtspMessage:
         headers = {"Accept": "application/sdp"}
         answer = await self.request("DESCRIBE", self._target.uri, headers)
         if answer.status not in _FINAL and answer.status >= 400 and self._target.path == "/":
@@ -217,7 +217,7 @@ class RtspSession:
 
     async def _set_up(self, index: int, track: RtspTrack, base: str) -> None:
         """Raises: SourceError: the camera refuses the track, whatever URL it is asked by."""
-        refused: Message | None = None
+        refused: RtspMessage | None = None
         for uri in control_uris(base, track.control, self._target):
             for offer in self.delivery.offers(index):
                 answer = await self.request("SETUP", uri, {"Transport": offer})
@@ -249,7 +249,7 @@ class RtspSession:
             return False
         return True
 
-    def _note_sequences(self, tracks: list[RtspTrack], answer: Message) -> None:
+    def _note_sequences(self, tracks: list[RtspTrack], answer: RtspMessage) -> None:
         """Tell the receivers which packets RTP-Info promises (RFC 2326, section 12.33)."""
         entries = ",".join(answer.headers.get("rtp-info", [])).split(",")[: len(tracks)]
         for track, entry in zip(tracks, entries, strict=False):
@@ -262,7 +262,7 @@ class RtspSession:
 
         Raises: SourceError: the camera refuses all of them.
         """
-        refused: Message | None = None
+        refused: RtspMessage | None = None
         for uri in dict.fromkeys((self.uri, base, self._target.uri)):
             for headers in ({"Range": "npt=0.000-"}, {}):
                 answer = await self._ask_to_play(uri, headers, tracks)
@@ -282,7 +282,7 @@ class RtspSession:
 
     async def _ask_to_play(
         self, uri: str, headers: dict[str, str], tracks: list[RtspTrack]
-    ) -> Message | None:
+    ) -> RtspMessage | None:
         """None: the camera plays, but does not answer."""
         asking = asyncio.ensure_future(self.request("PLAY", uri, headers))
         try:
@@ -293,7 +293,7 @@ class RtspSession:
         finally:
             asking.cancel()
 
-    def _note_session(self, answer: Message) -> None:
+    def _note_session(self, answer: RtspMessage) -> None:
         """Learn the session's name and patience, whichever answer they come with."""
         text = answer.header("session")
         if name := re.match(r"[^\s;,]+", text):
@@ -302,7 +302,7 @@ class RtspSession:
         if found and int(found[1]) > 0:
             self.timeout_s = float(found[1])
 
-    async def request(self, method: str, uri: str, headers: dict[str, str]) -> Message:
+    async def request(self, method: str, uri: str, headers: dict[str, str]) -> RtspMessage:
         """Send a request, answering a challenge where one comes. Raises: SourceError: the connection ended."""
         if self.session_id:
             headers = {**headers, "Session": self.session_id}
@@ -319,12 +319,12 @@ class RtspSession:
                 return answer
         return answer
 
-    async def expect_ok(self, method: str, uri: str, headers: dict[str, str]) -> Message:
+    async def expect_ok(self, method: str, uri: str, headers: dict[str, str]) -> RtspMessage:
         answer = await self.request(method, uri, headers)
         self._check(method, answer)
         return answer
 
-    def _check(self, method: str, answer: Message) -> None:
+    def _check(self, method: str, answer: RtspMessage) -> None:
         """Raises: SourceError: the answer is not a success; the one table from RTSP statuses to errors."""
         status = answer.status
         if 200 <= status < 300:
