@@ -3,8 +3,6 @@
 And the kinds of cameras that are not RTSP over TCP, through the whole product.
 """
 
-import http.server
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +20,7 @@ from ninjacam.testing.clips import Clip
 from ninjacam.testing.http_camera import FakeHttpCamera
 from ninjacam.testing.scenes import SceneOptions, make_clip
 from tests.harness.chrome import CHROMIUM, Browser, Tab
+from tests.harness.memory_bomb import serve_memory_bomb
 from tests.harness.processes import free_port, wait_until
 from tests.harness.server import Product
 from tests.harness.viewers import MjpegViewer, Picture, WsViewer
@@ -306,40 +305,14 @@ def test_a_camera_that_makes_ffmpeg_allocate_without_end_harms_only_itself(
 ) -> None:
     """An MP4 of 400 bytes that announces a table of 800 MB; the limit is 512 MB for the process."""
 
-    class Bomb(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "video/mp4")
-            self.end_headers()
-            self.wfile.write(memory_bomb(200_000_000))
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Quiet."""
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Bomb) as server:
-        threading.Thread(target=server.serve_forever, name="bomb", daemon=True).start()
+    with serve_memory_bomb() as bomb_url:
         product.add_camera("neighbour", camera.url())
         wait_until(lambda: product.camera("neighbour")["state"] == "live", 20, "live", processes=[product])
         before = camera.stats.connections
-        product.add_camera("bomb", f"http://127.0.0.1:{server.server_address[1]}/bomb.mp4")
+        product.add_camera("bomb", bomb_url)
         error = wait_until(
             lambda: product.camera("bomb")["error"], 20, "the error of the bomb", processes=[product]
         )
         assert error["code"] == "too_much_memory" and "memory" in error["message"]
         assert product.camera("neighbour")["state"] == "live"
         assert camera.stats.connections == before
-        server.shutdown()
-
-
-def memory_bomb(entries: int) -> bytes:
-    """An MP4 whose only track has a table (stz2) of so many sizes, 4 bytes each in memory, of which none follows."""
-
-    def box(kind: bytes, content: bytes, missing_bytes: int = 100) -> bytes:
-        return struct.pack(">I4s", 8 + len(content) + missing_bytes, kind) + content
-
-    sizes = box(b"stz2", struct.pack(">III", 0, 4, entries))
-    handler = box(b"hdlr", bytes(8) + b"vide" + bytes(13), 0)
-    media = box(b"mdhd", bytes(12) + struct.pack(">III", 25, 25, 0), 0) + handler
-    track = box(b"tkhd", bytes(84), 0) + box(b"mdia", media + box(b"minf", box(b"stbl", sizes)))
-    head = box(b"ftyp", b"isom\0\0\2\0isom", 0)
-    return head + box(b"moov", box(b"trak", track)) + bytes(100)

@@ -25,6 +25,7 @@ from ninjacam.sources.registry import runs_native_code
 from ninjacam.supervision.control import Json
 from ninjacam.testing.clips import Clip
 from ninjacam.testing.scenes import SceneOptions, make_clip
+from ninjacam.testing.tls import server_context
 from tests.harness.capture import capture
 from tests.harness.processes import Process, wait_until
 from tests.integration.source_support import config, record, stamps, steps, write_file
@@ -109,7 +110,7 @@ class _Files(http.server.SimpleHTTPRequestHandler):
 class WebServer:
     """A plain web server on 127.0.0.1. `url` is of its root."""
 
-    def __init__(self, directory: Path, login: str = "") -> None:
+    def __init__(self, directory: Path, login: str = "", *, tls: bool = False) -> None:
         self.texts: dict[str, str] = {}
         self.seen: list[tuple[str, str, str]] = []
         basic = "Basic " + base64.b64encode(login.encode()).decode() if login else ""
@@ -118,6 +119,9 @@ class WebServer:
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), bound)
         self.port = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
+        if tls:
+            self.url = f"https://127.0.0.1:{self.port}"
+            self._server.socket = server_context().wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), name="web", daemon=True
         )
@@ -136,8 +140,8 @@ class WebServer:
 
 
 @contextlib.contextmanager
-def web_server(directory: Path, login: str = "") -> Iterator[WebServer]:
-    server = WebServer(directory, login)
+def web_server(directory: Path, login: str = "", *, tls: bool = False) -> Iterator[WebServer]:
+    server = WebServer(directory, login, tls=tls)
     try:
         yield server
     finally:
@@ -225,6 +229,17 @@ def test_the_password_is_for_the_own_host_only(folder: Path, clip: Clip) -> None
         with pytest.raises(errors.AuthenticationError) as caught:
             record(config(url, username="viewer", password=SECRET + "-wrong"))
     assert SECRET not in str(caught.value)
+
+
+def test_a_playlist_does_not_lead_from_tls_to_clear(folder: Path, clip: Clip) -> None:
+    """A part over https plays; the same part over http is not asked for."""
+    with web_server(folder, tls=True) as server, web_server(folder) as in_clear:
+        safe = server.playlist("#EXTINF:2,", "a.ts", name="/safe.m3u8")
+        assert len(record(config(safe, verify_tls=False), clip.frames).video) >= clip.frames
+        url = server.playlist("#EXTINF:2,", f"{in_clear.url}/a.ts")
+        with pytest.raises(errors.ProtocolError, match="leads from https: to http:"):
+            record(config(url, verify_tls=False))
+        assert in_clear.seen == []
 
 
 OUTSIDE = {

@@ -103,15 +103,6 @@ def test_pictures_that_are_cut_off_are_counted_and_never_delivered(clip: Clip) -
     assert recording.stats.access_units_dropped >= 4
 
 
-def test_a_picture_every_few_seconds_is_enough(clip: Clip) -> None:
-    """Much less often than `read_timeout_s`, which a stream that was faster must keep to."""
-    with FakeHttpCamera(clip) as camera:
-        camera.faults.interval_s = 1.0
-        recording = record(config(camera.url(), read_timeout_s=0.3), 4)
-        assert recording.error is None and len(recording.video) == 4
-        assert camera.stats.paths["/video"] == 1
-
-
 def test_a_server_that_ends_after_some_pictures_has_ended(clip: Clip) -> None:
     with FakeHttpCamera(clip) as camera:
         camera.faults.end_after = 5
@@ -219,6 +210,26 @@ def test_redirects_are_checked_and_counted(clip: Clip) -> None:
             record(config(f"{base}/round"))
         with pytest.raises(errors.ForbiddenAddressError):
             record(config(f"{base}/meta"))
+
+
+def test_a_redirect_from_tls_to_clear_is_not_followed(clip: Clip) -> None:
+    """Neither the password nor a single request goes to plain http, also not by way of another https server."""
+    login = Login("basic")
+    with (
+        FakeHttpCamera(clip, login=login) as in_clear,
+        FakeHttpCamera(clip, login=login, ssl_context=server_context()) as camera,
+        FakeHttpCamera(clip, login=login, ssl_context=server_context()) as hop,
+    ):
+        settings = config(camera.url(login=False), username="admin", password="secret", verify_tls=False)
+        hop.faults.location = in_clear.url(login=False)
+        for location in (in_clear.url(login=False), hop.url(login=False)):
+            camera.faults.location = location
+            with pytest.raises(errors.ProtocolError, match="redirects to http:, which is not followed"):
+                record(settings)
+        assert hop.stats.connections == 1
+        assert in_clear.stats.connections == 0
+        camera.faults.location = hop.url("/mjpeg", login=False)
+        assert len(record(settings, 3).video) >= 3
 
 
 def test_credentials_do_not_follow_a_redirect_to_another_host(clip: Clip) -> None:

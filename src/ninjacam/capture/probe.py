@@ -10,22 +10,26 @@ import base64
 import json
 import sys
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 from ninjacam.codecs.sps import MAX_PIXELS
-from ninjacam.core.errors import DecodeError, NinjacamError, NoVideoError
-from ninjacam.core.limits import confine, keep_files_private
+from ninjacam.core.errors import DecodeError, NinjacamError, NoVideoError, SourceMemoryError
+from ninjacam.core.limits import NATIVE_DATA_BYTES, confine, keep_files_private
 from ninjacam.core.packets import Kind, Packet
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.registry import open_source
 
 MEMORY_BYTES = 4 << 30
 WIDTH_PX = 640
+QUANTIZER = "4"
+"""Of the JPEG: 2 is the best, 31 the worst."""
 
 
 async def probe_once(config: SourceConfig, *, timeout_s: float) -> dict[str, Any]:
     """Raises: NinjacamError: what a person has to correct."""
-    source = await open_source(replace(config, open_timeout_s=min(config.open_timeout_s, timeout_s)))
+    open_timeout_s = min(config.open_timeout_s, timeout_s)
+    source = await open_source(replace(config, open_timeout_s=open_timeout_s, read_timeout_s=timeout_s))
     first: asyncio.Future[Packet] = asyncio.get_running_loop().create_future()
 
     def on_packet(packet: Packet) -> None:
@@ -59,27 +63,36 @@ async def probe_once(config: SourceConfig, *, timeout_s: float) -> dict[str, Any
 
 
 def _jpeg(packet: Packet) -> bytes:
+    """Decode and encode by FFmpeg alone: numpy and OpenCV would reserve more memory than the limit for this process.
+
+    Raises: DecodeError, SourceMemoryError.
+    """
     import av
-    import cv2
 
     try:
-        context = av.CodecContext.create(packet.codec.label, "r")
-        assert isinstance(context, av.VideoCodecContext)
-        context.options = {"max_pixels": str(MAX_PIXELS)}
-        frames = context.decode(av.Packet(packet.data)) or context.decode(None)
+        decoder = av.CodecContext.create(packet.codec.label, "r")
+        assert isinstance(decoder, av.VideoCodecContext)
+        decoder.options = {"max_pixels": str(MAX_PIXELS)}
+        decoder.thread_count = 1
+        frames = decoder.decode(av.Packet(packet.data)) or decoder.decode(None)
         if not frames:
             raise DecodeError("The camera's first picture cannot be decoded.")
-        frame = frames[0]
-        height = max(2, frame.height * WIDTH_PX // frame.width)
-        image = frame.to_ndarray(format="bgr24", width=WIDTH_PX, height=height)
+        encoder = av.CodecContext.create("mjpeg", "w")
+        assert isinstance(encoder, av.VideoCodecContext)
+        encoder.width, encoder.height = WIDTH_PX, max(2, frames[0].height * WIDTH_PX // frames[0].width)
+        encoder.pix_fmt, encoder.time_base, encoder.thread_count = "yuvj420p", Fraction(1, 25), 1
+        encoder.options = {"qmin": QUANTIZER, "qmax": QUANTIZER}
+        frame = frames[0].reformat(encoder.width, encoder.height, "yuvj420p", threads=1)
+        return b"".join(map(bytes, (*encoder.encode(frame), *encoder.encode(None))))
+    except MemoryError as exc:
+        raise SourceMemoryError("The camera's first picture takes too much memory.") from exc
     except av.FFmpegError as exc:
         raise DecodeError("The camera's first picture cannot be decoded.") from exc
-    return bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 80])[1])
 
 
 def main() -> None:
     keep_files_private()
-    confine(memory_bytes=MEMORY_BYTES)
+    confine(memory_bytes=MEMORY_BYTES, data_bytes=NATIVE_DATA_BYTES)
     values = json.load(sys.stdin)
     source = {**values["source"], "allowed_networks": tuple(values["source"].get("allowed_networks", ()))}
     try:

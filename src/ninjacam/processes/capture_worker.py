@@ -4,15 +4,13 @@ import logging
 from pathlib import Path
 
 from ninjacam.capture.process import CaptureProcess
-from ninjacam.core.limits import confine, keep_files_private
+from ninjacam.core.limits import NATIVE_DATA_BYTES, confine, keep_files_private
 from ninjacam.engine.plan import OWN_CAPTURE
 from ninjacam.recordings.writer import PERIOD_S, RecordingWriter
 from ninjacam.supervision.child import child_parser, run_loop
 
 MEMORY_BYTES = 4 << 30
 """Address space, of which a capture of 16 cameras touches some 60 MB."""
-NATIVE_DATA_BYTES = 512 << 20
-"""What a process may allocate whose camera's data FFmpeg reads. Idle it takes 30 MB, and 10 MB for each thread."""
 LAST_WRITES_S = 0.8
 """The engine waits for 1.2 s."""
 

@@ -78,6 +78,8 @@ class HttpFiles:
             raise ProtocolError("The camera's playlist leads to something that is not on the web.")
         self._count_request()
         target = parse_url(url)
+        if self._target.is_tls and not target.is_tls:
+            raise ProtocolError("The camera's playlist leads from https: to http:, which is not followed.")
         config = self._config
         if not carries_login(self._target, target):
             config = replace(config, username="", password="")
