@@ -21,7 +21,6 @@ __all__ = [
     "field_of",
     "from_length_prefixed",
     "has_only_intra_slices",
-    "is_key_frame",
     "is_vcl",
     "iter_nal_units",
     "jpeg_size",
@@ -36,8 +35,8 @@ __all__ = [
 
 START_CODE = b"\x00\x00\x00\x01"
 
-H264_SLICE, H264_IDR, H264_SEI, H264_SPS, H264_PPS, H264_AUD = 1, 5, 6, 7, 8, 9
-H265_IRAP_FIRST, H265_IRAP_LAST, H265_VPS, H265_SPS, H265_PPS, H265_AUD = 16, 21, 32, 33, 34, 35
+H264_SPS, H264_PPS = 7, 8
+H265_VPS, H265_SPS, H265_PPS = 32, 33, 34
 _SEI_RECOVERY_POINT = 6
 _MAX_SEI_MESSAGES = 16
 
@@ -124,30 +123,6 @@ def has_only_intra_slices(unit: bytes | bytearray, starts: Sequence[int]) -> boo
             return False
         found = True
     return found
-
-
-def is_key_frame(codec: Codec, access_unit: bytes) -> bool:
-    """Whether a decoder can start at this access unit (Annex B): an IDR or IRAP picture, or any JPEG.
-
-    An H.264 picture with a recovery point and its own SPS counts: some cameras never send another IDR.
-    """
-    if codec is Codec.MJPEG:
-        return True
-    has_sps = recovery = False
-    for start, stop in iter_nal_units(access_unit):
-        kind = nal_type(codec, access_unit[start])
-        if codec is Codec.H265:
-            if H265_IRAP_FIRST <= kind <= H265_IRAP_LAST:
-                return True
-        elif kind == H264_IDR:
-            return True
-        elif kind == H264_SPS:
-            has_sps = True
-        elif kind == H264_SEI:
-            recovery = recovery or recovery_count(codec, access_unit[start : min(stop, start + 512)]) == 0
-        if is_vcl(codec, kind):
-            break  # all slices of a picture are of one kind
-    return has_sps and recovery
 
 
 @dataclass(frozen=True, slots=True)

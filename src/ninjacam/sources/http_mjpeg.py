@@ -4,8 +4,6 @@ What turns out to be another kind of video is handed to FFmpeg.
 """
 
 import asyncio
-from collections import deque
-from itertools import pairwise
 
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import (
@@ -26,9 +24,6 @@ _VIDEO_TYPES = ("video/", "application/vnd.apple.mpegurl", "application/x-mpegur
 PLAYLIST = b"#EXTM3U"
 MAX_PREAMBLE_BYTES = 4_096
 """What is looked at to see whether an answer without a usable Content-Type is MJPEG."""
-PATIENCE_S = 30.0
-"""For the second picture. From then on the pace of the pictures says how long a silence may be."""
-PATIENCE_FACTOR = 4
 
 
 async def open_http(config: SourceConfig, *, clock: Clock) -> Source:
@@ -112,7 +107,10 @@ def _one_picture() -> NoVideoError:
 
 
 class HttpMjpegSource(Source):
-    """Presentation times are times of arrival: the camera gives none."""
+    """Presentation times are times of arrival: the camera gives none.
+
+    `capture.liveness.Pace` decides how long such a camera may be silent; `read_timeout_s` is only the outer bound.
+    """
 
     def __init__(self, body: HttpBody, clock: Clock) -> None:
         self.tracks: tuple[Track, ...] = (Track(Kind.VIDEO, Codec.MJPEG),)
@@ -122,33 +120,23 @@ class HttpMjpegSource(Source):
         self._closed = False
         self._parser = PictureParser(boundary_of(body.message.header("content-type")))
         self._media_ns = 0
-        self._arrivals_ns: deque[int] = deque(maxlen=4)
+        self._pictures = 0
 
     async def run(self, on_packet: OnPacket) -> None:
         pictures = JpegPictures(on_packet, self.stats)
-        limit_s = self._patience_s()
-        while data := await self._body.read(limit_s):
+        while data := await self._body.read():
             if self._closed:
                 break
             received_ns = self._media_ns = self._clock.monotonic_ns()
             self.stats.bytes_received += len(data)
             for picture in self._parser.feed(data):
-                self._arrivals_ns.append(received_ns)
-                limit_s = self._patience_s()
+                self._pictures += 1
                 pictures.push_unit(picture, received_ns * 9 // 100_000, received_ns)
         if self._closed:
             raise SourceEndedError("The camera was closed.")
-        if self._body.content_type.startswith("image/") and len(self._arrivals_ns) <= 1:
+        if self._body.content_type.startswith("image/") and self._pictures <= 1:
             raise _one_picture()
         raise SourceEndedError("The camera closed the connection.")
-
-    def _patience_s(self) -> float:
-        """How long a silence may be: some cameras send a picture only every few seconds."""
-        if len(self._arrivals_ns) < 2:
-            return max(self._body.config.read_timeout_s, PATIENCE_S)
-        longest_ns = max(later - earlier for earlier, later in pairwise(self._arrivals_ns))
-        paced_s = min(PATIENCE_S, PATIENCE_FACTOR * longest_ns / 1e9)
-        return max(self._body.config.read_timeout_s, paced_s)
 
     def media_ns(self) -> int:
         return self._media_ns

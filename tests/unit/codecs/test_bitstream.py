@@ -9,7 +9,6 @@ from ninjacam.codecs.bitstream import (
     annexb_from_config,
     codec_string,
     from_length_prefixed,
-    is_key_frame,
     jpeg_size,
     parameter_set_id,
     parameter_sets,
@@ -75,16 +74,6 @@ def test_parameter_sets_are_found_once_and_in_order() -> None:
     assert [parameter_set_id(Codec.H265, nal) for nal in (VPS_265, SPS_265, PPS_265)] == [0, 0, 0]
 
 
-def test_key_frames_are_idr_irap_or_recovery_points() -> None:
-    assert is_key_frame(Codec.H264, annexb(SPS_1080, PPS, IDR))
-    assert not is_key_frame(Codec.H264, annexb(b"\x41\x9a\x00"))
-    assert is_key_frame(Codec.H264, annexb(SPS_1080, PPS, b"\x06\x06\x01\x84\x80", b"\x41\x9a\x00"))
-    assert not is_key_frame(Codec.H264, annexb(b"\x06\x06\x01\x84\x80", b"\x41\x9a\x00"))
-    assert is_key_frame(Codec.H265, annexb(b"\x26\x01\xaf"))
-    assert not is_key_frame(Codec.H265, annexb(b"\x02\x01\xd0"))
-    assert is_key_frame(Codec.MJPEG, b"")
-
-
 def test_decoder_configuration_records_are_unpacked() -> None:
     avcc = b"\x01\x64\x00\x28\xff\xe1" + len(SPS_1080).to_bytes(2, "big") + SPS_1080 + b"\x01\x00\x04" + PPS
     assert annexb_from_config(Codec.H264, avcc) == (annexb(SPS_1080, PPS), 4)
@@ -120,7 +109,6 @@ def test_rubbish_raises_nothing_but_decode_errors(codec: Codec, nal: bytes) -> N
             lambda: annexb_from_config(codec, noise),  # noqa: B023
             lambda: from_length_prefixed(noise, 2),  # noqa: B023
             lambda: jpeg_size(b"\xff\xd8" + noise),  # noqa: B023
-            lambda: is_key_frame(codec, START_CODE + noise),  # noqa: B023
             lambda: codec_string(codec, START_CODE + data),  # noqa: B023
         ):
             try:

@@ -1,7 +1,7 @@
 import av
 import pytest
 
-from ninjacam.codecs.bitstream import is_key_frame, nal_type, parameter_sets, parse_sps, split_annexb
+from ninjacam.codecs.bitstream import nal_type, parameter_sets, parse_sps, split_annexb
 from ninjacam.core.packets import Codec, Flags
 from ninjacam.testing.packets import (
     H264_PPS,
@@ -31,7 +31,8 @@ def test_key_frames_come_every_gop_with_parameter_sets() -> None:
     packets = video_packets(60, gop=20)
     assert [p.sequence for p in packets if p.is_key] == [0, 20, 40]
     for packet in packets:
-        assert is_key_frame(Codec.H264, packet.data) == packet.is_key
+        kinds = {nal_type(Codec.H264, nal[0]) for nal in split_annexb(packet.data)}
+        assert (5 in kinds) == packet.is_key
         assert bool(parameter_sets(Codec.H264, packet.data).sps) == packet.is_key
     assert packets[0].flags == Flags.KEY | Flags.CONFIG
 
