@@ -7,7 +7,7 @@ Parsers of RTP media are in `tests/trials/test_fuzz_media.py`.
 import os
 import struct
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ _scratch = tempfile.TemporaryDirectory(
 )
 SCRATCH = Path(_scratch.name)
 PART = HEAD.format(length=len(PICTURES[0])).encode()
+CONTAINERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf")
 TARGET = parse_url("http://camera:8080/a/b?c=d")
 
 
@@ -167,17 +168,28 @@ def chunk(part: bytes) -> bytes:
 
 
 def recorded_boxes() -> list[bytes]:
-    """The boxes of a file as the recorder writes it."""
+    """Return a recorded file: three fragments with annotations. Nothing reads the pictures, so they are short."""
     with tempfile.TemporaryDirectory() as folder:
         recorder = Recorded(Path(folder), tracks=(Track(Kind.VIDEO, Codec.H264),))
         (path,) = recorder.feed(stamped(encoded(Codec.H264, 12, gop=4))).close()
-        data = path.read_bytes()
-    boxes = []
+        boxes = list(nested_boxes(path.read_bytes()))
+    first, last = (
+        next(at for at, box in enumerate(boxes) if box[4:8] == kind) for kind in (b"prft", b"mdat")
+    )
+    fragment = [*boxes[first:last], b"\0\0\0\x10mdatpictures", encode_emsg(1, 90_000, 3600, SEEN[0] + b"\n")]
+    return boxes[:first] + 3 * fragment
+
+
+def nested_boxes(data: bytes) -> Iterator[bytes]:
+    """Yield the boxes in `data`; of one that contains others, its head and then those."""
     while data:
         size = int.from_bytes(data[:4], "big")
-        boxes.append(data[:size])
+        if data[4:8] in CONTAINERS:
+            yield data[:8]
+            yield from nested_boxes(data[8:size])
+        else:
+            yield data[:size]
         data = data[size:]
-    return boxes
 
 
 def read_mp4(data: bytes) -> bool:
@@ -272,11 +284,11 @@ ANSWER = (
     b"WWW-Authenticate: Basic realm=x\r\nLocation: http://u:p@camera:80/a?b\r\nSession: 12;timeout=60\r\n\r\n"
 )
 PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-STREAM-INF:BANDWIDTH=1\nv.m3u8\n#EXTINF:2,\na.ts\n"
-BOXES = recorded_boxes()
 SEEN = [
     b'{"captured_us":%d,"view":"edges","annotations":[{"type":"box","points":[[0,0],[1,1]]}]}' % n
     for n in (1, 2)
 ]
+BOXES = recorded_boxes()
 AVCC = [b"\x01\x64\0\x1f\xff\xe1", len(SPS).to_bytes(2, "big") + SPS, b"\x01\0\x04\x68\xee\x3c\x80"]
 PARSERS = {
     "multipart": Parser([piece for picture in PICTURES[:3] for piece in (PART, picture, b"\r\n")], read_multipart),
