@@ -25,10 +25,14 @@ class Pace:
         self._last_ns = 0
         self._pictures = 0
         self._last_key_ns = 0
+        self._trials = 0
         self.key_interval_s = 0.0
         """Between the last two key frames of a connection; 0: not known."""
 
     def connected(self) -> None:
+        """Begin a connection. While none has lasted for two pictures, each is given more time than the one before:
+        cameras that sleep take 20 s to wake up, and some send a picture every half minute."""
+        self._trials = self._trials + 1 if self._pictures < 2 else 1
         self._last_ns = self._last_key_ns = self._pictures = 0
 
     def add(self, received_ns: int, *, is_key: bool) -> None:
@@ -52,13 +56,16 @@ class Pace:
     def lost_after_s(self, *, has_media: bool) -> float:
         """How long the camera may send no media before it is given up."""
         if not has_media:
-            return max(FIRST_MEDIA_S, self._usual_s(LOST_FACTOR))
+            return max(self._patience_s(FIRST_MEDIA_S), self._usual_s(LOST_FACTOR))
         if self._pictures == 1:
-            return max(UNKNOWN_PACE_S, self._usual_s(LOST_FACTOR))
+            return max(self._patience_s(UNKNOWN_PACE_S), self._usual_s(LOST_FACTOR))
         return max(LOST_AFTER_S, self._usual_s(LOST_FACTOR))
 
     def stalled_after_s(self) -> float:
         return max(STALLED_AFTER_S, self._usual_s(STALLED_FACTOR))
+
+    def _patience_s(self, first_s: float) -> float:
+        return min(MAX_PATIENCE_S, first_s * max(1, self._trials))
 
     def _usual_s(self, factor: float) -> float:
         return min(MAX_PATIENCE_S, factor * max(self._gaps_s, default=0.0))

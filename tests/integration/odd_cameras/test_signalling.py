@@ -132,9 +132,11 @@ class SessionIds(OddCamera):
 
 
 class NoSession(OddCamera):
-    """No answer names a session."""
+    """No answer names a session, so no request may."""
 
     async def answer(self, client: OddClient, request: OddRequest) -> bytes | None:
+        if "session" in request.headers:
+            return self.reply(request, "454 Session Not Found")
         return WITHOUT_SESSION.sub(b"", await super().answer(client, request) or b"")
 
 
@@ -146,7 +148,8 @@ class Channels(OddCamera):
     channels = "other"
 
     def channel(self, index: int, asked: int) -> int:
-        return {"other": asked + 4, "swapped": 2 - asked, "same": 0}.get(self.channels, asked)
+        changed = {"other": asked + 4, "shouted": asked + 4, "swapped": 2 - asked, "same": 0}
+        return changed.get(self.channels, asked)
 
     async def on_setup(self, client: OddClient, request: OddRequest) -> bytes | None:
         answer = await super().on_setup(client, request) or b""
@@ -181,7 +184,8 @@ class Realm(OddCamera):
         return super().url(user or self.login_in_url)
 
     def login(self, client: OddClient, request: OddRequest) -> bytes | None:
-        if digest_is_right(
+        realm = f'realm="{self.realm.decode("utf-8", "surrogateescape")}"'
+        if realm in request.headers.get("authorization", "") and digest_is_right(
             request, realm=self.realm, nonce=self.nonce, user=self.user, password=self.password
         ):
             return None
@@ -190,10 +194,15 @@ class Realm(OddCamera):
 
 
 class HangsUp(Realm):
-    """The connection is closed behind the 401 (suspected in scottlamb/retina#45)."""
+    """The connection is closed behind the 401 (suspected in scottlamb/retina#45). `free`: needs no login."""
+
+    free = ""
+
+    def login(self, client: OddClient, request: OddRequest) -> bytes | None:
+        return None if request.method == self.free else super().login(client, request)
 
     async def after(self, client: OddClient, request: OddRequest) -> None:
-        if "authorization" not in request.headers:
+        if "authorization" not in request.headers and request.method != self.free:
             await asyncio.sleep(0.05)  # the answer gets out before
             client.hang_up()
         await super().after(client, request)
@@ -233,7 +242,7 @@ class RefusesPlay(OddCamera):
 
     async def on_play(self, client: OddClient, request: OddRequest) -> bytes | None:
         good = {
-            "no range": "range" not in request.headers,
+            "no range": "range" not in request.headers and not request.url.endswith("/track0"),
             "track": request.url.endswith("/track0"),
             "without slash": request.url.endswith("/cam0"),
         }[self.accepts]
@@ -283,6 +292,7 @@ class Body(OddCamera):
         lengths = {"missing": b"", "zero": b"Content-Length: 0", "nonsense": b"Content-Length: x",
                    "too long": b"Content-Length: %d" % (len(body) + 7),
                    "too short": b"Content-Length: %d" % (len(body) - 40),
+                   "much too short": b"Content-Length: 5",
                    "without the last line end": b"Content-Length: %d" % (len(body) - 2)}  # fmt: skip
         if self.length == "without the last line end":
             body = body.removesuffix(b"\r\n")
@@ -385,7 +395,7 @@ class BadParameterSets(OddCamera):
 
     def sdp(self, request: OddRequest) -> str:
         return re.sub(
-            r"sprop-parameter-sets=[^;\r]*", "sprop-parameter-sets=6Q==,!!,AAAA", super().sdp(request)
+            r"sprop-parameter-sets=[^;\r]*", "sprop-parameter-sets=6Q==,!!,A,AAAA", super().sdp(request)
         )
 
 
@@ -447,6 +457,7 @@ CAMERAS = [
     Realm("raw bytes", realm=b"CS-C6N\xff\xfe"),
     Realm("Latin-1", realm="Kamera Büro".encode("latin-1")),
     Realm("unquoted", realm=b"IP Camera", form="WWW-Authenticate: Digest realm={r}, nonce={n}, stale=FALSE"),
+    Realm("unquoted, no comma", realm=b"IP Camera", form="WWW-Authenticate: Digest realm={r} nonce={n} stale=FALSE"),
     Realm("no comma", form='WWW-Authenticate: Digest realm="{r}" nonce="{n}" stale="FALSE"'),
     Realm("folded", form='www-authenticate: Digest realm="{r}",\r\n                 nonce="{n}",'),
     Realm("escaped quote", realm=b'The \\"door\\"'),
@@ -460,6 +471,7 @@ CAMERAS = [
         login_in_url="a%40b%3Ac:p%40s%3As%2Fw%23o%25r%3Fd%20%26%C3%A4%E2%82%AC@",
     ),
     HangsUp(),
+    HangsUp("behind OPTIONS", free="OPTIONS"),
     NonceEachAnswer(),
     *(
         AsksBack(name, method=name)
@@ -474,8 +486,8 @@ CAMERAS = [
     HangsUpAt("SETUP of audio", method="SETUP track1"),
     *(
         Body(name, length=name)
-        for name in ("missing", "zero", "nonsense", "too long", "too short", "without the last line end",
-                     "bodies that never come")
+        for name in ("missing", "zero", "nonsense", "too long", "too short", "much too short",
+                     "without the last line end", "bodies that never come")
     ),
     *(
         Base(repr(base), base=base)
@@ -496,6 +508,7 @@ CAMERAS = [
     Control("behind NAT", control="rtsp://10.0.0.1:554/media/track0", wanted="{here}/media/track0"),
     Control("no address", control="rtsp://0.0.0.0/cam0/track0", wanted="{here}/cam0/track0"),
     Control("query only", control="?ctype=video", wanted="{here}/cam0/?ctype=video"),
+    Control("query instead of the query", path="/cam0?a=1", control="?ctype=video", wanted="{here}/cam0?ctype=video"),
     Control("all", control="*", wanted="{here}/cam0/"),
     Control("before the query", path="/cam0?a=1", control="track0", wanted="{here}/cam0/track0?a=1"),
     BackChannel("video", video="a=sendonly\r\n"),
@@ -523,6 +536,12 @@ def test_an_oddity_in_its_answers_costs_nothing(camera: OddCamera, watched: Watc
         assert seen.status["audio_codec"] == expected
     if isinstance(camera, HangsUp):
         assert camera.connections == 2
+    if isinstance(camera, Base):
+        assert sum(request.method == "SETUP" for request in camera.requests) == 1, (
+            "its first URL is the right one"
+        )
+    if isinstance(camera, Body):
+        assert seen.decoded.stamps[0] == 0, "nothing of the stream was taken for a body"
 
 
 class Redirects(OddCamera):

@@ -70,7 +70,15 @@ class Interleaved:
 
 
 def _reports(tracks: list[RtspTrack], on_rtcp: OnRtcp) -> ChannelHandler:
+    """Takes reports; and media, where the camera mistakes the channel for that of its media, and sends none there."""
+    mistaken = False
+
     def handle(data: memoryview, start: int, stop: int, end: int, received_ns: int) -> int:
+        nonlocal mistaken
+        if stop - start >= 12 and len(tracks) == 1 and not is_rtcp(data[start + 1]):
+            receiver = tracks[0].receiver
+            mistaken = mistaken or not receiver.reception.packets
+            return receiver.receive(data, start, stop, stop, received_ns) if mistaken else stop
         packet = bytes(data[start:stop])
         for track in tracks:
             on_rtcp(track, packet, received_ns)

@@ -6,6 +6,7 @@ exists only while something is missing.
 """
 
 import struct
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Protocol
 
@@ -29,6 +30,10 @@ SILENCE_NS = 1_000_000_000
 MIN_ESTABLISHED_PACKETS = 8
 """A source that has sent less, and was not announced, gives way to the next one at once."""
 MAX_STRANGERS_BYTES = 4 << 20
+
+
+MAX_DOUBTS = 2_000
+"""Payloads of which it is asked whether they are of the codec that the camera named."""
 
 
 class Depacketizer(Protocol):
@@ -87,12 +92,14 @@ class RtpReceiver:
         self._stats = stats
         self._clock = clock
         self._ordered = ordered
-        self._announced_type = payload_type
+        self._formats = {payload_type: depacketizer}
         self._announced_ssrc = self._announced_sequence = -1
         self._is_confirmed = False
         self._strangers = _Strangers()
         self._odd_numbers = 0
         self._odd_at = 0
+        self._find: Callable[[bytes], Depacketizer | None] = _find_nothing
+        self._doubts = 0
         self._expected = -1
         self._timestamp = -1
         self._pts = 0
@@ -107,6 +114,16 @@ class RtpReceiver:
             self._announced_ssrc = ssrc
         if sequence is not None:
             self._announced_sequence = sequence & 0xFFFF
+
+    def offer(self, payload_type: int, depacketizer: Depacketizer) -> None:
+        """Name another format of the stream: the camera may send it instead of the first, or change to it."""
+        self._formats.setdefault(payload_type, depacketizer)
+
+    def doubt(self, find: Callable[[bytes], Depacketizer | None]) -> None:
+        """Let `find` look at payloads until it says which depacketizer they are for: some cameras name another codec
+        than they send."""
+        self._find, self._doubts = find, MAX_DOUBTS
+        self._push = self._push_doubtful
 
     @property
     def media_ns(self) -> int:
@@ -229,7 +246,7 @@ class RtpReceiver:
         if 72 <= kind <= 76:  # RTCP on this channel (RFC 5761, section 4)
             self.receive_rtcp(bytes(data[start:stop]), received_ns)
             return False
-        is_kind = kind in (self._payload_type, self._announced_type)
+        is_kind = kind == self._payload_type or kind in self._formats
         goes_on = sequence == self._expected and not self._strangers.go_on_with(kind, ssrc, sequence)
         if is_kind and (goes_on or self._is_announced(ssrc, sequence)):
             self._adopt(kind, ssrc, sequence)
@@ -270,12 +287,30 @@ class RtpReceiver:
     def _adopt(self, kind: int, ssrc: int, sequence: int) -> None:
         """The stream has this payload type and synchronisation source from now on."""
         self._payload_type = kind
+        self._use(self._formats.get(kind, self._depacketizer))
         self._is_confirmed = ssrc == self._announced_ssrc or (
             self._expected < 0 and sequence == self._announced_sequence
         )
         if self._expected < 0 or sequence != self._expected:
             self._restart(ssrc, sequence)
         self.reception.ssrc = ssrc
+
+    def _push_doubtful(
+        self, data: memoryview, start: int, stop: int, pts: int, marker: bool, received_ns: int
+    ) -> None:
+        self._doubts -= 1
+        found = self._find(bytes(data[start:stop]))
+        if found is not None or not self._doubts:
+            self._push = self._depacketizer.push
+        if found is not None:
+            self._use(found)
+        self._depacketizer.push(data, start, stop, pts, marker, received_ns)
+
+    def _use(self, depacketizer: Depacketizer) -> None:
+        if depacketizer is not self._depacketizer:
+            self._depacketizer.gap()
+            depacketizer.gap()
+            self._depacketizer, self._push = depacketizer, depacketizer.push
 
     def _restart(self, ssrc: int, sequence: int) -> None:
         """A new sequence, and perhaps a new time line."""
@@ -356,6 +391,10 @@ class RtpReceiver:
             if timestamp != self._timestamp:
                 self._advance(timestamp, received_ns)
             self._push(memoryview(payload), 0, len(payload), self._pts, marker, received_ns)
+
+
+def _find_nothing(payload: bytes) -> None:
+    """Nothing is in doubt."""
 
 
 @lru_cache(maxsize=256)

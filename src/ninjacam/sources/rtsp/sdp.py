@@ -14,6 +14,15 @@ MAX_MEDIA = 16
 MAX_FORMATS = 64
 _MAX_ATTRIBUTES = 50
 _STATIC = {0: ("PCMU", 8000), 8: ("PCMA", 8000), 26: ("JPEG", 90_000)}  # RFC 3551, section 6
+_OTHER_NAMES = {
+    "AVC": "H264",
+    "AVC1": "H264",
+    "H264-SVC": "H264",
+    "HEVC": "H265",
+    "HVC1": "H265",
+    "MJPEG": "JPEG",
+}
+"""What some cameras call the formats. The base layer of H264-SVC (RFC 6190) is H.264."""
 _NUMBERED = re.compile(r"\s*(\d{1,3})(?!\d)[\s:;,]*(.*)", re.ASCII)
 _SETTINGS = re.compile(r";|[\s,]+(?=[A-Za-z][\w-]*\s*=\s*[^=,;\s])", re.ASCII)
 """Between two settings of an fmtp line: some cameras write spaces or commas. A comma between base64 texts does not
@@ -140,7 +149,8 @@ def _apply_to(form: Format, note: _Note, *, override: bool) -> None:
         return
     encoding, clock, channels = (*map(str.strip, note.text.split("/")), "", "")[:3]
     if encoding and (override or not form.encoding):
-        form.encoding = encoding.upper().replace(".", "")
+        name = encoding.strip("\"'").upper().replace(".", "").removeprefix("X-")
+        form.encoding = _OTHER_NAMES.get(name, name)
         form.clock_hz = int(clock) if re.fullmatch(r"\d{1,8}", clock, re.ASCII) else 0
         form.channels = int(channels) if re.fullmatch(r"\d{1,2}", channels, re.ASCII) else 1
 

@@ -2,11 +2,12 @@
 
 import asyncio
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import ProtocolError, SourceEndedError, SourceError, SourceStalledError
-from ninjacam.core.packets import Packet, Track
+from ninjacam.core.packets import Codec, Kind, Packet, Track
 from ninjacam.sources.base import OnPacket, Source, SourceConfig, SourceStats
 from ninjacam.sources.rtsp.connection import RtspConnection
 from ninjacam.sources.rtsp.delivery import Delivery
@@ -29,6 +30,8 @@ class RtspSource(Source):
 
     def __init__(self, session: "RtspSession", config: SourceConfig, clock: Clock) -> None:
         self.tracks: tuple[Track, ...] = ()
+        self._codec: Codec | None = None
+        """The video's: one of the formats that the SDP offers."""
         self.stats = SourceStats()
         self._session = session
         self._connection: RtspConnection = session.connection
@@ -50,11 +53,15 @@ class RtspSource(Source):
         """Listen to the tracks that the camera has granted, the video first."""
         self._tracks = tracks
         self.tracks = tuple(track.track for track in tracks)
+        self._codec = self.tracks[0].codec
         self._delivery.listen(self._on_rtcp)
         self._connection.on_resync = self._resync
         self._connection.on_goodbye = self._note_goodbye
 
     def deliver(self, packet: Packet) -> None:
+        if packet.codec is not self._codec and packet.kind is Kind.VIDEO:
+            self._codec = packet.codec
+            self.tracks = (replace(self.tracks[0], codec=packet.codec, extradata=b""), *self.tracks[1:])
         self._on_packet(packet)
 
     async def run(self, on_packet: OnPacket) -> None:

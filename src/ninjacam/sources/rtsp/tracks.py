@@ -12,11 +12,12 @@ from ninjacam.sources.rtsp.audio import AacDepacketizer, AudioDepacketizer
 from ninjacam.sources.rtsp.h264 import H264Depacketizer
 from ninjacam.sources.rtsp.h265 import H265Depacketizer
 from ninjacam.sources.rtsp.jpeg import JpegDepacketizer
+from ninjacam.sources.rtsp.payload_codec import codec_of_payload
 from ninjacam.sources.rtsp.rtp import Depacketizer, RtpReceiver
 from ninjacam.sources.rtsp.sdp import Description, Format, Media, sprop_annexb
 from ninjacam.sources.track_clock import TrackClock
 
-_VIDEO = {"H264": Codec.H264, "H265": Codec.H265, "HEVC": Codec.H265, "JPEG": Codec.MJPEG}
+_VIDEO = {"H264": Codec.H264, "H265": Codec.H265, "JPEG": Codec.MJPEG}
 _AUDIO = {"PCMA": Codec.PCMA, "PCMU": Codec.PCMU, "MPEG4-GENERIC": Codec.AAC}
 
 
@@ -69,8 +70,30 @@ def _first_readable(medias: list[Media], known: dict[str, Codec]) -> tuple[Media
 
 
 def _video_track(media: Media, form: Format, emit: Emit, stats: SourceStats, ordered: bool) -> RtspTrack:
-    codec = _VIDEO[form.encoding]
+    """The first readable format is announced; packets of the others are taken, too."""
     clock = TrackClock(VIDEO_CLOCK_HZ)
+    track, depacketizer = _video_format(media, form, emit, stats, clock)
+    receiver = RtpReceiver(form.payload_type, VIDEO_CLOCK_HZ, depacketizer, clock, stats, ordered=ordered)
+    for other in media.formats:
+        if other is not form and other.encoding in _VIDEO:
+            receiver.offer(other.payload_type, _video_format(media, other, emit, stats, clock)[1])
+    if track.codec is not Codec.MJPEG:
+        named = "H265" if track.codec is Codec.H264 else "H264"
+        unnamed, other_depacketizer = _video_format(
+            media, Format(form.payload_type, named), emit, stats, clock
+        )
+        by_codec: dict[Codec | None, Depacketizer] = {
+            track.codec: depacketizer,
+            unnamed.codec: other_depacketizer,
+        }
+        receiver.doubt(lambda payload: by_codec.get(codec_of_payload(payload)))
+    return RtspTrack(track, receiver, media.control, form.payload_type)
+
+
+def _video_format(
+    media: Media, form: Format, emit: Emit, stats: SourceStats, clock: TrackClock
+) -> tuple[Track, Depacketizer]:
+    codec = _VIDEO[form.encoding]
     extradata = b"" if codec is Codec.MJPEG else sprop_annexb(form)
     width_px, height_px = _size_of(media, codec, extradata)
     depacketizer: Depacketizer
@@ -83,9 +106,7 @@ def _video_track(media: Media, form: Format, emit: Emit, stats: SourceStats, ord
         depacketizer = H265Depacketizer(
             ParameterSetCache(codec, extradata), emit, stats, clock, has_donl=has_donl
         )
-    track = Track(Kind.VIDEO, codec, VIDEO_CLOCK_HZ, extradata, width_px, height_px)
-    receiver = RtpReceiver(form.payload_type, VIDEO_CLOCK_HZ, depacketizer, clock, stats, ordered=ordered)
-    return RtspTrack(track, receiver, media.control, form.payload_type)
+    return Track(Kind.VIDEO, codec, VIDEO_CLOCK_HZ, extradata, width_px, height_px), depacketizer
 
 
 def _size_of(media: Media, codec: Codec, extradata: bytes) -> tuple[int, int]:

@@ -1,0 +1,233 @@
+"""Cameras that describe the format of their pictures otherwise than they send it, or send them elsewhere."""
+
+import base64
+import re
+
+import pytest
+
+from ninjacam.testing.clips import Unit
+from tests.harness.odd_camera import (
+    RTP_HEADER,
+    OddCamera,
+    OddClient,
+    OddRequest,
+    Payload,
+    interleaved,
+    marked_last,
+)
+from tests.integration.odd_cameras.conftest import Watched
+from tests.integration.odd_cameras.test_pictures import SEI, H26xCamera, MarkedSlices, with_markers
+from tests.integration.odd_cameras.test_signalling import Realm
+from tests.integration.odd_cameras.test_trackers import EncodedCamera, ManySlices
+
+# Formats -----------------------------------------------------------------------------------------------------------
+
+
+class OtherCodec(H26xCamera):
+    """The SDP names H.265 and the camera sends H.264 (Ezviz C6N, go2rtc#264), or the other way round: somebody has
+    changed the codec in the camera's settings. `aggregates`: parameter sets share a packet."""
+
+    sdp_sets = False
+    aggregates = True
+
+    def sdp(self, request: OddRequest) -> str:
+        named = "H264" if self.codec == "hevc" else "H265"
+        return re.sub(r"H26[45]/90000", f"{named}/90000", super().sdp(request))
+
+    def packets(self, number: int, unit: Unit, timestamp: int) -> list[Payload]:
+        if self.aggregates:
+            return super().packets(number, unit, timestamp)
+        return marked_last([piece for nal in self.nal_units(unit) for piece in self.split(nal)], timestamp)
+
+
+class SecondFormat(OddCamera):
+    """Two formats on one m= line, and the camera sends the second one (gortsplib#65). `maps`: what it says of them."""
+
+    maps = "a=rtpmap:96 H264/90000\r\na=rtpmap:97 H264/90000\r\n"
+
+    def sdp(self, request: OddRequest) -> str:
+        return f"v=0\r\ns=s\r\nt=0 0\r\nm=video 0 RTP/AVP 96 97\r\n{self.maps}a=control:track0\r\n"
+
+    def header(self, sequence: int, timestamp: int, *, marker: bool) -> bytes:
+        kind = 97 | (0x80 if marker else 0)
+        return RTP_HEADER.pack(0x80, kind, sequence & 0xFFFF, timestamp & 0xFFFF_FFFF, self.ssrc)
+
+
+class Described(OddCamera):
+    """`text` stands in the SDP instead of `usual`."""
+
+    usual = "a=rtpmap:96 H264/90000"
+    text = ""
+
+    def sdp(self, request: OddRequest) -> str:
+        usual = super().sdp(request)
+        assert self.usual in usual
+        return usual.replace(self.usual, self.text)
+
+
+class ManyFormats(OddCamera):
+    """The metadata and the back channel of Dahua's ONVIF profile, with twenty formats (gortsplib#479)."""
+
+    def sdp(self, request: OddRequest) -> str:
+        numbers = [*range(116, 107, -1), 97, *range(107, 103, -1), 0, 103, 102, 101, 100, 8]
+        maps = "".join(f"a=rtpmap:{number} MPEG4-GENERIC/{number * 100}\r\n" for number in numbers)
+        formats = " ".join(map(str, numbers))
+        return (
+            super().sdp(request)
+            + "m=application 0 RTP/AVP 107\r\na=control:track4\r\na=rtpmap:107 vnd.onvif.metadata/90000\r\n"
+            + f"m=audio 0 RTP/AVP {formats}\r\na=control:track5\r\n{maps}a=sendonly\r\n"
+        )
+
+    async def on_setup(self, client: OddClient, request: OddRequest) -> bytes | None:
+        assert request.url.endswith("track0"), "metadata or the back channel was set up"
+        return await super().on_setup(client, request)
+
+
+class OnTheChannelOfReports(OddCamera):
+    """RTP comes on the second channel of the pair, which is for RTCP. FFmpeg reads both channels alike."""
+
+    def frame(self, client: OddClient, header: bytes, payload: bytes) -> bytes:
+        return interleaved(client.channels.get(0, 0) + 1, header + payload)
+
+
+# Pictures ----------------------------------------------------------------------------------------------------------
+
+
+class SeiBehindEach(H26xCamera):
+    """H.265 pictures, each followed by two SEI of the same time, all marked (Tapo C260, mediamtx#6257)."""
+
+    codec = "hevc"
+
+    def packets(self, number: int, unit: Unit, timestamp: int) -> list[Payload]:
+        sei = b"\x4e\x01" + SEI[1:]
+        parts = [*self.nal_units(unit), sei, sei]
+        return with_markers(self, parts, set(range(len(parts) - 3, len(parts))), timestamp)
+
+
+class CutSps(H26xCamera):
+    """The SPS ends within its usability information (h264-converter#13, sps-parser#1, OvenMediaEngine#680)."""
+
+    sdp_sets = False
+    cut_bytes = 2
+
+    def nal_units(self, unit: Unit) -> list[bytes]:
+        return [nal[: -self.cut_bytes] if nal[0] & 31 == 7 else nal for nal in super().nal_units(unit)]
+
+    def packets(self, number: int, unit: Unit, timestamp: int) -> list[Payload]:
+        return marked_last([piece for nal in self.nal_units(unit) for piece in self.split(nal)], timestamp)
+
+
+class TemporalLayers(MarkedSlices):
+    """A prefix NAL unit (type 14) before each slice, as scalable encoders write it."""
+
+    def nal_units(self, unit: Unit) -> list[bytes]:
+        prefix = b"\x6e\x40\x80\x07"
+        return [
+            part
+            for nal in super().nal_units(unit)
+            for part in ((prefix, nal) if self.is_slice(nal) else (nal,))
+        ]
+
+
+class ReorderedSlices(ManySlices):
+    """B-frames of four slices, each of them marked."""
+
+    parameters = "keyint=25:slices=4:bframes=2:b-adapt=0"
+    bframes = 2
+
+
+class CleanRandomAccess(EncodedCamera):
+    """H.265 key frames that are no IDR pictures; pictures that follow them are shown before."""
+
+    encoder = "libx265"
+    parameters = "keyint=25:bframes=2:b-adapt=0:open-gop=1:log-level=none"
+    bframes = 2
+
+
+# Answers -----------------------------------------------------------------------------------------------------------
+
+
+class Bodies(OddCamera):
+    """All answers have a body, which looks like a packet and like an answer."""
+
+    async def answer(self, client: OddClient, request: OddRequest) -> bytes | None:
+        answer = await super().answer(client, request)
+        if answer is None or request.method == "DESCRIBE":
+            return answer
+        body = b"<html>$\0\0\4 RTSP/1.0 200 OK</html>\r\n"
+        return answer.replace(b"\r\n\r\n", b"\r\nContent-Length: %d\r\n\r\n" % len(body)) + body
+
+
+class AnswersTwice(OddCamera):
+    """Each answer comes twice."""
+
+    async def answer(self, client: OddClient, request: OddRequest) -> bytes | None:
+        answer = await super().answer(client, request)
+        return answer and answer + answer
+
+
+class Basic(OddCamera):
+    """Basic logins without a realm, with an empty one, and with two."""
+
+    challenge = "Basic"
+
+    def url(self, user: str = "") -> str:
+        return super().url(user or "admin:secret@")
+
+    def login(self, client: OddClient, request: OddRequest) -> bytes | None:
+        right = "Basic " + base64.b64encode(b"admin:secret").decode()
+        if request.headers.get("authorization") == right:
+            return None
+        return self.reply(request, "401 Unauthorized", f"WWW-Authenticate: {self.challenge}")
+
+
+class Password(Realm):
+    """A password that is written into the URL as it is."""
+
+    def __init__(self, password: str) -> None:
+        super().__init__(password, password=password, login_in_url=f"admin:{password}@")
+
+
+CAMERAS = [
+    OtherCodec("H.264"),
+    OtherCodec("H.264, single sets", aggregates=False),
+    OtherCodec("H.265", codec="hevc"),
+    OtherCodec("H.265, single sets", codec="hevc", aggregates=False),
+    SecondFormat("same codec"),
+    SecondFormat("other codec", maps="a=rtpmap:96 H265/90000\r\na=rtpmap:97 H264/90000\r\n"),
+    SecondFormat("first without rtpmap", maps="a=rtpmap:97 H264/90000\r\n"),
+    *(
+        Described(text, text=f"a=rtpmap:96 {text}")
+        for text in ("h264/90000", "H264", "H264/90000/1", "H.264/90000", '"H264"/90000', "AVC/90000", "X-H264/90000",
+                     "H264-SVC/90000")
+    ),
+    Described("no rtpmap", text="a=x:y"),
+    Described("another number", text="a=rtpmap:99 H264/90000"),
+    Described("tab", text="a=rtpmap:96\tH264/90000"),
+    Described("attribute in upper case", text="A=RTPMAP:96 H264/90000"),
+    Described("AVPF", usual="RTP/AVP", text="RTP/AVPF"),
+    Described("port and number", usual="m=video 0 ", text="m=video 0/2 "),
+    Described("Video", usual="m=video", text="m=Video"),
+    Described("no port", usual="m=video 0 RTP/AVP 96", text="m=video RTP/AVP 96"),
+    ManyFormats(),
+    OnTheChannelOfReports(),
+    SeiBehindEach(),
+    *(CutSps(f"by {count}", cut_bytes=count) for count in (1, 2, 4, 6)),
+    TemporalLayers(),
+    ReorderedSlices(),
+    CleanRandomAccess(),
+    Bodies(),
+    AnswersTwice(),
+    *(Basic(text, challenge=text) for text in ("Basic", "basic realm=", 'Basic realm="a", Basic realm="b"')),
+    *(Password(text) for text in ("p/w", "p#w", "p?w", "p[w", "p%w", "p%2w", "a@b", "a:b@c/d?e#f", "1/2:3")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("camera", CAMERAS, ids=repr)
+def test_odd_words_cost_no_picture(camera: OddCamera, watched: Watched) -> None:
+    seen = watched(camera)
+    seen.assert_whole()
+    if not isinstance(camera, ReorderedSlices | CleanRandomAccess):
+        assert seen.decoded.stamps[0] == 0, "the first picture was lost"
+    codec = getattr(camera, "encoder", camera.codec).replace("libx264", "h264").replace("libx265", "hevc")
+    assert seen.status["codec"] == codec
