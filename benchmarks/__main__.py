@@ -26,6 +26,7 @@ from benchmarks.live import measure_live
 from benchmarks.losses import measure_losses
 from benchmarks.memory import measure_memory
 from benchmarks.meter import load_average
+from benchmarks.one_camera import measure_one_camera
 from benchmarks.passthrough import measure_passthrough
 from benchmarks.proc import machine
 from benchmarks.recording import measure_recording
@@ -56,6 +57,7 @@ STAGED: dict[str, Callable[[Stage], Figures]] = {
 }
 ALONE: dict[str, Callable[[Plan], Figures]] = {
     "idle": measure_idle,
+    "one-camera": measure_one_camera,
     "recording": measure_recording,
     "losses": measure_losses,
     "timeline": measure_timeline,

@@ -13,6 +13,7 @@ _KINDS = (
     ("vision_worker", "vision"),
     ("capture_worker", "capture"),
     ("web_worker", "web"),
+    ("job_worker", "jobs"),
     ("ninjacam_engine", "engine"),
     ("serve", "serve"),
 )
@@ -36,7 +37,7 @@ class Cpu:
 
 
 def kind_of(pid: int) -> str:
-    """Of a process of ours: "serve", "engine", "capture", "vision", "web"; else "server"."""
+    """Of a process of ours: "serve", "engine", "capture", "vision", "jobs", "web"; else "server"."""
     try:
         line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
     except OSError:

@@ -1,7 +1,8 @@
 """What one more viewer of the camera's own video costs: many WebSockets, nothing decoded.
 
-More than one who watches already, for the first also costs what any number share: the camera is read at once, and its
-video comes to a worker.
+More than one who watches already: the first also makes the product read the camera at once. `each_percent` still
+contains what the first viewer of each other worker costs, for every worker reads the stream once for all its viewers.
+`alone_percent` does not: it compares two numbers of viewers that both occupy all workers.
 """
 
 from typing import Any
@@ -12,14 +13,21 @@ from benchmarks.stage import CAMERA, Figures, Stage
 
 
 def measure_passthrough(stage: Stage) -> Figures:
-    plan = stage.plan
-    one, _ = _watched_by(1, stage)
-    many, seen = _watched_by(1 + plan.passthrough_viewers, stage)
-    each = (many.total - one.total) / plan.passthrough_viewers
-    return {"cpu_1": one.as_dict(), "cpu_many": many.as_dict(), "each_percent": each, "viewers": seen}
+    more = stage.plan.passthrough_viewers
+    one, _ = watched_by(1, stage)
+    many, seen = watched_by(1 + more, stage)
+    twice, _ = watched_by(1 + 2 * more, stage)
+    return {
+        "cpu_1": one.as_dict(),
+        "cpu_many": many.as_dict(),
+        "cpu_twice": twice.as_dict(),
+        "each_percent": (many.total - one.total) / more,
+        "alone_percent": (twice.total - many.total) / more,
+        "viewers": seen,
+    }
 
 
-def _watched_by(viewers: int, stage: Stage) -> tuple[Cpu, dict[str, Any]]:
+def watched_by(viewers: int, stage: Stage) -> tuple[Cpu, dict[str, Any]]:
     product, plan = stage.product, stage.plan
     watchers = websocket_watchers(
         product.websocket_url,

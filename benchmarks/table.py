@@ -65,11 +65,15 @@ def _is_whole(recorded: Figures) -> bool:
     )
 
 
+_KINDS = ("serve", "engine", "capture", "vision", "web")
+
+
 def _kinds(cpu: Mapping[str, Any]) -> str:
-    parts = [
-        f"{kind} {cpu[kind]:.1f}" for kind in ("serve", "engine", "capture", "vision", "web") if kind in cpu
-    ]
-    return ", ".join(parts)
+    return ", ".join(f"{kind} {cpu[kind]:.1f}" for kind in _KINDS if kind in cpu)
+
+
+def _fine_kinds(cpu: Mapping[str, Any]) -> str:
+    return ", ".join(f"{kind} {cpu[kind]:.2f}" for kind in (*_KINDS, "jobs") if cpu.get(kind))
 
 
 ROWS = (
@@ -113,7 +117,8 @@ ROWS = (
     ),
     Row(
         "passthrough", "passthrough viewer (WebSocket), each of 50 more", "passthrough", "<= 0.15 %",
-        lambda f: f"{f['each_percent']:.3f} % ({f['cpu_1']['total']:.1f} -> {f['cpu_many']['total']:.1f} %)",
+        lambda f: f"{f['each_percent']:.3f} % ({f['cpu_1']['total']:.1f} -> {f['cpu_many']['total']:.1f} %); "
+        f"{f['alone_percent']:.3f} % each where all workers have viewers already",
         lambda f: f["each_percent"] <= 0.15,
     ),
     Row(
@@ -121,6 +126,14 @@ ROWS = (
         lambda f: f"{f['each_percent']:.2f} % ({_kinds(f['cpu'])}), "
         + ("nothing decoded" if f["nothing_decoded"] else "DECODED"),
         lambda f: f["each_percent"] <= 0.4 and f["nothing_decoded"], lambda s: "no camera without a viewer",
+    ),
+    Row(
+        "idle-one", "the whole product with one camera, nobody watches", "one-camera", "<= 0.5 %",
+        lambda f: f"{f['idle']['total']:.2f} % ({_fine_kinds(f['idle'])})", lambda f: f["idle"]["total"] <= 0.5,
+    ),
+    Row(
+        "first-viewer", "added by its first WebSocket viewer", "one-camera", "<= 0.8 %",
+        lambda f: f"{f['added_percent']:.2f} % ({_fine_kinds(f['added'])})", lambda f: f["added_percent"] <= 0.8,
     ),
     Row(
         "threads", "threads / database connections per viewer, 30 viewers", "threads", "0 / 0",

@@ -1,0 +1,49 @@
+"""The whole product with one camera: what it costs while nobody watches, and what the first WebSocket viewer adds."""
+
+import time
+
+from benchmarks.clients import websocket_watchers
+from benchmarks.meter import Cpu, measure_cpu
+from benchmarks.stage import AT_EASE_S, CAMERA, Figures, Plan, add_cameras, make_camera, make_product
+
+
+def measure_one_camera(plan: Plan) -> Figures:
+    with make_camera() as camera, make_product() as product:
+        add_cameras(product, {CAMERA: camera.url()})
+        time.sleep(plan.warm_up_s + AT_EASE_S)
+        before = measure_cpu(product.pid, plan.one_camera_window_s)
+        watchers = websocket_watchers(
+            product.websocket_url,
+            CAMERA,
+            viewers=1,
+            warm_up_s=plan.warm_up_s + 2,
+            seconds=plan.one_camera_window_s,
+            token=product.token,
+        )
+        with watchers:
+            watched = watchers.measure(product.pid)
+            seen = watchers.summary()
+        if seen["errors"] or seen["no_picture"]:
+            raise RuntimeError(f"The viewer has not seen the camera: {seen}")
+        time.sleep(plan.warm_up_s + AT_EASE_S)
+        after = measure_cpu(product.pid, plan.one_camera_window_s)
+    idle = _mean(before, after)
+    kinds = sorted({*idle, *watched.by_kind})
+    added = {kind: watched.by_kind.get(kind, 0.0) - idle.get(kind, 0.0) for kind in kinds}
+    return {
+        "idle": _as_dict(idle),
+        "watched": _as_dict(watched.by_kind),
+        "added": _as_dict(added),
+        "added_percent": sum(added.values()),
+        "fps": seen["fps_least"],
+    }
+
+
+def _mean(one: Cpu, other: Cpu) -> dict[str, float]:
+    kinds = {*one.by_kind, *other.by_kind}
+    return {kind: (one.by_kind.get(kind, 0.0) + other.by_kind.get(kind, 0.0)) / 2 for kind in kinds}
+
+
+def _as_dict(by_kind: dict[str, float]) -> dict[str, float]:
+    kinds = {kind: round(value, 3) for kind, value in sorted(by_kind.items())}
+    return {"total": round(sum(by_kind.values()), 3), **kinds}
