@@ -12,7 +12,6 @@ import hashlib
 import re
 import struct
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -31,6 +30,7 @@ from ninjacam.testing import rtp, stamp
 from ninjacam.testing.clips import Clip, Unit
 from ninjacam.testing.scenes import SceneOptions, make_clip
 from ninjacam.testing.sdp import describe
+from tests.harness.steady_loop import LoopClock
 
 RTP_HEADER = struct.Struct(">BBHII")
 Payload = tuple[bytes, bool, int]
@@ -44,7 +44,7 @@ def odd_clip(options: SceneOptions) -> Clip:
 
 @dataclass(slots=True)
 class OddRequest:
-    """`headers` has names in lower case. `received_s`: on the monotonic clock."""
+    """`headers` has names in lower case. `received_s`: on the clock of the event loop."""
 
     method: str
     url: str
@@ -182,7 +182,7 @@ class OddCamera(_Server):
         headers = {
             name.strip().lower(): value.strip() for name, _, value in (x.partition(":") for x in lines[1:])
         }
-        return OddRequest(method, url, headers, client.number, time.monotonic())
+        return OddRequest(method, url, headers, client.number, asyncio.get_running_loop().time())
 
     def reply(
         self, request: OddRequest, status: str = "200 OK", *headers: str, body: str = "", cseq: object = None
@@ -257,10 +257,11 @@ class OddCamera(_Server):
 
     async def media(self, client: OddClient) -> None:
         """The clip at its pace, endless: `number` and the timestamps go on over the loop."""
-        sequence, number, started_s = self.first_sequence, 0, time.monotonic()
+        now_s = asyncio.get_running_loop().time
+        sequence, number, started_s = self.first_sequence, 0, now_s()
         units = self.clip.video.units
         while True:
-            await asyncio.sleep(max(0, started_s + number / self.fps - time.monotonic()))
+            await asyncio.sleep(max(0, started_s + number / self.fps - now_s()))
             out = b""
             for payload, marker, timestamp in self.packets(
                 number, units[number % len(units)], self.timestamp(number)
@@ -309,13 +310,14 @@ class OddHttpCamera(_Server):
 
     async def respond(self, writer: asyncio.StreamWriter, request: str) -> None:
         writer.write(self.head())
-        number, started_s = 0, time.monotonic()
+        now_s = asyncio.get_running_loop().time
+        number, started_s = 0, now_s()
         units = self.clip.video.units
         while True:
             writer.write(self.wire(self.part(number, units[number % len(units)].data)))
             await writer.drain()
             number += 1
-            await asyncio.sleep(max(0, started_s + number / self.fps - time.monotonic()))
+            await asyncio.sleep(max(0, started_s + number / self.fps - now_s()))
 
     def head(self) -> bytes:
         return b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=foo\r\n\r\n"
@@ -489,6 +491,7 @@ async def watch(
             revision="1",
             run_dir=Path(run_dir),
             on_change=on_change,
+            clock=LoopClock(),
         )
 
         def is_enough() -> bool:

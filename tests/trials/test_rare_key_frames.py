@@ -1,10 +1,9 @@
 """A camera with 12 s between its key frames, for as long as that takes."""
 
-import asyncio
-
 import pytest
 
 from tests.harness.odd_camera import OddCamera, Seen, watch
+from tests.harness.steady_loop import run_steadily
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
@@ -18,7 +17,7 @@ def test_twelve_seconds_between_key_frames_cause_no_reconnect(codec: str) -> Non
         async with camera:
             return await watch(camera.url(), has_two_keys, seconds=60, loop=camera.clip.frames)
 
-    seen = asyncio.run(go())
+    seen = run_steadily(go())
     seen.assert_whole(600)
     assert camera.connections == 1
     assert seen.status["key_interval_s"] == pytest.approx(12, abs=0.5)

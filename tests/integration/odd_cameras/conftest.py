@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.harness.odd_camera import OddCamera, OddHttpCamera, Seen, watch_camera
+from tests.harness.steady_loop import run_steadily
 
 MAX_AT_ONCE = 12
 
@@ -20,7 +21,7 @@ def watched(request: pytest.FixtureRequest) -> Watched:
         parameters = getattr(getattr(item, "callspec", None), "params", {})
         if item.path == request.path and "camera" in parameters:
             cameras[id(parameters["camera"])] = parameters["camera"]
-    seen = asyncio.run(_watch_all(list(cameras.values())))
+    seen = run_steadily(_watch_all(list(cameras.values())))
     return lambda camera: seen[id(camera)]
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import time
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from tests.harness.odd_camera import (
     interleaved,
     watch,
 )
+from tests.harness.steady_loop import run_steadily
 from tests.integration.odd_cameras.conftest import Watched
 
 WITHOUT_CSEQ = re.compile(rb"CSeq: [^\r]*\r\n")
@@ -84,11 +84,11 @@ class KeepAlive(OddCamera):
                 return None
             number = int(request.headers["cseq"]) - self.late_number
             return self.reply(request, self.refusal, cseq=number)
-        self.heard_s = time.monotonic()
+        self.heard_s = asyncio.get_running_loop().time()
         return await super().answer(client, request)
 
     def burst(self, client: OddClient, number: int, out: bytes) -> None:
-        if time.monotonic() - self.heard_s > 1.6:
+        if asyncio.get_running_loop().time() - self.heard_s > 1.6:
             client.hang_up()
         client.send(out)
 
@@ -570,7 +570,7 @@ def test_a_login_in_a_redirect_is_for_its_target(host: str, login: str) -> None:
         seen.assert_whole()
         assert not any("authorization" in request.headers for request in first.requests)
 
-    asyncio.run(go())
+    run_steadily(go())
 
 
 def test_a_camera_that_ends_the_session_is_opened_anew_when_its_media_stop() -> None:
@@ -586,4 +586,4 @@ def test_a_camera_that_ends_the_session_is_opened_anew_when_its_media_stop() -> 
             seen = await watch(camera.url(), lambda seen: seen.errors)
         assert seen.errors[0] == ("SourceEndedError", "The camera ended the stream.")
 
-    asyncio.run(go())
+    run_steadily(go())

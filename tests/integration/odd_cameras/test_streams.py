@@ -31,6 +31,7 @@ from tests.harness.odd_camera import (
     watch,
     whole_or_fragments,
 )
+from tests.harness.steady_loop import LoopClock, run_steadily
 from tests.integration.odd_cameras.conftest import Watched
 from tests.integration.odd_cameras.test_pictures import MarkedSlices, OneNalUnitForAll
 
@@ -108,7 +109,7 @@ class SenderReports(OddCamera):
     mode = ""
 
     def reports(self, number: int) -> bytes:
-        wall_s = time.time()
+        wall_s = LoopClock().wall_ns() / 1e9
 
         def report(ssrc: int, at_s: float, channel: int = 1) -> bytes:
             count = {"packets": number, "octets": number}
@@ -628,4 +629,4 @@ def test_a_stream_is_watched_once_more_after_a_camera_is_gone() -> None:
             with pytest.raises(AssertionError):
                 seen.assert_whole(20)
 
-    asyncio.run(go())
+    run_steadily(go())
