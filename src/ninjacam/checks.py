@@ -114,7 +114,7 @@ def _check_application() -> Iterator[CheckMessage]:
 def _serves_static_files() -> bool:
     """Whether STATIC_URL leads to another host or to a view of the project."""
     parts = urlsplit(settings.STATIC_URL or "")
-    return bool(parts.netloc) or leads_somewhere(parts.path + "ninjacam/pages.css")
+    return bool(parts.netloc) or leads_somewhere(parts.path + "ninjacam/pages/pages.css")
 
 
 def _mentions_ninjacam(module: str) -> bool:

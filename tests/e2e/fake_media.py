@@ -341,7 +341,7 @@ class FakeMedia:
             await self._replay(path, query, send)
             return
         pages = {"/page": PAGE, "/blank": b"<!doctype html><title>blank</title>"}
-        file = STATIC / path.rpartition("/")[2]
+        file = STATIC / path.removeprefix("/static/")
         body = pages.get(path) or (file.read_bytes() if file.is_file() else b"")
         kind = b"text/html; charset=utf-8" if path in pages else b"text/javascript"
         # what a careful site would send: nothing inline, media only from us and from MediaSource

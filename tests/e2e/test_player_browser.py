@@ -293,7 +293,7 @@ def test_a_player_written_before_its_script_has_loaded_keeps_its_hook(
             "player.setAttribute('camera', 'door'); player.onframe = () => { window.count += 1; };"
             "document.body.append(player);"
             "document.head.append(Object.assign(document.createElement('script'),"
-            " { type: 'module', src: '/static/player.js' })); 1"
+            " { type: 'module', src: '/static/player/player.js' })); 1"
         )
         tab.until("window.count > 5")
 

@@ -1,6 +1,6 @@
 """Annotations drawn into a picture, for those who see it without a player: `<img>`, snapshots, exports.
 
-They look as the player draws them (static/ninjacam/overlay-drawing.js): the same colours, the same places.
+They look as the player draws them (static/ninjacam/player/overlay-drawing.js): the same colours, the same places.
 """
 
 import colorsys

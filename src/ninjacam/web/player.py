@@ -12,7 +12,7 @@ STRINGS_ID = "ninjacam-strings"
 
 
 def player_strings() -> dict[str, str]:
-    """What the player says, in the language of the request. The keys are those of static/ninjacam/strings.js."""
+    """What the player says, in the language of the request. The keys are those of static/ninjacam/player/strings.js."""
     return {
         "idle": "",
         "connecting": _("Connecting …"),
@@ -66,7 +66,7 @@ def render_player_script() -> SafeString:
     return format_html(
         '{}<script type="module" src="{}"></script>',
         json_script(player_strings(), STRINGS_ID),
-        static("ninjacam/player.js"),
+        static("ninjacam/player/player.js"),
     )
 
 

@@ -38,7 +38,7 @@ def test_it_renders_a_player_and_its_script(door: Camera, admin: User) -> None:
     assert page.endswith(
         '<ninjacam-player camera="door" base="/" view="edges" controls="" data-place="hall"></ninjacam-player>'
     )
-    assert '<script type="module" src="/static/ninjacam/player.js"></script>' in page
+    assert '<script type="module" src="/static/ninjacam/player/player.js"></script>' in page
 
 
 def test_the_script_comes_once_for_a_page(door: Camera, admin: User) -> None:
@@ -80,6 +80,6 @@ def test_a_context_without_request_is_explained(admin: User) -> None:
 
 
 def test_every_string_of_the_player_is_translated() -> None:
-    source = (STATIC / "strings.js").read_text()
+    source = (STATIC / "player" / "strings.js").read_text()
     table = source[source.index("{") : source.index("};")]
     assert dict(re.findall(r'(\w+): "(.*)"', table)) == player_strings()

@@ -1,9 +1,9 @@
 // The page of one camera: health figures every two seconds, addresses to copy.
 
 import { callApi } from "./api.js";
-import { stateLabel } from "./strings.js";
+import { stateLabel } from "../player/strings.js";
 
-/** @typedef {import("./player.js").NinjacamPlayer} Player */
+/** @typedef {import("../player/player.js").NinjacamPlayer} Player */
 
 const EVERY_MS = 2000;
 const root = /** @type {HTMLElement} */ (document.getElementById("camera"));

@@ -1,7 +1,7 @@
 // One clock for several players: each follows the same wall clock, is hurried or slowed a little, and waits in its gaps.
-// To a page it looks as one player does (deck.js).
+// To a page it looks as one player does (playback-controls.js).
 
-/** @typedef {import("./player.js").NinjacamPlayer} Player */
+/** @typedef {import("../player/player.js").NinjacamPlayer} Player */
 /** @typedef {import("./playback.js").Replay} Replay */
 
 const TICK_MS = 50;

@@ -1,7 +1,7 @@
 // Clips -> MediaSource (or ManagedMediaSource) -> <video>: opened ahead, and one thing done after the other.
 
 import { RecordingError } from "./clip.js";
-import { mediaSourceClass, mimeType } from "./mse.js";
+import { mediaSourceClass, mimeType } from "../player/mse.js";
 
 /** @typedef {import("./fragments.js").Init} Init */
 

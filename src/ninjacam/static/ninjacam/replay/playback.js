@@ -3,14 +3,14 @@
 
 import { ClipBuffer, LONGEST_S } from "./clip-buffer.js";
 import { RecordingError, SPAN_GAP_MS, findLast, findNext, readClip, sleep } from "./clip.js";
-import { Marks, wallEnd } from "./marks.js";
-import { watchVideo } from "./painter.js";
+import { Marks, wallEnd } from "./time-map.js";
+import { watchVideo } from "../player/painter.js";
 
 /** @typedef {import("./clip.js").Recorded} Recorded */
 /** @typedef {import("./fragments.js").Fragment} Fragment */
-/** @typedef {import("./marks.js").Mark} Mark */
-/** @typedef {import("./painter.js").Picture} Picture */
-/** @typedef {import("./painter.js").PaintMeta} PaintMeta */
+/** @typedef {import("./time-map.js").Mark} Mark */
+/** @typedef {import("../player/painter.js").Picture} Picture */
+/** @typedef {import("../player/painter.js").PaintMeta} PaintMeta */
 
 /**
  * "seeking": the picture is being fetched; "gap": nothing was recorded then, and it waits for what comes; "ended":

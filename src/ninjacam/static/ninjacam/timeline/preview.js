@@ -1,6 +1,6 @@
 // Small pictures of instants for the pointer on a timeline: the latest wins, one question at a time, kept a while.
 
-import { RecordingError, readPicture } from "./clip.js";
+import { RecordingError, readPicture } from "../replay/clip.js";
 
 const WIDTH_PX = 240;
 const KEPT = 120;

@@ -1,7 +1,7 @@
 // What a timeline shows, loaded as far as it is visible: one request for all cameras, kept by range, the end kept fresh.
 
-import { mountedUrl } from "./connection.js";
-import { timeText } from "./clip.js";
+import { mountedUrl } from "../player/connection.js";
+import { timeText } from "../replay/clip.js";
 
 /** @typedef {{ startMs: number, endMs: number }} Range */
 /** @typedef {Range & { id: string, kind: string, label: string, running: boolean }} TimelineEvent */

@@ -1,15 +1,15 @@
 // Joins what stands in #deck (timeline, buttons) with the players of the page: one alone, or several by one clock.
 
 import { callApi } from "./api.js";
-import { mountedUrl, connectionTo } from "./connection.js";
-import { SPAN_GAP_MS, findLast, timeText } from "./clip.js";
-import { ReplayGroup } from "./clock.js";
-import { say, sayMoment } from "./strings.js";
+import { mountedUrl, connectionTo } from "../player/connection.js";
+import { SPAN_GAP_MS, findLast, timeText } from "../replay/clip.js";
+import { ReplayGroup } from "../replay/clock.js";
+import { say, sayMoment } from "../player/strings.js";
 import "./timeline.js";
 
-/** @typedef {import("./player.js").NinjacamPlayer} Player */
-/** @typedef {import("./timeline.js").NinjacamTimeline} Timeline */
-/** @typedef {import("./timeline-data.js").Range} Range */
+/** @typedef {import("../player/player.js").NinjacamPlayer} Player */
+/** @typedef {import("../timeline/timeline.js").NinjacamTimeline} Timeline */
+/** @typedef {import("../timeline/timeline-data.js").Range} Range */
 
 const MAX_CLIP_MS = 3_600_000;
 const EXPORT_EVERY_MS = 1000;

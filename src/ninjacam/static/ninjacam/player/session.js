@@ -28,7 +28,7 @@ import { WebCodecsPainter } from "./webcodecs.js";
  * `code` tells why, where there is a why; `message` is the server's sentence for a person, or empty.
  * @typedef {object} PlayerState
  * @property {"idle" | "connecting" | "live" | "stalled" | "reconnecting" | "failed" | "disabled" | "unknown" | "error"
- *   | import("./playback.js").PlaybackState} state
+ *   | import("../replay/playback.js").PlaybackState} state
  * @property {string} code
  * @property {string} message
  * @property {ViewError | null} viewError

@@ -1,7 +1,7 @@
 // Recordings as single pictures, for codecs that the browser cannot play: asked for one after the other, as fast as they come.
 
 import { RecordingError, SPAN_GAP_MS, findLast, findNext, readPicture, sleep } from "./clip.js";
-import { CanvasSurface } from "./painter.js";
+import { CanvasSurface } from "../player/painter.js";
 
 /** @typedef {import("./clip.js").Recorded} Recorded */
 /** @typedef {import("./playback.js").PlaybackHost} PlaybackHost */

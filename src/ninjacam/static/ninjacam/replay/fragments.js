@@ -1,9 +1,9 @@
 // A recorded clip while it streams in: its header, then its fragments, each with its wall clock and its pictures' times.
 // ISO/IEC 14496-12: prft 8.16.5, tfdt 8.8.12, trun 8.8.8. Codec strings: RFC 6381; 14496-15, annex E.
 
-import { boxes, child, kindAt } from "./fmp4.js";
+import { boxes, child, kindAt } from "../player/fmp4.js";
 
-/** @typedef {import("./fmp4.js").Span} Span */
+/** @typedef {import("../player/fmp4.js").Span} Span */
 
 /**
  * @typedef {object} Init

@@ -1,6 +1,6 @@
 // Asking the server for recordings: a clip as it streams in, a picture, annotations, and where the next recording begins.
 
-import { mountedUrl } from "./connection.js";
+import { mountedUrl } from "../player/connection.js";
 import { ClipParser } from "./fragments.js";
 
 /** @typedef {{ base: string, camera: string }} Recorded whose recordings; `camera` is encoded for a path */

@@ -4,8 +4,8 @@
 import { connectionTo, mountedUrl } from "./connection.js";
 import { ladder } from "./ladder.js";
 import { Overlay } from "./overlay.js";
-import { PicturePlayback } from "./pictures.js";
-import { Playback } from "./playback.js";
+import { PicturePlayback } from "../replay/picture-playback.js";
+import { Playback } from "../replay/playback.js";
 import { Session } from "./session.js";
 import { Shell } from "./shell.js";
 import { adoptPageStrings, say, sayAge, sayMoment, strings } from "./strings.js";
@@ -14,9 +14,9 @@ import { adoptPageStrings, say, sayAge, sayMoment, strings } from "./strings.js"
 /** @typedef {import("./painter.js").Picture} Picture */
 /** @typedef {import("./painter.js").PaintMeta} PaintMeta */
 /** @typedef {import("./session.js").PlayerState} PlayerState */
-/** @typedef {import("./playback.js").PlaybackHost} PlaybackHost */
-/** @typedef {import("./playback.js").PlaybackState} PlaybackState */
-/** @typedef {import("./playback.js").Replay} Replay */
+/** @typedef {import("../replay/playback.js").PlaybackHost} PlaybackHost */
+/** @typedef {import("../replay/playback.js").PlaybackState} PlaybackState */
+/** @typedef {import("../replay/playback.js").Replay} Replay */
 /** @typedef {import("./connection.js").StreamInfo} StreamInfo */
 /** @typedef {{ element: HTMLElement, dispose: () => void }} Staged what paints: live or recorded pictures */
 

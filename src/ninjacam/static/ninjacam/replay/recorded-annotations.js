@@ -1,9 +1,9 @@
 // Annotations of recordings: asked for in windows around the picture that is shown, one question at a time, a few windows kept.
 
-import { TOLERANCE_MS, VALID_MS, findNewest, readAnnotations } from "./annotations.js";
+import { TOLERANCE_MS, VALID_MS, findNewest, readAnnotations } from "../player/annotations.js";
 import { readAnnotated } from "./clip.js";
 
-/** @typedef {import("./annotations.js").Annotated} Annotated */
+/** @typedef {import("../player/annotations.js").Annotated} Annotated */
 /** @typedef {import("./clip.js").Recorded} Recorded */
 
 /**

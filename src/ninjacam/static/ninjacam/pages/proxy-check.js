@@ -1,6 +1,6 @@
 // Compares what the browser asked for with what arrived at the server, and reports what a proxy between them changes.
 
-import { mountedUrl } from "./connection.js";
+import { mountedUrl } from "../player/connection.js";
 
 const { seen = "", base = "/", scheme = "", host = "", websocket = "" } = document.body.dataset;
 const TESTED = "ninjacam-websocket-tested"; // once per tab

@@ -1,6 +1,6 @@
 // The wall: says in each tile how its camera is, and changes views without leaving the page.
 
-import { stateLabel } from "./strings.js";
+import { stateLabel } from "../player/strings.js";
 
 document.addEventListener("ninjacam-state", (event) => {
   const { state } = /** @type {CustomEvent<{ state: string }>} */ (event).detail;

@@ -3,11 +3,11 @@
 
 import { LiveAnnotations } from "./live-annotations.js";
 import { drawAnnotations, pictureRect } from "./overlay-drawing.js";
-import { RecordedAnnotations } from "./recorded-annotations.js";
+import { RecordedAnnotations } from "../replay/recorded-annotations.js";
 
 /** @typedef {import("./annotations.js").Annotated} Annotated */
 /** @typedef {import("./annotations.js").AnnotationSource} AnnotationSource */
-/** @typedef {import("./clip.js").Recorded} Recorded */
+/** @typedef {import("../replay/clip.js").Recorded} Recorded */
 /** @typedef {import("./painter.js").PaintMeta} PaintMeta */
 
 export class Overlay {

@@ -1,8 +1,8 @@
 // <ninjacam-timeline base="/cam/">: when there are recordings, and what happened; shows a position, and lets seek.
-// It plays nothing: the page joins it with players (deck.js). Events: "seek", "seeklive", "rangechange".
+// It plays nothing: the page joins it with players (playback-controls.js). Events: "seek", "seeklive", "rangechange".
 
 import { Previews } from "./preview.js";
-import { adoptPageStrings, say, sayMoment } from "./strings.js";
+import { adoptPageStrings, say, sayMoment } from "../player/strings.js";
 import { TimelineData, LONGEST_MS } from "./timeline-data.js";
 import { AXIS_PX, drawTimeline, heightOf, rowHeight } from "./timeline-drawing.js";
 
