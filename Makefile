@@ -1,8 +1,10 @@
-# Everything starts here: `make help`. Needs Python 3.11 or later, pip and make; all else is installed into .venv.
+# Everything starts here: `make help`. Needs Python 3.11 or later, pip and make; `make lint` needs Node.js with npm, too.
+# All else is installed into .venv and node_modules.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TSC := node_modules/.bin/tsc
 PORT ?= 8000
 DATA ?= var/demo
 
@@ -32,11 +34,17 @@ trials: $(STAMP) ## long and rare checks: fuzzing, kill loops; hours on two core
 	scripts/system-packages
 	$(BIN)/python -m pytest tests/trials
 
-lint: $(STAMP) ## format, lint, types, import contracts
+lint: $(STAMP) $(TSC) ## format, lint, types of Python and of the scripts, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(TSC)
 	$(BIN)/lint-imports
+
+$(TSC): package.json package-lock.json
+	@command -v npm >/dev/null || { echo "make lint checks the types of the scripts: install Node.js and npm." >&2; exit 1; }
+	npm ci --no-audit --no-fund --silent
+	@touch $@
 
 house: $(STAMP) ## size, cycles, names and words against their limits (docs/style.md), and the slowest tests of the last `make test`
 	$(BIN)/python -m tools.house
@@ -51,4 +59,4 @@ openapi: $(STAMP) ## write docs/openapi.json anew
 	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python -m django ninjacam_openapi docs/openapi.json
 
 clean: ## remove what was made
-	rm -rf $(VENV) var build dist
+	rm -rf $(VENV) node_modules var build dist
