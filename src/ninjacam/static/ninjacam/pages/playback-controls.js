@@ -5,7 +5,7 @@ import { mountedUrl, connectionTo } from "../player/connection.js";
 import { SPAN_GAP_MS, findLast, timeText } from "../replay/clip.js";
 import { ReplayGroup } from "../replay/clock.js";
 import { say, sayMoment } from "../player/strings.js";
-import "./timeline.js";
+import "../timeline/timeline.js";
 
 /** @typedef {import("../player/player.js").NinjacamPlayer} Player */
 /** @typedef {import("../timeline/timeline.js").NinjacamTimeline} Timeline */
