@@ -108,7 +108,7 @@ def wait_for_picture(tab: Tab, number: int, selector: str = "ninjacam-player") -
 
 def press(tab: Tab, *buttons: str) -> None:
     for name in buttons:
-        tab.js(f"document.querySelector('#deck [data-do={name}]').click()")
+        tab.js(f"document.querySelector('#playback-controls [data-do={name}]').click()")
 
 
 def show(tab: Tab, world: World, first: float, last: float) -> None:
@@ -272,7 +272,7 @@ def test_the_timeline_is_read_and_seeks_by_pointer_and_keys(tab: Tab, world: Wor
     assert tab.js(f"{TIMELINE}.visible.endMs - {TIMELINE}.visible.startMs") < before
     point(tab, world, 100, "mousePressed", shift=True)
     point(tab, world, 200, "mouseReleased", shift=True)
-    link = tab.until("document.querySelector('#deck [data-links] a')?.href")
+    link = tab.until("document.querySelector('#playback-controls [data-links] a')?.href")
     answer = world.product.client.get(link.removeprefix(world.product.base))
     assert (answer.status, answer.body[4:8]) == (200, b"ftyp")
     tab.press("End")
@@ -579,7 +579,7 @@ def test_who_may_only_view_has_no_timeline(chromium: Browser, world: World) -> N
         product.sign_in(tab, product.login("vera"))
         tab.navigate(product.url("/cameras/door/"))
         tab.until(f"{PLAYER}?.state === 'live'")
-        assert not tab.js(f"Boolean({TIMELINE} || document.getElementById('deck'))")
+        assert not tab.js(f"Boolean({TIMELINE} || document.getElementById('playback-controls'))")
         tab.js(f"{PLAYER}.seek({world.ms(100)}); 1")
         tab.until(f"{PLAYER}.state === 'error'")
         assert tab.js("fetch('/replay/?camera=door').then((answer) => answer.status)") == 403

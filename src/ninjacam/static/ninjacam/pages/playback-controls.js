@@ -1,4 +1,4 @@
-// Joins what stands in #deck (timeline, buttons) with the players of the page: one alone, or several by one clock.
+// Joins the controls of recordings (timeline, buttons) with the players of the page: one alone, or several by one clock.
 
 import { callApi } from "./api.js";
 import { mountedUrl, connectionTo } from "../player/connection.js";
@@ -15,10 +15,10 @@ const MAX_CLIP_MS = 3_600_000;
 const EXPORT_EVERY_MS = 1000;
 const JUMP_BACK_MS = 10_000; // the first click on a button that needs a recording, while the picture is live
 const ZOOM = 2;
-const root = /** @type {HTMLElement} */ (document.getElementById("deck"));
+const root = /** @type {HTMLElement} */ (document.getElementById("playback-controls"));
 const base = document.body.dataset.base ?? "/";
 
-class Deck {
+class PlaybackControls {
   #players = /** @type {Player[]} */ ([...document.querySelectorAll("ninjacam-player")]);
   #timeline = /** @type {Timeline} */ (root.querySelector("ninjacam-timeline"));
   #when = /** @type {HTMLInputElement} */ (root.querySelector("input[type=datetime-local]"));
@@ -226,5 +226,5 @@ function serverNow() {
 
 void customElements.whenDefined("ninjacam-player").then(async () => {
   await customElements.whenDefined("ninjacam-timeline");
-  new Deck();
+  new PlaybackControls();
 });

@@ -24,15 +24,15 @@ export function arrange(count, widthPx, heightPx) {
 }
 
 const list = /** @type {HTMLElement | null} */ (document.querySelector(".together"));
-const deck = document.getElementById("deck");
-if (list && deck) {
+const controls = document.getElementById("playback-controls");
+if (list && controls) {
   const apply = () => {
-    const aboveDeck = innerHeight - (list.getBoundingClientRect().top + scrollY) - deck.offsetHeight - MARGIN_PX;
-    const { columns, tilePx } = arrange(list.children.length, list.clientWidth, aboveDeck);
+    const aboveControls = innerHeight - (list.getBoundingClientRect().top + scrollY) - controls.offsetHeight - MARGIN_PX;
+    const { columns, tilePx } = arrange(list.children.length, list.clientWidth, aboveControls);
     list.style.setProperty("--columns", String(columns));
     list.style.setProperty("--tile", tilePx ? `${tilePx}px` : "1fr");
   };
   const observer = new ResizeObserver(apply);
   observer.observe(document.documentElement);
-  observer.observe(deck);
+  observer.observe(controls);
 }

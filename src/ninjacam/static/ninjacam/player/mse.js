@@ -41,7 +41,7 @@ export class MsePainter {
   /** @type {MediaFrame | null} the last one being appended */
   #appending = null;
   /** @type {{ endS: number, frame: MediaFrame }[]} where on the timeline the last appended frames end */
-  #marks = [];
+  #inBuffer = [];
   #needConfig = true;
   #decodeTime = 0; // of the next fragment, in ticks: the timeline is ours, not the camera's
   #settled = false;
@@ -141,9 +141,9 @@ export class MsePainter {
     const ranges = buffer.buffered;
     if (ranges.length > 0) {
       const endS = ranges.end(ranges.length - 1);
-      if (this.#appending) this.#marks.push({ endS, frame: this.#appending });
+      if (this.#appending) this.#inBuffer.push({ endS, frame: this.#appending });
       this.#appending = null;
-      if (this.#marks.length > 500) this.#marks.splice(0, 250);
+      if (this.#inBuffer.length > 500) this.#inBuffer.splice(0, 250);
       this.#keepUp(ranges.start(ranges.length - 1), endS);
       const startS = ranges.start(0);
       if (this.#queue.length === 0 && endS - startS > TRIM_AT_S) return buffer.remove(startS, endS - KEEP_S);
@@ -187,12 +187,12 @@ export class MsePainter {
    */
   #painted(mediaTimeS, width, height) {
     if (this.#targetS > TARGET_S) this.#targetS -= TARGET_STEP_S / 1000; // forget a stutter in a minute or so
-    while (this.#marks.length > 1 && this.#marks[0].endS <= mediaTimeS) this.#marks.shift();
-    const mark = this.#marks[0];
+    while (this.#inBuffer.length > 1 && this.#inBuffer[0].endS <= mediaTimeS) this.#inBuffer.shift();
+    const shown = this.#inBuffer[0];
     let capturedUs = 0;
-    if (mark?.frame.capturedUs) {
-      const beforeLastUs = (mark.endS - mediaTimeS) * 1e6 - mark.frame.durationUs;
-      capturedUs = mark.frame.capturedUs - Math.max(0, beforeLastUs);
+    if (shown?.frame.capturedUs) {
+      const beforeLastUs = (shown.endS - mediaTimeS) * 1e6 - shown.frame.durationUs;
+      capturedUs = shown.frame.capturedUs - Math.max(0, beforeLastUs);
     }
     this.#host.painted(this.element, { capturedUs, width, height, sequence: -1 });
   }

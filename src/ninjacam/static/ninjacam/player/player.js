@@ -4,7 +4,7 @@
 import { connectionTo, mountedUrl } from "./connection.js";
 import { ladder } from "./ladder.js";
 import { Overlay } from "./overlay.js";
-import { PicturePlayback } from "../replay/picture-playback.js";
+import { StillPlayback } from "../replay/still-playback.js";
 import { Playback } from "../replay/playback.js";
 import { Session } from "./session.js";
 import { Shell } from "./shell.js";
@@ -152,7 +152,7 @@ export class NinjacamPlayer extends HTMLElement {
     const wallMs = Number(when);
     if (!Number.isFinite(wallMs)) throw new RangeError("The instant is no time.");
     if (wallMs >= this.#nowMs() && !this.#held) return this.goLive();
-    const isFar = this.#replay instanceof PicturePlayback && Math.abs(wallMs - this.#replay.nowMs) > FAR_MS;
+    const isFar = this.#replay instanceof StillPlayback && Math.abs(wallMs - this.#replay.nowMs) > FAR_MS;
     if (this.#replay && this.state !== "error" && !isFar) this.#replay.seek(wallMs);
     else this.#startReplay(wallMs);
     this.#tellPosition();
@@ -258,7 +258,7 @@ export class NinjacamPlayer extends HTMLElement {
   #replayFailed(code, message) {
     const failed = /** @type {Replay} */ (this.#replay);
     const playable = code === "unsupported_codec" || code === "decode_error";
-    if (!playable || failed instanceof PicturePlayback) {
+    if (!playable || failed instanceof StillPlayback) {
       return this.#setState({ state: "error", code, message, viewError: null });
     }
     console.warn(`ninjacam: recordings are shown as single pictures: ${code} ${message}`);
@@ -266,7 +266,7 @@ export class NinjacamPlayer extends HTMLElement {
     /** @type {Replay | null} */
     let pictures = null;
     const host = this.#replayHost(() => this.#replay === pictures);
-    pictures = new PicturePlayback({ base, camera }, host, failed.nowMs, this.#playing);
+    pictures = new StillPlayback({ base, camera }, host, failed.nowMs, this.#playing);
     this.#take(pictures, "pictures");
     this.#shell.showNote(say("pictures_only"));
   }

@@ -3,12 +3,12 @@
 
 import { ClipBuffer, LONGEST_S } from "./clip-buffer.js";
 import { RecordingError, SPAN_GAP_MS, findLast, findNext, readClip, sleep } from "./clip.js";
-import { Marks, wallEnd } from "./time-map.js";
+import { TimeMap, wallEnd } from "./time-map.js";
 import { watchVideo } from "../player/painter.js";
 
 /** @typedef {import("./clip.js").Recorded} Recorded */
 /** @typedef {import("./fragments.js").Fragment} Fragment */
-/** @typedef {import("./time-map.js").Mark} Mark */
+/** @typedef {import("./time-map.js").PlacedFragment} PlacedFragment */
 /** @typedef {import("../player/painter.js").Picture} Picture */
 /** @typedef {import("../player/painter.js").PaintMeta} PaintMeta */
 
@@ -77,7 +77,7 @@ export class Playback {
   #recorded;
   #host;
   #buffer;
-  #marks;
+  #timeMap;
   #playing = true;
   #rate = 1;
   /** @type {number | null} the wall clock that is sought, until its picture is here */
@@ -92,8 +92,8 @@ export class Playback {
   /** @type {number | null} where the next recording begins, while the present one ends */
   #nextMs = null;
   #hasEnded = false;
-  /** @type {Mark | null} */
-  #playedMark = null;
+  /** @type {PlacedFragment | null} */
+  #played = null;
   #stalled = 0;
   #tickedS = 0;
   #closed = false;
@@ -107,7 +107,7 @@ export class Playback {
   constructor(recorded, host, wallMs) {
     this.#recorded = recorded;
     this.#host = host;
-    this.#marks = new Marks(wallMs - ORIGIN_BEFORE_MS);
+    this.#timeMap = new TimeMap(wallMs - ORIGIN_BEFORE_MS);
     const video = this.element;
     video.muted = video.playsInline = video.disableRemotePlayback = true;
     video.preservesPitch = true;
@@ -125,11 +125,11 @@ export class Playback {
   }
 
   get nowMs() {
-    return this.#targetMs ?? this.#marks.wallOf(this.element.currentTime);
+    return this.#targetMs ?? this.#timeMap.wallOf(this.element.currentTime);
   }
 
   get pictureMs() {
-    return this.#targetMs ?? this.#marks.wallOf(this.#marks.pictureOf(this.element.currentTime));
+    return this.#targetMs ?? this.#timeMap.wallOf(this.#timeMap.pictureOf(this.element.currentTime));
   }
 
   get ready() {
@@ -142,7 +142,7 @@ export class Playback {
    */
   seek(wallMs, goesBack = false) {
     if (this.#closed) return;
-    const atS = this.#marks.find(wallMs);
+    const atS = this.#timeMap.find(wallMs);
     this.#hasEnded = false;
     if (atS !== null && this.#isBuffered(atS)) {
       this.#targetMs = null;
@@ -187,9 +187,9 @@ export class Playback {
       return;
     }
     const nowS = this.element.currentTime; // not what was painted last: a step before may be on its way
-    const atS = this.#marks.step(nowS, count);
+    const atS = this.#timeMap.step(nowS, count);
     if (atS !== null && this.#isBuffered(atS)) this.element.currentTime = atS;
-    else if (count < 0) this.seek(this.#marks.wallOf(this.#marks.pictureOf(nowS)) - 1, true); // before the first that is here
+    else if (count < 0) this.seek(this.#timeMap.wallOf(this.#timeMap.pictureOf(nowS)) - 1, true); // before the first that is here
   }
 
   close() {
@@ -221,7 +221,7 @@ export class Playback {
     this.#abort = new AbortController();
     this.#targetMs = wallMs;
     this.#goesBack = goesBack;
-    this.#marks.clear();
+    this.#timeMap.clear();
     this.#atEdge = this.#hasEnded = false;
     this.#nextMs = this.#changeMs = null;
     this.element.pause(); // what is left of before is not to be played
@@ -247,7 +247,7 @@ export class Playback {
       const endMs = atMs + windowMs;
       const came = await this.#fetch(atMs, endMs, signal);
       if (this.#goesBack && !signal.aborted) this.#arrived(Infinity);
-      const last = this.#marks.last;
+      const last = this.#timeMap.last;
       if (came === null) {
         await sleep(FAILED_RETRY_MS, signal); // the network, or a server that starts again
       } else if (came && last) {
@@ -289,7 +289,7 @@ export class Playback {
     try {
       for await (const part of readClip(this.#recorded, startMs, endMs, signal)) {
         if (part.kind === "init") {
-          if (this.#marks.last && !this.#buffer.takes(part)) {
+          if (this.#timeMap.last && !this.#buffer.takes(part)) {
             this.#changeMs = startMs;
             return true;
           }
@@ -344,11 +344,11 @@ export class Playback {
    */
   async #append(fragment, signal) {
     if (signal.aborted) return false;
-    const placed = this.#marks.place(fragment, !this.holdsGaps);
-    if (!placed) return false;
+    const added = this.#timeMap.place(fragment, !this.holdsGaps);
+    if (!added) return false;
     for (;;) {
       try {
-        await this.#buffer.append(fragment.bytes, placed.offsetS, signal);
+        await this.#buffer.append(fragment.bytes, added.offsetS, signal);
         break;
       } catch (error) {
         if (/** @type {DOMException} */ (error).name !== "QuotaExceededError") throw error;
@@ -356,7 +356,7 @@ export class Playback {
         await sleep(RETRY_MS, signal);
       }
     }
-    if (!signal.aborted) this.#arrived(placed.mark.wallMs);
+    if (!signal.aborted) this.#arrived(added.placed.wallMs);
     return true;
   }
 
@@ -364,10 +364,10 @@ export class Playback {
   #arrived(reachedMs) {
     if (this.#targetMs === null) return;
     const skipsMs = reachedMs - this.#targetMs;
-    const before = this.#goesBack && skipsMs > 0 ? this.#marks.before(this.#targetMs) : null;
-    const isHere = this.#marks.find(this.#targetMs) ?? before;
+    const before = this.#goesBack && skipsMs > 0 ? this.#timeMap.before(this.#targetMs) : null;
+    const isHere = this.#timeMap.find(this.#targetMs) ?? before;
     if (isHere === null && this.holdsGaps && skipsMs > RETRY_MS) return this.#say();
-    const atS = isHere ?? (skipsMs > 0 ? this.#marks.find(reachedMs) : null);
+    const atS = isHere ?? (skipsMs > 0 ? this.#timeMap.find(reachedMs) : null);
     if (atS === null) return;
     if (isHere === null && skipsMs > SAID_GAP_MS) this.#host.skipped(reachedMs);
     this.#targetMs = null;
@@ -383,7 +383,7 @@ export class Playback {
    */
   async #room(signal) {
     await this.#shown(signal);
-    await this.#while(signal, () => this.#targetMs !== null && this.gapUntilMs !== null && this.#marks.first !== null);
+    await this.#while(signal, () => this.#targetMs !== null && this.gapUntilMs !== null && this.#timeMap.first !== null);
     await this.#while(signal, () => this.#aheadS() > Math.min(MAX_AHEAD_S, AHEAD_S * Math.max(1, this.#rate / 2)));
   }
 
@@ -406,7 +406,7 @@ export class Playback {
   }
 
   #aheadS() {
-    return this.#targetMs === null ? this.#marks.aheadS(this.element.currentTime) : 0;
+    return this.#targetMs === null ? this.#timeMap.aheadS(this.element.currentTime) : 0;
   }
 
   /**
@@ -416,7 +416,7 @@ export class Playback {
   async #trim(keepS, signal) {
     const untilS = this.element.currentTime - keepS;
     if (untilS <= 0) return;
-    this.#marks.forgetBefore(untilS);
+    this.#timeMap.forgetBefore(untilS);
     await this.#buffer.remove(untilS, signal);
   }
 
@@ -436,7 +436,7 @@ export class Playback {
       return this.#say();
     }
     const atS = this.element.currentTime;
-    const first = this.#marks.first;
+    const first = this.#timeMap.first;
     if (first && atS - first.startS > TRIM_AT_S) void this.#trim(BEHIND_S, this.#abort.signal).catch(() => {});
     this.#stalled = atS === this.#tickedS && this.#playing && !this.element.seeking ? this.#stalled + 1 : 0;
     this.#tickedS = atS;
@@ -456,7 +456,7 @@ export class Playback {
 
   /** What is here ends: on to other tracks, or to the live picture. */
   #runDry() {
-    const next = this.#marks.after(this.element.currentTime);
+    const next = this.#timeMap.after(this.element.currentTime);
     if (next && this.#stalled >= STALL_TICKS && this.gapUntilMs === null) this.element.currentTime = next.startS + 1e-3;
     else if (this.#changeMs !== null && this.#stalled >= STALL_TICKS) this.#restart(this.#changeMs);
     else if (this.#atEdge && !this.#hasEnded) this.#host.caughtUp();
@@ -464,11 +464,11 @@ export class Playback {
 
   /** Say when a gap was passed. @param {number} atS */
   #watchGap(atS) {
-    const mark = this.#marks.at(atS);
-    const before = this.#playedMark;
-    this.#playedMark = mark;
-    if (!mark || !before || !this.#playing || this.element.seeking) return;
-    if (mark.wallMs - wallEnd(before) > SAID_GAP_MS && mark === this.#marks.after(before.startS)) this.#host.skipped(mark.wallMs);
+    const played = this.#timeMap.at(atS);
+    const before = this.#played;
+    this.#played = played;
+    if (!played || !before || !this.#playing || this.element.seeking) return;
+    if (played.wallMs - wallEnd(before) > SAID_GAP_MS && played === this.#timeMap.after(before.startS)) this.#host.skipped(played.wallMs);
   }
 
   /** @param {number} atS */
@@ -483,7 +483,7 @@ export class Playback {
    */
   #painted(atS, width, height) {
     if (this.#targetMs !== null) return; // a last picture of before
-    const capturedUs = Math.round(this.#marks.wallOf(atS) * 1000);
+    const capturedUs = Math.round(this.#timeMap.wallOf(atS) * 1000);
     this.#host.painted(this.element, { capturedUs, width, height, sequence: -1 });
     this.#say();
   }
@@ -514,7 +514,7 @@ export class Playback {
   get gapUntilMs() {
     if (!this.holdsGaps) return null;
     const sought = this.#targetMs !== null;
-    const next = sought ? (this.#marks.first ?? undefined) : this.#marks.behindGap(this.element.currentTime);
+    const next = sought ? (this.#timeMap.first ?? undefined) : this.#timeMap.behindGap(this.element.currentTime);
     const beginsMs = next === null ? null : (next?.wallMs ?? this.#nextMs);
     return beginsMs !== null && beginsMs > this.nowMs + 50 ? beginsMs : null;
   }

@@ -4,7 +4,7 @@
 
 /**
  * One fragment on the time line.
- * @typedef {object} Mark
+ * @typedef {object} PlacedFragment
  * @property {number} wallMs of its first picture
  * @property {number} startS when that is shown, in media time
  * @property {number} endS
@@ -16,10 +16,10 @@ const GAP_MS = 500;
 /** Less, and a video would play on over it. */
 const MIN_GAP_S = 0.4;
 
-export class Marks {
+export class TimeMap {
   #originMs;
-  /** @type {Mark[]} in order */
-  #marks = [];
+  /** @type {PlacedFragment[]} in order */
+  #placed = [];
   #decodedToS = 0; // where the next fragment goes on
   #offsetS = 0;
 
@@ -29,22 +29,22 @@ export class Marks {
   }
 
   get first() {
-    return this.#marks.at(0) ?? null;
+    return this.#placed.at(0) ?? null;
   }
 
   get last() {
-    return this.#marks.at(-1) ?? null;
+    return this.#placed.at(-1) ?? null;
   }
 
   clear() {
-    this.#marks = [];
+    this.#placed = [];
   }
 
   /**
    * Put the next fragment where it belongs.
    * @param {Fragment} fragment
    * @param {boolean} closesGaps what comes after a gap follows at once: a video does not show its last pictures before one
-   * @returns {{ mark: Mark, offsetS: number } | null} `offsetS`: from the fragment's times to media times;
+   * @returns {{ placed: PlacedFragment, offsetS: number } | null} `offsetS`: from the fragment's times to media times;
    *   null: it is there already, or cannot be decoded
    */
   place(fragment, closesGaps) {
@@ -63,20 +63,20 @@ export class Marks {
     this.#decodedToS = fragment.endS + this.#offsetS;
     const lengthS = fragment.endS - fragment.startS;
     const startS = fragment.wallAtS + this.#offsetS;
-    const mark = { wallMs: fragment.wallMs, startS, endS: startS + lengthS, picturesS };
-    this.#marks.push(mark);
-    return { mark, offsetS: this.#offsetS };
+    const placed = { wallMs: fragment.wallMs, startS, endS: startS + lengthS, picturesS };
+    this.#placed.push(placed);
+    return { placed, offsetS: this.#offsetS };
   }
 
   /** Forget what ends before that media time. @param {number} mediaS */
   forgetBefore(mediaS) {
-    while (this.#marks.length && this.#marks[0].endS <= mediaS) this.#marks.shift();
+    while (this.#placed.length && this.#placed[0].endS <= mediaS) this.#placed.shift();
   }
 
   /** @param {number} mediaS */
   wallOf(mediaS) {
-    const mark = this.at(mediaS) ?? this.first;
-    return mark ? mark.wallMs + (Math.min(mediaS, mark.endS) - mark.startS) * 1000 : this.#originMs + mediaS * 1000;
+    const placed = this.at(mediaS) ?? this.first;
+    return placed ? placed.wallMs + (Math.min(mediaS, placed.endS) - placed.startS) * 1000 : this.#originMs + mediaS * 1000;
   }
 
   /**
@@ -85,11 +85,11 @@ export class Marks {
    * @returns {number | null} a media time at which it is shown; null: it is not here
    */
   find(wallMs) {
-    const mark = this.#marks.findLast((each) => each.wallMs <= wallMs);
-    if (!mark || wallMs >= wallEnd(mark) + (mark === this.last ? 0 : GAP_MS)) return null;
-    const atS = mark.startS + (wallMs - mark.wallMs) / 1000;
-    const index = mark.picturesS.findLastIndex((each) => each <= atS + 1e-4);
-    return within(mark, Math.max(0, index));
+    const placed = this.#placed.findLast((each) => each.wallMs <= wallMs);
+    if (!placed || wallMs >= wallEnd(placed) + (placed === this.last ? 0 : GAP_MS)) return null;
+    const atS = placed.startS + (wallMs - placed.wallMs) / 1000;
+    const index = placed.picturesS.findLastIndex((each) => each <= atS + 1e-4);
+    return within(placed, Math.max(0, index));
   }
 
   /**
@@ -98,8 +98,8 @@ export class Marks {
    * @returns {number | null} as `find`
    */
   before(wallMs) {
-    const mark = this.#marks.findLast((each) => each.wallMs <= wallMs);
-    return mark ? (this.find(wallMs) ?? within(mark, mark.picturesS.length - 1)) : null;
+    const placed = this.#placed.findLast((each) => each.wallMs <= wallMs);
+    return placed ? (this.find(wallMs) ?? within(placed, placed.picturesS.length - 1)) : null;
   }
 
   /**
@@ -109,15 +109,15 @@ export class Marks {
    * @returns {number | null} as `find`
    */
   step(mediaS, count) {
-    const all = this.#marks.flatMap((mark) => mark.picturesS.map((_, index) => ({ mark, index })));
-    const shown = all.findLastIndex(({ mark, index }) => mark.picturesS[index] <= mediaS + 1e-3);
+    const all = this.#placed.flatMap((placed) => placed.picturesS.map((_, index) => ({ placed, index })));
+    const shown = all.findLastIndex(({ placed, index }) => placed.picturesS[index] <= mediaS + 1e-3);
     const wanted = all[Math.max(0, shown) + count];
-    return wanted ? within(wanted.mark, wanted.index) : null;
+    return wanted ? within(wanted.placed, wanted.index) : null;
   }
 
   /** @param {number} mediaS */
   at(mediaS) {
-    return this.#marks.findLast((each) => each.startS <= mediaS) ?? null;
+    return this.#placed.findLast((each) => each.startS <= mediaS) ?? null;
   }
 
   /** When the picture began to be shown that is shown at that media time. @param {number} mediaS */
@@ -125,41 +125,41 @@ export class Marks {
     return this.at(mediaS)?.picturesS.findLast((each) => each <= mediaS) ?? mediaS;
   }
 
-  /** The first mark that begins after that media time. @param {number} mediaS */
+  /** The first fragment that begins after that media time. @param {number} mediaS */
   after(mediaS) {
-    return this.#marks.find((each) => each.startS > mediaS) ?? null;
+    return this.#placed.find((each) => each.startS > mediaS) ?? null;
   }
 
   /**
    * What comes behind a gap, where one begins at the end of the fragment at that media time; undefined: not known yet.
    * @param {number} mediaS
-   * @returns {Mark | null | undefined}
+   * @returns {PlacedFragment | null | undefined}
    */
   behindGap(mediaS) {
-    const index = this.#marks.findLastIndex((each) => each.startS <= mediaS);
-    const next = this.#marks[index + 1];
-    return next && index >= 0 && next.startS - this.#marks[index].endS < MIN_GAP_S / 2 ? null : next;
+    const index = this.#placed.findLastIndex((each) => each.startS <= mediaS);
+    const next = this.#placed[index + 1];
+    return next && index >= 0 && next.startS - this.#placed[index].endS < MIN_GAP_S / 2 ? null : next;
   }
 
   /** How many seconds of recordings there are after that media time. @param {number} mediaS */
   aheadS(mediaS) {
     let sum = 0;
-    for (const { startS, endS } of this.#marks) sum += Math.max(0, endS - Math.max(startS, mediaS));
+    for (const { startS, endS } of this.#placed) sum += Math.max(0, endS - Math.max(startS, mediaS));
     return sum;
   }
 }
 
-/** @param {Mark} mark */
-export function wallEnd(mark) {
-  return mark.wallMs + (mark.endS - mark.startS) * 1000;
+/** @param {PlacedFragment} placed */
+export function wallEnd(placed) {
+  return placed.wallMs + (placed.endS - placed.startS) * 1000;
 }
 
 /**
  * In the middle of a picture's time, so that no rounding shows its neighbour.
- * @param {Mark} mark
+ * @param {PlacedFragment} placed
  * @param {number} index
  */
-function within(mark, index) {
-  const startS = mark.picturesS[index];
-  return (startS + (mark.picturesS[index + 1] ?? Math.max(mark.endS, startS + 0.002))) / 2;
+function within(placed, index) {
+  const startS = placed.picturesS[index];
+  return (startS + (placed.picturesS[index + 1] ?? Math.max(placed.endS, startS + 0.002))) / 2;
 }

@@ -15,7 +15,7 @@ const EDGE_MS = 4_000; // so much behind now nothing is recorded yet
 const RETRY_MS = 2_000;
 const GONE_MS = 500; // over what is missing within a span, by such steps
 
-export class PicturePlayback {
+export class StillPlayback {
   framesDecoded = 0;
   holdsGaps = false;
   /** @type {number | null} */
