@@ -35,6 +35,7 @@ class Status:
     views: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     processes: tuple[Mapping[str, Any], ...] = ()
     recordings: Mapping[str, Any] = field(default_factory=dict)
+    events: Mapping[str, int] = field(default_factory=dict)
 
     def camera(self, camera: Camera) -> Mapping[str, Any]:
         """The figures of one camera, `state` always among them."""
@@ -90,6 +91,7 @@ class StatusReader:
             views=report.get("views", {}),
             processes=tuple(report.get("processes", ())),
             recordings=report.get("recordings", {}),
+            events=report.get("events", {}),
         )
 
 

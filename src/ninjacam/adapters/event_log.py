@@ -13,7 +13,7 @@ from ninjacam.models.event import ENGINE
 class DatabaseEventLog:
     """Thread: any one at a time."""
 
-    def going_on(self) -> list[EngineEvent]:
+    def ongoing(self) -> list[EngineEvent]:
         """Raises: NinjacamError: the database is away."""
         with database():
             rows = Event.objects.filter(source=ENGINE, end_ns=None).order_by("start_ns")

@@ -99,7 +99,8 @@ def _lines(totals: tuple[list[int], int]) -> Iterator[str]:
     for key, text in (("disk_full", _DISK_FULL), ("disk_low", _DISK_LOW)):
         if key in held:
             yield from _figure(f"ninjacam_{key}", "gauge", text, {"": int(held[key])})
-    events = {_labels(kind=kind): count for kind, count in held.get("events", {}).items()}
+    begun = status.events if status.engine_running else {}
+    events = {_labels(kind=kind): count for kind, count in begun.items()}
     yield from _figure("ninjacam_events_total", "counter", _EVENTS, events)
     sums, workers = totals
     yield from _figure(

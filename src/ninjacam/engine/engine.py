@@ -15,10 +15,12 @@ from ninjacam.core.errors import ConfigError, EngineRunningError, NinjacamError,
 from ninjacam.core.interpreter import python_command
 from ninjacam.core.lifecycle import Stop
 from ninjacam.core.packets import CameraState
-from ninjacam.engine.events import EventLog
+from ninjacam.engine.event_writer import EventWriter
+from ninjacam.engine.events import EventKeeper, EventLog
 from ninjacam.engine.plan import make_plan
 from ninjacam.engine.recording import RecordingKeeper, SegmentIndex
 from ninjacam.engine.specs import CameraSpec, StatusSink, Wanted, WantedState
+from ninjacam.engine.storage import StorageThread
 from ninjacam.sources.registry import runs_native_code
 from ninjacam.supervision.child_process import ChildProcess, Death
 from ninjacam.supervision.control import Json
@@ -68,13 +70,22 @@ class Engine:
         events: EventLog | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`events`: told only where there is an `index`."""
+        """`index`, `events`: None: recordings are not listed, events are not written."""
         self._config = config
         self._wanted = wanted
         self._status = status
         self._clock = clock
         self._blame = Blame(clock)
-        self._recordings = RecordingKeeper(index, events, clock=clock) if index is not None else None
+        self._storage = StorageThread()
+        self._events = EventKeeper(clock=clock)
+        self._event_writer = (
+            EventWriter(self._events, events, self._storage, clock=clock) if events is not None else None
+        )
+        self._recordings = (
+            RecordingKeeper(index, self._storage, on_disk=self._events.see_disk, clock=clock)
+            if index is not None
+            else None
+        )
         self._state = WantedState()
         self._is_wanted_known = False
         self._children: dict[str, ChildProcess] = {}
@@ -95,6 +106,8 @@ class Engine:
             ]
             if self._recordings is not None:
                 loops.append(asyncio.create_task(self._recordings.run(), name="engine-recordings"))
+            if self._event_writer is not None:
+                loops.append(asyncio.create_task(self._event_writer.run(), name="engine-events"))
             stopped = asyncio.create_task(stop.wait(), name="engine-stop")
             try:
                 done, _ = await asyncio.wait((*loops, stopped), return_when=asyncio.FIRST_COMPLETED)
@@ -104,6 +117,7 @@ class Engine:
                 for task in (*loops, stopped):
                     task.cancel()
                 await asyncio.gather(*loops, stopped, return_exceptions=True)
+                self._storage.close()
                 for child in self._children.values():
                     child.stop()
                 await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -252,8 +266,8 @@ class Engine:
         failing = False
         while True:
             status = self.status()
-            if self._recordings is not None and self._is_wanted_known:
-                self._recordings.see_cameras(status["cameras"])
+            if self._is_wanted_known:
+                self._events.see_cameras(status["cameras"])
             try:
                 self._status.write(status)
                 failing = False
@@ -269,6 +283,9 @@ class Engine:
             except TimeoutError:
                 pass
             self._changed.clear()
+
+    def _recordings_status(self) -> Json:
+        return {**self._recordings.status(), **self._events.disk_status()} if self._recordings else {}
 
     def status(self) -> Json:
         """See docs/design/0003-lifecycle.md for the fields."""
@@ -293,7 +310,8 @@ class Engine:
             "processors": processors,
             "modules": modules,
             "views": views,
-            "recordings": self._recordings.status() if self._recordings is not None else {},
+            "recordings": self._recordings_status(),
+            "events": dict(self._events.begun),
             "processes": [
                 {
                     "name": child.name,

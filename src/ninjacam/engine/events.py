@@ -1,5 +1,5 @@
 """What the engine sees happen: cameras that are down, recordings that fail, a full disk. One event each, as long as it
-lasts. Pure bookkeeping: `engine.recording` takes what is new to the log. Not here: where the log is (the Django edge).
+lasts. Pure bookkeeping: `engine.event_writer` writes what is new to the log. Not here: where the log is (`adapters`).
 """
 
 import logging
@@ -67,7 +67,7 @@ class EngineEvent:
 class EventLog(Protocol):
     """Where events are kept. All is called in one thread. Raises: NinjacamError: the database is away."""
 
-    def going_on(self) -> Sequence[EngineEvent]:
+    def ongoing(self) -> Sequence[EngineEvent]:
         """The engine's own that have not ended, the oldest first."""
         ...
 
@@ -117,14 +117,17 @@ class EventKeeper:
         for slug, kind in [key for key in self._seen if key[0] != HOST and key[0] not in cameras]:
             self._end(self._seen.pop((slug, kind)), self._clock.wall_ns())
 
-    def see_disk(self, *, is_full: bool, is_low: bool) -> None:
+    def see_disk(self, is_full: bool, is_low: bool) -> None:
         """`is_full`: recordings had to make room for recordings. `is_low`: other files leave too little space."""
         if self.adopted:
             self._see(DISK_FULL, HOST, is_full, "The disk is full: the oldest recordings make room.", {})
             self._see(DISK_LOW, HOST, is_low, DISK_LOW_TEXT, {})
 
-    def host_has(self, rule: Rule) -> bool:
-        """Whether such an event of the host is ongoing."""
+    def disk_status(self) -> Json:
+        """Return whether the events of the disk are ongoing, for the status."""
+        return {"disk_full": self._host_has(DISK_FULL), "disk_low": self._host_has(DISK_LOW)}
+
+    def _host_has(self, rule: Rule) -> bool:
         seen = self._seen.get((HOST, rule.kind))
         return seen is not None and seen.event is not None
 
@@ -154,11 +157,11 @@ class EventKeeper:
 
     # --- what the log is told ---
 
-    def adopt(self, going_on: Iterable[EngineEvent]) -> None:
+    def adopt(self, ongoing: Iterable[EngineEvent]) -> None:
         """What an engine before this one has begun: it goes on, or it is over as soon as that is seen."""
         self.adopted = True
         now_ns, wall_ns = self._clock.monotonic_ns(), self._clock.wall_ns()
-        for event in going_on:
+        for event in ongoing:
             seen = self._seen.get((event.slug, event.kind))
             if seen is not None:  # told twice
                 self._end(seen, event.start_ns)

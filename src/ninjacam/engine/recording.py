@@ -1,18 +1,14 @@
-"""What capture reports of its files goes to the index; retention; the scan for what the index has missed; events.
+"""Keeps the index of the recordings: files that capture reports, files that the index has missed, and retention.
 
-All of the index's and the log's work is done by one thread, so that adding, scanning and deleting never cross each
-other, and the event loop never waits for the database or the disk. Not here: where they are (the Django edge).
+Not here: where the index is (`ninjacam.adapters`), and which events come of it (`engine.events`).
 """
 
-import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
-from ninjacam.core.errors import NinjacamError
-from ninjacam.engine.events import DISK_FULL, DISK_LOW, EngineEvent, EventKeeper, EventLog
+from ninjacam.engine.storage import StorageThread
 from ninjacam.recordings.segments import SegmentInfo
 from ninjacam.supervision.control import Json
 
@@ -26,8 +22,6 @@ LOOK_BACK_NS = 24 * 3600 * 10**9
 SCAN_EVERY_S = 600.0
 SCAN_AGAIN_S = 10.0
 """After the start and after a death: a capture is back by then, has mended its last files, and they look at rest."""
-
-T = TypeVar("T")
 
 
 class SegmentIndex(Protocol):
@@ -52,18 +46,23 @@ class RecordingKeeper:
     """Thread: the event loop."""
 
     def __init__(
-        self, index: SegmentIndex, log: EventLog | None = None, *, clock: Clock = SYSTEM_CLOCK
+        self,
+        index: SegmentIndex,
+        storage: StorageThread,
+        *,
+        on_disk: Callable[[bool, bool], None],
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        """`on_disk`: called every ten seconds with whether the disk is full, and whether other files fill it."""
         self._index = index
-        self._log = log
-        self._events = EventKeeper(clock=clock)
+        self._storage = storage
+        self._on_disk = on_disk
         self._clock = clock
         self._waiting: dict[str, SegmentInfo] = {}
         self._scan_since_ns: int | None = clock.wall_ns() - LOOK_BACK_NS
         self._scan_at_ns = 0  # monotonic
         self._scan_again = True
         self._held: Json = {}
-        self._error: Json | None = None
 
     def hear(self, reported: Sequence[dict[str, Any]]) -> None:
         """What capture says of its files. Only their latest state is kept."""
@@ -77,10 +76,6 @@ class RecordingKeeper:
             else:
                 self.scan_later(segment.start_ns)
 
-    def see_cameras(self, cameras: Mapping[str, Mapping[str, Any]]) -> None:
-        """What all cameras that are wanted do now: makes events of it."""
-        self._events.see_cameras(cameras)
-
     def capture_ended(self) -> None:
         """Its last words may be missing, and its successor mends the files."""
         self.scan_later(self._clock.wall_ns() - LOOK_BACK_NS, after_s=SCAN_AGAIN_S)
@@ -93,23 +88,14 @@ class RecordingKeeper:
         self._scan_again = True
 
     def status(self) -> Json:
-        return {
-            **self._held,
-            "disk_full": self._events.host_has(DISK_FULL),
-            "disk_low": self._events.host_has(DISK_LOW),
-            "events": dict(self._events.begun),
-            "waiting": len(self._waiting),
-            "error": self._error,
-        }
+        return {**self._held, "waiting": len(self._waiting), "error": self._storage.error}
 
     async def run(self) -> None:
         """Until cancelled."""
-        worker = ThreadPoolExecutor(1, thread_name_prefix="engine-index")
         retained_ns: int | None = None
         try:
             while True:
-                await self._write_once(worker)
-                await self._write_events(worker)
+                await self._write_once()
                 if self._scan_since_ns is None:
                     pause_s = SCAN_AGAIN_S if self._scan_again else SCAN_EVERY_S
                     self.scan_later(self._clock.wall_ns() - LOOK_BACK_NS, after_s=pause_s)
@@ -117,61 +103,28 @@ class RecordingKeeper:
                 now_ns = self._clock.monotonic_ns()
                 if retained_ns is None or now_ns - retained_ns >= RETAIN_EVERY_S * 1e9:
                     retained_ns = now_ns
-                    held = await self._ask(worker, self._index.retain)
+                    held = await self._storage.run(self._index.retain)
                     if held is not None:
                         self._held = held
-                        self._events.see_disk(
-                            is_full=bool(held.get("disk_full")), is_low=bool(held.get("disk_low"))
-                        )
+                        self._on_disk(bool(held.get("disk_full")), bool(held.get("disk_low")))
                 await self._clock.sleep(WRITE_EVERY_S)
         finally:
             self._index.close()
-            worker.shutdown(wait=False, cancel_futures=True)
 
-    async def _write_once(self, worker: ThreadPoolExecutor) -> None:
+    async def _write_once(self) -> None:
         batch, self._waiting = self._waiting, {}
-        if batch and await self._ask(worker, lambda: self._add(batch)) is None:
+        if batch and await self._storage.run(lambda: self._add(batch)) is None:
             self._waiting = {**batch, **self._waiting}  # what came meanwhile is newer
             while len(self._waiting) > MAX_WAITING:
                 self.scan_later(self._waiting.pop(next(iter(self._waiting))).start_ns)
         if self._scan_since_ns is not None and self._clock.monotonic_ns() >= self._scan_at_ns:
             since_ns, self._scan_since_ns = self._scan_since_ns, None
-            found = await self._ask(worker, lambda: self._index.catch_up(since_ns))
+            found = await self._storage.run(lambda: self._index.catch_up(since_ns))
             if found is None:
                 self.scan_later(since_ns)
             elif found:
                 logger.info("engine: the index has caught up with %d recordings", found)
 
-    async def _write_events(self, worker: ThreadPoolExecutor) -> None:
-        log = self._log
-        if log is None:
-            return
-        if not self._events.adopted:
-            going_on = await self._ask(worker, log.going_on)
-            if going_on is None:
-                return
-            self._events.adopt(going_on)
-        events = self._events.take()
-
-        def put(events: list[EngineEvent]) -> bool:
-            log.put(events)
-            return True
-
-        if events and await self._ask(worker, lambda: put(events)) is None:
-            self._events.give_back(events)
-
     def _add(self, batch: dict[str, SegmentInfo]) -> bool:
         self._index.add(list(batch.values()))
         return True
-
-    async def _ask(self, worker: ThreadPoolExecutor, work: Callable[[], T]) -> T | None:
-        """None: the index is away, which is said once."""
-        try:
-            answer = await asyncio.get_running_loop().run_in_executor(worker, work)
-        except NinjacamError as exc:
-            if self._error is None:
-                logger.warning("engine: the index of the recordings is away: %s", exc)
-            self._error = exc.as_dict()
-            return None
-        self._error = None
-        return answer

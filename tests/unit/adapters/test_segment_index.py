@@ -338,12 +338,12 @@ def test_the_log_of_the_engine_is_written_once_for_each_event() -> None:
     down = EngineEvent("door", "camera_down", 5, None, "It is away.", {"code": "timeout"})
     log.put([down])
     log.put([down, EngineEvent("", "disk_full", 7)])
-    assert log.going_on() == [down, EngineEvent("", "disk_full", 7)]
+    assert log.ongoing() == [down, EngineEvent("", "disk_full", 7)]
     Event.objects.filter(slug="door").update(label="The power was cut", protected=True)
     log.put([replace(down, end_ns=9)])
     row = Event.objects.get(slug="door")
     assert (row.end_ns, row.label, row.protected, row.source) == (9, "The power was cut", True, "engine")
-    assert [event.slug for event in log.going_on()] == [""]
+    assert [event.slug for event in log.ongoing()] == [""]
     assert not Event.objects.filter(triggers_recording=True).exists()
 
 

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from ninjacam.engine import events
-from ninjacam.engine.events import DISK_FULL, EngineEvent, EventKeeper
+from ninjacam.engine.events import EngineEvent, EventKeeper
 from ninjacam.testing.clock import FakeClock
 
 S = 10**9
@@ -13,13 +13,13 @@ GONE = {"code": "connection_refused", "message": "The host answers, but not on p
 class Host:
     """`log`: what was told, the latest of each event."""
 
-    def __init__(self, *going_on: EngineEvent, adopt: bool = True) -> None:
+    def __init__(self, *ongoing: EngineEvent, adopt: bool = True) -> None:
         self.clock = FakeClock()
         self.begun_ns = self.clock.wall_ns()
         self.keeper = EventKeeper(clock=self.clock)
         self.log: dict[tuple[str, str, int], EngineEvent] = {}
         if adopt:
-            self.keeper.adopt(going_on)
+            self.keeper.adopt(ongoing)
 
     def pass_s(self, seconds: int, **cameras: Any) -> None:
         """Each camera's status is seen once a second."""
@@ -114,14 +114,14 @@ def test_a_disk_that_is_full_again_and_again_is_one_event_of_the_host() -> None:
     for second in range(0, 600, 10):
         host.keeper.see_disk(is_full=second % 60 == 0, is_low=False)
         host.clock.advance(10)
-    assert host.keeper.host_has(DISK_FULL)
+    assert host.keeper.disk_status()["disk_full"]
     host.collect()
     assert host.told == [("", "disk_full", 0, None)]
     for _ in range(70):
         host.keeper.see_disk(is_full=False, is_low=False)
         host.clock.advance(10)
     host.collect()
-    assert host.told == [("", "disk_full", 0, 550)] and not host.keeper.host_has(DISK_FULL)
+    assert host.told == [("", "disk_full", 0, 550)] and not host.keeper.disk_status()["disk_full"]
 
 
 def test_a_disk_that_others_fill_is_an_event_that_says_what_to_do() -> None:

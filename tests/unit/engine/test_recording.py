@@ -8,8 +8,8 @@ import pytest
 
 from ninjacam.core.errors import NinjacamError
 from ninjacam.engine import recording
-from ninjacam.engine.events import EngineEvent
 from ninjacam.engine.recording import RecordingKeeper
+from ninjacam.engine.storage import StorageThread
 from ninjacam.recordings.segments import SegmentInfo
 from ninjacam.supervision.control import Json
 from ninjacam.testing.clock import FakeClock
@@ -53,29 +53,16 @@ class MemoryIndex:
         self.closed = True
 
 
-class MemoryLog:
-    def __init__(self) -> None:
-        self.events: dict[tuple[str, str, int], EngineEvent] = {}
-        self.away = False
-
-    def going_on(self) -> list[EngineEvent]:
-        if self.away:
-            raise NinjacamError("away")
-        return [event for event in self.events.values() if event.end_ns is None]
-
-    def put(self, events: Sequence[EngineEvent]) -> None:
-        if self.away:
-            raise NinjacamError("away")
-        self.events.update({(event.slug, event.kind, event.start_ns): event for event in events})
-
-
 class Host:
     """A keeper at work; `pass_s` lets time pass, a second of the fake clock after the other."""
 
     def __init__(self) -> None:
         self.index, self.clock = MemoryIndex(), FakeClock()
-        self.log = MemoryLog()
-        self.keeper = RecordingKeeper(self.index, self.log, clock=self.clock)
+        self.storage = StorageThread()
+        self.disk: list[tuple[bool, bool]] = []
+        self.keeper = RecordingKeeper(
+            self.index, self.storage, on_disk=lambda *found: self.disk.append(found), clock=self.clock
+        )
 
     async def pass_s(self, seconds: int) -> None:
         for _ in range(seconds):
@@ -89,8 +76,8 @@ class Host:
             await asyncio.sleep(0.001)
 
 
-def play(script: Callable[[Host], Coroutine[None, None, None]]) -> MemoryIndex:
-    host = Host()
+def play(script: Callable[[Host], Coroutine[None, None, None]], host: Host | None = None) -> MemoryIndex:
+    host = host or Host()
 
     async def main() -> None:
         task = asyncio.create_task(host.keeper.run())
@@ -98,6 +85,7 @@ def play(script: Callable[[Host], Coroutine[None, None, None]]) -> MemoryIndex:
         await script(host)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        host.storage.close()
 
     asyncio.run(main())
     return host.index
@@ -126,7 +114,7 @@ def test_all_work_of_the_index_is_done_by_one_thread() -> None:
         await host.pass_s(12)
 
     (name,) = play(script).threads
-    assert name.startswith("engine-index")
+    assert name.startswith("engine-storage")
 
 
 def test_nothing_is_lost_while_the_database_is_away() -> None:
@@ -198,56 +186,14 @@ def test_retention_runs_each_ten_seconds_and_is_told() -> None:
     assert play(script).retained == 4
 
 
-def test_events_wait_for_the_database_and_are_told_in_the_status() -> None:
+def test_what_retention_finds_of_the_disk_is_reported() -> None:
     async def script(host: Host) -> None:
-        await host.pass_s(1)
-        host.log.away = True
-        for _ in range(8):
-            host.keeper.see_cameras({"door": {"state": "reconnecting"}})
-            await host.pass_s(1)
-        assert not host.log.events and host.keeper.status()["events"]["camera_down"] == 1
-        host.log.away = False
-        for _ in range(8):
-            host.keeper.see_cameras({"door": {"state": "live"}})
-            await host.pass_s(1)
-        (event,) = host.log.events.values()
-        assert event.end_ns is not None and event.end_ns - event.start_ns == 8 * 10**9
-
-    play(script)
-
-
-def test_a_full_disk_is_an_event_and_stands_in_the_status() -> None:
-    async def script(host: Host) -> None:
-        assert host.keeper.status()["disk_full"] is False
-        host.index.disk_full = True
-        await host.pass_s(12)
-        assert host.keeper.status()["disk_full"] is True
-        assert [event.kind for event in host.log.events.values()] == ["disk_full"]
         host.index.disk_low = True
         await host.pass_s(12)
-        assert host.keeper.status()["disk_low"] is True
-        assert [event.kind for event in host.log.events.values()] == ["disk_full", "disk_low"]
 
-    play(script)
-
-
-def test_what_went_on_before_is_known_before_anything_is_told() -> None:
     host = Host()
-    host.log.events["door", "camera_down", 5] = EngineEvent("door", "camera_down", 5)
-    host.log.away = True
-
-    async def main() -> None:
-        task = asyncio.create_task(host.keeper.run())
-        await host.rest()
-        for _ in range(10):
-            host.keeper.see_cameras({"door": {"state": "reconnecting"}})
-            await host.pass_s(1)
-            host.log.away = False
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    asyncio.run(main())
-    assert list(host.log.events.values()) == [EngineEvent("door", "camera_down", 5)]
+    play(script, host)
+    assert host.disk[0] == (False, False) and host.disk[-1] == (False, True)
 
 
 def test_a_report_of_another_version_is_passed_by() -> None:

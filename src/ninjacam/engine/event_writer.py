@@ -1,0 +1,40 @@
+"""Writes the events that the engine has found to the log of events, and tries again while the log is away."""
+
+from ninjacam.core.clock import SYSTEM_CLOCK, Clock
+from ninjacam.engine.events import EngineEvent, EventKeeper, EventLog
+from ninjacam.engine.storage import StorageThread
+
+WRITE_EVERY_S = 1.0
+
+
+class EventWriter:
+    """Thread: the event loop."""
+
+    def __init__(
+        self, events: EventKeeper, log: EventLog, storage: StorageThread, *, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        self._events = events
+        self._log = log
+        self._storage = storage
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self.write_once()
+            await self._clock.sleep(WRITE_EVERY_S)
+
+    async def write_once(self) -> None:
+        """Write the events that are new. First of all adopt those that a previous engine has left ongoing."""
+        if not self._events.adopted:
+            ongoing = await self._storage.run(self._log.ongoing)
+            if ongoing is None:
+                return
+            self._events.adopt(ongoing)
+        events = self._events.take()
+        if events and await self._storage.run(lambda: self._put(events)) is None:
+            self._events.give_back(events)
+
+    def _put(self, events: list[EngineEvent]) -> bool:
+        self._log.put(events)
+        return True
