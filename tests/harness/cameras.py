@@ -108,7 +108,7 @@ class FakeCamera(_CameraProcess):
         super().__init__("fake camera", command, port, mounts, control=True)
 
     def order(self, **order: object) -> None:
-        """One of `ninjacam.testing.camera_process`: fields of Faults and "mount", or "op". Waits until it is obeyed."""
+        """Fields of Faults and "mount", or "op" (`ninjacam.testing.camera.__main__`). Waits until it is obeyed."""
         answers = self.output.count("\n")
         self.send_line(json.dumps(order))
         wait_until(lambda: self.output.count("\n") > answers, 10, "answer to an order", processes=[self])

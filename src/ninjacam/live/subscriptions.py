@@ -1,7 +1,7 @@
 """Subscriptions of a WebSocket: to the frames of a view, or to the annotations of its processor."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ninjacam.core.packets import Codec, Packet
 from ninjacam.front_door.mount import SLUG
@@ -10,9 +10,10 @@ from ninjacam.hub.request import StreamRequest
 from ninjacam.live.encodings import Encoding, Format, Subscriber
 from ninjacam.live.feeds import Feed
 from ninjacam.live.pictures import MAX_WIDTH_PX, RAW
+from ninjacam.live.sink import Sink
+from ninjacam.viewers.worker import Worker
 
 if TYPE_CHECKING:
-    from ninjacam.live.websocket import LiveSocket
     from ninjacam.models import Camera
 
 _KNOWN_CODECS = frozenset(codec.label for codec in (Codec.H264, Codec.H265, Codec.MJPEG))
@@ -74,13 +75,27 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e18
 
 
+class SubscribedSocket(Protocol):
+    """The WebSocket that its subscriptions belong to: `LiveSocket`."""
+
+    @property
+    def worker(self) -> Worker: ...
+    @property
+    def sink(self) -> Sink: ...
+
+    def encodings_in_use(self) -> set[Encoding]: ...
+
+    def drop(self, member: "SocketSubscription") -> None:
+        """Close the subscription and forget it."""
+
+
 class SocketSubscription(Subscriber):
     """One of one socket. Made, begun and closed by it."""
 
     __slots__ = ("_socket", "camera", "encoding", "request")
 
     def __init__(
-        self, socket: "LiveSocket", request: SubscribeRequest, camera: "Camera", *, details: bool
+        self, socket: SubscribedSocket, request: SubscribeRequest, camera: "Camera", *, details: bool
     ) -> None:
         super().__init__(request.id, socket.sink, request.codecs, details=details)
         self._socket = socket
@@ -125,7 +140,7 @@ class PicturesSubscription(SocketSubscription):
     __slots__ = ("_chooser", "_waiting")
 
     def __init__(
-        self, socket: "LiveSocket", request: SubscribeRequest, camera: "Camera", *, details: bool
+        self, socket: SubscribedSocket, request: SubscribeRequest, camera: "Camera", *, details: bool
     ) -> None:
         super().__init__(socket, request, camera, details=details)
         self._waiting: Feed | None = None
@@ -198,7 +213,7 @@ class AnnotationsSubscription(SocketSubscription):
     __slots__ = ("_feed", "_head")
 
     def __init__(
-        self, socket: "LiveSocket", request: SubscribeRequest, camera: "Camera", *, details: bool
+        self, socket: SubscribedSocket, request: SubscribeRequest, camera: "Camera", *, details: bool
     ) -> None:
         super().__init__(socket, request, camera, details=details)
         self._head = f'{{"op":"annotations","id":{request.id},'

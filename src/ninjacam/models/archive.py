@@ -7,6 +7,7 @@ its own ("door-old"), so the new camera never inherits it. Not here: who may do 
 
 import itertools
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from django.db import transaction
@@ -30,11 +31,14 @@ def has_left(slug: str) -> bool:
     return any(model.objects.filter(slug=slug).exists() for model in (Segment, Event, Export))
 
 
-def set_aside(slug: str) -> str:
-    """Give what a deleted camera has left another name, and return it; "" where there is nothing."""
+def set_aside(slug: str, is_camera: Callable[[str], bool]) -> str:
+    """Give what a deleted camera has left another name, and return it; "" where there is nothing.
+
+    `is_camera`: whether a name is a camera's.
+    """
     if not has_left(slug):
         return ""
-    name = _free_name(slug)
+    name = _free_name(slug, is_camera)
     move(slug, name)
     return name
 
@@ -70,14 +74,11 @@ def _move_directory(root: Path, old: str, new: str) -> None:
         )
 
 
-def _free_name(slug: str) -> str:
-    from ninjacam.models.camera import Camera
-
+def _free_name(slug: str, is_camera: Callable[[str], bool]) -> str:
     root = get_settings().recordings_dir
     for number in itertools.count(1):
         ending = "-old" if number == 1 else f"-old-{number}"
         name = slug[: MAX_SLUG - len(ending)] + ending
-        taken = Camera.objects.filter(slug=name).exists() or has_left(name) or (root / name).exists()
-        if not taken:
+        if not (is_camera(name) or has_left(name) or (root / name).exists()):
             return name
     raise AssertionError

@@ -158,7 +158,7 @@ class Camera(models.Model):
         renamed = bool(self.stored_slug) and self.stored_slug != self.slug
         with transaction.atomic():
             if self._state.adding or renamed:
-                archive.set_aside(self.slug)
+                archive.set_aside(self.slug, lambda name: Camera.objects.filter(slug=name).exists())
             super().save(**options)
             if renamed:
                 archive.move(self.stored_slug, self.slug)

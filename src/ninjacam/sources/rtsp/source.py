@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import ProtocolError, SourceEndedError, SourceError, SourceStalledError
@@ -11,10 +11,8 @@ from ninjacam.core.packets import Codec, Kind, Packet, Track
 from ninjacam.sources.base import OnPacket, Source, SourceConfig, SourceStats
 from ninjacam.sources.rtsp.connection import RtspConnection
 from ninjacam.sources.rtsp.delivery import Delivery
+from ninjacam.sources.rtsp.messages import RtspMessage
 from ninjacam.sources.rtsp.tracks import RtspTrack
-
-if TYPE_CHECKING:
-    from ninjacam.sources.rtsp.session import RtspSession
 
 REPORT_INTERVAL_S = 5.0
 MAX_KEEP_ALIVE_S = 30.0
@@ -25,10 +23,26 @@ _GOODBYE_TICKS = 3
 """A goodbye after which video comes for longer than this was meant for something else."""
 
 
+class ControlSession(Protocol):
+    """The session that keeps the camera playing: `RtspSession`."""
+
+    @property
+    def connection(self) -> RtspConnection: ...
+    @property
+    def delivery(self) -> Delivery: ...
+    @property
+    def uri(self) -> str: ...
+    @property
+    def methods(self) -> frozenset[str]: ...
+    @property
+    def timeout_s(self) -> float: ...
+    async def request(self, method: str, uri: str, headers: dict[str, str]) -> RtspMessage: ...
+
+
 class RtspSource(Source):
     """Made by `open_rtsp`; reading is paused until `run`."""
 
-    def __init__(self, session: "RtspSession", config: SourceConfig, clock: Clock) -> None:
+    def __init__(self, session: ControlSession, config: SourceConfig, clock: Clock) -> None:
         self.tracks: tuple[Track, ...] = ()
         self._codec: Codec | None = None
         """The video's: one of the formats that the SDP offers."""

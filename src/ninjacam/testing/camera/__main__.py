@@ -174,3 +174,7 @@ def main() -> None:
         raise SystemExit(f"The camera cannot start: {error}") from None
     sys.stdout.flush()
     os._exit(0)  # the control thread may be blocked in a read of the standard input
+
+
+if __name__ == "__main__":
+    main()

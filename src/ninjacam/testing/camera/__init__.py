@@ -4,7 +4,7 @@
         ...camera.url()...
         camera.faults.freeze = True
 
-As a process of its own: `python -m ninjacam.testing.camera --help` (`ninjacam.testing.camera_process`).
+As a process of its own: `python -m ninjacam.testing.camera --help`.
 Not here: what the camera says (`rtsp_session`), when it sends (`mount`), what can be wrong (`faults`).
 """
 
@@ -175,9 +175,3 @@ class _RtcpIn(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str | object, int]) -> None:
         for session in tuple(self._sessions):
             session.heard_rtcp(data, cast(tuple[str, int], addr[:2]))
-
-
-if __name__ == "__main__":
-    from ninjacam.testing.camera_process import main
-
-    main()
