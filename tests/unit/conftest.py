@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
+from hypothesis import settings
 
 from ninjacam.actions.events import event_rates
 from ninjacam.actions.tokens import create_token
@@ -13,6 +14,9 @@ from ninjacam.auth import LocalOperator
 from ninjacam.conf import get_settings
 from ninjacam.models import Camera, CameraGrant
 from ninjacam.throttle import _throttle
+
+settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
+settings.load_profile("repeatable")
 
 PASSWORD = "s3cret-of-the-camera"
 

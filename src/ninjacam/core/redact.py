@@ -8,7 +8,7 @@ from ninjacam.core.errors import ConfigError
 
 MASK = "***"
 
-_USERINFO = re.compile(r"(?<=://)\S*@")
+_LOGIN = re.compile(r"(?<=://)(\S*@)(\S*)")
 """Up to the last @: what stands before it may be a password with an unescaped / or ? in it."""
 _PARAMETER = re.compile(r"([?&;#/,])([^=&;?#/,\s]{1,80})=([^&;#\s]+)")
 """In the query, the fragment or, as some cameras have it, the path."""
@@ -18,11 +18,30 @@ _SECRET_NAME = re.compile(
 
 
 def redact_url(url: str) -> str:
-    """The URL with user, password and secret-looking parameters masked, fit for a log or a person.
+    """Return the URL with user, password and secret-looking parameters masked, fit for a log or a person.
 
-    A string that is no URL comes back with the same patterns masked, so this is safe on any text with URLs in it.
+    In any other text, the same patterns are masked, so this is safe on text with URLs in it. An @ stays readable only
+    where it is certainly a part of the path.
     """
-    return _PARAMETER.sub(_mask, _USERINFO.sub(f"{MASK}@", url))
+    return _PARAMETER.sub(_mask, _LOGIN.sub(_mask_login, url))
+
+
+def _mask_login(found: re.Match[str]) -> str:
+    return found[0] if _has_no_login(found[0]) else f"{MASK}@{found[2]}"
+
+
+def _has_no_login(rest: str) -> bool:
+    """Whether no @ in the part of a URL behind "://" can end a user name or password."""
+    authority = _authority_of(rest)
+    path = rest[len(authority) :]
+    before = path[: path.rfind("@")].lower()
+    if "@" in authority or ":" in before or "%3a" in before:
+        return False
+    others = [_certainty(rest, found.end()) for found in re.finditer("@", rest)]
+    try:
+        return _start_of_host(rest) == 0 and max(others) <= _certainty(rest, 0)
+    except ConfigError:
+        return False
 
 
 def _mask(found: re.Match[str]) -> str:
@@ -68,19 +87,22 @@ def _start_of_host(rest: str) -> int:
 
     Raises: ConfigError: that is not clear.
     """
-    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    authority = _authority_of(rest)
     standard = authority.rfind("@") + 1
     places = [standard]
     if ":" in authority:  # as in "user:pass/word@host"
-        places += [found.end() for found in re.finditer("@", rest) if found.end() != standard]
-    certain = {place: _certainty(rest, place) for place in places if _certainty(rest, place) >= 0}
-    others = [certainty for place, certainty in certain.items() if place != standard]
-    if standard in certain and certain[standard] > max(others, default=-1):
-        return standard
-    best = [place for place, certainty in certain.items() if certainty == max(certain.values())]
-    if len(best) == 1 and certain.get(standard, -1) <= 0:
-        return best[0]
-    raise ConfigError(_AMBIGUOUS)
+        places += [found.end() for found in re.finditer("@", rest) if found.end() > standard]
+    certain = {place: _certainty(rest, place) for place in places}
+    best, *equal = [place for place in places if certain[place] == max(certain.values())]
+    is_host = certain[best] == 2 or (certain[best] >= 0 and best == places[-1])
+    if equal or not is_host or (best != standard and certain[standard] > 0):
+        raise ConfigError(_AMBIGUOUS)
+    return best
+
+
+def _authority_of(rest: str) -> str:
+    """What the standard reads as user info, host and port, of the part of a URL behind "://"."""
+    return re.split(r"[/?#]", rest, maxsplit=1)[0]
 
 
 def _certainty(rest: str, place: int) -> int:

@@ -1,4 +1,8 @@
+from urllib.parse import unquote
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from ninjacam.core.errors import ConfigError
 from ninjacam.core.redact import redact_url, split_credentials
@@ -25,6 +29,14 @@ SECRET = "hunter2"
         "rtsp://10.0.0.9/user=admin_password=hunter2_channel=1_stream=0.sdp?real_stream",
         "rtsp://10.0.0.9/user=admin&password=hunter2&channel=1",
         "srt://10.0.0.9:9000?streamid=read:cam:bob:hunter2",
+        "rtsp://bob:12/hunter2@cam/x",
+        "rtsp://max.muster:12/hunter2@cam/x",
+        "rtsp://bob:12/hunter2@cam:99999/x",
+        "rtsp://bob/x:hunter2@cam",
+        "rtsp://bob/x%3Ahunter2@cam",
+        "rtsp://proxy/rtsp://bob:hunter2@10.0.0.9/x",
+        "rtsp://cam/live@1,rtsp://bob:hunter2@10.0.0.9/x",
+        "rtsp://hunter2/x@10.0.0.9",
         "it failed: rtsp://bob:hunter2@10.0.0.9/x (again)",
     ],
 )
@@ -38,6 +50,10 @@ def test_secrets_are_masked_wherever_cameras_put_them(url: str) -> None:
         "rtsp://10.0.0.9:8554/Streaming/Channels/101?transportmode=unicast&profile=Profile_1",
         "rtsp://10.0.0.9/cam/realmonitor?channel=1&subtype=0",
         "http://[fd00::1]:8080/video",
+        "rtsp://cam/live@hd",
+        "rtsp://192.168.1.20:554/live@1",
+        "rtsp://[fd00::1]:554/live@1",
+        "https://cam.lan/mail@example?a=b@c",
         "file:clips/door.mp4",
         "v4l2:///dev/video0?format=mjpeg&size=1280x720&fps=25",
     ],
@@ -75,7 +91,7 @@ def test_a_password_may_hold_what_a_url_does_not_allow(password: str) -> None:
         ("rtsp://cam/live@1", ("rtsp://cam/live@1", "", "")),
         ("rtsp://192.168.1.20:554/live@1", ("rtsp://192.168.1.20:554/live@1", "", "")),
         ("rtsp://u:p@192.168.1.20/live@1", ("rtsp://192.168.1.20/live@1", "u", "p")),
-        ("rtsp://u:p@cam.lan/live@1", ("rtsp://cam.lan/live@1", "u", "p")),
+        ("rtsp://u:p@cam.lan/live%401", ("rtsp://cam.lan/live%401", "u", "p")),
         ("rtsp://u:p%40%2f@cam/x", ("rtsp://cam/x", "u", "p@/")),
         ("rtsp://u@cam", ("rtsp://cam", "u", "")),
         ("rtsp://u:p@[fd00::1]:554/x", ("rtsp://[fd00::1]:554/x", "u", "p")),
@@ -93,6 +109,9 @@ def test_what_is_clear_is_read_as_the_standard_says(url: str, split: tuple[str, 
         "rtsp://john.doe:12/34@192.168.1.20/x",
         "rtsp://admin:a/b@c/d@e/f",
         "rtsp://admin:x@",
+        "rtsp://john.doe:12/34@cam/x",  # the host john.doe, port 12
+        "rtsp://admin:12/34@cam:99999/x",  # a port that was mistyped
+        "rtsp://u:p@cam.lan/live@1",  # the password p@cam.lan/live
     ],
 )
 def test_no_part_of_a_password_is_taken_for_a_host(url: str) -> None:
@@ -100,3 +119,60 @@ def test_no_part_of_a_password_is_taken_for_a_host(url: str) -> None:
         split_credentials(url)
     with pytest.raises(ConfigError):
         parse_url(url)
+
+
+PIECE = "zqx"
+"""Stands in each part of a generated password, and nowhere else."""
+_separators = st.text("/?#[]@:%;,=&.-_0129 é".replace(" ", ""), max_size=4)
+_passwords = st.lists(_separators, min_size=1, max_size=4).map(lambda parts: PIECE.join(["", *parts, ""]))
+_digits_first = st.builds("{}{}{}".format, st.integers(0, 70_000), st.sampled_from("/?#"), _passwords)
+_users = st.from_regex(r"[a-z][a-z0-9._-]{0,8}", fullmatch=True).filter(lambda user: user != "localhost")
+_hosts = st.sampled_from(
+    [
+        "cam",
+        "cam.lan",
+        "192.168.1.20",
+        "[fd00::1]",
+        "localhost",
+        "cam:554",
+        "10.0.0.9:8554",
+        "cam:99999",
+        "c!m",
+    ]
+)
+_paths = st.sampled_from(["", "/", "/live", "/live?channel=1", "/live@hd", "/a/b@c.d/e", "/x@10.0.0.1/y"])
+
+
+@given(user=_users, password=st.one_of(_passwords, _digits_first), host=_hosts, path=_paths)
+@example(user="admin", password=f"12/{PIECE}", host="cam:99999", path="")
+@example(user="john.doe", password=f"12/{PIECE}", host="cam", path="")
+def test_no_part_of_any_password_is_shown_or_taken_for_a_host(
+    user: str, password: str, host: str, path: str
+) -> None:
+    url = f"rtsp://{user}:{password}@{host}{path}"
+    assert PIECE not in redact_url(url)
+    assert PIECE not in redact_url(f"it failed: '{url}': no answer")
+    try:
+        plain, _, found = split_credentials(url)
+    except (ConfigError, ValueError):
+        return
+    assert PIECE not in plain
+    if "@" not in path:
+        assert plain == f"rtsp://{host}{path}" and found in (password, unquote(password))
+
+
+@given(text=st.text("ab.:/@?#[]%1 ", max_size=30))
+def test_where_an_at_sign_stays_readable_the_url_is_read_without_a_login(text: str) -> None:
+    url = f"rtsp://{text.strip().replace(' ', '')}"
+    if "@" in url and redact_url(url) == url:
+        assert split_credentials(url) == (url, "", "")
+
+
+@given(
+    host=st.sampled_from(["cam", "cam.lan", "192.168.1.20", "192.168.1.20:554", "[fd00::1]:554"]),
+    path=st.from_regex(r"(/[a-z0-9]{1,5}(@[a-z0-9]{1,4})?){1,3}", fullmatch=True),
+)
+def test_an_at_sign_in_a_path_stays_readable(host: str, path: str) -> None:
+    url = f"rtsp://{host}{path}"
+    assert redact_url(url) == url
+    assert split_credentials(url) == (url, "", "")
