@@ -28,6 +28,8 @@ _THREAD = struct.Struct("<Q")
 _WORDS_AT = 1 + _THREAD.size
 _ENDED_AT = SLOT_BYTES * SLOTS
 _FILE_BYTES = _ENDED_AT + _THREAD.size
+_IN_ORDER = (1 << 64) - 1
+"""Stands in for the thread where the process has ended because it was asked to."""
 _CURRENT = re.compile(r"^Current thread 0x([0-9a-f]+).*\n((?:  .*\n?)*)", re.MULTILINE)
 _OURS = str(Path(__file__).parents[1])
 
@@ -46,6 +48,7 @@ class RunningFile:
         self._crash_path = crash_path(path)
         self._crash_path.unlink(missing_ok=True)
         self._free = list(range(SLOTS))
+        self._in_order = False
 
     def watch_ends(self) -> None:
         """Record which thread ends this process, by a fatal signal or by `os._exit`. For the whole process."""
@@ -54,11 +57,16 @@ class RunningFile:
         end, pid = os._exit, os.getpid()
 
         def record_and_end(status: int) -> NoReturn:
-            if os.getpid() == pid:  # not a fork of it
+            if os.getpid() == pid and not self._in_order:  # not a fork of it
                 _THREAD.pack_into(self._map, _ENDED_AT, threading.get_ident())
             end(status)
 
         os._exit = record_and_end
+
+    def end_in_order(self) -> None:
+        """Record that this process is about to end because it was asked to: user code that still runs is not why."""
+        self._in_order = True
+        _THREAD.pack_into(self._map, _ENDED_AT, _IN_ORDER)
 
     def take_slot(self) -> int:
         """A slot for a thread; the last one is shared when all are taken."""
@@ -104,7 +112,7 @@ class LastWords(NamedTuple):
 def read_last_words(path: Path) -> LastWords:
     """Return who ended the process that wrote `path`: one thread if that is known, else all that ran user code.
 
-    Nobody where our own code crashed, or there is no file.
+    Nobody if our own code crashed, if the process was asked to end, or if there is no file.
     """
     try:
         data = path.read_bytes()
@@ -115,6 +123,8 @@ def read_last_words(path: Path) -> LastWords:
     running = _read_slots(data)
     everybody = [who for _, who in running]
     (ended_by,) = _THREAD.unpack_from(data, _ENDED_AT)
+    if ended_by == _IN_ORDER:
+        return LastWords([])
     traceback = ""
     if not ended_by:
         ended_by, traceback = _read_crash(crash_path(path))

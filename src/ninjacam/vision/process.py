@@ -70,6 +70,7 @@ class VisionProcess:
             modules, running=self._running, left_out=json.loads(os.environ.get(LEFT_OUT, "{}"))
         )
         self._cameras: dict[str, CameraPixels] = {}
+        self._is_stuck = False
         self._child = Child(
             name=name, run_dir=run_dir, orphan_s=orphan_s, assign=self._assign, status=self._status
         )
@@ -86,6 +87,8 @@ class VisionProcess:
             await asyncio.gather(
                 look, *(camera.close() for camera in self._cameras.values()), return_exceptions=True
             )
+            if not self._is_stuck:
+                self._running.end_in_order()
 
     async def _look(self) -> None:
         loading: asyncio.Task[None] | None = None
@@ -102,6 +105,7 @@ class VisionProcess:
                 os._exit(OUT_OF_MEMORY_STATUS)  # user code still runs: nothing else is sure to end it
             if sum(camera.abandoned_threads for camera in self._cameras.values()) > MAX_ABANDONED_THREADS:
                 logger.error("too many processors are stuck; this worker ends and a new one takes over")
+                self._is_stuck = True
                 self._child.stop.set()
             if self._reload and self._code.changed() and (loading is None or loading.done()):
                 loading = asyncio.create_task(self._load(), name="vision-load")

@@ -310,7 +310,7 @@ class Body(OddCamera):
     def _announced(self, answer: bytes) -> bytes:
         if self.length != "bodies that never come":
             return answer
-        return answer.replace(b"\r\n\r\n", b"\r\nContent-Length: 30\r\n\r\n")
+        return answer.replace(b"\r\n\r\n", b"\r\nContent-Length: 2000\r\n\r\n")
 
 
 class Base(OddCamera):

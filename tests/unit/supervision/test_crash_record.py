@@ -1,5 +1,8 @@
 """Last words: which thread ended a process."""
 
+import subprocess
+import sys
+import textwrap
 import threading
 from pathlib import Path
 
@@ -57,6 +60,27 @@ def test_without_a_known_thread_all_that_ran_are_suspects(path: Path) -> None:
 def test_a_crash_in_our_own_thread_blames_nobody(path: Path) -> None:
     ours = Path(RunningFile.__init__.__code__.co_filename).parents[1] / "vision" / "pipeline.py"
     dump(path, 4711, file=str(ours))
+    assert read_last_words(path).running == []
+
+
+def test_a_worker_that_was_asked_to_end_blames_nobody(tmp_path: Path) -> None:
+    """Its threads may still be in user code when it exits."""
+    path = tmp_path / "vision-1.running"
+    code = textwrap.dedent(f"""
+        import os
+        from pathlib import Path
+        from ninjacam.supervision.crash_record import RunningFile, running_words
+
+        file = RunningFile(Path({str(path)!r}))
+        file.watch_ends()
+        file.enter(file.take_slot(), running_words("door", "mine"))
+        if {{in_order}}:
+            file.end_in_order()
+        os._exit(0)
+    """)
+    subprocess.run([sys.executable, "-c", code.format(in_order=False)], check=True)
+    assert read_last_words(path).running == [("door", "mine")]
+    subprocess.run([sys.executable, "-c", code.format(in_order=True)], check=True)
     assert read_last_words(path).running == []
 
 
