@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from tests.harness.server import Product
 SECONDS = 16
 LONG = 30
 """Times that the same pictures are recorded again: what takes a while to be drawn."""
+MAX_ACTIVE = 5
+"""The default of ACTIVE_EXPORTS_PER_USER."""
 CODE = """
     from ninjacam import processor
 
@@ -240,6 +243,29 @@ def test_one_that_is_cancelled_ends_and_can_be_had_again(scene: Scene) -> None:
     answer = scene.product.client.request("POST", f"/api/v1/exports/{number}/retry", json_body={})
     assert answer.json()["state"] == "queued"
     scene.product.client.request("DELETE", f"/api/v1/exports/{number}")
+
+
+def test_all_workers_together_let_one_user_have_a_few_exports(scene: Scene) -> None:
+    """Sixteen requests at the same time, to two processes: none counts without seeing the others."""
+    wanted = {"camera": "long", "start": scene.at(0), "end": scene.at(LONG * SECONDS), "kind": "burned"}
+
+    def ask(_: int) -> tuple[int, Any]:
+        client = HttpClient(scene.product.base, token=scene.product.token)
+        answer = client.request("POST", "/api/v1/exports", json_body=wanted)
+        return answer.status, answer.json()
+
+    with ThreadPoolExecutor(16) as threads:
+        answers = list(threads.map(ask, range(16)))
+    made = [answer["id"] for status, answer in answers if status == 201]
+    try:
+        assert len(made) == MAX_ACTIVE
+        assert {answer["code"] for status, answer in answers if status == 429} == {"limit"}
+        assert len(made) + [status for status, _ in answers].count(429) == 16
+    finally:
+        for number in made:
+            scene.product.client.request("POST", f"/api/v1/exports/{number}/cancel", json_body={})
+            scene.wait_for(number, "cancelled")
+            scene.product.client.request("DELETE", f"/api/v1/exports/{number}")
 
 
 @pytest.mark.ffmpeg
