@@ -1,11 +1,13 @@
-"""Each process of a recording product is killed twenty times, all of them at random moments beside each other."""
+"""Each process of a recording product is killed again and again, all of them at random moments beside each other.
+
+`tests/trials/test_deaths.py` does the same for longer.
+"""
 
 import contextlib
 import itertools
 import os
 import random
 import signal
-import statistics
 import threading
 import time
 from collections.abc import Callable
@@ -22,24 +24,25 @@ from tests.harness.server import Product
 
 SMALL = ("--size", "320x240", "--bitrate", "300000", "--gop", "25", "--gop-at-once")
 LOOP = 250
-KILLS = 20
+KILLS = 3
 
 
 class Killer(threading.Thread):
-    """Kills each incarnation of a process at a random moment of its life. `kills`: wall clock, ns."""
+    """Kills `times` incarnations of a process at a random moment of their lives. `kills`: wall clock, ns."""
 
-    def __init__(self, kind: str, find: Callable[[], int | None], seed: int) -> None:
+    def __init__(self, kind: str, find: Callable[[], int | None], seed: int, times: int) -> None:
         super().__init__(name=f"killer-{kind}", daemon=True)
         self.kind = kind
         self.kills: list[int] = []
         self.error: BaseException | None = None
         self._find = find
+        self._times = times
         self._dice = random.Random(seed)
 
     def run(self) -> None:
         last = 0
         try:
-            while len(self.kills) < KILLS:
+            while len(self.kills) < self._times:
                 pid = wait_until(partial(self._another, last), 30, f"another {self.kind}")
                 time.sleep(self._dice.uniform(0, 3))
                 last = pid
@@ -55,7 +58,13 @@ class Killer(threading.Thread):
 
 
 @pytest.mark.ffmpeg
-def test_each_process_is_killed_twenty_times_and_nothing_but_the_restarts_is_missing(tmp_path: Path) -> None:
+def test_each_process_is_killed_and_nothing_but_the_restarts_is_missing(tmp_path: Path) -> None:
+    lost_s = kill_each_process(tmp_path, KILLS)
+    assert max(lost_s, default=0) < 3, "what was being collected, while four processes start at once"
+
+
+def kill_each_process(tmp_path: Path, times: int) -> list[float]:
+    """Check the recording of a product whose processes are killed. Returns: what was lost, where capture was killed."""
     root = tmp_path / "data" / "recordings"
     with FakeCamera(*SMALL) as camera, Product(tmp_path / "data", workers=2) as product:
 
@@ -65,17 +74,17 @@ def test_each_process_is_killed_twenty_times_and_nothing_but_the_restarts_is_mis
         product.add_camera("door", camera.url(), "--record", "always")
         product.wait_for_state("door")
         killers = [
-            Killer("capture", first("capture"), 1),
-            Killer("vision", first("vision"), 2),
-            Killer("engine", product.engine_pid, 3),
-            Killer("web worker", lambda: next(iter(product.web_pids()), None), 4),
+            Killer("capture", first("capture"), 1, times),
+            Killer("vision", first("vision"), 2, times),
+            Killer("engine", product.engine_pid, 3, times),
+            Killer("web worker", lambda: next(iter(product.web_pids()), None), 4, times),
         ]
         for killer in killers:
             killer.start()
         for killer in killers:
             killer.join(600)
         assert [(killer.kind, len(killer.kills), killer.error) for killer in killers] == [
-            (killer.kind, KILLS, None) for killer in killers
+            (killer.kind, times, None) for killer in killers
         ]
         product.wait_for_state("door", timeout_s=40)
         back_ns = time.time_ns()
@@ -103,9 +112,8 @@ def test_each_process_is_killed_twenty_times_and_nothing_but_the_restarts_is_mis
         if missing_s > 1:
             lost_s.append((within[0] - before.end_ns) / 1e9)
     print("lost at each death of capture, s:", [round(each, 2) for each in lost_s])
-    assert statistics.median(lost_s) < 1.1, "what was being collected, and no more"
-    assert max(lost_s) < 3, "the same, while four processes start at once"
     for segment in segments:
         assert read_recording(root / segment.path).size_bytes == (root / segment.path).stat().st_size
         assert_decodes(root / segment.path)
         assert_consecutive(stamps([root / segment.path]), LOOP)
+    return lost_s

@@ -2,7 +2,7 @@
 
 Machines that run tests have no camera and no kernel module for a false one. So a small library (`v4l2_shim.c`,
 LD_PRELOAD) stands in for the kernel: it answers open, stat and the ioctls as the driver uvcvideo does. What the driver
-itself does, `test_sources_usb_real.py` shows.
+itself does, `trials/test_sources_usb_real.py` shows.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What is done with USB cameras inside the virtual machine: `python -m tests.integration.usb_scenes PICTURES RESULT`.
+"""What is done with USB cameras inside the virtual machine: `python -m tests.trials.usb_scenes PICTURES RESULT`.
 
 Writes one JSON object: the name of each scene, and what came of it. The machine may be an
 emulated one, so limits of time are wide.

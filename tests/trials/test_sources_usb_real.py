@@ -19,7 +19,6 @@ from tests.integration.source_support import steps, without_huffman_tables
 PICTURES = 50
 MODULES = ("vhci_hcd", "uvcvideo", "vivid n_devs=2 node_types=0x1,0x100")
 """A virtual USB port, its webcam's driver; a camera that has only raw video, and an output that is no camera."""
-pytestmark = pytest.mark.alone
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +32,7 @@ def told(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) 
     share = tmp_path_factory.mktemp("usb")
     write_pictures(share / "pictures")
     result = share / "result.json"
-    command = [sys.executable, "-m", "tests.integration.usb_scenes", str(share / "pictures"), str(result)]
+    command = [sys.executable, "-m", "tests.trials.usb_scenes", str(share / "pictures"), str(result)]
     run_in_vm(kernel, command, share, timeout_s=400)
     scenes: dict[str, Any] = json.loads(result.read_text())
     return scenes
