@@ -8,15 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ninjacam.capture.annotations import AnnotationReader
+from ninjacam.capture.figures import CameraFigures
 from ninjacam.capture.liveness import MAX_PATIENCE_S, Pace, describe_silence
+from ninjacam.capture.recording import CameraRecording
 from ninjacam.capture.sink import PacketSink
 from ninjacam.capture.timeline import PacketClock
 from ninjacam.codecs.bitstream import parameter_sets, parse_sps
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import DecodeError, NinjacamError, SourceStalledError
 from ninjacam.core.lifecycle import Backoff, Stop, supervise
-from ninjacam.core.packets import CameraState, Codec, Flags, Kind, Packet, StreamInfo, Track
+from ninjacam.core.packets import CameraState, Codec, Flags, Kind, Packet, StreamInfo
 from ninjacam.hub.server import Channel, StreamServer
 from ninjacam.sources.base import Source, SourceConfig
 from ninjacam.sources.registry import open_source
@@ -74,19 +75,10 @@ class CameraCapture:
         self._timeline = PacketClock(clock)
         self._stop = Stop()
         self._source: Source | None = None
-        self._sink: PacketSink | None = None
-        self._pixels_path = run_dir / f"{slug}.pixels"
-        self._annotations: AnnotationReader | None = None
-        self._track = Track(Kind.VIDEO, Codec.NONE)
+        self._recording = CameraRecording(run_dir / f"{slug}.pixels", clock)
         self._last_video_ns = 0  # monotonic; of the connection's start until its first picture
-        self._seen_video = False
         self._pace = Pace()
-        self._connected_since_ns: int | None = None
-        self._reconnects = -1
-        self._frames = self._size_bytes = 0
-        self._measured_ns = self._counted_ns = clock.monotonic_ns()
-        self._fps = self._bitrate_bps = 0.0
-        self._lost_before = 0  # packets of earlier connections
+        self._figures = CameraFigures(clock.monotonic_ns())
         epoch = clock.wall_ns() // 1_000_000_000
         self._hurried_ns = 0  # monotonic
         self._beat_s = 0.0
@@ -97,20 +89,11 @@ class CameraCapture:
 
     def record_to(self, sink: PacketSink | None) -> None:
         """From now on; the sink before is closed. Owner of the sink: this camera, which closes it."""
-        if self._sink is not None:
-            self._sink.close()
-        if self._annotations is not None:
-            self._annotations.close()
-            self._annotations = None
-        self._sink = sink
-        if sink is not None:
-            self._annotations = AnnotationReader(self._pixels_path, sink.annotate, clock=self._clock)
-            if self._source is not None:
-                sink.begin(self._source.tracks)
+        self._recording.record_to(sink, self._source.tracks if self._source is not None else None)
 
     @property
     def sink(self) -> PacketSink | None:
-        return self._sink
+        return self._recording.sink
 
     async def run(self) -> None:
         """Until `stop`. Raises: ConfigError: there is no socket to publish on."""
@@ -146,15 +129,14 @@ class CameraCapture:
         try:
             if self._stop.is_set():
                 return
-            self._reconnects += 1
             self._timeline.restart()
             self._pace.connected()
-            self._last_video_ns = self._connected_since_ns = self._clock.monotonic_ns()
+            self._last_video_ns = self._clock.monotonic_ns()
+            self._figures.connected(self._last_video_ns)
             self._channel.info = StreamInfo(
                 self.slug, source.tracks, self.state, self._channel.info.error, self._channel.info.epoch
             )
-            if self._sink is not None:
-                self._sink.begin(source.tracks)
+            self._recording.begin(source.tracks)
             await source.run(self._on_packet)
         except NinjacamError:
             if watch.done() and not watch.cancelled():
@@ -162,8 +144,8 @@ class CameraCapture:
             raise
         finally:
             watch.cancel()
-            self._lost_before += source.stats.packets_lost
-            self._source = self._connected_since_ns = None
+            self._figures.disconnected(source.stats)
+            self._source = None
             await source.close()
             with contextlib.suppress(asyncio.CancelledError, SourceStalledError):
                 await watch
@@ -221,7 +203,7 @@ class CameraCapture:
     def _relax(self) -> None:
         lately = self._clock.monotonic_ns() - self._hurried_ns < RELAX_AFTER_S * 1e9
         if not (lately or self._channel.subscribers or self._timeline.uses_arrival):
-            self._set_beat(RECORDED_S if self._sink is not None else UNWATCHED_S)
+            self._set_beat(RECORDED_S if self._recording.sink is not None else UNWATCHED_S)
 
     def _set_beat(self, seconds: float) -> None:
         if seconds != self._beat_s and self._source is not None:
@@ -229,16 +211,13 @@ class CameraCapture:
             self._source.relax(seconds)
 
     def _on_packet(self, packet: Packet) -> None:
+        self._figures.add(packet)
         if packet.kind is Kind.VIDEO:
             self._last_video_ns = packet.received_ns
-            self._seen_video = True
             self._pace.add(packet.received_ns, is_key=bool(packet.flags & Flags.KEY))
-            self._frames += 1
             if packet.flags & Flags.CONFIG:
                 self._timeline.set_reorder_depth(reorder_depth(packet))
-                self._track = Track(
-                    Kind.VIDEO, packet.codec, width_px=packet.width_px, height_px=packet.height_px
-                )
+                self._figures.describe(packet)
             repaired = self._timeline.repair(packet)
             if self._beat_s and (repaired.flags & Flags.DISCONT or self._timeline.uses_arrival):
                 self._hurry()
@@ -249,17 +228,14 @@ class CameraCapture:
                 self._move(CameraState.LIVE, None)
         else:
             repaired = self._timeline.repair(packet)
-        self._size_bytes += len(packet.data)
         self._channel.publish(repaired)
-        if self._sink is not None:
-            self._sink.add(repaired)
+        self._recording.add(repaired)
 
     def _on_error(self, error: NinjacamError, delay_s: float | None) -> None:
         known = self.error is not None and str(self.error) == str(error)
         logger.log(logging.DEBUG if known else logging.WARNING, "%s: %s", self.slug, error)
         self._channel.forget_gop()
-        if self._sink is not None:
-            self._sink.flush()
+        self._recording.flush()
         if delay_s is None:
             self._move(CameraState.FAILED, error)
         else:
@@ -278,11 +254,11 @@ class CameraCapture:
 
     def _notices(self, now_ns: int) -> list[tuple[str, str]]:
         """(code, sentence) of what is odd with a camera that is connected, but no error."""
-        source = self._source
-        if source is None or self._connected_since_ns is None:
+        source, since_ns = self._source, self._figures.connected_since_ns
+        if source is None or since_ns is None:
             return []
         found = []
-        without_s = (now_ns - max(self._last_video_ns, self._connected_since_ns)) / 1e9
+        without_s = (now_ns - max(self._last_video_ns, since_ns)) / 1e9
         stalled_after_s = self._pace.stalled_after_s() if self._pace.has_pictures else TOLD_AFTER_S
         if without_s > stalled_after_s:
             has_media = source.media_ns() > 0 or self._pace.has_pictures
@@ -297,46 +273,25 @@ class CameraCapture:
         return found
 
     def status(self) -> dict[str, Any]:
-        """What the engine is told. Rates are those since the last call that was at least 1 s ago."""
+        """Return what the engine reports of this camera. Rates are those since the last call at least 1 s ago."""
         now_ns = self._clock.monotonic_ns()
-        if now_ns - self._measured_ns >= 1e9:
-            # From picture to picture: those that are read in beats come several at a time.
-            until_ns = self._last_video_ns if self._frames else now_ns
-            elapsed_s = max(1, until_ns - self._counted_ns) / 1e9
-            self._fps, self._bitrate_bps = self._frames / elapsed_s, self._size_bytes * 8 / elapsed_s
-            self._frames = self._size_bytes = 0
-            self._measured_ns, self._counted_ns = now_ns, until_ns
-        wall_ns = self._clock.wall_ns()
-        audio = next((t.codec.label for t in self._channel.info.tracks if t.kind is Kind.AUDIO), None)
-        source = self._source
+        rate = self._timeline.clock_rate
+        stats = self._source.stats if self._source is not None else None
+        tracks = self._channel.info.tracks
         return {
             "state": self.state,
             "error": self.error.as_dict() if self.error else None,
-            "codec": self._track.codec.label,
-            "width": self._track.width_px,
-            "height": self._track.height_px,
-            "audio_codec": audio,
-            "fps": round(self._fps, 2),
-            "bitrate_bps": int(self._bitrate_bps),
-            "last_video_ns": wall_ns - (now_ns - self._last_video_ns) if self._seen_video else None,
-            "connected_since_ns": (
-                wall_ns - (now_ns - self._connected_since_ns) if self._connected_since_ns else None
-            ),
+            "audio_codec": next((track.codec.label for track in tracks if track.kind is Kind.AUDIO), None),
             "notices": [{"code": code, "message": text} for code, text in self._notices(now_ns)],
-            "packets_lost": self._lost_before + (source.stats.packets_lost if source else 0),
-            "packets_ignored": source.stats.packets_ignored if source else 0,
-            "sequence_restarts": source.stats.sequence_restarts if source else 0,
-            "pictures_dropped": source.stats.access_units_dropped if source else 0,
-            "pictures_skipped": source.stats.pictures_skipped if source else 0,
             "key_interval_s": round(self._pace.key_interval_s, 1),
-            "clock_rate": None if self._timeline.clock_rate is None else round(self._timeline.clock_rate, 3),
+            "clock_rate": None if rate is None else round(rate, 3),
             "time_jumps": self._timeline.jumps,
             "camera_clock_used": self._timeline.reports_used,
-            "reconnects": max(0, self._reconnects),
             "subscribers": self._channel.subscribers,
             "dropped": self._channel.dropped,
-            "recording": self._sink.status() if self._sink is not None else {"state": "off", "error": None},
+            "recording": self._recording.status(),
             "revision": self.revision,
+            **self._figures.status(now_ns, self._clock.wall_ns(), self._last_video_ns, stats),
         }
 
 

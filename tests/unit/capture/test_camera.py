@@ -221,7 +221,7 @@ class Slow:
         self.camera = camera
         self.source = source
         self.clock = clock
-        self.opened = camera._reconnects
+        self.opened = camera.status()["reconnects"]
         self._packets = iter(video_packets(1_000, gop=1))
         self._pts = 0
 
@@ -243,7 +243,7 @@ class Slow:
 
     @property
     def was_lost(self) -> bool:
-        return self.camera.error is not None or self.camera._reconnects != self.opened
+        return self.camera.error is not None or self.camera.status()["reconnects"] != self.opened
 
 
 def slow_camera(
