@@ -17,7 +17,6 @@ class Kind(enum.IntEnum):
 
     VIDEO = 1
     AUDIO = 2
-    STATE = 3  # the camera's state changed: extension {"state", "error"}
     INFO = 4  # the stream's description: extension, StreamInfo.as_dict()
     SUBSCRIBE = 5  # from the subscriber: extension, what it wants
     ERROR = 6  # the subscription is refused: extension, NinjacamError.as_dict()
@@ -69,7 +68,6 @@ class Flags:
     CONFIG: Final = 2  # the parameter sets (codec, size) may differ: configure the decoder anew
     DISCONT: Final = 4  # something before this packet is missing, or time jumped
     CORRUPT: Final = 8  # the packet itself is damaged
-    EOS: Final = 16  # the last one
 
 
 class Packet(NamedTuple):

@@ -10,9 +10,9 @@ from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import EncodeError, NinjacamError, RecordingError
 from ninjacam.core.packets import Codec, Kind, Packet, Track
 from ninjacam.recordings.audio import AacFrame, Sound, make_sound
+from ninjacam.recordings.cutter import Job
 from ninjacam.recordings.fragments import FileContents, FragmentClock, Written, dts_of
 from ninjacam.recordings.layout import create_segment
-from ninjacam.recordings.recorder import Job
 from ninjacam.recordings.segments import SegmentInfo
 
 logger = logging.getLogger("ninjacam.recordings")

@@ -9,8 +9,9 @@ from typing import Any
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import RecordingError
+from ninjacam.recordings.cutter import Job
 from ninjacam.recordings.files import CameraFiles
-from ninjacam.recordings.recorder import Job, Recorder
+from ninjacam.recordings.recorder import Recorder
 from ninjacam.recordings.repair import repair_newest
 from ninjacam.recordings.segments import SegmentInfo
 from ninjacam.recordings.sync import DiskSync

@@ -16,6 +16,6 @@ def test_the_header_has_36_bytes_in_the_agreed_order() -> None:
 
 def test_flags_that_are_not_the_clients_stay_at_home() -> None:
     packet = Packet(Kind.VIDEO, Codec.H264, b"", -90, 0)
-    data = encode_frame(packet, b"", stream=1, flags=Flags.CORRUPT | Flags.EOS | Flags.CONFIG)
+    data = encode_frame(packet, b"", stream=1, flags=Flags.CORRUPT | Flags.CONFIG)
     assert data[1] == 2
     assert HEADER.unpack(data)[4] == -1000

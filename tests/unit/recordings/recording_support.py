@@ -8,8 +8,9 @@ import av
 import numpy as np
 
 from ninjacam.core.packets import Codec, Flags, Kind, Packet, Track
+from ninjacam.recordings.cutter import Job
 from ninjacam.recordings.files import CameraFiles
-from ninjacam.recordings.recorder import Job, Recorder
+from ninjacam.recordings.recorder import Recorder
 from ninjacam.recordings.segments import SegmentInfo
 from ninjacam.testing.clock import FakeClock
 from ninjacam.testing.packets import START_NS

@@ -9,7 +9,7 @@ import pytest
 from ninjacam.containers.mp4 import box, encode_emsg
 from ninjacam.core.annotations import encode_annotation_set
 from ninjacam.core.packets import Codec, Packet
-from ninjacam.recordings import annotations, recorder
+from ninjacam.recordings import annotations, cutter, recorder
 from ninjacam.recordings.annotations import LATE_NS, read_annotations
 from ninjacam.recordings.reader import read_recording, read_segment
 from ninjacam.recordings.repair import repair_file
@@ -38,11 +38,11 @@ def record(root: Path, packets: list[Packet], *, late: int = 3, period_s: float 
     return recorded.close()
 
 
-def make_recorder() -> tuple[recorder.Recorder, list[recorder.Job]]:
+def make_recorder() -> tuple[recorder.Recorder, list[cutter.Job]]:
     """And the jobs that it hands on."""
-    taken: list[recorder.Job] = []
+    taken: list[cutter.Job] = []
 
-    def hand_on(job: recorder.Job) -> bool:
+    def hand_on(job: cutter.Job) -> bool:
         taken.append(job)
         return True
 
@@ -127,12 +127,12 @@ def test_a_file_that_is_torn_at_them_is_repaired(tmp_path: Path, cut: str) -> No
 
 def test_too_many_at_a_time_are_left_out_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     packets = encoded(Codec.H264, 60)
-    monkeypatch.setattr(recorder, "MAX_ANNOTATION_BYTES", 10 * (len(seen_on(packets[0]).data) + 2))
+    monkeypatch.setattr(cutter, "MAX_ANNOTATION_BYTES", 10 * (len(seen_on(packets[0]).data) + 2))
     recorded = Recorded(tmp_path)
     job_bytes: list[int] = []
     write = recorded.files.write
 
-    def counted(job: recorder.Job) -> None:
+    def counted(job: cutter.Job) -> None:
         job_bytes.append(job.size_bytes)
         write(job)
 
@@ -145,17 +145,17 @@ def test_too_many_at_a_time_are_left_out_and_counted(tmp_path: Path, monkeypatch
     assert recorded.recorder.status()["annotations_dropped"] == 60 - len(kept)
     assert 20 <= len(kept) <= 40  # 10 of each fragment, and again from the next on
     held = sum(len(packet.data) for packet in packets)
-    assert sum(job_bytes) <= held + 3 * recorder.MAX_ANNOTATION_BYTES  # what is left out takes no room
+    assert sum(job_bytes) <= held + 3 * cutter.MAX_ANNOTATION_BYTES  # what is left out takes no room
 
 
 def test_one_that_is_too_large_leaves_room_for_the_others() -> None:
     it, taken = make_recorder()
     packets = stamped(video_packets(2))
     it.add(packets[0])
-    it.annotate(seen_on(packets[0], text="x" * recorder.MAX_ANNOTATION_BYTES))
+    it.annotate(seen_on(packets[0], text="x" * cutter.MAX_ANNOTATION_BYTES))
     it.annotate(seen_on(packets[0]))
     it.flush()
-    assert len(taken[0].annotations) == 1 and it.annotations_dropped == 1
+    assert len(taken[0].annotations) == 1 and it.status()["annotations_dropped"] == 1
     assert taken[0].size_bytes < len(packets[0].data) + 1000
 
 
@@ -232,4 +232,4 @@ def test_what_comes_while_the_camera_is_away_is_bounded() -> None:
         it.annotate(seen_on(packets[0]))
     it.add(packets[0])
     it.flush()
-    assert 0 < sum(len(line) for _, line in taken[0].annotations) <= recorder.MAX_ANNOTATION_BYTES
+    assert 0 < sum(len(line) for _, line in taken[0].annotations) <= cutter.MAX_ANNOTATION_BYTES

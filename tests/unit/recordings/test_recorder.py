@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import pytest
 
 from ninjacam.core.packets import Kind, Packet
-from ninjacam.recordings import recorder
-from ninjacam.recordings.recorder import Job, Recorder
+from ninjacam.recordings import ring
+from ninjacam.recordings.cutter import Job
+from ninjacam.recordings.recorder import Recorder
 from ninjacam.testing.clock import FakeClock
 from ninjacam.testing.packets import audio_packets, in_arrival_order, lost, video_packets
 from tests.unit.recordings.recording_support import WALL_NS, stamped
@@ -183,7 +184,7 @@ def test_pictures_that_were_lost_in_the_ring_are_a_gap_too() -> None:
 
 
 def test_bytes_are_bounded_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder, "MAX_RING_BYTES", 160_000)  # 6 s
+    monkeypatch.setattr(ring, "MAX_RING_BYTES", 160_000)  # 6 s
     taken = Taken()
     taken.keep(before_s=30)
     taken.feed(until(40))
@@ -200,7 +201,7 @@ def test_bytes_are_bounded_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_one_group_of_pictures_that_is_too_much_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder, "MAX_RING_BYTES", 160_000)
+    monkeypatch.setattr(ring, "MAX_RING_BYTES", 160_000)
     taken = Taken()
     taken.keep()
     packets = stamped(video_packets(1500, gop=1400))
@@ -219,18 +220,18 @@ def test_a_ring_that_finds_no_room_waits_for_it() -> None:
     taken.feed(until(8))
     taken.room = True
     taken.feed(until(60, 8))
-    assert taken.spans == [(0, 30)] and taken.recorder.dropped == 0
+    assert taken.spans == [(0, 30)] and taken.recorder.status()["dropped"] == 0
 
 
 def test_what_finds_no_room_for_too_long_is_counted_and_recording_goes_on_at_a_key_frame() -> None:
     taken = Taken()
     taken.room = False
     taken.feed(until(9.5))
-    assert taken.recorder.dropped == 200
+    assert taken.recorder.status()["dropped"] == 200
     taken.room = True
     taken.feed(until(20, 9.5))
     taken.recorder.close()
-    assert taken.spans == [(8, 20)] and taken.recorder.dropped == 200
+    assert taken.spans == [(8, 20)] and taken.recorder.status()["dropped"] == 200
 
 
 def test_a_file_ends_although_the_camera_sends_nothing_more() -> None:

@@ -1,0 +1,114 @@
+"""Cuts a camera's packets into fragments. Not here: which of them are kept (`ninjacam.recordings.ring`)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ninjacam.core.packets import VIDEO_CLOCK_HZ, Flags, Kind, Packet, Track
+from ninjacam.recordings.fragments import DEFAULT_TICKS, dts_of
+
+FRAGMENT_TICKS = VIDEO_CLOCK_HZ
+"""No fragment is longer, so that no more is lost when this process is killed."""
+MIN_TICKS = VIDEO_CLOCK_HZ // 2
+"""Key frames that come closer share a fragment."""
+GAP_TICKS = VIDEO_CLOCK_HZ
+"""A DISCONT that leaves out more than this begins a new file."""
+ALWAYS_GAP_TICKS = 10 * VIDEO_CLOCK_HZ
+MAX_COLLECTED_BYTES = 32 << 20
+"""Of one fragment: 250 Mbit/s."""
+MAX_ANNOTATION_BYTES = 256 << 10
+"""Of one fragment: 40 boxes on each of 100 pictures. What is more is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Packets of one fragment, the first of them video. `end_dts`: of the picture after it, None where unknown.
+
+    `before_key`: that one is a key frame. `after_gap`: something before it is missing. `sound`: the camera's track.
+    `annotations`: (pts, encoded set) received meanwhile, for frames up to some time before.
+    """
+
+    packets: tuple[Packet, ...]
+    end_dts: int | None
+    before_key: bool
+    after_gap: bool
+    size_bytes: int
+    sound: Track | None
+    annotations: tuple[tuple[int, bytes], ...] = ()
+
+
+class FragmentCutter:
+    """Takes packets in the order of decoding. `on_job(job)`: a fragment is complete. Thread: the event loop."""
+
+    def __init__(self, on_job: Callable[[Job], None]) -> None:
+        self.sound: Track | None = None
+        self.annotations_dropped = 0
+        """Those of as many pictures: there were too many at a time."""
+        self._on_job = on_job
+        self._packets: list[Packet] = []
+        self._annotations: list[tuple[int, bytes]] = []
+        self._size_bytes = self._annotation_bytes = 0
+        self._first_dts = self._last_dts = 0
+        self._starts_with_key = False
+        self._after_gap = True
+
+    def add(self, packet: Packet) -> None:
+        if packet.kind is not Kind.VIDEO:
+            if self._packets:
+                self._collect(packet)
+            return
+        dts = dts_of(packet)
+        if self._packets:
+            self._cut_before(packet, dts)
+        if not self._packets:
+            self._first_dts = dts
+            self._starts_with_key = packet.is_key
+        self._last_dts = dts
+        self._collect(packet)
+
+    def annotate(self, packet: Packet) -> None:
+        size_bytes = self._annotation_bytes + len(packet.data) + 1
+        if size_bytes > MAX_ANNOTATION_BYTES:
+            self.annotations_dropped += 1
+            return
+        self._annotation_bytes = size_bytes
+        self._annotations.append((packet.pts, packet.data))
+
+    def flush(self) -> None:
+        """The camera is gone for now: what was collected is a fragment, and what comes next stands by itself."""
+        if self._packets:
+            self._emit(None)
+        self._after_gap = True
+
+    def _cut_before(self, packet: Packet, dts: int) -> None:
+        step = dts - self._last_dts
+        if (packet.flags & Flags.DISCONT and step > GAP_TICKS) or not 0 <= step <= ALWAYS_GAP_TICKS:
+            self._emit(None)
+            self._after_gap = True
+            return
+        length = dts - self._first_dts
+        if (
+            length + (packet.duration or DEFAULT_TICKS) > FRAGMENT_TICKS
+            or packet.flags & (Flags.DISCONT | Flags.CONFIG)
+            or (packet.is_key and (length >= MIN_TICKS or not self._starts_with_key))
+            or self._size_bytes > MAX_COLLECTED_BYTES
+        ):
+            self._emit(dts, before_key=packet.is_key)
+
+    def _collect(self, packet: Packet) -> None:
+        self._packets.append(packet)
+        self._size_bytes += len(packet.data)
+
+    def _emit(self, end_dts: int | None, *, before_key: bool = False) -> None:
+        job = Job(
+            tuple(self._packets),
+            end_dts,
+            before_key,
+            self._after_gap,
+            self._size_bytes + self._annotation_bytes,
+            self.sound,
+            tuple(self._annotations),
+        )
+        self._packets, self._annotations = [], []
+        self._size_bytes = self._annotation_bytes = 0
+        self._after_gap = False
+        self._on_job(job)

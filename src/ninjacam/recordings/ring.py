@@ -1,0 +1,139 @@
+"""Decides which fragments of a camera are kept. The others wait a while in a ring, from key frame to key frame, because
+an event is heard of after it has begun. Not here: how fragments are cut (`ninjacam.recordings.cutter`).
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ninjacam.core.packets import VIDEO_CLOCK_HZ, Kind
+from ninjacam.recordings.cutter import Job
+from ninjacam.recordings.fragments import DEFAULT_TICKS
+
+MAX_RING_BYTES = 32 << 20
+"""Of a camera: 15 s of 16 Mbit/s."""
+LATENCY_NS = 5 * 10**9
+"""The ring holds so much more than the pre-roll: an event comes here by way of the database and the engine."""
+ALWAYS = ((0, 1 << 63),)
+
+
+class _Group:
+    """Fragments from a key frame up to the next: what is kept or not as a whole, for no part of it can be seen alone.
+
+    Times: wall clock. `received_ns`: monotonic, of its first packet. `wanted`: once so, for good.
+    """
+
+    __slots__ = ("end_ns", "jobs", "received_ns", "start_ns", "wanted")
+
+    def __init__(self, job: Job) -> None:
+        self.jobs: deque[Job] = deque()
+        self.received_ns = job.packets[0].received_ns
+        self.start_ns = self.end_ns = job.packets[0].captured_ns
+        self.wanted = False
+
+    def add(self, job: Job) -> None:
+        self.jobs.append(job)
+        for packet in job.packets:
+            if packet.kind is Kind.VIDEO:
+                ticks = packet.duration or DEFAULT_TICKS
+                self.end_ns = max(self.end_ns, packet.captured_ns + ticks * 1_000_000_000 // VIDEO_CLOCK_HZ)
+
+
+class EventRing:
+    """Keeps all, until `keep` says which. Thread: the event loop.
+
+    `hand_on(job)`: whether there was room for it. `end_file()`: what follows, if anything does, belongs to a new file.
+    """
+
+    def __init__(self, hand_on: Callable[[Job], bool], end_file: Callable[[], None]) -> None:
+        self._hand_on = hand_on
+        self._end_file = end_file
+        self._windows: Sequence[tuple[int, int]] = ALWAYS
+        self._length_ns = 0
+        self._groups: deque[_Group] = deque()
+        self._size_bytes = 0
+        self._is_short = False
+        self._last_received_ns = 0
+        self._in_file = False
+        self._left_out = False
+        """Something before the next that is handed on was not."""
+        self.dropped = 0
+        """Packets that were to be kept and were not handed on, because the disk is too slow."""
+
+    def keep(
+        self, windows: Sequence[tuple[int, int]] | None, before_s: float, *, now_ns: int, wall_ns: int
+    ) -> None:
+        """Keep the groups of pictures that have something of these (from, until), wall clock in ns; None: all.
+
+        A window may reach back into the ring, which holds the last `before_s` and what comes late of it.
+        `now_ns`, `wall_ns`: the monotonic clock and the wall clock.
+        """
+        self._windows = ALWAYS if windows is None else windows
+        self._length_ns = 0 if windows is None else int(before_s * 1e9) + LATENCY_NS
+        self._is_short = self._is_short and windows is not None
+        self._hand_on_wanted()
+        is_silent = now_ns - self._last_received_ns > LATENCY_NS
+        if self._in_file and is_silent and all(until_ns <= wall_ns for _, until_ns in self._windows):
+            self.end()  # what would end it may never come
+
+    def add(self, job: Job) -> None:
+        if job.packets[0].is_key or not self._groups:
+            self._groups.append(_Group(job))
+        self._groups[-1].add(job)
+        self._size_bytes += job.size_bytes
+        self._last_received_ns = job.packets[-1].received_ns
+        self._hand_on_wanted()
+        self._trim()
+
+    def end(self) -> None:
+        """End the file."""
+        self._in_file = False
+        self._end_file()
+
+    def status(self) -> dict[str, Any]:
+        """`ring_s`: of pictures that wait for an event; `ring_short`: more of them than may be held."""
+        held = [group for group in self._groups if group.jobs]
+        held_ns = held[-1].end_ns - held[0].start_ns if held else 0
+        return {"dropped": self.dropped, "ring_s": round(held_ns / 1e9, 1), "ring_short": self._is_short}
+
+    def _hand_on_wanted(self) -> None:
+        """In order: what is older than something that was handed on can no longer be."""
+        for group in self._groups:
+            group.wanted = group.wanted or any(
+                from_ns < group.end_ns and group.start_ns < until_ns for from_ns, until_ns in self._windows
+            )
+        while any(group.wanted for group in self._groups):
+            group = self._groups[0]
+            if not group.wanted:
+                self._drop_first()
+                continue
+            while group.jobs:
+                job = group.jobs[0]
+                if not self._hand_on(replace(job, after_gap=True) if self._left_out else job):
+                    return  # tried again with the next, as long as the ring holds it
+                self._size_bytes -= job.size_bytes
+                group.jobs.popleft()
+                self._in_file, self._left_out = True, False
+            if group is self._groups[-1]:
+                return  # it still grows
+            self._groups.popleft()
+        if self._in_file and self._groups:
+            self.end()
+
+    def _trim(self) -> None:
+        """What is too old goes, by whole groups; and what is too much."""
+        oldest_ns = self._last_received_ns - self._length_ns
+        while len(self._groups) > 1 and self._groups[1].received_ns <= oldest_ns:
+            self._drop_first()
+            self._is_short = False
+        while self._size_bytes > MAX_RING_BYTES:
+            self._drop_first()
+            self._is_short = True
+
+    def _drop_first(self) -> None:
+        group = self._groups.popleft()
+        self._size_bytes -= sum(job.size_bytes for job in group.jobs)
+        self._left_out = True
+        if group.wanted:
+            self.dropped += sum(len(job.packets) for job in group.jobs)
