@@ -13,6 +13,7 @@ import pytest
 from ninjacam.core.packets import Codec, Packet
 from tests.harness.cameras import FakeCamera
 from tests.harness.chrome import CHROMIUM, Browser, Tab, stamp_js
+from tests.harness.fair_clock import fair_s
 from tests.harness.recordings import FRAME_NS, NOON_NS, encode_stamped, encode_tone, write_file, write_files
 from tests.harness.server import PASSWORD, Product
 
@@ -100,9 +101,9 @@ def stamp_at(tab: Tab, world: World) -> float:
 
 
 def wait_for_picture(tab: Tab, number: int, selector: str = "ninjacam-player") -> None:
-    deadline_s = time.monotonic() + 10
+    deadline_s = fair_s() + 10
     while (found := tab.read_stamp(selector)) != number:
-        assert time.monotonic() < deadline_s, f"{found} is shown, not {number}\n" + "\n".join(tab.log[-20:])
+        assert fair_s() < deadline_s, f"{found} is shown, not {number}\n" + "\n".join(tab.log[-20:])
         time.sleep(0.02)
 
 
@@ -175,10 +176,10 @@ def test_it_plays_fast_over_gaps_and_changes_of_format_and_catches_up(tab: Tab, 
     tab.js(f"{PLAYER}.rate = 8; 1")
     seek(tab, world, 100)
     tab.until(f"{PLAYER}.state === 'playing'")
-    begun, at = time.monotonic(), stamp_at(tab, world)
+    begun, at = fair_s(), stamp_at(tab, world)
     tab.until(f"{PLAYER}.position >= {world.ms(450)}")
     played_s = (stamp_at(tab, world) - at) * FRAME_NS / 1e9
-    assert played_s > 4 * (time.monotonic() - begun), "8 times as fast, on a machine that is busy"
+    assert played_s > 4 * (fair_s() - begun), "8 times as fast, on a machine that is busy"
     tab.until(f"{PLAYER}.position >= {world.ms(CHANGES + 20)}", 20)
     assert {640, 320} <= set(tab.js("[...widths]"))
     assert any("Nothing was recorded until" in note for note in tab.js("[...notes]"))
@@ -250,9 +251,9 @@ def test_the_timeline_is_read_and_seeks_by_pointer_and_keys(tab: Tab, world: Wor
     assert tab.js(LABEL) == "Live"
     show(tab, world, -250, 2000)
     tab.until(f"{TIMELINE}.shadowRoot.querySelector('.error').textContent === ''")
-    deadline_s = time.monotonic() + 10
+    deadline_s = fair_s() + 10
     while (recorded := colour_at(tab, world, 300)) == (nothing := colour_at(tab, world, -100)):
-        assert time.monotonic() < deadline_s, f"what is recorded looks as what is not: {recorded}"
+        assert fair_s() < deadline_s, f"what is recorded looks as what is not: {recorded}"
         time.sleep(0.05)
     assert colour_at(tab, world, 1100) == nothing, "the gap"
 
@@ -301,9 +302,9 @@ def test_an_answer_that_comes_late_does_not_replace_a_newer_one(tab: Tab, world:
     tab.js(f"window.holds = true; {TIMELINE}.cameras = [{{ slug: 'old', name: 'Old' }}]; 1")
     tab.until("Boolean(window.release)")
     tab.js(f"{TIMELINE}.cameras = [{{ slug: 'yard', name: 'Yard' }}]; 1")
-    deadline_s = time.monotonic() + 10
+    deadline_s = fair_s() + 10
     while colour_at(tab, world, 300) == colour_at(tab, world, -100):
-        assert time.monotonic() < deadline_s, "what is recorded is not shown"
+        assert fair_s() < deadline_s, "what is recorded is not shown"
         time.sleep(0.05)
     tab.js("window.release(); 1")
     tab.until("window.released")

@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import cast
 
 from ninjacam.recordings.segments import SegmentInfo
 from ninjacam.supervision.control import ControlClient, Json
+from tests.harness.fair_clock import fair_s
 
 PERIOD_S = 2
 
@@ -31,9 +31,9 @@ class CaptureChild:
             self.segments[segment.path] = segment
 
     async def connect(self) -> None:
-        deadline = time.monotonic() + 20
+        deadline = fair_s() + 20
         while not await self._client.connect():
-            assert self.process.poll() is None and time.monotonic() < deadline
+            assert self.process.poll() is None and fair_s() < deadline
             await asyncio.sleep(0.02)
 
     def assign(
@@ -72,10 +72,10 @@ class CaptureChild:
         return cast(Json, self.report.get("cameras", {}).get("door", {}))
 
     async def until(self, condition: Callable[[], object], seconds: float = 20) -> None:
-        deadline = time.monotonic() + seconds
+        deadline = fair_s() + seconds
         while not condition():
             assert self.process.poll() is None, "the capture process has ended"
-            assert time.monotonic() < deadline, f"not within {seconds} s: {self.report}"
+            assert fair_s() < deadline, f"not within {seconds} s: {self.report}"
             await asyncio.sleep(0.05)
 
     async def stop(self) -> None:

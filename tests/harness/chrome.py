@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from websockets.sync.client import ClientConnection, connect
 
+from tests.harness.fair_clock import fair_s
 from tests.harness.processes import Process
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -101,12 +102,12 @@ class Tab:
 
     def until(self, expression: str, timeout_s: float = 10.0) -> Any:
         """Poll until the expression is true, and return its value. Raises: TimeoutError: with the page's log."""
-        deadline_s = time.monotonic() + timeout_s
+        deadline_s = fair_s() + timeout_s
         while True:
             value = self.js(expression)
             if value:
                 return value
-            if time.monotonic() > deadline_s:
+            if fair_s() > deadline_s:
                 raise TimeoutError(f"never true in {timeout_s} s: {expression}\n" + "\n".join(self.log[-20:]))
             time.sleep(0.05)
 

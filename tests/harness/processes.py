@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, TypeVar
 
+from tests.harness.fair_clock import fair_s
+
 ROOT = Path(__file__).resolve().parents[2]
 POLL_S = 0.02
 _TAIL_CHARACTERS = 6000
@@ -35,13 +37,13 @@ def wait_until(
 
     Raises: AssertionError: it did not come true, or one of `processes` ended; with their output.
     """
-    deadline_s = time.monotonic() + timeout_s
+    deadline_s = fair_s() + timeout_s
     while True:
         value = condition()
         if value:
             return value
         ended = [process for process in processes if not process.is_running()]
-        if ended or time.monotonic() > deadline_s:
+        if ended or fair_s() > deadline_s:
             why = (
                 f"{ended[0].name} ended with {ended[0].returncode}" if ended else f"not within {timeout_s} s"
             )
@@ -156,10 +158,10 @@ class Process:
 
     def terminate(self, timeout_s: float = 10.0) -> float:
         """SIGTERM; the seconds until it was gone. Raises: AssertionError: it goes on running."""
-        started_s = time.monotonic()
+        started_s = fair_s()
         self.signal(signal.SIGTERM)
         self.wait(timeout_s)
-        return time.monotonic() - started_s
+        return fair_s() - started_s
 
     def kill(self) -> None:
         """SIGKILL to it and all of its session. Idempotent."""

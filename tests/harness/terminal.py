@@ -5,9 +5,10 @@ import pty
 import re
 import select
 import subprocess
-import time
 from collections.abc import Mapping
 from pathlib import Path
+
+from tests.harness.fair_clock import fair_s
 
 
 def type_command(
@@ -35,9 +36,9 @@ def type_command(
     )
     os.close(slave)
     shown, answered = "", 0
-    deadline_s = time.monotonic() + timeout_s
+    deadline_s = fair_s() + timeout_s
     try:
-        while time.monotonic() < deadline_s:
+        while fair_s() < deadline_s:
             if not select.select([master], [], [], 0.2)[0]:
                 if child.poll() is not None:
                     break
@@ -55,7 +56,7 @@ def type_command(
                     os.write(master, answer.encode() + b"\n")
                     answered = len(shown)
                     break
-        status = child.wait(max(0.1, deadline_s - time.monotonic()))
+        status = child.wait(max(0.1, deadline_s - fair_s()))
     except subprocess.TimeoutExpired:
         raise AssertionError(f"{line!r} did not end within {timeout_s} s. It showed:\n{shown}") from None
     finally:

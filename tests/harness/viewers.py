@@ -5,7 +5,6 @@ import json
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -19,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from ninjacam.testing import stamp
+from tests.harness.fair_clock import fair_s
 from tests.harness.processes import wait_until
 
 WS_HEADER = struct.Struct("<BBHIqqIHHI")
@@ -26,7 +26,7 @@ WS_HEADER = struct.Struct("<BBHIqqIHHI")
 
 @dataclass(slots=True)
 class Picture:
-    """`at_s`: monotonic time of arrival. `headers`: of the multipart part, lower-case names."""
+    """`at_s`: when it arrived, on the fair clock. `headers`: of the multipart part, lower-case names."""
 
     at_s: float
     data: bytes
@@ -113,7 +113,7 @@ class MjpegViewer(_Viewer):
             elif not name and "content-length" in headers:
                 break
         data = response.read(int(headers["content-length"]))
-        self.pictures.append(Picture(time.monotonic(), data, headers))
+        self.pictures.append(Picture(fair_s(), data, headers))
         self.count += 1
         del self.pictures[: -self._keep]
         return True
@@ -147,12 +147,12 @@ class MjpegViewer(_Viewer):
     def longest_gap_s(self, since_s: float) -> float:
         """From `since_s` to now, where no picture came at either end included."""
         times = [picture.at_s for picture in self.pictures if picture.at_s >= since_s]
-        return max(b - a for a, b in pairwise([since_s, *times, time.monotonic()]))
+        return max(b - a for a, b in pairwise([since_s, *times, fair_s()]))
 
 
 @dataclass(slots=True)
 class Unit:
-    """A binary frame of the WebSocket. `at_s`: monotonic time of arrival."""
+    """A binary frame of the WebSocket. `at_s`: when it arrived, on the fair clock."""
 
     at_s: float
     key: bool
@@ -204,7 +204,7 @@ class WsViewer(_Viewer):
             return
         _, flags, stream, sequence, pts_us, *_ = WS_HEADER.unpack_from(message)
         data = message[WS_HEADER.size :]
-        self.units.append(Unit(time.monotonic(), bool(flags & 1), sequence, stream, pts_us, data))
+        self.units.append(Unit(fair_s(), bool(flags & 1), sequence, stream, pts_us, data))
 
     def units_of(self, number: int) -> list[Unit]:
         """Of the subscription `number`, all that have come so far."""

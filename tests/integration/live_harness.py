@@ -27,6 +27,7 @@ from ninjacam.core.errors import ViewNotFoundError
 from ninjacam.core.packets import CameraState, Codec, Flags, Kind, Packet, StreamInfo, Track
 from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.server import Channel, StreamServer
+from tests.harness.fair_clock import fair_s
 
 ROOT = Path(__file__).parents[2]
 FPS = 25
@@ -335,10 +336,10 @@ class Server:
 
     def terminate(self, timeout_s: float = 10.0) -> float:
         """SIGTERM; how long it took to end, in seconds."""
-        begun = time.monotonic()
+        begun = fair_s()
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(timeout_s)
-        return time.monotonic() - begun
+        return fair_s() - begun
 
 
 @dataclass
@@ -389,12 +390,12 @@ def _answers(server: Server) -> bool:
 
 def wait_until(check: Callable[[], T], *, timeout_s: float = 5.0, what: str = "") -> T:
     """The first true answer. What is awaited is another process: only polling can see it."""
-    end = time.monotonic() + timeout_s
+    end = fair_s() + timeout_s
     while True:
         answer = check()
         if answer:
             return answer
-        assert time.monotonic() < end, f"not within {timeout_s} s: {what}"
+        assert fair_s() < end, f"not within {timeout_s} s: {what}"
         time.sleep(0.02)
 
 

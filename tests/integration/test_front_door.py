@@ -6,7 +6,6 @@ import os
 import re
 import resource
 import subprocess
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import pytest
 
 from tests.harness.asgi_servers import SERVERS, AsgiServer
 from tests.harness.attackers import CHUNK, RawClient, idle_connections
+from tests.harness.fair_clock import fair_s
 from tests.harness.processes import python, wait_until
 
 LOGIN = ("POST /login/ HTTP/1.1", "Content-Type: application/x-www-form-urlencoded")
@@ -34,11 +34,11 @@ class Front:
 
     def health(self, source: str = "") -> float:
         """The seconds until /healthz answers on a new connection."""
-        begun_s = time.monotonic()
+        begun_s = fair_s()
         with RawClient(self.server.port, source=source) as client:
             client.request("GET /healthz HTTP/1.1")
             assert client.answer()[0] == 200
-        return time.monotonic() - begun_s
+        return fair_s() - begun_s
 
     def memory_bytes(self) -> int:
         pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self.server.worker_pids()]
@@ -345,7 +345,7 @@ def test_connections_without_a_request_do_not_delay_the_exit(name: str, data: Pa
         again.request("GET /healthz HTTP/1.1")
         assert again.answer()[0] == 200
         head.send(b"GET /heal")
-        begun_s = time.monotonic()
+        begun_s = fair_s()
         server.child.terminate()
         server.child.wait(30)
-        assert time.monotonic() - begun_s < 2.0, server.tail()
+        assert fair_s() - begun_s < 2.0, server.tail()

@@ -1,0 +1,70 @@
+"""A clock for the time limits of tests: it runs slower while more processes want to run than there are processors.
+
+A limit of 2 s means 2 s on a machine of one's own. Beside a busy neighbour a process gets its share of the processors
+only, and so needs longer for the same work; on this clock it still needs 2 s. For upper limits and timeouts. What must
+last at least so long is measured in real seconds.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+_SAMPLE_S = 0.05
+_LOAD = Path("/proc/loadavg")
+
+
+class FairClock:
+    """`real_s`: the clock that it follows."""
+
+    def __init__(self, real_s: Callable[[], float] = time.monotonic) -> None:
+        self._real_s = real_s
+        self._lock = threading.Lock()
+        self._now_s = self._read_s = real_s()
+        self._share = 1.0
+
+    def now_s(self) -> float:
+        return self._advance(None)
+
+    def set_share(self, share: float) -> None:
+        """From now on, each thread that wants to run gets this share of a processor."""
+        self._advance(share)
+
+    def _advance(self, share: float | None) -> float:
+        with self._lock:
+            read_s = self._real_s()
+            self._now_s += (read_s - self._read_s) * self._share
+            self._read_s = read_s
+            if share is not None:
+                self._share = share
+            return self._now_s
+
+
+def fair_share(load: str, processors: int) -> float:
+    """How much of a processor each thread gets that wants to run, except the one that asks: 0 to 1.
+
+    `load`: the content of /proc/loadavg.
+    """
+    runnable = int(load.split()[3].partition("/")[0]) - 1
+    return min(1.0, processors / max(1, runnable))
+
+
+@cache
+def _clock() -> FairClock:
+    clock = FairClock()
+    threading.Thread(target=_follow_load, args=(clock,), name="fair-clock", daemon=True).start()
+    return clock
+
+
+def _follow_load(clock: FairClock) -> None:
+    processors = len(os.sched_getaffinity(0))
+    while True:
+        clock.set_share(fair_share(_LOAD.read_text(), processors))
+        time.sleep(_SAMPLE_S)
+
+
+def fair_s() -> float:
+    """Now, in seconds. Only differences mean something."""
+    return _clock().now_s()
