@@ -133,7 +133,7 @@ def test_a_wrong_password_is_tried_once(clip: Clip) -> None:
         ({"no_video": True}, errors.NoVideoError),
         ({"codec_name": "VP8"}, errors.UnsupportedCodecError),
         ({"web_page": True}, errors.NotACameraError),
-        ({"refuse_tcp": True}, errors.ProtocolError),
+        ({"refuse_tcp": True, "refuse_udp": True}, errors.ProtocolError),
         ({"hang": ("DESCRIBE",)}, errors.SourceTimeoutError),
         ({"hang": ("*",)}, errors.SourceTimeoutError),
     ],

@@ -18,6 +18,7 @@ class SourceConfig:
     username: str = field(default="", repr=False)
     password: str = field(default="", repr=False)
     transport: Literal["tcp", "udp"] = "tcp"
+    """RTSP: how to ask for the packets. A camera that refuses this way is asked for the other one; TLS has TCP only."""
     loop: bool = True
     """Files: start again at the end."""
     verify_tls: bool = True

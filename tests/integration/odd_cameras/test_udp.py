@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ninjacam.core.errors import ForbiddenAddressError, SourceTimeoutError
+from ninjacam.core.errors import ForbiddenAddressError, ProtocolError, SourceTimeoutError
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.registry import open_source
 from tests.harness.odd_camera import OddCamera, OddClient, OddRequest
@@ -127,6 +127,17 @@ class Multicast(UdpCamera):
         return self.reply(request, "200 OK", f"Transport: {transport}", f"Session: {self.session}")
 
 
+class TcpOnly(OddCamera):
+    """Is asked for UDP and has TCP only."""
+
+    settings = UDP
+
+    async def on_setup(self, client: OddClient, request: OddRequest) -> bytes | None:
+        if "interleaved" not in request.headers["transport"]:
+            return self.reply(request, "461 Unsupported Transport")
+        return await super().on_setup(client, request)
+
+
 WHOLE = [
     UdpCamera(),
     UdpCamera("H.265", codec="hevc"),
@@ -134,11 +145,13 @@ WHOLE = [
     Shuffled(),
     Noisy(),
     Multicast(),
+    UdpCamera("asked for TCP", settings={}),  # libcamera-vid and VLC (scottlamb/retina#103)
+    TcpOnly(),
 ]
 
 
 @pytest.mark.parametrize("camera", WHOLE, ids=repr)
-def test_every_picture_arrives(camera: UdpCamera, watched: Watched) -> None:
+def test_every_picture_arrives(camera: OddCamera, watched: Watched) -> None:
     watched(camera).assert_whole()
 
 
@@ -178,6 +191,20 @@ class Silent(UdpCamera):
 def test_where_nothing_arrives_the_error_names_tcp() -> None:
     with pytest.raises(SourceTimeoutError, match="transport of this camera to TCP"):
         open_once(Silent(), open_timeout_s=2.0)
+
+
+def test_where_a_camera_has_udp_only_and_nothing_arrives_the_error_names_the_firewall() -> None:
+    with pytest.raises(SourceTimeoutError, match=r"sends by UDP only, .* open the firewall"):
+        open_once(Silent(), transport="tcp", open_timeout_s=4.0)
+
+
+def test_where_a_camera_refuses_both_the_error_names_the_way_that_was_asked_for() -> None:
+    class Neither(OddCamera):
+        async def on_setup(self, client: OddClient, request: OddRequest) -> bytes | None:
+            return self.reply(request, "461 Unsupported Transport")
+
+    with pytest.raises(ProtocolError, match="does not send RTP over TCP"):
+        open_once(Neither(), transport="tcp", open_timeout_s=4.0)
 
 
 class Elsewhere(UdpCamera):

@@ -55,6 +55,10 @@ class _Redirected(Exception):  # noqa: N818 (it is an answer, not an error)
         self.location = location
 
 
+class _TransportRefusedError(ProtocolError):
+    """The camera does not send the video in the way that it was asked for (status 461)."""
+
+
 @dataclass(slots=True)
 class _Attempt:
     """What is asked on one connection. `asked`: the last request. `knew_login`: the challenge came earlier."""
@@ -97,6 +101,7 @@ async def _follow(target: RequestTarget, config: SourceConfig, clock: Clock) -> 
     auth = Authenticator(config.username, config.password)
     attempt = _Attempt()
     redirects = hang_ups = 0
+    refused: _TransportRefusedError | None = None
     while True:
         attempt.knew_login = auth.is_challenged
         try:
@@ -111,6 +116,19 @@ async def _follow(target: RequestTarget, config: SourceConfig, clock: Clock) -> 
             # A login in the Location is for that target only; ours stays with our host.
             auth = Authenticator(*login_of(redirect.location) or (config.username, config.password))
             target, attempt = following, _Attempt()
+        except _TransportRefusedError as error:
+            if refused is not None or target.is_tls:
+                raise refused or error from None
+            refused = error
+            config = replace(config, transport="udp" if config.transport == "tcp" else "tcp")
+            auth.reconnect()
+            attempt = _Attempt()
+        except SourceTimeoutError as error:
+            if refused is None or config.transport == "tcp":
+                raise
+            raise SourceTimeoutError(
+                "The camera sends by UDP only, and none of its packets has arrived: open the firewall for UDP."
+            ) from error
         except SourceEndedError:
             hang_ups += 1
             less = attempt.less(auth)
@@ -236,7 +254,7 @@ class RtspSession:
                 break
         assert refused is not None
         if refused.status == 461:
-            raise ProtocolError(self.delivery.refusal)
+            raise _TransportRefusedError(self.delivery.refusal)
         self._check("SETUP", refused)
 
     async def _set_up_optional(self, index: int, track: RtspTrack, base: str) -> bool:
