@@ -8,7 +8,9 @@ last at least so long is measured in real seconds.
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -68,3 +70,27 @@ def _follow_load(clock: FairClock) -> None:
 def fair_s() -> float:
     """Now, in seconds. Only differences mean something."""
     return _clock().now_s()
+
+
+@dataclass
+class Spell:
+    """A time that has passed, in real seconds and on the fair clock."""
+
+    real_s: float = 0.0
+    fair_s: float = 0.0
+
+    @property
+    def slowdown(self) -> float:
+        """How many times as long something may take as on a machine of one's own: 1 or more."""
+        return self.real_s / self.fair_s
+
+
+@contextmanager
+def spell() -> Iterator[Spell]:
+    """Measure what is inside; the result is filled in at its end."""
+    passed = Spell()
+    real_s, begun_s = time.monotonic(), fair_s()
+    try:
+        yield passed
+    finally:
+        passed.real_s, passed.fair_s = time.monotonic() - real_s, fair_s() - begun_s
