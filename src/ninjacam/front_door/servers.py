@@ -59,6 +59,11 @@ def harden(send: Send | None) -> None:
         from ninjacam.front_door.uvicorn_protocol import LimitedHttpToolsProtocol
 
         config.http_protocol_class = LimitedHttpToolsProtocol
+    socket_protocol = getattr(config, "ws_protocol_class", None)
+    if getattr(socket_protocol, "__module__", "") == "uvicorn.protocols.websockets.websockets_sansio_impl":
+        from ninjacam.front_door.uvicorn_websocket import SharedFrameProtocol
+
+        config.ws_protocol_class = SharedFrameProtocol
 
 
 def hasten_exit() -> None:
