@@ -324,8 +324,7 @@ def _still(
         return None
     if principal.source == "session":
         data = sessions.get(principal.credential)
-        good = bool(data) and data is not None and _session_is_of(data, user)
-        return replace(principal, user=user) if good else None
+        return replace(principal, user=user) if data and _session_is_of(data, user) else None
     token = tokens.get(principal.token_id) if principal.token_id is not None else None
     if principal.token_id is not None and (token is None or token.user_id != user.pk):
         return None

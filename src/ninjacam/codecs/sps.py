@@ -122,14 +122,7 @@ def parse_h264_sps(nal: bytes) -> SpsInfo:
             _skip_scaling_lists(reader, 12 if chroma == 3 else 8)
     frame_num_bits = reader.ue(12) + 4
     order_type = reader.ue(2)
-    if order_type == 0:
-        reader.ue(12)
-    elif order_type == 1:
-        reader.skip(1)
-        reader.se()
-        reader.se()
-        for _ in range(reader.ue(255)):
-            reader.se()
+    _skip_order_count(reader, order_type)
     reader.ue(16)
     reader.skip(1)
     width_px = (reader.ue(MAX_SIDE_PX // 16) + 1) * 16
@@ -161,6 +154,18 @@ def parse_h264_sps(nal: bytes) -> SpsInfo:
         frame_num_bits=frame_num_bits,
         has_separate_planes=bool(separate_planes),
     )
+
+
+def _skip_order_count(reader: BitReader, order_type: int) -> None:
+    """The fields of the picture order count that depend on its type."""
+    if order_type == 0:
+        reader.ue(12)
+    elif order_type == 1:
+        reader.skip(1)
+        reader.se()
+        reader.se()
+        for _ in range(reader.ue(255)):
+            reader.se()
 
 
 def _skip_scaling_lists(reader: BitReader, count: int) -> None:

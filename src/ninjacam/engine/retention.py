@@ -137,31 +137,34 @@ def plan_retention(
         if not waiting[slug]:
             del waiting[slug]
 
-    def payer() -> str:
-        """The camera that makes room next: not small, and grown most; the largest where none has grown."""
-        small_bytes = sum(used.values()) / (2 * max(1, len(used)))
-        return max(
-            waiting,
-            key=lambda slug: (
-                used.get(slug, 0) >= small_bytes,
-                max(0, grown.get(slug, 0)),
-                used.get(slug, 0),
-                -waiting[slug][0].start_ns,
-            ),
-        )
-
     if rules.bytes_per_camera:
         for slug in list(waiting):
             while slug in waiting and used.get(slug, 0) > rules.bytes_per_camera:
                 take(slug)
     while waiting and 0 < rules.bytes < sum(used.values()):
-        take(payer())
+        take(_choose_payer(waiting, used, grown))
     watermark_bytes = rules.watermark_bytes(disk.size_bytes)
     while waiting and owed_bytes > 0 and free_bytes < watermark_bytes:
-        take(payer())
+        take(_choose_payer(waiting, used, grown))
     if rules.days:
         oldest_ns = now_ns - int(rules.days * DAY_NS)
         for slug in list(waiting):
             while slug in waiting and waiting[slug][0].end_ns < oldest_ns:
                 take(slug)
     return gone
+
+
+def _choose_payer(
+    waiting: Mapping[str, Sequence[Held]], used_bytes: Mapping[str, int], grown_bytes: Mapping[str, int]
+) -> str:
+    """Return the camera that makes room next: not small, and grown most; the largest where none has grown."""
+    small_bytes = sum(used_bytes.values()) / (2 * max(1, len(used_bytes)))
+    return max(
+        waiting,
+        key=lambda slug: (
+            used_bytes.get(slug, 0) >= small_bytes,
+            max(0, grown_bytes.get(slug, 0)),
+            used_bytes.get(slug, 0),
+            -waiting[slug][0].start_ns,
+        ),
+    )

@@ -112,21 +112,17 @@ def iter_shown(
                 if packet.stream is not stream:
                     if on_sound is not None and packet.size:
                         on_sound(packet)
-                    continue
-                if packet.size and packet.pts is not None and packet.dts is not None:
-                    begins = clock.saw(packet.dts, packet.pts)
-                    if keys_only and not (begins and packet.is_keyframe):
-                        continue
-                for frame in _decode(context, packet):
-                    if frame.pts is not None:
-                        yield Shown(frame, frame.pts + move, clock.captured_ns(frame.pts))
+                elif clock.takes(packet, keys_only=keys_only):
+                    for frame, pts in _decode(context, packet):
+                        yield Shown(frame, pts + move, clock.captured_ns(pts))
     finally:
         os.close(descriptor)
 
 
-def _decode(context: Any, packet: Any) -> list[av.VideoFrame]:
+def _decode(context: Any, packet: Any) -> list[tuple[av.VideoFrame, int]]:
+    """Return the frames that come out, each with its time."""
     try:
-        return list(context.decode(packet))
+        return [(frame, frame.pts) for frame in context.decode(packet) if frame.pts is not None]
     except (av.FFmpegError, ValueError) as exc:
         logger.debug("a recorded picture is left out: %s", exc)
         return []
@@ -139,7 +135,14 @@ class _Clock:
         self._coming = list(reversed(fragments))
         self._known: list[tuple[int, int]] = []  # (pts of a fragment's first picture, its wall clock in ns)
 
-    def saw(self, dts: int, pts: int) -> bool:
+    def takes(self, packet: Any, *, keys_only: bool) -> bool:
+        """Note the time of a packet; whether it is to be decoded. `keys_only`: the first of each fragment."""
+        if not packet.size or packet.pts is None or packet.dts is None:
+            return True
+        begins = self._saw(packet.dts, packet.pts)
+        return not keys_only or bool(begins and packet.is_keyframe)
+
+    def _saw(self, dts: int, pts: int) -> bool:
         """Whether a fragment begins with this packet."""
         begins = False
         while self._coming and dts >= self._coming[-1].dts:

@@ -78,19 +78,22 @@ class CameraFiles:
                 if not first.is_key or self._clock.monotonic_ns() < self._retry_ns:
                     return
                 self._begin(first, self._sound if heard else None)
-            assert self._contents is not None
-            if job.end_dts is None or (
-                job.before_key and self._contents.age_s(job.end_dts) >= self._period_s
-            ):
-                units += self._drained()
-            written = self._contents.add(video, units, job.end_dts, job.annotations)
-            if written is not None:
-                self._append(written)
-                self._told_good()
+            self._write_fragment(job, video, units)
         except NinjacamError as exc:
             self._failed(exc)
         except OSError as exc:
             self._failed(RecordingError(f"Recording of {self.slug} has stopped: {_reason(exc)}"))
+
+    def _write_fragment(self, job: Job, video: list[Packet], units: list[AacFrame]) -> None:
+        """Raises: NinjacamError, OSError."""
+        contents = self._contents
+        assert contents is not None
+        if job.end_dts is None or (job.before_key and contents.age_s(job.end_dts) >= self._period_s):
+            units += self._drained()
+        written = contents.add(video, units, job.end_dts, job.annotations)
+        if written is not None:
+            self._append(written)
+            self._told_good()
 
     def end(self) -> None:
         """The file is whole as it stands. Idempotent."""

@@ -4,6 +4,7 @@ Files may be torn, still growing, or not ours: what is read is bounded, and what
 Sources: ISO/IEC 14496-12 (boxes; 8.16.5 prft), 14496-14 (esds).
 """
 
+import contextlib
 import os
 import struct
 from collections.abc import Iterator
@@ -136,32 +137,36 @@ def _read(descriptor: int) -> Recording:
         raise DecodeError("The file does not begin as a recording does.")
     _, offset, size_bytes = moov
     recording = _parse_moov(_body(descriptor, offset, size_bytes), offset + size_bytes)
+    with contextlib.suppress(DecodeError):
+        _read_fragments(descriptor, boxes, recording.fragments)
+    return recording
+
+
+def _read_fragments(
+    descriptor: int, boxes: Iterator[tuple[bytes, int, int]], fragments: list[Fragment]
+) -> None:
+    """Append the fragments (prft, moof, mdat, perhaps emsg), up to the first box that is out of place.
+
+    Raises: DecodeError: that box is malformed.
+    """
     pending: tuple[int, int, int] | None = None  # offset, wall clock, pts: of a prft
     head: tuple[int, Fragment] | None = None
     for kind, offset, size_bytes in boxes:
-        try:
-            if kind == b"emsg" and pending is None and recording.fragments:
-                last = recording.fragments[-1]
-                if last.annotations_bytes:
-                    break
-                recording.fragments[-1] = last._replace(
-                    size_bytes=last.size_bytes + size_bytes, annotations_bytes=size_bytes
-                )
-            elif kind == b"prft" and head is None:
-                pending = (offset, *_parse_prft(_body(descriptor, offset, size_bytes)))
-            elif kind == b"moof" and pending is not None and head is None:
-                head = (pending[0], _parse_moof(_body(descriptor, offset, size_bytes), pending[1]))
-            elif kind == b"mdat" and head is not None:
-                start = head[0]
-                recording.fragments.append(
-                    head[1]._replace(offset=start, size_bytes=offset + size_bytes - start)
-                )
-                head = pending = None
-            else:
-                break
-        except DecodeError:
-            break
-    return recording
+        if kind == b"emsg" and pending is None and fragments and not fragments[-1].annotations_bytes:
+            last = fragments[-1]
+            fragments[-1] = last._replace(
+                size_bytes=last.size_bytes + size_bytes, annotations_bytes=size_bytes
+            )
+        elif kind == b"prft" and head is None:
+            pending = (offset, *_parse_prft(_body(descriptor, offset, size_bytes)))
+        elif kind == b"moof" and pending is not None and head is None:
+            head = (pending[0], _parse_moof(_body(descriptor, offset, size_bytes), pending[1]))
+        elif kind == b"mdat" and head is not None:
+            start = head[0]
+            fragments.append(head[1]._replace(offset=start, size_bytes=offset + size_bytes - start))
+            head = pending = None
+        else:
+            return
 
 
 def _iter_file(descriptor: int, end: int) -> Iterator[tuple[bytes, int, int]]:

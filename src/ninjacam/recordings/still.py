@@ -9,6 +9,7 @@ import contextlib
 import json
 import sys
 from io import BytesIO
+from typing import Any
 
 import av
 import cv2
@@ -40,27 +41,39 @@ def decode_still(place: StillPlace, *, width_px: int = 0) -> tuple[int, bytes]:
 
 
 def _pick(data: bytes, place: StillPlace) -> tuple[av.VideoFrame, int]:
-    best: av.VideoFrame | None = None
-    zero_pts = limit_pts = None
     with av.open(BytesIO(data), "r", format="mp4") as container:
         stream = container.streams.video[0]
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         packets = [packet for packet in container.demux(stream) if packet.size and packet.pts is not None]
-        for packet in packets:
-            if packet.dts is not None and packet.dts >= place.dts and zero_pts is None:
-                zero_pts = packet.pts
-        if zero_pts is None:
-            raise DecodeError("The picture cannot be found.")
+        zero_pts = _first_pts(packets, place.dts)
         limit_pts = zero_pts + (place.at_ns - place.start_ns) * VIDEO_CLOCK_HZ // 1_000_000_000
-        for each in (*packets, None):
-            for frame in stream.codec_context.decode(each):
-                if frame.pts is not None and (best is None or frame.pts <= limit_pts):
-                    best = frame
-            if best is not None and best.pts is not None and best.pts >= limit_pts:
-                break
-    if best is None or best.pts is None:
+        best, best_pts = _decode_until(stream.codec_context, packets, limit_pts)
+    return best, place.start_ns + (best_pts - zero_pts) * 1_000_000_000 // VIDEO_CLOCK_HZ
+
+
+def _first_pts(packets: list[Any], dts: int) -> int:
+    """Return the time of the first packet that is decoded at `dts` or later. Raises: DecodeError: there is none."""
+    for packet in packets:
+        if packet.dts is not None and packet.dts >= dts:
+            return int(packet.pts)
+    raise DecodeError("The picture cannot be found.")
+
+
+def _decode_until(context: Any, packets: list[Any], limit_pts: int) -> tuple[av.VideoFrame, int]:
+    """Return the last frame that is shown at `limit_pts` or before, or else the first; and its time.
+
+    Raises: DecodeError: there is none; av.FFmpegError.
+    """
+    best: tuple[av.VideoFrame, int] | None = None
+    for packet in (*packets, None):
+        for frame in context.decode(packet):
+            if frame.pts is not None and (best is None or frame.pts <= limit_pts):
+                best = (frame, frame.pts)
+        if best is not None and best[1] >= limit_pts:
+            break
+    if best is None:
         raise DecodeError("There is no picture.")
-    return best, place.start_ns + (best.pts - zero_pts) * 1_000_000_000 // VIDEO_CLOCK_HZ
+    return best
 
 
 def main() -> None:

@@ -267,15 +267,19 @@ class ServerSession:
         if method == "SETUP" and mount:
             status, headers = self._set_up(request.headers.get("transport", ""), mount, path)
             return reply(status, *headers)
-        session = f"Session: {self._session_id}"
         if method in ("PLAY", "PAUSE", "TEARDOWN", "GET_PARAMETER", "SET_PARAMETER"):
-            given = request.headers.get("session", "").partition(";")[0]
-            if method in ("PLAY", "PAUSE") and (not self._outlets or given != self._session_id):
-                return reply(454)
-            if method == "PAUSE" and self._mount:
-                self._mount.discard(self)
-            return reply(200, session, *(["Range: npt=now-"] if method == "PLAY" else []))
+            return self._control(reply, request)
         return reply(501)
+
+    def _control(self, reply: "_Reply", request: RtspRequest) -> str:
+        """A request about the session."""
+        method = request.method
+        given = request.headers.get("session", "").partition(";")[0]
+        if method in ("PLAY", "PAUSE") and (not self._outlets or given != self._session_id):
+            return reply(454)
+        if method == "PAUSE" and self._mount:
+            self._mount.discard(self)
+        return reply(200, f"Session: {self._session_id}", *(["Range: npt=now-"] if method == "PLAY" else []))
 
     def _describe(self, reply: "_Reply", request: RtspRequest, mount: ServedStream) -> str:
         faults = mount.faults

@@ -184,12 +184,7 @@ class ProcessorCode:
             self._running.give_back(slot)
 
     def _load(self, file: ModuleFile, mark: Mark) -> None:
-        before = [p for p in self._registry if p.module == file.name]
-        before += [was for was, _ in self._broken.values() if was.module == file.name]
-        self._registry.forget(file.name)
-        self.errors.pop(file.name, None)
-        self._broken = {name: entry for name, entry in self._broken.items() if entry[0].module != file.name}
-        self._needs[file.name] = {}
+        before = self._forget(file.name)
         if mark is None:
             sys.modules.pop(file.name, None)
             return
@@ -213,15 +208,29 @@ class ProcessorCode:
             with self._last_words(name):
                 exec(code, module.__dict__)  # noqa: S102 (the operator's own code: this is what we are for)
         except BaseException as exc:  # the boundary to user code
-            text = user_traceback(exc)
-            logger.warning("%s does not load:\n%s", file.name, text)
-            self.errors[file.name] = text
-            if isinstance(exc, ModuleNotFoundError) and exc.name:
-                expected = self._helpers.expect(exc.name)
-                self._watch(file.name, {exc.name: expected} if expected is not None else {})
-            sentence = f"{file.name} does not load: {one_line(exc)}"
-            for was in before:
-                self._broken[was.name] = (was, ProcessorError(sentence, traceback=text))
+            self._note_failure(file.name, exc, before)
+
+    def _forget(self, module: str) -> list[Registration]:
+        """Forget what is known of a module that is to be loaded again, and return its processors so far."""
+        before = [p for p in self._registry if p.module == module]
+        before += [was for was, _ in self._broken.values() if was.module == module]
+        self._registry.forget(module)
+        self.errors.pop(module, None)
+        self._broken = {name: entry for name, entry in self._broken.items() if entry[0].module != module}
+        self._needs[module] = {}
+        return before
+
+    def _note_failure(self, module: str, exc: BaseException, before: list[Registration]) -> None:
+        """`module` does not load because of `exc`, and with it the processors `before`."""
+        text = user_traceback(exc)
+        logger.warning("%s does not load:\n%s", module, text)
+        self.errors[module] = text
+        if isinstance(exc, ModuleNotFoundError) and exc.name:
+            expected = self._helpers.expect(exc.name)
+            self._watch(module, {exc.name: expected} if expected is not None else {})
+        sentence = f"{module} does not load: {one_line(exc)}"
+        for was in before:
+            self._broken[was.name] = (was, ProcessorError(sentence, traceback=text))
 
     def _watch(self, module: str, helpers: dict[str, Path]) -> None:
         """Load `module` again when one of these changes."""

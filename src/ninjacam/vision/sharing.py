@@ -56,14 +56,7 @@ def _stateful(function: Any) -> Iterator[Any]:
 def _reached_from(value: Any) -> list[Any]:
     match value:
         case types.FunctionType():
-            names = _names(value.__code__)
-            found = [value.__globals__[name] for name in names if name in value.__globals__]
-            modules = [
-                each for each in found if isinstance(each, types.ModuleType) and _is_users(each.__name__)
-            ]
-            found += [vars(module)[name] for module in modules for name in names if name in vars(module)]
-            cells = (cell for cell in value.__closure__ or () if cell != types.CellType())
-            return [*found, *(cell.cell_contents for cell in cells), *(value.__defaults__ or ())]
+            return _reached_from_function(value)
         case types.MethodType():
             return [value.__self__, value.__func__]
         case functools.partial():
@@ -81,6 +74,16 @@ def _reached_from(value: Any) -> list[Any]:
     if _is_users(type(value).__module__):
         return [type(value), *getattr(value, "__dict__", {}).values()]
     return []
+
+
+def _reached_from_function(function: types.FunctionType) -> list[Any]:
+    """Return the globals it names, those of the user's modules among them, its closure and its defaults."""
+    names = _names(function.__code__)
+    found = [function.__globals__[name] for name in names if name in function.__globals__]
+    modules = [each for each in found if isinstance(each, types.ModuleType) and _is_users(each.__name__)]
+    found += [vars(module)[name] for module in modules for name in names if name in vars(module)]
+    cells = (cell for cell in function.__closure__ or () if cell != types.CellType())
+    return [*found, *(cell.cell_contents for cell in cells), *(function.__defaults__ or ())]
 
 
 def _names(code: types.CodeType) -> set[str]:

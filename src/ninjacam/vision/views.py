@@ -146,9 +146,7 @@ class ViewMaker:
 
     def _make_due(self, view_input: ViewInput) -> None:
         now_ns = self._context.clock.monotonic_ns()
-        variants = [v for v in self._context.shared.variants if v.request.view == self.view]
-        self._encodings = {v: self._encodings.get(v) or _Encoding() for v in variants}
-        due = [v for v in variants if self._is_due(v, now_ns)]
+        due = self._find_due(now_ns)
         if not due:
             return
         pictures = [variant for variant in due if variant.is_picture]
@@ -158,13 +156,16 @@ class ViewMaker:
         pairs = self._encode(pictures, made.image, view_input) if made.image is not None else []
         if made.seen is not None:
             data = encode_annotation_set(self.view, view_input.packet.captured_ns, made.seen)
-            pairs += [
-                (variant.channel, self._packet(variant, data, view_input, Flags.KEY))
-                for variant in due
-                if not variant.is_picture
-            ]
+            others = [variant for variant in due if not variant.is_picture]
+            pairs += [(each.channel, self._packet(each, data, view_input, Flags.KEY)) for each in others]
         if pairs and not self.abandoned:
             self._context.publish(pairs)
+
+    def _find_due(self, now_ns: int) -> list[Variant]:
+        """Return the variants of this view that get a picture now."""
+        variants = [v for v in self._context.shared.variants if v.request.view == self.view]
+        self._encodings = {v: self._encodings.get(v) or _Encoding() for v in variants}
+        return [v for v in variants if self._is_due(v, now_ns)]
 
     def _is_due(self, variant: Variant, now_ns: int) -> bool:
         if not variant.request.max_fps:

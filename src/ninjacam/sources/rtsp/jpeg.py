@@ -169,15 +169,7 @@ class JpegDepacketizer(Depacketizer):
     def push(self, data: memoryview, start: int, stop: int, pts: int, marker: bool, received_ns: int) -> None:
         if stop - start >= 8:
             offset = data[start + 1] << 16 | data[start + 2] << 8 | data[start + 3]
-            if pts != self._pts or (not offset and self._scan):
-                if self._scan or self._damaged:
-                    self._trust.confirm()
-                    self._close()
-                self._pts = pts
-            elif self._trust.pending >= 0:
-                self._trust.disprove(self._trust.pending)
-            elif offset and not self._scan and pts == self._closed_pts:
-                self._trust.disprove(0)
+            self._turn(pts, offset)
             body = self._read_headers(data, start, stop, offset)
             if body < 0 or offset != len(self._scan) or offset > MAX_ACCESS_UNIT_BYTES:
                 self._damaged = True
@@ -191,6 +183,18 @@ class JpegDepacketizer(Depacketizer):
             and (self._ends() or self._trust.believes(0))
         ):
             self._close()
+
+    def _turn(self, pts: int, offset: int) -> None:
+        """A packet has come whose data belong at `offset` of the picture at `pts`: is it another picture?"""
+        if pts != self._pts or (not offset and self._scan):
+            if self._scan or self._damaged:
+                self._trust.confirm()
+                self._close()
+            self._pts = pts
+        elif self._trust.pending >= 0:
+            self._trust.disprove(self._trust.pending)
+        elif offset and not self._scan and pts == self._closed_pts:
+            self._trust.disprove(0)
 
     def _ends(self) -> bool:
         """Whether the data themselves say that they are whole."""
@@ -219,19 +223,8 @@ class JpegDepacketizer(Depacketizer):
             return -1
         precision, tables = 0, quantization_tables(quality)
         if quality >= 128:
-            if at + 4 > stop:
-                return -1
-            length = data[at + 2] << 8 | data[at + 3]
-            precision = data[at + 1]
-            tables = bytes(data[at + 4 : at + 4 + length])
-            at += 4 + length
-            if at > stop or length > 512:
-                return -1
-            if tables and quality < 255:
-                self._tables[quality] = (precision, tables)
-            elif not tables:
-                precision, tables = self._tables.get(quality, (0, b""))
-        if len(tables) < 64 and not extension.tables:
+            at, precision, tables = self._read_tables(data, at, stop, quality)
+        if at < 0 or (len(tables) < 64 and not extension.tables):
             return -1
         key = (kind, *size, restart, precision, tables, extension)
         if key != self._head_key:
@@ -239,6 +232,22 @@ class JpegDepacketizer(Depacketizer):
             self._head = jfif_header(kind, *size, tables, precision, restart, extension)
         self._size = size
         return at
+
+    def _read_tables(self, data: memoryview, at: int, stop: int, quality: int) -> tuple[int, int, bytes]:
+        """Return where the tables at `at` end (-1: malformed), their precision and the tables.
+
+        Those of a `quality` below 255 are valid for the pictures that come without them (RFC 2435, 3.1.8).
+        """
+        length = data[at + 2] << 8 | data[at + 3] if at + 4 <= stop else -1
+        behind = at + 4 + length
+        if not 0 <= length <= 512 or behind > stop:
+            return -1, 0, b""
+        precision, tables = data[at + 1], bytes(data[at + 4 : behind])
+        if tables and quality < 255:
+            self._tables[quality] = (precision, tables)
+        elif not tables:
+            precision, tables = self._tables.get(quality, (0, b""))
+        return behind, precision, tables
 
     def _close(self) -> None:
         if self._damaged or not self._scan:

@@ -148,12 +148,10 @@ class RtpReceiver:
         if first != 0x80:
             start, stop = self._payload_bounds(data, start, stop, first)
         marker = second > 127
-        if sequence != self._expected:
-            if not self._ordered:
-                self._out_of_order(sequence, timestamp, marker, data, start, stop, received_ns)
-                return behind
-            if not self._renumber(sequence):
-                return behind
+        if sequence != self._expected and not self._is_in_turn(
+            sequence, timestamp, marker, data, start, stop, received_ns
+        ):
+            return behind
         self._expected = sequence + 1 & 0xFFFF
         reception.packets += 1
         if timestamp != self._timestamp:
@@ -166,6 +164,22 @@ class RtpReceiver:
             if head and behind - start > len(head) and behind + (behind - start) < end:
                 return self._take_like(data, start - 16, behind, end, head)
         return behind
+
+    def _is_in_turn(
+        self,
+        sequence: int,
+        timestamp: int,
+        marker: bool,
+        data: memoryview,
+        start: int,
+        stop: int,
+        received_ns: int,
+    ) -> bool:
+        """Whether a packet with an unexpected number is to be taken now; one that is not waits or is dropped."""
+        if self._ordered:
+            return self._renumber(sequence)
+        self._out_of_order(sequence, timestamp, marker, data, start, stop, received_ns)
+        return False
 
     def _payload_bounds(self, data: memoryview, start: int, stop: int, first: int) -> tuple[int, int]:
         """Bounds of the payload behind CSRCs and extension, without padding. A field that claims more than the packet

@@ -118,17 +118,7 @@ def _parse_media(value: str) -> Media:
 
 def _apply(notes: list[_Note], sections: list[Media]) -> None:
     """Give each format what the notes say of it: first those of its own section, then those that stand elsewhere."""
-    astray: list[_Note] = []
-    for note in notes:
-        own = note.media.format_of(note.payload_type) if note.media else None
-        if own is None and note.media and not note.media.formats and note.name == "rtpmap":
-            own = Format(note.payload_type)  # the m= line named none
-            note.media.formats.append(own)
-        if own is None:
-            astray.append(note)
-        else:
-            _apply_to(own, note, override=True)
-    for note in astray:
+    for note in [note for note in notes if not _apply_to_own(note)]:
         named = [each for section in sections if (each := section.format_of(note.payload_type))]
         if not named and note.media and len(note.media.formats) == 1:
             named = note.media.formats  # the number is wrong: there is but one that can be meant
@@ -138,6 +128,19 @@ def _apply(notes: list[_Note], sections: list[Media]) -> None:
         for each in section.formats:
             if not each.encoding and section.kind == "video":
                 each.encoding = _guess(each.fmtp)
+
+
+def _apply_to_own(note: _Note) -> bool:
+    """Apply a note to the format of its own section; whether there is one."""
+    if note.media is None:
+        return False
+    own = note.media.format_of(note.payload_type)
+    if own is None and not note.media.formats and note.name == "rtpmap":
+        own = Format(note.payload_type)  # the m= line named none
+        note.media.formats.append(own)
+    if own is not None:
+        _apply_to(own, note, override=True)
+    return own is not None
 
 
 def _apply_to(form: Format, note: _Note, *, override: bool) -> None:
