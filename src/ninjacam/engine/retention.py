@@ -13,7 +13,7 @@ database, an upload) would otherwise delete recordings; the engine raises an ala
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -137,10 +137,13 @@ def plan_retention(
         if not waiting[slug]:
             del waiting[slug]
 
-    if rules.bytes_per_camera:
+    def take_while(must_go: Callable[[str], bool]) -> None:
         for slug in list(waiting):
-            while slug in waiting and used.get(slug, 0) > rules.bytes_per_camera:
+            while slug in waiting and must_go(slug):
                 take(slug)
+
+    if rules.bytes_per_camera:
+        take_while(lambda slug: used.get(slug, 0) > rules.bytes_per_camera)
     while waiting and 0 < rules.bytes < sum(used.values()):
         take(_choose_payer(waiting, used, grown))
     watermark_bytes = rules.watermark_bytes(disk.size_bytes)
@@ -148,9 +151,7 @@ def plan_retention(
         take(_choose_payer(waiting, used, grown))
     if rules.days:
         oldest_ns = now_ns - int(rules.days * DAY_NS)
-        for slug in list(waiting):
-            while slug in waiting and waiting[slug][0].end_ns < oldest_ns:
-                take(slug)
+        take_while(lambda slug: waiting[slug][0].end_ns < oldest_ns)
     return gone
 
 

@@ -8,6 +8,7 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple, cast
 
 from ninjacam.core.clock import Clock
@@ -48,6 +49,54 @@ class _Waiting(NamedTuple):
     answer: "asyncio.Future[RtspMessage]"
 
 
+class _Requests:
+    """The requests that wait for their answers."""
+
+    def __init__(self) -> None:
+        self._cseq = 0
+        self._pending: dict[int, _Waiting] = {}
+        self._abandoned: deque[int] = deque(maxlen=16)
+        """The numbers of requests whose answers nobody waits for any more: a late one must not answer the next."""
+
+    def begin(self, method: str) -> tuple[int, "asyncio.Future[RtspMessage]"]:
+        """Return the number of a new request and its answer."""
+        self._cseq += 1
+        answer: asyncio.Future[RtspMessage] = asyncio.get_running_loop().create_future()
+        self._pending[self._cseq] = _Waiting(method, answer)
+        return self._cseq, answer
+
+    def end(self, cseq: int) -> None:
+        if self._pending.pop(cseq).answer.cancelled():
+            self._abandoned.append(cseq)
+
+    def find(self, answer: RtspMessage) -> _Waiting | None:
+        """The request that it answers. A number that fits none answers the oldest: some cameras write 0, or count
+        otherwise than we do. Interim answers (100 Continue) answer nothing."""
+        if answer.status < 200:
+            return None
+        number = answer.cseq
+        if number in self._abandoned:
+            return None
+        waiting = None if number is None else self._pending.get(number)
+        if waiting is None or waiting.answer.done():
+            waiting = next((each for each in self._pending.values() if not each.answer.done()), None)
+        return waiting
+
+    def fail(self, error: SourceError) -> None:
+        for waiting in self._pending.values():
+            if not waiting.answer.done():
+                waiting.answer.set_exception(error)
+
+
+@dataclass(slots=True)
+class _Rest:
+    """When a connection does not read: while it is paused, and between the beats at which it reads."""
+
+    is_paused: bool = False
+    interval_s: float = 0.0
+    ends: asyncio.TimerHandle | None = None
+
+
 class RtspConnection(asyncio.BufferedProtocol):
     """One TCP connection. Owner: the session that made it. `ended` gets the SourceError that ends it."""
 
@@ -59,17 +108,12 @@ class RtspConnection(asyncio.BufferedProtocol):
         self._start = 0
         self._stop = 0
         self._channels: list[ChannelHandler | None] = [None] * 256
-        self._pending: dict[int, _Waiting] = {}
-        self._abandoned: deque[int] = deque(maxlen=16)
-        """The numbers of requests whose answers nobody waits for any more: a late one must not answer the next."""
-        self._cseq = 0
+        self._requests = _Requests()
         self._quiet: asyncio.TimerHandle | None = None
         self._is_quiet = False
         self._skipped = 0
         self._spoke = False
-        self._paused = False
-        self._interval_s = 0.0
-        self._resting: asyncio.TimerHandle | None = None
+        self._resting = _Rest()
         self._transport: asyncio.Transport | None = None
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ended.add_done_callback(_retrieve)
@@ -126,21 +170,21 @@ class RtspConnection(asyncio.BufferedProtocol):
         spent_ns = self._clock.monotonic_ns() - now_ns
         if spent_ns > _LONG_TURN_NS:
             self._rest(spent_ns / 1e9)
-        elif drained and self._interval_s:
+        elif drained and self._resting.interval_s:
             # uvloop's clock has whole milliseconds: the one before a beat is the beat.
             now_s = asyncio.get_running_loop().time() + 0.001
-            self._rest(self._interval_s - now_s % self._interval_s + 0.001)
+            self._rest(self._resting.interval_s - now_s % self._resting.interval_s + 0.001)
 
     def _rest(self, seconds: float) -> None:
-        if self._transport is None or self._transport.is_closing() or self._paused:
+        if self._transport is None or self._transport.is_closing() or self._resting.is_paused:
             return
         self._transport.pause_reading()
-        if self._resting is None:  # TLS gives what it holds in spite of a pause
-            self._resting = asyncio.get_running_loop().call_later(seconds, self._go_on)
+        if self._resting.ends is None:  # TLS gives what it holds in spite of a pause
+            self._resting.ends = asyncio.get_running_loop().call_later(seconds, self._go_on)
 
     def _go_on(self) -> None:
-        self._resting = None
-        if self._transport is not None and not self._transport.is_closing() and not self._paused:
+        self._resting.ends = None
+        if self._transport is not None and not self._transport.is_closing() and not self._resting.is_paused:
             self._transport.resume_reading()
 
     def eof_received(self) -> bool:
@@ -175,7 +219,7 @@ class RtspConnection(asyncio.BufferedProtocol):
                 raise ProtocolError("The camera sent too long a header.")
             return 0
         message, length = parse_head(data[: cut.start()])
-        waiting = None if message.method else self._waiting_for(message)
+        waiting = None if message.method else self._requests.find(message)
         is_description = waiting is not None and waiting.method == "DESCRIBE" and message.status == 200
         stop = self._end_of_body(data, cut.end(), length, is_description=is_description)
         if stop > len(data):
@@ -194,19 +238,6 @@ class RtspConnection(asyncio.BufferedProtocol):
         else:
             self._skip(stop)
         return stop
-
-    def _waiting_for(self, answer: RtspMessage) -> _Waiting | None:
-        """The request that it answers. A number that fits none answers the oldest: some cameras write 0, or count
-        otherwise than we do. Interim answers (100 Continue) answer nothing."""
-        if answer.status < 200:
-            return None
-        number = answer.cseq
-        if number in self._abandoned:
-            return None
-        waiting = None if number is None else self._pending.get(number)
-        if waiting is None or waiting.answer.done():
-            waiting = next((each for each in self._pending.values() if not each.answer.done()), None)
-        return waiting
 
     def _end_of_body(self, data: bytes, at: int, length: int, *, is_description: bool) -> int:
         """Where the body that begins at `at` ends; beyond the data: more is to come.
@@ -307,17 +338,12 @@ class RtspConnection(asyncio.BufferedProtocol):
         """Send a request and wait for its answer, without a deadline. Raises: SourceError: the connection ended."""
         if self.ended.done():
             self.ended.result()
-        self._cseq += 1
-        cseq = self._cseq
-        answer: asyncio.Future[RtspMessage] = asyncio.get_running_loop().create_future()
-        self._pending[cseq] = _Waiting(method, answer)
+        cseq, answer = self._requests.begin(method)
         try:
             self.write(format_request(method, uri, cseq, headers))
             return await answer
         finally:
-            del self._pending[cseq]
-            if answer.cancelled():
-                self._abandoned.append(cseq)
+            self._requests.end(cseq)
 
     def handle(self, channel: int, handler: ChannelHandler | None) -> None:
         self._channels[channel] = handler
@@ -332,27 +358,25 @@ class RtspConnection(asyncio.BufferedProtocol):
         loses what it holds when the camera closes."""
         if self._transport is None or self._transport.get_extra_info("ssl_object") is not None:
             return
-        before_s, self._interval_s = self._interval_s, interval_s
-        if before_s and not interval_s and self._resting is not None:
-            self._resting.cancel()
+        before_s, self._resting.interval_s = self._resting.interval_s, interval_s
+        if before_s and not interval_s and self._resting.ends is not None:
+            self._resting.ends.cancel()
             self._go_on()
 
     def pause(self) -> None:
-        self._paused = True
+        self._resting.is_paused = True
         if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 
     def resume(self) -> None:
-        self._paused = False
+        self._resting.is_paused = False
         self.last_bytes_ns = self._clock.monotonic_ns()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
     def fail(self, error: SourceError) -> None:
         """End the connection because of `error`; the first one counts. Idempotent."""
-        for waiting in self._pending.values():
-            if not waiting.answer.done():
-                waiting.answer.set_exception(error)
+        self._requests.fail(error)
         if self._quiet is not None:
             self._quiet.cancel()
             self._quiet = None

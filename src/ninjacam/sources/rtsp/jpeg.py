@@ -215,10 +215,7 @@ class JpegDepacketizer(Depacketizer):
         if offset:
             return at
         extension, self._extension = self._extension, _NO_EXTENSION
-        size = (
-            extension.size_px[0] or data[start + 6] * 8 or self._size_px[0],
-            extension.size_px[1] or data[start + 7] * 8 or self._size_px[1],
-        )
+        size = self._find_size(extension, data[start + 6] * 8, data[start + 7] * 8)
         if (kind & 0x3F > 1 and not extension.frame) or kind > 127 or not all(size) or not quality:
             return -1
         precision, tables = 0, quantization_tables(quality)
@@ -232,6 +229,13 @@ class JpegDepacketizer(Depacketizer):
             self._head = jfif_header(kind, *size, tables, precision, restart, extension)
         self._size = size
         return at
+
+    def _find_size(self, extension: JpegExtension, width_px: int, height_px: int) -> tuple[int, int]:
+        """The size of the extension, else that of the packet, else that of the SDP."""
+        return (
+            extension.size_px[0] or width_px or self._size_px[0],
+            extension.size_px[1] or height_px or self._size_px[1],
+        )
 
     def _read_tables(self, data: memoryview, at: int, stop: int, quality: int) -> tuple[int, int, bytes]:
         """Return where the tables at `at` end (-1: malformed), their precision and the tables.

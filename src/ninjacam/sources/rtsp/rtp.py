@@ -7,6 +7,7 @@ exists only while something is missing.
 
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
@@ -69,6 +70,15 @@ class Depacketizer(Protocol):
         raise AssertionError("nothing was to follow")
 
 
+@dataclass(slots=True)
+class _Announced:
+    """What the camera has said of the stream; -1: nothing. `is_confirmed`: the stream is like that."""
+
+    ssrc: int = -1
+    sequence: int = -1
+    is_confirmed: bool = False
+
+
 class RtpReceiver:
     """Owner: the connection's event loop. `receive` is called for each packet of the track's RTP channel.
 
@@ -93,8 +103,7 @@ class RtpReceiver:
         self._clock = clock
         self._ordered = ordered
         self._formats = {payload_type: depacketizer}
-        self._announced_ssrc = self._announced_sequence = -1
-        self._is_confirmed = False
+        self._announced = _Announced()
         self._strangers = _Strangers()
         self._odd_numbers = 0
         self._odd_at = 0
@@ -111,9 +120,9 @@ class RtpReceiver:
         """What the camera has said of the stream in its answers to SETUP (ssrc) and PLAY (seq in RTP-Info). A hint: a
         stream that is not like this is taken when it turns out to be the only one."""
         if ssrc is not None:
-            self._announced_ssrc = ssrc
+            self._announced.ssrc = ssrc
         if sequence is not None:
-            self._announced_sequence = sequence & 0xFFFF
+            self._announced.sequence = sequence & 0xFFFF
 
     def offer(self, payload_type: int, depacketizer: Depacketizer) -> None:
         """Name another format of the stream: the camera may send it instead of the first, or change to it."""
@@ -283,10 +292,10 @@ class RtpReceiver:
     def _is_announced(self, ssrc: int, sequence: int) -> bool:
         """Whether a packet of the right type is the first of this stream by what was announced."""
         if self._expected >= 0:
-            return ssrc == self._announced_ssrc and not self._is_confirmed
-        if self._announced_ssrc < 0 and self._announced_sequence < 0:
+            return ssrc == self._announced.ssrc and not self._announced.is_confirmed
+        if self._announced.ssrc < 0 and self._announced.sequence < 0:
             return True
-        return ssrc == self._announced_ssrc or sequence == self._announced_sequence
+        return ssrc == self._announced.ssrc or sequence == self._announced.sequence
 
     def _must_accept(self, strangers: "_Strangers", received_ns: int) -> bool:
         """Whether the strangers are the stream, since nothing else comes."""
@@ -294,7 +303,7 @@ class RtpReceiver:
             return False
         if self._expected < 0:
             return received_ns - strangers.since_ns > UNANNOUNCED_NS
-        if self.reception.packets < MIN_ESTABLISHED_PACKETS and not self._is_confirmed:
+        if self.reception.packets < MIN_ESTABLISHED_PACKETS and not self._announced.is_confirmed:
             return True
         return received_ns - self._depacketizer.received_ns > SILENCE_NS
 
@@ -302,8 +311,8 @@ class RtpReceiver:
         """The stream has this payload type and synchronisation source from now on."""
         self._payload_type = kind
         self._use(self._formats.get(kind, self._depacketizer))
-        self._is_confirmed = ssrc == self._announced_ssrc or (
-            self._expected < 0 and sequence == self._announced_sequence
+        self._announced.is_confirmed = ssrc == self._announced.ssrc or (
+            self._expected < 0 and sequence == self._announced.sequence
         )
         if self._expected < 0 or sequence != self._expected:
             self._restart(ssrc, sequence)
