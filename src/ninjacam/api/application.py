@@ -52,9 +52,23 @@ _STATUS_TEXT = {
 
 
 class Api(NinjaAPI):
-    def get_openapi_schema(self, **kwargs: Any) -> OpenAPISchema:
-        """The document, with the errors that any operation may answer, as problem+json."""
-        schema = super().get_openapi_schema(**kwargs)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._document: tuple[str, OpenAPISchema] | None = None
+        """The prefix of the URLs, and the document that has them."""
+
+    def get_openapi_schema(
+        self, *, path_prefix: str | None = None, path_params: dict[str, Any] | None = None
+    ) -> OpenAPISchema:
+        """Return the document, made once: that takes 0.1 s of CPU, and any user may ask for it again and again."""
+        prefix = self.get_root_path(path_params or {}) if path_prefix is None else path_prefix
+        if self._document is None or self._document[0] != prefix:
+            self._document = (prefix, self._make_document(prefix))
+        return self._document[1]
+
+    def _make_document(self, prefix: str) -> OpenAPISchema:
+        """With the errors that any operation may answer, as problem+json."""
+        schema = super().get_openapi_schema(path_prefix=prefix)
         problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         schema["paths"] |= media_paths()
         schema["components"]["schemas"] |= {**problem.pop("$defs"), "Problem": problem}

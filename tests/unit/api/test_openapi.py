@@ -78,3 +78,9 @@ def test_the_document_has_every_parameter_that_streams_and_recordings_take() -> 
         path = next(path for path in paths if path.endswith("/" + place))
         documented = {each["name"] for each in paths[path]["get"]["parameters"]}
         assert names <= documented, path
+
+
+def test_the_document_is_made_once_for_each_prefix() -> None:
+    first = api.get_openapi_schema(path_prefix="/one/")
+    assert api.get_openapi_schema(path_prefix="/one/") is first
+    assert any(path.startswith("/two/") for path in api.get_openapi_schema(path_prefix="/two/")["paths"])
