@@ -5,14 +5,19 @@ import contextlib
 import os
 import re
 import resource
+import selectors
+import signal
+import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from ninjacam.front_door.gate import MAX_WAITING_PER_USER
+from ninjacam.viewers.worker import MAX_WAITING_SNAPSHOTS_OF_USER, SNAPSHOTS_AT_ONCE_OF_USER
 from tests.harness.asgi_servers import SERVERS, AsgiServer
 from tests.harness.attackers import CHUNK, RawClient, idle_connections
 from tests.harness.fair_clock import fair_s
@@ -256,6 +261,120 @@ def test_one_address_cannot_hold_idle_connections_without_end(front: Front) -> N
         assert not any(client.is_closed() for client in flood[-50:])
         for source in ("127.0.0.2", "127.0.0.4"):
             assert front.health(source) < 1
+
+
+# --- users ---
+
+
+@dataclass
+class Flood:
+    """Requests of one user on a connection each, and of another user behind them, all from one address."""
+
+    front: Front
+    tokens: dict[str, str]
+    answered: list[tuple[str, int]] = field(default_factory=list)
+    """(user, status) in the order of the answers."""
+
+    clients: list[RawClient] = field(default_factory=list)
+
+    def ask(self, user: str, line: str) -> None:
+        with self.front.client(timeout_s=60.0) as client:
+            self.clients.append(client)
+            client.request(line, f"Authorization: Bearer {self.tokens[user]}")
+            with contextlib.suppress(EOFError, OSError):  # the test has ended
+                self.answered.append((user, client.answer()[0]))
+
+    def run(self, line: str, count: int, is_full: Callable[[], bool]) -> int:
+        """Send `count` requests of Ann, and one of Bob as soon as `is_full`. Returns: Ann's answers before Bob's."""
+        with ThreadPoolExecutor(count + 1) as pool:
+            ann = [pool.submit(self.ask, "ann", line) for _ in range(count)]
+            wait_until(is_full, 30, "the flood has arrived")
+            pool.submit(self.ask, "bob", line).result(60)
+            before = [user for user, _ in self.answered].index("bob")
+            for client in self.clients:
+                with contextlib.suppress(OSError):
+                    client.socket.shutdown(socket.SHUT_RDWR)
+            for each in ann:
+                each.result(60)
+        return before
+
+
+@pytest.fixture(scope="module")
+def tokens(data: Path, token: str, fronts: dict[str, Front]) -> dict[str, str]:
+    """Tokens of two users, who may view the camera "door". No engine runs, so nobody ever gets a picture of it."""
+    made = {}
+    with fronts["uvicorn"].client() as client:
+        body = b'{"slug": "door", "url": "rtsp://127.0.0.1:9/x"}'
+        client.request(
+            "POST /api/v1/cameras HTTP/1.1",
+            f"Authorization: Bearer {token}",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body)}",
+            body=body,
+        )
+        assert client.answer()[0] == 201
+    for user in ("ann", "bob"):
+        for command, given in (
+            (["createuser", user, "--admin", "--password-stdin"], b"correct horse battery staple\n"),
+            (["token", "create", "tests", "--user", user, "--scope", "*"], b""),
+        ):
+            done = subprocess.run(
+                python("-m", "ninjacam", *command, "--data", str(data)),
+                input=given,
+                check=True,
+                capture_output=True,
+            )
+        made[user] = done.stdout.decode().split()[-1]
+    return made
+
+
+def test_one_user_who_asks_for_many_snapshots_does_not_keep_another_waiting(
+    front: Front, tokens: dict[str, str]
+) -> None:
+    """Each takes 5 s, until it is sure that no picture comes; eight of one user are taken at once, and 32 wait."""
+    flood = Flood(front, tokens)
+    taken = SNAPSHOTS_AT_ONCE_OF_USER + MAX_WAITING_SNAPSHOTS_OF_USER
+    before = flood.run(
+        "GET /live/door/snapshot.jpg HTTP/1.1", taken + 2, lambda: flood.answered.count(("ann", 429)) == 2
+    )
+    assert before < taken, "Bob's was answered after all of Ann's"
+    assert ("bob", 503) in flood.answered
+
+
+def test_one_user_who_sends_many_commands_does_not_keep_another_waiting(
+    front: Front, tokens: dict[str, str]
+) -> None:
+    """All of them lie in the server's accept queue when it goes on, Bob's behind Ann's."""
+    pids = front.server.worker_pids()
+    line = "GET /api/v1/cameras HTTP/1.1"
+    with contextlib.ExitStack() as stack:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+            stack.callback(os.kill, pid, signal.SIGCONT)
+        clients = [stack.enter_context(front.client(timeout_s=60.0)) for _ in range(MAX_WAITING_PER_USER + 1)]
+        for client in clients[:-1]:
+            client.request(line, f"Authorization: Bearer {tokens['ann']}", "Connection: close")
+        clients[-1].request(line, f"Authorization: Bearer {tokens['bob']}", "Connection: close")
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+        answers = order_of_answers(clients)
+    assert answers.index(clients[-1]) < MAX_WAITING_PER_USER // 2, "Bob's waited for Ann's"
+    assert len(answers) > MAX_WAITING_PER_USER // 2
+
+
+def order_of_answers(clients: list[RawClient]) -> list[RawClient]:
+    """Those whose connections were closed to make room (0006-front-door.md) are left out."""
+    answers = []
+    with selectors.DefaultSelector() as selector:
+        for client in clients:
+            selector.register(client.socket, selectors.EVENT_READ, client)
+        while selector.get_map():
+            for key, _ in selector.select(60):
+                selector.unregister(key.fileobj)
+                with contextlib.suppress(EOFError, ConnectionError):
+                    assert key.data.answer()[0] == 200
+                    answers.append(key.data)
+    return answers
 
 
 # --- values ---

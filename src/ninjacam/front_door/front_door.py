@@ -25,7 +25,7 @@ from ninjacam.front_door.connections import Connections
 from ninjacam.front_door.gate import Gate, Place
 from ninjacam.front_door.limits import MAX_HEAD_BYTES, MAX_HEADERS, MAX_URL_BYTES
 from ninjacam.front_door.messages import Application, Message, Receive, Scope, Send
-from ninjacam.front_door.peers import client_network, socket_peer
+from ninjacam.front_door.peers import claimed_user, client_network, socket_peer
 from ninjacam.front_door.problems import Problem, respond_problem
 from ninjacam.throttle import is_trusted
 
@@ -93,7 +93,7 @@ class FrontDoor:
             try:
                 with self.connections.body(peer):
                     receive = await self._take_body(scope, receive, path, group)
-                async with self._gate.place(group) as place:
+                async with self._gate.place(group, claimed_user(scope)) as place:
                     answer.place = place
                     await inner(scope, receive, answer.send)
             except Problem as refused:

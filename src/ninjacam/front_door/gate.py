@@ -1,4 +1,4 @@
-"""How many requests Django serves at once, with turns between the addresses that wait.
+"""How many requests Django serves at once, with turns between the addresses that wait, and the users of each address.
 
 Django runs each request in a thread of its own; more of them than a few slow the event loop, and with it every stream.
 """
@@ -12,7 +12,10 @@ from ninjacam.front_door.problems import Problem
 
 MAX_RUNNING = 12
 MAX_RUNNING_PER_ADDRESS = 8
-MAX_WAITING_PER_ADDRESS = 64
+MAX_RUNNING_PER_USER = 6
+"""As many as a browser sends to a server at once (HTTP/1.1)."""
+MAX_WAITING_PER_ADDRESS = 128
+MAX_WAITING_PER_USER = 48
 WAIT_S = 20.0
 
 
@@ -21,76 +24,105 @@ class Gate:
 
     def __init__(self) -> None:
         self._running: Counter[str] = Counter()
-        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
-        """By group; the first key is the next one's turn."""
+        self._running_of_user: Counter[tuple[str, str]] = Counter()
+        self._waiting: dict[str, dict[str, deque[asyncio.Future[None]]]] = {}
+        """By address, then by user; the first key is the next one's turn."""
 
     @contextlib.asynccontextmanager
-    async def place(self, group: str) -> AsyncIterator["Place"]:
-        """Wait for a place; it is given back at the end, or earlier by `Place.leave`. Raises: Problem 503."""
-        await self._enter(group)
-        place = Place(self, group)
+    async def place(self, address: str, user: str) -> AsyncIterator["Place"]:
+        """Wait for a place; it is given back at the end, or earlier by `Place.leave`.
+
+        `user`: distinguishes the users of an address by what they send to be recognized, which nobody has checked yet.
+        Raises: Problem 503.
+        """
+        await self._enter(address, user)
+        place = Place(self, address, user)
         try:
             yield place
         finally:
             place.leave()
 
-    async def _enter(self, group: str) -> None:
-        if self._is_free(group):
-            self._running[group] += 1
+    async def _enter(self, address: str, user: str) -> None:
+        if self._is_free(address, user):
+            self._begin(address, user)
             return
-        queue = self._waiting.setdefault(group, deque())
-        if len(queue) >= MAX_WAITING_PER_ADDRESS:
+        of_address = self._waiting.get(address, {})
+        if (
+            sum(map(len, of_address.values())) >= MAX_WAITING_PER_ADDRESS
+            or len(of_address.get(user, ())) >= MAX_WAITING_PER_USER
+        ):
             raise _busy()
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        queue.append(turn)
+        self._waiting.setdefault(address, {}).setdefault(user, deque()).append(turn)
         try:
             async with asyncio.timeout(WAIT_S):
                 await turn
         except BaseException as exc:
             if turn.done() and not turn.cancelled():  # its turn came in the same moment: the next one has it
-                self.leave(group)
+                self.leave(address, user)
             else:
-                self._forget(group, turn)
+                self._forget(address, user, turn)
             if isinstance(exc, TimeoutError):
                 raise _busy() from exc
             raise
 
-    def _forget(self, group: str, turn: "asyncio.Future[None]") -> None:
-        queue = self._waiting.get(group)
+    def _begin(self, address: str, user: str) -> None:
+        self._running[address] += 1
+        self._running_of_user[address, user] += 1
+
+    def _forget(self, address: str, user: str, turn: "asyncio.Future[None]") -> None:
+        users = self._waiting.get(address, {})
+        queue = users.get(user)
         if queue is not None and turn in queue:
             queue.remove(turn)
-            if not queue:
-                del self._waiting[group]
+            self._forget_empty(address, user)
 
-    def _is_free(self, group: str) -> bool:
-        return self._running.total() < MAX_RUNNING and self._running[group] < MAX_RUNNING_PER_ADDRESS
+    def _forget_empty(self, address: str, user: str) -> None:
+        if not self._waiting[address][user]:
+            del self._waiting[address][user]
+        if not self._waiting[address]:
+            del self._waiting[address]
 
-    def leave(self, group: str) -> None:
-        self._running[group] -= 1
-        if not self._running[group]:
-            del self._running[group]
-        for waiting in list(self._waiting):
-            if not self._is_free(waiting):
-                continue
-            queue = self._waiting.pop(waiting)
-            self._running[waiting] += 1
-            queue.popleft().set_result(None)
-            if queue:
-                self._waiting[waiting] = queue  # behind the others
-            return
+    def _is_free(self, address: str, user: str) -> bool:
+        return (
+            self._running.total() < MAX_RUNNING
+            and self._running[address] < MAX_RUNNING_PER_ADDRESS
+            and self._running_of_user[address, user] < MAX_RUNNING_PER_USER
+        )
+
+    def leave(self, address: str, user: str) -> None:
+        self._running[address] -= 1
+        if not self._running[address]:
+            del self._running[address]
+        self._running_of_user[address, user] -= 1
+        if not self._running_of_user[address, user]:
+            del self._running_of_user[address, user]
+        for waiting_address, users in self._waiting.items():
+            for waiting_user in users:
+                if self._is_free(waiting_address, waiting_user):
+                    self._begin_next(waiting_address, waiting_user)
+                    return
+
+    def _begin_next(self, address: str, user: str) -> None:
+        """Let the first one of this user in; the address, and the user in it, go behind the others."""
+        users = self._waiting[address] = self._waiting.pop(address)
+        queue = users[user] = users.pop(user)
+        self._begin(address, user)
+        queue.popleft().set_result(None)
+        self._forget_empty(address, user)
 
 
 class Place:
-    def __init__(self, gate: Gate, group: str) -> None:
+    def __init__(self, gate: Gate, address: str, user: str) -> None:
         self._gate = gate
-        self._group = group
+        self._key = (address, user)
         self._left = False
 
     def leave(self) -> None:
         """Idempotent."""
         if not self._left:
             self._left = True
-            self._gate.leave(self._group)
+            self._gate.leave(*self._key)
 
 
 def _busy() -> Problem:

@@ -1,6 +1,10 @@
 """Who is at the other end of a request: of its TCP connection, and behind the proxies that are trusted."""
 
+import hashlib
 from typing import Any
+
+from django.conf import settings
+from django.http.cookie import parse_cookie
 
 from ninjacam.front_door.abort import transport_of
 from ninjacam.front_door.connections import Peer
@@ -25,3 +29,15 @@ def client_network(scope: Scope) -> str:
     client = scope.get("client")
     address = str(client[0]) if client else ""
     return network_of(client_address(address, header(scope, b"x-forwarded-for")))
+
+
+def claimed_user(scope: Scope) -> str:
+    """Tell the users of an address apart, before anybody has checked who they are; "" for those who show nothing.
+
+    A digest of the session cookie, or else of the Authorization header. Whoever makes up many of them still has only
+    the places of one address.
+    """
+    shown = parse_cookie(header(scope, b"cookie")).get(settings.SESSION_COOKIE_NAME) or header(
+        scope, b"authorization"
+    )
+    return hashlib.sha256(shown.encode("utf-8", "surrogatepass")).hexdigest() if shown else ""

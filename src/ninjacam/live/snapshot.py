@@ -1,28 +1,42 @@
 """`/live/<slug>/snapshot.jpg`: the picture of now, or a problem that says why there is none."""
 
+from typing import TYPE_CHECKING
+
 from ninjacam.front_door.messages import Scope, Send
 from ninjacam.front_door.problems import respond, stopping, stream_problem
 from ninjacam.live.feeds import PictureWaiter
 from ninjacam.live.pictures import PictureWish, no_picture
 from ninjacam.outputs.mjpeg import rfc3339
 from ninjacam.viewers import auth
+from ninjacam.viewers.turns import user_of
 from ninjacam.viewers.worker import Worker
+
+if TYPE_CHECKING:
+    from ninjacam.auth import Principal
+    from ninjacam.models import Camera
 
 TIMEOUT_S = 5.0
 
 
 async def serve_snapshot(worker: Worker, scope: Scope, send: Send, slug: str) -> None:
-    """Raises: Problem."""
+    """Users take turns, so that one who asks for many does not keep others waiting. Raises: Problem."""
     wish = PictureWish.parse(auth.query_of(scope))
     watching = await worker.database.run(auth.authorise, scope, slug, wish.view)
-    if worker.stop.is_set():
-        raise stopping()
     if scope["method"] == "HEAD":
         await respond(send, 200, b"image/jpeg", b"", head=True)
         return
+    async with worker.snapshots.turn(user_of(watching[0])):
+        if worker.stop.is_set():
+            raise stopping()
+        await _serve_picture(worker, send, watching, wish)
+
+
+async def _serve_picture(
+    worker: Worker, send: Send, watching: "tuple[Principal, Camera]", wish: PictureWish
+) -> None:
     waiter = PictureWaiter()
     feed = worker.pool.join(
-        worker.pool.pixels_path(slug), wish.request(worker.settings.mjpeg_quality), waiter
+        worker.pool.pixels_path(watching[1].slug), wish.request(worker.settings.mjpeg_quality), waiter
     )
     try:
         await waiter.wait(feed, timeout_s=TIMEOUT_S, live_only=True)

@@ -34,6 +34,7 @@ from ninjacam.recordings.playlist import (
 from ninjacam.recordings.reader import AUDIO_TRACK, VIDEO_TRACK
 from ninjacam.recordings.segments import INDEX_LATE_NS
 from ninjacam.viewers import auth
+from ninjacam.viewers.turns import user_of
 from ninjacam.viewers.worker import Worker
 
 if TYPE_CHECKING:
@@ -280,7 +281,7 @@ async def serve_still(worker: Worker, scope: Scope, receive: Receive, send: Send
     if scope["method"] == "HEAD":
         await respond(send, 200, b"image/jpeg", b"", head=True)
         return
-    captured_ns, jpeg = await worker.stills.take(place, width_px, found.watching[0].user.pk)
+    captured_ns, jpeg = await worker.stills.take(place, width_px, user_of(found.watching[0]))
     headers = [(b"x-ninjacam-timestamp", rfc3339(captured_ns).encode())]
     await respond(send, 200, b"image/jpeg", jpeg, headers)
 

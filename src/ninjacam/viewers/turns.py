@@ -4,19 +4,34 @@ import asyncio
 import contextlib
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Hashable
+from typing import TYPE_CHECKING
 
 from ninjacam.front_door.problems import Problem
+from ninjacam.throttle import network_of
+
+if TYPE_CHECKING:
+    from ninjacam.auth import Principal
+
+
+def user_of(who: "Principal") -> Hashable:
+    """Return whose turn it is. Viewers who come by a link take none of the turns of the user who made it: each of their
+    networks has its own."""
+    return (who.user.pk, network_of(who.address) if who.source == "signed" else None)
 
 
 class Turns:
-    """At most `at_once` have a turn; at most `max_waiting` wait for one, `max_waiting_of_user` of the same user.
+    """At most `at_once` have a turn, `at_once_of_user` of the same user; at most `max_waiting` wait for one,
+    `max_waiting_of_user` of the same user.
 
     The next turn goes to the user who has the fewest, and of these to the one whose latest was longest ago.
     One event loop.
     """
 
-    def __init__(self, at_once: int, *, max_waiting: int, max_waiting_of_user: int) -> None:
+    def __init__(
+        self, at_once: int, *, max_waiting: int, max_waiting_of_user: int, at_once_of_user: int | None = None
+    ) -> None:
         self._at_once = at_once
+        self._at_once_of_user = at_once if at_once_of_user is None else at_once_of_user
         self._max_waiting = max_waiting
         self._max_waiting_of_user = max_waiting_of_user
         self._running: Counter[Hashable] = Counter()
@@ -28,7 +43,7 @@ class Turns:
     @contextlib.asynccontextmanager
     async def turn(self, user: Hashable) -> AsyncIterator[None]:
         """Raises: Problem 429: this user waits for too many; 503: all users together do."""
-        if self._running.total() < self._at_once and not self._waiting:
+        if user not in self._waiting and self._is_free(user):
             self._begin(user)
         else:
             await self._wait(user)
@@ -68,8 +83,8 @@ class Turns:
         self._forget_served(user)
 
     def _begin_next(self) -> None:
-        while self._waiting and self._running.total() < self._at_once:
-            user = min(self._waiting, key=lambda each: (self._running[each], self._served.get(each, 0)))
+        while free := [user for user in self._waiting if self._is_free(user)]:
+            user = min(free, key=lambda each: (self._running[each], self._served.get(each, 0)))
             places = self._waiting[user]
             place = places.popleft()
             if not places:
@@ -77,6 +92,9 @@ class Turns:
             if not place.done():
                 self._begin(user)
                 place.set_result(None)
+
+    def _is_free(self, user: Hashable) -> bool:
+        return self._running.total() < self._at_once and self._running[user] < self._at_once_of_user
 
     def _forget_served(self, user: Hashable) -> None:
         if user not in self._running and user not in self._waiting:

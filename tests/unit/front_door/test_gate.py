@@ -4,7 +4,14 @@ import contextlib
 import pytest
 
 from ninjacam.front_door import gate as module
-from ninjacam.front_door.gate import MAX_RUNNING, MAX_RUNNING_PER_ADDRESS, MAX_WAITING_PER_ADDRESS, Gate
+from ninjacam.front_door.gate import (
+    MAX_RUNNING,
+    MAX_RUNNING_PER_ADDRESS,
+    MAX_RUNNING_PER_USER,
+    MAX_WAITING_PER_ADDRESS,
+    MAX_WAITING_PER_USER,
+    Gate,
+)
 from ninjacam.front_door.problems import Problem
 
 
@@ -16,13 +23,13 @@ async def settle() -> None:
 class Request:
     """A request that stays in its place until it is told to end."""
 
-    def __init__(self, gate: Gate, group: str) -> None:
+    def __init__(self, gate: Gate, address: str, user: str = "") -> None:
         self.runs = False
         self._end = asyncio.Event()
-        self.task = asyncio.ensure_future(self._serve(gate, group))
+        self.task = asyncio.ensure_future(self._serve(gate, address, user))
 
-    async def _serve(self, gate: Gate, group: str) -> None:
-        async with gate.place(group):
+    async def _serve(self, gate: Gate, address: str, user: str) -> None:
+        async with gate.place(address, user):
             self.runs = True
             await self._end.wait()
 
@@ -41,7 +48,7 @@ async def end_all(requests: list[Request]) -> None:
 def test_an_address_never_has_all_places() -> None:
     async def run() -> None:
         gate = Gate()
-        flood = [Request(gate, "a") for _ in range(40)]
+        flood = [Request(gate, "a", str(number)) for number in range(40)]
         await settle()
         other = Request(gate, "b")
         await settle()
@@ -72,10 +79,32 @@ def test_those_who_wait_take_turns() -> None:
     asyncio.run(run())
 
 
+def test_users_of_one_address_take_turns_and_none_has_all_its_places() -> None:
+    async def run() -> None:
+        gate = Gate()
+        flood = [Request(gate, "a", "ann") for _ in range(MAX_RUNNING_PER_USER + MAX_WAITING_PER_USER)]
+        await settle()
+        with pytest.raises(Problem):
+            async with gate.place("a", "ann"):
+                pass
+        others = [Request(gate, "a", f"bob{number}") for number in range(MAX_RUNNING_PER_ADDRESS)]
+        await settle()
+        free = MAX_RUNNING_PER_ADDRESS - MAX_RUNNING_PER_USER
+        assert [other.runs for other in others] == [True] * free + [False] * (len(others) - free)
+        for done in flood[:2]:
+            await done.finish()
+        await settle()
+        assert others[free].runs and sum(request.runs for request in flood) == MAX_RUNNING_PER_USER + 1
+        await end_all([*flood, *others])
+        assert not gate._waiting and not gate._running and not gate._running_of_user
+
+    asyncio.run(run())
+
+
 def test_a_place_that_is_left_early_is_not_given_twice() -> None:
     async def run() -> None:
         gate = Gate()
-        async with gate.place("a") as place:
+        async with gate.place("a", "") as place:
             place.leave()
         assert not gate._running
 
@@ -85,10 +114,11 @@ def test_a_place_that_is_left_early_is_not_given_twice() -> None:
 def test_too_long_a_queue_and_too_long_a_wait_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         gate = Gate()
-        flood = [Request(gate, "a") for _ in range(MAX_RUNNING_PER_ADDRESS + MAX_WAITING_PER_ADDRESS)]
+        count = MAX_RUNNING_PER_ADDRESS + MAX_WAITING_PER_ADDRESS
+        flood = [Request(gate, "a", str(number)) for number in range(count)]
         await settle()
         with pytest.raises(Problem) as refused:
-            async with gate.place("a"):
+            async with gate.place("a", "b"):
                 pass
         assert refused.value.status == 503
         await end_all(flood)
@@ -97,7 +127,7 @@ def test_too_long_a_queue_and_too_long_a_wait_are_refused(monkeypatch: pytest.Mo
         running = [Request(gate, f"r{number}") for number in range(MAX_RUNNING)]
         await settle()
         with pytest.raises(Problem):
-            async with gate.place("b"):
+            async with gate.place("b", ""):
                 pass
         assert not gate._waiting
         await end_all(running)

@@ -1,14 +1,18 @@
 import asyncio
+from types import SimpleNamespace
 
+from ninjacam.auth import Principal
 from ninjacam.front_door.problems import Problem
-from ninjacam.viewers.turns import Turns
+from ninjacam.viewers.turns import Turns, user_of
 
 
 class Queue:
     """Each `ask` holds its turn until `finish`."""
 
-    def __init__(self, at_once: int = 2, of_user: int = 8) -> None:
-        self.turns = Turns(at_once, max_waiting=12, max_waiting_of_user=of_user)
+    def __init__(self, at_once: int = 2, of_user: int = 8, at_once_of_user: int | None = None) -> None:
+        self.turns = Turns(
+            at_once, max_waiting=12, max_waiting_of_user=of_user, at_once_of_user=at_once_of_user
+        )
         self.begun: list[str] = []
         self.refused: dict[str, Problem] = {}
         self._holding: dict[str, asyncio.Event] = {}
@@ -56,6 +60,35 @@ def test_a_user_who_asks_for_one_does_not_wait_for_all_that_another_has_asked_fo
         assert queue.begun[-2:] == ["a4", "a5"] and all(task.done() for task in queue.tasks.values())
 
     asyncio.run(script())
+
+
+def test_one_user_never_has_all_turns() -> None:
+    async def script() -> None:
+        queue = Queue(at_once=3, at_once_of_user=2)
+        await queue.ask("a1", "a2", "a3", "b1", "b2")
+        assert queue.begun == ["a1", "a2", "b1"]
+        await queue.finish()
+        assert queue.begun[3:] == ["a3"], "as many as b, and longer ago"
+        await queue.finish()
+        assert queue.begun[4:] == ["b2"]
+        await queue.finish()
+        await queue.finish()
+        await queue.finish()
+        assert not queue.turns._running and not queue.turns._served
+
+    asyncio.run(script())
+
+
+def test_viewers_by_a_link_do_not_use_the_turns_of_its_owner() -> None:
+    owner = SimpleNamespace(pk=7)
+    session = Principal(owner, "session", address="192.0.2.1")  # type: ignore[arg-type]
+    token = Principal(owner, "token", address="192.0.2.9")  # type: ignore[arg-type]
+    strangers = [
+        Principal(owner, "signed", address=address)  # type: ignore[arg-type]
+        for address in ("192.0.2.1", "192.0.2.1", "192.0.2.2")
+    ]
+    assert user_of(session) == user_of(token)
+    assert len({user_of(session), *map(user_of, strangers)}) == 3
 
 
 def test_one_user_waits_for_a_few_and_others_still_find_room() -> None:
