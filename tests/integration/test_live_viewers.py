@@ -45,8 +45,10 @@ def resident_kb(server: Server) -> int:
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
 
 
-def test_viewers_hold_neither_threads_nor_database_connections(site: Site, server: Server) -> None:
+def test_viewers_hold_neither_threads_nor_database_connections(site: Site, engine: Engine) -> None:
     with contextlib.ExitStack() as stack:
+        # These viewers read no more than their first picture, and are to be there until the last one is.
+        server = stack.enter_context(running_server(site, SEND_TIMEOUT_S=600))
         for count in range(30):
             headers = {**site.cookie("viewer"), "Origin": f"http://127.0.0.1:{server.port}"}
             viewer = stack.enter_context(RawSocket(server.port, "/cam/live/ws", headers))
