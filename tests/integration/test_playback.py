@@ -54,7 +54,7 @@ def url(kind: str, start_s: float, end_s: float, **more: str) -> str:
 def add_rows(site: Site, segments: list[SegmentInfo]) -> list[int]:
     code = (
         "import json\nfrom ninjacam.recordings import segments\n"
-        f"rows = [segments.Segment(**each) for each in json.loads({json.dumps([asdict(s) for s in segments])!r})]\n"
+        f"rows = [segments.SegmentInfo(**each) for each in json.loads({json.dumps([asdict(s) for s in segments])!r})]\n"
         "Segment.objects.put(rows)\n"
         "print(json.dumps([Segment.objects.get(path=each.path).pk for each in rows]))"
     )
