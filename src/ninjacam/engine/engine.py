@@ -24,7 +24,7 @@ from ninjacam.engine.storage import StorageThread
 from ninjacam.sources.registry import runs_native_code
 from ninjacam.supervision.child_process import ChildProcess, Death
 from ninjacam.supervision.control import Json
-from ninjacam.supervision.crash_attribution import Blame
+from ninjacam.supervision.crash_attribution import CrashAttribution
 from ninjacam.supervision.crash_record import read_last_words
 
 logger = logging.getLogger("ninjacam.engine")
@@ -75,7 +75,7 @@ class Engine:
         self._wanted = wanted
         self._status = status
         self._clock = clock
-        self._blame = Blame(clock)
+        self._crashes = CrashAttribution(clock)
         self._storage = StorageThread()
         self._events = EventKeeper(clock=clock)
         self._event_writer = (
@@ -161,7 +161,7 @@ class Engine:
             on_report=self._on_report,
             on_death=self._on_death,
             bare=kind == "capture",
-            environment=self._blame.environment if kind == "vision" else dict,
+            environment=self._crashes.environment if kind == "vision" else dict,
         )
 
     async def _adopt_running(self) -> None:
@@ -186,14 +186,14 @@ class Engine:
         saved_ns = max((mark[0] for mark in report.get("module_marks", {}).values()), default=0)
         if saved_ns > self._code_saved_ns:
             self._code_saved_ns = saved_ns
-            self._blame.code_saved(saved_ns)
+            self._crashes.code_saved(saved_ns)
             self._apply()
         if report.get("news", True):
             self._changed.set()
 
     def _on_death(self, child: ChildProcess, death: Death) -> None:
         if child.kind == "vision":
-            self._blame.died(read_last_words(self._config.run_dir / f"{child.name}.running"), death)
+            self._crashes.died(read_last_words(self._config.run_dir / f"{child.name}.running"), death)
             self._apply()
         elif child.kind == "capture":
             if not death.by_us:
@@ -232,7 +232,7 @@ class Engine:
             vision_workers=self._config.vision_workers,
             needs_own_process=_needs_own_process,
         )
-        quarantined = self._blame.quarantined()
+        quarantined = self._crashes.quarantined()
         work: dict[str, Json] = {
             name: {"cameras": [_capture_work(camera) for camera in cameras]}
             for name, cameras in plan.capture.items()

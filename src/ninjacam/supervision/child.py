@@ -17,7 +17,7 @@ from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.lifecycle import Stop
 from ninjacam.supervision.control import ControlServer, Json
 
-logger = logging.getLogger("ninjacam.hub")
+logger = logging.getLogger("ninjacam.supervision")
 
 OUT_OF_MEMORY_STATUS = 86
 """The exit status of a worker that ended because it took too much memory."""

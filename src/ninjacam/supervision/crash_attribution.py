@@ -37,7 +37,7 @@ class _Record:
     traceback: str = ""
 
 
-class Blame:
+class CrashAttribution:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._records: dict[tuple[str, str], _Record] = {}

@@ -44,7 +44,7 @@ class SupervisedProcess:
     quiet: bool = False
 
 
-class Family:
+class ProcessSupervisor:
     """Thread: the main one, which blocks in `run`."""
 
     def __init__(self, members: list[SupervisedProcess], *, record: Path) -> None:

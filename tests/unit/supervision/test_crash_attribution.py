@@ -5,7 +5,7 @@ import pytest
 
 from ninjacam.supervision.child import OUT_OF_MEMORY_STATUS
 from ninjacam.supervision.child_process import Death
-from ninjacam.supervision.crash_attribution import FIRST_S, Blame
+from ninjacam.supervision.crash_attribution import FIRST_S, CrashAttribution
 from ninjacam.supervision.crash_record import LEFT_OUT, LastWords, loading_name
 from ninjacam.testing.clock import FakeClock
 
@@ -15,7 +15,7 @@ CRASHED = Death(-signal.SIGSEGV, by_us=False)
 
 
 def test_a_crash_in_user_code_puts_its_view_to_rest_at_once() -> None:
-    blame = Blame(FakeClock())
+    blame = CrashAttribution(FakeClock())
     blame.died(HERE, CRASHED)
     (entry,) = blame.quarantined()
     assert (entry["camera"], entry["view"]) == HERE.running[0]
@@ -23,11 +23,11 @@ def test_a_crash_in_user_code_puts_its_view_to_rest_at_once() -> None:
 
 
 def test_suspects_are_told_that_it_may_have_been_another_and_a_culprit_gets_the_traceback() -> None:
-    blame = Blame(FakeClock())
+    blame = CrashAttribution(FakeClock())
     blame.died(LastWords([("door", "edges"), ("door", "motion")]), CRASHED)
     messages = [entry["error"]["message"] for entry in blame.quarantined()]
     assert len(messages) == 2 and all("it may have been one of them" in message for message in messages)
-    known = Blame(FakeClock())
+    known = CrashAttribution(FakeClock())
     known.died(LastWords(HERE.running, "  File cameras.py, line 3 in edges"), CRASHED)
     (entry,) = known.quarantined()
     assert "may have been" not in entry["error"]["message"]
@@ -35,14 +35,14 @@ def test_suspects_are_told_that_it_may_have_been_another_and_a_culprit_gets_the_
 
 
 def test_a_crash_outside_user_code_blames_nobody() -> None:
-    blame = Blame(FakeClock())
+    blame = CrashAttribution(FakeClock())
     blame.died(LastWords([]), CRASHED)
     assert blame.quarantined() == []
 
 
 def test_one_sigkill_may_have_been_an_operator_and_two_within_a_minute_are_not() -> None:
     clock = FakeClock()
-    blame = Blame(clock)
+    blame = CrashAttribution(clock)
     blame.died(HERE, KILLED)
     assert blame.quarantined() == []
     clock.advance(20)
@@ -51,20 +51,20 @@ def test_one_sigkill_may_have_been_an_operator_and_two_within_a_minute_are_not()
 
 
 def test_a_worker_that_we_killed_because_it_hung_is_the_views_doing() -> None:
-    blame = Blame(FakeClock())
+    blame = CrashAttribution(FakeClock())
     blame.died(HERE, Death(-signal.SIGKILL, by_us=True))
     assert "without letting go" in blame.quarantined()[0]["error"]["message"]
 
 
 def test_taking_all_memory_is_the_views_doing() -> None:
-    blame = Blame(FakeClock())
+    blame = CrashAttribution(FakeClock())
     blame.died(HERE, Death(OUT_OF_MEMORY_STATUS, by_us=False))
     assert "memory" in blame.quarantined()[0]["error"]["message"]
 
 
 def test_the_rest_ends_and_is_doubled_the_next_time() -> None:
     clock = FakeClock()
-    blame = Blame(clock)
+    blame = CrashAttribution(clock)
     blame.died(HERE, CRASHED)
     clock.advance(FIRST_S + 1)
     assert blame.quarantined() == []
@@ -75,7 +75,7 @@ def test_the_rest_ends_and_is_doubled_the_next_time() -> None:
 
 def test_a_saved_file_forgives() -> None:
     clock = FakeClock()
-    blame = Blame(clock)
+    blame = CrashAttribution(clock)
     blame.died(HERE, CRASHED)
     clock.advance(1)
     blame.code_saved(clock.wall_ns())
@@ -84,7 +84,7 @@ def test_a_saved_file_forgives() -> None:
 
 def test_a_file_that_was_saved_before_the_crash_does_not_forgive_it() -> None:
     clock = FakeClock()
-    blame = Blame(clock)
+    blame = CrashAttribution(clock)
     saved_ns = clock.wall_ns()
     clock.advance(1)
     blame.died(HERE, CRASHED)  # so soon that nobody had reported the new code
@@ -94,7 +94,7 @@ def test_a_file_that_was_saved_before_the_crash_does_not_forgive_it() -> None:
 
 @pytest.mark.parametrize("returncode", [0, 3, None, -11])
 def test_every_kind_of_death_has_its_sentence(returncode: int | None) -> None:
-    blame = Blame(FakeClock())
+    blame = CrashAttribution(FakeClock())
     for _ in range(2):
         blame.died(HERE, Death(returncode, by_us=False))
     message = blame.quarantined()[0]["error"]["message"]
@@ -102,13 +102,13 @@ def test_every_kind_of_death_has_its_sentence(returncode: int | None) -> None:
     assert message.endswith("or when its file is saved.")
 
 
-def left_out(blame: Blame) -> dict[str, str]:
+def left_out(blame: CrashAttribution) -> dict[str, str]:
     return dict(json.loads(blame.environment()[LEFT_OUT]))
 
 
 def test_a_module_that_is_being_loaded_is_blamed_alone_and_left_out_until_it_is_saved() -> None:
     clock = FakeClock()
-    blame = Blame(clock)
+    blame = CrashAttribution(clock)
     name = loading_name("door.cameras", clock.wall_ns())
     blame.died(LastWords([*HERE.running, ("", name)]), CRASHED)
     assert blame.quarantined() == []
@@ -123,7 +123,7 @@ def test_a_module_that_is_being_loaded_is_blamed_alone_and_left_out_until_it_is_
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_module_is_not_blamed_for_one_kill_while_it_is_loaded(number: int) -> None:
-    blame = Blame(FakeClock())
+    blame = CrashAttribution(FakeClock())
     for count in (0, 1):
         blame.died(LastWords([("", loading_name("cameras", 1))]), Death(-number, by_us=False))
         assert len(left_out(blame)) == count

@@ -65,8 +65,8 @@ class Command(ninjacam_serve.Command):
         options_of_camera = ["--port", str(port), "--seconds", str(SECONDS), "--no-stamp"]
         cache = ["--cache", str(config.data_dir / "demo")]
         camera = python_command("ninjacam.testing.camera", *options_of_camera, *cache)
-        member = SupervisedProcess("demo-camera", camera, bare=True, quiet=True)
-        self.serve(options["host"], options["port"], options["workers"], [member])
+        process = SupervisedProcess("demo-camera", camera, bare=True, quiet=True)
+        self.serve(options["host"], options["port"], options["workers"], [process])
 
     def _account(self, path: Path) -> str:
         """The demo's administrator, whose password is kept beside the database."""

@@ -16,7 +16,7 @@ from ninjacam.conf import get_settings
 from ninjacam.core.errors import NinjacamError
 from ninjacam.core.interpreter import python_command
 from ninjacam.management.base import OwnCommand
-from ninjacam.supervision.process_supervisor import Family, SupervisedProcess
+from ninjacam.supervision.process_supervisor import ProcessSupervisor, SupervisedProcess
 
 MAX_PORT = 65_535
 BACKLOG = 512
@@ -88,7 +88,7 @@ class Command(OwnCommand):
         self.serve(options["host"], options["port"], options["workers"], [])
 
     def serve(self, host: str, port: int, workers: int, more: list[SupervisedProcess]) -> None:
-        """Blocks. `more`: further members of the family, started first."""
+        """Blocks. `more`: further processes, started first."""
         if not 1 <= workers <= 64:
             raise CommandError("--workers takes a number from 1 to 64.")
         try:
@@ -114,4 +114,4 @@ class Command(OwnCommand):
                 f"Ninjacam is at http://{shown}:{listener.getsockname()[1]}{prefix}/ (Ctrl-C stops it)"
             )
             self.stdout.flush()
-            Family([*more, engine, *web], record=config.run_dir / "serve.json").run()
+            ProcessSupervisor([*more, engine, *web], record=config.run_dir / "serve.json").run()
