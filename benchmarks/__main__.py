@@ -29,6 +29,7 @@ from benchmarks.meter import load_average
 from benchmarks.one_camera import measure_one_camera
 from benchmarks.passthrough import measure_passthrough
 from benchmarks.proc import machine
+from benchmarks.processes import measure_processes
 from benchmarks.recording import measure_recording
 from benchmarks.stage import QUICK, Figures, Plan, Stage
 from benchmarks.table import ROWS, cells, markdown
@@ -56,6 +57,7 @@ STAGED: dict[str, Callable[[Stage], Figures]] = {
     "memory": measure_memory,
 }
 ALONE: dict[str, Callable[[Plan], Figures]] = {
+    "processes": measure_processes,
     "idle": measure_idle,
     "one-camera": measure_one_camera,
     "recording": measure_recording,

@@ -54,6 +54,7 @@ class Plan:
     idle_cameras: int = 16
     idle_window_s: float = 16.0
     one_camera_window_s: float = 20.0
+    starts: int = 5
     thread_viewers: int = 30
     memory_warm_up_viewers: int = 400
     memory_viewers: int = 1000
@@ -72,6 +73,7 @@ QUICK = Plan(
     seed_second_viewers=2,
     idle_window_s=8.0,
     one_camera_window_s=8.0,
+    starts=3,
     memory_warm_up_viewers=200,
     memory_viewers=400,
     browser_window_s=4.0,

@@ -57,6 +57,14 @@ def _growth(figures: Figures) -> float:
     return float(figures["many"]["each_percent"] / figures["few"]["each_percent"])
 
 
+def _megabytes(figures: Figures) -> str:
+    kinds = ", ".join(
+        f"{kind} {' + '.join(f'{size / 1e6:.0f}' for size in sizes)}"
+        for kind, sizes in figures["memory_bytes"].items()
+    )
+    return f"{figures['total_bytes'] / 1e6:.0f} MB ({kinds})"
+
+
 def _is_whole(recorded: Figures) -> bool:
     return (
         not recorded["packets_lost"]
@@ -134,6 +142,18 @@ ROWS = (
     Row(
         "first-viewer", "added by its first WebSocket viewer", "one-camera", "<= 0.8 %",
         lambda f: f"{f['added_percent']:.2f} % ({_fine_kinds(f['added'])})", lambda f: f["added_percent"] <= 0.8,
+    ),
+    Row(
+        "memory-idle", "memory (PSS) of all with one camera, no viewers, 2 / 4 workers", "processes", "<= 200 / 230 MB",
+        lambda f: f"{_megabytes(f['workers_2'])} / {_megabytes(f['workers_4'])}",
+        lambda f: f["workers_2"]["total_bytes"] <= 200e6 and f["workers_4"]["total_bytes"] <= 230e6,
+    ),
+    Row(
+        "start", "start of serve to the first picture, 2 workers, p50 (worst)", "processes", "<= 2.5 s",
+        lambda f: ", ".join(
+            f"{name} {each['p50']:.2f} ({max(each['all']):.2f})" for name, each in f["workers_2"]["start_s"].items()
+        ) + " s",
+        lambda f: all(each["p50"] <= 2.5 for each in f["workers_2"]["start_s"].values()),
     ),
     Row(
         "threads", "threads / database connections per viewer, 30 viewers", "threads", "0 / 0",

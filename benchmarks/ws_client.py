@@ -79,6 +79,8 @@ class Load:
     stagger_s: float = 0.02
     read: bool = True
     """False: the viewers subscribe and never read again."""
+    until_first: bool = False
+    """Each viewer leaves with its first picture."""
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -229,6 +231,8 @@ class _Connection(asyncio.Protocol):
         viewer = self._viewer
         if viewer.first_picture_s is None:
             viewer.first_picture_s = now_s - self._started_s
+            if self._load.until_first:
+                self.closed.set()
         if now_s >= self._measure_s:
             viewer.frames += 1
             if self._last_s is not None:
