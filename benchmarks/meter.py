@@ -11,10 +11,15 @@ from benchmarks.proc import cpu_seconds, descendants
 
 _KINDS = (
     ("vision_worker", "vision"),
+    ("ninjacam vision-", "vision"),
     ("capture_worker", "capture"),
     ("web_worker", "web"),
+    ("ninjacam web-", "web"),
     ("job_worker", "jobs"),
+    ("ninjacam jobs-", "jobs"),
     ("ninjacam_engine", "engine"),
+    ("ninjacam engine", "engine"),
+    ("ninjacam template", "template"),
     ("serve", "serve"),
 )
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from benchmarks.proc import descendants
 from tests.harness.chrome import Tab
 from tests.harness.http import HttpClient
 from tests.harness.processes import ROOT, Process, free_port, python, wait_until
@@ -149,11 +148,9 @@ class Product(Process):
 
     def web_pids(self) -> list[int]:
         """Of the ASGI workers."""
-        return [pid for pid in descendants(self.pid) if "ninjacam.processes.web_worker" in _command_line(pid)]
-
-
-def _command_line(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-    except OSError:
-        return ""
+        record = json.loads((self.data / "run/serve.json").read_text())
+        return [
+            int(each["pid"])
+            for each in record["processes"]
+            if each["name"].startswith("web-") and each["pid"]
+        ]

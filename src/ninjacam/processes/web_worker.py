@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import functools
 import gc
 import os
 import socket
@@ -74,20 +75,28 @@ class Server(uvicorn.Server):
             self._loop.call_soon_threadsafe(self._told.set)
 
 
+@functools.cache
+def load_config() -> uvicorn.Config:
+    """Import all that a worker needs: the application and its URLs, which would else come with the first request."""
+    config = make_config(load_application())
+    config.load()
+    get_resolver().url_patterns  # noqa: B018 (imports them)
+    return config
+
+
+def run(config: uvicorn.Config, listener: socket.socket) -> None:
+    """Serve until told to stop."""
+    gc.freeze()  # what is loaded stays; each full collection of it would hold up all streams for 0.1 s
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(Server(config).serve(sockets=[listener]))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--fd", type=int, required=True)
     arguments = parser.parse_args()
     django.setup()
-    config = make_config(load_application())
-    server = Server(config)
-    listener = socket.socket(fileno=arguments.fd)
-    config.load()
-    get_resolver().url_patterns  # noqa: B018 (imports the URLs now, and not with somebody's first request)
-    gc.freeze()  # what is loaded stays; each full collection of it would hold up all streams for 0.1 s
-
-    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(server.serve(sockets=[listener]))
+    run(load_config(), socket.socket(fileno=arguments.fd))
 
 
 if __name__ == "__main__":

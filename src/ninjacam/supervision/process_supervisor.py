@@ -1,6 +1,7 @@
 """Processes that live and die together: the engine, the web workers and what else `ninjacam serve` runs.
 
-The parent does nothing but wait: it starts again who dies, and ends all when it is told to.
+The parent does nothing but wait: it starts again what dies, and ends all when it is told to. It imports once what its
+children need, and forks them; where it cannot fork, they start as commands.
 """
 
 import contextlib
@@ -11,13 +12,14 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ninjacam.core.interpreter import bare_environment, full_environment
 from ninjacam.core.lifecycle import Backoff
 from ninjacam.core.limits import die_with_parent
+from ninjacam.supervision.forking import ForkedProcess, can_fork, fork
 
 logger = logging.getLogger("ninjacam.serve")
 
@@ -30,12 +32,15 @@ BACKOFF = Backoff(first_s=0.2, max_s=10.0)
 
 @dataclass(slots=True)
 class SupervisedProcess:
-    """`bare`: its environment has no secrets of ours. `quiet`: its standard output is discarded."""
+    """`argv`: starts it as a command. `prepare`: imports into this process what its forks need, and returns what they
+    run; None: it is never forked. `fds`: open files that it gets. `bare`: its environment has no secrets of ours.
+    `quiet`: its standard output is discarded."""
 
     name: str
     argv: Sequence[str]
     fds: tuple[int, ...] = ()
-    process: "subprocess.Popen[bytes] | None" = None
+    prepare: Callable[[], Callable[[], None]] | None = None
+    process: "subprocess.Popen[bytes] | ForkedProcess | None" = None
     started_s: float = 0.0
     failures: int = 0
     restarts: int = 0
@@ -77,17 +82,39 @@ class ProcessSupervisor:
             self._reap()
 
     def _start(self, member: SupervisedProcess) -> None:
-        member.process = subprocess.Popen(
-            member.argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL if member.quiet else None,
-            pass_fds=member.fds,
-            env=bare_environment() if member.bare else full_environment(),
-            start_new_session=True,  # Ctrl-C reaches us, and we end the others in order
-            preexec_fn=functools.partial(_before_exec, os.getpid()),
-        )
+        main = self._prepare(member)
+        if main is not None and can_fork():
+            member.process = fork(
+                functools.partial(self._in_fork, os.getpid(), member, main), title=f"ninjacam {member.name}"
+            )
+        else:
+            member.process = subprocess.Popen(
+                member.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL if member.quiet else None,
+                pass_fds=member.fds,
+                env=bare_environment() if member.bare else full_environment(),
+                start_new_session=True,  # Ctrl-C reaches us, and we end the others in order
+                preexec_fn=functools.partial(_before_exec, os.getpid()),
+            )
         member.started_s = time.monotonic()
         member.due_s = None
+
+    def _prepare(self, member: SupervisedProcess) -> Callable[[], None] | None:
+        if member.prepare is None:
+            return None
+        try:
+            return member.prepare()
+        except Exception:  # the boundary to the project's code; the command says the same, and only it ends
+            logger.exception("%s cannot be prepared here, it is started as a command", member.name)
+            member.prepare = None
+            return None
+
+    def _in_fork(self, parent_pid: int, member: SupervisedProcess, main: Callable[[], None]) -> None:
+        die_with_parent(parent_pid)
+        for descriptor in {each for other in self._members for each in other.fds} - {*member.fds}:
+            os.close(descriptor)
+        main()
 
     def _reap(self) -> None:
         for member in self._members:

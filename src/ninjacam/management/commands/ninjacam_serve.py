@@ -2,15 +2,20 @@
 
 import contextlib
 import fcntl
+import functools
 import os
 import socket
+import sys
 import time
 from argparse import ArgumentTypeError
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.core.management import call_command
 from django.core.management.base import CommandError, CommandParser
+from django.db import connections
 
 from ninjacam.conf import get_settings
 from ninjacam.core.errors import NinjacamError
@@ -74,6 +79,30 @@ def require_no_engine(run_dir: Path, *, patience_s: float = 5.0) -> None:
         os.close(descriptor)  # and with it the lock
 
 
+def prepare_engine() -> Callable[[], None]:
+    """Import the engine. Returns what a fork runs."""
+    from ninjacam.management.commands import ninjacam_engine  # noqa: F401 (a fork shares it)
+
+    connections.close_all()  # a fork must not use the connections of its parent
+    return _run_engine
+
+
+def _run_engine() -> None:
+    try:
+        call_command("ninjacam_engine")
+    except CommandError as error:
+        sys.exit(f"ninjacam: {error}")
+
+
+def prepare_web(listener: socket.socket) -> Callable[[], None]:
+    """Import the project's ASGI application. Returns what a fork runs: a worker on that socket."""
+    from ninjacam.processes import web_worker  # uvicorn is there only where this command is used
+
+    config = web_worker.load_config()
+    connections.close_all()
+    return functools.partial(web_worker.run, config, listener)
+
+
 class Command(OwnCommand):
     help = "Run Ninjacam: the engine and the web workers, until it is stopped."
 
@@ -99,12 +128,15 @@ class Command(OwnCommand):
         require_no_engine(config.run_dir)
         with contextlib.closing(listen(host, port)) as listener:
             descriptor = listener.fileno()
-            engine = SupervisedProcess("engine", python_command("django", "ninjacam_engine"))
+            engine = SupervisedProcess(
+                "engine", python_command("django", "ninjacam_engine"), prepare=prepare_engine
+            )
             web = [
                 SupervisedProcess(
                     f"web-{number}",
                     python_command("ninjacam.processes.web_worker", "--fd", str(descriptor)),
                     fds=(descriptor,),
+                    prepare=functools.partial(prepare_web, listener),
                 )
                 for number in range(1, workers + 1)
             ]
