@@ -4,16 +4,29 @@ from collections.abc import Iterable
 
 from django.db import DatabaseError, close_old_connections, connections
 
-from ninjacam.core.clock import SYSTEM_CLOCK
+from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import ConfigError, NinjacamError
 from ninjacam.engine.specs import CameraSpec, WantedState
-from ninjacam.models import Camera, Event
+from ninjacam.models import Camera, Event, Export
 from ninjacam.models.event import Windows
 from ninjacam.sources.base import SourceConfig
+
+JOBS_LINGER_NS = 30 * 10**9
+"""How long the process that makes exports goes on when there are none: the next may come soon."""
+FIRST_CLEAN_NS = 60 * 10**9
+CLEAN_EVERY_NS = 600 * 10**9
+"""That process removes expired exports when it starts, so it is started this often for that alone."""
 
 
 class DatabaseWanted:
     """Thread: any one at a time. Holds one connection, and closes it when it breaks."""
+
+    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
+        # Put together once: doing that each second would cost more than the query.
+        self._active_export = Export.objects.active().order_by().values_list("pk")[:1].query.sql_with_params()
+        self._jobs_until_ns = 0
+        self._clean_ns = clock.monotonic_ns() + FIRST_CLEAN_NS
 
     def read(self) -> WantedState:
         """Raises: NinjacamError: the database is away."""
@@ -21,10 +34,26 @@ class DatabaseWanted:
         try:
             cameras = list(Camera.objects.all())
             windows = _windows(cameras)
+            has_jobs = self._has_jobs()
         except DatabaseError as exc:
             connections.close_all()
             raise NinjacamError("The database does not answer; the cameras go on as they are.") from exc
-        return WantedState(tuple(_spec(camera, windows.get(camera.slug, ())) for camera in cameras))
+        return WantedState(
+            tuple(_spec(camera, windows.get(camera.slug, ())) for camera in cameras), has_jobs=has_jobs
+        )
+
+    def _has_jobs(self) -> bool:
+        """Whether exports wait or run, or did a moment ago; or what has expired is to be removed."""
+        now_ns = self._clock.monotonic_ns()
+        with connections[Export.objects.db].cursor() as cursor:
+            cursor.execute(*self._active_export)
+            is_active = cursor.fetchone() is not None
+        if not is_active and now_ns >= self._clean_ns:
+            self._clean_ns = now_ns + CLEAN_EVERY_NS
+            is_active = True
+        if is_active:
+            self._jobs_until_ns = now_ns + JOBS_LINGER_NS
+        return now_ns < self._jobs_until_ns
 
 
 def _windows(cameras: Iterable[Camera]) -> dict[str, Windows]:

@@ -7,16 +7,16 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import ConfigError, EngineRunningError, NinjacamError, SourceEndedError
-from ninjacam.core.interpreter import python_command
 from ninjacam.core.lifecycle import Stop
 from ninjacam.core.packets import CameraState
 from ninjacam.engine.event_writer import EventWriter
 from ninjacam.engine.events import EventKeeper, EventLog
+from ninjacam.engine.kinds import KINDS, ProcessKind, Situation
 from ninjacam.engine.plan import make_plan
 from ninjacam.engine.recording import RecordingKeeper, SegmentIndex
 from ninjacam.engine.specs import CameraSpec, StatusSink, Wanted, WantedState
@@ -26,35 +26,25 @@ from ninjacam.supervision.child_process import ChildProcess, Death
 from ninjacam.supervision.control import Json
 from ninjacam.supervision.crash_attribution import CrashAttribution
 from ninjacam.supervision.crash_record import read_last_words
+from ninjacam.supervision.launcher import Launcher
+from ninjacam.supervision.started import StartedProcess
 
 logger = logging.getLogger("ninjacam.engine")
 
 READ_EVERY_S = 1.0
 STATUS_EVERY_S = 1.0
 STATUS_SOON_S = 0.1
-CAPTURE_ARGV = tuple(python_command("ninjacam.processes.capture_worker"))
-JOBS = "jobs"
-CAPTURE_HANG_S = 8.0
-"""And of the jobs' worker."""
-VISION_HANG_S = 4.0
-"""User code that holds the interpreter for so long stops everybody else in its worker."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """`vision_argv`: the command of a vision worker, without --name and --run-dir; the Django edge gives it.
-
-    `recordings_dir`: None: nothing is recorded, whatever the cameras say. `jobs_argv`: in the same way, of the worker
-    that makes exports; empty: there is none.
-    """
+    """`recordings_dir`: None: nothing is recorded, whatever the cameras say."""
 
     run_dir: Path
-    vision_argv: tuple[str, ...]
     cameras_per_capture: int = 16
     vision_workers: int = 2
     orphan_s: float = 60.0
     recordings_dir: Path | None = None
-    jobs_argv: tuple[str, ...] = ()
 
 
 class Engine:
@@ -68,12 +58,15 @@ class Engine:
         *,
         index: SegmentIndex | None = None,
         events: EventLog | None = None,
+        launcher: Launcher | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`index`, `events`: None: recordings are not listed, events are not written."""
+        """`index`, `events`: None: recordings are not listed, events are not written. `launcher`: None: children start
+        as commands."""
         self._config = config
         self._wanted = wanted
         self._status = status
+        self._launcher = launcher or Launcher()
         self._clock = clock
         self._crashes = CrashAttribution(clock)
         self._storage = StorageThread()
@@ -145,30 +138,31 @@ class Engine:
 
     # --- children ---
 
-    def _child(self, name: str) -> ChildProcess:
-        kind = name.partition("-")[0]
-        argv = list(
-            {"capture": CAPTURE_ARGV, JOBS: self._config.jobs_argv}.get(kind, self._config.vision_argv)
-        )
-        if kind == "capture" and self._config.recordings_dir is not None:
-            argv += ["--recordings-dir", str(self._config.recordings_dir)]
+    def _child(self, name: str, kind: ProcessKind) -> ChildProcess:
+        config = self._config
+        arguments = ["--name", name, "--run-dir", str(config.run_dir), "--orphan-s", str(config.orphan_s)]
+        if kind.records and config.recordings_dir is not None:
+            arguments += ["--recordings-dir", str(config.recordings_dir)]
+
+        async def start() -> StartedProcess:
+            environment = self._crashes.environment() if kind.runs_user_code else {}
+            return await self._launcher.start(kind.entry, name, arguments, environment)
+
         return ChildProcess(
             name=name,
-            kind=kind,
-            argv=[*argv, "--orphan-s", str(self._config.orphan_s)],
-            run_dir=self._config.run_dir,
-            hang_s=VISION_HANG_S if kind == "vision" else CAPTURE_HANG_S,
+            kind=kind.name,
+            start=start,
+            run_dir=config.run_dir,
+            hang_s=kind.hang_s,
             on_report=self._on_report,
             on_death=self._on_death,
-            bare=kind == "capture",
-            environment=self._crashes.environment if kind == "vision" else dict,
         )
 
     async def _adopt_running(self) -> None:
         """Find the children of an engine that was killed, and go on with them."""
         for path in sorted(self._config.run_dir.glob("*.control")):
-            child = self._child(path.stem)
-            if await child.adopt():
+            kind = KINDS.get(_kind_name(path.stem))
+            if kind is not None and await (child := self._child(path.stem, kind)).adopt():
                 self._begin(child)
                 self._assigned[child.name] = set(child.report.get("cameras", ()))
 
@@ -177,7 +171,7 @@ class Engine:
         self._tasks[child.name] = asyncio.create_task(child.run(), name=f"child-{child.name}")
 
     def _on_report(self, report: Json) -> None:
-        if self._capture_errors and report.get("kind") == "capture":
+        if self._capture_errors and KINDS[_kind_name(report["name"])].reads_cameras:
             for slug, camera in report["cameras"].items():
                 if camera["state"] != CameraState.CONNECTING:
                     self._capture_errors.pop(slug, None)
@@ -192,10 +186,11 @@ class Engine:
             self._changed.set()
 
     def _on_death(self, child: ChildProcess, death: Death) -> None:
-        if child.kind == "vision":
+        kind = KINDS[child.kind]
+        if kind.runs_user_code:
             self._crashes.died(read_last_words(self._config.run_dir / f"{child.name}.running"), death)
             self._apply()
-        elif child.kind == "capture":
+        if kind.reads_cameras:
             if not death.by_us:
                 error = SourceEndedError(_how_capture_ended(death))
                 self._capture_errors |= dict.fromkeys(self._assigned.get(child.name, ()), error.as_dict())
@@ -232,22 +227,14 @@ class Engine:
             vision_workers=self._config.vision_workers,
             needs_own_process=_needs_own_process,
         )
-        quarantined = self._crashes.quarantined()
-        work: dict[str, Json] = {
-            name: {"cameras": [_capture_work(camera) for camera in cameras]}
-            for name, cameras in plan.capture.items()
-        }
-        for name, cameras in plan.vision.items():
-            slugs = {camera.slug for camera in cameras}
-            work[name] = {
-                "cameras": [{"slug": camera.slug, "camera_id": camera.camera_id} for camera in cameras],
-                "quarantined": [entry for entry in quarantined if entry["camera"] in slugs],
-            }
-        if self._config.jobs_argv:
-            work[f"{JOBS}-1"] = {"cameras": []}
+        situation = Situation(self._state, plan, self._crashes.quarantined())
+        work: dict[str, Json] = {}
+        for kind in KINDS.values():
+            work |= kind.work(situation)
         for name in [name for name in self._children if name not in work]:
-            self._children.pop(name).stop()
-            if self._recordings is not None and name.startswith("capture-"):
+            child = self._children.pop(name)
+            child.stop()
+            if self._recordings is not None and KINDS[child.kind].reads_cameras:
                 self._recordings.capture_ended()
             task = self._tasks.pop(name)
             self._tasks[f"ending-{name}-{id(task)}"] = task
@@ -256,7 +243,7 @@ class Engine:
         # Those that lose a camera are told before those that get it, so that no camera is opened twice.
         for name, job in work.items():
             if name not in self._children:
-                self._begin(self._child(name))
+                self._begin(self._child(name, KINDS[_kind_name(name)]))
             self._children[name].assign(job)
         self._changed.set()
 
@@ -294,9 +281,10 @@ class Engine:
         processors: list[Json] = []
         modules: list[Json] = []
         for child in self._children.values():
-            if child.kind == "capture":
+            kind = KINDS[child.kind]
+            if kind.reads_cameras:
                 cameras.update(child.report.get("cameras", {}))
-            elif child.kind == "vision":
+            if kind.runs_user_code:
                 views.update(child.report.get("views", {}))
                 processors = child.report.get("processors", processors)
                 modules = child.report.get("modules", modules)
@@ -332,16 +320,8 @@ def _needs_own_process(camera: CameraSpec) -> bool:
         return False  # its capture will say what is wrong with it
 
 
-def _capture_work(camera: CameraSpec) -> Json:
-    return {
-        "slug": camera.slug,
-        "camera_id": camera.camera_id,
-        "revision": camera.revision,
-        "source": asdict(camera.source),
-        "record": camera.record,
-        "keep": camera.keep,
-        "before_s": camera.record_before_s,
-    }
+def _kind_name(name: str) -> str:
+    return name.partition("-")[0]
 
 
 def _how_capture_ended(death: Death) -> str:

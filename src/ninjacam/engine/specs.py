@@ -33,6 +33,8 @@ class WantedState:
     """Everything that this host should do."""
 
     cameras: tuple[CameraSpec, ...] = ()
+    has_jobs: bool = False
+    """Whether the process that makes exports is needed."""
 
 
 class Wanted(Protocol):

@@ -1,6 +1,7 @@
 """`python -m ninjacam.processes.capture_worker --name NAME --run-dir DIR`: started by the engine, never by hand."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from ninjacam.capture.process import CaptureProcess
@@ -15,21 +16,19 @@ LAST_WRITES_S = 0.8
 """The engine waits for 1.2 s."""
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     keep_files_private()
     parser = child_parser()
     parser.add_argument("--recordings-dir", type=Path)
     parser.add_argument("--period-s", type=float, default=PERIOD_S, help="of a recorded file")
-    arguments = parser.parse_args()
-    is_native = arguments.name.startswith(OWN_CAPTURE)
+    options = parser.parse_args(arguments)
+    is_native = options.name.startswith(OWN_CAPTURE)
     confine(memory_bytes=MEMORY_BYTES, data_bytes=NATIVE_DATA_BYTES if is_native else None)
     writer = (
-        RecordingWriter(arguments.recordings_dir, period_s=arguments.period_s)
-        if arguments.recordings_dir
-        else None
+        RecordingWriter(options.recordings_dir, period_s=options.period_s) if options.recordings_dir else None
     )
     process = CaptureProcess(
-        name=arguments.name, run_dir=arguments.run_dir, orphan_s=arguments.orphan_s, sinks=writer
+        name=options.name, run_dir=options.run_dir, orphan_s=options.orphan_s, sinks=writer
     )
     run_loop(process.run)
     if writer is not None:

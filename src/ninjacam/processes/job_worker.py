@@ -7,7 +7,7 @@ import asyncio
 import gc
 import resource
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import django
@@ -25,9 +25,9 @@ STOP_S = 1.0
 """The engine waits for 1.2 s."""
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     keep_files_private()
-    arguments = child_parser().parse_args()
+    options = child_parser().parse_args(arguments)
     django.setup()
 
     from ninjacam.actions.export_jobs import ExportJobs
@@ -43,9 +43,9 @@ def main() -> None:
     async def run() -> None:
         stop = threading.Event()
         child = Child(
-            name=arguments.name,
-            run_dir=arguments.run_dir,
-            orphan_s=arguments.orphan_s,
+            name=options.name,
+            run_dir=options.run_dir,
+            orphan_s=options.orphan_s,
             assign=nothing,
             status=lambda: {"kind": "jobs", "jobs": jobs.pids()},
         )

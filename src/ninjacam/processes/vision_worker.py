@@ -5,6 +5,7 @@ Started by the engine, never by hand.
 
 import gc
 import resource
+from collections.abc import Sequence
 
 import django
 
@@ -15,9 +16,9 @@ EVENTS_S = 0.5
 """For events that wait when the worker ends. The engine waits for 1.2 s."""
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     keep_files_private()
-    arguments = child_parser().parse_args()
+    options = child_parser().parse_args(arguments)
     django.setup()
 
     from ninjacam import events
@@ -31,9 +32,9 @@ def main() -> None:
     keep_freed_pictures()
     config = get_settings()
     process = VisionProcess(
-        name=arguments.name,
-        run_dir=arguments.run_dir,
-        orphan_s=arguments.orphan_s,
+        name=options.name,
+        run_dir=options.run_dir,
+        orphan_s=options.orphan_s,
         modules=processor_modules(config),
         reload=config.reload,
     )

@@ -7,17 +7,15 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
-import subprocess
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ninjacam import __version__
 from ninjacam.core.clock import SYSTEM_CLOCK
-from ninjacam.core.interpreter import bare_environment, full_environment
 from ninjacam.core.lifecycle import Backoff, Stop
 from ninjacam.supervision.control import ControlClient, Json
+from ninjacam.supervision.started import PidfdProcess, StartedProcess
 
 logger = logging.getLogger("ninjacam.engine")
 
@@ -39,37 +37,32 @@ class Death:
 
 
 class ChildProcess:
-    """`hang_s`: without a report for so long, it is killed. `bare`: its environment has no secrets of ours.
-    `environment`: returns additional variables at each start. Callbacks run in the loop."""
+    """`start`: starts it, each time. `hang_s`: without a report for this long, it is killed. Callbacks run in the
+    loop."""
 
     def __init__(
         self,
         *,
         name: str,
         kind: str,
-        argv: list[str],
+        start: Callable[[], Awaitable[StartedProcess]],
         run_dir: Path,
         hang_s: float,
         on_report: Callable[[Json], None],
         on_death: Callable[["ChildProcess", Death], None],
-        bare: bool = False,
-        environment: Callable[[], dict[str, str]] = dict,
     ) -> None:
         self.name = name
         self.kind = kind
         self.pid: int | None = None
         self.restarts = 0
         self.report: Json = {}
-        self._argv = argv
-        self._bare = bare
-        self._environment = environment
+        self._start = start
         self._control_path = run_dir / f"{name}.control"
         self._hang_s = hang_s
         self._on_report = on_report
         self._on_death = on_death
         self._stop = Stop()
-        self._popen: subprocess.Popen[bytes] | None = None
-        self._pidfd: int | None = None
+        self._process: StartedProcess | None = None
         self._client: ControlClient | None = None
         self._lost = asyncio.Event()
         self._reported_ns = 0
@@ -110,7 +103,9 @@ class ChildProcess:
         while not self._stop.is_set():
             started_ns = SYSTEM_CLOCK.monotonic_ns()
             if self._client is None:
-                self._spawn()
+                self._killed_by_us = False
+                self._process = await self._start()
+                self.pid = self._process.pid
                 await self._connect_to_started()
             if self._client is not None:
                 self._send_work()
@@ -131,21 +126,11 @@ class ChildProcess:
         """`run` ends the child and returns within 2 s."""
         self._stop.set()
 
-    def _spawn(self) -> None:
-        self._killed_by_us = False
-        self._popen = subprocess.Popen(
-            [*self._argv, "--name", self.name, "--run-dir", str(self._control_path.parent)],
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C in a terminal is for the engine, which ends its children in order
-            env={**(bare_environment() if self._bare else full_environment()), **self._environment()},
-        )
-        self.pid = self._popen.pid
-
     async def _connect_to_started(self) -> None:
         """Returns when it listens, is dead, has taken too long, or is to stop."""
         deadline_ns = SYSTEM_CLOCK.monotonic_ns() + int(START_DEADLINE_S * 1e9)
         while SYSTEM_CLOCK.monotonic_ns() < deadline_ns and not self._stop.is_set():
-            if await self._connect() or (self._popen is not None and self._popen.poll() is not None):
+            if await self._connect() or (self._process is not None and self._process.has_ended()):
                 return
             await asyncio.sleep(CONNECT_EVERY_S)
         self._killed_by_us = not self._stop.is_set()
@@ -157,16 +142,16 @@ class ChildProcess:
             return False
         self._reported_ns = SYSTEM_CLOCK.monotonic_ns()
         self._client = client
-        if self._popen is None:
+        if self._process is None:
             self._take_over(client)
         return True
 
     def _take_over(self, client: ControlClient) -> None:
         """Hold on to a process that another engine started: it may be stopped, and never report."""
         self.pid = client.peer_pid()
-        if self.pid is not None and self._pidfd is None:
+        if self.pid is not None:
             with contextlib.suppress(OSError):
-                self._pidfd = os.pidfd_open(self.pid)
+                self._process = PidfdProcess(self.pid, os.pidfd_open(self.pid))
 
     def _heard(self, report: Json) -> None:
         self._reported_ns = SYSTEM_CLOCK.monotonic_ns()
@@ -211,21 +196,16 @@ class ChildProcess:
             self._client.close()
             self._client = None
         returncode = None
-        if self._popen is not None:
+        if self._process is not None:
             # After EOF it is dead or dying; a moment lets it exit by itself, with its own code.
             for _ in range(10):
-                if self._popen.poll() is not None:
+                if self._process.has_ended():
                     break
                 await asyncio.sleep(CONNECT_EVERY_S)
             else:
-                self._popen.kill()
-            returncode = await asyncio.to_thread(self._popen.wait)
-            self._popen = None
-        elif self._pidfd is not None:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-            os.close(self._pidfd)
-        self._pidfd = None
+                self._process.kill()
+            returncode = await self._process.wait()
+            self._process = None
         self.pid = None
         self.report = {}
         return Death(returncode, self._killed_by_us)

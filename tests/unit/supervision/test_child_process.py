@@ -1,4 +1,5 @@
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ import pytest
 
 from ninjacam.supervision import child_process
 from ninjacam.supervision.child_process import ChildProcess, Death
+from ninjacam.supervision.started import CommandProcess, StartedProcess
 from ninjacam.testing.clock import FakeClock
 
 
@@ -18,11 +20,14 @@ def test_a_child_is_not_killed_for_the_time_that_the_engine_itself_was_stopped(
     monkeypatch.setattr(child_process, "SYSTEM_CLOCK", clock)
     monkeypatch.setattr(child_process, "LISTEN_EVERY_S", 2.0)
 
+    async def never() -> StartedProcess:
+        raise AssertionError
+
     async def go() -> None:
         child = ChildProcess(
             name="vision-1",
             kind="vision",
-            argv=[],
+            start=never,
             run_dir=tmp_path,
             hang_s=4.0,
             on_report=lambda _: None,
@@ -62,16 +67,18 @@ def test_how_a_child_ended_is_told_even_if_it_never_listened(
         deaths.append(death)
         child.stop()
 
+    async def start() -> CommandProcess:
+        return CommandProcess([sys.executable, "-c", program], {**os.environ, "STATUS": "3"})
+
     async def go() -> None:
         child = ChildProcess(
             name="vision-1",
             kind="vision",
-            argv=[sys.executable, "-c", program],
+            start=start,
             run_dir=tmp_path,
             hang_s=4.0,
             on_report=lambda _: None,
             on_death=on_death,
-            environment=lambda: {"STATUS": "3"},
         )
         await asyncio.wait_for(child.run(), 10)
 

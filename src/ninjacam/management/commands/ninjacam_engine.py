@@ -6,19 +6,21 @@ import signal
 from typing import Any
 
 from django.core.management.base import CommandError
+from django.db import connections
 
 from ninjacam.adapters.event_log import DatabaseEventLog
 from ninjacam.adapters.segment_index import DatabaseIndex
 from ninjacam.adapters.wanted import DatabaseWanted
 from ninjacam.conf import get_settings
 from ninjacam.core.errors import NinjacamError
-from ninjacam.core.interpreter import python_command
 from ninjacam.core.lifecycle import Stop
 from ninjacam.engine.engine import Engine, EngineConfig
 from ninjacam.engine.status import StatusWriter
 from ninjacam.management.base import OwnCommand
 from ninjacam.management.private import make_private, private_paths
 from ninjacam.supervision.child import run_loop
+from ninjacam.supervision.launcher import Launcher
+from ninjacam.supervision.template import Template
 
 logger = logging.getLogger("ninjacam.engine")
 
@@ -34,11 +36,9 @@ class Command(OwnCommand):
             engine = Engine(
                 EngineConfig(
                     run_dir=config.run_dir,
-                    vision_argv=tuple(python_command("ninjacam.processes.vision_worker")),
                     cameras_per_capture=config.cameras_per_capture,
                     vision_workers=config.vision_workers,
                     recordings_dir=config.recordings_dir,
-                    jobs_argv=tuple(python_command("ninjacam.processes.job_worker")),
                 ),
                 DatabaseWanted(),
                 StatusWriter(config.status_path),
@@ -49,10 +49,16 @@ class Command(OwnCommand):
                     max_events=config.events_per_camera,
                 ),
                 events=DatabaseEventLog(),
+                launcher=Launcher(_start_template()),
             )
             run_loop(lambda: _run(engine))
         except NinjacamError as exc:
             raise CommandError(str(exc)) from exc
+
+
+def _start_template() -> Template | None:
+    connections.close_all()  # a fork must not use the connections of its parent
+    return Template.start()
 
 
 async def _run(engine: Engine) -> None:

@@ -1,0 +1,99 @@
+"""The table of the engine's children: what each kind of process runs, what it works on, and how it is watched."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ninjacam.engine.plan import Plan
+from ninjacam.engine.specs import CameraSpec, WantedState
+from ninjacam.supervision.launcher import EntryPoint
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the work of all processes follows from. `quarantined`: `CrashAttribution.quarantined()`."""
+
+    state: WantedState
+    plan: Plan
+    quarantined: list[Json]
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessKind:
+    """The name of a process is that of its kind, a hyphen, and what tells it from others of its kind.
+
+    `work(situation)`: process name -> its work. A process runs while it has an entry there.
+    `hang_s`: without a report for this long, a process is killed.
+    `reads_cameras`: it opens cameras, and reports their states. `runs_user_code`: it runs processors, and reports their
+    views; its crashes are attributed to them. `records`: it gets the directory of recordings.
+    """
+
+    name: str
+    entry: EntryPoint
+    work: Callable[[Situation], Mapping[str, Json]]
+    hang_s: float
+    reads_cameras: bool = False
+    runs_user_code: bool = False
+    records: bool = False
+
+
+def _capture(situation: Situation) -> dict[str, Json]:
+    return {
+        name: {"cameras": [_capture_work(camera) for camera in cameras]}
+        for name, cameras in situation.plan.capture.items()
+    }
+
+
+def _capture_work(camera: CameraSpec) -> Json:
+    return {
+        "slug": camera.slug,
+        "camera_id": camera.camera_id,
+        "revision": camera.revision,
+        "source": asdict(camera.source),
+        "record": camera.record,
+        "keep": camera.keep,
+        "before_s": camera.record_before_s,
+    }
+
+
+def _vision(situation: Situation) -> dict[str, Json]:
+    return {
+        name: {
+            "cameras": [{"slug": camera.slug, "camera_id": camera.camera_id} for camera in cameras],
+            "quarantined": [
+                entry
+                for entry in situation.quarantined
+                if entry["camera"] in {camera.slug for camera in cameras}
+            ],
+        }
+        for name, cameras in situation.plan.vision.items()
+    }
+
+
+def _jobs(situation: Situation) -> dict[str, Json]:
+    return {"jobs-1": {"cameras": []}} if situation.state.has_jobs else {}
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        ProcessKind(
+            "capture",
+            EntryPoint("ninjacam.processes.capture_worker", bare=True),
+            _capture,
+            hang_s=8.0,
+            reads_cameras=True,
+            records=True,
+        ),
+        ProcessKind(
+            "vision",
+            EntryPoint("ninjacam.processes.vision_worker"),
+            _vision,
+            hang_s=4.0,  # user code that holds the interpreter for this long stops everybody else in its worker
+            runs_user_code=True,
+        ),
+        ProcessKind("jobs", EntryPoint("ninjacam.processes.job_worker"), _jobs, hang_s=8.0),
+    )
+}

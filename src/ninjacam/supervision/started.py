@@ -1,0 +1,93 @@
+"""A process that was started, however that was done: whether it has ended, how, and ending it."""
+
+import asyncio
+import contextlib
+import os
+import select
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+STATUS_S = 1.0
+"""How long to wait for the exit status of a process that has ended."""
+
+
+class StartedProcess(Protocol):
+    """Owner: the event loop."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def has_ended(self) -> bool: ...
+
+    def kill(self) -> None:
+        """Send SIGKILL. Does nothing if the process has ended."""
+
+    async def wait(self) -> int | None:
+        """Wait for its end. Returns the exit status as `Popen.returncode` has it; None: nobody knows. Call it once."""
+
+
+class CommandProcess:
+    """A command that this process has executed, without standard input, in a session of its own."""
+
+    def __init__(self, argv: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._popen = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C in a terminal is for us, and we end it in order
+            env=environment,
+        )
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    def has_ended(self) -> bool:
+        return self._popen.poll() is not None
+
+    def kill(self) -> None:
+        self._popen.kill()
+
+    async def wait(self) -> int | None:
+        return await asyncio.to_thread(self._popen.wait)
+
+
+class PidfdProcess:
+    """A process that is not our child: that of an earlier engine, or a fork of the template.
+
+    `descriptor`: its pidfd, which this object closes. `status`: done with its exit status once that is known.
+    """
+
+    def __init__(self, pid: int, descriptor: int, status: "asyncio.Future[int | None] | None" = None) -> None:
+        self._pid = pid
+        self._descriptor: int | None = descriptor
+        self._status = status
+
+    @property
+    def pid(self) -> int:
+        return self._pid
+
+    def has_ended(self) -> bool:
+        return self._descriptor is None or bool(select.select([self._descriptor], [], [], 0)[0])
+
+    def kill(self) -> None:
+        if self._descriptor is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._descriptor, signal.SIGKILL)
+
+    async def wait(self) -> int | None:
+        if self._descriptor is not None:
+            loop, ended = asyncio.get_running_loop(), asyncio.Event()
+            loop.add_reader(self._descriptor, ended.set)
+            try:
+                await ended.wait()
+            finally:
+                loop.remove_reader(self._descriptor)
+                os.close(self._descriptor)
+                self._descriptor = None
+        if self._status is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STATUS_S):
+                    return await self._status
+        return None

@@ -1,0 +1,194 @@
+"""The template: a process with one thread that has imported what the engine's children need, and forks them.
+
+The engine itself cannot fork: it has threads and an event loop. It forks its template before these begin, and asks it
+for each child over a socket pair (SOCK_SEQPACKET, one JSON object a packet). The template ends when the engine does;
+its forks go on. User code is never imported here.
+"""
+
+import asyncio
+import contextlib
+import gc
+import importlib
+import json
+import logging
+import os
+import selectors
+import signal
+import socket
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from ninjacam.supervision.forking import ForkedProcess, can_fork, fork
+from ninjacam.supervision.started import PidfdProcess
+
+logger = logging.getLogger("ninjacam.supervision")
+
+MAX_PACKET_BYTES = 128 << 10
+TITLE = "ninjacam template"
+
+Json = dict[str, Any]
+
+
+class TemplateGoneError(Exception):
+    """There is no template, or it cannot fork."""
+
+
+class Template:
+    """The engine's end. Owner: the event loop, once there is one."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        connection.setblocking(False)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._asked: deque[asyncio.Future[PidfdProcess]] = deque()
+        self._statuses: dict[int, asyncio.Future[int | None]] = {}
+
+    @classmethod
+    def start(cls) -> "Template | None":
+        """Fork it from this process, before there are threads; None: this process cannot fork."""
+        if not can_fork():
+            return None
+        ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+        def main() -> None:
+            ours.close()
+            _TemplateLoop(its).run()
+
+        fork(main, title=TITLE)
+        its.close()
+        return cls(ours)
+
+    async def fork(
+        self, module: str, arguments: Sequence[str], environment: Mapping[str, str], title: str
+    ) -> PidfdProcess:
+        """Have `module.main(arguments)` run in a fork, with the template's environment and `environment`.
+
+        Raises: TemplateGoneError.
+        """
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._loop.add_reader(self._connection, self._on_readable)
+        packet = {
+            "module": module, "arguments": list(arguments), "environment": dict(environment), "title": title
+        }  # fmt: skip
+        answer: asyncio.Future[PidfdProcess] = self._loop.create_future()
+        try:
+            self._connection.send(json.dumps(packet).encode())
+        except OSError as exc:
+            raise TemplateGoneError from exc
+        self._asked.append(answer)
+        return await answer
+
+    def _on_readable(self) -> None:
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._connection, MAX_PACKET_BYTES, 1)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, descriptors = b"", []
+        if not data:
+            self._gone()
+            return
+        message: Json = json.loads(data)
+        if "ended" in message:
+            status = self._statuses.pop(message["ended"], None)
+            if status is not None and not status.done():
+                status.set_result(message["status"])
+            return
+        answer = self._asked.popleft()
+        if not descriptors:
+            answer.set_exception(TemplateGoneError(message["failed"]))
+            return
+        assert self._loop is not None
+        status = self._statuses[message["pid"]] = self._loop.create_future()
+        process = PidfdProcess(message["pid"], descriptors[0], status)
+        if answer.cancelled():
+            process.kill()
+        else:
+            answer.set_result(process)
+
+    def _gone(self) -> None:
+        assert self._loop is not None
+        self._loop.remove_reader(self._connection)
+        self._connection.close()
+        for answer in self._asked:
+            if not answer.done():
+                answer.set_exception(TemplateGoneError("The template has ended."))
+        for status in self._statuses.values():
+            if not status.done():
+                status.set_result(None)
+        self._asked.clear()
+        self._statuses.clear()
+
+
+class _TemplateLoop:
+    """In the template. Thread: the only one."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._children: dict[int, ForkedProcess] = {}
+        self._woken, self._wake = socket.socketpair()
+
+    def run(self) -> NoReturn:
+        """Until the engine is gone."""
+        gc.disable()  # it makes no garbage, and a collection would copy pages that it shares
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # it ends with the engine, and not before
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for end in (self._woken, self._wake):
+            end.setblocking(False)
+        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._connection, selectors.EVENT_READ)
+            selector.register(self._woken, selectors.EVENT_READ)
+            while True:
+                ready = {key.fileobj for key, _ in selector.select()}
+                if self._woken in ready:
+                    with contextlib.suppress(BlockingIOError):
+                        while self._woken.recv(4096):
+                            pass
+                    self._reap()
+                if self._connection in ready:
+                    self._answer()
+
+    def _reap(self) -> None:
+        for pid, child in list(self._children.items()):
+            status = child.poll()
+            if status is not None:
+                del self._children[pid]
+                self._send({"ended": pid, "status": status})
+
+    def _answer(self) -> None:
+        try:
+            data = self._connection.recv(MAX_PACKET_BYTES)
+        except OSError:
+            data = b""
+        if not data:
+            os._exit(0)
+        wanted: Json = json.loads(data)
+        try:
+            child = fork(lambda: self._become(wanted), title=wanted["title"])
+        except OSError as exc:
+            self._send({"failed": str(exc)})
+            return
+        self._children[child.pid] = child
+        descriptor = os.pidfd_open(child.pid)  # it is not reaped yet, so the number is still its own
+        try:
+            self._send({"pid": child.pid}, descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _become(self, wanted: Json) -> None:
+        """In the fork."""
+        for end in (self._connection, self._woken, self._wake):
+            end.close()
+        gc.enable()
+        os.environ.update(wanted["environment"])
+        importlib.import_module(wanted["module"]).main(wanted["arguments"])
+
+    def _send(self, message: Json, *descriptors: int) -> None:
+        try:
+            socket.send_fds(self._connection, [json.dumps(message).encode()], descriptors)
+        except OSError:
+            os._exit(0)  # the engine is gone
