@@ -14,7 +14,8 @@ import django
 import uvicorn
 from django.core.asgi import get_asgi_application
 from django.core.handlers.asgi import ASGIHandler
-from django.urls import get_resolver
+from django.template.loader import get_template
+from django.urls import reverse
 from django.utils.module_loading import import_string
 
 from ninjacam.asgi import get_application
@@ -77,10 +78,13 @@ class Server(uvicorn.Server):
 
 @functools.cache
 def load_config() -> uvicorn.Config:
-    """Import all that a worker needs: the application and its URLs, which would else come with the first request."""
+    """Import all that a worker needs: the application, its URLs and templates, which would else come with requests."""
     config = make_config(load_application())
     config.load()
-    get_resolver().url_patterns  # noqa: B018 (imports them)
+    config.get_loop_factory()
+    reverse("ninjacam:wall")
+    for name in ("login", "wall", "camera"):
+        get_template(f"ninjacam/{name}.html")
     return config
 
 

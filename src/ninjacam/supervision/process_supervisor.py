@@ -68,6 +68,8 @@ class ProcessSupervisor:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     def _run(self) -> None:
+        for member in self._members:  # all of them before the first fork: what each imports, all share
+            self._prepare(member)
         while True:
             now_s = time.monotonic()
             due = [m for m in self._members if m.due_s is not None and m.due_s <= now_s]
