@@ -26,6 +26,7 @@ logger = logging.getLogger("ninjacam.supervision")
 
 MAX_PACKET_BYTES = 128 << 10
 TITLE = "ninjacam template"
+END_S = 1.0
 
 Json = dict[str, Any]
 
@@ -37,7 +38,8 @@ class TemplateGoneError(Exception):
 class Template:
     """The engine's end. Owner: the event loop, once there is one."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, process: ForkedProcess, connection: socket.socket) -> None:
+        self._process = process
         self._connection = connection
         connection.setblocking(False)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -55,9 +57,9 @@ class Template:
             ours.close()
             _TemplateLoop(its).run()
 
-        fork(main, title=TITLE)
+        process = fork(main, title=TITLE)
         its.close()
-        return cls(ours)
+        return cls(process, ours)
 
     async def fork(
         self, module: str, arguments: Sequence[str], environment: Mapping[str, str], title: str
@@ -112,6 +114,8 @@ class Template:
         assert self._loop is not None
         self._loop.remove_reader(self._connection)
         self._connection.close()
+        self._process.kill()  # it has ended, unless the connection is broken in some other way
+        self._process.wait(END_S)
         for answer in self._asked:
             if not answer.done():
                 answer.set_exception(TemplateGoneError("The template has ended."))

@@ -1,0 +1,26 @@
+"""Programs of tests that fork: in processes of their own, because that of the tests may have threads."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import textwrap
+from pathlib import Path
+
+
+def run_script(script: str, *arguments: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run Python code, warnings as errors, until that process ends: what it has started may go on.
+
+    `path`: a directory that it can import from.
+    """
+    with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as errors:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", textwrap.dedent(script), *arguments],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([*([str(path)] if path else []), *sys.path])},
+            stdout=printed,
+            stderr=errors,
+            timeout=60,
+            check=False,
+        )
+        texts = [os.pread(file.fileno(), 1 << 20, 0).decode() for file in (printed, errors)]
+    return subprocess.CompletedProcess(done.args, done.returncode, *texts)

@@ -1,0 +1,154 @@
+"""The template: what it forks, how that ends, and what is left when the template or the engine dies."""
+
+import os
+import signal
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tests.harness.processes import is_alive, wait_until
+from tests.unit.supervision.scripts import run_script
+
+PROGRAM = """
+import json, os, signal, sys, time
+
+def main(arguments):
+    print(json.dumps([arguments, os.environ.get("MARK")]), flush=True)
+    if arguments[0] == "sleep":
+        time.sleep(60)
+    if arguments[0] == "kill":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    sys.exit(int(arguments[1]))
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
+"""
+ENGINE = """
+import asyncio, os, signal, time
+from pathlib import Path
+from ninjacam.supervision.launcher import EntryPoint, Launcher
+from ninjacam.supervision.started import CommandProcess, PidfdProcess
+from ninjacam.supervision.template import Template, TemplateGoneError
+
+template = Template.start()
+ENTRY = EntryPoint("program")
+template_pid = int(Path(f"/proc/self/task/{os.getpid()}/children").read_text())
+
+async def ended(pid):
+    while Path(f"/proc/{pid}").exists() and " Z " not in Path(f"/proc/{pid}/stat").read_text():
+        await asyncio.sleep(0.01)
+
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    return tmp_path
+
+
+def run_engine(script: str, program: Path) -> tuple[list[str], str]:
+    """Lines of standard output, and the errors. The script has a coroutine `go`."""
+    done = run_script(ENGINE + textwrap.dedent(script) + "\nasyncio.run(go())\n", path=program)
+    return done.stdout.splitlines(), done.stderr
+
+
+def test_each_fork_gets_its_arguments_and_environment_and_its_status_is_known(program: Path) -> None:
+    lines, errors = run_engine(
+        """
+        async def go():
+            first = await template.fork("program", ["exit", "3"], {"MARK": "1"}, "ninjacam x")
+            print(await first.wait(), first.has_ended())
+            second = await template.fork("program", ["kill"], {}, "ninjacam y")
+            print(await second.wait())
+        """,
+        program,
+    )
+    assert lines == ['[["exit", "3"], "1"]', "3 True", '[["kill"], null]', "-11"], errors
+
+
+def test_a_fork_can_be_killed(program: Path) -> None:
+    lines, errors = run_engine(
+        """
+        async def go():
+            child = await template.fork("program", ["sleep"], {}, "ninjacam x")
+            print(child.has_ended())
+            child.kill()
+            print(await child.wait())
+            child.kill()
+        """,
+        program,
+    )
+    assert [line for line in lines if "[" not in line] == ["False", "-9"], errors
+
+
+def test_forks_outlive_the_template_and_others_then_start_as_commands(program: Path) -> None:
+    lines, errors = run_engine(
+        """
+        async def go():
+            launcher = Launcher(template)
+            child = await launcher.start(ENTRY, "x-1", ["sleep"], {})
+            os.kill(template_pid, signal.SIGKILL)
+            await ended(template_pid)
+            print(type(child).__name__, child.has_ended())
+            other = await launcher.start(ENTRY, "x-2", ["exit", "4"], {"MARK": "2"})
+            print(type(other).__name__, await other.wait())
+            child.kill()
+            print(await child.wait())
+        """,
+        program,
+    )
+    assert sorted(lines) == sorted(
+        ['[["sleep"], null]', "PidfdProcess False", '[["exit", "4"], "2"]', "CommandProcess 4", "None"]
+    ), errors
+    assert "start as commands" in errors
+
+
+def test_the_template_ends_with_the_engine_and_its_forks_go_on(program: Path) -> None:
+    lines, errors = run_engine(
+        """
+        async def go():
+            child = await template.fork("program", ["sleep"], {}, "ninjacam x")
+            print("pids", template_pid, child.pid, flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+        """,
+        program,
+    )
+    pids = [line for line in lines if line.startswith("pids")]
+    assert pids, errors
+    template, child = map(int, pids[0].split()[1:])
+    try:
+        wait_until(lambda: not is_alive(template), 10, "end of the template")
+        assert is_alive(child)
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+def test_what_must_not_see_our_secrets_is_never_a_fork(program: Path) -> None:
+    lines, errors = run_engine(
+        """
+        async def go():
+            os.environ["MARK"] = "secret"
+            bare = EntryPoint("program", ("exit",), bare=True)
+            child = await Launcher(template).start(bare, "x-1", ["0"], {})
+            print(type(child).__name__, await child.wait())
+        """,
+        program,
+    )
+    assert sorted(lines) == ["CommandProcess 0", '[["exit", "0"], null]'], errors
+
+
+def test_an_engine_with_threads_has_no_template() -> None:
+    done = run_script(
+        """
+        import threading
+        from ninjacam.supervision.template import Template
+
+        end = threading.Event()
+        threading.Thread(target=end.wait).start()
+        print(Template.start())
+        end.set()
+        """
+    )
+    assert done.stdout == "None\n", done.stderr
