@@ -280,6 +280,29 @@ def test_a_vision_worker_that_is_killed_is_back_and_others_go_on(scene: Scene) -
         assert killed not in product.pids("vision")
 
 
+def test_a_template_that_is_killed_disturbs_nothing_and_what_dies_later_is_back(scene: Scene) -> None:
+    product = scene.product
+    (template,) = product.pids_titled("ninjacam template")
+    with scene.mjpeg() as picture, scene.ws("door") as player:
+        picture.wait_live()
+        player.wait_units(10)
+        before = product.pids("vision")
+        os.kill(template, signal.SIGKILL)
+        killed_s = time.monotonic()
+        time.sleep(1)
+        assert picture.longest_gap_s(killed_s) < 0.5
+        assert product.pids("vision") == before
+        os.kill(before[0], signal.SIGKILL)
+        wait_until(lambda: before[0] not in product.pids("vision"), 20, "another vision worker")
+        picture.wait_live()
+        assert_unbroken(player.units)
+        # A new engine has a new template.
+        engine = product.engine_pid()
+        os.kill(engine, signal.SIGKILL)
+        wait_until(lambda: product.engine_pid() != engine, 10, "another engine")
+        wait_until(lambda: product.pids_titled("ninjacam template"), 10, "another template")
+
+
 def test_an_engine_that_is_killed_is_back_and_nothing_else_notices(scene: Scene) -> None:
     product = scene.product
     with scene.mjpeg(query="view=mirror") as picture, scene.ws("door") as player:

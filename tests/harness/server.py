@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from benchmarks.proc import descendants
 from tests.harness.chrome import Tab
 from tests.harness.http import HttpClient
 from tests.harness.processes import ROOT, Process, free_port, python, wait_until
@@ -146,6 +147,10 @@ class Product(Process):
             if child["kind"] == kind and child["pid"]
         ]
 
+    def pids_titled(self, title: str) -> list[int]:
+        """Of our processes that `ps` shows with that title."""
+        return [pid for pid in descendants(self.pid) if _command_line(pid).rstrip("\0") == title]
+
     def web_pids(self) -> list[int]:
         """Of the ASGI workers."""
         record = json.loads((self.data / "run/serve.json").read_text())
@@ -154,3 +159,10 @@ class Product(Process):
             for each in record["processes"]
             if each["name"].startswith("web-") and each["pid"]
         ]
+
+
+def _command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace")
+    except OSError:
+        return ""

@@ -3,7 +3,8 @@ import time
 import pytest
 
 from ninjacam.adapters.wanted import DatabaseWanted
-from ninjacam.models import Camera, Event
+from ninjacam.models import Camera, Event, Export, ExportState
+from ninjacam.testing.clock import FakeClock
 
 pytestmark = pytest.mark.django_db
 S = 10**9
@@ -33,3 +34,28 @@ def test_a_schedule_that_cannot_be_read_is_said_and_hurts_no_other_camera(
     door, other = DatabaseWanted().read().cameras
     assert door.error is not None and "no times" in door.error["message"]
     assert other.error is None
+
+
+def test_the_process_that_makes_exports_is_wanted_while_there_are_exports_and_a_while_longer(
+    camera: Camera,
+) -> None:
+    clock = FakeClock()
+    wanted = DatabaseWanted(clock)
+    assert not wanted.read().has_jobs
+    export = Export.objects.create(slug="door", kind="copy", start_ns=0, end_ns=S, state=ExportState.QUEUED)
+    assert wanted.read().has_jobs
+    Export.objects.filter(pk=export.pk).update(state=ExportState.DONE)
+    clock.advance(29)
+    assert wanted.read().has_jobs
+    clock.advance(2)
+    assert not wanted.read().has_jobs
+
+
+def test_the_process_that_makes_exports_is_wanted_now_and_then_to_remove_what_has_expired() -> None:
+    clock = FakeClock()
+    wanted = DatabaseWanted(clock)
+    found = []
+    for _ in range(140):
+        clock.advance(10)
+        found.append(wanted.read().has_jobs)
+    assert [at for at, is_wanted in enumerate(found, 1) if is_wanted] == [6, 7, 8, 66, 67, 68, 126, 127, 128]
