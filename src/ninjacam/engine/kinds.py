@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ninjacam.engine.plan import Plan
+from ninjacam.engine.plan import ProcessPlan
 from ninjacam.engine.specs import CameraSpec, WantedState
 from ninjacam.supervision.launcher import EntryPoint
 
@@ -16,7 +16,7 @@ class Situation:
     """What the work of all processes follows from. `quarantined`: `CrashAttribution.quarantined()`."""
 
     state: WantedState
-    plan: Plan
+    plan: ProcessPlan
     quarantined: list[Json]
 
 
