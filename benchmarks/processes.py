@@ -10,12 +10,14 @@ from pathlib import Path
 
 import simplejpeg
 
+from benchmarks.clips import stamped_annexb
 from benchmarks.loadclient import percentile
 from benchmarks.meter import kind_of, measure_cpu
 from benchmarks.proc import descendants, pss_bytes
-from benchmarks.stage import AT_EASE_S, CAMERA, Camera, Figures, Plan, add_cameras, make_camera
+from benchmarks.stage import AT_EASE_S, CAMERA, Figures, Plan, add_cameras
 from benchmarks.ws_client import Load, run_websockets
 from ninjacam.testing import stamp
+from tests.harness.cameras import FakeCamera
 from tests.harness.processes import Process
 from tests.harness.server import Product
 
@@ -25,11 +27,12 @@ _TRY_EVERY_S = 0.01
 
 
 def measure_processes(plan: Plan) -> Figures:
-    with make_camera() as camera:
+    # A camera that begins each connection with a key frame: others add the wait for theirs.
+    with FakeCamera("--clip", str(stamped_annexb(720)), "--gop-at-once") as camera:
         return {f"workers_{workers}": _measure(plan, camera, workers) for workers in WORKERS}
 
 
-def _measure(plan: Plan, camera: Camera, workers: int) -> Figures:
+def _measure(plan: Plan, camera: FakeCamera, workers: int) -> Figures:
     with (
         tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as directory,
         Product(Path(directory), workers=workers) as product,

@@ -283,6 +283,8 @@ def test_a_vision_worker_that_is_killed_is_back_and_others_go_on(scene: Scene) -
 def test_a_template_that_is_killed_disturbs_nothing_and_what_dies_later_is_back(scene: Scene) -> None:
     product = scene.product
     (template,) = product.pids_titled("ninjacam template")
+    for title in ("engine", "web-1", "web-2", "vision-1"):
+        assert product.pids_titled(f"ninjacam {title}"), f"{title} is a fork, which shares what is imported"
     with scene.mjpeg() as picture, scene.ws("door") as player:
         picture.wait_live()
         player.wait_units(10)
