@@ -10,11 +10,11 @@ from django.utils.translation import gettext_lazy as _
 
 from ninjacam.actions.audit import acting, record
 from ninjacam.actions.cameras import RECORD, CameraFields, assign_fields
-from ninjacam.actions.errors import InvalidError
 from ninjacam.actions.tokens import revoke_token
 from ninjacam.auth import principal_of_request
+from ninjacam.core.errors import InvalidError
 from ninjacam.models import ApiToken, Camera, CameraGrant, Event, Segment
-from ninjacam.status import read_status
+from ninjacam.queries.status import read_status
 
 if TYPE_CHECKING:  # generic in the stubs only
     CameraModelForm = forms.ModelForm[Camera]

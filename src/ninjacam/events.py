@@ -64,8 +64,8 @@ def create(
     Raises: InvalidError: a value cannot be used. Outside processors also NotFoundError: there is no such camera, and
     LimitError: it has too many ongoing events.
     """
-    from ninjacam.actions.errors import InvalidError
     from ninjacam.actions.events import EventInput
+    from ninjacam.core.errors import InvalidError
 
     if not _KIND.match(kind):
         raise InvalidError.of(
@@ -200,7 +200,7 @@ def _write(camera: str, event_input: "EventInput", source: str) -> "Event":
 
 
 def _to_ns(name: str, time: datetime) -> int:
-    from ninjacam.actions.errors import InvalidError
+    from ninjacam.core.errors import InvalidError
 
     if time.tzinfo is None:
         raise InvalidError.of(

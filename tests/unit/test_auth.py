@@ -13,11 +13,10 @@ from django.db import connection
 from django.utils import timezone
 
 from ninjacam import signing
-from ninjacam.actions.errors import ForbiddenError, InvalidError
 from ninjacam.actions.links import create_link
 from ninjacam.actions.tokens import create_token, revoke_all_tokens, revoke_token
 from ninjacam.auth import LocalOperator, Principal, link_for, look_up_camera, principal_from, recheck
-from ninjacam.core.errors import LimitError
+from ninjacam.core.errors import ForbiddenError, InvalidError, LimitError
 from ninjacam.models import ApiToken, Camera, CameraGrant
 from tests.unit.conftest import signed_in
 

@@ -11,9 +11,8 @@ import pytest
 from django.db import OperationalError
 
 from ninjacam import events
-from ninjacam.actions.errors import InvalidError, NotFoundError
 from ninjacam.actions.events import EventInput
-from ninjacam.core.errors import LimitError
+from ninjacam.core.errors import InvalidError, LimitError, NotFoundError
 from ninjacam.models import Camera, Event
 from tests.harness.processes import wait_until
 

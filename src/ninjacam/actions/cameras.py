@@ -10,18 +10,24 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from ninjacam.actions.audit import audited, record
-from ninjacam.actions.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from ninjacam.auth import Actor, look_up_camera
 from ninjacam.conf import get_settings
-from ninjacam.core.errors import ConfigError, UnsupportedSchemeError
+from ninjacam.core.errors import (
+    ConfigError,
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    UnsupportedSchemeError,
+)
 from ninjacam.core.redact import MASK, split_credentials
 from ninjacam.credentials import Credentials, unseal
 from ninjacam.models import Camera, CameraGrant, Event, Export, Role, Segment, archive
+from ninjacam.queries.status import read_status
 from ninjacam.recordings.layout import remove_empty, slug_of
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.registry import scheme_of
 from ninjacam.sources.urls import binding_of, parse_url
-from ninjacam.status import read_status
 
 logger = logging.getLogger("ninjacam.recordings")
 

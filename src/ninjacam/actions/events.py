@@ -16,13 +16,12 @@ from django.utils.translation import gettext as _
 
 from ninjacam.actions.audit import record
 from ninjacam.actions.cameras import find_camera
-from ninjacam.actions.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from ninjacam.actions.protection import check_protection
 from ninjacam.actions.recordings import may_deleted
 from ninjacam.auth import Actor, Principal
 from ninjacam.conf import get_settings
 from ninjacam.core.clock import SYSTEM_CLOCK
-from ninjacam.core.errors import LimitError
+from ninjacam.core.errors import ConflictError, ForbiddenError, InvalidError, LimitError, NotFoundError
 from ninjacam.core.rates import RateLimit
 from ninjacam.engine.events import RULES
 from ninjacam.models import ApiToken, Camera, Event, Role

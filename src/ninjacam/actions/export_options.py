@@ -6,7 +6,7 @@ from typing import Any, Self
 from django.utils.translation import gettext as _
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ninjacam.actions.errors import InvalidError
+from ninjacam.core.errors import InvalidError
 from ninjacam.models import Export
 
 LONGEST_S = {

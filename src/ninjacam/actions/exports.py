@@ -19,7 +19,6 @@ from django.utils.translation import gettext as _
 
 from ninjacam import signing
 from ninjacam.actions.audit import record
-from ninjacam.actions.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from ninjacam.actions.export_limits import check_limits
 from ninjacam.actions.export_options import LONGEST_S, parse_options
 from ninjacam.actions.export_tasks import hand_over, tasks_are_used
@@ -27,6 +26,7 @@ from ninjacam.actions.links import SignedLink
 from ninjacam.actions.recordings import find_recorded
 from ninjacam.auth import Actor, Principal, link_for
 from ninjacam.conf import get_settings
+from ninjacam.core.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from ninjacam.models import Camera, Export, ExportState, Role, Segment
 
 AHEAD_NS = 60 * 10**9

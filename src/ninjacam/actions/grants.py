@@ -7,8 +7,8 @@ from django.utils.translation import gettext as _
 
 from ninjacam.actions.audit import audited, record
 from ninjacam.actions.cameras import invalid
-from ninjacam.actions.errors import ConflictError, ForbiddenError, InvalidError
 from ninjacam.auth import Actor
+from ninjacam.core.errors import ConflictError, ForbiddenError, InvalidError
 from ninjacam.models import Camera, CameraGrant
 
 

@@ -10,8 +10,8 @@ from django.utils.translation import gettext as _
 
 from ninjacam import signing
 from ninjacam.actions.audit import record
-from ninjacam.actions.errors import ForbiddenError, InvalidError
 from ninjacam.auth import Principal, link_for
+from ninjacam.core.errors import ForbiddenError, InvalidError
 from ninjacam.models import Camera, Role
 
 ROUTES = {

@@ -10,9 +10,9 @@ from django.utils.translation import gettext as _
 
 from ninjacam.actions.audit import record
 from ninjacam.actions.cameras import find_camera
-from ninjacam.actions.errors import ForbiddenError, NotFoundError
 from ninjacam.actions.protection import check_protection
 from ninjacam.auth import Actor
+from ninjacam.core.errors import ForbiddenError, NotFoundError
 from ninjacam.models import Camera, Event, Role, Segment
 
 

@@ -10,9 +10,8 @@ from django.utils.translation import gettext as _
 
 from ninjacam.actions.audit import audited, record
 from ninjacam.actions.cameras import invalid
-from ninjacam.actions.errors import ForbiddenError, InvalidError
 from ninjacam.auth import Actor
-from ninjacam.core.errors import LimitError
+from ninjacam.core.errors import ForbiddenError, InvalidError, LimitError
 from ninjacam.models import ApiToken, Camera, Role
 from ninjacam.models.token import hash_token, new_token
 from ninjacam.permissions import may

@@ -11,11 +11,14 @@ from django.http import Http404, HttpRequest, JsonResponse, UnreadablePostError
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
-from ninjacam.actions.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from ninjacam.core.errors import (
+    ConflictError,
     EngineRunningError,
+    ForbiddenError,
+    InvalidError,
     LimitError,
     NinjacamError,
+    NotFoundError,
     QuotaError,
     SourceError,
     StreamUnavailableError,

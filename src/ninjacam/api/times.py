@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from django.utils import timezone
 
-from ninjacam.actions.errors import InvalidError
+from ninjacam.core.errors import InvalidError
 
 LONGEST = timedelta(days=32)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

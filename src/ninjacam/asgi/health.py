@@ -43,7 +43,9 @@ _EVENTS = "Events that the engine has begun."
 
 async def serve_health(worker: Worker, scope: Scope, send: Send) -> None:
     """Open to everybody, so it says nothing: that this worker answers, and whether an engine runs."""
-    from ninjacam.status import read_status  # needs the models, which an asgi.py may not have loaded yet
+    from ninjacam.queries.status import (
+        read_status,  # needs the models, which an asgi.py may not have loaded yet
+    )
 
     answer = {"status": "stopping" if worker.stop.is_set() else "ok", "engine": read_status().engine_running}
     body = json.dumps(answer).encode()
@@ -69,7 +71,7 @@ def _check_metrics(scope: Scope) -> None:
 
 
 def _lines(totals: tuple[list[int], int]) -> Iterator[str]:
-    from ninjacam.status import read_status
+    from ninjacam.queries.status import read_status
 
     status = read_status()
     yield from _figure(

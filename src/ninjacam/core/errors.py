@@ -27,7 +27,11 @@
     ├── LimitError                   one of the limits that protect this host is reached: try again later
     │   └── QuotaError                 a user or camera has used up its share of the storage
     ├── StreamUnavailableError       the local stream socket is not there, or broke off
-    └── EngineRunningError           another engine holds this run directory
+    ├── EngineRunningError           another engine holds this run directory
+    ├── ForbiddenError               the user may not do this
+    ├── NotFoundError                there is no such object, or the user may not know that there is one
+    ├── ConflictError                the object is in a state, or the name in use, that rules this out
+    └── InvalidError                 a value cannot be used; names its field
 
 `code` is what a UI branches on and never changes; the message is one sentence for a person that says what to do.
 `retryable` drives `supervise`: an error that is not retryable ends in the state FAILED until the configuration
@@ -187,3 +191,36 @@ class StreamUnavailableError(NinjacamError):
 class EngineRunningError(NinjacamError):
     code = "engine_running"
     retryable = False
+
+
+class ForbiddenError(NinjacamError):
+    code = "forbidden"
+    retryable = False
+
+
+class NotFoundError(NinjacamError):
+    code = "not_found"
+    retryable = False
+
+
+class ConflictError(NinjacamError):
+    code = "conflict"
+    retryable = False
+
+
+class InvalidError(NinjacamError):
+    """`fields`: the name of each wrong field, and its messages."""
+
+    code = "invalid"
+    retryable = False
+
+    def __init__(self, message: str, fields: dict[str, list[str]] | None = None) -> None:
+        super().__init__(message)
+        self.fields = fields or {}
+
+    @classmethod
+    def of(cls, field: str, message: str) -> "InvalidError":
+        return cls(message, {field: [message]})
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "fields": self.fields}

@@ -172,7 +172,9 @@ class Feed:
 
 def _read_off(slug: str) -> StreamInfo | None:
     """Of a camera that the engine gives to no process: it is switched off, or its settings cannot be read."""
-    from ninjacam.status import read_status  # needs the models, which an asgi.py may not have loaded yet
+    from ninjacam.queries.status import (
+        read_status,  # needs the models, which an asgi.py may not have loaded yet
+    )
 
     status = read_status()
     camera = status.cameras.get(slug, {})

@@ -226,7 +226,9 @@ async def serve_mjpeg(all_parts: AllParts, scope: Scope, receive: Receive, send:
 
 def _sends_jpeg(slug: str) -> bool:
     """Whether the camera itself sends JPEGs now, by the engine's last report."""
-    from ninjacam.status import read_status  # needs the models, which an asgi.py may not have loaded yet
+    from ninjacam.queries.status import (
+        read_status,  # needs the models, which an asgi.py may not have loaded yet
+    )
 
     camera = read_status().cameras.get(slug, {})
     return camera.get("codec") == Codec.MJPEG.label and camera.get("state") == CameraState.LIVE.value

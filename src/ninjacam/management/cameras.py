@@ -14,10 +14,10 @@ from ninjacam.core.errors import ConfigError, ForbiddenAddressError
 from ninjacam.core.redact import split_credentials
 from ninjacam.management.base import NinjacamCommand, read_password
 from ninjacam.models import Camera
+from ninjacam.queries.status import Status
 from ninjacam.sources.addresses import check_address
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.urls import parse_url
-from ninjacam.status import Status
 
 NEVER = frozenset({"config", "forbidden_address", "unsupported_scheme"})
 """Codes of errors that no camera and no network can mend."""

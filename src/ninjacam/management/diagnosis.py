@@ -26,8 +26,8 @@ from ninjacam.management.private import private_paths
 from ninjacam.management.proxy import look_through, origins
 from ninjacam.models import Camera
 from ninjacam.processes.processor_modules import PRODUCT_SETTINGS, processor_modules
+from ninjacam.queries.status import read_status
 from ninjacam.sources.registry import scheme_of
-from ninjacam.status import read_status
 
 MIN_FREE_BYTES = 1 << 30
 MIN_FILES = 1024

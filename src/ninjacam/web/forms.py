@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from ninjacam.actions.cameras import RECORD, CameraFields, assign_fields, invalid
-from ninjacam.actions.errors import InvalidError
+from ninjacam.core.errors import InvalidError
 from ninjacam.models import Camera
 
 

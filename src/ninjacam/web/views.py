@@ -19,15 +19,15 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from ninjacam.actions import cameras as actions
-from ninjacam.actions.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from ninjacam.actions.recordings import replayable_slugs
 from ninjacam.actions.sign_in import remember_browser
 from ninjacam.actions.tokens import MAX_TOKENS, revoke_all_tokens
 from ninjacam.auth import Principal
+from ninjacam.core.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from ninjacam.core.viewer_errors import for_viewers
 from ninjacam.models import ApiToken, Camera
 from ninjacam.project import login_required, login_url
-from ninjacam.status import Status, read_status
+from ninjacam.queries.status import Status, read_status
 from ninjacam.web.forms import CameraForm
 from ninjacam.web.log_in import LogInForm, PasswordForm
 from ninjacam.web.player import render_player, state_label

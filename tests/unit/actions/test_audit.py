@@ -6,10 +6,10 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 
 from ninjacam.actions.cameras import CameraFields, create_camera, delete_camera, update_camera
-from ninjacam.actions.errors import ForbiddenError
 from ninjacam.actions.links import create_link
 from ninjacam.actions.tokens import create_token, revoke_token
 from ninjacam.auth import LocalOperator, Principal
+from ninjacam.core.errors import ForbiddenError
 from ninjacam.models import Camera
 from tests.unit.conftest import PASSWORD
 

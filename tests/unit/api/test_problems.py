@@ -5,9 +5,15 @@ from django.contrib.auth.models import User
 from django.db import OperationalError
 from django.test import Client
 
-from ninjacam.actions.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from ninjacam.api.errors import STATUS_OF
-from ninjacam.core.errors import NinjacamError, SourceError
+from ninjacam.core.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    NinjacamError,
+    NotFoundError,
+    SourceError,
+)
 from ninjacam.models import Camera
 from tests.unit.conftest import signed_in
 

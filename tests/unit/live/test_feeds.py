@@ -15,7 +15,7 @@ from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.server import Channel, StreamServer
 from ninjacam.hub.wire import MessageReader
 from ninjacam.live.feeds import PictureWaiter, Pool
-from ninjacam.status import Status
+from ninjacam.queries.status import Status
 
 
 class Ear:
@@ -187,7 +187,7 @@ def test_a_feed_is_off_while_the_engine_gives_its_camera_to_no_process(
         "tried": Status(engine_running=True, cameras=failed, processes=({"cameras": ["door"]},)),
     }
     report = "old"
-    monkeypatch.setattr("ninjacam.status.read_status", lambda: reports[report])
+    monkeypatch.setattr("ninjacam.queries.status.read_status", lambda: reports[report])
 
     async def test(pool: Pool, path: Path, channel: Channel) -> None:
         nonlocal report

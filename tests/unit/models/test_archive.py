@@ -8,11 +8,11 @@ import pytest
 from django.contrib.auth.models import Permission, User
 
 from ninjacam.actions.cameras import rename_camera
-from ninjacam.actions.errors import ConflictError, InvalidError
 from ninjacam.adapters.event_log import DatabaseEventLog
 from ninjacam.adapters.index_check import compare, rebuild
 from ninjacam.adapters.segment_index import DatabaseIndex
 from ninjacam.auth import LocalOperator
+from ninjacam.core.errors import ConflictError, InvalidError
 from ninjacam.core.packets import Codec
 from ninjacam.engine.events import EngineEvent
 from ninjacam.engine.retention import RetentionRules

@@ -6,12 +6,12 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
 from pydantic_core import to_json
 
-from ninjacam.actions.errors import InvalidError
 from ninjacam.actions.recordings import find_recorded
 from ninjacam.api.auth import principal
 from ninjacam.api.schemas.annotations import AnnotationsOut, AnnotationsQuery
 from ninjacam.api.times import to_ns, to_text
 from ninjacam.conf import get_settings
+from ninjacam.core.errors import InvalidError
 from ninjacam.models import Segment
 from ninjacam.recordings.annotations import LATE_NS, read_annotations
 from ninjacam.recordings.segments import INDEX_LATE_NS

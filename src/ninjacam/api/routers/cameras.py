@@ -33,8 +33,8 @@ from ninjacam.api.schemas.problems import ErrorOut
 from ninjacam.auth import Principal
 from ninjacam.core.viewer_errors import for_viewers
 from ninjacam.models import Camera, Role
-from ninjacam.status import Status as EngineStatus
-from ninjacam.status import read_status
+from ninjacam.queries.status import Status as EngineStatus
+from ninjacam.queries.status import read_status
 
 router = Router()
 

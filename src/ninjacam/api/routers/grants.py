@@ -7,10 +7,10 @@ from ninja import Router, Status
 
 from ninjacam.actions import grants as actions
 from ninjacam.actions.cameras import find_camera
-from ninjacam.actions.errors import ForbiddenError, NotFoundError
 from ninjacam.api.auth import principal
 from ninjacam.api.schemas.access import GrantIn, GrantList, GrantOut
 from ninjacam.api.schemas.fields import RoleName, RowId
+from ninjacam.core.errors import ForbiddenError, NotFoundError
 from ninjacam.models import CameraGrant
 
 router = Router()

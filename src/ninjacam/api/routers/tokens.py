@@ -4,11 +4,11 @@ from django.http import HttpRequest
 from ninja import Router, Status
 
 from ninjacam.actions import tokens as actions
-from ninjacam.actions.errors import ForbiddenError, NotFoundError
 from ninjacam.api.auth import principal
 from ninjacam.api.schemas.access import TokenCreated, TokenIn, TokenOut, TokenPage, TokensRevoked
 from ninjacam.api.schemas.fields import MAX_ID, Limit, RowId
 from ninjacam.auth import Principal
+from ninjacam.core.errors import ForbiddenError, NotFoundError
 from ninjacam.models import ApiToken
 
 router = Router()

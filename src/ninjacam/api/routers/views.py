@@ -10,7 +10,7 @@ from ninjacam.api.schemas.views import ModuleError, ProcessorList, ProcessorOut,
 from ninjacam.api.times import to_time
 from ninjacam.auth import Principal
 from ninjacam.models import Camera
-from ninjacam.status import Status, read_status
+from ninjacam.queries.status import Status, read_status
 
 router = Router()
 

@@ -8,7 +8,7 @@ from django.core.management.base import CommandParser
 from ninjacam.management.base import NinjacamCommand
 from ninjacam.management.cameras import describe, table
 from ninjacam.models import Camera
-from ninjacam.status import read_status
+from ninjacam.queries.status import read_status
 
 
 class Command(NinjacamCommand):

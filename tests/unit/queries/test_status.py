@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ninjacam.models import Camera
-from ninjacam.status import Status, StatusReader
+from ninjacam.queries.status import Status, StatusReader
 
 
 def write(path: Path, **values: object) -> None:
@@ -35,7 +35,7 @@ def test_the_file_is_parsed_again_only_when_it_changed(
         parsed += 1
         return loads(text)
 
-    monkeypatch.setattr("ninjacam.status.json.loads", count)
+    monkeypatch.setattr("ninjacam.queries.status.json.loads", count)
     write(path, cameras={"door": {"state": "live"}})
     assert [file.read().cameras["door"]["state"] for _ in range(3)] == ["live"] * 3
     write(path, cameras={"door": {"state": "failed"}})
