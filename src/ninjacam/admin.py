@@ -107,7 +107,7 @@ class CameraAdmin(_OnRecord, CameraModelAdmin):
 
     @admin.display(description=_("state"))
     def state(self, camera: Camera) -> str:
-        return str(read_status().camera(camera)["state"])
+        return str(read_status().camera(camera, details=False)["state"])
 
     def get_readonly_fields(self, request: HttpRequest, obj: Camera | None = None) -> list[str]:
         return ["slug"] if obj else []  # sockets and recordings are named after it

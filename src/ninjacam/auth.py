@@ -74,13 +74,18 @@ class Principal:
 
     def in_scope(self, role: str, camera: Camera | None = None) -> bool:
         """Whether the way allows `role`, for `camera` or, without one, for all cameras."""
-        if self.scopes is None or "*" in self.scopes:
-            return True
-        key = "" if camera is None or camera.pk is None else str(camera.pk)
-        names = [name for name, pk in self.cameras.items() if pk == key]
-        return any(
-            giver in self.scopes or any(f"{giver}:{name}" in self.scopes for name in names)
-            for giver in GRANTED_BY.get(role, (role,))
+        scoped = self.cameras_in_scope(role)
+        return scoped is None or (camera is not None and str(camera.pk) in scoped)
+
+    def cameras_in_scope(self, role: str) -> frozenset[str] | None:
+        """Return the primary keys, as text, of the cameras that the way allows `role` for. None: all cameras."""
+        givers = GRANTED_BY.get(role, (role,))
+        if self.scopes is None or "*" in self.scopes or not self.scopes.isdisjoint(givers):
+            return None
+        return frozenset(
+            pk
+            for name, pk in self.cameras.items()
+            if any(f"{giver}:{name}" in self.scopes for giver in givers)
         )
 
     def may(self, role: str, camera: Camera, view: str | None = None) -> bool:
@@ -160,7 +165,10 @@ def _from_token(token: str, network: str) -> Principal | None:
     throttle, known = get_throttle(), f"good token:{token[:100]}"
     blocked = network and throttle.is_marked(f"bad tokens:{network}")
     if blocked and not throttle.is_marked(known):
-        raise LimitError("Too many requests with wrong tokens came from your address. Try again in a minute.")
+        raise LimitError(
+            "Too many requests with wrong tokens came from your address. Try again in a minute.",
+            retry_after_s=60,
+        )
     found = ApiToken.objects.find(token)
     if found is None:
         if network and throttle.take(f"bad token:{network}", burst=BAD_TOKENS, every_s=BAD_TOKEN_EVERY_S):
@@ -253,23 +261,6 @@ def link_for(
         token_id=principal.token_id,
         role=role,
     )
-
-
-def look_up_camera(
-    actor: "Actor", slug: str, role: str = "view", view: str | None = None
-) -> tuple[Camera | None, bool]:
-    """Return the camera and whether `actor` has `role` for it (and for `view`, where one is named).
-
-    Returns (None, False) when there is no such camera and also when `actor` may not know that there is one: an actor
-    knows a camera by having any role for it, within the scopes of the token or link. This is the only place that
-    decides it, for the API, the pages, live streams, WebSockets, recordings, events, exports, grants and links.
-    """
-    camera = Camera.objects.filter(slug=slug).first()
-    if camera is None:
-        return None, False
-    if actor.may(role, camera, view):
-        return camera, True
-    return (camera, False) if any(actor.may(other, camera) for other in Role.values) else (None, False)
 
 
 def refresh(principals: Iterable[Principal]) -> dict[Principal, Principal | None]:

@@ -4,15 +4,17 @@ Names: `ninjacam:...` for pages and live streams, `ninjacam-api:...` for the API
 """
 
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 from django.utils.translation import gettext as _
 
 from ninjacam.api import urls as api_urls
+from ninjacam.api.errors import problem_response
+from ninjacam.problems import Problem
 from ninjacam.web.urls import urlpatterns as page_patterns
 
 
-def not_wrapped(request: HttpRequest, **_kwargs: object) -> JsonResponse:
+def not_wrapped(request: HttpRequest, **_kwargs: object) -> HttpResponse:
     """Answer 503 and say why. `ninjacam.asgi` answers these paths before Django sees them, where it is in use."""
     if isinstance(request, ASGIRequest):
         detail = _(
@@ -24,14 +26,7 @@ def not_wrapped(request: HttpRequest, **_kwargs: object) -> JsonResponse:
             "This server cannot stream: it speaks WSGI, as `runserver` does. "
             "Start `python manage.py ninjacam_serve`, or any ASGI server, instead."
         )
-    problem = {
-        "type": "about:blank",
-        "title": "Service Unavailable",
-        "status": 503,
-        "code": "not_wrapped",
-        "detail": detail,
-    }
-    return JsonResponse(problem, status=503, content_type="application/problem+json")
+    return problem_response(Problem(503, "not_wrapped", detail))
 
 
 _live_patterns = [

@@ -51,7 +51,7 @@ def test_nobody_sees_anything_without_logging_in(site: Site, server: Server, pat
     ):
         answer = server.get(path, headers)
         assert (answer.status, answer.json()["code"]) == (401, "not_authenticated")
-        assert answer.headers["www-authenticate"] == "Bearer"
+        assert answer.headers["www-authenticate"] == 'Bearer realm="ninjacam"'
     assert server.get(path + "?sig=abc").status == 401
 
 
@@ -186,6 +186,35 @@ def test_a_hidden_camera_and_none_answer_with_the_same_bytes(site: Site, server:
     assert len(hidden) == 3 * 3 * len(HIDDEN_PATHS) + 4 * len(HIDDEN_WISHES)
     for one, other in zip(hidden, absent, strict=True):
         assert one == other
+
+
+def test_a_missing_role_is_403_and_named_on_streams_recordings_and_sockets(
+    site: Site, server: Server
+) -> None:
+    """One role makes the camera known; the same rule as in the API and on pages."""
+    camera, user = "Camera.objects.get(slug='yard')", "get_user_model().objects.get(username='viewer')"
+    start = "from django.contrib.auth import get_user_model\n"
+    site.django(f"{start}CameraGrant.objects.create(camera={camera}, user={user}, role='replay')\n")
+    try:
+        for path, role in (
+            ("/cam/live/yard/mjpeg", "view"),
+            ("/cam/live/yard/snapshot.jpg", "view"),
+            (f"/cam/rec/yard/clip.mp4?{SPAN}&download=1", "export"),
+            ("/cam/rec/yard/export/1c9e6679-7425-40de-944b-e07fc1f90ae7.mp4", "export"),
+        ):
+            answer = server.get(path, site.bearer("viewer"))
+            assert (answer.status, answer.json()["code"]) == (403, "forbidden")
+            assert f"role “{role}”" in answer.json()["detail"]
+        assert (
+            server.get(f"/cam/rec/yard/clip.mp4?{SPAN}", site.bearer("viewer")).json()["code"]
+            == "no_recording"
+        )
+        with RawSocket(server.port, "/cam/live/ws", site.bearer("viewer")) as socket:
+            socket.tell(**subscribe(1, "yard"))
+            refused = socket.receive_json("error")
+            assert refused["code"] == "forbidden" and "role “view”" in refused["message"]
+    finally:
+        site.django(f"CameraGrant.objects.filter(camera={camera}, role='replay').delete()\n")
 
 
 def test_a_link_does_not_open_the_next_camera_of_that_name(

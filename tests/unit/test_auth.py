@@ -15,9 +15,10 @@ from django.utils import timezone
 from ninjacam import signing
 from ninjacam.actions.links import create_link
 from ninjacam.actions.tokens import create_token, revoke_all_tokens, revoke_token
-from ninjacam.auth import LocalOperator, Principal, link_for, look_up_camera, principal_from, recheck
+from ninjacam.auth import LocalOperator, Principal, link_for, principal_from, recheck
 from ninjacam.core.errors import ForbiddenError, InvalidError, LimitError
 from ninjacam.models import ApiToken, Camera, CameraGrant
+from ninjacam.queries.cameras import find_camera
 from tests.unit.conftest import signed_in
 
 OPERATOR = LocalOperator()
@@ -426,7 +427,7 @@ def test_a_link_and_a_scope_never_open_the_next_camera_of_that_name(viewer: User
     )
     assert fresh and link and token
     assert fresh.may("view", after) and not link.may("view", after) and not token.may("view", after)
-    assert look_up_camera(link, "door") == look_up_camera(token, "door") == (None, False)
+    assert find_camera(link, "door") is None and find_camera(token, "door") is None
     gone = Camera(slug="door")
     assert (
         recheck([(of_link, "replay", gone), (of_token, "replay", gone), (of_link, "view", after)])

@@ -175,3 +175,27 @@ def test_a_taken_short_name_says_so_only_to_those_who_see_the_camera(
         "/api/v1/cameras", {**body, "slug": "door"}, content_type="application/json"
     )
     assert known.status_code == 409
+
+
+def test_a_missing_role_is_403_and_named_in_the_api_on_pages_and_for_links(
+    vault: dict[str, Any], stranger: User
+) -> None:
+    """One role makes the camera known. Streams: tests/integration/test_live_access.py."""
+    CameraGrant.objects.create(camera=Camera.objects.get(slug=SLUG), user=stranger, role="replay")
+    client = signed_in(stranger)
+    link = {"camera": SLUG, "kind": "snapshot"}
+    refused = {
+        "view": [client.get(f"/api/v1/cameras/{SLUG}"), client.get(f"/cameras/{SLUG}/"),
+                 client.get(f"/api/v1/cameras/{SLUG}/views"),
+                 client.post("/api/v1/links", link, content_type="application/json")],
+        "configure": [client.patch(f"/api/v1/cameras/{SLUG}", {}, content_type="application/json"),
+                      client.get(f"/cameras/{SLUG}/edit/"), client.get(f"/cameras/{SLUG}/delete/")],
+        "export": [client.get(f"/api/v1/exports?camera={SLUG}"), client.get(f"/api/v1/exports/{vault['export']}")],
+        "control": [client.delete(f"/api/v1/events/{vault['event']}")],
+    }  # fmt: skip
+    for role, answers in refused.items():
+        for answer in answers:
+            assert answer.status_code == 403
+            is_problem = answer["Content-Type"] == "application/problem+json"
+            text = answer.json()["detail"] if is_problem else answer.content.decode()
+            assert f"role “{role}”" in text

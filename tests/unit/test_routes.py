@@ -42,6 +42,7 @@ OPEN = {
 }
 """What does not ask for a session or token, and why that is right."""
 
+NOW_NS = time.time_ns()
 NOW = datetime.now(UTC).isoformat()
 HOUR_AGO = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
 BODIES: dict[str, Any] = {
@@ -108,8 +109,8 @@ def world(camera: Camera, viewer: User, stranger: User, admin_user: User) -> dic
     grant = CameraGrant.objects.get()
     token = ApiToken.objects.create(user=admin_user, name="t", prefix="abc", scopes=["*"])
     recording = Segment.objects.create(
-        slug="door", path="door/2026-11-22/08/00-00.mp4", start_ns=time.time_ns() - 10**11,
-        end_ns=time.time_ns() - 10**10, size_bytes=1, codec="h264", width_px=640, height_px=360,
+        slug="door", path="door/2026-11-22/08/00-00.mp4", start_ns=NOW_NS - 10**11,
+        end_ns=NOW_NS - 10**10, size_bytes=1, codec="h264", width_px=640, height_px=360,
     )  # fmt: skip
     Event.objects.create(slug="gone", kind="motion", start_ns=0, end_ns=0, source="user:root")
     event = Event.objects.create(

@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from ninjacam.actions.audit import audited, record
-from ninjacam.auth import Actor, look_up_camera
+from ninjacam.auth import Actor
 from ninjacam.conf import get_settings
 from ninjacam.core.errors import (
     ConfigError,
@@ -23,6 +23,7 @@ from ninjacam.core.errors import (
 from ninjacam.core.redact import MASK, split_credentials
 from ninjacam.credentials import Credentials, unseal
 from ninjacam.models import Camera, CameraGrant, Event, Export, Role, Segment, archive
+from ninjacam.queries.cameras import find_camera
 from ninjacam.queries.status import read_status
 from ninjacam.recordings.layout import remove_empty, slug_of
 from ninjacam.sources.base import SourceConfig
@@ -58,22 +59,6 @@ DELETE_BATCH = 250
 RECORD = ("record", "record_before_s", "record_after_s", "record_schedule")
 _PLAIN = ("name", "enabled", *RECORD, "transport", "audio", "verify_tls")
 _SOURCE = ("url", "username", "password")
-
-
-def find_camera(actor: Actor, slug: str, role: str = "view") -> Camera:
-    """The camera, if `actor` has `role` for it.
-
-    Raises: NotFoundError: there is none, or the actor has no role at all for it; ForbiddenError: another role only.
-    """
-    camera, allowed = look_up_camera(actor, slug, role)
-    if camera is None:
-        raise NotFoundError(_("There is no camera “%(slug)s”.") % {"slug": slug[:50]})
-    if allowed:
-        return camera
-    raise ForbiddenError(
-        _("You may not do this with the camera “%(slug)s”: it needs the role “%(role)s”.")
-        % {"slug": slug, "role": role}
-    )
 
 
 @audited
@@ -357,7 +342,7 @@ def _parts_of(binding: str) -> tuple[str, str, str]:
 
 def _taken(actor: Actor, slug: str) -> ConflictError | InvalidError:
     """The error for a short name that is in use. Says so only to an actor who may know that camera."""
-    if look_up_camera(actor, slug)[0] is None:
+    if find_camera(actor, slug) is None:
         return InvalidError.of("slug", _("This short name cannot be used. Choose another one."))
     return ConflictError(_("There is a camera “%(slug)s” already.") % {"slug": slug})
 

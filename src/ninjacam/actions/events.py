@@ -15,17 +15,16 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from ninjacam.actions.audit import record
-from ninjacam.actions.cameras import find_camera
 from ninjacam.actions.protection import check_protection
-from ninjacam.actions.recordings import may_deleted
 from ninjacam.auth import Actor, Principal
 from ninjacam.conf import get_settings
 from ninjacam.core.clock import SYSTEM_CLOCK
-from ninjacam.core.errors import ConflictError, ForbiddenError, InvalidError, LimitError, NotFoundError
+from ninjacam.core.errors import ConflictError, InvalidError, LimitError
 from ninjacam.core.rates import RateLimit
 from ninjacam.engine.events import RULES
 from ninjacam.models import ApiToken, Camera, Event, Role
 from ninjacam.models.event import ENGINE, LONGEST_NS
+from ninjacam.queries.cameras import get_camera, get_recorded
 
 MAX_DATA_BYTES = 4096
 MAX_DEPTH = 8
@@ -55,10 +54,10 @@ def create_event(actor: Actor, slug: str, event_input: EventInput) -> Event:
     """Raises: NotFoundError, ForbiddenError, InvalidError; LimitError: too many in a short time, or ongoing;
     QuotaError: too much of this camera is protected.
     """
-    camera = find_camera(actor, slug, Role.CONTROL)
+    camera = get_camera(actor, slug, Role.CONTROL)
     _check_rate(actor, camera)
     if event_input.protected:
-        find_camera(actor, slug, Role.EXPORT)
+        get_camera(actor, slug, Role.EXPORT)
     if event_input.kind in OWN_KINDS:
         raise InvalidError.of("kind", _("Only the engine tells this kind of event. Choose another word."))
     now_ns = SYSTEM_CLOCK.wall_ns()
@@ -66,7 +65,7 @@ def create_event(actor: Actor, slug: str, event_input: EventInput) -> Event:
     if start_ns > now_ns + AHEAD_NS:
         raise InvalidError.of("start", _("The start is in the future."))
     if sum((event_input.end_ns is not None, event_input.duration_ns is not None, event_input.ongoing)) > 1:
-        raise InvalidError.of("end", _("Give one of the end, the duration, and that it goes on."))
+        raise InvalidError.of("end", _("Specify only one of `end`, `duration_s` and `ongoing`."))
     end_ns = (
         None
         if event_input.ongoing
@@ -126,18 +125,6 @@ def _check_ongoing(camera: Camera) -> None:
         )
 
 
-def find_event(actor: Actor, event_id: int, role: str = Role.REPLAY) -> Event:
-    """Raises: NotFoundError: none, or none that the actor may know of; ForbiddenError: another role only."""
-    event = Event.objects.filter(pk=event_id).first()
-    try:
-        if event is not None:
-            _require(actor, event, role)
-            return event
-    except NotFoundError:
-        pass
-    raise NotFoundError(_("There is no event %(id)s.") % {"id": event_id})
-
-
 def update_event(
     actor: Actor,
     event: Event,
@@ -147,7 +134,7 @@ def update_event(
     protected: bool | None = None,
 ) -> Event:
     """What is None stays. Raises: ForbiddenError, ConflictError: the engine ends it; InvalidError; QuotaError."""
-    _require(actor, event, Role.CONTROL)
+    get_recorded(actor, event.slug, Role.CONTROL)
     changes: dict[str, Any] = {}
     if label is not None:
         changes["label"] = label
@@ -157,7 +144,7 @@ def update_event(
         _check_span(event.start_ns, end_ns)
         changes["end_ns"] = end_ns
     if protected is not None and protected != event.protected:
-        _require(actor, event, Role.EXPORT)
+        get_recorded(actor, event.slug, Role.EXPORT)
         changes["protected"] = protected
     if changes:
         # Only these: the engine may write the rest at this moment.
@@ -172,25 +159,14 @@ def update_event(
 
 def delete_event(actor: Actor, event: Event) -> None:
     """Its recordings stay, until retention takes them. Raises: ForbiddenError, ConflictError: it goes on."""
-    _require(actor, event, Role.CONTROL)
+    get_recorded(actor, event.slug, Role.CONTROL)
     if event.protected:
-        _require(actor, event, Role.EXPORT)
+        get_recorded(actor, event.slug, Role.EXPORT)
     if event.source == ENGINE and event.end_ns is None:
         raise ConflictError(_("It still goes on. Delete it when it is over."))
     pk = event.pk
     event.delete()
     record(actor, "event.delete", event.slug, event=pk, kind=event.kind)
-
-
-def _require(actor: Actor, event: Event, role: str) -> None:
-    """Raises: NotFoundError, ForbiddenError."""
-    if not event.slug or not Camera.objects.filter(slug=event.slug).exists():
-        if may_deleted(actor, role):
-            return
-        if may_deleted(actor, Role.REPLAY):
-            raise ForbiddenError(_("You may not do this: it needs the role “%(role)s”.") % {"role": role})
-        raise NotFoundError("")
-    find_camera(actor, event.slug, role)
 
 
 def _check_span(start_ns: int, end_ns: int | None) -> None:

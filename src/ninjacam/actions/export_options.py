@@ -1,7 +1,7 @@
 """What may be asked of each kind of export."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from django.utils.translation import gettext as _
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -9,13 +9,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ninjacam.core.errors import InvalidError
 from ninjacam.models import Export
 
-LONGEST_S = {
+MAX_LENGTH_S = {
     Export.Kind.COPY: 24 * 3600,
     Export.Kind.BURNED: 24 * 3600,
     Export.Kind.TIMELAPSE: 7 * 24 * 3600,
 }
 MIN_SPEED = 2
-"""Of a timelapse, whether it is asked for as `speed` or as `length_s`."""
+"""Minimum speed of a timelapse, whether it is specified by `speed` or by `length_s`."""
+DEFAULT_FPS = 25
+ViewName = Annotated[str, Field(max_length=50, pattern=r"^[a-z0-9_-]*$")]
+WidthPx = Annotated[int, Field(ge=64, le=7680)]
+Speed = Annotated[float, Field(ge=MIN_SPEED, le=10_000)]
+LengthS = Annotated[float, Field(ge=1, le=3600)]
+Fps = Annotated[int, Field(ge=1, le=60)]
 
 
 class TooLittleRecordedError(InvalidError):
@@ -34,8 +40,8 @@ class BurnedOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     clock: bool = True
-    view: str = Field("", max_length=50, pattern=r"^[a-z0-9_-]*$")
-    width_px: int | None = Field(None, ge=64, le=7680)
+    view: ViewName = ""
+    width_px: WidthPx | None = None
 
 
 class TimelapseOptions(BaseModel):
@@ -43,10 +49,10 @@ class TimelapseOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    speed: float | None = Field(None, ge=MIN_SPEED, le=10_000)
-    length_s: float | None = Field(None, ge=1, le=3600)
-    fps: int = Field(25, ge=1, le=60)
-    width_px: int | None = Field(None, ge=64, le=7680)
+    speed: Speed | None = None
+    length_s: LengthS | None = None
+    fps: Fps = DEFAULT_FPS
+    width_px: WidthPx | None = None
     clock: bool = True
 
     @model_validator(mode="after")

@@ -1,11 +1,10 @@
-"""Asking for exports, and for what becomes of them. All need the role `export`, as `actions.recordings` has it.
+"""Asking for exports, and for what becomes of them. All need the role `export`, as `queries.cameras` has it.
 
 Not here: making them (`actions.export_jobs`).
 """
 
 import contextlib
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,14 +19,14 @@ from django.utils.translation import gettext as _
 from ninjacam import signing
 from ninjacam.actions.audit import record
 from ninjacam.actions.export_limits import check_limits
-from ninjacam.actions.export_options import LONGEST_S, parse_options
+from ninjacam.actions.export_options import MAX_LENGTH_S, parse_options
 from ninjacam.actions.export_tasks import hand_over, tasks_are_used
 from ninjacam.actions.links import SignedLink
-from ninjacam.actions.recordings import find_recorded
 from ninjacam.auth import Actor, Principal, link_for
 from ninjacam.conf import get_settings
 from ninjacam.core.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from ninjacam.models import Camera, Export, ExportState, Role, Segment
+from ninjacam.queries.cameras import get_recorded
 
 AHEAD_NS = 60 * 10**9
 """A span may end so much after now: the clocks of others."""
@@ -42,13 +41,13 @@ def create_export(
     Raises: NotFoundError, ForbiddenError, InvalidError; LimitError: this user has too many waiting or running;
     QuotaError: this user has too many files or bytes.
     """
-    slug = find_recorded(actor, slug, Role.EXPORT)
+    slug = get_recorded(actor, slug, Role.EXPORT).slug
     parsed = parse_options(kind, options)
     if not start_ns < end_ns:
         raise InvalidError.of("end", _("The end must be after the start."))
     if end_ns > time.time_ns() + AHEAD_NS:
         raise InvalidError.of("end", _("This has not been recorded yet."))
-    longest_s = LONGEST_S[Export.Kind(kind)]
+    longest_s = MAX_LENGTH_S[Export.Kind(kind)]
     if end_ns - start_ns > longest_s * 10**9:
         raise InvalidError.of("end", _("Export at most %(hours)d h at once.") % {"hours": longest_s // 3600})
     if not Segment.objects.overlapping([slug], start_ns, end_ns).exists():
@@ -82,34 +81,6 @@ def _within_limits(actor: Actor) -> Iterator[None]:
         user = getattr(actor, "user", None)
         if user is not None:
             check_limits(user, get_settings())
-
-
-def find_export(actor: Actor, export_id: uuid.UUID) -> Export:
-    """Raises: NotFoundError: none, or none that the actor may know of; ForbiddenError: another role only."""
-    export = Export.objects.select_related("created_by").filter(pk=export_id).first()
-    with contextlib.suppress(NotFoundError):
-        if export is not None:
-            _require_export(actor, export.slug)
-            return export
-    raise NotFoundError(_("There is no export %(id)s.") % {"id": export_id})
-
-
-def _require_export(actor: Actor, slug: str) -> None:
-    """As `find_recorded`; but whose recordings are all gone by now, exports may still be there."""
-    if not Camera.objects.filter(slug=slug).exists() and actor.may_all("export_camera", Role.EXPORT):
-        return
-    find_recorded(actor, slug, Role.EXPORT)
-
-
-def exportable_slugs(actor: Actor) -> list[str]:
-    """The cameras, deleted ones too, whose exports `actor` may see."""
-    cameras = list(Camera.objects.order_by("slug"))
-    slugs = [camera.slug for camera in cameras if actor.may(Role.EXPORT, camera)]
-    if actor.may_all("export_camera", Role.EXPORT):
-        there = {camera.slug for camera in cameras}
-        exported = Export.objects.order_by("slug").values_list("slug", flat=True).distinct()
-        slugs += [slug for slug in exported if slug not in there]
-    return slugs
 
 
 def cancel_export(actor: Actor, export: Export) -> Export:

@@ -1,4 +1,4 @@
-"""The API as a whole: authentication, routers, documents, and what is the same in every answer."""
+"""The API as a whole: authentication, routers, documents, and the common form of all responses."""
 
 from functools import wraps
 from typing import Any
@@ -26,28 +26,32 @@ from ninjacam.api.routers import (
     tokens,
     views,
 )
-from ninjacam.api.schemas.problems import Problem
+from ninjacam.api.schemas.problems import Problem as ProblemSchema
+from ninjacam.problems import Problem
 
 _DESCRIPTION = """\
-Cameras, their views, states, recordings and events, access.
+Cameras, their views, states, recordings and events, and access to them.
 
 **Authentication**: a session cookie (with the `X-CSRFToken` header on writes), or `Authorization: Bearer nc_...` with \
-a token of `/tokens`. A token never gives more than its user has.
+a token of `/tokens`. A token never allows more than its user may do.
 
-**Errors** are [problem+json](https://www.rfc-editor.org/rfc/rfc9457); `code` is what programs branch on and does not \
-change. A camera that you may not see does not exist for you: 404.
+**Errors** are [problem+json](https://www.rfc-editor.org/rfc/rfc9457). Programs should use `code`, which never changes.
 
-**Lists** come in pages: pass `next` of one page as `after` of the following one, until it is null.
+**Roles**: `view`, `replay`, `export`, `control` and `configure`, for each camera. Cameras that you have no role for \
+return 404, like cameras that do not exist. If you have other roles for a camera, but not the required one, the \
+response is 403 and names the role. The same applies to streams and recordings.
+
+**Lists** are paginated: send `next` of a page as `after` to get the next page. On the last page `next` is null.
 """
 
 _STATUS_TEXT = {
-    "400": "The body is not JSON",
-    "401": "No session, or no usable token",
-    "403": "You may not do this",
-    "404": "There is none, or none that you may see",
-    "409": "The name is taken",
-    "422": "A value cannot be used",
-    "429": "Too many at once",
+    "400": "The body is not valid JSON",
+    "401": "No session and no valid token",
+    "403": "You do not have the required role or permission",
+    "404": "Not found, or you have no role for the camera",
+    "409": "Conflict with the current state, for example a name that is in use",
+    "422": "A value is invalid",
+    "429": "Too many requests",
 }
 
 
@@ -67,9 +71,9 @@ class Api(NinjaAPI):
         return self._document[1]
 
     def _make_document(self, prefix: str) -> OpenAPISchema:
-        """With the errors that any operation may answer, as problem+json."""
+        """The OpenAPI document, with the errors of each operation as problem+json."""
         schema = super().get_openapi_schema(path_prefix=prefix)
-        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        problem = ProblemSchema.model_json_schema(ref_template="#/components/schemas/{model}")
         schema["paths"] |= media_paths()
         schema["components"]["schemas"] |= {**problem.pop("$defs"), "Problem": problem}
         for path, operations in schema["paths"].items():
@@ -117,7 +121,7 @@ api.add_router("/links", links.router, tags=["access"])
 
 
 def _as_problem(pattern: URLPattern) -> URLPattern:
-    """405, and the 404 of Ninja's anchor, in the form of all other errors: no handler of ours sees them."""
+    """Return 405, and the 404 of Ninja's root, as problem+json: Ninja's exception handlers do not receive them."""
     view = pattern.callback
 
     @wraps(view)
@@ -128,9 +132,9 @@ def _as_problem(pattern: URLPattern) -> URLPattern:
             return _not_found(request)
         if response.status_code != 405:
             return response
-        refused = problem_response(405, "method_not_allowed", f"{request.method} is not possible here.")
-        refused["Allow"] = response["Allow"]
-        return refused
+        allow = response["Allow"]
+        detail = f"The method {request.method} is not allowed. Use one of: {allow}."
+        return problem_response(Problem(405, "method_not_allowed", detail, ((b"allow", allow.encode()),)))
 
     pattern.callback = with_problems
     return pattern
@@ -138,7 +142,7 @@ def _as_problem(pattern: URLPattern) -> URLPattern:
 
 @csrf_exempt  # changes nothing, and Django would refuse in HTML
 def _not_found(request: HttpRequest) -> HttpResponseBase:
-    return problem_response(404, "not_found", "There is no such operation.")
+    return problem_response(Problem(404, "not_found", "No such operation."))
 
 
 def urls() -> tuple[list[URLPattern | URLResolver], str, str]:

@@ -19,6 +19,7 @@ from ninja.openapi.docs import DocsBase
 
 from ninjacam.api.errors import problem_response
 from ninjacam.auth import principal_of_request
+from ninjacam.problems import not_authenticated
 from ninjacam.project import login_required
 
 _ASSETS = {
@@ -61,7 +62,7 @@ def signed_in(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRespon
         if request.path.endswith("/docs"):
             return login_required(view)(request, *args, **kwargs)
         if principal_of_request(request) is None:
-            return problem_response(401, "not_authenticated", "Sign in, or send a token.")
+            return problem_response(not_authenticated())
         return view(request, *args, **kwargs)
 
     return checked

@@ -1,103 +1,51 @@
-"""The error tree as problem+json (RFC 9457): the only place that knows both errors and status codes."""
+"""What Django and Ninja raise, as problems. Our own errors: `ninjacam.problems`."""
 
 import logging
-import math
 from collections.abc import Callable, Sequence
-from http import HTTPStatus
 
 from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, JsonResponse, UnreadablePostError
+from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
-from ninjacam.core.errors import (
-    ConflictError,
-    EngineRunningError,
-    ForbiddenError,
-    InvalidError,
-    LimitError,
-    NinjacamError,
-    NotFoundError,
-    QuotaError,
-    SourceError,
-    StreamUnavailableError,
-    ViewNotFoundError,
-)
+from ninjacam.core.errors import NinjacamError
+from ninjacam.problems import CONTENT_TYPE, Problem, no_database, not_authenticated, problem_of
 
 logger = logging.getLogger("django.request")
 
-STATUS_OF: tuple[tuple[type[NinjacamError], int], ...] = (
-    (ForbiddenError, 403),
-    (NotFoundError, 404),
-    (ViewNotFoundError, 404),
-    (ConflictError, 409),
-    (EngineRunningError, 409),
-    (InvalidError, 422),
-    (QuotaError, 409),
-    (LimitError, 429),
-    (SourceError, 502),
-    (StreamUnavailableError, 503),
-    (NinjacamError, 500),
-)
-"""The first that fits counts."""
-
-_CODE_OF = {400: "malformed", 401: "not_authenticated", 403: "forbidden", 404: "not_found", 429: "limit"}
+_CODE_OF = {400: "malformed", 403: "forbidden", 404: "not_found", 429: "limit"}
 
 
-def problem_response(
-    status: int, code: str, detail: str, errors: Sequence[dict[str, str]] = ()
-) -> JsonResponse:
-    body: dict[str, object] = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "code": code,
-        "detail": detail,
-    }
-    if errors:
-        body["errors"] = list(errors)
-    response = JsonResponse(body, status=status, content_type="application/problem+json")
-    if status == 401:
-        response["WWW-Authenticate"] = 'Bearer realm="ninjacam"'
-    elif status == 429:
-        response["Retry-After"] = "5"
+def problem_response(problem: Problem) -> HttpResponse:
+    response = HttpResponse(problem.encode(), status=problem.status, content_type=CONTENT_TYPE)
+    for name, value in problem.headers:
+        response[name.decode().title()] = value.decode()
     response["Cache-Control"] = "no-store"
     return response
 
 
-def _on_ours(request: HttpRequest, error: NinjacamError) -> JsonResponse:
-    status = next(status for kind, status in STATUS_OF if isinstance(error, kind))
-    fields = error.fields if isinstance(error, InvalidError) else {}
-    errors = [{"field": name, "message": text} for name, texts in fields.items() for text in texts]
-    response = problem_response(status, error.code, error.message, errors)
-    if status == 429 and isinstance(error, LimitError):
-        response["Retry-After"] = str(math.ceil(error.retry_after_s))
-    return response
-
-
-def _on_http(request: HttpRequest, error: HttpError) -> JsonResponse:
-    code = _CODE_OF.get(error.status_code, "error")
-    detail = str(error)
+def _of_http(request: HttpRequest, error: HttpError) -> Problem:
     if error.status_code == 401:
-        detail = "Sign in, or send a token that is neither expired nor revoked: Authorization: Bearer nc_..."
-    elif error.status_code == 403 and "CSRF" in detail:
-        code = "csrf"
-    return problem_response(error.status_code, code, detail)
+        return not_authenticated()
+    is_csrf = error.status_code == 403 and "CSRF" in str(error)
+    return Problem(
+        error.status_code, "csrf" if is_csrf else _CODE_OF.get(error.status_code, "error"), str(error)
+    )
 
 
-def _on_missing(request: HttpRequest, error: Http404) -> JsonResponse:
-    return problem_response(404, "not_found", "There is no such thing.")
+def _of_missing(request: HttpRequest, error: Http404) -> Problem:
+    return Problem(404, "not_found", "Not found.")
 
 
-def _on_invalid(request: HttpRequest, error: ValidationError) -> JsonResponse:
-    """Names where and what is wrong, never the value: it may be a password."""
+def _of_invalid(request: HttpRequest, error: ValidationError) -> Problem:
+    """Names the fields and their errors, never the values: one may be a password."""
     errors = [
         {"field": _field(problem.get("loc", ())), "message": str(problem.get("msg", "invalid"))}
         for problem in error.errors
     ]
     first = errors[0] if errors else {"field": "", "message": "invalid"}
-    return problem_response(422, "invalid", f"{first['field']}: {first['message']}", errors)
+    return Problem(422, "invalid", f"{first['field']}: {first['message']}", errors=errors)
 
 
 def _field(location: Sequence[object]) -> str:
@@ -107,41 +55,43 @@ def _field(location: Sequence[object]) -> str:
     return ".".join(parts[skipped:] or parts[-1:])
 
 
-def _on_database(request: HttpRequest, error: OperationalError | InterfaceError) -> JsonResponse:
-    logger.error("The database does not answer: %s", error)
-    response = problem_response(503, "database", "The database does not answer; try again in a moment.")
-    response["Retry-After"] = "5"
-    return response
+def _of_database(request: HttpRequest, error: OperationalError | InterfaceError) -> Problem:
+    logger.error("The database does not respond: %s", error)
+    return no_database()
 
 
-def _on_size(request: HttpRequest, error: RequestDataTooBig) -> JsonResponse:
-    return problem_response(413, "too_large", "The body is too large. Send less.")
+def _of_size(request: HttpRequest, error: RequestDataTooBig) -> Problem:
+    return Problem(413, "too_large", "The body is too large. Send a smaller one.")
 
 
-def _on_hang_up(request: HttpRequest, error: UnreadablePostError) -> JsonResponse:
-    return problem_response(400, "malformed", "The body is incomplete.")
+def _of_hang_up(request: HttpRequest, error: UnreadablePostError) -> Problem:
+    return Problem(400, "malformed", "The body is incomplete.")
 
 
-def _on_bug(request: HttpRequest, error: Exception) -> JsonResponse:
+def _of_bug(request: HttpRequest, error: Exception) -> Problem:
     logger.error(
         "Internal error: %s", request.path, exc_info=error, extra={"status_code": 500, "request": request}
     )
-    return problem_response(500, "internal", "Something went wrong here; it has been logged.")
+    return Problem(500, "internal", "An internal error occurred. Its details are in the server's log.")
 
 
-_HANDLERS: tuple[tuple[type[Exception], Callable[..., JsonResponse]], ...] = (
-    (NinjacamError, _on_ours),
-    (HttpError, _on_http),
-    (Http404, _on_missing),
-    (ValidationError, _on_invalid),
-    (RequestDataTooBig, _on_size),
-    (UnreadablePostError, _on_hang_up),
-    (OperationalError, _on_database),
-    (InterfaceError, _on_database),
-    (Exception, _on_bug),
+_PROBLEMS: tuple[tuple[type[Exception], Callable[..., Problem]], ...] = (
+    (NinjacamError, lambda request, error: problem_of(error)),
+    (HttpError, _of_http),
+    (Http404, _of_missing),
+    (ValidationError, _of_invalid),
+    (RequestDataTooBig, _of_size),
+    (UnreadablePostError, _of_hang_up),
+    (OperationalError, _of_database),
+    (InterfaceError, _of_database),
+    (Exception, _of_bug),
 )
 
 
 def add_handlers(api: NinjaAPI) -> None:
-    for kind, handler in _HANDLERS:
-        api.add_exception_handler(kind, handler)
+    for kind, make in _PROBLEMS:
+        api.add_exception_handler(kind, _handler(make))
+
+
+def _handler(make: Callable[..., Problem]) -> Callable[..., HttpResponse]:
+    return lambda request, error: problem_response(make(request, error))

@@ -11,12 +11,13 @@ from ninjacam.asgi.shutdown import chain_signals
 from ninjacam.front_door.front_door import FrontDoor
 from ninjacam.front_door.messages import Application, Message, Receive, Scope, Send
 from ninjacam.front_door.mount import Mount, Target, path_info
-from ninjacam.front_door.problems import Problem, respond_problem
+from ninjacam.front_door.responses import respond_problem
 from ninjacam.live.mjpeg import AllParts, serve_mjpeg
 from ninjacam.live.snapshot import serve_snapshot
 from ninjacam.live.websocket import serve_socket
 from ninjacam.playback.exports import serve_export
 from ninjacam.playback.playback import PLAYBACK
+from ninjacam.problems import Problem
 from ninjacam.viewers.worker import Worker
 
 logger = logging.getLogger("ninjacam.live")

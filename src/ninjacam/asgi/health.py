@@ -5,7 +5,8 @@ import json
 from collections.abc import Iterator, Mapping
 
 from ninjacam.front_door.messages import Scope, Send
-from ninjacam.front_door.problems import Problem, respond
+from ninjacam.front_door.responses import respond
+from ninjacam.problems import Problem
 from ninjacam.viewers import auth
 from ninjacam.viewers.counters import FIGURES
 from ninjacam.viewers.worker import Worker

@@ -28,6 +28,11 @@ _TEXTS = {
 _OTHER = "The camera gives no picture at the moment."
 
 
+def without_traceback(error: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return `error` of a processor without its traceback, which is for users who may configure the camera."""
+    return {**error, "traceback": ""} if error else None
+
+
 def for_viewers(error: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """Return `error`, as `NinjacamError.as_dict` makes it, with its message for viewers. None stays None."""
     if not error:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from django.urls import Resolver404, resolve
 
 from ninjacam.front_door.messages import Message, Receive, Scope, header
-from ninjacam.front_door.problems import Problem
+from ninjacam.problems import Problem
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -26,7 +26,8 @@ from ninjacam.front_door.gate import Gate, Place
 from ninjacam.front_door.limits import MAX_HEAD_BYTES, MAX_HEADERS, MAX_URL_BYTES
 from ninjacam.front_door.messages import Application, Message, Receive, Scope, Send
 from ninjacam.front_door.peers import claimed_user, client_network, socket_peer
-from ninjacam.front_door.problems import Problem, respond_problem
+from ninjacam.front_door.responses import respond_problem
+from ninjacam.problems import Problem
 from ninjacam.throttle import is_trusted
 
 logger = logging.getLogger("ninjacam.live")

@@ -8,7 +8,7 @@ import contextlib
 from collections import Counter, deque
 from collections.abc import AsyncIterator
 
-from ninjacam.front_door.problems import Problem
+from ninjacam.problems import Problem
 
 MAX_RUNNING = 12
 MAX_RUNNING_PER_ADDRESS = 8

@@ -3,17 +3,19 @@
 import asyncio
 import contextlib
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ninjacam.core.packets import CameraState, Codec, Kind, Packet
 from ninjacam.front_door.abort import abort_connection
 from ninjacam.front_door.messages import Message, Receive, Scope, Send
-from ninjacam.front_door.problems import NO_STORE, stopping, stream_problem
+from ninjacam.front_door.responses import NO_STORE
 from ninjacam.hub.request import StreamRequest
 from ninjacam.live.feeds import Feed, PictureWaiter
 from ninjacam.live.pictures import PictureWish, no_picture
 from ninjacam.live.sink import Sink
 from ninjacam.outputs.mjpeg import CONTENT_TYPE, PREAMBLE, encode_part
+from ninjacam.problems import problem_of_stream, stopping
 from ninjacam.viewers import auth
 from ninjacam.viewers.worker import Worker
 
@@ -195,7 +197,7 @@ async def serve_mjpeg(all_parts: AllParts, scope: Scope, receive: Receive, send:
     """Raises: Problem: before the response has begun."""
     worker = all_parts.worker
     wish = PictureWish.parse(auth.query_of(scope))
-    watching = await worker.database.run(auth.authorise, scope, slug, wish.view)
+    watching = await worker.database.run(partial(auth.authorise, view=wish.view), scope, slug)
     if scope["method"] == "HEAD":
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         await send(_END)
@@ -246,7 +248,7 @@ async def _has_picture(feed: Feed, waiter: PictureWaiter, viewer: MjpegViewer) -
     finally:
         waiting.cancel()
     if feed.refused is not None:
-        raise stream_problem(feed.refused)
+        raise problem_of_stream(feed.refused)
     if viewer.stopped:
         raise stopping()
     if viewer.over.done():

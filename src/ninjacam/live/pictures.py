@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ninjacam.core.packets import CameraState, Codec
-from ninjacam.front_door.problems import Problem
 from ninjacam.hub.request import StreamRequest
 from ninjacam.live.feeds import Feed
+from ninjacam.problems import Problem
 
 MAX_WIDTH_PX = 7680
 MAX_FPS = 240.0

@@ -1,12 +1,14 @@
 """`/live/<slug>/snapshot.jpg`: the picture of now, or a problem that says why there is none."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ninjacam.front_door.messages import Scope, Send
-from ninjacam.front_door.problems import respond, stopping, stream_problem
+from ninjacam.front_door.responses import respond
 from ninjacam.live.feeds import PictureWaiter
 from ninjacam.live.pictures import PictureWish, no_picture
 from ninjacam.outputs.mjpeg import rfc3339
+from ninjacam.problems import problem_of_stream, stopping
 from ninjacam.viewers import auth
 from ninjacam.viewers.turns import user_of
 from ninjacam.viewers.worker import Worker
@@ -21,7 +23,7 @@ TIMEOUT_S = 5.0
 async def serve_snapshot(worker: Worker, scope: Scope, send: Send, slug: str) -> None:
     """Users take turns, so that one who asks for many does not keep others waiting. Raises: Problem."""
     wish = PictureWish.parse(auth.query_of(scope))
-    watching = await worker.database.run(auth.authorise, scope, slug, wish.view)
+    watching = await worker.database.run(partial(auth.authorise, view=wish.view), scope, slug)
     if scope["method"] == "HEAD":
         await respond(send, 200, b"image/jpeg", b"", head=True)
         return
@@ -44,7 +46,7 @@ async def _serve_picture(
     finally:
         worker.pool.leave(feed, waiter)
     if feed.refused is not None:
-        raise stream_problem(feed.refused)
+        raise problem_of_stream(feed.refused)
     if packet is None or not feed.fresh:
         raise no_picture(feed, details=await worker.may_see_details(*watching))
     headers = [(b"x-ninjacam-state", feed.state.value.encode())]

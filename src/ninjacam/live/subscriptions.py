@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ninjacam.core.packets import Codec, Packet
 from ninjacam.front_door.mount import SLUG
-from ninjacam.front_door.problems import Problem, camera_not_found
 from ninjacam.hub.request import StreamRequest
 from ninjacam.live.encodings import Encoding, Format, Subscriber
 from ninjacam.live.feeds import Feed
 from ninjacam.live.pictures import MAX_WIDTH_PX, RAW
 from ninjacam.live.sink import Sink
+from ninjacam.problems import Problem, problem_of
 from ninjacam.viewers.worker import Worker
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class SubscribeRequest:
         if not isinstance(camera, str) or not isinstance(view, str) or len(view) > 100:
             raise Problem(400, "bad_request", "'camera' and 'view' must be strings.")
         if not SLUG.fullmatch(camera):
-            raise camera_not_found(camera[:50])
+            raise _no_camera(camera)
         annotations = form == "annotations"
         if annotations:
             form = "annexb"
@@ -68,6 +68,15 @@ class SubscribeRequest:
                 400, "unsupported_codec", f"'codecs' must name one of {', '.join(sorted(_KNOWN_CODECS))}."
             )
         return cls(number, camera, view, form, known, int(width or 0), annotations)
+
+
+def _no_camera(slug: str) -> Problem:
+    """The same as for a slug that a camera could have."""
+    from ninjacam.queries.cameras import (
+        missing_camera,  # needs the models, which an asgi.py may not have loaded yet
+    )
+
+    return problem_of(missing_camera(slug))
 
 
 def is_number(value: Any) -> bool:

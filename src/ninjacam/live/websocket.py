@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from ninjacam.front_door.abort import abort_connection
 from ninjacam.front_door.messages import Message, Receive, Scope, Send
-from ninjacam.front_door.problems import Problem
 from ninjacam.live.encodings import Encoding, text_message
 from ninjacam.live.sink import Sink
 from ninjacam.live.subscriptions import (
@@ -20,6 +19,7 @@ from ninjacam.live.subscriptions import (
     SubscribeRequest,
     is_number,
 )
+from ninjacam.problems import Problem
 from ninjacam.viewers import auth
 from ninjacam.viewers.worker import Worker
 

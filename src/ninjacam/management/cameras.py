@@ -113,7 +113,7 @@ def _hide_login(url: str) -> bool:
 
 def describe(camera: Camera, status: Status) -> dict[str, Any]:
     """All about a camera, fit for JSON, without its login."""
-    report = status.camera(camera)
+    report = status.camera(camera, details=True)
     return {
         "slug": camera.slug,
         "name": camera.name,

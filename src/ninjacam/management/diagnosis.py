@@ -197,7 +197,7 @@ def look_at_engine() -> Findings:
         return
     yield Finding("OK", f"engine running, {len(status.processes)} processes")
     for camera in cameras:
-        report = status.camera(camera)
+        report = status.camera(camera, details=True)
         error = report.get("error") or {}
         state = report["state"]
         good = state in {CameraState.LIVE, CameraState.DISABLED, CameraState.CONNECTING}

@@ -86,7 +86,7 @@ class SegmentQuerySet(models.QuerySet["Segment"]):
 
 class Segment(models.Model):
     """One file, with the fields of `recordings.segments.Segment`. `slug` stays when the camera is deleted, so there is
-    no foreign key: who may see a recording whose camera is gone is said in `actions.recordings`.
+    no foreign key: who may see a recording whose camera is deleted is decided in `queries.cameras`.
 
     `protected`: retention passes it by.
     """

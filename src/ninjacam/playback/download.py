@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from ninjacam.core.errors import DecodeError
 from ninjacam.front_door.abort import abort_connection
 from ninjacam.front_door.messages import Message, Receive, Scope, Send, header
-from ninjacam.front_door.problems import Headers, Problem
 from ninjacam.live.mjpeg import wait_for_leave
 from ninjacam.playback.files import read_pieces
+from ninjacam.problems import Headers, Problem
 from ninjacam.recordings.clip import Piece
 from ninjacam.viewers.worker import Worker
 

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 from ninjacam.front_door.messages import Receive, Scope, Send
 from ninjacam.front_door.mount import Target
-from ninjacam.front_door.problems import Problem
 from ninjacam.outputs.mjpeg import rfc3339
 from ninjacam.playback.download import Body, serve_body
-from ninjacam.playback.playback import authorise_recorded
+from ninjacam.problems import Problem
 from ninjacam.recordings.clip import Piece
+from ninjacam.viewers import auth
 from ninjacam.viewers.worker import Worker
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def find_export(scope: Scope, slug: str, key: str) -> "tuple[tuple[Principal, Ca
     from ninjacam.actions.audit import record_taken
     from ninjacam.models import Export
 
-    watching = authorise_recorded(scope, slug, ROLE)
+    watching = auth.authorise(scope, slug, role=ROLE, recorded=True)
     export = Export.objects.filter(pk=uuid.UUID(key), slug=slug).first()
     if export is None or not export.has_file(timezone.now()):
         raise _nothing()

@@ -16,11 +16,12 @@ from urllib.parse import urlencode
 from ninjacam.core.errors import DecodeError
 from ninjacam.front_door.messages import Receive, Scope, Send
 from ninjacam.front_door.mount import Target
-from ninjacam.front_door.problems import Problem, respond
+from ninjacam.front_door.responses import respond
 from ninjacam.live.pictures import PictureWish
 from ninjacam.outputs.mjpeg import rfc3339
 from ninjacam.playback.download import Body, serve_body
 from ninjacam.playback.times import NS, parse_span, parse_time
+from ninjacam.problems import Problem
 from ninjacam.recordings.clip import ClipChangesError, Piece, Shift, plan_clip
 from ninjacam.recordings.frame_lookup import TOLERANCE_NS, find_still
 from ninjacam.recordings.library import read_known
@@ -78,17 +79,6 @@ class Found:
     rows: list[Row]
 
 
-def authorise_recorded(scope: Scope, slug: str, role: str) -> "tuple[Principal, Camera]":
-    """As `auth.authorise`; and who may see all cameras' recordings also sees those of a camera that is deleted."""
-    from ninjacam.models import Camera
-
-    auth.check_host(scope)
-    principal = auth.identify(scope)
-    if not Camera.objects.filter(slug=slug).exists() and principal.may_all(f"{role}_camera", role):
-        return principal, Camera(slug=slug)
-    return principal, auth.find_camera(principal, slug, "", role)
-
-
 def find_rows(
     scope: Scope, slug: str, role: str, root: Path, start_ns: int, end_ns: int, *, takes: bool = True
 ) -> Found:
@@ -98,7 +88,7 @@ def find_rows(
     """
     from ninjacam.models import Segment
 
-    watching = authorise_recorded(scope, slug, role)
+    watching = auth.authorise(scope, slug, role=role, recorded=True)
     sign = partial(_sign, watching, scope["path"].rpartition("/")[0])
     rows = [_row(segment, root, sign) for segment in Segment.objects.overlapping([slug], start_ns, end_ns)]
     if takes and rows:
@@ -118,7 +108,7 @@ def find_row(scope: Scope, slug: str, root: Path, number: int) -> Found:
     """One file by its number. Queries the database. Raises: Problem 400, 401, 403, 404."""
     from ninjacam.models import Segment
 
-    watching = authorise_recorded(scope, slug, "replay")
+    watching = auth.authorise(scope, slug, role="replay", recorded=True)
     segment = Segment.objects.filter(pk=number, slug=slug).first()
     if segment is None:
         raise Problem(404, "not_found", "There is no such recording (any more).")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ninjacam.core.interpreter import bare_environment, python_command
 from ninjacam.core.lifecycle import Stop
-from ninjacam.front_door.problems import Problem, stopping
+from ninjacam.problems import Problem, stopping
 from ninjacam.recordings.frame_lookup import StillPlace
 from ninjacam.viewers.turns import Turns
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 
-from ninjacam.front_door.problems import Problem
+from ninjacam.problems import Problem
 
 NS = 1_000_000_000
 _RFC3339 = re.compile(

@@ -1,1 +1,4 @@
-"""Reads: what a user may see of cameras, recordings, events, exports, grants and tokens. Not here: writes (`ninjacam.actions`)."""
+"""Reads: the cameras, recordings, events, exports, grants and tokens that a user may see.
+
+Not here: writes (`ninjacam.actions`).
+"""

@@ -15,6 +15,7 @@ from typing import Any
 
 from ninjacam.conf import get_settings
 from ninjacam.core.packets import CameraState
+from ninjacam.core.viewer_errors import for_viewers
 from ninjacam.models import Camera
 
 STALE_AFTER_S = 5.0
@@ -37,13 +38,17 @@ class Status:
     recordings: Mapping[str, Any] = field(default_factory=dict)
     events: Mapping[str, int] = field(default_factory=dict)
 
-    def camera(self, camera: Camera) -> Mapping[str, Any]:
-        """The figures of one camera, `state` always among them."""
+    def camera(self, camera: Camera, *, details: bool) -> Mapping[str, Any]:
+        """Return the report about one camera, `state` always in it.
+
+        `details`: with the full message of its error, for users who may configure it.
+        """
         if not camera.enabled:
             return {"state": CameraState.DISABLED.value}
         if not self.engine_running:
             return {"state": CameraState.UNKNOWN.value}
-        return {"state": CameraState.CONNECTING.value, **self.cameras.get(camera.slug, {})}
+        report = {"state": CameraState.CONNECTING.value, **self.cameras.get(camera.slug, {})}
+        return report if details else {**report, "error": for_viewers(report.get("error"))}
 
     def processors_of(self, slug: str) -> list[Mapping[str, Any]]:
         return [

@@ -20,9 +20,9 @@ from django.http import QueryDict
 from django.http.cookie import parse_cookie
 from django.utils.http import is_same_domain
 
-from ninjacam.core.errors import LimitError
+from ninjacam.core.errors import NinjacamError
 from ninjacam.front_door.messages import Scope, header
-from ninjacam.front_door.problems import Problem, camera_not_found, not_authenticated
+from ninjacam.problems import Problem, no_database, not_authenticated, problem_of
 
 if TYPE_CHECKING:
     from ninjacam.auth import Principal
@@ -43,7 +43,9 @@ class Database:
         self._executor: ThreadPoolExecutor | None = None  # made at the first use, which is after any fork
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Raises: Problem 503 "database": it does not answer, or not in time; and whatever `function` raises."""
+        """Raises: Problem 503 "database": it does not answer, or not in time; and what `function` raises,
+        our own errors as Problem.
+        """
         if self._executor is None:
             self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="ninjacam-live-auth")
         loop = asyncio.get_running_loop()
@@ -51,7 +53,7 @@ class Database:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 return await loop.run_in_executor(self._executor, _call, function, arguments)
         except TimeoutError as exc:
-            raise _no_database() from exc
+            raise no_database() from exc
 
     def close(self) -> None:
         if self._executor is not None:
@@ -62,15 +64,12 @@ class Database:
 def _call(function: Callable[..., T], arguments: tuple[Any, ...]) -> T:
     try:
         return function(*arguments)
+    except NinjacamError as exc:
+        raise problem_of(exc) from exc
     except DatabaseErrors as exc:
-        raise _no_database() from exc
+        raise no_database() from exc
     finally:
         connections.close_all()
-
-
-def _no_database() -> Problem:
-    message = "The database does not answer. Try again in a moment."
-    return Problem(503, "database", message, ((b"retry-after", b"5"),))
 
 
 def query_of(scope: Scope) -> dict[str, str]:
@@ -116,52 +115,40 @@ def check_origin(request: ASGIRequest) -> bool:
 
 
 def identify(scope: Scope) -> "Principal":
-    """Who is asking. Raises: Problem 401, 400; 429: too many wrong tokens came from this address."""
+    """Who is asking. Raises: Problem 401, 400; LimitError: too many wrong tokens came from this address."""
     from ninjacam.auth import principal_from
     from ninjacam.throttle import client_address
 
     query = query_of(scope)
     client = scope.get("client")
     address = client_address(str(client[0]) if client else "", header(scope, b"x-forwarded-for"))
-    try:
-        principal = principal_from(
-            cookies=parse_cookie(header(scope, b"cookie")),
-            authorization=header(scope, b"authorization"),
-            sig=query.get("sig", ""),
-            path=scope["path"],
-            query=query,
-            address=address,
-        )
-    except LimitError as error:
-        raise Problem(429, error.code, error.message, ((b"retry-after", b"60"),)) from error
+    principal = principal_from(
+        cookies=parse_cookie(header(scope, b"cookie")),
+        authorization=header(scope, b"authorization"),
+        sig=query.get("sig", ""),
+        path=scope["path"],
+        query=query,
+        address=address,
+    )
     if principal is None:
         raise not_authenticated()
     return replace(principal, address=address)
 
 
-def find_camera(principal: "Principal", slug: str, view: str, role: str = "view") -> "Camera":
-    """Return the camera, if `principal` has `role` for this view of it now.
+def authorise(
+    scope: Scope, slug: str, *, view: str = "", role: str = "view", recorded: bool = False
+) -> "tuple[Principal, Camera]":
+    """For one HTTP request: return its principal and the camera, for which the principal has `role`.
 
-    Raises: Problem 404: there is no such camera, or none that `principal` may know of; 403: the principal has other
-    roles for the camera, or its link is for another view.
+    `recorded`: the request is about recordings, which outlive their camera; see `queries.cameras.get_recorded`.
+    Raises: Problem, NotFoundError, ForbiddenError.
     """
-    from ninjacam.auth import look_up_camera
+    from ninjacam.queries.cameras import get_camera, get_recorded
 
-    camera, allowed = look_up_camera(principal, slug, role, view)
-    if camera is None:
-        raise camera_not_found(slug)
-    if allowed:
-        return camera
-    if principal.may(role, camera):
-        raise Problem(403, "forbidden", "This link is for another view of the camera.")
-    raise Problem(403, "forbidden", f"For this you need the role {role!r} of the camera.")
-
-
-def authorise(scope: Scope, slug: str, view: str) -> "tuple[Principal, Camera]":
-    """For one HTTP request. Raises: Problem."""
     check_host(scope)
     principal = identify(scope)
-    return principal, find_camera(principal, slug, view)
+    camera = get_recorded(principal, slug, role) if recorded else get_camera(principal, slug, role, view)
+    return principal, camera
 
 
 def authorise_socket(scope: Scope) -> "Principal":
@@ -177,16 +164,17 @@ def authorise_socket(scope: Scope) -> "Principal":
 
 
 def authorise_again(principal: "Principal", slug: str, view: str) -> "tuple[Camera, bool]":
-    """For a subscription of a socket: everything is read again. Raises: Problem 401, 403, 404.
+    """For a subscription of a socket: everything is read again. Raises: Problem 401, NotFoundError, ForbiddenError.
 
     Returns: the camera, and whether the principal may see the details of its errors.
     """
     from ninjacam.auth import refresh
+    from ninjacam.queries.cameras import get_camera
 
     fresh = refresh([principal])[principal]
     if fresh is None:
         raise not_authenticated()
-    camera = find_camera(fresh, slug, view)
+    camera = get_camera(fresh, slug, view=view)
     return camera, may_see_details(fresh, camera)
 
 

@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Hashable
 from typing import TYPE_CHECKING
 
-from ninjacam.front_door.problems import Problem
+from ninjacam.problems import Problem
 from ninjacam.throttle import network_of
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from ninjacam.conf import Settings, get_settings
 from ninjacam.core.lifecycle import Stop
-from ninjacam.front_door.problems import Problem, stopping
 from ninjacam.live.encodings import Encodings
 from ninjacam.live.feeds import Pool
 from ninjacam.playback.files import Files
 from ninjacam.playback.stills import Stills
+from ninjacam.problems import Problem, stopping
 from ninjacam.throttle import network_of
 from ninjacam.viewers import auth
 from ninjacam.viewers.counters import Counters

@@ -1,7 +1,6 @@
 """The views: read what the user may see, let the actions write, render."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
@@ -10,24 +9,26 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.template.response import SimpleTemplateResponse
 from django.urls import reverse
 from django.utils import translation
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from ninjacam.actions import cameras as actions
-from ninjacam.actions.recordings import replayable_slugs
 from ninjacam.actions.sign_in import remember_browser
 from ninjacam.actions.tokens import MAX_TOKENS, revoke_all_tokens
 from ninjacam.auth import Principal
-from ninjacam.core.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
-from ninjacam.core.viewer_errors import for_viewers
+from ninjacam.core.errors import ConflictError, ForbiddenError, InvalidError, NinjacamError, ViewNotFoundError
 from ninjacam.models import ApiToken, Camera
+from ninjacam.problems import problem_of
 from ninjacam.project import login_required, login_url
+from ninjacam.queries.cameras import get_camera, list_cameras, list_recorded
 from ninjacam.queries.status import Status, read_status
+from ninjacam.queries.views import list_views
 from ninjacam.web.forms import CameraForm
 from ninjacam.web.log_in import LogInForm, PasswordForm
 from ninjacam.web.player import render_player, state_label
@@ -86,7 +87,7 @@ class LogOut(LogoutView):
 
 
 def page(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
-    """A view for whoever is logged in, by the session only. What an action refuses becomes Django's 403 and 404."""
+    """A view for users who are logged in, by the session only. Our errors become a page with their status."""
 
     @never_cache
     @login_required
@@ -98,10 +99,10 @@ def page(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
         principal = Principal(request.user, "session", credential=request.session.session_key or "")
         try:
             return view(request, principal, *args, **kwargs)
-        except NotFoundError as error:
-            raise Http404(error.message) from error
-        except ForbiddenError as error:
-            raise PermissionDenied(error.message) from error
+        except NinjacamError as error:
+            problem = problem_of(error)
+            context = {"title": problem.as_dict()["title"], "detail": problem.detail}
+            return _render(request, principal, "ninjacam/error.html", context, status=problem.status)
 
     return checked
 
@@ -123,7 +124,7 @@ def _render(
 def show_wall(request: HttpRequest, principal: Principal) -> HttpResponse:
     """All cameras that the user may see. `?view=edges` shows that view of those that have it."""
     status = read_status()
-    cameras = Camera.objects.visible_to(principal.user)
+    cameras = list_cameras(principal)
     chosen = request.GET.get("view", "")
     tiles = [_tile(camera, status, chosen) for camera in cameras]
     views = sorted({view for tile in tiles for view in tile["views"]})
@@ -132,7 +133,7 @@ def show_wall(request: HttpRequest, principal: Principal) -> HttpResponse:
         "views": views,
         "chosen": chosen,
         "engine_running": status.engine_running,
-        "may_replay": Camera.objects.visible_to(principal.user, "replay").exists(),
+        "may_replay": list_cameras(principal, "replay").exists(),
     }
     return _render(request, principal, "ninjacam/wall.html", context)
 
@@ -156,21 +157,21 @@ def _tile(camera: Camera, status: Status, chosen: str) -> dict[str, Any]:
 @require_safe
 @page
 def show_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpResponse:
-    camera = actions.find_camera(principal, slug)
+    camera = get_camera(principal, slug)
     status = read_status()
     may_configure = principal.may("configure", camera)
-    views = _views(camera, status, with_traceback=may_configure)
+    views = list_views(principal, [camera], status)[1:]  # without the camera itself
     chosen = request.GET.get("view", "")
-    if chosen and chosen not in {view["name"] for view in views}:
-        raise Http404
+    if chosen and chosen not in {view.name for view in views}:
+        raise ViewNotFoundError(
+            _("The camera “%(slug)s” has no view “%(view)s”.") % {"slug": slug, "view": chosen[:50]}
+        )
     query = f"?view={chosen}" if chosen else ""
     live = {
         kind: request.build_absolute_uri(reverse(f"ninjacam:live-{kind}", args=[slug]) + query)
         for kind in ("mjpeg", "snapshot")
     }
-    figures = dict(status.camera(camera))
-    if not may_configure:
-        figures["error"] = for_viewers(figures.get("error"))
+    figures = status.camera(camera, details=may_configure)
     context = {
         "camera": camera,
         "views": views,
@@ -205,9 +206,9 @@ def show_replay(request: HttpRequest, principal: Principal) -> HttpResponse:
     Those of deleted cameras too, for whoever may see them.
     """
     asked = request.GET.getlist("camera")
-    wanted = replayable_slugs(principal, asked) if asked else []
+    wanted = list_recorded(principal, asked) if asked else []
     there = {camera.slug: camera for camera in Camera.objects.all()}
-    names = {slug: str(there.get(slug, slug)) for slug in replayable_slugs(principal)}
+    names = {slug: str(there.get(slug, slug)) for slug in list_recorded(principal, [])}
     shown = wanted[:MAX_TOGETHER]
     status = read_status()
     exportable = [slug for slug in shown if slug in there and principal.may("export", there[slug])]
@@ -239,37 +240,11 @@ def show_replay(request: HttpRequest, principal: Principal) -> HttpResponse:
     return _render(request, principal, "ninjacam/replay.html", context)
 
 
-def _views(camera: Camera, status: Status, *, with_traceback: bool) -> list[dict[str, Any]]:
-    """The views of a camera with how they fare. Tracebacks are for those who may configure it."""
-    running = status.views.get(camera.slug, {})
-    views = []
-    for processor in status.views_of(camera.slug):
-        name = str(processor["name"])
-        report = running.get(name, {})
-        error = report.get("error") or {}
-        last_error = report.get("last_error") or {}
-        failed_us = report.get("last_failed_us")
-        views.append(
-            {
-                "name": name,
-                "description": processor.get("description", ""),
-                "state": report.get("state", "idle"),
-                "error": error.get("message", ""),
-                "traceback": error.get("traceback", "") if with_traceback else "",
-                "failures": report.get("failures", 0),
-                "failed_at": datetime.fromtimestamp(failed_us // 1_000_000, UTC) if failed_us else None,
-                "last_error": last_error.get("message", ""),
-                "last_traceback": last_error.get("traceback", "") if with_traceback else "",
-            }
-        )
-    return views
-
-
 @require_http_methods(["GET", "HEAD", "POST"])
 @page
 def add_camera(request: HttpRequest, principal: Principal) -> HttpResponse:
     if not principal.may_all("add_camera", "configure"):
-        raise PermissionDenied
+        raise ForbiddenError(_("You may not add cameras."))
     form = CameraForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -285,7 +260,7 @@ def add_camera(request: HttpRequest, principal: Principal) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @page
 def edit_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpResponse:
-    camera = actions.find_camera(principal, slug, "configure")
+    camera = get_camera(principal, slug, "configure")
     form = CameraForm(request.POST or None, camera=camera)
     if request.method == "POST" and form.is_valid():
         try:
@@ -331,7 +306,7 @@ def _show_form(request: HttpRequest, principal: Principal, form: CameraForm) -> 
 @require_http_methods(["GET", "HEAD", "POST"])
 @page
 def delete_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpResponse:
-    camera = actions.find_camera(principal, slug, "configure")
+    camera = get_camera(principal, slug, "configure")
     if request.method == "POST":
         wanted: Literal["keep", "delete"] = "delete" if request.POST.get("recordings") == "delete" else "keep"
         actions.delete_camera(principal, camera, recordings=wanted)

@@ -154,7 +154,7 @@ def test_grants_are_given_listed_and_taken(
     assert made.status_code == 201
     assert post(client, path, {"role": "view", "user": "stranger"}).status_code == 409
     assert post(client, path, {"role": "replay", "group": "guards"}).status_code == 201
-    assert [item["group"] for item in client.get(path).json()["items"]] == ["guards", None]
+    assert [item["group"] for item in client.get(path).json()["items"]] == [None, "guards"]
     assert signed_in(stranger).get("/api/v1/cameras/door").status_code == 200
     assert client.delete(f"/api/v1/grants/{made.json()['id']}").status_code == 204
     assert signed_in(stranger).get("/api/v1/cameras/door").status_code == 404

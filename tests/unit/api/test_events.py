@@ -9,8 +9,8 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from ninjacam.api.routers import recordings
 from ninjacam.models import Camera, CameraGrant, Event
+from ninjacam.queries import recordings
 from tests.unit.api.test_recordings import START_S, S, at, grant, recorded
 from tests.unit.conftest import signed_in, with_token
 

@@ -5,7 +5,6 @@ from django.contrib.auth.models import User
 from django.db import OperationalError
 from django.test import Client
 
-from ninjacam.api.errors import STATUS_OF
 from ninjacam.core.errors import (
     ConflictError,
     ForbiddenError,
@@ -15,6 +14,7 @@ from ninjacam.core.errors import (
     SourceError,
 )
 from ninjacam.models import Camera
+from ninjacam.problems import STATUS_OF
 from tests.unit.conftest import signed_in
 
 

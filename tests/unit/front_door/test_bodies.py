@@ -7,7 +7,7 @@ import pytest
 from ninjacam.front_door import bodies
 from ninjacam.front_door.bodies import Bodies, BodyLimit, announced_bytes, counted, limit_of, replay
 from ninjacam.front_door.messages import Message, Receive
-from ninjacam.front_door.problems import Problem
+from ninjacam.problems import Problem
 
 
 def receiver(chunks: Iterable[bytes], *, complete: bool = True) -> Receive:

@@ -12,7 +12,7 @@ from ninjacam.front_door.gate import (
     MAX_WAITING_PER_USER,
     Gate,
 )
-from ninjacam.front_door.problems import Problem
+from ninjacam.problems import Problem
 
 
 async def settle() -> None:

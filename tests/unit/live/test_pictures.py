@@ -1,9 +1,9 @@
 import pytest
 
 from ninjacam.core.packets import Codec
-from ninjacam.front_door.problems import Problem
 from ninjacam.hub.request import StreamRequest
 from ninjacam.live.pictures import PictureWish
+from ninjacam.problems import Problem
 
 
 def test_what_people_type_becomes_a_request_that_others_share() -> None:

@@ -1,8 +1,8 @@
 import pytest
 
-from ninjacam.front_door.problems import Problem
 from ninjacam.playback.download import find_range
 from ninjacam.playback.times import parse_span, parse_time
+from ninjacam.problems import Problem
 
 
 @pytest.mark.parametrize(

@@ -53,8 +53,8 @@ def test_an_unchanged_report_grows_stale(tmp_path: Path) -> None:
 
 def test_a_camera_that_the_engine_does_not_know_yet_is_connecting() -> None:
     status = Status(engine_running=True)
-    assert status.camera(Camera(slug="new"))["state"] == "connecting"
-    assert status.camera(Camera(slug="new", enabled=False))["state"] == "disabled"
+    assert status.camera(Camera(slug="new"), details=True)["state"] == "connecting"
+    assert status.camera(Camera(slug="new", enabled=False), details=True)["state"] == "disabled"
 
 
 def test_a_view_that_does_not_load_is_a_view_all_the_same() -> None:

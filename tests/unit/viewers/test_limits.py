@@ -8,8 +8,8 @@ import pytest
 from django.db import InterfaceError, OperationalError
 
 from ninjacam.conf import parse_settings
-from ninjacam.front_door.problems import Problem
 from ninjacam.live.subscriptions import SubscribeRequest
+from ninjacam.problems import Problem
 from ninjacam.viewers.auth import Database
 from ninjacam.viewers.worker import Worker
 

@@ -2,7 +2,7 @@ import asyncio
 from types import SimpleNamespace
 
 from ninjacam.auth import Principal
-from ninjacam.front_door.problems import Problem
+from ninjacam.problems import Problem
 from ninjacam.viewers.turns import Turns, user_of
 
 

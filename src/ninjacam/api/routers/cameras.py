@@ -1,4 +1,4 @@
-"""Cameras: list, read, add, change, try, remove."""
+"""Cameras."""
 
 import base64
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 from django.db import transaction
 from django.http import HttpRequest
 from django.urls import reverse
-from ninja import Router, Status
+from ninja import Query, Router, Status
 from pydantic import SecretStr
 
 from ninjacam.actions import cameras as actions
@@ -28,11 +28,13 @@ from ninjacam.api.schemas.cameras import (
     Record,
     SourceOut,
 )
-from ninjacam.api.schemas.fields import AfterSlug, Limit, RoleName
+from ninjacam.api.schemas.fields import RoleName
+from ninjacam.api.schemas.pages import PageQuery
 from ninjacam.api.schemas.problems import ErrorOut
 from ninjacam.auth import Principal
-from ninjacam.core.viewer_errors import for_viewers
 from ninjacam.models import Camera, Role
+from ninjacam.queries import cameras as queries
+from ninjacam.queries.pages import paginate
 from ninjacam.queries.status import Status as EngineStatus
 from ninjacam.queries.status import read_status
 
@@ -40,55 +42,44 @@ router = Router()
 
 
 @router.get("", response=CameraPage, operation_id="list_cameras", summary="List cameras")
-def list_cameras(
-    request: HttpRequest,
-    after: AfterSlug = "",
-    limit: Limit = 100,
-) -> CameraPage:
-    """The cameras that you may see, by slug, with their states."""
+def list_cameras(request: HttpRequest, query: Query[PageQuery]) -> CameraPage:
+    """The cameras that you may view, by slug, with their states."""
     who = principal(request)
-    found = Camera.objects.visible_to(who.user).filter(slug__gt=after).order_by("slug")
-    # The scope of a token is looked at here rather than in SQL: it names few cameras, or all.
-    shown = [camera for camera in found if who.in_scope("view", camera)]
     status = read_status()
-    page = shown[:limit]
-    return CameraPage(
-        items=[camera_out(who, camera, status) for camera in page],
-        next=page[-1].slug if len(shown) > limit else None,
-    )
+    page = paginate(queries.list_cameras(who), ("slug",), query.after, query.limit)
+    return CameraPage(items=[camera_out(who, camera, status) for camera in page.items], next=page.next)
 
 
-@router.post("", response={201: CameraOut}, operation_id="create_camera", summary="Add a camera")
+@router.post("", response={201: CameraOut}, operation_id="create_camera", summary="Create camera")
 def create_camera(request: HttpRequest, camera: CameraIn) -> Status[CameraOut]:
-    """Needs the permission to add cameras. You may then configure the new one; the engine opens it within 2 s."""
+    """Needs the permission to add cameras. You get the role `configure` for the new camera, which opens within 2 s."""
     who = principal(request)
     fields = cast("actions.CameraFields", _fields(camera.dict(exclude={"slug"})))
     created = actions.create_camera(who, camera.slug, fields)
     return Status(201, camera_out(who, created, read_status()))
 
 
-@router.post(
-    "/probe", response=ProbeOut, operation_id="probe_new_camera", summary="Try a camera before adding it"
-)
+@router.post("/probe", response=ProbeOut, operation_id="probe_new_camera", summary="Test new camera")
 def probe_new_camera(request: HttpRequest, source: ProbeIn) -> ProbeOut:
-    """Opens it once, for at most 15 s, and answers with a picture or with what is wrong. Saves nothing."""
+    """Open a camera once, for at most 15 s, and return a frame or an error. Nothing is saved."""
     return _probe_out(probe_camera(principal(request), cast("actions.SourceFields", _fields(source.dict()))))
 
 
-@router.get("/{slug:slug}", response=CameraOut, operation_id="get_camera", summary="Read a camera")
+@router.get("/{slug:slug}", response=CameraOut, operation_id="get_camera", summary="Get camera")
 def get_camera(request: HttpRequest, slug: str) -> CameraOut:
     """One camera with its state and health."""
     who = principal(request)
-    return camera_out(who, actions.find_camera(who, slug), read_status())
+    return camera_out(who, queries.get_camera(who, slug), read_status())
 
 
-@router.patch("/{slug:slug}", response=CameraOut, operation_id="update_camera", summary="Change a camera")
+@router.patch("/{slug:slug}", response=CameraOut, operation_id="update_camera", summary="Update camera")
 def update_camera(request: HttpRequest, camera: CameraPatch, slug: str) -> CameraOut:
-    """Changes what the body names. A new source is opened within 2 s; viewers stay connected.
+    """Change the given fields. A new source opens within 2 s; viewers stay connected.
 
-    With a new `slug`, recordings, events, exports, grants and tokens follow; addresses change, and open streams end."""
+    With a new `slug`, recordings, events, exports, grants and tokens stay with the camera. Its URLs change, and open
+    streams end."""
     who = principal(request)
-    found = actions.find_camera(who, slug, "configure")
+    found = queries.get_camera(who, slug, "configure")
     given = _fields(camera.dict(exclude_unset=True))
     new_slug = given.pop("slug", slug)
     with transaction.atomic():
@@ -98,25 +89,25 @@ def update_camera(request: HttpRequest, camera: CameraPatch, slug: str) -> Camer
     return camera_out(who, found, read_status())
 
 
-@router.delete("/{slug:slug}", response={204: None}, operation_id="delete_camera", summary="Remove a camera")
+@router.delete("/{slug:slug}", response={204: None}, operation_id="delete_camera", summary="Delete camera")
 def delete_camera(
     request: HttpRequest, slug: str, recordings: Literal["keep", "delete"] = "keep"
 ) -> Status[None]:
-    """Ends its streams. `recordings=delete` also deletes its recordings, events and exports, protected ones included;
-    that needs the role `export`. Otherwise users who may replay all cameras still find them, and a new camera of this
-    name does not inherit them."""
+    """Delete a camera and end its streams. `recordings=delete` also deletes its recordings, events and exports,
+    protected ones included, and needs the role `export`. Otherwise they stay available to users who may replay all
+    cameras; a new camera with this slug does not get them."""
     who = principal(request)
-    actions.delete_camera(who, actions.find_camera(who, slug), recordings=recordings)
+    actions.delete_camera(who, queries.get_camera(who, slug), recordings=recordings)
     return Status(204, None)
 
 
 @router.post(
-    "/{slug:slug}/probe", response=ProbeOut, operation_id="probe_camera", summary="Try changes to a camera"
+    "/{slug:slug}/probe", response=ProbeOut, operation_id="probe_camera", summary="Test changes to camera"
 )
 def probe_saved_camera(request: HttpRequest, source: ProbePatch, slug: str) -> ProbeOut:
-    """As `probe_new_camera`, with the stored source and password where the body does not say otherwise."""
+    """Open a camera once with the given changes, for at most 15 s, and return a frame or an error. Nothing is saved."""
     who = principal(request)
-    camera = actions.find_camera(who, slug, "configure")
+    camera = queries.get_camera(who, slug, "configure")
     fields = cast("actions.SourceFields", _fields(source.dict(exclude_unset=True)))
     return _probe_out(probe_camera(who, fields, camera))
 
@@ -129,9 +120,9 @@ def _fields(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def camera_out(who: Principal, camera: Camera, status: EngineStatus) -> CameraOut:
-    report = status.camera(camera)
     roles = [role for role in Role.values if who.may(role, camera)]
     may_configure = Role.CONFIGURE.value in roles
+    report = status.camera(camera, details=may_configure)
     return CameraOut(
         slug=camera.slug,
         name=str(camera),
@@ -141,7 +132,7 @@ def camera_out(who: Principal, camera: Camera, status: EngineStatus) -> CameraOu
         record_after_s=camera.record_after_s,
         record_schedule=camera.record_schedule,
         state=report["state"],
-        error=error_out(camera_error(report, details=may_configure), with_traceback=may_configure),
+        error=ErrorOut.of(report.get("error")),
         health=_health(report),
         roles=cast(list[RoleName], roles),
         urls=CameraUrls(
@@ -152,23 +143,6 @@ def camera_out(who: Principal, camera: Camera, status: EngineStatus) -> CameraOu
         source=SourceOut.from_orm(camera) if may_configure else None,
         created_at=camera.created_at,
         updated_at=camera.updated_at,
-    )
-
-
-def camera_error(report: Mapping[str, Any], *, details: bool) -> Mapping[str, Any] | None:
-    """The error in a camera's report. `details`: with its full message, for those who may configure the camera."""
-    error: Mapping[str, Any] | None = report.get("error")
-    return error if details else for_viewers(error)
-
-
-def error_out(error: Mapping[str, Any] | None, *, with_traceback: bool) -> ErrorOut | None:
-    if not error:
-        return None
-    return ErrorOut(
-        code=error.get("code", "error"),
-        message=error.get("message", ""),
-        retryable=error.get("retryable", True),
-        traceback=error.get("traceback", "") if with_traceback else "",
     )
 
 
@@ -202,7 +176,7 @@ def _time(wall_ns: int | None) -> datetime | None:
 def _probe_out(result: ProbeResult) -> ProbeOut:
     return ProbeOut(
         ok=result.ok,
-        error=error_out(result.error, with_traceback=False),
+        error=ErrorOut.of(result.error),
         codec=result.codec,
         width_px=result.width,
         height_px=result.height,

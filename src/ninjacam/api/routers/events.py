@@ -1,4 +1,4 @@
-"""Events: what people, programs and the engine tell of cameras."""
+"""Events of cameras and of the host."""
 
 from datetime import datetime
 
@@ -6,46 +6,36 @@ from django.http import HttpRequest
 from ninja import Query, Router, Status
 
 from ninjacam.actions import events as actions
-from ninjacam.actions.recordings import may_deleted, replayable_slugs
 from ninjacam.api.auth import principal
 from ninjacam.api.schemas.events import EventIn, EventOut, EventPage, EventPatch, EventsQuery
 from ninjacam.api.times import span_ns, to_ns, to_time
 from ninjacam.models import Event, Role
+from ninjacam.queries import events
+from ninjacam.queries.pages import paginate
 
 router = Router()
 
-_STILL_GOES_ON = {
-    "description": "It still goes on",
+_ONGOING = {
+    "description": "The event is ongoing",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
 
 
 @router.get("", response=EventPage, operation_id="list_events", summary="List events")
 def list_events(request: HttpRequest, query: Query[EventsQuery]) -> EventPage:
-    """The events of [start, end), of the cameras that you may replay, newest first. Whoever may replay all cameras also
-    sees those of deleted ones and of the host."""
-    who = principal(request)
-    everything = not query.camera and may_deleted(who, Role.REPLAY)
-    slugs = None if everything else replayable_slugs(who, query.camera)
-    found = Event.objects.overlapping(slugs, *span_ns(query.start, query.end))
-    if query.kind:
-        found = found.filter(kind__in=query.kind)
-    if query.after:
-        last_ns, last_id = map(int, query.after.split("-"))
-        found = found.filter(start_ns__lte=last_ns).exclude(start_ns=last_ns, pk__gte=last_id)
-    rows = list(found.order_by("-start_ns", "-pk")[: query.limit + 1])
-    page = rows[: query.limit]
-    return EventPage(
-        items=[_event_out(row) for row in page],
-        next=f"{page[-1].start_ns}-{page[-1].pk}" if len(rows) > query.limit else None,
-    )
+    """The events that overlap [start, end), of cameras that you may replay, newest first. If you may replay all
+    cameras, also the events of deleted cameras and of the host."""
+    span = span_ns(query.start, query.end)
+    found = events.list_events(principal(request), query.camera, *span, query.kind)
+    page = paginate(found, ("-start_ns", "-pk"), query.after, query.limit)
+    return EventPage(items=[_event_out(event) for event in page.items], next=page.next)
 
 
-@router.post("", response={201: EventOut}, operation_id="create_event", summary="Tell an event")
+@router.post("", response={201: EventOut}, operation_id="create_event", summary="Create event")
 def create_event(request: HttpRequest, event: EventIn) -> Status[EventOut]:
-    """Needs the role `control`. A camera that records events records it, from some seconds before its start on.
+    """Needs the role `control`. A camera that records events records this one, from some seconds before its start.
 
-    429 where you create events of one camera too fast (EVENTS_PER_MINUTE); try again after `Retry-After` seconds."""
+    429 if you create events of one camera faster than EVENTS_PER_MINUTE. Try again after `Retry-After` seconds."""
     event_input = actions.EventInput(
         kind=event.kind,
         label=event.label,
@@ -60,21 +50,22 @@ def create_event(request: HttpRequest, event: EventIn) -> Status[EventOut]:
     return Status(201, _event_out(actions.create_event(principal(request), event.camera, event_input)))
 
 
-@router.get("/{int:event_id}", response=EventOut, operation_id="get_event", summary="Read an event")
+@router.get("/{int:event_id}", response=EventOut, operation_id="get_event", summary="Get event")
 def get_event(request: HttpRequest, event_id: int) -> EventOut:
     """One event."""
-    return _event_out(actions.find_event(principal(request), event_id))
+    return _event_out(events.get_event(principal(request), event_id))
 
 
-@router.patch("/{int:event_id}", response=EventOut, operation_id="update_event", summary="Change an event")
+@router.patch("/{int:event_id}", response=EventOut, operation_id="update_event", summary="Update event")
 def update_event(request: HttpRequest, event_id: int, change: EventPatch) -> EventOut:
-    """Needs the role `control`; to protect it, or no longer, `export` as well. What the engine tells, it also ends."""
+    """Needs the role `control`; to protect the event or to end its protection, also `export`. You cannot set the end of
+    an event of the engine."""
     who = principal(request)
     given = change.dict(exclude_unset=True)
     return _event_out(
         actions.update_event(
             who,
-            actions.find_event(who, event_id, Role.CONTROL),
+            events.get_event(who, event_id, Role.CONTROL),
             label=given.get("label"),
             end_ns=_ns(given.get("end")),
             protected=given.get("protected"),
@@ -86,13 +77,13 @@ def update_event(request: HttpRequest, event_id: int, change: EventPatch) -> Eve
     "/{int:event_id}",
     response={204: None},
     operation_id="delete_event",
-    summary="Forget an event",
-    openapi_extra={"responses": {409: _STILL_GOES_ON}},
+    summary="Delete event",
+    openapi_extra={"responses": {409: _ONGOING}},
 )
 def delete_event(request: HttpRequest, event_id: int) -> Status[None]:
-    """Needs the role `control`; of a protected one, `export` as well. Its recordings stay, if retention lets them."""
+    """Needs the role `control`; for a protected event, also `export`. Retention deletes its recordings later."""
     who = principal(request)
-    actions.delete_event(who, actions.find_event(who, event_id, Role.CONTROL))
+    actions.delete_event(who, events.get_event(who, event_id, Role.CONTROL))
     return Status(204, None)
 
 

@@ -1,4 +1,4 @@
-"""Who the API takes you for."""
+"""The user of the request."""
 
 from django.http import HttpRequest
 from ninja import Router
@@ -9,9 +9,9 @@ from ninjacam.api.schemas.access import MeOut
 router = Router()
 
 
-@router.get("", response=MeOut, operation_id="get_me", summary="Who am I?")
+@router.get("", response=MeOut, operation_id="get_me", summary="Get current user")
 def get_me(request: HttpRequest) -> MeOut:
-    """Your user, and what the session or token in use allows."""
+    """Your user, and the scopes of the session or token in use."""
     who = principal(request)
     return MeOut(
         username=who.user.get_username(),

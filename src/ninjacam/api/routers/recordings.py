@@ -1,6 +1,5 @@
-"""Recordings and the timeline: what there is, and when. The bytes are the media application's (`/rec/`)."""
+"""Recorded files and the timeline. The media application (`ninjacam.playback`) serves the files themselves."""
 
-from operator import attrgetter
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -9,7 +8,7 @@ from ninja import Query, Router, Status
 from pydantic_core import to_json
 
 from ninjacam.actions import cameras
-from ninjacam.actions.recordings import find_segment, protect_segment, replayable_slugs
+from ninjacam.actions.recordings import protect_segment
 from ninjacam.api.auth import principal
 from ninjacam.api.schemas.recordings import (
     RecordingOut,
@@ -20,45 +19,31 @@ from ninjacam.api.schemas.recordings import (
     TimelineQuery,
 )
 from ninjacam.api.times import span_ns, to_text, to_time
-from ninjacam.auth import Principal
-from ninjacam.models import Event, Segment
-from ninjacam.models.event import Mark
-from ninjacam.models.segment import Timeline, timeline
+from ninjacam.models import Segment
+from ninjacam.queries.cameras import list_recorded
+from ninjacam.queries.pages import paginate
+from ninjacam.queries.recordings import CameraTimeline, get_segment, list_segments, read_timeline
 
 router = Router()
 
-MAX_EVENTS = 500
-"""Of one camera on a timeline."""
 
-
-@router.get(
-    "/recordings", response=RecordingPage, operation_id="list_recordings", summary="List recorded files"
-)
+@router.get("/recordings", response=RecordingPage, operation_id="list_recordings", summary="List recordings")
 def list_recordings(request: HttpRequest, query: Query[RecordingsQuery]) -> RecordingPage:
-    """The files of the cameras that you may replay which hold something of [start, end), newest first."""
-    slugs = replayable_slugs(principal(request), query.camera)
-    start_ns, end_ns = span_ns(query.start, query.end)
-    found = Segment.objects.overlapping(slugs, start_ns, end_ns).order_by("-start_ns", "-pk")
-    if query.after:
-        last_ns, last_id = map(int, query.after.split("-"))
-        found = found.filter(start_ns__lte=last_ns).exclude(start_ns=last_ns, pk__gte=last_id)
-    rows = list(found[: query.limit + 1])
-    page = rows[: query.limit]
-    return RecordingPage(
-        items=[_recording_out(row) for row in page],
-        next=f"{page[-1].start_ns}-{page[-1].pk}" if len(rows) > query.limit else None,
-    )
+    """The recorded files that overlap [start, end), of cameras that you may replay, newest first."""
+    found = list_segments(principal(request), query.camera, *span_ns(query.start, query.end))
+    page = paginate(found, ("-start_ns", "-pk"), query.after, query.limit)
+    return RecordingPage(items=[_recording_out(row) for row in page.items], next=page.next)
 
 
 @router.delete(
     "/recordings",
     response={204: None},
     operation_id="delete_recordings",
-    summary="Delete the recordings of a deleted camera",
+    summary="Delete recordings of deleted camera",
 )
 def delete_recordings(request: HttpRequest, camera: str) -> Status[None]:
-    """With its events and exports, protected ones included. Needs the roles `configure` and `export` for all cameras.
-    Those of a camera that is there are deleted together with it."""
+    """Delete the recordings, events and exports of a deleted camera, protected ones included. Needs the roles
+    `configure` and `export` for all cameras. For a camera that exists, use `DELETE /cameras/{slug}`."""
     cameras.delete_recordings(principal(request), camera)
     return Status(204, None)
 
@@ -67,52 +52,50 @@ def delete_recordings(request: HttpRequest, camera: str) -> Status[None]:
     "/recordings/{int:recording_id}",
     response=RecordingOut,
     operation_id="get_recording",
-    summary="Read a recorded file",
+    summary="Get recording",
 )
 def get_recording(request: HttpRequest, recording_id: int) -> RecordingOut:
-    """What the index knows of one file."""
-    return _recording_out(find_segment(principal(request), recording_id))
+    """One recorded file, as listed in the index."""
+    return _recording_out(get_segment(principal(request), recording_id))
 
 
 @router.patch(
     "/recordings/{int:recording_id}",
     response=RecordingOut,
     operation_id="update_recording",
-    summary="Keep a recorded file",
+    summary="Protect recording",
 )
 def update_recording(request: HttpRequest, recording_id: int, change: RecordingPatch) -> RecordingOut:
-    """Retention never deletes what is protected. Needs the role `export`."""
-    who: Principal = principal(request)
-    return _recording_out(protect_segment(who, find_segment(who, recording_id), protected=change.protected))
+    """Protect a recorded file from retention, or end its protection. Needs the role `export`."""
+    who = principal(request)
+    return _recording_out(protect_segment(who, get_segment(who, recording_id), protected=change.protected))
 
 
-@router.get("/timeline", response=TimelineOut, operation_id="get_timeline", summary="When was recorded")
+@router.get("/timeline", response=TimelineOut, operation_id="get_timeline", summary="Get timeline")
 def get_timeline(request: HttpRequest, query: Query[TimelineQuery]) -> HttpResponse:
-    """The spans of [start, end) of which there are recordings, for each camera; between them is nothing. Files follow
-    each other in a span as long as no more than 2 s are missing. With them the events, and with `buckets` the activity:
-    what moves takes more bits."""
-    slugs = replayable_slugs(principal(request), query.camera)
+    """The spans within [start, end) that are recorded, and the events, of each camera. A span has no gap of more than 2
+    seconds. With `buckets`, also the activity: the bit rate rises with motion."""
+    slugs = list_recorded(principal(request), query.camera)
     answer = make_timeline(slugs, *span_ns(query.start, query.end), query.buckets)
     return HttpResponse(to_json(answer), content_type="application/json")
 
 
 def make_timeline(slugs: list[str], start_ns: int, end_ns: int, buckets: int) -> dict[str, Any]:
-    """A `TimelineOut`, which as such would take five times as long. One query of segments, one of events."""
-    recorded = timeline(slugs, start_ns, end_ns, buckets=buckets)
-    marks = Event.objects.marks(slugs, start_ns, end_ns, MAX_EVENTS + 1)
+    """Return a `TimelineOut` as a dict, in a fifth of the time."""
     step_s = (end_ns - start_ns) / 1e9 / buckets if buckets else 0
+    cameras = read_timeline(slugs, start_ns, end_ns, buckets)
     return {
         "start": to_text(start_ns),
         "end": to_text(end_ns),
-        "cameras": [_timeline_camera(slug, recorded, marks.get(slug, []), step_s) for slug in slugs],
+        "cameras": [_timeline_camera(camera, step_s) for camera in cameras],
     }
 
 
-def _timeline_camera(slug: str, recorded: Timeline, marks: list[Mark], step_s: float) -> dict[str, Any]:
-    """`marks`: one more than are shown, where there are more. `step_s`: 0: no activity."""
+def _timeline_camera(camera: CameraTimeline, step_s: float) -> dict[str, Any]:
+    """`step_s`: length of a bucket; 0: no activity."""
     return {
-        "camera": slug,
-        "spans": [{"start": to_text(a), "end": to_text(b)} for a, b in recorded.spans.get(slug, ())],
+        "camera": camera.slug,
+        "spans": [{"start": to_text(a), "end": to_text(b)} for a, b in camera.spans],
         "events": [
             {
                 "id": pk,
@@ -122,12 +105,10 @@ def _timeline_camera(slug: str, recorded: Timeline, marks: list[Mark], step_s: f
                 "end": None if end_ns is None else to_text(end_ns),
                 "protected": protected,
             }
-            for _, pk, kind, label, start_ns, end_ns, protected in sorted(
-                marks[:MAX_EVENTS], key=attrgetter("start_ns", "pk")
-            )
+            for _, pk, kind, label, start_ns, end_ns, protected in camera.events
         ],
-        "more_events": len(marks) > MAX_EVENTS,
-        "activity": {"step_s": step_s, "bitrate_bps": recorded.bitrates_bps[slug]} if step_s else None,
+        "more_events": camera.has_more_events,
+        "activity": {"step_s": step_s, "bitrate_bps": camera.bitrates_bps} if step_s else None,
     }
 
 

@@ -1,1 +1,2 @@
-"""What goes in and out of the API, by noun. Field names carry units; what is left out of a PATCH stays as it is."""
+"""Requests and responses of the API, one module for each noun. Field names have units; a PATCH changes only the fields
+that it names."""

@@ -7,6 +7,7 @@ from ninja import Schema
 from pydantic import Field
 
 from ninjacam.api.schemas.fields import Name, RoleName, Slug, Time, example, input_example
+from ninjacam.api.schemas.pages import PageOut
 
 
 class MeOut(Schema):
@@ -17,7 +18,7 @@ class MeOut(Schema):
     username: str
     source: Literal["session", "token", "signed"]
     scopes: list[str] | None = Field(
-        description="Of the token; null for a session, which has no limits of its own."
+        description="Scopes of the token; null for a session, which has no scopes."
     )
     is_superuser: bool
     may_add_cameras: bool
@@ -48,15 +49,12 @@ class TokenOut(Schema):
     revoked_at: datetime | None
 
 
-class TokenPage(Schema):
+class TokenPage(PageOut[TokenOut]):
     model_config = example(items=[_TOKEN], next=None)
-
-    items: list[TokenOut]
-    next: int | None
 
 
 class TokensRevoked(Schema):
-    """How many tokens were usable until now."""
+    """`revoked`: number of tokens that were usable until now."""
 
     model_config = example(revoked=2)
 
@@ -64,7 +62,7 @@ class TokensRevoked(Schema):
 
 
 class TokenCreated(TokenOut):
-    """`token` is shown this once."""
+    """`token`: the token itself, which is returned only once."""
 
     model_config = example(**_TOKEN, token="nc_4f1c0a9b2d_...")  # noqa: S106 (an example)
 
@@ -72,8 +70,8 @@ class TokenCreated(TokenOut):
 
 
 class TokenIn(Schema):
-    """`scopes`: `*`; `view`, `replay`, `export`, `control`, `configure`, each also for one camera, as `view:door`;
-    `metrics`."""
+    """`scopes`: `*` (all), `metrics`, or a role (`view`, `replay`, `export`, `control`, `configure`), for all cameras
+    or for one (`view:door`)."""
 
     model_config = input_example(name="wall display", scopes=["view"], expires_at="2027-11-22T08:00:00Z")
 
@@ -83,7 +81,7 @@ class TokenIn(Schema):
 
 
 class LinkIn(Schema):
-    """A link works for `lifetime_s`, and no longer than your permission, password and token."""
+    """A link works for `lifetime_s`, unless your permission, password or token ends before."""
 
     model_config = input_example(camera="door", kind="snapshot", view="edges", width_px=640, lifetime_s=3600)
 
@@ -93,10 +91,12 @@ class LinkIn(Schema):
     width_px: int | None = Field(None, ge=16, le=7680)
     quality: int | None = Field(None, ge=1, le=100)
     fps: int | None = Field(None, ge=1, le=60)
-    start: Time | None = Field(None, description="Of `hls` and `clip`.")
-    end: Time | None = Field(None, description="Of `hls` and `clip`.")
-    time: Time | None = Field(None, description="Of `at`, a picture of that instant.")
-    download: bool = Field(False, description="Of `clip`: to be kept, which needs the role `export`.")
+    start: Time | None = Field(None, description="For `hls` and `clip`.")
+    end: Time | None = Field(None, description="For `hls` and `clip`.")
+    time: Time | None = Field(None, description="For `at`: the time of the frame.")
+    download: bool = Field(
+        False, description="For `clip`: download it as a file, which needs the role `export`."
+    )
     lifetime_s: int = Field(3600, ge=1, le=7 * 24 * 3600)
 
 
@@ -114,7 +114,7 @@ _GRANT = {"id": 3, "camera": "door", "role": "view", "user": "ada", "group": Non
 
 
 class GrantOut(Schema):
-    """`user` or `group`: the one or the other."""
+    """A role for a camera, for either a `user` or a `group`."""
 
     model_config = example(**_GRANT)
 
@@ -125,13 +125,13 @@ class GrantOut(Schema):
     group: str | None
 
 
-class GrantList(Schema):
-    model_config = example(items=[_GRANT])
-
-    items: list[GrantOut]
+class GrantPage(PageOut[GrantOut]):
+    model_config = example(items=[_GRANT], next=None)
 
 
 class GrantIn(Schema):
+    """Specify either `user` or `group`, by name."""
+
     model_config = input_example(role="view", user="ada")
 
     role: RoleName

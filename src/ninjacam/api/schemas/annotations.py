@@ -12,37 +12,37 @@ _TIME_EXAMPLE = "2026-11-22T08:00:00Z"
 
 
 class AnnotationsQuery(Schema):
-    """RFC 3339 times with an offset."""
+    """A time span, as RFC 3339 times with an offset."""
 
     camera: Slug
     start: Time
-    end: Time = Field(description="An hour after `start` at most.")
+    end: Time = Field(description="At most one hour after `start`.")
 
 
 _Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class AnnotationOut(Schema):
-    """`points`: [x, y] in fractions of the picture's width and height: of a box two opposite corners, of a point and a
-    text one, of a polygon all."""
+    """`points`: [x, y] as fractions of the frame's width and height: two opposite corners of a box, one point of a
+    point or text, all points of a polygon."""
 
     type: Literal["box", "point", "polygon", "text"]
     points: list[tuple[_Fraction, _Fraction]]
     label: str = ""
     score: float | None = Field(None, ge=0, le=1)
-    color: str = Field("", description="As #rrggbb; left out where the label says it.")
+    color: str = Field("", description="As #rrggbb; empty: chosen by the label.")
 
 
-class SeenOut(Schema):
-    """All that a view has seen on one picture."""
+class AnnotationSetOut(Schema):
+    """The annotations of one frame by one view."""
 
     view: str
-    captured_us: int = Field(description="When the picture was captured: microseconds since 1970, UTC.")
+    captured_us: int = Field(description="Capture time of the frame: microseconds since 1970, UTC.")
     annotations: list[AnnotationOut]
 
 
 class AnnotationsOut(Schema):
-    """`end`: up to where the answer is complete; what is there of later is told, too."""
+    """`end`: the time up to which the response is complete."""
 
     model_config = example(
         camera="door",
@@ -62,4 +62,4 @@ class AnnotationsOut(Schema):
     camera: str
     start: datetime
     end: datetime
-    frames: list[SeenOut]
+    frames: list[AnnotationSetOut]

@@ -1,4 +1,4 @@
-"""Cameras, their health and source, and the test of one."""
+"""Cameras: settings, health and source; and the test of a camera."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -7,21 +7,24 @@ from ninja import Schema
 from pydantic import Field, SecretStr
 
 from ninjacam.api.schemas.fields import Name, RoleName, Slug, example, input_example
+from ninjacam.api.schemas.pages import PageOut
 from ninjacam.api.schemas.problems import ErrorOut
 
 Url = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x20\x7f]+$")]
 Username = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Record = Literal["off", "always", "events", "schedule"]
 BeforeS = Annotated[
-    int, Field(ge=0, le=60, description="Recorded before an event, where `record` is events.")
+    int, Field(ge=0, le=60, description="Seconds recorded before an event, if `record` is `events`.")
 ]
-AfterS = Annotated[int, Field(ge=0, le=600, description="Recorded after an event, where `record` is events.")]
+AfterS = Annotated[
+    int, Field(ge=0, le=600, description="Seconds recorded after an event, if `record` is `events`.")
+]
 Schedule = Annotated[
     str,
     Field(
         max_length=500,
         pattern=r"^[^\x00-\x09\x0b-\x1f\x7f]*$",
-        description="When to record, where `record` is schedule, on this server's clock: "
+        description="When to record, if `record` is `schedule`, in this server's time zone: "
         "`mon-fri 07:00-19:00; sat,sun 22:00-06:00`.",
     ),
 ]
@@ -29,16 +32,17 @@ State = Literal["connecting", "live", "stalled", "reconnecting", "failed", "disa
 
 
 class Notice(Schema):
-    """Something odd about a camera that nevertheless runs."""
+    """Something unusual about a camera that runs nevertheless."""
 
     code: str = Field(
-        description="waiting_for_key_frame, no_pictures, no_media, gop_not_kept or clock_rate; more may come."
+        description="`waiting_for_key_frame`, `no_pictures`, `no_media`, `gop_not_kept` or `clock_rate`. Later "
+        "versions may add codes."
     )
     message: str
 
 
 class Health(Schema):
-    """Of the moment; empty where the camera is not running."""
+    """Current figures; empty if the camera is not running."""
 
     codec: str = ""
     width_px: int = 0
@@ -49,22 +53,30 @@ class Health(Schema):
     last_video_at: datetime | None = None
     connected_since: datetime | None = None
     packets_lost: int = 0
-    packets_ignored: int = Field(0, description="Packets of another format or source than the stream's.")
-    sequence_restarts: int = Field(0, description="How often the camera began to number its packets anew.")
-    pictures_dropped: int = Field(0, description="Pictures that were incomplete or malformed.")
-    pictures_skipped: int = Field(0, description="Pictures before the first key frame of this connection.")
-    key_frame_interval_s: float = Field(0, description="Between the last two key frames; 0: not known.")
+    packets_ignored: int = Field(
+        0, description="Number of packets of another format or source than the stream's."
+    )
+    sequence_restarts: int = Field(
+        0, description="Number of times the camera restarted its packet numbering."
+    )
+    pictures_dropped: int = Field(0, description="Number of incomplete or malformed frames.")
+    pictures_skipped: int = Field(
+        0, description="Number of frames before the first key frame of this connection."
+    )
+    key_frame_interval_s: float = Field(0, description="Seconds between the last two key frames; 0: unknown.")
     clock_rate: float | None = Field(
         None,
-        description="Camera seconds per second, if the camera's clock runs so fast or slow that it is not used.",
+        description="Camera seconds per second, if the camera's clock is too fast or slow to be used.",
     )
-    notices: list[Notice] = Field([], description="What is odd about the camera, in sentences.")
+    notices: list[Notice] = Field([], description="Unusual conditions, in sentences.")
     reconnects: int = 0
-    subscribers: int = Field(0, description="Who reads the stream: viewers' workers, vision, recorder.")
+    subscribers: int = Field(
+        0, description="Number of readers of the local stream: web workers, vision, recorder."
+    )
 
 
 class CameraUrls(Schema):
-    """Paths on this server, for a session or a token; make signed ones with `/links`."""
+    """Paths on this server, for a session or a token. For signed links, use `POST /links`."""
 
     mjpeg: str
     snapshot: str
@@ -101,7 +113,7 @@ _CAMERA = {
 
 
 class SourceOut(Schema):
-    """Without user and password, which are never shown again; secrets in the query are masked as ***."""
+    """The source without user and password, which are never returned; secrets in the query are masked as `***`."""
 
     url: str
     has_credentials: bool
@@ -111,7 +123,7 @@ class SourceOut(Schema):
 
 
 class CameraOut(Schema):
-    """`roles`: what you may do with it. `source`: null unless you may configure it."""
+    """`roles`: your roles for the camera. `source`: null unless you may configure the camera."""
 
     model_config = example(**_CAMERA)
 
@@ -132,22 +144,19 @@ class CameraOut(Schema):
     updated_at: datetime
 
 
-class CameraPage(Schema):
+class CameraPage(PageOut[CameraOut]):
     model_config = example(items=[_CAMERA], next=None)
-
-    items: list[CameraOut]
-    next: str | None = Field(description="`after` of the next page; null at the end.")
 
 
 class SourceFieldsIn(Schema):
-    """User info in the URL is divided from it and sealed like `username` and `password`."""
+    """User and password in the URL are removed from it and encrypted, like `username` and `password`."""
 
     url: Url
-    username: Username = Field(default_factory=str, description="Empty to remove. Never shown again.")
+    username: Username = Field(default_factory=str, description="Empty to remove. Never returned.")
     password: SecretStr = Field(
         default_factory=lambda: SecretStr(""),
         max_length=200,
-        description="Empty to remove. Never shown again.",
+        description="Empty to remove. Never returned.",
     )
     transport: Literal["tcp", "udp"] = "tcp"
     audio: bool = True
@@ -177,8 +186,8 @@ class ProbeIn(SourceFieldsIn):
 
 
 class CameraPatch(Schema):
-    """What is left out stays. The stored password stays in use only while the URL's scheme, host and port and
-    `verify_tls` are what it was entered for; otherwise send it again."""
+    """The fields to change. The stored password is used only for the scheme, host, port and `verify_tls` that it was
+    entered for; if you change one of these, send the password again."""
 
     model_config = input_example(name="Front door", enabled=False)
 
@@ -198,7 +207,7 @@ class CameraPatch(Schema):
 
 
 class ProbePatch(Schema):
-    """The changes to try, as in a PATCH of the camera; nothing is saved."""
+    """The changes to test, as in a PATCH of the camera. Nothing is saved."""
 
     model_config = input_example(url="rtsp://192.168.1.20/stream2")
 
@@ -211,7 +220,7 @@ class ProbePatch(Schema):
 
 
 class ProbeOut(Schema):
-    """`ok` is false where the camera cannot be used as given; `error` says why, and what to do."""
+    """`ok` is false if the camera cannot be used with these settings; `error` says why, and what to do."""
 
     model_config = example(
         ok=True,
@@ -229,4 +238,6 @@ class ProbeOut(Schema):
     width_px: int
     height_px: int
     audio_codec: str
-    jpeg_base64: str = Field(description="One picture, 640 pixels wide; empty where there is none.")
+    jpeg_base64: str = Field(
+        description="One frame as JPEG, 640 pixels wide, in base64; empty if there is none."
+    )

@@ -1,4 +1,4 @@
-"""What goes in and out of the API of events."""
+"""Events."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -7,13 +7,14 @@ from ninja import Schema
 from pydantic import Field, StrictBool
 
 from ninjacam.api.schemas.fields import Slug, Time, example, input_example
+from ninjacam.api.schemas.pages import PageOut
 from ninjacam.api.schemas.recordings import RecordingsQuery
 
 Kind = Annotated[
     str,
     Field(
         pattern=r"^[a-z0-9_]{1,32}$",
-        description="A word of your own. `camera_down`, `recording_failed`, `disk_full` are the engine's.",
+        description="A word of your choice. Ninjacam itself uses `camera_down`, `recording_failed` and `disk_full`.",
     ),
 ]
 Label = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -34,12 +35,12 @@ _EVENT = {
 
 class EventsQuery(RecordingsQuery):
     kind: list[Kind] = Field(
-        default_factory=list, max_length=50, description="Once for each kind; all without."
+        default_factory=list, max_length=50, description="Repeat it for several kinds. Without it: all kinds."
     )
 
 
 class EventIn(Schema):
-    """At most one of `end`, `duration_s` and `ongoing`; without them it is a moment."""
+    """Specify at most one of `end`, `duration_s` and `ongoing`. Without them, the event has no duration."""
 
     model_config = input_example(
         camera="door", kind="motion", label="Somebody at the gate", duration_s=20, data={"zone": "gate"}
@@ -48,21 +49,25 @@ class EventIn(Schema):
     camera: Slug
     kind: Kind
     label: Label = ""
-    start: Time | None = Field(None, description="Now, where it is left out.")
-    end: Time | None = Field(None, description="At most a day after the start.")
+    start: Time | None = Field(None, description="Default: now.")
+    end: Time | None = Field(None, description="At most one day after the start.")
     duration_s: float | None = Field(None, ge=0, le=86400, strict=True)
     ongoing: StrictBool = Field(
-        False, description="Until it is given its end. It makes a camera record for at most a day."
+        False,
+        description="The event lasts until its `end` is set. The camera records it for at most one day.",
     )
     data: dict[str, Any] = Field(default_factory=dict, description="At most 4096 bytes of JSON.")
     record: StrictBool = Field(
-        True, description="Record it, with what comes before and after, if the camera records events."
+        True,
+        description="Record the event, with some seconds before and after it, if the camera records events.",
     )
-    protected: StrictBool = Field(False, description="Keep it and its recordings. Needs the role `export`.")
+    protected: StrictBool = Field(
+        False, description="Keep the event and its recordings. Needs the role `export`."
+    )
 
 
 class EventPatch(Schema):
-    """What is left out stays."""
+    """The fields to change."""
 
     model_config = input_example(label="The postman", protected=True)
 
@@ -72,7 +77,7 @@ class EventPatch(Schema):
 
 
 class EventOut(Schema):
-    """`camera`: null for what happened to the host. `end`: null while it goes on. `source`: who told it."""
+    """`camera`: null for an event of the host. `end`: null while the event is ongoing. `source`: its creator."""
 
     model_config = example(**_EVENT)
 
@@ -88,8 +93,5 @@ class EventOut(Schema):
     protected: bool
 
 
-class EventPage(Schema):
+class EventPage(PageOut[EventOut]):
     model_config = example(items=[_EVENT], next=None)
-
-    items: list[EventOut]
-    next: str | None = Field(description="`after` of the next page; null at the end.")

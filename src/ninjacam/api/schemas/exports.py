@@ -1,4 +1,4 @@
-"""What goes in and out of the API of exports."""
+"""Exports."""
 
 import uuid
 from datetime import datetime
@@ -7,7 +7,9 @@ from typing import Any, Literal
 from ninja import Schema
 from pydantic import Field
 
-from ninjacam.api.schemas.fields import Limit, Slug, Time, example, input_example
+from ninjacam.actions.export_options import DEFAULT_FPS, Fps, LengthS, Speed, ViewName, WidthPx
+from ninjacam.api.schemas.fields import Slug, Time, example, input_example
+from ninjacam.api.schemas.pages import PageOut, PageQuery
 from ninjacam.api.schemas.problems import ErrorOut
 
 Kind = Literal["copy", "burned", "timelapse"]
@@ -16,7 +18,7 @@ OPTION_FIELDS = {"clock", "view", "width_px", "speed", "length_s", "fps"}
 
 
 class ExportIn(Schema):
-    """RFC 3339 times with an offset. At most 24 hours at once, of a timelapse 7 days."""
+    """RFC 3339 times with an offset. At most 24 hours; for a timelapse, 7 days."""
 
     model_config = input_example(
         camera="door", start="2026-11-22T08:00:00Z", end="2026-11-22T08:10:00Z", kind="burned", clock=True
@@ -26,35 +28,25 @@ class ExportIn(Schema):
     start: Time
     end: Time
     kind: Kind = "copy"
-    clock: bool = Field(True, description="Of `burned` and `timelapse`: draw the wall clock in.")
-    view: str = Field(
-        "", max_length=50, pattern=r"^[a-z0-9_-]*$", description="Of `burned`: the processor to run."
+    clock: bool = Field(True, description="For `burned` and `timelapse`: draw the time into the frames.")
+    view: ViewName = Field("", description="For `burned`: the processor to run.")
+    width_px: WidthPx | None = Field(
+        None, description="For `burned` and `timelapse`: width in pixels, at most as recorded."
     )
-    width_px: int | None = Field(
-        None, ge=64, le=7680, description="Of `burned` and `timelapse`; never more than recorded."
-    )
-    speed: float | None = Field(None, ge=2, le=10_000, description="Of `timelapse`.")
-    length_s: float | None = Field(
+    speed: Speed | None = Field(None, description="For `timelapse`: how many times faster.")
+    length_s: LengthS | None = Field(
         None,
-        ge=1,
-        le=3600,
-        description="Of `timelapse`, instead of `speed`; at most half of what is recorded.",
+        description="For `timelapse`, instead of `speed`: length in seconds, at most half of what is recorded.",
     )
-    fps: int = Field(25, ge=1, le=60, description="Of `timelapse`.")
+    fps: Fps = Field(DEFAULT_FPS, description="For `timelapse`: frames per second.")
 
 
-class ExportsQuery(Schema):
+class ExportsQuery(PageQuery):
     camera: list[Slug] = Field(
         default_factory=list,
         max_length=256,
-        description="Once for each camera; all that you may export without.",
+        description="Repeat it for several cameras. Without it: all cameras that you may export.",
     )
-    after: str = Field(
-        "",
-        pattern=r"^(\d{1,19}-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$",
-        description="`next` of the page before; empty for the first.",
-    )
-    limit: Limit = 100
 
 
 _EXPORT = {
@@ -83,7 +75,7 @@ _EXPORT = {
 
 
 class ExportOut(Schema):
-    """`expires_at`: then the file goes."""
+    """An export. `expires_at`: when its file is deleted."""
 
     model_config = example(**_EXPORT)
 
@@ -99,19 +91,18 @@ class ExportOut(Schema):
     cancel_requested: bool
     error: ErrorOut | None
     size_bytes: int | None
-    sha256: str | None = Field(description="Of the whole file, in hexadecimal.")
+    sha256: str | None = Field(description="SHA-256 of the file, in hexadecimal.")
     created_by: str | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
     expires_at: datetime | None
-    url: str | None = Field(description="The file, with ranges; for a session or a token.")
-    download_url: str | None = Field(description="The same as a signed link, for an hour. Null in lists.")
+    url: str | None = Field(
+        description="Path of the file, which supports byte ranges; for a session or a token."
+    )
+    download_url: str | None = Field(description="The file as a signed link, for one hour. Null in lists.")
     download_url_expires_at: datetime | None
 
 
-class ExportPage(Schema):
+class ExportPage(PageOut[ExportOut]):
     model_config = example(items=[_EXPORT], next=None)
-
-    items: list[ExportOut]
-    next: str | None = Field(description="`after` of the next page; null at the end.")

@@ -1,4 +1,7 @@
-"""Errors: of a request, and of a camera or view."""
+"""Errors of requests, cameras and views."""
+
+from collections.abc import Mapping
+from typing import Any
 
 from ninja import Schema
 from pydantic import Field
@@ -12,14 +15,14 @@ class FieldProblem(Schema):
 
 
 class Problem(Schema):
-    """RFC 9457. `code` is for programs, `detail` is a sentence for people."""
+    """An error (RFC 9457). `code` is for programs and never changes; `detail` is a sentence for people."""
 
     model_config = example(
         type="about:blank",
         title="Not Found",
         status=404,
         code="not_found",
-        detail="There is no camera “dor”.",
+        detail="No camera “dor”.",
     )
 
     type: str = "about:blank"
@@ -31,7 +34,7 @@ class Problem(Schema):
 
 
 class ErrorOut(Schema):
-    """What keeps a camera or a view from working."""
+    """Why a camera, a view or an export does not work."""
 
     model_config = example(
         code="connection_refused", message="The host answers, but not on port 554.", retryable=True
@@ -40,4 +43,18 @@ class ErrorOut(Schema):
     code: str
     message: str
     retryable: bool = True
-    traceback: str = Field("", description="Of a processor, for those who may configure the camera.")
+    traceback: str = Field(
+        "", description="Traceback of a processor, for users who may configure the camera; otherwise empty."
+    )
+
+    @classmethod
+    def of(cls, error: Mapping[str, Any] | None) -> "ErrorOut | None":
+        """`error`: as `NinjacamError.as_dict` makes it."""
+        if not error:
+            return None
+        return cls(
+            code=error.get("code", "error"),
+            message=error.get("message", ""),
+            retryable=error.get("retryable", True),
+            traceback=error.get("traceback", ""),
+        )

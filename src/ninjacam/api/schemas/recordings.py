@@ -1,38 +1,39 @@
-"""What goes in and out of the API of recordings and the timeline."""
+"""Recorded files and the timeline."""
 
 from datetime import datetime
 
 from ninja import Schema
 from pydantic import Field, StrictBool
 
-from ninjacam.api.schemas.fields import Limit, Slug, Time, example, input_example
+from ninjacam.api.schemas.fields import Slug, Time, example, input_example
+from ninjacam.api.schemas.pages import PageOut, PageQuery
 
 _TIME_EXAMPLE = "2026-11-22T08:00:00Z"
 
 
 class SpanQuery(Schema):
-    """RFC 3339 times with an offset."""
+    """A time span, as RFC 3339 times with an offset."""
 
     camera: list[Slug] = Field(
         default_factory=list,
         max_length=256,
-        description="Once for each camera; all that you may replay without.",
+        description="Repeat it for several cameras. Without it: all cameras that you may replay.",
     )
-    start: Time | None = Field(None, description="One day before `end`, where it is left out.")
-    end: Time | None = Field(None, description="One day after `start`, or now.")
+    start: Time | None = Field(None, description="Default: one day before `end`.")
+    end: Time | None = Field(None, description="Default: one day after `start`; without `start`, now.")
 
 
 class TimelineQuery(SpanQuery):
     buckets: int = Field(
-        0, ge=0, le=1440, description="Of so many parts of the span, the activity; 0: not at all."
+        0,
+        ge=0,
+        le=1440,
+        description="Number of equal parts of the span to return the activity of; 0: no activity.",
     )
 
 
-class RecordingsQuery(SpanQuery):
-    after: str = Field(
-        "", pattern=r"^(\d{1,19}-\d{1,18})?$", description="`next` of the page before; empty for the first."
-    )
-    limit: Limit = 100
+class RecordingsQuery(SpanQuery, PageQuery):
+    pass
 
 
 _RECORDING = {
@@ -53,7 +54,7 @@ _RECORDING = {
 
 
 class RecordingOut(Schema):
-    """One file. `open`: it is being written. `audio_source`: what the camera sent, where it was transcoded."""
+    """A recorded file. `open`: it is still being written. `audio_source`: the camera's audio codec, if transcoded."""
 
     model_config = example(**_RECORDING)
 
@@ -69,14 +70,11 @@ class RecordingOut(Schema):
     audio_source: str
     open: bool
     protected: bool
-    url: str = Field(description="The file itself, with ranges; for a session or a token.")
+    url: str = Field(description="Path of the file, which supports byte ranges; for a session or a token.")
 
 
-class RecordingPage(Schema):
+class RecordingPage(PageOut[RecordingOut]):
     model_config = example(items=[_RECORDING], next=None)
-
-    items: list[RecordingOut]
-    next: str | None = Field(description="`after` of the next page; null at the end.")
 
 
 class RecordingPatch(Schema):
@@ -91,7 +89,7 @@ class SpanOut(Schema):
 
 
 class EventMark(Schema):
-    """An event as the timeline shows it. `end` is null while it goes on."""
+    """An event on the timeline. `end`: null while the event is ongoing."""
 
     id: int
     kind: str
@@ -102,14 +100,15 @@ class EventMark(Schema):
 
 
 class ActivityOut(Schema):
-    """`bitrate_bps`: the mean of what was recorded, of each `step_s` from the start; 0 where nothing was."""
+    """`bitrate_bps`: mean bit rate of the recordings in each `step_s` from the start; 0 where nothing is recorded."""
 
     step_s: float
     bitrate_bps: list[int]
 
 
 class TimelineCamera(Schema):
-    """`events`: at most 500, in order; of more, the protected and the longest. `activity`: null without `buckets`."""
+    """`events`: at most 500, by start; if there are more, the protected and longest ones. `activity`: null without
+    `buckets`."""
 
     camera: str
     spans: list[SpanOut]

@@ -6,7 +6,10 @@ from typing import Literal
 from ninja import Schema
 
 from ninjacam.api.schemas.fields import example
+from ninjacam.api.schemas.pages import PageOut
 from ninjacam.api.schemas.problems import ErrorOut
+
+ViewState = Literal["idle", "running", "failed", "unknown"]
 
 _VIEW = {
     "camera": "door",
@@ -24,10 +27,10 @@ _VIEW = {
 
 
 class ViewOut(Schema):
-    """One picture that a camera offers. `view` is "" for the camera itself, whose label is "raw".
+    """A view of a camera. `view` is "" for the camera's own frames, with the label "raw".
 
-    `error`: what is wrong now. `failures`, `last_error`, `last_failed_at`: calls of its processor that failed since its
-    code was loaded, even if it works by now.
+    `error`: the current error. `failures`, `last_error`, `last_failed_at`: failed calls of its processor since its code
+    was loaded, even if it works now.
     """
 
     model_config = example(**_VIEW)
@@ -36,7 +39,7 @@ class ViewOut(Schema):
     view: str
     label: str
     description: str
-    state: Literal["idle", "running", "failed", "unknown"]
+    state: ViewState
     error: ErrorOut | None
     ms_per_frame: float
     fps: float
@@ -45,10 +48,8 @@ class ViewOut(Schema):
     last_failed_at: datetime | None
 
 
-class ViewList(Schema):
-    model_config = example(items=[_VIEW])
-
-    items: list[ViewOut]
+class ViewPage(PageOut[ViewOut]):
+    model_config = example(items=[_VIEW], next=None)
 
 
 _PROCESSOR = {
@@ -62,9 +63,9 @@ _PROCESSOR = {
 
 
 class ProcessorOut(Schema):
-    """A function that makes views. `cameras`: patterns of slugs if you may configure all cameras, otherwise the slugs
-    of those cameras with it that you may see. `record`: its annotations are recorded. `failures`: calls that failed for
-    the cameras that you may see, since its code was loaded."""
+    """A processor. `cameras`: slug patterns if you may configure all cameras; otherwise the slugs of its cameras that
+    you may view. `record`: its annotations are recorded. `failures`: number of failed calls, for the cameras that you
+    may view, since its code was loaded."""
 
     model_config = example(**_PROCESSOR)
 
@@ -77,16 +78,15 @@ class ProcessorOut(Schema):
 
 
 class ModuleError(Schema):
-    """A module of processors that cannot be imported; its last good version goes on."""
+    """A module of processors that cannot be imported. Its last working version remains in use."""
 
     module: str
     traceback: str
 
 
-class ProcessorList(Schema):
-    """`errors`: for those who may configure all cameras."""
+class ProcessorPage(PageOut[ProcessorOut]):
+    """`errors`: modules that cannot be imported, for users who may configure all cameras."""
 
-    model_config = example(items=[_PROCESSOR], errors=[])
+    model_config = example(items=[_PROCESSOR], next=None, errors=[])
 
-    items: list[ProcessorOut]
     errors: list[ModuleError]

@@ -5,9 +5,10 @@ from typing import Any, Literal
 
 from django.core.management.base import CommandError, CommandParser
 
-from ninjacam.actions.cameras import delete_camera, find_camera
+from ninjacam.actions.cameras import delete_camera
 from ninjacam.management.base import OPERATOR, NinjacamCommand
 from ninjacam.models import archive
+from ninjacam.queries.cameras import get_camera
 
 
 class Command(NinjacamCommand):
@@ -27,7 +28,7 @@ class Command(NinjacamCommand):
         parser.add_argument("--yes", action="store_true", help="do not ask whether you are sure")
 
     def run(self, options: dict[str, Any]) -> None:
-        camera = find_camera(OPERATOR, options["slug"])
+        camera = get_camera(OPERATOR, options["slug"])
         slug = camera.slug
         recordings = options["recordings"] or _choose(slug)
         loss = " and its recordings" if recordings == "delete" else ""

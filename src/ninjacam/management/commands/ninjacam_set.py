@@ -5,10 +5,11 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from ninjacam.actions.cameras import CameraFields, find_camera, rename_camera, source_to_probe, update_camera
+from ninjacam.actions.cameras import CameraFields, rename_camera, source_to_probe, update_camera
 from ninjacam.management.base import OPERATOR
 from ninjacam.management.cameras import SourceCommand
 from ninjacam.models import Camera
+from ninjacam.queries.cameras import get_camera
 
 _SOURCE = {"url", "username", "password", "transport", "verify_tls"}
 
@@ -40,7 +41,7 @@ class Command(SourceCommand):
         self.add_check_arguments(parser)
 
     def run(self, options: dict[str, Any]) -> None:
-        camera = find_camera(OPERATOR, options["slug"])
+        camera = get_camera(OPERATOR, options["slug"])
         fields = CameraFields()
         for name in (*_SOURCE, "name", "record", "record_schedule", "record_before_s", "record_after_s",
                      "enabled", "audio"):  # fmt: skip

@@ -5,9 +5,9 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from ninjacam.actions.cameras import find_camera
 from ninjacam.management.base import OPERATOR, NinjacamCommand
 from ninjacam.management.cameras import describe, table
+from ninjacam.queries.cameras import get_camera
 from ninjacam.queries.status import read_status
 
 
@@ -19,7 +19,7 @@ class Command(NinjacamCommand):
         parser.add_argument("--json", action="store_true", help="print a JSON object")
 
     def run(self, options: dict[str, Any]) -> None:
-        about = describe(find_camera(OPERATOR, options["slug"]), read_status())
+        about = describe(get_camera(OPERATOR, options["slug"]), read_status())
         if options["json"]:
             self.stdout.write(json.dumps(about, ensure_ascii=False, indent=2))
             return

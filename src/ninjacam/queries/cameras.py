@@ -1,0 +1,119 @@
+"""Which cameras a user may see: the one lookup for API, pages, live streams, WebSockets, recordings and links.
+
+A user knows a camera by having any role for it, within the scopes of the token or link in use. A camera that the user
+does not know is answered like one that does not exist: `NotFoundError`, 404. For a known camera without the role that
+is needed: `ForbiddenError`, 403, which names the role.
+"""
+
+import contextlib
+from typing import Protocol, TypeVar
+
+from django.utils.translation import gettext as _
+
+from ninjacam.auth import Actor, Principal
+from ninjacam.core.errors import ForbiddenError, NotFoundError
+from ninjacam.models import Camera, Role, Segment, archive
+from ninjacam.models.camera import CameraQuerySet
+
+
+class _OfCamera(Protocol):
+    slug: str
+
+
+R = TypeVar("R", bound=_OfCamera)
+_OUTLIVING = (Role.REPLAY, Role.EXPORT)
+"""The roles that are about recordings, which outlive their camera."""
+
+
+def find_camera(actor: Actor, slug: str) -> Camera | None:
+    """Return the camera, or None if there is none or `actor` may not know that there is one."""
+    camera = Camera.objects.filter(slug=slug).first()
+    return camera if camera is not None and knows(actor, camera) else None
+
+
+def get_camera(actor: Actor, slug: str, role: str = Role.VIEW, view: str | None = None) -> Camera:
+    """Return the camera, for which `actor` has `role` (and for its view, if one is named).
+
+    Raises: NotFoundError, ForbiddenError.
+    """
+    return _checked(actor, Camera.objects.filter(slug=slug).first(), slug, role, view)
+
+
+def get_recorded(actor: Actor, slug: str, role: str = Role.REPLAY) -> Camera:
+    """Return the camera whose recordings, events or exports `actor` has `role` for.
+
+    They outlive their camera: for a deleted one this is an unsaved Camera, and needs the role for all cameras. The slug
+    "" stands for the host.
+    Raises: NotFoundError, ForbiddenError.
+    """
+    camera = Camera.objects.filter(slug=slug).first()
+    if camera is None and any(may_deleted(actor, each) for each in _OUTLIVING) and archive.has_left(slug):
+        if may_deleted(actor, role):
+            return Camera(slug=slug)
+        raise ForbiddenError(_("You need the role “%(role)s” for all cameras.") % {"role": str(role)})
+    return _checked(actor, camera, slug, role)
+
+
+def require_recorded(actor: Actor, row: R | None, role: str, missing: str) -> R:
+    """Return `row`, if `actor` has `role` for its camera.
+
+    Raises: NotFoundError with the message `missing`: it is None, or the actor may not know its camera; ForbiddenError.
+    """
+    if row is not None:
+        with contextlib.suppress(NotFoundError):
+            get_recorded(actor, row.slug, role)
+            return row
+    raise NotFoundError(missing)
+
+
+def _checked(actor: Actor, camera: Camera | None, slug: str, role: str, view: str | None = None) -> Camera:
+    if camera is not None and actor.may(role, camera, view):
+        return camera
+    if camera is None or not knows(actor, camera):
+        raise missing_camera(slug)
+    if actor.may(role, camera):
+        raise ForbiddenError(_("This link is for another view of the camera."))
+    raise ForbiddenError(
+        _("You need the role “%(role)s” for the camera “%(slug)s”.") % {"role": str(role), "slug": slug}
+    )
+
+
+def missing_camera(slug: str) -> NotFoundError:
+    return NotFoundError(_("No camera “%(slug)s”.") % {"slug": slug[:50]})
+
+
+def knows(actor: Actor, camera: Camera) -> bool:
+    """Whether `actor` may know that there is this camera: by any role for it."""
+    return any(actor.may(role, camera) for role in Role.values)
+
+
+def may_deleted(actor: Actor, role: str) -> bool:
+    """Whether `actor` has `role` for recordings, events and exports of deleted cameras, and for events of the host."""
+    return actor.may_all(f"{role}_camera", role)
+
+
+def list_cameras(who: Principal, role: str = Role.VIEW) -> CameraQuerySet:
+    """Return the cameras that `who` has `role` for, by slug."""
+    cameras = Camera.objects.visible_to(who.user, role).order_by("slug")
+    scoped = who.cameras_in_scope(role)
+    return cameras if scoped is None else cameras.filter(pk__in=scoped)
+
+
+def list_recorded(who: Principal, wanted: list[str], role: str = Role.REPLAY) -> list[str]:
+    """Return the slugs of the cameras, deleted ones too, whose recordings `who` has `role` for; of `wanted`, if any.
+
+    Raises: NotFoundError, ForbiddenError: for one of `wanted`.
+    """
+    if wanted:
+        return [get_recorded(who, slug, role).slug for slug in dict.fromkeys(wanted)]
+    slugs = set(list_cameras(who, role).values_list("slug", flat=True))
+    if may_deleted(who, role):
+        slugs.update(Segment.objects.recorded_slugs())
+    return sorted(slugs)
+
+
+def list_recorded_or_all(who: Principal, wanted: list[str], role: str = Role.REPLAY) -> list[str] | None:
+    """As `list_recorded`, or None for everything: all cameras, deleted ones too, and the host."""
+    if not wanted and may_deleted(who, role):
+        return None
+    return list_recorded(who, wanted, role)

@@ -1,0 +1,28 @@
+"""Events of cameras and of the host. Users with the role `replay` for a camera read its events."""
+
+from collections.abc import Collection
+
+from django.utils.translation import gettext as _
+
+from ninjacam.auth import Actor, Principal
+from ninjacam.models import Event, Role
+from ninjacam.models.event import EventQuerySet
+from ninjacam.queries.cameras import list_recorded_or_all, require_recorded
+
+
+def get_event(actor: Actor, event_id: int, role: str = Role.REPLAY) -> Event:
+    """Raises: NotFoundError, also if the actor may not know its camera; ForbiddenError."""
+    event = Event.objects.filter(pk=event_id).first()
+    return require_recorded(actor, event, role, _("No event %(id)s.") % {"id": event_id})
+
+
+def list_events(
+    who: Principal, wanted: list[str], start_ns: int, end_ns: int, kinds: Collection[str] = ()
+) -> EventQuerySet:
+    """Return the events that overlap [start, end): of the cameras in `wanted`, or of all that `who` may replay.
+
+    `kinds`: only these; empty: all. Without `wanted`, users who may replay all cameras also get the events of deleted
+    cameras and of the host. Raises: NotFoundError, ForbiddenError: for one of `wanted`.
+    """
+    found = Event.objects.overlapping(list_recorded_or_all(who, wanted), start_ns, end_ns)
+    return found.filter(kind__in=kinds) if kinds else found

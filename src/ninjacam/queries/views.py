@@ -1,0 +1,112 @@
+"""Views of cameras, and the processors that make them, with their condition as the engine last reported it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ninjacam.auth import Principal
+from ninjacam.core.viewer_errors import without_traceback
+from ninjacam.models import Camera, Role
+from ninjacam.queries.cameras import list_cameras
+from ninjacam.queries.status import Status
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class ViewReport:
+    """One view of a camera; `name` is "" for the camera itself. `failed_at`: time of `last_error`.
+
+    `error`, `last_error`: as `NinjacamError.as_dict` makes them, with the traceback for users who may configure the
+    camera.
+    """
+
+    camera: str
+    name: str
+    description: str
+    state: str
+    error: Mapping[str, Any] | None
+    ms_per_frame: float
+    fps: float
+    failures: int
+    last_error: Mapping[str, Any] | None
+    failed_at: datetime | None
+
+
+def list_views(who: Principal, cameras: Iterable[Camera], status: Status) -> list[ViewReport]:
+    """Return the views of `cameras`, which `who` may view: of each the camera itself, then those of processors."""
+    return [view for camera in cameras for view in _views_of(who, camera, status)]
+
+
+def _views_of(who: Principal, camera: Camera, status: Status) -> list[ViewReport]:
+    shown = _whole if who.may(Role.CONFIGURE, camera) else without_traceback
+    reports = status.views.get(camera.slug, {}) if status.engine_running else {}
+    views = []
+    for processor in ({"name": ""}, *status.views_of(camera.slug)):
+        report = reports.get(processor["name"], {})
+        failed_us = report.get("last_failed_us")
+        views.append(
+            ViewReport(
+                camera=camera.slug,
+                name=str(processor["name"]),
+                description=str(processor.get("description", "")),
+                state=report.get("state", "idle") if status.engine_running else "unknown",
+                error=shown(report.get("error")),
+                ms_per_frame=report.get("ms_per_frame") or 0,
+                fps=report.get("fps") or 0,
+                failures=report.get("failures") or 0,
+                last_error=shown(report.get("last_error")),
+                failed_at=_EPOCH + timedelta(microseconds=failed_us) if failed_us else None,
+            )
+        )
+    return views
+
+
+def _whole(error: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    return error or None
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessorReport:
+    """One processor. `cameras`: patterns of slugs for users who may configure all cameras; else slugs they may view."""
+
+    name: str
+    module: str
+    cameras: list[str]
+    description: str
+    record: bool
+    failures: int
+
+
+def list_processors(who: Principal, status: Status) -> list[ProcessorReport]:
+    """Return the processors of the cameras that `who` may view; all for a user who may configure all cameras."""
+    found: dict[str, list[str]] = {}
+    for slug in list_cameras(who).values_list("slug", flat=True):
+        for processor in status.processors_of(slug):
+            found.setdefault(processor["name"], []).append(slug)
+    everything = may_configure_all(who)
+    return [
+        ProcessorReport(
+            name=processor["name"],
+            module=processor.get("module", ""),
+            cameras=list(processor.get("cameras", ())) if everything else found[processor["name"]],
+            description=processor.get("description", ""),
+            record=bool(processor.get("record")),
+            failures=sum(
+                status.views.get(slug, {}).get(processor["name"], {}).get("failures", 0)
+                for slug in found.get(processor["name"], ())
+            ),
+        )
+        for processor in status.processors
+        if everything or processor["name"] in found
+    ]
+
+
+def list_module_errors(who: Principal, status: Status) -> list[Mapping[str, Any]]:
+    """Return the modules of processors that cannot be imported, for users who may configure all cameras."""
+    return [module for module in status.modules if module.get("error")] if may_configure_all(who) else []
+
+
+def may_configure_all(who: Principal) -> bool:
+    return who.may_all("configure_camera", Role.CONFIGURE)
