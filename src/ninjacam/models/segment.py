@@ -85,8 +85,8 @@ class SegmentQuerySet(models.QuerySet["Segment"]):
 
 
 class Segment(models.Model):
-    """One file, with the fields of `recordings.segments.Segment`. `slug` stays when the camera is deleted, so there is
-    no foreign key: who may see a recording whose camera is deleted is decided in `queries.cameras`.
+    """One file, with the fields of `recordings.segments.SegmentInfo`. `slug` stays when the camera is deleted, so there
+    is no foreign key: who may see a recording whose camera is deleted is decided in `queries.cameras`.
 
     `protected`: retention passes it by.
     """
