@@ -1,6 +1,7 @@
 """The wanted state, read from the database."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from django.db import DatabaseError, close_old_connections, connections
 
@@ -23,8 +24,12 @@ class DatabaseWanted:
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
-        # Put together once: doing that each second would cost more than the query.
+        # Put together once: doing that each second would cost more than the queries.
+        self._select_rows = Camera.objects.all().query.sql_with_params()
         self._active_export = Export.objects.active().order_by().values_list("pk")[:1].query.sql_with_params()
+        self._rows: list[tuple[Any, ...]] | None = None
+        """The cameras that `_specs` was made of; None: it also depends on something else, and is made anew."""
+        self._specs: tuple[CameraSpec, ...] = ()
         self._jobs_until_ns = 0
         self._clean_ns = clock.monotonic_ns() + FIRST_CLEAN_NS
 
@@ -32,15 +37,24 @@ class DatabaseWanted:
         """Raises: NinjacamError: the database is away."""
         close_old_connections()
         try:
-            cameras = list(Camera.objects.all())
-            windows = _windows(cameras)
+            self._read_cameras()
             has_jobs = self._has_jobs()
         except DatabaseError as exc:
             connections.close_all()
             raise NinjacamError("The database does not answer; the cameras go on as they are.") from exc
-        return WantedState(
-            tuple(_spec(camera, windows.get(camera.slug, ())) for camera in cameras), has_jobs=has_jobs
-        )
+        return WantedState(self._specs, has_jobs=has_jobs)
+
+    def _read_cameras(self) -> None:
+        """Nearly always finds that nothing has changed: without the cost of model instances."""
+        with connections[Camera.objects.db].cursor() as cursor:
+            cursor.execute(*self._select_rows)
+            rows = cursor.fetchall()
+        if rows == self._rows:
+            return
+        cameras = list(Camera.objects.all())  # after the rows: a change in between is seen the next time
+        windows = _windows(cameras)
+        self._specs = tuple(_spec(camera, windows.get(camera.slug, ())) for camera in cameras)
+        self._rows = rows if all(map(_lasts, cameras, self._specs)) else None
 
     def _has_jobs(self) -> bool:
         """Whether exports wait or run, or did a moment ago; or what has expired is to be removed."""
@@ -54,6 +68,11 @@ class DatabaseWanted:
         if is_active:
             self._jobs_until_ns = now_ns + JOBS_LINGER_NS
         return now_ns < self._jobs_until_ns
+
+
+def _lasts(camera: Camera, spec: CameraSpec) -> bool:
+    """Whether the specification stays the same while the camera's row does: the time, events and keys do not count."""
+    return camera.record in (Camera.Record.OFF, Camera.Record.ALWAYS) and spec.error is None
 
 
 def _windows(cameras: Iterable[Camera]) -> dict[str, Windows]:

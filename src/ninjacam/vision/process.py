@@ -19,9 +19,9 @@ from ninjacam.vision.code import ModuleFile, ProcessorCode, interrupt
 
 logger = logging.getLogger("ninjacam.vision")
 
-LOOK_EVERY_S = 0.25
-"""At the user's files; and at threads that are stuck, every other time."""
-GIVE_BACK_AFTER_LOOKS = 8
+LOOK_EVERY_S, IDLE_LOOK_EVERY_S = 0.25, 1.0
+"""At the user's files, and at threads that are stuck; the longer one while no camera has a viewer."""
+GIVE_BACK_AFTER_LOOKS = 3
 """Without a viewer of any camera; then nobody waits for a picture, and decoders have ended."""
 LOAD_S = 60.0
 """Importing large models takes many seconds; both together are less than the engine's patience with a start."""
@@ -94,7 +94,7 @@ class VisionProcess:
         loading: asyncio.Task[None] | None = None
         idle_looks = 0
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(IDLE_LOOK_EVERY_S if idle_looks else LOOK_EVERY_S)
             idle_looks = 0 if any(camera.is_watched for camera in self._cameras.values()) else idle_looks + 1
             if idle_looks == GIVE_BACK_AFTER_LOOKS:
                 give_back_freed()

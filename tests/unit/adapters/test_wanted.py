@@ -1,8 +1,12 @@
 import time
+from datetime import datetime
+from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from ninjacam.adapters.wanted import DatabaseWanted
+from ninjacam.core.errors import ConfigError
 from ninjacam.models import Camera, Event, Export, ExportState
 from ninjacam.testing.clock import FakeClock
 
@@ -59,3 +63,59 @@ def test_the_process_that_makes_exports_is_wanted_now_and_then_to_remove_what_ha
         clock.advance(10)
         found.append(wanted.read().has_jobs)
     assert [at for at, is_wanted in enumerate(found, 1) if is_wanted] == [6, 7, 8, 66, 67, 68, 126, 127, 128]
+
+
+def test_a_change_of_a_camera_is_seen_at_the_next_read(camera: Camera, yard: Camera) -> None:
+    wanted = DatabaseWanted()
+    before = wanted.read()
+    Camera.objects.filter(slug="door").update(url="rtsp://192.0.2.7/other")
+    after = wanted.read()
+    assert after.cameras[0].source.url == "rtsp://192.0.2.7/other"
+    assert after.cameras[1] == before.cameras[1]
+    Camera.objects.filter(slug="yard").delete()
+    assert [each.slug for each in wanted.read().cameras] == ["door"]
+
+
+def test_reading_what_has_not_changed_takes_two_queries(
+    camera: Camera, yard: Camera, django_assert_num_queries: Any
+) -> None:
+    wanted = DatabaseWanted()
+    before = wanted.read()
+    with django_assert_num_queries(2):
+        assert wanted.read() == before
+
+
+def test_an_event_is_seen_although_its_camera_has_not_changed(camera: Camera) -> None:
+    Camera.objects.filter(slug="door").update(record="events")
+    wanted = DatabaseWanted()
+    assert wanted.read().cameras[0].keep == ()
+    now_ns = time.time_ns()
+    Event.objects.create(
+        slug="door", kind="motion", start_ns=now_ns, end_ns=now_ns + S, source="x", triggers_recording=True
+    )
+    assert len(wanted.read().cameras[0].keep) == 1
+
+
+def test_a_schedule_is_read_each_time(camera: Camera, monkeypatch: pytest.MonkeyPatch) -> None:
+    Camera.objects.filter(slug="door").update(record="schedule", record_schedule="mon-sun 08:00-20:00")
+    wanted = DatabaseWanted()
+    found = []
+    for hour in (7, 9):
+        moment = timezone.make_aware(datetime(2024, 5, 6, hour))
+        monkeypatch.setattr("django.utils.timezone.now", lambda moment=moment: moment)
+        found.append(wanted.read().cameras[0].record)
+    assert found == ["off", "always"]
+
+
+def test_credentials_that_cannot_be_read_are_tried_again(
+    camera: Camera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = DatabaseWanted()
+    with monkeypatch.context() as patch:
+        patch.setattr(Camera, "source", _raise_config_error)
+        assert wanted.read().cameras[0].error is not None
+    assert wanted.read().cameras[0].error is None
+
+
+def _raise_config_error(_camera: Camera) -> None:
+    raise ConfigError("The key is missing.")
