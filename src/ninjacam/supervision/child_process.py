@@ -103,8 +103,14 @@ class ChildProcess:
         while not self._stop.is_set():
             started_ns = SYSTEM_CLOCK.monotonic_ns()
             if self._client is None:
+                try:
+                    self._process = await self._start()
+                except OSError as exc:  # no memory, or too many processes: both may pass
+                    failures += 1
+                    logger.error("%s cannot be started: %s", self.name, exc.strerror)  # noqa: TRY400
+                    await self._stop.sleep(RESPAWN.delay_s(failures))
+                    continue
                 self._killed_by_us = False
-                self._process = await self._start()
                 self.pid = self._process.pid
                 await self._connect_to_started()
             if self._client is not None:

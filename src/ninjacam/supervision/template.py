@@ -27,6 +27,8 @@ logger = logging.getLogger("ninjacam.supervision")
 MAX_PACKET_BYTES = 128 << 10
 TITLE = "ninjacam template"
 END_S = 1.0
+ANSWER_S = 5.0
+"""A fork takes milliseconds. A template that is stopped is replaced by commands."""
 
 Json = dict[str, Any]
 
@@ -80,7 +82,12 @@ class Template:
         except OSError as exc:
             raise TemplateGoneError from exc
         self._asked.append(answer)
-        return await answer
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await answer
+        except TimeoutError as exc:
+            self._gone()
+            raise TemplateGoneError("The template does not answer.") from exc
 
     def _on_readable(self) -> None:
         try:
@@ -112,6 +119,8 @@ class Template:
 
     def _gone(self) -> None:
         assert self._loop is not None
+        if self._connection.fileno() < 0:
+            return
         self._loop.remove_reader(self._connection)
         self._connection.close()
         self._process.kill()  # it has ended, unless the connection is broken in some other way

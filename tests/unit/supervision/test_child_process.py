@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -6,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ninjacam.core.lifecycle import Backoff
 from ninjacam.supervision import child_process
 from ninjacam.supervision.child_process import ChildProcess, Death
 from ninjacam.supervision.started import CommandProcess, StartedProcess
@@ -48,6 +50,41 @@ def test_a_child_is_not_killed_for_the_time_that_the_engine_itself_was_stopped(
         assert child._killed_by_us is killed
 
     asyncio.run(go())
+
+
+def test_a_child_that_cannot_be_started_now_is_started_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child_process, "RESPAWN", Backoff(first_s=0.01))
+    tries = 0
+
+    async def start() -> CommandProcess:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+        return CommandProcess([sys.executable, "-c", "import os; os._exit(5)"], os.environ)
+
+    deaths: list[Death] = []
+
+    def on_death(child: ChildProcess, death: Death) -> None:
+        deaths.append(death)
+        child.stop()
+
+    async def go() -> None:
+        child = ChildProcess(
+            name="vision-1",
+            kind="vision",
+            start=start,
+            run_dir=tmp_path,
+            hang_s=4.0,
+            on_report=lambda _: None,
+            on_death=on_death,
+        )
+        await asyncio.wait_for(child.run(), 10)
+
+    asyncio.run(go())
+    assert (tries, deaths) == (3, [Death(5, by_us=False)])
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,25 @@ def test_forks_outlive_the_template_and_others_then_start_as_commands(program: P
     assert "start as commands" in errors
 
 
+def test_a_template_that_does_not_answer_is_killed_and_replaced_by_commands(program: Path) -> None:
+    lines, errors = run_engine(
+        """
+        from ninjacam.supervision import template as template_module
+
+        async def go():
+            template_module.ANSWER_S = 0.2
+            os.kill(template_pid, signal.SIGSTOP)
+            launcher = Launcher(template)
+            children = await asyncio.gather(*(launcher.start(ENTRY, "x", ["exit", "4"], {}) for _ in range(2)))
+            print([(type(child).__name__, await child.wait()) for child in children])
+            print(Path(f"/proc/{template_pid}").exists())
+        """,
+        program,
+    )
+    assert sorted(lines)[0] == "False", errors
+    assert "[('CommandProcess', 4), ('CommandProcess', 4)]" in lines, errors
+
+
 def test_the_template_ends_with_the_engine_and_its_forks_go_on(program: Path) -> None:
     lines, errors = run_engine(
         """
