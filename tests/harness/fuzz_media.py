@@ -15,6 +15,7 @@ from ninjacam.sources.rtsp.audio import AacDepacketizer
 from ninjacam.sources.rtsp.h264 import H264Depacketizer
 from ninjacam.sources.rtsp.h265 import H265Depacketizer
 from ninjacam.sources.rtsp.jpeg import JpegDepacketizer
+from ninjacam.sources.rtsp.payload_codec import codec_of_payload
 from ninjacam.sources.rtsp.rtp import Depacketizer, RtpReceiver
 from ninjacam.sources.track_clock import TrackClock
 from ninjacam.testing.clock import FakeClock
@@ -60,6 +61,8 @@ HEALTHY = {
     "jpeg": [_JPEG + b"scan\xff\xd9"],
     "aac": [b"\x00\x10\0\x30abcdef"],
 }
+_CODECS = {"h264": Codec.H264, "h265": Codec.H265}
+_OTHERS = {"h264": "h265", "h265": "h264"}
 _JPEG_EXTENSION = b"\xff\xd8\0\5\xff\xc0\0\x11\x08\1\0\1\0\3\1\x22\0\2\x11\1"
 
 
@@ -100,6 +103,13 @@ def run_fuzz(name: str, seed: int) -> int:
 
     depacketizer = _depacketizer(name, emit, stats, chance)
     receiver = RtpReceiver(96, 90_000, depacketizer, TrackClock(90_000), stats, ordered=chance.random() < 0.8)
+    if name in _OTHERS:  # the camera may send the other codec, under another payload type or the same
+        by_codec: dict[Codec | None, Depacketizer] = {
+            _CODECS[name]: depacketizer,
+            _CODECS[_OTHERS[name]]: _depacketizer(_OTHERS[name], emit, stats, chance),
+        }
+        receiver.offer(97, by_codec[_CODECS[_OTHERS[name]]])
+        receiver.doubt(lambda payload: by_codec.get(codec_of_payload(payload)))
     if chance.random() < 0.5:
         receiver.announce(chance.choice([SSRC, 9]), chance.choice([None, 7]))
     sequence, timestamp, now_ns = chance.randrange(1 << 16), chance.randrange(1 << 32), 10**12
@@ -116,7 +126,9 @@ def run_fuzz(name: str, seed: int) -> int:
         packet = rtp(
             sequence,
             timestamp,
-            _damaged(chance.choice(PARTS[name]), chance),
+            _damaged(
+                chance.choice(PARTS[_OTHERS.get(name, name) if chance.random() < 0.02 else name]), chance
+            ),
             marker=chance.random() < 0.4,
             kind=chance.choice([96] * 30 + [97, 72, 50]),
             ssrc=chance.choice([SSRC] * 20 + [9, 10]),

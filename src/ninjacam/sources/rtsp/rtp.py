@@ -34,7 +34,7 @@ MAX_STRANGERS_BYTES = 4 << 20
 
 
 MAX_DOUBTS = 2_000
-"""Payloads of which it is asked whether they are of the codec that the camera named."""
+"""So many payloads of a sequence are looked at to see whether they are of the codec that the camera named."""
 
 
 class Depacketizer(Protocol):
@@ -107,7 +107,7 @@ class RtpReceiver:
         self._strangers = _Strangers()
         self._odd_numbers = 0
         self._odd_at = 0
-        self._find: Callable[[bytes], Depacketizer | None] = _find_nothing
+        self._find: Callable[[bytes], Depacketizer | None] | None = None
         self._doubts = 0
         self._expected = -1
         self._timestamp = -1
@@ -129,10 +129,10 @@ class RtpReceiver:
         self._formats.setdefault(payload_type, depacketizer)
 
     def doubt(self, find: Callable[[bytes], Depacketizer | None]) -> None:
-        """Let `find` look at payloads until it says which depacketizer they are for: some cameras name another codec
-        than they send."""
-        self._find, self._doubts = find, MAX_DOUBTS
-        self._push = self._push_doubtful
+        """Let `find` look at the first payloads of each sequence. Where it knows, it returns the depacketizer that they
+        are for: some cameras name another codec than they send."""
+        self._find = find
+        self._look_again()
 
     @property
     def media_ns(self) -> int:
@@ -321,19 +321,25 @@ class RtpReceiver:
     def _push_doubtful(
         self, data: memoryview, start: int, stop: int, pts: int, marker: bool, received_ns: int
     ) -> None:
-        self._doubts -= 1
-        found = self._find(bytes(data[start:stop]))
-        if found is not None or not self._doubts:
-            self._push = self._depacketizer.push
+        found = self._find(bytes(data[start:stop])) if self._find is not None else None
         if found is not None:
             self._use(found)
+        self._doubts -= 1
+        if not self._doubts:
+            self._push = self._depacketizer.push
         self._depacketizer.push(data, start, stop, pts, marker, received_ns)
 
     def _use(self, depacketizer: Depacketizer) -> None:
         if depacketizer is not self._depacketizer:
             self._depacketizer.gap()
             depacketizer.gap()
-            self._depacketizer, self._push = depacketizer, depacketizer.push
+            self._depacketizer = depacketizer
+            if not self._doubts:
+                self._push = depacketizer.push
+
+    def _look_again(self) -> None:
+        if self._find is not None:
+            self._doubts, self._push = MAX_DOUBTS, self._push_doubtful
 
     def _restart(self, ssrc: int, sequence: int) -> None:
         """A new sequence, and perhaps a new time line."""
@@ -345,6 +351,7 @@ class RtpReceiver:
             self._depacketizer.gap()
         self._expected = sequence
         self.reception.restart(ssrc, sequence)
+        self._look_again()
 
     def _renumber(self, sequence: int) -> bool:
         """Whether to take a packet that does not have the next number, where packets arrive in order."""
@@ -363,6 +370,7 @@ class RtpReceiver:
             self._stats.sequence_restarts += 1
             reception.restart(reception.ssrc, sequence)
             self._depacketizer.restart()
+            self._look_again()
         self._odd_at = reception.packets + 1
         return True
 
@@ -414,10 +422,6 @@ class RtpReceiver:
             if timestamp != self._timestamp:
                 self._advance(timestamp, received_ns)
             self._push(memoryview(payload), 0, len(payload), self._pts, marker, received_ns)
-
-
-def _find_nothing(payload: bytes) -> None:
-    """Nothing is in doubt."""
 
 
 @lru_cache(maxsize=256)
