@@ -1,10 +1,12 @@
 """Cameras that describe the format of their pictures otherwise than they send it, or send them elsewhere."""
 
+import asyncio
 import base64
 import re
 
 import pytest
 
+from ninjacam.core.packets import Codec
 from ninjacam.testing.clips import Unit
 from tests.harness.odd_camera import (
     RTP_HEADER,
@@ -16,7 +18,7 @@ from tests.harness.odd_camera import (
     marked_last,
 )
 from tests.integration.odd_cameras.conftest import Watched
-from tests.integration.odd_cameras.test_pictures import SEI, H26xCamera, MarkedSlices, with_markers
+from tests.integration.odd_cameras.test_pictures import ALL, BOTH, SEI, H26xCamera, MarkedSlices, with_markers
 from tests.integration.odd_cameras.test_signalling import Realm
 from tests.integration.odd_cameras.test_trackers import EncodedCamera, ManySlices
 
@@ -90,6 +92,39 @@ class OnTheChannelOfReports(OddCamera):
         return interleaved(client.channels.get(0, 0) + 1, header + payload)
 
 
+class TwoVideos(OddCamera):
+    """The first of two videos is one that we cannot read, that is inactive, or whose SETUP is refused."""
+
+    first = "H264/90000"
+
+    def sdp(self, request: OddRequest) -> str:
+        other = f"m=video 0 RTP/AVP 98\r\na=rtpmap:98 {self.first}\r\na=control:other\r\n"
+        return super().sdp(request).replace("m=video", f"{other}m=video", 1)
+
+    async def on_setup(self, client: OddClient, request: OddRequest) -> bytes | None:
+        if request.url.endswith("other"):
+            return self.reply(request, "404 Not Found")
+        return await super().on_setup(client, request)
+
+
+class SourceOfEach(OddCamera):
+    """Each picture has a synchronisation source of its own, none of them the announced one."""
+
+    def header(self, sequence: int, timestamp: int, *, marker: bool) -> bytes:
+        self.ssrc = timestamp
+        return super().header(sequence, timestamp, marker=marker)
+
+
+class SourceInWords(OddCamera):
+    """The Transport header gives the source otherwise than in hexadecimal digits alone."""
+
+    form = "0x{:08x}"
+
+    async def on_setup(self, client: OddClient, request: OddRequest) -> bytes | None:
+        answer = await super().on_setup(client, request) or b""
+        return re.sub(rb"ssrc=\w+", b"ssrc=" + self.form.format(self.ssrc).encode(), answer)
+
+
 # Pictures ----------------------------------------------------------------------------------------------------------
 
 
@@ -144,6 +179,28 @@ class CleanRandomAccess(EncodedCamera):
     bframes = 2
 
 
+class OnePacketForEach(H26xCamera):
+    """All NAL units of a picture, slices too, in one aggregation packet."""
+
+    def packets(self, number: int, unit: Unit, timestamp: int) -> list[Payload]:
+        head = b"\x78" if self.video is Codec.H264 else b"\x60\x01"
+        nals = self.nal_units(unit)
+        return [(head + b"".join(len(nal).to_bytes(2, "big") + nal for nal in nals), True, timestamp)]
+
+
+class OneTimeForAll(OddCamera):
+    """All pictures have the same timestamp, with markers and without."""
+
+    marked = True
+
+    def timestamp(self, number: int) -> int:
+        return 3_000_000
+
+    def packets(self, number: int, unit: Unit, timestamp: int) -> list[Payload]:
+        made = super().packets(number, unit, timestamp)
+        return [(payload, marker and self.marked, at) for payload, marker, at in made]
+
+
 # Answers -----------------------------------------------------------------------------------------------------------
 
 
@@ -181,6 +238,41 @@ class Basic(OddCamera):
         return self.reply(request, "401 Unauthorized", f"WWW-Authenticate: {self.challenge}")
 
 
+class AsksNobody(Realm):
+    """OPTIONS is refused without a challenge; the other requests are asked for a login as usual."""
+
+    refusal = "401 Unauthorized"
+
+    def login(self, client: OddClient, request: OddRequest) -> bytes | None:
+        if request.method == "OPTIONS":
+            return self.reply(request, self.refusal)
+        return super().login(client, request)
+
+
+class ByteByByte(OddCamera):
+    """Answers come byte by byte, and packets are cut within their headers."""
+
+    fps = 25
+
+    async def answer(self, client: OddClient, request: OddRequest) -> bytes | None:
+        for byte in await super().answer(client, request) or b"":
+            client.send(bytes([byte]))
+            await asyncio.sleep(0)
+        return None
+
+    def burst(self, client: OddClient, number: int, out: bytes) -> None:
+        for at, piece in enumerate((out[:3], out[3:7], out[7:1001], out[1001:])):
+            asyncio.get_running_loop().call_later(0.003 * at, client.send, piece)
+
+
+class AnswersPlayLate(OddCamera):
+    """PLAY is answered after 3 s, and nothing comes before."""
+
+    async def on_play(self, client: OddClient, request: OddRequest) -> bytes | None:
+        await asyncio.sleep(3)
+        return await super().on_play(client, request)
+
+
 class Password(Realm):
     """A password that is written into the URL as it is."""
 
@@ -210,6 +302,18 @@ CAMERAS = [
     Described("Video", usual="m=video", text="m=Video"),
     Described("no port", usual="m=video 0 RTP/AVP 96", text="m=video RTP/AVP 96"),
     ManyFormats(),
+    TwoVideos("unreadable", first="MP4V-ES/90000"),
+    TwoVideos("refused"),
+    TwoVideos("inactive", first="H264/90000\r\na=inactive"),
+    SourceOfEach(),
+    *(SourceInWords(form, form=form) for form in ("0x{:08x}", "{:d}", " {:x} ", "{:x},RTP/AVP")),
+    *(OnePacketForEach(codec, codec=codec) for codec in BOTH),
+    *(OneTimeForAll(codec, codec=codec) for codec in ALL),
+    *(OneTimeForAll(f"{codec} without markers", codec=codec, marked=False) for codec in ALL),
+    AsksNobody("401"),
+    AsksNobody("403", refusal="403 Forbidden"),
+    ByteByByte(),
+    AnswersPlayLate(),
     OnTheChannelOfReports(),
     SeiBehindEach(),
     *(CutSps(f"by {count}", cut_bytes=count) for count in (1, 2, 4, 6)),
@@ -227,7 +331,7 @@ CAMERAS = [
 def test_odd_words_cost_no_picture(camera: OddCamera, watched: Watched) -> None:
     seen = watched(camera)
     seen.assert_whole()
-    if not isinstance(camera, ReorderedSlices | CleanRandomAccess):
+    if not isinstance(camera, ReorderedSlices | CleanRandomAccess | SourceOfEach):
         assert seen.decoded.stamps[0] == 0, "the first picture was lost"
     codec = getattr(camera, "encoder", camera.codec).replace("libx264", "h264").replace("libx265", "hevc")
     assert seen.status["codec"] == codec

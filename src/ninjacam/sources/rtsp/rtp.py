@@ -302,7 +302,7 @@ class RtpReceiver:
         if len(strangers.packets) < 2:
             return False
         if self._expected < 0:
-            return received_ns - strangers.since_ns > UNANNOUNCED_NS
+            return received_ns - strangers.first_ns > UNANNOUNCED_NS
         if self.reception.packets < MIN_ESTABLISHED_PACKETS and not self._announced.is_confirmed:
             return True
         return received_ns - self._depacketizer.received_ns > SILENCE_NS
@@ -436,6 +436,8 @@ class _Strangers:
     def __init__(self) -> None:
         self.packets: list[tuple[bytes, int]] = []
         """(packet, when it was received)"""
+        self.first_ns = 0
+        """When the first stranger of all came."""
         self.since_ns = 0
         self._size_bytes = 0
         self._source = (-1, -1)
@@ -447,6 +449,7 @@ class _Strangers:
         if not is_more or self._size_bytes > MAX_STRANGERS_BYTES:
             self.packets.clear()
             self.since_ns, self._size_bytes = received_ns, 0
+        self.first_ns = self.first_ns or received_ns
         self.packets.append((packet, received_ns))
         self._size_bytes += len(packet) + 100
         self._source, self._expected = (kind, ssrc), sequence + 1 & 0xFFFF

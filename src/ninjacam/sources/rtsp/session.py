@@ -10,11 +10,13 @@ from ninjacam.core.clock import Clock
 from ninjacam.core.errors import (
     AuthenticationError,
     ConfigError,
+    NoVideoError,
     ProtocolError,
     SourceEndedError,
     SourceError,
     SourceTimeoutError,
     StreamNotFoundError,
+    UnsupportedCodecError,
 )
 from ninjacam.sources import addresses
 from ninjacam.sources.auth import Authenticator
@@ -23,7 +25,7 @@ from ninjacam.sources.rtsp.connection import RtspConnection
 from ninjacam.sources.rtsp.delivery import Delivery, transport_parameters
 from ninjacam.sources.rtsp.interleaved import Interleaved
 from ninjacam.sources.rtsp.messages import RtspMessage
-from ninjacam.sources.rtsp.sdp import parse_sdp
+from ninjacam.sources.rtsp.sdp import MAX_MEDIA, Description, parse_sdp
 from ninjacam.sources.rtsp.source import RtspSource
 from ninjacam.sources.rtsp.tracks import RtspTrack, choose_tracks
 from ninjacam.sources.rtsp.udp import Datagrams
@@ -189,11 +191,8 @@ class RtspSession:
         self.uri = control_uri(base, description.control)
         source = RtspSource(self, self._config, self._clock)
         audio = self._config.audio and attempt.audio
-        video, *others = choose_tracks(
-            description, source.deliver, source.stats, audio=audio, ordered=self.delivery.ordered
-        )
         attempt.asked = "SETUP"
-        await self._set_up(0, video, base)
+        video, *others = await self._set_up_video(description, base, source, audio=audio)
         granted = [video]
         for track in others:  # video without audio is still video
             attempt.asked = "SETUP audio"
@@ -213,6 +212,8 @@ class RtspSession:
         )
         if answer is None:
             return
+        if answer.status == 401 and "www-authenticate" not in answer.headers:
+            return  # how to log in is said when the description is asked for
         if answer.status in (401, *_REDIRECTS):
             self._check("OPTIONS", answer)
         methods = ",".join(answer.headers.get("public", []))
@@ -232,6 +233,37 @@ class RtspSession:
         ):
             raise ProtocolError("The camera's description of its streams is empty or malformed.")
         return answer
+
+    async def _set_up_video(
+        self, description: Description, base: str, source: RtspSource, *, audio: bool
+    ) -> list[RtspTrack]:
+        """Set up the first video that the camera grants. Returns it, and the sound that is offered.
+
+        Raises: SourceError: there is none; why the first one was refused.
+        """
+        refused: SourceError | None = None
+        for skip in range(MAX_MEDIA):
+            try:
+                tracks = choose_tracks(
+                    description,
+                    source.deliver,
+                    source.stats,
+                    audio=audio,
+                    ordered=self.delivery.ordered,
+                    skip=skip,
+                )
+            except (NoVideoError, UnsupportedCodecError) as error:
+                raise refused or error from None
+            try:
+                await self._set_up(0, tracks[0], base)
+            except (StreamNotFoundError, ProtocolError) as error:
+                if isinstance(error, _TransportRefusedError):
+                    raise
+                refused = refused or error
+            else:
+                return tracks
+        assert refused is not None
+        raise refused
 
     async def _set_up(self, index: int, track: RtspTrack, base: str) -> None:
         """Raises: SourceError: the camera refuses the track, whatever URL it is asked by."""

@@ -1,7 +1,9 @@
 """From what the SDP offers to what we take: one video track, one audio track, and a depacketizer for each."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from ninjacam.codecs.bitstream import parameter_sets, parse_sps
 from ninjacam.core.errors import DecodeError, NoVideoError, UnsupportedCodecError
@@ -32,16 +34,24 @@ class RtspTrack:
 
 
 def choose_tracks(
-    description: Description, emit: Emit, stats: SourceStats, *, audio: bool, ordered: bool = True
+    description: Description,
+    emit: Emit,
+    stats: SourceStats,
+    *,
+    audio: bool,
+    ordered: bool = True,
+    skip: int = 0,
 ) -> list[RtspTrack]:
     """The first video track that we can read, then perhaps the first such audio track. `ordered`: as of `RtpReceiver`.
+    `skip`: how many readable videos the camera has refused already.
 
     Raises: NoVideoError; UnsupportedCodecError: only video of other formats is offered.
     """
     videos = [media for media in description.media if media.kind == "video"]
+    videos.sort(key=lambda media: "inactive" in media.attributes)
     if not videos:
         raise NoVideoError("The camera answers, but offers no video: check the path of the URL.")
-    video = _first_readable(videos, _VIDEO)
+    video = next(islice(_readable(videos, _VIDEO), skip, None), None)
     if video is None:
         names = sorted({form.encoding[:16] for media in videos for form in media.formats if form.encoding})
         shown = ", ".join(names).encode("ascii", "replace").decode() or "an unnamed format"
@@ -55,18 +65,19 @@ def choose_tracks(
         for media in description.media
         if media.kind == "audio" and media.attributes.keys().isdisjoint(("sendonly", "inactive"))
     ]
-    sound = _first_readable(audios, _AUDIO) if audio else None
+    sound = next(_readable(audios, _AUDIO), None) if audio else None
     if sound is not None:
         chosen.append(_audio_track(*sound, emit, stats, ordered))
     return chosen
 
 
-def _first_readable(medias: list[Media], known: dict[str, Codec]) -> tuple[Media, Format] | None:
+def _readable(medias: list[Media], known: dict[str, Codec]) -> Iterator[tuple[Media, Format]]:
+    """Yield each section that has a format which we can read, with the first one."""
     for media in medias:
         for form in media.formats:
-            if known.get(form.encoding) is not None and (form.encoding != "MPEG4-GENERIC" or form.clock_hz):
-                return media, form
-    return None
+            if form.encoding in known and (form.encoding != "MPEG4-GENERIC" or form.clock_hz):
+                yield media, form
+                break
 
 
 def _video_track(media: Media, form: Format, emit: Emit, stats: SourceStats, ordered: bool) -> RtspTrack:
