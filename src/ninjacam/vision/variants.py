@@ -1,0 +1,115 @@
+"""The encodings of a camera's views that subscribers ask for. Not here: making them (`ninjacam.vision.views`)."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from ninjacam.core.errors import ViewNotFoundError
+from ninjacam.core.packets import Codec, StreamInfo
+from ninjacam.hub.request import StreamRequest
+from ninjacam.hub.server import Channel
+from ninjacam.vision.code import ProcessorCode
+from ninjacam.vision.views import Variant
+
+MAX_VARIANTS = 8
+"""Encodings of one view in one codec at a time. A client that asks for one more gets the nearest of them: nobody can
+lock the others out by asking for everything."""
+
+
+class Variants:
+    """Those of one camera, each with its channel. Thread: the event loop.
+
+    `describe(request)`: what its subscribers are told of the stream. `on_demand(request)`: one has come or left.
+    """
+
+    def __init__(
+        self,
+        slug: str,
+        camera_id: int,
+        code: ProcessorCode,
+        *,
+        describe: Callable[[StreamRequest], StreamInfo],
+        on_demand: Callable[[StreamRequest], None],
+    ) -> None:
+        self._slug = slug
+        self._camera_id = camera_id
+        self._code = code
+        self._describe = describe
+        self._on_demand = on_demand
+        self._by_request: dict[StreamRequest, Variant] = {}
+
+    def find_channel(self, request: StreamRequest) -> Channel:
+        """Raises: ViewNotFoundError: what the subscriber is told."""
+        request = replace(request.snapped(), audio=False)
+        if request.codec is Codec.ANNOTATIONS:
+            request = StreamRequest(request.view, request.codec)
+        if request.view and request.view not in self._code.views(self._slug):
+            known = ", ".join(self._code.views(self._slug)) or "none"
+            raise ViewNotFoundError(
+                f"The camera {self._slug!r} has no view {request.view!r}. Its processors are: {known}."
+            )
+        if request.codec not in (Codec.MJPEG, Codec.H264, Codec.ANNOTATIONS):
+            raise ViewNotFoundError("Views come as MJPEG, H.264 or annotations.")
+        variant = self._by_request.get(request) or self._nearest(request)
+        if variant is None:
+            channel = Channel(
+                self._describe(request),
+                camera_id=self._camera_id,
+                on_demand=lambda _: self._on_demand(request),
+            )
+            variant = self._by_request[request] = Variant(request, channel)
+        return variant.channel
+
+    def _nearest(self, request: StreamRequest) -> Variant | None:
+        """What has to do where there are enough encodings of this view already."""
+        same = [
+            variant
+            for other, variant in self._by_request.items()
+            if (other.view, other.codec) == (request.view, request.codec)
+        ]
+        if len(same) < MAX_VARIANTS:
+            return None
+        return min(same, key=lambda variant: _distance(variant.request, request))
+
+    def count_subscribers(self, request: StreamRequest) -> int:
+        """Return how many subscribers a variant has; without any it is forgotten."""
+        variant = self._by_request.get(request)
+        if variant is None:
+            return 0
+        if not variant.channel.subscribers:
+            del self._by_request[request]
+        return variant.channel.subscribers
+
+    def wanted(self) -> Iterator[Variant]:
+        """The recorder asks for the annotations of no view in particular, and gets those that are to be recorded."""
+        for request, variant in self._by_request.items():
+            if variant.is_picture or request.view:
+                yield variant
+                continue
+            for view in self._code.recorded(self._slug):
+                yield Variant(replace(request, view=view), variant.channel)
+
+    @property
+    def has_recorder(self) -> bool:
+        """Whether a subscriber gets the annotations that are to be recorded."""
+        return any(not (variant.is_picture or request.view) for request, variant in self._by_request.items())
+
+    def count_encodings(self, view: str) -> int:
+        return sum(request.view == view and each.is_picture for request, each in self._by_request.items())
+
+    def describe_all(self) -> None:
+        """Tell all subscribers what is new of their stream."""
+        for request, variant in self._by_request.items():
+            variant.channel.set_info(self._describe(request))
+
+    def close(self) -> None:
+        for variant in list(self._by_request.values()):
+            variant.channel.close()
+
+
+def _distance(one: StreamRequest, other: StreamRequest) -> tuple[float, float, float]:
+    """Size counts most, then pace, then quality; 0 is all that there is."""
+    return (
+        abs((one.width_px or 4096) - (other.width_px or 4096)),
+        abs((one.max_fps or 60) - (other.max_fps or 60)),
+        abs(one.quality - other.quality),
+    )
