@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 from ninjacam.capture.timeline import PacketClock
 from ninjacam.core.packets import Codec, Packet
-from ninjacam.sources.access_units import MAX_ACCESS_UNIT_BYTES, ParameterSetCache
+from ninjacam.sources.access_units import MAX_ACCESS_UNIT_BYTES
 from ninjacam.sources.base import SourceStats
+from ninjacam.sources.parameter_sets import ParameterSetCache
 from ninjacam.sources.rtsp.audio import AacDepacketizer
 from ninjacam.sources.rtsp.h264 import H264Depacketizer
 from ninjacam.sources.rtsp.h265 import H265Depacketizer

@@ -6,89 +6,38 @@ dropped only where packets are missing; the next one then bears DISCONT. Paramet
 where a key frame lacks them.
 """
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 from ninjacam.codecs.bitstream import (
     START_CODE,
-    SpsInfo,
     field_of,
-    has_only_intra_slices,
     is_vcl,
     iter_nal_units,
     nal_type,
-    parameter_set_id,
-    parse_sps,
     recovery_count,
 )
-from ninjacam.core.errors import DecodeError
-from ninjacam.core.packets import Codec, Flags, Kind, Packet
+from ninjacam.core.packets import Codec
 from ninjacam.sources.base import SourceStats
+from ninjacam.sources.parameter_sets import PLACES, ParameterSetCache
 from ninjacam.sources.track_clock import TrackClock
+from ninjacam.sources.unit_delivery import AccessUnit, Emit, UnitDelivery
 
 MAX_ACCESS_UNIT_BYTES = 8 << 20
-MAX_PARAMETER_SETS = 64
 MAX_NAL_UNITS = 2_048
 MAX_PREFACE_UNITS = 32
 """NAL units that may come before a picture with timestamps or markers of their own."""
 MAX_SEI_BYTES = 512
-MAX_KEY_WAIT_NS = 30_000_000_000
-"""A stream without any key frame for so long is started where its parameter sets are repeated: it refreshes its
-pictures bit by bit without saying so."""
-MIN_REFRESH_PICTURES, MAX_REFRESH_PICTURES = 10, 250
-"""So many pictures lie between two that a stream without key frames can be started at, whatever it says."""
 SETTLE_NS = 1_000_000_000
 """A picture with a marker that is not yet known to be right is whole if nothing follows it for so long."""
 EMBEDDED = 63
 """Stands in for the type of a NAL unit that is not one, but holds others with start codes."""
-_SETS = {Codec.H264: {7: 1, 8: 2}, Codec.H265: {32: 0, 33: 1, 34: 2}}
-"""NAL type -> its place in the order VPS, SPS, PPS."""
 _SETS_BIT, _SEI_BIT = 1, 2
 _SEI = {Codec.H264: 6, Codec.H265: 39}
-_DELIMITER = {Codec.H264: 9, Codec.H265: 35}
 _PREFACE = {
     Codec.H264: frozenset({6, 7, 8, 9, 13, 14, 15, 16, 17, 18}),
     Codec.H265: frozenset({32, 33, 34, 35, 39, *range(41, 45), *range(48, 56)}),
 }
 """NAL types that begin an access unit when they follow a picture (H.264, 7.4.1.2.3; H.265, 7.4.2.4.4)."""
-
-Emit = Callable[[Packet], None]
-
-
-class ParameterSetCache:
-    """The parameter sets in force, by type and id: from the SDP first, then from the stream."""
-
-    def __init__(self, codec: Codec, annexb: bytes = b"") -> None:
-        self._codec = codec
-        self.order = _SETS[codec]
-        self._sets: dict[tuple[int, int], bytes] = {}
-        self.info: SpsInfo | None = None
-        self.changed = True
-        for start, stop in iter_nal_units(annexb):
-            if nal_type(codec, annexb[start]) in self.order:
-                self.add(annexb[start:stop])
-
-    def add(self, nal: bytes) -> None:
-        """Remember a parameter set; a malformed one is ignored."""
-        kind = nal_type(self._codec, nal[0])
-        try:
-            key = (self.order[kind], parameter_set_id(self._codec, nal))
-            if self._sets.get(key) == nal:
-                return
-            if key[0] == 1:
-                self.info = parse_sps(self._codec, nal)
-        except DecodeError:
-            return
-        if len(self._sets) >= MAX_PARAMETER_SETS:
-            self._sets.clear()
-        self._sets[key] = nal
-        self.changed = True
-
-    @property
-    def complete(self) -> bool:
-        return self.info is not None and any(place == 2 for place, _ in self._sets)
-
-    def annexb(self) -> bytes:
-        return b"".join(START_CODE + self._sets[key] for key in sorted(self._sets))
 
 
 class MarkerTrust:
@@ -129,6 +78,43 @@ class MarkerTrust:
         self.pending = -1
 
 
+class _Rules:
+    """What the types of NAL units mean in a codec."""
+
+    __slots__ = ("codec", "is_h264", "other_bits", "preface", "sei")
+
+    def __init__(self, codec: Codec) -> None:
+        self.codec = codec
+        self.is_h264 = codec is Codec.H264
+        self.preface = _PREFACE[codec]
+        self.sei = _SEI[codec]
+        self.other_bits = dict.fromkeys((*PLACES[codec], EMBEDDED), _SETS_BIT) | {self.sei: _SEI_BIT}
+
+    def is_slice(self, kind: int) -> bool:
+        return 0 < kind < 6 if self.is_h264 else kind < 32
+
+    def has_header(self, kind: int) -> bool:
+        """Of a slice: whether it has a slice header; partitions B and C of H.264 have none."""
+        return not (self.is_h264 and 2 < kind < 5)
+
+    def is_key(self, kind: int) -> bool:
+        """Of a slice: whether it is one of a picture that a decoder can start at."""
+        return kind == 5 if self.is_h264 else 15 < kind < 22
+
+
+@dataclass(slots=True)
+class _Found:
+    """What is known of the access unit that is being put together."""
+
+    has_slice: bool = False
+    has_first: bool = False
+    is_key: bool = False
+    other: int = 0
+    """_SETS_BIT, _SEI_BIT: what there is besides slices."""
+    field: tuple[int, int] | None = None
+    is_damaged: bool = False
+
+
 class AccessUnits:
     """Collects NAL units into packets. Subclasses read one RTP payload format each; demuxers call `push_unit`.
 
@@ -139,25 +125,17 @@ class AccessUnits:
     def __init__(
         self, codec: Codec, sets: ParameterSetCache, emit: Emit, stats: SourceStats, clock: TrackClock
     ) -> None:
-        self._codec = codec
-        self._is_h264 = codec is Codec.H264
-        self._clock = clock
+        self._rules = _Rules(codec)
         self._sets = sets
-        self._emit = emit
+        self._delivery = UnitDelivery(codec, sets, emit, stats, clock)
         self._stats = stats
-        self._preface = _PREFACE[codec]
-        self._other_bits = dict.fromkeys((*_SETS[codec], EMBEDDED), _SETS_BIT) | {_SEI[codec]: _SEI_BIT}
         self._trust = MarkerTrust()
         # The access unit that is being put together.
         self._unit = bytearray()
         self._starts: list[int] = []
         self._kinds: list[int] = []
         self._pts = -1
-        self._has_slice = self._has_first = self._is_key = False
-        self._other = 0
-        """_SETS_BIT, _SEI_BIT: what there is besides slices."""
-        self._field: tuple[int, int] | None = None
-        self._damaged = False
+        self._found = _Found()
         # The packets.
         self._last_pts = -1
         self._turned = False
@@ -173,26 +151,21 @@ class AccessUnits:
         self._head_lost = False
         self.received_ns = 0
         # The stream so far.
-        self._missing = True
-        self._started = False
-        self._seen_key = False
-        self._since_key = 0
-        self._first_ns = 0
-        self._closed_pts = -1
-        self._closed_kind = 0
+        self._closed = (-1, 0)
+        """Time of the last access unit, and the kind of its marker."""
 
     def push_unit(self, annexb: bytes, pts: int, received_ns: int) -> None:
         """Take a whole access unit: from demuxers that know where one ends."""
         self._pts = pts
-        self._closed_pts = -1
+        self._closed = (-1, 0)
         self.received_ns = received_ns
         for start, stop in iter_nal_units(annexb):
             if len(self._starts) >= MAX_NAL_UNITS:
                 self._overflow()
-            self._append(nal_type(self._codec, annexb[start]))
+            self._append(nal_type(self._rules.codec, annexb[start]))
             self._unit += annexb[start:stop]
         self._classify()
-        if self._has_slice or len(self._starts) > MAX_PREFACE_UNITS:
+        if self._found.has_slice or len(self._starts) > MAX_PREFACE_UNITS:
             self._close()
 
     def settle(self, now_ns: int) -> None:
@@ -209,8 +182,8 @@ class AccessUnits:
     def gap(self) -> None:
         """Something before the next packet is missing."""
         if self._unit:
-            self._damaged = True
-        self._gap = self._missing = True
+            self._found.is_damaged = True
+        self._gap = self._delivery.missing = True
         self._resumable = self._owes_start = False
         self.following = b""
         self._trust.pending = -1
@@ -220,7 +193,7 @@ class AccessUnits:
 
     def restart(self) -> None:
         """The numbers of the packets begin anew; nothing is missing."""
-        self._missing = True
+        self._delivery.missing = True
 
     # What subclasses call ---------------------------------------------------------------------------------------
 
@@ -231,38 +204,44 @@ class AccessUnits:
 
     def _begin(self, kind: int, data: memoryview, at: int, stop: int) -> None:
         """A NAL unit of this type begins; its payload behind the header is at data[at:stop], as far as it has come."""
-        is_slice = 0 < kind < 6 if self._is_h264 else kind < 32
-        is_first = is_slice and at < stop and data[at] > 127 and not (self._is_h264 and 2 < kind < 5)
-        unit = self._unit
-        if self._unsettled or (is_first and self._has_first):
-            if unit:
-                self._decide(is_slice, is_first, bytes(data[at : min(stop, at + 32)]))
-                self._unsettled = self._trust.pending >= 0
-            else:
-                self._turned = self._unsettled = False
-                self._pts = self._last_pts
+        unit, found = self._unit, self._found
+        is_slice = self._rules.is_slice(kind)
+        is_first = is_slice and at < stop and data[at] > 127 and self._rules.has_header(kind)
+        if self._unsettled or (is_first and found.has_first):
+            self._settle_turn(is_slice, is_first, bytes(data[at : min(stop, at + 32)]))
+            found = self._found
         if self._gap:
             self._gap = False
-            self._head_lost = not self._has_slice
+            self._head_lost = not found.has_slice
         if len(self._starts) >= MAX_NAL_UNITS or len(unit) > MAX_ACCESS_UNIT_BYTES:
             self._overflow()
-        if is_first and not self._has_first and self._other & _SETS_BIT:
+        if is_first and not found.has_first and found.other & _SETS_BIT:
             self._read_sets()  # they say whether there may be fields
-        self._starts.append(len(unit) + 4)
-        self._kinds.append(kind)
-        unit += START_CODE
-        self._resumable = False
-        if not is_slice:
-            self._other |= self._other_bits.get(kind, 0)
-            return
-        if not self._has_slice:
-            self._has_slice = True
-            self._is_key = kind == 5 if self._is_h264 else 15 < kind < 22
+        self._append(kind)
+        if is_slice:
+            self._note_slice(kind, is_first, data, at, stop)
+        else:
+            found.other |= self._rules.other_bits.get(kind, 0)
+
+    def _settle_turn(self, is_slice: bool, is_first: bool, head: bytes) -> None:
+        """The NAL unit that begins now shows whether the open picture has ended."""
+        if self._unit:
+            self._decide(is_slice, is_first, head)
+            self._unsettled = self._trust.pending >= 0
+        else:
+            self._turned = self._unsettled = False
+            self._pts = self._last_pts
+
+    def _note_slice(self, kind: int, is_first: bool, data: memoryview, at: int, stop: int) -> None:
+        found = self._found
+        if not found.has_slice:
+            found.has_slice = True
+            found.is_key = self._rules.is_key(kind)
         if is_first:
-            self._has_first = True
+            found.has_first = True
             info = self._sets.info
-            if info is not None and info.may_have_fields and self._field is None:
-                self._field = field_of(info, bytes(data[at : min(stop, at + 32)]))
+            if info is not None and info.may_have_fields and found.field is None:
+                found.field = field_of(info, bytes(data[at : min(stop, at + 32)]))
 
     def _resume(self) -> bool:
         """A fragment that begins no NAL unit has come; whether it goes on with the last one."""
@@ -287,20 +266,20 @@ class AccessUnits:
             self._close()
         self._turned = self._unsettled = False
         if not self._unit:
-            if self._last_pts == self._closed_pts and not self._gap:
-                self._trust.disprove(self._closed_kind)
+            if self._last_pts == self._closed[0] and not self._gap:
+                self._trust.disprove(self._closed[1])
             self._pts = self._last_pts
             self._append(kind)
         self._gap = False
-        self._has_slice = self._damaged = True
+        self._found.has_slice = self._found.is_damaged = True
 
     def _end(self) -> None:
         """The marker bit was set."""
         if self._turned:
             return  # on a packet without data
-        if not self._has_slice and (not self._unit or not self._split_inner()):
+        if not self._found.has_slice and (not self._unit or not self._split_inner()):
             return  # parameter sets with a marker of their own: the preface of the next picture
-        if self._field is not None and self._field[1] > 0:
+        if self._found.field is not None and self._found.field[1] > 0:
             return  # the first field of a frame
         if self._trust.believes(self._marker_kind()):
             self._close()
@@ -309,12 +288,12 @@ class AccessUnits:
     # Where pictures end -----------------------------------------------------------------------------------------
 
     def _marker_kind(self) -> int:
-        return self._is_key << 1 | (MarkerTrust.OPEN if self.following else 0)
+        return self._found.is_key << 1 | (MarkerTrust.OPEN if self.following else 0)
 
     def _decide(self, is_slice: bool, is_first: bool, head: bytes) -> None:
         """Whether the NAL unit that begins now belongs to another picture than the one that is open."""
         turned, self._turned = self._turned, False
-        if not self._has_slice and (not turned or not self._unit or not self._split_inner()):
+        if not self._found.has_slice and (not turned or not self._unit or not self._split_inner()):
             if turned:
                 self._begin_preface()
             return
@@ -331,24 +310,28 @@ class AccessUnits:
 
     def _is_same_picture(self, turned: bool, is_first: bool, head: bytes) -> bool:
         """Whether a slice that begins now is a part of the open picture."""
-        if turned and self._damaged:
+        if turned and self._found.is_damaged:
             return False
         if not is_first:
             return not turned or self._trust.pending < 0  # cameras that stamp each packet when they send it
-        if not turned and not self._has_first:
+        if not turned and not self._found.has_first:
             return True  # slices in any order
         info = self._sets.info
-        if self._field is not None and self._field[1] > 0 and info is not None:
+        if self._found.field is not None and self._found.field[1] > 0 and info is not None:
             other = field_of(info, head)
-            if other is not None and other[0] == self._field[0] and other[1] == 3 - self._field[1]:
-                self._field = (self._field[0], 0)
+            if (
+                other is not None
+                and other[0] == self._found.field[0]
+                and other[1] == 3 - self._found.field[1]
+            ):
+                self._found.field = (self._found.field[0], 0)
                 return True
         return False
 
     def _begin_preface(self) -> None:
         """Another timestamp while there is no slice: what is open belongs to the picture that begins now."""
-        if len(self._starts) > MAX_PREFACE_UNITS or (self._damaged and self._unit):
-            self._damaged = True
+        if len(self._starts) > MAX_PREFACE_UNITS or (self._found.is_damaged and self._unit):
+            self._found.is_damaged = True
             self._close()
         self._pts = self._last_pts
         self._trust.pending = -1
@@ -365,7 +348,7 @@ class AccessUnits:
         del self._unit[4:]
         del self._starts[1:]
         del self._kinds[1:]
-        self._damaged = True
+        self._found.is_damaged = True
 
     def _split_inner(self) -> bool:
         """Find NAL units that stand, with start codes, inside of others (V380, Amatek). Returns whether there are
@@ -378,26 +361,27 @@ class AccessUnits:
         self._starts.clear()
         self._kinds.clear()
         for start, stop in places:
-            self._append(nal_type(self._codec, data[start]))
+            self._append(nal_type(self._rules.codec, data[start]))
             self._unit += data[start:stop]
         self._classify()
-        return self._has_slice
+        return self._found.has_slice
 
     def _classify(self) -> None:
         """Set what `_begin` would have found out, from the NAL units of the unit."""
-        header = 1 if self._is_h264 else 2
-        self._has_slice = self._has_first = self._is_key = False
-        self._other = 0
+        header = 1 if self._rules.is_h264 else 2
+        found = self._found
+        found.has_slice = found.has_first = found.is_key = False
+        found.other = 0
         for start, kind in zip(self._starts, self._kinds, strict=True):
-            if not is_vcl(self._codec, kind):
-                self._other |= self._other_bits.get(kind, 0)
+            if not is_vcl(self._rules.codec, kind):
+                self._found.other |= self._rules.other_bits.get(kind, 0)
                 continue
-            if not self._has_slice:
-                self._has_slice = True
-                self._is_key = kind == 5 if self._is_h264 else 15 < kind < 22
+            if not self._found.has_slice:
+                self._found.has_slice = True
+                self._found.is_key = self._rules.is_key(kind)
             at = start + header
             if at < len(self._unit) and self._unit[at] > 127:
-                self._has_first = True
+                self._found.has_first = True
 
     # What becomes of them ---------------------------------------------------------------------------------------
 
@@ -405,34 +389,34 @@ class AccessUnits:
         """Emit the access unit, or drop it. What begins the next one stays."""
         kinds, unit = self._kinds, self._unit
         pts, kind = self._pts, self._marker_kind()
-        rest = self._cut_rest() if kinds and kinds[-1] in self._preface and self._has_slice else None
-        if not self._has_first:
+        rest = (
+            self._cut_rest() if kinds and kinds[-1] in self._rules.preface and self._found.has_slice else None
+        )
+        if not self._found.has_first:
             self._check_head()
-        if self._damaged or not self._has_slice:
+        if self._found.is_damaged or not self._found.has_slice:
             if unit:
                 self._stats.access_units_dropped += 1
-                self._missing = True
+                self._delivery.missing = True
         else:
             self._deliver()
         unit.clear()
         self._starts, self._kinds = [], []
-        self._has_slice = self._has_first = self._is_key = False
-        self._other = 0
-        self._field = None
-        self._closed_pts, self._closed_kind = pts, kind
-        self._damaged = self._head_lost = self._resumable = False
+        self._found = _Found()
+        self._closed = (pts, kind)
+        self._head_lost = self._resumable = False
         self._trust.pending = -1
         self.following = b""
         if rest is not None:
             unit += rest[0]
             self._starts, self._kinds = rest[1:]
-            self._other = _SETS_BIT | _SEI_BIT
+            self._found.other = _SETS_BIT | _SEI_BIT
 
     def _cut_rest(self) -> tuple[bytes, list[int], list[int]] | None:
         """Remove what stands behind the picture and begins the next one. Returns: (bytes, starts, types) of that."""
         kinds = self._kinds
         count = len(kinds)
-        while count and kinds[count - 1] in self._preface:
+        while count and kinds[count - 1] in self._rules.preface:
             count -= 1
         if not count:
             return None
@@ -444,35 +428,25 @@ class AccessUnits:
     def _check_head(self) -> None:
         """The first slice is missing. A camera that sets the marker on each slice is found out here."""
         if self._head_lost:
-            self._damaged = True
-        elif self._pts == self._closed_pts and self._has_slice:
-            self._damaged = True
-            self._trust.disprove(self._closed_kind)
+            self._found.is_damaged = True
+        elif self._pts == self._closed[0] and self._found.has_slice:
+            self._found.is_damaged = True
+            self._trust.disprove(self._closed[1])
 
     def _deliver(self) -> None:
-        found = self._read_sets() if self._other & _SETS_BIT else 0
-        if not self._first_ns:
-            self._first_ns = self.received_ns
-        self._since_key += 1
-        if self._is_key:
-            self._seen_key = True
-        elif not found and (self._seen_key or not self._other):
-            # By far the most: a picture that no decoder can start with.
-            if self._started:
-                self._finish(bytes(self._unit), found, key=False)
-            else:
-                self._stats.pictures_skipped += 1
-            return
-        if self._is_key or self._can_start(found, self._read_recovery()):
-            self._since_key = 0
-            self._finish(bytes(self._unit), found, key=True)
-        elif self._started:
-            self._finish(bytes(self._unit), found, key=False)
-        else:
-            self._stats.pictures_skipped += 1
+        found = self._found
+        sets = self._read_sets() if found.other & _SETS_BIT else 0
+        recovery = self._read_recovery if found.other & _SEI_BIT else _no_recovery
+        self._delivery.deliver(
+            AccessUnit(
+                self._unit, self._starts, self._kinds, self._pts, self.received_ns, sets,
+                is_key=found.is_key, has_others=bool(found.other),
+            ),
+            recovery,
+        )  # fmt: skip
 
     def _read_sets(self) -> int:
-        """Remember the parameter sets in band. Returns: bits of their places in `_SETS`."""
+        """Remember the parameter sets in band. Returns: bits of their places in `PLACES`."""
         places = self._sets.order
         if EMBEDDED in self._kinds or self._has_inner():
             self._split_inner()
@@ -490,14 +464,12 @@ class AccessUnits:
 
     def _read_recovery(self) -> int:
         """How many pictures a decoder needs that starts here; -1: no recovery point."""
-        if not self._other & _SEI_BIT:
-            return -1
         unit, starts = self._unit, self._starts
         for index, kind in enumerate(self._kinds):
-            if kind == _SEI[self._codec]:
+            if kind == self._rules.sei:
                 stop = starts[index + 1] - 4 if index + 1 < len(starts) else len(unit)
                 data = bytes(unit[starts[index] : min(stop, starts[index] + MAX_SEI_BYTES)])
-                count = recovery_count(self._codec, data)
+                count = recovery_count(self._rules.codec, data)
                 if count >= 0:
                     return count
         return -1
@@ -512,63 +484,6 @@ class AccessUnits:
                     return True
         return False
 
-    def _can_start(self, found: int, recovery: int) -> bool:
-        """Whether a decoder can start at a picture that is not a key frame by its type.
 
-        A recovery point that is exact always counts; a gradual one, and intra pictures that are not announced at all,
-        only in streams that have no key frames.
-        """
-        if not self._sets.complete or (recovery < 0 and not found & 2):
-            return False
-        is_intra = self._is_h264 and has_only_intra_slices(self._unit, self._starts)
-        if recovery == 0 and (is_intra or (not self._is_h264 and found & 2)):
-            return True
-        if self._seen_key:
-            return False
-        if is_intra or (not self._started and recovery >= 0):
-            return True
-        if recovery >= 0:
-            return self._since_key >= min(recovery, MAX_REFRESH_PICTURES)
-        waited_ns = self.received_ns - self._first_ns
-        return waited_ns > MAX_KEY_WAIT_NS and self._since_key >= MIN_REFRESH_PICTURES
-
-    def _finish(self, data: bytes, found: int, *, key: bool) -> None:
-        flags = Flags.NONE
-        if key:
-            if not self._sets.complete:
-                self._stats.keys_without_sets += 1
-                return
-            wanted = 6 if self._is_h264 else 7
-            if found != wanted:
-                data = self._insert_sets(data)
-            flags = Flags.KEY
-            if self._sets.changed:
-                flags |= Flags.CONFIG
-                self._sets.changed = False
-        if self._missing:
-            if self._started:
-                flags |= Flags.DISCONT
-            self._missing = False
-        self._started = True
-        info = self._sets.info
-        assert info is not None
-        self._emit(
-            Packet(
-                Kind.VIDEO,
-                self._codec,
-                data,
-                self._pts,
-                self.received_ns,
-                flags=flags,
-                captured_ns=self._clock.captured_ns(self._pts),
-                width_px=info.width_px,
-                height_px=info.height_px,
-            )
-        )
-
-    def _insert_sets(self, data: bytes) -> bytes:
-        """The remembered parameter sets before the rest, but after an access unit delimiter."""
-        if self._kinds[0] == _DELIMITER[self._codec]:
-            cut = self._starts[1] - 4 if len(self._starts) > 1 else len(data)
-            return data[:cut] + self._sets.annexb() + data[cut:]
-        return self._sets.annexb() + data
+def _no_recovery() -> int:
+    return -1

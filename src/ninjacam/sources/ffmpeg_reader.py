@@ -18,8 +18,9 @@ from ninjacam.codecs.bitstream import annexb_from_config, from_length_prefixed, 
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import DecodeError, NoVideoError, ProtocolError, UnsupportedCodecError
 from ninjacam.core.packets import CODEC_BY_LABEL, VIDEO_CLOCK_HZ, Codec, Flags, Kind, Packet, Track
-from ninjacam.sources.access_units import AccessUnits, ParameterSetCache
+from ninjacam.sources.access_units import AccessUnits
 from ninjacam.sources.base import OnPacket, SourceConfig, SourceStats
+from ninjacam.sources.parameter_sets import ParameterSetCache
 from ninjacam.sources.pictures import JpegPictures
 from ninjacam.sources.track_clock import TrackClock
 

@@ -6,11 +6,13 @@ import pytest
 
 from ninjacam.codecs.bitstream import START_CODE
 from ninjacam.core.packets import Codec, Flags
-from ninjacam.sources.access_units import MAX_ACCESS_UNIT_BYTES, MAX_KEY_WAIT_NS, SETTLE_NS, ParameterSetCache
+from ninjacam.sources.access_units import MAX_ACCESS_UNIT_BYTES, SETTLE_NS
 from ninjacam.sources.base import SourceStats
+from ninjacam.sources.parameter_sets import ParameterSetCache
 from ninjacam.sources.rtsp.h264 import H264Depacketizer
 from ninjacam.sources.rtsp.rtp import HOLD_PACKETS, SILENCE_NS, RtpReceiver
 from ninjacam.sources.track_clock import TrackClock
+from ninjacam.sources.unit_delivery import MAX_KEY_WAIT_NS
 from tests.unit.sources.rtp_support import IDR, OTHER_SPS, PPS, SLICE, SPS, SSRC, Sink, fu_a, rtp, stap_a
 
 

@@ -8,9 +8,9 @@ import pytest
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.errors import ConfigError, SourceError
 from ninjacam.core.packets import Codec
-from ninjacam.sources.access_units import ParameterSetCache
 from ninjacam.sources.auth import Authenticator
 from ninjacam.sources.base import SourceStats
+from ninjacam.sources.parameter_sets import ParameterSetCache
 from ninjacam.sources.rtsp.audio import AacDepacketizer
 from ninjacam.sources.rtsp.connection import RtspConnection
 from ninjacam.sources.rtsp.h264 import H264Depacketizer

@@ -13,8 +13,8 @@ from ninjacam.core.errors import (
     UnsupportedCodecError,
 )
 from ninjacam.core.packets import Codec, Flags, Kind
-from ninjacam.sources.access_units import ParameterSetCache
 from ninjacam.sources.base import SourceStats
+from ninjacam.sources.parameter_sets import ParameterSetCache
 from ninjacam.sources.rtsp.audio import AacDepacketizer, AudioDepacketizer
 from ninjacam.sources.rtsp.h265 import H265Depacketizer
 from ninjacam.sources.rtsp.jpeg import JpegDepacketizer, quantization_tables

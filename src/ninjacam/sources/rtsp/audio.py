@@ -1,10 +1,10 @@
 """Audio over RTP, carried along: AAC (RFC 3640) and G.711 (RFC 3551). A lost packet is a short silence, no more."""
 
 from ninjacam.core.packets import Codec, Flags, Kind, Packet
-from ninjacam.sources.access_units import Emit
 from ninjacam.sources.base import SourceStats
 from ninjacam.sources.rtsp.rtp import Depacketizer
 from ninjacam.sources.track_clock import TrackClock
+from ninjacam.sources.unit_delivery import Emit
 
 MAX_FRAME_BYTES = 65_536
 _AAC_SAMPLES = 1024

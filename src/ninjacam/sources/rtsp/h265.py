@@ -1,15 +1,11 @@
 """H.265 over RTP (RFC 7798): single NAL units, aggregation packets, fragmentation units; DONL fields are skipped."""
 
 from ninjacam.core.packets import Codec
-from ninjacam.sources.access_units import (
-    EMBEDDED,
-    MAX_ACCESS_UNIT_BYTES,
-    AccessUnits,
-    Emit,
-    ParameterSetCache,
-)
+from ninjacam.sources.access_units import EMBEDDED, MAX_ACCESS_UNIT_BYTES, AccessUnits
 from ninjacam.sources.base import SourceStats
+from ninjacam.sources.parameter_sets import ParameterSetCache
 from ninjacam.sources.track_clock import TrackClock
+from ninjacam.sources.unit_delivery import Emit
 
 _AGGREGATION, _FRAGMENT = 48, 49
 _END_OF_SEQUENCE, _END_OF_STREAM = 36, 37

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ninjacam.core.packets import Codec, Flags, Kind, Packet
-from ninjacam.sources.access_units import MAX_ACCESS_UNIT_BYTES, SETTLE_NS, Emit, MarkerTrust
+from ninjacam.sources.access_units import MAX_ACCESS_UNIT_BYTES, SETTLE_NS, MarkerTrust
 from ninjacam.sources.base import SourceStats
 from ninjacam.sources.rtsp.rtp import Depacketizer
 from ninjacam.sources.track_clock import TrackClock
+from ninjacam.sources.unit_delivery import Emit
 
 # RFC 2435, appendix A: the tables for Q = 50, in zigzag order.
 _LUMA = bytes.fromhex(

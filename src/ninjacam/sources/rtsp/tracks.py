@@ -8,8 +8,8 @@ from itertools import islice
 from ninjacam.codecs.bitstream import parameter_sets, parse_sps
 from ninjacam.core.errors import DecodeError, NoVideoError, UnsupportedCodecError
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, Codec, Kind, Track
-from ninjacam.sources.access_units import Emit, ParameterSetCache
 from ninjacam.sources.base import SourceStats
+from ninjacam.sources.parameter_sets import ParameterSetCache
 from ninjacam.sources.rtsp.audio import AacDepacketizer, AudioDepacketizer
 from ninjacam.sources.rtsp.h264 import H264Depacketizer
 from ninjacam.sources.rtsp.h265 import H265Depacketizer
@@ -18,6 +18,7 @@ from ninjacam.sources.rtsp.payload_codec import codec_of_payload
 from ninjacam.sources.rtsp.rtp import Depacketizer, RtpReceiver
 from ninjacam.sources.rtsp.sdp import Description, Format, Media, sprop_annexb
 from ninjacam.sources.track_clock import TrackClock
+from ninjacam.sources.unit_delivery import Emit
 
 _VIDEO = {"H264": Codec.H264, "H265": Codec.H265, "JPEG": Codec.MJPEG}
 _AUDIO = {"PCMA": Codec.PCMA, "PCMU": Codec.PCMU, "MPEG4-GENERIC": Codec.AAC}
