@@ -55,7 +55,7 @@ bench: $(STAMP) ## the table of figures, with the blog's way beside it
 	scripts/system-packages
 	$(BIN)/python -m benchmarks
 
-openapi: $(STAMP) ## write docs/openapi.json anew
+openapi: $(STAMP) ## write docs/openapi.json
 	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python -m django ninjacam_openapi docs/openapi.json
 
 clean: ## remove what was made

@@ -3,7 +3,7 @@
   python -m benchmarks [--quick] [--only ROW ...] [--no-seed] [--json FILE]
 
 CPU is user and system time of all processes of the server, in % of one core; cameras and clients are not counted.
-A missed figure is marked, and is no failure: this measures.
+A missed figure is marked, but is not a failure: this only measures.
 """
 
 import argparse

@@ -35,7 +35,7 @@ def attack(name: str) -> Callable[[Attack], Attack]:
 
 
 def repeat(step: Callable[[], object], until_s: float, threads: int = 4) -> None:
-    """Run `step` in some threads again and again; a connection that the server ends is no error."""
+    """Run `step` in some threads again and again; a connection that the server closes is not an error."""
 
     def run() -> None:
         while time.monotonic() < until_s:

@@ -4,7 +4,7 @@
   /usr/bin/python3 benchmarks/gst_camera.py PORT CLIP.h264 [--mounts N] [--state FILE] [--user U --password P --digest]
 
 Runs with the system's python3 (Debian: python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-{base,good,bad}), so
-it imports nothing of ours. CLIP is Annex B with access unit delimiters (`clips.stamped_annexb`).
+it imports none of our modules. CLIP is Annex B with access unit delimiters (`clips.stamped_annexb`).
 URLs: rtsp://127.0.0.1:PORT/cam0 ... cam{N-1}. Frame k of the L of the clip is sent at CLOCK_MONOTONIC (j*L + k)/fps.
 --state keeps {"pid", "connects", "open", "loop"} up to date. --codec h265 and mjpeg transcode while playing.
 """

@@ -42,7 +42,7 @@ class Cpu:
 
 
 def kind_of(pid: int) -> str:
-    """Of a process of ours: "serve", "engine", "capture", "vision", "jobs", "web"; else "server"."""
+    """Kind of one of our processes: "serve", "engine", "capture", "vision", "jobs", "web"; else "server"."""
     try:
         line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
     except OSError:

@@ -34,7 +34,7 @@ def overlay(frame: Frame):
 '''
 
 AT_EASE_S = RELAX_AFTER_S + STALLED_AFTER_S
-"""After so long a camera that nobody watches is read in beats: it is looked at in the second of these intervals."""
+"""After this time, a camera without viewers is read in beats. The second of these intervals is measured."""
 Camera = GstCamera | FakeCamera
 Figures = dict[str, Any]
 """What a job has measured, by name."""
@@ -133,7 +133,7 @@ class Stage:
         self.close()
 
     def close(self) -> None:
-        """Stop both; they start anew when they are asked for again."""
+        """Stop both; they restart when they are needed again."""
         self._product = self._camera = None
         self._stack.close()
 

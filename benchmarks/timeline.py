@@ -89,7 +89,7 @@ def tell(days: int, cameras: int, events_a_day: int) -> int:
 
 
 def ask(cameras: int, days: int, question: Callable[[list[str], int, int], int]) -> list[float]:
-    """Milliseconds of each of `ROUNDS` questions for a day of the month. `question`: of how many cameras it tells."""
+    """Milliseconds of each of `ROUNDS` questions for a day of the month. `question`: for how many cameras."""
     slugs = [f"cam-{number:02d}" for number in range(1, cameras + 1)]
     chance, took_ms = random.Random(2), []
     for _ in range(ROUNDS):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 BASE_DIR = Path(os.environ.get("EXAMPLE_DIR", Path(__file__).resolve().parent))
 
-SECRET_KEY = os.environ.get("EXAMPLE_SECRET_KEY", "an example is no secret")
+SECRET_KEY = os.environ.get("EXAMPLE_SECRET_KEY", "not secret: this is an example")
 DEBUG = True
 ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
 

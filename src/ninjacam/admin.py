@@ -1,4 +1,4 @@
-"""The models in Django's admin: plain pages, for who administers. Passwords go in and never come out."""
+"""The models in Django's admin. Passwords can be entered, but are never shown."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from ninjacam.core.errors import InvalidError
 from ninjacam.models import ApiToken, Camera, CameraGrant, Event, Segment
 from ninjacam.queries.status import read_status
 
-if TYPE_CHECKING:  # generic in the stubs only
+if TYPE_CHECKING:  # Generic in the stubs only.
     CameraModelForm = forms.ModelForm[Camera]
     CameraModelAdmin = admin.ModelAdmin[Camera]
     GrantModelAdmin = admin.ModelAdmin[CameraGrant]
@@ -57,16 +57,18 @@ class CameraAdminForm(CameraModelForm):
         required=False,
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text=_("Stored sealed, and never shown. Leave user and password empty to keep what is stored."),
+        help_text=_(
+            "Stored encrypted and never shown. Leave user and password empty to keep the stored ones."
+        ),
     )
-    forget_credentials = forms.BooleanField(label=_("Forget the stored user and password"), required=False)
+    forget_credentials = forms.BooleanField(label=_("Remove the stored user and password"), required=False)
 
     class Meta:
         model = Camera
         fields = ["slug", "name", "url", "transport", "audio", "verify_tls", "enabled", *RECORD]
 
     def clean(self) -> dict[str, Any]:
-        """The rules are the actions': the URL divided, the mask refused, no password for another host."""
+        """Applies the rules of the actions: split the URL, refuse the mask, send no password to another host."""
         entered = super().clean() or {}
         if self.errors:
             return entered
@@ -110,7 +112,7 @@ class CameraAdmin(_OnRecord, CameraModelAdmin):
         return str(read_status().camera(camera, details=False)["state"])
 
     def get_readonly_fields(self, request: HttpRequest, obj: Camera | None = None) -> list[str]:
-        return ["slug"] if obj else []  # sockets and recordings are named after it
+        return ["slug"] if obj else []  # Sockets and recordings are named after it.
 
 
 @admin.register(CameraGrant)
@@ -122,7 +124,7 @@ class CameraGrantAdmin(_OnRecord, GrantModelAdmin):
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(_OnRecord, TokenModelAdmin):
-    """To see and revoke. Tokens are made with `ninjacam token create` or the API, which show them once."""
+    """View and revoke tokens. Create them with `ninjacam token create` or the API, which show them once."""
 
     list_display = ["name", "prefix", "user", "scopes", "expires_at", "last_used_at", "revoked_at"]
     list_select_related = ["user"]
@@ -152,7 +154,7 @@ class ApiTokenAdmin(_OnRecord, TokenModelAdmin):
 
 @admin.register(Segment)
 class SegmentAdmin(SegmentModelAdmin):
-    """To see what there is, and to protect it. Rows are made from files, and go with them: by retention alone."""
+    """View and protect recordings. Rows are created from files; only retention deletes them."""
 
     list_display = ["slug", "start", "end", "size_bytes", "codec", "protected", "open"]
     list_filter = ["protected"]
@@ -177,7 +179,7 @@ class SegmentAdmin(SegmentModelAdmin):
         return False
 
     def save_model(self, request: HttpRequest, obj: Segment, form: Any, change: bool) -> None:
-        # Only this: the engine may write the rest at this moment.
+        # Save only these: the engine may write the others at the same time.
         Segment.objects.filter(pk=obj.pk).update(protected=obj.protected)
         _record(
             request, "recording.protect" if obj.protected else "recording.unprotect", obj.slug, path=obj.path
@@ -186,7 +188,7 @@ class SegmentAdmin(SegmentModelAdmin):
 
 @admin.register(Event)
 class EventAdmin(EventModelAdmin):
-    """To see what happened, to keep it, and to forget it. Events are told to the API, and by the engine."""
+    """View, protect and delete events. The API and the engine create them."""
 
     list_display = ["slug", "kind", "label", "start", "end", "source", "protected"]
     list_filter = ["protected", "triggers_recording"]
@@ -207,7 +209,7 @@ class EventAdmin(EventModelAdmin):
         return False
 
     def save_model(self, request: HttpRequest, obj: Event, form: Any, change: bool) -> None:
-        # Only these: the engine may write the rest at this moment.
+        # Save only these: the engine may write the others at the same time.
         Event.objects.filter(pk=obj.pk).update(label=obj.label, protected=obj.protected)
         _record(request, "event.update", obj.slug, event=obj.pk, protected=obj.protected)
 

@@ -1,7 +1,7 @@
-"""Who is asking: session cookie, `Authorization: Bearer`, or `?sig=`; and whether that still holds.
+"""Authentication by session cookie, `Authorization: Bearer` or `?sig=`, and whether it is still valid.
 
-For Django views, the API and the ASGI media application alike. All of it is synchronous and queries the database: call
-it in a thread that may, and close its connections afterwards.
+Shared by Django views, the API and the ASGI media application. Synchronous, with database queries: call it in a
+suitable thread and close the thread's connections afterwards.
 """
 
 import hashlib
@@ -35,25 +35,25 @@ from ninjacam.permissions import AnyUser
 from ninjacam.throttle import client_address, get_throttle, network_of
 
 _USED_RESOLUTION_S = 60
-"""`last_used_at` of a token is written at most so often."""
+"""Minimum seconds between two writes of a token's `last_used_at`."""
 _KNOWN_TOKEN_S = 7 * 24 * 3600
-"""A token that was good within this time is still looked at when its network has sent too many wrong ones."""
+"""A token that was valid within this time is still checked after its network has sent too many wrong ones."""
 BAD_TOKENS = 30
 BAD_TOKEN_EVERY_S = 2.0
-"""Of one network: so many wrong tokens at once, and one more in this time."""
+"""Limits of one network: (burst of wrong tokens, seconds per further one)."""
 _OUTLIVING = frozenset({Role.REPLAY, Role.EXPORT})
-"""The roles that are about recordings, which outlive their camera."""
+"""The roles for recordings, which outlive their camera."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Principal:
-    """A user, by the way that the user came, with what this way allows.
+    """A user together with the way of authentication and the permissions that it allows.
 
-    `scopes`: None for everything that the user may. `cameras`: the primary keys, as text, of the cameras that `scopes`
-    name. `credential`: what `recheck` looks at again: the session key, the token's id, or for a signed link its guard.
-    `view`: a signed link is for this view only. `token_id`: the token that came, or that made the link.
-    `expires_at_s`: of a link, Unix time. `link_id`: the same for every use of one link, empty where it is none.
-    `address`: the client's, where it is known.
+    `scopes`: None for all permissions of the user. `cameras`: the primary keys, as text, of the cameras that
+    `scopes` name. `credential`: what `recheck` verifies again: the session key, the token's id, or the guard of a
+    signed link. `view`: a signed link is for this view only. `token_id`: the token that was used, or that created
+    the link. `expires_at_s`: expiry of a link, Unix time. `link_id`: identifies a link, the same for each use; empty
+    for others. `address`: the client's, if known.
     """
 
     user: AbstractBaseUser = field(repr=False)
@@ -69,7 +69,7 @@ class Principal:
 
     @property
     def name(self) -> str:
-        """For logs: who, and how."""
+        """Return the user and the way of authentication, for logs."""
         return f"{self.user.get_username()} ({self.source})"
 
     def in_scope(self, role: str, camera: Camera | None = None) -> bool:
@@ -89,17 +89,21 @@ class Principal:
         )
 
     def may(self, role: str, camera: Camera, view: str | None = None) -> bool:
-        """Whether `role` is allowed for `camera`, and for its view where one is named."""
+        """Return whether `role` is allowed for `camera`, and for its view if one is given."""
         if view is not None and self.view is not None and view != self.view:
             return False
         return self.in_scope(role, camera) and permissions.may(self.user, role, camera)
 
     def may_all(self, permission: str, scope: str = "*") -> bool:
-        """Whether a permission that is about no single camera (`add_camera`) is allowed. `scope`: a token's."""
+        """Return whether a permission that is not about a single camera (`add_camera`) is allowed. `scope`: of a
+        token.
+        """
         return self.in_scope(scope) and permissions.may_all(self.user, permission)
 
     def may_act_for(self, user: AnyUser) -> bool:
-        """Whether what belongs to `user` (API tokens) may be made, seen and ended. Never by a token of lesser scope."""
+        """Return whether data that belongs to `user` (API tokens) may be created, read and deleted. Always False for
+        a token with limited scopes.
+        """
         own = self.user.pk == user.pk
         return (
             self.source != "signed"
@@ -108,7 +112,9 @@ class Principal:
         )
 
     def may_metrics(self) -> bool:
-        """Whether the figures of the whole host may be read: by superusers, and by tokens of theirs with the scope."""
+        """Return whether the metrics of the whole host may be read: by superusers, and by their tokens with the
+        scope.
+        """
         return self.in_scope("metrics") and bool(getattr(self.user, "is_superuser", False))
 
 
@@ -121,11 +127,12 @@ def principal_from(
     query: Mapping[str, str] | None = None,
     address: str = "",
 ) -> Principal | None:
-    """Return who is asking, or None. What is offered must hold: a bad token is not made good by a good cookie.
+    """Return the principal, or None. All given credentials must be valid: a valid cookie does not make up for an
+    invalid token.
 
-    `path`: as requested, with the mount point, percent-decoded. `query`: all parameters of the request. `address`: the
-    client's. A cookie proves nothing about where a request comes from: check Origin or CSRF as well where `source` is
-    "session". Raises: LimitError: too many wrong tokens came from this address.
+    `path`: as requested, including the mount point, percent-decoded. `query`: all parameters of the request.
+    `address`: the client's. A cookie does not prove where a request comes from: check Origin or CSRF as well if
+    `source` is "session". Raises: LimitError: too many wrong tokens came from this address.
     """
     if authorization:
         scheme, _, token = authorization.partition(" ")
@@ -136,7 +143,7 @@ def principal_from(
 
 
 def principal_of_request(request: HttpRequest) -> Principal | None:
-    """`principal_from` for a Django request that went through the session and authentication middleware."""
+    """Return `principal_from` for a Django request that has passed the session and authentication middleware."""
     authorization = request.headers.get("Authorization", "")
     sig = request.GET.get(signing.PARAMETER, "")
     if authorization or sig:
@@ -155,13 +162,13 @@ def principal_of_request(request: HttpRequest) -> Principal | None:
 
 
 def address_of_request(request: HttpRequest) -> str:
-    """The client's network address, also behind a trusted proxy; empty for a Unix socket."""
+    """Return the client's network address, even behind a trusted proxy; empty for a Unix socket."""
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
     return client_address(request.META.get("REMOTE_ADDR", "") or "", forwarded)
 
 
 def _from_token(token: str, network: str) -> Principal | None:
-    """Raises: LimitError: too many wrong tokens came from this network, and this token is not known to be good."""
+    """Raises: LimitError: too many wrong tokens came from this network, and this token is not known to be valid."""
     throttle, known = get_throttle(), f"good token:{token[:100]}"
     blocked = network and throttle.is_marked(f"bad tokens:{network}")
     if blocked and not throttle.is_marked(known):
@@ -235,7 +242,7 @@ def _from_session(key: str) -> Principal | None:
 
 
 def password_guard(user: AbstractBaseUser) -> str:
-    """Changes with the user's password; put into links, so that a new password ends them."""
+    """Return a value that changes with the user's password. Links contain it, so a new password invalidates them."""
     return salted_hmac("ninjacam.guard", user.password, algorithm="sha256").hexdigest()[:16]
 
 
@@ -249,7 +256,7 @@ def link_for(
     lifetime_s: int,
     role: str = "view",
 ) -> signing.Link:
-    """The link that `principal` hands out; sign it with `signing.sign`. Permission is the caller's to check."""
+    """Return a link from `principal`, to be signed by `signing.sign`. The caller checks the permission."""
     return signing.Link(
         path=path,
         camera=str(camera.pk),
@@ -264,10 +271,11 @@ def link_for(
 
 
 def refresh(principals: Iterable[Principal]) -> dict[Principal, Principal | None]:
-    """Read users, sessions, tokens and grants again. Maps each principal to a fresh one, or to None if it has ended.
+    """Read users, sessions, tokens and grants again. Map each principal to a fresh one, or to None if it is no
+    longer valid.
 
-    A principal ends when its user is deactivated, its session is flushed or has an older password, its token is
-    revoked or expired, or its link is no longer valid. Five queries for all of them.
+    A principal becomes invalid when its user is deactivated, its session is flushed or has an older password, its
+    token is revoked or expired, or its link is no longer valid. Five queries for all of them.
     """
     asked = list(principals)
     users = _users(str(principal.user.pk) for principal in asked)
@@ -284,9 +292,9 @@ def refresh(principals: Iterable[Principal]) -> dict[Principal, Principal | None
 def recheck(items: Iterable[tuple[Principal, str, Camera]]) -> list[bool]:
     """Return for each (principal, role, camera) whether it is still allowed, with everything read again.
 
-    A camera that was never saved stands for a deleted one of its slug: then the role for all cameras is needed, or the
-    role for the new camera that has taken over its recordings. Six queries for all, seven with deleted cameras, and up
-    to four for each user whose permission does not come from a grant.
+    An unsaved camera stands for a deleted one with its slug: this requires the role for all cameras, or the role for
+    the new camera that has taken over its recordings. Six queries for all, seven with deleted cameras, and up to
+    four for each user whose permission does not come from a grant.
     """
     asked = list(items)
     fresh = refresh(principal for principal, _, _ in asked)
@@ -310,7 +318,7 @@ def _still(
     tokens: Mapping[int, ApiToken],
     sessions: Mapping[str, Mapping[str, Any]],
 ) -> Principal | None:
-    """`principal` with the fresh `user`, or None where the way in is closed by now."""
+    """Return `principal` with the fresh `user`, or None if its credentials are no longer valid."""
     if not user.is_active:
         return None
     if principal.source == "session":
@@ -344,19 +352,19 @@ def _usable_tokens(ids: Iterable[int | None]) -> dict[int, ApiToken]:
     found = list(ApiToken.objects.filter(pk__in=wanted))
     if any(
         token.parent_id is not None for token in found
-    ):  # few are: a join would cost more for all the others
+    ):  # They are few, and a join would slow down all other queries.
         prefetch_related_objects(found, "parent")
     return {token.pk: token for token in found if token.is_usable()}
 
 
 def _session_data(keys: Iterable[str]) -> dict[str, Mapping[str, Any]]:
-    """Session key -> what the session holds, without those that ended. One query where sessions are in the database."""
+    """Map session keys to the data of sessions that still exist. One query if sessions are in the database."""
     wanted = set(keys)
     store_class: type[SessionBase] = import_module(settings.SESSION_ENGINE).SessionStore
     if not wanted:
         return {}
     if not issubclass(store_class, DatabaseSessionStore):
-        # load() rather than the lazy property: it answers {} for a session that is gone, and creates nothing.
+        # load(), not the lazy property, which returns {} for a missing session. Creates nothing.
         return {key: data for key in wanted if (data := store_class(key).load())}
     rows = store_class.get_model_class().objects.filter(
         session_key__in=wanted, expire_date__gt=timezone.now()
@@ -366,13 +374,13 @@ def _session_data(keys: Iterable[str]) -> dict[str, Mapping[str, Any]]:
 
 
 def _session_is_of(data: Mapping[str, Any], user: AbstractBaseUser) -> bool:
-    """Whether the session was opened for this user with this password."""
+    """Return whether the session was opened for this user with the current password."""
     held = data.get(HASH_SESSION_KEY, "")
     return str(user.pk) == data.get(SESSION_KEY) and constant_time_compare(held, user.get_session_auth_hash())
 
 
 class Actor(Protocol):
-    """Who carries out an action: a `Principal`, or the `LocalOperator`."""
+    """The actor of an action: a `Principal` or the `LocalOperator`."""
 
     @property
     def name(self) -> str: ...
@@ -382,7 +390,7 @@ class Actor(Protocol):
 
 
 class LocalOperator:
-    """Who runs a management command on this host: has the database anyway, so may do everything."""
+    """The user who runs a management command on this host, and therefore has full access to the database."""
 
     name = "local operator"
 

@@ -1,10 +1,10 @@
-"""System checks, `manage.py check`. E: it does not work. W: it works worse than it could.
+"""System checks, run by `manage.py check`. E: an error; Ninjacam does not work. W: a warning.
 
-ninjacam.E001  the setting NINJACAM is wrong
+ninjacam.E001  the setting NINJACAM is invalid
 ninjacam.W001  the authentication backend is missing
 ninjacam.W002  SQLite without WAL
 ninjacam.W003  GZipMiddleware
-ninjacam.W004  opencv-python beside opencv-python-headless
+ninjacam.W004  opencv-python and opencv-python-headless are both installed
 ninjacam.W005  data inside MEDIA_ROOT
 ninjacam.W006  the project has no ASGI application
 ninjacam.W007  asgi.py does not use Ninjacam
@@ -51,8 +51,8 @@ def _check_settings() -> Iterator[CheckMessage]:
     ]
     if inside:
         yield Warning(
-            f"NINJACAM[{inside[0]!r}] lies in MEDIA_ROOT, which web servers publish: "
-            "recordings would need no permission.",
+            f"NINJACAM[{inside[0]!r}] is inside MEDIA_ROOT, which web servers publish: "
+            "anyone could download the recordings.",
             id="ninjacam.W005",
         )
 
@@ -60,7 +60,7 @@ def _check_settings() -> Iterator[CheckMessage]:
 def _check_project() -> Iterator[CheckMessage]:
     if OWN_BACKEND not in settings.AUTHENTICATION_BACKENDS:
         yield Warning(
-            "user.has_perm('ninjacam.view_camera', camera) does not know the grants. Ninjacam itself does.",
+            "user.has_perm('ninjacam.view_camera', camera) ignores the camera grants. Ninjacam itself uses them.",
             hint=f"Add {OWN_BACKEND!r} to AUTHENTICATION_BACKENDS, after Django's own.",
             id="ninjacam.W001",
         )
@@ -68,27 +68,27 @@ def _check_project() -> Iterator[CheckMessage]:
     in_file = database.get("ENGINE", "").endswith("sqlite3") and "memory" not in str(database.get("NAME"))
     if in_file and "journal_mode=wal" not in str(database.get("OPTIONS", {})).lower().replace(" ", ""):
         yield Warning(
-            "SQLite is used without WAL: readers and writers of the several processes will lock each other out.",
+            "SQLite is used without WAL, so the processes will block each other with locks.",
             hint="OPTIONS={'transaction_mode': 'IMMEDIATE', 'timeout': 20, 'init_command': "
             "'PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;'}",
             id="ninjacam.W002",
         )
     if "django.middleware.gzip.GZipMiddleware" in settings.MIDDLEWARE:
         yield Warning(
-            "GZipMiddleware compresses answers that hold secrets (BREACH) and pictures that do not get smaller.",
-            hint="Leave compression to the server in front.",
+            "GZipMiddleware compresses responses that contain secrets (BREACH) and images that do not get smaller.",
+            hint="Leave compression to the web server in front.",
             id="ninjacam.W003",
         )
     if _installed("opencv-python") and _installed("opencv-python-headless"):
         yield Warning(
-            "opencv-python and opencv-python-headless are both installed: they overwrite each other's cv2.",
+            "opencv-python and opencv-python-headless are both installed and overwrite each other's cv2 module.",
             hint="Uninstall both, then install opencv-python-headless.",
             id="ninjacam.W004",
         )
     yield from _check_application()
     if not settings.DEBUG and not settings.STATIC_ROOT and not _serves_static_files():
         yield Warning(
-            "DEBUG is off and STATIC_ROOT is not set: Ninjacam's pages will lack their styles and scripts.",
+            "DEBUG is off and STATIC_ROOT is not set, so Ninjacam's pages will have no styles and scripts.",
             hint="Set STATIC_ROOT, run `collectstatic`, and let your web server or WhiteNoise serve the files.",
             id="ninjacam.W008",
         )
@@ -104,26 +104,26 @@ def _check_application() -> Iterator[CheckMessage]:
         )
     elif not _mentions_ninjacam(path.rpartition(".")[0]):
         yield Warning(
-            f"{path} does not use Ninjacam: under any server but `ninjacam_serve`, players show no live video.",
-            hint="Add to that module: import ninjacam.asgi; "
+            f"{path} does not use Ninjacam, so players show no live video under any server but `ninjacam_serve`.",
+            hint="Add to this module: import ninjacam.asgi; "
             "application = ninjacam.asgi.get_application(application)",
             id="ninjacam.W007",
         )
 
 
 def _serves_static_files() -> bool:
-    """Whether STATIC_URL leads to another host or to a view of the project."""
+    """Return whether STATIC_URL points to another host or to a view of the project."""
     parts = urlsplit(settings.STATIC_URL or "")
     return bool(parts.netloc) or leads_somewhere(parts.path + "ninjacam/pages/pages.css")
 
 
 def _mentions_ninjacam(module: str) -> bool:
-    """Look at the source of `module` without running it: a project's asgi.py may start things."""
+    """Search the source of `module` without importing it: a project's asgi.py may have side effects."""
     try:
         found = importlib.util.find_spec(module)
         source = Path(found.origin).read_text("utf-8", "replace") if found and found.origin else ""
     except (ImportError, OSError):
-        return True  # the server reports this better
+        return True  # The server reports this error better.
     return "ninjacam" in source or not source
 
 

@@ -27,24 +27,33 @@ def _default_workers() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The keys of `NINJACAM`, in capitals there.
+    """The keys of `NINJACAM` (upper case in the setting).
 
-    `data_dir`: default `BASE_DIR/ninjacam_data`. `run_dir`: sockets, locks, status.json; default `<data_dir>/run`.
-    `recordings_dir`: default `<data_dir>/recordings`; `exports_dir`: `<data_dir>/exports`. `retention`: a dict of
-    "bytes" (of all recordings), "bytes_per_camera", "days", each 0 for no limit, and "free_bytes" that stay
-    free on the disk. `secret_keys`: seal the camera credentials; the first one seals, all of them
-    open; default: Django's SECRET_KEY and SECRET_KEY_FALLBACKS. `processors_module`: the module of each app that holds
-    processors.
-    `reload`: import it again when it is saved; default DEBUG. `vision_workers`: processes that run user
-    code. `cameras_per_capture`: cameras that share a capture process. `allowed_networks`: CIDR networks that cameras
-    may be in; empty: any but link-local. `files_dir`: file: cameras must lie below it; empty: none may be added.
-    `export_bytes_per_user`, `exports_per_user`, `active_exports_per_user`: what the exports of one user may take, how
-    many of them are kept, how many may wait or run at once. `events_per_minute`: how many events of one
-    camera a user or token may create, in each web worker; `events_per_camera`: how many are kept.
-    `max_viewers_per_worker`, `send_timeout_s`, `reauth_s`
-    (how often the permission of an open stream is checked again), `mjpeg_quality` (1..100): live streams.
-    `max_connections_per_worker`: TCP connections of an ASGI worker; above it, those that idle longest are closed.
-    `trusted_proxies`: CIDR networks of the proxies whose X-Forwarded-For is believed; default: this host.
+    `data_dir`: default `BASE_DIR/ninjacam_data`. `run_dir`: sockets, locks and status.json; default
+    `<data_dir>/run`. `recordings_dir`: default `<data_dir>/recordings`. `exports_dir`: default
+    `<data_dir>/exports`.
+
+    `retention`: a dict of "bytes" (all recordings), "bytes_per_camera" and "days", each 0 for no limit, and
+    "free_bytes", the space to keep free on the disk.
+
+    `secret_keys`: keys that encrypt the camera credentials; the first one encrypts, all of them decrypt.
+    Default: Django's SECRET_KEY and SECRET_KEY_FALLBACKS.
+
+    `processors_module`: name of the module in each app that contains processors. `reload`: import it again when
+    it is saved; default DEBUG. `vision_workers`: number of processes that run user code. `cameras_per_capture`:
+    number of cameras in one capture process.
+
+    `allowed_networks`: CIDR networks that cameras may be in; empty allows all but link-local addresses.
+    `files_dir`: the directory that `file:` cameras must be in; if empty, none can be added.
+
+    `export_bytes_per_user`, `exports_per_user`, `active_exports_per_user`: limits on the size of one user's
+    exports, their number, and the number that are queued or running. `events_per_minute`: how many events of
+    one camera a user or token may create, in each web worker. `events_per_camera`: how many events are kept.
+
+    `max_viewers_per_worker`, `send_timeout_s`, `reauth_s` (how often the permission of an open stream is
+    checked again) and `mjpeg_quality` (1 to 100) apply to live streams. `max_connections_per_worker`: TCP
+    connections of an ASGI worker; above it, the connections that have been idle longest are closed.
+    `trusted_proxies`: CIDR networks of the proxies whose X-Forwarded-For header is trusted; default: this host.
     """
 
     data_dir: Path
@@ -107,7 +116,7 @@ def _flag(value: Any) -> bool:
 def _count(least: int, most: int) -> Callable[[Any], int]:
     def parse(value: Any) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            raise ValueError(f"a whole number from {least} to {most}")
+            raise ValueError(f"an integer from {least} to {most}")
         return value
 
     return parse
@@ -115,7 +124,7 @@ def _count(least: int, most: int) -> Callable[[Any], int]:
 
 def _seconds(value: Any) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
-        raise ValueError("a number of seconds above 0")
+        raise ValueError("a number of seconds greater than 0")
     return float(value)
 
 
@@ -126,7 +135,7 @@ def _retention(value: Any) -> RetentionRules:
     for name, limit in value.items():
         kinds = (int, float) if name == "days" else int
         if not isinstance(limit, kinds) or isinstance(limit, bool) or not limit >= 0:
-            raise ValueError(f"a dict of numbers of 0 or above, {name!r} too")
+            raise ValueError(f"a dict of numbers of 0 or more, including {name!r}")
     return RetentionRules(**value)
 
 
@@ -158,12 +167,12 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
 
 
 def parse_settings(given: Mapping[str, Any]) -> Settings:
-    """Raises: ConfigError: a key is unknown, or a value is not what it must be."""
+    """Return the settings. Raises: ConfigError: a key is unknown, or a value is invalid."""
     known = {item.name.upper(): item.name for item in fields(Settings)}
     unknown = sorted(str(key) for key in given if key not in known)
     if unknown:
         raise ConfigError(
-            f"Unknown key in the setting NINJACAM: {', '.join(unknown)}. Known are: {', '.join(sorted(known))}."
+            f"Unknown key in the setting NINJACAM: {', '.join(unknown)}. Known keys are: {', '.join(sorted(known))}."
         )
     values: dict[str, Any] = {"reload": bool(settings.DEBUG)}
     for key, value in given.items():
@@ -185,7 +194,7 @@ def parse_settings(given: Mapping[str, Any]) -> Settings:
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """Raises: ConfigError: the setting NINJACAM is wrong."""
+    """Raises: ConfigError: the setting NINJACAM is invalid."""
     given = getattr(settings, "NINJACAM", {})
     if not isinstance(given, Mapping):
         raise ConfigError("The setting NINJACAM must be a dict.")

@@ -1,6 +1,8 @@
-"""Camera credentials at rest: sealed by Fernet (AES-128-CBC and HMAC-SHA-256) under keys derived from SECRET_KEYS.
+"""Encryption of stored camera credentials with Fernet (AES-128-CBC and HMAC-SHA-256) and keys derived from
+SECRET_KEYS.
 
-The first key seals, every key opens: to rotate, put the new key first, run `ninjacam rekey`, remove the old one.
+The first key encrypts, every key decrypts. To rotate keys, put the new key first, run `ninjacam rekey`, remove the
+old one.
 """
 
 import base64
@@ -20,9 +22,10 @@ from ninjacam.core.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What nobody is shown again. `url`: the whole URL where it carries secrets in its query, else empty.
+    """Values that are never shown. `url`: the whole URL if its query contains secrets, else empty.
 
-    `bound_to`: what they were entered for, as `sources.urls.binding_of` has it; empty: sealed by an earlier version.
+    `bound_to`: what they were entered for, as returned by `sources.urls.binding_of`; empty if stored by an earlier
+    version.
     """
 
     username: str = field(default="", repr=False)
@@ -34,7 +37,7 @@ class Credentials:
         return bool(self.username or self.password or self.url)
 
 
-@lru_cache(maxsize=16)  # the engine asks for each camera each second
+@lru_cache(maxsize=16)  # The engine reads each camera every second.
 def _derive(key: str, info: bytes) -> bytes:
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(key.encode())
 
@@ -47,7 +50,7 @@ def _fernet() -> MultiFernet:
 
 
 def seal(credentials: Credentials) -> str:
-    """Text for the database; empty for empty credentials."""
+    """Return encrypted text for the database; empty for empty credentials."""
     if not credentials:
         return ""
     values = [credentials.username, credentials.password, credentials.url, credentials.bound_to]
@@ -56,26 +59,28 @@ def seal(credentials: Credentials) -> str:
 
 
 def unseal(sealed: str) -> Credentials:
-    """Raises: ConfigError: none of SECRET_KEYS opens it."""
+    """Raises: ConfigError: none of SECRET_KEYS decrypts it."""
     if not sealed:
         return Credentials()
     try:
         username, password, url, *bound_to = json.loads(_fernet().decrypt(sealed.encode()))
     except (InvalidToken, ValueError) as error:
         raise ConfigError(
-            "The stored password of the camera cannot be read, because the secret key has changed. Add the old key "
+            "The stored password cannot be decrypted, because the secret key has changed. Add the old key "
             "at the end of NINJACAM['SECRET_KEYS'], or enter the camera's password again."
         ) from error
     return Credentials(username, password, url, *bound_to)
 
 
 def reseal(sealed: str) -> str:
-    """The same credentials, under the first key. Raises: ConfigError: none of SECRET_KEYS opens it."""
+    """Return the same credentials, encrypted with the first key. Raises: ConfigError: none of SECRET_KEYS decrypts
+    it.
+    """
     unseal(sealed)
     return _fernet().rotate(sealed.encode()).decode() if sealed else ""
 
 
 def fingerprint(*values: object) -> str:
-    """16 hex digits that change when a value does, and that tell nothing about the values."""
+    """Return 16 hex digits that change when a value changes, and reveal nothing about the values."""
     key = _derive(get_settings().secret_keys[0], b"ninjacam/fingerprint/1")
     return hmac.new(key, json.dumps(values, default=str).encode(), hashlib.sha256).hexdigest()[:16]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("ninjacam.events")
 
 MAX_WAITING: Final = 200
-"""Events of one vision worker that wait for the database. Further ones are dropped, counted and logged."""
+"""Maximum number of events of one vision worker that wait for the database. Others are dropped, counted and logged."""
 LOG_EVERY_NS = 1_000_000_000
 RETRY_S = 1.0
 _KIND = re.compile(r"[a-z0-9_]{1,32}\Z")
@@ -49,19 +49,19 @@ def create(
     record: bool = True,
     protected: bool = False,
 ) -> "Event | None":
-    """Create an event of a camera. No permission is checked: your code may do everything.
+    """Create an event of a camera. Does not check permissions, because your code may do everything.
 
-    `camera`: its slug (`frame.camera`). `kind`: a word of your own, a-z, 0-9 and _, 32 characters at most. `label`: a
-    line for people. `start`: aware; None: now. Specify only one of `end`, `duration_s` and `ongoing`; without them the
-    event is a moment. `data`: at most 4,096 bytes of JSON. `record`: the camera records the event, if it records
-    events. `protected`: retention keeps the event and its recordings.
+    `camera`: its slug (`frame.camera`). `kind`: a word of your choice, a-z, 0-9 and _, at most 32 characters.
+    `label`: a line of text. `start`: aware; None: now. Specify only one of `end`, `duration_s` and `ongoing`;
+    without them, the event is a moment. `data`: at most 4,096 bytes of JSON. `record`: the camera records the event,
+    if it records events. `protected`: retention keeps the event and its recordings.
 
-    In a processor this returns None at once: another thread writes the event within moments, so a slow database holds
-    up no picture. At most `EVENTS_PER_MINUTE` events of a camera are written, and 200 wait; the others are dropped and
-    logged. An export that runs the processor over recordings creates no events.
-    Anywhere else it writes the event in the caller's thread and transaction, and returns it.
+    In a processor, this returns None at once: another thread writes the event shortly afterwards, so a slow database
+    does not delay frames. At most `EVENTS_PER_MINUTE` events of a camera are written, and 200 wait; others are
+    dropped and logged. An export that runs the processor over recordings creates no events. Elsewhere, it writes the
+    event in the caller's thread and transaction, and returns it.
 
-    Raises: InvalidError: a value cannot be used. Outside processors also NotFoundError: there is no such camera, and
+    Raises: InvalidError: a value is invalid. Outside of processors also NotFoundError: no such camera, and
     LimitError: it has too many ongoing events.
     """
     from ninjacam.actions.events import EventInput
@@ -69,18 +69,18 @@ def create(
 
     if not _KIND.match(kind):
         raise InvalidError.of(
-            "kind", f"The kind {kind[:40]!r} cannot be used. Write 1 to 32 characters of a-z, 0-9 and _."
+            "kind", f"Invalid kind {kind[:40]!r}. Use 1 to 32 characters of a-z, 0-9 and _."
         )
     if not _LABEL.match(label):
         raise InvalidError.of(
             "label",
-            "The label cannot be used. Write one line of at most 200 characters, without control characters.",
+            "Invalid label. Use one line of at most 200 characters, without control characters.",
         )
     try:
         json.dumps(data)
     except (TypeError, ValueError) as exc:
         raise InvalidError.of(
-            "data", f"The data cannot be written as JSON: {exc}. Convert arrays and numbers of NumPy first."
+            "data", f"The data cannot be converted to JSON: {exc}. Convert NumPy arrays and numbers first."
         ) from exc
     event_input = EventInput(
         kind=kind,
@@ -100,17 +100,17 @@ def create(
 
 
 def send_to(sink: Sink | None) -> None:
-    """Give what `create` is asked for in this process to `sink` instead of the database. For entry points."""
+    """Send events of `create` in this process to `sink` instead of the database. For entry points."""
     global _sink
     _sink = sink
 
 
 def discard(camera: str, event_input: "EventInput") -> None:
-    """A sink: nothing is created."""
+    """A sink that drops all events."""
 
 
 class EventQueue:
-    """A sink for vision workers: `put` never waits, a thread of its own writes. At the end call `close`."""
+    """A sink for vision workers: `put` never waits, because another thread writes. Call `close` at the end."""
 
     def __init__(self, write: Sink | None = None, *, retry_s: float = RETRY_S) -> None:
         self._write = write or _write_from_processor
@@ -126,10 +126,10 @@ class EventQueue:
         try:
             self._waiting.put_nowait((camera, event_input))
         except queue.Full:
-            self._drop(camera, event_input, "the database does not keep up")
+            self._drop(camera, event_input, "the database is too slow")
 
     def close(self, timeout_s: float) -> None:
-        """Give what waits so much time to be written."""
+        """Wait up to this time until all events are written."""
         self._closing.set()
         try:
             self._waiting.put(None, timeout=timeout_s)
@@ -147,7 +147,7 @@ class EventQueue:
                     return
 
     def _written(self, camera: str, event_input: "EventInput") -> bool:
-        """False: the database is away; try again."""
+        """Return False if the database is unavailable, to try again."""
         from django.db import (
             DatabaseError,
             InterfaceError,
@@ -184,7 +184,7 @@ def _write_from_processor(camera: str, event_input: "EventInput") -> None:
     per_minute = get_settings().events_per_minute
     if event_rates(per_minute).take(("processor", camera)):
         raise LimitError(
-            f"Processors create events of {camera!r} too fast: {per_minute} a minute are possible."
+            f"Processors create too many events of {camera!r}: the limit is {per_minute} per minute."
         )
     _write(camera, event_input, "processor")
 

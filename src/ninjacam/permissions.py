@@ -1,8 +1,9 @@
-"""Who may do what: one question, `may`, and the authentication backend that answers `user.has_perm(perm, camera)`.
+"""Permissions: the function `may`, and the authentication backend that answers `user.has_perm(perm, camera)`.
 
-A permission comes from any of: being a superuser; a Django permission without a camera (`ninjacam.view_camera`), which
-holds for all cameras; a grant for the camera to the user or one of the user's groups; any other permission backend of
-the project (guardian, rules), asked with the camera. Roles stand for themselves, but `configure` includes `view`.
+A permission comes from any of: being a superuser; a Django permission without a camera (`ninjacam.view_camera`),
+which applies to all cameras; a grant for the camera to the user or one of the user's groups; any other permission
+backend of the project (guardian, rules), called with the camera. Roles are independent, but `configure` includes
+`view`.
 """
 
 from collections.abc import Iterable
@@ -21,9 +22,10 @@ _CACHE = "_ninjacam_grants"
 
 
 def load_grants(users: Iterable[AbstractBaseUser]) -> None:
-    """Read the grants of all `users` in two queries, and keep them on the user objects, as Django keeps permissions.
+    """Read the grants of all `users` in two queries, and cache them on the user objects, as Django does with
+    permissions.
 
-    A fresh user object sees fresh grants.
+    A new user object reads the grants again.
     """
     by_user: dict[Any, dict[int, set[str]]] = {}
     for user in users:
@@ -41,7 +43,7 @@ def load_grants(users: Iterable[AbstractBaseUser]) -> None:
 
 
 def granted_roles(user: AnyUser, camera: Camera) -> frozenset[str]:
-    """The roles that grants give for `camera`, with those they include."""
+    """Return the roles that grants give for `camera`, with those they include."""
     if isinstance(user, AnonymousUser) or not user.is_active:
         return frozenset()
     if not hasattr(user, _CACHE):
@@ -51,7 +53,7 @@ def granted_roles(user: AnyUser, camera: Camera) -> frozenset[str]:
 
 
 def may(user: AnyUser, role: str, camera: Camera) -> bool:
-    """Whether `user` has `role` (view, replay, export, control, configure) for `camera`, here and now."""
+    """Return whether `user` has `role` (view, replay, export, control, configure) for `camera`."""
     if isinstance(user, AnonymousUser) or not user.is_active:
         return False
     if getattr(user, "is_superuser", False) or role in granted_roles(user, camera):
@@ -64,16 +66,18 @@ def may(user: AnyUser, role: str, camera: Camera) -> bool:
 
 
 def may_all(user: AnyUser, permission: str) -> bool:
-    """Whether `user` has a Django permission of the app that is about no single camera, such as `add_camera`."""
+    """Return whether `user` has a Django permission of the app that is not about a single camera, such as
+    `add_camera`.
+    """
     has_perm = getattr(user, "has_perm", None)
     return bool(has_perm and has_perm(f"ninjacam.{permission}"))
 
 
 class CameraGrantBackend(BaseBackend):
-    """Answers `user.has_perm("ninjacam.view_camera", camera)` by the grants. Authenticates nobody.
+    """Answers `user.has_perm("ninjacam.view_camera", camera)` from the grants. Authenticates nobody.
 
-    Beside Django's own in AUTHENTICATION_BACKENDS. Without it everything of Ninjacam works; only `has_perm` with a
-    camera in your own code does not know the grants.
+    Add it to AUTHENTICATION_BACKENDS after Django's own. Without it, Ninjacam itself works, but `has_perm` with a
+    camera in your own code ignores the grants.
     """
 
     def get_user_permissions(self, user_obj: AnyUser, obj: Any = None) -> set[str]:

@@ -1,10 +1,10 @@
-"""Signed expiring links (`?sig=`) for what cannot send a header: `<img>`, `<video>`, a shared link.
+"""Signed, expiring links (`?sig=`) for clients that cannot send a header: `<img>`, `<video>`, shared links.
 
-A signature names its issuer, one path with its whole query, and one camera and view. It gives what its issuer may at
-the time of use, so losing the permission, the token or the password ends the link. Logging out does not: a link that
-was shared works until it expires. The camera is named by its primary key, so a later camera of the same short name is
-not opened.
-Not here: who the issuer is now (`ninjacam.auth`) and who may make one (`ninjacam.actions`).
+A signature names its issuer, one path with its whole query, and one camera and view. It grants the issuer's
+permissions at the time of use, so it ends with the issuer's permission, token or password. It survives logging out:
+a shared link works until it expires. The camera is identified by its primary key, so the link never opens a later
+camera with the same short name. Not here: authentication (`ninjacam.auth`) and permission to create links
+(`ninjacam.actions`).
 """
 
 import time
@@ -18,16 +18,15 @@ MAX_AGE_S = 7 * 24 * 3600
 PARAMETER = "sig"
 _SALT = "ninjacam.link/3"
 _UNSIGNED = {PARAMETER, "_"}
-"""Parameters outside the signature: itself, and the one by which pages defeat caches."""
+"""Parameters that are not signed: the signature itself, and the parameter that pages use against caching."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What a signature says. `path`: as the browser requests it, mount point included. `query`: all of it.
+    """The content of a signature. `path`: as the browser requests it, including the mount point. `query`: all of it.
 
-    `camera`: its primary key, as text.
-    `guard`: of the issuer's password (`ninjacam.auth.password_guard`). `token_id`: of the API token that made it.
-    `role`: what it gives for the camera: to see it live, its recordings, or to take them away.
+    `camera`: its primary key, as text. `guard`: of the issuer's password (`ninjacam.auth.password_guard`).
+    `token_id`: the API token that created it. `role`: the role for the camera that it grants.
     """
 
     path: str
@@ -46,7 +45,7 @@ def signed_query(query: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 def sign(link: Link) -> str:
-    """The value of `sig`."""
+    """Return the value of `sig`."""
     return signing.dumps(
         [link.path, link.camera, link.view, [list(pair) for pair in link.query], link.user_id, link.guard,
          link.expires_at_s, link.token_id, link.role],
@@ -56,7 +55,7 @@ def sign(link: Link) -> str:
 
 
 def read(signature: str, *, path: str, query: Mapping[str, str], now_s: float | None = None) -> Link | None:
-    """The link that `signature` was made for; None where it is forged, expired, or for another path or query."""
+    """Return the link that `signature` was created for; None if it is forged, expired, or for another path or query."""
     if len(signature) > 2000:
         return None
     try:

@@ -1,9 +1,9 @@
-"""Limits on how often something may happen, shared by all processes of this host: failed logins, audit lines.
+"""Rate limits that all processes of this host share: failed logins, audit lines.
 
-The state is a file of a fixed size in the run directory, so that no attacker makes it grow and no failed login writes
-to the database. Each key has a slot with one time, as the generic cell rate algorithm (GCRA) needs it. Keys are hashed
-with the secret key: nobody can choose names that share a slot.
-Not here: which keys there are (`ninjacam.auth`, `ninjacam.actions.sign_in`, `ninjacam.actions.audit`).
+The state is a file of fixed size in the run directory, so an attacker cannot make it grow and failed logins do not
+write to the database. Each key has a slot with one time, as the generic cell rate algorithm (GCRA) requires. Keys
+are hashed with the secret key, so nobody can choose names that share a slot. Not here: the keys (`ninjacam.auth`,
+`ninjacam.actions.sign_in`, `ninjacam.actions.audit`).
 """
 
 import fcntl
@@ -24,14 +24,14 @@ logger = logging.getLogger("ninjacam.throttle")
 
 SETS = 1 << 14
 WAYS = 8
-_SLOT = struct.Struct("<Qd")  # fingerprint of the key, Unix time until which the slot matters
+_SLOT = struct.Struct("<Qd")  # Fingerprint of the key, Unix time until which the slot is in use.
 _SET_BYTES = WAYS * _SLOT.size
 SIZE_BYTES = SETS * _SET_BYTES
-"""2 MiB: 131,072 keys. When a set is full, the slot that matters for the shortest time makes room."""
+"""2 MiB: 131,072 keys. In a full set, the slot that expires first is reused."""
 
 
 class Throttle:
-    """Thread-safe, and safe between processes. Costs about 10 us a call; never raises."""
+    """Thread-safe and safe between processes. A call takes about 10 us and never raises."""
 
     def __init__(self, path: Path, secret: bytes, clock: Callable[[], float] = time.time) -> None:
         self._path = path
@@ -43,9 +43,9 @@ class Throttle:
         self._memory: bytearray | None = None
 
     def take(self, key: str, *, burst: int, every_s: float) -> float:
-        """Take one from the bucket of `key`. Returns 0.0 if there was one, else the seconds until there will be.
+        """Take a token from the bucket of `key`. Return 0.0 if there was one, else the seconds until there is one.
 
-        `burst`: how many are in a full bucket. `every_s`: the time in which one more comes.
+        `burst`: capacity of the bucket. `every_s`: seconds until one token is added.
         """
         now = self._clock()
 
@@ -57,7 +57,7 @@ class Throttle:
         return self._change(key, step)
 
     def give_back(self, key: str, *, every_s: float) -> None:
-        """Put back one that `take` has taken."""
+        """Return a token that `take` has taken."""
         self._change(key, lambda until: (until - every_s, 0.0))
 
     def claim(self, key: str, *, every_s: float) -> bool:
@@ -65,7 +65,7 @@ class Throttle:
         return self.take(key, burst=1, every_s=every_s) == 0.0
 
     def mark(self, key: str, *, for_s: float) -> None:
-        """Make `is_marked` return True for that time."""
+        """Make `is_marked` return True for this time."""
         now = self._clock()
         self._change(key, lambda until: (max(until, now + for_s), 0.0))
 
@@ -101,7 +101,7 @@ class Throttle:
         return answer
 
     def _open(self) -> int | None:
-        """The file's descriptor, opened anew after a fork; None: the state is in this process only."""
+        """Return the file's descriptor, reopened after a fork; None if the state is in this process only."""
         if self._memory is not None:
             return None
         if self._descriptor is not None and self._pid == os.getpid():
@@ -130,7 +130,7 @@ class Throttle:
         os.pwrite(self._descriptor, data, offset)
 
     def _give_up(self, error: OSError) -> None:
-        """The file cannot be used (rights, a full disk): limit within this process from now on."""
+        """The file cannot be used (permissions, a full disk): limit within this process from now on."""
         logger.warning("%s cannot be used (%s): limits are counted per process", self._path, error.strerror)
         self._memory = bytearray(SIZE_BYTES)
 
@@ -141,7 +141,7 @@ def _throttle(path: Path, secret: str) -> Throttle:
 
 
 def get_throttle() -> Throttle:
-    """The one of this host."""
+    """Return the limits of this host."""
     config = get_settings()
     return _throttle(config.run_dir / "throttle", config.secret_keys[0])
 
@@ -150,10 +150,10 @@ _MAX_FORWARDED_CHARS = 1000
 
 
 def client_address(remote: str, forwarded: str) -> str:
-    """The client's address, from that of the connection and the header X-Forwarded-For.
+    """Return the client's address, from the connection's address and the header X-Forwarded-For.
 
-    The header counts only if the connection comes from a trusted proxy: read from the right, the first address in it
-    that is not a trusted proxy.
+    The header is used only if the connection comes from a trusted proxy. Read from the right, it is the first
+    address that does not belong to a trusted proxy.
     """
     if not is_trusted(remote):
         return remote
@@ -164,7 +164,7 @@ def client_address(remote: str, forwarded: str) -> str:
 
 
 def is_trusted(address: str) -> bool:
-    """Whether it is the address of a proxy of TRUSTED_PROXIES. Raises: ConfigError."""
+    """Return whether it is the address of a proxy in TRUSTED_PROXIES. Raises: ConfigError."""
     return _is_in(address, get_settings().trusted_proxies)
 
 
@@ -173,7 +173,7 @@ def _is_in(address: str, networks: tuple[str, ...]) -> bool:
     try:
         parsed: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
     except ValueError:
-        return not address  # a Unix socket; what cannot be read is no proxy of ours
+        return not address  # A Unix socket, or unparsable: not one of our proxies.
     if isinstance(parsed, IPv6Address):
         parsed = parsed.ipv4_mapped or parsed
     return any(parsed in ip_network(network) for network in networks)
@@ -181,10 +181,11 @@ def _is_in(address: str, networks: tuple[str, ...]) -> bool:
 
 @lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
-    """What limits count by: an IPv4 address, or the /64 network of an IPv6 address; empty where it says nothing.
+    """Return the key for limits: an IPv4 address, or the /64 network of an IPv6 address; empty if it does not
+    identify a client.
 
-    It says nothing for loopback addresses and Unix sockets: everybody comes from there when a proxy on this host does
-    not forward addresses, and one attacker must not lock out all.
+    Loopback addresses and Unix sockets do not: all clients come from there if a proxy on this host does not forward
+    addresses, and one attacker must not lock out everyone.
     """
     try:
         parsed: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])

@@ -1,4 +1,4 @@
-"""All of Ninjacam below one mount point: `path("cam/", include("ninjacam.urls"))`.
+"""All URLs of Ninjacam, below one mount point: `path("cam/", include("ninjacam.urls"))`.
 
 Names: `ninjacam:...` for pages and live streams, `ninjacam-api:...` for the API.
 """
@@ -23,7 +23,7 @@ def not_wrapped(request: HttpRequest, **_kwargs: object) -> HttpResponse:
         )
     else:
         detail = _(
-            "This server cannot stream: it speaks WSGI, as `runserver` does. "
+            "This server cannot stream, because it uses WSGI, as `runserver` does. "
             "Start `python manage.py ninjacam_serve`, or any ASGI server, instead."
         )
     return problem_response(Problem(503, "not_wrapped", detail))

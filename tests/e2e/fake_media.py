@@ -1,4 +1,4 @@
-"""A media server that does what it is told: the live socket's protocol spoken by a stamped clip, with faults at will.
+"""A media server controlled by tests: it speaks the live socket's protocol with a stamped clip, with faults on demand.
 
 It lets the player be tested on what a real server does only by accident: silence, refusal, a slow start, bad video.
 """
@@ -137,7 +137,7 @@ class Socket:
 
 
 class FakeMedia:
-    """Tests set the plain attributes; `sent_at` and the lists tell what happened. Own thread and event loop."""
+    """Tests set the plain attributes; `sent_at` and the lists record what happened. Own thread and event loop."""
 
     def __init__(self, video: Video) -> None:
         self.video = video
@@ -321,7 +321,7 @@ class FakeMedia:
             refused = self.refuse.keys() & {message["camera"], message["view"]}
             if refused:
                 code = self.refuse[refused.pop()]
-                await socket.tell(op="error", id=message["id"], code=code, message="As you were told.")
+                await socket.tell(op="error", id=message["id"], code=code, message="As ordered.")
                 return
             self._streams += 1
             wanted = message["format"]
@@ -369,7 +369,7 @@ class FakeMedia:
             answer = {"end": datetime.fromtimestamp(complete, UTC).isoformat(), "frames": frames}
             body = json.dumps({"camera": query["camera"], "start": query["start"], **answer}).encode()
         else:
-            status, body = 415, b'{"code": "unsupported_codec", "detail": "As you were told."}'
+            status, body = 415, b'{"code": "unsupported_codec", "detail": "As ordered."}'
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
@@ -379,7 +379,7 @@ class FakeMedia:
                 {
                     "title": "Not allowed",
                     "status": 403,
-                    "detail": "As you were told.",
+                    "detail": "As ordered.",
                     "code": self.refuse[camera],
                 }
             )
@@ -395,7 +395,7 @@ class FakeMedia:
         if self.off:
             headers = [(b"content-type", b"application/problem+json"), (b"x-ninjacam-state", b"disabled")]
             await send({"type": "http.response.start", "status": 503, "headers": headers})
-            await send({"type": "http.response.body", "body": b'{"detail": "As you were told."}'})
+            await send({"type": "http.response.body", "body": b'{"detail": "As ordered."}'})
             return
         kind = b"multipart/x-mixed-replace; boundary=frame"
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]})

@@ -92,7 +92,7 @@ def kill_each_process(tmp_path: Path, times: int) -> list[float]:
             lambda: files_of(root)[-1].end_ns > back_ns + 3_000_000_000, 20, "recording", processes=[product]
         )
         wait_until(
-            lambda: "as the index has them" in product.cli("fsck", check=False),
+            lambda: "match the index" in product.cli("fsck", check=False),
             30,
             "an index of all files but the one that is written",
             processes=[product],

@@ -1,4 +1,4 @@
-"""Events of the running product: what is told is recorded with what came before it; a camera that goes is told."""
+"""Events of the running product: a new event is recorded with its pre-roll; a camera that disappears causes one."""
 
 import contextlib
 import sqlite3

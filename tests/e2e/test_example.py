@@ -211,7 +211,7 @@ def test_gunicorn_ends_within_two_seconds_although_streams_are_open(workshop: Wo
         assert workshop.server.returncode == 0
         assert not [pid for pid in workers if is_alive(pid)]
         assert "Traceback" not in workshop.server.output, workshop.server.output
-        assert workshop.engine.is_running(), "the engine is nobody's child but the shell's"
+        assert workshop.engine.is_running(), "the engine is a child of the shell"
         assert workshop.camera.state()["open"] == 1
     finally:
         for viewer in (*pictures, *players):

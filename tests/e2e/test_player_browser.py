@@ -100,7 +100,7 @@ def test_each_rung_paints_the_newest_pictures_soon(tab: Tab, media: FakeMedia, r
 
 @pytest.mark.parametrize("rung", RUNGS)
 def test_the_age_it_shows_is_the_true_age(tab: Tab, media: FakeMedia, rung: str) -> None:
-    make(tab, "clock")  # tells the server's clock to the page, for MJPEG has none of its own
+    make(tab, "clock")  # gives the page the server's clock, because MJPEG has none
     make(tab, format=rung)
     state_is(tab, "live")
     with spell() as passed:
@@ -271,7 +271,7 @@ def test_a_refusal_is_readable(tab: Tab, media: FakeMedia, rung: str) -> None:
     make(tab, camera="safe", format=rung)
     state_is(tab, "error")
     assert "You may not view this camera." in text(tab)
-    assert "As you were told." in text(tab)
+    assert "As ordered." in text(tab)
 
 
 def test_mjpeg_of_a_camera_that_is_switched_off_says_so_until_it_is_on_again(
@@ -280,7 +280,7 @@ def test_mjpeg_of_a_camera_that_is_switched_off_says_so_until_it_is_on_again(
     media.off = True
     make(tab, format="mjpeg")
     state_is(tab, "disabled")
-    assert "This camera is switched off." in text(tab)
+    assert "This camera is disabled." in text(tab)
     media.off = False
     state_is(tab, "live")
 

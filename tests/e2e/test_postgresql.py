@@ -66,4 +66,4 @@ def test_a_server_that_is_killed_and_started_again_costs_no_picture_and_no_row(t
             assert product.terminate(10) < 5
             assert "Traceback" not in product.output, product.output
             product.cli("index", "--rebuild")
-            assert "as the index has them" in product.cli("fsck")
+            assert "match the index" in product.cli("fsck")

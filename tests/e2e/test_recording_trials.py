@@ -72,7 +72,7 @@ def test_a_wall_clock_that_is_set_by_an_hour_loses_no_picture(tmp_path: Path) ->
                 f"recordings on a clock {hours} h ahead",
                 processes=[product],
             )
-        assert camera.state()["connects"] == 1, "nobody has to connect anew because a clock was set"
+        assert camera.state()["connects"] == 1, "setting a clock causes no reconnect"
         assert product.terminate(10) < 5
     paths = by_writing(root)
     assert len(paths) >= 3

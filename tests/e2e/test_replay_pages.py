@@ -413,7 +413,7 @@ def test_sound_is_played_with_its_picture_once_it_is_wanted(tab: Tab, world: Wor
     tab.until("loudness() > 0.05")
     at = stamp_at(tab, world)
     tab.until(f"{PLAYER}.position > {world.ms(at + 50)}")
-    assert tab.js("loudness()") > 0.05, "it goes on over the ends of fragments"
+    assert tab.js("loudness()") > 0.05, "it continues across the ends of fragments"
     assert tab.js(f"{PLAYER}.state") == "playing"
 
 

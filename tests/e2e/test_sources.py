@@ -75,7 +75,9 @@ class Mistakes:
         page = phone.url("/")
         closed = f"rtsp://127.0.0.1:{free_port()}/cam0"
         self.all = {
-            "host": Mistake("host_not_found", "rtsp://no-such-camera.invalid/cam0", "No host is called"),
+            "host": Mistake(
+                "host_not_found", "rtsp://no-such-camera.invalid/cam0", "not found: check the name"
+            ),
             "port": Mistake("connection_refused", closed, "port"),
             "password": Mistake(
                 "authentication_failed", rtsp(Login("digest", "viewer", "right")), "password", SECRET

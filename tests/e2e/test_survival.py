@@ -176,7 +176,7 @@ def test_a_camera_that_misbehaves_harms_nobody_else(scene: Scene, order: dict[st
         assert_unbroken(neighbour.units)
         assert max(b.at_s - a.at_s for a, b in pairwise(neighbour.units)) < 1.0
         steps_s = [(b.pts_us - a.pts_us) / 1e6 for a, b in pairwise(player.units)]
-        assert min(steps_s) > 0 and max(steps_s) < 10, "its time goes on, whatever its clock does"
+        assert min(steps_s) > 0 and max(steps_s) < 10, "its time continues, whatever its clock does"
         assert scene.product.pids("capture") == capture, "no process died"
         assert not picture.ended
 

@@ -84,7 +84,7 @@ class Scene:
         return WsViewer(self.product.websocket_url, self.product.token, subscriptions)
 
     def view(self, name: str = "paint", client: HttpClient | None = None) -> dict[str, Any]:
-        """As the API tells it."""
+        """As returned by the API."""
         answer = (client or self.product.client).get("/api/v1/cameras/door/views")
         assert answer.status == 200, answer.text
         return next((view for view in answer.json()["items"] if view["view"] == name), {})

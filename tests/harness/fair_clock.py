@@ -1,8 +1,8 @@
 """A clock for the time limits of tests: it runs slower while more processes want to run than there are processors.
 
-A limit of 2 s means 2 s on a machine of one's own. Beside a busy neighbour a process gets its share of the processors
+A limit of 2 s means 2 s on an idle machine. Beside a busy neighbour a process gets its share of the processors
 only, and so needs longer for the same work; on this clock it still needs 2 s. For upper limits and timeouts. What must
-last at least so long is measured in real seconds.
+last at least that long is measured in real seconds.
 """
 
 import os

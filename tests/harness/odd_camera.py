@@ -79,7 +79,7 @@ class _Server:
     enough = 60
     """`watch` stops after so many pictures."""
     watch_s = 12.0
-    """`watch` gives up after so long."""
+    """Seconds after which `watch` gives up."""
     settings: ClassVar[dict[str, Any]] = {}
     """Further fields of the `SourceConfig` it is watched with."""
 
@@ -256,7 +256,7 @@ class OddCamera(_Server):
             client.playing = asyncio.create_task(self.media(client))
 
     async def media(self, client: OddClient) -> None:
-        """The clip at its pace, endless: `number` and the timestamps go on over the loop."""
+        """The clip at its pace, endless: `number` and the timestamps continue across the loop."""
         now_s = asyncio.get_running_loop().time
         sequence, number, started_s = self.first_sequence, 0, now_s()
         units = self.clip.video.units
@@ -385,7 +385,7 @@ def digest_is_right(request: OddRequest, *, realm: bytes, nonce: str, user: str,
 
 @dataclass
 class Seen:
-    """What a recorder got from a camera, what people were told, and what a decoder makes of it."""
+    """What a recorder received from a camera, the messages for users, and the decoder's output."""
 
     loop: int = 50
     """The number of pictures of the camera's clip."""

@@ -52,7 +52,7 @@ def wait_until(
 
 
 def is_alive(pid: int) -> bool:
-    """Whether the process exists and is no zombie."""
+    """Return whether the process exists and is not a zombie."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -150,14 +150,14 @@ class Process:
         self.signal(signal.SIGCONT)
 
     def wait(self, timeout_s: float = 10.0) -> int:
-        """Its exit status. Raises: AssertionError: it goes on running."""
+        """Its exit status. Raises: AssertionError: it keeps running."""
         try:
             return self.child.wait(timeout_s)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"{self.name} did not end within {timeout_s} s\n{self.tail()}") from None
 
     def terminate(self, timeout_s: float = 10.0) -> float:
-        """SIGTERM; the seconds until it was gone. Raises: AssertionError: it goes on running."""
+        """SIGTERM; the seconds until it was gone. Raises: AssertionError: it keeps running."""
         started_s = fair_s()
         self.signal(signal.SIGTERM)
         self.wait(timeout_s)
@@ -188,7 +188,7 @@ class Process:
             try:
                 self.start()
             except BaseException as error:
-                self.__exit__(type(error), error, error.__traceback__)  # else it would go on running
+                self.__exit__(type(error), error, error.__traceback__)  # otherwise it would keep running
                 raise
         return self
 

@@ -14,7 +14,7 @@ from ninjacam.testing import stamp
 
 
 def files_of(root: Path) -> list[SegmentInfo]:
-    """In the order of their starts, as the index has them."""
+    """In the order of their starts, match the index."""
     found = [read_segment(root / path, root=root) for path in iter_paths(root)]
     return sorted(found, key=lambda each: each.start_ns)
 

@@ -90,7 +90,7 @@ class Product(Process):
             return False
 
     def camera(self, slug: str) -> dict[str, Any]:
-        """As the API tells it."""
+        """As returned by the API."""
         answer = self.client.get(f"/api/v1/cameras/{slug}")
         assert answer.status == 200, f"camera {slug}: {answer.status} {answer.text}\n{self.tail()}"
         told: dict[str, Any] = answer.json()

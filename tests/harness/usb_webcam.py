@@ -18,7 +18,7 @@ from pathlib import Path
 
 SIZES = ((640, 480), (320, 240))
 RATES_FPS = (30, 25, 15)
-"""The first of each are what it does unless it is told otherwise."""
+"""The first of each are the defaults."""
 NAME = "Ninjacam test webcam"
 _PORT = Path("/sys/devices/platform/vhci_hcd.0/attach")
 _HIGH_SPEED, _DEVICE_ID = 3, 0x10002

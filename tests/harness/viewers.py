@@ -39,7 +39,7 @@ class Picture:
 
 
 class _Viewer:
-    """`ended`: why it is over, empty while it goes on."""
+    """`ended`: why it has ended, empty while it continues."""
 
     def __init__(self) -> None:
         self.ended = ""

@@ -1,4 +1,4 @@
-"""A virtual machine that runs a command of ours under Debian's own kernel, for drivers that this kernel has not.
+"""A virtual machine that runs one of our commands under Debian's own kernel, for drivers that this kernel has not.
 
 Its files are this machine's, below a layer in memory that takes what is written; one directory is shared both ways.
 QEMU emulates a processor where there is no KVM, several times slower; NINJACAM_TEST_ACCEL=tcg (or kvm) decides it.

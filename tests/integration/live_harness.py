@@ -400,7 +400,7 @@ def wait_until(check: Callable[[], T], *, timeout_s: float = 5.0, what: str = ""
 
 
 class RawStream:
-    """A client on a bare socket, which reads when it is told to. Use it as a context."""
+    """A client on a bare socket, which reads on request. Use it as a context."""
 
     def __init__(self, port: int, path: str, headers: dict[str, str], *, receive_bytes: int = 0) -> None:
         self.socket = socket.socket()

@@ -60,7 +60,7 @@ def test_many_workers_refuse_guesses_together_and_let_the_owner_in(product: Prod
                 lambda n: log_in(product, ADMIN, f"guess {n}", f"203.0.113.{n}").status, range(3 * LIMIT)
             )
         )
-    # Some were not looked at because others were being checked: they are no failures, and count for nothing.
+    # Some were not looked at because others were being checked: they are not failures, and do not count.
     assert set(answers) <= {200, 429} and 1 <= answers.count(200) <= LIMIT
     while log_in(product, ADMIN, "guess", "203.0.113.200").status == 200:
         pass

@@ -141,7 +141,7 @@ def test_doctor_names_what_a_proxy_gets_wrong(scene: Scene) -> None:
 
     assert said("keeps") == [f"OK    proxy {scene.bases['keeps']}"]
     (dropped,) = said("drops")
-    assert dropped.startswith("WARN") and "does not pass on WebSockets" in dropped
+    assert dropped.startswith("WARN") and "does not forward WebSockets" in dropped
     (forgot,) = said("forgets")
     assert "a host name that is not allowed" in forgot
 

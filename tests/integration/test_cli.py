@@ -109,7 +109,7 @@ def test_doctor_sees_that_the_key_is_lost(ninjacam: Ninjacam, tmp_path: Path) ->
 
 
 def test_rekey_seals_anew(ninjacam: Ninjacam) -> None:
-    assert ninjacam("rekey").stdout == "1 cameras sealed anew.\n"
+    assert ninjacam("rekey").stdout == "Encrypted the credentials of 1 cameras.\n"
 
 
 def test_an_unknown_verb_is_an_error(ninjacam: Ninjacam) -> None:

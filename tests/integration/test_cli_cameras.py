@@ -79,7 +79,7 @@ def test_a_camera_is_changed_in_what_is_named_and_removed(ninjacam: Ninjacam) ->
     shown = ninjacam.show("yard")
     expected = {"name": "Yard", "record": "events", "record_before_s": 7, "audio": False, "enabled": False}
     assert {name: shown[name] for name in expected} == expected and shown["url"] == "rtsp://127.0.0.1:9/x"
-    assert "nothing to change" in ninjacam("set", "yard").stderr
+    assert "Nothing to change" in ninjacam("set", "yard").stderr
     assert "use --yes" in ninjacam("remove", "yard").stderr
     assert ninjacam.at_terminal("remove", "yard", answers={"[y/N]": "n"}).strip().endswith("Not removed.")
     assert ninjacam("remove", "yard", "--yes").stdout.startswith("Removed yard.")
@@ -114,7 +114,7 @@ def test_removing_asks_what_becomes_of_recordings(ninjacam: Ninjacam, choice: st
 def test_a_stored_password_needs_to_be_entered_again_for_another_protection(ninjacam: Ninjacam) -> None:
     for change in (("--url", "rtsp://127.0.0.1:9/x"), ("--no-verify-tls",)):
         done = ninjacam("set", "door", *change, "--no-check")
-        assert done.returncode == 1 and "enter the user and password again" in done.stderr
+        assert done.returncode == 1 and "Enter the user and password again" in done.stderr
     login = ("--username", "viewer", "--password-stdin")
     done = ninjacam("set", "door", "--no-verify-tls", *login, "--no-check", stdin="new\n")
     assert done.returncode == 0 and ninjacam.show("door")["verify_tls"] is False
@@ -145,7 +145,7 @@ def test_a_login_in_the_url_leaves_the_process_list(ninjacam: Ninjacam) -> None:
         )
         assert process.poll() is None and SECRET.encode() not in line.read_bytes()
         _, said = process.communicate(timeout=60)
-        assert b"The process list showed the login" in said and SECRET.encode() not in said
+        assert b"The login in this URL was visible" in said and SECRET.encode() not in said
 
 
 @pytest.mark.parametrize(

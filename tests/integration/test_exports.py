@@ -229,7 +229,7 @@ def test_a_timelapse_of_few_pictures_is_no_faster(scene: Scene, tmp_path: Path) 
         assert float(stream.duration * stream.time_base) == pytest.approx(SECONDS / 2, abs=0.02)
     failed = scene.wait_for(scene.ask(kind="timelapse", length_s=3600, fps=60), "failed")
     assert failed["error"]["code"] == "too_little_recorded"
-    assert f"a timelapse of at most {SECONDS / 2} s" in failed["error"]["message"]
+    assert f"Ask for at most {SECONDS / 2} s" in failed["error"]["message"]
 
 
 def test_one_that_is_cancelled_ends_and_can_be_had_again(scene: Scene) -> None:

@@ -151,7 +151,7 @@ HIDDEN_WISHES = (
 
 
 def answers_about_vault(site: Site, server: Server, link: str, segment: str) -> list[object]:
-    """All that a stranger, two narrow tokens and a link are told about the camera `vault`."""
+    """All that a stranger, two narrow tokens and a link learn about the camera `vault`."""
     origin = {"Origin": f"http://127.0.0.1:{server.port}"}
     askers = [site.cookie("stranger"), site.bearer("viewer", "narrow"), site.bearer("admin", "narrow")]
     answers: list[object] = []
@@ -366,7 +366,7 @@ def test_streams_survive_a_restart_of_the_database_and_end_when_it_stays_away(
 
         viewer.tell(**subscribe())
         watch(0.5)
-        for _ in range(2):  # each time the grace begins anew
+        for _ in range(2):  # each time, the grace period starts again
             take_away()
             try:
                 watch(2.0)

@@ -134,7 +134,9 @@ def test_a_jpeg_camera_is_passed_through_undecoded(site: Site, engine: Engine, s
         stream.read_until(b"\xff\xd8")
         assert engine.subscribers("jpeg") == {"packets": 1, "pixels": 0}
         engine.set_state("jpeg", CameraState.RECONNECTING)
-        wait_until(lambda: engine.subscribers("jpeg")["pixels"] == 1, what="it goes on with the placeholder")
+        wait_until(
+            lambda: engine.subscribers("jpeg")["pixels"] == 1, what="it continues with the placeholder"
+        )
         stream.buffer = b""
         stream.read_until(b"X-Ninjacam-State: reconnecting")
 

@@ -211,7 +211,7 @@ def test_code_that_others_can_write_is_refused_where_users_look(scene: Scene) ->
         assert f"chmod go-w {code}" in said
         assert f"chmod go-w {code}" in product.cli("doctor", check=False)
         view = product.client.get("/api/v1/views?camera=door").json()
-        assert "Other users can write" in str(view)
+        assert "Other users can modify" in str(view)
     finally:
         code.chmod(0o644)
     wait_until(lambda: not module_error(), 20, "the code again", processes=[product])

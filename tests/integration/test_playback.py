@@ -630,7 +630,7 @@ def test_hls_js_plays_over_files_and_gaps_and_seeks(site: Site, server: Server, 
         tab.js(
             "window.failures = []; window.video = document.createElement('video'); video.muted = true;"
             "document.body.append(video); window.hls = new Hls();"
-            # A browser that cannot decode at four times the speed on this machine is no fault of the playlist.
+            # A browser that cannot decode at four times the speed on this machine is not the playlist's fault.
             "hls.on(Hls.Events.ERROR, (_, data) => data.details === 'bufferStalledError' && !data.fatal"
             " || failures.push(`${data.details}: ${data.error}`));"
             f"hls.loadSource({playlist!r}); hls.attachMedia(video); video.playbackRate = 4; video.play();"

@@ -1,4 +1,4 @@
-"""A disk that is smaller than what the camera sends in a minute: the oldest makes room, and recording goes on."""
+"""A disk that is smaller than what the camera sends in a minute: the oldest is deleted, and recording continues."""
 
 import os
 import subprocess
@@ -44,7 +44,7 @@ def test_on_a_full_disk_the_oldest_makes_room_and_recording_goes_on(tmp_path: Pa
                 recording = status["cameras"]["door"]["recording"]
                 return recording["state"] == "recording" and last_s(product) > made_s + 1
 
-            wait_until(goes_on, 30, "recording goes on", processes=[product])
+            wait_until(goes_on, 30, "recording continues", processes=[product])
             (event,) = product.client.get("/api/v1/events?kind=disk_full").json()["items"]
             assert event["camera"] is None and event["end"] is None
             figures = product.client.get("/metrics").text
@@ -91,7 +91,7 @@ def test_a_disk_that_others_fill_raises_an_alarm_and_keeps_the_recordings(tmp_pa
             wait_until(lambda: recordings()["disk_low"], 60, "the alarm", processes=[product])
             wait_until(
                 lambda: recordings()["used_bytes"] + recordings()["deleted_bytes"] > used_bytes + (1 << 19),
-                90, "recording goes on", processes=[product],
+                90, "recording continues", processes=[product],
             )  # fmt: skip
             held = recordings()
             recorded_bytes = held["used_bytes"] + held["deleted_bytes"] - used_bytes

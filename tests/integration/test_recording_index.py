@@ -129,7 +129,7 @@ def test_while_the_database_is_away_nothing_is_lost(scene: Scene) -> None:
             wait_until(lambda: recordings()["error"] is not None, 10, "the engine notices")
             assert recordings()["waiting"] > 0
             scene.record("off")
-            wait_until(lambda: does() == "off", 10, "a file ends, and nobody tells of it again")
+            wait_until(lambda: does() == "off", 10, "a file ends, and is not reported again")
             scene.record("always")
             wait_until(lambda: does() == "recording", 10, "another file")
         finally:
@@ -174,10 +174,10 @@ def test_the_index_is_made_again_from_the_files(scene: Scene) -> None:
     with scene.database() as database:
         database.execute("DELETE FROM ninjacam_segment")
         database.commit()
-    assert f"{len(before)} recordings listed" in scene.product.cli("index", "--rebuild")
+    assert f"{len(before)} recordings indexed" in scene.product.cli("index", "--rebuild")
     assert scene.rows() == before
     scene.record("always")
-    assert "recordings, as the index has them" in scene.product.cli("fsck")
+    assert "recordings match the index" in scene.product.cli("fsck")
 
 
 def test_retention_keeps_the_budget_and_what_it_does_not_know(scene: Scene) -> None:
@@ -198,7 +198,7 @@ def test_retention_keeps_the_budget_and_what_it_does_not_know(scene: Scene) -> N
     wait_until(within, 60, "retention", processes=[scene.product])
     assert not (scene.root / oldest).exists() and stranger.exists()
     assert all((scene.root / row[0]).exists() for row in scene.rows())
-    wait_until(lambda: scene.product.status()["recordings"]["deleted"], 10, "the status tells it")
+    wait_until(lambda: scene.product.status()["recordings"]["deleted"], 10, "the status reports it")
     assert scene.product.status()["recordings"]["failed"] == ""
 
 

@@ -79,7 +79,7 @@ def test_sigterm_ends_twenty_streams_within_two_seconds(
 ) -> None:
     with running_server(site, kind, workers) as server, contextlib.ExitStack() as stack:
         responses, sockets = open_streams(stack, site, server)
-        # They read on, as viewers do: granian waits for whoever does not.
+        # They read on, as viewers do: granian waits for clients that do not.
         readers = stack.enter_context(ThreadPoolExecutor(len(responses) + len(sockets)))
         ends = [readers.submit(response.read_to_end) for response in responses]
         closes = [readers.submit(close_code, viewer) for viewer in sockets]

@@ -44,7 +44,7 @@ def clip() -> Clip:
 
 @pytest.fixture(scope="module")
 def folder(clip: Clip, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The clip with sound: `film.mp4`, and as two parts, `a.ts` and `b`, whose continuity counters do not go on."""
+    """The clip with sound: `film.mp4`, and as two parts, `a.ts` and `b`, whose continuity counters do not continue."""
     folder = tmp_path_factory.mktemp("hls")
     write_file(clip, folder / "film.mp4", silence=True)
     write_file(clip, folder / "a.ts")
@@ -83,7 +83,7 @@ class _Files(http.server.SimpleHTTPRequestHandler):
     seen: list[tuple[str, str, str]]
 
     def do_GET(self) -> None:
-        self.close_connection = False  # as some servers do, whatever is asked: only the length tells the end
+        self.close_connection = False  # as some servers do, whatever is asked: only the length shows the end
         authorization = self.headers.get("Authorization", "")
         self.seen.append((self.path, self.headers["Host"], authorization))
         if self.path.endswith(".m3u8") and authorization != self.login:
@@ -215,7 +215,7 @@ def test_a_part_that_is_gone_is_left_out(folder: Path, clip: Clip) -> None:
 def test_parts_of_one_file_are_read_by_ranges_or_not_at_all(folder: Path) -> None:
     with web_server(folder) as server:  # Python's server knows no ranges
         url = server.playlist("#EXTINF:2,", "#EXT-X-BYTERANGE:1880@188", "a.ts")
-        with pytest.raises(errors.ProtocolError, match="parts of files"):
+        with pytest.raises(errors.ProtocolError, match="byte ranges"):
             record(config(url))
 
 
@@ -237,7 +237,7 @@ def test_a_playlist_does_not_lead_from_tls_to_clear(folder: Path, clip: Clip) ->
         safe = server.playlist("#EXTINF:2,", "a.ts", name="/safe.m3u8")
         assert len(record(config(safe, verify_tls=False), clip.frames).video) >= clip.frames
         url = server.playlist("#EXTINF:2,", f"{in_clear.url}/a.ts")
-        with pytest.raises(errors.ProtocolError, match="leads from https: to http:"):
+        with pytest.raises(errors.ProtocolError, match="refers from https: to http:"):
             record(config(url, verify_tls=False))
         assert in_clear.seen == []
 

@@ -96,7 +96,7 @@ def test_files_elsewhere_are_forbidden(url: str, tmp_path: Path) -> None:
 
 
 def test_files_that_are_missing_or_no_video_have_their_errors(tmp_path: Path) -> None:
-    (tmp_path / "text.mp4").write_text("This is no video. " * 100)
+    (tmp_path / "text.mp4").write_text("This is not a video. " * 100)
     (tmp_path / "list.m3u8").write_text("#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n")
     with pytest.raises(errors.StreamNotFoundError):
         record(config("file:nothing.mp4", files_dir=str(tmp_path)))

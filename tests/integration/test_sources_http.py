@@ -1,4 +1,4 @@
-"""MJPEG over HTTP against the fake phone, and against answers that are no camera's."""
+"""MJPEG over HTTP against the fake phone, and against responses that are not from a camera."""
 
 import http.server
 import socket
@@ -125,7 +125,7 @@ def test_login_is_answered(clip: Clip, scheme: Scheme) -> None:
         assert len(record(config(url, username="admin", password="secret"), 5).video) >= 5
         with pytest.raises(errors.AuthenticationError, match="refuses"):
             record(config(url, username="admin", password="wrong"))
-        with pytest.raises(errors.AuthenticationError, match="wants a user name"):
+        with pytest.raises(errors.AuthenticationError, match="requires a user name"):
             record(config(url))
 
 
@@ -206,7 +206,7 @@ def test_redirects_are_checked_and_counted(clip: Clip) -> None:
     with FakeHttpCamera(clip) as camera, web_server(redirect) as base:
         locations["/there"] = camera.url()
         assert len(record(config(f"{base}/there"), 5).video) >= 5
-        with pytest.raises(errors.ProtocolError, match="again and again"):
+        with pytest.raises(errors.ProtocolError, match="too often"):
             record(config(f"{base}/round"))
         with pytest.raises(errors.ForbiddenAddressError):
             record(config(f"{base}/meta"))
@@ -248,7 +248,7 @@ def test_credentials_do_not_follow_a_redirect_to_another_host(clip: Clip) -> Non
     ):
         locations.update({"/there": camera.url(login=False), "/away": thief.url(login=False)})
         assert len(record(config(f"{base}/there", **login), 5).video) >= 5
-        with pytest.raises(errors.AuthenticationError, match="wants a user name"):
+        with pytest.raises(errors.AuthenticationError, match="requires a user name"):
             record(config(f"{base}/away", **login))
 
 
@@ -263,7 +263,7 @@ def test_a_login_in_a_redirect_is_for_its_target_only(clip: Clip) -> None:
         assert len(record(config(camera.url(login=False)), 5).video) >= 5
         camera.faults.location = f"http://guest:zz9@127.0.0.1:{other.port}/video"
         other.faults.location = third.url("/mjpeg", login=False)
-        with pytest.raises(errors.AuthenticationError, match="wants a user name"):
+        with pytest.raises(errors.AuthenticationError, match="requires a user name"):
             record(config(camera.url(login=False)))
         other.faults.location = camera.url("/mjpeg", login=False)
         recording = record(config(camera.url(login=False), username="admin", password="secret"), 5)

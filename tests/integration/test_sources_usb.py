@@ -1,4 +1,4 @@
-"""USB cameras: FFmpeg's own V4L2 reader and all of ours above it, on a device that is emulated.
+"""USB cameras: FFmpeg's own V4L2 reader and all our code above it, on a device that is emulated.
 
 Machines that run tests have no camera and no kernel module for a false one. So a small library (`v4l2_shim.c`,
 LD_PRELOAD) stands in for the kernel: it answers open, stat and the ioctls as the driver uvcvideo does. What the driver
@@ -65,7 +65,7 @@ class Shim:
         return self.run("-m", module, f"v4l2://{DEVICE}{query}", str(enough), fault=fault, after=after)
 
     def probe(self, fault: str = "") -> dict[str, Any]:
-        """What a person is told who adds the camera."""
+        """The message for the user who adds the camera."""
         question = json.dumps({"source": {"url": f"v4l2://{DEVICE}"}, "timeout_s": 10})
         return self.run("-m", "ninjacam.capture.probe", fault=fault, stdin=question)
 
@@ -115,9 +115,9 @@ def test_adding_one_shows_its_picture(shim: Shim) -> None:
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
-        ("busy", "in use by another program: stop that first"),
+        ("busy", "in use by another program: stop that program first"),
         ("forbidden", "add its user to the group 'video'"),
-        ("yuyv", "does not give MJPEG or H.264 video: choose another device or format"),
+        ("yuyv", "does not provide MJPEG or H.264 video: choose another device or format"),
     ],
 )
 def test_adding_one_that_cannot_be_read_says_what_to_do(shim: Shim, fault: str, says: str) -> None:

@@ -447,7 +447,7 @@ def test_a_processor_that_never_returns_is_left_behind_and_the_raw_stream_goes_o
             stuck = Viewer(tmp_path, StreamRequest(view, Codec.MJPEG))
             before = len(raw.packets)
             await it.worker.until(lambda r: r["views"]["door"][view]["state"] == "failed")
-            assert len(raw.packets) - before >= 30, "it goes on while the other is stuck"
+            assert len(raw.packets) - before >= 30, "it continues while the other is stuck"
             await raw.more(25, timeout_s=4)
             await stuck.more(1)
             assert it.worker.process.poll() is None

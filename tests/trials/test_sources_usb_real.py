@@ -1,6 +1,6 @@
 """USB cameras as the kernel has them: the driver uvcvideo, in a virtual machine, with a webcam on its USB port.
 
-The kernel, its drivers and all of ours are real; the webcam is a program that speaks USB (`harness/usb_webcam.py`). All
+The kernel, its drivers and our code are real; the webcam is a program that speaks USB (`harness/usb_webcam.py`). All
 scenes (`usb_scenes.py`) are played in one start of the machine, and each test is about one of them.
 """
 
@@ -18,7 +18,7 @@ from tests.integration.source_support import steps, without_huffman_tables
 
 PICTURES = 50
 MODULES = ("vhci_hcd", "uvcvideo", "vivid n_devs=2 node_types=0x1,0x100")
-"""A virtual USB port, its webcam's driver; a camera that has only raw video, and an output that is no camera."""
+"""A virtual USB port, its webcam's driver; a camera that has only raw video, and an output that is not a camera."""
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +83,9 @@ def test_a_camera_that_is_plugged_in_again_is_live_again(told: dict[str, Any]) -
 @pytest.mark.parametrize(
     ("scene", "says"),
     [
-        ("busy", "in use by another program: stop that first"),
-        ("raw", "does not give MJPEG or H.264 video: choose another device or format"),
-        ("second node", "does not give MJPEG or H.264 video: choose another device or format"),
+        ("busy", "in use by another program: stop that program first"),
+        ("raw", "does not provide MJPEG or H.264 video: choose another device or format"),
+        ("second node", "does not provide MJPEG or H.264 video: choose another device or format"),
         ("output", "There is no camera at /dev/video"),
     ],
 )

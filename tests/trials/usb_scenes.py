@@ -87,7 +87,7 @@ def refusal(url: str) -> list[str] | None:
 
 
 def shown(url: str) -> Told:
-    """What a person is told who adds the camera."""
+    """The message for the user who adds the camera."""
     question = json.dumps({"source": {"url": url, "open_timeout_s": _PATIENT_S}, "timeout_s": _PATIENT_S})
     command = python("-m", "ninjacam.capture.probe")
     done = subprocess.run(command, input=question, capture_output=True, text=True, check=True)

@@ -28,7 +28,7 @@ OPEN = {
     "logout/": "ends the own session",
     "admin/jsi18n/": "texts",
     "api/v1/": "Ninja's anchor: always 404",
-    "api/v1/not-found": "whatever is no operation: always 404",
+    "api/v1/not-found": "paths without an operation: always 404",
     "live/ws": "answered by ninjacam.asgi before Django; here always 503",
     "live/<slug:slug>/mjpeg": "as above",
     "live/<slug:slug>/snapshot.jpg": "as above",

@@ -1,4 +1,4 @@
-"""Every write of Ninjacam, one function each: check the permission, do it, put it on record.
+"""Every write operation of Ninjacam, one function each: check the permission, write, record it for audit.
 
-For the API, pages, admin and commands alike. Not here: HTTP, forms, arguments, and reading.
+Used by the API, pages, admin and commands. Not here: HTTP, forms, arguments, and reads.
 """

@@ -1,7 +1,7 @@
-"""The record of who did what: the logger "ninjacam.audit".
+"""The audit record: the logger "ninjacam.audit".
 
-Actions record what they do. What is written by other ways, such as Django's admin, a shell or another app, is recorded
-by `actions.audit_signals`, which keeps silent while an action decorated with `audited` is at work.
+Actions record what they do. Writes by other means, such as Django's admin, a shell or another app, are recorded by
+`actions.audit_signals`, which is silent while an action decorated with `audited` runs.
 """
 
 import contextlib
@@ -38,16 +38,16 @@ def record(actor: Actor, verb: str, subject: str, **details: object) -> None:
 
 
 def record_as(by: str, verb: str, subject: str, **details: object) -> None:
-    """As `record`, for what no `Actor` does: a failed login."""
+    """Like `record`, but for events without an `Actor`, such as a failed login."""
     entry = {"verb": verb, "subject": subject, "by": by, **details}
     logger.info("%s", json.dumps(entry, default=str), extra={"audit": entry})
 
 
 def record_taken(who: Principal, verb: str, slug: str, start_ns: int, end_ns: int, **details: object) -> None:
-    """Record that recordings of [start, end) went to `who`, by whatever request.
+    """Record that `who` received recordings of [start, end).
 
-    A player asks for hundreds of files and pictures: one line for each user, way in, camera and hour of the recordings,
-    and again after TAKEN_EVERY_S, by all workers together.
+    A player requests hundreds of files and frames, so there is one line per user, way in, camera and hour of the
+    recordings, repeated after TAKEN_EVERY_S, for all workers together.
     """
     throttle = get_throttle()
     way = f"{who.user.pk}:{who.source}:{who.token_id}:{who.link_id}"
@@ -59,7 +59,7 @@ def record_taken(who: Principal, verb: str, slug: str, start_ns: int, end_ns: in
 
 
 def audited(action: Callable[P, T]) -> Callable[P, T]:
-    """For an action that records what it writes: the signals of the models do not record it a second time."""
+    """Decorate an action that records its own writes, so that the model signals do not record them again."""
 
     @wraps(action)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -78,7 +78,7 @@ def is_in_action() -> bool:
 
 @contextlib.contextmanager
 def acting(request: HttpRequest) -> Iterator[None]:
-    """What the block writes is recorded with the user of `request`."""
+    """Attribute writes in the block to the user of `request`."""
     token = _request.set(request)
     try:
         yield
@@ -87,9 +87,9 @@ def acting(request: HttpRequest) -> Iterator[None]:
 
 
 def present_name() -> str:
-    """Who acts now, for what is written outside of actions: the user of the request, else this process."""
+    """Return the actor of a write outside of actions: the user of the request, else this process."""
     request = _request.get()
     if request is None:
         return f"process {os.path.basename(sys.argv[0])} {' '.join(sys.argv[1:2])}".strip()[:80]
     principal = principal_of_request(request)
-    return principal.name if principal is not None else f"not signed in, {address_of_request(request)}"
+    return principal.name if principal is not None else f"not logged in, {address_of_request(request)}"

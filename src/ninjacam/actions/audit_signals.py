@@ -1,6 +1,7 @@
-"""Records of what is written outside of our actions: in Django's admin, in a shell, by other apps; and of logins.
+"""Audit records of logins, and of writes outside of our actions: in Django's admin, in a shell, by other apps.
 
-Connected once, in `AppConfig.ready`. A queryset's `update()`, `bulk_create()` and SQL send no signals, so are not seen.
+Connected once, in `AppConfig.ready`. A queryset's `update()`, `bulk_create()` and SQL send no signals, so they are
+not recorded.
 """
 
 from collections.abc import Iterable
@@ -21,17 +22,17 @@ from ninjacam.throttle import get_throttle, network_of
 
 _FLAGS = ("is_active", "is_staff", "is_superuser")
 _QUIET = {"last_login", "last_used_at", "updated_at"}
-"""Fields that change by using an account, and say nothing."""
+"""Fields that using an account changes. They are not recorded."""
 _CHANGED = "_ninjacam_changed"
 FAILURES = 60
 FAILURE_EVERY_S = 1.0
-"""Failed logins on record: so many at once, and one more in this time, whatever is tried from wherever."""
+"""Limit on recorded failed logins: (burst, seconds per further one), for all attempts together."""
 SAME_FAILURE_EVERY_S = 60.0
-"""One account from one network is recorded no more often."""
+"""Seconds between two records of failures for one account from one network."""
 
 
 def connect() -> None:
-    """Idempotent."""
+    """Connect the receivers. Idempotent."""
     user_model = get_user_model()
     for model in (Camera, CameraGrant, ApiToken, Group, user_model):
         for signal, receiver in ((pre_save, _see_change), (post_save, _saved), (post_delete, _deleted)):
@@ -68,7 +69,7 @@ def _subject(row: Model) -> str:
 
 
 def _details(row: Model) -> dict[str, object]:
-    """What the record says of a row. Never a password, hash, or the sealed credentials."""
+    """Return the recorded fields of a row. Never a password, a hash, or encrypted credentials."""
     if isinstance(row, CameraGrant):
         holder = {"user": str(row.user or ""), "group": str(row.group or "")}
         return {"role": row.role, **holder}
@@ -80,7 +81,7 @@ def _details(row: Model) -> dict[str, object]:
 
 
 def _see_change(sender: type[Model], instance: Model, update_fields: Any = None, **_: Any) -> None:
-    """Note the names of the fields that the save will change: one query, and none where nothing will be recorded."""
+    """Store the names of the fields that the save will change: one query, and none if nothing will be recorded."""
     names = {field.attname for field in sender._meta.concrete_fields} - _QUIET
     if update_fields is not None:
         names &= {sender._meta.get_field(name).attname for name in update_fields}  # type: ignore[union-attr] # concrete
@@ -103,7 +104,7 @@ def _saved(
     changed: set[str] | None = getattr(instance, _CHANGED, None)
     if raw or is_in_action() or not (created or changed):
         return
-    # Django makes the hash of an old password anew at a login; that is no new password.
+    # Django rehashes a password at login if its hash is outdated; that is not a new password.
     rehashed = set(update_fields or ()) == {"password"} and getattr(instance, "_password", "") is None
     if rehashed:
         return
@@ -125,7 +126,7 @@ def _membership(
     pk_set: Iterable[Any] | None,
     **_: Any,
 ) -> None:
-    """Groups of a user, permissions of a user or group."""
+    """Record changes to a user's groups and to the permissions of a user or group."""
     if action in ("post_add", "post_remove", "post_clear") and (pk_set is None or pk_set):
         others = model._base_manager.filter(pk__in=list(pk_set)[:50]) if pk_set else ()
         record_as(
@@ -159,7 +160,7 @@ def _login_failed(
 
 
 def record_failure(verb: str, username: str, address: str) -> None:
-    """Names the account only if there is one: people type their password where the name belongs."""
+    """Names the account only if it exists: people type their password into the wrong field."""
     throttle = get_throttle()
     network = network_of(address) or address
     if not throttle.claim(f"audit {verb}:{network}:{username[:200]}", every_s=SAME_FAILURE_EVERY_S):
@@ -169,4 +170,4 @@ def record_failure(verb: str, username: str, address: str) -> None:
     model = get_user_model()
     found = model._default_manager.filter(**{model.USERNAME_FIELD: username[:200]}).first()
     name = found.get_username() if found is not None else "(no such user)"
-    record_as("not signed in", verb, name, address=address)
+    record_as("not logged in", verb, name, address=address)

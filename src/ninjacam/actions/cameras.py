@@ -1,4 +1,4 @@
-"""Adding, changing, finding and removing cameras."""
+"""Add, change, find and remove cameras."""
 
 import logging
 import time
@@ -34,7 +34,7 @@ logger = logging.getLogger("ninjacam.recordings")
 
 
 class SourceFields(TypedDict, total=False):
-    """How to reach a camera. What is missing stays as it is. User and password: empty to remove; never shown again."""
+    """How to reach a camera. Missing values stay unchanged. Empty user and password remove the stored ones."""
 
     url: str
     username: str
@@ -54,7 +54,7 @@ class CameraFields(SourceFields, total=False):
 
 
 STOP_TIMEOUT_S = 5.0
-"""The engine hears of a deleted camera within a second."""
+"""Seconds within which the engine stops a deleted camera."""
 DELETE_BATCH = 250
 RECORD = ("record", "record_before_s", "record_after_s", "record_schedule")
 _PLAIN = ("name", "enabled", *RECORD, "transport", "audio", "verify_tls")
@@ -63,20 +63,20 @@ _SOURCE = ("url", "username", "password")
 
 @audited
 def create_camera(actor: Actor, slug: str, fields: CameraFields) -> Camera:
-    """Add a camera. The user who adds it may see and configure it.
+    """Add a camera. Its creator may view and configure it.
 
-    What an earlier camera of this name has left is found under another name from then on.
+    Recordings of an earlier camera with this name are renamed.
 
-    Raises: ForbiddenError, ConflictError: the slug is taken, InvalidError: a value cannot be used, among them the slug
-    of a camera that the actor may not see.
+    Raises: ForbiddenError; ConflictError: the slug is in use; InvalidError: a value is invalid, including the slug
+    of a camera that the actor cannot view.
     """
     if not actor.may_all("add_camera", "configure"):
-        raise ForbiddenError(_("You may not add cameras."))
+        raise ForbiddenError(_("You are not allowed to add cameras."))
     camera = Camera(slug=slug)
     assign_fields(camera, fields)
     user = getattr(actor, "user", None)
     if archive.has_left(slug):
-        _wait_until_stopped(slug)  # the last file of an earlier camera of this name is its own
+        _wait_until_stopped(slug)  # The last file of an earlier camera with this name belongs to that camera.
     try:
         with transaction.atomic():
             _check_and_save(actor, camera)
@@ -90,7 +90,7 @@ def create_camera(actor: Actor, slug: str, fields: CameraFields) -> Camera:
 
 @audited
 def update_camera(actor: Actor, camera: Camera, fields: CameraFields) -> Camera:
-    """Change what `fields` names. Raises: ForbiddenError, InvalidError."""
+    """Change the fields in `fields`. Raises: ForbiddenError, InvalidError."""
     _require_configure(actor, camera)
     assign_fields(camera, fields)
     _check_and_save(actor, camera)
@@ -100,10 +100,10 @@ def update_camera(actor: Actor, camera: Camera, fields: CameraFields) -> Camera:
 
 @audited
 def rename_camera(actor: Actor, camera: Camera, slug: str) -> Camera:
-    """Give a camera another short name. Its recordings, events, exports, grants, tokens and links follow.
+    """Change the short name of a camera. Recordings, events, exports, grants, tokens and links follow.
 
-    Addresses change with the name. Raises: ForbiddenError; InvalidError: the name cannot be used; ConflictError: it is
-    taken, or files of an unknown camera lie under it.
+    URLs change with the name. Raises: ForbiddenError; InvalidError: the name is invalid; ConflictError: it is in
+    use, or files of an unknown camera are stored under it.
     """
     _require_configure(actor, camera)
     old = camera.slug
@@ -129,25 +129,26 @@ def _require_no_directory(slug: str) -> None:
     """Raises: ConflictError."""
     if (get_settings().recordings_dir / slug).exists():
         raise ConflictError(
-            _("There are unknown files in the directory “%(slug)s”. Choose another name, or remove them.")
+            _("The directory “%(slug)s” contains unknown files. Choose another name, or remove the files.")
             % {"slug": slug}
         )
 
 
 @audited
 def delete_camera(actor: Actor, camera: Camera, *, recordings: Literal["keep", "delete"] = "keep") -> None:
-    """Remove a camera with its grants. Needs the permission to delete cameras, or the role `configure` for it.
+    """Remove a camera with its grants. Requires the permission to delete cameras, or the role `configure` for it.
 
-    `recordings`: "delete" also deletes its recordings, events and exports, protected ones included, and needs the role
-    `export` for it; it waits for a few seconds until nothing records any more. With "keep", users who may replay all
-    cameras find them under the camera's name, until a new camera takes it: then under another one ("door-old").
+    `recordings`: "delete" also deletes its recordings, events and exports, including protected ones, and requires
+    the role `export` for it; it waits a few seconds until recording has stopped. With "keep", users who may replay
+    all cameras find them under the camera's name until a new camera takes it, and then under another name
+    ("door-old").
     Raises: ForbiddenError.
     """
     if not actor.may_all("delete_camera", "configure"):
         _require_configure(actor, camera)
     if recordings == "delete" and not actor.may(Role.EXPORT, camera):
         raise ForbiddenError(
-            _("You may delete this camera, but not its recordings: that needs the role “export”.")
+            _("You may delete this camera, but not its recordings, which needs the role “export”.")
         )
     slug = camera.slug
     camera.delete()
@@ -159,10 +160,10 @@ def delete_camera(actor: Actor, camera: Camera, *, recordings: Literal["keep", "
 
 @audited
 def delete_recordings(actor: Actor, slug: str) -> int:
-    """Delete the recordings, events and exports of a deleted camera; return the number of files.
+    """Delete the recordings, events and exports of a deleted camera. Return the number of files.
 
-    Raises: ForbiddenError: this needs the roles `configure` and `export` for all cameras; NotFoundError: there are
-    none; ConflictError: there is a camera of this name.
+    Raises: ForbiddenError: this requires the roles `configure` and `export` for all cameras; NotFoundError: there
+    are none; ConflictError: a camera with this name exists.
     """
     if not (
         actor.may_all("export_camera", Role.EXPORT) and actor.may_all("configure_camera", Role.CONFIGURE)
@@ -170,7 +171,7 @@ def delete_recordings(actor: Actor, slug: str) -> int:
         raise ForbiddenError(_("Only administrators may delete the recordings of deleted cameras."))
     if Camera.objects.filter(slug=slug).exists():
         raise ConflictError(
-            _("There is a camera “%(slug)s”. Delete it together with its recordings.") % {"slug": slug[:50]}
+            _("The camera “%(slug)s” exists. Delete it together with its recordings.") % {"slug": slug[:50]}
         )
     if not archive.has_left(slug):
         raise NotFoundError(_("There are no recordings of “%(slug)s”.") % {"slug": slug[:50]})
@@ -180,7 +181,7 @@ def delete_recordings(actor: Actor, slug: str) -> int:
 
 
 def _wait_until_stopped(slug: str) -> None:
-    """Wait until the engine has heard that the camera is deleted, so that its last file is closed."""
+    """Wait until the engine has stopped the deleted camera, so that its last file is closed."""
     until_s = time.monotonic() + STOP_TIMEOUT_S
     while time.monotonic() < until_s:
         status = read_status()
@@ -190,7 +191,7 @@ def _wait_until_stopped(slug: str) -> None:
 
 
 def _delete_left(slug: str) -> int:
-    """Files first, then their rows; a row whose file cannot be deleted stays."""
+    """Delete files, then their rows. The row of a file that cannot be deleted stays."""
     config = get_settings()
     count = 0
     after = 0
@@ -223,7 +224,8 @@ def _unlink(path: Path) -> bool:
 
 
 def source_to_probe(actor: Actor, fields: SourceFields, camera: Camera | None = None) -> SourceConfig:
-    """How to reach what is to be tried before it is saved: a new camera, or `camera` with `fields` changed.
+    """Return how to reach a camera that is to be tested before it is saved: a new one, or `camera` with `fields`
+    changed.
 
     Raises: ForbiddenError, InvalidError.
     """
@@ -233,18 +235,22 @@ def source_to_probe(actor: Actor, fields: SourceFields, camera: Camera | None = 
     elif actor.may_all("add_camera", "configure"):
         draft = Camera(slug="probe")
     else:
-        raise ForbiddenError(_("You may not add cameras, so you may not test addresses either."))
+        raise ForbiddenError(_("You are not allowed to add cameras, so you cannot test addresses either."))
     assign_fields(draft, fields)
     return draft.source()
 
 
 def _require_configure(actor: Actor, camera: Camera) -> None:
     if not actor.may("configure", camera):
-        raise ForbiddenError(_("You may not change the camera “%(slug)s”.") % {"slug": camera.slug})
+        raise ForbiddenError(
+            _("You are not allowed to change the camera “%(slug)s”.") % {"slug": camera.slug}
+        )
 
 
 def assign_fields(camera: Camera, fields: CameraFields | SourceFields) -> None:
-    """Put `fields` into `camera`; does not check them against the database, does not save. Raises: InvalidError."""
+    """Assign `fields` to `camera` without checking them against the database and without saving. Raises:
+    InvalidError.
+    """
     verified_before = camera.verify_tls
     for name in _PLAIN:
         if name in fields:
@@ -259,14 +265,14 @@ def _assign_source(camera: Camera, fields: SourceFields, verified_before: bool) 
     url = fields.get("url", camera.url).strip()
     for name, value in (("username", fields.get("username")), ("password", fields.get("password"))):
         if value == MASK:
-            raise InvalidError.of(name, _("“***” stands for what is stored. Leave it out to keep it."))
+            raise InvalidError.of(name, _("“***” stands for the stored value. Omit it to keep the value."))
         try:
             (value or "").encode()
-        except UnicodeEncodeError:  # half of a surrogate pair, or bytes of another encoding
-            raise InvalidError.of(name, _("This is not text in UTF-8.")) from None
+        except UnicodeEncodeError:  # Half of a surrogate pair, or bytes of another encoding.
+            raise InvalidError.of(name, _("This is not valid UTF-8 text.")) from None
     if url != camera.url and MASK in url:
         raise InvalidError.of(
-            "url", _("“***” stands for what is stored. Enter the whole URL, or leave it as it is.")
+            "url", _("“***” stands for the stored value. Enter the whole URL, or leave it unchanged.")
         )
     try:
         has_login = split_credentials(url)[0] != url
@@ -274,13 +280,13 @@ def _assign_source(camera: Camera, fields: SourceFields, verified_before: bool) 
             parse_url(url)
     except (UnsupportedSchemeError, ConfigError) as error:
         raise InvalidError.of("url", error.message) from error
-    except ValueError:  # its text has the URL
-        raise InvalidError.of("url", _("This is not a URL: check its host and port.")) from None
+    except ValueError:  # Its text contains the URL.
+        raise InvalidError.of("url", _("This is not a valid URL. Check its host and port.")) from None
     stored = _stored(camera, fields)
     kept = stored if stored and _keeps(camera, stored, url, fields, verified_before) else None
     if MASK in url and kept is None:
         raise InvalidError.of(
-            "url", _("The URL holds secrets that were not kept. Enter the whole URL again.")
+            "url", _("The URL contains secrets that were not kept. Enter the whole URL again.")
         )
     login = Credentials() if kept is None or (has_login and url != camera.url) else kept
     username = fields.get("username", login.username)
@@ -303,10 +309,11 @@ def _stored(camera: Camera, fields: SourceFields) -> Credentials | None:
 def _keeps(
     camera: Camera, stored: Credentials, url: str, fields: SourceFields, verified_before: bool
 ) -> bool:
-    """Whether stored credentials stay in use: only for the scheme, host, port and check of TLS they were entered for.
+    """Return whether the stored credentials stay in use: only for the scheme, host, port and TLS verification they
+    were entered for.
 
-    Otherwise a user who may configure a camera could have its password sent to a host of their own, or in clear.
-    Raises: InvalidError: something of that has changed, and no new credentials are given.
+    Otherwise, a user who may configure a camera could have its password sent to another host, or in clear text.
+    Raises: InvalidError: one of these has changed, and no new credentials are given.
     """
     true_url = stored.url or camera.url
     before = stored.bound_to or binding_of(true_url, verify_tls=verified_before)
@@ -319,18 +326,18 @@ def _keeps(
 
 
 def _why_anew(before: str, now: str) -> str:
-    """`before`, `now`: as `binding_of` has them."""
+    """`before`, `now`: results of `binding_of`."""
     old, new = (_parts_of(binding) for binding in (before, now))
     if old[1] != new[1]:
-        return _("The URL leads to another host than before: enter the user and password again.")
+        return _("The URL has another host than before. Enter the user and password again.")
     if old[2] != new[2]:
-        return _("The URL leads to another port than before: enter the user and password again.")
+        return _("The URL has another port than before. Enter the user and password again.")
     if old[0] != new[0]:
-        return _("The URL begins with %(new)s instead of %(old)s: enter the user and password again.") % {
+        return _("The URL starts with %(new)s instead of %(old)s. Enter the user and password again.") % {
             "new": f"{new[0]}:",
             "old": f"{old[0]}:",
         }
-    return _("The check of the TLS certificate was switched on or off: enter the user and password again.")
+    return _("TLS verification was switched on or off. Enter the user and password again.")
 
 
 def _parts_of(binding: str) -> tuple[str, str, str]:
@@ -344,7 +351,7 @@ def _taken(actor: Actor, slug: str) -> ConflictError | InvalidError:
     """The error for a short name that is in use. Says so only to an actor who may know that camera."""
     if find_camera(actor, slug) is None:
         return InvalidError.of("slug", _("This short name cannot be used. Choose another one."))
-    return ConflictError(_("There is a camera “%(slug)s” already.") % {"slug": slug})
+    return ConflictError(_("A camera named “%(slug)s” already exists.") % {"slug": slug})
 
 
 def _check_and_save(actor: Actor, camera: Camera) -> None:
@@ -360,6 +367,6 @@ def _check_and_save(actor: Actor, camera: Camera) -> None:
 
 def invalid(error: ValidationError) -> InvalidError:
     fields = {name: list(messages) for name, messages in error.message_dict.items()}
-    first = next(iter(fields.items()), ("", [_("A value cannot be used.")]))
+    first = next(iter(fields.items()), ("", [_("A value is invalid.")]))
     prefix = "" if first[0] in {"", NON_FIELD_ERRORS} else f"{first[0]}: "
     return InvalidError(prefix + first[1][0], fields)

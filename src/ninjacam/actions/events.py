@@ -1,7 +1,7 @@
-"""Telling that something has happened, changing and forgetting it. Cameras are named by slug: events outlive them.
+"""Create, change and delete events. Cameras are named by slug, because events outlive them.
 
-Whoever has `replay` for a camera reads its events; `control` tells and changes them; to keep one, as to let go of one
-that is kept, needs `export` as well.
+The role `replay` for a camera allows reading its events, `control` creating and changing them. Protecting an event,
+and deleting a protected one, also requires `export`.
 """
 
 import json
@@ -29,9 +29,9 @@ from ninjacam.queries.cameras import get_camera, get_recorded
 MAX_DATA_BYTES = 4096
 MAX_DEPTH = 8
 AHEAD_NS = 60 * 10**9
-"""A start may be so far ahead: the clock of whoever tells it differs from ours."""
+"""Maximum time by which a start may be in the future, because the client's clock may differ from ours."""
 MAX_ONGOING = 100
-"""Events of one camera that have no end yet, and make it record."""
+"""Maximum number of ongoing events of one camera that make it record."""
 OWN_KINDS = frozenset(rule.kind for rule in RULES)
 
 
@@ -51,15 +51,15 @@ class EventInput:
 
 
 def create_event(actor: Actor, slug: str, event_input: EventInput) -> Event:
-    """Raises: NotFoundError, ForbiddenError, InvalidError; LimitError: too many in a short time, or ongoing;
-    QuotaError: too much of this camera is protected.
+    """Create an event. Raises: NotFoundError, ForbiddenError, InvalidError; LimitError: too many in a short time, or
+    too many ongoing; QuotaError: too much of this camera is protected.
     """
     camera = get_camera(actor, slug, Role.CONTROL)
     _check_rate(actor, camera)
     if event_input.protected:
         get_camera(actor, slug, Role.EXPORT)
     if event_input.kind in OWN_KINDS:
-        raise InvalidError.of("kind", _("Only the engine tells this kind of event. Choose another word."))
+        raise InvalidError.of("kind", _("This kind is reserved for events of the engine. Use another word."))
     now_ns = SYSTEM_CLOCK.wall_ns()
     start_ns = now_ns if event_input.start_ns is None else event_input.start_ns
     if start_ns > now_ns + AHEAD_NS:
@@ -96,7 +96,7 @@ def create_event(actor: Actor, slug: str, event_input: EventInput) -> Event:
 
 @lru_cache(maxsize=1)
 def event_rates(per_minute: int) -> RateLimit:
-    """Of this process; half a minute's events may come at once."""
+    """Limits of this process. A burst may be half a minute's events."""
     return RateLimit(per_minute, max(1, per_minute // 2))
 
 
@@ -108,7 +108,7 @@ def _check_rate(actor: Actor, camera: Camera) -> None:
     retry_after_s = event_rates(per_minute).take((actor.user.pk, actor.token_id, camera.pk))
     if retry_after_s:
         raise LimitError(
-            _("You create events of “%(slug)s” too fast: %(count)d a minute are possible. Wait a moment.")
+            _("Too many events of “%(slug)s”: the limit is %(count)d per minute. Wait a moment.")
             % {"slug": camera.slug, "count": per_minute},
             retry_after_s=retry_after_s,
         )
@@ -119,7 +119,7 @@ def _check_ongoing(camera: Camera) -> None:
     ongoing = Event.objects.filter(slug=camera.slug, end_ns=None, triggers_recording=True)
     if len(ongoing.order_by().values_list("pk")[:MAX_ONGOING]) == MAX_ONGOING:
         raise LimitError(
-            _("%(count)d events of “%(slug)s” are ongoing already. End some of them first.")
+            _("“%(slug)s” already has %(count)d ongoing events. End some of them first.")
             % {"slug": camera.slug, "count": MAX_ONGOING},
             retry_after_s=60,
         )
@@ -140,14 +140,14 @@ def update_event(
         changes["label"] = label
     if end_ns is not None:
         if event.source == ENGINE:
-            raise ConflictError(_("It ends when the engine sees it end."))
+            raise ConflictError(_("Only the engine can end this event."))
         _check_span(event.start_ns, end_ns)
         changes["end_ns"] = end_ns
     if protected is not None and protected != event.protected:
         get_recorded(actor, event.slug, Role.EXPORT)
         changes["protected"] = protected
     if changes:
-        # Only these: the engine may write the rest at this moment.
+        # Save only these: the engine may write the others at the same time.
         with transaction.atomic():
             Event.objects.filter(pk=event.pk).update(**changes)
             if changes.get("protected") or (event.protected and "end_ns" in changes):
@@ -163,7 +163,7 @@ def delete_event(actor: Actor, event: Event) -> None:
     if event.protected:
         get_recorded(actor, event.slug, Role.EXPORT)
     if event.source == ENGINE and event.end_ns is None:
-        raise ConflictError(_("It still goes on. Delete it when it is over."))
+        raise ConflictError(_("The event is still ongoing. Delete it after it has ended."))
     pk = event.pk
     event.delete()
     record(actor, "event.delete", event.slug, event=pk, kind=event.kind)
@@ -173,17 +173,17 @@ def _check_span(start_ns: int, end_ns: int | None) -> None:
     if end_ns is not None and end_ns < start_ns:
         raise InvalidError.of("end", _("The end is before the start."))
     if end_ns is not None and end_ns > start_ns + LONGEST_NS:
-        raise InvalidError.of("end", _("An event lasts for a day at most."))
+        raise InvalidError.of("end", _("An event lasts at most one day."))
 
 
 def _checked(data: dict[str, Any]) -> dict[str, Any]:
-    """Raises: InvalidError: too much, or nothing that every database takes."""
+    """Raises: InvalidError: too large, or not storable in every database."""
     if not _is_plain(data, MAX_DEPTH):
         raise InvalidError.of(
-            "data", _("Use plain values, nested at most %(depth)s deep.") % {"depth": MAX_DEPTH}
+            "data", _("Use plain values, nested at most %(depth)s levels deep.") % {"depth": MAX_DEPTH}
         )
     if len(json.dumps(data).encode()) > MAX_DATA_BYTES:
-        raise InvalidError.of("data", _("At most %(most)s bytes are possible.") % {"most": MAX_DATA_BYTES})
+        raise InvalidError.of("data", _("The maximum is %(most)s bytes.") % {"most": MAX_DATA_BYTES})
     return data
 
 

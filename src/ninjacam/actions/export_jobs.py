@@ -1,6 +1,7 @@
-"""Making exports: which is next, a process for each, what becomes of it. The database may be away meanwhile.
+"""Run exports: choose the next one, start a process for it, handle its result. The database may be unavailable
+meanwhile.
 
-Whoever may ask for them is in `actions.exports`; who calls this about once a second, in `processes.job_worker`.
+`actions.exports` creates exports. `processes.job_worker` calls this module about once a second.
 """
 
 import contextlib
@@ -38,7 +39,7 @@ JOB_ARGV = tuple(python_command("ninjacam.processes.export_job"))
 BUSY_EVERY_S = 0.25
 HEARTBEAT_S = 1.0
 DEAD_AFTER = timedelta(seconds=6)
-"""Without a heartbeat for so long, whoever ran it is dead."""
+"""Seconds without a heartbeat after which the process that ran it is considered dead."""
 MAX_ATTEMPTS = 3
 KEPT = timedelta(days=7)
 ROW_KEPT = timedelta(days=30)
@@ -54,8 +55,8 @@ class WorkerDiedError(NinjacamError):
 
     def __init__(self) -> None:
         super().__init__(
-            f"The process that made this export ended {MAX_ATTEMPTS} times without a word; "
-            "it may have needed too much memory. Try a shorter span."
+            f"The process that made this export crashed {MAX_ATTEMPTS} times. "
+            "It may need too much memory; try a shorter span."
         )
 
 
@@ -63,7 +64,9 @@ class StalledError(NinjacamError):
     code = "stalled"
 
     def __init__(self) -> None:
-        super().__init__("The export did not go on for two minutes and was ended. Check its view's code.")
+        super().__init__(
+            "The export made no progress for two minutes and was stopped. Check the code of its view."
+        )
 
 
 class NoRoomError(NinjacamError):
@@ -71,7 +74,7 @@ class NoRoomError(NinjacamError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The disk has no room for this export. Delete other exports, or free space on the server."
+            "The disk has no space for this export. Delete other exports, or free space on the server."
         )
 
 
@@ -86,16 +89,18 @@ class _Run:
 
 LANES = ("copy", "drawn")
 SLOTS = 2
-"""Exports of one lane that run at once, of different users, so that no user waits hours for the export of another."""
+"""Number of exports of one lane that run at once, for different users, so that no user waits hours for another's
+export.
+"""
 
 
 def lane_of(kind: str) -> str:
-    """A copy takes seconds, and does not wait for hours of encoding."""
+    """Copies take seconds and must not wait for hours of encoding."""
     return "copy" if kind == Export.Kind.COPY else "drawn"
 
 
 class ExportJobs:
-    """Thread: one, which must live as long as what it runs."""
+    """Thread: one, which must live at least as long as the processes it starts."""
 
     def __init__(
         self, settings: Settings, *, argv: Sequence[str] = JOB_ARGV, clock: Clock = SYSTEM_CLOCK
@@ -105,14 +110,14 @@ class ExportJobs:
         self._clock = clock
         self._runs: dict[str, _Run] = {}
         self._served: dict[Any, int] = {}
-        """User -> number of the turn in which an export of theirs was begun last."""
+        """User -> sequence number of the latest export that was started for them."""
         self._turn = 0
         self._clean_ns: int | None = None
-        # Put together once: doing that each second would cost more than all else.
+        # Built once: building it each second would cost more than everything else.
         self._any = Export.objects.active().order_by().values_list("pk")[:1].query.sql_with_params()
         self._away = False
 
-    # --- what its owner calls ---
+    # --- called by the owner ---
 
     @property
     def busy(self) -> bool:
@@ -122,7 +127,7 @@ class ExportJobs:
         return [run.process.pid for run in self._runs.values()]
 
     def tick(self) -> None:
-        """Hear of what runs, begin what waits. Called each second, or more often while `busy`."""
+        """Check running exports and start waiting ones. Call it each second, or more often while `busy`."""
         try:
             for lane in list(self._runs):
                 self._follow(lane)
@@ -132,11 +137,11 @@ class ExportJobs:
         except DatabaseError as exc:
             connections.close_all()
             if not self._away:
-                logger.warning("the database does not answer; exports go on: %s", type(exc).__name__)
+                logger.warning("the database does not respond; exports continue: %s", type(exc).__name__)
             self._away = True
 
     def run_one(self, pk: uuid.UUID) -> None:
-        """Make that one, if it is still queued. Blocks until it is over."""
+        """Run this export, if it is still queued. Blocks until it has ended."""
         export = Export.objects.claim(pk, timezone.now())
         if export is not None:
             self._begin("one", export)
@@ -148,7 +153,7 @@ class ExportJobs:
                 connections.close_all()
 
     def close(self) -> None:
-        """End what runs; it is queued again, and the attempt does not count."""
+        """Stop running exports. They are queued again, and the attempt does not count."""
         for run in self._runs.values():
             run.process.kill()
             _remove(run.part)
@@ -157,10 +162,10 @@ class ExportJobs:
             for run in runs.values():
                 self._held(run).move(ExportState.QUEUED, progress=0.0, attempts=run.export.attempts - 1)
 
-    # --- those that wait, and those whose worker died ---
+    # --- waiting exports, and those whose worker died ---
 
     def _look(self) -> None:
-        """Queue again what dead workers have left, and begin what waits while there are free slots."""
+        """Queue the exports of dead workers again, and start waiting ones while there are free slots."""
         with connections[Export.objects.db].cursor() as cursor:
             cursor.execute(*self._any)
             if cursor.fetchone() is None:
@@ -185,8 +190,8 @@ class ExportJobs:
             self._begin_waiting(lane, [each for each in queued if lane_of(each.kind) == lane], busy)
 
     def _begin_waiting(self, lane: str, queued: list[Export], busy: set[tuple[str, Any]]) -> None:
-        """Users take turns: the one who was served longest ago is next. `busy`: (lane, user) of what runs."""
-        queued.sort(key=lambda export: self._served.get(export.created_by_id, 0))  # stable: the oldest first
+        """Users take turns: the user served longest ago is next. `busy`: (lane, user) of running exports."""
+        queued.sort(key=lambda export: self._served.get(export.created_by_id, 0))  # Stable: the oldest first.
         for export in queued:
             slot = self._free_slot(lane)
             if slot is None:
@@ -215,7 +220,7 @@ class ExportJobs:
         else:
             self._failed(export, WorkerDiedError().as_dict())
 
-    # --- those that run here ---
+    # --- running exports ---
 
     def _held(self, run: _Run) -> Any:
         return Export.objects.held(run.export.pk, run.export.claim)
@@ -240,7 +245,7 @@ class ExportJobs:
         held.move(ExportState.FAILED, finished_at=timezone.now(), error=error)
 
     def _question(self, export: Export, part: Path) -> dict[str, Any]:
-        """The fields of `recordings.export.ExportSpec`. Raises: NothingRecordedError, TooLittleRecordedError."""
+        """Return the fields of `recordings.export.ExportSpec`. Raises: NothingRecordedError, TooLittleRecordedError."""
         options = export.options
         rows = Segment.objects.overlapping([export.slug], export.start_ns - INDEX_LATE_NS, export.end_ns)
         root = self._settings.recordings_dir
@@ -262,7 +267,7 @@ class ExportJobs:
         return spec
 
     def _follow(self, lane: str) -> None:
-        """Raises: DatabaseError: what is to be written waits for the next time."""
+        """Raises: DatabaseError: the result is written at the next call."""
         run = self._runs[lane]
         outcome = run.process.poll()
         if outcome is None:
@@ -287,7 +292,7 @@ class ExportJobs:
             return
         run.process.kill()
         _remove(run.part)
-        if cancelled:  # else it was deleted, or given to another
+        if cancelled:  # Otherwise it was deleted, or assigned to another worker.
             self._held(run).move(ExportState.CANCELLED, finished_at=timezone.now())
         del self._runs[lane]
 
@@ -305,9 +310,9 @@ class ExportJobs:
         _remove(run.part)
 
     def _offer(self, run: _Run, result: dict[str, Any]) -> None:
-        """The file is whole and on the disk: it gets its name, then the row."""
+        """The file is complete and synced: rename it, then update the row."""
         try:
-            if run.part.exists():  # else it has its name already, and the database was away
+            if run.part.exists():  # Otherwise it was renamed before, and the database was unavailable.
                 run.part.rename(run.path)
             _sync(run.path.parent)
         except OSError as exc:
@@ -325,7 +330,7 @@ class ExportJobs:
         if not done:
             _remove(run.path)
 
-    # --- what is over ---
+    # --- ended exports ---
 
     def _clean_sometimes(self) -> None:
         now_ns = self._clock.monotonic_ns()
@@ -334,7 +339,9 @@ class ExportJobs:
             self.clean()
 
     def clean(self) -> None:
-        """Files that have expired, then their rows; and what runs that died have left. No file that is not ours."""
+        """Delete expired files and then their rows, and leftovers of runs that died. Deletes no files that are not
+        ours.
+        """
         root, now = self._settings.exports_dir, timezone.now()
         expired = Export.objects.filter(state=ExportState.DONE, expires_at__lte=now).exclude(claim="")
         for export in expired[:MAX_LISTED]:
@@ -350,7 +357,7 @@ class ExportJobs:
                 continue
             row = Export.objects.filter(pk=match["pk"]).values_list("claim", "state").first()
             if row is None:
-                # A whole file without a row may be all that is left after a loss of the database.
+                # A complete file without a row may be all that is left after the database was lost.
                 left = bool(match["part"])
             else:
                 left = row[0] != match["claim"] or row[1] not in (ExportState.RUNNING, ExportState.DONE)
@@ -379,7 +386,7 @@ def _remove(path: Path) -> None:
 
 
 def _sync(directory: Path) -> None:
-    """So that a new name survives a power cut."""
+    """Sync the directory, so that the new name survives a power cut."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -1,6 +1,6 @@
-"""What exports may take: of one user, and of the disk.
+"""Limits on exports: per user, and of the disk.
 
-Retention deletes no recordings for exports (`engine.retention`), so exports are refused where they do not fit.
+Retention never deletes recordings for exports (`engine.retention`), so exports that do not fit are refused.
 """
 
 import shutil
@@ -19,24 +19,25 @@ from ninjacam.engine.retention import Disk
 from ninjacam.models import Export, Segment
 
 FREE_SHARE = 0.25
-"""Part of the recordings' watermark (free_bytes of RETENTION) that exports leave free."""
+"""Fraction of the recordings' watermark (free_bytes of RETENTION) that exports leave free."""
 USER_SHARE = 2 / 3
-"""Part of the room for exports that one user may take."""
+"""Fraction of the space for exports that one user may use."""
 
 
 def check_limits(user: Any, settings: Settings) -> None:
-    """Check what `user` has asked for, including what was just created in this transaction.
+    """Check the exports of `user`, including those just created in this transaction.
 
-    Locks the user's row, so that of two requests at the same time the second one sees what the first one created.
-    Raises: LimitError: too many are waiting or running; QuotaError: too many files or bytes, or no room on the disk.
+    Locks the user's row, so that of two concurrent requests the second one sees the first one's exports.
+    Raises: LimitError: too many are waiting or running; QuotaError: too many files or bytes, or no space on the
+    disk.
     """
-    # Without a key: rows that name the user lock that already, and two of them would wait for each other.
+    # NO KEY UPDATE: rows that reference the user already hold a key-share lock, so a full lock could deadlock.
     get_user_model()._base_manager.select_for_update(no_key=True).filter(pk=user.pk).first()
     own = Export.objects.filter(created_by=user)
     active = list(own.active())
     if len(active) > settings.active_exports_per_user:
         raise LimitError(
-            _("You have %(count)d exports waiting or running. Let one of them finish, or cancel it.")
+            _("You have %(count)d exports waiting or running. Wait until one has finished, or cancel one.")
             % {"count": settings.active_exports_per_user},
             retry_after_s=30,
         )
@@ -49,7 +50,7 @@ def check_limits(user: Any, settings: Settings) -> None:
     if used_bytes > settings.export_bytes_per_user:
         raise QuotaError(
             _(
-                "Your exports would take %(used)s of the %(limit)s that one user gets. Delete some, or export less."
+                "Your exports would take %(used)s, but the limit per user is %(limit)s. Delete some, or export less."
             )
             % {
                 "used": filesizeformat(used_bytes),
@@ -60,7 +61,7 @@ def check_limits(user: Any, settings: Settings) -> None:
     if used_bytes > room_bytes * USER_SHARE:
         raise QuotaError(
             _(
-                "Your exports would take %(used)s, and the disk has room for %(room)s of one user. "
+                "Your exports would take %(used)s, but the disk has only %(room)s for one user. "
                 "Delete some, export less, or free space on the server."
             )
             % {"used": filesizeformat(used_bytes), "room": filesizeformat(room_bytes * USER_SHARE)}
@@ -68,7 +69,7 @@ def check_limits(user: Any, settings: Settings) -> None:
 
 
 def expected_bytes(exports: Iterable[Export]) -> int:
-    """Estimate what these exports will take: as much as the recordings that they are made of."""
+    """Estimate the size of these exports: as much as the recordings they are made from."""
     total = 0.0
     for export in exports:
         spans = Segment.objects.overlapping([export.slug], export.start_ns, export.end_ns)
@@ -79,7 +80,7 @@ def expected_bytes(exports: Iterable[Export]) -> int:
 
 
 def room_for_exports(settings: Settings) -> int:
-    """Bytes that all exports together may take, those that are there included."""
+    """Return the number of bytes that all exports together may take, including existing ones."""
     disk = disk_of(settings.exports_dir)
     return Export.objects.with_files().size_bytes() + max(
         0, disk.free_bytes - kept_free_bytes(settings, disk)
@@ -87,7 +88,7 @@ def room_for_exports(settings: Settings) -> int:
 
 
 def lacks_room(settings: Settings) -> bool:
-    """Whether an export that is being made has to end, because too little space is left."""
+    """Return whether a running export must stop, because too little space is left."""
     disk = disk_of(settings.exports_dir)
     return disk.free_bytes < kept_free_bytes(settings, disk)
 
@@ -97,7 +98,7 @@ def kept_free_bytes(settings: Settings, disk: Disk) -> int:
 
 
 def disk_of(directory: Path) -> Disk:
-    """The disk that the directory is on, or will be on."""
+    """Return the disk usage of the file system that contains, or will contain, the directory."""
     while not directory.exists():
         directory = directory.parent
     usage = shutil.disk_usage(directory)

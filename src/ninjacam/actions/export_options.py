@@ -1,4 +1,4 @@
-"""What may be asked of each kind of export."""
+"""Options of each kind of export."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
@@ -25,7 +25,7 @@ Fps = Annotated[int, Field(ge=1, le=60)]
 
 
 class TooLittleRecordedError(InvalidError):
-    """For a timelapse as long as was asked: it would be slower than `MIN_SPEED`."""
+    """The requested timelapse is too long: it would be slower than `MIN_SPEED`."""
 
     code = "too_little_recorded"
 
@@ -35,7 +35,7 @@ class CopyOptions(BaseModel):
 
 
 class BurnedOptions(BaseModel):
-    """`view`: the processor to run on each picture; empty: none."""
+    """`view`: the processor to run on each frame; empty: none."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -45,7 +45,9 @@ class BurnedOptions(BaseModel):
 
 
 class TimelapseOptions(BaseModel):
-    """Either `speed`, or how long it is to be: `length_s`, which `speed_for` may refuse when it is made."""
+    """Either `speed`, or the requested length, `length_s`. `speed_for` may refuse the latter when the export is
+    made.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -58,7 +60,7 @@ class TimelapseOptions(BaseModel):
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
         if (self.speed is None) == (self.length_s is None):
-            raise ValueError("give either speed or length_s")
+            raise ValueError("specify either speed or length_s")
         return self
 
 
@@ -70,9 +72,11 @@ _OPTIONS: dict[str, type[BaseModel]] = {
 
 
 def parse_options(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """All options of that kind, for the database. Raises: InvalidError: one is wrong, or not of this kind."""
+    """Return all options of this kind, for the database. Raises: InvalidError: one is invalid, or does not apply to
+    this kind.
+    """
     if kind not in _OPTIONS:
-        raise InvalidError.of("kind", _("There are no such exports."))
+        raise InvalidError.of("kind", _("Unknown kind of export."))
     try:
         return _OPTIONS[kind].model_validate(dict(given)).model_dump(mode="json")
     except ValidationError as error:
@@ -85,10 +89,10 @@ def parse_options(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def speed_for(length_s: float, recorded_s: float) -> float:
-    """How fast a timelapse of `recorded_s` is that lasts `length_s`. Raises: TooLittleRecordedError."""
+    """Return the speed of a timelapse of `recorded_s` that lasts `length_s`. Raises: TooLittleRecordedError."""
     if recorded_s >= MIN_SPEED * length_s:
         return recorded_s / length_s
     message = _(
-        "Of this span %(recorded).1f s are recorded: ask for a timelapse of at most %(most).1f s, or for a longer span."
+        "Only %(recorded).1f s of this span are recorded. Ask for at most %(most).1f s, or a longer span."
     ) % {"recorded": recorded_s, "most": recorded_s * 10 // MIN_SPEED / 10}
     raise TooLittleRecordedError.of("length_s", message)

@@ -1,6 +1,6 @@
-"""The way over Django's Tasks (Django 6.0, DEP 14), where the project has set up a backend that runs them elsewhere.
+"""Runs exports with Django's Tasks (Django 6.0, DEP 14), if the project has a backend that runs tasks elsewhere.
 
-Without one, our own worker takes exports from the database (`ninjacam.processes.job_worker`).
+Otherwise, our own worker takes exports from the database (`ninjacam.processes.job_worker`).
 """
 
 import importlib
@@ -16,11 +16,11 @@ from ninjacam.models import Export
 logger = logging.getLogger("ninjacam.exports")
 
 _NO_WORKER = ("django.tasks.backends.immediate", "django.tasks.backends.dummy")
-"""Django's own: the one would make the export inside the request, the other never."""
+"""Django's own backends: one would run the export inside the request, the other never."""
 
 
 def run_export(export_id: str) -> None:
-    """What a task worker calls: until the export is made, or cannot be."""
+    """Called by a task worker: run the export until it is finished or has failed."""
     from ninjacam.actions.export_jobs import ExportJobs
     from ninjacam.conf import get_settings
 
@@ -28,7 +28,7 @@ def run_export(export_id: str) -> None:
 
 
 def _as_task() -> Any:
-    """`run_export` as a Task; None: this Django has none, or the project no worker for them."""
+    """Return `run_export` as a Task, or None if this Django has no tasks, or the project no worker for them."""
     backend = getattr(settings, "TASKS", {}).get("default", {})
     if str(backend.get("BACKEND", "")).rpartition(".")[0] in {"", *_NO_WORKER}:
         return None
@@ -42,7 +42,7 @@ def _as_task() -> Any:
 
 _task = _as_task()
 if _task is not None:
-    run_export = _task  # a task worker imports it by the function's name, and expects a Task there
+    run_export = _task  # A task worker imports it by the function's name, and expects a Task there.
 
 
 def tasks_are_used() -> bool:
@@ -50,7 +50,7 @@ def tasks_are_used() -> bool:
 
 
 def hand_over(export: Export) -> None:
-    """Enqueue it, once it is committed; where that fails our own worker takes it."""
+    """Enqueue it after the commit. If that fails, our own worker takes it."""
     if _task is not None:
         transaction.on_commit(lambda: _enqueue(export.pk))
 
@@ -58,6 +58,6 @@ def hand_over(export: Export) -> None:
 def _enqueue(pk: uuid.UUID) -> None:
     try:
         _task.enqueue(str(pk))
-    except Exception:  # the boundary to whatever queue the project has chosen
-        logger.exception("the task of an export cannot be enqueued; our own worker takes it")
+    except Exception:  # The boundary to the queue that the project has chosen.
+        logger.exception("the task of an export cannot be enqueued; Ninjacam's own worker takes it")
         Export.objects.filter(pk=pk).update(handed_over=False)

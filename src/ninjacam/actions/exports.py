@@ -1,6 +1,6 @@
 """Asking for exports, and for what becomes of them. All need the role `export`, as `queries.cameras` has it.
 
-Not here: making them (`actions.export_jobs`).
+Not here: running them (`actions.export_jobs`).
 """
 
 import contextlib
@@ -29,14 +29,14 @@ from ninjacam.models import Camera, Export, ExportState, Role, Segment
 from ninjacam.queries.cameras import get_recorded
 
 AHEAD_NS = 60 * 10**9
-"""A span may end so much after now: the clocks of others."""
+"""Maximum time by which the end of a span may be in the future, because clients' clocks differ."""
 LINK_LIFETIME_S = 3600
 
 
 def create_export(
     actor: Actor, slug: str, start_ns: int, end_ns: int, kind: str, options: Mapping[str, Any]
 ) -> Export:
-    """Have it made.
+    """Create an export.
 
     Raises: NotFoundError, ForbiddenError, InvalidError; LimitError: this user has too many waiting or running;
     QuotaError: this user has too many files or bytes.
@@ -49,9 +49,11 @@ def create_export(
         raise InvalidError.of("end", _("This has not been recorded yet."))
     longest_s = MAX_LENGTH_S[Export.Kind(kind)]
     if end_ns - start_ns > longest_s * 10**9:
-        raise InvalidError.of("end", _("Export at most %(hours)d h at once.") % {"hours": longest_s // 3600})
+        raise InvalidError.of(
+            "end", _("The maximum is %(hours)d hours per export.") % {"hours": longest_s // 3600}
+        )
     if not Segment.objects.overlapping([slug], start_ns, end_ns).exists():
-        raise InvalidError.of("start", _("Nothing was recorded then, or it is not kept any more."))
+        raise InvalidError.of("start", _("There are no recordings of this span."))
     with _within_limits(actor):
         export = Export.objects.create(
             slug=slug,
@@ -71,9 +73,9 @@ def create_export(
 
 @contextlib.contextmanager
 def _within_limits(actor: Actor) -> Iterator[None]:
-    """Roll back what the block has made active if it exceeds the user's limits.
+    """Roll back the block if it makes the user exceed the limits on active exports.
 
-    The block writes first: SQLite lets nobody write who has read what is old by then.
+    The block writes first, because SQLite does not let a transaction write after reading outdated data.
     Raises: LimitError, QuotaError.
     """
     with transaction.atomic():
@@ -84,7 +86,7 @@ def _within_limits(actor: Actor) -> Iterator[None]:
 
 
 def cancel_export(actor: Actor, export: Export) -> Export:
-    """What is over stays as it is. What runs ends within a second. Raises: ForbiddenError."""
+    """Cancel an export that has not ended. A running one stops within a second. Raises: ForbiddenError."""
     _require_change(actor, export)
     this = Export.objects.filter(pk=export.pk)
     waiting = this.filter(state=ExportState.QUEUED)
@@ -111,14 +113,14 @@ def retry_export(actor: Actor, export: Export) -> Export:
             created_by=getattr(actor, "user", None) or export.created_by,
             handed_over=tasks_are_used(),
         ):
-            raise ConflictError(_("Only an export that failed or was cancelled can be tried again."))
+            raise ConflictError(_("Only exports that failed or were cancelled can be retried."))
     record(actor, "export.retry", export.slug, export=export.pk)
     hand_over(export)
     return _fresh(export)
 
 
 def delete_export(actor: Actor, export: Export) -> None:
-    """With its file. Whoever makes it ends within a second. Raises: ForbiddenError."""
+    """Delete an export and its file. If it is running, it stops within a second. Raises: ForbiddenError."""
     _require_change(actor, export)
     Export.objects.filter(pk=export.pk).delete()
     if export.claim:
@@ -128,7 +130,9 @@ def delete_export(actor: Actor, export: Export) -> None:
 
 
 def download_link(principal: Principal, export: Export) -> SignedLink | None:
-    """For whoever cannot send a header. None: there is no file, or its camera is deleted, which links cannot name."""
+    """Return a link for clients that cannot send a header. None: there is no file, or its camera is deleted; links
+    cannot name deleted cameras.
+    """
     now = timezone.now()
     camera = Camera.objects.filter(slug=export.slug).first()
     if camera is None or not export.has_file(now) or not principal.may(Role.EXPORT, camera):
@@ -146,12 +150,14 @@ def download_link(principal: Principal, export: Export) -> SignedLink | None:
 
 
 def file_path(export: Export) -> str:
-    """Where its file is served."""
+    """Return the URL path of its file."""
     return reverse("ninjacam:rec-export", args=[export.slug, export.pk])
 
 
 def _require_change(actor: Actor, export: Export) -> None:
-    """One's own; of others, for who may configure the camera, or all cameras. Raises: ForbiddenError."""
+    """Allow one's own exports; those of other users only with the role `configure` for the camera, or for all
+    cameras. Raises: ForbiddenError.
+    """
     user = getattr(actor, "user", None)
     if user is None or user.pk == export.created_by_id:
         return
@@ -162,12 +168,12 @@ def _require_change(actor: Actor, export: Export) -> None:
         else actor.may_all("configure_camera", Role.CONFIGURE)
     ):
         return
-    raise ForbiddenError(_("This export is somebody else's."))
+    raise ForbiddenError(_("This export belongs to another user."))
 
 
 def _fresh(export: Export) -> Export:
     """Raises: NotFoundError: it was deleted meanwhile."""
     found = Export.objects.select_related("created_by").filter(pk=export.pk).first()
     if found is None:
-        raise NotFoundError(_("There is no export %(id)s.") % {"id": export.pk})
+        raise NotFoundError(_("No export %(id)s.") % {"id": export.pk})
     return found

@@ -1,4 +1,4 @@
-"""Giving and taking roles. For who may administer grants (`add_cameragrant`, `delete_cameragrant`), with full scope."""
+"""Give and revoke roles. Requires `add_cameragrant` or `delete_cameragrant`, with full scope."""
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
@@ -14,24 +14,24 @@ from ninjacam.models import Camera, CameraGrant
 
 @audited
 def create_grant(actor: Actor, camera: Camera, role: str, *, user: str = "", group: str = "") -> CameraGrant:
-    """`user` or `group`: the one or the other, by name. Raises: ForbiddenError, InvalidError, ConflictError."""
+    """Give a role to either `user` or `group`, by name. Raises: ForbiddenError, InvalidError, ConflictError."""
     if not actor.may_all("add_cameragrant"):
-        raise ForbiddenError(_("You may not give roles."))
+        raise ForbiddenError(_("You are not allowed to give roles."))
     if bool(user) == bool(group):
-        raise InvalidError.of("user", _("Choose either a user or a group."))
+        raise InvalidError.of("user", _("Specify either a user or a group."))
     grant = CameraGrant(camera=camera, role=role)
     if user:
         model = get_user_model()
         grant.user = model._default_manager.filter(**{model.USERNAME_FIELD: user}).first()
         if grant.user is None:
-            raise InvalidError.of("user", _("There is no such user."))
+            raise InvalidError.of("user", _("No such user."))
     else:
         grant.group = Group.objects.filter(name=group).first()
         if grant.group is None:
-            raise InvalidError.of("group", _("There is no such group."))
+            raise InvalidError.of("group", _("No such group."))
     same = CameraGrant.objects.filter(camera=camera, role=role, user=grant.user, group=grant.group)
     if same.exists():
-        raise ConflictError(_("This role is given already."))
+        raise ConflictError(_("This role was already given."))
     try:
         grant.full_clean()
     except ValidationError as error:
@@ -43,9 +43,9 @@ def create_grant(actor: Actor, camera: Camera, role: str, *, user: str = "", gro
 
 @audited
 def delete_grant(actor: Actor, grant: CameraGrant) -> None:
-    """Open streams that rested on it end within NINJACAM["REAUTH_S"]. Raises: ForbiddenError."""
+    """Revoke a role. Open streams that depend on it end within NINJACAM["REAUTH_S"]. Raises: ForbiddenError."""
     if not actor.may_all("delete_cameragrant"):
-        raise ForbiddenError(_("You may not take roles."))
+        raise ForbiddenError(_("You are not allowed to revoke roles."))
     holder = {"user": str(grant.user or ""), "group": str(grant.group or "")}
     grant.delete()
     record(actor, "grant.delete", grant.camera.slug, role=grant.role, **holder)

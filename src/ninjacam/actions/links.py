@@ -1,4 +1,4 @@
-"""Handing out signed links."""
+"""Create signed links."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,14 +35,14 @@ _NEEDED = {"hls": {"start"}, "clip": {"start", "end"}, "at": {"time"}}
 
 @dataclass(frozen=True, slots=True)
 class SignedLink:
-    """`path`: with its query, to be put after scheme and host."""
+    """`path`: including the query, to be appended to scheme and host."""
 
     path: str
     expires_at: datetime
 
 
 def role_of(kind: str, parameters: Mapping[str, str]) -> str:
-    """What one needs, and hands on, for a link of that kind."""
+    """The role required for, and passed on by, a link of this kind."""
     if kind not in _NEEDED:
         return Role.VIEW.value
     return Role.EXPORT.value if parameters.get("download") else Role.REPLAY.value
@@ -57,24 +57,24 @@ def create_link(
     parameters: Mapping[str, str] | None = None,
     lifetime_s: int = 3600,
 ) -> SignedLink:
-    """A link to a live stream or snapshot of one view, or to recordings, with what `principal` may: at most 7 days,
-    and no longer than the permission, the password and the token last.
+    """Return a link to a live stream or snapshot of one view, or to recordings, with the permissions of `principal`.
+    It is valid for at most 7 days, and no longer than the permission, password and token behind it.
 
     `kind`: a key of ROUTES. `parameters`: of that route; part of what is signed.
     Raises: ForbiddenError, InvalidError.
     """
     role = role_of(kind, parameters or {})
     if principal.source == "signed" or not principal.may(role, camera, view):
-        raise ForbiddenError(_("You may not make links to this camera."))
+        raise ForbiddenError(_("You are not allowed to create links for this camera."))
     if kind not in ROUTES:
-        raise InvalidError.of("kind", _("There are no such links."))
+        raise InvalidError.of("kind", _("Unknown kind of link."))
     if not 1 <= lifetime_s <= signing.MAX_AGE_S:
-        raise InvalidError.of("lifetime_s", _("A link lasts from 1 second to 7 days."))
+        raise InvalidError.of("lifetime_s", _("A link is valid for 1 second to 7 days."))
     query = {name: value for name, value in (parameters or {}).items() if value}
     if not _PARAMETERS[kind].issuperset(query):
-        raise InvalidError.of("parameters", _("This kind of link has no such parameters."))
+        raise InvalidError.of("parameters", _("This kind of link does not accept these parameters."))
     if missing := sorted(_NEEDED.get(kind, set()).difference(query)):
-        raise InvalidError.of(missing[0], _("This kind of link needs it."))
+        raise InvalidError.of(missing[0], _("This kind of link requires it."))
     if view and role != Role.VIEW:
         raise InvalidError.of("view", _("Only the camera's own view is recorded."))
     if view and kind != "ws":

@@ -1,4 +1,4 @@
-"""Trying a camera before it is saved: in a process of its own, bounded in time and number."""
+"""Test a camera before it is saved, in a separate process with limits on time and number."""
 
 import base64
 import binascii
@@ -20,17 +20,17 @@ from ninjacam.models import Camera
 from ninjacam.sources.base import SourceConfig
 
 TIMEOUT_S = 10.0
-_START_S = 5.0  # the interpreter and libav on a slow machine
+_START_S = 5.0  # Starting Python and libav on a slow machine.
 AT_ONCE = 3
-"""Of each web worker: a test costs a process, a connection and the decoding of a picture."""
+"""Per web worker: each test takes a process, a connection and the decoding of a frame."""
 _TESTING: list[Any] = []
-"""The user of each test that runs in this process."""
+"""The users of the tests that this process runs."""
 _TESTING_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """`error`: {"code", "message", "retryable"}, None where `ok`. `jpeg`: one picture, 640 pixels wide."""
+    """`error`: {"code", "message", "retryable"}, None if `ok`. `jpeg`: one frame, 640 pixels wide."""
 
     ok: bool
     error: dict[str, Any] | None = None
@@ -42,9 +42,9 @@ class ProbeResult:
 
 
 def probe_camera(actor: Actor, fields: SourceFields, camera: Camera | None = None) -> ProbeResult:
-    """Open the camera once. What is wrong with it is in the result; it is not an error of the action.
+    """Open the camera once. Errors of the camera are part of the result, not errors of the action.
 
-    Blocks for up to 15 s. Raises: ForbiddenError, InvalidError, LimitError: two tests are running already.
+    Blocks for up to 15 s. Raises: ForbiddenError, InvalidError, LimitError: two tests are already running.
     """
     source = source_to_probe(actor, fields, camera)
     record(actor, "camera.probe", camera.slug if camera else "(new)", host=urlsplit(source.url).hostname)
@@ -52,13 +52,13 @@ def probe_camera(actor: Actor, fields: SourceFields, camera: Camera | None = Non
 
 
 def run_probe(source: SourceConfig, user: Any = None) -> ProbeResult:
-    """One user tests one camera at a time, so that none keeps others from it. Raises: LimitError."""
+    """Each user tests one camera at a time, so that none blocks the others. Raises: LimitError."""
     key = None if user is None else user.pk
     with _TESTING_LOCK:
         if key is not None and key in _TESTING:
-            raise LimitError(_("You are testing another camera right now. Wait until that has ended."))
+            raise LimitError(_("You are already testing a camera. Wait until that test has finished."))
         if len(_TESTING) >= AT_ONCE:
-            raise LimitError(_("Other cameras are being tested right now. Try again in a few seconds."))
+            raise LimitError(_("Other cameras are being tested. Try again in a few seconds."))
         _TESTING.append(key)
     try:
         return _run(source)
@@ -77,11 +77,11 @@ def _run(source: SourceConfig) -> ProbeResult:
             stderr=subprocess.DEVNULL,
             timeout=TIMEOUT_S + _START_S,
             check=False,
-            env=bare_environment(),  # not the secret key: the child decodes what a stranger sends
+            env=bare_environment(),  # Without the secret key: the child decodes data of an unknown device.
         )
     except subprocess.TimeoutExpired:
         return _failed(
-            "timeout", _("The camera did not answer in time. Check its address and that it is switched on.")
+            "timeout", _("The camera did not respond in time. Check its address and that it is switched on.")
         )
     try:
         answer = json.loads(done.stdout)
@@ -96,9 +96,9 @@ def _run(source: SourceConfig) -> ProbeResult:
             jpeg=base64.b64decode(answer.get("jpeg_base64") or ""),
         )
     except (ValueError, KeyError, TypeError, binascii.Error):
-        # Its process died: what the camera sent took it down, which is why it is a process.
+        # Data from the camera crashed its process, which is why it is a separate one.
         return _failed(
-            "protocol_error", _("The test ended without an answer: what the camera sends cannot be read.")
+            "protocol_error", _("The test ended without a result: the camera's data cannot be read.")
         )
 
 

@@ -1,7 +1,7 @@
-"""What may be protected from retention: of each camera, half of an equal share of the space for recordings.
+"""Limits on protection from retention: for each camera, half of an equal share of the space for recordings.
 
-Without a limit, somebody who may protect recordings of one camera could fill the disk with them, and all others' would
-have to make room.
+Without a limit, a user who may protect recordings of one camera could fill the disk with them and force out the
+recordings of all others.
 """
 
 from django.db.models import Q, Sum
@@ -18,9 +18,9 @@ PROTECTED_SHARE = 0.5
 
 
 def check_protection(actor: Actor, slug: str) -> None:
-    """Check what of this camera is protected now, in the transaction that has just protected more.
+    """Check how much of this camera is protected, in the transaction that has just protected more.
 
-    Those who may configure all cameras decide for themselves. Raises: QuotaError.
+    Users who may configure all cameras have no limit. Raises: QuotaError.
     """
     if actor.may_all("change_camera", "configure"):
         return
@@ -28,7 +28,7 @@ def check_protection(actor: Actor, slug: str) -> None:
     if protected_bytes(slug) > limit_bytes:
         raise QuotaError(
             _(
-                "The protected recordings of “%(slug)s” would take more than %(limit)s, which is what one camera gets. "
+                "The protected recordings of “%(slug)s” would take more than %(limit)s, the limit per camera. "
                 "Unprotect others first, or ask an administrator."
             )
             % {"slug": slug, "limit": filesizeformat(limit_bytes)}

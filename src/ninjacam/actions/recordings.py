@@ -10,7 +10,7 @@ from ninjacam.queries.cameras import get_recorded
 
 
 def protect_segment(actor: Actor, segment: Segment, *, protected: bool) -> Segment:
-    """Keep it from retention, or no longer. Needs `export`, as taking it away would.
+    """Protect it from retention, or stop protecting it. Requires `export`, as downloading does.
 
     Raises: ForbiddenError; QuotaError: too much of this camera is protected.
     """

@@ -1,9 +1,9 @@
-"""Logging in with a password: how often one may fail, and how many passwords are checked at once.
+"""Password login: limits on failures, and on the number of passwords that are checked at once.
 
-A failed attempt counts against the network that it comes from and against the account that it names, whether or not
-there is such an account. Anybody can use up these two, so they do not apply to a browser that has logged in to the
-account before, which a cookie shows, nor the account's one to a network that it has logged in from: those have buckets
-of their own. The owner gets in while others attack the account.
+A failed attempt counts against the network it comes from and against the account it names, whether or not the
+account exists. Anyone can use up these two limits, so they do not apply to a browser that has logged in to the
+account before, which a cookie proves, and the account's limit does not apply to a network from which the account has
+logged in. Those have separate limits, so the owner can log in while others attack the account.
 """
 
 import contextlib
@@ -33,18 +33,18 @@ FAILURES_PER_NETWORK = 20
 NETWORK_EVERY_S = 30.0
 FAILURES_PER_ACCOUNT = 10
 ACCOUNT_EVERY_S = 60.0
-"""So many failures at once, and one more in this time."""
+"""Limits on failures: (burst, seconds per further one)."""
 
 CHECKS_AT_ONCE = 1
 CHECKS_WAITING = 4
 CHECK_WAIT_S = 5.0
-"""Of each worker, and as many again for known browsers: checking a password takes half a second of a core."""
+"""Per worker, and as many again for known browsers: checking a password takes half a second of CPU time."""
 
 _Bucket = tuple[str, int, float]
 
 
 class Busy:
-    """Lets few in at once, a few more wait, and refuses the rest."""
+    """Admits a few callers at once, makes a few more wait, and refuses the others."""
 
     def __init__(self) -> None:
         self._turns = threading.BoundedSemaphore(CHECKS_AT_ONCE)
@@ -70,16 +70,17 @@ _anybody, _known_browsers = Busy(), Busy()
 
 
 def account_of(username: str) -> str:
-    """What attempts for one account are counted by. Spellings that look alike are one account."""
+    """Return the key by which attempts for an account are counted. Equivalent spellings are one account."""
     plain = unicodedata.normalize("NFKC", username[:200]).casefold()
     return hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()[:24]
 
 
 @contextlib.contextmanager
 def attempt(request: HttpRequest | None, username: str) -> Iterator[None]:
-    """Around the check of a password, which fails by raising ValidationError.
+    """Wrap the check of a password, which fails by raising ValidationError.
 
-    The attempt is counted before the check, so that many at once cannot pass together, and given back if it succeeds.
+    The attempt is counted before the check, so that many at once cannot pass together, and is given back if it
+    succeeds.
     Raises: LimitError: too many attempts have failed, or too many passwords are being checked.
     """
     throttle = get_throttle()
@@ -99,7 +100,7 @@ def attempt(request: HttpRequest | None, username: str) -> Iterator[None]:
         _give_back(taken)
         record_failure("login.throttled", username, address)
         raise LimitError(
-            _("Too many attempts to log in have failed. Try again in %(seconds)d seconds.")
+            _("Too many failed attempts to log in. Try again in %(seconds)d seconds.")
             % {"seconds": int(refused_for_s) + 1}
         )
     try:
@@ -107,7 +108,7 @@ def attempt(request: HttpRequest | None, username: str) -> Iterator[None]:
             yield
     except ValidationError:
         raise
-    except BaseException:  # it was not the password
+    except BaseException:  # The password was correct.
         _give_back(taken)
         raise
     _give_back(taken)
@@ -132,7 +133,7 @@ def _give_back(taken: list[_Bucket]) -> None:
 
 
 def _known_browser(request: HttpRequest | None, account: str) -> str:
-    """The number of the browser, if it has logged in to the account before; else empty."""
+    """Return the browser's number if it has logged in to the account before, else an empty string."""
     value = request.COOKIES.get(COOKIE, "") if request is not None else ""
     if not value or len(value) > 300:
         return ""
@@ -144,7 +145,7 @@ def _known_browser(request: HttpRequest | None, account: str) -> str:
 
 
 def remember_browser(request: HttpRequest, response: HttpResponse, user: AbstractBaseUser) -> None:
-    """Put the cookie on the answer to a successful login."""
+    """Set the cookie on the response to a successful login."""
     value = signing.dumps([account_of(user.get_username()), secrets.token_hex(12)], salt=_SALT)
     response.set_cookie(
         COOKIE, value, max_age=_COOKIE_AGE_S, httponly=True, samesite="Lax", secure=request.is_secure()
@@ -160,5 +161,5 @@ def note_login(
 
 
 def logged_in_user(request: HttpRequest) -> AbstractBaseUser | None:
-    """The user who has logged in by this very request."""
+    """Return the user who logged in by this very request."""
     return getattr(request, "_ninjacam_logged_in", None)

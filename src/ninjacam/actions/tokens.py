@@ -1,4 +1,4 @@
-"""Making and revoking API tokens."""
+"""Create and revoke API tokens."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -17,31 +17,31 @@ from ninjacam.models.token import hash_token, new_token
 from ninjacam.permissions import may
 
 MAX_TOKENS = 100
-"""Usable tokens of one user."""
+"""Maximum number of usable tokens of one user."""
 MAX_GENERATIONS = 3
-"""A token, one that was made with it, and one that was made with that one."""
+"""Maximum generations: a token, one created with it, and one created with that."""
 
 
 @audited
 def create_token(
     actor: Actor, user: AbstractBaseUser, name: str, scopes: Iterable[str], expires_at: datetime | None = None
 ) -> tuple[ApiToken, str]:
-    """Return (the token's row, the token itself, which is shown now and never again).
+    """Return (the token's row, the token itself, which cannot be shown again).
 
-    A token that is made with a token ends with it: it is revoked with it and expires no later.
+    A token created with another token is revoked with it and expires no later.
     Raises: ForbiddenError, InvalidError, LimitError.
     """
     if not actor.may_act_for(user):
-        raise ForbiddenError(_("You may not make API tokens here."))
+        raise ForbiddenError(_("You are not allowed to create API tokens here."))
     wanted = sorted(set(scopes))
     _check_scopes(user, wanted)
     if expires_at is not None and expires_at <= timezone.now():
-        raise InvalidError.of("expires_at", _("This time is past."))
+        raise InvalidError.of("expires_at", _("This time is in the past."))
     parent = _parent(actor)
     if parent is not None and parent.expires_at is not None:
         expires_at = min(expires_at or parent.expires_at, parent.expires_at)
     if ApiToken.objects.filter(user_id=user.pk, revoked_at=None).count() >= MAX_TOKENS:
-        raise LimitError(_("There are too many tokens already. Revoke some of them first."))
+        raise LimitError(_("There are too many tokens. Revoke some of them first."))
     prefix, secret = new_token()
     token = ApiToken(
         user_id=user.pk,
@@ -64,7 +64,7 @@ def create_token(
 def _check_scopes(user: AbstractBaseUser, scopes: list[str]) -> None:
     """Raises: InvalidError."""
     if not scopes:
-        raise InvalidError.of("scopes", _("Name at least one scope."))
+        raise InvalidError.of("scopes", _("Specify at least one scope."))
     for scope in scopes:
         role, colon, slug = scope.partition(":")
         if scope in {"*", "metrics"} or (role in Role.values and not colon):
@@ -74,14 +74,14 @@ def _check_scopes(user: AbstractBaseUser, scopes: list[str]) -> None:
             raise InvalidError.of(
                 "scopes",
                 _(
-                    "“%(scope)s” is no scope. Known: *, metrics, %(roles)s, or one of these for a camera, as view:door."
+                    "Unknown scope “%(scope)s”. Use *, metrics, %(roles)s, or a role for a camera, such as view:door."
                 )
                 % {"scope": scope[:80], "roles": ", ".join(Role.values)},
             )
 
 
 def _parent(actor: Actor) -> ApiToken | None:
-    """The token that `actor` uses. Raises: LimitError: it was itself made with a token that was made with a token."""
+    """Return the token that `actor` uses. Raises: LimitError: it has too many generations."""
     token_id = getattr(actor, "token_id", None)
     if token_id is None:
         return None
@@ -90,14 +90,14 @@ def _parent(actor: Actor) -> ApiToken | None:
         if found.parent is None:
             return parent
         found = found.parent
-    raise LimitError(_("This token was made with other tokens. Make further ones with a session."))
+    raise LimitError(_("This token was created with other tokens. Use a session to create more."))
 
 
 @audited
 def revoke_token(actor: Actor, token: ApiToken) -> None:
-    """End it for good, with the links and the tokens that it made. Idempotent. Raises: ForbiddenError."""
+    """Revoke it, with the links and tokens that were created with it. Idempotent. Raises: ForbiddenError."""
     if not actor.may_act_for(token.user):
-        raise ForbiddenError(_("You may not revoke this token."))
+        raise ForbiddenError(_("You are not allowed to revoke this token."))
     if token.revoked_at is None:
         _revoke(actor, token.user, [token.pk])
         token.refresh_from_db()
@@ -105,9 +105,11 @@ def revoke_token(actor: Actor, token: ApiToken) -> None:
 
 @audited
 def revoke_all_tokens(actor: Actor, user: AbstractBaseUser) -> int:
-    """End all tokens of `user`, with the links that they made. Returns how many were ended. Raises: ForbiddenError."""
+    """Revoke all tokens of `user`, with the links that they created. Return how many were revoked. Raises:
+    ForbiddenError.
+    """
     if not actor.may_act_for(user):
-        raise ForbiddenError(_("You may not revoke these tokens."))
+        raise ForbiddenError(_("You are not allowed to revoke these tokens."))
     usable = ApiToken.objects.filter(user_id=user.pk, revoked_at=None)
     return _revoke(actor, user, usable.values_list("pk", flat=True))
 

@@ -1,4 +1,5 @@
-"""Django's side of the engine: its wanted state, its index of recordings and its log of events, in the database.
+"""Django's side of the engine: the desired state, the index of recordings and the event log, in the database.
 
-Not here: what the engine does with them (`ninjacam.engine`), the processes that join both (`ninjacam.processes`).
+Not here: what the engine does with them (`ninjacam.engine`), and the processes that connect both
+(`ninjacam.processes`).
 """

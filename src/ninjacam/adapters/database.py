@@ -1,4 +1,4 @@
-"""The database as the engine's thread uses it: it may be away, and comes back."""
+"""The engine's thread for database access, in which the database may be temporarily unavailable."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +10,10 @@ from ninjacam.core.errors import NinjacamError
 
 @contextmanager
 def database() -> Iterator[None]:
-    """Raises: NinjacamError: it is away."""
+    """Raises: NinjacamError: it is unavailable."""
     close_old_connections()
     try:
         yield
     except DatabaseError as exc:
         connections.close_all()
-        raise NinjacamError("The database does not answer; recording goes on.") from exc
+        raise NinjacamError("The database does not respond; recording continues.") from exc

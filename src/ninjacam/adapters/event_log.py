@@ -1,4 +1,4 @@
-"""The engine's events, in the database."""
+"""Stores the engine's events in the database."""
 
 from collections.abc import Sequence
 
@@ -14,13 +14,13 @@ class DatabaseEventLog:
     """Thread: any one at a time."""
 
     def ongoing(self) -> list[EngineEvent]:
-        """Raises: NinjacamError: the database is away."""
+        """Raises: NinjacamError: the database is unavailable."""
         with database():
             rows = Event.objects.filter(source=ENGINE, end_ns=None).order_by("start_ns")
             return [EngineEvent(row.slug, row.kind, row.start_ns, None, row.label, row.data) for row in rows]
 
     def put(self, events: Sequence[EngineEvent]) -> None:
-        """What people have made of a label or of `protected` meanwhile stays. Raises: NinjacamError."""
+        """Users' changes of the label and of `protected` are kept. Raises: NinjacamError."""
         with database(), transaction.atomic():
             for event in events:
                 if event.end_ns is not None and event.slug and _is_gone(event):
@@ -36,6 +36,6 @@ class DatabaseEventLog:
 
 
 def _is_gone(event: EngineEvent) -> bool:
-    """Whether the event was deleted or renamed with its camera."""
+    """Return whether the event was deleted, or renamed with its camera."""
     row = Event.objects.filter(slug=event.slug, kind=event.kind, start_ns=event.start_ns, source=ENGINE)
     return not row.exists() and not Camera.objects.filter(slug=event.slug).exists()

@@ -1,4 +1,4 @@
-"""`ninjacam index --rebuild` and `ninjacam fsck`: the index and the files, compared and made to agree."""
+"""`ninjacam index --rebuild` and `ninjacam fsck`: compare the index with the files, and update it."""
 
 import os
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ GROWING_NS = 10 * 10**9
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """`left_out`: files that cannot be read."""
+    """`left_out`: number of files that cannot be read."""
 
     listed: int
     removed: int
@@ -36,16 +36,16 @@ class Difference:
 
 
 def rebuild(root: Path, *, force: bool = False) -> Rebuilt:
-    """Read every file, make its row, and remove the rows of files that are gone. What was protected stays so.
+    """Read every file, create its row, and remove the rows of missing files. Protection is kept.
 
-    Raises: ConfigError: there is not one file although the index has some (a disk that is not mounted?); `force` goes
-    on. DatabaseError.
+    Raises: ConfigError: there are no files although the index has some (a disk that is not mounted?), unless
+    `force`. DatabaseError.
     """
     paths = set(iter_paths(root))
     if not paths and not force and Segment.objects.exists():
         raise ConfigError(
-            f"There is not one recording in {root}, while the index lists some. Is the disk mounted? "
-            "If they are really gone: --force."
+            f"There are no recordings in {root}, but the index lists some. Is the disk mounted? "
+            "If they are really gone, use --force."
         )
     listed = left_out = 0
     waiting: list[segments.SegmentInfo] = []
@@ -75,7 +75,9 @@ def _remove_rows(keys: list[int]) -> int:
 
 
 def compare(root: Path) -> Iterator[Difference]:
-    """Changes nothing. Files that are being written may differ, and are not told. Raises: DatabaseError."""
+    """Yield differences. Changes nothing. Files that are being written may differ and are skipped. Raises:
+    DatabaseError.
+    """
     listed = Segment.objects.order_by("slug").values_list("slug", flat=True).distinct()
     there = set(os.listdir(root)) if root.is_dir() else set()
     for slug in sorted(there.union(listed)):
@@ -83,7 +85,9 @@ def compare(root: Path) -> Iterator[Difference]:
     for file in sorted(root.rglob("*")) if root.is_dir() else ():
         relative = file.relative_to(root).as_posix()
         if slug_of(relative) is None and not file.is_dir():
-            yield Difference("stranger", relative, "No recording by its name; it is never read nor deleted.")
+            yield Difference(
+                "stranger", relative, "Its name is not that of a recording; it is never read or deleted."
+            )
 
 
 def _compare_camera(root: Path, slug: str) -> Iterator[Difference]:
@@ -99,17 +103,15 @@ def _compare_camera(root: Path, slug: str) -> Iterator[Difference]:
         if abs(SYSTEM_CLOCK.wall_ns() - found.st_mtime_ns) < GROWING_NS:
             continue
         if row is None:
-            yield Difference(
-                "no_row", path, "The index does not list it, so retention leaves it. Rebuild the index."
-            )
+            yield Difference("no_row", path, "Not in the index, so retention ignores it. Rebuild the index.")
             continue
         wrong = [
             name for name, value in asdict(segment).items() if name != "open" and getattr(row, name) != value
         ]
         if wrong:
-            yield Difference("differs", path, f"The index has other values of {', '.join(wrong)}.")
+            yield Difference("differs", path, f"The index has different values for {', '.join(wrong)}.")
         torn_bytes = found.st_size - segment.size_bytes
         if torn_bytes:
-            yield Difference("differs", path, f"{torn_bytes} bytes at its end are no whole fragment.")
+            yield Difference("differs", path, f"The last {torn_bytes} bytes are not a complete fragment.")
     for path in sorted(rows):
-        yield Difference("no_file", path, "The index lists it, and it is not there.")
+        yield Difference("no_file", path, "It is in the index, but missing on the disk.")

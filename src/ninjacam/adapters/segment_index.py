@@ -1,6 +1,6 @@
-"""The index of the recordings, in the database: fed by the engine, brought up to date from files, kept within bounds.
+"""The index of recordings in the database: updated by the engine and from the files, and limited by retention.
 
-Files and rows go together here. Not here: what has to go (`engine.retention`), how files are read (`recordings`).
+Deletes files and rows together. Not here: what to delete (`engine.retention`), and reading files (`recordings`).
 """
 
 import logging
@@ -37,21 +37,21 @@ T = TypeVar("T")
 logger = logging.getLogger("ninjacam.recordings")
 
 BATCH = 250
-"""Rows of one transaction: below 999 parameters of one query, and short enough for the web workers not to notice."""
+"""Rows per transaction: below 999 parameters per query, and short enough not to delay web workers."""
 HEAD = 64
 MAX_ROUNDS = 50
 MAX_STUCK = 500
 STILL_WRITTEN_NS = 5 * 10**9
-"""A file that changed so recently is taken for the one that is being written."""
+"""A file modified less than this long ago is considered as being written."""
 ABANDONED_NS = 600 * 10**9
-"""A row that says "being written" for so long after its end has lost its writer."""
+"""A row marked "being written" this long after its end has lost its writer."""
 COUNT_AGAIN_NS = 600 * 10**9
 EVENT_DAYS = 30
-"""Events are kept for so long at least, where the rules name no days."""
+"""Minimum time for which events are kept, if the rules contain no days."""
 
 
 class DatabaseIndex:
-    """Thread: any one at a time. The bytes of each camera are counted as they come and go, and anew now and then."""
+    """Thread: any one at a time. The bytes of each camera are tracked, and recounted from time to time."""
 
     def __init__(
         self,
@@ -62,8 +62,8 @@ class DatabaseIndex:
         max_events: int = 100_000,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`exports_dir`: what lies there never makes recordings go, because exports have limits of their own.
-        `max_events`: of one camera.
+        """`exports_dir`: its contents never cause recordings to be deleted, because exports have their own limits.
+        `max_events`: per camera.
         """
         self._max_events = max_events
         self._root = root
@@ -72,26 +72,26 @@ class DatabaseIndex:
         self._growth = Growth()
         self._clock = clock
         self._used_bytes: dict[str, int] | None = None
-        self._rows = 0  # as counted with the bytes
+        self._rows = 0  # As counted with the bytes.
         self._counted_ns = 0
         self._deleted = 0
         self._deleted_bytes = 0
         self._failed = ""
-        self._stuck: set[int] = set()  # rows whose files cannot be deleted: tried again at the next count
+        self._stuck: set[int] = set()  # Rows whose files cannot be deleted: retried at the next count.
         self._closing = threading.Event()
 
     def close(self) -> None:
-        """Thread: any. A scan that runs ends at its next file."""
+        """Thread: any. A running scan ends at its next file."""
         self._closing.set()
 
     def add(self, found: Sequence[segments.SegmentInfo]) -> None:
-        """Raises: NinjacamError: the database is away."""
+        """Raises: NinjacamError: the database is unavailable."""
         with database():
             for batch in _batches(found):
                 self._put(batch)
 
     def _put(self, batch: Sequence[segments.SegmentInfo]) -> None:
-        # Those of a renamed or deleted camera lie elsewhere by now, or nowhere; the scan finds what is there.
+        # Files of a renamed or deleted camera have been moved or removed; the scan finds what exists.
         batch = [each for each in batch if (self._root / each.path).exists()]
         with transaction.atomic():
             rows = Segment.objects.filter(path__in=[each.path for each in batch])
@@ -108,7 +108,7 @@ class DatabaseIndex:
             self._used_bytes[slug] = self._used_bytes.get(slug, 0) + more_bytes
 
     def catch_up(self, since_ns: int) -> int:
-        """List the files since then that are not listed, or not as long as they are. Raises: NinjacamError."""
+        """Index the files since then that are missing or have grown. Raises: NinjacamError."""
         changed = 0
         with database():
             listed = dict(
@@ -132,10 +132,10 @@ class DatabaseIndex:
         return changed + len(waiting)
 
     def retain(self) -> Json:
-        """Delete what has to go. {"used_bytes", "free_bytes", "cameras": {slug: bytes}, "deleted", "deleted_bytes",
-        "failed", "disk_full", "disk_low"}: "deleted" since the start; "failed": why a file could not be deleted;
-        "disk_full": recordings had to make room for recordings, because too little was free; "disk_low": too little is
-        free because of other files. Raises: NinjacamError.
+        """Delete what exceeds the limits. Return {"used_bytes", "free_bytes", "cameras": {slug: bytes}, "deleted",
+        "deleted_bytes", "failed", "disk_full", "disk_low"}: "deleted": since the start; "failed": why a file could
+        not be deleted; "disk_full": recordings were deleted for new ones, because too little space was free;
+        "disk_low": too little space is free because of other files. Raises: NinjacamError.
         """
         with database():
             now_ns = self._clock.monotonic_ns()
@@ -151,7 +151,7 @@ class DatabaseIndex:
                 watermark_bytes = self._rules.watermark_bytes(disk.size_bytes)
                 full = disk.free_bytes < watermark_bytes and self._growth.owed_bytes > 0
                 if self._plan(self._used_bytes, disk) and self._has_changed(self._used_bytes):
-                    # A rebuild or a person changed rows: do not go by old figures.
+                    # A rebuild or a user changed rows: the tracked sizes are outdated.
                     self._used_bytes = self._count_all()
                 for _ in range(MAX_ROUNDS):
                     if self._closing.is_set() or not self._delete(self._plan(self._used_bytes, disk)):
@@ -171,19 +171,19 @@ class DatabaseIndex:
             }
 
     def _disk(self) -> Disk | None:
-        """The disk as it would be without exports. None: there is no such directory."""
+        """Return the disk usage as it would be without exports. None: the directory does not exist."""
         disk = disk_of(self._root)
         exports_bytes = bytes_on_disk_of(self._root, self._exports_dir) if self._exports_dir else 0
         return disk and Disk(disk.size_bytes, disk.free_bytes + exports_bytes)
 
     def _has_changed(self, used_bytes: dict[str, int]) -> bool:
-        """Whether rows came, went, or were renamed by others."""
+        """Return whether others added, removed or renamed rows."""
         return Segment.objects.count() != self._rows or not used_bytes.keys() >= set(
             Segment.objects.recorded_slugs()
         )
 
     def _count_all(self) -> dict[str, int]:
-        # In no transaction, which on SQLite would keep all writers waiting: nobody else adds rows but a rebuild.
+        # No transaction, because on SQLite it would block all writers; only a rebuild also adds rows.
         self._rows = Segment.objects.count()
         return Segment.objects.size_bytes_by_slug()
 
@@ -204,8 +204,9 @@ class DatabaseIndex:
         return plan_retention(self._rules, used_bytes, oldest, disk, now_ns, self._growth)
 
     def _prune_events(self) -> None:
-        """Events older than the rules' days, and than the oldest recording of their camera where there is one. None at
-        all where nothing is recorded: then an index is lost, or a disk away."""
+        """Delete events that are older than the rules' days and than the oldest recording of their camera, if any.
+        Delete none if there are no recordings at all: the index may be lost, or a disk unmounted.
+        """
         slugs = Event.objects.order_by().values_list("slug", flat=True).distinct()
         for slug in slugs:
             self._prune_many(slug)
@@ -234,7 +235,7 @@ class DatabaseIndex:
                 break
 
     def _delete(self, going: Sequence[Segment]) -> bool:
-        """Files first, then their rows. Whether there was anything to do, so that there may be more."""
+        """Delete files, then their rows. Return whether anything was deleted, so that there may be more."""
         gone = [segment for segment in going if self._delete_file(segment)]
         self._stuck.update({segment.pk for segment in going}.difference(segment.pk for segment in gone))
         for batch in _batches(gone):
@@ -248,28 +249,30 @@ class DatabaseIndex:
         return bool(going) and len(self._stuck) < MAX_STUCK
 
     def _delete_file(self, segment: Segment) -> bool:
-        """Whether the file is gone, and its row may go."""
+        """Return whether the file is gone, so that its row may be deleted."""
         if slug_of(segment.path) != segment.slug or segment.slug in {".", ".."}:
-            self._failed = f"{segment.path} does not lie where recordings of {segment.slug} do."
+            self._failed = f"{segment.path} is not in the directory of {segment.slug}."
             return False
         path = self._root / segment.path
         try:
             path.unlink()
         except FileNotFoundError:
-            # Deleted by somebody; but where even the camera's directory is away, a disk may be.
+            # Somebody deleted it, unless the camera's directory is missing too: then a disk may be unmounted.
             return (self._root / segment.slug).is_dir()
         except OSError as exc:
             if not self._failed:
                 logger.warning("retention: %s cannot be deleted: %s", segment.path, exc.strerror)
             self._failed = f"{segment.path} cannot be deleted: {exc.strerror}."
             return False
-        if segment.end_ns < self._clock.wall_ns() - 2 * 3600 * 10**9:  # no writer makes files there any more
+        if (
+            segment.end_ns < self._clock.wall_ns() - 2 * 3600 * 10**9
+        ):  # No writer creates files there any more.
             _remove_empty(path.parent, path.parent.parent)
         return True
 
 
 def disk_of(root: Path) -> Disk | None:
-    """None: there is no such directory (nothing was recorded yet, or a disk is not mounted)."""
+    """None: the directory does not exist (no recordings yet, or a disk that is not mounted)."""
     try:
         usage = shutil.disk_usage(root)
     except OSError:
@@ -278,7 +281,7 @@ def disk_of(root: Path) -> Disk | None:
 
 
 def bytes_on_disk_of(root: Path, directory: Path) -> int:
-    """What the files in `directory` take of the disk that `root` is on."""
+    """Return how much space the files in `directory` take of the disk of `root`."""
     try:
         if root.stat().st_dev != directory.stat().st_dev:
             return 0
@@ -289,7 +292,7 @@ def bytes_on_disk_of(root: Path, directory: Path) -> int:
 
 
 def paths_since(root: Path, since_ns: int) -> Iterator[str]:
-    """The relative paths of the files that began in the hour of `since_ns` or later, by their names."""
+    """Return the relative paths of files that began in the hour of `since_ns` or later, judged by their names."""
     hour = f"{datetime.fromtimestamp(since_ns // 10**9, UTC):%Y-%m-%d/%H}"
     for path in iter_paths(root):
         if path.partition("/")[2] >= hour:
@@ -297,13 +300,13 @@ def paths_since(root: Path, since_ns: int) -> Iterator[str]:
 
 
 def read_file(root: Path, path: str, *, now_ns: int) -> segments.SegmentInfo | None:
-    """The row that a file makes; None where it is none, or cannot be read: one bad file is one gap."""
+    """Return the row of a file; None if it is not a recording, or cannot be read: one bad file is one gap."""
     full = root / path
     try:
         segment = read_segment(full, root=root)
         changed_ns = full.stat().st_mtime_ns
     except (DecodeError, OSError) as exc:
-        logger.info("index: %s is left out: %s", path, exc)
+        logger.info("index: %s is skipped: %s", path, exc)
         return None
     return replace(segment, open=0 <= now_ns - changed_ns < STILL_WRITTEN_NS)
 

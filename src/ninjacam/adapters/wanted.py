@@ -1,4 +1,4 @@
-"""The wanted state, read from the database."""
+"""Reads the desired state from the database."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -34,7 +34,7 @@ class DatabaseWanted:
         self._clean_ns = clock.monotonic_ns() + FIRST_CLEAN_NS
 
     def read(self) -> WantedState:
-        """Raises: NinjacamError: the database is away."""
+        """Raises: NinjacamError: the database is unavailable."""
         close_old_connections()
         try:
             self._read_cameras()

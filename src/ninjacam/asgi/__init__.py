@@ -1,8 +1,8 @@
-"""The one line that a project's asgi.py needs.
+"""The function that a project's asgi.py calls.
 
 application = ninjacam.asgi.get_application(get_asgi_application())
 
-Beside it in this package: the application that it returns, the answers for load balancers and Prometheus, and the end
+Also in this package: the application that it returns, the endpoints for load balancers and Prometheus, and the end
 of streams when the server stops.
 """
 
@@ -16,16 +16,16 @@ from ninjacam.asgi.application import LiveApplication
 
 
 def get_application(django_app: Any, *, limit_all: bool = False) -> LiveApplication:
-    """Return an ASGI application: Ninjacam serves live video, `django_app` all else.
+    """Return an ASGI application in which Ninjacam serves live video and `django_app` everything else.
 
-    `django_app`: Django's own, or anything that speaks ASGI (a Channels `ProtocolTypeRouter`). What this returns may
-    itself stand inside another router, but then leaves the number of connections to it.
+    `django_app`: Django's application, or any ASGI application (a Channels `ProtocolTypeRouter`). The returned
+    application may be part of another router, but then does not limit the number of connections.
 
-    `limit_all`: whether the limits on bodies, and on how many requests run at once, hold for all of Django's URLs. By
-    default they hold for Ninjacam's own only, because the uploads of the other views of a project are its own affair.
+    `limit_all`: whether the limits on request bodies and concurrent requests apply to all of Django's URLs. By
+    default, they apply only to Ninjacam's own, because other views of the project may accept large uploads.
 
-    With DEBUG, static files are served as `runserver` serves them, so that the pages work under any ASGI server. In
-    production that is the job of your web server or of WhiteNoise, as for all static files of a Django project.
+    With DEBUG, static files are served as `runserver` does, so the pages work under any ASGI server. In production,
+    your web server or WhiteNoise must serve them, as in any Django project.
     """
     if (
         settings.DEBUG

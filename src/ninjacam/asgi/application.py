@@ -1,4 +1,4 @@
-"""The ASGI application: ours where the path is ours, Django's (or whatever it is put beside) for all else."""
+"""The ASGI application: Ninjacam's for its paths, Django's (or the given application) for all others."""
 
 import asyncio
 import logging
@@ -25,14 +25,14 @@ logger = logging.getLogger("ninjacam.live")
 _RECORDED = {**PLAYBACK, "export": serve_export}
 
 _REFUSED: dict[str, Problem] = {
-    "nothing": Problem(404, "not_found", "There is no such camera, recording or export."),
-    "ws": Problem(426, "upgrade_required", "This is a WebSocket.", ((b"upgrade", b"websocket"),)),
+    "nothing": Problem(404, "not_found", "No such camera, recording or export."),
+    "ws": Problem(426, "upgrade_required", "This URL requires a WebSocket.", ((b"upgrade", b"websocket"),)),
 }
-_BAD_METHOD = Problem(405, "method_not_allowed", "Only GET and HEAD.", ((b"allow", b"GET, HEAD"),))
+_BAD_METHOD = Problem(405, "method_not_allowed", "Use GET or HEAD.", ((b"allow", b"GET, HEAD"),))
 
 
 class LiveApplication:
-    """One a worker process. Nothing is begun before the server has: servers fork."""
+    """One per worker process. Starts nothing before the server has started, because servers fork."""
 
     def __init__(self, inner: Application, *, limit_all: bool = False) -> None:
         self._inner = inner
@@ -57,7 +57,7 @@ class LiveApplication:
                 await door.pass_stream(scope, send, lambda: self._serve(target, scope, receive, send))
             elif scope["type"] == "websocket" and isinstance(self._inner, ASGIHandler):
                 await receive()
-                await send({"type": "websocket.close", "code": 4404})  # Django alone would log a traceback
+                await send({"type": "websocket.close", "code": 4404})  # Django alone would log a traceback.
             elif scope["type"] == "http" and (self._limit_all or self._mount.owns(scope)):
                 await door.pass_django(self._inner, scope, receive, send, path_info(scope))
             else:
@@ -65,7 +65,7 @@ class LiveApplication:
             return
         await self._inner(scope, receive, send)
 
-    # --- ours ---
+    # --- Ninjacam's requests ---
 
     @property
     def worker(self) -> Worker:
@@ -107,14 +107,14 @@ class LiveApplication:
         else:
             await serve_metrics(worker, scope, send)
 
-    # --- life ---
+    # --- lifecycle ---
 
     def _begin(self, lifespan_send: Send | None = None) -> FrontDoor:
-        """At the server's start, or else at the first request: from now on we hear the signals too."""
+        """Called when the server starts, or at the first request: from now on, handle signals too."""
         loop = asyncio.get_running_loop()
         if self._door is None or self._loop is not loop:
             self._loop = loop
-            self._worker = None  # a previous event loop is gone with all that was in it (tests)
+            self._worker = None  # A previous event loop has ended with everything in it (tests).
             self._door = FrontDoor(self, lifespan_send)
             chain_signals(loop, self._stop)
         return self._door
@@ -125,7 +125,7 @@ class LiveApplication:
             self._door.begin_stop()
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Ours around the inner application's; alone where that has none (Django)."""
+        """Our lifespan around the inner application's; alone if that has none (Django)."""
         heard: set[str] = set()
         answered: set[str] = set()
 
@@ -145,7 +145,9 @@ class LiveApplication:
         if not isinstance(self._inner, ASGIHandler):
             try:
                 await self._inner(scope, hear, tell)
-            except Exception:  # ASGI: an application says by any exception that it knows no lifespan
+            except (
+                Exception
+            ):  # ASGI: an application signals by any exception that it does not support lifespan.
                 if "lifespan.startup" in answered:
                     raise
                 logger.debug("the inner application has no lifespan")

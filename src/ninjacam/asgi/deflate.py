@@ -1,4 +1,4 @@
-"""A warning for the costliest default there is: uvicorn compresses WebSocket messages, video fifty times over."""
+"""Warns about a costly default: uvicorn compresses WebSocket messages, which takes fifty times the CPU for video."""
 
 import logging
 
@@ -14,8 +14,9 @@ WARNING = (
 
 
 def compresses(scope: Scope, send: Send) -> bool:
-    """Whether this WebSocket's messages will be compressed, as far as one can see: the client offered it, and the
-    server is uvicorn and has it switched on. Other servers have no such thing."""
+    """Return whether this WebSocket's messages will be compressed, as far as can be determined: the client offered
+    it, and uvicorn has it enabled. Other servers do not support it.
+    """
     if "permessage-deflate" not in header(scope, b"sec-websocket-extensions"):
         return False
     config = getattr(getattr(send, "__self__", None), "config", None)

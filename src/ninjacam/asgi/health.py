@@ -1,4 +1,4 @@
-"""`/healthz` for load balancers and `/metrics` for Prometheus. Neither touches the database of itself."""
+"""`/healthz` for load balancers and `/metrics` for Prometheus. Neither queries the database itself."""
 
 import asyncio
 import json
@@ -12,34 +12,34 @@ from ninjacam.viewers.counters import FIGURES
 from ninjacam.viewers.worker import Worker
 
 _CAMERA_FIGURES = (
-    ("fps", "ninjacam_camera_fps", "gauge", "Pictures a second from the camera."),
-    ("bitrate_bps", "ninjacam_camera_bitrate_bps", "gauge", "Bits a second from the camera."),
+    ("fps", "ninjacam_camera_fps", "gauge", "Frames per second from the camera."),
+    ("bitrate_bps", "ninjacam_camera_bitrate_bps", "gauge", "Bits per second from the camera."),
     (
         "packets_lost",
         "ninjacam_camera_packets_lost_total",
         "counter",
-        "Packets lost between the camera and us.",
+        "Packets lost between the camera and Ninjacam.",
     ),
     (
         "reconnects",
         "ninjacam_camera_reconnects_total",
         "counter",
-        "How often the camera was connected again.",
+        "Number of reconnects to the camera.",
     ),
     ("subscribers", "ninjacam_camera_subscribers", "gauge", "Readers of the camera's local stream."),
 )
 
 _RECORDING_FIGURES = (
-    ("used_bytes", "bytes", "gauge", "What all recordings take."),
-    ("free_bytes", "disk_free_bytes", "gauge", "What is free on their disk."),
-    ("deleted", "deleted_total", "counter", "Files that retention has deleted."),
-    ("deleted_bytes", "deleted_bytes_total", "counter", "Bytes that retention has deleted."),
-    ("waiting", "waiting", "gauge", "Files that wait to be listed in the database."),
+    ("used_bytes", "bytes", "gauge", "Size of all recordings in bytes."),
+    ("free_bytes", "disk_free_bytes", "gauge", "Free space on the disk of the recordings in bytes."),
+    ("deleted", "deleted_total", "counter", "Files deleted by retention."),
+    ("deleted_bytes", "deleted_bytes_total", "counter", "Bytes deleted by retention."),
+    ("waiting", "waiting", "gauge", "Files waiting to be indexed in the database."),
 )
-_FAILING = "1 where what should be recorded cannot be."
-_DISK_FULL = "1 while the oldest recordings go because the disk is full."
+_FAILING = "1 while a camera that should be recorded cannot be."
+_DISK_FULL = "1 while the oldest recordings are deleted because the disk is full."
 _DISK_LOW = "1 while other files fill the disk of the recordings."
-_EVENTS = "Events that the engine has begun."
+_EVENTS = "Events created by the engine."
 
 
 async def serve_health(worker: Worker, scope: Scope, send: Send) -> None:
@@ -67,7 +67,7 @@ def _check_metrics(scope: Scope) -> None:
     auth.check_host(scope)
     if not auth.identify(scope).may_metrics():
         raise Problem(
-            403, "forbidden", "Metrics are for administrators, and for tokens of theirs with that scope."
+            403, "forbidden", "Metrics are for administrators, and for their tokens with the scope “metrics”."
         )
 
 
@@ -78,14 +78,14 @@ def _lines(totals: tuple[list[int], int]) -> Iterator[str]:
     yield from _figure(
         "ninjacam_engine_up",
         "gauge",
-        "Whether an engine runs on this host.",
+        "1 if an engine runs on this host.",
         {"": int(status.engine_running)},
     )
     cameras = status.cameras if status.engine_running else {}
     states = {
         _labels(camera=slug, state=each["state"]): 1 for slug, each in cameras.items() if "state" in each
     }
-    yield from _figure("ninjacam_camera_state", "gauge", "1 for the state that the camera is in.", states)
+    yield from _figure("ninjacam_camera_state", "gauge", "1 for the camera's current state.", states)
     for key, name, kind, text in _CAMERA_FIGURES:
         values = {
             _labels(camera=slug): each[key] for slug, each in cameras.items() if each.get(key) is not None
@@ -95,7 +95,9 @@ def _lines(totals: tuple[list[int], int]) -> Iterator[str]:
     for key, name, kind, text in _RECORDING_FIGURES:
         yield from _figure(f"ninjacam_recordings_{name}", kind, text, {"": held[key]} if key in held else {})
     by_camera = {_labels(camera=slug): each for slug, each in held.get("cameras", {}).items()}
-    yield from _figure("ninjacam_camera_recordings_bytes", "gauge", "What its recordings take.", by_camera)
+    yield from _figure(
+        "ninjacam_camera_recordings_bytes", "gauge", "Size of the camera's recordings in bytes.", by_camera
+    )
     recorded = {slug: each.get("recording", {}).get("state", "off") for slug, each in cameras.items()}
     failing = {_labels(camera=slug): int(is_ == "failing") for slug, is_ in recorded.items() if is_ != "off"}
     yield from _figure("ninjacam_recording_failing", "gauge", _FAILING, failing)

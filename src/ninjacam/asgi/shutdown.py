@@ -1,7 +1,7 @@
-"""Ending endless responses when the server is told to stop.
+"""Ends endless responses when the server is told to stop.
 
-Servers wait for their responses before they stop, and uvicorn tells nobody that it does: so the signal is heard here
-too, by a handler chained before the server's own. See docs/design/0003-lifecycle.md.
+Servers wait for their responses before they stop, and uvicorn does not announce it, so we handle the signal too,
+with a handler chained before the server's own. See docs/design/0003-lifecycle.md.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
 def chain_signals(loop: asyncio.AbstractEventLoop, on_stop: Callable[[], None]) -> None:
-    """Call `on_stop` in the loop at SIGTERM, SIGINT or SIGQUIT, and let the server's own handlers do as before.
+    """Call `on_stop` in the loop at SIGTERM, SIGINT or SIGQUIT, before the server's own handlers.
 
-    Only in the main thread can it be done; elsewhere (a server in a thread, as tests have it) the server's lifespan
-    shutdown has to do.
+    Works only in the main thread; elsewhere (a server in a thread, as in tests), the server's lifespan shutdown must
+    do it.
     """
     for number in SIGNALS:
         before = signal.getsignal(number)
-        if not callable(before):  # ignored, or the default: the process ends without asking anybody
+        if not callable(before):  # Ignored, or the default: the process ends without notice.
             continue
         try:
             signal.signal(number, _chained(loop, on_stop, before))

@@ -1,4 +1,4 @@
-"""One camera after the other: open, repair time, publish, watch, reconnect. A few cameras a process.
+"""Captures cameras: open, repair time, publish, watch, reconnect. Several cameras per process.
 
-Not here: decoding, user code, Django, and the decision which cameras there are (`ninjacam.engine`).
+Not here: decoding, user code, Django, and the choice of cameras (`ninjacam.engine`).
 """

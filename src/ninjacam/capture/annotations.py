@@ -1,6 +1,6 @@
-"""What vision sees on a camera that is recorded: read from the camera's `.pixels` socket, for the recorder.
+"""Reads the annotations of a recorded camera from its `.pixels` socket, for the recorder.
 
-Being subscribed is the demand: as long as it lasts, processors with `record=True` run. Data only: no user code here.
+The subscription is the demand: while it lasts, processors with `record=True` run. Data only: no user code runs here.
 """
 
 import asyncio
@@ -16,11 +16,13 @@ from ninjacam.hub.request import StreamRequest
 logger = logging.getLogger("ninjacam.capture")
 
 MAX_RETRY_S = 1.0
-"""A vision worker that was killed is back within 2 s; where there is none, it costs next to nothing to ask."""
+"""A vision worker that was killed restarts within 2 s; if there is none, retrying costs next to nothing."""
 
 
 class AnnotationReader:
-    """From its making until `close`. Thread: the event loop. `on_packet`: hears packets of `Codec.ANNOTATIONS`."""
+    """Runs from its creation until `close`. Thread: the event loop. `on_packet`: receives packets of
+    `Codec.ANNOTATIONS`.
+    """
 
     def __init__(self, path: Path, on_packet: Callable[[Packet], None], *, clock: Clock) -> None:
         self._subscription = StreamSubscription(

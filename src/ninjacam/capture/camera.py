@@ -1,4 +1,4 @@
-"""One camera: opened, watched, published, and opened again when it is lost."""
+"""One camera: opens, watches and publishes it, and reopens it when it is lost."""
 
 import asyncio
 import contextlib
@@ -25,18 +25,23 @@ from ninjacam.sources.registry import open_source
 logger = logging.getLogger("ninjacam.capture")
 
 TOLD_AFTER_S = 1.5
-"""A connection that has given no picture for so long is described by a notice."""
+"""Seconds without a frame after which a notice describes the connection."""
 SOURCE_SILENCE_S = MAX_PATIENCE_S + 5
-"""Liveness is judged here, by the camera's pace; sources end by themselves only later."""
+"""Read timeout of sources. Liveness is judged here, by the camera's pace; sources end by themselves only later."""
 RELAX_AFTER_S = 5.0
-"""A camera that nobody has watched for so long is read less often (`Source.relax`). By then its time is known, too."""
+"""Seconds without subscribers after which a camera is read less often (`Source.relax`). By then, its clock is known,
+too.
+"""
 UNWATCHED_S, RECORDED_S = 0.23, 0.09
-"""How often then, and where it is recorded: a crash loses what was not read. No multiples of what lies between the
-pictures of common cameras: soon one comes just before it is read, so times (0001-time.md) are true to 10 ms."""
+"""Read intervals then, without and with recording, where a crash loses unread data. No multiples of common frame
+intervals, so some frames arrive just before they are read, and times (0001-time.md) are accurate to 10 ms.
+"""
 MAX_WATCH_S = 2.0
-"""The pace of a camera changes: how often it is looked at anew, at least."""
+"""Maximum seconds between two checks of the camera, because its pace changes."""
 BACKOFF = Backoff(first_s=0.5, max_s=2.0)
-"""A try costs a TCP handshake, and people wait: with a key frame each 2 s, a camera is live 5 s after it returns."""
+"""Delays between attempts: one costs a TCP handshake, and people wait. With a key frame every 2 s, a camera is live
+5 s after it returns.
+"""
 
 _S = CameraState
 MOVES: dict[CameraState, frozenset[CameraState]] = {
@@ -49,9 +54,9 @@ MOVES: dict[CameraState, frozenset[CameraState]] = {
 
 
 class CameraCapture:
-    """Owner of a camera's connection, its time and its `.packets` socket. Thread: the event loop.
+    """Owns a camera's connection, clock and `.packets` socket. Thread: the event loop.
 
-    `revision` names the configuration it runs with. `on_change()` is called when the state changes.
+    `revision` identifies the configuration. `on_change()` is called when the state changes.
     """
 
     def __init__(
@@ -76,11 +81,11 @@ class CameraCapture:
         self._stop = Stop()
         self._source: Source | None = None
         self._recording = CameraRecording(run_dir / f"{slug}.pixels", clock)
-        self._last_video_ns = 0  # monotonic; of the connection's start until its first picture
+        self._last_video_ns = 0  # Monotonic; from the start of the connection until its first frame.
         self._pace = Pace()
         self._figures = CameraFigures(clock.monotonic_ns())
         epoch = clock.wall_ns() // 1_000_000_000
-        self._hurried_ns = 0  # monotonic
+        self._hurried_ns = 0  # Monotonic.
         self._beat_s = 0.0
         self._channel = Channel(
             StreamInfo(slug, epoch=epoch), camera_id=camera_id, on_demand=lambda _: self._hurry()
@@ -88,7 +93,7 @@ class CameraCapture:
         self._server = StreamServer(run_dir / f"{slug}.packets", lambda _request: self._channel)
 
     def record_to(self, sink: PacketSink | None) -> None:
-        """From now on; the sink before is closed. Owner of the sink: this camera, which closes it."""
+        """Use this sink from now on, and close the previous one. This camera owns the sink and closes it."""
         self._recording.record_to(sink, self._source.tracks if self._source is not None else None)
 
     @property
@@ -96,7 +101,7 @@ class CameraCapture:
         return self._recording.sink
 
     async def run(self) -> None:
-        """Until `stop`. Raises: ConfigError: there is no socket to publish on."""
+        """Run until `stop`. Raises: ConfigError: the socket for publishing cannot be created."""
         await self._server.start()
         try:
             await supervise(
@@ -107,7 +112,7 @@ class CameraCapture:
                 on_error=self._on_error,
                 name=f"camera {self.slug}",
             )
-            await self._stop.wait()  # a failed camera keeps its socket, and says why
+            await self._stop.wait()  # A failed camera keeps its socket, which reports the error.
         finally:
             self._channel.close()
             self.record_to(None)
@@ -140,7 +145,7 @@ class CameraCapture:
             await source.run(self._on_packet)
         except NinjacamError:
             if watch.done() and not watch.cancelled():
-                watch.result()  # it closed the source: its reason is the true one
+                watch.result()  # It closed the source, so its error is the cause.
             raise
         finally:
             watch.cancel()
@@ -151,7 +156,9 @@ class CameraCapture:
                 await watch
 
     async def _open(self) -> Source | None:
-        """None: told to stop meanwhile. Whoever corrects an address does not wait for the wrong one's time-out."""
+        """Return None if stopped meanwhile. A user who corrects the address need not wait for the timeout of the
+        wrong one.
+        """
         config = replace(self._config, read_timeout_s=max(self._config.read_timeout_s, SOURCE_SILENCE_S))
         opening = asyncio.ensure_future(open_source(config, clock=self._clock))
         stopped = asyncio.ensure_future(self._stop.wait())
@@ -168,9 +175,9 @@ class CameraCapture:
         return outcome
 
     async def _watch(self, source: Source) -> None:
-        """Raises: SourceStalledError: after closing the source that has given no media for too long.
+        """Raises: SourceStalledError: after closing the source that has sent no media for too long.
 
-        Media that form no pictures prove that the camera is alive, too: `status` says what is wrong with them.
+        Media that do not form frames also prove that the camera is alive: `status` reports what is wrong.
         """
         while True:
             now_ns, media_ns = self._clock.monotonic_ns(), source.media_ns()
@@ -183,7 +190,7 @@ class CameraCapture:
                     f"The camera is connected but has sent no video for {lost_after_s:.2g} s; "
                     "check its power and its network. It is being reconnected."
                 )
-                self._on_error(error, 0)  # before the goodbye, for whose answer a frozen camera lets wait
+                self._on_error(error, 0)  # Before the goodbye, to which a frozen camera responds late.
                 await source.close()
                 raise error
             stalled_after_s = self._pace.stalled_after_s()
@@ -196,7 +203,7 @@ class CameraCapture:
             await self._clock.sleep(max(0.05, min(due_s, MAX_WATCH_S)))
 
     def _hurry(self) -> None:
-        """Read at once, for a while at least: somebody watches, or times are to be learnt anew."""
+        """Read at once, at least for a while: there is a subscriber, or the clock must be learned again."""
         self._hurried_ns = self._clock.monotonic_ns()
         self._set_beat(0)
 
@@ -253,7 +260,7 @@ class CameraCapture:
         self._on_change()
 
     def _notices(self, now_ns: int) -> list[tuple[str, str]]:
-        """(code, sentence) of what is odd with a camera that is connected, but no error."""
+        """Return (code, sentence) for irregularities of a connected camera that are not errors."""
         source, since_ns = self._source, self._figures.connected_since_ns
         if source is None or since_ns is None:
             return []
@@ -302,7 +309,7 @@ def describe_rate(rate: float) -> str:
 
 
 def reorder_depth(packet: Packet) -> int | None:
-    """How many pictures a decoder must hold back; None: the stream does not say."""
+    """Return how many frames a decoder must hold back; None: the stream does not specify it."""
     if packet.codec is Codec.MJPEG:
         return 0
     sets = parameter_sets(packet.codec, packet.data)

@@ -6,18 +6,18 @@ from ninjacam.core.packets import VIDEO_CLOCK_HZ, Kind, Packet
 
 MAX_REPORT_LEAD_S = 0.1
 MAX_REPORT_LAG_S = 5.0
-"""A camera's own wall clock counts if it puts the capture between these before and after our estimate."""
+"""The camera's own wall clock is used if it puts the capture at most this long before and after our estimate."""
 WINDOW_S = 30.0
-"""The smallest delay is sought over one to two windows, so that a drifting camera clock is followed."""
+"""The smallest delay is searched over one to two windows, to follow a drifting camera clock."""
 WALL_SAMPLE_S = 1.0
 JUMP_S = 5.0
-"""A step of the camera's clock this much longer than the time that passed here is a jump."""
+"""A step of the camera's clock that exceeds the elapsed time by this much is a jump."""
 BACKWARD_S = 1.0
-"""Pictures come out of order by less than this where there are B-frames; beyond it, time ran backwards."""
+"""With B-frames, frames are reordered by less than this; a larger step back means that time ran backwards."""
 
 
 class SmallestDelay:
-    """The least (arrival - camera time) of the last one to two windows: what the network adds is above it."""
+    """The smallest (arrival - camera time) of the last one to two windows. The network adds to it."""
 
     def __init__(self) -> None:
         self.reset()
@@ -42,7 +42,7 @@ class CaptureTimes:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.reports_used = False
-        """Whether the camera's own clock is believed at the moment."""
+        """Whether the camera's own clock is currently trusted."""
         self.wall_offset_ns = 0
         self._wall_sampled_ns = -(10**18)
         self._delay = SmallestDelay()

@@ -1,15 +1,16 @@
-"""Whether a camera's clock runs at the pace of this host's. docs/design/0001-time.md."""
+"""Detects whether a camera's clock runs at the rate of this host's clock. docs/design/0001-time.md."""
 
 from collections import deque
 
 WINDOW_NS = 400_000_000
 MIN_PICTURES = 3
-"""Delays are compared by the smallest of a window, which has at least so many pictures: jitter only adds."""
+"""Delays are compared by the smallest of a window with at least this many frames, because jitter only adds."""
 MIN_RATE = 0.001
-"""Of a clock that stands, or runs backward."""
+"""Rate reported for a clock that stands still or runs backwards."""
 _SPANS = ((2, 0.5), (5, 0.25), (12, 0.25), (25, 0.3), (75, 0.66))
-"""(windows, how many seconds the clock may gain or lose over so many): 2 % and what the network may do meanwhile. The
-first one finds a clock in the wrong unit before its first second and a half is over."""
+"""(windows, seconds that the clock may gain or lose over them): 2 % plus what the network may add. The first entry
+detects a clock in the wrong unit within a second and a half.
+"""
 
 
 class ClockRate:
@@ -21,17 +22,17 @@ class ClockRate:
         self.reset()
 
     def reset(self) -> None:
-        """The camera's clock has jumped."""
+        """The camera's clock has jumped: start over."""
         self._windows: deque[tuple[int, int]] = deque(maxlen=_SPANS[-1][0] + 1)
         self._ends_ns = 0
         self._pictures = 0
         self._smallest_ns = 0
         self._smallest_at_ns = 0
         self.reference_ns = 0
-        """The delay (arrival - camera time) at which the deviation that was found began."""
+        """The delay (arrival - camera time) at which the detected deviation started."""
 
     def update(self, pts: int, received_ns: int) -> bool:
-        """Take a packet; whether the camera's clock turns out, at this one, to run more than 2 % fast or slow."""
+        """Add a packet. Return whether it shows that the camera's clock runs more than 2 % fast or slow."""
         delay_ns = received_ns - pts * 1_000_000_000 // self._hz
         if not self._pictures or delay_ns < self._smallest_ns:
             self._smallest_ns, self._smallest_at_ns = delay_ns, received_ns

@@ -6,7 +6,7 @@ from ninjacam.core.packets import VIDEO_CLOCK_HZ
 
 LEARNED_DEPTH = 2
 MAX_LEARNED_TICKS = VIDEO_CLOCK_HZ // 4
-"""A stream that does not say how it reorders, and steps back by less than this, has B-frames."""
+"""A stream that does not announce reordering, and steps back by less than this, has B-frames."""
 
 
 class DecodingTimes:
@@ -30,7 +30,7 @@ class DecodingTimes:
         self._waiting = []
 
     def set_depth(self, depth: int | None) -> None:
-        """None: the stream does not say; it is taken to have no B-frames until one shows."""
+        """None: the stream does not specify it; it is assumed to have no B-frames until one appears."""
         self._learns_depth = depth is None
         if depth is not None and depth != self.depth:
             self.depth = depth

@@ -17,7 +17,7 @@ class CameraFigures:
         """Whether a picture has ever come."""
         self._track = Track(Kind.VIDEO, Codec.NONE)
         self._reconnects = -1
-        self._lost_before = 0  # packets of earlier connections
+        self._lost_before = 0  # Packets of earlier connections.
         self._frames = self._size_bytes = 0
         self._measured_ns = self._counted_ns = now_ns
         self._fps = self._bitrate_bps = 0.0
@@ -68,7 +68,7 @@ class CameraFigures:
         }
 
     def _measure(self, now_ns: int, last_video_ns: int) -> None:
-        # From picture to picture: those that are read in beats come several at a time.
+        # Between frames: if they are read in batches, several arrive at once.
         until_ns = last_video_ns if self._frames else now_ns
         elapsed_s = max(1, until_ns - self._counted_ns) / 1e9
         self._fps, self._bitrate_bps = self._frames / elapsed_s, self._size_bytes * 8 / elapsed_s

@@ -1,24 +1,24 @@
-"""Whether a camera is alive: how long it may be silent, and what people are told while it sends no pictures."""
+"""Decides how long a camera may be silent, and explains why it sends no frames."""
 
 from collections import deque
 
 from ninjacam.sources.base import SourceStats
 
 STALLED_AFTER_S = 2.0
-"""Without video for so long, people are told; a 1 fps camera is still live."""
+"""Seconds without video after which the camera is reported as stalled; a 1 fps camera is still live."""
 LOST_AFTER_S = 4.5
-"""Without media for so long, the connection is given up: viewers are told within 5 s."""
+"""Seconds without media after which the connection is closed: viewers know within 5 s."""
 FIRST_MEDIA_S = 10.0
-"""So long a connection may be without any media: some cameras send a picture every few seconds only."""
+"""Maximum seconds without media, because some cameras send a frame only every few seconds."""
 UNKNOWN_PACE_S = 15.0
-"""After its first picture, before its pace is known."""
+"""Applies after the first frame, before the camera's pace is known."""
 MAX_PATIENCE_S = 30.0
 LOST_FACTOR, STALLED_FACTOR = 3.0, 2.0
-"""A camera is lost, or stalled, after so many times what usually lies between its pictures."""
+"""Multiples of the usual frame interval after which a camera is stalled or lost."""
 
 
 class Pace:
-    """What lies between a camera's pictures. Survives reconnects. Times are monotonic nanoseconds."""
+    """The intervals between a camera's frames. Survives reconnects. Times are monotonic nanoseconds."""
 
     def __init__(self) -> None:
         self._gaps_s: deque[float] = deque(maxlen=4)
@@ -27,18 +27,19 @@ class Pace:
         self._last_key_ns = 0
         self._trials = 0
         self.key_interval_s = 0.0
-        """Between the last two key frames of a connection; 0: not known."""
+        """Interval between the last two key frames of a connection; 0: unknown."""
 
     def connected(self) -> None:
-        """Begin a connection. While none has lasted for two pictures, each is given more time than the one before:
-        cameras that sleep take 20 s to wake up, and some send a picture every half minute."""
+        """Begin a connection. Until one has delivered two frames, each gets more time than the previous one:
+        sleeping cameras take 20 s to wake up, and some send a frame every half minute.
+        """
         self._trials = self._trials + 1 if self._pictures < 2 else 1
         self._last_ns = self._last_key_ns = self._pictures = 0
 
     def add(self, received_ns: int, *, is_key: bool) -> None:
         if self._last_ns:
             gap_s = (received_ns - self._last_ns) / 1e9
-            # Pictures that are read together have no gap; only what is longer than usual is to be remembered.
+            # Frames that are read together have no gap; only longer intervals than usual matter.
             if gap_s > 0.001:
                 self._gaps_s.append(gap_s)
         self._last_ns = received_ns
@@ -50,11 +51,11 @@ class Pace:
 
     @property
     def has_pictures(self) -> bool:
-        """Whether this connection has given pictures."""
+        """Return whether this connection has delivered frames."""
         return self._pictures > 0
 
     def lost_after_s(self, *, has_media: bool) -> float:
-        """How long the camera may send no media before it is given up."""
+        """Return how long the camera may send no media before the connection is closed."""
         if not has_media:
             return max(self._patience_s(FIRST_MEDIA_S), self._usual_s(LOST_FACTOR))
         if self._pictures == 1:
@@ -72,7 +73,7 @@ class Pace:
 
 
 def describe_silence(stats: SourceStats, pace: Pace, *, has_media: bool) -> tuple[str, str]:
-    """Returns (code, sentence): why a camera that is connected has given no picture."""
+    """Return (code, sentence): why a connected camera has delivered no frame."""
     if not has_media:
         return "no_media", "The camera is connected, but has sent no video yet."
     if stats.keys_without_sets:

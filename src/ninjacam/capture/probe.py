@@ -1,8 +1,8 @@
-"""`python -m ninjacam.capture.probe`: open a camera once, and say what it gives or what is wrong with it.
+"""`python -m ninjacam.capture.probe`: open a camera once and report its video or its error.
 
-A process of its own, because it decodes a picture that a stranger sent. Reads {"source": {...SourceConfig},
-"timeout_s"} as JSON from standard input (never from arguments: the process list is public) and prints one JSON line:
-{"ok", "error", "codec", "width", "height", "audio_codec", "jpeg_base64"}.
+A separate process, because it decodes data of an unknown device. Reads {"source": {...SourceConfig}, "timeout_s"} as
+JSON from standard input (never from arguments, which every user can read) and prints one JSON line: {"ok", "error",
+"codec", "width", "height", "audio_codec", "jpeg_base64"}.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ from ninjacam.sources.registry import open_source
 MEMORY_BYTES = 4 << 30
 WIDTH_PX = 640
 QUANTIZER = "4"
-"""Of the JPEG: 2 is the best, 31 the worst."""
+"""JPEG quality of FFmpeg: 2 is the best, 31 the worst."""
 
 
 async def probe_once(config: SourceConfig, *, timeout_s: float) -> dict[str, Any]:
-    """Raises: NinjacamError: what a person has to correct."""
+    """Raises: NinjacamError: the error that the user must fix."""
     open_timeout_s = min(config.open_timeout_s, timeout_s)
     source = await open_source(replace(config, open_timeout_s=open_timeout_s, read_timeout_s=timeout_s))
     first: asyncio.Future[Packet] = asyncio.get_running_loop().create_future()
@@ -43,8 +43,8 @@ async def probe_once(config: SourceConfig, *, timeout_s: float) -> dict[str, Any
             if run.done():
                 run.result()  # raises
             raise NoVideoError(
-                f"The camera accepted the connection but sent no picture within {timeout_s:g} s; "
-                "check that its stream is switched on."
+                f"The camera accepted the connection but sent no frame within {timeout_s:g} s; "
+                "check that its stream is enabled."
             )
         packet = first.result()
     finally:
@@ -63,7 +63,7 @@ async def probe_once(config: SourceConfig, *, timeout_s: float) -> dict[str, Any
 
 
 def _jpeg(packet: Packet) -> bytes:
-    """Decode and encode by FFmpeg alone: numpy and OpenCV would reserve more memory than the limit for this process.
+    """Decode and encode with FFmpeg alone: NumPy and OpenCV would reserve more memory than this process may use.
 
     Raises: DecodeError, SourceMemoryError.
     """

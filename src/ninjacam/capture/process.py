@@ -1,4 +1,4 @@
-"""A capture process: holds the cameras that the engine assigns to it, until told otherwise."""
+"""A capture process: runs the cameras that the engine assigns to it."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ logger = logging.getLogger("ninjacam.capture")
 
 
 class CaptureProcess:
-    """`sinks`: what records its cameras; None: nothing does."""
+    """`sinks`: record its cameras; None: no recording."""
 
     def __init__(
         self, *, name: str, run_dir: Path, orphan_s: float, sinks: PacketSinks | None = None
@@ -48,7 +48,7 @@ class CaptureProcess:
             self._record(slug, entry)
 
     def _record(self, slug: str, entry: Json) -> None:
-        """ "record": "off", "always", or "events": what lies in the windows of "keep"."""
+        """ "record": "off", "always", or "events": within the windows of "keep"."""
         if self._sinks is None:
             return
         camera, mode = self._cameras[slug], entry.get("record", "off")
@@ -73,7 +73,7 @@ class CaptureProcess:
         self._tasks[slug] = asyncio.create_task(self._run(camera), name=f"capture-{slug}")
 
     async def _run(self, camera: CameraCapture) -> None:
-        """An error of one camera never touches its neighbours."""
+        """Run a camera so that its errors never affect other cameras."""
         try:
             await camera.run()
         except NinjacamError as exc:

@@ -41,7 +41,7 @@ class CameraRecording:
             self.sink.add(packet)
 
     def flush(self) -> None:
-        """The camera is gone for now."""
+        """The camera is disconnected."""
         if self.sink is not None:
             self.sink.flush()
 

@@ -1,4 +1,4 @@
-"""Who else gets a camera's packets, besides the subscribers of its socket. Capture itself knows no recorder."""
+"""The interface to the recorder, which receives a camera's packets directly. Capture itself knows no recorder."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -7,29 +7,30 @@ from ninjacam.core.packets import Packet, Track
 
 
 class PacketSink(Protocol):
-    """Of one camera. Called in the event loop: fast, never blocks, never raises."""
+    """The sink of one camera. Called in the event loop: fast, never blocks, never raises."""
 
     def begin(self, tracks: tuple[Track, ...]) -> None:
-        """The camera is connected (anew), with these tracks."""
+        """The camera is (re)connected, with these tracks."""
 
     def add(self, packet: Packet) -> None:
-        """In the order of decoding, on repaired time."""
+        """Add a packet: in decoding order, with repaired time."""
 
     def annotate(self, packet: Packet) -> None:
-        """`Codec.ANNOTATIONS`, of a picture that `add` was given a little ago, with its `pts`."""
+        """Add a packet of `Codec.ANNOTATIONS` for a frame that `add` received shortly before, with its `pts`."""
 
     def keep(self, windows: Sequence[tuple[int, int]] | None, before_s: float) -> None:
-        """What of it to record: what was captured within these (from, until), wall clock in ns, of which some may be up
-        to `before_s` ago; None: all."""
+        """Set what to record: what was captured within these (from, until), wall clock in ns, which may start up to
+        `before_s` ago; None: everything.
+        """
 
     def flush(self) -> None:
-        """The camera is gone for now."""
+        """The camera is disconnected."""
 
     def status(self) -> dict[str, Any]:
-        """Part of the camera's status: at least {"state", "error"}."""
+        """Return a part of the camera's status: at least {"state", "error"}."""
 
     def close(self) -> None:
-        """No more comes. Idempotent."""
+        """No more packets will come. Idempotent."""
 
 
 class PacketSinks(Protocol):
@@ -38,4 +39,4 @@ class PacketSinks(Protocol):
     def open(self, slug: str) -> PacketSink: ...
 
     def report(self) -> list[dict[str, Any]]:
-        """What is new since the last call: "segments" of the process's report."""
+        """Return changes since the last call: "segments" of the process's report."""

@@ -1,7 +1,7 @@
-"""The one place where a camera's time is made sense of. docs/design/0001-time.md.
+"""Converts camera timestamps to one consistent time. The only place that does so. docs/design/0001-time.md.
 
-In: packets with the camera's own timestamps, which jump, repeat and run backwards. Out: packets whose decoding time
-never decreases and that bear the wall-clock time of capture. Repaired, never refused.
+Input: packets with the camera's own timestamps, which may jump, repeat and run backwards. Output: packets whose
+decoding time never decreases, with the wall-clock time of capture. Timestamps are repaired, never refused.
 """
 
 from ninjacam.capture.capture_times import BACKWARD_S, JUMP_S, AudioClock, CaptureTimes
@@ -14,9 +14,9 @@ _JUMP, _BACKWARD = int(JUMP_S * VIDEO_CLOCK_HZ), int(BACKWARD_S * VIDEO_CLOCK_HZ
 DEFAULT_FRAME_S = 0.04
 MAX_RATE_ERROR = 0.02
 BELIEVED_AFTER_S = 30.0
-"""A camera whose stamps were of no use is believed again after this long without such a stamp."""
+"""Seconds without an unusable timestamp after which a camera's clock is trusted again."""
 MAX_LATE_TICKS = VIDEO_CLOCK_HZ // 2
-"""Placed by arrival, a picture that is later than this comes after a pause; one that is not, after a delay."""
+"""When placed by arrival, a frame that is later than this follows a pause; otherwise it is merely delayed."""
 
 
 class PacketClock:
@@ -26,10 +26,10 @@ class PacketClock:
         self._sequence = 0
         self.jumps = 0
         self.uses_arrival: bool
-        """Whether pictures are placed by when they arrived: lately there were stamps that were of no use."""
+        """Whether frames are placed by arrival, because recent timestamps were unusable."""
         self.clock_rate: float | None
-        """Camera seconds per second, while the camera's clock is not believed because it runs fast or slow."""
-        self._last_pts: int | None = None  # repaired, of the video packet before
+        """Camera seconds per second, while the camera's clock is not trusted because it runs fast or slow."""
+        self._last_pts: int | None = None  # Repaired; of the previous video packet.
         self._last_received_ns = 0
         self._frame_ticks = DEFAULT_FRAME_S * VIDEO_CLOCK_HZ
         self._decoding = DecodingTimes()
@@ -54,7 +54,7 @@ class PacketClock:
 
     @property
     def reports_used(self) -> bool:
-        """Whether the camera's own clock is believed at the moment."""
+        """Whether the camera's own clock is currently trusted."""
         return self._captured.reports_used
 
     def set_reorder_depth(self, depth: int | None) -> None:
@@ -63,7 +63,7 @@ class PacketClock:
         self._decoding.set_depth(depth)
 
     def repair(self, packet: Packet) -> Packet:
-        """The packet on the house's time. Thread: one, in order of decoding."""
+        """Return the packet with repaired times. Thread: one, in decoding order."""
         self._sequence += 1
         if packet.kind is not Kind.VIDEO:
             return self._audio.repair(packet, self._sequence, self._captured)
@@ -121,8 +121,9 @@ class PacketClock:
         self._decoding.forget()
 
     def _correct_rate(self, raw: int, received_ns: int) -> None:
-        """The camera's clock runs fast or slow: pictures are placed by their arrival, or, where they are reordered and
-        arrival says little, their times are stretched. What was gained or lost until now is made up for."""
+        """The camera's clock runs fast or slow: place frames by their arrival or, if they are reordered and arrival
+        says little, scale their times. Compensates for the time gained or lost so far.
+        """
         self._useless_ns = received_ns
         reference = self._rate.reference_ns * VIDEO_CLOCK_HZ // 1_000_000_000
         arrival_zero = self._shift - reference
@@ -142,8 +143,9 @@ class PacketClock:
         self.clock_rate = self._rate.rate
 
     def _place(self, received_ns: int, step: int, elapsed_ticks: int) -> int:
-        """Where a picture belongs whose stamp is of no use: one picture's length behind the last, drawn gently to when
-        it arrived, so that what the network bunches is even again and a pause stays a pause."""
+        """Return the time of a frame with an unusable timestamp: one frame interval after the previous one,
+        gradually corrected towards its arrival, so that bunched frames are spaced evenly and a pause stays a pause.
+        """
         last_pts = self._last_pts or 0
         if not self.uses_arrival:
             self._arrival_zero = last_pts - self._last_received_ns * VIDEO_CLOCK_HZ // 1_000_000_000
@@ -161,7 +163,7 @@ class PacketClock:
         return last_pts + max(1, int(self._frame_ticks + max(late / 8, -self._frame_ticks / 2)))
 
     def _runs_backward(self, raw: int) -> bool:
-        """Whether many small steps back have added up to more than B-frames make."""
+        """Return whether many small steps back add up to more than B-frames explain."""
         last_dts = self._decoding.last
         return (
             bool(self._decoding.depth) and last_dts is not None and raw + self._shift < last_dts - _BACKWARD

@@ -1,4 +1,4 @@
-"""What compressed media say about themselves: NAL units, parameter sets, sizes, codec strings.
+"""Parsing of compressed media: NAL units, parameter sets, sizes, codec strings.
 
 Not here: decoding and encoding (`ninjacam.vision`, `ninjacam.recordings`), files (`ninjacam.containers`).
 """

@@ -1,8 +1,8 @@
-"""Reading what compressed pictures say of themselves: NAL units, parameter sets, sizes, codec strings.
+"""Parses compressed pictures: NAL units, parameter sets, sizes, codec strings.
 
-Input comes from cameras, so it is hostile: all of it is bounded, and what is malformed raises DecodeError.
-Sources: ITU-T H.264 (annex B), H.265 (annex B), T.81 (B.2), ISO/IEC 14496-15 (5.3.3, 8.3.3), RFC 6381.
-Not here: decoding, and putting packets together (`ninjacam.sources`).
+Input comes from cameras, so it is untrusted: all of it is bounded, and malformed data raises DecodeError. Sources:
+ITU-T H.264 (annex B), H.265 (annex B), T.81 (B.2), ISO/IEC 14496-15 (5.3.3, 8.3.3), RFC 6381. Not here: decoding,
+and assembling packets (`ninjacam.sources`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -42,7 +42,7 @@ _MAX_SEI_MESSAGES = 16
 
 
 def iter_nal_units(data: bytes) -> Iterator[tuple[int, int]]:
-    """(start, stop) of each NAL unit of an Annex B byte stream, without start codes and trailing zeros."""
+    """Return (start, stop) of each NAL unit of an Annex B byte stream, without start codes and trailing zeros."""
     find = data.find
     at = find(b"\x00\x00\x01")
     while at >= 0:
@@ -56,22 +56,23 @@ def iter_nal_units(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def split_annexb(data: bytes) -> list[bytes]:
-    """The NAL units of an Annex B byte stream; [] where there is no start code."""
+    """Return the NAL units of an Annex B byte stream; [] if there is no start code."""
     return [data[start:stop] for start, stop in iter_nal_units(data)]
 
 
 def is_vcl(codec: Codec, kind: int) -> bool:
-    """Whether a NAL unit of this type is a part of the picture itself."""
+    """Return whether a NAL unit of this type is part of the coded picture itself."""
     return 1 <= kind <= 5 if codec is Codec.H264 else kind < 32
 
 
 def recovery_count(codec: Codec, nal: bytes) -> int:
-    """Returns how many pictures a decoder needs that starts here, from the recovery point in an SEI NAL unit (H.264,
-    D.1.8; H.265, D.2.8); 0: it is exact; -1: the NAL unit holds none."""
+    """Return how many pictures a decoder that starts here needs before they are correct, from the recovery point in
+    an SEI NAL unit (H.264, D.1.8; H.265, D.2.8); 0: exact; -1: the NAL unit contains none.
+    """
     at = 1 if codec is Codec.H264 else 2
     for _ in range(_MAX_SEI_MESSAGES):
         values = []
-        for _ in range(2):  # the type of the message, its size
+        for _ in range(2):  # The type of the message, its size.
             value = 0
             while at < len(nal) and nal[at] == 0xFF:
                 value, at = value + 255, at + 1
@@ -90,9 +91,9 @@ def recovery_count(codec: Codec, nal: bytes) -> int:
 
 
 def field_of(sps: SpsInfo, slice_head: bytes) -> tuple[int, int] | None:
-    """Returns (frame_num, 0: a frame, 1: a top field, 2: a bottom field) of an H.264 slice (7.3.3); None: malformed.
+    """Return (frame_num, 0: a frame, 1: a top field, 2: a bottom field) of an H.264 slice (7.3.3); None: malformed.
 
-    `slice_head`: the beginning of the slice behind its NAL header byte.
+    `slice_head`: the beginning of the slice after its NAL header byte.
     """
     reader = BitReader(slice_head.replace(b"\x00\x00\x03", b"\x00\x00"))
     try:
@@ -109,7 +110,7 @@ def field_of(sps: SpsInfo, slice_head: bytes) -> tuple[int, int] | None:
 
 
 def has_only_intra_slices(unit: bytes | bytearray, starts: Sequence[int]) -> bool:
-    """Whether all slices of an H.264 access unit are I or SI slices. `starts`: where its NAL units begin."""
+    """Return whether all slices of an H.264 access unit are I or SI slices. `starts`: offsets of its NAL units."""
     found = False
     for start in starts:
         if not is_vcl(Codec.H264, unit[start] & 0x1F):
@@ -134,7 +135,7 @@ class ParameterSets:
     pps: tuple[bytes, ...] = ()
 
     def __bool__(self) -> bool:
-        """Whether a decoder can be configured with them."""
+        """Return whether a decoder can be configured with them."""
         return bool(self.sps and self.pps)
 
     def as_annexb(self) -> bytes:
@@ -142,7 +143,7 @@ class ParameterSets:
 
 
 def parameter_sets(codec: Codec, data: bytes) -> ParameterSets:
-    """The parameter sets that stand in an Annex B access unit (or extradata), in their order, each once."""
+    """Return the parameter sets of an Annex B access unit (or extradata), in order, without duplicates."""
     found: dict[str, dict[bytes, None]] = {"vps": {}, "sps": {}, "pps": {}}
     names = (
         {H264_SPS: "sps", H264_PPS: "pps"}
@@ -157,7 +158,7 @@ def parameter_sets(codec: Codec, data: bytes) -> ParameterSets:
 
 
 def to_length_prefixed(data: bytes) -> bytes:
-    """Annex B to four-byte lengths, as MP4 carries it."""
+    """Convert Annex B to four-byte lengths, as in MP4."""
     parts: list[bytes] = []
     for start, stop in iter_nal_units(data):
         parts.append((stop - start).to_bytes(4, "big"))
@@ -166,7 +167,7 @@ def to_length_prefixed(data: bytes) -> bytes:
 
 
 def from_length_prefixed(data: bytes, length_size: int = 4) -> bytes:
-    """MP4's form to Annex B. Raises: DecodeError: a length points beyond the end."""
+    """Convert MP4's form to Annex B. Raises: DecodeError: a length points beyond the end."""
     parts: list[bytes] = []
     at, end = 0, len(data)
     while at < end:
@@ -180,7 +181,7 @@ def from_length_prefixed(data: bytes, length_size: int = 4) -> bytes:
 
 
 def annexb_from_config(codec: Codec, config: bytes) -> tuple[bytes, int]:
-    """(parameter sets in Annex B, length size) of an avcC or hvcC record; length size 0: it is Annex B.
+    """Return (parameter sets in Annex B, length size) of an avcC or hvcC record; length size 0: it is Annex B.
 
     Raises: DecodeError: truncated.
     """
@@ -218,25 +219,25 @@ def annexb_from_config(codec: Codec, config: bytes) -> tuple[bytes, int]:
 
 
 def codec_string(codec: Codec, access_unit: bytes) -> str:
-    """The RFC 6381 name of a stream, from a key frame. Raises: DecodeError: it holds no parameter sets."""
+    """Return the RFC 6381 name of a stream, from a key frame. Raises: DecodeError: it contains no parameter sets."""
     if codec is Codec.MJPEG:
         return "mjpeg"
     sets = parameter_sets(codec, access_unit)
     if not sets.sps:
-        raise DecodeError("The key frame holds no sequence parameter set.")
+        raise DecodeError("The key frame contains no sequence parameter set.")
     return parse_sps(codec, sets.sps[0]).codec_string
 
 
 def jpeg_size(data: bytes) -> tuple[int, int]:
-    """(width, height) in pixels, from the frame header. Raises: DecodeError: not a JPEG, or broken."""
+    """Return (width, height) in pixels, from the frame header. Raises: DecodeError: not a JPEG, or malformed."""
     if data[:2] != b"\xff\xd8":
-        raise DecodeError("This is not a JPEG picture.")
+        raise DecodeError("This is not a JPEG image.")
     at = 2
     while at + 9 <= len(data):
         if data[at] != 0xFF:
             break
         marker = data[at + 1]
-        if marker == 0xFF:  # fill byte
+        if marker == 0xFF:  # Fill byte.
             at += 1
         elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             return checked_size(
@@ -249,4 +250,4 @@ def jpeg_size(data: bytes) -> tuple[int, int]:
             if length < 2 or marker in (0xD9, 0xDA):
                 break
             at += 2 + length
-    raise DecodeError("The JPEG picture has no readable frame header.")
+    raise DecodeError("The JPEG image has no readable frame header.")

@@ -11,7 +11,9 @@ from ninjacam.core.packets import Codec
 MAX_PARAMETER_SET_BYTES = 1024
 MAX_SIDE_PX = 16_384
 MAX_PIXELS = 139_264 * 256
-"""Of H.264's highest level, 6.2 (table A-1): 8192 x 4352. Beyond it, a picture of a few bytes costs gigabytes."""
+"""Maximum of H.264's highest level, 6.2 (table A-1): 8192 x 4352. Beyond it, a picture of a few bytes costs
+gigabytes.
+"""
 
 H264_SPS, H265_VPS, H265_SPS = 7, 32, 33
 # Profiles whose SPS carries the chroma format (H.264, 7.3.2.1.1).
@@ -24,12 +26,12 @@ def nal_type(codec: Codec, first_byte: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class SpsInfo:
-    """What a sequence parameter set says. `width_px` x `height_px`: after cropping.
+    """A parsed sequence parameter set. `width_px` x `height_px`: after cropping.
 
-    `max_reorder`: how many pictures may come before one that is shown earlier; None: not said.
-    `may_have_fields`: H.264 only: interlaced pictures are possible; `frame_num_bits` and `has_separate_planes` are then
-    needed to read slice headers (`bitstream.field_of`).
-    `profile_tier_level`: H.265 only, the 12 bytes that hvcC repeats. `codec_string`: RFC 6381, "avc1.64001f".
+    `max_reorder`: how many pictures may precede one that is displayed earlier; None: not specified.
+    `may_have_fields`: H.264 only: pictures may be interlaced; `frame_num_bits` and `has_separate_planes` are then
+    needed to parse slice headers (`bitstream.field_of`). `profile_tier_level`: H.265 only, the 12 bytes that hvcC
+    repeats. `codec_string`: RFC 6381, "avc1.64001f".
     """
 
     codec: Codec
@@ -49,7 +51,7 @@ class SpsInfo:
 
 
 def parse_sps(codec: Codec, nal: bytes) -> SpsInfo:
-    """Raises: DecodeError: not an SPS of that codec, malformed, or of an absurd size."""
+    """Raises: DecodeError: not an SPS of this codec, malformed, or of an unreasonable size."""
     if codec is Codec.H264:
         return parse_h264_sps(nal)
     if codec is Codec.H265:
@@ -69,7 +71,7 @@ class BitReader:
     def bits(self, count: int) -> int:
         self._left -= count
         if self._left < 0:
-            raise DecodeError("A parameter set ends too early.")
+            raise DecodeError("A parameter set ends prematurely.")
         return self._value >> self._left & (1 << count) - 1
 
     def skip(self, count: int) -> None:
@@ -80,10 +82,10 @@ class BitReader:
         while not self.bits(1):
             zeros += 1
             if zeros > 31:
-                raise DecodeError("A parameter set holds a number out of range.")
+                raise DecodeError("A parameter set contains a number out of range.")
         value = (1 << zeros) - 1 + self.bits(zeros)
         if value > most:
-            raise DecodeError("A parameter set holds a number out of range.")
+            raise DecodeError("A parameter set contains a number out of range.")
         return value
 
     def se(self) -> int:
@@ -94,14 +96,14 @@ class BitReader:
 def _open_nal(codec: Codec, nal: bytes) -> BitReader:
     header = 1 if codec is Codec.H264 else 2
     if not header < len(nal) <= MAX_PARAMETER_SET_BYTES:
-        raise DecodeError("A parameter set has an impossible length.")
+        raise DecodeError("A parameter set has an invalid length.")
     return BitReader(nal[header:].replace(b"\x00\x00\x03", b"\x00\x00"))  # emulation prevention (7.4.1)
 
 
 def checked_size(width_px: int, height_px: int) -> tuple[int, int]:
     sides = 0 < width_px <= MAX_SIDE_PX and 0 < height_px <= MAX_SIDE_PX
     if not sides or width_px * height_px > MAX_PIXELS:
-        raise DecodeError(f"A parameter set says {width_px}x{height_px} pixels, which cannot be.")
+        raise DecodeError(f"A parameter set specifies {width_px}x{height_px} pixels, which is invalid.")
     return width_px, height_px
 
 
@@ -180,9 +182,9 @@ def _skip_scaling_lists(reader: BitReader, count: int) -> None:
 
 
 def _h264_vui_reorder(reader: BitReader) -> int | None:
-    """max_num_reorder_frames (E.2.1), None where it is not said.
+    """Return max_num_reorder_frames (E.2.1), None if not specified.
 
-    Broken VUIs are common, and no reason to refuse a camera.
+    Malformed VUIs are common, and not a reason to refuse a camera.
     """
     try:
         if not reader.bits(1):
@@ -228,7 +230,9 @@ def _skip_hrd(reader: BitReader) -> bool:
 
 
 def _skip_h265_profile(reader: BitReader) -> tuple[int, bytes]:
-    """(max_sub_layers_minus1, the 12 bytes of general profile, tier and level); the reader stands after them."""
+    """Return (max_sub_layers_minus1, the 12 bytes of general profile, tier and level); the reader is positioned
+    after them.
+    """
     reader.skip(4)
     layers = reader.bits(3)
     if layers > 6:
@@ -292,7 +296,7 @@ def _h265_codec_string(general: bytes) -> str:
 
 
 def parameter_set_id(codec: Codec, nal: bytes) -> int:
-    """The identifier that a VPS, SPS or PPS gives itself: a new one of the same type and id replaces the old.
+    """Return the identifier of a VPS, SPS or PPS: a new one with the same type and id replaces the old one.
 
     Raises: DecodeError: malformed.
     """

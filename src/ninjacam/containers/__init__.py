@@ -1,4 +1,5 @@
-"""The formats of files: boxes of fragmented MP4, built from packets. No input/output.
+"""File formats: boxes of fragmented MP4, built from packets. No I/O.
 
-Not here: which packets go into which file (`ninjacam.recordings`), what viewers are sent (`ninjacam.outputs`).
+Not here: which packets are written to which file (`ninjacam.recordings`), and streaming formats
+(`ninjacam.outputs`).
 """

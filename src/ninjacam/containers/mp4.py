@@ -1,4 +1,4 @@
-"""Building fragmented MP4 by hand: headers from parameter sets, fragments around pictures and sound. No input/output.
+"""Builds fragmented MP4: headers from parameter sets, fragments from video and audio. No I/O.
 
 ISO/IEC 14496-12 (boxes), 14496-14 (esds), 14496-15 (avcC, hvcC). Reading: `ninjacam.recordings.reader`.
 """
@@ -13,21 +13,21 @@ from ninjacam.core.errors import EncodeError
 from ninjacam.core.packets import Codec
 
 SYNC_SAMPLE = 0x02000000
-"""sample_depends_on = 2: on nothing."""
+"""sample_depends_on = 2: independent."""
 OTHER_SAMPLE = 0x01010000
 """sample_depends_on = 1, sample_is_non_sync_sample."""
 NTP_EPOCH_S = 2_208_988_800
-"""From 1900, where NTP counts from, to 1970 (RFC 5905, figure 4)."""
+"""Seconds from 1900, the epoch of NTP, to 1970 (RFC 5905, figure 4)."""
 ANNOTATIONS_SCHEME = b"urn:ninjacam:annotations"
 """Scheme of an emsg box whose data is a line of `core.annotations.encode_annotation_set`. Other players skip it."""
 _CAPTURED = 24
-"""prft: the time is that of the capture."""
+"""prft flag: the time is that of the capture."""
 _MATRIX = struct.pack(">9i", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 _OTI_AAC, _OTI_JPEG = 0x40, 0x6C  # objectTypeIndication, 14496-1 table 5
 _TRUN_VIDEO = 0x01000F01
-"""Version 1: data offset, and of each sample duration, size, flags and a signed composition offset."""
+"""Version 1: data offset, and for each sample duration, size, flags and a signed composition offset."""
 _TRUN_AUDIO = 0x01000301
-"""Data offset, and of each sample duration and size."""
+"""Data offset, and for each sample duration and size."""
 
 
 def box(kind: bytes, *parts: bytes) -> bytes:
@@ -64,13 +64,13 @@ def encode_hvcc(sets: ParameterSets, info: SpsInfo) -> bytes:
         + info.profile_tier_level
         + struct.pack(
             ">HBBBBHB",
-            0xF000,  # min_spatial_segmentation_idc: not said
-            0xFC,  # parallelismType: not said
+            0xF000,  # min_spatial_segmentation_idc: unspecified.
+            0xFC,  # parallelismType: unspecified.
             0xFC | info.chroma_format_idc,
             0xF8 | info.bit_depth_luma - 8,
             0xF8 | info.bit_depth_chroma - 8,
-            0,  # avgFrameRate: not said
-            0x0F,  # one temporal layer, nested, four-byte lengths
+            0,  # avgFrameRate: unspecified.
+            0x0F,  # One temporal layer, nested, four-byte lengths.
         )
     )
     arrays = [(32, sets.vps), (33, sets.sps), (34, sets.pps)]
@@ -103,16 +103,16 @@ def _visual_entry(kind: bytes, width_px: int, height_px: int, config: bytes) -> 
 
 
 def video_entry(codec: Codec, sets: ParameterSets, info: SpsInfo) -> bytes:
-    """avc1 or hvc1: parameter sets stand here only. Raises: EncodeError: the codec has none."""
+    """avc1 or hvc1: parameter sets appear only here. Raises: EncodeError: the codec has none."""
     if codec is Codec.H264:
         return _visual_entry(b"avc1", info.width_px, info.height_px, box(b"avcC", encode_avcc(sets, info)))
     if codec is Codec.H265:
         return _visual_entry(b"hvc1", info.width_px, info.height_px, box(b"hvcC", encode_hvcc(sets, info)))
-    raise EncodeError(f"{codec.label} is not offered as MP4.")
+    raise EncodeError(f"{codec.label} is not supported in MP4.")
 
 
 def jpeg_entry(width_px: int, height_px: int) -> bytes:
-    """mp4v with the object type of JPEG, as FFmpeg has it."""
+    """mp4v with the object type of JPEG, like FFmpeg's."""
     return _visual_entry(b"mp4v", width_px, height_px, _esds(_OTI_JPEG, 4, b""))
 
 
@@ -133,7 +133,7 @@ FTYP = box(b"ftyp", b"iso5", struct.pack(">I", 512), b"iso5iso6mp41")
 
 @dataclass(frozen=True, slots=True)
 class Mp4Track:
-    """`track_id`: from 1, without gaps. `width_px`, `height_px`: 0 for sound. `name`: free text of the handler."""
+    """`track_id`: from 1, without gaps. `width_px`, `height_px`: 0 for audio. `name`: free text of the handler."""
 
     track_id: int
     time_base_hz: int
@@ -185,7 +185,7 @@ def _trak(track: Mp4Track) -> bytes:
 
 
 def encode_header(tracks: Sequence[Mp4Track]) -> bytes:
-    """ftyp and moov: what stands before the first fragment."""
+    """ftyp and moov, which precede the first fragment."""
     moov = box(
         b"moov",
         full_box(
@@ -205,7 +205,7 @@ def encode_header(tracks: Sequence[Mp4Track]) -> bytes:
 
 
 class Sample(NamedTuple):
-    """`duration` and `offset` (presentation less decoding time, may be below 0) in ticks of the track."""
+    """`duration` and `offset` (presentation time minus decoding time, may be negative) in ticks of the track."""
 
     size_bytes: int
     duration: int
@@ -214,7 +214,7 @@ class Sample(NamedTuple):
 
 
 class Run(NamedTuple):
-    """Samples of one track in the order of decoding. `dts`: of the first."""
+    """Samples of one track in decoding order. `dts`: of the first one."""
 
     track_id: int
     dts: int
@@ -222,11 +222,11 @@ class Run(NamedTuple):
 
 
 def encode_moof(sequence: int, video: Run, audio: Run | None = None) -> bytes:
-    """moof and the head of mdat. After it come the bytes of all samples, the video's first."""
+    """moof and the head of mdat. The bytes of all samples follow, the video's first."""
     runs = [_samples(video, _TRUN_VIDEO)]
     if audio is not None:
         runs.append(_samples(audio, _TRUN_AUDIO))
-    # traf: 8, tfhd: 16, tfdt: 20, trun: 20 and the samples
+    # traf: 8, tfhd: 16, tfdt: 20, trun: 20 plus the samples.
     moof_bytes = 24 + sum(64 + len(samples) for _, _, samples, _ in runs)
     at = moof_bytes + 8
     parts = [struct.pack(">I4sI4sII", moof_bytes, b"moof", 16, b"mfhd", 0, sequence & 0xFFFF_FFFF)]
@@ -258,7 +258,7 @@ def _samples(run: Run, flags: int) -> tuple[Run, int, bytes, int]:
 
 
 def encode_prft(track_id: int, captured_ns: int, pts: int) -> bytes:
-    """The wall clock of the picture at `pts` of the fragment that follows (14496-12, 8.16.5), exact to the ns."""
+    """The wall-clock time of the frame at `pts` of the following fragment (14496-12, 8.16.5), exact to the ns."""
     seconds, rest_ns = divmod(captured_ns, 1_000_000_000)
     fraction = ((rest_ns << 32) + 500_000_000) // 1_000_000_000
     return full_box(
@@ -268,10 +268,10 @@ def encode_prft(track_id: int, captured_ns: int, pts: int) -> bytes:
 
 
 def encode_emsg(number: int, time_base_hz: int, pts: int, data: bytes) -> bytes:
-    """Annotations, to stand behind a fragment that begins at `pts` (ISO/IEC 23009-1, 5.10.3.3, version 1)."""
+    """Annotations, to be written after a fragment that begins at `pts` (ISO/IEC 23009-1, 5.10.3.3, version 1)."""
     return full_box(
         b"emsg", 1, 0,
-        struct.pack(">IQII", time_base_hz, max(0, pts), 0xFFFF_FFFF, number),  # duration: not said
+        struct.pack(">IQII", time_base_hz, max(0, pts), 0xFFFF_FFFF, number),  # Duration: unspecified.
         ANNOTATIONS_SCHEME, b"\0", b"1\0",
         data,
     )  # fmt: skip

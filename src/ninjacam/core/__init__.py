@@ -1,4 +1,4 @@
-"""The vocabulary that every other package speaks: packets, frames, clocks, errors, life and death.
+"""The vocabulary of all other packages: packets, frames, clocks, errors, lifecycles.
 
 Not here: anything that does I/O, and anything that knows a protocol, a process or Django.
 """

@@ -1,6 +1,6 @@
-"""The two clocks, behind one interface that tests replace.
+"""The two clocks, behind one interface that tests can replace.
 
-`monotonic_ns` measures ages and deadlines on this host; `wall_ns` says when something happened. Never mix them.
+`monotonic_ns` measures ages and deadlines on this host; `wall_ns` is the time of day. Never mix them.
 """
 
 import asyncio
@@ -10,10 +10,10 @@ from typing import Protocol
 
 class Clock(Protocol):
     def monotonic_ns(self) -> int:
-        """Nanoseconds of CLOCK_MONOTONIC: comparable between the processes of one host, never set back."""
+        """Return CLOCK_MONOTONIC in nanoseconds: comparable between the processes of one host, never set back."""
 
     def wall_ns(self) -> int:
-        """Nanoseconds since 1970-01-01 UTC; may be stepped by an operator or NTP."""
+        """Return nanoseconds since 1970-01-01 UTC. An operator or NTP may step this clock."""
 
     async def sleep(self, seconds: float) -> None:
         """Suspend the calling task."""

@@ -1,30 +1,30 @@
-"""Every error that Ninjacam raises on purpose.
+"""The exceptions that Ninjacam raises deliberately.
 
     NinjacamError
-    ├── ConfigError                  a setting or an argument is wrong
-    │   └── UnsafeCodeError            other users can write the code that we would run
-    ├── SourceError                  a camera does not give us video
+    ├── ConfigError                  a setting or an argument is invalid
+    │   └── UnsafeCodeError            other users can modify the code that we would run
+    ├── SourceError                  a camera does not deliver video
     │   ├── UnsupportedSchemeError     ftp://, exec: ...
-    │   ├── ForbiddenAddressError      the address is not one that a camera may have
-    │   ├── HostNotFoundError          the name does not resolve, or nothing routes there
-    │   ├── ConnectionRefusedSourceError  the host answers, the port does not
-    │   ├── SourceTimeoutError         no answer in time
-    │   ├── AuthenticationError        wrong user or password
+    │   ├── ForbiddenAddressError      cameras are not allowed at this address
+    │   ├── HostNotFoundError          the name does not resolve, or there is no route to the host
+    │   ├── ConnectionRefusedSourceError  the host responds, but the port is closed
+    │   ├── SourceTimeoutError         no response in time
+    │   ├── AuthenticationError        wrong user name or password
     │   ├── StreamNotFoundError        the camera has no such path
-    │   ├── NotACameraError            something else answers there: a web page, an SSH server
-    │   ├── NoVideoError               it answers, and offers no video
-    │   ├── UnsupportedCodecError      it offers video that we cannot read
-    │   ├── ProtocolError              it breaks the protocol, or sends garbage
-    │   ├── SourceMemoryError          reading what it sends takes more memory than a camera may
-    │   ├── SourceStalledError         connected, and no video for too long
-    │   ├── SourceEndedError           it closed the connection, or the file is at its end
+    │   ├── NotACameraError            something else responds there: a web page, an SSH server
+    │   ├── NoVideoError               it responds, but offers no video
+    │   ├── UnsupportedCodecError      it offers video in a codec that we cannot read
+    │   ├── ProtocolError              it violates the protocol
+    │   ├── SourceMemoryError          reading its data takes more memory than a camera may use
+    │   ├── SourceStalledError         connected, but without video for too long
+    │   ├── SourceEndedError           it closed the connection, or the file has ended
     │   └── DeviceError                a USB device is missing, busy or forbidden
-    ├── DecodeError                  a picture cannot be decoded
-    ├── EncodeError                  a picture cannot be encoded
-    ├── ProcessorError               a user's processor raised, stalled or took its process down
-    ├── ViewNotFoundError            no processor of that name for that camera
+    ├── DecodeError                  a frame cannot be decoded
+    ├── EncodeError                  a frame cannot be encoded
+    ├── ProcessorError               a user's processor raised an exception, hung or killed its process
+    ├── ViewNotFoundError            the camera has no processor of this name
     ├── RecordingError               packets cannot be written to a file
-    ├── LimitError                   one of the limits that protect this host is reached: try again later
+    ├── LimitError                   a limit that protects this host has been reached: try again later
     │   └── QuotaError                 a user or camera has used up its share of the storage
     ├── StreamUnavailableError       the local stream socket is not there, or broke off
     ├── EngineRunningError           another engine holds this run directory
@@ -33,17 +33,17 @@
     ├── ConflictError                the object is in a state, or the name in use, that rules this out
     └── InvalidError                 a value cannot be used; names its field
 
-`code` is what a UI branches on and never changes; the message is one sentence for a person that says what to do.
-`retryable` drives `supervise`: an error that is not retryable ends in the state FAILED until the configuration
-changes; one that is `slow` will hardly mend by itself, and is retried at long intervals. Messages hold no
-credentials: whoever builds one passes URLs through `ninjacam.core.redact`.
+`code` identifies the error for user interfaces and never changes. The message is one sentence for people and says what
+to do. `retryable` controls `supervise`: after an error that is not retryable, the service stays FAILED until the
+configuration changes. An error that is `slow` is unlikely to go away soon and is retried at long intervals. Messages
+contain no credentials: pass URLs through `ninjacam.core.redact` first.
 """
 
 from typing import Any, ClassVar
 
 
 class NinjacamError(Exception):
-    """The root. Raise one of its children."""
+    """The base class. Raise one of its subclasses."""
 
     code: ClassVar[str] = "error"
     retryable: ClassVar[bool] = True
@@ -54,7 +54,7 @@ class NinjacamError(Exception):
         return str(self)
 
     def as_dict(self) -> dict[str, Any]:
-        """{"code", "message", "retryable"}: how an error crosses a process boundary."""
+        """Return {"code", "message", "retryable"}, the form in which an error crosses a process boundary."""
         return {"code": self.code, "message": self.message, "retryable": self.retryable}
 
 
@@ -95,7 +95,7 @@ class SourceTimeoutError(SourceError):
 
 class AuthenticationError(SourceError):
     code = "authentication_failed"
-    retryable = False  # a camera locks the account of who keeps trying
+    retryable = False  # Cameras lock accounts after repeated failures.
 
 
 class StreamNotFoundError(SourceError):
@@ -148,7 +148,7 @@ class EncodeError(NinjacamError):
 
 
 class ProcessorError(NinjacamError):
-    """`traceback` is the user's own, without our frames; empty where the process died."""
+    """`traceback`: the frames of the user's code, without ours; empty if the process died."""
 
     code = "processor"
 
@@ -166,7 +166,7 @@ class ViewNotFoundError(NinjacamError):
 
 
 class LimitError(NinjacamError):
-    """`retry_after_s`: when it is worth trying again."""
+    """`retry_after_s`: seconds after which a retry may succeed."""
 
     code = "limit"
 

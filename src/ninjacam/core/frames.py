@@ -1,4 +1,4 @@
-"""The decoded picture that a processor receives."""
+"""The decoded frame that a processor receives."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class Frame:
-    """One picture of a camera, decoded on demand.
+    """One frame of a camera, decoded on demand.
 
     `camera`: its slug. `number`: counts the decoded frames, from 0. `pts_s`: seconds on the camera's own clock.
-    `captured_at`: aware UTC, when the picture was taken. `received_ns`: this host's monotonic clock.
-    `width`, `height`: pixels. The frame belongs to the processor for the call; keep a copy, not the frame.
+    `captured_at`: aware UTC time of capture. `received_ns`: this host's monotonic clock. `width`, `height`: pixels.
+    The frame is valid only during the call; to keep the image, copy it.
     """
 
     __slots__ = ("_bgr", "_load_bgr", "_load_gray", "camera", "captured_ns", "height", "number", "pts_s",
@@ -51,10 +51,10 @@ class Frame:
 
     @property
     def image(self) -> "BgrImage":
-        """The picture in colour: uint8, (height, width, 3), BGR, C-contiguous, writable, yours to draw on.
+        """The image in color: uint8, (height, width, 3), BGR, C-contiguous, writable.
 
-        Converted at the first use and the same array afterwards, so what you draw stays drawn.
-        Raises: DecodeError: the decoder gave no picture.
+        Converted at the first access; later accesses return the same array, so whatever you draw on it stays.
+        Raises: DecodeError: the decoder produced no image.
         """
         if self._bgr is None:
             self._bgr = self._load_bgr()
@@ -71,5 +71,5 @@ class Frame:
 
     @property
     def drawn(self) -> bool:
-        """Whether `image` was asked for, and so may have been drawn on."""
+        """Return whether `image` was accessed, and so may have been drawn on."""
         return self._bgr is not None

@@ -1,7 +1,7 @@
-"""How a process of ours starts another Python process: what that one may import, and which environment it gets.
+"""Starts other Python processes of ours: what they may import, and their environment.
 
-Each of them runs with `-P` (safe path): Python then adds neither the current directory nor the script's to `sys.path`.
-What is to be importable stands in PYTHONPATH: the directories that this process imports from.
+Each of them runs with `-P` (safe path), so Python adds neither the current directory nor the script's directory to
+`sys.path`. PYTHONPATH lists the directories that this process imports from.
 """
 
 import os
@@ -13,16 +13,18 @@ _NEEDED = frozenset(
     {"PATH", "LANG", "LANGUAGE", "TZ", "TZDIR", "TMPDIR", "VIRTUAL_ENV", "SSL_CERT_FILE", "SSL_CERT_DIR"}
 )
 _NEEDED_PREFIXES = ("LC_", "LD_", "FAKETIME", "MALLOC_", "OMP_", "OPENBLAS_", "OPENCV_", "PYTHON")
-"""What steers Python, the linker and native libraries. FAKETIME: of libfaketime, which LD_PRELOAD may name."""
+"""Variables that control Python, the linker and native libraries. FAKETIME: for libfaketime, which LD_PRELOAD may
+name.
+"""
 
 
 def python_command(module: str, *arguments: str) -> list[str]:
-    """The command line of `python -P -m MODULE ARGUMENTS` with this interpreter."""
+    """Return the command line of `python -P -m MODULE ARGUMENTS` with this interpreter."""
     return [sys.executable, "-P", "-m", module, *arguments]
 
 
 def import_path() -> str:
-    """PYTHONPATH for a child: the absolute entries of `sys.path`, then the directory of this package.
+    """Return PYTHONPATH for a child: the absolute entries of `sys.path`, then the directory of this package.
 
     A relative entry means the current directory, from which nothing may be imported.
     """
@@ -31,12 +33,14 @@ def import_path() -> str:
 
 
 def full_environment() -> dict[str, str]:
-    """Our environment, for children that load the project's settings: these may read any variable."""
+    """Return our environment, for children that load the project's settings, which may read any variable."""
     return {**os.environ, "PYTHONPATH": import_path()}
 
 
 def bare_environment() -> dict[str, str]:
-    """Without secrets, for children that need no settings: among them all that decode what a camera sent."""
+    """Return an environment without secrets, for children that need no settings, such as those that decode camera
+    data.
+    """
     kept = {
         name: value
         for name, value in os.environ.items()

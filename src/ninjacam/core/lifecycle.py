@@ -1,4 +1,4 @@
-"""Starting, retrying and stopping: one stop token and one retry loop for the whole house."""
+"""Starting, retrying and stopping: the only stop token and the only retry loop."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ logger = logging.getLogger("ninjacam.core")
 class Stop:
     """A one-way, idempotent stop token that threads and coroutines can wait for.
 
-    Owner: whoever creates it. `set` may be called from any thread, and from a signal handler of the event loop.
+    Owner: its creator. `set` may be called from any thread, and from a signal handler of the event loop.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Stop:
         return self._event.is_set()
 
     def wait_in_thread(self, timeout_s: float | None = None) -> bool:
-        """Block the calling thread; True once the token is set."""
+        """Block the calling thread. Return True once the token is set, False after a timeout."""
         return self._event.wait(timeout_s)
 
     async def wait(self) -> None:
@@ -53,7 +53,7 @@ class Stop:
                 self._waiters.discard(entry)
 
     async def sleep(self, seconds: float, clock: Clock = SYSTEM_CLOCK) -> bool:
-        """Sleep by `clock`, or less if the token is set meanwhile; True if it is set."""
+        """Sleep by `clock` until the time is over or the token is set. Return True if it is set."""
         if self.is_set():
             return True
         sleeper = asyncio.ensure_future(clock.sleep(seconds))
@@ -73,9 +73,11 @@ def _resolve(future: "asyncio.Future[None]") -> None:
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Delays before the next try: `first_s`, doubled each time up to `max_s`, each with +-`jitter` of itself.
+    """Delays before the next attempt: `first_s`, doubled each time up to `max_s`, each varied by +-`jitter` (a
+    fraction).
 
-    A spell that lasted `good_spell_s` starts the series anew. Errors that are `slow` wait `slow_factor` times as long.
+    After an attempt that lasted `good_spell_s`, the series starts from `first_s` again. Errors that are `slow` wait
+    `slow_factor` times as long.
     """
 
     first_s: float = 1.0
@@ -85,7 +87,7 @@ class Backoff:
     slow_factor: float = 5.0
 
     def delay_s(self, failures: int) -> float:
-        """`failures`: how many in a row, 1 for the first."""
+        """Return the delay after this number of consecutive failures (1 for the first)."""
         base = min(self.max_s, self.first_s * 2.0 ** (min(failures, 32) - 1))
         return base * (1 + self.jitter * random.uniform(-1, 1))  # noqa: S311 (jitter, not a secret)
 
@@ -99,11 +101,12 @@ async def supervise(
     on_error: Callable[[NinjacamError, float | None], None] | None = None,
     name: str = "service",
 ) -> None:
-    """Run `run_once` again and again until `stop` is set or it fails for good: the only retry loop there is.
+    """Run `run_once` repeatedly until `stop` is set or a permanent error occurs. This is the only retry loop.
 
-    `run_once` ends by an error, or by returning when `stop` is set; a plain return before that is tried again at once,
-    as the first of a series. `on_error(error, delay_s)` hears each error and the delay before the next try; None:
-    there will be none. Errors that are not ours are bugs: logged with their traceback, and retried like ours.
+    `run_once` ends with an error, or returns when `stop` is set; if it returns earlier, it is called again at once,
+    and the backoff starts from the beginning. `on_error(error, delay_s)` receives each error and the delay before
+    the next attempt, None if there will be none. Exceptions that are not NinjacamErrors are bugs: they are logged
+    with their traceback and retried.
     """
     failures = 0
     while not stop.is_set():
@@ -113,7 +116,7 @@ async def supervise(
             error = None
         except NinjacamError as caught:
             error = caught
-        except Exception as caught:  # the boundary: a bug in one service must not end its neighbours
+        except Exception as caught:  # The boundary: a bug in one service must not end the others.
             logger.exception("%s: unexpected error", name)
             error = NinjacamError(f"Internal error ({type(caught).__name__}); see the log.")
         if stop.is_set():

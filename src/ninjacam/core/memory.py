@@ -1,4 +1,4 @@
-"""What the C library does with memory that is freed. Where it is not glibc, all of this does nothing."""
+"""Tuning of the C library's allocator. Does nothing unless it is glibc."""
 
 import ctypes
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """malloc.h"""
 _MAX_PICTURE_BYTES = 32 << 20
-"""4K as BGR is 25 MB; more than this mallopt(3) does not promise to take."""
+"""Bytes. A 4K image in BGR takes 25 MB; mallopt(3) allows no larger threshold than this."""
 _MAX_FREE_BYTES = 128 << 20
 
 
@@ -15,11 +15,11 @@ def _glibc(name: str) -> Any:
 
 
 def keep_freed_pictures() -> None:
-    """Have the memory of a picture used again for the next, for good. For a process that makes pictures, before it
-    starts threads: they share what is free, which would else be kept for each.
+    """Make the allocator reuse the memory of one image for the next. Call it before starting threads in a process
+    that produces images: threads then share the free memory instead of keeping some each.
 
-    By itself glibc gives so much at once back to the kernel, which must then clear every page of the next picture:
-    1080p in four views are 100,000 page faults a second, a sixth of the CPU.
+    By default, glibc returns large blocks to the kernel, which must then clear every page of the next image: 1080p
+    in four views causes 100,000 page faults per second, a sixth of the CPU time.
     """
     mallopt = _glibc("mallopt")
     mallopt(_M_MMAP_THRESHOLD, _MAX_PICTURE_BYTES)
@@ -28,5 +28,5 @@ def keep_freed_pictures() -> None:
 
 
 def give_back_freed() -> None:
-    """To the kernel, now: for a process that has nothing to do for a while. Takes milliseconds."""
+    """Return free memory to the kernel now, in a process that will be idle for a while. Takes milliseconds."""
     _glibc("malloc_trim")(0)

@@ -1,4 +1,4 @@
-"""Whether code that is about to run can only have been written by somebody who may run code here anyway."""
+"""Checks that code to be run can only have been written by users who may run code here anyway."""
 
 import grp
 import os
@@ -13,9 +13,9 @@ ROOT = 0
 
 
 def check_code_is_safe(path: Path, trusted_uids: Collection[int] = ()) -> None:
-    """Check a file of code and its directory. Trusted are this user, root and `trusted_uids`.
+    """Check a file of code and its directory. This user, root and `trusted_uids` are trusted.
 
-    Raises: UnsafeCodeError: one of them belongs to another user, or another user can write it; OSError.
+    Raises: UnsafeCodeError: it belongs to another user, or another user can modify it; OSError.
     """
     trusted = {os.geteuid(), ROOT, *trusted_uids}
     for what, each in (("file", path), ("directory", path.parent)):
@@ -27,18 +27,21 @@ def check_code_is_safe(path: Path, trusted_uids: Collection[int] = ()) -> None:
             )
         mode = found.st_mode
         others_write = mode & stat.S_IWOTH or (mode & stat.S_IWGRP and not _is_private_group(found))
-        is_sticky = stat.S_ISDIR(mode) and mode & stat.S_ISVTX  # there only a file's owner may replace it
+        is_sticky = (
+            stat.S_ISDIR(mode) and mode & stat.S_ISVTX
+        )  # In a sticky directory, only a file's owner may replace it.
         if others_write and not is_sticky:
             raise UnsafeCodeError(
-                f"Other users can write the {what} {each} (mode {stat.S_IMODE(mode):o}), so its code is not run. "
+                f"Other users can modify the {what} {each} (mode {stat.S_IMODE(mode):o}), so its code is not run. "
                 f"Run: chmod go-w {each}"
             )
 
 
 def _is_private_group(found: os.stat_result) -> bool:
-    """Whether the owner is the group's only member, as distributions set it up that make files of mode 664.
+    """Return whether the owner is the group's only member, which is the default of distributions that create files
+    with mode 664.
 
-    Root's group never is: system accounts share it.
+    False for root's group, which system accounts share.
     """
     if found.st_uid == ROOT:
         return False

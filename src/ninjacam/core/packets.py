@@ -1,7 +1,8 @@
-"""Compressed media on its way through the house: the packet, the stream it belongs to, the states of a camera.
+"""Compressed media inside Ninjacam: packets, the streams they belong to, and the states of a camera.
 
-A packet is one access unit of video (one whole picture, Annex B for H.264 and H.265, with the parameter sets in band
-at every key frame; one JPEG for MJPEG) or one frame of audio. It is immutable: many readers share it.
+A packet is one access unit of video (one whole frame, Annex B for H.264 and H.265, with the parameter sets in band
+at every key frame; one JPEG image for MJPEG) or one audio frame. Packets are immutable, because many readers share
+them.
 """
 
 import enum
@@ -13,25 +14,23 @@ VIDEO_CLOCK_HZ = 90_000
 
 
 class Kind(enum.IntEnum):
-    """What a message of a local stream carries. On the wire: never renumber."""
+    """Kinds of messages of a local stream. Part of the wire format: never renumber."""
 
     VIDEO = 1
     AUDIO = 2
-    INFO = 4  # the stream's description: extension, StreamInfo.as_dict()
-    SUBSCRIBE = 5  # from the subscriber: extension, what it wants
-    ERROR = 6  # the subscription is refused: extension, NinjacamError.as_dict()
+    INFO = 4  # The stream's description: extension, StreamInfo.as_dict().
+    SUBSCRIBE = 5  # From the subscriber: extension, the requested stream.
+    ERROR = 6  # The subscription is refused: extension, NinjacamError.as_dict().
 
 
 class Codec(enum.IntEnum):
-    """On the wire: never renumber. Spelled as FFmpeg spells them (`Codec.H264.label` == "h264")."""
+    """Codecs, with FFmpeg's names (`Codec.H264.label` == "h264"). Part of the wire format: never renumber."""
 
     NONE = 0
     H264 = 1
     H265 = 2
     MJPEG = 3
-    ANNOTATIONS = (
-        4  # what was seen on a picture, in its place: `core.annotations.encode_annotation_set`; each is a KEY
-    )
+    ANNOTATIONS = 4  # Annotations of a frame: `core.annotations.encode_annotation_set`; each is a KEY.
     AAC = 16
     PCMA = 17
     PCMU = 18
@@ -61,24 +60,26 @@ CODEC_BY_LABEL = {label: codec for codec, label in _LABELS.items()}
 
 
 class Flags:
-    """Bits of `Packet.flags`, plain numbers: each is asked for with every packet. On the wire: never renumber."""
+    """Bits of `Packet.flags`. Plain integers, because they are tested for every packet. Part of the wire format:
+    never renumber.
+    """
 
     NONE: Final = 0
-    KEY: Final = 1  # a decoder can start here
-    CONFIG: Final = 2  # the parameter sets (codec, size) may differ: configure the decoder anew
-    DISCONT: Final = 4  # something before this packet is missing, or time jumped
-    CORRUPT: Final = 8  # the packet itself is damaged
+    KEY: Final = 1  # A decoder can start here.
+    CONFIG: Final = 2  # The parameter sets (codec, size) may differ: reconfigure the decoder.
+    DISCONT: Final = 4  # Something before this packet is missing, or time jumped.
+    CORRUPT: Final = 8  # The packet itself is damaged.
 
 
 class Packet(NamedTuple):
     """One access unit or audio frame.
 
-    `pts` and `dts_offset` (pts - dts; not 0 only in streams with B-frames, and below 0 for a picture or two where a
-    stream does not say that it has them) and `duration` count ticks of
-    1/`time_base_hz` s; within one camera `pts - dts_offset` never decreases (`capture.timeline` repairs it).
-    `captured_ns`: wall clock, ns since 1970 UTC, when the camera took the picture, as well as we know
-    (docs/design/0001-time.md); 0 where not yet known. `received_ns`: this host's monotonic clock, when it was read.
-    `width_px`, `height_px`: 0 for audio, and for video until the first parameter set.
+    `pts`, `dts_offset` (pts - dts) and `duration` count ticks of 1/`time_base_hz` s. `dts_offset` differs from 0
+    only in streams with B-frames, and is negative for one or two frames if a stream does not announce them. Within
+    one camera, `pts - dts_offset` never decreases (`capture.timeline` repairs it). `captured_ns`: wall clock, ns
+    since 1970 UTC, when the camera captured the frame, as accurately as known (docs/design/0001-time.md); 0 while
+    unknown. `received_ns`: this host's monotonic clock when it was read. `width_px`, `height_px`: 0 for audio, and
+    for video until the first parameter set.
     """
 
     kind: Kind
@@ -104,7 +105,8 @@ class Packet(NamedTuple):
 class Track:
     """One elementary stream that a source offers.
 
-    `extradata`: AAC: the AudioSpecificConfig; H.264 and H.265: parameter sets in Annex B as far as the SDP gave them.
+    `extradata`: for AAC, the AudioSpecificConfig; for H.264 and H.265, the parameter sets of the SDP in Annex B, if
+    any.
     """
 
     kind: Kind
@@ -118,11 +120,11 @@ class Track:
 
 
 class CameraState(enum.StrEnum):
-    """What an operator is told of a camera.
+    """The state of a camera, as operators see it.
 
-    CONNECTING: no picture yet since start or change. LIVE: video is coming. STALLED: connected, no video for 2 s.
-    RECONNECTING: lost, being tried again. FAILED: will not be tried again until its configuration changes.
-    DISABLED: switched off by its owner. UNKNOWN: no engine reports it.
+    CONNECTING: no frame yet since the start or a change. LIVE: receiving video. STALLED: connected, no video for 2
+    s. RECONNECTING: connection lost, retrying. FAILED: not retried until its configuration changes. DISABLED:
+    switched off by its owner. UNKNOWN: no engine reports it.
     """
 
     CONNECTING = "connecting"
@@ -136,9 +138,9 @@ class CameraState(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
-    """What a subscriber of a local stream is told before the first packet, and whenever it changes.
+    """Description that a subscriber of a local stream receives before the first packet, and whenever it changes.
 
-    `error` is NinjacamError.as_dict() of what keeps the camera from being live, else None.
+    `error`: NinjacamError.as_dict() of the error that keeps the camera from being live, else None.
     """
 
     camera: str

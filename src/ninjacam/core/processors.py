@@ -1,6 +1,7 @@
-"""What a processor is: the base class, the decorator, and the registry that the decorator fills.
+"""Processors: the base class, the decorator, and the registry that the decorator fills.
 
-Not here: calling processors (`ninjacam.vision`) and finding them (the Django edge imports each app's `cameras` module).
+Not here: calling processors (`ninjacam.vision`) and finding them (Django's side imports each app's `cameras`
+module).
 """
 
 import re
@@ -59,24 +60,24 @@ class FunctionProcessor(Processor):
 
 
 class FairLock:
-    """A lock whose waiters get it in the order in which they asked, so that no camera starves.
+    """A lock that threads acquire in the order of their requests, so that no camera starves.
 
-    The holder can be deprived of it: `give_back` may be called from any thread, and more than once.
+    The lock can be taken from its holder: `give_back` may be called from any thread, and more than once.
     """
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
-        self._queue: deque[threading.Lock] = deque()  # the first one has the turn
+        self._queue: deque[threading.Lock] = deque()  # The first one holds the lock.
 
     def take(self) -> threading.Lock:
-        """Wait for a turn. Returns: the ticket for `give_back`."""
+        """Wait for the lock. Return the ticket for `give_back`."""
         ticket = threading.Lock()
         ticket.acquire()
         with self._mutex:
             self._queue.append(ticket)
             is_first = self._queue[0] is ticket
         if not is_first:
-            ticket.acquire()  # released by the previous holder
+            ticket.acquire()  # The previous holder releases it.
         return ticket
 
     def give_back(self, ticket: threading.Lock) -> None:
@@ -91,11 +92,11 @@ class FairLock:
 
 @dataclass(slots=True, eq=False)
 class Registration:
-    """A processor as the decorator registered it: the view that it makes.
+    """A processor as registered by the decorator, and the view that it produces.
 
-    `make`: returns a new instance. `cameras`: glob patterns of the slugs that have the view. `module`: where it was
-    defined. `record`: its annotations are part of the camera's recordings. `turns`: calls of a function for different
-    cameras take turns, because they share its globals; None for a class.
+    `make`: returns a new instance. `cameras`: glob patterns of the slugs that have the view. `module`: where it is
+    defined. `record`: its annotations are recorded. `turns`: serializes calls of a function for different cameras,
+    which share its globals; None for a class.
     """
 
     name: str
@@ -112,17 +113,17 @@ class Registration:
 
 
 class ProcessorRegistry:
-    """Processors by name. One per process, filled by importing `cameras` modules."""
+    """Processors by name. One registry per process, filled by importing `cameras` modules."""
 
     def __init__(self) -> None:
         self._by_name: dict[str, Registration] = {}
 
     def add(self, registration: Registration) -> None:
-        """Raises: ConfigError: the name is malformed, or another module has it."""
+        """Raises: ConfigError: the name is malformed, or another module uses it."""
         if not _NAME.match(registration.name):
             raise ConfigError(
-                f"The processor name {registration.name!r} is not usable in a URL: use a-z, 0-9, - and _, "
-                "starting with a letter, 50 characters at most."
+                f"The processor name {registration.name!r} cannot be used in a URL. Use a-z, 0-9, - and _, "
+                "starting with a letter, at most 50 characters."
             )
         present = self._by_name.get(registration.name)
         if present is not None and present.module != registration.module:
@@ -133,7 +134,7 @@ class ProcessorRegistry:
         self._by_name[registration.name] = registration
 
     def forget(self, module: str) -> None:
-        """Drop what `module` has registered, before it is imported again."""
+        """Remove the processors of `module`, before it is imported again."""
         self._by_name = {name: p for name, p in self._by_name.items() if p.module != module}
 
     def get(self, name: str) -> Registration | None:
@@ -147,7 +148,7 @@ class ProcessorRegistry:
 
 
 registry = ProcessorRegistry()
-"""The process's own: the decorator runs at import and has no other place to go."""
+"""The registry of this process. Global, because the decorator runs at import."""
 
 Definition = TypeVar("Definition", bound=ProcessorFunction | type[Processor])
 
@@ -202,7 +203,7 @@ def processor(
         is_class = isinstance(definition, type)
         if is_class and not issubclass(definition, Processor):
             raise ConfigError(
-                f"Derive the class {own_name} from ninjacam.Processor, and define process(frame)."
+                f"Derive the class {own_name} from ninjacam.Processor and define process(frame)."
             )
         registry.add(
             Registration(

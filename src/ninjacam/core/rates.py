@@ -1,4 +1,4 @@
-"""How often something may be done: token buckets. In memory, so each process counts for itself."""
+"""Rate limits: token buckets. In memory, so each process counts separately."""
 
 import threading
 from collections import OrderedDict
@@ -7,11 +7,11 @@ from collections.abc import Hashable
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 
 MAX_KEYS = 10_000
-"""Buckets that are kept. The one used longest ago is forgotten first, and mostly is full by then."""
+"""Maximum number of buckets. The least recently used one, which is usually full again, is dropped first."""
 
 
 class RateLimit:
-    """Lets each key do `burst` things at once, and `per_minute` in the long run. Thread: any."""
+    """Allows each key a burst of `burst` operations, and `per_minute` in the long run. Thread: any."""
 
     def __init__(self, per_minute: float, burst: int, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._per_s = per_minute / 60
@@ -19,10 +19,10 @@ class RateLimit:
         self._clock = clock
         self._lock = threading.Lock()
         self._buckets: OrderedDict[Hashable, tuple[float, int]] = OrderedDict()
-        """Key -> (tokens left, when that was so: monotonic ns)."""
+        """Key -> (tokens left, monotonic time in ns of that count)."""
 
     def take(self, key: Hashable) -> float:
-        """Return 0 if it may be done now, which counts; else the seconds after which it may."""
+        """Return 0 and count the operation if it is allowed, else the seconds to wait."""
         with self._lock:
             now_ns = self._clock.monotonic_ns()
             tokens, since_ns = self._buckets.pop(key, (float(self._burst), now_ns))

@@ -1,4 +1,4 @@
-"""Keeping credentials out of logs, messages and answers."""
+"""Keeps credentials out of logs, messages and responses."""
 
 import re
 from ipaddress import ip_address
@@ -9,19 +9,19 @@ from ninjacam.core.errors import ConfigError
 MASK = "***"
 
 _LOGIN = re.compile(r"(?<=://)(\S*@)(\S*)")
-"""Up to the last @: what stands before it may be a password with an unescaped / or ? in it."""
+"""Matches up to the last @: the text before it may be a password that contains an unescaped / or ?."""
 _PARAMETER = re.compile(r"([?&;#/,])([^=&;?#/,\s]{1,80})=([^&;#\s]+)")
-"""In the query, the fragment or, as some cameras have it, the path."""
+"""Matches secrets in the query, the fragment or, for some cameras, the path."""
 _SECRET_NAME = re.compile(
     r"pass|pwd|psw|token|secret|key|auth|cred|sig|session|streamid|user|usr|login|account|\A(?:p|pw|u|pin)\Z"
 )
 
 
 def redact_url(url: str) -> str:
-    """Return the URL with user, password and secret-looking parameters masked, fit for a log or a person.
+    """Return the URL with user, password and secret-looking parameters masked, for logs and messages.
 
-    In any other text, the same patterns are masked, so this is safe on text with URLs in it. An @ stays readable only
-    where it is certainly a part of the path.
+    In any other text, the same patterns are masked, so any text that contains URLs can be passed. An @ stays readable
+    only if it is certainly part of the path.
     """
     return _PARAMETER.sub(_mask, _LOGIN.sub(_mask_login, url))
 
@@ -31,7 +31,7 @@ def _mask_login(found: re.Match[str]) -> str:
 
 
 def _has_no_login(rest: str) -> bool:
-    """Whether no @ in the part of a URL behind "://" can end a user name or password."""
+    """Return whether no @ in the part of a URL behind "://" can end a user name or password."""
     authority = _authority_of(rest)
     path = rest[len(authority) :]
     before = path[: path.rfind("@")].lower()
@@ -52,30 +52,30 @@ def _mask(found: re.Match[str]) -> str:
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\s/?#@:\[\]]+)(?::(\d{1,5}))?(?=[/?#]|\Z)", re.ASCII)
 _WITHOUT_HOST = ("file", "v4l2")
 _AMBIGUOUS = (
-    "The URL can be read in more than one way. If the password contains one of / ? # [ @ :, enter user and password "
-    "separately; an @ in the path is written as %40."
+    "The URL is ambiguous. If the password contains one of / ? # [ @ :, enter user and password "
+    "separately; write an @ in the path as %40."
 )
 
 
 def split_credentials(url: str) -> tuple[str, str, str]:
-    """Return (the URL without its user info, user, password), percent-decoded; empty strings where there are none.
+    """Return (the URL without its user info, user, password), percent-decoded; empty strings for missing parts.
 
-    A password may contain / ? # [ or % as it is. The standard (RFC 3986) reads what stands before its first / ? or # as
-    the host, so such a URL is taken only where no part of a password could be taken for a host.
+    A password may contain unescaped / ? # [ or %. The standard (RFC 3986) ends the host at the first / ? or #, so
+    such a URL is accepted only if no part of the password could be mistaken for a host.
 
-    Raises: ConfigError: the URL can be read in more than one way; ValueError: it cannot be read at all.
+    Raises: ConfigError: the URL is ambiguous; ValueError: it cannot be parsed.
     """
     scheme, slashes, rest = url.partition("://")
     if not slashes or "@" not in rest or scheme.lower() in _WITHOUT_HOST:
-        _ = urlsplit(url).port  # raises here rather than in the caller that opens it
-        return url, "", ""  # as it was written: put together anew, file:name would be another file
+        _ = urlsplit(url).port  # Raise here rather than in the caller that opens it.
+        return url, "", ""  # Unchanged: rebuilding file:name would yield another file.
     start = _start_of_host(rest)
     username, _, password = rest[: max(0, start - 1)].partition(":")
     return (url if start == 0 else f"{scheme}://{rest[start:]}"), _decoded(username), _decoded(password)
 
 
 def _decoded(text: str) -> str:
-    """Return the text without percent-escapes; one that does not escape UTF-8 ("50%ab") stands for itself."""
+    """Return the text without percent-escapes. Escapes that are not UTF-8 ("50%ab") stay as they are."""
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:
@@ -83,9 +83,9 @@ def _decoded(text: str) -> str:
 
 
 def _start_of_host(rest: str) -> int:
-    """Where the host begins in the part of a URL behind "://"; 0: there is no user info.
+    """Return the offset of the host in the part of a URL after "://"; 0 if there is no user info.
 
-    Raises: ConfigError: that is not clear.
+    Raises: ConfigError: it is ambiguous.
     """
     authority = _authority_of(rest)
     standard = authority.rfind("@") + 1
@@ -106,7 +106,7 @@ def _authority_of(rest: str) -> str:
 
 
 def _certainty(rest: str, place: int) -> int:
-    """How sure it is that a host begins at `place`: 2 an address, 1 a name with a dot, 0 another name, -1 no host."""
+    """Rate how likely a host begins at `place`: 2 an address, 1 a name with a dot, 0 another name, -1 not a host."""
     found = _HOST.match(rest, place)
     if found is None or int(found[2] or 0) > 65_535:
         return -1

@@ -1,8 +1,8 @@
-"""When a camera records: `mon-fri 07:00-19:00; sat,sun 10:00-12:00,13:00-14:00`.
+"""Recording schedules: `mon-fri 07:00-19:00; sat,sun 10:00-12:00,13:00-14:00`.
 
-Windows are parted by `;`. Each has days (all, where none are named) and times of the wall clock, the end not included;
-`22:00-06:00` goes on into the next day, `00:00-24:00` is all day. Where clocks are set, what they show counts: a time
-that is left out does not record, and one that comes twice records twice.
+Windows are separated by `;`. Each has days (by default, all) and local times, the end excluded. `22:00-06:00`
+continues into the next day; `00:00-24:00` is the whole day. When clocks change, local time decides: a skipped time
+is not recorded, a repeated time is recorded twice.
 """
 
 import re
@@ -22,7 +22,9 @@ DAY_MINUTES = 24 * 60
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """`days`: 0 is Monday. Minutes of the day; an end that is not after the start is of the next day."""
+    """`days`: 0 is Monday. `start`, `end`: minutes of the day; an end that is not after the start is on the next
+    day.
+    """
 
     days: frozenset[int]
     start_minute: int
@@ -41,14 +43,14 @@ class Schedule:
     windows: tuple[Window, ...]
 
     def is_on(self, local: datetime) -> bool:
-        """`local`: what the clock on the wall shows."""
+        """Return whether to record at this local time."""
         minute = local.hour * 60 + local.minute
         return any(window.has(local.weekday(), minute) for window in self.windows)
 
 
 @lru_cache(maxsize=1024)
 def parse_schedule(text: str) -> Schedule:
-    """Raises: ConfigError: says what cannot be read, and how it is written."""
+    """Parse a schedule. Raises: ConfigError: names the part that is invalid, and the correct syntax."""
     parts = [part.strip() for part in text.lower().replace("\n", ";").split(";")]
     windows = [window for part in parts if part for window in _parse_part(part)]
     if not windows:
@@ -56,7 +58,7 @@ def parse_schedule(text: str) -> Schedule:
             "The schedule is empty. Write for example: mon-fri 07:00-19:00; sat,sun 10:00-14:00"
         )
     if len(windows) > MAX_WINDOWS:
-        raise ConfigError(f"The schedule has {len(windows)} windows; {MAX_WINDOWS} are possible.")
+        raise ConfigError(f"The schedule has {len(windows)} windows; the maximum is {MAX_WINDOWS}.")
     return Schedule(tuple(windows))
 
 
@@ -76,7 +78,7 @@ def _parse_days(text: str) -> frozenset[int]:
         last = others[0] if others else first
         if len(others) > 1 or first not in DAYS or last not in DAYS:
             raise ConfigError(
-                f"“{item[:40]}” is no day. Known are {', '.join(DAYS)}, and mon-fri for a row of them."
+                f"Unknown day “{item[:40]}”. Use one of {', '.join(DAYS)} or a range such as mon-fri."
             )
         at, until = DAYS.index(first), DAYS.index(last)
         days.update((at + step) % 7 for step in range((until - at) % 7 + 1))
@@ -86,11 +88,13 @@ def _parse_days(text: str) -> frozenset[int]:
 def _parse_times(text: str) -> tuple[int, int]:
     found = _TIMES.fullmatch(text.strip())
     if found is None:
-        raise ConfigError(f"“{text[:40]}” are no times. Write them as 07:00-19:00.")
+        raise ConfigError(f"Invalid times “{text[:40]}”. Write them as 07:00-19:00.")
     hour, minute, end_hour, end_minute = map(int, found.groups())
     start, end = hour * 60 + minute, end_hour * 60 + end_minute
     if minute > 59 or end_minute > 59 or start >= DAY_MINUTES or end > DAY_MINUTES:
-        raise ConfigError(f"“{text[:40]}” is not on the clock: times go from 00:00 to 24:00.")
+        raise ConfigError(f"Invalid time in “{text[:40]}”. Times range from 00:00 to 24:00.")
     if start == end:
-        raise ConfigError(f"“{text[:40]}” begins and ends at the same time. All day is 00:00-24:00.")
+        raise ConfigError(
+            f"“{text[:40]}” starts and ends at the same time. For the whole day, write 00:00-24:00."
+        )
     return start, end

@@ -1,7 +1,7 @@
-"""Text drawn into pictures, with a font that is shipped: Latin, Greek, Cyrillic, Korean, kana.
+"""Draws text into images with a bundled font: Latin, Greek, Cyrillic, Korean, kana.
 
-`cv2.putText` is not used: its letters are ASCII only, and OpenCV 5 draws them with another font and weight than
-OpenCV 4. The outlines in font.npz are filled by OpenCV, and look the same with every version of it.
+`cv2.putText` is not used: it has only ASCII letters, and OpenCV 5 draws them with another font and weight than
+OpenCV 4. OpenCV fills the outlines from font.npz, with the same result in every version.
 """
 
 import unicodedata
@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 MAX_CHARS = 200
-"""Maximum number of characters of one text. What is longer is cut off."""
+"""Maximum number of characters of one text. Longer texts are truncated."""
 MIN_SIZE_PX, MAX_SIZE_PX = 4, 400
 MAX_WIDTH_PX = 8192
 MAX_KEPT_AREA_PX = 1 << 15
-"""Larger texts are drawn anew each time. A label takes 15 KB, the largest that is kept 0.3 MB."""
+"""Larger texts are not cached. A label takes 15 KB, the largest cached text 0.3 MB."""
 MAX_KEPT = 256
 ASCENT, DESCENT = 0.95, 0.27
-"""Shares of the size, from the base line: no letter of the font is higher or lower, but for stacked accents."""
+"""Fractions of the size above and below the baseline that contain all letters of the font, except stacked accents."""
 CAP_HEIGHT = 0.714
 _UNITS = 500
 _FINER = 4
-"""Letters are drawn so much larger, and scaled down: smoother than OpenCV's own anti-aliasing."""
+"""Letters are drawn larger by this factor and scaled down, which is smoother than OpenCV's anti-aliasing."""
 _FONT = Path(__file__).with_name("font.npz")
 
 WHITE = (255, 255, 255)
@@ -30,7 +30,7 @@ BLACK = (0, 0, 0)
 
 
 class TextSize(NamedTuple):
-    """In pixels. `ascent`, `descent`: above and below the base line."""
+    """Size of a text in pixels. `ascent`, `descent`: above and below the baseline."""
 
     width: int
     ascent: int
@@ -38,7 +38,7 @@ class TextSize(NamedTuple):
 
 
 def text_size(text: str, size_px: float = 24) -> TextSize:
-    """Return the room that `draw_text` needs for `text`, without its outline."""
+    """Return the space that `draw_text` needs for `text`, without its outline."""
     glyphs, size_px = _glyphs(text), _size(size_px)
     width = min(MAX_WIDTH_PX, round(sum(_font().advance(glyph) for glyph in glyphs) * size_px / _UNITS))
     return TextSize(width, round(ASCENT * size_px), round(DESCENT * size_px))
@@ -55,10 +55,10 @@ def draw_text(
 ) -> None:
     """Draw one line of `text` into `image`, in place.
 
-    `image`: uint8, (height, width, 3) BGR or (height, width) gray, writable. `at`: the left end of the base line, as
-    `cv2.putText` has it; what does not fit into the picture is not drawn. `size_px`: of the font; capitals are 0.71 of
-    it. `color`, `outline`: BGR; None: no outline. Control characters and line breaks are drawn as spaces, letters that
-    the font does not have as a replacement character. At most 200 characters.
+    `image`: uint8, (height, width, 3) BGR or (height, width) gray, writable. `at`: left end of the baseline, as in
+    `cv2.putText`; parts outside of the image are not drawn. `size_px`: font size; capitals are 0.71 of it. `color`,
+    `outline`: BGR; None: no outline. Control characters and line breaks are drawn as spaces, letters that the font
+    lacks as a replacement character. At most 200 characters.
     """
     if image.ndim == 2:
         color, outline = (_gray(color),), None if outline is None else (_gray(outline),)
@@ -69,7 +69,7 @@ def draw_text(
 
 
 def _paint(image: Any, keep: Any, layer: Any, x: int, y: int) -> None:
-    import cv2  # which importing this package must not take
+    import cv2  # Importing this package must not import OpenCV.
 
     height, width = image.shape[:2]
     left, top = max(0, x), max(0, y)
@@ -92,9 +92,9 @@ def _gray(color: Sequence[int]) -> int:
 def _layer(
     text: str, size: int, color: Sequence[int], outline: Sequence[int] | None
 ) -> tuple[Any, Any, int, int]:
-    """Return (how much of each pixel below is kept, what is added to it, x, y), with a channel for each of the color.
+    """Return (factor of each pixel below, value added to it, x, y), with one channel per color component.
 
-    uint8; x, y: the place of the base line's left end.
+    uint8; x, y: position of the left end of the baseline.
     """
     import numpy as np
 
@@ -110,8 +110,9 @@ _kept_layer = lru_cache(maxsize=MAX_KEPT)(_layer)
 
 
 def text_masks(text: str, size_px: float) -> tuple[Any, Any, int, int]:
-    """Return (letters, letters with their outline, x, y): how much of each pixel they cover, uint8, and the place of
-    the base line's left end."""
+    """Return (letters, letters with outline, x, y): the coverage of each pixel, uint8, and the position of the left
+    end of the baseline.
+    """
     import cv2
     import numpy as np
 
@@ -135,7 +136,7 @@ def text_masks(text: str, size_px: float) -> tuple[Any, Any, int, int]:
 
 @lru_cache(maxsize=1024)
 def _polygons(glyph: int, size: int) -> list[Any]:
-    """Of that size, `_FINER` times as large, y downwards, int32."""
+    """Return the polygons at this size, multiplied by `_FINER`, y downwards, int32."""
     import numpy as np
 
     scale = size * _FINER / _UNITS
@@ -143,12 +144,12 @@ def _polygons(glyph: int, size: int) -> list[Any]:
 
 
 def _glyphs(text: str) -> list[int]:
-    plain = unicodedata.normalize("NFC", text[:MAX_CHARS])  # Korean from a Mac comes in parts
+    plain = unicodedata.normalize("NFC", text[:MAX_CHARS])  # macOS decomposes Korean.
     return [_font().find(letter) for letter in plain]
 
 
 class _Font:
-    """The outlines of font.npz: 1 MB on the disk, 6 MB in memory, loaded with the first text."""
+    """The outlines of font.npz: 1 MB on disk, 6 MB in memory, loaded with the first text."""
 
     def __init__(self) -> None:
         import numpy as np

@@ -1,4 +1,4 @@
-"""Addresses of Unix sockets, also where a path is too long for one, and sockets that listen there."""
+"""Addresses of Unix sockets, including paths that are too long for one, and listening sockets."""
 
 import contextlib
 import os
@@ -9,22 +9,22 @@ from pathlib import Path
 from ninjacam.core.errors import ConfigError
 
 MAX_PATH_BYTES = 100
-"""sockaddr_un holds 108 bytes with the final zero on Linux, 104 elsewhere."""
+"""sockaddr_un holds 108 bytes including the final zero on Linux, 104 elsewhere."""
 
 
 @contextlib.contextmanager
 def unix_address(path: Path) -> Iterator[str]:
-    """`path` as a socket address, which holds 108 bytes; on Linux also where it is longer.
+    """Return `path` as a socket address. On Linux, it may be longer than the 108 bytes of an address.
 
-    Raises: OSError: the directory is not there. ConfigError: too long, and no /proc to shorten it.
+    Raises: OSError: the directory does not exist. ConfigError: too long, and there is no /proc to shorten it.
     """
     if len(os.fsencode(path)) <= MAX_PATH_BYTES:
         yield str(path)
         return
     if not os.path.isdir("/proc/self/fd"):
         raise ConfigError(
-            f"The run directory's path is too long for sockets: {path} has more than {MAX_PATH_BYTES} bytes. "
-            "Set RUN_DIR to a shorter one."
+            f"The path of the run directory is too long for sockets: {path} has more than {MAX_PATH_BYTES} bytes. "
+            "Set RUN_DIR to a shorter path."
         )
     directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -34,7 +34,7 @@ def unix_address(path: Path) -> Iterator[str]:
 
 
 def listen_unix(path: Path) -> socket.socket:
-    """A listening socket of mode 0600 that takes the place of whatever was at `path`, without a moment of neither.
+    """Return a listening socket of mode 0600 that atomically replaces whatever was at `path`.
 
     Raises: OSError.
     """

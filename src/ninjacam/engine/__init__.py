@@ -1,4 +1,4 @@
-"""The supervisor of one host: reads what is wanted, plans who does it, keeps the children alive, reports.
+"""The supervisor of one host: reads the desired state, assigns cameras to processes, keeps these running, reports.
 
 Not here: media of any kind, and Django; the protocols in `specs`, `recording` and `events` say what it
 needs of the outside.

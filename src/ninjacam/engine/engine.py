@@ -1,4 +1,4 @@
-"""The engine: makes this host do what is wanted, and says what it does. Loses nothing if it is killed."""
+"""Reconciles the running processes with the desired state and publishes their status. Loses nothing if it is killed."""
 
 import asyncio
 import contextlib
@@ -48,7 +48,7 @@ class EngineConfig:
 
 
 class Engine:
-    """Thread: the event loop. One a run directory: `flock` on `engine.lock` decides."""
+    """Thread: the event loop. One per run directory, enforced by `flock` on `engine.lock`."""
 
     def __init__(
         self,
@@ -85,12 +85,12 @@ class Engine:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._assigned: dict[str, set[str]] = {}
         self._capture_errors: dict[str, Json] = {}
-        """Of cameras whose process died, until they have another state than connecting."""
+        """Errors of cameras whose process died, until their state is no longer connecting."""
         self._changed = asyncio.Event()
-        self._code_saved_ns = 0  # wall clock
+        self._code_saved_ns = 0  # Wall clock.
 
     async def run(self, stop: Stop) -> None:
-        """Until `stop`. Raises: EngineRunningError, ConfigError (run directory)."""
+        """Run until `stop`. Raises: EngineRunningError, ConfigError (run directory)."""
         with self._lock():
             await self._adopt_running()
             loops = [
@@ -129,7 +129,7 @@ class Engine:
         except OSError as exc:
             os.close(descriptor)
             raise EngineRunningError(
-                f"An engine already runs on {path.parent}. Stop it first, or give this one a data directory of its own."
+                f"An engine already runs in {path.parent}. Stop it first, or use another data directory."
             ) from exc
         try:
             yield
@@ -159,7 +159,7 @@ class Engine:
         )
 
     async def _adopt_running(self) -> None:
-        """Find the children of an engine that was killed, and go on with them."""
+        """Find the child processes of an engine that was killed, and adopt them."""
         for path in sorted(self._config.run_dir.glob("*.control")):
             kind = KINDS.get(_kind_name(path.stem))
             if kind is not None and await (child := self._child(path.stem, kind)).adopt():
@@ -198,7 +198,7 @@ class Engine:
                 self._recordings.capture_ended()
         self._changed.set()
 
-    # --- what is wanted ---
+    # --- desired state ---
 
     async def _follow_wanted(self) -> None:
         trouble = ""
@@ -207,7 +207,7 @@ class Engine:
                 state = await asyncio.to_thread(self._wanted.read)
             except NinjacamError as exc:
                 if str(exc) != trouble:
-                    logger.warning("engine: the wanted state cannot be read: %s", exc)
+                    logger.warning("engine: the desired state cannot be read: %s", exc)
                 trouble = str(exc)
             else:
                 trouble = ""
@@ -219,7 +219,7 @@ class Engine:
 
     def _apply(self) -> None:
         if not self._is_wanted_known:
-            return  # children of the engine before may already report, while others are still being adopted
+            return  # Children of the previous engine may already report while others are still being adopted.
         plan = make_plan(
             self._state.cameras,
             self._assigned,
@@ -240,7 +240,7 @@ class Engine:
             self._tasks[f"ending-{name}-{id(task)}"] = task
         self._tasks = {name: task for name, task in self._tasks.items() if not task.done()}
         self._assigned = {name: {entry["slug"] for entry in job["cameras"]} for name, job in work.items()}
-        # Those that lose a camera are told before those that get it, so that no camera is opened twice.
+        # Processes that lose a camera are updated before those that get it, so no camera is opened twice.
         for name, job in work.items():
             if name not in self._children:
                 self._begin(self._child(name, KINDS[_kind_name(name)]))
@@ -263,7 +263,7 @@ class Engine:
                     logger.error("engine: the status cannot be written: %s", exc.strerror)  # noqa: TRY400
                 failing = True
             try:
-                # wait_for may swallow a cancellation (Python 3.11)
+                # wait_for may swallow a cancellation (Python 3.11).
                 async with asyncio.timeout(STATUS_EVERY_S):
                     await self._changed.wait()
                 await asyncio.sleep(STATUS_SOON_S)
@@ -275,7 +275,7 @@ class Engine:
         return {**self._recordings.status(), **self._events.disk_status()} if self._recordings else {}
 
     def status(self) -> Json:
-        """See docs/design/0003-lifecycle.md for the fields."""
+        """Return the content of status.json. See docs/design/0003-lifecycle.md for the fields."""
         cameras: Json = {}
         views: Json = {}
         processors: list[Json] = []
@@ -317,7 +317,7 @@ def _needs_own_process(camera: CameraSpec) -> bool:
     try:
         return runs_native_code(camera.source)
     except NinjacamError:
-        return False  # its capture will say what is wrong with it
+        return False  # Its capture process will report the error.
 
 
 def _kind_name(name: str) -> str:
@@ -328,8 +328,8 @@ def _how_capture_ended(death: Death) -> str:
     status = death.returncode
     how = f" ({signal.Signals(-status).name})" if status is not None and status < 0 else ""
     return (
-        f"The process that reads this camera ended{how} and is started again. If that repeats, the camera sends "
-        "broken data: update it, or use another of its URLs."
+        f"The process that reads this camera ended{how} and is restarted. If this repeats, the camera sends "
+        "corrupt data: update its firmware, or use another of its URLs."
     )
 
 

@@ -1,5 +1,7 @@
-"""What the engine sees happen: cameras that are down, recordings that fail, a full disk. One event each, as long as it
-lasts. Pure bookkeeping: `engine.event_writer` writes what is new to the log. Not here: where the log is (`adapters`).
+"""Conditions that the engine observes: cameras that are down, recordings that fail, a full disk.
+
+Each is one event that lasts as long as the condition. Pure bookkeeping: `engine.event_writer` writes changes to the
+log. Not here: where the log is stored (`ninjacam.adapters`).
 """
 
 import logging
@@ -16,10 +18,10 @@ from ninjacam.supervision.control import Json
 logger = logging.getLogger("ninjacam.engine")
 
 MAX_WAITING = 1000
-"""Events that wait for the database. Beyond, the oldest are forgotten."""
+"""Maximum number of events that wait for the database. Beyond it, the oldest are dropped."""
 MAX_LABEL = 200
 HOST = ""
-"""Instead of a camera."""
+"""Key for events of the host, in place of a camera."""
 _DOWN = {CameraState.STALLED, CameraState.RECONNECTING, CameraState.FAILED}
 
 
@@ -30,8 +32,9 @@ def _label(error: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """An event begins when it has been so for `begin_after_s`, and ends when it has not for `end_after_s`; it tells the
-    times of the changes."""
+    """An event begins when the condition has held for `begin_after_s`, and ends when it has not for `end_after_s`.
+    Its times are those of the changes.
+    """
 
     kind: str
     begin_after_s: float
@@ -41,12 +44,12 @@ class Rule:
 CAMERA_DOWN = Rule("camera_down", 5, 5)
 RECORDING_FAILED = Rule("recording_failed", 3, 30)
 DISK_FULL = Rule("disk_full", 0, 600)
-"""Where recordings fill the disk all the time, the oldest is deleted about once in a file's length."""
+"""If recordings fill the disk constantly, the oldest file is deleted about once per file length."""
 DISK_LOW = Rule("disk_low", 0, 60)
 """Other files fill the disk."""
 RULES = (CAMERA_DOWN, RECORDING_FAILED, DISK_FULL, DISK_LOW)
 DISK_LOW_TEXT = (
-    "Other files fill the disk of the recordings, so recordings can no longer grow. "
+    "Other files fill the disk of the recordings, so recordings cannot grow any more. "
     "Free some space, or lower free_bytes in RETENTION."
 )
 Key = tuple[str, str]
@@ -54,7 +57,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class EngineEvent:
-    """`slug`, `kind` and `start_ns` name it. `end_ns`: None: it goes on. Wall clock."""
+    """`slug`, `kind` and `start_ns` identify it. `end_ns`: None while it is ongoing. Wall clock."""
 
     slug: str
     kind: str
@@ -65,19 +68,21 @@ class EngineEvent:
 
 
 class EventLog(Protocol):
-    """Where events are kept. All is called in one thread. Raises: NinjacamError: the database is away."""
+    """Stores events. All methods are called in one thread. Raises: NinjacamError: the database is unavailable."""
 
     def ongoing(self) -> Sequence[EngineEvent]:
-        """The engine's own that have not ended, the oldest first."""
+        """Return the engine's own events that have not ended, oldest first."""
         ...
 
     def put(self, events: Sequence[EngineEvent]) -> None:
-        """One transaction. One that is there already is brought up to date."""
+        """Create or update events in one transaction."""
 
 
 @dataclass(slots=True)
 class _Seen:
-    """Of one kind and camera. Since when it `is_so` or is not: monotonic, and by the wall clock. `event`: goes on."""
+    """A condition of one kind and camera. Time since it `is_so` or is not: monotonic, and by the wall clock.
+    `event`: the ongoing event.
+    """
 
     is_so: bool
     since_ns: int
@@ -86,7 +91,7 @@ class _Seen:
 
 
 class EventKeeper:
-    """Thread: the event loop. Sees nothing before `adopt`, so that no event is told twice."""
+    """Thread: the event loop. Creates nothing before `adopt`, so that no event is created twice."""
 
     def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
@@ -94,17 +99,17 @@ class EventKeeper:
         self._waiting: dict[tuple[str, str, int], EngineEvent] = {}
         self.adopted = False
         self.begun: Counter[str] = Counter({rule.kind: 0 for rule in RULES})
-        """How many of each kind, by this engine."""
+        """Number of events of each kind that this engine has created."""
 
-    # --- what happens ---
+    # --- observations ---
 
     def see_cameras(self, cameras: Mapping[str, Mapping[str, Any]]) -> None:
-        """All cameras that are wanted, with their status. For one that is gone, everything is over."""
+        """Process the status of all configured cameras. Events of a removed camera end."""
         if not self.adopted:
             return
         for slug, told in cameras.items():
             state, error = told.get("state"), told.get("error") or {}
-            if state != CameraState.CONNECTING:  # neither down nor back
+            if state != CameraState.CONNECTING:  # Neither down nor up.
                 down = state in _DOWN
                 data = {"state": str(state), "code": error.get("code", "")}
                 self._see(CAMERA_DOWN, slug, down, _label(error), data, told.get("last_video_ns"))
@@ -118,9 +123,15 @@ class EventKeeper:
             self._end(self._seen.pop((slug, kind)), self._clock.wall_ns())
 
     def see_disk(self, is_full: bool, is_low: bool) -> None:
-        """`is_full`: recordings had to make room for recordings. `is_low`: other files leave too little space."""
+        """`is_full`: recordings were deleted for new ones. `is_low`: other files leave too little space."""
         if self.adopted:
-            self._see(DISK_FULL, HOST, is_full, "The disk is full: the oldest recordings make room.", {})
+            self._see(
+                DISK_FULL,
+                HOST,
+                is_full,
+                "The disk is full. The oldest recordings are deleted to make room.",
+                {},
+            )
             self._see(DISK_LOW, HOST, is_low, DISK_LOW_TEXT, {})
 
     def disk_status(self) -> Json:
@@ -155,25 +166,25 @@ class EventKeeper:
         if seen.event is not None:
             self._tell(replace(seen.event, end_ns=max(end_ns, seen.event.start_ns)))
 
-    # --- what the log is told ---
+    # --- output to the log ---
 
     def adopt(self, ongoing: Iterable[EngineEvent]) -> None:
-        """What an engine before this one has begun: it goes on, or it is over as soon as that is seen."""
+        """Adopt the ongoing events of the previous engine. They end once the condition has ended."""
         self.adopted = True
         now_ns, wall_ns = self._clock.monotonic_ns(), self._clock.wall_ns()
         for event in ongoing:
             seen = self._seen.get((event.slug, event.kind))
-            if seen is not None:  # told twice
+            if seen is not None:  # Already created twice: end one.
                 self._end(seen, event.start_ns)
             self._seen[event.slug, event.kind] = _Seen(True, now_ns, wall_ns, event)
 
     def take(self) -> list[EngineEvent]:
-        """What is new; of each event the latest."""
+        """Return new and changed events, each in its latest form."""
         waiting, self._waiting = self._waiting, {}
         return list(waiting.values())
 
     def give_back(self, events: Iterable[EngineEvent]) -> None:
-        """The log was away. What came meanwhile is newer."""
+        """The log was unavailable: keep these for the next attempt, unless there are newer ones."""
         newer, self._waiting = self._waiting, {}
         for event in (*events, *newer.values()):
             self._tell(event)
@@ -184,5 +195,5 @@ class EventKeeper:
         while len(self._waiting) > MAX_WAITING:
             gone = self._waiting.pop(next(iter(self._waiting)))
             logger.error(
-                "engine: too many events wait for the database; %s of %s is forgotten", gone.kind, gone.slug
+                "engine: too many events wait for the database; %s of %s is dropped", gone.kind, gone.slug
             )

@@ -1,6 +1,6 @@
-"""Which process does what: a pure function of what is wanted and what already runs.
+"""Assigns cameras to processes: a pure function of the desired state and the running processes.
 
-The plan keeps what runs where it runs: moving a camera costs its viewers a second.
+Running cameras stay in their process, because moving one interrupts its viewers for a second.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from ninjacam.engine.specs import CameraSpec
 
 OWN_CAPTURE = "capture-own-"
-"""Begins the name of a capture process that has one camera, on whose data native code may run."""
+"""Prefix of the name of a capture process with a single camera, for sources that run native code on camera data."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessPlan:
-    """Process name -> the cameras it has. Names are `capture-N` and `vision-N`."""
+    """Process name -> its cameras. Names are `capture-N` and `vision-N`."""
 
     capture: Mapping[str, tuple[CameraSpec, ...]]
     vision: Mapping[str, tuple[CameraSpec, ...]]
@@ -28,7 +28,7 @@ def make_plan(
     vision_workers: int,
     needs_own_process: Callable[[CameraSpec], bool],
 ) -> ProcessPlan:
-    """`running`: process name -> slugs it has now. `needs_own_process`: its source runs native code on camera data."""
+    """`running`: process name -> its current slugs. `needs_own_process`: its source runs native code on camera data."""
     enabled = sorted((c for c in cameras if c.enabled and c.error is None), key=lambda c: c.slug)
     capture = _place(
         "capture",

@@ -1,6 +1,6 @@
 """Keeps the index of the recordings: files that capture reports, files that the index has missed, and retention.
 
-Not here: where the index is (`ninjacam.adapters`), and which events come of it (`engine.events`).
+Not here: where the index is stored (`ninjacam.adapters`), and events (`engine.events`).
 """
 
 import logging
@@ -17,29 +17,35 @@ logger = logging.getLogger("ninjacam.engine")
 WRITE_EVERY_S = 1.0
 RETAIN_EVERY_S = 10.0
 MAX_WAITING = 4096
-"""Files that wait for the database: 4 hours of 16 cameras. Beyond, they are forgotten, and found by the scan."""
+"""Maximum number of files that wait for the database: 4 hours of 16 cameras. Further ones are dropped, and found by
+the scan.
+"""
 LOOK_BACK_NS = 24 * 3600 * 10**9
 SCAN_EVERY_S = 600.0
 SCAN_AGAIN_S = 10.0
-"""After the start and after a death: a capture is back by then, has mended its last files, and they look at rest."""
+"""Seconds after a start or a crash: by then, capture has restarted and repaired its last files, which are no longer
+changing.
+"""
 
 
 class SegmentIndex(Protocol):
-    """Where recordings are listed. All is called in one thread. Raises: NinjacamError: the database is away."""
+    """The index of recordings. All methods but `stop` are called in one thread. Raises: NinjacamError: the database
+    is unavailable.
+    """
 
     def add(self, segments: Sequence[SegmentInfo]) -> None:
-        """One transaction. A file that is listed already is brought up to date."""
+        """Add or update files in one transaction."""
 
     def catch_up(self, since_ns: int) -> int:
-        """List the files since then that are not, or not rightly; how many."""
+        """Index the files since then that are missing or outdated. Return their number."""
         ...
 
     def retain(self) -> Json:
-        """Delete what has to go; return what is held, for the status, "disk_full" and "disk_low" among it."""
+        """Delete what exceeds the limits. Return the usage for the status, including "disk_full" and "disk_low"."""
         ...
 
     def close(self) -> None:
-        """From any thread: whatever runs ends soon."""
+        """From any thread: stop whatever runs soon."""
 
 
 class RecordingKeeper:
@@ -60,24 +66,24 @@ class RecordingKeeper:
         self._clock = clock
         self._waiting: dict[str, SegmentInfo] = {}
         self._scan_since_ns: int | None = clock.wall_ns() - LOOK_BACK_NS
-        self._scan_at_ns = 0  # monotonic
+        self._scan_at_ns = 0  # Monotonic.
         self._scan_again = True
         self._held: Json = {}
 
     def hear(self, reported: Sequence[dict[str, Any]]) -> None:
-        """What capture says of its files. Only their latest state is kept."""
+        """Queue reports of files from capture. Only the latest state of each file is kept."""
         for values in reported:
             try:
                 segment = SegmentInfo.from_dict(values)
             except TypeError:
-                continue  # of another version: the scan finds the file
+                continue  # From another version: the scan finds the file.
             if segment.path in self._waiting or len(self._waiting) < MAX_WAITING:
                 self._waiting[segment.path] = segment
             else:
                 self.scan_later(segment.start_ns)
 
     def capture_ended(self) -> None:
-        """Its last words may be missing, and its successor mends the files."""
+        """A capture process died: its last reports may be missing, and its successor repairs the files."""
         self.scan_later(self._clock.wall_ns() - LOOK_BACK_NS, after_s=SCAN_AGAIN_S)
 
     def scan_later(self, since_ns: int, *, after_s: float = 0) -> None:
@@ -114,7 +120,7 @@ class RecordingKeeper:
     async def _write_once(self) -> None:
         batch, self._waiting = self._waiting, {}
         if batch and await self._storage.run(lambda: self._add(batch)) is None:
-            self._waiting = {**batch, **self._waiting}  # what came meanwhile is newer
+            self._waiting = {**batch, **self._waiting}  # Reports received meanwhile are newer.
             while len(self._waiting) > MAX_WAITING:
                 self.scan_later(self._waiting.pop(next(iter(self._waiting))).start_ns)
         if self._scan_since_ns is not None and self._clock.monotonic_ns() >= self._scan_at_ns:

@@ -1,15 +1,15 @@
-"""Decides which recordings retention deletes. Pure planning: the Django edge deletes files and rows together.
+"""Decides which recordings retention deletes. Pure planning: Django's side deletes files together with rows.
 
 Limits in bytes come first, then age. Only recordings that have a row are considered, never protected ones or those
 being written.
 
-Who makes room: a camera that exceeds its own budget does so itself. Where all recordings together take too much, the
-camera that has grown most makes room; one that holds less than half of an equal share is passed over as long as others
-hold more, so that a camera on a full disk gets a history of its own.
+Which camera must delete: a camera that exceeds its own budget. If all recordings together take too much, the camera
+that has grown most; cameras that hold less than half of an equal share are skipped while others hold more, so that a
+new camera on a full disk can build up a history.
 
-Free space: recordings only ever make room for recordings. The watermark deletes at most what has been recorded since
-there was last enough room. What other files take is never made up for, because whoever fills the disk (a log, a
-database, an upload) would otherwise delete recordings; the engine raises an alarm instead.
+Free space: recordings are deleted only for recordings. The watermark deletes at most as much as was recorded since
+there was last enough space. It never compensates for other files, because otherwise anything that fills the disk (a
+log, a database, an upload) would delete recordings; the engine raises an alarm instead.
 """
 
 from collections import deque
@@ -21,16 +21,17 @@ DAY_NS = 86_400 * 10**9
 MAX_WATERMARK_BYTES = 5 << 30
 WATERMARK_SHARE = 0.05
 ALARM_SHARE = 0.9
-"""Part of the watermark below which free space raises an alarm: retention deletes whole files, so it may be short of a
-few."""
+"""Fraction of the watermark below which low free space raises an alarm. Retention deletes whole files, so it may
+miss the watermark by a few.
+"""
 ROOMY_SHARE = 1.25
-"""Part of the watermark above which the disk is far from full, and the cameras' growth is counted anew."""
+"""Multiple of the watermark above which the disk is far from full, and the growth of the cameras is counted from 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionRules:
-    """Limits; 0 is none. `bytes`: of all recordings together, protected ones included. `days`: age of a file's end.
-    `free_bytes`: what recordings leave free on the disk; None: 5 % of it, and at most 5 GiB.
+    """Limits; 0 means none. `bytes`: of all recordings together, including protected ones. `days`: age of a file's
+    end. `free_bytes`: space that recordings leave free on the disk; None: 5 % of it, at most 5 GiB.
     """
 
     bytes: int = 0
@@ -44,7 +45,7 @@ class RetentionRules:
         return min(MAX_WATERMARK_BYTES, int(disk_bytes * WATERMARK_SHARE))
 
     def are_kept(self, used_bytes: Mapping[str, int], disk: "Disk", growth: "Growth") -> bool:
-        """Whether nothing has to go, as far as sizes alone can tell: then nobody needs to look for the oldest."""
+        """Return whether nothing must be deleted, judged by sizes alone, so that the oldest need not be queried."""
         return not (
             self.days
             or (growth.owed_bytes > 0 and disk.free_bytes < self.watermark_bytes(disk.size_bytes))
@@ -54,7 +55,7 @@ class RetentionRules:
 
 
 class Held(Protocol):
-    """A recording that may go."""
+    """A recording that may be deleted."""
 
     @property
     def slug(self) -> str: ...
@@ -74,17 +75,17 @@ class Disk:
 
 @dataclass(slots=True)
 class Growth:
-    """Bytes recorded less bytes deleted by retention.
+    """Bytes recorded minus bytes deleted by retention.
 
-    `owed_bytes`: of all cameras, since there was last enough room; the watermark deletes no more than this, rounded up
-    to a whole file, which leaves it below 0. `by_camera`: since the disk and the budget were last far from full.
+    `owed_bytes`: of all cameras, since there was last enough space; the watermark deletes at most this, rounded up
+    to a whole file, which leaves it negative. `by_camera`: since the disk and the budget were last far from full.
     """
 
     owed_bytes: int = 0
     by_camera: dict[str, int] = field(default_factory=dict)
 
     def add(self, slug: str, more_bytes: int) -> None:
-        """`more_bytes`: below 0 for what retention has deleted."""
+        """`more_bytes`: negative for deleted files."""
         self.owed_bytes += more_bytes
         self.by_camera[slug] = self.by_camera.get(slug, 0) + more_bytes
 
@@ -99,7 +100,7 @@ class Growth:
 
 
 def is_filled_by_others(rules: RetentionRules, disk: Disk, growth: Growth) -> bool:
-    """Whether free space is short although recordings have made room for all that was recorded."""
+    """Return whether free space is low although recordings have been deleted for everything that was recorded."""
     min_bytes = rules.watermark_bytes(disk.size_bytes) * ALARM_SHARE
     return growth.owed_bytes <= 0 and disk.free_bytes < min_bytes
 
@@ -115,10 +116,10 @@ def plan_retention(
     now_ns: int,
     growth: Growth,
 ) -> list[T]:
-    """Return the recordings that have to go, in this order.
+    """Return the recordings to delete, in this order.
 
-    `used_bytes`: what all recordings of each camera take. `oldest`: the first few of each camera that may go, oldest
-    first; where they do not suffice, ask again when they are gone. `growth` is not changed.
+    `used_bytes`: size of all recordings of each camera. `oldest`: the first few deletable recordings of each camera,
+    oldest first; if they do not suffice, call again after deleting them. `growth` is not changed.
     """
     used = dict(used_bytes)
     grown = dict(growth.by_camera)

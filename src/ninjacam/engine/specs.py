@@ -1,4 +1,4 @@
-"""What the outside wants of this host: plain values, equal when nothing has to be done."""
+"""The desired state of this host: plain values, equal if nothing has to be done."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -8,12 +8,12 @@ from ninjacam.sources.base import SourceConfig
 
 @dataclass(frozen=True, slots=True)
 class CameraSpec:
-    """A camera that should run. `revision` changes whenever its capture has to start anew; what is recorded does not
+    """A camera that should run. `revision` changes whenever its capture must restart; recording settings do not
     change it.
 
-    `record`: "events": what was captured within the windows `keep`, (from, until) in ns of the wall clock, of which
-    some may be up to `record_before_s` ago when they are told.
-    `error`: NinjacamError.as_dict() of why it cannot run at all (its credentials cannot be opened), else None.
+    `record`: "events": record what is captured within the windows `keep`, (from, until) in ns of the wall clock, of
+    which some may start up to `record_before_s` ago when they are reported. `error`: NinjacamError.as_dict() if it
+    cannot run at all (its credentials cannot be decrypted), else None.
     """
 
     slug: str
@@ -30,7 +30,7 @@ class CameraSpec:
 
 @dataclass(frozen=True, slots=True)
 class WantedState:
-    """Everything that this host should do."""
+    """Everything that this host should run."""
 
     cameras: tuple[CameraSpec, ...] = ()
     has_jobs: bool = False
@@ -38,13 +38,15 @@ class WantedState:
 
 
 class Wanted(Protocol):
-    """Where the wanted state comes from: the database at the Django edge, a list in tests."""
+    """Source of the desired state: the database on Django's side, a list in tests."""
 
     def read(self) -> WantedState:
-        """Called in a thread about once a second. Raises: NinjacamError: not to be had now; the last answer stands."""
+        """Called in a thread about once a second. Raises: NinjacamError: temporarily unavailable; the last result
+        stays valid.
+        """
 
 
 class StatusSink(Protocol):
-    """Who is told what this host does (`status.json` by default)."""
+    """Receives the status of this host (writes `status.json` by default)."""
 
     def write(self, status: dict[str, Any]) -> None: ...

@@ -1,4 +1,4 @@
-"""What the host does, as one small file that any process of the host can read: `<run>/status.json`."""
+"""Writes the status of the host to one small file that any process of the host can read: `<run>/status.json`."""
 
 import json
 import os
@@ -7,16 +7,18 @@ from typing import Any
 
 
 class StatusWriter:
-    """Written whole and renamed, so that a reader sees the old or the new one."""
+    """Replaced atomically, so a reader sees either the old or the new content."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._fresh = path.with_name(f".{path.name}.new")
 
     def write(self, status: dict[str, Any]) -> None:
-        """Makes the directory if somebody has removed it. Raises: OSError: the disk is full, or it cannot be made."""
+        """Create the directory if it is missing. Raises: OSError: the disk is full, or the directory cannot be
+        created.
+        """
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self._fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(json.dumps(status, separators=(",", ":")))  # json.dump takes 3 times the CPU
+            file.write(json.dumps(status, separators=(",", ":")))  # json.dump takes 3 times the CPU.
         self._fresh.replace(self.path)

@@ -1,4 +1,5 @@
-"""What every request passes before it is served: which are ours, and limits on heads, bodies, time and numbers.
+"""Request handling before any view: routing between Ninjacam and Django, and limits on headers, bodies, time and
+numbers.
 
-Not here: who may watch (`ninjacam.viewers`), and what is served (`ninjacam.live`, `ninjacam.playback`, Django).
+Not here: permissions (`ninjacam.viewers`), and responses (`ninjacam.live`, `ninjacam.playback`, Django).
 """

@@ -1,7 +1,8 @@
-"""Ending a connection whose peer takes nothing any more.
+"""Aborts a connection whose peer no longer reads.
 
-ASGI has no word for it, and a server that closes such a connection in order waits until TCP gives up; uvicorn then does
-not stop either, and gunicorn only after its graceful time-out. So the server's transport is told, where it can be seen.
+ASGI has no message for this, and a server that closes such a connection regularly waits until TCP gives up; uvicorn
+then cannot stop, and gunicorn only after its graceful timeout. So we abort the server's transport, if it can be
+found.
 """
 
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ from ninjacam.front_door.messages import Scope, Send
 
 
 def abort_connection(scope: Scope, send: Send) -> None:
-    """Works with uvicorn and gunicorn (`-k asgi`); does nothing elsewhere, nor where streams share a connection."""
+    """Abort the connection behind `send`. Works with uvicorn and gunicorn (`-k asgi`); does nothing elsewhere, or if
+    streams share a connection.
+    """
     if scope.get("http_version", "1.1") not in ("1.0", "1.1"):
         return
     transport = transport_of(send)
@@ -20,9 +23,9 @@ def abort_connection(scope: Scope, send: Send) -> None:
 
 
 def transport_of(send: Any) -> Any | None:
-    """The transport that a server's `send` writes to, or None where it cannot be seen (granian).
+    """Return the transport that a server's `send` writes to, or None if it cannot be found (granian).
 
-    Duck-typed: uvloop's transports are not asyncio's.
+    Duck-typed, because uvloop's transports are not asyncio's.
     """
     for owner in _owners(send):
         transport = getattr(owner, "transport", None)
@@ -32,10 +35,10 @@ def transport_of(send: Any) -> Any | None:
 
 
 def _owners(send: Any) -> Iterator[object]:
-    """What `send` is a method of, or a function inside of."""
+    """Return the object of which `send` is a method, or the closure that contains it."""
     yield getattr(send, "__self__", None)
     for cell in getattr(send, "__closure__", None) or ():
         try:
             yield cell.cell_contents
-        except ValueError:  # not filled yet
+        except ValueError:  # Not filled yet.
             continue

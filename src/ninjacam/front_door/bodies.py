@@ -1,6 +1,6 @@
-"""Request bodies, read whole and counted before Django sees them: it would spool them to the disk first.
+"""Reads and limits request bodies before Django sees them, because Django would write them to disk first.
 
-A view of ours that needs more says so: `@allow_body(max_bytes=..., deadline_s=...)`.
+A view of Ninjacam that needs more declares it: `@allow_body(max_bytes=..., deadline_s=...)`.
 """
 
 import asyncio
@@ -18,9 +18,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 MAX_BODY_BYTES = 1 << 20
 BODY_DEADLINE_S = 10.0
-"""For a whole body of the default size: 105 kB/s are enough."""
+"""For a whole body of the default size, which 105 kB/s suffice for."""
 SMALL_BODY_BYTES = 64 << 10
-"""Bodies up to this size are always taken; what exceeds it counts towards the budgets."""
+"""Bodies up to this size are always accepted; what exceeds it counts towards the budgets."""
 MAX_BODIES_BYTES = 32 << 20
 MAX_BODIES_BYTES_PER_ADDRESS = 8 << 20
 
@@ -35,12 +35,12 @@ class BodyLimit:
 
     @property
     def is_large(self) -> bool:
-        """Whether such a body is too large to be held in memory."""
+        """Return whether such a body is too large to be held in memory."""
         return self.max_bytes > MAX_BODY_BYTES
 
     def too_large(self) -> Problem:
         text = f"The body is too large. Send at most {self.max_bytes} bytes."
-        return Problem(413, "too_large", text if self.max_bytes else "Send no body to this URL.", (CLOSE,))
+        return Problem(413, "too_large", text if self.max_bytes else "This URL accepts no body.", (CLOSE,))
 
     def too_slow(self) -> Problem:
         text = f"The body did not arrive within {self.deadline_s:g} seconds. Send it again."
@@ -52,7 +52,7 @@ NONE = BodyLimit(max_bytes=0)
 
 
 def allow_body(*, max_bytes: int, deadline_s: float = BODY_DEADLINE_S) -> Callable[[F], F]:
-    """Decorate a view that takes larger bodies than others. It must check the permission before it reads the body.
+    """Decorate a view that accepts larger bodies. It must check the permission before it reads the body.
 
     `deadline_s`: for the whole body.
     """
@@ -74,12 +74,12 @@ def limit_of(path: str) -> BodyLimit:
 
 
 def announced_bytes(scope: Scope) -> int | None:
-    """The size of the body: 0 where there is none, None where it is not announced (chunked, or HTTP/2)."""
+    """Return the size of the body: 0 if there is none, None if it is not announced (chunked, or HTTP/2)."""
     length = header(scope, b"content-length")
     if length:
         try:
             return max(0, int(length))
-        except ValueError:  # no server lets it through
+        except ValueError:  # No server accepts it.
             return None
     if header(scope, b"transfer-encoding"):
         return None
@@ -91,15 +91,15 @@ def announced_bytes(scope: Scope) -> int | None:
 
 
 class Bodies:
-    """The bodies that this worker holds in memory. Thread: the event loop."""
+    """The request bodies that this worker holds in memory. Thread: the event loop."""
 
     def __init__(self) -> None:
         self._held: Counter[str] = Counter()
 
     async def read(self, receive: Receive, limit: BodyLimit, group: str) -> bytes:
-        """The whole body. `group`: whose budget it counts towards.
+        """Return the whole body. `group`: whose budget it counts towards.
 
-        Raises: Problem 413, 408; 400: it ends too early; 503: bodies fill the budget.
+        Raises: Problem 413, 408; 400: it is incomplete; 503: the budget is used up.
         """
         body = bytearray()
         counted = 0
@@ -108,7 +108,7 @@ class Bodies:
                 while True:
                     message = await receive()
                     if message["type"] != "http.request":
-                        # the client has left, or (granian) has broken the protocol and can read an answer
+                        # The client has disconnected, or (granian) violated the protocol and can read a response.
                         raise Problem(400, "malformed", "The body is malformed or incomplete.", (CLOSE,))
                     chunk = message.get("body", b"")
                     if len(body) + len(chunk) > limit.max_bytes:
@@ -125,21 +125,21 @@ class Bodies:
                 del self._held[group]
 
     def _count(self, group: str, counted: int, size_bytes: int) -> int:
-        """What is counted of it now. Raises: Problem 503."""
+        """Return the number of bytes that are counted for it now. Raises: Problem 503."""
         now = max(0, size_bytes - SMALL_BODY_BYTES)
         more = now - counted
         if more and (
             self._held[group] + more > MAX_BODIES_BYTES_PER_ADDRESS
             or self._held.total() + more > MAX_BODIES_BYTES
         ):
-            text = "Too many large requests are being received; try again in a moment."
+            text = "Too many large requests are being received. Try again in a moment."
             raise Problem(503, "busy", text, (CLOSE, (b"retry-after", b"5")))
         self._held[group] += more
         return now
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives `body` in one message, and then what the server has."""
+    """Return a `receive` that yields `body` in one message, and then the server's messages."""
     message: Message | None = {"type": "http.request", "body": body, "more_body": False}
 
     async def receive_again() -> Message:
@@ -153,7 +153,7 @@ def replay(body: bytes, receive: Receive) -> Receive:
 
 
 def counted(receive: Receive, limit: BodyLimit) -> Receive:
-    """For a body that is too large for memory: the view reads it as it comes, and gets Problem 413 or 408 from it."""
+    """For a body that is too large for memory: the view reads it as it arrives, and gets Problem 413 or 408."""
     deadline_s = asyncio.get_running_loop().time() + limit.deadline_s
     received_bytes, complete = 0, False
 

@@ -1,8 +1,8 @@
 """Limits on the TCP connections of this worker process, whatever server accepted them.
 
-The process's own file descriptors are listed, so that this works where no Python code sees a socket (granian) as well.
-A connection is cut with shutdown(2): its server reads the end of the stream and closes it. Linux only.
-See docs/design/0006-front-door.md.
+It lists the process's own file descriptors, so it also works where no Python code has access to the sockets
+(granian). To close a connection, it calls shutdown(2): the server reads the end of the stream and closes it. Linux
+only. See docs/design/0006-front-door.md.
 """
 
 import asyncio
@@ -22,18 +22,20 @@ from ninjacam.front_door.log_limits import log_rarely
 logger = logging.getLogger("ninjacam.live")
 
 IDLE_S = 10.0
-"""How long a connection may be without a complete request head: before its first request, and between two."""
+"""Maximum seconds without a complete request head: before the first request, and between requests."""
 MAX_IDLE_PER_ADDRESS = 64
-"""Connections without a request, of one address and worker. A browser opens six."""
+"""Maximum number of connections without a request per address and worker. A browser opens six."""
 TICK_S, BUSY_TICK_S = 1.0, 0.2
-"""Between two looks at the connections; the shorter where more than a quarter of the places are taken."""
+"""Seconds between two checks; the shorter interval applies if more than a quarter of the connections are in use."""
 START_TICK_S = 0.05
-"""The same until the server listens, which it does after the application has started."""
+"""Seconds between checks until the server listens, which it does after the application has started."""
 
 BACKLOG = 2048
-"""Connections that the kernel keeps for a listening socket. Asyncio asks for 100, which a burst exceeds at once."""
+"""Backlog of a listening socket. Asyncio uses 100, which a burst exceeds at once."""
 _TCP_INFO_UNACKED = 24
-"""Offset of `tcpi_unacked` in struct tcp_info (linux/tcp.h): of a listening socket, how many wait to be accepted."""
+"""Offset of `tcpi_unacked` in struct tcp_info (linux/tcp.h); for a listening socket, the number of connections to be
+accepted.
+"""
 
 Peer = tuple[str, int]
 """The remote address and port of a socket."""
@@ -43,7 +45,7 @@ _FDS = "/proc/self/fd"
 
 @dataclass(slots=True)
 class _Socket:
-    """`peer` None: a listening socket, or none of TCP. `waiting`: connections that nobody has accepted yet."""
+    """`peer` None: a listening socket, or not TCP. `waiting`: number of connections that are not accepted yet."""
 
     peer: Peer | None = None
     local_port: int = 0
@@ -53,15 +55,15 @@ class _Socket:
 
     @property
     def is_new(self) -> bool:
-        """Whether it is a TCP socket that neither listens nor is connected yet."""
+        """Return whether it is a TCP socket that neither listens nor is connected yet."""
         return self.peer is None and self.local_port > 0 and not self.listens
 
 
 class Connections:
     """Owner: the worker's LiveApplication; thread: the event loop.
 
-    `max_connections`: of this worker; beyond it, the oldest idle connections of the address with the most are cut.
-    `is_trusted`: whether an address is that of a proxy, which may have any number of connections.
+    `max_connections`: of this worker; beyond it, the oldest idle connections of the address with the most are
+    closed. `is_trusted`: whether an address belongs to a proxy, which may have any number of connections.
     """
 
     def __init__(
@@ -84,11 +86,11 @@ class Connections:
         self._stopping = False
         self._waiting = 0
 
-    # --- what the application reports ---
+    # --- reports of the application ---
 
     @contextlib.contextmanager
     def request(self, peer: Peer | None) -> Iterator[None]:
-        """While a request of that connection is served, the connection is not idle."""
+        """A connection is not idle while one of its requests is served."""
         if peer is None:
             yield
             return
@@ -101,7 +103,7 @@ class Connections:
 
     @contextlib.contextmanager
     def body(self, peer: Peer | None) -> Iterator[None]:
-        """While the body of a request is awaited, the connection may be cut to make room, as idle ones may."""
+        """While a request body is awaited, the connection may be closed to make room, like idle ones."""
         if peer is None:
             yield
             return
@@ -111,10 +113,10 @@ class Connections:
         finally:
             _decrease(self._bodies, peer)
 
-    # --- life ---
+    # --- lifecycle ---
 
     def start(self) -> None:
-        """In the event loop, once."""
+        """Call once, in the event loop."""
         if self._watching is None and os.path.isdir(_FDS):
             self._watching = asyncio.get_running_loop().create_task(self._watch(), name="live-connections")
 
@@ -124,7 +126,7 @@ class Connections:
             self._watching = None
 
     def begin_stop(self) -> None:
-        """From now on cut what is idle at once: gunicorn waits half a minute for such connections."""
+        """From now on, close idle connections at once: gunicorn waits half a minute for them."""
         if self._watching is not None and not self._stopping:
             self._stopping = True
             self._watching.cancel()
@@ -145,7 +147,7 @@ class Connections:
         return BUSY_TICK_S if is_busy else TICK_S
 
     def look_once(self) -> None:
-        """Cut what has been idle for too long, or is too much."""
+        """Close connections that have been idle for too long, or exceed a limit."""
         now_s = self._monotonic()
         served = self._look()
         idle = self._idle(served)
@@ -165,13 +167,13 @@ class Connections:
                 self.cut_count,
             )
 
-    # --- which are to be cut ---
+    # --- selection ---
 
     def _missing_places(self) -> int:
-        """How many connections wait in the kernel, where some waited at the previous look, too.
+        """Return how many connections wait in the kernel, if some also waited at the previous check.
 
-        The server does not accept them, because it has a lower limit than ours (granian) or may open no more files.
-        After a mere burst this cuts some idle connections too many.
+        The server does not accept them, because its limit is lower than ours (granian) or it cannot open more files.
+        After a mere burst, this closes a few idle connections too many.
         """
         waiting = sum(each.waiting for each in self._sockets.values())
         before, self._waiting = self._waiting, waiting
@@ -185,7 +187,7 @@ class Connections:
         }
 
     def _too_many(self, idle: dict[int, _Socket]) -> dict[int, _Socket]:
-        """Those above MAX_IDLE_PER_ADDRESS, the oldest first."""
+        """Return the connections above MAX_IDLE_PER_ADDRESS, oldest first."""
         by_address = _by_address(idle)
         return {
             inode: each
@@ -197,7 +199,7 @@ class Connections:
     # --- the process's sockets ---
 
     def _look(self) -> dict[int, _Socket]:
-        """The connections that this process has accepted, by inode."""
+        """Return the connections that this process has accepted, by inode."""
         now_s = self._monotonic()
         present: dict[int, _Socket] = {}
         for descriptor, inode in _socket_descriptors():
@@ -209,7 +211,7 @@ class Connections:
                 known.waiting = _accept_queue(descriptor)
             present[inode] = known
         self._sockets = present
-        # remembered: servers close them first when they stop
+        # Remember it: servers close listening sockets first when they stop.
         self._ports |= {each.local_port for each in present.values() if each.listens}
         served = {
             inode: each
@@ -231,7 +233,7 @@ class Connections:
                 self.cut_count += 1
 
     def abort(self, peer: Peer | None) -> None:
-        """End one connection at once, without waiting for its peer to take what was written."""
+        """Close one connection at once, without waiting for its peer to read."""
         found = {
             inode: each for inode, each in self._look().items() if peer is not None and each.peer == peer
         }
@@ -249,7 +251,7 @@ def _decrease(counter: Counter[Peer], peer: Peer) -> None:
 
 
 def _by_address(connections: dict[int, _Socket]) -> dict[str, list[tuple[int, _Socket]]]:
-    """Each group with the oldest first."""
+    """Group by address, each group oldest first."""
     groups: dict[str, list[tuple[int, _Socket]]] = defaultdict(list)
     for inode, each in sorted(connections.items(), key=lambda item: item[1].idle_since_s):
         if each.peer is not None:
@@ -258,13 +260,13 @@ def _by_address(connections: dict[int, _Socket]) -> dict[str, list[tuple[int, _S
 
 
 def _oldest_of_the_largest(idle: dict[int, _Socket], count: int) -> dict[int, _Socket]:
-    """`count` connections, each one the oldest of the address that has the most at that moment."""
+    """Return `count` connections, each the oldest of the address that has the most at that point."""
     groups = _by_address(idle)
     chosen: dict[int, _Socket] = {}
     while groups and len(chosen) < count:
         sizes = sorted((len(group) for group in groups.values()), reverse=True)
         address = max(groups, key=lambda each: len(groups[each]))
-        # down to the size of the next largest at once, or one by one where these are equally large
+        # Down to the size of the next largest at once, or one by one if these are equally large.
         step = min(count - len(chosen), max(1, sizes[0] - (sizes[1] if len(sizes) > 1 else 0)))
         chosen |= dict(groups[address][:step])
         groups[address] = groups[address][step:]
@@ -274,11 +276,11 @@ def _oldest_of_the_largest(idle: dict[int, _Socket], count: int) -> dict[int, _S
 
 
 def _socket_descriptors() -> Iterable[tuple[int, int]]:
-    """(descriptor, inode) of each socket that this process has open."""
+    """Return (descriptor, inode) of each socket that this process has open."""
     for name in os.listdir(_FDS):
         try:
             status = os.fstat(int(name))
-        except OSError:  # closed since, as the descriptor of the listing itself
+        except OSError:  # Closed since, like the descriptor of the listing itself.
             continue
         if stat.S_ISSOCK(status.st_mode):
             yield int(name), status.st_ino
@@ -297,16 +299,16 @@ def _examine(descriptor: int) -> _Socket:
 
 
 def _accept_queue(descriptor: int) -> int:
-    """How many connections wait in it; for more of them, room is made."""
+    """Return how many connections wait in it, and enlarge its backlog."""
     with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as each:
-        each.listen(BACKLOG)  # each time, for the server's own call may come after ours
+        each.listen(BACKLOG)  # Each time, because the server's own call may come after ours.
         information = each.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_UNACKED + 4)
         return int.from_bytes(information[_TCP_INFO_UNACKED:], sys.byteorder)
     return 0
 
 
 def _shut_down(descriptor: int, peer: Peer | None) -> bool:
-    """Acts on a duplicate whose peer is compared again: the server's threads may have closed the original."""
+    """Close a duplicate whose peer was compared again, because the server's threads may have closed the original."""
     with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as each:
         if each.getpeername()[:2] == peer:
             each.shutdown(socket.SHUT_RDWR)

@@ -1,6 +1,6 @@
-"""What every request passes before it is served: limits on heads, bodies, time and numbers, under any ASGI server.
+"""Applies the limits on headers, bodies, time and numbers to every request, under any ASGI server.
 
-docs/design/0006-front-door.md says which limit is kept where, under which server.
+docs/design/0006-front-door.md says which limit is enforced where, under which server.
 """
 
 import asyncio
@@ -33,19 +33,19 @@ from ninjacam.throttle import is_trusted
 logger = logging.getLogger("ninjacam.live")
 
 SEND_DEADLINE_S = 30.0
-"""For a client to take a part of a response of Django; streams have NINJACAM["SEND_TIMEOUT_S"]."""
+"""Seconds for a client to accept a part of Django's response; for streams, NINJACAM["SEND_TIMEOUT_S"] applies."""
 MAX_OPEN_FILES = 65_536
 RESERVED_FILES = 256
-"""For all but connections: the database, recordings, local streams."""
+"""Open files reserved for the database, recordings and local streams."""
 
 Serve = Callable[[], Awaitable[None]]
 
 
 class FrontDoor:
-    """One a worker process, made in its event loop. Owner: the LiveApplication."""
+    """One per worker process, created in its event loop. Owner: the LiveApplication."""
 
     def __init__(self, application: object, send: Send | None) -> None:
-        """`send`: of the lifespan, which shows the server and whether it calls `application` itself."""
+        """`send`: of the lifespan; reveals the server and whether it calls `application` directly."""
         files = _raise_open_files()
         most = _max_connections()
         self.connections = Connections(min(most, max(64, files - RESERVED_FILES)), is_trusted)
@@ -56,7 +56,7 @@ class FrontDoor:
             servers.harden(send)
             self.connections.start()
         else:
-            logger.debug("the number of connections is not limited")
+            logger.debug("The number of connections is not limited.")
 
     def begin_stop(self) -> None:
         """Idempotent."""
@@ -69,7 +69,7 @@ class FrontDoor:
         self.connections.close()
 
     async def pass_stream(self, scope: Scope, send: Send, serve: Serve) -> None:
-        """For what the live application serves: it takes no bodies, and has deadlines of its own."""
+        """For requests that Ninjacam's streams serve: they accept no body, and have their own deadlines."""
         problem = refused_head(scope)
         if problem is None and scope["type"] == "http" and announced_bytes(scope) != 0:
             problem = NONE.too_large()
@@ -103,10 +103,10 @@ class FrontDoor:
             except _TooSlowError:
                 self.connections.abort(peer)
                 abort_connection(scope, send)
-                await asyncio.sleep(0)  # so that the server knows of it before we return
+                await asyncio.sleep(0)  # So that the server knows of it before we return.
 
     async def pass_unlimited(self, inner: Application, scope: Scope, receive: Receive, send: Send) -> None:
-        """For what a project serves beside us."""
+        """For other views of the project."""
         with self.connections.request(socket_peer(scope, send)):
             await inner(scope, receive, send)
 
@@ -124,11 +124,13 @@ class FrontDoor:
 
 
 class _TooSlowError(Exception):
-    """The client does not take what is sent."""
+    """The client does not accept what is sent."""
 
 
 class _Answer:
-    """The `send` of one request: leaves its place in the gate when Django answers, and has a deadline then."""
+    """The `send` of one request: releases its slot in the gate when Django responds, and applies a deadline from
+    then on.
+    """
 
     def __init__(self, send: Send) -> None:
         self.place: Place | None = None
@@ -149,18 +151,18 @@ class _Answer:
 
 @contextlib.contextmanager
 def _hang_ups_are_no_errors(send: Send) -> Iterator[None]:
-    """Drop the errors that servers raise for writing to a client that has left: they would log a traceback."""
+    """Suppress errors that servers raise for writing to a client that has disconnected: they would log a traceback."""
     try:
         yield
     except (OSError, RuntimeError) as exc:
         transport = transport_of(send)
         if transport is None or not transport.is_closing():
             raise
-        logger.debug("the client left: %s", exc)
+        logger.debug("the client disconnected: %s", exc)
 
 
 def refused_head(scope: Scope) -> Problem | None:
-    """Servers have limits of their own on what they keep in memory; these hold under all of them."""
+    """Servers have their own limits on what they keep in memory; these apply under all of them."""
     url_bytes = len(scope.get("raw_path") or scope["path"].encode()) + len(scope.get("query_string", b""))
     if url_bytes > MAX_URL_BYTES:
         return Problem(414, "url_too_long", f"The URL is too long. Use at most {MAX_URL_BYTES} bytes.")
@@ -179,7 +181,7 @@ async def _refuse(scope: Scope, send: Send, problem: Problem) -> None:
 
 
 def _max_connections() -> int:
-    """0 where the setting NINJACAM is wrong: the pages of the project beside us work nevertheless."""
+    """Return 0 if the setting NINJACAM is invalid: the project's other pages must still work."""
     try:
         return get_settings().max_connections_per_worker
     except ConfigError as exc:
@@ -188,7 +190,7 @@ def _max_connections() -> int:
 
 
 def _raise_open_files() -> int:
-    """How many files this process may have open now."""
+    """Return how many files this process may open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
     if soft == resource.RLIM_INFINITY or soft >= wanted:

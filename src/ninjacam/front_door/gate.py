@@ -1,6 +1,7 @@
 """How many requests Django serves at once, with turns between the addresses that wait, and the users of each address.
 
-Django runs each request in a thread of its own; more of them than a few slow the event loop, and with it every stream.
+Django runs each request in a thread of its own, and more than a few threads slow down the event loop and all
+streams.
 """
 
 import asyncio
@@ -58,7 +59,9 @@ class Gate:
             async with asyncio.timeout(WAIT_S):
                 await turn
         except BaseException as exc:
-            if turn.done() and not turn.cancelled():  # its turn came in the same moment: the next one has it
+            if (
+                turn.done() and not turn.cancelled()
+            ):  # Its turn came at the same moment: pass it on to the next.
                 self.leave(address, user)
             else:
                 self._forget(address, user, turn)
@@ -126,5 +129,5 @@ class Place:
 
 
 def _busy() -> Problem:
-    text = "Too many requests are waiting; try again in a moment."
+    text = "Too many requests are waiting. Try again in a moment."
     return Problem(503, "busy", text, ((b"retry-after", b"2"),))

@@ -1,4 +1,4 @@
-"""Log lines that strangers can cause: at most one a minute of each kind, with the number of those left out."""
+"""Limits log lines that anonymous clients can cause to one per minute and kind, with the number of omitted lines."""
 
 import logging
 import threading
@@ -18,7 +18,7 @@ class Rarely:
         self._left_out: dict[str, int] = {}
 
     def take(self, kind: str) -> int | None:
-        """None: leave this line out. Otherwise, the number of lines that were left out before it."""
+        """Return None to omit this line, else the number of lines omitted before it."""
         now_s = self._monotonic()
         with self._lock:
             last_s = self._last_s.get(kind)
@@ -33,17 +33,17 @@ _rarely = Rarely()
 
 
 def log_rarely(logger: logging.Logger, kind: str, message: str, *arguments: object) -> None:
-    """Log a warning. `kind`: a constant; there is memory for each."""
+    """Log a warning. `kind`: a constant, because memory is used for each."""
     left_out = _rarely.take(kind)
     if left_out is not None:
-        more = f" ({left_out} more lines like this were left out)" if left_out else ""
+        more = f" ({left_out} similar lines were omitted)" if left_out else ""
         logger.warning(message + more, *arguments)
 
 
 class StrangersFilter(logging.Filter):
-    """Limits what anonymous clients can write into the log to one line a minute of each kind, without a traceback.
+    """Limits what anonymous clients can write to the log to one line per minute and kind, without a traceback.
 
-    `beginnings`: how such lines begin in that logger; none: all of its warnings, and its errors with a status of 4xx.
+    `beginnings`: how such lines begin in this logger; none: all of its warnings, and its errors with a 4xx status.
     """
 
     def __init__(self, beginnings: Sequence[str] = ()) -> None:
@@ -61,7 +61,7 @@ class StrangersFilter(logging.Filter):
             return False
         record.exc_info = record.exc_text = None
         if left_out:
-            record.msg += f" ({left_out} more lines like this were left out)"
+            record.msg += f" ({left_out} similar lines were omitted)"
         return True
 
     def _is_limited(self, record: logging.LogRecord) -> bool:

@@ -1,4 +1,4 @@
-"""The types of ASGI, as this package uses them."""
+"""ASGI types used by this package."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
@@ -11,5 +11,5 @@ Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def header(scope: Scope, name: bytes) -> str:
-    """The first header of that lower-case name; "" where there is none."""
+    """Return the first header with this lower-case name; "" if there is none."""
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")

@@ -1,4 +1,5 @@
-"""What is known about the servers that run us: uvicorn, gunicorn and granian. Found by looking, for none says it.
+"""Knowledge about the ASGI servers that run us: uvicorn, gunicorn and granian. Detected, because none announces
+itself.
 
 `send` is always that of the lifespan, an attribute of an object of the server.
 """
@@ -25,11 +26,11 @@ _CAUSED_BY_STRANGERS = {
     "gunicorn.error": ("Invalid request",),
     "_granian": ("Failed to close websocket", "Websocket handshake failed"),
 }
-"""The loggers of servers, and how lines begin there that a client causes by what it sends or by leaving."""
+"""The loggers of servers, and the beginnings of lines that a client can cause by what it sends or by disconnecting."""
 
 
 def calls_directly(send: Send | None, application: object) -> bool:
-    """Whether the server calls `application` itself, so that no connection is served by anything else."""
+    """Return whether the server calls `application` directly, so that nothing else serves its connections."""
     owner = getattr(send, "__self__", None)
     config = getattr(owner, "config", None)
     called = (
@@ -37,7 +38,7 @@ def calls_directly(send: Send | None, application: object) -> bool:
         or getattr(owner, "app", None)  # gunicorn's LifespanManager
         or getattr(owner, "callable", None)  # granian's LifespanProtocol
     )
-    for _ in range(3):  # uvicorn's own middleware: proxy headers, messages in the log
+    for _ in range(3):  # uvicorn's own middleware: proxy headers, messages in the log.
         if called is application:
             return True
         called = getattr(called, "app", None)
@@ -45,9 +46,9 @@ def calls_directly(send: Send | None, application: object) -> bool:
 
 
 def harden(send: Send | None) -> None:
-    """Limit what the server's parser keeps of a request head, and what strangers can write into the log.
+    """Limit what the server's parser keeps of a request head, and what anonymous clients can write into the log.
 
-    Gunicorn and granian have such limits themselves; uvicorn with httptools has none.
+    Gunicorn and granian have such limits; uvicorn with httptools has none.
     """
     for name, beginnings in _CAUSED_BY_STRANGERS.items():
         target = logging.getLogger(name)
@@ -67,15 +68,15 @@ def harden(send: Send | None) -> None:
 
 
 def hasten_exit() -> None:
-    """End the nap of gunicorn's asgi worker, which looks once a second whether it is to stop. For its event loop.
+    """Wake up gunicorn's asgi worker, which checks once a second whether it must stop. For its event loop.
 
-    Checked with gunicorn 27.0, whose main loop takes a cancellation as the order to shut down gracefully. To be removed
-    when it wakes up by itself.
+    Checked with gunicorn 27.0, whose main loop treats a cancellation as a graceful shutdown. Remove it when gunicorn
+    wakes up by itself.
     """
     for task in asyncio.all_tasks():
         coroutine = task.get_coro()
         naps = getattr(getattr(coroutine, "cr_await", None), "__qualname__", "") == "sleep"
         if (
             naps and getattr(coroutine, "__qualname__", "") == "ASGIWorker._serve"
-        ):  # neither starting nor stopping
+        ):  # Neither starting nor stopping.
             task.cancel()

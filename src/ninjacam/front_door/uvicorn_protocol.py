@@ -1,6 +1,6 @@
-"""Uvicorn's HTTP protocol with limits on what httptools collects: heads, and trailers behind a chunked body.
+"""Uvicorn's HTTP protocol with limits on what httptools buffers: heads, and trailers after a chunked body.
 
-Imported only where uvicorn runs with httptools. Deadlines are kept by `connections`, for all servers alike.
+Imported only if uvicorn runs with httptools. `connections` enforces deadlines, for all servers alike.
 """
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -8,7 +8,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from ninjacam.front_door.limits import MAX_HEAD_BYTES, MAX_HEADERS, MAX_URL_BYTES
 
 MAX_PIPELINED = 8
-"""Requests that wait for the response of the one before them on the same connection. No browser sends any."""
+"""Maximum number of pipelined requests that wait on one connection. Browsers send none."""
 
 _PHRASES = {414: b"URI Too Long", 429: b"Too Many Requests", 431: b"Request Header Fields Too Large"}
 
@@ -19,11 +19,11 @@ class _RefusedError(Exception):
 
 class LimitedHttpToolsProtocol(HttpToolsProtocol):
     _progress = False
-    """Whether the data being parsed completed a head or a message, or contained a part of a body."""
+    """Whether the parsed data completed a head or a message, or contained part of a body."""
     _collected_bytes = 0
-    """Received since the last progress: the parser keeps no more than that."""
+    """Bytes received since the last progress: the parser buffers no more than that."""
     _kept_bytes = 0
-    """Of the headers in `self.headers`."""
+    """Size of the headers in `self.headers`."""
     _refused = 0
 
     def data_received(self, data: bytes) -> None:
@@ -73,7 +73,7 @@ class LimitedHttpToolsProtocol(HttpToolsProtocol):
         raise _RefusedError
 
     def send_400_response(self, msg: str) -> None:
-        """Also for 414, 429 and 431. Where a response is under way, the connection ends without another."""
+        """Also for 414, 429 and 431. If a response is in progress, the connection is closed without another one."""
         self._refused = self._refused or 400
         answering = self.cycle is not None and not self.cycle.response_complete
         if answering or self.pipeline:

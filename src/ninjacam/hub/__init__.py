@@ -1,4 +1,4 @@
-"""Local stream sockets: how compressed media crosses from the process that has it to those that want it.
+"""Local stream sockets, which carry compressed media from the process that has it to those that need it.
 
-Not here: what the packets mean, where they come from, and any network but this host's own.
+Not here: the meaning and origin of the packets, and any network but this host's own.
 """

@@ -16,11 +16,11 @@ from ninjacam.hub.wire import HubMessage, MessageReader, decode_info, encode_ext
 
 RETRY_FIRST_S = 0.02
 MAX_RETRY_S = 0.25
-"""A local socket costs next to nothing to try, and its server is back within a second or two."""
+"""Maximum seconds between attempts. A local connection is cheap, and its server restarts within a second or two."""
 
 
 class RefusedError(StreamUnavailableError):
-    """The server answered the subscription with an error: `details` is its as_dict()."""
+    """The server refused the subscription. `details`: as_dict() of the error."""
 
     code = "refused"
     retryable = False
@@ -31,10 +31,11 @@ class RefusedError(StreamUnavailableError):
 
 
 class StreamSubscription:
-    """Reads one stream for as long as it is wanted, over any number of connections. Owner: its event loop.
+    """Reads one stream until closed, reconnecting as necessary. Owner: its event loop.
 
-    `on_packet(packet)`, `on_info(info)`: called in the loop, synchronously, in order. `on_info(None)`: the connection
-    is gone, and being tried again; the next packet after it starts with a key frame. `max_retry_s`: between two tries.
+    `on_packet(packet)`, `on_info(info)`: called in the loop, synchronously, in order. `on_info(None)`: the
+    connection is lost and is being retried; the next packet after it starts with a key frame. `max_retry_s`: between
+    two attempts.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class StreamSubscription:
         self._transport: asyncio.Transport | None = None
 
     async def run(self) -> None:
-        """Until `close`. Raises: RefusedError: the server does not have such a stream."""
+        """Run until `close`. Raises: RefusedError: the server does not have this stream."""
         delay_s = RETRY_FIRST_S
         while not self._stop.is_set():
             try:
@@ -84,7 +85,7 @@ class StreamSubscription:
         return connection
 
     def pause(self) -> None:
-        """Read no more until `resume`; the server then drops to the next key frame."""
+        """Stop reading until `resume`; the server then skips to the next key frame."""
         if self._transport is not None:
             with contextlib.suppress(RuntimeError):
                 self._transport.pause_reading()
@@ -95,7 +96,7 @@ class StreamSubscription:
                 self._transport.resume_reading()
 
     def close(self) -> None:
-        """Idempotent; `run` returns soon after."""
+        """Idempotent; `run` returns soon afterwards."""
         self._stop.set()
         if self._transport is not None:
             self._transport.abort()
@@ -109,14 +110,14 @@ class _Connection(asyncio.BufferedProtocol):
         self._reader = MessageReader(self._on_message)
         self._heard = False
         self.lost: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        """Done when the connection is: whether anything was heard on it."""
+        """Completed when the connection ends: whether anything was received on it."""
         self.refused: dict[str, object] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop has classes of its own
+        self.transport = cast(asyncio.Transport, transport)  # uvloop has its own classes.
 
     def connection_lost(self, exc: Exception | None) -> None:
-        del self._reader  # its buffer goes at once, instead of with the cycle that it is part of
+        del self._reader  # Free its buffer at once, instead of with the reference cycle that it is part of.
         if not self.lost.done():
             self.lost.set_result(self._heard)
 
@@ -142,9 +143,9 @@ class _Connection(asyncio.BufferedProtocol):
 
 
 async def read_one(path: Path, request: StreamRequest, *, timeout_s: float) -> Packet:
-    """The first video packet of a stream: its latest key frame or JPEG.
+    """Return the first video packet of a stream: its latest key frame or JPEG.
 
-    Raises: RefusedError, StreamUnavailableError (nothing came within `timeout_s`).
+    Raises: RefusedError, StreamUnavailableError (nothing arrived within `timeout_s`).
     """
     first: asyncio.Future[Packet] = asyncio.get_running_loop().create_future()
 
@@ -160,7 +161,7 @@ async def read_one(path: Path, request: StreamRequest, *, timeout_s: float) -> P
             return first.result()
         if run.done():
             run.result()  # raises
-        raise StreamUnavailableError(f"No picture came from {path.stem} within {timeout_s:g} s.")
+        raise StreamUnavailableError(f"No frame came from {path.stem} within {timeout_s:g} s.")
     finally:
         subscription.close()
         with contextlib.suppress(RefusedError):

@@ -1,4 +1,4 @@
-"""The packets since the last key frame, so that a new subscriber has a picture at once."""
+"""Caches the packets since the last key frame, so that a new subscriber gets a frame at once."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -6,19 +6,19 @@ from collections.abc import Iterator
 from ninjacam.core.packets import Flags, Kind, Packet
 
 MAX_BYTES = 16 << 20
-"""Holds 12 s of 10 Mbit/s; each packet counts with its objects."""
+"""Holds 12 s at 10 Mbit/s; each packet counts including its objects."""
 MAX_SECONDS = 30.0
 _PACKET_BYTES = 300
 
 
 class GopCache:
-    """Bounded by bytes and seconds. `refused` says why nothing is kept until the next key frame; empty: it is."""
+    """Limited by bytes and seconds. `refused` says why nothing is cached until the next key frame; empty if it is."""
 
     def __init__(self) -> None:
         self._packets: deque[Packet] = deque()
         self.size_bytes = 0
         self.refused = ""
-        self._overflowed = True  # nothing can be started before the first key frame
+        self._overflowed = True  # Decoding cannot start before the first key frame.
 
     def add(self, packet: Packet) -> None:
         if packet.kind is Kind.VIDEO and packet.flags & Flags.KEY:

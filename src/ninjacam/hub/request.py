@@ -1,4 +1,4 @@
-"""What a subscriber asks for."""
+"""The stream that a subscriber requests."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,10 +12,10 @@ QUALITIES = (40, 50, 60, 70, 80, 90, 95)
 
 @dataclass(frozen=True, slots=True)
 class StreamRequest:
-    """One stream of a socket. On `.packets` sockets only `audio` counts; on `.pixels` sockets all but it.
+    """One stream of a socket. `.packets` sockets use only `audio`; `.pixels` sockets use everything else.
 
-    `view`: a processor's name, or "" for the camera itself. `width_px`: 0 for the camera's own. `quality`: JPEG, 1 to
-    100. `max_fps`: 0 for all. Two equal requests share one encoder, so `snapped` rounds what people type.
+    `view`: a processor's name, or "" for the camera itself. `width_px`: 0 for the camera's own. `quality`: JPEG, 1
+    to 100. `max_fps`: 0 for no limit. Equal requests share one encoder, so `snapped` rounds user input.
     """
 
     view: str = ""
@@ -26,7 +26,9 @@ class StreamRequest:
     audio: bool = False
 
     def snapped(self) -> "StreamRequest":
-        """The nearest request that others are likely to share: the next width up, the nearest quality, whole fps."""
+        """Return the nearest request that others are likely to share: the next larger width, the nearest quality,
+        whole fps.
+        """
         width = next((w for w in WIDTHS_PX if w >= self.width_px), WIDTHS_PX[-1]) if self.width_px > 0 else 0
         quality = min(QUALITIES, key=lambda q: abs(q - self.quality)) if self.codec is Codec.MJPEG else 0
         fps = float(max(1, round(self.max_fps))) if self.max_fps > 0 else 0.0
@@ -48,4 +50,4 @@ class StreamRequest:
                 audio=bool(values["audio"]),
             )
         except (KeyError, TypeError, ValueError) as exc:
-            raise ProtocolError("A subscription on a local stream is malformed.") from exc
+            raise ProtocolError("A subscription to a local stream is malformed.") from exc

@@ -1,7 +1,7 @@
-"""The serving end of a local stream: channels, their subscribers, and back-pressure that knows key frames.
+"""The serving end of a local stream: channels, their subscribers, and back-pressure that respects key frames.
 
-The rule (docs/design/0002-hub.md): while more than 1 MB waits for a subscriber, everything for it is dropped; when the
-rest has fallen below 256 KB it goes on at the next key frame. So a stopped reader costs 1 MB, delays nobody, and
+The rule (docs/design/0002-hub.md): while more than 1 MB waits for a subscriber, all its packets are dropped; when
+less than 256 KB is left, it continues at the next key frame. So a stopped reader takes 1 MB, delays nobody, and
 never gets a gap that it cannot decode.
 """
 
@@ -24,9 +24,11 @@ logger = logging.getLogger("ninjacam.hub")
 HIGH_WATER_BYTES = 1 << 20
 LOW_WATER_BYTES = 256 << 10
 MAX_WAITING_BYTES = 16 << 20
-"""Above the longest GOP and what may follow it; only endless news of errors to a stopped reader comes here."""
+"""Above the longest GOP and what may follow it; only endless error messages to a stopped reader reach it."""
 MAX_SUBSCRIBERS = 1_000
-"""A socket's: workers and recorders, never browsers, so only a bug reaches it."""
+"""Maximum number of subscribers per socket. They are workers and recorders, never browsers, so only a bug reaches
+it.
+"""
 
 
 class Channel:
@@ -61,7 +63,7 @@ class Channel:
                 subscriber.send_packet(packet, data)
 
     def set_info(self, info: StreamInfo) -> None:
-        """Tell everybody, now and later, what the stream is and how the camera is."""
+        """Send the description and state of the stream to current and future subscribers."""
         self.info = info
         data = encode_info(info)
         for subscriber in list(self._subscribers):
@@ -69,11 +71,11 @@ class Channel:
 
     @property
     def gop_refused(self) -> str:
-        """Why new subscribers wait for the next key frame; empty: they do not."""
+        """Why new subscribers wait for the next key frame; empty if they do not."""
         return self._gop.refused
 
     def forget_gop(self) -> None:
-        """Nothing of before shall start a new subscriber (the camera was lost)."""
+        """Discard the cached GOP (the camera was lost)."""
         self._gop.clear()
 
     def close(self) -> None:
@@ -101,9 +103,9 @@ class Channel:
 
 
 class StreamServer:
-    """A Unix socket whose subscribers are given a channel by `find_channel(request)`.
+    """A Unix socket. `find_channel(request)` returns the channel of a new subscriber.
 
-    `find_channel` runs in the event loop, and may raise a NinjacamError, which the subscriber is told.
+    `find_channel` runs in the event loop. If it raises a NinjacamError, the subscriber receives that error.
     """
 
     def __init__(self, path: Path, find_channel: Callable[[StreamRequest], Channel]) -> None:
@@ -114,7 +116,7 @@ class StreamServer:
         self._inode = 0
 
     async def start(self) -> None:
-        """Listen, taking the place of whatever socket of that name a dead process left.
+        """Listen, replacing the socket of this name that a dead process left.
 
         Raises: ConfigError: the path is too long for a Unix socket, or not writable.
         """
@@ -130,7 +132,7 @@ class StreamServer:
         self._server = await loop.create_unix_server(lambda: _Subscriber(self), sock=listener)
 
     async def close(self) -> None:
-        """Idempotent. Leaves a socket of the same name alone that another process has put there since."""
+        """Idempotent. Does not remove a socket of the same name that another process has created since."""
         if self._server is None:
             return
         server, self._server = self._server, None
@@ -147,7 +149,7 @@ class StreamServer:
 
 
 class _Subscriber(asyncio.BufferedProtocol):
-    """One connection: reads one SUBSCRIBE message, then is written to by its channel."""
+    """One connection: receives one SUBSCRIBE message, then its channel writes to it."""
 
     def __init__(self, server: StreamServer) -> None:
         self._server = server
@@ -161,14 +163,14 @@ class _Subscriber(asyncio.BufferedProtocol):
         self.dropped = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop has classes of its own
+        self._transport = cast(asyncio.Transport, transport)  # uvloop has its own classes.
         self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES, low=LOW_WATER_BYTES)
         self._server._connections.add(self)
         if len(self._server._connections) > MAX_SUBSCRIBERS:
             self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        del self._reader  # as the client's
+        del self._reader  # As in the client.
         self._transport = None
         self._server._connections.discard(self)
         if self._channel is not None:
@@ -186,7 +188,7 @@ class _Subscriber(asyncio.BufferedProtocol):
 
     def _on_message(self, message: HubMessage) -> None:
         if message.kind is not Kind.SUBSCRIBE or self._channel is not None:
-            raise ProtocolError("A subscriber sent something that is not one subscription.")
+            raise ProtocolError("A subscriber sent something that is not a single subscription.")
         try:
             self._request = StreamRequest.from_dict(message.extension)
             channel = self._server._find_channel(self._request)
@@ -201,7 +203,7 @@ class _Subscriber(asyncio.BufferedProtocol):
         return packet.kind is Kind.VIDEO or self._request.audio
 
     def send_burst(self, gop: list[bytes]) -> None:
-        """The cached GOP, whole, though it may be longer than the high-water mark."""
+        """Send the whole cached GOP, even if it is longer than the high-water mark."""
         if self._transport is None or not gop:
             return
         size_bytes = sum(map(len, gop))
@@ -222,7 +224,7 @@ class _Subscriber(asyncio.BufferedProtocol):
             return
         if packet.kind is Kind.VIDEO and packet.flags & Flags.KEY and not self._paused:
             self._needs_key = False
-        if self._needs_key:  # a pause sets it, and no key frame clears it before the pause is over
+        if self._needs_key:  # A pause sets it, and no key frame clears it before the pause ends.
             self.dropped += 1
             if self._channel is not None:
                 self._channel.dropped += 1
@@ -233,7 +235,9 @@ class _Subscriber(asyncio.BufferedProtocol):
         self._transport.write(data)
 
     def send_control(self, data: bytes) -> None:
-        """State and description go out even to a slow reader: they are small and rare. One that never reads is cut."""
+        """Send state and description even to a slow reader: they are small and rare. A reader that never reads is
+        disconnected.
+        """
         if self._transport is not None:
             self._transport.write(data)
             if self._transport.get_write_buffer_size() > MAX_WAITING_BYTES:

@@ -1,7 +1,7 @@
-"""The bytes on a local stream socket: a fixed header, an extension (JSON), a payload. docs/design/0002-hub.md.
+"""The wire format of local streams: a fixed header, an extension (JSON), a payload. docs/design/0002-hub.md.
 
-Little-endian, 80 bytes. The version is that of the whole protocol: both ends come from one installation, so an
-unknown version is an error and not a negotiation.
+Little-endian, 80 bytes. The version covers the whole protocol. Both ends come from one installation, so an unknown
+version is an error, without negotiation.
 """
 
 import json
@@ -15,7 +15,7 @@ from ninjacam.core.packets import CameraState, Codec, Kind, Packet, StreamInfo, 
 MAGIC = b"NC"
 VERSION = 1
 MAX_PAYLOAD_BYTES = 16 << 20
-"""Above any access unit that a source lets through (8 MB) and any JPEG of 8K."""
+"""Larger than any access unit that a source accepts (8 MB) and any 8K JPEG."""
 MAX_EXTENSION_BYTES = 1 << 20
 
 # magic, version, flags, kind, codec, stream, camera id, sequence, pts, time base, duration, captured wall ns,
@@ -26,7 +26,7 @@ _CODECS = {int(codec): codec for codec in Codec}
 
 
 class HubMessage(NamedTuple):
-    """One message as read: a packet, or an extension without a packet."""
+    """One received message: a packet, or an extension without a packet."""
 
     kind: Kind
     packet: Packet | None
@@ -122,17 +122,17 @@ def decode_info(extension: dict[str, Any]) -> StreamInfo:
 
 
 class MessageReader:
-    """Splits received bytes into messages. One a connection; feeds `on_message` synchronously.
+    """Splits received bytes into messages. One per connection; calls `on_message` synchronously.
 
-    A buffer to receive into, for asyncio.BufferedProtocol: `get_buffer` and `received`. It grows to the largest
-    message seen, at most to the limits above.
+    It is a receive buffer for asyncio.BufferedProtocol: `get_buffer` and `received`. It grows to the largest message
+    received, up to the limits above.
     """
 
     def __init__(self, on_message: Callable[[HubMessage], None], *, size_bytes: int = 1 << 16) -> None:
         self._on_message = on_message
         self._buffer = bytearray(size_bytes)
-        self._start = 0  # of the first byte not yet parsed
-        self._end = 0  # of what was received
+        self._start = 0  # Offset of the first unparsed byte.
+        self._end = 0  # Offset behind the last received byte.
 
     def get_buffer(self) -> memoryview:
         if self._start == self._end:
@@ -142,16 +142,16 @@ class MessageReader:
         return memoryview(self._buffer)[self._end :]
 
     def _make_room(self, size_bytes: int) -> None:
-        """Move what is unparsed to the front; grow so that `size_bytes` and some to spare fit."""
+        """Move unparsed data to the front. Grow so that `size_bytes` and some spare space fit."""
         pending = self._buffer[self._start : self._end]
         if size_bytes > len(self._buffer) or len(pending) * 2 > len(self._buffer):
-            # a new one: a memoryview handed out may still pin the old
+            # A new one: a memoryview that was returned may still pin the old one.
             self._buffer = bytearray(max(size_bytes + HEADER.size, 2 * len(self._buffer)))
         self._buffer[: len(pending)] = pending
         self._start, self._end = 0, len(pending)
 
     def received(self, count: int) -> None:
-        """Raises: ProtocolError: what came is not this protocol."""
+        """Raises: ProtocolError: the data is not of this protocol."""
         self._end += count
         while self._end - self._start >= HEADER.size:
             need = self._parse_one()
@@ -161,16 +161,18 @@ class MessageReader:
                 return
 
     def _parse_one(self) -> int:
-        """Parse a message and return 0, or return how many bytes the one that has begun needs."""
+        """Parse a message and return 0, or return how many bytes the incomplete message needs."""
         start = self._start
         (
             magic, version, flags, kind, codec, _stream, _camera_id, sequence, pts, time_base_hz, duration,
             captured_ns, received_ns, width_px, height_px, dts_offset, _epoch, payload_bytes, extension_bytes,
         ) = HEADER.unpack_from(self._buffer, start)  # fmt: skip
         if magic != MAGIC or version != VERSION:
-            raise ProtocolError("The peer of a local stream speaks another version; restart the engine.")
+            raise ProtocolError(
+                "The peer of a local stream uses another protocol version. Restart the engine."
+            )
         if payload_bytes > MAX_PAYLOAD_BYTES or extension_bytes > MAX_EXTENSION_BYTES:
-            raise ProtocolError("A message on a local stream is longer than allowed.")
+            raise ProtocolError("A message of a local stream exceeds the maximum length.")
         total: int = HEADER.size + extension_bytes + payload_bytes
         if self._end - start < total:
             return total
@@ -187,7 +189,7 @@ class MessageReader:
                 )  # fmt: skip
             message = HubMessage(_KINDS[kind], packet, extension)
         except (LookupError, ValueError) as exc:
-            raise ProtocolError("A message on a local stream is malformed.") from exc
+            raise ProtocolError("A message of a local stream is malformed.") from exc
         self._start = start + total
         self._on_message(message)
         return 0

@@ -1,4 +1,4 @@
-"""A feed in the form of the WebSocket, made once for all its viewers: the same bytes object goes to each of them."""
+"""A feed in the WebSocket's format, produced once for all its viewers: each gets the same bytes object."""
 
 import json
 import logging
@@ -23,8 +23,8 @@ def text_message(**fields: Any) -> Message:
 
 
 class Subscriber:
-    """One subscription of one socket, as its encoding sees it. `codecs`: what the client can decode. `details`: it may
-    configure the camera, and gets the full texts of its errors.
+    """One subscription of one socket, as seen by its encoding. `codecs`: what the client can decode. `details`: the
+    client may configure the camera, and receives full error messages.
 
     `wants`: 0: every packet; 1: nothing before the next key frame; 2: the next key frame with the configuration.
     """
@@ -40,16 +40,16 @@ class Subscriber:
         self.state_sent: tuple[Any, ...] = ()
 
     def unplayable(self) -> None:
-        """The stream's codec has become one that the client cannot decode. May leave the encoding."""
+        """Called when the stream changes to a codec that the client cannot decode. May leave the encoding."""
 
     def refused(self, error: dict[str, Any]) -> None:
-        """The stream does not exist. May leave the encoding."""
+        """Called when the stream does not exist. May leave the encoding."""
 
     def tell(self, **fields: Any) -> None:
         self.sink.put(text_message(id=self.id, **fields))
 
     def tell_state(self, feed: Feed) -> None:
-        """How its stream is, if that is known and news."""
+        """Send the state of the stream, if it is known and has changed."""
         state = (feed.state.value, feed.message(details=self.details), feed.view_error)
         if feed.has_state and state != self.state_sent:
             self.state_sent = state
@@ -57,7 +57,7 @@ class Subscriber:
 
 
 class Encoding:
-    """One feed in one format, under one stream number. Made and ended by Encodings."""
+    """One feed in one format, with one stream number. Created and ended by Encodings."""
 
     def __init__(self, number: int, key: "Key", encodings: "Encodings") -> None:
         self.number = number
@@ -74,7 +74,7 @@ class Encoding:
             if packet.is_key and packet.kind is Kind.VIDEO:
                 self._configure(packet)
 
-    # --- what the feed says ---
+    # --- callbacks of the feed ---
 
     def on_packet(self, packet: Packet) -> None:
         if packet.kind is not Kind.VIDEO:
@@ -115,7 +115,7 @@ class Encoding:
     # --- members ---
 
     def add(self, member: Subscriber) -> None:
-        """Tell it where it is, and give it the pictures since the last key frame."""
+        """Add a member: send it the state, and the frames since the last key frame."""
         member.wants = 2
         self.members = (*self.members, member)
         member.tell_state(self.feed)
@@ -142,7 +142,7 @@ class Encoding:
     # --- bytes ---
 
     def _configure(self, packet: Packet) -> bool:
-        """Whether this key frame begins something that the clients' decoders must be told."""
+        """Return whether the clients' decoders must be reconfigured at this key frame."""
         try:
             if packet.codec is Codec.MJPEG:
                 sets, size = None, (packet.width_px, packet.height_px)
@@ -181,12 +181,13 @@ class Encoding:
 
 
 Key = tuple[Any, Any, Format, int]
-"""Path and request of the feed, format, and lane: the binary header names the stream and not the subscription, so two
-subscriptions of one socket never share one."""
+"""Path and request of the feed, format, and lane. The binary header identifies the stream, not the subscription, so
+two subscriptions of one socket never share one.
+"""
 
 
 class Encodings:
-    """The encodings of this worker, by what is in them. Stream numbers are of 16 bits, each used by one at a time."""
+    """The encodings of this worker by their key. Stream numbers have 16 bits and are unique among current encodings."""
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
@@ -198,7 +199,7 @@ class Encodings:
         return len(self._by_key)
 
     def get(self, path: Any, request: Any, form: Format, *, taken: set[Encoding]) -> Encoding:
-        """One that is not in `taken`."""
+        """Return a number that is not in `taken`."""
         lane = 0
         while (encoding := self._by_key.get((path, request, form, lane))) in taken:
             lane += 1

@@ -1,4 +1,4 @@
-"""The streams that this worker reads: one subscription of a local socket for all its viewers of the same thing."""
+"""The streams that this worker reads: one subscription of a local socket for all viewers of the same stream."""
 
 import asyncio
 import contextlib
@@ -15,15 +15,17 @@ from ninjacam.hub.request import StreamRequest
 logger = logging.getLogger("ninjacam.live")
 
 PIXELS_LINGER_S = 2.0
-"""A page that is loaded again, or asks for a snapshot each second, need not start an encoder anew."""
+"""Seconds that an unused stream of pixels stays open, so that reloading a page, or a snapshot each second, does not
+restart an encoder.
+"""
 LOST_AFTER_S = 0.5
-"""A vision worker or capture process is back sooner; nobody need be told."""
+"""A vision worker or capture process restarts faster than this, and viewers need not be notified."""
 
-LOST_MESSAGE = "The connection to the engine is lost; trying again."
+LOST_MESSAGE = "The connection to the engine is lost. Reconnecting …"
 
 
 class Listener(Protocol):
-    """Called in the event loop, synchronously; must not raise and must not leave or join the feed meanwhile."""
+    """Called in the event loop, synchronously. Must not raise, and must not leave or join the feed meanwhile."""
 
     def on_packet(self, packet: Packet) -> None: ...
 
@@ -31,11 +33,11 @@ class Listener(Protocol):
         """The feed's `state`, `message` or `view_error` has changed."""
 
     def on_refused(self, error: dict[str, Any]) -> None:
-        """There is no such stream; nothing more comes. `error`: NinjacamError.as_dict()."""
+        """The stream does not exist; nothing more will come. `error`: NinjacamError.as_dict()."""
 
 
 class Feed:
-    """One stream. Made and ended by the Pool."""
+    """One stream. Created and ended by the Pool."""
 
     def __init__(self, path: Path, request: StreamRequest) -> None:
         self.path = path
@@ -44,11 +46,12 @@ class Feed:
         self.gop = GopCache()
         self.info: StreamInfo | None = None
         """None until the first connection, and while the connection is lost for more than LOST_AFTER_S, unless the
-        engine reports why there is none."""
+        engine reports the reason.
+        """
         self.was_lost = False
         self.refused: dict[str, Any] | None = None
         self.fresh = False
-        """Whether the last picture is of a camera that is live, and not of the time before."""
+        """Whether the last frame is from a live camera, and not from before it was lost."""
         self.packets = 0
         self._subscription = StreamSubscription(
             path, request, on_packet=self._on_packet, on_info=self._on_info
@@ -57,16 +60,18 @@ class Feed:
         self._linger_timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
-    # --- what it knows ---
+    # --- state ---
 
     @property
     def has_state(self) -> bool:
-        """Whether anything is known yet: a stream that begins says so within milliseconds."""
+        """Return whether anything is known yet: a stream that starts reports within milliseconds."""
         return self.info is not None or self.was_lost
 
     @property
     def is_off(self) -> bool:
-        """Whether the engine reports that there is no such stream for now: nothing comes until somebody acts."""
+        """Return whether the engine reports that this stream is off: nothing will come until its configuration
+        changes.
+        """
         return self.was_lost and self.info is not None
 
     @property
@@ -76,7 +81,9 @@ class Feed:
         return CameraState.RECONNECTING if self.was_lost else CameraState.CONNECTING
 
     def message(self, *, details: bool) -> str:
-        """Why there are no pictures; empty where nothing is wrong. `details`: as for those who configure the camera."""
+        """Return why there are no frames; empty if there is no error. `details`: for users who may configure the
+        camera.
+        """
         if self.info is None:
             return LOST_MESSAGE if self.was_lost else ""
         error = self.info.error if details else for_viewers(self.info.error)
@@ -84,13 +91,13 @@ class Feed:
 
     @property
     def view_error(self) -> dict[str, Any] | None:
-        """Without the traceback: that is for those who may configure, in the API."""
+        """The error of the view without the traceback, which is for users who may configure, in the API."""
         error = self.info.extra.get("view_error") if self.info is not None else None
         return {name: error[name] for name in error if name != "traceback"} if error else None
 
     @property
     def codec(self) -> Codec:
-        """Of its video; NONE where it is not known yet."""
+        """The codec of its video; NONE while unknown."""
         if self.request.codec is not Codec.NONE:
             return self.request.codec
         for packet in self.gop:
@@ -101,10 +108,10 @@ class Feed:
 
     @property
     def last_picture(self) -> Packet | None:
-        """The newest key frame or JPEG that is at hand."""
+        """Return the newest cached key frame or JPEG."""
         return next((packet for packet in self.gop if packet.kind is Kind.VIDEO), None)
 
-    # --- what comes in ---
+    # --- callbacks of the subscription ---
 
     def _on_packet(self, packet: Packet) -> None:
         self.packets += 1
@@ -123,7 +130,7 @@ class Feed:
         if info.state is not CameraState.LIVE:
             self.fresh = False
             if self.request.codec is Codec.NONE and info.state is not CameraState.STALLED:
-                self.gop.clear()  # of before the loss; pixels go on with a picture that says so
+                self.gop.clear()  # From before the loss; the pixels stream shows the reason itself.
         self.info = info
         self.was_lost = False
         self._tell_state()
@@ -142,14 +149,14 @@ class Feed:
             self._lost_timer = None
 
     def _lost(self) -> None:
-        """Again and again until the connection is back: meanwhile the camera may be switched off, and on again."""
+        """Retry until the connection is back: meanwhile, the camera may be disabled and enabled again."""
         before = (self.was_lost, self.info)
         self.was_lost, self.info = True, _read_off(self.path.stem)
         self._expect_return()
         if before != (self.was_lost, self.info):
             self._tell_state()
 
-    # --- life, in the hands of the Pool ---
+    # --- lifecycle, called by the Pool ---
 
     def start(self) -> None:
         self._expect_return()
@@ -167,7 +174,7 @@ class Feed:
     def close(self) -> None:
         self._cancel_lost()
         self._subscription.close()
-        self.gop.clear()  # megabytes: they go at once, instead of with the cycles that a feed is part of
+        self.gop.clear()  # Megabytes: free them at once, instead of with the reference cycles that a feed is part of.
 
 
 def _read_off(slug: str) -> StreamInfo | None:
@@ -181,12 +188,12 @@ def _read_off(slug: str) -> StreamInfo | None:
     if not status.engine_running or camera.get("state") not in (CameraState.DISABLED, CameraState.FAILED):
         return None
     if any(slug in process.get("cameras", ()) for process in status.processes):
-        return None  # one that has failed has its sockets, and they will be back
+        return None  # A failed camera keeps its sockets, and they will be back.
     return StreamInfo(slug, state=CameraState(camera["state"]), error=camera.get("error"))
 
 
 class Pool:
-    """The feeds of this worker, each open as long as somebody has joined it, pixels a little longer."""
+    """The feeds of this worker. Each is open while it has listeners, feeds of pixels a little longer."""
 
     def __init__(self, run_dir: Path) -> None:
         self._run_dir = run_dir
@@ -206,7 +213,7 @@ class Pool:
         return self._run_dir / f"{slug}.pixels"
 
     def join(self, path: Path, request: StreamRequest, listener: Listener) -> Feed:
-        """`listener` hears what comes from now on; what there is already, it takes from the feed."""
+        """Add `listener`, which receives what comes from now on, and takes cached packets from the feed."""
         feed = self._feeds.get((path, request))
         if feed is None or feed.refused is not None:
             feed = self._feeds[path, request] = Feed(path, request)
@@ -236,7 +243,7 @@ class Pool:
                 del self._feeds[feed.path, feed.request]
 
     def stop_lingering(self) -> None:
-        """From now on a feed ends with its last listener."""
+        """From now on, end each feed with its last listener."""
         self._closed = True
         for feed in list(self._feeds.values()):
             if feed._linger_timer is not None:
@@ -244,7 +251,7 @@ class Pool:
                 self._end(feed)
 
     def close(self) -> None:
-        """End them all, joined or not."""
+        """End all feeds, with or without listeners."""
         self.stop_lingering()
         for feed in self._feeds.values():
             feed.close()
@@ -252,7 +259,7 @@ class Pool:
 
 
 class PictureWaiter:
-    """Waits for a feed's first picture: of any state, or only of a camera that is live."""
+    """Waits for a feed's first frame: in any state, or only from a live camera."""
 
     def __init__(self) -> None:
         self._changed = asyncio.Event()
@@ -269,10 +276,10 @@ class PictureWaiter:
     async def wait(
         self, feed: Feed, *, timeout_s: float, live_only: bool = False, patience_s: float = 2.0
     ) -> None:
-        """Until there is one, the feed is refused or off, or the time is up.
+        """Wait until there is one, the feed is refused or off, or the timeout is over.
 
-        `patience_s`: for a live camera, while the camera is reported as not live: a stream that has just begun says so
-        for a moment.
+        `patience_s`: additional time to wait for a live camera, because a stream that has just started reports
+        another state for a moment.
         """
         loop = asyncio.get_running_loop()
         begun = loop.time()

@@ -1,4 +1,4 @@
-"""`/live/<slug>/mjpeg`: an endless multipart response, latest picture wins."""
+"""`/live/<slug>/mjpeg`: an endless multipart response in which the latest frame wins."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ _HEADERS = (
     (b"content-type", CONTENT_TYPE),
     *NO_STORE,
     (b"pragma", b"no-cache"),
-    (b"content-encoding", b"identity"),  # keeps compressing middleware and proxies away
+    (b"content-encoding", b"identity"),  # Keeps compressing middleware and proxies from buffering.
     (b"x-accel-buffering", b"no"),
 )
 _END: Message = {"type": "http.response.body", "body": b"", "more_body": False}
@@ -48,7 +48,7 @@ class Parts:
     def on_packet(self, packet: Packet) -> None:
         if packet.kind is not Kind.VIDEO:
             return
-        if packet.codec is not Codec.MJPEG:  # the camera was set to something else
+        if packet.codec is not Codec.MJPEG:  # The camera was reconfigured to another codec.
             for viewer in self.viewers:
                 viewer.passthrough_ended()
             return
@@ -89,7 +89,7 @@ PartsKey = tuple[Any, StreamRequest]
 
 
 class AllParts:
-    """The Parts of this worker, by their feed."""
+    """The Parts of this worker, by feed."""
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
@@ -111,7 +111,7 @@ class AllParts:
 
 
 class MjpegViewer:
-    """One response. Its task waits for the client to leave; parts are sent by whoever brings them."""
+    """One response. Its task waits for the client to disconnect; the feed's callbacks send the parts."""
 
     def __init__(
         self, all_parts: AllParts, watching: "tuple[Principal, Camera]", scope: Scope, send: Send
@@ -154,25 +154,25 @@ class MjpegViewer:
         self.stopped = True
         self.end()
 
-    # --- life ---
+    # --- lifecycle ---
 
     def end(self) -> None:
         if not self.over.done():
             self.over.set_result(None)
 
     def watch(self, parts: Parts) -> None:
-        """Begin with the picture that there is, then have them all."""
+        """Send the cached frame first, then all new ones."""
         self._parts = parts
         self._begun = True
         parts.add(self)
         packet = parts.feed.last_picture
         if packet is not None and packet.codec is Codec.MJPEG:
             self.sink.put(parts.part(packet), len(packet.data), self)
-        if parts.feed.is_off:  # since the last look at it
+        if parts.feed.is_off:  # Since it was last checked.
             self.end()
 
     def passthrough_ended(self) -> None:
-        """The camera's own JPEGs do not come: go on with the vision workers' pictures, which say why."""
+        """The camera's own JPEGs are missing: switch to the frames of the vision worker, which show the reason."""
         worker = self._all.worker
         pixels = self._all.get(
             (
@@ -194,7 +194,7 @@ class MjpegViewer:
 
 
 async def serve_mjpeg(all_parts: AllParts, scope: Scope, receive: Receive, send: Send, slug: str) -> None:
-    """Raises: Problem: before the response has begun."""
+    """Serve the response. Raises: Problem: before the response has started."""
     worker = all_parts.worker
     wish = PictureWish.parse(auth.query_of(scope))
     watching = await worker.database.run(partial(auth.authorise, view=wish.view), scope, slug)
@@ -237,9 +237,9 @@ def _sends_jpeg(slug: str) -> bool:
 
 
 async def _has_picture(feed: Feed, waiter: PictureWaiter, viewer: MjpegViewer) -> bool:
-    """False: the client has left.
+    """Return False if the client has disconnected.
 
-    Raises: Problem: none came in time, there is no such view, or the server stops.
+    Raises: Problem: no frame came in time, the view does not exist, or the server stops.
     """
     worker = viewer.worker
     waiting = asyncio.ensure_future(waiter.wait(feed, timeout_s=FIRST_PICTURE_S))
@@ -259,6 +259,6 @@ async def _has_picture(feed: Feed, waiter: PictureWaiter, viewer: MjpegViewer) -
 
 
 async def wait_for_leave(receive: Receive) -> None:
-    with contextlib.suppress(OSError, RuntimeError):  # of the server: the connection is gone
+    with contextlib.suppress(OSError, RuntimeError):  # Of the server: the connection is closed.
         while (await receive())["type"] != "http.disconnect":
             pass

@@ -1,4 +1,4 @@
-"""What a request for MJPEG or a snapshot asks for, and what it is answered where there is no picture."""
+"""Parameters of requests for MJPEG and snapshots, and the responses when there is no frame."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from ninjacam.problems import Problem
 MAX_WIDTH_PX = 7680
 MAX_FPS = 240.0
 RAW = "raw"
-"""How a person may write the camera's own view."""
+"""Name by which a URL may refer to the camera's own view."""
 
 
 @dataclass(frozen=True, slots=True)
 class PictureWish:
-    """`width_px`, `quality`, `fps`: 0 where nothing was said."""
+    """`width_px`, `quality`, `fps`: 0 if not given."""
 
     view: str = ""
     width_px: int = 0
@@ -38,11 +38,11 @@ class PictureWish:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the camera's own JPEGs will do."""
+        """Return whether the camera's own JPEGs can be sent unchanged."""
         return not (self.view or self.width_px or self.quality or self.fps)
 
     def request(self, quality: int) -> StreamRequest:
-        """`quality`: where nothing was said."""
+        """`quality`: the default, if the request has none."""
         return StreamRequest(
             view=self.view,
             codec=Codec.MJPEG,
@@ -53,13 +53,13 @@ class PictureWish:
 
 
 def no_picture(feed: Feed, *, details: bool) -> Problem:
-    """Why there is none, as far as the feed knows. `details`: for those who may configure the camera."""
+    """Return the problem that explains why there is no frame. `details`: for users who may configure the camera."""
     code, message = (
         "stream_unavailable",
-        f"No picture came from the camera in time (it is {feed.state.value}).",
+        f"No frame came from the camera in time (state: {feed.state.value}).",
     )
     if feed.state is CameraState.DISABLED:
-        code, message = "disabled", "The camera is switched off."
+        code, message = "disabled", "The camera is disabled."
     if feed.info is not None and feed.info.error:
         code = str(feed.info.error.get("code", code))
     headers = ((b"retry-after", b"2"), (b"x-ninjacam-state", feed.state.value.encode()))
@@ -75,7 +75,7 @@ def _number(query: Mapping[str, str], name: str, least: float, most: float, *, w
     except (ValueError, OverflowError):
         value = -1.0
     if not least <= value <= most:
-        kind = "a whole number" if whole else "a number"
+        kind = "an integer" if whole else "a number"
         raise Problem(
             400, "bad_request", f"The parameter {name!r} must be {kind} from {least:g} to {most:g}."
         )

@@ -1,7 +1,7 @@
-"""The sending end of one viewer: in order, bounded, and without a task as long as the server takes what it is given.
+"""The sending end of one viewer: ordered, bounded, and without a task while the server accepts data at once.
 
-A server's `send` returns without suspending while its write buffer has room, so the fan-out runs it in place: no
-queue, event, wake-up or timer for a frame. Only a `send` that suspends gets a task; what comes meanwhile waits here.
+A server's `send` returns without suspending while its write buffer has space, so the fan-out calls it directly: no
+queue, event, wake-up or timer per frame. Only a `send` that suspends gets a task; further messages wait here.
 """
 
 import asyncio
@@ -16,18 +16,18 @@ from ninjacam.front_door.messages import Message, Send
 MAX_PENDING_BYTES = 2 << 20
 MAX_PENDING = 60
 MAX_CONTROL = 256
-"""Pending messages that may not be dropped; a viewer with more of them is cut."""
+"""Maximum number of pending messages that must not be dropped; a viewer with more is disconnected."""
 
 
 @dataclass(slots=True)
 class _Entry:
     message: Message
-    size_bytes: int  # 0: control, never dropped
+    size_bytes: int  # 0: a control message, never dropped.
     slot: object
 
 
 class _Rest:
-    """What is left of an awaitable that was begun outside of a task and has suspended at `first`."""
+    """Continue an awaitable that was started outside of a task and has suspended at `first`."""
 
     __slots__ = ("_first", "_iterator")
 
@@ -40,7 +40,7 @@ class _Rest:
             yield self._first
         except (
             BaseException
-        ) as exc:  # a cancellation goes to the server's coroutine, as an await would deliver it
+        ) as exc:  # A cancellation is passed to the server's coroutine, as an await would do.
             throw = getattr(self._iterator, "throw", None)
             if throw is None:
                 raise
@@ -54,8 +54,8 @@ class _Rest:
 class Sink:
     """Owner: the viewer's task; thread: the event loop.
 
-    `on_overflow()`: what was pending of pictures is dropped; go on at a key frame. `on_broken()`: the server has no
-    connection any more. Both are called from within `put`. `give_up()`: the peer takes nothing, so end the connection.
+    `on_overflow()`: pending frames were dropped; continue at a key frame. `on_broken()`: the server's connection is
+    closed. Both are called from within `put`. `give_up()`: the peer does not read, so abort the connection.
     """
 
     __slots__ = (
@@ -80,7 +80,7 @@ class Sink:
         self._task: asyncio.Task[None] | None = None
         self._closed = False
         self.blocked_since = 0.0
-        """time.monotonic() when the send began that has not returned yet; 0: none."""
+        """time.monotonic() at the start of the send that has not returned yet; 0: none."""
         self.dropped = 0
         self.sent = 0
         self.sent_bytes = 0
@@ -92,8 +92,8 @@ class Sink:
     def put(self, message: Message, size_bytes: int = 0, slot: object = None) -> None:
         """Send, or keep until it can be sent.
 
-        `size_bytes`: of a picture; 0 for control messages, which are never dropped. `slot`: of what is pending with the
-        same slot only the latest is kept.
+        `size_bytes`: of a frame; 0 for control messages, which are never dropped. `slot`: of pending messages with
+        the same slot, only the latest is kept.
         """
         if self._closed:
             return
@@ -106,7 +106,7 @@ class Sink:
         except StopIteration:
             self.sent += 1
             self.sent_bytes += size_bytes
-        except Exception:  # the boundary to the server: whatever it raises, the viewer is gone
+        except Exception:  # The boundary to the server: whatever it raises, the viewer has disconnected.
             self._break()
         else:
             self.blocked_since = time.monotonic()
@@ -146,7 +146,7 @@ class Sink:
                 await self._send(entry.message)
                 self.sent += 1
                 self.sent_bytes += entry.size_bytes
-        except Exception:  # as in put
+        except Exception:  # As in put.
             self._break()
         finally:
             self.blocked_since = 0.0
@@ -160,7 +160,7 @@ class Sink:
             self._on_broken()
 
     async def close(self, *last: Message, grace_s: float) -> None:
-        """Drop what is pending, let the send that runs end within `grace_s`, then send `last`. Idempotent."""
+        """Drop pending messages, wait up to `grace_s` for the running send, then send `last`. Idempotent."""
         if self._closed and self._task is None:
             return
         broken, ended = self._closed, False

@@ -1,4 +1,4 @@
-"""`/live/<slug>/snapshot.jpg`: the picture of now, or a problem that says why there is none."""
+"""`/live/<slug>/snapshot.jpg`: the current frame, or a problem that explains why there is none."""
 
 from functools import partial
 from typing import TYPE_CHECKING

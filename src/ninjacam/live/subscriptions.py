@@ -21,7 +21,7 @@ _KNOWN_CODECS = frozenset(codec.label for codec in (Codec.H264, Codec.H265, Code
 
 @dataclass(frozen=True, slots=True)
 class SubscribeRequest:
-    """A "subscribe" message, checked."""
+    """A validated "subscribe" message."""
 
     id: int
     camera: str
@@ -30,7 +30,7 @@ class SubscribeRequest:
     codecs: frozenset[str]
     width_px: int
     annotations: bool
-    """Those of the view, instead of its pictures."""
+    """Annotations of the view, instead of its frames."""
 
     @classmethod
     def parse(cls, message: dict[str, Any]) -> "SubscribeRequest":
@@ -43,7 +43,7 @@ class SubscribeRequest:
         )
         number = message.get("id")
         if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 1 << 53:
-            raise Problem(400, "bad_request", "'id' must be a whole number.")
+            raise Problem(400, "bad_request", "'id' must be an integer.")
         if not isinstance(camera, str) or not isinstance(view, str) or len(view) > 100:
             raise Problem(400, "bad_request", "'camera' and 'view' must be strings.")
         if not SLUG.fullmatch(camera):
@@ -55,13 +55,13 @@ class SubscribeRequest:
             raise Problem(400, "bad_request", '\'format\' must be "annexb", "fmp4" or "annotations".')
         view = "" if view == RAW else view
         if annotations and not view:
-            raise Problem(400, "bad_request", "'view' must say whose annotations.")
+            raise Problem(400, "bad_request", "'view' must name the processor whose annotations to send.")
         if not isinstance(codecs, list) or not all(isinstance(codec, str) for codec in codecs):
             raise Problem(400, "bad_request", "'codecs' must be a list of strings.")
         if width is not None and not (
             is_number(width) and int(width) == width and 0 <= width <= MAX_WIDTH_PX
         ):
-            raise Problem(400, "bad_request", f"'width' must be null or a whole number up to {MAX_WIDTH_PX}.")
+            raise Problem(400, "bad_request", f"'width' must be null or an integer up to {MAX_WIDTH_PX}.")
         known = _KNOWN_CODECS.intersection(codecs)
         if not known:
             raise Problem(
@@ -80,7 +80,7 @@ def _no_camera(slug: str) -> Problem:
 
 
 def is_number(value: Any) -> bool:
-    """Such as JSON can carry back: neither a bool nor NaN nor beyond all measure."""
+    """Return whether JSON can return it unchanged: not a bool, not NaN, not out of range."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e18
 
 
@@ -99,7 +99,7 @@ class SubscribedSocket(Protocol):
 
 
 class SocketSubscription(Subscriber):
-    """One of one socket. Made, begun and closed by it."""
+    """One subscription of one socket, which creates, starts and closes it."""
 
     __slots__ = ("_socket", "camera", "encoding", "request")
 
@@ -128,7 +128,7 @@ class SocketSubscription(Subscriber):
 
 
 class _Chooser:
-    """Waits until the codec of a camera's own stream is known, to decide between passing it through and transcoding."""
+    """Waits until the codec of a camera's own stream is known, to choose between passthrough and transcoding."""
 
     def __init__(self, member: "PicturesSubscription") -> None:
         self._member = member
@@ -144,7 +144,7 @@ class _Chooser:
 
 
 class PicturesSubscription(SocketSubscription):
-    """By the encoding that the client can play, shared with all who want the same."""
+    """Uses an encoding that the client can play, shared with all that request the same."""
 
     __slots__ = ("_chooser", "_waiting")
 
@@ -217,7 +217,7 @@ class PicturesSubscription(SocketSubscription):
 
 
 class AnnotationsSubscription(SocketSubscription):
-    """Each picture's annotations as they come, and only the latest for a client that is slow."""
+    """Sends the annotations of each frame, and only the latest ones to a slow client."""
 
     __slots__ = ("_feed", "_head")
 

@@ -1,4 +1,4 @@
-"""The multiplexed WebSocket: one for a page, any number of cameras and views in it."""
+"""The multiplexed WebSocket: one per page, with any number of cameras and views."""
 
 import asyncio
 import json
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("ninjacam.live")
 
 MAX_SUBSCRIPTIONS = 64
-"""To pictures, and four times as many to annotations: a page has some for each picture."""
+"""Maximum number of subscriptions to frames. Four times as many are allowed for annotations, because a page may show
+several per view.
+"""
 MAX_MESSAGE_CHARS = 64 << 10
 MESSAGES_PER_S = 50.0
 MESSAGES_BURST = 300.0
@@ -42,7 +44,7 @@ NOT_AUTHENTICATED, REFUSED, TOO_SLOW = 4401, 4403, 4408
 
 @dataclass(slots=True)
 class _Allowance:
-    """A token bucket for what the client sends."""
+    """A token bucket for messages of the client."""
 
     left: float = MESSAGES_BURST
     at: float = field(default_factory=time.monotonic)
@@ -56,7 +58,7 @@ class _Allowance:
 
 
 class LiveSocket:
-    """One accepted WebSocket. Its task only listens to the client; pictures are sent by whoever brings them."""
+    """One accepted WebSocket. Its task only receives messages of the client; feeds send the frames."""
 
     def __init__(
         self, worker: Worker, principal: "Principal", scope: Scope, receive: Receive, send: Send
@@ -83,7 +85,7 @@ class LiveSocket:
     def revoked(self, camera: "Camera") -> None:
         for member in list(self._members.values()):
             if member.camera is camera:
-                member.over("forbidden", "You may not watch this camera any more.")
+                member.over("forbidden", "You may no longer view this camera.")
 
     def too_slow(self) -> None:
         self.end(TOO_SLOW)
@@ -91,10 +93,10 @@ class LiveSocket:
     def stop(self) -> None:
         self.end(GOING_AWAY)
 
-    # --- life ---
+    # --- lifecycle ---
 
     def end(self, code: int | None) -> None:
-        """`code`: how to close; None: the connection is gone."""
+        """`code`: the close code to send; None: the connection is already closed."""
         if not self._ended.done():
             self._ended.set_result(code)
 
@@ -111,7 +113,7 @@ class LiveSocket:
             listening.cancel()
             listening.add_done_callback(
                 lambda task: task.cancelled() or task.exception()
-            )  # heard, if it failed too
+            )  # Retrieved, even if it failed.
             for member in list(self._members.values()):
                 member.close()
             self._members.clear()
@@ -204,13 +206,13 @@ class LiveSocket:
 
 
 async def serve_socket(worker: Worker, scope: Scope, receive: Receive, send: Send) -> None:
-    """One WebSocket from its handshake to its end."""
+    """Handle one WebSocket from its handshake to its end."""
     await receive()  # websocket.connect
     try:
         principal = await worker.database.run(auth.authorise_socket, scope)
     except Problem as problem:
         code = {401: NOT_AUTHENTICATED, 429: TRY_LATER, 503: TRY_LATER}.get(problem.status, REFUSED)
-        # accepted first: browsers show a page the close code only of a WebSocket that was open
+        # Accept first: browsers reveal the close code only of a WebSocket that was open.
         await send({"type": "websocket.accept"})
         await send({"type": "websocket.close", "code": code, "reason": problem.detail[:100]})
         return

@@ -1,1 +1,1 @@
-"""The management commands, and what they share."""
+"""The management commands and the code that they share."""

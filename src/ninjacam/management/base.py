@@ -1,4 +1,4 @@
-"""What our commands share: one readable sentence for an error, and the person at the keyboard as the actor."""
+"""Base classes of our commands: one readable sentence per error, and the operator as the actor."""
 
 import getpass
 import os
@@ -18,7 +18,9 @@ OPERATOR = LocalOperator()
 
 
 class OwnCommand(BaseCommand):
-    """Help that shows our options and not Django's, which all work. Files are made for this user only (umask 077)."""
+    """Format help with our options only; Django's work as well. New files are private to this user (umask
+    077).
+    """
 
     requires_system_checks = ()
     suppressed_base_arguments = {
@@ -37,7 +39,7 @@ class OwnCommand(BaseCommand):
 
 
 class NinjacamCommand(OwnCommand):
-    """`run` does the work; what it raises on purpose ends the command with status 1 and its sentence on stderr."""
+    """Subclasses implement `run`. A NinjacamError ends the command with status 1 and its message on stderr."""
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -45,9 +47,7 @@ class NinjacamCommand(OwnCommand):
         except NinjacamError as error:
             raise CommandError(redact_url(error.message)) from error
         except DatabaseError as error:
-            raise CommandError(
-                f"The database does not answer as expected: {error}. Has `migrate` been run?"
-            ) from error
+            raise CommandError(f"The database reports an error: {error}. Did you run `migrate`?") from error
         except (KeyboardInterrupt, EOFError) as error:
             raise CommandError("Interrupted.", returncode=130) from error
 
@@ -59,29 +59,30 @@ class NinjacamCommand(OwnCommand):
 
 
 def read_password(*, from_stdin: bool, prompt: str, confirm: bool = False) -> str:
-    """From the first line of standard input, or asked for. Never from an argument: the process list is public.
+    """Read a password from the first line of standard input, or prompt for it. Never take it from an
+    argument: every user can read the process list.
 
-    Raises: CommandError: there is nobody to ask, or two entries differ.
+    Raises: CommandError: there is no terminal, or the two entries differ.
     """
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n")
     if not sys.stdin.isatty():
-        raise CommandError("There is no terminal to ask for the password: use --password-stdin.")
+        raise CommandError("There is no terminal to prompt for the password. Use --password-stdin.")
     password = getpass.getpass(prompt)
-    if confirm and getpass.getpass("The same again: ") != password:
-        raise CommandError("The two passwords differ.")
+    if confirm and getpass.getpass("Password (again): ") != password:
+        raise CommandError("The two passwords do not match.")
     return password
 
 
 def find_user(name: str | None) -> AbstractBaseUser:
-    """The user of that name; without a name, the first superuser. Raises: CommandError: there is none."""
+    """Return the user with this name, or the first superuser. Raises: CommandError: there is none."""
     model = get_user_model()
     if name:
         user = model._default_manager.filter(**{model.USERNAME_FIELD: name}).first()
         if user is None:
-            raise CommandError(f"There is no user {name!r}. Make one: ninjacam createuser {name}")
+            raise CommandError(f"No user {name!r}. Create one: ninjacam createuser {name}")
         return user
     user = model._default_manager.filter(is_superuser=True, is_active=True).order_by("pk").first()
     if user is None:
-        raise CommandError("There is no administrator yet. Make one: ninjacam createuser NAME --admin")
+        raise CommandError("There is no administrator yet. Create one: ninjacam createuser NAME --admin")
     return user

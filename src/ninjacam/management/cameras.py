@@ -1,4 +1,4 @@
-"""What the commands about cameras share: options, passwords, addresses that can never work, how a camera is shown."""
+"""Shared by the commands about cameras: options, passwords, checks of addresses, output."""
 
 import argparse
 import ctypes
@@ -20,14 +20,14 @@ from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.urls import parse_url
 
 NEVER = frozenset({"config", "forbidden_address", "unsupported_scheme"})
-"""Codes of errors that no camera and no network can mend."""
+"""Codes of errors that only another address can fix."""
 
 
 class _RefusePassword(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> None:
         parser.error(
-            "everyone on this machine can read arguments. "
-            "Leave the password out to be asked for it, or use --password-stdin."
+            "all users of this host can read arguments. "
+            "Omit the password to be prompted for it, or use --password-stdin."
         )
 
 
@@ -35,39 +35,39 @@ class SourceCommand(NinjacamCommand):
     """A command that takes the address of a camera."""
 
     def add_login_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--username", help="its password is asked for")
+        parser.add_argument("--username", help="user name; prompts for the password")
         parser.add_argument(
-            "--password-stdin", action="store_true", help="read the password from standard input, one line"
+            "--password-stdin",
+            action="store_true",
+            help="read the password from the first line of standard input",
         )
         parser.add_argument("--password", action=_RefusePassword, nargs="?", help=argparse.SUPPRESS)
 
     def add_check_arguments(self, parser: CommandParser) -> None:
         check = parser.add_mutually_exclusive_group()
-        check.add_argument("--no-check", action="store_true", help="do not try it")
-        check.add_argument(
-            "--check", action="store_true", help="do not save it unless it answers with a picture"
-        )
+        check.add_argument("--no-check", action="store_true", help="do not test the camera")
+        check.add_argument("--check", action="store_true", help="save the camera only if it sends video")
         parser.add_argument(
-            "--force", action="store_true", help="save it although cameras may not be at this address"
+            "--force", action="store_true", help="save the camera even if this address is not allowed"
         )
 
     def password(self, options: dict[str, Any]) -> str | None:
-        """The password that goes with `--username`; None: none was given. Raises: CommandError."""
+        """Return the password for `--username`, or None if there is none. Raises: CommandError."""
         url = options.get("url") or ""
         if options["password_stdin"]:
             return read_password(from_stdin=True, prompt="")
         if _hide_login(url):
             self.warn(
-                "The process list showed the login in this URL for a moment, and your shell may keep it: "
-                "next time use --username NAME."
+                "The login in this URL was visible in the process list and may be in your shell's history. "
+                "Next time, use --username NAME."
             )
             return None
         return read_password(from_stdin=False, prompt="Password: ") if options["username"] else None
 
     def try_address(self, source: SourceConfig, options: dict[str, Any]) -> ProbeResult | None:
-        """What the camera answers; None: it was not asked.
+        """Test the camera and return its answer, or None if it was not tested.
 
-        Raises: CommandError: it can never work, or does not and `--check` is given.
+        Raises: CommandError: the address can never work, or the test failed and `--check` is given.
         """
         error = _forbidden(source)
         answer = None
@@ -75,30 +75,30 @@ class SourceCommand(NinjacamCommand):
             answer = run_probe(source)
             error = answer.error
         if error is not None and (options["check"] or (error["code"] in NEVER and not options["force"])):
-            hint = " Use --force to save it all the same." if error["code"] in NEVER else ""
+            hint = " Use --force to save it anyway." if error["code"] in NEVER else ""
             raise CommandError(f"{error['message']} Not saved.{hint}")
         return answer
 
 
 def _forbidden(source: SourceConfig) -> dict[str, Any] | None:
-    """The error of an IP address that no camera may have, without asking anybody."""
+    """Return the error for an IP address where cameras are not allowed, without any network access."""
     try:
         address = ip_address(parse_url(source.url).host.partition("%")[0])
         check_address(address, source)
     except (ForbiddenAddressError, ConfigError) as error:
         return error.as_dict() if isinstance(error, ForbiddenAddressError) else None
     except ValueError:
-        return None  # a name, which trying resolves
+        return None  # A host name: connecting resolves it.
     return None
 
 
 def _hide_login(url: str) -> bool:
-    """Overwrite the login of a URL in this process's arguments. Returns whether it has one."""
+    """Overwrite the login of a URL in this process's arguments. Return whether it has one."""
     try:
         if not split_credentials(url)[2]:
             return False
     except ValueError:
-        return False  # the action says what is wrong with the URL
+        return False  # The action reports errors in the URL.
     secret = url.partition("://")[2].rpartition("@")[0].encode()
     try:
         fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
@@ -133,7 +133,7 @@ def describe(camera: Camera, status: Status) -> dict[str, Any]:
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines with aligned columns."""
+    """Return the rows as lines with aligned columns."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

@@ -1,4 +1,4 @@
-"""What `ninjacam doctor` looks at: one function for each part, each yielding findings."""
+"""The checks of `ninjacam doctor`: one function per area, each yielding findings."""
 
 import importlib
 import importlib.metadata
@@ -35,7 +35,7 @@ MIN_FILES = 1024
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """OK: good. WARN: works, but. FIX: must be put right before it works."""
+    """OK: fine. WARN: works with restrictions. FIX: must be fixed."""
 
     level: Literal["OK", "WARN", "FIX"]
     text: str
@@ -60,22 +60,22 @@ def look_at_python() -> Findings:
     if "" in (os.environ.get("PYTHONPATH") or "-").split(os.pathsep):
         yield Finding(
             "FIX",
-            "PYTHONPATH has an empty item, so Python imports from the current directory: "
-            "remove the colon at its start, its end or beside another one",
+            "PYTHONPATH contains an empty item, so Python imports from the current directory. "
+            "Remove the colon at its start or end, or the doubled one",
         )
     for module, package in (("av", "av"), ("cv2", "opencv-python-headless")):
         try:
             importlib.import_module(module)
         except ImportError as error:
             yield Finding(
-                "FIX", f"{module} cannot be imported ({error}): pip install --force-reinstall {package}"
+                "FIX", f"{module} cannot be imported ({error}). Run: pip install --force-reinstall {package}"
             )
         else:
             yield Finding("OK", f"{module} {_version(package)}".strip())
     if _version("opencv-python") and _version("opencv-python-headless"):
         yield Finding(
             "WARN",
-            "opencv-python and opencv-python-headless are both installed and overwrite each other: "
+            "opencv-python and opencv-python-headless are both installed and overwrite each other. Run: "
             "pip uninstall opencv-python opencv-python-headless; pip install opencv-python-headless",
         )
 
@@ -95,7 +95,7 @@ def look_at_codecs() -> Findings:
             av.codec.Codec(name, mode)
         except (av.FFmpegError, ValueError):
             yield Finding(
-                "WARN", f"FFmpeg in PyAV has no {name}: {loss}; use PyAV's own wheel: pip install av"
+                "WARN", f"PyAV's FFmpeg has no {name}: {loss}. Use PyAV's own wheel: pip install av"
             )
         else:
             yield Finding("OK", f"codec {name}")
@@ -104,9 +104,12 @@ def look_at_codecs() -> Findings:
 def look_at_server() -> Findings:
     uvicorn = _version("uvicorn")
     if not uvicorn:
-        yield Finding("WARN", "uvicorn is missing, `ninjacam serve` needs it: pip install 'ninjacam[server]'")
+        yield Finding(
+            "WARN",
+            "`ninjacam serve` needs uvicorn, which is not installed. Run: pip install 'ninjacam[server]'",
+        )
         return
-    yield Finding("OK", f"uvicorn {uvicorn}; where you start it yourself: --ws-per-message-deflate false")
+    yield Finding("OK", f"uvicorn {uvicorn}; if you start it yourself, use --ws-per-message-deflate false")
 
 
 def look_at_host() -> Findings:
@@ -114,7 +117,7 @@ def look_at_host() -> Findings:
     for name, path in (("data", config.data_dir), ("run", config.run_dir)):
         existing = next(each for each in (path, *path.parents) if each.exists())
         if not os.access(existing, os.W_OK):
-            yield Finding("FIX", f"The {name} directory {path} is not writable for this user.")
+            yield Finding("FIX", f"This user cannot write to the {name} directory {path}.")
     existing = next(each for each in (config.data_dir, *config.data_dir.parents) if each.exists())
     free = shutil.disk_usage(existing).free
     yield Finding(
@@ -122,13 +125,13 @@ def look_at_host() -> Findings:
     )
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < MIN_FILES:
-        yield Finding("WARN", f"Only {soft} open files are allowed: ulimit -n {min(hard, 65536)}")
+        yield Finding("WARN", f"The limit of open files is only {soft}. Run: ulimit -n {min(hard, 65536)}")
     else:
-        yield Finding("OK", f"{soft} open files allowed")
+        yield Finding("OK", f"the limit of open files is {soft}")
 
 
 def look_at_modes() -> Findings:
-    """What other users of this host can read."""
+    """Report files that other users of this host can read."""
     in_development = settings.DEBUG and settings.SETTINGS_MODULE != PRODUCT_SETTINGS
     loose = [(each, mode) for each in private_paths(get_settings()) if (mode := each.mode()) is not None]
     for each, mode in loose:
@@ -136,18 +139,18 @@ def look_at_modes() -> Findings:
         text = f"Other users can read the {each.what} {each.path} (mode {mode:o}). Run: {each.command}"
         yield Finding(level, text)
     if not loose:
-        yield Finding("OK", "data, database and keys are readable for this user only")
+        yield Finding("OK", "only this user can read data, database and keys")
 
 
 def look_at_code() -> Findings:
-    """Whether other users can write the code of processors: vision workers refuse it then."""
+    """Report processor modules that other users can modify. Vision workers refuse to load them."""
     for file in processor_modules(get_settings()):
         if refusal := file.refusal():
             yield Finding("FIX", refusal)
 
 
 def look_at_checks() -> Findings:
-    """The system checks of ours: settings, permissions, socket paths, middleware."""
+    """Run our system checks: settings, permissions, socket paths, middleware."""
     problems = [problem for problem in run_checks() if (problem.id or "").startswith("ninjacam.")]
     for problem in problems:
         level: Literal["WARN", "FIX"] = "FIX" if problem.is_serious() else "WARN"
@@ -162,10 +165,10 @@ def look_at_database() -> Findings:
         executor = MigrationExecutor(connection)
         behind = executor.migration_plan(executor.loader.graph.leaf_nodes())
     except DatabaseError as error:
-        yield Finding("FIX", f"The database {name} does not answer: {error}".strip())
+        yield Finding("FIX", f"The database {name} does not respond: {error}".strip())
         return
     if behind:
-        yield Finding("FIX", f"The database {name} is {len(behind)} migrations behind: run `migrate`")
+        yield Finding("FIX", f"The database {name} is {len(behind)} migrations behind. Run `migrate`")
         return
     yield Finding("OK", f"database {name}")
     yield from _look_at_rows()
@@ -173,7 +176,7 @@ def look_at_database() -> Findings:
 
 def _look_at_rows() -> Findings:
     if not get_user_model()._default_manager.filter(is_active=True).exists():
-        yield Finding("FIX", "Nobody can sign in yet: ninjacam createuser")
+        yield Finding("FIX", "Nobody can log in yet. Run: ninjacam createuser NAME")
     for camera in Camera.objects.all():
         try:
             unseal(camera.credentials)
@@ -186,14 +189,14 @@ def _look_at_rows() -> Findings:
 
 
 def look_at_engine() -> Findings:
-    """Only after the database: it reads the cameras."""
+    """Must follow the database check: it reads the cameras."""
     try:
         cameras = list(Camera.objects.all())
     except DatabaseError:
         return
     status = read_status()
     if not status.engine_running:
-        yield Finding("WARN", "The engine is not running: `ninjacam serve`, or manage.py ninjacam_engine")
+        yield Finding("WARN", "The engine is not running. Run `ninjacam serve`, or manage.py ninjacam_engine")
         return
     yield Finding("OK", f"engine running, {len(status.processes)} processes")
     for camera in cameras:
@@ -214,7 +217,7 @@ def look_at_engine() -> Findings:
 
 
 def look_at_proxy() -> Findings:
-    """Only while it runs: the proxy is asked, and asks us."""
+    """Check the proxy, only while the server is running: the proxy forwards our requests to it."""
     if not read_status().engine_running:
         return
     for origin in origins():

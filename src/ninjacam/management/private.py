@@ -1,4 +1,4 @@
-"""Which files and directories hold what only this user may read, and how their modes are corrected.
+"""Find the files and directories that only this user may read, and correct their modes.
 
 Not here: the umask, which keeps new files private (`core.limits.keep_files_private`).
 """
@@ -20,19 +20,19 @@ _OURS = re.compile(
     r"\.?(secret_key|ninjacam\.sqlite3|demo-password|migrate\.lock|demo|run|recordings|exports|files|__pycache__)"
     r"(-wal|-shm|-journal|\..*)?|.*\.py"
 )
-"""What we make in a data directory, and the user's code in it."""
+"""What we create in a data directory, and the user's code in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PrivatePath:
-    """`own`: made by us alone, so its mode may be changed without asking."""
+    """`own`: only Ninjacam creates it, so its mode may be changed without asking."""
 
     what: str
     path: Path
     own: bool
 
     def mode(self) -> int | None:
-        """The permission bits, if it exists and other users have any of them; else None."""
+        """Return the permission bits if other users have any of them, else None."""
         try:
             mode = stat.S_IMODE(self.path.stat().st_mode)
         except OSError:
@@ -41,24 +41,26 @@ class PrivatePath:
 
     @property
     def command(self) -> str:
-        """The shell command that corrects it."""
+        """Return the shell command that corrects the mode."""
         return f"chmod go= {self.path}"
 
 
 def private_paths(config: Settings) -> list[PrivatePath]:
-    """Directories first. In a project of the user's own the database is theirs: reported, and never changed."""
+    """Return private paths, directories first. In a user's own project, the database belongs to the project:
+    it is reported, but never changed.
+    """
     is_product = settings.SETTINGS_MODULE == PRODUCT_SETTINGS
     inside = config.data_dir
     found = [PrivatePath("data directory", inside, _is_ours(inside))]
     for what, path in (
         ("run directory", config.run_dir),
-        ("directory of recordings", config.recordings_dir),
-        ("directory of exports", config.exports_dir),
+        ("recordings directory", config.recordings_dir),
+        ("exports directory", config.exports_dir),
     ):
         found.append(PrivatePath(what, path, path.is_relative_to(inside)))
     if is_product:
         found.append(PrivatePath("secret key", inside / "secret_key", True))
-        found.append(PrivatePath("demo's password", inside / "demo-password", True))
+        found.append(PrivatePath("demo password", inside / "demo-password", True))
     database = _database_file()
     if database is not None:
         for suffix in ("", "-wal", "-shm"):
@@ -76,7 +78,9 @@ def _database_file() -> Path | None:
 
 
 def _is_ours(directory: Path) -> bool:
-    """Whether nothing but what we know lies there: a directory that others share is left as it is."""
+    """Return whether the directory contains only known files. A directory shared with others is left
+    unchanged.
+    """
     if directory in (Path("/"), Path.home()):
         return False
     try:
@@ -86,7 +90,7 @@ def _is_ours(directory: Path) -> bool:
 
 
 def make_private(paths: Iterable[PrivatePath]) -> Iterator[str]:
-    """Take all rights of other users from what is ours. Yields a sentence for each change, and for what is left."""
+    """Remove other users' permissions from our files. Yield a sentence for each change and each failure."""
     for each in paths:
         mode = each.mode()
         if mode is None:

@@ -1,4 +1,6 @@
-"""What a proxy in front gets wrong, seen from outside: each of CSRF_TRUSTED_ORIGINS is asked as a browser asks."""
+"""Find errors in the configuration of a reverse proxy: request each of CSRF_TRUSTED_ORIGINS as a browser
+does.
+"""
 
 import http.client
 import ssl
@@ -19,7 +21,7 @@ _UPGRADE = {
 
 
 def look_through(origin: str) -> Iterator[str]:
-    """Yields a sentence for each fault of the proxy that answers at `origin`. Nothing: all is well."""
+    """Yield a sentence for each error of the proxy at `origin`."""
     try:
         login = _ask(origin, reverse("ninjacam:login"), {})
         socket = _ask(origin, reverse("ninjacam:live-ws"), {**_UPGRADE, "Origin": origin})
@@ -29,24 +31,24 @@ def look_through(origin: str) -> Iterator[str]:
         yield f"The certificate of {origin} is not accepted here: {error.reason or error}."
         return
     except (OSError, http.client.HTTPException) as error:
-        yield f"{origin} does not answer: {type(error).__name__}. Is the proxy running, and is the address right?"
+        yield f"{origin} does not respond: {type(error).__name__}. Check that the proxy runs at this address."
         return
     if login == 400:
         yield (
-            f"{origin} passes on a host name that is not allowed: let the proxy send the browser's Host header, "
+            f"{origin} forwards a host name that is not allowed. Configure it to send the browser's Host header, "
             "or add the name to NINJACAM_HOSTS."
         )
     elif login >= 404:
         yield (
-            f"{origin} answers {login} for the login page: "
-            "does the proxy lead to Ninjacam, and is NINJACAM_PREFIX right?"
+            f"{origin} returns {login} for the login page. "
+            "Check that the proxy points to Ninjacam and that NINJACAM_PREFIX is correct."
         )
     if socket in (400, 404, 426) and login < 400:
-        yield f"{origin} does not pass on WebSockets ({socket}): let the proxy send the headers Upgrade and Connection."
+        yield f"{origin} does not forward WebSockets ({socket}). Configure it to send Upgrade and Connection."
 
 
 def _ask(origin: str, path: str, headers: dict[str, str]) -> int:
-    """The status. Raises: OSError, HTTPException."""
+    """Return the response's status. Raises: OSError, HTTPException."""
     parts = urlsplit(origin)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
@@ -58,5 +60,5 @@ def _ask(origin: str, path: str, headers: dict[str, str]) -> int:
 
 
 def origins() -> list[str]:
-    """Those that name one host."""
+    """Return the origins that name one host."""
     return [each for each in settings.CSRF_TRUSTED_ORIGINS if "*" not in each][:MAX_ORIGINS]

@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='camera',
             name='record',
-            field=models.CharField(choices=[('off', 'off'), ('always', 'always')], default='off', help_text='Recordings are kept until the oldest have to make room.', max_length=8, verbose_name='record'),
+            field=models.CharField(choices=[('off', 'off'), ('always', 'always')], default='off', help_text='Recordings are kept until the oldest ones are deleted to make room.', max_length=8, verbose_name='record'),
         ),
         migrations.CreateModel(
             name='Segment',
@@ -28,9 +28,9 @@ class Migration(migrations.Migration):
                 ('width_px', models.IntegerField(verbose_name='width')),
                 ('height_px', models.IntegerField(verbose_name='height')),
                 ('audio_codec', models.CharField(blank=True, max_length=16, verbose_name='audio codec')),
-                ('audio_source', models.CharField(blank=True, max_length=16, verbose_name='audio as the camera sent it')),
+                ('audio_source', models.CharField(blank=True, max_length=16, verbose_name='audio codec of the camera')),
                 ('open', models.BooleanField(default=False, verbose_name='being written')),
-                ('protected', models.BooleanField(default=False, help_text='Kept by retention.', verbose_name='protected')),
+                ('protected', models.BooleanField(default=False, help_text='Retention keeps it.', verbose_name='protected')),
             ],
             options={
                 'verbose_name': 'recording',

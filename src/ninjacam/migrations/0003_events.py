@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
                 ('data', models.JSONField(blank=True, default=dict, verbose_name='data')),
                 ('source', models.CharField(max_length=200, verbose_name='source')),
                 ('triggers_recording', models.BooleanField(default=False, verbose_name='makes the camera record')),
-                ('protected', models.BooleanField(default=False, help_text='It and its recordings are kept by retention.', verbose_name='protected')),
+                ('protected', models.BooleanField(default=False, help_text='Retention keeps it and its recordings.', verbose_name='protected')),
             ],
             options={
                 'verbose_name': 'event',
@@ -49,12 +49,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='camera',
             name='record_schedule',
-            field=models.CharField(blank=True, help_text='For example: mon-fri 07:00-19:00; sat,sun 10:00-14:00. “22:00-06:00” goes over midnight.', max_length=500, validators=[ninjacam.models.camera.check_schedule], verbose_name='schedule'),
+            field=models.CharField(blank=True, help_text='For example: mon-fri 07:00-19:00; sat,sun 10:00-14:00. “22:00-06:00” continues past midnight.', max_length=500, validators=[ninjacam.models.camera.check_schedule], verbose_name='schedule'),
         ),
         migrations.AlterField(
             model_name='camera',
             name='record',
-            field=models.CharField(choices=[('off', 'off'), ('always', 'always'), ('events', 'on events'), ('schedule', 'on a schedule')], default='off', help_text='Recordings are kept until the oldest have to make room.', max_length=8, verbose_name='record'),
+            field=models.CharField(choices=[('off', 'off'), ('always', 'always'), ('events', 'on events'), ('schedule', 'on a schedule')], default='off', help_text='Recordings are kept until the oldest ones are deleted to make room.', max_length=8, verbose_name='record'),
         ),
         migrations.AddIndex(
             model_name='segment',

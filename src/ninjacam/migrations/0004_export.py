@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
                 ('slug', models.CharField(max_length=50, verbose_name='camera')),
                 ('start_ns', models.BigIntegerField(verbose_name='start')),
                 ('end_ns', models.BigIntegerField(verbose_name='end')),
-                ('kind', models.CharField(choices=[('copy', 'as recorded'), ('burned', 'encoded anew'), ('timelapse', 'timelapse')], max_length=10, verbose_name='kind')),
+                ('kind', models.CharField(choices=[('copy', 'as recorded'), ('burned', 're-encoded'), ('timelapse', 'timelapse')], max_length=10, verbose_name='kind')),
                 ('options', models.JSONField(default=dict, verbose_name='options')),
                 ('state', models.CharField(choices=[('queued', 'queued'), ('running', 'running'), ('done', 'done'), ('failed', 'failed'), ('cancelled', 'cancelled')], default='queued', max_length=10, verbose_name='state')),
                 ('progress', models.FloatField(default=0.0, verbose_name='progress')),

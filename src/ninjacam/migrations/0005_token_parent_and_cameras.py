@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
                 on_delete=models.deletion.CASCADE,
                 related_name="children",
                 to="ninjacam.apitoken",
-                verbose_name="made with",
+                verbose_name="created with",
             ),
         ),
         migrations.RunPython(bind_scopes, migrations.RunPython.noop),

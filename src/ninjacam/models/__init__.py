@@ -1,5 +1,4 @@
-"""What the database holds: cameras, who may do what with them, API tokens, the index
-of the recordings, events.
+"""Models: cameras, grants, API tokens, the index of the recordings, exports, events.
 
 Not here: who may write them (`ninjacam.actions`), and anything that opens a camera.
 """

@@ -1,8 +1,8 @@
-"""Under which short name recordings, events and exports are found, when cameras come, go and are renamed.
+"""Keeps recordings, events and exports apart when cameras are removed, added and renamed.
 
-The short name of a camera also names the directory of its recordings, so the index can be rebuilt from the files alone.
-What a deleted camera has left keeps its name until another camera takes that name. Then it is set aside under a name of
-its own ("door-old"), so the new camera never inherits it. Not here: who may do this (`ninjacam.actions`).
+The short name of a camera is also the name of its recordings directory, so the index can be rebuilt from the files
+alone. The data of a deleted camera keeps that name until another camera takes it. It is then renamed ("door-old"),
+so that the new camera never inherits it. Not here: who may do this (`ninjacam.actions`).
 """
 
 import itertools
@@ -23,7 +23,7 @@ MAX_SLUG = 50
 
 
 def has_left(slug: str) -> bool:
-    """Whether there are recordings, events or exports under this name."""
+    """Return whether there are recordings, events or exports with this name."""
     from ninjacam.models.event import Event
     from ninjacam.models.export import Export
     from ninjacam.models.segment import Segment
@@ -32,9 +32,9 @@ def has_left(slug: str) -> bool:
 
 
 def set_aside(slug: str, is_camera: Callable[[str], bool]) -> str:
-    """Give what a deleted camera has left another name, and return it; "" where there is nothing.
+    """Rename the data of a deleted camera and return its new name; "" if there is none.
 
-    `is_camera`: whether a name is a camera's.
+    `is_camera`: returns whether a camera has this name.
     """
     if not has_left(slug):
         return ""
@@ -44,7 +44,7 @@ def set_aside(slug: str, is_camera: Callable[[str], bool]) -> str:
 
 
 def move(old: str, new: str) -> None:
-    """Rename recordings, events and exports. The directory follows when the transaction is committed."""
+    """Rename recordings, events and exports. The directory is renamed when the transaction is committed."""
     from ninjacam.models.event import ENGINE, Event
     from ninjacam.models.export import Export
     from ninjacam.models.segment import Segment
@@ -52,7 +52,7 @@ def move(old: str, new: str) -> None:
     with transaction.atomic():
         path = Concat(Value(new), Substr("path", len(old) + 1))
         Segment.objects.filter(slug=old, path__startswith=f"{old}/").update(slug=new, path=path)
-        # The engine knows them by the old name, so it cannot end them; if they are ongoing, it begins new ones.
+        # The engine knows them by the old name, so it cannot end them. It creates new ones for ongoing conditions.
         Event.objects.filter(slug=old, source=ENGINE, end_ns=None).update(end_ns=SYSTEM_CLOCK.wall_ns())
         Event.objects.filter(slug=old).update(slug=new)
         Export.objects.filter(slug=old).update(slug=new)
@@ -64,10 +64,10 @@ def _move_directory(root: Path, old: str, new: str) -> None:
     try:
         (root / old).rename(root / new)
     except FileNotFoundError:
-        pass  # nothing was recorded
+        pass  # There are no recordings.
     except OSError as exc:
         logger.error(  # noqa: TRY400 (a sentence for a person)
-            "The directory %s could not be moved to %s: %s. Move it, then run `ninjacam index --rebuild`.",
+            "The directory %s could not be renamed to %s: %s. Rename it, then run `ninjacam index --rebuild`.",
             root / old,
             root / new,
             exc.strerror,

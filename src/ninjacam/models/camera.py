@@ -1,4 +1,4 @@
-"""A camera, and the query for the cameras that a user has a role for."""
+"""The camera model, and the query for the cameras that a user has a role for."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -34,7 +34,7 @@ _LISTABLE_BACKENDS = {
     "django.contrib.auth.backends.AllowAllUsersModelBackend",
     "django.contrib.auth.backends.RemoteUserBackend",
 }
-"""Backends that know no permissions of single cameras but those of our grants."""
+"""Authentication backends whose only object permissions are our grants."""
 
 
 def check_schedule(text: str) -> None:
@@ -47,9 +47,10 @@ def check_schedule(text: str) -> None:
 
 class CameraQuerySet(models.QuerySet["Camera"]):
     def visible_to(self, user: "AbstractBaseUser | AnonymousUser", role: str = "view") -> "CameraQuerySet":
-        """The cameras that `user` has `role` for: by a grant, by a permission for all cameras, or as superuser.
+        """Return the cameras for which `user` has `role`: by a grant, by a permission for all cameras, or as a
+        superuser.
 
-        Where the project has further permission backends (guardian, rules), these are asked camera by camera.
+        If the project has other permission backends (guardian, rules), they are asked camera by camera.
         """
         if isinstance(user, AnonymousUser) or not user.is_active:
             return self.none()
@@ -72,9 +73,9 @@ class CameraQuerySet(models.QuerySet["Camera"]):
 
 
 class Camera(models.Model):
-    """One camera. `url` is what may be shown: no user info, secret query values masked.
+    """A camera. `url` may be shown: it contains no user info, and secret query values are masked.
 
-    The whole truth is in `credentials`, sealed; `set_source` divides what it is given, `spec` puts it together.
+    `credentials` holds the secret parts, encrypted. `set_source` splits the input; `spec` reassembles it.
     """
 
     class Transport(models.TextChoices):
@@ -94,10 +95,10 @@ class Camera(models.Model):
         validators=[
             RegexValidator(
                 r"^(?!probe\Z)[a-z0-9][a-z0-9_-]{0,49}\Z",
-                _("Use a-z, 0-9, - and _, beginning with a letter or digit; “probe” is taken."),
+                _("Use a-z, 0-9, - and _, starting with a letter or digit. “probe” is reserved."),
             )
         ],
-        help_text=_("Stands in URLs and file names: a-z, 0-9, - and _."),
+        help_text=_("Used in URLs and file names: a-z, 0-9, - and _."),
     )
     name = models.CharField(_("name"), max_length=100, blank=True)
     url = models.CharField(_("URL"), max_length=500, help_text=_("Without user and password."))
@@ -108,14 +109,14 @@ class Camera(models.Model):
     )
     audio = models.BooleanField(_("audio"), default=True)
     verify_tls = models.BooleanField(
-        _("check the TLS certificate"), default=True, help_text=_("Off for self-signed certificates.")
+        _("verify the TLS certificate"), default=True, help_text=_("Switch off for self-signed certificates.")
     )
     record = models.CharField(
         _("record"),
         max_length=8,
         choices=Record.choices,
         default=Record.OFF,
-        help_text=_("Recordings are kept until the oldest have to make room."),
+        help_text=_("Recordings are kept until the oldest ones are deleted to make room."),
     )
     record_before_s = models.PositiveSmallIntegerField(
         _("seconds before an event"), default=5, validators=[MaxValueValidator(60)]
@@ -129,7 +130,7 @@ class Camera(models.Model):
         blank=True,
         validators=[check_schedule],
         help_text=_(
-            "For example: mon-fri 07:00-19:00; sat,sun 10:00-14:00. “22:00-06:00” goes over midnight."
+            "For example: mon-fri 07:00-19:00; sat,sun 10:00-14:00. “22:00-06:00” continues past midnight."
         ),
     )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
@@ -137,7 +138,7 @@ class Camera(models.Model):
 
     objects = CameraQuerySet.as_manager()
     stored_slug = ""
-    """As the database has it; empty before it is there."""
+    """The slug as stored in the database; empty before it is saved."""
 
     class Meta:
         verbose_name = _("camera")
@@ -154,7 +155,7 @@ class Camera(models.Model):
         return self.name or self.slug
 
     def save(self, **options: Any) -> None:
-        """Recordings, events and exports follow a new short name. A new camera inherits none of an earlier one."""
+        """Rename recordings, events and exports with the slug. A new camera inherits none from an earlier one."""
         renamed = bool(self.stored_slug) and self.stored_slug != self.slug
         with transaction.atomic():
             if self._state.adding or renamed:
@@ -166,7 +167,9 @@ class Camera(models.Model):
 
     def clean(self) -> None:
         if self.record == self.Record.SCHEDULE and not self.record_schedule:
-            raise ValidationError({"record_schedule": _("Say when to record: mon-fri 07:00-19:00")})
+            raise ValidationError(
+                {"record_schedule": _("Enter the times to record, such as mon-fri 07:00-19:00.")}
+            )
 
     @classmethod
     def from_db(
@@ -181,10 +184,10 @@ class Camera(models.Model):
         return bool(self.credentials)
 
     def set_source(self, url: str, username: str = "", password: str = "") -> None:
-        """Divide a URL and credentials into what may be shown and what is sealed. Does not save.
+        """Split a URL and credentials into public and encrypted fields. Does not save.
 
-        User info in the URL counts where `username` and `password` are empty. The credentials are bound to the URL's
-        scheme, host and port, and to `verify_tls` as it is now.
+        User info in the URL is used if `username` and `password` are empty. The credentials are bound to the URL's
+        scheme, host and port, and to the current `verify_tls`.
         Raises: ValueError: the URL cannot be parsed.
         """
         plain, url_username, url_password = split_credentials(url.strip())
@@ -200,14 +203,15 @@ class Camera(models.Model):
         )
 
     def source(self) -> SourceConfig:
-        """How to reach it, with the credentials in clear.
+        """Return how to reach it, with decrypted credentials.
 
-        Raises: ConfigError: they cannot be unsealed, or were entered for another address or another check of TLS.
+        Raises: ConfigError: they cannot be decrypted, or were entered for another address or another TLS
+        verification.
         """
         secret = unseal(self.credentials)
         if secret.bound_to not in ("", binding_of(secret.url or self.url, verify_tls=self.verify_tls)):
             raise ConfigError(
-                "The camera's address, or the check of its certificate, has changed since its password was entered. "
+                "The camera's address or its TLS verification has changed since its password was entered. "
                 "Enter the user and password again."
             )
         config = get_settings()
@@ -224,11 +228,11 @@ class Camera(models.Model):
 
     @property
     def rolls_ns(self) -> tuple[int, int]:
-        """What belongs to an event before its start and after its end."""
+        """Nanoseconds to record before an event's start and after its end."""
         return self.record_before_s * 10**9, self.record_after_s * 10**9
 
     def record_at(self, local: datetime) -> Literal["off", "always", "events"]:
-        """What is recorded when the clock on the wall shows `local`. Raises: ConfigError: unreadable schedule."""
+        """Return whether to record at this local time. Raises: ConfigError: unreadable schedule."""
         if self.record == self.Record.SCHEDULE:
             return "always" if parse_schedule(self.record_schedule).is_on(local) else "off"
         return (
@@ -236,9 +240,9 @@ class Camera(models.Model):
         )
 
     def spec(self, keep: tuple[tuple[int, int], ...] = ()) -> CameraSpec:
-        """What the engine is told of it, now. `keep`: the windows of its events.
+        """Return the camera's current specification for the engine. `keep`: the windows of its events.
 
-        Raises: ConfigError: the credentials cannot be unsealed, or the schedule cannot be read.
+        Raises: ConfigError: the credentials cannot be decrypted, or the schedule cannot be read.
         """
         source = self.source()
         record = self.record_at(timezone.localtime(timezone.now()))

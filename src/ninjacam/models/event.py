@@ -1,4 +1,4 @@
-"""What has happened, told by people, programs and the engine. Some of it makes a camera record, some is kept."""
+"""Events, created by people, programs and the engine. Some make a camera record, some are protected."""
 
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
@@ -11,23 +11,23 @@ from django.db.models.functions import Coalesce, RowNumber
 from django.utils.translation import gettext_lazy as _
 
 LONGEST_NS = 24 * 3600 * 10**9
-"""Of what people and programs tell; and of what one event makes a camera record, should nobody end it."""
+"""Maximum length of events that people and programs create, and of the recording caused by an ongoing event."""
 STILL_TOLD_NS = 60 * 10**9
-"""A window is told for so long after its end: what was captured in it may still be on its way."""
+"""A window is reported this long after its end, because frames captured in it may still arrive."""
 MERGE_NS = 10**9
-"""Windows with a smaller gap are one: what lies between is recorded, too, and the list stays short."""
+"""Windows with a smaller gap are merged: the gap is recorded too, and the list stays short."""
 MAX_TRIGGERS = 500
-"""Events that are looked at for the windows, of one camera at most."""
+"""Maximum number of events of one camera that are considered for windows."""
 MAX_UNRANKED = 5000
-"""Events of a timeline that are looked at one by one here, rather than in the database: it takes longer."""
+"""Maximum number of events of a timeline that are ranked in Python, which is slower than in the database."""
 FAR_NS = 1 << 62
 ENGINE = "engine"
-"""The source of what nobody but the engine begins and ends."""
+"""Source of events that only the engine creates and ends."""
 Windows = tuple[tuple[int, int], ...]
 
 
 class Mark(NamedTuple):
-    """An event as a timeline shows it."""
+    """An event as shown on a timeline."""
 
     slug: str
     pk: int
@@ -40,7 +40,7 @@ class Mark(NamedTuple):
 
 _MARK = Mark._fields
 _to_mark: Callable[[tuple[Any, ...]], Mark] = partial(tuple.__new__, Mark)
-"""Mark._make, in a fifth of its time."""
+"""Like Mark._make, but in a fifth of its time."""
 
 
 def _first(marks: list[Mark], most: int) -> list[Mark]:
@@ -53,16 +53,17 @@ def _first(marks: list[Mark], most: int) -> list[Mark]:
 
 class EventQuerySet(models.QuerySet["Event"]):
     def overlapping(self, slugs: Collection[str] | None, start_ns: int, end_ns: int) -> "EventQuerySet":
-        """Those that have something of [start, end), of these cameras; None: of all, and of the host."""
-        lasts = Q(end_ns__gt=start_ns) | Q(end_ns=None) | Q(start_ns__gte=start_ns)  # the last: moments
+        """Filter events that overlap [start, end), of these cameras; None: of all cameras and the host."""
+        lasts = Q(end_ns__gt=start_ns) | Q(end_ns=None) | Q(start_ns__gte=start_ns)  # The latter are moments.
         found = self.filter(lasts, start_ns__lt=end_ns)
         return found if slugs is None else found.filter(slug__in=slugs)
 
     def marks(self, slugs: Collection[str], start_ns: int, end_ns: int, most: int) -> dict[str, list[Mark]]:
-        """Of each camera that has any, at most so many that overlap: the protected first, then the longest.
+        """Return up to this many overlapping events per camera that has any: protected events first, then the
+        longest.
 
-        One query, or three where there are many: those of a day before and later by their start, which is as long as
-        any lasts; and the engine's own that are older.
+        One query, or three if there are many: events since the day before, by their start, because none lasts longer
+        than a day; and older events of the engine.
         """
         oldest_ns = start_ns - LONGEST_NS
         recent = self.overlapping(slugs, start_ns, end_ns).filter(start_ns__gt=oldest_ns).order_by()
@@ -81,18 +82,20 @@ class EventQuerySet(models.QuerySet["Event"]):
         return {slug: _first(marks, most) for slug, marks in found.items() if marks}
 
     def ending_after(self, time_ns: int, *others: "EventQuerySet") -> "EventQuerySet":
-        """For all that trigger recording, or all that do not: put such that SQLite finds them by their index. In two
-        halves; and no camera is named, whose events it would rather look through one by one. `others` come with
-        them."""
+        """Return events that trigger recording, or those that do not, in a form for which SQLite uses their index:
+        in two halves, and without naming cameras, because it would search the events of each camera one by one.
+        `others` are included.
+        """
         some = self.order_by()
-        # Since Django 6.1, a union has the model's ordering again, and a column for it.
+        # Since Django 6.1, a union applies the model's ordering again, and selects a column for it.
         return some.filter(end_ns__gt=time_ns).union(some.filter(end_ns=None), *others, all=True).order_by()
 
     def windows(self, rolls_ns: Mapping[str, tuple[int, int]], now_ns: int) -> dict[str, Windows]:
-        """What events make these cameras record, as (from, until), merged and in order.
+        """Return the windows in which events make these cameras record, as (from, until), merged and in order.
 
-        `rolls_ns`: of each camera what belongs to an event before its start and after its end. Windows that lie further
-        back are left out. Of a camera with very many events, those that end last count, so no camera affects another.
+        `rolls_ns`: for each camera, the time before an event's start and after its end. Windows further in the past
+        are omitted. For a camera with very many events, those that end last count, so that no camera affects
+        another.
         """
         found: dict[str, list[tuple[int, int]]] = {}
         for slug, start_ns, end_ns in self._triggers(rolls_ns, now_ns):
@@ -110,9 +113,10 @@ class EventQuerySet(models.QuerySet["Event"]):
     def _triggers(
         self, rolls_ns: Mapping[str, tuple[int, int]], now_ns: int
     ) -> list[tuple[str, int, int | None]]:
-        """(slug, start, end) of the events that may make these cameras record now, by camera and start.
+        """Return (slug, start, end) of the events that may make these cameras record now, ordered by camera and
+        start.
 
-        Asked each second: one query, and two for each camera only where there are very many events.
+        Called each second: one query, and two more for each camera with very many events.
         """
         if not rolls_ns:
             return []
@@ -130,7 +134,7 @@ class EventQuerySet(models.QuerySet["Event"]):
         return sorted((each for each in rows if each[1] > since_ns - LONGEST_NS), key=lambda each: each[:2])
 
     def protecting(self, slug: str, before_ns: int, after_ns: int) -> Exists:
-        """For a query of segments of that camera: whether a protected event with what belongs to it needs the file."""
+        """Return a filter for segments of this camera that a protected event, with its margins, needs."""
         begun_ns = OuterRef("start_ns") - LONGEST_NS - after_ns
         return Exists(
             self.filter(
@@ -143,9 +147,10 @@ class EventQuerySet(models.QuerySet["Event"]):
 
 
 class Event(models.Model):
-    """`slug`: of the camera, which it outlives as recordings do; empty: of the host. `end_ns`: None while it goes on;
-    the start's for a moment. `source`: "engine", "user:<name>", "token:<name>". `triggers_recording`: its camera
-    records it, where it records events. `protected`: retention passes by it and its recordings.
+    """An event. `slug`: of the camera, which the event outlives; empty for the host. `end_ns`: None while it is
+    ongoing; equal to the start for a moment. `source`: "engine", "user:<name>", "token:<name>".
+    `triggers_recording`: makes its camera record, if the camera records events. `protected`: retention keeps it and
+    its recordings.
     """
 
     slug = models.CharField(_("camera"), max_length=50, blank=True)
@@ -157,7 +162,7 @@ class Event(models.Model):
     source = models.CharField(_("source"), max_length=200)
     triggers_recording = models.BooleanField(_("makes the camera record"), default=False)
     protected = models.BooleanField(
-        _("protected"), default=False, help_text=_("It and its recordings are kept by retention.")
+        _("protected"), default=False, help_text=_("Retention keeps it and its recordings.")
     )
 
     objects = EventQuerySet.as_manager()
@@ -168,7 +173,7 @@ class Event(models.Model):
         ordering = ["-start_ns", "-pk"]
         indexes = [
             models.Index(fields=["slug", "start_ns", "end_ns"], name="ninjacam_event_time"),
-            # Holds all that `windows` asks for.
+            # Covers all fields that `windows` reads.
             models.Index(
                 fields=["slug", "end_ns", "start_ns"],
                 condition=Q(triggers_recording=True),

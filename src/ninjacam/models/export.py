@@ -1,4 +1,4 @@
-"""An export: a span of recordings that is being made, or was made, into a file to take away."""
+"""An export: a span of recordings that is being converted, or was converted, into a downloadable file."""
 
 import secrets
 import uuid
@@ -23,7 +23,7 @@ class ExportState(models.TextChoices):
 
 MOVES: dict[ExportState, frozenset[ExportState]] = {
     ExportState.QUEUED: frozenset({ExportState.RUNNING, ExportState.CANCELLED}),
-    # back to QUEUED: its worker died, or was stopped
+    # Back to QUEUED: its worker died, or was stopped.
     ExportState.RUNNING: frozenset(
         {ExportState.DONE, ExportState.FAILED, ExportState.CANCELLED, ExportState.QUEUED}
     ),
@@ -31,18 +31,20 @@ MOVES: dict[ExportState, frozenset[ExportState]] = {
     ExportState.FAILED: frozenset({ExportState.QUEUED}),
     ExportState.CANCELLED: frozenset({ExportState.QUEUED}),
 }
-"""From each state, where to."""
+"""Allowed state transitions."""
 ACTIVE = (ExportState.QUEUED, ExportState.RUNNING)
 
 
 class ExportQuerySet(models.QuerySet["Export"]):
     def move(self, to: ExportState, **values: Any) -> int:
-        """Of these the ones whose state lets them, in one statement; how many. So no two workers get the same one."""
+        """Move the exports whose state allows it, in one statement, and return their number. So no two workers get
+        the same one.
+        """
         sources = [state for state, targets in MOVES.items() if to in targets]
         return self.filter(state__in=sources).update(state=to, **values)
 
     def claim(self, pk: uuid.UUID, now: datetime) -> "Export | None":
-        """Begin to run it; None: somebody else does, or it is not queued any more."""
+        """Start running it. Return None if another worker has it, or if it is no longer queued."""
         claim = secrets.token_hex(16)
         begun = self.filter(pk=pk).move(
             ExportState.RUNNING,
@@ -56,7 +58,7 @@ class ExportQuerySet(models.QuerySet["Export"]):
         return self.filter(pk=pk, claim=claim).first() if begun else None
 
     def held(self, pk: uuid.UUID, claim: str) -> "ExportQuerySet":
-        """The row, as long as whoever has `claim` runs it."""
+        """Return the row while the worker with `claim` runs it."""
         return self.filter(pk=pk, claim=claim, state=ExportState.RUNNING)
 
     def active(self) -> "ExportQuerySet":
@@ -73,16 +75,16 @@ class ExportQuerySet(models.QuerySet["Export"]):
 
 
 class Export(models.Model):
-    """`slug` is no foreign key: recordings outlive their camera.
+    """An export. `slug` is not a foreign key, because recordings outlive their camera.
 
-    `claim`: a random word of the run that has it, or made its file; empty once the file is gone. Whoever runs it writes
-    nothing without it, so a worker that was taken for dead harms nobody. `heartbeat_at`: of that run. `handed_over`:
-    waits for a task of Django's Tasks, not for our worker. `error`: NinjacamError.as_dict().
+    `claim`: a random word that identifies the run which has it, or made its file; empty after the file is deleted. A
+    run writes nothing without it, so a worker that was wrongly considered dead does no harm. `heartbeat_at`: of that
+    run. `handed_over`: waits for a task of Django's Tasks, not for our worker. `error`: NinjacamError.as_dict().
     """
 
     class Kind(models.TextChoices):
         COPY = "copy", _("as recorded")
-        BURNED = "burned", _("encoded anew")
+        BURNED = "burned", _("re-encoded")
         TIMELAPSE = "timelapse", _("timelapse")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -131,10 +133,10 @@ class Export(models.Model):
         return f"{self.slug} {self.kind} {self.pk}"
 
     def has_file(self, now: datetime) -> bool:
-        """Whether it may still be fetched."""
+        """Return whether it can still be downloaded."""
         in_time = self.expires_at is not None and now < self.expires_at
         return self.state == ExportState.DONE and bool(self.claim) and in_time
 
     def path(self, root: Path) -> Path:
-        """Of the file that its run makes, or has made. Each run has another, so none is ever written over."""
+        """Return the name of the file of its current run. Each run has another name, so no file is overwritten."""
         return root / f"{self.pk}-{self.claim}.mp4"

@@ -1,4 +1,4 @@
-"""Who may do what with one camera."""
+"""Grants: roles of users and groups for one camera."""
 
 from django.conf import settings
 from django.db import models
@@ -42,7 +42,7 @@ class CameraGrant(models.Model):
             models.CheckConstraint(
                 condition=Q(user__isnull=True) ^ Q(group__isnull=True),
                 name="ninjacam_grant_one_holder",
-                violation_error_message=_("Choose either a user or a group."),
+                violation_error_message=_("Specify either a user or a group."),
             ),
             models.UniqueConstraint(
                 fields=["camera", "user", "role"],

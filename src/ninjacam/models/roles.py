@@ -1,12 +1,13 @@
-"""What one may do with a camera."""
+"""Roles for a camera."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 
 class Role(models.TextChoices):
-    """VIEW: live pictures and state. REPLAY: recordings. EXPORT: take recordings away. CONTROL: move it, switch its
-    outputs. CONFIGURE: change and test it, see the tracebacks of its processors."""
+    """VIEW: live video and state. REPLAY: recordings. EXPORT: download recordings. CONTROL: move it, switch its
+    outputs, create events. CONFIGURE: change and test it, see the tracebacks of its processors.
+    """
 
     VIEW = "view", _("view")
     REPLAY = "replay", _("replay")
@@ -19,9 +20,11 @@ GRANTED_BY: dict[str, tuple[str, ...]] = {
     role.value: (Role.VIEW.value, Role.CONFIGURE.value) if role is Role.VIEW else (role.value,)
     for role in Role
 }
-"""Role -> the roles of which any one gives it. Each stands for itself, but who configures a camera also sees it."""
+"""Role -> roles that imply it. Roles are independent, but `configure` implies `view`."""
 
 
 def permission_name(role: str) -> str:
-    """The name for `user.has_perm`: `ninjacam.view_camera`, without a camera for all of them, with one for that one."""
+    """Return the permission name for `user.has_perm`: `ninjacam.view_camera`, with a camera or, for all cameras,
+    without.
+    """
     return f"ninjacam.{role}_camera"

@@ -1,4 +1,4 @@
-"""The index of the recordings: a row for each file. Made anew from the files by `ninjacam index --rebuild`."""
+"""The index of the recordings: a row per file. `ninjacam index --rebuild` rebuilds it from the files."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
@@ -11,10 +11,12 @@ from django.utils.translation import gettext_lazy as _
 from ninjacam.recordings import segments
 
 LONGEST_NS = 600 * 10**9
-"""No file spans more (the writer ends them after 2 min), so that a span's files are found by their starts alone."""
+"""Maximum length of a file (the writer ends files after 2 min), so the files of a span are found by their start
+alone.
+"""
 
 GAP_NS = 2 * 10**9
-"""What is missing between two files of one span, at most."""
+"""Maximum gap between two files of one span."""
 Spans = dict[str, list[tuple[int, int]]]
 
 _FROM_FILE = (
@@ -24,8 +26,10 @@ _FROM_FILE = (
 
 
 class NumberList(Aggregate):
-    """The numbers of a group, in any order, but the same for all of a query: thousands come in a third of the time that
-    so many rows take. As JSON text, "[1, 2]"; from PostgreSQL, which writes that slowly, as bytes: big-endian int64."""
+    """Aggregates the numbers of a group, in any order that is the same for all of a query, in a third of the time
+    that fetching the rows takes. As JSON text, "[1, 2]"; from PostgreSQL, where that is slow, as bytes: big-endian
+    int64.
+    """
 
     function = "JSON_ARRAYAGG"
     output_field = TextField()
@@ -40,7 +44,7 @@ class NumberList(Aggregate):
 
 class SegmentQuerySet(models.QuerySet["Segment"]):
     def overlapping(self, slugs: Collection[str], start_ns: int, end_ns: int) -> "SegmentQuerySet":
-        """The files that hold something of [start, end), by camera and start."""
+        """Filter files that overlap [start, end), ordered by camera and start."""
         return self.filter(
             slug__in=slugs,
             start_ns__gt=start_ns - LONGEST_NS,
@@ -49,8 +53,9 @@ class SegmentQuerySet(models.QuerySet["Segment"]):
         ).order_by("slug", "start_ns")
 
     def as_lists(self, start_ns: int) -> "models.QuerySet[Segment, tuple[str, Any, Any, Any]]":
-        """A row for each camera: its slug, and of its files the starts (ns after `start_ns`: short numbers are sooner
-        read), lengths (ns) and sizes (bytes), each a `NumberList`."""
+        """Return a row per camera: its slug and, of its files, the starts (ns after `start_ns`, because short
+        numbers are faster to read), lengths (ns) and sizes (bytes), each a `NumberList`.
+        """
         columns = {
             "offsets": NumberList(F("start_ns") - start_ns),
             "lengths": NumberList(F("end_ns") - F("start_ns")),
@@ -59,7 +64,7 @@ class SegmentQuerySet(models.QuerySet["Segment"]):
         return self.order_by().values("slug").annotate(**columns).values_list("slug", *columns)
 
     def put(self, found: Iterable[segments.SegmentInfo]) -> None:
-        """Make or change the rows of these files, by path, in one transaction. Never changes `protected`."""
+        """Create or update the rows of these files, by path, in one transaction. Never changes `protected`."""
         self.bulk_create(
             [Segment(**asdict(each)) for each in found],
             update_conflicts=True,
@@ -68,7 +73,7 @@ class SegmentQuerySet(models.QuerySet["Segment"]):
         )
 
     def oldest_ns_by_slug(self) -> dict[str, int]:
-        """Of the cameras that have recordings, the first start. One look into the index for each, however many rows."""
+        """Return the first start of each camera that has recordings. One index lookup per camera."""
         oldest: dict[str, int] = {}
         rows = self.order_by("slug", "start_ns").values_list("slug", "start_ns")
         while found := rows.filter(slug__gt=next(reversed(oldest), "")).first():
@@ -79,7 +84,7 @@ class SegmentQuerySet(models.QuerySet["Segment"]):
         return list(self.oldest_ns_by_slug())
 
     def size_bytes_by_slug(self) -> dict[str, int]:
-        """Reads the whole table: not each second."""
+        """Reads the whole table, so do not call it every second."""
         sums = self.order_by().values("slug").annotate(total_bytes=Sum("size_bytes"))
         return {row["slug"]: row["total_bytes"] for row in sums}
 
@@ -88,7 +93,7 @@ class Segment(models.Model):
     """One file, with the fields of `recordings.segments.SegmentInfo`. `slug` stays when the camera is deleted, so there
     is no foreign key: who may see a recording whose camera is deleted is decided in `queries.cameras`.
 
-    `protected`: retention passes it by.
+    `protected`: retention keeps it.
     """
 
     slug = models.CharField(_("camera"), max_length=50)
@@ -100,9 +105,9 @@ class Segment(models.Model):
     width_px = models.IntegerField(_("width"))
     height_px = models.IntegerField(_("height"))
     audio_codec = models.CharField(_("audio codec"), max_length=16, blank=True)
-    audio_source = models.CharField(_("audio as the camera sent it"), max_length=16, blank=True)
+    audio_source = models.CharField(_("audio codec of the camera"), max_length=16, blank=True)
     open = models.BooleanField(_("being written"), default=False)
-    protected = models.BooleanField(_("protected"), default=False, help_text=_("Kept by retention."))
+    protected = models.BooleanField(_("protected"), default=False, help_text=_("Retention keeps it."))
 
     objects = SegmentQuerySet.as_manager()
 
@@ -110,10 +115,10 @@ class Segment(models.Model):
         verbose_name = _("recording")
         verbose_name_plural = _("recordings")
         ordering = ["slug", "start_ns"]
-        # Not unique=True, which on PostgreSQL makes a second index for LIKE.
+        # Not unique=True, which would create a second index for LIKE on PostgreSQL.
         constraints = [models.UniqueConstraint(fields=["path"], name="ninjacam_segment_path")]
         indexes = [
-            # Holds all that the timeline asks for: the table itself is not read.
+            # Covers the timeline query: the table itself is not read.
             models.Index(fields=["slug", "start_ns", "end_ns", "size_bytes"], name="ninjacam_segment_time"),
         ]
 
@@ -123,16 +128,17 @@ class Segment(models.Model):
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Of each camera that has any, the spans of which there are files, in order; and of each that was asked for, bucket
-    by bucket, the mean bit rate of the files that overlap it, 0 where there are none."""
+    """For each camera with recordings, the recorded spans in order; and for each requested camera, the mean bit rate
+    per bucket of the files that overlap it, 0 without files.
+    """
 
     spans: Spans
     bitrates_bps: dict[str, list[int]]
 
 
 def timeline(slugs: Collection[str], start_ns: int, end_ns: int, *, buckets: int = 0) -> Timeline:
-    """What there is of [start, end), which `buckets` divide evenly. One query."""
-    from ninjacam.recordings import coverage  # loads numpy, for the first who asks
+    """Return the timeline of [start, end), which `buckets` must divide evenly. One query."""
+    from ninjacam.recordings import coverage  # Imports NumPy at the first call.
 
     rows = list(Segment.objects.overlapping(slugs, start_ns, end_ns).as_lists(start_ns))
     recorded = [slug for slug, *_ in rows]

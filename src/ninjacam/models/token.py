@@ -1,4 +1,4 @@
-"""API tokens: `nc_<prefix>_<secret>`, of which only the SHA-256 is kept."""
+"""API tokens: `nc_<prefix>_<secret>`. Only the SHA-256 hash is stored."""
 
 import hashlib
 import secrets
@@ -14,23 +14,24 @@ from django.utils.translation import gettext_lazy as _
 
 from ninjacam.models.camera import Camera
 
-_SECRET_BYTES = 24  # 192 bits: no salt and no slow hash is needed for a random secret
+_SECRET_BYTES = 24  # 192 bits: a random secret needs no salt and no slow hash.
 
 
 class ApiTokenManager(models.Manager["ApiToken"]):
     def find(self, token: str) -> "ApiToken | None":
-        """The usable token that `token` spells, with its user; None where it is unknown, expired, revoked, or its user
-        is not active. One query, and one more for each token that it was made with."""
+        """Return the usable token for the string `token`, with its user; None if it is unknown, expired or revoked,
+        or its user is inactive. One query, and one more for each generation.
+        """
         parts = token.split("_")
         if len(parts) != 3 or parts[0] != "nc" or not parts[1].isalnum() or len(token) > 100:
             return None
         found = self.select_related("user").filter(prefix=parts[1]).first()
-        # Compare even against nothing, so that a known prefix takes no longer than an unknown one.
+        # Compare even if there is none, so that a known prefix takes as long as an unknown one.
         matches = constant_time_compare(hash_token(token), found.token_hash if found else "")
         return found if found is not None and matches and found.is_usable() and found.user.is_active else None
 
     def with_descendants(self, ids: Iterable[int]) -> set[int]:
-        """Return `ids` with the ids of all tokens that were made with them, directly or not. One query a generation."""
+        """Return `ids` plus the ids of all tokens created with them, directly or not. One query per generation."""
         found = latest = set(ids)
         while latest:
             latest = set(self.filter(parent_id__in=latest).values_list("pk", flat=True)) - found
@@ -49,11 +50,11 @@ def new_token() -> tuple[str, str]:
 
 
 class ApiToken(models.Model):
-    """A secret with which a program acts for `user`, as far as `scopes` go and the user's own permissions.
+    """A secret that lets a program act for `user`, limited by `scopes` and the user's own permissions.
 
-    `scopes`: `*`; or a role (`view`) for all cameras; or a role and a camera (`view:door`); or `metrics`.
-    `cameras`: the primary key, as text, of each camera that `scopes` name: `{"door": "7"}`. A scope is for that camera
-    and never for a later one of the same name. `parent`: the token that made this one, which ends with it.
+    `scopes`: `*`; or a role (`view`) for all cameras; or a role and a camera (`view:door`); or `metrics`. `cameras`:
+    the primary key, as text, of each camera that `scopes` name: `{"door": "7"}`. A scope never applies to a later
+    camera with the same name. `parent`: the token that created this one, which is revoked with it.
     """
 
     user = models.ForeignKey(
@@ -72,7 +73,7 @@ class ApiToken(models.Model):
         blank=True,
         editable=False,
         related_name="children",
-        verbose_name=_("made with"),
+        verbose_name=_("created with"),
     )
     scopes = models.JSONField(_("scopes"), default=list)
     cameras = models.JSONField(default=dict, editable=False)
@@ -100,7 +101,7 @@ class ApiToken(models.Model):
         super().save(*args, **kwargs)
 
     def is_usable(self, now: datetime | None = None) -> bool:
-        """Whether it is neither revoked nor expired, nor is any token that it was made with."""
+        """Return whether neither it nor a token that it was created with is revoked or expired."""
         now = now or timezone.now()
         if self.revoked_at is not None or (self.expires_at is not None and self.expires_at <= now):
             return False

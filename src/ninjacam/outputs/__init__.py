@@ -1,4 +1,4 @@
-"""Packets to the bytes that viewers read: multipart JPEG, fragmented MP4, the WebSocket's frames.
+"""Converts packets to the formats that viewers read: multipart JPEG, fragmented MP4, the WebSocket's messages.
 
-Not here: Django, HTTP, who may watch, and who is slow (`ninjacam.viewers`).
+Not here: Django, HTTP, permissions, and slow clients (`ninjacam.viewers`).
 """

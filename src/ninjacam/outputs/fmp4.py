@@ -1,6 +1,6 @@
-"""Fragmented MP4 for live players: an init segment from the parameter sets, one moof+mdat per picture, no delay.
+"""Fragmented MP4 for live players: an init segment from the parameter sets, one moof+mdat per frame, no delay.
 
-Media Source Extensions and every player read it. The boxes: `ninjacam.containers.mp4`.
+Media Source Extensions and all players support it. The boxes: `ninjacam.containers.mp4`.
 """
 
 import struct
@@ -28,13 +28,15 @@ _FRAGMENT = struct.Struct(">I4s I4sII I4s I4sII I4sIQ I4sIIIIIIi I4s")
 
 
 def encode_init(codec: Codec, sets: ParameterSets, info: SpsInfo, *, time_base_hz: int) -> bytes:
-    """ftyp + moov of one video track. Raises: EncodeError: the codec has no place here."""
+    """Return ftyp + moov of one video track. Raises: EncodeError: the codec is not supported in MP4."""
     entry = video_entry(codec, sets, info)
     return encode_header([Mp4Track(1, time_base_hz, entry, info.width_px, info.height_px)])
 
 
 def encode_fragment(packet: Packet) -> bytes:
-    """moof + mdat of one access unit (Annex B). Times: the packet's own ticks; decode time = pts - dts_offset."""
+    """Return moof + mdat of one access unit (Annex B). Times: the packet's own ticks; decode time = pts -
+    dts_offset.
+    """
     sample = to_length_prefixed(packet.data)
     size = len(sample)
     head = _FRAGMENT.pack(

@@ -1,7 +1,7 @@
-"""The binary frames of the live WebSocket: a header of 36 bytes, then one picture. Little-endian.
+"""Binary messages of the live WebSocket: a header of 36 bytes, then one frame. Little-endian.
 
-version u8, flags u8, stream u16, sequence u32, pts_us i64, captured_us i64 (wall clock; 0: unknown), duration_us u32,
-width u16, height u16, reserved u32.
+version u8, flags u8, stream u16, sequence u32, pts_us i64, captured_us i64 (wall clock; 0: unknown), duration_us
+u32, width u16, height u16, reserved u32.
 """
 
 import struct
@@ -14,7 +14,7 @@ SHOWN_FLAGS = Flags.KEY | Flags.CONFIG | Flags.DISCONT
 
 
 def encode_frame(packet: Packet, payload: bytes, *, stream: int, flags: int) -> bytes:
-    """`stream`: the number that the "stream" message gave it. `flags`: those of `SHOWN_FLAGS` count."""
+    """`stream`: the number from the "stream" message. `flags`: only those of `SHOWN_FLAGS` are sent."""
     hz = packet.time_base_hz
     return (
         HEADER.pack(

@@ -1,4 +1,4 @@
-"""Multipart JPEG (`multipart/x-mixed-replace`), the oldest live video that every browser and program plays."""
+"""Multipart JPEG (`multipart/x-mixed-replace`), which every browser and program can play."""
 
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -9,25 +9,25 @@ CONTENT_TYPE = b"multipart/x-mixed-replace; boundary=ninjacam"
 _BOUNDARY = b"--ninjacam\r\n"
 
 PREAMBLE = _BOUNDARY
-"""Goes out once, before the first part."""
+"""Sent once, before the first part."""
 
 
 def rfc3339(wall_ns: int) -> str:
-    """UTC with microseconds: "2026-11-22T08:00:00.123456Z"."""
+    """Return UTC with microseconds: "2026-11-22T08:00:00.123456Z"."""
     seconds, rest_ns = divmod(wall_ns, 1_000_000_000)
     return f"{_second(seconds)}.{rest_ns // 1000:06d}Z"
 
 
 @lru_cache(maxsize=64)
 def _second(seconds: int) -> str:
-    """All pictures of a second share it, and it is a tenth of the work for one."""
+    """All frames of a second share it, and formatting one takes ten times as long."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def encode_part(packet: Packet, state: CameraState) -> bytes:
-    """One picture, with the boundary *after* it: browsers show a part when they see the next boundary.
+    """Return one frame, with the boundary *after* it: browsers show a part when they see the next boundary.
 
-    X-Timestamp is the capture time in seconds since 1970, as mjpg-streamer has it; unknown times are left out.
+    X-Timestamp is the capture time in seconds since 1970, as in mjpg-streamer; unknown times are omitted.
     """
     stamp = ""
     if packet.captured_ns:

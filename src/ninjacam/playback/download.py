@@ -1,4 +1,4 @@
-"""A response of known length that is read from files while it is sent: whole, or one range of it (RFC 9110, 14)."""
+"""A response of known length that reads files while it is sent: whole, or one range (RFC 9110, 14)."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """`etag`: strong, quoted; another one wherever a byte differs. `headers`: more of them."""
+    """`etag`: strong, quoted; it changes whenever a byte differs. `headers`: additional ones."""
 
     content_type: bytes
     pieces: Sequence[Piece]
@@ -42,9 +42,9 @@ class Body:
 
 
 def find_range(text: str, size_bytes: int) -> tuple[int, int] | None:
-    """(first, behind the last) of a Range header; None: send all, as for several ranges and for what is no range.
+    """Return (first, end) of a Range header; None: send everything, also for several ranges and for invalid ones.
 
-    Raises: Problem 416: it begins behind the end.
+    Raises: Problem 416: it starts behind the end.
     """
     match = _RANGE.fullmatch(text.strip())
     if match is None or not (match[1] or match[2]):
@@ -59,14 +59,14 @@ def find_range(text: str, size_bytes: int) -> tuple[int, int] | None:
         raise Problem(
             416,
             "range",
-            f"The range begins behind the end: there are {size_bytes} bytes.",
+            f"The range starts behind the end of the {size_bytes} bytes.",
             ((b"content-range", f"bytes */{size_bytes}".encode()),),
         )
     return first, end
 
 
 class Meter:
-    """How the sending goes, as the worker looks at it."""
+    """The progress of sending, as monitored by the worker."""
 
     def __init__(self) -> None:
         self.blocked_since = 0.0
@@ -76,7 +76,7 @@ class Meter:
 
 
 class Download:
-    """One response, a viewer as any other: cut when it takes nothing, may not any more, or the server stops."""
+    """One response, a viewer like any other: aborted if it does not read, loses its permission, or the server stops."""
 
     def __init__(self, watching: "tuple[Principal, Camera]", role: str, send: Send) -> None:
         self.role = role
@@ -100,14 +100,16 @@ class Download:
     def stop(self) -> None:
         self.end()
 
-    # --- life ---
+    # --- lifecycle ---
 
     def end(self) -> None:
         if not self.over.done():
             self.over.set_result(None)
 
     async def send(self, worker: Worker, body: Body, first: int, size_bytes: int) -> None:
-        """The body, behind its headers. Raises: OSError, DecodeError: a file is gone; whatever the server raises."""
+        """Send the body after its headers. Raises: OSError, DecodeError: a file is missing; whatever the server
+        raises.
+        """
         async with contextlib.aclosing(read_pieces(worker.files, body.pieces, first, size_bytes)) as chunks:
             async for chunk in chunks:
                 self.sink.blocked_since = time.monotonic()
@@ -127,7 +129,7 @@ async def serve_body(
     watching: "tuple[Principal, Camera]",
     role: str,
 ) -> None:
-    """Raises: Problem: before the response has begun."""
+    """Raises: Problem: before the response has started."""
     size_bytes = body.size_bytes
     fields = [
         (b"accept-ranges", b"bytes"),
@@ -180,13 +182,13 @@ async def _deliver(
         gone.cancel()
         worker.remove(download)
         if sending is not None and not await _finish(sending, download):
-            # Less than was promised: the client must not take it for the whole.
+            # Less than announced: the client must not mistake it for the whole.
             abort_connection(scope, send)
-            await asyncio.sleep(0)  # so that the server knows of it before we return
+            await asyncio.sleep(0)  # So that the server knows of it before we return.
 
 
 async def _finish(sending: "asyncio.Task[None]", download: Download) -> bool:
-    """Whether everything was sent."""
+    """Return whether everything was sent."""
     if not sending.done():
         sending.cancel()
     try:

@@ -1,4 +1,4 @@
-"""`/rec/<slug>/export/<id>.mp4`: the file of an export that is done, with ranges. By its id, never by a path."""
+"""`/rec/<slug>/export/<id>.mp4`: the file of a finished export, with ranges. By its id, never by a path."""
 
 import uuid
 from typing import TYPE_CHECKING
@@ -40,7 +40,7 @@ def find_export(scope: Scope, slug: str, key: str) -> "tuple[tuple[Principal, Ca
 
 
 def _nothing() -> Problem:
-    return Problem(404, "not_found", "There is no such export, it is not done, or its file has expired.")
+    return Problem(404, "not_found", "No such export, it is not finished, or its file has expired.")
 
 
 async def serve_export(worker: Worker, scope: Scope, receive: Receive, send: Send, target: Target) -> None:
@@ -48,7 +48,7 @@ async def serve_export(worker: Worker, scope: Scope, receive: Receive, send: Sen
     watching, export = await worker.database.run(find_export, scope, target.slug, target.key)
     path = export.path(worker.settings.exports_dir)
     size_bytes = await worker.files.run(_size_bytes, path)
-    if size_bytes != export.size_bytes:  # gone, or not what was made
+    if size_bytes != export.size_bytes:  # Missing, or not the file that was made.
         raise _nothing()
     name = f"{target.slug}-{rfc3339(export.start_ns)[:19].replace(':', '')}-{export.kind}.mp4"
     headers = [(b"content-disposition", f'attachment; filename="{name}"'.encode())]

@@ -1,4 +1,6 @@
-"""Reading recorded files beside the event loop: a few threads for the whole worker, whatever the number of viewers."""
+"""Reads recorded files outside of the event loop: a few threads for the whole worker, whatever the number of
+viewers.
+"""
 
 import asyncio
 import os
@@ -12,22 +14,22 @@ from ninjacam.recordings.clip import Piece, shift_times
 
 T = TypeVar("T")
 THREADS = 4
-"""A read takes some ms of a thread, and a disk does not become faster by more of them."""
+"""A read occupies a thread for a few ms, and more threads do not make a disk faster."""
 CHUNK_BYTES = 128 << 10
-"""What a response holds in memory; at the least speed that SEND_TIMEOUT_S lets pass it is 13 KB/s."""
+"""Memory of one response; the lowest speed that SEND_TIMEOUT_S allows is 13 KB/s."""
 
 
 class Files:
-    """Runs what blocks on a disk."""
+    """Runs blocking disk operations."""
 
     def __init__(self) -> None:
-        self._executor: ThreadPoolExecutor | None = None  # made at the first use, which is after any fork
+        self._executor: ThreadPoolExecutor | None = None  # Created at the first use, which is after any fork.
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads(), function, *arguments)
 
     def forget(self, function: Callable[[], None]) -> None:
-        """Run it some time, not waited for."""
+        """Run it later, without waiting for it."""
         self._threads().submit(function)
 
     def close(self) -> None:
@@ -42,16 +44,18 @@ class Files:
 
 
 class OpenFile:
-    """One file at a time, kept open: its deletion does not disturb who is reading. Thread: any, one after another."""
+    """One file at a time, kept open, so that its deletion does not affect readers. Thread: any, one after another."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # a read that nobody waits for any more may still run when it is closed
+        self._lock = (
+            threading.Lock()
+        )  # A read that nobody waits for any more may still run when it is closed.
         self._path: Path | None = None
         self._descriptor = -1
         self._closed = False
 
     def read(self, path: Path, offset: int, size_bytes: int) -> bytes:
-        """Raises: OSError: gone, or shorter than that."""
+        """Raises: OSError: missing, or shorter than that."""
         with self._lock:
             if self._closed:
                 raise OSError("closed")
@@ -79,9 +83,9 @@ class OpenFile:
 async def read_pieces(
     files: Files, pieces: Sequence[Piece], skip_bytes: int, size_bytes: int
 ) -> AsyncGenerator[bytes, None]:
-    """`size_bytes` of the pieces one behind the other, from `skip_bytes` on, in chunks of at most CHUNK_BYTES.
+    """Yield `size_bytes` of the concatenated pieces, from `skip_bytes` on, in chunks of at most CHUNK_BYTES.
 
-    Raises: OSError, DecodeError: a file is gone, or not what it was.
+    Raises: OSError, DecodeError: a file is missing or has changed.
     """
     file = OpenFile()
     try:

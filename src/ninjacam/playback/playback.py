@@ -1,6 +1,6 @@
-"""`/rec/<slug>/...`: recordings as HLS, as their files, as a clip of a span, and as a picture of an instant.
+"""`/rec/<slug>/...`: recordings as HLS, as files, as a clip of a span, and as a still at a given time.
 
-The index is asked once a request; while bytes flow there is neither a thread nor a database connection of it.
+Each request queries the index once; while bytes are sent, it uses neither a thread nor a database connection for it.
 """
 
 import hashlib
@@ -45,18 +45,20 @@ if TYPE_CHECKING:
 MAX_PLAYLIST_S = 24 * 3600
 MAX_CLIP_S = 3600
 FINE_S = 3600
-"""Playlists of a longer span have whole files for parts, a minute each: nobody reads thousands of files for them."""
+"""Playlists of a longer span use whole files as segments, a minute each, so that thousands of files need not be
+read.
+"""
 OPEN_END_S = 3600
-"""How long a playlist without an end goes on."""
+"""Length of a playlist without an end."""
 STALE_NS = 15 * NS
-"""A file whose row says that it is being written, but that has not grown for so long, is not."""
+"""Seconds without growth after which a file that is marked as being written is considered complete."""
 _SHIFT = re.compile(r"(-?\d{1,15})\.(-?\d{1,15})", re.ASCII)
 _RUNNING_TARGET_S, _RUNNING_WHOLE_TARGET_S = 10, 130
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A file of the index. `sign(uri, query)`: a link to what lies below the camera's `/rec/<slug>/`."""
+    """A file of the index. `sign(uri, query)`: returns a link below the camera's `/rec/<slug>/`."""
 
     id: int
     path: Path
@@ -66,7 +68,7 @@ class Row:
     sign: Callable[[str, dict[str, str]], str]
 
     def uri(self, ticks: Mapping[int, int] | None = None) -> str:
-        """Relative to the camera's `/rec/<slug>/`. `ticks`: what the times of its tracks are to move by."""
+        """A URI relative to the camera's `/rec/<slug>/`. `ticks`: offset of the times of its tracks."""
         moved = ticks and ".".join(str(ticks.get(track, 0)) for track in (VIDEO_TRACK, AUDIO_TRACK))
         return self.sign(f"segment/{self.id}.mp4", {"shift": moved} if moved else {})
 
@@ -82,9 +84,10 @@ class Found:
 def find_rows(
     scope: Scope, slug: str, role: str, root: Path, start_ns: int, end_ns: int, *, takes: bool = True
 ) -> Found:
-    """The files that hold something of the span. Queries the database. Raises: Problem 400, 401, 403, 404.
+    """Return the files that overlap the span. Queries the database. Raises: Problem 400, 401, 403, 404.
 
-    `takes`: the answer has pictures, which is recorded. A playlist has none; its files are recorded when they are read.
+    `takes`: the response contains frames, which is recorded for audit. A playlist contains none; its files are
+    recorded when they are read.
     """
     from ninjacam.models import Segment
 
@@ -105,13 +108,13 @@ def _record(scope: Scope, principal: "Principal", role: str, slug: str, start_ns
 
 
 def find_row(scope: Scope, slug: str, root: Path, number: int) -> Found:
-    """One file by its number. Queries the database. Raises: Problem 400, 401, 403, 404."""
+    """Return one file by its number. Queries the database. Raises: Problem 400, 401, 403, 404."""
     from ninjacam.models import Segment
 
     watching = auth.authorise(scope, slug, role="replay", recorded=True)
     segment = Segment.objects.filter(pk=number, slug=slug).first()
     if segment is None:
-        raise Problem(404, "not_found", "There is no such recording (any more).")
+        raise Problem(404, "not_found", "No such recording, or it was deleted.")
     _record(scope, watching[0], "replay", slug, segment.start_ns, segment.end_ns)
     return Found(watching, [_row(segment, root, partial(_sign, watching, ""))])
 
@@ -122,7 +125,7 @@ def _row(segment: "Segment", root: Path, sign: Callable[[str, dict[str, str]], s
 
 
 def _sign(watching: "tuple[Principal, Camera]", base: str, uri: str, query: dict[str, str]) -> str:
-    """`uri` with its query, as a link that follows from this one: who came by a signed link goes on by one.
+    """Return `uri` with its query. If the request used a signed link, the result is signed too.
 
     `base`: the path that `uri` is relative to.
     """
@@ -141,7 +144,7 @@ def _sign(watching: "tuple[Principal, Camera]", base: str, uri: str, query: dict
 
 
 def _nothing() -> Problem:
-    return Problem(404, "no_recording", "Nothing was recorded then, or it is not kept any more.")
+    return Problem(404, "no_recording", "There are no recordings of this span.")
 
 
 async def serve_playlist(worker: Worker, scope: Scope, receive: Receive, send: Send, target: Target) -> None:
@@ -173,7 +176,7 @@ def _playlist(rows: list[Row], start_ns: int, end_ns: int, ended: bool) -> str:
             elif not row.is_open:
                 files.append(read_whole_file(row.path, row.uri(), row.start_ns, row.end_ns))
         except DecodeError:
-            continue  # gone or broken: a gap
+            continue  # Missing or damaged: a gap.
     target_s = 1 if ended else _RUNNING_TARGET_S if fine else _RUNNING_WHOLE_TARGET_S
     return encode_playlist(files, start_ns=start_ns, ended=ended, min_target_s=target_s)
 
@@ -183,7 +186,7 @@ async def serve_segment(worker: Worker, scope: Scope, receive: Receive, send: Se
     moved = auth.query_of(scope).get("shift", "")
     match = _SHIFT.fullmatch(moved)
     if moved and match is None:
-        raise Problem(400, "bad_request", "The parameter 'shift' is two numbers of ticks.")
+        raise Problem(400, "bad_request", "The parameter 'shift' must be two numbers of ticks.")
     ticks = {VIDEO_TRACK: int(match[1]), AUDIO_TRACK: int(match[2])} if match else None
     root = worker.settings.recordings_dir
     found = await worker.database.run(find_row, scope, target.slug, root, int(target.key))
@@ -195,7 +198,9 @@ async def serve_segment(worker: Worker, scope: Scope, receive: Receive, send: Se
 
 
 def _file_pieces(row: Row, ticks: Mapping[int, int] | None) -> list[Piece]:
-    """A file that is being written goes up to its last whole fragment. Blocks. Raises: Problem 404."""
+    """Return the parts of a file. A file that is being written ends with its last complete fragment. Blocks. Raises:
+    Problem 404.
+    """
     try:
         if ticks is None:
             size_bytes = read_known(row.path).size_bytes if row.is_open else row.path.stat().st_size
@@ -227,7 +232,7 @@ async def serve_clip(worker: Worker, scope: Scope, receive: Receive, send: Send,
     except ClipChangesError as exc:
         at = rfc3339(exc.at_ns)
         raise Problem(
-            409, exc.code, f"{exc.message} Ask for the time before {at} and from then on apart."
+            409, exc.code, f"{exc.message} Request the time before {at} and the time after it separately."
         ) from exc
     if plan is None:
         raise _nothing()
@@ -255,7 +260,7 @@ async def serve_still(worker: Worker, scope: Scope, receive: Receive, send: Send
     root = worker.settings.recordings_dir
     nearest = query.get("nearest", "")
     if nearest not in ("", "key"):
-        raise Problem(400, "bad_request", "The parameter 'nearest' is 'key', or left out.")
+        raise Problem(400, "bad_request", "The parameter 'nearest' must be 'key', or omitted.")
     find = partial(find_still, key_only=bool(nearest))
     since_ns = at_ns - TOLERANCE_NS - INDEX_LATE_NS
     found = await worker.database.run(find_rows, scope, target.slug, "replay", root, since_ns, at_ns + 1)

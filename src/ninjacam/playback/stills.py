@@ -1,6 +1,7 @@
-"""Decoding recorded pictures in child processes, a few at once, and no longer than somebody may wait.
+"""Decodes recorded frames in child processes, a few at once, with a timeout.
 
-A child decodes the pictures of one camera only, one after the other: starting it takes ten times as long as a picture.
+A child decodes frames of one camera only, one after another, because starting it takes ten times as long as decoding
+a frame.
 """
 
 import asyncio
@@ -16,32 +17,32 @@ from ninjacam.recordings.frame_lookup import StillPlace
 from ninjacam.viewers.turns import Turns
 
 AT_ONCE = 2
-"""Of each worker: a picture costs the decoding of up to a whole group of pictures."""
+"""Maximum per worker. A still takes the decoding of up to a whole group of pictures."""
 MAX_WAITING = 64
 MAX_WAITING_OF_USER = 8
-"""A timeline's preview asks for one at a time, and the replay of four cameras for four."""
+"""Maximum per user. A timeline's preview requests one at a time, and the replay of four cameras four."""
 MAX_BYTES = 64 << 20
 TIMEOUT_S = 10.0
 IDLE_S = 10.0
-"""A child that nobody has asked for so long ends."""
+"""Seconds without a request after which a child is ended."""
 
 Child = asyncio.subprocess.Process
 
 
 class Stills:
-    """Those of one worker. `stop`: of the worker."""
+    """The children of one worker. `stop`: of the worker."""
 
     def __init__(self, stop: Stop) -> None:
         self._stop = stop
         self._turns = Turns(AT_ONCE, max_waiting=MAX_WAITING, max_waiting_of_user=MAX_WAITING_OF_USER)
         self._idle: dict[Child, tuple[str, asyncio.Task[None]]] = {}
-        """Child -> the directory of its camera's recordings, and what ends it."""
+        """Child -> the directory of its camera's recordings, and the timer that ends it."""
 
     async def take(self, place: StillPlace, width_px: int, user: Hashable) -> tuple[int, bytes]:
-        """Return when it was captured, and the JPEG. `user`: users take turns.
+        """Return the capture time and the JPEG. `user`: users take turns.
 
         Raises: Problem 429: this user waits for too many; 503: all users together do, or the server stops; 500: the
-        picture cannot be decoded.
+        frame cannot be decoded.
         """
         if self._stop.is_set():
             raise stopping()
@@ -58,11 +59,15 @@ class Stills:
         try:
             await asyncio.wait((asking, stopped), timeout=TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
             if not asking.done():
-                raise stopping() if stopped.done() else Problem(503, "timeout", "The picture took too long.")
+                raise (
+                    stopping()
+                    if stopped.done()
+                    else Problem(503, "timeout", "Decoding the frame took too long.")
+                )
             at_ns, jpeg = asking.result()
             answered = True
             if not jpeg:
-                raise Problem(500, "decode_error", "The recorded picture cannot be decoded.")
+                raise Problem(500, "decode_error", "The recorded frame cannot be decoded.")
             return at_ns, jpeg
         finally:
             stopped.cancel()
@@ -75,7 +80,7 @@ class Stills:
                 await asyncio.gather(asking, return_exceptions=True)
 
     def _take_idle(self, camera: str) -> Child | None:
-        """One that decoded this camera before; one of another camera makes room where there are many."""
+        """Return one that decoded this camera before; if there are many, one of another camera is ended first."""
         found = next((child for child, (its, _) in self._idle.items() if its == camera), None)
         if found is not None:
             self._idle.pop(found)[1].cancel()
@@ -100,12 +105,12 @@ async def _spawn() -> Child:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        env=bare_environment(),  # not the secret key: the child decodes what a camera sent
+        env=bare_environment(),  # Without the secret key: the child decodes camera data.
     )
 
 
 async def _ask(child: Child, question: bytes) -> tuple[int, bytes]:
-    """No JPEG: it cannot be decoded, or the child has died of it."""
+    """No JPEG: it cannot be decoded, or the child has crashed."""
     assert child.stdin is not None
     assert child.stdout is not None
     try:

@@ -1,4 +1,4 @@
-"""Times in queries: RFC 3339, strictly."""
+"""Parses times in queries: RFC 3339, strictly."""
 
 import contextlib
 import re
@@ -15,7 +15,9 @@ _RFC3339 = re.compile(
 
 
 def parse_time(query: Mapping[str, str], name: str) -> int:
-    """Wall clock in ns. Raises: Problem 400: it is missing, no time of RFC 3339, or not of 1971 to 2200 (64 bits)."""
+    """Return wall-clock time in ns. Raises: Problem 400: missing, not RFC 3339, or not within 1971 to 2200 (64
+    bits).
+    """
     text = query.get(name, "")
     match = _RFC3339.fullmatch(text)
     if match is not None:
@@ -33,7 +35,9 @@ def parse_time(query: Mapping[str, str], name: str) -> int:
 
 
 def parse_span(query: Mapping[str, str], *, default_s: float = 0, max_s: float) -> tuple[int, int]:
-    """`start` and `end` in ns. `default_s`: its length without an `end`; 0: it must be there. Raises: Problem 400."""
+    """Return `start` and `end` in ns. `default_s`: length if `end` is missing; 0: `end` is required. Raises: Problem
+    400.
+    """
     start_ns = parse_time(query, "start")
     if default_s and not query.get("end"):
         return start_ns, start_ns + round(default_s * NS)
@@ -42,6 +46,6 @@ def parse_span(query: Mapping[str, str], *, default_s: float = 0, max_s: float) 
         raise Problem(400, "bad_request", "The parameter 'end' must be after 'start'.")
     if end_ns - start_ns > max_s * NS:
         raise Problem(
-            400, "span_too_long", f"The span from 'start' to 'end' may be {max_s / 3600:g} h at most."
+            400, "span_too_long", f"The span from 'start' to 'end' may be at most {max_s / 3600:g} h."
         )
     return start_ns, end_ns

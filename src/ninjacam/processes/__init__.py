@@ -1,4 +1,4 @@
-"""Entry points of the processes that Ninjacam starts, a module each. Nobody starts them by hand.
+"""Entry points of the processes that Ninjacam starts, one module each. Never started by hand.
 
-Not here: the commands that people run (`management.commands`).
+Not here: the commands that users run (`management.commands`).
 """

@@ -11,7 +11,7 @@ from ninjacam.recordings.writer import PERIOD_S, RecordingWriter
 from ninjacam.supervision.child import child_parser, run_loop
 
 MEMORY_BYTES = 4 << 30
-"""Address space, of which a capture of 16 cameras touches some 60 MB."""
+"""Address space limit; a capture process of 16 cameras uses about 60 MB of it."""
 LAST_WRITES_S = 0.8
 """The engine waits for 1.2 s."""
 

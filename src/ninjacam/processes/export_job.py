@@ -1,6 +1,7 @@
-"""`python -m ninjacam.processes.export_job`: makes one export, as `supervision.job_process` tells it on standard input.
+"""`python -m ninjacam.processes.export_job`: makes one export, described on standard input by
+`supervision.job_process`.
 
-Django is set up only where a processor is asked for, because processors live in apps. Never started by hand.
+Sets up Django only if a processor is needed, because processors live in apps. Never started by hand.
 """
 
 import argparse
@@ -31,7 +32,7 @@ def main() -> None:
     die_with_parent(parser.parse_args().parent)
     os.nice(NICE)
     said = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what user code prints is not for whoever listens
+    os.dup2(2, 1)  # Output of user code must not mix with the job's messages.
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     question = json.load(sys.stdin)
 
@@ -48,7 +49,7 @@ def main() -> None:
 
 
 class _Progress:
-    """Thins out what is told."""
+    """Limits the rate of progress reports."""
 
     def __init__(self, tell: Callable[[float], None]) -> None:
         self._tell = tell
@@ -96,7 +97,7 @@ def _load_view(camera: str, view: str) -> Any:
     from ninjacam.vision.calling import RecordedView
     from ninjacam.vision.code import ProcessorCode
 
-    events.send_to(events.discard)  # what happened then is no news
+    events.send_to(events.discard)  # The result of an export is what counts; errors of close() were logged.
     code = ProcessorCode(processor_modules(get_settings()))
     code.refresh()
     return RecordedView(camera, view, code)

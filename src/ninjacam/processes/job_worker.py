@@ -1,4 +1,4 @@
-"""`python -m ninjacam.processes.job_worker`: makes exports, each in a process of its own.
+"""`python -m ninjacam.processes.job_worker`: runs exports, each in a separate process.
 
 Started by the engine, never by hand.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ninjacam.supervision.control import Json
 
 IDLE_EVERY_S = 1.0
-"""A new export begins after so long at most; one query a second is what waiting costs."""
+"""Maximum seconds until a new export starts; waiting costs one query per second."""
 STOP_S = 1.0
 """The engine waits for 1.2 s."""
 
@@ -34,11 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from ninjacam.conf import get_settings
     from ninjacam.core.limits import confine
 
-    confine(memory_bytes=resource.RLIM_INFINITY)  # user code may run in what it starts
+    confine(memory_bytes=resource.RLIM_INFINITY)  # Its children may run user code.
     jobs = ExportJobs(get_settings())
 
     async def nothing(_: "Json") -> None:
-        """The database says what there is to do."""
+        """Run the jobs that the database lists."""
 
     async def run() -> None:
         stop = threading.Event()
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             assign=nothing,
             status=lambda: {"kind": "jobs", "jobs": jobs.pids()},
         )
-        # Not a daemon: what it runs ends with it, and is queued again first.
+        # Not a daemon thread: its jobs end with it, and are queued again first.
         thread = threading.Thread(target=_work, args=(jobs, stop, child.stop.set), name="export-jobs")
         thread.start()
         try:
@@ -73,7 +73,7 @@ def _work(jobs: "ExportJobs", stop: threading.Event, on_end: Callable[[], None])
     finally:
         jobs.close()
         connections.close_all()
-        on_end()  # a bug has ended it: the engine starts another worker
+        on_end()  # A bug has ended it: the engine starts another worker.
 
 
 if __name__ == "__main__":

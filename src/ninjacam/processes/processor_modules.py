@@ -1,4 +1,4 @@
-"""Where processors may be: the `cameras` module of each installed app, and the product's own `<data>/cameras.py`."""
+"""Locations of processors: the `cameras` module of each installed app, and the product's `<data>/cameras.py`."""
 
 import sys
 from pathlib import Path
@@ -14,7 +14,7 @@ DATA_MODULE = "ninjacam_data_cameras"
 
 
 def _project_owners() -> frozenset[int]:
-    """Who owns the project's settings. That user runs code in every process of ours, and may do so in `cameras.py`."""
+    """Return the owner of the project's settings, who runs code in all of our processes and so may own `cameras.py`."""
     source = getattr(sys.modules.get(settings.SETTINGS_MODULE), "__file__", None)
     try:
         return frozenset([Path(source).stat().st_uid]) if source else frozenset()
@@ -23,7 +23,7 @@ def _project_owners() -> frozenset[int]:
 
 
 def processor_modules(config: Settings) -> list[ModuleFile]:
-    """Files that exist, and those that may come to exist."""
+    """Return modules whose files exist, and those whose files may be created later."""
     found = []
     owners = _project_owners()
     for app in apps.get_app_configs():

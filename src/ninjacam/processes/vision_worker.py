@@ -13,7 +13,7 @@ from ninjacam.core.limits import keep_files_private, leave
 from ninjacam.supervision.child import child_parser, run_loop
 
 EVENTS_S = 0.5
-"""For events that wait when the worker ends. The engine waits for 1.2 s."""
+"""Seconds for waiting events to be written when the worker ends. The engine waits for 1.2 s."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from ninjacam.processes.processor_modules import processor_modules
     from ninjacam.vision.process import VisionProcess
 
-    confine(memory_bytes=resource.RLIM_INFINITY)  # models map more address space than they use
+    confine(memory_bytes=resource.RLIM_INFINITY)  # Models map more address space than they use.
     keep_freed_pictures()
     config = get_settings()
     process = VisionProcess(
@@ -38,12 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         modules=processor_modules(config),
         reload=config.reload,
     )
-    gc.freeze()  # what is loaded stays: no collection need look at it while pictures wait
+    gc.freeze()  # Loaded objects stay: exclude them from garbage collections, which would delay frames.
     queue = events.EventQueue()
     events.send_to(queue.put)
     run_loop(process.run)
     queue.close(EVENTS_S)
-    leave()  # processors may still run in OpenCV
+    leave()  # Processors may still be running in OpenCV.
 
 
 if __name__ == "__main__":

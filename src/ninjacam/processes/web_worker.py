@@ -22,11 +22,11 @@ from ninjacam.asgi import get_application
 from ninjacam.project import application_path
 
 TICK_S = 1.0
-"""What the Date header may be late by."""
+"""Maximum seconds by which the Date header may be late."""
 
 
 def make_config(application: Any, *, log_level: str = "warning") -> uvicorn.Config:
-    """Uvicorn as Ninjacam needs it: no permessage-deflate (50 times the CPU per frame), a bounded shutdown."""
+    """Uvicorn configured for Ninjacam: no permessage-deflate (50 times the CPU per frame), a bounded shutdown."""
     return uvicorn.Config(
         application,
         http="httptools",
@@ -44,11 +44,11 @@ def make_config(application: Any, *, log_level: str = "warning") -> uvicorn.Conf
 
 
 def load_application() -> Any:
-    """Return the project's ASGI application, wrapped by Ninjacam where the project's asgi.py does not do so.
+    """Return the project's ASGI application, wrapped by Ninjacam unless the project's asgi.py does so.
 
-    Only Django's own handler is wrapped: any other application may hold ours further inside.
+    Only Django's own handler is wrapped: any other application may already contain ours.
 
-    Raises: ImportError: the setting ASGI_APPLICATION names nothing that can be imported.
+    Raises: ImportError: the setting ASGI_APPLICATION cannot be imported.
     """
     path = application_path()
     application = import_string(path) if path else get_asgi_application()
@@ -56,7 +56,7 @@ def load_application() -> Any:
 
 
 class Server(uvicorn.Server):
-    """Looks around once a second, and at once when it is to exit; uvicorn's own does so ten times a second."""
+    """Checks its state once a second, and at once when it is to exit; uvicorn's own loop does so ten times a second."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)

@@ -1,6 +1,6 @@
-"""What the engine of this host last reported (`<run>/status.json`): states, processors, views.
+"""Reads the latest report of this host's engine (`<run>/status.json`): states, processors, views.
 
-Read whenever somebody asks, parsed only when the file has changed. Not here: writing it (`ninjacam.engine`).
+Parsed only when the file has changed. Not here: writing it (`ninjacam.engine`).
 """
 
 import json
@@ -23,9 +23,10 @@ STALE_AFTER_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`engine_running`: the report is fresh. The rest is as the engine wrote it, and empty where it never did.
+    """`engine_running`: the report is recent. Other fields are as the engine wrote them, and empty if it never did.
 
-    A camera that no running engine reports is in the state "unknown"; its last figures are not shown as present ones.
+    A camera that no running engine reports is in the state "unknown"; its last figures are not shown as current
+    ones.
     """
 
     engine_running: bool = False
@@ -58,18 +59,18 @@ class Status:
         ]
 
     def overlay_of(self, slug: str) -> str | None:
-        """Which annotations our own pages show over a camera's picture: the recorded ones, if there are any."""
+        """Return the annotations that our pages show over a camera's video: the recorded ones, if any."""
         return " ".join(str(each["name"]) for each in self.processors_of(slug) if each.get("record")) or None
 
     def views_of(self, slug: str) -> list[Mapping[str, Any]]:
-        """Its processors, and those that do not load at present, of which there is only the name."""
+        """Return its processors, including those that currently fail to load, of which only the name is known."""
         processors = self.processors_of(slug)
         lost = self.views.get(slug, {}).keys() - {"", *(processor["name"] for processor in processors)}
         return [*processors, *({"name": name} for name in sorted(lost))]
 
 
 class StatusReader:
-    """`read` costs a stat while the file is unchanged. Any thread may call it: a reading replaces the last as one."""
+    """`read` costs a stat while the file is unchanged. Thread: any; a new report replaces the last one atomically."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -83,7 +84,7 @@ class StatusReader:
                 content = json.loads(self._path.read_bytes())
                 self._last = (key, content if isinstance(content, dict) else {})
         except (OSError, ValueError):
-            # No engine yet, or no rights. Never a half-written file: it is replaced as a whole.
+            # No engine yet, or no permission. Never a partial file: it is replaced as a whole.
             return Status()
         report = self._last[1]
         age_s = ((time.time_ns() if now_ns is None else now_ns) - report.get("updated_ns", 0)) / 1e9
@@ -106,5 +107,5 @@ def _file(path: Path) -> StatusReader:
 
 
 def read_status() -> Status:
-    """The report of the engine that shares this project's run directory."""
+    """Return the report of the engine that uses this project's run directory."""
     return _file(get_settings().status_path).read()

@@ -1,4 +1,4 @@
-"""Packets to files and back: layout, segment writer, repair after a crash, reader.
+"""Writes packets to files and reads them back: layout, segment writer, repair after a crash, reader.
 
-Not here: the index (`ninjacam.models`), retention (`ninjacam.engine`), what is sent to players (`ninjacam.playback`).
+Not here: the index (`ninjacam.models`), retention (`ninjacam.engine`), serving players (`ninjacam.playback`).
 """

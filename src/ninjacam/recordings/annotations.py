@@ -1,4 +1,4 @@
-"""The annotations in recorded files: what was seen on which picture, in the words of `core.annotations`."""
+"""Reads annotations from recorded files, in the format of `core.annotations`."""
 
 import json
 import os
@@ -12,20 +12,22 @@ from ninjacam.recordings.library import read_known
 from ninjacam.recordings.reader import MAX_HEAD_BYTES
 
 LATE_NS = 6_000_000_000
-"""So much later than the picture they may have been written, even into the next file: a picture waits for a call of 2 s
-at most and takes as long itself, and a fragment is a second."""
+"""Maximum delay between a frame and its annotations, which may even be in the next file: a frame waits up to 2 s for
+a call that takes up to 2 s, and a fragment is a second long.
+"""
 MAX_PICTURES, MAX_BYTES = 2_000, 4 << 20
-"""Of one answer."""
+"""Maximum size of one response."""
 _CLOCK_STEP_NS = 1_000_000_000
-"""A file's clock may be set back by so much from one fragment to the next."""
+"""Maximum step back of a file's clock from one fragment to the next."""
 _HEAD_BYTES = 8 + 24
-"""Of an emsg, up to its scheme."""
+"""Maximum length of an emsg box up to its scheme."""
 
 
 def read_annotations(paths: Iterable[Path], start_ns: int, end_ns: int) -> tuple[list[bytes], int]:
-    """Return the annotation sets of [start, end) as lines, in capture order, and the time (ns) up to which this is all.
+    """Return the annotation sets of [start, end) as lines, in capture order, and the time (ns) up to which they are
+    complete.
 
-    `paths`: a camera's files with that span and LATE_NS after, in order. What is gone or damaged is a gap. Blocks.
+    `paths`: a camera's files of that span and LATE_NS after it, in order. Missing or damaged files are gaps. Blocks.
     """
     found: dict[tuple[int, str], bytes] = {}
     size_bytes, stop_ns = 0, end_ns + LATE_NS
@@ -56,7 +58,7 @@ def _cut(found: dict[tuple[int, str], bytes], end_ns: int) -> tuple[list[bytes],
 
 
 def _place(line: bytes) -> tuple[int, str]:
-    """When and by which view it was seen; (0, ""): it is damaged."""
+    """Return the capture time and view of a line; (0, "") if it is damaged."""
     try:
         seen = json.loads(line, parse_constant=_refuse)
         captured_us, view = seen["captured_us"], seen["view"]
@@ -68,11 +70,11 @@ def _place(line: bytes) -> tuple[int, str]:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not valid JSON")
 
 
 def _iter_lines(path: Path, start_ns: int) -> Iterator[tuple[int, list[bytes]]]:
-    """Of each fragment that may have some from `start_ns` on: when it begins, and its lines."""
+    """Yield, for each fragment that may contain some from `start_ns` on, its start and lines."""
     try:
         fragments = [
             each

@@ -1,6 +1,6 @@
-"""The sound of a recording: AAC as it comes, G.711 encoded to AAC, because MP4 has no place for it.
+"""Audio of recordings: AAC unchanged, G.711 re-encoded to AAC, because MP4 does not support it.
 
-Thread: the writer's. Sound that nobody here knows is left out, and the index says that there is none.
+Thread: the writer's. Unknown audio is omitted, and the index says that there is none.
 """
 
 import logging
@@ -22,7 +22,7 @@ AUDIO_TRACK = 2
 FRAME_SAMPLES = 1024
 G711_HZ = 8000
 AAC_BPS = 32_000
-"""For speech of 4 kHz band width that was 64 kbit/s before."""
+"""For speech with a bandwidth of 4 kHz, sent as 64 kbit/s."""
 
 
 class AacFrame(NamedTuple):
@@ -35,21 +35,21 @@ class AacFrame(NamedTuple):
 
 
 class Sound(Protocol):
-    """What makes AAC of a camera's audio packets. `source`: the label of what the camera sends."""
+    """Converts a camera's audio packets to AAC. `source`: the label of the camera's codec."""
 
     track: Mp4Track
     source: str
 
     def feed(self, packet: Packet) -> list[AacFrame]:
-        """Raises: EncodeError: the sound ends here."""
+        """Raises: EncodeError: no more audio can be converted."""
 
     def drain(self) -> list[AacFrame]:
-        """What waits inside, because the file ends here. Raises: EncodeError."""
+        """Return buffered audio at the end of the file. Raises: EncodeError."""
 
 
 class AacSound:
     def __init__(self, track: Track) -> None:
-        """Raises: EncodeError: without its AudioSpecificConfig, AAC cannot be played."""
+        """Raises: EncodeError: AAC cannot be played without its AudioSpecificConfig."""
         rate_hz, channels = _describe(track)
         self.source = Codec.AAC.label
         self.track = Mp4Track(
@@ -67,7 +67,7 @@ class AacSound:
 
 
 class G711Sound:
-    """Owner of an encoder, which is begun anew with each file: its last frame is filled up with silence."""
+    """Owns an encoder, which is restarted with each file: its last frame is padded with silence."""
 
     def __init__(self, codec: Codec) -> None:
         self._low, self._high = _tables(codec)
@@ -105,10 +105,10 @@ class G711Sound:
 
 
 class _Encoder:
-    """AAC of 16-bit mono samples at 8 kHz. Raises: EncodeError, from everything."""
+    """Encodes 16-bit mono samples at 8 kHz to AAC. All methods may raise EncodeError."""
 
     def __init__(self) -> None:
-        import av  # only where it is needed: 30 MB
+        import av  # Imported only when needed: 30 MB.
 
         self._av = av
         self._resampler = av.AudioResampler(
@@ -121,7 +121,7 @@ class _Encoder:
         try:
             context.open()
         except av.FFmpegError as exc:
-            raise EncodeError("The sound cannot be encoded to AAC here.") from exc
+            raise EncodeError("AAC audio cannot be encoded on this host.") from exc
         self._context = context
         self.config = context.extradata or b""
         self._samples = 0
@@ -129,9 +129,9 @@ class _Encoder:
         """pts of the sample that the encoder counts as 0."""
 
     def encode(self, pcm: bytes, pts: int) -> list[tuple[bytes, int]]:
-        """(AAC frame, pts) of all that is full."""
+        """Yield (AAC frame, pts) of all complete frames."""
         if self._base is None or abs(pts - self._base - self._samples) > FRAME_SAMPLES:
-            self._base = pts - self._samples  # a gap: what waits in the encoder is a frame or two
+            self._base = pts - self._samples  # A gap: the encoder buffers a frame or two.
         samples = len(pcm) // 2
         frame = self._av.AudioFrame(format="s16", layout="mono", samples=samples)
         frame.planes[0].update(pcm)
@@ -149,13 +149,13 @@ class _Encoder:
             if frame is None:
                 made += self._context.encode(None)
         except self._av.FFmpegError as exc:
-            raise EncodeError("The sound cannot be encoded to AAC.") from exc
-        # What is before 0 is the encoder's own start, and silent.
+            raise EncodeError("The audio cannot be encoded to AAC.") from exc
+        # Before 0 is the encoder's own priming, which is silent.
         return [(bytes(unit), base + unit.pts) for unit in made if unit.pts is not None and unit.pts >= 0]
 
 
 def make_sound(track: Track | None) -> Sound | None:
-    """None: without sound, or with one that is not recorded."""
+    """None: no audio, or audio that cannot be recorded."""
     if track is None:
         return None
     try:
@@ -164,15 +164,15 @@ def make_sound(track: Track | None) -> Sound | None:
         if track.codec in (Codec.PCMA, Codec.PCMU) and track.time_base_hz == G711_HZ:
             return G711Sound(track.codec)
     except EncodeError as exc:
-        logger.warning("recording without sound: %s", exc)
+        logger.warning("recording without audio: %s", exc)
     return None
 
 
 def _describe(track: Track) -> tuple[int, int]:
-    """(sample rate, channels), of the track or of its AudioSpecificConfig."""
+    """Return (sample rate, channels) of the track or its AudioSpecificConfig."""
     config = track.extradata
     if len(config) < 2:
-        raise EncodeError("The camera does not describe its AAC.")
+        raise EncodeError("The camera does not describe its AAC audio.")
     bits = int.from_bytes(config[:2], "big")
     index, channels = bits >> 7 & 15, bits >> 3 & 15
     rate_hz = track.sample_rate_hz or (RATES_HZ[index] if index < len(RATES_HZ) else track.time_base_hz)
@@ -180,7 +180,7 @@ def _describe(track: Track) -> tuple[int, int]:
 
 
 def _tables(codec: Codec) -> tuple[bytes, bytes]:
-    """The low and the high bytes of the 16-bit samples of all 256 codes (ITU-T G.711)."""
+    """Return the low and the high bytes of the 16-bit samples of all 256 codes (ITU-T G.711)."""
     decode = _alaw if codec is Codec.PCMA else _mulaw
     words = [struct.pack("<h", decode(code)) for code in range(256)]
     return bytes(word[0] for word in words), bytes(word[1] for word in words)

@@ -1,4 +1,4 @@
-"""The wall clock that is drawn into exported pictures."""
+"""Draws the wall clock into exported frames."""
 
 import math
 from datetime import UTC, datetime, tzinfo
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 _WHITE, _BLACK, _NO_COLOUR = 235, 16, 128
 _HEIGHT_SHARE = 1 / 28
-"""Of the capitals in the picture's shorter side: 26 pixels of 720."""
+"""Height of capitals as a fraction of the frame's shorter side: 26 pixels of 720."""
 
 
 class ClockFace:
-    """`zone`: of the IANA database; UTC where it is not known here."""
+    """`zone`: an IANA name; UTC if this host does not know it."""
 
     def __init__(self, zone: str) -> None:
         self._zone: tzinfo = UTC
@@ -28,7 +28,11 @@ class ClockFace:
         if zone != "UTC":
             try:
                 self._zone = ZoneInfo(zone)
-            except (KeyError, ValueError, OSError):  # no such zone; a name that is no path; a directory
+            except (
+                KeyError,
+                ValueError,
+                OSError,
+            ):  # An unknown zone; a name that is not a path; a directory.
                 self._zone = UTC
 
     def text(self, captured_ns: int) -> str:
@@ -36,7 +40,7 @@ class ClockFace:
         return f"{datetime.fromtimestamp(captured_ns // 1_000_000_000, self._zone):%Y-%m-%d %H:%M:%S %Z}"
 
     def draw(self, planes: "NDArray[np.uint8]", width_px: int, height_px: int, captured_ns: int) -> None:
-        """At the bottom left, white with a black rim. `planes`: I420, (height * 3 / 2, width), contiguous."""
+        """Draw at the bottom left, white with a black outline. `planes`: I420, (height * 3 / 2, width), contiguous."""
         wanted = (self.text(captured_ns), width_px, height_px)
         if wanted != self._drawn:
             self._drawn = wanted
@@ -52,17 +56,17 @@ class ClockFace:
 
 
 def _write(text: str, width_px: int, height_px: int) -> tuple[Any, Any]:
-    """(the letters, and all that is not to be seen through) as shares, float32, with a margin to two sides."""
+    """Return (the letters, the opaque part) as coverage from 0 to 1, float32, with a margin on two sides."""
     cap_px = max(8.0, min(width_px, height_px) * _HEIGHT_SHARE)
     margin = math.ceil(cap_px / 2) & ~1
     size_px = cap_px / CAP_HEIGHT
     room_px = width_px - 2 * margin
     text_px = text_size(text, size_px).width
-    if text_px > room_px:  # a small or upright picture
+    if text_px > room_px:  # A small or portrait frame.
         size_px = math.floor(size_px * 0.95 * room_px / text_px)
     letters, rim, left, base = text_masks(text, size_px)
     below = max(margin, letters.shape[0] - base)
-    # Even, as the chroma planes need it.
+    # Even, as the chroma planes require.
     shape = ((base + below + 1) & ~1, min((margin - left + letters.shape[1] + 1) & ~1, width_px & ~1))
     return _placed(letters, shape, margin - left, base + below), _placed(
         rim, shape, margin - left, base + below
@@ -70,7 +74,7 @@ def _write(text: str, width_px: int, height_px: int) -> tuple[Any, Any]:
 
 
 def _placed(mask: Any, shape: tuple[int, int], x: int, height_px: int) -> Any:
-    """`mask` at the column `x`, `height_px` above the bottom, on a canvas of `shape`; as shares, float32."""
+    """Return `mask` at the column `x`, `height_px` above the bottom, on a canvas of `shape`; coverage, float32."""
     canvas = np.zeros(shape, np.float32)
     y = shape[0] - height_px
     part = mask[: shape[0] - y, : shape[1] - x]

@@ -1,7 +1,7 @@
-"""What many files cover together: a day of sixteen cameras has 23,000 of them.
+"""Computes what many files cover together: a day of sixteen cameras has 23,000 files.
 
-So that numpy is called once, and not once for each camera, the cameras lie one behind another on one axis of time, each
-in a lane of its own. All times in ns, int64.
+To call NumPy once instead of once per camera, all cameras share one time axis, each in its own lane. All times in
+ns, int64.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,10 +15,10 @@ Array = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
-    """Where on the axis a time is: `time - start_ns` behind the origin of its camera's lane.
+    """Maps times to the axis: `time - start_ns` after the origin of its camera's lane.
 
-    `length_ns`: of what is asked for, from `start_ns`. `margin_ns`: how long a file may be, so how far one reaches out
-    of it on either side; no span goes from one lane to the next, as so much is left between them, too.
+    `length_ns`: of the requested span, from `start_ns`. `margin_ns`: the maximum length of a file, and so how far
+    one may extend beyond the span; lanes are separated by this margin too, so no span crosses lanes.
     """
 
     cameras: int
@@ -34,7 +34,7 @@ class Lanes:
 
 @dataclass(frozen=True, slots=True)
 class FileArrays:
-    """All of shape (files,), in the order of their starts on the axis."""
+    """All arrays have shape (files,), ordered by start on the axis."""
 
     starts: Array
     ends: Array
@@ -42,7 +42,7 @@ class FileArrays:
 
 
 def read_files(lanes: Lanes, rows: Iterable[Sequence[str | bytes]]) -> FileArrays:
-    """`rows`: one for each camera, as `SegmentQuerySet.as_lists` gives them."""
+    """`rows`: one per camera, from `SegmentQuerySet.as_lists`."""
     found = [np.empty((3, 0), np.int64)]
     for origin, row in zip(lanes.origins, rows, strict=True):
         numbers = np.array([_read_numbers(each) for each in row])
@@ -60,8 +60,9 @@ def _read_numbers(packed: str | bytes) -> Array:
 
 
 def spans(lanes: Lanes, files: FileArrays, *, max_gap_ns: int) -> list[list[tuple[int, int]]]:
-    """Of each camera, the spans [from, until) without a gap longer than `max_gap_ns`, in order, in ns since 1970, cut
-    to what is asked for."""
+    """Return for each camera the spans [from, until) without a gap longer than `max_gap_ns`, in order, in ns since
+    1970, clipped to the requested span.
+    """
     found: list[list[tuple[int, int]]] = [[] for _ in range(lanes.cameras)]
     if not len(files.starts):
         return found
@@ -78,8 +79,9 @@ def spans(lanes: Lanes, files: FileArrays, *, max_gap_ns: int) -> list[list[tupl
 
 
 def bitrates_bps(lanes: Lanes, files: FileArrays, buckets: int) -> list[list[int]]:
-    """Of each camera, and of each of the buckets that divide what is asked for evenly, the mean bit rate of the files
-    that overlap it; 0: none."""
+    """Return for each camera and bucket of the requested span, which `buckets` divide evenly, the mean bit rate of
+    the files that overlap it; 0: none.
+    """
     edges = np.array([lanes.length_ns * n // buckets for n in range(buckets + 1)], np.int64)
     edges_of_all = lanes.origins[:, np.newaxis] + edges
     by_end = np.argsort(files.ends, kind="stable")
@@ -87,16 +89,16 @@ def bitrates_bps(lanes: Lanes, files: FileArrays, buckets: int) -> list[list[int
     ended = np.searchsorted(files.ends[by_end], edges_of_all[:, :-1], side="right")
 
     def overlapping(values: Array) -> Array:
-        """Those of the files that have begun before a bucket ends, without those that ended before it begins."""
+        """Sum over files that start before a bucket ends, minus those that end before it starts."""
         return _sums(values)[begun] - _sums(values[by_end])[ended]
 
     lengths_ns = overlapping(files.ends - files.starts)
-    bits = overlapping(files.sizes_bytes) * 8.0  # times 1e9 it is too much for an int64
+    bits = overlapping(files.sizes_bytes) * 8.0  # Multiplied by 1e9, it would overflow an int64.
     rates = np.where(lengths_ns > 0, bits * 1e9 // np.maximum(lengths_ns, 1), 0)
     whole: list[list[int]] = rates.astype(np.int64).tolist()
     return whole
 
 
 def _sums(values: Array) -> Array:
-    """Of the first 0, 1, ... n: shape (n + 1,)."""
+    """Sums of the first 0, 1, ... n values: shape (n + 1,)."""
     return np.append(0, np.cumsum(values))

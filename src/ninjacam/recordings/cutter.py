@@ -7,24 +7,24 @@ from ninjacam.core.packets import VIDEO_CLOCK_HZ, Flags, Kind, Packet, Track
 from ninjacam.recordings.fragments import DEFAULT_TICKS, dts_of
 
 FRAGMENT_TICKS = VIDEO_CLOCK_HZ
-"""No fragment is longer, so that no more is lost when this process is killed."""
+"""Maximum length of a fragment, and so of the loss when this process is killed."""
 MIN_TICKS = VIDEO_CLOCK_HZ // 2
-"""Key frames that come closer share a fragment."""
+"""Key frames that are closer share a fragment."""
 GAP_TICKS = VIDEO_CLOCK_HZ
-"""A DISCONT that leaves out more than this begins a new file."""
+"""A DISCONT that skips more than this begins a new file."""
 ALWAYS_GAP_TICKS = 10 * VIDEO_CLOCK_HZ
 MAX_COLLECTED_BYTES = 32 << 20
-"""Of one fragment: 250 Mbit/s."""
+"""Maximum size of one fragment: 250 Mbit/s."""
 MAX_ANNOTATION_BYTES = 256 << 10
-"""Of one fragment: 40 boxes on each of 100 pictures. What is more is left out."""
+"""Maximum size of one fragment's annotations: 40 boxes on each of 100 frames. Further ones are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Packets of one fragment, the first of them video. `end_dts`: of the picture after it, None where unknown.
+    """Packets of one fragment, starting with video. `end_dts`: of the frame after it, None if unknown.
 
-    `before_key`: that one is a key frame. `after_gap`: something before it is missing. `sound`: the camera's track.
-    `annotations`: (pts, encoded set) received meanwhile, for frames up to some time before.
+    `before_key`: that frame is a key frame. `after_gap`: something before it is missing. `sound`: the camera's audio
+    track. `annotations`: (pts, encoded set) received meanwhile, for frames up to some time before.
     """
 
     packets: tuple[Packet, ...]
@@ -42,7 +42,7 @@ class FragmentCutter:
     def __init__(self, on_job: Callable[[Job], None]) -> None:
         self.sound: Track | None = None
         self.annotations_dropped = 0
-        """Those of as many pictures: there were too many at a time."""
+        """Dropped annotations: number of frames that had too many."""
         self._on_job = on_job
         self._packets: list[Packet] = []
         self._annotations: list[tuple[int, bytes]] = []

@@ -1,6 +1,6 @@
-"""Recorded files as decoded pictures that know when they were taken, one after the other.
+"""Decodes recorded files frame by frame, with capture times.
 
-Memory does not grow with the span: a file is read as the decoder asks for it, and one is open at a time.
+Memory does not grow with the span: a file is read as the decoder needs it, and one file is open at a time.
 """
 
 import io
@@ -25,7 +25,7 @@ NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """`pts`: 1/90000 s, from the beginning of all files. `captured_ns`: wall clock."""
+    """`pts`: 1/90000 s, from the start of the first file. `captured_ns`: wall clock."""
 
     frame: av.VideoFrame
     pts: int
@@ -33,7 +33,7 @@ class Shown:
 
 
 class FileSpan(io.RawIOBase):
-    """The head of a recorded file and some of its fragments, as if nothing else were in it. For libavformat."""
+    """The head of a recorded file and some of its fragments, presented to libavformat as a complete file."""
 
     def __init__(self, descriptor: int, parts: list[tuple[int, int]]) -> None:
         """`parts`: (offset, size in bytes), in order."""
@@ -90,10 +90,11 @@ def iter_shown(
     on_open: Callable[[Any], None] | None = None,
     on_sound: Callable[[Any], None] | None = None,
 ) -> Iterator[Shown]:
-    """The pictures of `placed`, or of some of its fragments, in the order in which they are shown.
+    """Yield the frames of `placed`, or of some of its fragments, in display order.
 
-    `keys_only`: of each fragment the first, which must be a key frame; the others are not decoded. `on_open`: hears the
-    container. What is damaged is left out. Raises: OSError, av.FFmpegError: the file cannot be opened.
+    `keys_only`: only the first frame of each fragment, which must be a key frame; the others are not decoded.
+    `on_open`: receives the container. Damaged frames are skipped. Raises: OSError, av.FFmpegError: the file cannot
+    be opened.
     """
     chosen = list(placed.fragments if fragments is None else fragments)
     descriptor = os.open(placed.path, os.O_RDONLY | os.O_CLOEXEC)
@@ -124,16 +125,16 @@ def _decode(context: Any, packet: Any) -> list[tuple[av.VideoFrame, int]]:
     try:
         return [(frame, frame.pts) for frame in context.decode(packet) if frame.pts is not None]
     except (av.FFmpegError, ValueError) as exc:
-        logger.debug("a recorded picture is left out: %s", exc)
+        logger.debug("a recorded frame is skipped: %s", exc)
         return []
 
 
 class _Clock:
-    """When a picture was taken, by the clock of the fragment that it belongs to."""
+    """Return when a frame was captured, by the clock of its fragment."""
 
     def __init__(self, fragments: list[Fragment]) -> None:
         self._coming = list(reversed(fragments))
-        self._known: list[tuple[int, int]] = []  # (pts of a fragment's first picture, its wall clock in ns)
+        self._known: list[tuple[int, int]] = []  # (pts of a fragment's first frame, its wall clock in ns)
 
     def takes(self, packet: Any, *, keys_only: bool) -> bool:
         """Note the time of a packet; whether it is to be decoded. `keys_only`: the first of each fragment."""
@@ -143,12 +144,12 @@ class _Clock:
         return not keys_only or bool(begins and packet.is_keyframe)
 
     def _saw(self, dts: int, pts: int) -> bool:
-        """Whether a fragment begins with this packet."""
+        """Return whether a fragment starts with this packet."""
         begins = False
         while self._coming and dts >= self._coming[-1].dts:
             self._known.append((pts, self._coming.pop().start_ns))
             begins = True
-        del self._known[:-8]  # more than the decoder holds back
+        del self._known[:-8]  # More than the decoder holds back.
         return begins
 
     def captured_ns(self, pts: int) -> int:

@@ -1,7 +1,7 @@
-"""A span of recorded files as one file to take away: copied without touching a sample, or drawn anew.
+"""Exports a span of recorded files to one file: copied without touching a sample, or re-encoded.
 
-Blocks, and is meant for a process of its own. What is written is on the disk when a function returns, and removed
-where it raises. Not here: decoding and drawing (`recordings.render`), who may and when (`ninjacam.actions`).
+Blocks; meant for a separate process. The output is synced to disk when a function returns, and removed if it raises.
+Not here: decoding and drawing (`recordings.render`), permissions and scheduling (`ninjacam.actions`).
 """
 
 import contextlib
@@ -18,10 +18,10 @@ from ninjacam.core.errors import NinjacamError
 from ninjacam.recordings.clip import ClipChangesError, Piece, plan_clip, shift_times
 
 CHUNK_BYTES = 1 << 20
-"""What is held in memory at once. The head of a fragment, prft and moof, is far smaller."""
+"""Size of reads. The head of a fragment, prft and moof, is far smaller."""
 
 OnProgress = Callable[[float], None]
-"""Hears how far it is, from 0 to 1. Called often: whoever listens thins it out."""
+"""Receives the progress, from 0 to 1. Called often: the receiver limits the rate."""
 
 
 class NothingRecordedError(NinjacamError):
@@ -29,14 +29,14 @@ class NothingRecordedError(NinjacamError):
     retryable = False
 
     def __init__(self) -> None:
-        super().__init__("Nothing was recorded then, or it is not kept any more.")
+        super().__init__("There are no recordings of this span.")
 
 
 class RecordingGoneError(NinjacamError):
     code = "recording_gone"
 
     def __init__(self) -> None:
-        super().__init__("A recording was deleted while it was being exported. Try again for what is left.")
+        super().__init__("A recording was deleted during the export. Try again to export the remaining ones.")
 
 
 class DiskError(NinjacamError):
@@ -57,9 +57,9 @@ class DiskFullError(DiskError):
 
 @dataclass(frozen=True, slots=True)
 class ExportSpec:
-    """What a job process is told. `paths`: the files of the span, in order. `output`: where to write.
+    """The input of a job process. `paths`: the files of the span, in order. `output`: where to write.
 
-    `clock`, `zone`: draw the wall clock, of that time zone. `view`: the processor to run on each picture. `width_px`:
+    `clock`, `zone`: draw the wall clock of this time zone. `view`: the processor to run on each frame. `width_px`:
     0: as recorded. `speed`, `fps`: of a timelapse.
     """
 
@@ -90,7 +90,7 @@ class MadeFile:
 def export_copy(
     paths: Sequence[Path], start_ns: int, end_ns: int, output: Path, on_progress: OnProgress
 ) -> MadeFile:
-    """The clip of `clip.plan_clip`, whole.
+    """Write the whole clip of `clip.plan_clip`.
 
     Raises: NothingRecordedError, FormatChangesError, RecordingGoneError, DiskError.
     """
@@ -117,14 +117,14 @@ class FormatChangesError(ClipChangesError):
         seconds, rest_ns = divmod(at_ns, 1_000_000_000)
         at = datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest_ns // 1000)
         self.args = (
-            f"{self.args[0]} Export the time before {at:%Y-%m-%dT%H:%M:%S.%fZ} and from then on apart, "
-            "or burn a clock in, which encodes anew.",
+            f"{self.args[0]} Export the time before {at:%Y-%m-%dT%H:%M:%S.%fZ} and the time after it separately, "
+            "or draw the clock, which re-encodes the video.",
         )
 
 
 @contextlib.contextmanager
 def writing(output: Path) -> Iterator[BinaryIO]:
-    """A new file of mode 0600, unbuffered; on the disk at the end of the block, gone where that raises.
+    """A new file with mode 0600, unbuffered; synced at the end of the block, removed if that raises.
 
     Raises: DiskError.
     """
@@ -156,7 +156,7 @@ def write_all(file: BinaryIO, data: bytes) -> None:
 
 
 def iter_bytes(pieces: Sequence[Piece]) -> Iterator[bytes]:
-    """Their bytes, in chunks. Raises: RecordingGoneError."""
+    """Yield their bytes in chunks. Raises: RecordingGoneError."""
     path: Path | None = None
     with contextlib.ExitStack() as stack:
         file: BinaryIO | None = None

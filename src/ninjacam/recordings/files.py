@@ -1,4 +1,4 @@
-"""The files of one camera: begun, grown and ended by what comes, and told to the index. Thread: the writer's."""
+"""The files of one camera: creates, extends and closes them, and reports them to the index. Thread: the writer's."""
 
 import contextlib
 import logging
@@ -18,16 +18,15 @@ from ninjacam.recordings.segments import SegmentInfo
 logger = logging.getLogger("ninjacam.recordings")
 
 SILENT_S = 5.0
-"""A file with sound that has had none for so long ends: players wait for what never comes."""
+"""A file with audio that has received none for this long is closed, because players wait for it."""
 RETRY_S = 1.0
-"""After a failure, the next file is not tried before."""
+"""Seconds after a failure until the next file is tried."""
 
 
 class CameraFiles:
     """At most one open file. `period_s`: a new one begins at the first key frame after it.
 
-    `on_segment`: hears of each file whenever it has grown or ended.
-    `on_grown(file, is_new)`: has it synced to the disk.
+    `on_segment`: receives each file whenever it has grown or ended. `on_grown(file, is_new)`: syncs it to the disk.
     """
 
     def __init__(
@@ -43,7 +42,7 @@ class CameraFiles:
         self.slug = slug
         self.error: NinjacamError | None = None
         self.size_bytes = 0
-        """Written since the start."""
+        """Bytes written since the start."""
         self.failures = 0
         self._root = root
         self._on_segment = on_segment
@@ -66,7 +65,7 @@ class CameraFiles:
         return self._contents is not None
 
     def write(self, job: Job) -> None:
-        """Raises: nothing that the camera or the disk can cause; `error` says it."""
+        """Never raises for camera data or disk errors; `error` reports them."""
         video = [packet for packet in job.packets if packet.kind is Kind.VIDEO]
         units = self._units(job)
         first = video[0]
@@ -96,7 +95,7 @@ class CameraFiles:
             self._told_good()
 
     def end(self) -> None:
-        """The file is whole as it stands. Idempotent."""
+        """Close the file, which is complete as it is. Idempotent."""
         self._contents = None
         if self._descriptor >= 0:
             with contextlib.suppress(OSError):
@@ -111,12 +110,12 @@ class CameraFiles:
         self._path = ""
 
     def pause(self) -> None:
-        """`end`, and what comes next is no continuation: what the sound's encoder still holds belongs to no file."""
+        """Like `end`, but what follows is not a continuation: audio that the encoder still holds is discarded."""
         self.end()
         self._sound = self._sound_track = None
 
     def _must_end(self, first: Packet, has_sound: bool) -> bool:
-        """Whether a new file begins with `first`; only a key frame can."""
+        """Return whether a new file begins with `first`; only a key frame can begin one."""
         contents = self._contents
         assert contents is not None
         self._silent_s = 0.0 if has_sound else self._silent_s + 1
@@ -175,12 +174,12 @@ class CameraFiles:
         self._retry_ns = self._clock.monotonic_ns() + int(RETRY_S * 1e9)
         if self._descriptor >= 0:
             with contextlib.suppress(OSError):
-                os.ftruncate(self._descriptor, self._good_bytes)  # the last fragment's end is the file's
+                os.ftruncate(self._descriptor, self._good_bytes)  # The last fragment's end is the file's.
         self.end()
 
     def _told_good(self) -> None:
         if self.error is not None:
-            logger.warning("%s: recording again", self.slug)
+            logger.warning("%s: recording resumed", self.slug)
             self.error = None
 
     def _units(self, job: Job) -> list[AacFrame]:
@@ -199,7 +198,7 @@ class CameraFiles:
         return units
 
     def _drained(self) -> list[AacFrame]:
-        """What the encoder still holds: the file ends with this fragment."""
+        """Return what the encoder still holds: the file ends with this fragment."""
         try:
             return self._sound.drain() if self._sound is not None else []
         except EncodeError as exc:
@@ -207,7 +206,7 @@ class CameraFiles:
             return []
 
     def _without_sound(self, error: EncodeError) -> None:
-        logger.warning("%s: recording without sound: %s", self.slug, error)
+        logger.warning("%s: recording without audio: %s", self.slug, error)
         self._sound = None
 
 
@@ -217,5 +216,5 @@ def _closed(segment: SegmentInfo) -> SegmentInfo:
 
 def _reason(error: OSError) -> str:
     if error.errno in (28, 122):  # ENOSPC, EDQUOT
-        return "the disk is full. Delete something or give it a budget; recording goes on by itself."
-    return f"{error.strerror}. Check the disk; recording goes on by itself."
+        return "The disk is full. Free some space or set a budget; recording then resumes by itself."
+    return f"{error.strerror}. Check the disk; recording then resumes by itself."

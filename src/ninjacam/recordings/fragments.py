@@ -1,6 +1,6 @@
-"""The contents of one recorded file, piece by piece: packets to bytes. No input/output.
+"""Builds the contents of one recorded file, piece by piece, from packets. No I/O.
 
-Times in the file start at 0 with the first picture's decoding and run on the camera's repaired clock.
+Times in the file start at 0 with the first frame's decoding time and follow the camera's repaired clock.
 """
 
 from collections import deque
@@ -27,11 +27,11 @@ from ninjacam.recordings.audio import AUDIO_TRACK, AacFrame, Sound
 VIDEO_TRACK = 1
 DEFAULT_TICKS = VIDEO_CLOCK_HZ // 25
 CLOCK_STEP_NS = 1_000_000_000
-"""The wall clock that differs from the file's time by more than this was set: the next file starts by the new one."""
+"""If the wall clock differs from the file's time by more than this, it was set: the next file uses the new time."""
 AUDIO_JITTER_S = 0.1
-"""Sound that is off by less than this is taken to follow without a gap."""
+"""Audio with a smaller deviation is considered continuous."""
 AUDIO_EARLY_S = 0.1
-"""So much sound before the first picture is moved to it; what is older belongs to nobody."""
+"""Audio up to this long before the first frame is moved to it; older audio is discarded."""
 
 _SETS = {Codec.H264: frozenset((7, 8)), Codec.H265: frozenset((32, 33, 34))}
 
@@ -41,7 +41,7 @@ def dts_of(packet: Packet) -> int:
 
 
 class Written(NamedTuple):
-    """A fragment's bytes, and what the index has to know of it."""
+    """A fragment's bytes, and its metadata for the index."""
 
     data: bytes
     start_ns: int
@@ -49,11 +49,12 @@ class Written(NamedTuple):
 
 
 class FragmentClock:
-    """When the pictures of the last fragments were captured, as their files have it: what is said of a picture is to be
-    found with it, while the packets' own clock may have been set in the middle of a fragment."""
+    """Capture times of the frames of the last fragments as stored in their files, so that annotations match their
+    frame even if the wall clock was set within a fragment.
+    """
 
     def __init__(self) -> None:
-        self._starts: deque[tuple[int, int]] = deque(maxlen=8)  # (pts, wall clock in ns) of first pictures
+        self._starts: deque[tuple[int, int]] = deque(maxlen=8)  # (pts, wall clock in ns) of first frames
 
     def begin(self, pts: int, start_ns: int) -> None:
         self._starts.append((pts, start_ns))
@@ -65,10 +66,10 @@ class FragmentClock:
 
 
 class FileContents:
-    """Makes the bytes of one file, in order: `header`, then of each `add`. Thread: one.
+    """Builds the bytes of one file, in order: `header`, then the result of each `add`. Thread: one.
 
-    `first`: the key frame that it begins with. `clock`: that of the camera, which goes on from file to file.
-    Raises: EncodeError, DecodeError: nothing can be made of it.
+    `first`: the key frame at its start. `clock`: the camera's, which continues from file to file.
+    Raises: EncodeError, DecodeError: no file can be made from it.
     """
 
     def __init__(self, first: Packet, sound: Sound | None, clock: FragmentClock | None = None) -> None:
@@ -77,13 +78,13 @@ class FileContents:
         self.sound = sound
         self._clock = clock or FragmentClock()
         self.clock_stepped = False
-        """The wall clock was set since: a new file should begin."""
+        """Whether the wall clock was set, so that a new file should begin."""
         self._sets = ParameterSets()
         self._known: frozenset[bytes] = frozenset()
         if first.codec is Codec.MJPEG:
             self.width_px, self.height_px = first.width_px, first.height_px
             if not (self.width_px and self.height_px):
-                raise EncodeError("The camera's picture has no size.")
+                raise EncodeError("The camera's frame has no size.")
             entry = jpeg_entry(self.width_px, self.height_px)
         else:
             self._sets = parameter_sets(first.codec, first.data)
@@ -104,7 +105,7 @@ class FileContents:
         self._audio_end = 0
 
     def fits(self, key: Packet) -> bool:
-        """Whether a key frame can be decoded with this file's header. Only CONFIG can change that."""
+        """Return whether a key frame can be decoded with this file's header. Only CONFIG can change that."""
         if key.codec is not self.codec:
             return False
         if not key.flags & Flags.CONFIG:
@@ -123,8 +124,8 @@ class FileContents:
         end_dts: int | None,
         annotations: Sequence[tuple[int, bytes]] = (),
     ) -> Written | None:
-        """One fragment. `end_dts`: of the picture that follows, None where none is known; pictures come in order of
-        decoding. `annotations`: as of a `Job`. None: there was nothing in them.
+        """Return one fragment; None if it is empty. `end_dts`: of the following frame, None if unknown; frames come
+        in decoding order. `annotations`: as in a `Job`.
         """
         pictures = [(packet, *self._sample_data(packet)) for packet in video]
         pictures = [entry for entry in pictures if entry[2]]
@@ -170,7 +171,7 @@ class FileContents:
         return expected_ns
 
     def _sample_data(self, packet: Packet) -> tuple[list[bytes | memoryview], int]:
-        """Four-byte lengths and NAL units, those of the header left out, as views; and their size in bytes."""
+        """Return four-byte lengths and NAL units, without those of the header, as views; and their size in bytes."""
         data = packet.data
         if self.codec is Codec.MJPEG:
             return [data], len(data)
@@ -207,7 +208,9 @@ class FileContents:
         return (Run(AUDIO_TRACK, start, samples) if samples else None), parts
 
     def _audio_time(self, unit: AacFrame, hz: int) -> int | None:
-        """Decoding time in the file; None: before the file. Sound follows its own clock, and its capture at gaps."""
+        """Return the decoding time in the file; None: before the file. Audio follows its own clock, and its capture
+        time after gaps.
+        """
         if self._audio_shift is not None:
             at = unit.pts + self._audio_shift
             if abs(at - self._audio_end) <= AUDIO_JITTER_S * hz:

@@ -1,4 +1,4 @@
-"""Finding the picture of an instant in a recorded file. Decoding it is a child's job (`recordings.still`)."""
+"""Finds the frame at a given time in a recorded file. A child process decodes it (`recordings.still`)."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,16 +9,17 @@ from ninjacam.recordings.clip import select_fragments
 from ninjacam.recordings.library import read_known
 
 MAX_BYTES = 64 << 20
-"""Between two key frames; more is not decoded for one picture."""
+"""Maximum time between two key frames; no more is decoded for one frame."""
 TOLERANCE_NS = 2_000_000_000
-"""A shorter silence is no gap: the picture before it still stands."""
+"""A shorter interval is not a gap: the previous frame is still valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class StillPlace:
-    """Where a picture is: the bytes of `path` that a decoder needs for it, behind the first `init_bytes`.
+    """Location of a frame: the bytes of `path` that a decoder needs for it, after the first `init_bytes`.
 
-    The last of their fragments begins at `dts` (1/90000 s), captured at `start_ns`; wanted is the picture of `at_ns`.
+    The last of their fragments begins at `dts` (1/90000 s), captured at `start_ns`; the requested frame is that of
+    `at_ns`.
     """
 
     path: str
@@ -34,8 +35,8 @@ class StillPlace:
 
 
 def find_still(path: Path, at_ns: int, *, key_only: bool = False) -> StillPlace | None:
-    """None: the file shows nothing at that instant. `key_only`: the key frame at or before it, where one begins a
-    fragment, which costs the decoding of one picture. Raises: DecodeError. Blocks.
+    """Return None if the file has no frame at this time. `key_only`: the key frame at or before it that begins a
+    fragment, which costs the decoding of one frame. Raises: DecodeError. Blocks.
     """
     recording = read_known(path)
     chosen = select_fragments(recording, at_ns - TOLERANCE_NS, at_ns + 1)
@@ -49,7 +50,7 @@ def find_still(path: Path, at_ns: int, *, key_only: bool = False) -> StillPlace 
     first, last = chosen[0], chosen[-1]
     size_bytes = last.offset + last.size_bytes - first.offset
     if size_bytes > MAX_BYTES:
-        raise DecodeError("The key frames are too far apart for a single picture.")
+        raise DecodeError("The key frames are too far apart to decode a single frame.")
     return StillPlace(
         str(path), recording.init_size_bytes, first.offset, size_bytes, last.dts, last.start_ns, at_ns
     )

@@ -1,4 +1,4 @@
-"""Where files lie: `<root>/<slug>/<YYYY-MM-DD>/<HH>/<MM-SS>.mp4`, by the UTC start of the file."""
+"""Paths of recorded files: `<root>/<slug>/<YYYY-MM-DD>/<HH>/<MM-SS>.mp4`, by the UTC start of the file."""
 
 import contextlib
 import fcntl
@@ -13,19 +13,19 @@ _PATH = re.compile(r"(?P<slug>[a-z0-9][a-z0-9_-]*)/\d{4}-\d{2}-\d{2}/\d{2}/\d{2}
 
 
 def segment_path(slug: str, start_ns: int, repeat: int = 0) -> str:
-    """Relative, with `/`. `repeat`: how many files of the same second there are already."""
+    """Return a relative path with `/`. `repeat`: how many files of the same second exist."""
     start = datetime.fromtimestamp(start_ns // 1_000_000_000, UTC)
     return f"{slug}/{start:%Y-%m-%d/%H/%M-%S}{f'-{repeat}' if repeat else ''}.mp4"
 
 
 def slug_of(path: str) -> str | None:
-    """The camera of a relative path; None: it is none of ours."""
+    """Return the camera of a relative path; None: not one of our paths."""
     match = _PATH.fullmatch(path)
     return match["slug"] if match else None
 
 
 def create_segment(root: Path, slug: str, start_ns: int) -> tuple[str, int]:
-    """(relative path, descriptor for writing) of a file that was not there before, mode 0600, locked for repair.
+    """Return (relative path, descriptor for writing) of a new file with mode 0600, locked against repair.
 
     Raises: OSError.
     """
@@ -37,14 +37,14 @@ def create_segment(root: Path, slug: str, start_ns: int) -> tuple[str, int]:
             descriptor = os.open(full, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except FileExistsError:
             continue
-        with contextlib.suppress(OSError):  # some network file systems know no locks
+        with contextlib.suppress(OSError):  # Some network file systems do not support locks.
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return path, descriptor
     raise FileExistsError(f"{MAX_SAME_SECOND} recordings of {slug} began in the same second")
 
 
 def iter_paths(root: Path, slug: str | None = None) -> Iterator[str]:
-    """The relative paths of all files that lie and are named as recordings do; of one camera, or of all. By time."""
+    """Return the relative paths of all files that follow the layout, of one camera or of all, by time."""
     for camera in [slug] if slug is not None else _names(root):
         for day in _names(root / camera):
             for hour in _names(root / camera / day):
@@ -55,7 +55,7 @@ def iter_paths(root: Path, slug: str | None = None) -> Iterator[str]:
 
 
 def remove_empty(directory: Path) -> None:
-    """Remove the directory of a camera as far as it holds nothing."""
+    """Remove the directory of a camera and its subdirectories if they are empty."""
     for day in _names(directory):
         for hour in _names(directory / day):
             with contextlib.suppress(OSError):
@@ -67,7 +67,7 @@ def remove_empty(directory: Path) -> None:
 
 
 def _names(directory: Path) -> list[str]:
-    """[] where it is no directory, or gone by now."""
+    """Return [] if it is not a directory, or no longer exists."""
     try:
         return sorted(os.listdir(directory))
     except OSError:

@@ -1,4 +1,4 @@
-"""Recorded files that are read again and again while somebody looks: what their boxes say, kept for a while."""
+"""Caches the parsed boxes of recorded files, which viewers read repeatedly."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -7,11 +7,11 @@ from ninjacam.core.errors import DecodeError
 from ninjacam.recordings.reader import Recording, read_recording
 
 MAX_KEPT = 256
-"""Files, some tens of KB each."""
+"""Number of files, some tens of KB each."""
 
 
 def read_known(path: Path) -> Recording:
-    """`read_recording`, which is not asked again while the file stays as it is. Raises: DecodeError. Blocks."""
+    """Like `read_recording`, but cached while the file is unchanged. Raises: DecodeError. Blocks."""
     try:
         stat = path.stat()
     except OSError as exc:

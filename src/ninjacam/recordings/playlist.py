@@ -1,6 +1,6 @@
-"""HLS playlists (RFC 8216bis, version 7) of recorded files: byte ranges of them, from key frame to key frame.
+"""HLS playlists (RFC 8216bis, version 7) of recorded files: byte ranges, from key frame to key frame.
 
-Grouping starts at a file's first fragment whatever was asked for, so a playlist of a running span only ever grows.
+Grouping starts at a file's first fragment whatever span was requested, so the playlist of a running span only grows.
 """
 
 import math
@@ -18,9 +18,9 @@ from ninjacam.recordings.reader import Fragment
 
 NS = 1_000_000_000
 GAP_NS = 2 * NS
-"""A longer silence between files is a gap, as on the timeline."""
+"""A longer interval between files is a gap, as on the timeline."""
 MIN_PART_S = 2.0
-"""Key frames nearer to each other than this share a part: fewer requests, and still a quick seek."""
+"""Key frames closer than this share a segment: fewer requests, and still quick seeking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,9 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class PlaylistFile:
-    """`uri`: relative to the playlist. `init_bytes`: the length of its ftyp and moov. `is_same`: they are those of the
-    file before. `follows`: without a break in time, and the times go on."""
+    """`uri`: relative to the playlist. `init_bytes`: the length of its ftyp and moov. `is_same`: identical to those
+    of the previous file. `follows`: times continue without a gap.
+    """
 
     uri: str
     init_bytes: int
@@ -50,9 +51,10 @@ class PlaylistFile:
 
 
 def group(fragments: Iterable[Fragment], *, is_open: bool, min_s: float = MIN_PART_S) -> list[Part]:
-    """Fragments of one file as parts. `is_open`: more will come, so the last part, which may grow, is left out.
+    """Return the fragments of one file as parts. `is_open`: more will come, so the last part, which may grow, is
+    omitted.
 
-    What stands before the first key frame cannot be decoded and is left out.
+    Data before the first key frame cannot be decoded and is omitted.
     """
     parts: list[Part] = []
     offset = size = start_ns = 0
@@ -72,12 +74,12 @@ def group(fragments: Iterable[Fragment], *, is_open: bool, min_s: float = MIN_PA
 
 
 def select(parts: Iterable[Part], start_ns: int, end_ns: int) -> list[Part]:
-    """Those that have a picture of the span."""
+    """Return the parts that contain a frame of the span."""
     return [part for part in parts if part.start_ns < end_ns and part.end_ns > start_ns]
 
 
 class Chain:
-    """Files one after another on one time line: each is moved to where the last one ended, gap or not. Thread: one."""
+    """Consecutive files on one time line: each starts where the previous one ended, regardless of gaps. Thread: one."""
 
     def __init__(self, start_ns: int, end_ns: int) -> None:
         self._span = start_ns, end_ns
@@ -88,7 +90,8 @@ class Chain:
     def add(
         self, path: Path, uri: Callable[[Mapping[int, int]], str], *, is_open: bool
     ) -> PlaylistFile | None:
-        """The parts of a file in the span, if there are any. `uri`: from what its times move by. Blocks.
+        """Return the parts of a file in the span, if any. `uri`: returns a URI for given offsets of its times.
+        Blocks.
 
         Raises: DecodeError.
         """
@@ -111,7 +114,7 @@ class Chain:
 
 
 def read_whole_file(path: Path, uri: str, start_ns: int, end_ns: int) -> PlaylistFile:
-    """A finished file as one part, for playlists of many; `start_ns`, `end_ns`: its own, by the index. Blocks.
+    """Return a finished file as one part, for playlists of many; `start_ns`, `end_ns`: from the index. Blocks.
 
     Raises: DecodeError.
     """
@@ -125,19 +128,19 @@ def read_whole_file(path: Path, uri: str, start_ns: int, end_ns: int) -> Playlis
         raise DecodeError(f"The recording {path.name} cannot be read.") from exc
     init_bytes = ftyp_bytes + moov_bytes
     if (kind, second) != (b"ftyp", b"moov") or init_bytes >= size_bytes:
-        raise DecodeError(f"The recording {path.name} holds nothing.")
+        raise DecodeError(f"The recording {path.name} is empty.")
     part = Part(init_bytes, size_bytes - init_bytes, start_ns, (end_ns - start_ns) / NS)
     return PlaylistFile(uri, init_bytes, (part,))
 
 
 def read_running_file(path: Path, uri: str) -> PlaylistFile:
-    """As `read_whole_file`, of one that is being written: up to its last whole fragment. Blocks.
+    """Like `read_whole_file`, for a file that is being written: up to its last complete fragment. Blocks.
 
     Raises: DecodeError.
     """
     recording = read_known(path)
     if not recording.fragments:
-        raise DecodeError(f"The recording {path.name} holds nothing.")
+        raise DecodeError(f"The recording {path.name} is empty.")
     start_ns, end_ns = recording.fragments[0].start_ns, recording.fragments[-1].end_ns
     init_bytes = recording.init_size_bytes
     part = Part(init_bytes, recording.size_bytes - init_bytes, start_ns, (end_ns - start_ns) / NS)
@@ -147,10 +150,10 @@ def read_running_file(path: Path, uri: str) -> PlaylistFile:
 def encode_playlist(
     files: Iterable[PlaylistFile], *, start_ns: int, ended: bool, min_target_s: int = 1
 ) -> str:
-    """`start_ns`: where a player is to begin. `ended`: nothing will be added; until then the target duration, which may
-    not change, must not depend on what there is: `min_target_s`.
+    """`start_ns`: where a player should start. `ended`: nothing will be added; until then, the target duration,
+    which must not change, cannot depend on the content: `min_target_s`.
 
-    A discontinuity stands at gaps, and where the decoder has to be set up anew.
+    A discontinuity marks gaps, and changes of the decoder configuration.
     """
     listed = [file for file in files if file.parts]
     longest_s = max((part.duration_s for file in listed for part in file.parts), default=MIN_PART_S)

@@ -1,7 +1,7 @@
-"""What a recorded file says of itself: its parameters, its fragments, its time. From its boxes alone, undecoded.
+"""Parses a recorded file's boxes: its parameters, its fragments, its times. Decodes nothing.
 
-Files may be torn, still growing, or not ours: what is read is bounded, and what is wrong raises DecodeError.
-Sources: ISO/IEC 14496-12 (boxes; 8.16.5 prft), 14496-14 (esds).
+Files may be torn, still growing, or not ours: reads are bounded, and errors raise DecodeError. Sources: ISO/IEC
+14496-12 (boxes; 8.16.5 prft), 14496-14 (esds).
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from ninjacam.recordings.layout import slug_of
 from ninjacam.recordings.segments import SegmentInfo
 
 MAX_HEAD_BYTES = 1 << 20
-"""moov and moof describe a minute and a second: some KB."""
+"""moov and moof of a minute and a second take some KB."""
 VIDEO_TRACK, AUDIO_TRACK = 1, 2
 _NON_SYNC = 0x0001_0000
 _CODECS = {b"avc1": "h264", b"hvc1": "hevc", b"mp4v": "mjpeg", b"mp4a": "aac"}
@@ -26,11 +26,11 @@ _CONTAINERS = frozenset((b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b
 
 
 class Fragment(NamedTuple):
-    """`offset` ... `offset + size_bytes`: prft, moof, mdat, and the last `annotations_bytes` of it an emsg. `is_key`: a
-    decoder can start here.
+    """`offset` ... `offset + size_bytes`: prft, moof, mdat, of which the last `annotations_bytes` are an emsg.
+    `is_key`: a decoder can start here.
 
-    `start_ns`: wall clock of capture of its first picture. `dts`, `duration`: of its video, in 1/90000 s from the
-    start of the file. `audio_dts`: in ticks of the sound's sample rate; None: it holds no sound.
+    `start_ns`: wall-clock capture time of its first frame. `dts`, `duration`: of its video, in 1/90000 s from the
+    start of the file. `audio_dts`: in ticks of the audio's sample rate; None: it contains no audio.
     """
 
     offset: int
@@ -50,7 +50,7 @@ class Fragment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A file as far as it is whole. `size_bytes`: up to the end of the last whole fragment."""
+    """The complete part of a file. `size_bytes`: up to the end of the last complete fragment."""
 
     init_size_bytes: int
     codec: str
@@ -68,7 +68,7 @@ class Recording:
 
 
 def read_recording(path: Path) -> Recording:
-    """Raises: DecodeError: not there, or no recording of ours. A torn tail is left out. Blocks."""
+    """Raises: DecodeError: missing, or not one of our recordings. A torn tail is ignored. Blocks."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as exc:
@@ -82,20 +82,20 @@ def read_recording(path: Path) -> Recording:
 
 
 def read_segment(path: Path, *, root: Path) -> SegmentInfo:
-    """The row of the index that a file makes, as one that no longer grows.
+    """Return the index row of a file that no longer grows.
 
-    Raises: DecodeError: it is no recording of ours, does not lie as one, or holds no whole fragment.
+    Raises: DecodeError: not one of our recordings, not at its place, or without a complete fragment.
     """
     try:
         relative = path.relative_to(root).as_posix()
     except ValueError as exc:
-        raise DecodeError("The file does not lie in the recordings directory.") from exc
+        raise DecodeError("The file is not in the recordings directory.") from exc
     slug = slug_of(relative)
     if slug is None:
-        raise DecodeError(f"{relative} is not named as recordings are.")
+        raise DecodeError(f"{relative} does not have the name of a recording.")
     recording = read_recording(path)
     if not recording.fragments:
-        raise DecodeError(f"The recording {relative} holds no picture.")
+        raise DecodeError(f"The recording {relative} contains no frame.")
     return SegmentInfo(
         slug=slug,
         path=relative,
@@ -111,12 +111,12 @@ def read_segment(path: Path, *, root: Path) -> SegmentInfo:
 
 
 def fragments(path: Path) -> list[Fragment]:
-    """The whole fragments of a file, in order. Raises: DecodeError."""
+    """Yield the complete fragments of a file, in order. Raises: DecodeError."""
     return read_recording(path).fragments
 
 
 def init_bytes(path: Path) -> bytes:
-    """ftyp and moov. Raises: DecodeError."""
+    """Return ftyp and moov. Raises: DecodeError."""
     size_bytes = read_recording(path).init_size_bytes
     try:
         with path.open("rb") as file:
@@ -134,7 +134,7 @@ def _read(descriptor: int) -> Recording:
     ftyp = next(boxes, None)
     moov = next(boxes, None)
     if ftyp is None or moov is None or (ftyp[0], moov[0]) != (b"ftyp", b"moov"):
-        raise DecodeError("The file does not begin as a recording does.")
+        raise DecodeError("The file does not begin like a recording.")
     _, offset, size_bytes = moov
     recording = _parse_moov(_body(descriptor, offset, size_bytes), offset + size_bytes)
     with contextlib.suppress(DecodeError):
@@ -149,7 +149,7 @@ def _read_fragments(
 
     Raises: DecodeError: that box is malformed.
     """
-    pending: tuple[int, int, int] | None = None  # offset, wall clock, pts: of a prft
+    pending: tuple[int, int, int] | None = None  # Offset, wall clock, pts: of a prft.
     head: tuple[int, Fragment] | None = None
     for kind, offset, size_bytes in boxes:
         if kind == b"emsg" and pending is None and fragments and not fragments[-1].annotations_bytes:
@@ -170,7 +170,7 @@ def _read_fragments(
 
 
 def _iter_file(descriptor: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """(kind, offset, size in bytes) of the boxes that are whole; ends at the first that is not."""
+    """Yield (type, offset, size in bytes) of the complete boxes, up to the first incomplete one."""
     at = 0
     while at + 8 <= end:
         size_bytes, kind = struct.unpack(">I4s", os.pread(descriptor, 8, at).ljust(8, b"\0"))
@@ -185,7 +185,7 @@ def _body(descriptor: int, offset: int, size_bytes: int) -> bytes:
         raise DecodeError("A box of the recording is too large.")
     data = os.pread(descriptor, size_bytes - 8, offset + 8)
     if len(data) != size_bytes - 8:
-        raise DecodeError("The recording is being shortened.")
+        raise DecodeError("The recording is being truncated.")
     return data
 
 
@@ -194,7 +194,7 @@ def _iter_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     while at + 8 <= len(data):
         size_bytes, kind = struct.unpack_from(">I4s", data, at)
         if size_bytes < 8 or at + size_bytes > len(data):
-            raise DecodeError("A box of the recording is longer than what holds it.")
+            raise DecodeError("A box of the recording is longer than its container.")
         yield kind, data[at + 8 : at + size_bytes]
         at += size_bytes
 
@@ -224,7 +224,7 @@ def _parse_moov(moov: bytes, init_size_bytes: int) -> Recording:
         size_bytes = _unpack(">I", entry)[0]
         codec = _CODECS.get(entry[4:8])
         if codec is None or size_bytes > len(entry):
-            raise DecodeError("The recording holds a codec that is not known.")
+            raise DecodeError("The recording contains an unknown codec.")
         if boxes.get(b"hdlr", b"")[8:12] == b"vide":
             width, height = _unpack(">HH", entry, 32)
             recording = Recording(init_size_bytes, codec, width, height)
@@ -240,7 +240,7 @@ def _parse_moov(moov: bytes, init_size_bytes: int) -> Recording:
 
 
 def _parse_prft(body: bytes) -> tuple[int, int]:
-    """(ns since 1970, presentation time in ticks)."""
+    """Return (ns since 1970, presentation time in ticks)."""
     version = _unpack(">B", body)[0]
     seconds, fraction, media_time = _unpack(">IIQ" if version else ">III", body, 8)
     return (seconds - NTP_EPOCH_S) * 1_000_000_000 + (fraction * 1_000_000_000 + (1 << 31) >> 32), media_time
@@ -260,15 +260,17 @@ def _parse_moof(moof: bytes, start_ns: int) -> Fragment:
         elif track == AUDIO_TRACK:
             audio_dts = dts
     if video is None:
-        raise DecodeError("A fragment of the recording has no picture.")
+        raise DecodeError("A fragment of the recording has no frame.")
     dts, duration, is_key = video
     return Fragment(0, 0, start_ns, duration / 90_000, is_key, dts, duration, audio_dts)
 
 
 def _parse_video_run(trun: bytes) -> tuple[int, bool]:
-    """(duration in ticks, whether it begins with a key frame). The form that `core.mp4` writes, no other."""
+    """Return (duration in ticks, whether it begins with a key frame). Supports only the form that `containers.mp4`
+    writes.
+    """
     version_flags, count = _unpack(">II", trun)
     if version_flags & 0xFFFFFF != 0xF01 or not 0 < count <= (len(trun) - 12) // 16:
-        raise DecodeError("A fragment of the recording is not in the form that we write.")
+        raise DecodeError("A fragment of the recording does not have the form that Ninjacam writes.")
     samples = _unpack(f">{4 * count}I", trun, 12)
     return sum(samples[::4]), not samples[2] & _NON_SYNC

@@ -13,10 +13,10 @@ from ninjacam.recordings.ring import EventRing
 
 
 class Recorder:
-    """Takes a camera's packets, in the order of decoding. Thread: the event loop. Keeps all, until `keep` says which.
+    """Receives a camera's packets, in decoding order. Thread: the event loop. Keeps all, until `keep` selects some.
 
-    `hand_on(job)`: whether there was room for it. `end_file()`: what follows, if anything does, belongs to a new file.
-    `state()` for `status`.
+    `hand_on(job)`: returns whether there was space for it. `end_file()`: what follows belongs to a new file.
+    `state()`: for `status`.
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class Recorder:
         self._cutter.annotate(packet)
 
     def flush(self) -> None:
-        """The camera is gone for now: what was collected is written, and what comes next stands by itself."""
+        """The camera is disconnected: write what was collected; what comes next is independent."""
         self._cutter.flush()
 
     def close(self) -> None:
-        """Idempotent. The last file is whole once the writer has got to it."""
+        """Idempotent. The last file is complete once the writer has processed it."""
         if not self._closed:
             self._closed = True
             self.flush()

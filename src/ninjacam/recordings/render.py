@@ -1,6 +1,6 @@
-"""Exports that are drawn anew: decoded, perhaps given to a processor, the clock drawn in, encoded as H.264.
+"""Re-encodes exports: decodes frames, optionally runs a processor, draws the clock, encodes H.264.
 
-For a process of its own. User code comes in as `Draw`; what a processor is, is not known here.
+For a separate process. User code is passed as `Draw`; this module does not know processors.
 """
 
 import contextlib
@@ -48,16 +48,16 @@ BT601 = 6
 """AVCOL_SPC_SMPTE170M: what cv2.COLOR_BGR2YUV_I420 computes, with limited range (1)."""
 KEY_EVERY_S = 2
 EARLY = 50
-"""By such a part of its step a picture of a timelapse may be early, and counts as in it."""
+"""Fraction of its step by which a frame of a timelapse may be early and still counts."""
 MAX_THREADS = 4
 MAX_EARLY = 500
-"""Packets of sound that wait for the first picture: of more than 10 s."""
+"""Maximum number of audio packets that wait for the first frame: more than 10 s."""
 # Fragments, so that memory does not grow with the length; and their index in front, so that players can seek.
 _FLAGS = "+frag_keyframe+empty_moov+default_base_moof+global_sidx"
 
 
 def export_drawn(spec: ExportSpec, on_progress: OnProgress, draw: Draw | None = None) -> MadeFile:
-    """A "burned" or "timelapse" export of `spec.paths`: what was taken within the span, and nothing else.
+    """Make a "burned" or "timelapse" export of `spec.paths`: exactly what was captured within the span.
 
     Raises: NothingRecordedError, DiskError, EncodeError, and whatever `draw` raises.
     """
@@ -68,8 +68,8 @@ def export_drawn(spec: ExportSpec, on_progress: OnProgress, draw: Draw | None = 
             for placed in place_files(map(Path, spec.paths), spec.start_ns, spec.end_ns):
                 try:
                     _add_file(movie, placed, spec, on_progress)
-                except (av.FFmpegError, OSError) as exc:  # gone or damaged: a gap
-                    logger.warning("%s is left out from here on: %s", placed.path.name, exc)
+                except (av.FFmpegError, OSError) as exc:  # Missing or damaged: a gap.
+                    logger.warning("%s is skipped from here on: %s", placed.path.name, exc)
         if not movie.pictures:
             raise NothingRecordedError
         _check_whole(file)
@@ -77,7 +77,7 @@ def export_drawn(spec: ExportSpec, on_progress: OnProgress, draw: Draw | None = 
 
 
 def _check_whole(file: BinaryIO) -> None:
-    """libavformat does not say when the disk is full at its last writes (8.0): what it left is compared with its index.
+    """libavformat (8.0) does not report a full disk at its last writes, so compare the file with its index.
 
     Raises: DiskError, EncodeError.
     """
@@ -99,7 +99,7 @@ def _check_whole(file: BinaryIO) -> None:
         os.posix_fallocate(descriptor, size_bytes, 1 << 20)
     except OSError as exc:
         raise DiskError.of(exc.errno) from exc
-    raise EncodeError("The export could not be written whole. Try again.")
+    raise EncodeError("The export could not be written completely. Try again.")
 
 
 def _add_file(movie: "_Movie", placed: PlacedFile, spec: ExportSpec, on_progress: OnProgress) -> None:
@@ -114,7 +114,7 @@ def _add_file(movie: "_Movie", placed: PlacedFile, spec: ExportSpec, on_progress
 
 
 def _iter_span(placed: PlacedFile, spec: ExportSpec, sound: "_Sound | None") -> Iterator[Shown]:
-    """The pictures of the span; its sound goes to `sound`. What is before them is decoded, for they need it."""
+    """Yield the frames of the span; its audio is passed to `sound`. Earlier frames are decoded as references."""
 
     def on_sound(packet: Any) -> None:
         if sound is not None and packet.pts is not None:
@@ -127,7 +127,7 @@ def _iter_span(placed: PlacedFile, spec: ExportSpec, sound: "_Sound | None") -> 
 
 
 def _captured_ns(placed: PlacedFile, at_s: Fraction) -> int:
-    """The wall clock of what is at that time of the file."""
+    """Return the wall clock at this time of the file."""
     at = round(at_s * VIDEO_CLOCK_HZ)
     number = max(0, bisect_right(placed.fragments, at, key=lambda each: each.dts) - 1)
     fragment = placed.fragments[number]
@@ -135,7 +135,7 @@ def _captured_ns(placed: PlacedFile, at_s: Fraction) -> int:
 
 
 def _find_sound(spec: ExportSpec) -> "_Sound | None":
-    """Of the kind of the first file that has any."""
+    """Return the kind of the first file that has any."""
     if spec.kind == "timelapse":
         return None
     for placed in place_files(map(Path, spec.paths), spec.start_ns, spec.end_ns):
@@ -146,16 +146,16 @@ def _find_sound(spec: ExportSpec) -> "_Sound | None":
 
 
 class Timelapse:
-    """Which pictures a timelapse has: the first one of each `step_ns` of recorded wall clock. Gaps are closed up."""
+    """Selects the frames of a timelapse: the first one of each `step_ns` of recorded wall clock. Gaps are removed."""
 
     def __init__(self, step_ns: int) -> None:
         self.step_ns = step_ns
-        self._origin_ns: int | None = None  # the wall clock of step 0, had there been no gaps
+        self._origin_ns: int | None = None  # The wall clock of step 0, if there had been no gaps.
         self._end_ns = 0
         self._last_step = -1
 
     def pick(self, placed: PlacedFile, start_ns: int, end_ns: int) -> Iterator[Shown]:
-        """Those of a file, with the number of their step as `pts`."""
+        """Yield the selected frames of a file, with the number of their step as `pts`."""
         self._close_gap(placed)
         fragments = self._needed(placed, start_ns, end_ns)
         if fragments is None:
@@ -178,13 +178,15 @@ class Timelapse:
         self._end_ns = max(self._end_ns, placed.fragments[-1].end_ns)
 
     def _step_of(self, at_ns: int) -> int:
-        """The first instant that is asked for begins step 0. A picture may be a little early: clocks are not exact."""
+        """The first requested time begins step 0. A frame may be slightly early, because clocks are not exact."""
         if self._origin_ns is None:
             self._origin_ns = at_ns
         return (at_ns - self._origin_ns + self.step_ns // EARLY) // self.step_ns
 
     def _needed(self, placed: PlacedFile, start_ns: int, end_ns: int) -> list[Fragment] | None:
-        """The fragments whose key frames suffice, maybe none; None: more pictures are due than there are key frames."""
+        """Return the fragments whose key frames suffice, possibly none; None: more frames are due than there are key
+        frames.
+        """
         keys = [each for each in placed.fragments if each.is_key and start_ns <= each.start_ns < end_ns]
         edges_ns = (
             max(start_ns, placed.fragments[0].start_ns),
@@ -198,7 +200,7 @@ class Timelapse:
 
 
 class _Movie:
-    """The file that is being made. As a context manager: closed at its end."""
+    """The output file. As a context manager: closed at its end."""
 
     def __init__(self, output: Path, spec: ExportSpec, draw: Draw | None, sound: "_Sound | None") -> None:
         self.pictures = 0
@@ -260,7 +262,7 @@ class _Movie:
         return Fraction(1, self._spec.fps if self.timelapse else VIDEO_CLOCK_HZ)
 
     def _planes(self, shown: Shown, pts: int) -> tuple[Any, int, int, tuple[int, int]]:
-        """(I420 that is ours to draw on, width, height, (colour matrix, range))."""
+        """Return (I420 that may be modified, width, height, (color matrix, range))."""
         frame = shown.frame
         if self._draw is None:
             width, height = self._size(frame.width, frame.height)
@@ -275,7 +277,7 @@ class _Movie:
         return cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420), width, height, (BT601, 1)
 
     def _size(self, width: int, height: int) -> tuple[int, int]:
-        """Even, and no wider than what is asked for."""
+        """Return an even size, no wider than requested."""
         wanted = min(self._spec.width_px or width, width)
         return max(2, wanted & ~1), max(2, round(height * wanted / width) & ~1)
 
@@ -297,30 +299,31 @@ class _Movie:
 
 
 class _Sound:
-    """The sound of the movie: what was recorded, as it is; silence where there was none, or one of another kind.
+    """The audio track of the export: recorded audio unchanged; silence if there is none, or if it is of another
+    kind.
 
-    Silence, because players lose step at holes, and libavformat begins each track at 0, wherever its first packet is.
-    Times are in ticks of its rate.
+    Silence, because players lose sync at holes, and libavformat begins each track at 0, wherever its first packet
+    is. Times are in ticks of its rate.
     """
 
     def __init__(self, init: bytes) -> None:
-        """`init`: ftyp and moov of a file with such sound. Raises: av.FFmpegError."""
+        """`init`: ftyp and moov of a file with such audio. Raises: av.FFmpegError."""
         self._template: Any = av.open(io.BytesIO(init), "r", format="mp4").streams.audio[0]
         self._kind = _kind_of(self._template)
         self._silence = _encode_silence(self._template.codec_context)
         self._container: Any = None
         self._stream: Any = None
-        self._early = deque[tuple[Any, int]](maxlen=MAX_EARLY)  # before the first picture
+        self._early = deque[tuple[Any, int]](maxlen=MAX_EARLY)  # Before the first frame.
         self._fits = False
         self._start = self._end = 0
         self._last = -1
 
     def open_file(self, container: Any) -> None:
-        """The next of the recorded files: is its sound of the same kind?"""
+        """Start the next recorded file. Return whether its audio is of the same kind."""
         self._fits = any(_kind_of(each) == self._kind for each in container.streams.audio[:1])
 
     def begin(self, container: Any, pts: int) -> None:
-        """Into `container`, from the first picture on, at `pts` (1/90000 s). Raises: DiskError, EncodeError."""
+        """Write to `container`, from the first frame on, at `pts` (1/90000 s). Raises: DiskError, EncodeError."""
         self._container = container
         self._stream = container.add_stream_from_template(self._template)
         self._start = round(pts / VIDEO_CLOCK_HZ / self._template.time_base)
@@ -340,7 +343,7 @@ class _Sound:
             self._mux(packet, at)
 
     def follow(self, pts: int) -> None:
-        """The pictures are at `pts` (1/90000 s, from the first one on). Raises: DiskError, EncodeError."""
+        """Frames have been written up to `pts` (1/90000 s, from the first one on). Raises: DiskError, EncodeError."""
         if not self._fits:
             self._fill(round(pts / VIDEO_CLOCK_HZ / self._template.time_base))
 
@@ -364,7 +367,9 @@ def _kind_of(stream: Any) -> tuple[Any, ...]:
 
 
 def _encode_silence(context: Any) -> bytes:
-    """An AAC frame for its decoder; empty: the encoder knows no such rate or channels."""
+    """Return a silent AAC frame for its decoder; empty: the encoder does not support this rate or number of
+    channels.
+    """
     encoder: Any = av.CodecContext.create("aac", "w")
     silence = np.zeros((context.layout.nb_channels, FRAME_SAMPLES), np.float32)
     try:
@@ -377,14 +382,14 @@ def _encode_silence(context: Any) -> bytes:
 
 
 def _resize(planes: Any, size: tuple[int, int], wanted: tuple[int, int]) -> Any:
-    """I420 of another size. The camera's picture changed in the middle."""
+    """Return I420 in another size. The camera's frame size changed within the span."""
     bgr = cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_I420)
     return cv2.cvtColor(cv2.resize(bgr, wanted, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2YUV_I420)
 
 
 @contextlib.contextmanager
 def _translated() -> Iterator[None]:
-    """What encoder and writer raise, as ours."""
+    """Convert errors of encoder and writer to ours."""
     try:
         yield
     except av.FFmpegError as exc:

@@ -1,4 +1,4 @@
-"""After a crash: the tail of a file that is no whole fragment is cut off; a file without any is deleted. Blocks."""
+"""Repairs files after a crash: truncates an incomplete fragment at the end; deletes a file without any. Blocks."""
 
 import fcntl
 import logging
@@ -15,14 +15,14 @@ from ninjacam.recordings.segments import SegmentInfo
 logger = logging.getLogger("ninjacam.recordings")
 
 HOURS = 3
-"""Directories of a camera that are looked at: those written to last. Retention writes to the oldest, too."""
+"""Number of directories of a camera that are checked: those written to last. Retention modifies the oldest, too."""
 
 
 def repair_file(path: Path) -> bool:
-    """Whether something was wrong. A file that a process still writes to is left alone.
+    """Return whether the file was damaged. Files that a process still writes to are skipped.
 
-    A file without a fragment was begun in the instant of the crash: it is deleted.
-    Raises: DecodeError: it cannot be read, or is no recording of ours; it stays as it is. OSError.
+    A file without a fragment was created at the moment of the crash: it is deleted.
+    Raises: DecodeError: it cannot be read, or is not one of our recordings; it is left unchanged. OSError.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
@@ -48,23 +48,25 @@ def repair_file(path: Path) -> bool:
 
 
 def _is_abandoned(descriptor: int) -> bool:
-    """The kernel lets go of a lock however its process ends."""
+    """The kernel releases a lock however its process ends."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
-        pass  # a file system that knows no locks
+        pass  # A file system that does not support locks.
     return True
 
 
 def _was_begun(head: bytes) -> bool:
-    """Whether there is nothing but a torn header; zeros are what a power cut leaves of it."""
+    """Return whether it contains only a torn header; a power cut leaves zeros."""
     return head == FTYP[: len(head)] or not any(head)
 
 
 def repair_newest(root: Path, slug: str) -> list[SegmentInfo]:
-    """Repair the file of a camera that was being written when its last capture ended. The segments that it checked."""
+    """Repair the file of a camera that was being written when its last capture process ended. Return the checked
+    segments.
+    """
     segments = []
     for path in _newest(root / slug):
         relative = path.relative_to(root).as_posix()
@@ -81,7 +83,7 @@ def repair_newest(root: Path, slug: str) -> list[SegmentInfo]:
 
 
 def _newest(directory: Path) -> Iterator[Path]:
-    """The newest file of each of the hours that were written to last."""
+    """Return the newest file of each of the hours that were written to last."""
     hours = sorted(_iter_hours(directory), reverse=True)
     for _, hour in hours[:HOURS]:
         newest = max(_with_mtime(hour), default=None)
@@ -95,7 +97,7 @@ def _iter_hours(directory: Path) -> Iterator[tuple[int, Path]]:
 
 
 def _with_mtime(directory: Path) -> list[tuple[int, Path]]:
-    """Entries and when they were written to last; [] where it is no directory, or gone by now."""
+    """Return entries with their modification times; [] if it is not a directory, or no longer exists."""
     try:
         with os.scandir(directory) as entries:
             return [(entry.stat(follow_symlinks=False).st_mtime_ns, Path(entry.path)) for entry in entries]

@@ -12,16 +12,17 @@ from ninjacam.recordings.cutter import Job
 from ninjacam.recordings.fragments import DEFAULT_TICKS
 
 MAX_RING_BYTES = 32 << 20
-"""Of a camera: 15 s of 16 Mbit/s."""
+"""Maximum size of a camera's ring: 15 s at 16 Mbit/s."""
 LATENCY_NS = 5 * 10**9
-"""The ring holds so much more than the pre-roll: an event comes here by way of the database and the engine."""
+"""Extra length of the ring beyond the pre-roll, because an event arrives by way of the database and the engine."""
 ALWAYS = ((0, 1 << 63),)
 
 
 class _Group:
-    """Fragments from a key frame up to the next: what is kept or not as a whole, for no part of it can be seen alone.
+    """Fragments from a key frame up to the next, kept or dropped as a whole, because no part of them can be decoded
+    alone.
 
-    Times: wall clock. `received_ns`: monotonic, of its first packet. `wanted`: once so, for good.
+    Times: wall clock. `received_ns`: monotonic, of its first packet. `wanted`: never reset once set.
     """
 
     __slots__ = ("end_ns", "jobs", "received_ns", "start_ns", "wanted")
@@ -57,9 +58,9 @@ class EventRing:
         self._last_received_ns = 0
         self._in_file = False
         self._left_out = False
-        """Something before the next that is handed on was not."""
+        """Whether something before the next job was not passed on."""
         self.dropped = 0
-        """Packets that were to be kept and were not handed on, because the disk is too slow."""
+        """Packets that should have been kept but were dropped, because the disk is too slow."""
 
     def keep(
         self, windows: Sequence[tuple[int, int]] | None, before_s: float, *, now_ns: int, wall_ns: int
@@ -75,7 +76,7 @@ class EventRing:
         self._hand_on_wanted()
         is_silent = now_ns - self._last_received_ns > LATENCY_NS
         if self._in_file and is_silent and all(until_ns <= wall_ns for _, until_ns in self._windows):
-            self.end()  # what would end it may never come
+            self.end()  # The event that would end it may never come.
 
     def add(self, job: Job) -> None:
         if job.packets[0].is_key or not self._groups:
@@ -98,7 +99,7 @@ class EventRing:
         return {"dropped": self.dropped, "ring_s": round(held_ns / 1e9, 1), "ring_short": self._is_short}
 
     def _hand_on_wanted(self) -> None:
-        """In order: what is older than something that was handed on can no longer be."""
+        """In order: anything older than what was already passed on must be dropped."""
         for group in self._groups:
             group.wanted = group.wanted or any(
                 from_ns < group.end_ns and group.start_ns < until_ns for from_ns, until_ns in self._windows
@@ -111,7 +112,7 @@ class EventRing:
             while group.jobs:
                 job = group.jobs[0]
                 if not self._hand_on(replace(job, after_gap=True) if self._left_out else job):
-                    return  # tried again with the next, as long as the ring holds it
+                    return  # Retried with the next one, while the ring holds it.
                 self._size_bytes -= job.size_bytes
                 group.jobs.popleft()
                 self._in_file, self._left_out = True, False
@@ -122,7 +123,7 @@ class EventRing:
             self.end()
 
     def _trim(self) -> None:
-        """What is too old goes, by whole groups; and what is too much."""
+        """Drop what is too old, in whole groups, and what exceeds the maximum size."""
         oldest_ns = self._last_received_ns - self._length_ns
         while len(self._groups) > 1 and self._groups[1].received_ns <= oldest_ns:
             self._drop_first()

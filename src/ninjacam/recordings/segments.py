@@ -1,18 +1,18 @@
-"""What is known of one file of a recording: a row of the index, and what capture reports of it."""
+"""Metadata of one recorded file: a row of the index, and the report of capture."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 INDEX_LATE_NS = 3 * 10**9
-"""The index may be so far behind the files."""
+"""Maximum delay of the index behind the files."""
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentInfo:
     """`path`: relative to the root of the recordings, with `/`. Times: wall clock, ns since 1970 UTC, of the first
-    picture and of the end of the last. `codec`, `audio_codec`: labels of `Codec` ("h264", "aac"; "" without audio);
-    `audio_source`: what the camera sent where it is another one ("pcm_alaw"). `open`: it is being written.
+    frame and of the end of the last. `codec`, `audio_codec`: labels of `Codec` ("h264", "aac"; "" without audio);
+    `audio_source`: what the camera sent if it was re-encoded ("pcm_alaw"). `open`: it is being written.
     """
 
     slug: str
@@ -32,5 +32,5 @@ class SegmentInfo:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "SegmentInfo":
-        """Keys that are not known are left out. Raises: TypeError: one is missing."""
+        """Ignores unknown keys. Raises: TypeError: one is missing."""
         return cls(**{item.name: values[item.name] for item in fields(cls) if item.name in values})

@@ -1,8 +1,8 @@
-"""`python -m ninjacam.recordings.still`: decode pictures out of recorded files.
+"""`python -m ninjacam.recordings.still`: decode frames from recorded files.
 
-A process of its own, because a decoder of C reads what a camera sent. Reads lines of `StillPlace.as_dict()` as JSON
-from standard input, with "width_px" (0: as recorded); answers each with a line {"at_ns", "size_bytes"} and the JPEG, of
-size 0 where there is none.
+A separate process, because a decoder in C reads camera data. Reads lines of `StillPlace.as_dict()` as JSON from
+standard input, with "width_px" (0: as recorded); responds to each with a line {"at_ns", "size_bytes"} and the JPEG,
+with size 0 if there is none.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ QUALITY = 85
 
 
 def decode_still(place: StillPlace, *, width_px: int = 0) -> tuple[int, bytes]:
-    """(when it was captured, JPEG) of the last picture not after `at_ns`. Raises: DecodeError."""
+    """Return (capture time, JPEG) of the last frame not after `at_ns`. Raises: DecodeError."""
     with open(place.path, "rb") as file:
         data = file.read(place.init_bytes)
         file.seek(place.offset)
@@ -36,7 +36,7 @@ def decode_still(place: StillPlace, *, width_px: int = 0) -> tuple[int, bytes]:
         height = max(2, frame.height * width // frame.width)
         image = frame.to_ndarray(format="bgr24", width=width, height=height)
     except av.FFmpegError as exc:
-        raise DecodeError("The picture cannot be decoded.") from exc
+        raise DecodeError("The frame cannot be decoded.") from exc
     return at_ns, bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1])
 
 
@@ -56,7 +56,7 @@ def _first_pts(packets: list[Any], dts: int) -> int:
     for packet in packets:
         if packet.dts is not None and packet.dts >= dts:
             return int(packet.pts)
-    raise DecodeError("The picture cannot be found.")
+    raise DecodeError("The frame cannot be found.")
 
 
 def _decode_until(context: Any, packets: list[Any], limit_pts: int) -> tuple[av.VideoFrame, int]:

@@ -1,7 +1,7 @@
-"""Makes written fragments survive a power cut: they are on the disk within about a second of being written.
+"""Makes written fragments survive a power cut: they are synced to disk within about a second.
 
-A thread of its own, because a disk may take its time for that, and nothing else is to wait: while it is busy, what is
-written to the same file meanwhile is synced together, once. Not here: writing (`ninjacam.recordings.files`).
+In a separate thread, because syncing may be slow and nothing else should wait for it: meanwhile, further writes to
+the same file are synced together, once. Not here: writing (`ninjacam.recordings.files`).
 """
 
 import logging
@@ -26,12 +26,12 @@ class DiskSync:
         self._thread: threading.Thread | None = None
 
     def close(self) -> None:
-        """No more comes: the thread ends when all is synced."""
+        """Accept no more files: the thread ends when all are synced."""
         self._closed = True
         self._work.set()
 
     def mark(self, path: Path, is_new: bool) -> None:
-        """The file has grown. `is_new`: it was not there before."""
+        """The file has grown. `is_new`: it did not exist before."""
         with self._lock:
             self._dirty[path] = is_new or self._dirty.get(path, False)
             if self._thread is None:
@@ -55,7 +55,7 @@ class DiskSync:
                 for directory in path.relative_to(self._root).parents:
                     sync_file(self._root / directory)
         except FileNotFoundError:
-            pass  # retention was quicker, or the disk was taken away, which the writer says
+            pass  # Retention has deleted it, or the disk was removed, which the writer reports.
         except OSError as exc:
             if not self._failing:
                 logger.error("recordings: the disk does not confirm what is written: %s", exc.strerror)  # noqa: TRY400
@@ -65,7 +65,7 @@ class DiskSync:
 
 
 def sync_file(path: Path) -> None:
-    """Contents and length of a file, or the names in a directory, are on the disk when it returns. Raises: OSError."""
+    """Sync the contents and length of a file, or the names in a directory. Raises: OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fdatasync(descriptor)

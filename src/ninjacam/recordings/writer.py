@@ -1,4 +1,4 @@
-"""The one thread of a capture process that writes recordings: a slow disk delays nobody's live picture."""
+"""The only thread of a capture process that writes recordings: a slow disk does not delay live video."""
 
 import logging
 import queue
@@ -20,9 +20,9 @@ logger = logging.getLogger("ninjacam.recordings")
 
 PERIOD_S = 60.0
 MAX_WAITING_BYTES = 64 << 20
-"""What may wait for the disk, of all cameras of the process."""
+"""Maximum number of bytes that wait for the disk, for all cameras of the process."""
 MAX_UNREPORTED = 10_000
-"""Without an engine, segments are kept to be told; what is forgotten is found by its scan."""
+"""Without an engine, segments are kept until they can be reported; the engine's scan finds dropped ones."""
 
 
 class RecordingWriter:
@@ -42,14 +42,14 @@ class RecordingWriter:
         self._clock = clock
         self._sync = DiskSync(root)
         self._waiting_bytes = 0
-        self._lock = threading.Lock()  # of what is waiting and what is unreported
+        self._lock = threading.Lock()  # Guards the waiting and unreported data.
         self._unreported: dict[str, SegmentInfo] = {}
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closed = False
 
     def open(self, slug: str) -> Recorder:
-        """Repairs the camera's newest file first, if a crash left it torn."""
+        """First repair the camera's newest file, if a crash left it incomplete."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="recordings", daemon=True)
             self._thread.start()
@@ -94,19 +94,19 @@ class RecordingWriter:
         )
 
     def report(self) -> list[dict[str, Any]]:
-        """The segments that are new or have grown since the last call, as dicts."""
+        """Return the segments that are new or have grown since the last call, as dicts."""
         with self._lock:
             segments, self._unreported = self._unreported, {}
         return [segment.as_dict() for segment in segments.values()]
 
     def close(self) -> None:
-        """No more comes. The thread ends when all is written; `join` waits for it."""
+        """Accept no more data. The thread ends when all is written; `join` waits for it."""
         if not self._closed:
             self._closed = True
             self._jobs.put(None)
 
     def join(self, timeout_s: float) -> bool:
-        """Blocks. Whether all is written."""
+        """Block until all is written, or the timeout. Return whether it is."""
         if self._thread is None:
             return True
         self._thread.join(timeout_s)
@@ -120,7 +120,7 @@ class RecordingWriter:
                 job()
             except (
                 Exception
-            ):  # the boundary: a bug met by one camera must not end the recording of its neighbours
+            ):  # The boundary: a bug caused by one camera must not end the recording of others.
                 logger.exception("recordings: unexpected error")
         self._sync.close()
 
@@ -143,4 +143,4 @@ class RecordingWriter:
                 del self._unreported[next(iter(self._unreported))]
 
 
-_TOO_SLOW = "The disk is too slow for the recordings; some are being left out. They go on by themselves."
+_TOO_SLOW = "The disk is too slow for the recordings, so some are dropped. Recording continues by itself."

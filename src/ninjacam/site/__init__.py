@@ -1,1 +1,1 @@
-"""The Django project of the product out of the box, for `ninjacam serve`. Your own project needs nothing of it."""
+"""The Django project of `ninjacam serve`. Your own project does not need it."""

@@ -1,4 +1,4 @@
-"""The ASGI application of the product: `uvicorn ninjacam.site.asgi:application`."""
+"""The product's ASGI application: `uvicorn ninjacam.site.asgi:application`."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""How the product checks passwords: as Django does, but never at the expense of the streams of the same process."""
+"""Password hashing of the product: Django's, but without slowing down the streams of the same process."""
 
 import os
 import threading
@@ -11,9 +11,9 @@ _NICENESS = 19
 
 
 class BackgroundPBKDF2PasswordHasher(PBKDF2PasswordHasher):
-    """Django's default hash, with the same format. One at a time in a process, in a thread of the lowest priority.
+    """Django's default hash, in the same format. One at a time per process, in a thread with the lowest priority.
 
-    A hash takes half a second of a core on purpose, so whoever sends many logins could stop the pictures of everybody.
+    A hash deliberately takes half a second of CPU time, so many logins could stop all video otherwise.
     """
 
     def encode(self, password: str, salt: str, iterations: int | None = None) -> str:
@@ -22,7 +22,7 @@ class BackgroundPBKDF2PasswordHasher(PBKDF2PasswordHasher):
 
 @lru_cache(maxsize=1)
 def _executor(pid: int) -> ThreadPoolExecutor:
-    """One for each process: threads do not survive a fork."""
+    """One per process: threads do not survive a fork."""
     return ThreadPoolExecutor(1, thread_name_prefix="ninjacam-passwords", initializer=_step_back)
 
 

@@ -1,4 +1,6 @@
-"""The product's security headers and cookies. Not for other projects: these have their own needs and settings."""
+"""The product's security headers and cookies. Not for other projects, which have their own requirements and
+settings.
+"""
 
 from collections.abc import Callable
 
@@ -9,9 +11,9 @@ from django.http.request import split_domain_port
 from ninjacam.actions.sign_in import COOKIE as KNOWN_COOKIE
 
 HSTS = "max-age=31536000"
-"""A year, for this host name only: other services may live on its subdomains."""
+"""One year, for this host name only: other services may use its subdomains."""
 
-# Styles inline: the player's shadow root and Swagger UI. blob: in media: what MSE plays.
+# Inline styles: the player's shadow root and Swagger UI. blob: in media: for MSE.
 _POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; style-src 'self' 'unsafe-inline'; "
     "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
@@ -32,11 +34,11 @@ def content_security_policy(
 def secure_cookies(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
-    """Mark our cookies Secure and send HSTS where the browser uses https.
+    """Mark our cookies Secure and send HSTS if the browser uses https.
 
-    That is where the request came by https, and wherever its host is that of an https origin (NINJACAM_ORIGINS), even
-    if the proxy in front does not say so. A browser that uses plain http by an address in the same network can still
-    log in. Settings such as SESSION_COOKIE_SECURE could only choose for both.
+    This is the case if the request came by https, or if its host is that of an https origin (NINJACAM_ORIGINS), even
+    if the proxy in front does not say so. A browser that uses plain http to an address in the same network can still
+    log in. Settings such as SESSION_COOKIE_SECURE could only apply to both.
     """
 
     def mark(request: HttpRequest) -> HttpResponse:

@@ -1,12 +1,12 @@
-"""NINJACAM_PREFIX: the product below a path of its own, behind proxies that remove the path and those that do not."""
+"""NINJACAM_PREFIX: serve the product below a path, behind proxies that remove the path and those that do not."""
 
 from ninjacam.front_door.messages import Application, Receive, Scope, Send
 
 
 def below_prefix(inner: Application, prefix: str) -> Application:
-    """`inner`, for which each path begins with `prefix`. Signed links and Django's reversed URLs rely on it.
+    """Return `inner` with `prefix` prepended to each path, as signed links and Django's reversed URLs require.
 
-    Requests without the prefix are answered too: proxies that remove it send these, and so do local health checks.
+    Requests without the prefix are served too, because proxies that remove it send these, as do local health checks.
     """
     if not prefix:
         return inner

@@ -1,4 +1,4 @@
-"""Django's settings for the product. All that may differ comes from the environment (see `environment.py`)."""
+"""The product's Django settings. Everything configurable comes from the environment (see `environment.py`)."""
 
 import os
 
@@ -68,7 +68,7 @@ AUTHENTICATION_BACKENDS = [
     "ninjacam.permissions.CameraGrantBackend",
 ]
 PASSWORD_HASHERS = [
-    "ninjacam.site.hashers.BackgroundPBKDF2PasswordHasher",  # instead of the one whose format it has
+    "ninjacam.site.hashers.BackgroundPBKDF2PasswordHasher",  # Instead of the file whose format it has.
     *(name for name in global_settings.PASSWORD_HASHERS if not name.endswith(".PBKDF2PasswordHasher")),
 ]
 AUTH_PASSWORD_VALIDATORS = [
@@ -80,21 +80,21 @@ LOGIN_REDIRECT_URL = "ninjacam:wall"
 LOGOUT_REDIRECT_URL = "ninjacam:login"
 
 SESSION_COOKIE_NAME = (
-    "ninjacam_session"  # cookies know no port: a second Django on this host must not log us out
+    "ninjacam_session"  # Cookies ignore the port: a second Django on this host must not log us out.
 )
 CSRF_COOKIE_NAME = "ninjacam_csrf"
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = LANGUAGE_COOKIE_PATH = f"{PREFIX}/"
 SESSION_COOKIE_SAMESITE = "Lax"
-SECURE_REFERRER_POLICY = "same-origin"  # signed links stand in URLs
+SECURE_REFERRER_POLICY = "same-origin"  # Signed links are part of URLs.
 X_FRAME_OPTIONS = "SAMEORIGIN"
-# Behind a proxy with https, which may be used beside plain http by address in the same network: whether cookies are
-# Secure is decided for each request, in ninjacam.site.middleware.secure_cookies.
+# Behind a proxy with https, plain http to an address in the same network may be used as well, so
+# ninjacam.site.middleware.secure_cookies decides for each request whether cookies are Secure.
 HTTPS_HOSTS = environment.https_hosts(os.environ)
 if CSRF_TRUSTED_ORIGINS and all(origin.startswith("https://") for origin in CSRF_TRUSTED_ORIGINS):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English")]  # those in which all of Ninjacam's own texts exist
+LANGUAGES = [("en", "English")]  # Languages in which all of Ninjacam's own texts are translated.
 TIME_ZONE = environment.time_zone(os.environ)
 USE_TZ = True
 USE_I18N = True

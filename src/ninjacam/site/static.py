@@ -1,6 +1,6 @@
-"""Static files of the product, without collectstatic and without a second server.
+"""Serves the product's static files without collectstatic and without a second server.
 
-Not for other projects: these have their own way already.
+Not for other projects, which serve static files themselves.
 """
 
 import mimetypes
@@ -23,10 +23,10 @@ _TYPES = {
 
 
 def _find(path: str) -> Path:
-    """Only what a finder knows, and it joins safely. Raises: Http404."""
+    """Serve only files that a finder knows, with safe paths. Raises: Http404."""
     try:
         found = finders.find(path)
-    except (SuspiciousFileOperation, ValueError) as error:  # a path that leads outside, a null byte
+    except (SuspiciousFileOperation, ValueError) as error:  # A path that leads outside, a null byte.
         raise Http404 from error
     if not found or not Path(found).is_file():
         raise Http404
@@ -46,7 +46,9 @@ def _modified(request: HttpRequest, path: str) -> datetime:
 @cache_control(no_cache=True, public=True)
 @condition(etag_func=_etag, last_modified_func=_modified)
 def serve_static(request: HttpRequest, path: str) -> HttpResponse:
-    """A whole file at once: Django would collect a FileResponse in memory under ASGI as well. 304 if it is known."""
+    """Return a whole file at once, because Django would read a FileResponse into memory under ASGI anyway. 304 if
+    unchanged.
+    """
     file = _find(path)
     content_type = _TYPES.get(file.suffix) or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
     return HttpResponse(file.read_bytes(), content_type=content_type)

@@ -1,9 +1,9 @@
-"""Access units of H.264 and H.265 out of NAL units: what all ways to a camera share.
+"""Assembles H.264 and H.265 access units from NAL units, for all kinds of sources.
 
-A picture ends where the next one begins: at another timestamp, or at a first slice. The RTP marker bit says so earlier,
-but many cameras set it wrongly, so it is believed only after it has been seen to be right (`MarkerTrust`). A picture is
-dropped only where packets are missing; the next one then bears DISCONT. Parameter sets are remembered and put in band
-where a key frame lacks them.
+A picture ends where the next one begins: at another timestamp, or at a first slice. The RTP marker bit says so
+earlier, but many cameras set it incorrectly, so it is trusted only after it has proved right (`MarkerTrust`). A
+picture is dropped only if packets are missing; the next one then has DISCONT. Parameter sets are remembered, and
+inserted before key frames that lack them.
 """
 
 from dataclasses import dataclass
@@ -25,10 +25,10 @@ from ninjacam.sources.unit_delivery import AccessUnit, Emit, UnitDelivery
 MAX_ACCESS_UNIT_BYTES = 8 << 20
 MAX_NAL_UNITS = 2_048
 MAX_PREFACE_UNITS = 32
-"""NAL units that may come before a picture with timestamps or markers of their own."""
+"""Maximum number of NAL units that may precede a picture with their own timestamps or markers."""
 MAX_SEI_BYTES = 512
 SETTLE_NS = 1_000_000_000
-"""A picture with a marker that is not yet known to be right is whole if nothing follows it for so long."""
+"""Seconds without data after which a picture with a marker that is not trusted yet is considered complete."""
 EMBEDDED = 63
 """Stands in for the type of a NAL unit that is not one, but holds others with start codes."""
 _SETS_BIT, _SEI_BIT = 1, 2
@@ -41,37 +41,38 @@ _PREFACE = {
 
 
 class MarkerTrust:
-    """Whether a stream's marker bits say where its pictures end, learned from what follows them.
+    """Learns from the packets that follow whether a stream's marker bits show where its pictures end.
 
-    Each kind of picture end (see `AccessUnits._marker_kind`) is believed after it was right once, and never again after
-    it was wrong once. A disproof where a NAL unit was complete counts for all kinds: each slice has a marker there.
+    Each kind of picture end (see `AccessUnits._marker_kind`) is trusted after it was right once, and never again
+    after it was wrong once. If it was wrong where a NAL unit was complete, this counts for all kinds: the camera
+    sets the marker on each slice.
     """
 
     __slots__ = ("_verdicts", "pending")
 
     OPEN = 1
-    """Bit of a kind: the last fragment did not say that it ends its NAL unit."""
+    """Bit of a kind: the last fragment has no end bit."""
 
     def __init__(self) -> None:
         self._verdicts = [0, 0, 0, 0]
         self.pending = -1
-        """The kind of the marker whose truth the next packet shows; -1: there is none."""
+        """The kind of the marker that the next packet verifies; -1: none."""
 
     def believes(self, kind: int) -> bool:
-        """Whether the picture may be closed now. If not yet known, the next packet will tell."""
+        """Return whether the picture can be closed now. If unknown, the next packet decides."""
         verdict = self._verdicts[kind]
         if not verdict:
             self.pending = kind
         return verdict > 0
 
     def confirm(self) -> None:
-        """The picture ended where the pending marker said."""
+        """The picture ended at the pending marker."""
         if self.pending >= 0 and not self._verdicts[self.pending]:
             self._verdicts[self.pending] = 1
         self.pending = -1
 
     def disprove(self, kind: int) -> None:
-        """The picture went on behind a marker of this kind."""
+        """The picture continued after a marker of this kind."""
         for index in range(4):
             if not kind & self.OPEN or index & self.OPEN:
                 self._verdicts[index] = -1
@@ -116,10 +117,10 @@ class _Found:
 
 
 class AccessUnits:
-    """Collects NAL units into packets. Subclasses read one RTP payload format each; demuxers call `push_unit`.
+    """Collects NAL units into packets. Subclasses parse one RTP payload format each; demuxers call `push_unit`.
 
-    A subclass calls `_stamp` with each packet's timestamp, `_begin` where a NAL unit begins, `_resume` where one goes
-    on, and `_end` at the marker.
+    A subclass calls `_stamp` with each packet's timestamp, `_begin` where a NAL unit begins, `_resume` where one
+    continues, and `_end` at the marker.
     """
 
     def __init__(
@@ -130,7 +131,7 @@ class AccessUnits:
         self._delivery = UnitDelivery(codec, sets, emit, stats, clock)
         self._stats = stats
         self._trust = MarkerTrust()
-        # The access unit that is being put together.
+        # The current access unit.
         self._unit = bytearray()
         self._starts: list[int] = []
         self._kinds: list[int] = []
@@ -140,14 +141,16 @@ class AccessUnits:
         self._last_pts = -1
         self._turned = False
         self._unsettled = False
-        """The beginning of the next NAL unit shows something: whether the picture has ended, or a marker was right."""
+        """Whether the beginning of the next NAL unit decides something: whether the picture has ended, or a marker
+        was right.
+        """
         self.following = b""
-        """The head of the next fragment of the NAL unit that is being put together; empty: there is none."""
+        """The head of the next fragment of the current NAL unit; empty: none."""
         self._resumable = False
         self._owes_start = False
-        """A fragment without data said that a NAL unit begins: the next one has its beginning."""
+        """A fragment without data announced a NAL unit: the next fragment contains its beginning."""
         self._gap = True
-        """Something before the next NAL unit is missing: at the start, what the camera sent before."""
+        """Data before the next NAL unit is missing: at the start, what the camera sent before."""
         self._head_lost = False
         self.received_ns = 0
         # The stream so far.
@@ -155,7 +158,7 @@ class AccessUnits:
         """Time of the last access unit, and the kind of its marker."""
 
     def push_unit(self, annexb: bytes, pts: int, received_ns: int) -> None:
-        """Take a whole access unit: from demuxers that know where one ends."""
+        """Add a whole access unit, from demuxers that know where it ends."""
         self._pts = pts
         self._closed = (-1, 0)
         self.received_ns = received_ns
@@ -169,12 +172,12 @@ class AccessUnits:
             self._close()
 
     def settle(self, now_ns: int) -> None:
-        """Deliver the picture that waits for the next one to prove its end, if nothing has followed for long."""
+        """Deliver the picture that waits for the next one to prove its end, if no data has followed for some time."""
         if self._trust.pending >= 0 and now_ns - self.received_ns > SETTLE_NS:
             self._close()
 
     def extend(self, bodies: list[bytes]) -> None:
-        """More of the NAL unit that is being put together."""
+        """Add more data of the current NAL unit."""
         self._unit += b"".join(bodies)
         if len(self._unit) > MAX_ACCESS_UNIT_BYTES:
             self._overflow()
@@ -244,7 +247,7 @@ class AccessUnits:
                 found.field = field_of(info, bytes(data[at : min(stop, at + 32)]))
 
     def _resume(self) -> bool:
-        """A fragment that begins no NAL unit has come; whether it goes on with the last one."""
+        """Return whether a fragment that begins no NAL unit continues the last one."""
         if self.following or (self._resumable and not self._turned):
             self._turned = self._unsettled = False
             if self._trust.pending >= 0:
@@ -253,7 +256,7 @@ class AccessUnits:
         return False
 
     def _take_empty_fragment(self, bits: int) -> None:
-        """A fragment without data: its start and end bits count all the same."""
+        """Handle a fragment without data: its start and end bits still count."""
         if bits & 0x80:
             self._owes_start = True
             self.following = b""
@@ -261,7 +264,7 @@ class AccessUnits:
             self.following, self._resumable = b"", True
 
     def _cut_short(self, kind: int) -> None:
-        """A fragment of this type has come whose NAL unit has no beginning."""
+        """Handle a fragment of this type whose NAL unit has no beginning."""
         if self._turned and self._unit:
             self._close()
         self._turned = self._unsettled = False
@@ -291,7 +294,7 @@ class AccessUnits:
         return self._found.is_key << 1 | (MarkerTrust.OPEN if self.following else 0)
 
     def _decide(self, is_slice: bool, is_first: bool, head: bytes) -> None:
-        """Whether the NAL unit that begins now belongs to another picture than the one that is open."""
+        """Return whether the new NAL unit belongs to another picture than the current one."""
         turned, self._turned = self._turned, False
         if not self._found.has_slice and (not turned or not self._unit or not self._split_inner()):
             if turned:
@@ -299,7 +302,7 @@ class AccessUnits:
             return
         if not is_slice:
             if not turned:
-                return  # a later slice tells
+                return  # A later slice decides.
         elif self._is_same_picture(turned, is_first, head):
             if self._trust.pending >= 0:
                 self._trust.disprove(self._trust.pending)
@@ -344,15 +347,16 @@ class AccessUnits:
         self._resumable = False
 
     def _overflow(self) -> None:
-        """More than a picture can be: throw it away and wait for the next."""
+        """Larger than a picture can be: discard it and wait for the next one."""
         del self._unit[4:]
         del self._starts[1:]
         del self._kinds[1:]
         self._found.is_damaged = True
 
     def _split_inner(self) -> bool:
-        """Find NAL units that stand, with start codes, inside of others (V380, Amatek). Returns whether there are
-        slices now."""
+        """Find NAL units inside of others, separated by start codes (V380, Amatek). Return whether there are slices
+        now.
+        """
         data = bytes(self._unit)
         places = list(iter_nal_units(data))
         if [start for start, _ in places] == self._starts or len(places) > MAX_NAL_UNITS:
@@ -386,7 +390,7 @@ class AccessUnits:
     # What becomes of them ---------------------------------------------------------------------------------------
 
     def _close(self) -> None:
-        """Emit the access unit, or drop it. What begins the next one stays."""
+        """Emit or drop the access unit. The beginning of the next one is kept."""
         kinds, unit = self._kinds, self._unit
         pts, kind = self._pts, self._marker_kind()
         rest = (
@@ -413,7 +417,7 @@ class AccessUnits:
             self._found.other = _SETS_BIT | _SEI_BIT
 
     def _cut_rest(self) -> tuple[bytes, list[int], list[int]] | None:
-        """Remove what stands behind the picture and begins the next one. Returns: (bytes, starts, types) of that."""
+        """Remove what follows the picture and begins the next one. Return its (bytes, starts, types)."""
         kinds = self._kinds
         count = len(kinds)
         while count and kinds[count - 1] in self._rules.preface:
@@ -426,7 +430,7 @@ class AccessUnits:
         return rest
 
     def _check_head(self) -> None:
-        """The first slice is missing. A camera that sets the marker on each slice is found out here."""
+        """The first slice is missing. This detects cameras that set the marker on each slice."""
         if self._head_lost:
             self._found.is_damaged = True
         elif self._pts == self._closed[0] and self._found.has_slice:
@@ -475,7 +479,7 @@ class AccessUnits:
         return -1
 
     def _has_inner(self) -> bool:
-        """Whether a start code stands inside of a parameter set."""
+        """Return whether a parameter set contains a start code."""
         unit, starts = self._unit, self._starts
         for index, kind in enumerate(self._kinds):
             if kind in self._sets.order:

@@ -1,6 +1,6 @@
-"""Where a camera may be: resolve once, check every address, connect to a checked one.
+"""Restricts the addresses of cameras: resolve once, check every address, connect to a checked one.
 
-A name that resolves to something forbidden is refused whole, so that no second look-up can slip another address in.
+A name that resolves to any forbidden address is refused, so that a second lookup cannot yield another address.
 """
 
 import asyncio
@@ -28,16 +28,16 @@ IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Protocol = TypeVar("_Protocol", bound=asyncio.BaseProtocol)
 
 MAX_ADDRESSES = 8
-# Metadata services of clouds outside the link-local range: never a camera.
+# Metadata services of clouds outside of the link-local range: never a camera.
 _METADATA = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "192.0.0.192", "fd00:ec2::254")))
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.EADDRNOTAVAIL})
 
 
 async def resolve(host: str, port: int, config: SourceConfig) -> tuple[IpAddress, ...]:
-    """The addresses of `host` in the resolver's order, all of them allowed by `config`.
+    """Return the addresses of `host` in the resolver's order, all of them allowed by `config`.
 
-    A look-up that hangs keeps a daemon thread of its own, never the event loop nor a pool: put a deadline around it.
+    A lookup that hangs blocks only its own daemon thread, so set a deadline.
     Raises: HostNotFoundError; ForbiddenAddressError.
     """
     try:
@@ -71,22 +71,22 @@ async def _look_up(host: str, port: int) -> list[IpAddress]:
     threading.Thread(target=run, name=f"resolve-{host}"[:40], daemon=True).start()
     found = await answer
     if isinstance(found, OSError) or not found:
-        raise HostNotFoundError(f"No host is called {host}: check the name, or write its IP address.")
+        raise HostNotFoundError(f"Host {host} not found: check the name, or use its IP address.")
     return found
 
 
 def check_address(address: IpAddress, config: SourceConfig) -> None:
-    """Raises: ForbiddenAddressError: no camera may be there; ConfigError: a network of the list is malformed."""
+    """Raises: ForbiddenAddressError: cameras are not allowed there; ConfigError: a network of the list is malformed."""
     inner = _embedded(address)
     if inner in _METADATA or inner.is_multicast or inner.is_unspecified:
-        raise ForbiddenAddressError(f"{address} is not the address of a camera.")
+        raise ForbiddenAddressError(f"{address} cannot be the address of a camera.")
     if config.allowed_networks:
         try:
             networks = [ipaddress.ip_network(network, strict=False) for network in config.allowed_networks]
         except ValueError as exc:
-            raise ConfigError(f"The list of allowed camera networks is wrong: {exc}.") from exc
+            raise ConfigError(f"The list of allowed camera networks is invalid: {exc}.") from exc
         if not any(inner in network for network in networks):
-            raise ForbiddenAddressError(f"{address} is outside the networks that cameras may be in.")
+            raise ForbiddenAddressError(f"{address} is outside of the networks that are allowed for cameras.")
     elif inner.is_link_local:
         raise ForbiddenAddressError(
             f"{address} is a link-local address: allow its network explicitly if a camera is there."
@@ -94,7 +94,7 @@ def check_address(address: IpAddress, config: SourceConfig) -> None:
 
 
 def _embedded(address: IpAddress) -> IpAddress:
-    """The IPv4 address inside an IPv6 one, where there is one: what the packets will really reach."""
+    """Return the IPv4 address inside an IPv6 address, if any: the actual destination."""
     if isinstance(address, ipaddress.IPv6Address):
         if address in _NAT64:
             return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
@@ -114,10 +114,10 @@ def tls_context(config: SourceConfig) -> ssl.SSLContext:
 async def connect(
     factory: Callable[[], _Protocol], host: str, port: int, config: SourceConfig, *, tls: bool
 ) -> tuple[asyncio.Transport, _Protocol]:
-    """Connect to the first address of `host` that answers.
+    """Connect to the first address of `host` that responds.
 
     Raises: HostNotFoundError, ForbiddenAddressError, ConnectionRefusedSourceError, NotACameraError, ProtocolError.
-    The deadline is the caller's.
+    The caller sets the deadline.
     """
     addresses = await resolve(host, port, config)
     context = await asyncio.to_thread(tls_context, config) if tls else None
@@ -134,11 +134,11 @@ async def connect(
 
 
 def translate_os_error(exc: Exception, host: str, port: int) -> SourceError:
-    """The one table from what the socket layer says to our errors."""
+    """The only table from socket errors to ours."""
     if isinstance(exc, ssl.SSLCertVerificationError):
         return ProtocolError(
             f"The certificate of {host} cannot be verified ({exc.verify_message}): "
-            "switch the check off for this camera if it is self-signed."
+            "switch the verification off for this camera if it is self-signed."
         )
     if isinstance(exc, ssl.SSLError):
         return NotACameraError(f"{host}:{port} does not speak TLS: try the URL without the s (rtsp:, http:).")

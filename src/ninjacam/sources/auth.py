@@ -1,7 +1,7 @@
-"""Answering Basic and Digest challenges, for RTSP and HTTP alike (RFC 7617, 7616, 2617, 2069).
+"""Responds to Basic and Digest challenges of RTSP and HTTP (RFC 7617, 7616, 2617, 2069).
 
-Realms and nonces are bytes: they come decoded with "surrogateescape" (`messages.parse_head`), are hashed as the bytes
-that arrived, and go back as such (`messages.checked_lines`).
+Realms and nonces are bytes: they are decoded with "surrogateescape" (`messages.parse_head`), hashed as the received
+bytes, and sent back as such (`messages.checked_lines`).
 """
 
 import base64
@@ -14,17 +14,17 @@ from ninjacam.core.errors import ProtocolError
 
 MAX_CHALLENGES = 8
 _SCHEME = re.compile(r"[\s,]*([A-Za-z][\w-]*)(?=\s*(?:,|\Z)|\s+[^\s=,])", re.ASCII)
-"""A word that no "=" follows names a scheme."""
+"""A word that is not followed by "=" is a scheme."""
 _PARAMETER = re.compile(
     r'[\s,]*([A-Za-z][\w-]*)\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|((?:(?!\s+[A-Za-z][\w-]*\s*=)[^,])*))', re.ASCII
 )
-"""A name and its value: quoted, or up to the next comma or the next name (some realms have spaces and no quotes)."""
+"""A name and its value: quoted, or up to the next comma or name (some realms contain spaces without quotes)."""
 _HASHES = {"MD5": "md5", "SHA256": "sha256", "SHA512256": "sha512_256"}
 _STRENGTH = ("SHA512256", "SHA256", "MD5")
 
 
 class Authenticator:
-    """Credentials of one camera, and the challenge that they answer at present."""
+    """Credentials of one camera, and its current challenge."""
 
     def __init__(self, username: str, password: str) -> None:
         self._username = username
@@ -39,10 +39,10 @@ class Authenticator:
         return bool(self._username or self._password)
 
     def take_challenge(self, headers: Iterable[str]) -> bool:
-        """Remember the best challenge of these WWW-Authenticate headers; whether it is worth trying (again).
+        """Store the best challenge of these WWW-Authenticate headers. Return whether to try (again).
 
-        No for a second challenge that does not say `stale`: the password is wrong, and cameras lock accounts.
-        Raises: ProtocolError: the camera asks for something that we do not know.
+        Not after a second challenge without `stale`: the password is wrong, and cameras lock accounts.
+        Raises: ProtocolError: the camera requires an unsupported method.
         """
         headers = list(headers)
         if not headers:
@@ -50,7 +50,7 @@ class Authenticator:
         challenges = [challenge for header in headers for challenge in parse_challenges(header)]
         best = _best(challenges[:MAX_CHALLENGES])
         if best is None:
-            raise ProtocolError("The camera asks for a kind of login that is neither Basic nor Digest.")
+            raise ProtocolError("The camera requires a login method other than Basic and Digest.")
         scheme, parameters = best
         fresh_nonce = parameters.get("nonce") != self._parameters.get("nonce")
         stale = parameters.get("stale", "").lower() == "true" and fresh_nonce
@@ -59,20 +59,22 @@ class Authenticator:
         return self.has_credentials and again
 
     def reconnect(self) -> None:
-        """A new connection begins: its first challenge may hold another nonce, and says nothing about the password."""
+        """A new connection: its first challenge may contain another nonce, and does not mean that the password is
+        wrong.
+        """
         self._tried = False
 
     @property
     def is_challenged(self) -> bool:
-        """Whether the camera has asked for a login that we can answer."""
+        """Return whether the camera has requested a login that we support."""
         return bool(self._scheme) and self.has_credentials
 
     def accept(self) -> None:
-        """The camera took the credentials: its next challenge only means that the nonce is too old."""
+        """The camera accepted the credentials: its next challenge only means that the nonce is outdated."""
         self._tried = False
 
     def header(self, method: str, uri: str) -> str | None:
-        """The value of Authorization for this request; None before a challenge."""
+        """Return the value of Authorization for this request; None before a challenge."""
         if self._scheme == "basic":
             return "Basic " + base64.b64encode(f"{self._username}:{self._password}".encode()).decode()
         return self._digest(method, uri) if self._scheme == "digest" else None
@@ -94,7 +96,7 @@ class Authenticator:
         request = digest(f"{method}:{uri}")
         fields = [
             f'username="{_escape(self._username)}"',
-            f'realm="{realm}"',  # still escaped, as it came
+            f'realm="{realm}"',  # Still escaped, as received.
             f'nonce="{nonce}"',
             f'uri="{uri}"',
         ]
@@ -116,7 +118,7 @@ class Authenticator:
 
 
 def parse_challenges(header: str) -> list[tuple[str, dict[str, str]]]:
-    """[(scheme in lower case, {parameter: value})] of one WWW-Authenticate header, which may hold several."""
+    """Return [(scheme in lower case, {parameter: value})] of one WWW-Authenticate header, which may contain several."""
     found: list[tuple[str, dict[str, str]]] = []
     text, at = header[:4096], 0
     while at < len(text):
@@ -131,7 +133,7 @@ def parse_challenges(header: str) -> list[tuple[str, dict[str, str]]]:
 
 
 def _algorithm(text: str) -> tuple[str, bool]:
-    """(name as in `_HASHES`, whether it is the -sess form); MD5 where none is given. Some cameras write SHA256."""
+    """Return (name as in `_HASHES`, whether it is the -sess form); MD5 by default. Some cameras write SHA256."""
     name = re.sub(r"[-_\s]", "", text).upper() or "MD5"
     return name.removesuffix("SESS") or "MD5", name.endswith("SESS")
 

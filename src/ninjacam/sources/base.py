@@ -1,4 +1,4 @@
-"""What every source is: the configuration it gets, and the interface it offers."""
+"""The configuration and interface of all sources."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,12 +7,12 @@ from typing import Literal, Protocol
 from ninjacam.core.packets import Packet, Track
 
 OnPacket = Callable[[Packet], None]
-"""Called in the event loop for each packet, in the order of decoding. Fast, never blocks, never raises."""
+"""Called in the event loop for each packet, in decoding order. Fast, never blocks, never raises."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceConfig:
-    """How to reach a camera. `url` holds no credentials: they stand in `username` and `password`, which repr hides."""
+    """How to reach a camera. `url` contains no credentials: they are in `username` and `password`, which repr hides."""
 
     url: str
     username: str = field(default="", repr=False)
@@ -20,42 +20,42 @@ class SourceConfig:
     transport: Literal["tcp", "udp"] = "tcp"
     """RTSP: how to ask for the packets. A camera that refuses this way is asked for the other one; TLS has TCP only."""
     loop: bool = True
-    """Files: start again at the end."""
+    """Files: repeat from the start."""
     verify_tls: bool = True
-    """rtsps and https: check the certificate. Cameras with self-signed ones need False."""
+    """rtsps and https: verify the certificate. Cameras with self-signed certificates need False."""
     audio: bool = True
     open_timeout_s: float = 10.0
-    """From the first name look-up to the answer to PLAY. No open takes longer than this."""
+    """From the first name lookup to the response to PLAY. No open takes longer."""
     read_timeout_s: float = 5.0
-    """No bytes for so long ends `run` with SourceStalledError."""
+    """Seconds without data after which `run` ends with SourceStalledError."""
     allowed_networks: tuple[str, ...] = ()
-    """CIDR networks a camera may be in; empty: any but the link-local ones (cloud metadata lives there)."""
+    """CIDR networks allowed for cameras; empty: all but link-local ones (which include cloud metadata services)."""
     files_dir: str = ""
-    """file: URLs must lie below it; empty: file: URLs are forbidden."""
+    """Directory of file: URLs; empty: file: URLs are forbidden."""
 
 
 @dataclass(slots=True)
 class SourceStats:
-    """Counters since open. Owner: the source; everybody may read."""
+    """Counters since the open. Owner: the source; anyone may read."""
 
     bytes_received: int = 0
     packets_lost: int = 0
-    """RTP packets that never came."""
+    """Missing RTP packets."""
     packets_reordered: int = 0
     packets_ignored: int = 0
     """Packets of another source or payload type than the stream's."""
     sequence_restarts: int = 0
-    """How often the numbers of packets began anew over TCP, where nothing arrives late."""
+    """Number of restarts of the sequence numbers over TCP, where packets cannot arrive late."""
     access_units_dropped: int = 0
-    """Pictures thrown away because a part of them was lost or malformed."""
+    """Frames discarded because a part was lost or malformed."""
     pictures_skipped: int = 0
-    """Whole pictures before the first one that a decoder can start with."""
+    """Complete frames before the first one that a decoder can start with."""
     keys_without_sets: int = 0
-    """Key frames thrown away because their parameter sets are not known."""
+    """Key frames discarded because their parameter sets are unknown."""
 
 
 class Source(Protocol):
-    """An open camera. `open_source` makes one; whoever opened it closes it."""
+    """An open camera. `open_source` creates it; the caller of `open_source` closes it."""
 
     tracks: tuple[Track, ...]
     stats: SourceStats
@@ -65,21 +65,20 @@ class Source(Protocol):
 
         Packets have `pts` on the camera's clock (unwrapped, not repaired), `dts_offset` 0 (capture derives it),
         `received_ns`, `flags` KEY where a decoder can start, CONFIG on the first key frame and whenever the
-        parameter sets have changed, DISCONT after a loss; `captured_ns` is 0 but where the camera said it (RTCP
-        sender report), then as the camera said. Video of H.264 and H.265 is Annex B with the parameter sets in band
-        at each key frame; the first video packet is a key frame. `width_px` and `height_px` are those of the
-        parameter sets.
+        parameter sets have changed, DISCONT after a loss; `captured_ns` is 0 unless the camera sent it (RTCP sender
+        report), and then unverified. H.264 and H.265 video is Annex B with in-band parameter sets at each key frame;
+        the first video packet is a key frame. `width_px` and `height_px` are those of the parameter sets.
 
-        Raises: SourceError: always, in the end (SourceEndedError where the camera closed).
+        Raises: SourceError: always, in the end (SourceEndedError if the camera closed the connection).
         """
 
     def media_ns(self) -> int:
-        """Monotonic time at which media last came, also of data that form no picture; 0: not known."""
+        """Monotonic time of the last media, including data that forms no frame; 0: unknown."""
         return 0
 
     def relax(self, interval_s: float) -> None:
-        """Where it saves work, deliver what has come every `interval_s` only; 0: at once, as from the start."""
+        """If this saves work, deliver packets only every `interval_s`; 0: at once, the default."""
         return
 
     async def close(self) -> None:
-        """Say goodbye within 1 s and free everything. Idempotent; also ends a `run` under way."""
+        """Close the session within 1 s and free everything. Idempotent; also ends a running `run`."""

@@ -1,7 +1,8 @@
-"""Finding cameras in the local network: they answer a WS-Discovery probe (ONVIF), or listen on a camera's ports.
+"""Finds cameras in the local network by WS-Discovery (ONVIF) or by their open ports.
 
-Bounded in time, number and reach: multicast stays in the local network, and ports are tried only in a private network
-of at most 256 addresses that somebody names. What answers is a stranger: its text is cut, never parsed as XML.
+Bounded in time, number and reach: multicast stays in the local network, and ports are scanned only in a private
+network of at most 256 addresses that the user names. Responses are untrusted: their text is truncated and never
+parsed as XML.
 """
 
 import asyncio
@@ -33,7 +34,7 @@ _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """`how`: "onvif", "rtsp" or "http". `name`: as the device calls itself, printable, or empty."""
+    """`how`: "onvif", "rtsp" or "http". `name`: as reported by the device, printable, or empty."""
 
     host: str
     port: int
@@ -48,14 +49,14 @@ class Candidate:
 
 
 def discover_onvif(timeout_s: float = 3.0, *, target: tuple[str, int] = WS_DISCOVERY) -> list[Candidate]:
-    """Devices that answer within `timeout_s`. Raises: ConfigError: this host has no network to ask."""
+    """Return devices that respond within `timeout_s`. Raises: ConfigError: this host has no network for it."""
     found: dict[str, Candidate] = {}
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
         asker.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
         try:
             asker.sendto(_PROBE.format(id=uuid.uuid4()).encode(), target)
         except OSError as error:
-            raise ConfigError(f"This host cannot ask its network: {error.strerror}.") from error
+            raise ConfigError(f"This host cannot search its network: {error.strerror}.") from error
         deadline_s = time.monotonic() + timeout_s
         while len(found) < _MAX_ANSWERS and (left_s := deadline_s - time.monotonic()) > 0:
             asker.settimeout(left_s)
@@ -75,16 +76,16 @@ def private_network(text: str) -> IPv4Network:
     try:
         network = ip_network(text, strict=False)
     except ValueError as error:
-        raise ConfigError(f"{text!r} is no network: write it as 192.168.1.0/24.") from error
+        raise ConfigError(f"{text!r} is not a network. Write it as 192.168.1.0/24.") from error
     if not isinstance(network, IPv4Network) or not network.is_private or network.is_link_local:
-        raise ConfigError("Only a private IPv4 network is searched, such as 192.168.1.0/24.")
+        raise ConfigError("Only private IPv4 networks can be searched, such as 192.168.1.0/24.")
     if network.prefixlen < 24:
-        raise ConfigError("At most 256 addresses are searched: write /24 or more after the network.")
+        raise ConfigError("At most 256 addresses can be searched. Write /24 or a longer prefix.")
     return network
 
 
 def discover_ports(network: IPv4Network, ports: tuple[int, ...] = PORTS) -> list[Candidate]:
-    """Who speaks RTSP or HTTP on one of `ports`; about 10 s for 256 addresses."""
+    """Return hosts that speak RTSP or HTTP on one of `ports`; about 10 s for 256 addresses."""
     return asyncio.run(_discover_ports(network, ports))
 
 
@@ -110,7 +111,7 @@ async def _ask(host: str, port: int) -> Candidate | None:
             writer.write(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n")
             is_rtsp = (await reader.read(64)).startswith(b"RTSP/")
             return Candidate(host, port, "rtsp") if is_rtsp else None
-    except OSError:  # TimeoutError is one
+    except OSError:  # Includes TimeoutError.
         return None
     finally:
         if writer is not None:

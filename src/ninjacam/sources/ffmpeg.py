@@ -1,8 +1,8 @@
-"""FFmpeg's demuxers through PyAV, in one daemon thread: with `ffmpeg_reader` the only adapter of sources to libav.
+"""FFmpeg's demuxers through PyAV, in one daemon thread. With `ffmpeg_reader`, the only adapter of sources to libav.
 
-C code reads what the camera sends, so capture gives each of these a process of its own. FFmpeg's log level is never
-set here: together with decoder threads that has locked up whole processes (PyAV 18, field notes).
-Not here: what is read (`ffmpeg_reader`), and which URLs and options are allowed (`ffmpeg_network`, `files`, `usb`).
+C code reads what the camera sends, so capture runs each of these in a separate process. FFmpeg's log level is never
+set here: with decoder threads, this has deadlocked whole processes (PyAV 18, field notes). Not here: converting
+packets (`ffmpeg_reader`), and the allowed URLs and options (`ffmpeg_network`, `files`, `usb`).
 """
 
 import asyncio
@@ -36,17 +36,17 @@ from ninjacam.sources.http_client import HttpBody
 logger = logging.getLogger("ninjacam.sources")
 
 MAX_QUEUED = 64
-"""Packets on their way to the event loop; a full queue makes the thread wait, and so the camera."""
+"""Maximum number of packets queued for the event loop; a full queue blocks the thread, and so the camera."""
 _TICK_S = 0.5
 _MAX_CLOSING_S, _UNBLOCK_EVERY_S = 1.0, 0.05
-"""A driver may wait longer for a dead camera; whoever closes does not."""
+"""Timeout for closing: a driver may wait longer for a dead camera."""
 _MAX_LATE_S, _MAX_EARLY_S = 0.5, 2.0
-"""Of pictures that come in bursts: beyond these the source has paused, or its time has jumped."""
+"""Limits for frames that come in bursts: beyond these, the source has paused, or its time has jumped."""
 
 
 @dataclass(frozen=True, slots=True)
 class FfmpegInput:
-    """What to open. `url` may hold credentials; `where` is what errors call it."""
+    """What to open. `url` may contain credentials; `where` is its name in errors."""
 
     url: str = field(repr=False)
     where: str
@@ -55,15 +55,15 @@ class FfmpegInput:
     options: dict[str, str] = field(default_factory=dict)
     loop: bool = False
     body: HttpBody | None = None
-    """The answer at `url`. Our HTTP client fetches whatever else the demuxer asks for."""
+    """The response from `url`. Our HTTP client fetches everything else that the demuxer requests."""
     in_bursts: bool = False
-    """Of a live source: it comes seconds at a time, and is delivered at its own pace."""
+    """For live sources that deliver several seconds at once: pass packets on at real pace."""
     unblock: Callable[[], None] | None = None
-    """Ends a read that nothing else ends. Called from a thread, perhaps often, until the reading thread has ended."""
+    """Interrupts a blocked read. Called from a thread, perhaps repeatedly, until the reading thread has ended."""
 
 
 async def open_plan(plan: FfmpegInput, config: SourceConfig, *, clock: Clock) -> "FfmpegSource":
-    """Raises: SourceError, within `config.open_timeout_s` (the thread may outlive that, and ends by itself)."""
+    """Raises: SourceError, within `config.open_timeout_s` (the thread may outlive this, and ends by itself)."""
     source = FfmpegSource(plan, config, clock)
     try:
         async with asyncio.timeout(config.open_timeout_s):
@@ -80,7 +80,7 @@ async def open_plan(plan: FfmpegInput, config: SourceConfig, *, clock: Clock) ->
 
 
 class FfmpegSource(Source):
-    """A camera read by FFmpeg, in a thread of its own."""
+    """A camera read by FFmpeg, in a separate thread."""
 
     def __init__(self, plan: FfmpegInput, config: SourceConfig, clock: Clock) -> None:
         self.tracks: tuple[Track, ...] = ()
@@ -136,10 +136,12 @@ class FfmpegSource(Source):
             self._finish(SourceEndedError("The camera was closed."))
 
     async def _end_thread(self, unblock: Callable[[], None]) -> None:
-        """Closed is what can be opened again: a device has one reader at a time. Waits 1 s at most, and once."""
+        """Close devices before they can be reopened, because they allow one reader at a time. Waits at most 1 s,
+        once.
+        """
         if self._ending is None:
             self._ending = self._loop.create_future()
-            # in a thread of its own: a driver that hangs in this too is to hold up nobody else's work
+            # In a separate thread: a driver that hangs here too must not delay others.
             arguments = unblock, self._ending
             threading.Thread(target=self._unblock, args=arguments, name="ffmpeg-end", daemon=True).start()
             await asyncio.wait((self._ending,), timeout=_MAX_CLOSING_S)
@@ -183,7 +185,9 @@ class FfmpegSource(Source):
             scheme = "v4l2" if self._plan.kind == "device" else self._plan.url.partition(":")[0]
             error = translate_av_error(exc, self._plan.where, scheme, is_playing=self._is_playing)
         finally:
-            if not self._stop.is_set():  # else it is what closing did, and `close` ends `run` when it is done
+            if (
+                not self._stop.is_set()
+            ):  # Otherwise closing caused it, and `close` ends `run` when it is done.
                 self._call(self._finish, error)
 
     def _play(self) -> None:
@@ -202,7 +206,7 @@ class FfmpegSource(Source):
                 for due, is_video in reader.read(container):
                     if self._stop.is_set():
                         return
-                    # Live sound may come well before or behind its pictures, and holds nothing up.
+                    # Live audio may come well before or after its frames, and must not delay them.
                     waits = self._plan.kind == "file" or (self._plan.in_bursts and is_video)
                     if waits and not pace.wait_until(due):
                         return
@@ -211,15 +215,15 @@ class FfmpegSource(Source):
             if self._plan.kind != "file":
                 raise SourceEndedError("The camera closed the connection, or has sent nothing for too long.")
             if not self._plan.loop:
-                raise SourceEndedError("The file is at its end.")
+                raise SourceEndedError("The file has ended.")
             if not reader.delivered:
-                raise NoVideoError("The file holds no picture that can be played.")
+                raise NoVideoError("The file contains no playable video.")
 
     def _open_container(self) -> InputContainer:
         config = self._config
         timeout: tuple[float, float] | None = None
         if self._plan.kind == "network":
-            # FFmpeg reports a stall after two of its read time-outs (the first only flushes the parser), but at once
+            # FFmpeg reports a stall after two of its read timeouts (the first only flushes the parser), but at once
             # where it waits for a playlist to grow.
             read_timeout_s = config.read_timeout_s / (1 if self._plan.in_bursts else 2)
             timeout = (config.open_timeout_s, read_timeout_s)
@@ -246,7 +250,7 @@ class FfmpegSource(Source):
 
 
 class _Pace:
-    """Holds each packet back until its time has come; lives in the thread."""
+    """Delays each packet until its time has come; runs in the thread."""
 
     def __init__(self, clock: Clock, stop: Stop, *, live: bool) -> None:
         self._clock = clock
@@ -255,7 +259,7 @@ class _Pace:
         self._start: tuple[int, int] | None = None
 
     def wait_until(self, due: int) -> bool:
-        """Wait until the time of `due` (1/90000 s) at real pace; False: stop."""
+        """Wait until the time of `due` (1/90000 s) at real pace. Return False if stopped."""
         now_ns = self._clock.monotonic_ns()
         start_ns, start_due = self._start = self._start or (now_ns, due)
         delay_s = (start_ns + (due - start_due) * 100_000 // 9 - now_ns) / 1e9

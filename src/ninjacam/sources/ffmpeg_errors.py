@@ -1,4 +1,4 @@
-"""libav's errors in our words. Its own texts hold URLs with passwords: they go nowhere."""
+"""Converts libav's errors to ours. Its own texts contain URLs with passwords, so they are never used."""
 
 import errno
 
@@ -21,12 +21,12 @@ _BROKEN_OFF = frozenset({errno.EIO, errno.EPIPE, errno.ECONNRESET})
 
 
 def translate_av_error(exc: Exception, where: str, scheme: str, *, is_playing: bool = False) -> SourceError:
-    """The one table from libav's errors to ours. `scheme`: of the camera's URL. `is_playing`: it had been opened."""
+    """The only table from libav's errors to ours. `scheme`: of the camera's URL. `is_playing`: it was opened before."""
     kind = type(exc)
     if scheme == "v4l2":
         return _translate_device_error(exc, where, is_playing=is_playing)
     if issubclass(kind, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError | PermissionError):
-        return AuthenticationError(f"{where} refuses the user name or the password: check both.")
+        return AuthenticationError(f"{where} rejects the user name or password: check both.")
     if issubclass(kind, av.error.HTTPNotFoundError | FileNotFoundError):
         return StreamNotFoundError(f"There is no stream at this path of {where}: check the path of the URL.")
     if issubclass(kind, ConnectionRefusedError):
@@ -34,7 +34,7 @@ def translate_av_error(exc: Exception, where: str, scheme: str, *, is_playing: b
     if issubclass(kind, av.error.ExitError | TimeoutError):
         return SourceTimeoutError(f"{where} does not answer in time: check the address and that it is on.")
     if issubclass(kind, av.error.InvalidDataError):
-        return NotACameraError(f"What {where} sends is no video that can be read: check the URL.")
+        return NotACameraError(f"{where} does not send readable video: check the URL.")
     if issubclass(kind, EOFError):
         return NotACameraError(f"{where} closes the connection at once: check the URL.")
     number = getattr(exc, "errno", 0)
@@ -54,14 +54,14 @@ def _translate_device_error(exc: Exception, where: str, *, is_playing: bool) -> 
         errno.EINVAL,
     ):  # as the driver is stopped
         return DeviceError(
-            f"There is no device {where} any more: it was unplugged, or its driver gave it up. Plug it in again."
+            f"The device {where} has disappeared: it was unplugged, or its driver stopped it. Plug it in again."
         )
     if isinstance(exc, FileNotFoundError):
         return DeviceError(f"There is no device {where}: plug the camera in, or choose another.")
     if number in (errno.ENXIO, errno.ENODEV):  # also of what is no camera: an output, a decoder
         return DeviceError(f"There is no camera at {where}: plug it in, or choose another device.")
     if isinstance(exc, PermissionError):
-        return DeviceError(f"Ninjacam may not open {where}: add its user to the group 'video'.")
+        return DeviceError(f"Ninjacam is not allowed to open {where}: add its user to the group 'video'.")
     if number == errno.EBUSY:
-        return DeviceError(f"{where} is in use by another program: stop that first.")
-    return DeviceError(f"{where} does not give MJPEG or H.264 video: choose another device or format.")
+        return DeviceError(f"{where} is in use by another program: stop that program first.")
+    return DeviceError(f"{where} does not provide MJPEG or H.264 video: choose another device or format.")

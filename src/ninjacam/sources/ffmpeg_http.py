@@ -1,7 +1,7 @@
-"""HTTP for FFmpeg: its demuxers ask, our client goes.
+"""HTTP for FFmpeg's demuxers, which request files from our own client.
 
-So what a playlist or a redirect leads to is checked as the camera itself is: allowed addresses only, no files, and the
-password for the camera's own host only. FFmpeg's own client would go anywhere.
+So the targets of playlists and redirects are checked like the camera itself: allowed addresses only, no files, and
+the password only for the camera's own host. FFmpeg's own client would follow any URL.
 """
 
 import asyncio
@@ -27,20 +27,20 @@ from ninjacam.sources.urls import RequestTarget, carries_login, parse_url
 
 _T = TypeVar("_T")
 _GRACE_S = 1.0
-"""Over the deadlines inside the event loop, for one that is busy."""
+"""Added to the deadlines inside the event loop, in case it is busy."""
 
 
 MAX_REQUESTS, MAX_REQUESTS_WITHIN_S = 60, 10.0
-"""A live playlist of parts of one second takes about 20 requests in 10 s."""
+"""A live playlist with one-second segments takes about 20 requests in 10 s."""
 MAX_PLAYLIST_BYTES = 1 << 20
 MAX_PLAYLIST_STREAMS = 32
 """Variants and renditions: FFmpeg opens each of them."""
 MAX_PLAYLIST_PARTS = 10_000
 _PLAYLIST = b"#EXTM3U"
-"""FFmpeg takes nothing else for a playlist."""
+"""The only types that FFmpeg accepts as playlists."""
 _STREAM = re.compile(rb"(?m)^#EXT-X-(?:STREAM-INF|MEDIA|I-FRAME-STREAM-INF):")
 _PART = re.compile(rb"(?m)^(?:#EXTINF:|#EXT-X-(?:MAP|KEY|SESSION-KEY):|[^#\s])")
-"""Whatever the reader keeps a record for; a part counts twice."""
+"""Limits the records that the reader keeps; a segment counts twice."""
 
 
 def is_playlist(target: RequestTarget) -> bool:
@@ -48,9 +48,9 @@ def is_playlist(target: RequestTarget) -> bool:
 
 
 class HttpFiles:
-    """What the demuxer of one camera has open. Thread: the demuxer's, but for `close`.
+    """The open files of one camera's demuxer. Thread: the demuxer's, except for `close`.
 
-    `first`: the answer that the camera has given, for the first file.
+    `first`: the camera's response, for the first file.
     """
 
     def __init__(
@@ -71,15 +71,15 @@ class HttpFiles:
         return self._file(body if body is not None else self._get(url, options))
 
     def _get(self, url: str, options: dict[str, str]) -> HttpBody | None:
-        """None: a part that came too late; the next one plays."""
+        """None: a segment that came too late; the next one plays."""
         if url.startswith("crypto"):
-            raise UnsupportedCodecError("The playlist is encrypted: switch its encryption off.")
+            raise UnsupportedCodecError("The playlist is encrypted: switch encryption off.")
         if not url.startswith(("http:", "https:")):
-            raise ProtocolError("The camera's playlist leads to something that is not on the web.")
+            raise ProtocolError("The camera's playlist refers to a URL that is not http: or https:.")
         self._count_request()
         target = parse_url(url)
         if self._target.is_tls and not target.is_tls:
-            raise ProtocolError("The camera's playlist leads from https: to http:, which is not followed.")
+            raise ProtocolError("The camera's playlist refers from https: to http:, which is not allowed.")
         config = self._config
         if not carries_login(self._target, target):
             config = replace(config, username="", password="")
@@ -96,12 +96,12 @@ class HttpFiles:
             self.close()
         if headers and body.message.status != 206:
             raise ProtocolError(
-                "The camera's playlist names parts of files, and its server does not give them."
+                "The camera's playlist refers to byte ranges, which its server does not support."
             )
         return body
 
     def _count_request(self) -> None:
-        """Raises: ProtocolError: a playlist makes us ask for more than any player would."""
+        """Raises: ProtocolError: a playlist causes more requests than any player would send."""
         now_ns = self._clock.monotonic_ns()
         if len(self._asked_ns) == MAX_REQUESTS and now_ns - self._asked_ns[0] < MAX_REQUESTS_WITHIN_S * 1e9:
             raise ProtocolError("The camera's playlist names more files than can be fetched in time.")
@@ -124,7 +124,7 @@ class HttpFiles:
         self._call_close(body)
 
     def close(self) -> None:
-        """From any thread: whatever is being read ends. Idempotent."""
+        """From any thread: interrupt all reads. Idempotent."""
         self._closed = True
         for body in tuple(self._bodies):
             self.release(body)
@@ -133,7 +133,7 @@ class HttpFiles:
         try:
             self._loop.call_soon_threadsafe(body.close)
         except RuntimeError:
-            return  # the event loop is gone, and its sockets with it
+            return  # The event loop has ended, and its sockets with it.
 
     def _ask(self, question: Coroutine[Any, Any, _T], limit_s: float) -> _T:
         try:
@@ -147,7 +147,7 @@ class HttpFiles:
             raise SourceEndedError("The camera was closed.") from exc
         except TimeoutError as exc:
             answer.cancel()
-            raise SourceTimeoutError(f"The camera did not answer within {limit_s:g} s.") from exc
+            raise SourceTimeoutError(f"The camera did not respond within {limit_s:g} s.") from exc
 
 
 async def _peek(body: HttpBody, config: SourceConfig, size_bytes: int) -> bytes:
@@ -156,7 +156,7 @@ async def _peek(body: HttpBody, config: SourceConfig, size_bytes: int) -> bytes:
 
 
 def check_playlist(text: bytes) -> None:
-    """Raises: ProtocolError: FFmpeg would take much memory, or many requests, for it."""
+    """Raises: ProtocolError: it would take FFmpeg too much memory, or too many requests."""
     if len(text) > MAX_PLAYLIST_BYTES:
         raise ProtocolError(f"The camera's playlist is larger than {MAX_PLAYLIST_BYTES >> 10} KiB.")
     if len(_STREAM.findall(text)) > MAX_PLAYLIST_STREAMS:
@@ -171,13 +171,13 @@ async def _get(url: str, config: SourceConfig, headers: list[str]) -> HttpBody:
 
 
 class _HttpFile:
-    """The file object that PyAV reads. `body` None: an empty one."""
+    """The file object that PyAV reads. `body` None: an empty file."""
 
     def __init__(self, files: HttpFiles, body: HttpBody | None) -> None:
         self._files = files
         self._body = body
         self._left = b""
-        is_range = body is not None and body.message.status == 206  # FFmpeg counts its bytes
+        is_range = body is not None and body.message.status == 206  # FFmpeg counts its bytes.
         self._read_next = self._read_body if is_range else PartReader(self._read_body).read
 
     def _read_body(self) -> bytes:

@@ -1,6 +1,6 @@
 """Video over HTTP that FFmpeg demuxes: HLS, MPEG-TS, FLV and more.
 
-FFmpeg opens no socket and no file: our HTTP client fetches whatever its demuxers ask for (`ffmpeg_http`).
+FFmpeg opens no socket and no file: our HTTP client fetches everything that its demuxers request (`ffmpeg_http`).
 """
 
 from dataclasses import replace
@@ -12,15 +12,15 @@ from ninjacam.sources.ffmpeg_http import is_playlist
 from ninjacam.sources.http_client import HttpBody
 from ninjacam.sources.urls import RequestTarget
 
-# Demuxers that may be guessed from content. None of them opens anything but by the callback that we give to FFmpeg:
-# not rtsp, sdp or rtp, which open sockets of their own.
+# Demuxers that may be guessed from content. They open files only through the callback that we give to FFmpeg,
+# unlike rtsp, sdp or rtp, which open their own sockets.
 _FORMATS = "flv,live_flv,mpegts,mov,matroska,mpjpeg,mjpeg,h264,hevc"
 _PLAYLIST_FORMATS = f"hls,{_FORMATS}"
-"""A playlist may send us to other hosts, so only for users who asked for one: a URL that ends in .m3u8."""
+"""A playlist can refer to other hosts, so it is allowed only if the user asked for one: a URL that ends in .m3u8."""
 
 
 async def open_answer(body: HttpBody, *, clock: Clock, timeout_s: float) -> Source:
-    """Play an answer that our HTTP client has got; owns it from now on. Raises: SourceError."""
+    """Play a response of our HTTP client, and take ownership of it. Raises: SourceError."""
     target = body.target
     plan = FfmpegInput(
         url=target.uri,
@@ -36,12 +36,12 @@ async def open_answer(body: HttpBody, *, clock: Clock, timeout_s: float) -> Sour
 
 def _options(target: RequestTarget) -> dict[str, str]:
     return {
-        # The HLS reader compares the schemes of its parts with this list. Opening them is up to us.
+        # The HLS reader compares the schemes of its segments with this list. We open them.
         "protocol_whitelist": "http,https",
         "format_whitelist": _PLAYLIST_FORMATS if is_playlist(target) else _FORMATS,
         "probesize": "200000",
         "analyzeduration": "1000000",
-        # FFmpeg's HLS reader would look for its own HTTP client below what `io_open` has given it, and abort.
+        # FFmpeg's HLS reader would look for its own HTTP client below the result of `io_open`, and abort.
         "http_persistent": "0",
         "http_multiple": "0",
         "extension_picky": "0",

@@ -1,4 +1,4 @@
-"""What FFmpeg's demuxers read, as our packets: the tracks of a container, and the packets of libav's made ours.
+"""Converts the output of FFmpeg's demuxers: the tracks of a container, and libav's packets to ours.
 
 Not here: opening, threads and pace (`sources.ffmpeg`).
 """
@@ -29,10 +29,10 @@ _NO_TIME_BASE = Fraction(1, VIDEO_CLOCK_HZ)
 
 
 class _Unit(NamedTuple):
-    """What a packet of libav's held.
+    """The contents of a libav packet.
 
-    The packet itself must not outlive its container: of a V4L2 device it is one of the kernel's buffers, which FFmpeg
-    gives back by means of what closing frees (a crash of the process). So no frame, and no traceback, holds one.
+    The packet itself must not outlive its container: for a V4L2 device, it is one of the kernel's buffers, which
+    FFmpeg returns with data that closing frees (a crash). So no frame and no traceback may reference one.
     """
 
     data: bytes
@@ -43,7 +43,7 @@ class _Unit(NamedTuple):
     time_base: Fraction
     is_corrupt: bool
     reference_time: bytes
-    """FFmpeg's "producer reference time", out of RTCP sender reports; or empty."""
+    """Return FFmpeg's "producer reference time", from RTCP sender reports; or empty."""
 
     @classmethod
     def of(cls, packet: "av.Packet[Any]") -> Self:
@@ -60,7 +60,7 @@ class _Unit(NamedTuple):
 
 
 class Reader:
-    """Of one source, over any number of containers. Thread: the source's."""
+    """For one source, over any number of containers. Thread: the source's."""
 
     def __init__(
         self,
@@ -117,13 +117,15 @@ class Reader:
         self.tracks = tuple(tracks)
 
     def rewind(self, container: InputContainer) -> None:
-        """The same file again, from its start: time goes on, a discontinuity is marked."""
+        """The same file again from its start: time continues, and a discontinuity is marked."""
         self._base = self._last + self._step
         self._first = None
         self._units.gap()
 
     def read(self, container: InputContainer) -> Iterator[tuple[int, bool]]:
-        """(decoding time in 1/90000 s, which goes on over rewinds; is it video?) of each packet; `take` delivers it."""
+        """Yield (decoding time in 1/90000 s, which continues over rewinds; whether it is video) of each packet;
+        `take` delivers it.
+        """
         video, audio = _choose(container, audio=self._wants_audio)
         streams = [video] if audio is None else [video, audio]
         for unit in map(_Unit.of, container.demux(streams)):
@@ -195,14 +197,14 @@ class Reader:
 def _choose(container: InputContainer, *, audio: bool) -> tuple[VideoStream, AudioStream | None]:
     """Raises: NoVideoError; UnsupportedCodecError."""
     if not container.streams.video:
-        raise NoVideoError("There is no video in it: check the URL.")
+        raise NoVideoError("The source contains no video: check the URL.")
     for video in container.streams.video:
         if CODEC_BY_LABEL.get(video.codec_context.name, Codec.NONE).is_video:
             break
     else:
         names = ", ".join(sorted({stream.codec_context.name for stream in container.streams.video}))
         raise UnsupportedCodecError(
-            f"It holds {names} video, which cannot be passed on: set it to (or convert it to) H.264, H.265 or MJPEG."
+            f"{names} video is not supported: switch the source to H.264, H.265 or MJPEG."
         )
     for stream in container.streams.audio if audio else ():
         codec = CODEC_BY_LABEL.get(stream.codec_context.name, Codec.NONE)
@@ -213,7 +215,7 @@ def _choose(container: InputContainer, *, audio: bool) -> tuple[VideoStream, Aud
 
 
 def _adts_config(audio: AudioStream) -> bytes:
-    """Of AAC in MPEG-TS, which says it in each frame; b"": not the usual kind."""
+    """The configuration of AAC in MPEG-TS, which repeats it in each frame; b"": not the usual kind."""
     context = audio.codec_context
     return low_complexity_config(context.sample_rate, context.channels) if context.profile == "LC" else b""
 

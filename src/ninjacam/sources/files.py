@@ -8,7 +8,7 @@ from ninjacam.core.errors import ConfigError, ForbiddenAddressError, StreamNotFo
 from ninjacam.sources.base import Source, SourceConfig
 from ninjacam.sources.ffmpeg import FfmpegInput, open_plan
 
-# Containers that hold their media themselves: no playlists, no image sequences, nothing that opens another file.
+# Self-contained containers: no playlists, no image sequences, nothing that opens another file.
 _FORMATS = "mov,matroska,avi,mpegts,mpeg,flv,h264,hevc,mjpeg,ogg"
 
 
@@ -26,26 +26,26 @@ async def open_file(config: SourceConfig, *, clock: Clock) -> Source:
 
 
 def file_path(config: SourceConfig) -> Path:
-    """The file that a file: URL means, links resolved: absolute, or relative to the directory of files."""
+    """Return the path of a file: URL, with links resolved: absolute, or relative to the directory of files."""
     if not config.files_dir:
         raise ForbiddenAddressError(
-            "Files are switched off as cameras: set the directory that they may lie in."
+            "File cameras are disabled. Set FILES_DIR to the directory that contains the files."
         )
     try:
         parts = urlsplit(config.url)
     except ValueError as exc:
-        raise ConfigError("The URL is malformed: write it as file:name.mp4.") from exc
+        raise ConfigError("The URL is malformed. Write it as file:name.mp4.") from exc
     if parts.netloc not in ("", "localhost"):
         raise ConfigError(
-            "The URL of a file names no host: write it as file:name.mp4 or file:///path/name.mp4."
+            "The URL of a file must not contain a host. Write it as file:name.mp4 or file:///path/name.mp4."
         )
     name = unquote(parts.path)
     if not name or "\x00" in name:
-        raise ConfigError("The URL names no file: write it as file:name.mp4.")
+        raise ConfigError("The URL contains no file name. Write it as file:name.mp4.")
     root = Path(config.files_dir).resolve()
     path = (root / name).resolve()
     if not path.is_relative_to(root):
-        raise ForbiddenAddressError("The file lies outside the directory that camera files may be in.")
+        raise ForbiddenAddressError("The file is outside of the directory for camera files.")
     if not path.is_file():
-        raise StreamNotFoundError(f"There is no file {path.name[:80]} in the directory of camera files.")
+        raise StreamNotFoundError(f"No file {path.name[:80]} in the directory of camera files.")
     return path

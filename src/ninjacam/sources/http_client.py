@@ -1,6 +1,6 @@
-"""A small HTTP/1.1 client: one GET, to addresses that were checked, with a login and a few redirects.
+"""A small HTTP/1.1 client: one GET, to checked addresses, with a login and a few redirects.
 
-Not here: what a body means (`http_mjpeg`, `ffmpeg_http`).
+Not here: the contents of a body (`http_mjpeg`, `ffmpeg_http`).
 """
 
 import asyncio
@@ -31,19 +31,19 @@ from ninjacam.sources.urls import RequestTarget, carries_login, parse_url, redir
 
 MAX_REDIRECTS = 3
 MAX_HANGUPS = 1
-"""A camera that closes the connection instead of answering a login is asked once more with the same login."""
+"""A camera that closes the connection instead of responding to a login is asked once more with the same login."""
 _SCHEMES = ("http", "https")
 _READ_BYTES = 1 << 16
 _LIMIT_BYTES = 1 << 18
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 5), (socket.TCP_KEEPINTVL, 2), (socket.TCP_KEEPCNT, 3))
-"""Seconds and a count: a host that vanished is noticed within 11 s, also while a slow camera is waited for."""
+"""TCP keep-alive: a host that vanished is detected within 11 s, even while waiting for a slow camera."""
 
 
 class HttpBody:
-    """An answer of status 200 or 206 whose body has begun. `target`: where the redirects have led.
+    """A response with status 200 or 206 whose body has begun. `target`: the target of the last redirect.
 
-    `config`: the camera's; without its credentials where another host answers. `ahead`: the body's first bytes.
+    `config`: the camera's, without its credentials if another host responds. `ahead`: the body's first bytes.
     """
 
     def __init__(
@@ -64,11 +64,11 @@ class HttpBody:
         self._peeked = b""
         chunked = "chunked" in message.header("transfer-encoding").lower()
         self._dechunker = Dechunker() if chunked else None
-        # We ask for none of them; some servers compress all the same.
+        # We request none of them, but some servers compress anyway.
         zipped = message.header("content-encoding").lower() in ("gzip", "x-gzip", "deflate")
         self._unzipper = zlib.decompressobj(zlib.MAX_WBITS | 32) if zipped else None
         length = message.header("content-length")
-        # Of an endless body (multipart), what some cameras write there is wrong.
+        # In an endless body (multipart), some cameras send a wrong value.
         self.is_finite = (
             length.isascii()
             and length.isdigit()
@@ -82,7 +82,9 @@ class HttpBody:
         return self.message.header("content-type").lower()
 
     async def peek(self, is_enough: Callable[[bytes], bool], max_bytes: int) -> bytes:
-        """Return the first bytes without taking them: until they are enough, the body ends, or there are that many."""
+        """Return the first bytes without consuming them: until they suffice, the body ends, or there are
+        `max_bytes`.
+        """
         while len(self._peeked) < max_bytes and not is_enough(self._peeked):
             data = await self._next()
             if not data:
@@ -91,7 +93,7 @@ class HttpBody:
         return self._peeked
 
     async def read(self, limit_s: float | None = None) -> bytes:
-        """Return what comes next, at least a byte; b"" at the end.
+        """Return the next bytes, at least one; b"" at the end.
 
         Raises: SourceStalledError: nothing for `limit_s`, by default `read_timeout_s`; SourceEndedError;
         ProtocolError.
@@ -136,9 +138,9 @@ class HttpBody:
         try:
             plain = self._unzipper.decompress(data, _LIMIT_BYTES)
         except zlib.error as exc:
-            raise ProtocolError("The camera sends compressed data that cannot be read.") from exc
+            raise ProtocolError("The camera sends compressed data that cannot be decompressed.") from exc
         if self._unzipper.unconsumed_tail:
-            raise ProtocolError("The camera compresses its answer too much: switch the compression off.")
+            raise ProtocolError("The camera's response is compressed too much: switch compression off.")
         return plain
 
     def close(self) -> None:
@@ -148,9 +150,9 @@ class HttpBody:
 
 
 async def get(url: str, config: SourceConfig, *, headers: Iterable[str] = ()) -> HttpBody:
-    """Request `url`, and follow where it leads. The deadline is the caller's.
+    """Request `url` and follow redirects. The caller sets the deadline.
 
-    Raises: SourceError; ConfigError: the URL is wrong.
+    Raises: SourceError; ConfigError: the URL is invalid.
     """
     target = parse_url(url)
     auth = Authenticator(config.username, config.password)
@@ -183,16 +185,17 @@ async def get(url: str, config: SourceConfig, *, headers: Iterable[str] = ()) ->
             body.close()
             raise
         return body
-    raise ProtocolError("The camera redirects again and again.")
+    raise ProtocolError("The camera redirects too often.")
 
 
 def _follow(
     now: RequestTarget, location: str, config: SourceConfig
 ) -> tuple[RequestTarget, Authenticator, SourceConfig]:
-    """Where a redirect leads, and who we are there: the camera's login is for its own host only.
+    """Return the target of a redirect, with its authentication and configuration: the camera's login is for its own
+    host only.
 
     A login in the Location is for this target only: it is neither kept nor passed on.
-    Raises: ProtocolError: it leads to nowhere that we follow.
+    Raises: ProtocolError: the target is not allowed.
     """
     try:
         url = urljoin(now.uri, quote(location.strip(), safe="%/:?#[]@!$&'()*+,;=~"))
@@ -238,9 +241,9 @@ def _keep_alive(transport: asyncio.Transport) -> None:
 
 
 async def _read_head(reader: asyncio.StreamReader, target: RequestTarget) -> tuple[RtspMessage, bytes]:
-    """The head of the answer, and what came with it of the body.
+    """Return the head of the response, and the received part of the body.
 
-    A camera that closes the connection in the middle of its head has still said what stands in it.
+    A camera may close the connection in the middle of its head; the received headers still count.
     """
     data, is_open = b"", True
     while True:
@@ -253,7 +256,7 @@ async def _read_head(reader: asyncio.StreamReader, target: RequestTarget) -> tup
             data, is_open = (data + more).lstrip(), bool(more)
             continue
         if not data:
-            raise SourceEndedError("The camera closed the connection instead of answering.")
+            raise SourceEndedError("The camera closed the connection instead of responding.")
         head = data[: end.end()] if end else data
         if len(head) > MAX_HEAD_BYTES or not head.startswith(b"HTTP/1."):
             raise NotACameraError(
@@ -264,18 +267,20 @@ async def _read_head(reader: asyncio.StreamReader, target: RequestTarget) -> tup
         message, data = parse_head(head)[0], data[len(head) :]
         if message.status >= 200:
             return message, data
-        # 100 Continue, 103 Early Hints: the answer comes next
+        # 100 Continue, 103 Early Hints: the final response follows.
 
 
 def _check(status: int, auth: Authenticator) -> None:
-    """Raises: SourceError: the answer is no video."""
+    """Raises: SourceError: the response is not video."""
     if status == 401:
         if auth.has_credentials:
-            raise AuthenticationError("The camera refuses the user name or the password: check both.")
-        raise AuthenticationError("The camera wants a user name and a password: add them.")
+            raise AuthenticationError("The camera rejects the user name or password: check both.")
+        raise AuthenticationError("The camera requires a user name and a password: add them.")
     if status == 403:
-        raise AuthenticationError("The camera forbids this user to watch: give the user the right to view.")
+        raise AuthenticationError(
+            "The camera does not allow this user to view: give the user permission to view."
+        )
     if status in (404, 410):
         raise StreamNotFoundError("The camera has no stream at this path: check the path of the URL.")
     if status not in (200, 206):
-        raise ProtocolError(f"The camera answered with the HTTP status {status}.")
+        raise ProtocolError(f"The camera returned the HTTP status {status}.")

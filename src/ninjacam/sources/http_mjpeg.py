@@ -1,6 +1,6 @@
-"""MJPEG over HTTP (`http://phone:8080/video`), with a small HTTP/1.1 client of our own.
+"""MJPEG over HTTP (`http://phone:8080/video`), with our own small HTTP/1.1 client.
 
-What turns out to be another kind of video is handed to FFmpeg.
+If the response is another kind of video, FFmpeg reads it.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ _VIDEO_TYPES = ("video/", "application/vnd.apple.mpegurl", "application/x-mpegur
                 "application/octet-stream", "application/dash+xml", "application/mp4")  # fmt: skip
 PLAYLIST = b"#EXTM3U"
 MAX_PREAMBLE_BYTES = 4_096
-"""What is looked at to see whether an answer without a usable Content-Type is MJPEG."""
+"""Maximum number of bytes inspected to detect MJPEG without a usable Content-Type."""
 
 
 async def open_http(config: SourceConfig, *, clock: Clock) -> Source:
-    """Request the URL, within `config.open_timeout_s`, and see what comes. Raises: SourceError."""
+    """Request the URL, within `config.open_timeout_s`, and inspect the response. Raises: SourceError."""
     target = parse_url(config.url)
     started_ns = clock.monotonic_ns()
     body: HttpBody | None = None
@@ -39,13 +39,13 @@ async def open_http(config: SourceConfig, *, clock: Clock) -> Source:
     except TimeoutError as exc:
         _close(body)
         raise SourceTimeoutError(
-            f"{target.host}:{target.port} did not answer within {config.open_timeout_s:g} s: "
+            f"{target.host}:{target.port} did not respond within {config.open_timeout_s:g} s: "
             "check the address, the port and that the camera is on."
         ) from exc
     except BaseException:
         _close(body)
         raise
-    from ninjacam.sources.ffmpeg_network import open_answer  # only here does FFmpeg come in
+    from ninjacam.sources.ffmpeg_network import open_answer  # FFmpeg is imported only here.
 
     left_s = config.open_timeout_s - (clock.monotonic_ns() - started_ns) / 1e9
     return await open_answer(body, clock=clock, timeout_s=max(0.5, left_s))
@@ -57,10 +57,10 @@ def _close(body: HttpBody | None) -> None:
 
 
 async def _is_mjpeg(body: HttpBody) -> bool:
-    """Whether the answer is a series of JPEG pictures; False: another kind of video.
+    """Return whether the response is a series of JPEG images; False: another kind of video.
 
-    The Content-Type is believed where it says multipart; else the first bytes decide: cameras leave it out, or name
-    any type. Raises: SourceError: the answer is no video.
+    Content-Type is trusted if it says multipart; otherwise the first bytes decide, because cameras omit it, or send
+    any type. Raises: SourceError: the response is not video.
     """
     kind = body.content_type
     if kind.startswith("multipart/"):
@@ -79,7 +79,7 @@ async def _is_mjpeg(body: HttpBody) -> bool:
     if kind.startswith("image/"):
         raise _one_picture()
     raise NotACameraError(
-        "A web page answers there, not a video stream: use the camera's video URL (often /video)."
+        "This URL returns a web page, not a video stream: use the camera's video URL (often /video)."
     )
 
 
@@ -90,26 +90,26 @@ def _is_decided(start: bytes) -> bool:
 
 
 def _looks_like_mjpeg(start: bytes) -> bool:
-    """A picture behind nothing but text, or the headers of a part that has one."""
+    """Return whether a JPEG follows, after text only, or after the headers of a part."""
     text, picture, _ = start.partition(b"\xff\xd8\xff")
     return _is_text(text) and (bool(picture) or b"content-type: image/jp" in text.lower())
 
 
 def _is_text(start: bytes) -> bool:
-    """Of whatever encoding: media formats have control bytes at their beginning."""
+    """Return whether it is text in any encoding: media formats start with control bytes."""
     return not any(byte < 9 or 13 < byte < 32 for byte in start)
 
 
 def _one_picture() -> NoVideoError:
     return NoVideoError(
-        "This URL gives one picture, not a stream: use the camera's video URL (often /video)."
+        "This URL returns a single image, not a stream: use the camera's video URL (often /video)."
     )
 
 
 class HttpMjpegSource(Source):
-    """Presentation times are times of arrival: the camera gives none.
+    """Presentation times are times of arrival, because the camera sends none.
 
-    `capture.liveness.Pace` decides how long such a camera may be silent; `read_timeout_s` is only the outer bound.
+    `capture.liveness.Pace` decides how long such a camera may be silent; `read_timeout_s` is only the upper limit.
     """
 
     def __init__(self, body: HttpBody, clock: Clock) -> None:

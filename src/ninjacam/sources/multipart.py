@@ -1,8 +1,8 @@
-"""JPEG pictures out of an HTTP body, as cameras really write it, and the chunked transfer coding.
+"""Extracts JPEG images from an HTTP body as cameras really send it, and decodes the chunked transfer coding.
 
-A JPEG marks its own beginning and end (ITU-T T.81, annex B), and that is the evidence that decides. Boundaries, part
-headers and Content-Length (RFC 2046, section 5.1) are hints: cameras write them wrong, differently from what they
-announce, or not at all.
+A JPEG marks its own beginning and end (ITU-T T.81, annex B), which is the evidence that decides. Boundaries, part
+headers and Content-Length (RFC 2046, section 5.1) are hints: cameras send wrong ones, other ones than announced, or
+none.
 """
 
 import re
@@ -11,22 +11,22 @@ from ninjacam.core.errors import ProtocolError
 
 MAX_PICTURE_BYTES = 8 << 20
 MAX_SEGMENTS = 256
-"""Segments of a JPEG before its first scan. Cameras write about ten."""
+"""Maximum number of segments of a JPEG before its first scan. Cameras write about ten."""
 MAX_BETWEEN_BYTES = 8_192
-"""What is remembered of the text between two pictures."""
+"""How much of the text between two images is kept."""
 _START = b"\xff\xd8\xff"
 _END = b"\xff\xd9"
 _START_OR_END = re.compile(rb"\xff[\xd8\xd9]")
-"""Inside a scan both are markers: there 0xFF as data is followed by a zero."""
+"""Both are markers inside of a scan, where 0xFF as data is followed by a zero."""
 _START_OF_SCAN = 0xDA
 _LENGTH = re.compile(rb"(?im)^content-length\s*:\s*(\d{1,9})\s*$")
 _TYPE = re.compile(rb"(?im)^content-type\s*:\s*([a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,40})")
 _MIN_BOUNDARY_BYTES = 5
-"""A shorter one may occur in the tables of a healthy picture."""
+"""A shorter boundary may occur by chance in the tables of an image."""
 
 
 def boundary_of(content_type: str) -> bytes:
-    """Return the delimiter that the header announces, two dashes first; b"" if it announces none.
+    """Return the delimiter that the header announces, including the two leading dashes; b"" if it announces none.
 
     Cameras write the dashes in the header, in the body, or in both.
     """
@@ -36,9 +36,9 @@ def boundary_of(content_type: str) -> bytes:
 
 
 class PictureParser:
-    """Finds the pictures in a body that arrives piece by piece. Holds at most one picture and what came with it.
+    """Finds the images in a body that arrives piece by piece. Buffers at most one image and what came with it.
 
-    `boundary`: the announced delimiter, or b"". It only shows where a picture was cut off within its header.
+    `boundary`: the announced delimiter, or b"". It only shows where an image was cut off within its header.
     """
 
     def __init__(self, boundary: bytes = b"") -> None:
@@ -46,19 +46,19 @@ class PictureParser:
         self._buffer = bytearray()
         self._between = b""
         self._skipped_bytes = 0
-        self._at = 0  # everything before this position was looked at
-        self._searched = 0  # for the boundary
-        self._segments = -1  # -1: between pictures; else those before the scan
+        self._at = 0  # Everything before this position was processed.
+        self._searched = 0  # Start of the search for the boundary.
+        self._segments = -1  # -1: between images; else the number of segments before the scan.
         self._in_scan = False
         self._trusted_bytes = 0
-        """The largest Content-Length that is believed; 0 after one that was wrong."""
+        """The largest Content-Length that is trusted; 0 after a wrong one."""
         self._announced_bytes = 0
         self._retry_until = 0
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Return the pictures that are complete now, and b"" for each one that was cut off or is malformed.
+        """Return the images that are complete now, and b"" for each one that was cut off or is malformed.
 
-        Raises: ProtocolError: a picture, or what stands between two, is longer than it can be.
+        Raises: ProtocolError: an image, or the data between two images, is too long.
         """
         self._buffer += data
         pictures: list[bytes] = []
@@ -67,7 +67,7 @@ class PictureParser:
         return pictures
 
     def _step(self, pictures: list[bytes]) -> bool:
-        """Advance by one state; False: more bytes are needed."""
+        """Advance by one state. Return False if more bytes are needed."""
         if self._segments < 0:
             return self._find_start()
         if not self._in_scan and not self._read_header(pictures):
@@ -91,22 +91,22 @@ class PictureParser:
         return at >= 0
 
     def _begin(self) -> None:
-        """A picture begins where the buffer does."""
+        """An image begins at the start of the buffer."""
         self._skipped_bytes = 0
         self._at, self._segments, self._in_scan, self._searched = 2, 0, False, 0
         found = _LENGTH.search(self._between)
         self._announced_bytes = int(found[1]) if found else 0
 
     def _read_header(self, pictures: list[bytes]) -> bool:
-        """Go from segment to segment by their lengths: one of them may hold a thumbnail, a whole JPEG."""
+        """Skip segments by their lengths, because one of them may contain a thumbnail, which is a whole JPEG."""
         buffer, at = self._buffer, self._at
         while at + 4 <= len(buffer):
             marker = buffer[at + 1]
-            if marker == 0xFF:  # a fill byte
+            if marker == 0xFF:  # A fill byte.
                 at += 1
                 continue
             length = int.from_bytes(buffer[at + 2 : at + 4], "big")
-            # 0xD0 to 0xD9 have no length, and none of them stands before the first scan.
+            # 0xD0 to 0xD9 have no length, and none of them occurs before the first scan.
             if buffer[at] != 0xFF or marker < 0xC0 or 0xD0 <= marker <= 0xD9 or length < 2:
                 return self._reject(at, pictures)
             self._segments += 1
@@ -116,7 +116,7 @@ class PictureParser:
             if marker == _START_OF_SCAN:
                 self._in_scan = True
                 break
-        # What ends before `at`, or has not arrived: a delimiter in it says that the picture was cut off.
+        # Data before `at`, or missing data: a delimiter in it shows that the image was cut off.
         cut_off = buffer.find(self._boundary, self._searched, at) if self._boundary else -1
         if cut_off >= 0:
             return self._reject(cut_off, pictures)
@@ -139,7 +139,7 @@ class PictureParser:
             self._at = max(self._at, len(buffer) - 1)
             self._check_size()
             return False
-        if found[0] != _END:  # the next picture, before this one has ended
+        if found[0] != _END:  # The next image, before this one has ended.
             pictures.append(b"")
             self._retry_until = 0
             self._forget(found.start())
@@ -159,9 +159,9 @@ class PictureParser:
         self._between, self._segments, self._in_scan = b"", -1, False
 
     def _reject(self, at: int, pictures: list[bytes]) -> bool:
-        """There is no picture up to `at`, unless another one begins inside.
+        """There is no image up to `at`, unless another one begins inside.
 
-        That is tried once for each stretch, so the cost of hostile bytes stays linear.
+        This is tried once per stretch, so the cost of malicious data stays linear.
         """
         pictures.append(b"")
         at = max(2, min(at, len(self._buffer)), self._retry_until)
@@ -172,13 +172,13 @@ class PictureParser:
 
     def _check_size(self) -> None:
         if len(self._buffer) > MAX_PICTURE_BYTES:
-            raise ProtocolError("The camera sends a picture that is too large.")
+            raise ProtocolError("The camera sends an image that is too large.")
 
 
 class Dechunker:
-    """Undoes Transfer-Encoding: chunked (RFC 9112, section 7.1), piece by piece.
+    """Decodes Transfer-Encoding: chunked (RFC 9112, section 7.1), piece by piece.
 
-    A body that does not even begin with the size of a chunk is passed on as it is: the header was wrong.
+    A body that does not start with a chunk size is returned unchanged: the header was wrong.
     """
 
     def __init__(self) -> None:
@@ -211,10 +211,10 @@ class Dechunker:
                 self._is_plain = True
                 return bytes(buffer)
             if at < 0 or (line and not is_size):
-                raise ProtocolError("The camera breaks the HTTP chunk format.")
+                raise ProtocolError("The camera violates the HTTP chunk format.")
             del buffer[: at + 1]
             if not line:
-                continue  # the line break behind a chunk
+                continue  # The line break after a chunk.
             self._began = True
             self._left = int(line, 16)
             self.ended = self._left == 0

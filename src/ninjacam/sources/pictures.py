@@ -1,4 +1,4 @@
-"""Single JPEG pictures as packets: what all ways to an MJPEG camera share but RTP."""
+"""Converts single JPEG images to packets, for all MJPEG sources except RTP."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from ninjacam.sources.base import SourceStats
 
 
 class JpegPictures:
-    """Checks each picture, and tells its size and whether it has changed."""
+    """Checks each image, and detects its size and changes of it."""
 
     def __init__(self, emit: Callable[[Packet], None], stats: SourceStats) -> None:
         self._emit = emit
@@ -21,7 +21,7 @@ class JpegPictures:
         self._missing = True
 
     def push_unit(self, data: bytes, pts: int, received_ns: int, captured_ns: int = 0) -> None:
-        """`pts` in 1/90000 s. What is no JPEG is dropped and counted."""
+        """`pts` in 1/90000 s. Data that is not a JPEG is dropped and counted."""
         try:
             size = jpeg_size(data)
         except DecodeError:

@@ -1,6 +1,6 @@
-"""The closed list of URL schemes, and what opens each. Nothing here, or in a URL, can start a program.
+"""The closed list of URL schemes and their openers. Nothing here, or in a URL, can start a program.
 
-FFmpeg is imported by whoever needs it only: capture processes of RTSP cameras stay small, and free of its code.
+FFmpeg is imported only when needed: capture processes of RTSP cameras stay small, and free of its code.
 """
 
 from collections.abc import Awaitable, Callable
@@ -47,13 +47,13 @@ OPENERS: dict[str, Opener] = {
     "v4l2": _open_device,
 }
 SCHEMES = frozenset(OPENERS)
-_USE_ANOTHER = "Use the camera's rtsp: URL, or have its HLS or MPEG-TS served over http:."
+_USE_ANOTHER = "Use the camera's rtsp: URL, or provide HLS or MPEG-TS over http:."
 _REFUSED = {
     "rtmp": f"RTMP is not supported yet. {_USE_ANOTHER}",
     "rtmps": f"RTMP is not supported yet. {_USE_ANOTHER}",
     "srt": f"SRT is not supported. {_USE_ANOTHER}",
 }
-"""FFmpeg knows these, but it must not open sockets: it would leave the check of addresses and redirects."""
+"""FFmpeg supports these, but must not open sockets, because this would bypass the checks of addresses and redirects."""
 
 
 def scheme_of(url: str) -> str:
@@ -63,13 +63,13 @@ def scheme_of(url: str) -> str:
         raise UnsupportedSchemeError(_REFUSED[scheme])
     if scheme not in OPENERS:
         raise UnsupportedSchemeError(
-            f"Cameras cannot be reached by {scheme[:20]!r}: use one of {', '.join(sorted(OPENERS))}."
+            f"Unsupported URL scheme {scheme[:20]!r}. Use one of {', '.join(sorted(OPENERS))}."
         )
     return scheme
 
 
 def runs_native_code(config: SourceConfig) -> bool:
-    """Whether FFmpeg's C code reads what this camera sends: then capture gives it a process of its own.
+    """Return whether FFmpeg's C code reads this camera's data, so that capture must use a separate process.
 
     Raises: UnsupportedSchemeError.
     """
@@ -77,23 +77,23 @@ def runs_native_code(config: SourceConfig) -> bool:
 
 
 async def open_source(config: SourceConfig, *, clock: Clock = SYSTEM_CLOCK) -> Source:
-    """Open a camera, within `config.open_timeout_s`; whoever opens it closes it.
+    """Open a camera, within `config.open_timeout_s`; the caller closes it.
 
-    Raises: SourceError: each kind says what to do; ConfigError: the URL or an option is wrong.
+    Raises: SourceError: each subclass says what to do; ConfigError: the URL or an option is invalid.
     """
     opener = OPENERS[scheme_of(config.url)]
     return await opener(_without_user_info(config), clock)
 
 
 def _without_user_info(config: SourceConfig) -> SourceConfig:
-    """Credentials that came in the URL, where they belong."""
+    """Move credentials from the URL to the configuration."""
     if "@" not in config.url:
         return config
     check_characters(config.url)
     try:
         url, username, password = split_credentials(config.url)
     except ValueError as exc:
-        raise ConfigError("The URL is malformed: write it as rtsp://host:port/path.") from exc
+        raise ConfigError("The URL is malformed. Write it as rtsp://host:port/path.") from exc
     if not username and not password:
         return config
     return replace(

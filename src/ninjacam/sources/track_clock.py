@@ -1,8 +1,8 @@
-"""What a camera says of the time, for one track."""
+"""A camera's wall clock, for one track."""
 
 
 class TrackClock:
-    """The camera's wall clock for one track, out of its latest sender report."""
+    """The camera's wall clock for one track, from its latest sender report."""
 
     __slots__ = ("_hz", "_pts", "_wall_ns")
 
@@ -15,7 +15,7 @@ class TrackClock:
         self._pts, self._wall_ns = pts, wall_ns
 
     def captured_ns(self, pts: int) -> int:
-        """Nanoseconds since 1970, as the camera says; 0 before its first report."""
+        """Return nanoseconds since 1970 by the camera's clock; 0 before its first report."""
         if self._wall_ns <= 0:
             return 0
         return max(0, self._wall_ns + (pts - self._pts) * 1_000_000_000 // self._hz)

@@ -1,4 +1,4 @@
-"""The bytes of an MPEG transport stream on their way to FFmpeg's demuxer."""
+"""Modifies the bytes of an MPEG transport stream for FFmpeg's demuxer."""
 
 from collections.abc import Callable
 
@@ -9,12 +9,14 @@ _DISCONTINUITY = 0x80
 
 
 class PartReader:
-    """Reads one part of a playlist and announces that its continuity counters do not follow those of the part before.
+    """Reads one segment of a playlist and announces that its continuity counters are unrelated to the previous
+    segment's.
 
-    A part may count anew, and the part before it may be missing. FFmpeg takes a jump of a counter for lost packets and
-    marks the picture before the jump as corrupt, although it is whole. So a packet that says "discontinuity" (ISO/IEC
-    13818-1, 2.4.3.5) is inserted before the first packet of each PID. Losses inside a part are still detected.
-    Parts that are not transport streams pass unchanged. `read`: returns the next bytes, b"" at the end.
+    A segment may restart its counters, and the previous segment may be missing. FFmpeg takes a jump of a counter for
+    lost packets and marks the frame before the jump as corrupt, although it is complete. So a packet that says
+    "discontinuity" (ISO/IEC 13818-1, 2.4.3.5) is inserted before the first packet of each PID. Losses within a
+    segment are still detected. Segments that are not transport streams pass unchanged. `read`: returns the next
+    bytes, b"" at the end.
     """
 
     def __init__(self, read: Callable[[], bytes]) -> None:
@@ -32,7 +34,7 @@ class PartReader:
         return data
 
     def _announce(self, data: bytes) -> bytes:
-        """Keep what is not yet a whole packet for the next call."""
+        """Keep an incomplete packet for the next call."""
         whole = len(data) - len(data) % PACKET_BYTES
         out, kept = b"", 0
         for at in range(0, whole, PACKET_BYTES):
@@ -50,7 +52,7 @@ class PartReader:
 
 
 def _discontinuity(head: bytes) -> bytes:
-    """A packet that the packet with this head may follow: packets without payload do not count."""
+    """Return a packet that may precede the packet with this head: packets without payload do not count."""
     counter = (head[3] - (1 if head[3] & _HAS_PAYLOAD else 0)) & 0x0F
     made = bytes([_SYNC, head[1] & 0x1F, head[2], _NO_PAYLOAD | counter, PACKET_BYTES - 5, _DISCONTINUITY])
     return made.ljust(PACKET_BYTES, b"\xff")

@@ -1,4 +1,4 @@
-"""Camera URLs, parsed once: what is connected to is what was checked."""
+"""Parses camera URLs once, so that we connect to what was checked."""
 
 import re
 from dataclasses import dataclass, replace
@@ -15,7 +15,9 @@ _DOUBLED_SCHEME = re.compile(r"(?:(rtsps?)://)+", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class RequestTarget:
-    """`uri` is what requests name: without user info and fragment, percent-encoded. `path` begins at the path."""
+    """The parsed URL of a request. `uri`: as requests name it, without user info and fragment, percent-encoded.
+    `path`: starts at the path.
+    """
 
     scheme: str
     host: str
@@ -34,7 +36,7 @@ class RequestTarget:
 
 
 def check_characters(url: str) -> None:
-    """Raises: ConfigError: the URL holds what parsers disagree about."""
+    """Raises: ConfigError: the URL contains characters on which parsers disagree."""
     if _FORBIDDEN.search(url) or len(url) > 4096:
         raise ConfigError(
             "The URL contains a space, a backslash or a control character, or is too long. "
@@ -43,17 +45,17 @@ def check_characters(url: str) -> None:
 
 
 def parse_url(url: str) -> RequestTarget:
-    """Raises: ConfigError: no host, a bad port, or characters that parsers disagree about."""
+    """Raises: ConfigError: no host, an invalid port, or characters on which parsers disagree."""
     check_characters(url)
     try:
         parts = urlsplit(split_credentials(url)[0])
         host, port = parts.hostname or "", parts.port
-    except ValueError:  # its text may have the password
-        raise ConfigError("The URL is malformed: write it as rtsp://host:port/path.") from None
+    except ValueError:  # Its text may contain the password.
+        raise ConfigError("The URL is malformed. Write it as rtsp://host:port/path.") from None
     if not host:
-        raise ConfigError("The URL names no host: write it as rtsp://host:port/path.")
+        raise ConfigError("The URL contains no host. Write it as rtsp://host:port/path.")
     if port == 0:
-        raise ConfigError("The URL names port 0: use the camera's port, or leave it out.")
+        raise ConfigError("Port 0 is invalid: use the camera's port, or omit it.")
     port = port or _DEFAULT_PORTS.get(parts.scheme, 0)
     path = quote(parts.path or "", safe=_SAFE) + (f"?{quote(parts.query, safe=_SAFE)}" if parts.query else "")
     target = RequestTarget(parts.scheme, host, port, "", path if path.startswith("/") else f"/{path}")
@@ -61,13 +63,14 @@ def parse_url(url: str) -> RequestTarget:
 
 
 def binding_of(url: str, *, verify_tls: bool) -> str:
-    """Return what a camera's password is entered for: scheme, host, port, and for TLS the check of the certificate.
+    """Return what a camera's password is bound to: scheme, host, port, and for TLS the verification of the
+    certificate.
 
-    It is only used again where this string is the same.
+    It is only used again while this string is the same.
     """
     try:
         target = parse_url(url)
-    except ConfigError:  # file:, v4l2:, and what will be refused later
+    except ConfigError:  # file:, v4l2:, and schemes that are refused later.
         return url.partition(":")[0].lower()
     host = f"[{target.host}]" if ":" in target.host else target.host
     checked = (" verified" if verify_tls else " unverified") if target.is_tls else ""
@@ -75,12 +78,14 @@ def binding_of(url: str, *, verify_tls: bool) -> str:
 
 
 def carries_login(now: RequestTarget, following: RequestTarget) -> bool:
-    """Whether a login for `now` may be sent to where it leads: to the same host only, and never from TLS to clear."""
+    """Return whether a login for `now` may be sent to the new target: only to the same host, and never from TLS to
+    clear text.
+    """
     return following.host == now.host and (following.is_tls or not now.is_tls)
 
 
 def redirect_target(now: RequestTarget, location: str, schemes: tuple[str, ...]) -> RequestTarget:
-    """Where a redirect leads. Raises: ProtocolError: nowhere that we follow."""
+    """Return the target of a redirect. Raises: ProtocolError: it is not allowed."""
     try:
         target = parse_url(_join(now.uri, location.strip()))
     except (ConfigError, ValueError) as exc:
@@ -91,7 +96,7 @@ def redirect_target(now: RequestTarget, location: str, schemes: tuple[str, ...])
 
 
 def base_uri(stated: str, target: RequestTarget) -> str:
-    """What relative controls refer to: the camera's Content-Base where it is an RTSP URL, else the URL we asked for.
+    """Return the base of relative controls: the camera's Content-Base if it is an RTSP URL, else the requested URL.
 
     Doubled schemes ("rtsp://rtsp://host") and user info are removed.
     """
@@ -103,7 +108,7 @@ def base_uri(stated: str, target: RequestTarget) -> str:
 
 
 def login_of(location: str) -> tuple[str, str] | None:
-    """(user, password) in the Location of a redirect, for that target only; None: it has none."""
+    """Return (user, password) in the Location of a redirect, for that target only; None: it has none."""
     try:
         _, username, password = split_credentials(location.strip())
     except (ConfigError, ValueError):
@@ -112,9 +117,9 @@ def login_of(location: str) -> tuple[str, str] | None:
 
 
 def control_uri(base: str, control: str) -> str:
-    """The URL of a track or of the whole: RFC 2326, appendix C.1.1, read as cameras read it.
+    """Return the URL of a track or of the whole presentation: RFC 2326, appendix C.1.1, as cameras interpret it.
 
-    A relative control is appended to the base, behind its query if there is one: that is what they expect.
+    A relative control is appended to the base, after its query if there is one, as cameras expect.
     """
     if control in ("", "*"):
         return base
@@ -128,7 +133,9 @@ def control_uri(base: str, control: str) -> str:
 
 
 def control_uris(base: str, control: str, target: RequestTarget) -> list[str]:
-    """What the URL of a track may be, the likeliest first: cameras understand their own controls in several ways."""
+    """Return the possible URLs of a track, the likeliest first, because cameras interpret their own controls
+    differently.
+    """
     first = control_uri(base, control)
     asked, _, query = target.uri.partition("?")
     found = [first, control_uri(target.uri, control), _at(target, first)]
@@ -140,13 +147,13 @@ def control_uris(base: str, control: str, target: RequestTarget) -> list[str]:
 
 
 def _at(target: RequestTarget, uri: str) -> str:
-    """The same path at the address that we have connected to: behind NAT, cameras name their own."""
+    """Return the same path at the address that we have connected to: behind NAT, cameras use their own."""
     path = uri.partition("://")[2].partition("/")[2]
     return f"{target.scheme}://{target.authority}/{path}"
 
 
 def _join(base: str, reference: str) -> str:
-    """RFC 3986, section 5.2, as far as it is met here; `urllib` does not know rtsps."""
+    """RFC 3986, section 5.2, as far as needed here; `urllib` does not know rtsps."""
     if "://" in reference[:10]:
         return reference
     scheme, _, rest = base.partition("://")

@@ -27,7 +27,7 @@ _OPTIONS = {
 
 
 async def open_device(config: SourceConfig, *, clock: Clock) -> Source:
-    """Raises: DeviceError: missing, busy, forbidden, or without compressed video; ConfigError: the URL is wrong."""
+    """Raises: DeviceError: missing, busy, forbidden, or without compressed video; ConfigError: the URL is invalid."""
     path, options = parse_device_url(config.url)
     name = next((name for name in av.formats_available if "v4l2" in name.split(",")), None)
     if name is None:
@@ -40,9 +40,11 @@ async def open_device(config: SourceConfig, *, clock: Clock) -> Source:
 
 
 def _stop_streaming(path: str) -> None:
-    """End FFmpeg's wait for the next picture, which it gives no other means to: a camera that hangs sends none.
+    """End FFmpeg's wait for the next frame, which it offers no other way to interrupt: a camera that hangs sends
+    none.
 
-    Its file descriptor is found by the device's number: the owner of the stream is the open file, not the process.
+    The file descriptor is found by the device's number, because the stream belongs to the open file, not the
+    process.
     """
     with contextlib.suppress(OSError):
         number = os.stat(path).st_rdev
@@ -60,19 +62,19 @@ def _is_device(path: str) -> bool:
 
 
 def parse_device_url(url: str) -> tuple[str, dict[str, str]]:
-    """(path of the device, FFmpeg's options). MJPEG unless H.264 is asked for: raw video is not passed on."""
+    """Return (path of the device, FFmpeg's options). MJPEG unless H.264 is requested: raw video is not supported."""
     try:
         parts = urlsplit(url)
     except ValueError as exc:
-        raise ConfigError("The URL is malformed: write it as v4l2:///dev/video0.") from exc
+        raise ConfigError("The URL is malformed. Write it as v4l2:///dev/video0.") from exc
     if parts.netloc or not _DEVICE.fullmatch(parts.path):
-        raise ConfigError("A USB camera is written as v4l2:///dev/video0.")
+        raise ConfigError("Write the URL of a USB camera as v4l2:///dev/video0.")
     options = {"input_format": "mjpeg"}
     for name, value in parse_qsl(parts.query):
         known = _OPTIONS.get(name)
         if known is None or not known[1].fullmatch(value):
             raise ConfigError(
-                f"A USB camera has no option {name[:20]}={value[:20]}: use format, size or fps."
+                f"Unknown option {name[:20]}={value[:20]} of a USB camera. Use format, size or fps."
             )
         options[known[0]] = value
     return parts.path, options

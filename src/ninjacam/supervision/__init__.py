@@ -1,5 +1,5 @@
-"""Keeping processes running: starting, watching, restarting and ending them, and finding out why one died.
+"""Keeps processes running: starts, monitors, restarts and ends them, and finds out why one died.
 
-Not here: what the processes do (`capture`, `vision`), which of them there are (`engine`), and their entry points
+Not here: what the processes do (`capture`, `vision`), which ones there are (`engine`), and their entry points
 (`processes`).
 """

@@ -1,6 +1,6 @@
-"""The life of a child process of the engine: its control channel, its heartbeat, and when it is to end.
+"""The lifecycle of a child process of the engine: its control channel, its heartbeat, and its end.
 
-A child outlives its engine for `orphan_s`, so that an engine that was killed finds its cameras running.
+A child outlives its engine by `orphan_s`, so that a new engine finds the cameras running.
 """
 
 import argparse
@@ -20,10 +20,10 @@ from ninjacam.supervision.control import ControlServer, Json
 logger = logging.getLogger("ninjacam.supervision")
 
 OUT_OF_MEMORY_STATUS = 86
-"""The exit status of a worker that ended because it took too much memory."""
+"""The exit status of a worker that ended because it used too much memory."""
 REPORT_EVERY_S = 1.0
 SOON_S = 0.05
-"""A change is reported after so long, together with others of the same moment."""
+"""A change is reported after this delay, together with others."""
 
 
 class Child:
@@ -93,7 +93,7 @@ class Child:
         alone_since_ns = SYSTEM_CLOCK.monotonic_ns()
         while True:
             try:
-                # wait_for may swallow a cancellation (Python 3.11)
+                # wait_for may swallow a cancellation (Python 3.11).
                 async with asyncio.timeout(REPORT_EVERY_S):
                     await self._changed.wait()
                 await asyncio.sleep(SOON_S)

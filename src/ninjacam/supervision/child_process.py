@@ -1,6 +1,6 @@
-"""One child process of the engine: adopted or started, given its work, watched, started again when it dies.
+"""One child process of the engine: adopted or started, given its work, monitored, restarted when it dies.
 
-Not here: what the children do, and which of them there are.
+Not here: what the children do, and which ones there are.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from ninjacam.supervision.started import PidfdProcess, StartedProcess
 logger = logging.getLogger("ninjacam.engine")
 
 START_DEADLINE_S = 90.0
-"""From exec to a listening control socket. Django projects with many apps take seconds."""
+"""Seconds from exec to a listening control socket. Django projects with many apps take seconds."""
 STOP_DEADLINE_S = 1.2
 CONNECT_EVERY_S = 0.02
 LISTEN_EVERY_S = 1.0

@@ -30,7 +30,7 @@ class _Lines(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop has classes of its own
+        self.transport = cast(asyncio.Transport, transport)  # uvloop has its own classes.
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None

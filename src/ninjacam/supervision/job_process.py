@@ -1,7 +1,8 @@
-"""One job in a process of its own: told what to do, heard, ended. Not here: which jobs there are (the Django edge).
+"""One job in a separate process: give it its input, read its output, end it. Not here: which jobs there are.
 
-The process reads one JSON object from standard input, and writes JSON lines: {"progress": 0 ... 1}, and at its end
-{"result": {...}} or {"error": NinjacamError.as_dict()}. An end without either is a death: the job may be tried again.
+The process reads one JSON object from standard input, and writes JSON lines: {"progress": 0 ... 1}, and finally
+{"result": {...}} or {"error": NinjacamError.as_dict()}. If it ends without either, it has crashed, and the job may
+be retried.
 """
 
 import contextlib
@@ -18,13 +19,13 @@ from ninjacam.core.interpreter import bare_environment, full_environment
 
 Json = dict[str, Any]
 SILENT_S = 120.0
-"""Without a line for so long, it hangs: loading large models takes a minute."""
+"""Seconds without a line after which it is considered hanging; loading large models takes a minute."""
 MAX_LINE_BYTES = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`result`, or `error`; neither: it died. `hung`: it was killed, because it did not go on."""
+    """`result`, or `error`; neither: it crashed. `hung`: it was killed because it made no progress."""
 
     result: Json | None = None
     error: Json | None = None
@@ -46,7 +47,7 @@ class JobProcess:
         self._rest = b""
         self._last: Json = {}
         self._outcome: Outcome | None = None
-        with tempfile.TemporaryFile() as told:  # a pipe would keep us waiting until it reads
+        with tempfile.TemporaryFile() as told:  # A pipe would block us until it reads.
             told.write(json.dumps(question).encode())
             told.seek(0)
             self._popen = subprocess.Popen(
@@ -68,7 +69,7 @@ class JobProcess:
         """How it has ended; None: it goes on. Never waits."""
         if self._outcome is not None:
             return self._outcome
-        ended = self._popen.poll() is not None  # before the reading, so that nothing it said is missed
+        ended = self._popen.poll() is not None  # Before reading, so that none of its output is missed.
         self._read()
         if not ended:
             if (self._clock.monotonic_ns() - self._heard_ns) / 1e9 > SILENT_S:

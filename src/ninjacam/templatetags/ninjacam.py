@@ -1,4 +1,4 @@
-"""`{% camera "door" view="edges" %}`: a live player in anybody's template."""
+"""`{% camera "door" view="edges" %}`: a live player in any template."""
 
 import re
 
@@ -23,10 +23,10 @@ _ATTRIBUTE = re.compile(r"(?!on)[a-z][a-z0-9_-]*\Z")
 
 @register.simple_tag(takes_context=True)
 def camera(context: Context, camera: Camera | str, **attributes: object) -> SafeString:
-    """A player for `camera` (a Camera or its short name), or a note where the request's user may not see it.
+    """Return a player for `camera` (a Camera or its short name), or a note if the request's user may not view it.
 
-    `attributes`: the element's (view, overlay, controls, fit, format, width) and any other of HTML (class, id).
-    Raises: TemplateSyntaxError: the context has no request, or an attribute's name is not one.
+    `attributes`: of the element (view, overlay, controls, fit, format, width) and of HTML (class, id).
+    Raises: TemplateSyntaxError: the context has no request, or an attribute is unknown.
     """
     request = context.get("request")
     if not isinstance(request, HttpRequest):
@@ -36,13 +36,13 @@ def camera(context: Context, camera: Camera | str, **attributes: object) -> Safe
         )
     for name in attributes:
         if not _ATTRIBUTE.match(name):
-            raise template.TemplateSyntaxError(f"{{% camera %}} takes no attribute {name!r}.")
+            raise template.TemplateSyntaxError(f"{{% camera %}} has no attribute {name!r}.")
     user = getattr(request, "user", None) or AnonymousUser()
     found = camera if isinstance(camera, Camera) else Camera.objects.filter(slug=str(camera)).first()
     if found is None and settings.DEBUG:
-        return _note(_("There is no camera “%(slug)s”.") % {"slug": camera})
+        return _note(_("No camera “%(slug)s”.") % {"slug": camera})
     if found is None or not may(user, "view", found):
-        # the same words for both: who may not see a camera is not told that it exists
+        # The same text for both: users who may not view a camera must not learn that it exists.
         logged_in = user.is_authenticated
         return _note(_("You may not view this camera.") if logged_in else _("Log in to see this camera."))
     return format_html("{}{}", _script_once(request), render_player(found.slug, attributes))
@@ -50,7 +50,7 @@ def camera(context: Context, camera: Camera | str, **attributes: object) -> Safe
 
 @register.simple_tag(takes_context=True)
 def player_script(context: Context) -> SafeString:
-    """The player's module alone, for templates that write the element themselves."""
+    """The player's module alone, for templates that contain the element themselves."""
     return _script_once(context["request"])
 
 

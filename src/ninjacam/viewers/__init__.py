@@ -1,4 +1,4 @@
-"""Who watches, live or recorded: whether they may, how many they are, and what they are cut off for.
+"""Viewers of live video and recordings: their permissions, limits on their number, and when they are disconnected.
 
-Not here: what they watch (`ninjacam.live`, `ninjacam.playback`).
+Not here: the content they view (`ninjacam.live`, `ninjacam.playback`).
 """

@@ -1,6 +1,7 @@
-"""Who may watch: Django's hosts, origins, sessions and users, asked in a few threads that belong to no viewer.
+"""Authorizes viewers with Django's hosts, origins, sessions and users, in a few threads shared by all viewers.
 
-The synchronous functions here query the database and run by `Database.run`, which closes the connections afterwards.
+The synchronous functions here query the database. Call them with `Database.run`, which closes the connections
+afterwards.
 """
 
 import asyncio
@@ -30,17 +31,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 THREADS = 2
-"""Of the whole worker, whatever the number of viewers; so many connections to the database at most, for moments."""
+"""Number of threads, and so of database connections, of the whole worker."""
 
 ANSWER_TIMEOUT_S = 10.0
-"""For one question; a database server that is cut off from the network answers nothing at all."""
+"""Seconds per query; a database server behind a broken network does not respond at all."""
 
 
 class Database:
-    """Runs synchronous Django code beside the event loop."""
+    """Runs synchronous Django code outside of the event loop."""
 
     def __init__(self) -> None:
-        self._executor: ThreadPoolExecutor | None = None  # made at the first use, which is after any fork
+        self._executor: ThreadPoolExecutor | None = None  # Created at the first use, which is after any fork.
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """Raises: Problem 503 "database": it does not answer, or not in time; and what `function` raises,
@@ -73,11 +74,11 @@ def _call(function: Callable[..., T], arguments: tuple[Any, ...]) -> T:
 
 
 def query_of(scope: Scope) -> dict[str, str]:
-    """The query's parameters; the last one counts of those of one name. Raises: Problem 400: it cannot be read."""
+    """Return the query's parameters; of several with one name, the last. Raises: Problem 400: it cannot be parsed."""
     try:
         return QueryDict(scope["query_string"]).dict()
     except (UnicodeDecodeError, ValueError) as exc:
-        raise Problem(400, "bad_request", "The query cannot be read.") from exc
+        raise Problem(400, "bad_request", "The query cannot be parsed.") from exc
 
 
 def check_host(scope: Scope) -> ASGIRequest:
@@ -87,14 +88,14 @@ def check_host(scope: Scope) -> ASGIRequest:
     try:
         request.get_host()
     except DisallowedHost as exc:
-        raise Problem(400, "host", "This host name is not one of the server's (ALLOWED_HOSTS).") from exc
+        raise Problem(400, "host", "This host name is not allowed (ALLOWED_HOSTS).") from exc
     return request
 
 
 def check_origin(request: ASGIRequest) -> bool:
-    """Whether the page that opens a WebSocket is ours, as Django's CSRF middleware decides it.
+    """Return whether the page that opens a WebSocket is ours, by the rules of Django's CSRF middleware.
 
-    False also where there is no Origin: browsers always send one, so a cookie without it proves nothing.
+    False without an Origin: browsers always send one, so a cookie without it proves nothing.
     """
     origin = request.META.get("HTTP_ORIGIN", "")
     if not origin:
@@ -156,10 +157,10 @@ def authorise_socket(scope: Scope) -> "Principal":
     request = check_host(scope)
     has_origin, ours = "HTTP_ORIGIN" in request.META, check_origin(request)
     if has_origin and not ours:
-        raise Problem(403, "origin", "This page is not one of the server's (CSRF_TRUSTED_ORIGINS).")
+        raise Problem(403, "origin", "This page's origin is not allowed (CSRF_TRUSTED_ORIGINS).")
     principal = identify(scope)
     if principal.source == "session" and not ours:
-        raise Problem(403, "origin", "Without an Origin, a token is needed.")
+        raise Problem(403, "origin", "Requests without an Origin header need a token.")
     return principal
 
 
@@ -179,12 +180,12 @@ def authorise_again(principal: "Principal", slug: str, view: str) -> "tuple[Came
 
 
 def may_see_details(principal: "Principal", camera: "Camera") -> bool:
-    """Whether addresses and the like may stand in the errors of the camera: they do for those who may configure it."""
+    """Return whether errors of the camera may contain addresses: only for users who may configure it."""
     return principal.may("configure", camera)
 
 
 def recheck_all(asked: "list[tuple[Principal, str, Camera]]") -> list[bool]:
-    """For each: whether it still has that role. A handful of queries for all."""
+    """Return for each whether it still has that role. A few queries for all."""
     from ninjacam.auth import recheck
 
     return recheck(asked)

@@ -1,7 +1,7 @@
 """The counters of all ASGI workers of this host, summed up by any of them.
 
-Each worker keeps its own in a small file of the run directory, locked for as long as it lives. A worker that finds a
-file without a lock adds its counters to those of the workers that have ended, so the sums never go backwards.
+Each worker keeps its own in a small file of the run directory, locked while it lives. A worker that finds a file
+without a lock adds its counters to those of ended workers, so the sums never decrease.
 """
 
 import contextlib
@@ -18,21 +18,21 @@ logger = logging.getLogger("ninjacam.live")
 FIGURES = (
     ("viewers", "gauge", "Open live streams."),
     ("feeds", "gauge", "Local streams that the workers read."),
-    ("viewers_served_total", "counter", "Live streams that were opened."),
-    ("viewers_cut_slow_total", "counter", "Viewers that were too slow for too long."),
-    ("viewers_cut_revoked_total", "counter", "Viewers that lost their permission."),
+    ("viewers_served_total", "counter", "Live streams opened."),
+    ("viewers_cut_slow_total", "counter", "Viewers disconnected because they were too slow."),
+    ("viewers_cut_revoked_total", "counter", "Viewers disconnected because they lost their permission."),
     ("messages_sent_total", "counter", "Messages sent."),
-    ("bytes_sent_total", "counter", "Bytes of pictures sent."),
-    ("pictures_dropped_total", "counter", "Pictures that slow viewers did not get."),
+    ("bytes_sent_total", "counter", "Bytes of frames sent."),
+    ("pictures_dropped_total", "counter", "Frames dropped for slow viewers."),
 )
 _VALUES = struct.Struct(f"<{len(FIGURES)}Q")
 _ENDED = "web-ended.counters"
 MAX_FILES = 1024
-"""More workers than anybody has."""
+"""More workers than anybody runs."""
 
 
 class Counters:
-    """Those of one worker. Thread: `publish` the event loop's, `total` any."""
+    """Counters of one worker. Thread: `publish` the event loop's, `total` any."""
 
     def __init__(self, run_dir: Path) -> None:
         self._run_dir = run_dir
@@ -51,30 +51,30 @@ class Counters:
         except OSError as exc:
             if not self._warned:
                 self._warned = True
-                logger.warning("the metrics of this worker stay its own: %s", exc.strerror)
+                logger.warning("the metrics of this worker are not shared: %s", exc.strerror)
 
     def _open(self) -> None:
         """Raises: OSError: there is no run directory yet, or it belongs to another user."""
         path = self._run_dir / f"web-{os.getpid()}-{secrets.token_hex(4)}.counters"
         ended = (
             self._lock_ended()
-        )  # else another worker could take the file for one of a worker that has ended
+        )  # Otherwise, another worker could mistake it for the file of an ended worker.
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         finally:
             os.close(ended)
         self._path, self._descriptor = path, descriptor
-        self.total()  # tidies up after workers that were never asked for their metrics
+        self.total()  # Clean up after workers that were never asked for their metrics.
 
     def _lock_ended(self) -> int:
-        """A descriptor of the file for workers that have ended, locked until it is closed. Raises: OSError."""
+        """Return a descriptor of the file for ended workers, locked until it is closed. Raises: OSError."""
         ended = os.open(self._run_dir / _ENDED, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(ended, fcntl.LOCK_EX)
         return ended
 
     def total(self) -> tuple[list[int], int]:
-        """(the sums in the order of FIGURES, the number of workers that live). May wait for another worker's turn."""
+        """Return (the sums in the order of FIGURES, the number of live workers). May wait for another worker."""
         sums, workers = list(self._own), 1
         try:
             ended = self._lock_ended()
@@ -93,9 +93,9 @@ class Counters:
             os.close(ended)
 
     def _read_or_retire(self, path: Path, ended: int) -> Sequence[int] | None:
-        """The values of a worker that lives; None: it has ended, and counts among those that have.
+        """Return the values of a live worker; None: it has ended, and counts among the ended ones.
 
-        A death between the writing and the removal counts it twice, which is better than going backwards.
+        A crash between writing and removing counts it twice, which is better than decreasing.
         """
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)

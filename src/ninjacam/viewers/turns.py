@@ -1,4 +1,4 @@
-"""Users take turns at what few can do at once, so that none waits for all that another has asked for."""
+"""Lets users take turns at a scarce resource, so that nobody waits for all requests of another user."""
 
 import asyncio
 import contextlib
@@ -23,8 +23,8 @@ class Turns:
     """At most `at_once` have a turn, `at_once_of_user` of the same user; at most `max_waiting` wait for one,
     `max_waiting_of_user` of the same user.
 
-    The next turn goes to the user who has the fewest, and of these to the one whose latest was longest ago.
-    One event loop.
+    The next turn goes to the user with the fewest running ones, and among these to the one served longest ago. One
+    event loop.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Turns:
         self._running: Counter[Hashable] = Counter()
         self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
         self._served: dict[Hashable, int] = {}
-        """Number of the latest turn of each user who has one or waits for one."""
+        """Sequence number of the latest turn of each user who has one or waits for one."""
         self._number = 0
 
     @contextlib.asynccontextmanager
@@ -55,16 +55,16 @@ class Turns:
     async def _wait(self, user: Hashable) -> None:
         if len(self._waiting.get(user, ())) >= self._max_waiting_of_user:
             raise _limit(
-                429, "You have asked for many pictures at once. Wait for some of them, then ask for more."
+                429, "You have requested too many frames at once. Wait for some of them, then try again."
             )
         if sum(map(len, self._waiting.values())) >= self._max_waiting:
-            raise _limit(503, "Too many pictures are being looked up right now. Try again in a moment.")
+            raise _limit(503, "Too many frames are being decoded. Try again in a moment.")
         place = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(user, deque()).append(place)
         try:
             await place
         except asyncio.CancelledError:
-            if place.done() and not place.cancelled():  # its turn had just begun
+            if place.done() and not place.cancelled():  # Its turn had just started.
                 self._end(user)
             else:
                 self._forget(user, place)

@@ -1,4 +1,6 @@
-"""What all viewers of this worker share: feeds, encodings, limits, and one housekeeping task while there are any."""
+"""State shared by all viewers of this worker: feeds, encodings, limits, and one housekeeping task while there are
+any.
+"""
 
 import asyncio
 import logging
@@ -27,12 +29,13 @@ logger = logging.getLogger("ninjacam.live")
 
 TICK_S = 0.5
 AWAY_GRACE_S = 30.0
-"""How long open streams go on after a check of their permissions has failed to be made, on the last known answer. The
-database may be restarted meanwhile; after that time nobody knows any more who may watch, and all streams end."""
+"""Seconds that open streams continue after a failed permission check, based on the last known result, because the
+database may be restarting. After that, permissions are unknown, and all streams end.
+"""
 
 
 class Sending(Protocol):
-    """The sending end of a viewer, as `Sink` has it."""
+    """The sending end of a viewer, implemented by `Sink`."""
 
     @property
     def blocked_since(self) -> float: ...
@@ -45,13 +48,14 @@ class Sending(Protocol):
 
 
 USERS_SHARE = 4
-"""One account gets a quarter of a worker's places, so that it cannot lock the others out. As many again are for all
-viewers who come by links of that account: strangers, who must not take the owner's own places."""
+"""One account gets a quarter of a worker's slots, so that it cannot lock out others. All viewers who use links of
+that account get as many again, so that they cannot take the owner's slots.
+"""
 LINK_SHARE = 16
-"""One link gets a sixteenth of a worker's places for each network address that uses it."""
+"""One link gets a sixteenth of a worker's slots for each network address that uses it."""
 
 ADDRESS_SHARE = 2
-"""One network address gets half of a worker's places; this host's own (a proxy, perhaps) all of them."""
+"""One network address gets half of a worker's slots; this host's own address (possibly a proxy) all of them."""
 
 
 SNAPSHOTS_AT_ONCE = 16
@@ -62,7 +66,7 @@ MAX_WAITING_SNAPSHOTS_OF_USER = 32
 
 
 class Viewer(Protocol):
-    """One connection that is being served. `role`: by which it was allowed."""
+    """One connection that is being served. `role`: the role that allowed it."""
 
     role: str
     principal: "Principal"
@@ -71,20 +75,20 @@ class Viewer(Protocol):
     def sink(self) -> Sending: ...
 
     def watching(self) -> "Iterable[tuple[Principal, Camera]]":
-        """What it was allowed, to be checked again."""
+        """Return what it was allowed, to be checked again."""
 
     def revoked(self, camera: "Camera") -> None:
-        """It may not watch this camera any more."""
+        """It may no longer view this camera."""
 
     def too_slow(self) -> None:
         """A send has not returned in time."""
 
     def stop(self) -> None:
-        """The server is going away."""
+        """The server is stopping."""
 
 
 class Worker:
-    """Made when the first request comes, in the event loop that serves it."""
+    """Created at the first request, in the event loop that serves it."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or get_settings()
@@ -112,36 +116,36 @@ class Worker:
         self._database_away = False
         self._checking: asyncio.Task[None] | None = None
         self._checked_at = 0.0
-        """When permissions were last known, by the monotonic clock."""
+        """Monotonic time at which permissions were last known."""
 
     def add(self, viewer: Viewer) -> None:
-        """Raises: Problem 503: the worker is full, or stopping; 429: this user has enough."""
+        """Raises: Problem 503: the worker is full, or stopping; 429: this user has reached a limit."""
         if self.stop.is_set():
             raise stopping()
         if len(self.viewers) >= self.settings.max_viewers_per_worker:
             raise Problem(
                 503,
                 "limit",
-                f"This worker serves {len(self.viewers)} viewers, which is its limit (MAX_VIEWERS_PER_WORKER).",
+                f"This worker already serves {len(self.viewers)} viewers, the limit (MAX_VIEWERS_PER_WORKER).",
                 ((b"retry-after", b"10"),),
             )
         self._check_share(viewer.principal)
         self.viewers.add(viewer)
         self.served += 1
         if self._housekeeping is None:
-            self._checked_at = time.monotonic()  # the database has just allowed this viewer
+            self._checked_at = time.monotonic()  # The database has just allowed this viewer.
             self._housekeeping = asyncio.get_running_loop().create_task(
                 self._keep_house(), name="live-housekeeping"
             )
 
     def _check_share(self, who: "Principal") -> None:
-        """Raises: Problem 429: this address, this user, or the users of this link have as many places as they get."""
+        """Raises: Problem 429: this address, this user, or the users of this link have reached their limit."""
         places = self.settings.max_viewers_per_worker
         network = network_of(who.address)
         from_there = sum(network_of(other.principal.address) == network for other in self.viewers)
         if network and from_there >= max(1, places // ADDRESS_SHARE):
             message = (
-                f"{from_there} streams are open from your network address, which is the limit: close some."
+                f"{from_there} streams are open from your network address, which is the limit. Close some."
             )
             raise Problem(429, "limit", message, ((b"retry-after", b"10"),))
         by_link = who.source == "signed"
@@ -150,14 +154,14 @@ class Worker:
         same = sum((other.link_id, other.address) == (who.link_id, who.address) for other in alike)
         if len(alike) >= max(1, places // USERS_SHARE) or (by_link and same >= max(1, places // LINK_SHARE)):
             message = (
-                "This link is being watched as often as it may be: try again later."
+                "This link has reached its limit of viewers. Try again later."
                 if by_link
-                else f"You have {len(alike)} streams open here, which is as many as one account gets: close some."
+                else f"You have {len(alike)} open streams here, which is the limit per account. Close some."
             )
             raise Problem(429, "limit", message, ((b"retry-after", b"10"),))
 
     async def may_see_details(self, principal: "Principal", camera: "Camera") -> bool:
-        """Whether errors of the camera may be told in full. Not while the database cannot be asked."""
+        """Return whether full error messages of the camera may be sent. Not while the database is unavailable."""
         try:
             return await self.database.run(auth.may_see_details, principal, camera)
         except Problem:
@@ -179,7 +183,7 @@ class Worker:
                 self._checking = None
 
     def publish(self) -> None:
-        """Let other workers know this one's counters."""
+        """Share this worker's counters with other workers."""
         sinks = [viewer.sink for viewer in self.viewers]
         self.counters.publish(
             (
@@ -195,7 +199,7 @@ class Worker:
         )
 
     def begin_stop(self) -> None:
-        """In the event loop. Every stream ends; nothing new begins."""
+        """In the event loop: end all streams and accept no new ones."""
         self.stop.set()
         self.pool.stop_lingering()
         for viewer in list(self.viewers):
@@ -217,7 +221,7 @@ class Worker:
         while True:
             await asyncio.sleep(TICK_S)
             now = time.monotonic()
-            # In a task: a database that hangs must hold up neither this loop nor the end of the grace.
+            # In a task: a database that hangs must delay neither this loop nor the end of the grace period.
             if now >= due and (self._checking is None or self._checking.done()):
                 self._checking = loop.create_task(self._check_permissions(), name="live-permissions")
                 due = now + self.settings.reauth_s
@@ -226,11 +230,11 @@ class Worker:
                 self.publish()
                 if now - self._checked_at > self.settings.reauth_s + AWAY_GRACE_S:
                     self._cut_unknown()
-            except Exception:  # the boundary: a bug in one viewer must not end the care for all
-                logger.exception("looking after the open streams failed")
+            except Exception:  # The boundary: a bug in one viewer must not end the housekeeping for all.
+                logger.exception("housekeeping of the open streams failed")
 
     def _cut_unknown(self) -> None:
-        """End all streams: for too long nobody could say whether they are still allowed. Clients may come again."""
+        """End all streams: permissions could not be checked for too long. Clients may reconnect."""
         logger.error(
             "permissions could not be checked for %d s: %d streams end", AWAY_GRACE_S, len(self.viewers)
         )
@@ -247,7 +251,7 @@ class Worker:
                 viewer.too_slow()
 
     async def _check_permissions(self) -> None:
-        """All viewers in one go. While the database cannot be asked, streams go on for AWAY_GRACE_S."""
+        """Check all viewers at once. While the database is unavailable, streams continue for AWAY_GRACE_S."""
         began = time.monotonic()
         asked = [(viewer, watching) for viewer in list(self.viewers) for watching in viewer.watching()]
         if not asked:
@@ -259,10 +263,12 @@ class Worker:
             )
         except Problem as exc:
             if not self._database_away:
-                logger.warning("permissions cannot be checked, streams go on for %d s: %s", AWAY_GRACE_S, exc)
+                logger.warning(
+                    "permissions cannot be checked, streams continue for %d s: %s", AWAY_GRACE_S, exc
+                )
             self._database_away = True
             return
-        except Exception:  # the boundary: a bug in a session or permission backend; it counts as no answer
+        except Exception:  # The boundary: a bug in a session or permission backend counts as no result.
             logger.exception("checking the open streams failed")
             return
         self._checked_at = began
@@ -270,5 +276,5 @@ class Worker:
         for (viewer, (principal, camera)), allowed in zip(asked, answers, strict=True):
             if not allowed and viewer in self.viewers:
                 self.cut_revoked += 1
-                logger.info("%s may not watch %s any more", principal.name, camera.slug)
+                logger.info("%s may no longer view %s", principal.name, camera.slug)
                 viewer.revoked(camera)

@@ -1,4 +1,4 @@
-"""The boundary to user code: the calls of a processor, and what it returned: a picture, annotations, or both."""
+"""The boundary to user code: calls processors, and validates what they return: an image, annotations, or both."""
 
 import time
 from collections.abc import Callable
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Returned(NamedTuple):
-    """`image`: as `check_picture` gives it; None: nobody wants it. `seen`: None: the processor does not annotate."""
+    """`image`: as returned by `check_picture`; None: not requested. `seen`: None: the processor does not annotate."""
 
     image: Any
     seen: AnnotationSet | None
@@ -37,7 +37,7 @@ def new_processor(entry: Registration, camera: str) -> Processor:
 
 
 def call_processor(made: Processor, view: str, frame: Frame, *, with_image: bool) -> Returned:
-    """Raises: ProcessorError; ProcessorStalled; DecodeError: the frame has no picture."""
+    """Raises: ProcessorError; ProcessorStalled; DecodeError: the frame has no image."""
     return _guarded(view, lambda: _check(made.process(frame), frame, view, with_image=with_image))
 
 
@@ -53,7 +53,9 @@ def _guarded(view: str, call: Callable[[], T]) -> T:
         raise
     except EncodeError as exc:
         raise ProcessorError(f"{view}: {exc}") from exc
-    except BaseException as exc:  # KeyboardInterrupt and CancelledError too: the thread is not theirs to end
+    except (
+        BaseException
+    ) as exc:  # KeyboardInterrupt and CancelledError too: user code must not end the thread.
         raise ProcessorError(f"{view}: {one_line(exc)}", traceback=user_traceback(exc)) from exc
 
 
@@ -76,9 +78,9 @@ def _check(returned: Any, frame: Frame, view: str, *, with_image: bool) -> Retur
 
 
 class RecordedView:
-    """A view made of recorded pictures, in the caller's thread, without a deadline.
+    """A view made from recorded frames, in the caller's thread, without a deadline.
 
-    Raises: ViewNotFoundError: the camera has none of that name; ProcessorError: it does not load.
+    Raises: ViewNotFoundError: the camera has none with this name; ProcessorError: it does not load.
     """
 
     def __init__(self, camera: str, view: str, code: ProcessorCode) -> None:
@@ -93,7 +95,7 @@ class RecordedView:
         self._reformatter = VideoReformatter()
 
     def draw(self, decoded: av.VideoFrame, captured_ns: int, number: int, pts_s: float) -> Any:
-        """uint8, (height, width, 3) BGR or (height, width). Raises: ProcessorError, DecodeError."""
+        """Return uint8, (height, width, 3) BGR or (height, width). Raises: ProcessorError, DecodeError."""
         picture = Picture(decoded, self._reformatter)
         frame = Frame(
             camera=self._camera,

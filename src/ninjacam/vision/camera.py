@@ -1,4 +1,4 @@
-"""The pixels of one camera: its `.pixels` socket, the demand on it, and the thread that meets the demand."""
+"""The pixels of one camera: its `.pixels` socket, the demand for it, and the thread that serves the demand."""
 
 import asyncio
 import contextlib
@@ -23,12 +23,12 @@ from ninjacam.vision.views import Shared, ViewContext
 logger = logging.getLogger("ninjacam.vision")
 
 LINGER_S = 1.0
-"""A viewer who reloads the page finds the decoder running."""
+"""Seconds that the decoder keeps running without viewers, so that it is running when one reloads the page."""
 STALL_PAUSE_S = 30.0
 
 
 class CameraPixels:
-    """Thread: the event loop. `on_change()`: something worth a report."""
+    """Thread: the event loop. `on_change()`: the status has changed."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class CameraPixels:
         self._reading.begin(pipeline)
 
     def _to_loop(self, call: Callable[..., None], *arguments: Any) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: the worker is ending
+        with contextlib.suppress(RuntimeError):  # The loop is closed: the worker is ending.
             self._loop.call_soon_threadsafe(call, *arguments)
 
     def _stop_if_idle(self) -> None:
@@ -141,7 +141,7 @@ class CameraPixels:
         self._on_change()
 
     def set_quarantine(self, entries: list[dict[str, Any]]) -> None:
-        """What the engine knows of views that took their worker down."""
+        """Set the engine's list of views that crashed their worker."""
         self._shared.blamed = {
             entry["view"]: (
                 entry["until_ns"],
@@ -151,7 +151,7 @@ class CameraPixels:
         }
 
     def code_changed(self) -> None:
-        """Everybody gets another chance, at once."""
+        """The code was saved: retry all views at once."""
         self._shared.blamed = {}
         self._shared.stalled = {}
         for health in self._shared.health.values():

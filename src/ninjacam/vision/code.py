@@ -1,7 +1,7 @@
-"""The user's modules of processors: loaded at the start, loaded again when they or their helpers are saved.
+"""Loads the user's processor modules at the start, and again when they or their helpers are saved.
 
-A module is compiled from its source each time: Python's own cache compares seconds and sizes, and would miss the second
-of two quick saves.
+A module is compiled from its source each time: Python's own cache compares seconds and sizes, and would miss the
+second of two quick saves.
 """
 
 import contextlib
@@ -30,15 +30,15 @@ MAX_CAUSES = 10
 _OURS = str(Path(__file__).parent)
 
 
-class ProcessorStalled(BaseException):  # (raised into user code: `except Exception` must not catch it)
-    """Raised inside a processor that has been at one frame for too long, or a module at its loading."""
+class ProcessorStalled(BaseException):  # Raised into user code: `except Exception` must not catch it.
+    """Raised inside a processor that takes too long for one frame, or a module that takes too long to load."""
 
     def __str__(self) -> str:
         return "it took too long and was cut off"
 
 
 def interrupt(thread: threading.Thread) -> None:
-    """Raise ProcessorStalled in `thread` at its next bytecode. A call into C that does not return goes on."""
+    """Raise ProcessorStalled in `thread` at its next bytecode. A call into C that does not return continues."""
     if thread.ident is not None:
         ctypes.pythonapi.PyThreadState_SetAsyncExc(
             ctypes.c_ulong(thread.ident), ctypes.py_object(ProcessorStalled)
@@ -46,7 +46,7 @@ def interrupt(thread: threading.Thread) -> None:
 
 
 Mark = tuple[int, int] | None
-"""(when it was saved, wall ns; size in bytes) of a file; None: it is not there."""
+"""Return (modification time, wall clock ns; size in bytes) of a file; None: it does not exist."""
 
 
 def _mark(path: Path) -> Mark:
@@ -54,12 +54,12 @@ def _mark(path: Path) -> Mark:
         stat = path.stat()
     except OSError:
         return None
-    return max(stat.st_mtime_ns, stat.st_ctime_ns), stat.st_size  # an older file may be put in its place
+    return max(stat.st_mtime_ns, stat.st_ctime_ns), stat.st_size  # An older file may replace it.
 
 
 @dataclass(frozen=True, slots=True)
 class ModuleFile:
-    """A module that may hold processors: `name` as it is imported, `path` of its source, which need not exist yet.
+    """A module that may contain processors: `name` for imports, `path` of its source, which need not exist yet.
 
     `trusted_uids`: users besides this one and root who may own it.
     """
@@ -70,34 +70,34 @@ class ModuleFile:
 
     @property
     def package(self) -> str:
-        """What relative imports in it are relative to."""
+        """Return the package that relative imports refer to."""
         return self.name if self.path.name == "__init__.py" else self.name.rpartition(".")[0]
 
     @property
     def root(self) -> Path:
-        """The directory that its top package, or the module itself, lies in."""
+        """Return the directory of its top package, or of the module itself."""
         return self.path.parents[self.package.count(".") + bool(self.package)]
 
     def mark(self) -> Mark:
         return _mark(self.path)
 
     def refusal(self) -> str:
-        """Why its code is not run, because other users can write it; empty where they cannot. Costs two stats."""
+        """Return why its code is not run, because other users can modify it; empty if they cannot. Costs two stats."""
         try:
             check_code_is_safe(self.path, self.trusted_uids)
         except UnsafeCodeError as exc:
             return exc.message
         except OSError:
-            pass  # it is not there
+            pass  # It does not exist.
         return ""
 
 
 class ProcessorCode:
-    """What the modules define now. `current` is replaced whole, so any thread may read it.
+    """The processors that the modules currently define. `current` is replaced as a whole, so any thread may read it.
 
-    `current`: name -> the processor, or the error that stands in its place (its module no longer loads).
-    `errors`: module name -> traceback. `loading`: the module whose turn it is in `refresh`. `running`: told of it.
-    `left_out`: `loading_name` -> why it is not to be loaded.
+    `current`: name -> the processor, or the error that replaces it (its module no longer loads). `errors`: module
+    name -> traceback. `loading`: the module that `refresh` is loading. `running`: is informed about it. `left_out`:
+    `loading_name` -> why not to load it.
     """
 
     def __init__(
@@ -126,16 +126,18 @@ class ProcessorCode:
         self._helper_marks: dict[str, Mark] = {}
         self._broken: dict[
             str, tuple[Registration, ProcessorError]
-        ] = {}  # view -> (what it was, why it is not there)
+        ] = {}  # View -> (what it was, why it is missing).
 
     @property
     def marks(self) -> dict[str, list[int]]:
-        """Module name -> its mark, for those that are there: differs whenever the code does."""
+        """Return module name -> its mark, for existing modules; the mark changes whenever the code does."""
         marks = self._helper_marks | self._marks
         return {name: list(mark) for name, mark in sorted(marks.items()) if mark is not None}
 
     def changed(self) -> bool:
-        """Whether a file differs from what was loaded, or others can write it now. Cheap: three stats a file."""
+        """Return whether a file differs from what was loaded, or others can now modify it. Cheap: three stats per
+        file.
+        """
         return bool(self._changed_helpers()) or any(
             self._marks.get(file.name) != file.mark() or self._refusals.get(file.name, "") != file.refusal()
             for file in self.files
@@ -167,9 +169,9 @@ class ProcessorCode:
         self._publish()
 
     def give_up_loading(self) -> None:
-        """`refresh` does not return: what there was before goes on, and the module is said to be at fault."""
-        self.errors[self.loading] = f"{self.loading} does not come to the end of its loading.\n"
-        logger.warning("%s does not come to the end of its loading", self.loading)
+        """`refresh` does not return: the previous processors continue, and the module gets the error."""
+        self.errors[self.loading] = f"Loading {self.loading} takes too long.\n"
+        logger.warning("loading %s takes too long", self.loading)
 
     @contextlib.contextmanager
     def _last_words(self, name: str) -> Iterator[None]:
@@ -207,7 +209,7 @@ class ProcessorCode:
             sys.modules[file.name] = module
             with self._last_words(name):
                 exec(code, module.__dict__)  # noqa: S102 (the operator's own code: this is what we are for)
-        except BaseException as exc:  # the boundary to user code
+        except BaseException as exc:  # The boundary to user code.
             self._note_failure(file.name, exc, before)
 
     def _forget(self, module: str) -> list[Registration]:
@@ -252,11 +254,11 @@ class ProcessorCode:
         self.current = current
 
     def views(self, camera: str) -> list[str]:
-        """The names of a camera's views; those that do not load at present included."""
+        """Return the names of a camera's views, including those that currently fail to load."""
         return sorted(name for name, entry in self.current.items() if self._is_for(camera, name, entry))
 
     def recorded(self, camera: str) -> list[str]:
-        """The names of a camera's views whose annotations are to be recorded."""
+        """Return the names of a camera's views whose annotations are to be recorded."""
         return [
             name
             for name, entry in sorted(self.current.items())
@@ -266,7 +268,7 @@ class ProcessorCode:
     def _is_for(self, camera: str, name: str, entry: Registration | ProcessorError) -> bool:
         if isinstance(entry, Registration):
             return entry.applies_to(camera)
-        broken = self._broken.get(name)  # None: its module is being loaded again at this moment
+        broken = self._broken.get(name)  # None: its module is being reloaded.
         return broken is None or broken[0].applies_to(camera)
 
     def describe(self) -> list[dict[str, object]]:
@@ -304,7 +306,7 @@ def one_line(exc: BaseException) -> str:
         return f"{type(exc).__name__}: {exc.msg} ({Path(exc.filename or '').name}, line {exc.lineno})"
     try:
         text = str(exc)
-    except Exception:  # the boundary to user code: an exception whose own text fails
+    except Exception:  # The boundary to user code: an exception whose own text fails.
         text = "(without a text)"
     words = f"{type(exc).__name__}: {text}".splitlines()[0][:200]
     lines = [(at.tb_frame.f_code.co_filename, at.tb_lineno) for at in _frames(exc)]

@@ -1,6 +1,6 @@
-"""Annotations drawn into a picture, for those who see it without a player: `<img>`, snapshots, exports.
+"""Draws annotations into images, for clients without the player: `<img>`, snapshots, exports.
 
-They look as the player draws them (static/ninjacam/player/overlay-drawing.js): the same colours, the same places.
+They look like the player draws them (static/ninjacam/player/overlay-drawing.js): same colors, same positions.
 """
 
 import colorsys
@@ -13,12 +13,14 @@ from ninjacam.core.annotations import AnnotationSet
 from ninjacam.core.text import draw_text, text_size
 
 SIZE_PX = 18
-"""Of labels in a picture of 1280 pixels."""
+"""Size of labels in an image 1280 pixels wide."""
 DARK = (24, 24, 24)
 
 
 def draw_annotations(image: Any, annotations: AnnotationSet, view: str) -> None:
-    """`image`: uint8, (height, width, 3), BGR, contiguous; drawn on in place. `view`: whose annotations they are."""
+    """Draw in place. `image`: uint8, (height, width, 3), BGR, contiguous. `view`: the view that made the
+    annotations.
+    """
     height, width = image.shape[:2]
     scale = max(0.4, width / 1280)
     thick = max(1, round(2 * scale))
@@ -26,7 +28,10 @@ def draw_annotations(image: Any, annotations: AnnotationSet, view: str) -> None:
         points = [(round(x * (width - 1)), round(y * (height - 1))) for x, y in each["points"]]
         color = _color(each, view)
         kind = each["type"]
-        for line, weight in ((DARK, thick * 2), (color, thick)):  # dark around it: seen on every ground
+        for line, weight in (
+            (DARK, thick * 2),
+            (color, thick),
+        ):  # A dark outline keeps it visible on any background.
             if kind == "box":
                 cv2.rectangle(image, points[0], points[1], line, weight, cv2.LINE_AA)
             elif kind == "polygon":
@@ -41,7 +46,7 @@ def draw_annotations(image: Any, annotations: AnnotationSet, view: str) -> None:
 
 
 def _label(image: Any, text: str, at: tuple[int, int], color: tuple[int, int, int], scale: float) -> None:
-    """On a strip whose lower left corner is `at`, within the picture."""
+    """Draw text on a strip whose lower left corner is `at`, inside of the image."""
     size_px, margin = SIZE_PX * scale, max(2, round(4 * scale))
     width, ascent, descent = text_size(text, size_px)
     left = max(0, min(at[0], image.shape[1] - width - 2 * margin))
@@ -51,7 +56,7 @@ def _label(image: Any, text: str, at: tuple[int, int], color: tuple[int, int, in
 
 
 def _color(each: dict[str, Any], view: str) -> tuple[int, int, int]:
-    """BGR: its own, else one by the label."""
+    """Return BGR: the annotation's own color, else one derived from the label."""
     if "color" in each:
         red, green, blue = (int(each["color"][at : at + 2], 16) for at in (1, 3, 5))
         return blue, green, red

@@ -1,4 +1,4 @@
-"""How a view fares: its present error, its failures so far, and when a failure is worth a line in the log."""
+"""The health of a view: its current error, its past failures, and when to log a failure."""
 
 import logging
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from ninjacam.core.errors import ProcessorError
 logger = logging.getLogger("ninjacam.vision")
 
 LOG_EVERY_NS = 1_000_000_000
-"""Different errors of one view are logged at most so often."""
+"""Minimum seconds between log lines about different errors of one view."""
 LOG_SAME_EVERY_NS = 60_000_000_000
-"""The same error again is logged at most so often, with the number of failures."""
+"""Minimum seconds between log lines about the same error, which contain the number of failures."""
 
 
 @dataclass(slots=True)
 class ViewHealth:
-    """Of one view of one camera. Written by the view's thread, read by the loop.
+    """For one view of one camera. Written by the view's thread, read by the loop.
 
-    `error`: what is wrong now. `failures`, `last_error`, `last_failed_ns` (wall clock): what went wrong since the
-    processor's code was loaded, also if it works by now.
+    `error`: the current error. `failures`, `last_error`, `last_failed_ns` (wall clock): failures since the
+    processor's code was loaded, even if it works now.
     """
 
     error: ProcessorError | None = None
@@ -37,7 +37,7 @@ class ViewHealth:
     _logged_failures: int = 0
 
     def begin(self, code: object) -> None:
-        """The processor is called as `code` defines it: failures of other code are forgotten."""
+        """The processor is called as defined by `code`: forget failures of other code."""
         if code is not self.code:
             self.code = code
             self.failures = self._logged_failures = 0
@@ -57,7 +57,7 @@ class ViewHealth:
         self._logged, self._logged_ns, self._logged_failures = error.message, now_ns, self.failures
 
     def report(self) -> dict[str, Any]:
-        """As it goes into the worker's status."""
+        """Return it as part of the worker's status."""
         return {
             "ms_per_frame": round(self.cost_ns / 1e6, 3),
             "failures": self.failures,

@@ -1,8 +1,8 @@
-"""Modules of the user's project that modules of processors import: found, watched and loaded afresh with them.
+"""Modules of the user's project that processor modules import: found, watched and reloaded with them.
 
-A helper is found by its name in the source of who imports it, and lies below the directory that holds the importing
-module's top package, or the data directory. Installed packages are not helpers; neither is what Django imported when
-it started (models.py, and what that imports): these are loaded once, as everywhere in Django.
+A helper is found by its name in the source of the importing module, and is inside of the directory that contains
+that module's top package, or of the data directory. Installed packages are not helpers, nor is what Django imported
+when it started (models.py and its imports): these are loaded once, as everywhere in Django.
 """
 
 import ast
@@ -20,23 +20,23 @@ from ninjacam.core.ownership import check_code_is_safe
 logger = logging.getLogger("ninjacam.vision")
 
 MAX_HELPERS = 300
-"""Maximum number of helpers that one module is searched for. Each is a stat every 0.25 s."""
+"""Maximum number of helpers that are searched for one module. Each costs a stat every 0.25 s."""
 
 
 class Helpers:
-    """Finds helpers below `roots`, which are searched after `sys.path`. Thread: the one that loads modules."""
+    """Finds helpers in `roots`, which are searched after `sys.path`. Thread: the one that loads modules."""
 
     def __init__(
         self, roots: Iterable[Path], modules: Collection[str], trusted_uids: Collection[int]
     ) -> None:
-        """`modules`: the names of the modules of processors, which are not helpers of each other."""
+        """`modules`: the names of the processor modules, which are not helpers of each other."""
         self._roots = list(dict.fromkeys(roots))
         self._modules = modules
         self._trusted_uids = trusted_uids
-        self._imports: dict[Path, tuple[object, set[str]]] = {}  # path -> (its mark, what it imports)
+        self._imports: dict[Path, tuple[object, set[str]]] = {}  # Path -> (its mark, what it imports).
 
     def install(self) -> None:
-        """Load helpers by our loader from now on: at import, and when functions import something later."""
+        """Load helpers with our loader from now on: at import, and when functions import something later."""
         if self not in sys.meta_path:
             sys.meta_path.insert(sys.meta_path.index(PathFinder), self)
 
@@ -64,7 +64,7 @@ class Helpers:
         return None
 
     def expect(self, name: str) -> Path | None:
-        """Return where the missing module `name` would be looked for first."""
+        """Return where the missing module `name` would be searched first."""
         for root in self._roots:
             path = root.joinpath(*name.split(".")).with_suffix(".py")
             if path.parent.is_dir():
@@ -81,7 +81,7 @@ class Helpers:
             module = sys.modules.pop(name, None)
             parent, _, last = name.rpartition(".")
             if module is not None and getattr(sys.modules.get(parent), last, None) is module:
-                delattr(sys.modules[parent], last)  # `from parent import last` would find the old one
+                delattr(sys.modules[parent], last)  # `from parent import last` would find the old one.
 
     def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
         """Called by Python's import system."""
@@ -90,7 +90,7 @@ class Helpers:
         if where is None:
             return usual or self._namespace(name)
         if usual is not None and (usual.origin is None or not where.samefile(usual.origin)):
-            return usual  # another one of that name comes first
+            return usual  # Another module with this name comes first.
         package = [str(where.parent)] if where.name == "__init__.py" else None
         loader = _FreshLoader(name, where, self._trusted_uids)
         return importlib.util.spec_from_file_location(
@@ -107,7 +107,7 @@ class Helpers:
         return spec
 
     def _imported(self, path: Path, package: str) -> set[str]:
-        """The names of all modules that the source may import. Empty where it cannot be read or parsed."""
+        """Return the names of all modules that the source may import. Empty if it cannot be read or parsed."""
         try:
             stat = path.stat()
             mark = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size)
@@ -133,7 +133,7 @@ class _FreshLoader(SourceFileLoader):
 
 
 def _is_ours(name: str) -> bool:
-    """Whether the module is not loaded yet, or was loaded by `_FreshLoader`."""
+    """Return whether the module is not loaded yet, or was loaded by `_FreshLoader`."""
     module = sys.modules.get(name)
     return module is None or isinstance(getattr(module.__spec__, "loader", None), _FreshLoader)
 
@@ -149,6 +149,6 @@ def _imports_of(source: bytes, package: str) -> set[str]:
             try:
                 base = importlib.util.resolve_name(relative, package)
             except ImportError:
-                continue  # beyond the top package: Python will say so
+                continue  # Beyond the top package: Python will report it.
             names.update(f"{base}.{alias.name}" for alias in node.names)
     return {name.rsplit(".", count)[0] for name in names for count in range(name.count(".") + 1)}

@@ -1,4 +1,4 @@
-"""The instance of a processor that makes one view of one camera: created, called and closed in the view's thread."""
+"""The processor instance that makes one view of one camera: created, called and closed in the view's thread."""
 
 import logging
 import threading
@@ -14,13 +14,13 @@ logger = logging.getLogger("ninjacam.vision")
 
 CALL_LIMIT_S = 2.0
 SETUP_LIMIT_S = 30.0
-"""Loading a large model from a slow disk takes many seconds."""
+"""Seconds for setup: loading a large model from a slow disk takes many seconds."""
 
 
 class Instance:
     """Thread: the view's, except for `overdue_s` and `abandon`, which the event loop calls.
 
-    While user code runs, its name stands in the running file, so that a process that dies leaves it behind.
+    While user code runs, its name is in the crash record, so that it survives if the process dies.
     """
 
     def __init__(self, camera: str, view: str, running: RunningFile, clock: Clock) -> None:
@@ -32,13 +32,13 @@ class Instance:
         self._clock = clock
         self._entry: Registration | None = None
         self._made: Processor | None = None
-        self._entered_ns = 0  # monotonic, while user code runs; else 0
+        self._entered_ns = 0  # Monotonic, while user code runs; else 0.
         self._limit_s = CALL_LIMIT_S
         self._turn: tuple[FairLock, threading.Lock] | None = None
         self._abandoned = False
 
     def take_turn(self, entry: object) -> None:
-        """Wait until this camera may call `entry`. Choose the frame afterwards, so that it is a fresh one."""
+        """Wait until this camera may call `entry`. Choose the frame afterwards, so that it is recent."""
         turns = entry.turns if isinstance(entry, Registration) else None
         held = self._turn
         if held is None or held[0] is not turns:
@@ -54,7 +54,7 @@ class Instance:
     def call(self, entry: Registration, frame: Frame, *, with_image: bool) -> Returned:
         """Raises: ProcessorError, ProcessorStalled, DecodeError."""
         try:
-            self.take_turn(entry)  # which it has, unless its module was reloaded meanwhile
+            self.take_turn(entry)  # It exists, unless its module was reloaded meanwhile.
             if entry is not self._entry:
                 self.close()
                 self._enter(SETUP_LIMIT_S)
@@ -68,7 +68,7 @@ class Instance:
             self.give_back_turn()
 
     def close(self) -> None:
-        """Close the present instance, if there is one. An exception of the user's `close` is logged."""
+        """Close the current instance, if there is one. An exception of the user's `close` is logged."""
         made, self._made, self._entry = self._made, None, None
         if made is None:
             return
@@ -94,7 +94,7 @@ class Instance:
         return limit_s if overdue else 0.0
 
     def abandon(self) -> None:
-        """The thread does not come back from user code: let the other cameras have their turns."""
+        """The thread does not return from user code: let other cameras take their turns."""
         self._abandoned = True
         self.give_back_turn()
 

@@ -1,4 +1,4 @@
-"""Decoding and encoding: the adapter over PyAV and OpenCV, whose types are too wide for the rest of the house."""
+"""Decoding and encoding: the adapter for PyAV and OpenCV, whose types are too wide for strict typing."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -20,7 +20,7 @@ MAX_SIDE_PX = 8192
 UNSPECIFIED = 2
 """AVCOL_SPC_UNSPECIFIED"""
 HD_HEIGHT_PX = 720
-"""Video that does not say its colour matrix is BT.709 from this height on, as every player assumes."""
+"""Video without a color matrix is BT.709 from this height on, as every player assumes."""
 BT709 = 1
 """AVCOL_SPC_BT709"""
 BT601 = 6
@@ -29,7 +29,7 @@ KEY_EVERY_S = 2.0
 
 
 class Picture:
-    """A decoded frame, converted when asked. Lives as long as the call that it was made for."""
+    """A decoded frame, converted on demand. Valid only during the call that it was made for."""
 
     def __init__(self, frame: av.VideoFrame, reformatter: VideoReformatter) -> None:
         self._frame = frame
@@ -39,7 +39,7 @@ class Picture:
         self.pts = frame.pts or 0
 
     def for_thread(self, reformatter: VideoReformatter) -> "Picture":
-        """The same picture, converted by a thread of its own: reformatters keep state."""
+        """Return the same frame for another thread, because reformatters keep state."""
         return Picture(self._frame, reformatter)
 
     def _reformat(self, pixel_format: str, width: int, height: int) -> av.VideoFrame:
@@ -58,15 +58,15 @@ class Picture:
             raise DecodeError(f"A frame of format {frame.format.name} cannot be converted.") from exc
 
     def bgr(self, width: int = 0) -> "BgrImage":
-        """A new array each time: uint8, (height, width, 3), BGR, contiguous, writable, the caller's own.
+        """Return a new array each time: uint8, (height, width, 3), BGR, contiguous, writable, owned by the caller.
 
-        `width`: scaled to it, keeping the aspect; 0: as decoded.
+        `width`: scale to this width, keeping the aspect ratio; 0: as decoded.
         """
         height = self.height if not width else max(2, round(self.height * width / self.width))
         return cast("BgrImage", self._reformat("bgr24", width or self.width, height).to_ndarray())
 
     def gray(self) -> "GrayImage":
-        """The luma plane without a copy, read-only: uint8, (height, width). Valid only while this Picture is."""
+        """Return the luma plane without a copy, read-only: uint8, (height, width). Valid only while this Picture is."""
         if not self._frame.format.name.startswith(("yuv", "nv", "gray")):
             return cast("GrayImage", cv2.cvtColor(self.bgr(), cv2.COLOR_BGR2GRAY))
         plane = self._frame.planes[0]
@@ -77,7 +77,7 @@ class Picture:
 
 
 class Decoder:
-    """Access units in, pictures out, without a frame of delay unless the stream itself reorders. Thread: one."""
+    """Decodes access units, without a frame of delay unless the stream itself reorders. Thread: one."""
 
     def __init__(self, codec: Codec) -> None:
         self.codec = codec
@@ -86,12 +86,14 @@ class Decoder:
         self._context = context
         self._context.thread_count = 1
         context.options = {"max_pixels": str(MAX_PIXELS)}
-        self._context.thread_type = "NONE"  # frame threads cost a frame each, and deadlock with av.logging
+        self._context.thread_type = (
+            "NONE"  # Frame threads add a frame of delay each, and deadlock with av.logging.
+        )
         self._context.flags |= int(av.codec.context.Flags.low_delay)
         self._reformatter = VideoReformatter()
 
     def decode(self, packet: Packet) -> list[Picture]:
-        """Raises: DecodeError: this packet is damaged; the next may work."""
+        """Raises: DecodeError: this packet is damaged; the next one may work."""
         unit = av.Packet(packet.data)
         unit.pts, unit.time_base = packet.pts, Fraction(1, packet.time_base_hz)
         try:
@@ -101,14 +103,14 @@ class Decoder:
 
 
 def check_picture(value: object) -> Any:
-    """What a processor returned, as an array that the encoders take: uint8, (h, w, 3) BGR or (h, w) gray, contiguous.
+    """Return a processor's result as an array for the encoders: uint8, (h, w, 3) BGR or (h, w) gray, contiguous.
 
-    Raises: EncodeError: a sentence for the processor's author.
+    Raises: EncodeError: with a message for the processor's author.
     """
     if not isinstance(value, np.ndarray):
         raise EncodeError(
-            f"The processor returned {type(value).__name__}; return a picture (numpy array), annotations "
-            "(a list of Box, Point, Polygon, Text), both as (picture, annotations), or None."
+            f"The processor returned {type(value).__name__}; return an image (NumPy array), annotations "
+            "(a list of Box, Point, Polygon, Text), both as (image, annotations), or None."
         )
     if value.dtype == np.bool_:
         value = value.astype(np.uint8) * 255
@@ -123,34 +125,34 @@ def check_picture(value: object) -> Any:
         )
     if not all(2 <= side <= MAX_SIDE_PX for side in value.shape[:2]):
         raise EncodeError(
-            f"The processor returned {value.shape[1]}x{value.shape[0]} pixels; 2 to {MAX_SIDE_PX} a side."
+            f"The processor returned {value.shape[1]}x{value.shape[0]} pixels; each side must be 2 to {MAX_SIDE_PX}."
         )
     return np.ascontiguousarray(value)
 
 
 def fit_width(image: Any, width: int) -> Any:
-    """The image scaled down to `width` pixels (0, or more than it has: as it is)."""
+    """Return the image scaled down to `width` pixels (0, or larger than the image: unchanged)."""
     if not width or width >= image.shape[1]:
         return image
     height = max(2, round(image.shape[0] * width / image.shape[1]))
     try:
         return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     except cv2.error as exc:
-        raise EncodeError("The picture cannot be scaled.") from exc
+        raise EncodeError("The frame cannot be scaled.") from exc
 
 
 def encode_jpeg(image: Any, quality: int) -> bytes:
     try:
         done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     except cv2.error as exc:
-        raise EncodeError("The picture cannot be encoded as JPEG.") from exc
+        raise EncodeError("The frame cannot be encoded as JPEG.") from exc
     if not done:
-        raise EncodeError("The picture cannot be encoded as JPEG.")
+        raise EncodeError("The frame cannot be encoded as JPEG.")
     return bytes(data)
 
 
 class H264Encoder:
-    """x264 ultrafast without delay: one picture in, one access unit out; a key frame every 2 s. Fixed size."""
+    """x264 ultrafast without delay: one frame in, one access unit out; a key frame every 2 s. Fixed size."""
 
     def __init__(self, width: int, height: int, fps: float) -> None:
         self.width, self.height = width & ~1, height & ~1
@@ -170,7 +172,9 @@ class H264Encoder:
         self._last_pts = -1
 
     def encode(self, image: Any, pts: int) -> Iterator[tuple[bytes, bool]]:
-        """`image` as `check_picture` gives it, of this encoder's size. Yields (Annex B, whether it is a key frame)."""
+        """`image` as returned by `check_picture`, of this encoder's size. Yields (Annex B, whether it is a key
+        frame).
+        """
         image = image[: self.height, : self.width]
         if image.ndim == 2:
             image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
@@ -182,4 +186,4 @@ class H264Encoder:
             for unit in self._context.encode(frame):
                 yield bytes(unit), unit.is_keyframe
         except av.FFmpegError as exc:
-            raise EncodeError("The picture cannot be encoded as H.264.") from exc
+            raise EncodeError("The frame cannot be encoded as H.264.") from exc

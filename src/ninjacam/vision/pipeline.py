@@ -1,8 +1,8 @@
-"""The decoding thread of one watched camera: packets in, decoded once, the camera's own view made here, the others
-handed to their threads.
+"""The decoding thread of one camera with viewers: decodes packets once, makes the camera's own view, and passes
+frames to the threads of the other views.
 
-Latest wins: pictures that are late while newer ones wait are decoded, because the next ones need them, and not shown.
-Not here: sockets and demand (`vision.camera`, in the event loop, which owns this thread), user code (`vision.views`).
+Latest wins: late frames are decoded, because the next ones depend on them, but not shown while newer ones wait. Not
+here: sockets and demand (`vision.camera`, in the event loop, which owns this thread), user code (`vision.views`).
 """
 
 import logging
@@ -17,15 +17,15 @@ from ninjacam.vision.views import LATE_NS, ViewContext, ViewInput, ViewMaker, Vi
 logger = logging.getLogger("ninjacam.vision")
 
 MAX_BACKLOG = 100
-"""Packets that wait; beyond it, decoding cannot keep up and skips to a key frame."""
+"""Maximum number of waiting packets; beyond it, decoding cannot keep up and skips to a key frame."""
 MAX_HELD_BACK = 32
-"""Packets whose pictures may be still in the decoder: twice what H.264 and H.265 allow."""
+"""Maximum number of packets whose frames may still be in the decoder: twice what H.264 and H.265 allow."""
 PLACEHOLDER_EVERY_S = 1.0
 DEFAULT_FPS = 25.0
 
 
 class Pipeline:
-    """`views`: the threads of the processed views that somebody watches, by name."""
+    """`views`: the threads of the processed views with viewers, by name."""
 
     def __init__(self, context: ViewContext) -> None:
         self.views: dict[str, ViewThread] = {}
@@ -56,14 +56,14 @@ class Pipeline:
         self._queue.put(packet)
 
     def put_info(self, info: StreamInfo | None) -> None:
-        """None: the camera's stream is gone for the moment."""
+        """None: the camera's stream is temporarily unavailable."""
         self._queue.put(info or StreamInfo(self._camera, state=CameraState.UNKNOWN))
 
     def stop(self) -> None:
         self._queue.put(None)
 
     def abandon_view(self, view: str) -> None:
-        """Its user code does not return: the next picture gets it another thread."""
+        """Its user code does not return: start another thread for it at the next frame."""
         thread = self.views.pop(view, None)
         if thread is not None:
             thread.abandon()
@@ -73,7 +73,7 @@ class Pipeline:
     def _run(self) -> None:
         try:
             self._loop()
-        except BaseException:  # a bug of ours must not end in silence; `CameraPixels` starts another thread
+        except BaseException:  # A bug of ours must be logged; `CameraPixels` starts another thread.
             logger.exception("%s: the vision thread ended by a bug", self._camera)
             self.broken = True
         finally:
@@ -122,19 +122,21 @@ class Pipeline:
         if self._queue.qsize() and self._context.clock.monotonic_ns() - packet.received_ns > LATE_NS:
             return
         for picture in pictures[-1:]:
-            self._show(picture, self._fed.pop(picture.pts, packet))  # with B-frames not the one just fed
+            self._show(
+                picture, self._fed.pop(picture.pts, packet)
+            )  # With B-frames, this is not the one just fed.
             self._number += 1
 
     def _show(self, picture: Picture | None, packet: Packet) -> None:
         view_input = ViewInput(picture, packet, self._number, self._frame_ns, self._info)
         wanted = {variant.request.view for variant in self._context.shared.variants}
-        for view, thread in list(self.views.items()):  # the loop may take one out meanwhile
+        for view, thread in list(self.views.items()):  # The loop may remove one meanwhile.
             if thread.broken or (view not in wanted and thread.has_lingered):
                 self.views.pop(view, None)
                 thread.stop()
         for view in sorted(
             wanted
-        ):  # the threads of user code begin before this one encodes the camera's own view
+        ):  # The threads of user code start before this one encodes the camera's own view.
             if view:
                 maker = self.views.get(view)
                 if maker is None:
@@ -144,7 +146,7 @@ class Pipeline:
             self._raw.make(view_input)
 
     def _show_down(self) -> None:
-        """Say in every view that the camera is away, and why; once a second, so that late viewers see it too."""
+        """Show in every view that the camera is unavailable, and why; once a second, so that new viewers see it too."""
         self._last_pts += int(PLACEHOLDER_EVERY_S * VIDEO_CLOCK_HZ)
         clock = self._context.clock
         packet = Packet(

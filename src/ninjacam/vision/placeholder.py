@@ -1,4 +1,4 @@
-"""Readable pictures for when there is none: the camera is away, or the view's code fails."""
+"""Readable images for when there is no frame: the camera is unavailable, or the view's code fails."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from ninjacam.core.text import MAX_CHARS, draw_text, text_size
 
 SIZE_PX = (1280, 720)
 TITLE_PX, TEXT_PX = 36, 23
-"""In a picture of 1280 pixels."""
+"""Font size in an image 1280 pixels wide."""
 TITLE_BGR = (255, 255, 255)
 TEXT_BGR = (215, 215, 215)
 ACCENT_BGR = (60, 170, 255)
@@ -17,7 +17,7 @@ MAX_LINES = 40
 
 
 def message_picture(title: str, lines: list[str], background: Any = None) -> Any:
-    """Return a picture that says `title` and `lines`, on the dimmed `background` (uint8, BGR or gray) if there is one.
+    """Return an image with `title` and `lines`, on the dimmed `background` (uint8, BGR or gray) if there is one.
 
     Returns: uint8, (height, width, 3), BGR, of the background's size, else 1280x720.
     """
@@ -53,7 +53,7 @@ def message_picture(title: str, lines: list[str], background: Any = None) -> Any
 
 
 def wrap(line: str, width_px: int, size_px: float) -> list[str]:
-    """Return `line` in pieces that are no wider: split at spaces, and within words that are too long."""
+    """Split `line` into pieces that fit: at spaces, and within words that are too long."""
     pieces = [""]
     for word in line[: MAX_LINES * MAX_CHARS].split() or [""]:
         longer = f"{pieces[-1]} {word}".strip()

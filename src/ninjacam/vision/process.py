@@ -24,14 +24,14 @@ LOOK_EVERY_S, IDLE_LOOK_EVERY_S = 0.25, 1.0
 GIVE_BACK_AFTER_LOOKS = 3
 """Without a viewer of any camera; then nobody waits for a picture, and decoders have ended."""
 LOAD_S = 60.0
-"""Importing large models takes many seconds; both together are less than the engine's patience with a start."""
+"""Importing large models takes many seconds; both limits together are less than the engine's start timeout."""
 LOAD_GIVE_UP_S = 2.0
 MAX_ABANDONED_THREADS = 16
-"""Then the worker ends, and the engine starts a clean one."""
+"""Number of stuck threads at which the worker ends, and the engine starts a new one."""
 
 
 def host_memory_bytes() -> int:
-    """Of the machine, or of the container where that is less."""
+    """Memory of the machine, or of the container if that is less."""
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     try:
         limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
@@ -41,7 +41,7 @@ def host_memory_bytes() -> int:
 
 
 def resident_bytes() -> int:
-    """0 where there is no /proc."""
+    """Return 0 if there is no /proc."""
     try:
         return int(Path("/proc/self/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
@@ -49,8 +49,9 @@ def resident_bytes() -> int:
 
 
 class VisionProcess:
-    """`modules`: where processors may be. `reload`: load them again when they are saved. `memory_bytes`: above it the
-    worker ends, before the kernel chooses whom to kill; 0: half of the host's."""
+    """`modules`: where processors may be defined. `reload`: load them again when they are saved. `memory_bytes`:
+    above it, the worker ends before the kernel kills some process; 0: half of the host's.
+    """
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class VisionProcess:
         )
 
     async def run(self) -> None:
-        cv2.setNumThreads(1)  # cheaper; and a crash in a thread of OpenCV's own could be nobody's
+        cv2.setNumThreads(1)  # Cheaper; and a crash in one of OpenCV's own threads could not be attributed.
         self._running.watch_ends()
         await self._load()
         look = asyncio.create_task(self._look(), name="vision-look")
@@ -101,8 +102,8 @@ class VisionProcess:
             for camera in self._cameras.values():
                 camera.check_stall()
             if resident_bytes() > self._memory_bytes:
-                logger.error("this worker takes more than half of the host's memory; a new one takes over")
-                os._exit(OUT_OF_MEMORY_STATUS)  # user code still runs: nothing else is sure to end it
+                logger.error("this worker uses more than half of the host's memory; a new one takes over")
+                os._exit(OUT_OF_MEMORY_STATUS)  # User code still runs: nothing else is certain to end it.
             if sum(camera.abandoned_threads for camera in self._cameras.values()) > MAX_ABANDONED_THREADS:
                 logger.error("too many processors are stuck; this worker ends and a new one takes over")
                 self._is_stuck = True
@@ -111,7 +112,7 @@ class VisionProcess:
                 loading = asyncio.create_task(self._load(), name="vision-load")
 
     async def _load(self) -> None:
-        """Until the modules are loaded. One that does not come to its end is interrupted, then left behind."""
+        """Wait until the modules are loaded. One that takes too long is interrupted, then abandoned."""
         thread = threading.Thread(target=self._code.refresh, name="load-processors", daemon=True)
         thread.start()
         await asyncio.to_thread(thread.join, LOAD_S)

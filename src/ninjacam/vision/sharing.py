@@ -1,8 +1,8 @@
-"""Which functions of the user use the same objects, and so must not run at the same time.
+"""Finds functions of the user that use the same objects, and so must not run at the same time.
 
-OpenCV's subtractors, trackers and networks crash the process when two threads are in one of them. A function that uses
-such a global takes turns with every other function that uses it. What is reached by name is found: globals, closures,
-helper modules, attributes of the user's own objects. What is computed at run time (`globals()[name]`) is not.
+OpenCV's subtractors, trackers and networks crash the process when two threads use one of them. A function that uses
+such a global takes turns with every other function that uses it. Objects are found by name: globals, closures,
+helper modules, attributes of the user's own objects. Names computed at run time (`globals()[name]`) are not.
 """
 
 import functools
@@ -15,9 +15,9 @@ from typing import Any
 from ninjacam.core.processors import Registration
 
 MAX_OBJECTS = 5_000
-"""Maximum number of objects to look at for one function. Large tables are not searched to their end."""
+"""Maximum number of objects to inspect for one function. Large tables are not searched to their end."""
 MAX_ELEMENTS = 100
-"""Maximum number of elements of one container to look at."""
+"""Maximum number of elements of one container to inspect."""
 _SAFE = sys.stdlib_module_names | {"numpy", "django", "ninjacam"}
 """Packages whose objects do not crash when two threads use them."""
 _INSTALLED = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
@@ -27,7 +27,7 @@ def join_turns(registrations: Iterable[Registration]) -> None:
     """Let functions that use the same object take turns with each other. Updates `turns` in place."""
     functions = [each for each in registrations if each.function is not None]
     users: dict[int, Registration] = {}
-    alive: list[Any] = []  # ids are compared, so nothing may be freed meanwhile
+    alive: list[Any] = []  # Ids are compared, so nothing may be freed meanwhile.
     for each in functions:
         for value in _stateful(each.function):
             alive.append(value)

@@ -1,4 +1,4 @@
-"""One view of one camera: made from a decoded picture by nobody's or the user's code, and encoded once for everybody.
+"""One view of one camera: either unprocessed or processed by user code, encoded once for all viewers.
 
 Not here: decoding (`vision.pipeline`), sockets and demand (`vision.camera`).
 """
@@ -31,30 +31,30 @@ from ninjacam.vision.placeholder import message_picture
 logger = logging.getLogger("ninjacam.vision")
 
 LATE_NS = 100_000_000
-"""A picture older than this is left out while a newer one waits."""
+"""A frame older than this is skipped while a newer one waits."""
 MAX_WAITING = 4
-"""Pictures that wait for slow user code; the oldest go first."""
+"""Maximum number of frames that wait for slow user code; the oldest are dropped first."""
 FAILING_EVERY_NS = 500_000_000
 """A view that raises is called again twice a second, not at each frame."""
 LINGER_NS = 1_000_000_000
-"""A view keeps its processor for so long without a viewer, so that reloading a page does not reset its state."""
+"""Seconds that a view keeps its processor without viewers, so that reloading a page does not reset its state."""
 NOTHING = Returned(None, None)
-HOW_TO_SEE_MORE = "Who may configure the camera finds the traceback on its page."
-"""Every viewer sees the picture, and a traceback tells of the server's files."""
+HOW_TO_SEE_MORE = "If you may configure this camera, its page shows the traceback."
+"""Shown to every viewer, so without the traceback, which reveals the server's files."""
 
 TITLES = {
     CameraState.CONNECTING: "Connecting",
-    CameraState.STALLED: "No picture",
+    CameraState.STALLED: "No video",
     CameraState.RECONNECTING: "Reconnecting",
     CameraState.FAILED: "Camera not available",
-    CameraState.DISABLED: "Camera switched off",
+    CameraState.DISABLED: "Camera disabled",
     CameraState.UNKNOWN: "Reconnecting",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class ViewInput:
-    """What a view is made of at one moment. `picture`: None while the camera is away, which `info` says why."""
+    """The input of a view at one moment. `picture`: None while the camera is unavailable, for the reason in `info`."""
 
     picture: Picture | None
     packet: Packet
@@ -65,7 +65,7 @@ class ViewInput:
 
 @dataclass(slots=True, eq=False)
 class Variant:
-    """One encoding of one view (or the annotations to it), and who gets it. `sequence`: of its last packet."""
+    """One encoding of one view (or its annotations), and its subscribers. `sequence`: of its last packet."""
 
     request: StreamRequest
     channel: Channel
@@ -79,10 +79,10 @@ class Variant:
 
 @dataclass(slots=True)
 class Shared:
-    """What outlives a thread that had to be abandoned. `variants` and `blamed` are replaced whole by the loop.
+    """State that outlives an abandoned thread. `variants` and `blamed` are replaced as a whole by the loop.
 
-    `blamed`, `stalled`: view -> (until, monotonic ns; why): what rests because it took its worker down, by the
-    engine's word, and what rests because it did not return, by our own.
+    `blamed`, `stalled`: view -> (until, monotonic ns; reason): views that pause because, according to the engine,
+    they crashed their worker, and views that pause because they did not return.
     """
 
     variants: tuple[Variant, ...] = ()
@@ -100,7 +100,7 @@ class Shared:
 
 @dataclass(slots=True)
 class _Encoding:
-    """A variant's state that belongs to the thread that makes it."""
+    """State of a variant that belongs to the thread that makes it."""
 
     encoder: H264Encoder | None = None
     size: tuple[int, int] = (0, 0)
@@ -109,8 +109,9 @@ class _Encoding:
 
 @dataclass(frozen=True, slots=True)
 class ViewContext:
-    """What all views of a camera have in common. `publish`, `on_health`: called in the views' threads; they must hand
-    over to the loop themselves."""
+    """Shared by all views of a camera. `publish`, `on_health`: called in the views' threads; they must switch to the
+    loop themselves.
+    """
 
     camera: str
     code: ProcessorCode
@@ -138,7 +139,7 @@ class ViewMaker:
         self.instance.take_turn(self._context.code.current.get(self.view))
 
     def make(self, view_input: ViewInput) -> None:
-        """Publish `view_input` in each variant that somebody watches and that is due."""
+        """Publish `view_input` in each variant that has subscribers and is due."""
         try:
             self._make_due(view_input)
         finally:
@@ -178,13 +179,13 @@ class ViewMaker:
         return True
 
     def _make(self, view_input: ViewInput, now_ns: int, *, with_image: bool) -> Returned:
-        """What the view makes; where it makes nothing, as a picture a readable one of why."""
+        """Return the view's result; if it fails, an image that shows the reason."""
         health = self._health
         if view_input.picture is None:
             if not with_image:
                 return NOTHING
-            error = for_viewers(view_input.info.error)  # everybody who watches the view sees this picture
-            title = f"{self._context.camera}: {TITLES.get(view_input.info.state, 'No picture')}"
+            error = for_viewers(view_input.info.error)  # All viewers of the view see this image.
+            title = f"{self._context.camera}: {TITLES.get(view_input.info.state, 'No video')}"
             lines = [str(error["message"])] if error else []
             return Returned(message_picture(title, lines, health.last_image), None)
         if health.error is not None and now_ns < health.next_try_ns:
@@ -207,7 +208,7 @@ class ViewMaker:
             logger.debug("%s: %s", self._context.camera, exc)
             return NOTHING
         if self.abandoned:
-            return NOTHING  # it came back after all; its error stands until it is tried again
+            return NOTHING  # It returned after all; its error is shown until it is tried again.
         self._set_error(None)
         health.frames += 1
         if made.image is not None:
@@ -226,7 +227,7 @@ class ViewMaker:
             raise resting
         entry = self._context.code.current.get(self.view)
         if entry is None:
-            raise ProcessorError(f"There is no processor {self.view!r} any more.")
+            raise ProcessorError(f"The processor {self.view!r} no longer exists.")
         if isinstance(entry, ProcessorError):
             raise entry
         frame = Frame(
@@ -312,7 +313,7 @@ class ViewMaker:
 
 
 class ViewThread:
-    """User code has a thread of its own for each view, so that it holds up nobody but itself."""
+    """Each view runs user code in its own thread, so that it delays nothing else."""
 
     def __init__(self, view: str, context: ViewContext) -> None:
         self.maker = ViewMaker(view, context)
@@ -329,7 +330,7 @@ class ViewThread:
 
     @property
     def has_lingered(self) -> bool:
-        """Whether it was offered nothing for so long that nobody wants its view any more."""
+        """Return whether it has received nothing for so long that the view has no viewers any more."""
         return self._clock.monotonic_ns() - self._offered_ns > LINGER_NS
 
     def offer(self, view_input: ViewInput) -> None:
@@ -342,7 +343,7 @@ class ViewThread:
         self._ready.set()
 
     def abandon(self) -> None:
-        """Leave the thread to itself: user code does not return. It is asked to end at its next bytecode."""
+        """Abandon the thread, because user code does not return. It is asked to end at its next bytecode."""
         self.maker.abandoned = True
         self.maker.instance.abandon()
         self.stop()
@@ -353,7 +354,7 @@ class ViewThread:
             self._loop()
         except ProcessorStalled:
             pass
-        except BaseException:  # a bug of ours must not end in silence; the pipeline starts another thread
+        except BaseException:  # A bug of ours must be logged; the pipeline starts another thread.
             logger.exception("%s: the view's thread ended by a bug", self._name)
             self.broken = True
         finally:
@@ -365,7 +366,7 @@ class ViewThread:
             self._ready.wait()
             self._ready.clear()
             while self._waiting and not self._stopped:
-                self.maker.take_turn()  # newer frames may arrive meanwhile
+                self.maker.take_turn()  # Newer frames may arrive meanwhile.
                 view_input = self._waiting.popleft()
                 age_ns = self._clock.monotonic_ns() - view_input.packet.received_ns
                 if not (self._waiting and age_ns > LATE_NS):

@@ -1,4 +1,4 @@
-"""The form of a camera: what a person enters, turned into the fields of `actions.cameras`."""
+"""The camera form, which converts input to the fields of `actions.cameras`."""
 
 from copy import copy
 from typing import Any
@@ -13,7 +13,7 @@ from ninjacam.models import Camera
 
 
 class CameraForm(forms.Form):
-    """A camera's settings. `camera`: the one to change; None to add one.
+    """A camera's settings. `camera`: the camera to change; None to add one.
 
     The rules are those of the action. `clean` applies them to a draft, so that the form shows all errors at once.
     """
@@ -22,13 +22,13 @@ class CameraForm(forms.Form):
     slug = forms.SlugField(
         label=_("Short name"),
         max_length=50,
-        help_text=_("Stands in addresses and file names: a-z, 0-9, - and _."),
+        help_text=_("Used in URLs and file names: a-z, 0-9, - and _."),
     )
     url = forms.CharField(
         label=_("Address"),
         max_length=500,
         help_text=_(
-            "As in the camera's manual: rtsp://192.168.1.20/stream1 or http://192.168.1.21:8080/video"
+            "See the camera's manual, for example rtsp://192.168.1.20/stream1 or http://192.168.1.21:8080/video"
         ),
         widget=forms.TextInput(attrs={"inputmode": "url", "autocapitalize": "none", "spellcheck": "false"}),
     )
@@ -47,27 +47,27 @@ class CameraForm(forms.Form):
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )
-    forget_credentials = forms.BooleanField(label=_("Forget the stored user and password"), required=False)
+    forget_credentials = forms.BooleanField(label=_("Remove the stored user and password"), required=False)
     transport = forms.ChoiceField(
         label=_("Transport"),
         choices=Camera.Transport.choices,
         initial=Camera.Transport.TCP,
-        help_text=_("UDP only where TCP does not work."),
+        help_text=_("Use UDP only if TCP does not work."),
     )
-    audio = forms.BooleanField(label=_("Take the sound as well"), required=False, initial=True)
+    audio = forms.BooleanField(label=_("Record and play audio"), required=False, initial=True)
     verify_tls = forms.BooleanField(
-        label=_("Check the TLS certificate"),
+        label=_("Verify the TLS certificate"),
         required=False,
         initial=True,
-        help_text=_("Switch it off for rtsps: and https: cameras with certificates of their own."),
+        help_text=_("Switch off for rtsps: and https: cameras with self-signed certificates."),
     )
-    enabled = forms.BooleanField(label=_("Switched on"), required=False, initial=True)
+    enabled = forms.BooleanField(label=_("Enabled"), required=False, initial=True)
     record = forms.ChoiceField(
         label=_("Record"),
         choices=Camera.Record.choices,
         initial=Camera.Record.OFF,
-        required=False,  # a form without it changes nothing
-        help_text=_("Recordings are kept until the oldest have to make room."),
+        required=False,  # A form without this field does not change it.
+        help_text=_("Recordings are kept until the oldest ones are deleted to make room."),
     )
     record_before_s = forms.IntegerField(
         label=_("Seconds before an event"), min_value=0, max_value=60, initial=5, required=False
@@ -90,14 +90,14 @@ class CameraForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.camera = camera
         if camera is not None:
-            self.fields["slug"].required = False  # a form without it changes nothing
+            self.fields["slug"].required = False  # A form without this field does not change it.
             self.fields["slug"].help_text = _(
-                "Stands in addresses and file names. Recordings and access follow a new name; links to the old one end."
+                "Used in URLs and file names. Recordings and permissions follow a new name; old links stop working."
             )
         if camera is None or not camera.has_credentials:
             del self.fields["forget_credentials"]
         else:
-            stored = _("Stored. Leave both empty to keep what is stored.")
+            stored = _("Stored. Leave both empty to keep the stored values.")
             self.fields["password"].help_text = stored
         for name, field in self.fields.items():
             if field.help_text:
@@ -116,7 +116,7 @@ class CameraForm(forms.Form):
         return self.cleaned_data
 
     def camera_fields(self) -> CameraFields:
-        """Return what the action is to change, without the fields that were left alone or are wrong."""
+        """Return the changes for the action, without fields that are unchanged or invalid."""
         entered = self.cleaned_data
         fields = CameraFields()
         for name in ("name", "transport", "audio", "verify_tls", "enabled"):
@@ -140,7 +140,7 @@ class CameraForm(forms.Form):
 
     def show_error(self, error: InvalidError) -> None:
         for name, messages in error.fields.items():
-            if name in self.errors:  # the field's own error says more
+            if name in self.errors:  # The field's own error is more specific.
                 continue
             for message in messages:
                 self.add_error(name if name in self.fields else None, message)

@@ -15,7 +15,7 @@ from ninjacam.core.errors import LimitError
 
 
 class _Limited(AuthenticationForm):
-    """`throttled`: the password was not looked at."""
+    """`throttled`: the password was not checked."""
 
     throttled = False
 
@@ -29,21 +29,21 @@ class _Limited(AuthenticationForm):
 
 
 class LogInForm(_Limited):
-    """Of our login page."""
+    """The form of our login page."""
 
 
 class AdminLogInForm(_Limited, AdminAuthenticationForm):
-    """Of Django's admin: `admin.site.login_form = AdminLogInForm`."""
+    """The login form for Django's admin: `admin.site.login_form = AdminLogInForm`."""
 
 
 class PasswordForm(PasswordChangeForm):
-    """A new password for oneself. Guessing the old one is limited as logging in is."""
+    """Changes the user's own password. Attempts to guess the old one are limited like logins."""
 
     end_tokens = forms.BooleanField(
         label=_("Also revoke all my API tokens"),
         required=False,
         initial=True,
-        help_text=_("Other sessions and all links end in any case."),
+        help_text=_("All other sessions and links end in any case."),
     )
 
     def __init__(self, request: HttpRequest, user: AbstractBaseUser, data: Any = None) -> None:

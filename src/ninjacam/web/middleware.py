@@ -1,7 +1,7 @@
-"""`ninjacam.web.middleware.accounts`: who writes is on record, and browsers that have logged in are known again.
+"""`ninjacam.web.middleware.accounts`: records who writes, and recognizes browsers that have logged in before.
 
-The product uses it. In your own project put it after AuthenticationMiddleware, so that records of changes in Django's
-admin name the user, and logins there are remembered as those of Ninjacam's own page are.
+The product uses it. In your own project, put it after AuthenticationMiddleware, so that audit records of changes in
+Django's admin name the user, and logins there are remembered like those on Ninjacam's own page.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The pages' addresses; `ninjacam.urls` puts them into the namespace "ninjacam"."""
+"""The pages' URLs; `ninjacam.urls` adds the namespace "ninjacam"."""
 
 from django.urls import path
 

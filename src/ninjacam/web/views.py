@@ -1,4 +1,4 @@
-"""The views: read what the user may see, let the actions write, render."""
+"""The views of the pages: read what the user may see, call actions for writes, render."""
 
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -37,16 +37,16 @@ P = ParamSpec("P")
 R = TypeVar("R", bound=HttpResponseBase)
 RATES = ("0.5", "1", "2", "4", "8")
 MAX_TOGETHER = 9
-"""Browsers decode no more at once, on most machines."""
+"""Most machines cannot decode more streams in a browser."""
 View = Callable[Concatenate[HttpRequest, Principal, P], HttpResponse]
 
 
 COMPLETE_LANGUAGES = ("en",)
-"""The languages in which every text of the pages exists. A page in two languages helps nobody."""
+"""The languages in which every text of the pages is translated."""
 
 
 def in_complete_language(view: Callable[P, R]) -> Callable[P, R]:
-    """Render the page in the visitor's language if it is complete, and else in the first complete one."""
+    """Render the page in the visitor's language if it is completely translated, else in the first complete language."""
 
     @wraps(view)
     def translated(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -94,7 +94,7 @@ def page(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
     @in_complete_language
     @wraps(view)
     def checked(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        if not request.user.is_authenticated:  # login_required has seen to it; this tells the type checker
+        if not request.user.is_authenticated:  # login_required guarantees it; this is for the type checker.
             raise PermissionDenied
         principal = Principal(request.user, "session", credential=request.session.session_key or "")
         try:
@@ -110,7 +110,7 @@ def page(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
 def _render(
     request: HttpRequest, principal: Principal, template: str, context: Mapping[str, Any], status: int = 200
 ) -> HttpResponse:
-    """With what every page shows around its content."""
+    """Render with the context that every page needs around its content."""
     around = {
         "user": principal.user,
         "may_add": principal.may_all("add_camera", "configure"),
@@ -122,7 +122,7 @@ def _render(
 @require_safe
 @page
 def show_wall(request: HttpRequest, principal: Principal) -> HttpResponse:
-    """All cameras that the user may see. `?view=edges` shows that view of those that have it."""
+    """All cameras that the user may view. `?view=edges` shows that view of cameras that have it."""
     status = read_status()
     cameras = list_cameras(principal)
     chosen = request.GET.get("view", "")
@@ -201,9 +201,9 @@ def show_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
 @require_safe
 @page
 def show_replay(request: HttpRequest, principal: Principal) -> HttpResponse:
-    """The recordings of several cameras in step: `?camera=a&camera=b`, at most MAX_TOGETHER; `time`: where to begin.
+    """The recordings of several cameras in sync: `?camera=a&camera=b`, at most MAX_TOGETHER; `time`: where to start.
 
-    Those of deleted cameras too, for whoever may see them.
+    Includes those of deleted cameras, for users who may view them.
     """
     asked = request.GET.getlist("camera")
     wanted = list_recorded(principal, asked) if asked else []
@@ -278,14 +278,14 @@ def edit_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
 @require_http_methods(["GET", "HEAD", "POST"])
 @page
 def show_account(request: HttpRequest, principal: Principal) -> HttpResponse:
-    """Change one's own password; see and revoke the API tokens that act for one."""
+    """Change one's own password; list and revoke one's own API tokens."""
     user = principal.user
     revoking = request.method == "POST" and "revoke_all" in request.POST
     if revoking:
         revoke_all_tokens(principal, user)
         return redirect("ninjacam:account")
     form = None
-    if user.has_usable_password():  # others have their password elsewhere
+    if user.has_usable_password():  # Others have their password elsewhere, for example in LDAP.
         form = PasswordForm(request, user, request.POST if request.method == "POST" else None)
         if form.is_valid():
             form.save()

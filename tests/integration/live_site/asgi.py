@@ -1,4 +1,4 @@
-"""What a project's asgi.py looks like; with a probe beside it that tells tests what this worker holds."""
+"""What a project's asgi.py looks like; with a probe that reports to tests what this worker holds."""
 
 import json
 import os

@@ -172,7 +172,7 @@ class ReorderedSlices(ManySlices):
 
 
 class CleanRandomAccess(EncodedCamera):
-    """H.265 key frames that are no IDR pictures; pictures that follow them are shown before."""
+    """H.265 key frames that are not IDR pictures; pictures that follow them are shown before."""
 
     encoder = "libx265"
     parameters = "keyint=25:bframes=2:b-adapt=0:open-gop=1:log-level=none"

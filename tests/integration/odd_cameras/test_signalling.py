@@ -400,7 +400,7 @@ class BadParameterSets(OddCamera):
 
 
 class Goodbye(OddCamera):
-    """RTCP says goodbye for the stream, and the stream goes on."""
+    """RTCP says goodbye for the stream, and the stream continues."""
 
     def burst(self, client: OddClient, number: int, out: bytes) -> None:
         if number in (10, 30):
@@ -409,7 +409,7 @@ class Goodbye(OddCamera):
 
 
 class StaleSession(OddCamera):
-    """Packets of a session that is over go on in the new connection, on the same channel (scottlamb/retina#17). Either
+    """Packets of an ended session continue in the new connection, on the same channel (scottlamb/retina#17). Either
     SETUP names the right source, or RTP-Info the right packet."""
 
     announced = "ssrc"

@@ -156,8 +156,8 @@ class OddNumbers(OddCamera):
 
 NUMBERS: dict[str, Callable[[int], int]] = {
     "skips 0 at the wrap": lambda n: 65_436 + n + (n >= 100),  # ExoPlayer#9697
-    "begins anew": lambda n: n % 97,
-    "begins anew far away": lambda n: n + (n // 150) * 30_000,
+    "restarts": lambda n: n % 97,
+    "restarts far away": lambda n: n + (n // 150) * 30_000,
 }
 
 
@@ -201,7 +201,7 @@ class OtherSourceFirst(OddCamera):
 
 
 class StaleSession(OddCamera):
-    """Packets of a session that is over go on in the new connection (Reolink, scottlamb/retina#17)."""
+    """Packets of an ended session continue in the new connection (Reolink, scottlamb/retina#17)."""
 
     stale = 40_000
 

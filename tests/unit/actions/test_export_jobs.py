@@ -116,9 +116,9 @@ def test_the_process_is_told_the_files_of_the_span(bench: Bench) -> None:
     ("recorded_s", "length_s", "code", "says"),
     [
         (10, 5, "", ""),
-        (10, 5.1, "too_little_recorded", "10.0 s are recorded: ask for a timelapse of at most 5.0 s, or for"),
-        (6, 3600, "too_little_recorded", "6.0 s are recorded: ask for a timelapse of at most 3.0 s, or for"),
-        (0, 1, "no_recording", "Nothing was recorded then"),
+        (10, 5.1, "too_little_recorded", "Ask for at most 5.0 s, or a"),
+        (6, 3600, "too_little_recorded", "Ask for at most 3.0 s, or a"),
+        (0, 1, "no_recording", "There are no recordings of this span"),
     ],
 )
 def test_a_timelapse_that_would_be_slow_is_refused(

@@ -29,7 +29,7 @@ def test_one_user_tests_one_camera_at_a_time_and_leaves_room_for_others(
         for number, thread in enumerate(threads):
             thread.start()
             assert begun.acquire(timeout=20)
-            with pytest.raises(LimitError, match="You are testing"):
+            with pytest.raises(LimitError, match="You are already testing"):
                 run_probe(SOURCE, users[number])
         with pytest.raises(LimitError, match="Other cameras"):
             run_probe(SOURCE, users[AT_ONCE])

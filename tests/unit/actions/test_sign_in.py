@@ -167,7 +167,7 @@ def test_failures_are_on_record_without_passwords_and_not_without_end(
     entries = [json.loads(each.getMessage()) for each in caplog.records if each.name == "ninjacam.audit"]
     failed = [entry for entry in entries if entry["verb"] == "login.failed"]
     assert failed[0] == {
-        "verb": "login.failed", "subject": "owner", "by": "not signed in", "address": "203.0.113.0"
+        "verb": "login.failed", "subject": "owner", "by": "not logged in", "address": "203.0.113.0"
     }  # fmt: skip
     assert {entry["verb"] for entry in entries} == {"login.failed", "login.throttled"}
     assert {entry["subject"] for entry in failed} == {"owner", "(no such user)"}

@@ -434,7 +434,7 @@ def test_a_database_that_is_away_is_our_error(
     closed: list[bool] = []
     monkeypatch.setattr(connections, "close_all", lambda: closed.append(True))
     monkeypatch.setattr(Segment.objects.__class__, "put", fail)
-    with pytest.raises(NinjacamError, match="recording goes on"):
+    with pytest.raises(NinjacamError, match="recording continues"):
         index(root).add(told)
     assert closed, "the connection may be broken"
 
@@ -454,7 +454,7 @@ def test_the_commands_list_compare_and_explain(root: Path, capsys: pytest.Captur
     call_command("ninjacam_index", "--rebuild")
     call_command("ninjacam_fsck")
     said = capsys.readouterr().out
-    assert "6 recordings listed" in said and "6 recordings, as the index has them" in said
+    assert "6 recordings indexed" in said and "6 recordings match the index" in said
     torn = root / rows()[0]["path"]
     with torn.open("ab") as file:
         file.write(b"torn")
@@ -462,7 +462,7 @@ def test_the_commands_list_compare_and_explain(root: Path, capsys: pytest.Captur
     (root / rows()[1]["path"]).unlink()
     with pytest.raises(CommandError, match="1 differs, 1 no_file"):
         call_command("ninjacam_fsck")
-    assert "4 bytes at its end" in capsys.readouterr().out
+    assert "The last 4 bytes" in capsys.readouterr().out
 
 
 def test_retention_is_a_setting(settings: Any) -> None:

@@ -123,8 +123,8 @@ def test_a_stored_password_does_not_go_to_another_host(admin_user: User, camera:
         ({"url": "rtsp://10.0.0.5:322/stream1"}, "rtsp: instead of rtsps:"),
         ({"url": "http://10.0.0.5:322/stream1"}, "http: instead of rtsps:"),
         ({"url": "rtsps://10.0.0.5:323/stream1"}, "another port"),
-        ({"verify_tls": False}, "check of the TLS certificate"),
-        ({"verify_tls": False, "username": "user-of-the-camera"}, "check of the TLS certificate"),
+        ({"verify_tls": False}, "TLS verification"),
+        ({"verify_tls": False, "username": "user-of-the-camera"}, "TLS verification"),
     ],
 )
 def test_a_password_for_tls_needs_to_be_entered_again_when_its_protection_changes(

@@ -12,7 +12,7 @@ from ninjacam.front_door.messages import Message, Receive, Scope, Send
 
 
 def lifespan(inner: Any) -> list[str]:
-    """What the server is told between its start and its stop."""
+    """The messages to the server between its start and its stop."""
     told: list[str] = []
 
     async def go() -> None:

@@ -50,7 +50,7 @@ def test_a_stop_does_not_wait_for_a_camera_that_does_not_answer(tmp_path: Path) 
 
 
 class OpenCamera(Source):
-    """A camera that is there and is told how often to be read."""
+    """A camera whose read interval can be set."""
 
     def __init__(self) -> None:
         self.tracks = (Track(Kind.VIDEO, Codec.H264),)

@@ -1,4 +1,4 @@
-"""What a processor says it has seen, on its way from pixels to fractions; and what it is told when it is wrong."""
+"""Annotations of processors, converted from pixels to fractions, and the messages for invalid ones."""
 
 import array
 import json
@@ -48,20 +48,20 @@ def test_what_is_beyond_the_picture_ends_at_its_edge() -> None:
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        (Box(float("nan"), 0, 1, 1), "nan where a number belongs"),
-        (Box(0, "left", 1, 1), "str where a number belongs"),  # type: ignore[arg-type]
-        (Box(0, 0, 1, 1, score=float("inf")), "inf where a number belongs"),
-        (Point(0, 0, score=93), "the score 93; write 0 to 1"),
-        (Point(0, None), "NoneType where a number belongs"),  # type: ignore[arg-type]
-        (Box(0, 0, 1, 1, color="red"), 'write it as "#ff8800"'),
-        (Polygon([(1, 2)]), "a Polygon of 1 points; 2 to 256"),
+        (Box(float("nan"), 0, 1, 1), "the number nan"),
+        (Box(0, "left", 1, 1), "str instead of a number"),  # type: ignore[arg-type]
+        (Box(0, 0, 1, 1, score=float("inf")), "the number inf"),
+        (Point(0, 0, score=93), "the score 93; use a value from 0 to 1"),
+        (Point(0, None), "NoneType instead of a number"),  # type: ignore[arg-type]
+        (Box(0, 0, 1, 1, color="red"), 'write it like "#ff8800"'),
+        (Polygon([(1, 2)]), "a Polygon with 1 points; 2 to 256"),
         (Polygon(np.zeros((300, 2))), "cv2.approxPolyDP"),
-        (Polygon([1, 2, 3]), "not pairs"),
-        (Polygon(np.zeros(3)), "not pairs"),
-        (Polygon(np.zeros((720, 1280), bool)), "a Polygon of 720 points"),
-        (Polygon(array.array("d", [1, 2, 3, 4])), "not pairs"),
-        (Polygon([(1, 2), (3, "x")]), "not pairs"),
-        (Polygon([(1, 2), (3, float("nan"))]), "nan where a number belongs"),
+        (Polygon([1, 2, 3]), "not (x, y) pairs"),
+        (Polygon(np.zeros(3)), "not (x, y) pairs"),
+        (Polygon(np.zeros((720, 1280), bool)), "a Polygon with 720 points"),
+        (Polygon(array.array("d", [1, 2, 3, 4])), "not (x, y) pairs"),
+        (Polygon([(1, 2), (3, "x")]), "not (x, y) pairs"),
+        (Polygon([(1, 2), (3, float("nan"))]), "the number nan"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_with_a_sentence(wrong: Any, words: str) -> None:
@@ -71,7 +71,7 @@ def test_what_cannot_be_drawn_is_refused_with_a_sentence(wrong: Any, words: str)
 
 
 def test_there_are_not_too_many_and_no_text_is_too_long() -> None:
-    with pytest.raises(EncodeError, match="257 annotations; 256 at most"):
+    with pytest.raises(EncodeError, match="257 annotations; the maximum is 256"):
         to_annotation_set([Point(0, 0)] * 257, 200, 100)
     with pytest.raises(EncodeError, match="more than 64 KB"):
         to_annotation_set([Polygon(np.zeros((200, 2)))] * 100, 200, 100)

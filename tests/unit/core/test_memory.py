@@ -1,4 +1,4 @@
-"""In processes of their own: what the C library is told, it cannot be told to forget."""
+"""In separate processes, because settings of the C library cannot be reset."""
 
 import platform
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told anything")
+pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is configured")
 
 _PICTURES = """
 import numpy as np, resource, sys

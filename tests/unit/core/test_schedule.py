@@ -41,12 +41,13 @@ def test_windows(text: str, on: list[tuple[int, str]], off: list[tuple[int, str]
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "empty"), (" ; ", "empty"), ("mon", "no times"), ("mon-fry 07:00-08:00", "“mon-fry” is no day"),
-        ("mon-tue-wed 07:00-08:00", "no day"), ("07:00", "no times"), ("07:00-25:00", "not on the clock"),
-        ("24:00-06:00", "not on the clock"), ("07:60-08:00", "not on the clock"), ("08:00-08:00", "All day is"),
-        ("mon 07:00-08:00 tue 09:00-10:00", "no times"), ("mon 7-8", "no times"), ("mon 07:00-08:00,", "no times"),
-        ("mon \u0660\u0667:00-08:00", "no times"),
-        ("x" * 10_000, "no times"), ("07:00-08:00;" * 101, "100 are possible"),
+        ("", "empty"), (" ; ", "empty"), ("mon", "no times"), ("mon-fry 07:00-08:00", "Unknown day “mon-fry”"),
+        ("mon-tue-wed 07:00-08:00", "Unknown day"), ("07:00", "Invalid times"), ("07:00-25:00", "range from 00:00"),
+        ("24:00-06:00", "range from 00:00"), ("07:60-08:00", "range from 00:00"), ("08:00-08:00", "For the whole day"),
+        ("mon 07:00-08:00 tue 09:00-10:00", "Invalid times"), ("mon 7-8", "Invalid times"),
+        ("mon 07:00-08:00,", "Invalid times"),
+        ("mon \u0660\u0667:00-08:00", "Invalid times"),
+        ("x" * 10_000, "no times"), ("07:00-08:00;" * 101, "maximum is 100"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_said_in_a_sentence(text: str, said: str) -> None:

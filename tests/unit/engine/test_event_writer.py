@@ -100,7 +100,7 @@ def test_the_writer_writes_each_second_until_it_is_cancelled() -> None:
 
     async def script() -> None:
         task = asyncio.create_task(host.writer.run())
-        while not host.clock.sleepers:  # noqa: ASYNC110 (a real thread, and nothing that tells its end)
+        while not host.clock.sleepers:  # noqa: ASYNC110 (a real thread, and nothing that signals its end)
             await asyncio.sleep(0.001)
         host.keeper.see_disk(is_full=False, is_low=True)
         host.clock.advance(1)

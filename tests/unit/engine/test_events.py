@@ -11,7 +11,7 @@ GONE = {"code": "connection_refused", "message": "The host answers, but not on p
 
 
 class Host:
-    """`log`: what was told, the latest of each event."""
+    """`log`: the latest version of each event."""
 
     def __init__(self, *ongoing: EngineEvent, adopt: bool = True) -> None:
         self.clock = FakeClock()
@@ -81,7 +81,7 @@ def test_a_short_loss_is_no_event_and_a_short_return_no_end() -> None:
 
 
 def test_a_camera_that_is_being_opened_is_neither_down_nor_back() -> None:
-    """As all are while a capture process is started anew."""
+    """As all are while a capture process restarts."""
     host = Host()
     host.pass_s(30, door={"state": "connecting"})
     assert host.told == []

@@ -72,7 +72,7 @@ class Host:
         await self.rest()
 
     async def rest(self) -> None:
-        while not self.clock.sleepers:  # noqa: ASYNC110 (a real thread, and nothing that tells its end)
+        while not self.clock.sleepers:  # noqa: ASYNC110 (a real thread, and nothing that signals its end)
             await asyncio.sleep(0.001)
 
 

@@ -11,7 +11,7 @@ from ninjacam.problems import Problem
 
 
 def receiver(chunks: Iterable[bytes], *, complete: bool = True) -> Receive:
-    """The chunks, and then the end, or nothing for ever."""
+    """The chunks, and then the end, or nothing forever."""
     waiting = list(chunks)
 
     async def receive() -> Message:

@@ -146,7 +146,7 @@ def test_a_server_that_accepts_no_more_gets_room(listener: Listener, clock: Cloc
     idle = listener.connect(20, "127.0.0.2")
     listener.connect(5, "127.0.0.3", accept=False)
     connections.look_once()
-    assert count_open(idle) == 20, "a burst is no shortage yet"
+    assert count_open(idle) == 20, "a burst is not a shortage yet"
     connections.look_once()
     connections.look_once()
     assert count_open(idle) == 15

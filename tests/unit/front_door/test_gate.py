@@ -21,7 +21,7 @@ async def settle() -> None:
 
 
 class Request:
-    """A request that stays in its place until it is told to end."""
+    """A request that stays in its place until it is ended."""
 
     def __init__(self, gate: Gate, address: str, user: str = "") -> None:
         self.runs = False

@@ -159,7 +159,7 @@ def test_a_picture_of_a_camera_that_is_not_live_is_not_fresh() -> None:
         assert not feed.fresh and feed.message(details=True) == "Gone."
         channel.set_info(StreamInfo("door", state=CameraState.LIVE))
         await until(lambda: feed.state is CameraState.LIVE)
-        assert not feed.fresh, "the picture is still that of before"
+        assert not feed.fresh, "the frame is still the previous one"
         channel.publish(picture(2))
         await until(lambda: feed.fresh)
 

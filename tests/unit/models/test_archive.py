@@ -1,4 +1,4 @@
-"""What a camera leaves belongs to it, whatever it is called and whoever takes its name next. On real files."""
+"""What a camera leaves belongs to it, whatever its name is, and whichever camera takes its name next. On real files."""
 
 import time
 from pathlib import Path

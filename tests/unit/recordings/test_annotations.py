@@ -39,7 +39,7 @@ def record(root: Path, packets: list[Packet], *, late: int = 3, period_s: float 
 
 
 def make_recorder() -> tuple[recorder.Recorder, list[cutter.Job]]:
-    """And the jobs that it hands on."""
+    """And the jobs that it passes on."""
     taken: list[cutter.Job] = []
 
     def hand_on(job: cutter.Job) -> bool:

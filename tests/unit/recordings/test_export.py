@@ -181,7 +181,7 @@ def test_the_clock_is_burned_into_each_picture_and_nothing_else_changes(
         assert region.max() > 200 and region.min() < 40  # white, with a black rim
         assert without[330:, :250].max() < 180
         assert np.abs(rest.astype(int) - without[60:300]).mean() < 3
-    # It goes on when the second does in which the pictures were taken.
+    # It advances with the second in which the frames were captured.
     seconds = [clock[n][1][336:, :215].astype(int) for n in range(200)]
     changes = [n for n in range(1, 200) if np.abs(seconds[n] - seconds[n - 1]).max() > 120]
     assert changes == list(range(25, 200, 25))

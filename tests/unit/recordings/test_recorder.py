@@ -1,4 +1,4 @@
-"""Which of a camera's pictures are handed on to be written, by the windows that are to be kept."""
+"""Which of a camera's frames are passed on to be written, by the windows to keep."""
 
 from collections.abc import Sequence
 

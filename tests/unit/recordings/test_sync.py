@@ -1,4 +1,4 @@
-"""What reaches the disk, and in which order: as the kernel is told."""
+"""What is synced to disk, and in which order, observed at the system calls."""
 
 import os
 from pathlib import Path

@@ -58,7 +58,7 @@ class Camera:
         self.sink.packets.clear()
 
     def pause(self) -> None:
-        """Nothing comes for so long that what has come is whole."""
+        """Nothing arrives for long enough to consider the data complete."""
         self.receiver.settle(self.now_ns + 2 * SETTLE_NS)
 
 

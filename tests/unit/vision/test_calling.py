@@ -87,8 +87,8 @@ def test_a_frame_that_cannot_be_drawn_on_is_the_processors_own_error() -> None:
 @pytest.mark.parametrize(
     ("returned", "words"),
     [
-        ([Box(0, 0, float("nan"), 1)], "it: The processor returned a Box with nan"),
-        ([1, 2], "it: The processor returned list; return a picture (numpy array), annotations"),
+        ([Box(0, 0, float("nan"), 1)], "it: The processor returned a Box with the number nan"),
+        ([1, 2], "it: The processor returned list; return an image (NumPy array), annotations"),
         ((None, [1]), "it: The processor returned tuple"),
         ({"boxes": []}, "it: The processor returned dict"),
     ],

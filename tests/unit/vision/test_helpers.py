@@ -147,7 +147,7 @@ def test_a_helper_that_others_can_write_is_refused(project: Project) -> None:
     project.write(ht_cameras=cameras("import ht_helper", "1"), ht_helper="")
     (project.root / "ht_helper.py").chmod(0o666)
     project.load("ht_cameras")
-    assert "UnsafeCodeError: Other users can write the file" in project.code.errors["ht_cameras"]
+    assert "UnsafeCodeError: Other users can modify the file" in project.code.errors["ht_cameras"]
     (project.root / "ht_helper.py").chmod(0o600)
     project.code.refresh()
     assert project.answer("view") == 1

@@ -38,7 +38,7 @@ def test_a_module_that_does_not_end_is_cut_off_and_the_others_and_later_saves_co
         async with asyncio.timeout(5):
             await worker._load()
         assert code.errors["module_that_hangs"]
-        await asyncio.sleep(1)  # the thread that slept has ended, as it was told to
+        await asyncio.sleep(1)  # the thread that slept has ended, as requested
         path.write_text("x = 1\n")
         async with asyncio.timeout(5):
             await worker._load()

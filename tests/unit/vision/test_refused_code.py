@@ -50,5 +50,5 @@ def test_it_is_loaded_once_its_mode_is_right_and_left_out_when_it_no_longer_is(p
         assert code.changed()
         code.refresh()
         error = code.current["edges"]
-        assert isinstance(error, ProcessorError) and "Other users can write" in error.message
+        assert isinstance(error, ProcessorError) and "Other users can modify" in error.message
         loose.chmod(tight)

@@ -71,7 +71,7 @@ def test_whoever_is_not_logged_in_reads_so(door: Camera) -> None:
 def test_an_unknown_camera_is_named_in_debug_only(admin: User) -> None:
     assert "You may not view this camera." in render('{% camera "dor" %}', admin)
     with override_settings(DEBUG=True):
-        assert "There is no camera “dor”." in render('{% camera "dor" %}', admin)
+        assert "No camera “dor”." in render('{% camera "dor" %}', admin)
 
 
 def test_a_context_without_request_is_explained(admin: User) -> None:

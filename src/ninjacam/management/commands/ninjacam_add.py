@@ -1,4 +1,4 @@
-"""`ninjacam add SLUG URL`: a new camera."""
+"""`ninjacam add SLUG URL`: add a camera."""
 
 from typing import Any
 
@@ -11,22 +11,32 @@ from ninjacam.models import Camera
 
 
 class Command(SourceCommand):
-    help = "Add a camera. It is tried first; one that does not answer is added all the same, and said so."
+    help = "Add a camera. It is tested first; a camera that does not respond is added with a warning."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("slug", help="short name for URLs: a-z, 0-9, - and _")
         parser.add_argument("url", help="rtsp://host/path, http://host:8080/video, ...")
-        parser.add_argument("--name", default="", help="name for people")
+        parser.add_argument("--name", default="", help="display name")
         self.add_login_arguments(parser)
         parser.add_argument("--transport", choices=["tcp", "udp"], default="tcp")
         parser.add_argument(
             "--record", choices=Camera.Record.values, default="off", help="default: %(default)s"
         )
-        parser.add_argument("--schedule", default="", help="of --record schedule: mon-fri 07:00-19:00")
+        parser.add_argument("--schedule", default="", help="for --record schedule: mon-fri 07:00-19:00")
         parser.add_argument(
-            "--before", type=int, default=5, metavar="S", help="of --record events: seconds before one"
+            "--before",
+            type=int,
+            default=5,
+            metavar="S",
+            help="for --record events: seconds to keep before an event",
         )
-        parser.add_argument("--after", type=int, default=10, metavar="S", help="and after it")
+        parser.add_argument(
+            "--after",
+            type=int,
+            default=10,
+            metavar="S",
+            help="for --record events: seconds to keep after an event",
+        )
         parser.add_argument("--no-audio", action="store_true")
         parser.add_argument("--no-verify-tls", action="store_true", help="accept a self-signed certificate")
         self.add_check_arguments(parser)
@@ -52,5 +62,5 @@ class Command(SourceCommand):
         elif answer.ok:
             self.stdout.write(f"Added {camera.slug}: {answer.codec}, {answer.width} x {answer.height}.")
         else:
-            self.stdout.write(f"Added {camera.slug}, which does not work yet; it is tried again and again.")
+            self.stdout.write(f"Added {camera.slug}. It does not work yet; Ninjacam keeps trying to connect.")
             self.warn(str((answer.error or {}).get("message", "")))

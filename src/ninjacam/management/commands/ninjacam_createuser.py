@@ -1,4 +1,4 @@
-"""`ninjacam createuser`: somebody who may sign in."""
+"""`ninjacam createuser`: create a user or change a password."""
 
 import secrets
 from typing import Any
@@ -12,29 +12,33 @@ from ninjacam.management.base import NinjacamCommand, read_password
 
 
 class Command(NinjacamCommand):
-    help = "Make a user, or give one a new password. The first user is an administrator."
+    help = "Create a user, or change a user's password. The first user becomes an administrator."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("username", nargs="?", help="asked for if missing")
-        parser.add_argument("--admin", action="store_true", help="may do everything")
-        parser.add_argument("--update", action="store_true", help="the user exists: set password and --admin")
+        parser.add_argument("username", nargs="?", help="prompted for if missing")
+        parser.add_argument("--admin", action="store_true", help="make the user an administrator")
+        parser.add_argument(
+            "--update", action="store_true", help="change the password and --admin of an existing user"
+        )
         password = parser.add_mutually_exclusive_group()
         password.add_argument(
-            "--password-stdin", action="store_true", help="the first line of standard input"
+            "--password-stdin",
+            action="store_true",
+            help="read the password from the first line of standard input",
         )
-        password.add_argument("--generate", action="store_true", help="make a password and print it")
+        password.add_argument("--generate", action="store_true", help="generate a password and print it")
 
     def run(self, options: dict[str, Any]) -> None:
         users = get_user_model()._default_manager
         name = options["username"] or input("User name: ").strip()
         if not name:
-            raise CommandError("A user needs a name.")
+            raise CommandError("A user name is required.")
         if not name.isprintable():
-            raise CommandError("The user name has characters that nobody could type.")
+            raise CommandError("The user name contains characters that cannot be typed.")
         user = users.filter(**{users.model.USERNAME_FIELD: name}).first()
         if (user is not None) != options["update"]:
             state, hint = (
-                ("is no user", "Leave out --update") if user is None else ("exists already", "Use --update")
+                ("does not exist", "Omit --update") if user is None else ("already exists", "Use --update")
             )
             raise CommandError(f"{name!r} {state}. {hint}, or choose another name.")
         is_first = not users.filter(is_superuser=True).exists()
@@ -55,8 +59,8 @@ class Command(NinjacamCommand):
             user.full_clean()
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from error
-        user.save()  # actions.audit_signals puts it on record
+        user.save()  # actions.audit_signals records it.
         kind = "Administrator" if user.is_superuser else "User"
-        self.stdout.write(f"{kind} {name} can sign in.")
+        self.stdout.write(f"{kind} {name} can log in.")
         if options["generate"]:
             self.stdout.write(f"Password: {password}")

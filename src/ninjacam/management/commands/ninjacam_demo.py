@@ -1,4 +1,4 @@
-"""`ninjacam demo`: a camera that is always there, ten lines of OpenCV, an account, and the server."""
+"""`ninjacam demo`: a demo camera, two example processors, an account and the server."""
 
 import secrets
 import socket
@@ -19,7 +19,7 @@ from ninjacam.testing.scenes import SceneOptions, make_clip
 USER = "demo"
 SLUG = "demo"
 SECONDS = 20.0
-"""Of the street, until it begins anew."""
+"""Seconds of the generated street scene before it repeats."""
 CODE = '''"""Your code on every camera. Save this file: every viewer sees the change within two seconds."""
 
 import cv2
@@ -40,12 +40,12 @@ def clock(frame: Frame):
 
 
 class Command(ninjacam_serve.Command):
-    help = "Run Ninjacam with a demo camera; prints the URL and how to log in."
+    help = "Run Ninjacam with a demo camera. Prints the URL and how to log in."
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
-            "--camera-port", type=port_number, default=0, help="the demo camera's; 0: a free one"
+            "--camera-port", type=port_number, default=0, help="port of the demo camera; 0: a free port"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -58,7 +58,7 @@ class Command(ninjacam_serve.Command):
         port = options["camera_port"] or _free_port()
         self._camera(port)
         self.stdout.write(f"Log in as {USER} with the password {password}")
-        self.stdout.write(f"Your code is in {code}: edit it while you watch.")
+        self.stdout.write(f"The processors are in {code}. Edit the file and watch the views change.")
         self.stdout.write("Drawing the demo camera's street ...")
         self.stdout.flush()
         make_clip(SceneOptions(seconds=SECONDS, stamped=False), cache_dir=config.data_dir / "demo")
@@ -69,7 +69,7 @@ class Command(ninjacam_serve.Command):
         self.serve(options["host"], options["port"], options["workers"], [process])
 
     def _account(self, path: Path) -> str:
-        """The demo's administrator, whose password is kept beside the database."""
+        """Return the demo's administrator. The password is stored beside the database."""
         users = get_user_model()._default_manager
         user = users.filter(username=USER).first()
         if path.exists() and user is not None:

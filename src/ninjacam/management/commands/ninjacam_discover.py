@@ -1,4 +1,4 @@
-"""`ninjacam discover`: which cameras are there?"""
+"""`ninjacam discover`: find cameras in the network."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from ninjacam.sources.discovery import discover_onvif, discover_ports, private_n
 
 
 class Command(NinjacamCommand):
-    help = "Look for cameras in the local network, by ONVIF, and by their ports in a network that you name."
+    help = "Find cameras in the local network by ONVIF, and in a network that you name by their open ports."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--network", help="try camera ports in this private network as well: 192.168.1.0/24"
+            "--network", help="also scan the camera ports of this private network, such as 192.168.1.0/24"
         )
 
     def run(self, options: dict[str, Any]) -> None:
@@ -30,5 +30,5 @@ class Command(NinjacamCommand):
                 f"    ninjacam add NAME {candidate.suggestion} --username USER --password-stdin"
             )
         if not found:
-            hint = "" if network else " Try also: ninjacam discover --network 192.168.1.0/24"
-            self.stdout.write(f"No camera answered.{hint}")
+            hint = "" if network else " Or scan a network: ninjacam discover --network 192.168.1.0/24"
+            self.stdout.write(f"No camera responded.{hint}")

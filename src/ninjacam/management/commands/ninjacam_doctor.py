@@ -1,4 +1,4 @@
-"""`ninjacam doctor`: what is wrong here, and what to do about it?"""
+"""`ninjacam doctor`: find problems and say how to fix them."""
 
 from typing import Any
 
@@ -10,9 +10,7 @@ from ninjacam.management.diagnosis import PARTS
 
 
 class Command(NinjacamCommand):
-    help = (
-        "Check Python, codecs, settings, database, engine and cameras. Status 1 if something must be fixed."
-    )
+    help = "Check Python, codecs, settings, database, engine and cameras. Exits with 1 if something must be fixed."
 
     def run(self, options: dict[str, Any]) -> None:
         to_fix = 0
@@ -24,4 +22,4 @@ class Command(NinjacamCommand):
                 ]
                 self.stdout.write(f"{style(f'{finding.level:4}')}  {redact_url(finding.text)}")
         if to_fix:
-            raise CommandError(f"{to_fix} to be fixed.")
+            raise CommandError(f"{to_fix} problems to fix.")

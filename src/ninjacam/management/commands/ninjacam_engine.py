@@ -1,4 +1,4 @@
-"""`manage.py ninjacam_engine`: the engine of this host, beside your own ASGI server."""
+"""`manage.py ninjacam_engine`: run the engine of this host. Your own ASGI server runs separately."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ logger = logging.getLogger("ninjacam.engine")
 
 
 class Command(OwnCommand):
-    help = "Run the engine: captures the cameras, runs your processors, until it is stopped."
+    help = "Run the engine, which captures the cameras and runs your processors, until it is stopped."
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

@@ -1,4 +1,4 @@
-"""`ninjacam fsck`: the recordings and their index, compared. Changes nothing."""
+"""`ninjacam fsck`: compare the recordings with their index. Changes nothing."""
 
 from collections import Counter
 from typing import Any
@@ -12,7 +12,9 @@ from ninjacam.models import Segment
 
 
 class Command(NinjacamCommand):
-    help = "Compare the recordings with their index, and explain each difference. Ends with 1 where there is any."
+    help = (
+        "Compare the recordings with their index and explain each difference. Exits with 1 if there are any."
+    )
 
     def run(self, options: dict[str, Any]) -> None:
         kinds: Counter[str] = Counter()
@@ -22,7 +24,7 @@ class Command(NinjacamCommand):
         strangers = kinds.pop("stranger", 0)
         if kinds:
             counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-            raise CommandError(f"{counts}. `ninjacam index --rebuild` makes the index agree with the files.")
-        self.stdout.write(
-            f"{Segment.objects.count()} recordings, as the index has them; {strangers} other files."
-        )
+            raise CommandError(
+                f"{counts}. Run `ninjacam index --rebuild` to update the index from the files."
+            )
+        self.stdout.write(f"{Segment.objects.count()} recordings match the index; {strangers} other files.")

@@ -1,4 +1,4 @@
-"""`ninjacam list`: all cameras."""
+"""`ninjacam list`: list the cameras."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ from ninjacam.queries.status import read_status
 
 
 class Command(NinjacamCommand):
-    help = "List the cameras with their states."
+    help = "List the cameras and their states."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print a JSON array of objects")

@@ -1,4 +1,4 @@
-"""`ninjacam openapi`: the API's document, as `/api/v1/openapi.json` has it."""
+"""`ninjacam openapi`: print the OpenAPI document that `/api/v1/openapi.json` serves."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from ninjacam.management.base import NinjacamCommand
 
 
 def document() -> str:
-    """With paths as under the mount point "/", so that it is the same in every project."""
+    """Use the paths of the mount point "/", so that the document is the same in every project."""
     return json.dumps(api.get_openapi_schema(path_prefix="/api/v1/"), indent=2, ensure_ascii=False) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""`ninjacam rekey`: seal all camera credentials anew."""
+"""`ninjacam rekey`: encrypt all camera credentials again."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from ninjacam.models import Camera
 
 class Command(NinjacamCommand):
     help = (
-        "Seal all camera credentials under the first of NINJACAM['SECRET_KEYS'], so that older keys can go."
+        "Encrypt all camera credentials with the first of NINJACAM['SECRET_KEYS'], so that older ones can go."
     )
 
     def run(self, options: dict[str, Any]) -> None:
@@ -20,4 +20,4 @@ class Command(NinjacamCommand):
             for camera in cameras:
                 camera.credentials = reseal(camera.credentials)
             Camera.objects.bulk_update(cameras, ["credentials"])
-        self.stdout.write(f"{len(cameras)} cameras sealed anew.")
+        self.stdout.write(f"Encrypted the credentials of {len(cameras)} cameras.")

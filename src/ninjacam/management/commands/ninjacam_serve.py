@@ -1,4 +1,4 @@
-"""`ninjacam serve`: everything, with one command: the engine and a fitting number of ASGI workers."""
+"""`ninjacam serve`: run the engine and the ASGI workers."""
 
 import contextlib
 import fcntl
@@ -28,7 +28,9 @@ BACKLOG = 512
 
 
 def port_number(text: str) -> int:
-    """Raises: ArgumentTypeError: not a port. The socket layer would use its last 16 bits."""
+    """Return a port number. Raises: ArgumentTypeError: out of range; the socket layer would truncate it to
+    16 bits.
+    """
     if not text.isdecimal() or int(text) > MAX_PORT:
         raise ArgumentTypeError(f"{text!r} is not a port: use a number from 0 to {MAX_PORT}")
     return int(text)
@@ -39,7 +41,9 @@ def default_workers() -> int:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Raises: CommandError: the address is taken, or not this host's."""
+    """Return listening sockets. Raises: CommandError: the address is in use, or does not belong to this
+    host.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -50,16 +54,17 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as exc:
         raise CommandError(
-            f"Cannot listen on {host} port {port}: {exc.strerror}. Choose another with --host and --port."
+            f"Cannot listen on {host} port {port}: {exc.strerror}. Choose another address with --host and --port."
         ) from exc
     listener.set_inheritable(True)
     return listener
 
 
 def require_no_engine(run_dir: Path, *, patience_s: float = 5.0) -> None:
-    """That of a `serve` which was killed ends within seconds; two that live would be in each other's way.
+    """Wait for a `serve` process that was killed to end, which takes seconds. Two running ones would
+    conflict.
 
-    Raises: CommandError: there is one.
+    Raises: CommandError: one is running.
     """
     deadline_s = time.monotonic() + patience_s
     descriptor = os.open(run_dir / "engine.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -70,13 +75,13 @@ def require_no_engine(run_dir: Path, *, patience_s: float = 5.0) -> None:
             except OSError as exc:
                 if time.monotonic() > deadline_s:
                     raise CommandError(
-                        f"Ninjacam already runs on {run_dir.parent}. Stop it first, or choose another --data."
+                        f"Ninjacam already runs in {run_dir.parent}. Stop it first, or choose another --data."
                     ) from exc
                 time.sleep(0.1)
             else:
                 return
     finally:
-        os.close(descriptor)  # and with it the lock
+        os.close(descriptor)  # Closing it also releases the lock.
 
 
 def prepare_engine() -> Callable[[], None]:
@@ -104,14 +109,16 @@ def prepare_web(listener: socket.socket) -> Callable[[], None]:
 
 
 class Command(OwnCommand):
-    help = "Run Ninjacam: the engine and the web workers, until it is stopped."
+    help = "Run Ninjacam, the engine and the web workers, until it is stopped."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0: every one")
         parser.add_argument(
-            "--port", type=port_number, default=8000, help="default: %(default)s; 0: a free one"
+            "--host", default="127.0.0.1", help="address to listen on; 0.0.0.0: all addresses"
         )
-        parser.add_argument("--workers", type=int, default=default_workers(), help="ASGI workers")
+        parser.add_argument(
+            "--port", type=port_number, default=8000, help="default: %(default)s; 0: a free port"
+        )
+        parser.add_argument("--workers", type=int, default=default_workers(), help="number of ASGI workers")
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.serve(options["host"], options["port"], options["workers"], [])
@@ -119,7 +126,7 @@ class Command(OwnCommand):
     def serve(self, host: str, port: int, workers: int, more: list[SupervisedProcess]) -> None:
         """Blocks. `more`: further processes, started first."""
         if not 1 <= workers <= 64:
-            raise CommandError("--workers takes a number from 1 to 64.")
+            raise CommandError("--workers must be from 1 to 64.")
         try:
             config = get_settings()
         except NinjacamError as exc:
@@ -143,7 +150,7 @@ class Command(OwnCommand):
             prefix = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
             shown = "localhost" if host in ("127.0.0.1", "0.0.0.0", "::1", "::") else host  # noqa: S104
             self.stdout.write(
-                f"Ninjacam is at http://{shown}:{listener.getsockname()[1]}{prefix}/ (Ctrl-C stops it)"
+                f"Ninjacam is running at http://{shown}:{listener.getsockname()[1]}{prefix}/ (Ctrl-C stops it)"
             )
             self.stdout.flush()
             ProcessSupervisor([*more, engine, *web], record=config.run_dir / "serve.json").run()

@@ -1,4 +1,4 @@
-"""`ninjacam set SLUG`: a camera, changed."""
+"""`ninjacam set SLUG`: change a camera."""
 
 from argparse import BooleanOptionalAction
 from typing import Any
@@ -15,15 +15,18 @@ _SOURCE = {"url", "username", "password", "transport", "verify_tls"}
 
 
 class Command(SourceCommand):
-    help = "Change a camera. What you do not name stays as it is."
+    help = "Change a camera. Options that you omit stay unchanged."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("slug", help="its short name")
+        parser.add_argument("slug", help="short name of the camera")
         parser.add_argument(
-            "--slug", dest="new_slug", metavar="NEW", help="another short name; recordings follow"
+            "--slug",
+            dest="new_slug",
+            metavar="NEW",
+            help="new short name; the recordings are renamed with it",
         )
         parser.add_argument("--url", help="rtsp://host/path, http://host:8080/video, ...")
-        parser.add_argument("--name", help="name for people")
+        parser.add_argument("--name", help="display name")
         self.add_login_arguments(parser)
         parser.add_argument("--forget-login", action="store_true", help="remove the stored user and password")
         parser.add_argument("--transport", choices=["tcp", "udp"])
@@ -35,9 +38,9 @@ class Command(SourceCommand):
         parser.add_argument(
             "--after", dest="record_after_s", type=int, metavar="S", help="seconds after an event"
         )
-        parser.add_argument("--enabled", action=BooleanOptionalAction, help="switch it on or off")
-        parser.add_argument("--audio", action=BooleanOptionalAction, help="take the sound as well")
-        parser.add_argument("--verify-tls", action=BooleanOptionalAction, help="check the TLS certificate")
+        parser.add_argument("--enabled", action=BooleanOptionalAction, help="enable or disable the camera")
+        parser.add_argument("--audio", action=BooleanOptionalAction, help="record and play audio")
+        parser.add_argument("--verify-tls", action=BooleanOptionalAction, help="verify the TLS certificate")
         self.add_check_arguments(parser)
 
     def run(self, options: dict[str, Any]) -> None:
@@ -53,7 +56,7 @@ class Command(SourceCommand):
         if password is not None:
             fields["password"] = password
         if not fields and not options["new_slug"]:
-            raise CommandError("There is nothing to change: `ninjacam set --help` shows the options.")
+            raise CommandError("Nothing to change. See `ninjacam set --help` for the options.")
         answer = None
         if _SOURCE & set(fields):
             source = {name: value for name, value in fields.items() if name in _SOURCE}

@@ -1,4 +1,4 @@
-"""`ninjacam show SLUG`: one camera."""
+"""`ninjacam show SLUG`: show a camera."""
 
 import json
 from typing import Any
@@ -12,10 +12,10 @@ from ninjacam.queries.status import read_status
 
 
 class Command(NinjacamCommand):
-    help = "Show a camera: its settings, its state, and what is wrong with it."
+    help = "Show a camera's settings, state and errors."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("slug", help="its short name")
+        parser.add_argument("slug", help="short name of the camera")
         parser.add_argument("--json", action="store_true", help="print a JSON object")
 
     def run(self, options: dict[str, Any]) -> None:

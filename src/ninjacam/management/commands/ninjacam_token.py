@@ -1,4 +1,4 @@
-"""`ninjacam token create|list|revoke`: API tokens."""
+"""`ninjacam token create|list|revoke`: manage API tokens."""
 
 from argparse import ArgumentTypeError
 from datetime import timedelta
@@ -20,30 +20,30 @@ def _days(text: str) -> float:
     except ValueError:
         days = -1
     if not 0 <= days <= MAX_DAYS:
-        raise ArgumentTypeError(f"{text!r} is no number of days up to {MAX_DAYS}")
+        raise ArgumentTypeError(f"{text!r} is not a number of days from 1 to {MAX_DAYS}")
     return days
 
 
 class Command(NinjacamCommand):
-    help = "Make, list and revoke API tokens."
+    help = "Create, list and revoke API tokens."
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
-        create = verbs.add_parser("create", help="make a token; it is the last word of the output")
-        create.add_argument("name", help="what it is for")
-        create.add_argument("--user", help="for whom; default: the first administrator")
+        create = verbs.add_parser("create", help="create a token, printed as the last word of the output")
+        create.add_argument("name", help="purpose of the token")
+        create.add_argument("--user", help="owner; default: the first administrator")
         create.add_argument(
             "--scope",
             action="append",
             dest="scopes",
             help="view, replay, export, control, configure, one of these for a camera as view:door, metrics, or "
-            "'*' for all; may be repeated; default: view",
+            "'*' for all; repeatable; default: view",
         )
         create.add_argument("--expires-days", type=_days, help="default: never")
         listing = verbs.add_parser("list", help="list tokens")
-        listing.add_argument("--user", help="of this user only")
-        revoke = verbs.add_parser("revoke", help="end a token")
-        revoke.add_argument("prefix", help="as listed, or the token itself")
+        listing.add_argument("--user", help="only this user's tokens")
+        revoke = verbs.add_parser("revoke", help="revoke a token")
+        revoke.add_argument("prefix", help="prefix from `token list`, or the token itself")
 
     def run(self, options: dict[str, Any]) -> None:
         {"create": self._create, "list": self._list, "revoke": self._revoke}[options["verb"]](options)
@@ -56,7 +56,7 @@ class Command(NinjacamCommand):
             OPERATOR, user, options["name"], options["scopes"] or ["view"], expires_at
         )
         self.stdout.write(
-            f"Token {token.name!r} of {user.get_username()} ({', '.join(token.scopes)}), shown this once: {secret}"
+            f"Token {token.name!r} of {user.get_username()} ({', '.join(token.scopes)}), shown only once: {secret}"
         )
 
     def _list(self, options: dict[str, Any]) -> None:
@@ -78,6 +78,6 @@ class Command(NinjacamCommand):
         prefix = given.split("_")[1] if given.startswith("nc_") and given.count("_") == 2 else given
         token = ApiToken.objects.select_related("user").filter(prefix=prefix).first()
         if token is None:
-            raise CommandError("There is no such token: `ninjacam token list` shows them.")
+            raise CommandError("No such token. Run `ninjacam token list` to see all tokens.")
         revoke_token(OPERATOR, token)
-        self.stdout.write(f"Token {token.name!r} is revoked.")
+        self.stdout.write(f"Revoked token {token.name!r}.")

@@ -1,4 +1,4 @@
-"""Audio over RTP, carried along: AAC (RFC 3640) and G.711 (RFC 3551). A lost packet is a short silence, no more."""
+"""Audio over RTP: AAC (RFC 3640) and G.711 (RFC 3551). A lost packet causes only a short silence."""
 
 from ninjacam.core.packets import Codec, Flags, Kind, Packet
 from ninjacam.sources.base import SourceStats
@@ -11,7 +11,7 @@ _AAC_SAMPLES = 1024
 
 
 class AudioDepacketizer(Depacketizer):
-    """G.711: one packet is one frame; one byte is one sample and channel."""
+    """G.711: a packet is a frame; a byte is a sample of one channel."""
 
     def __init__(
         self, codec: Codec, clock_hz: int, channels: int, emit: Emit, stats: SourceStats, clock: TrackClock
@@ -106,7 +106,9 @@ class AacDepacketizer(AudioDepacketizer):
         return None
 
     def _push_adts(self, data: memoryview, at: int, stop: int, pts: int, received_ns: int) -> None:
-        """Whole ADTS frames (ISO/IEC 14496-3, 1.A.3.2), which some cameras send instead of what RFC 3640 says."""
+        """Return complete ADTS frames (ISO/IEC 14496-3, 1.A.3.2), which some cameras send instead of the RFC 3640
+        format.
+        """
         while _is_adts(data, at, stop):
             behind = at + _adts_frame_bytes(data, at)
             begin = at + _adts_header_bytes(data, at)
@@ -117,7 +119,9 @@ class AacDepacketizer(AudioDepacketizer):
         return (count * self._header_bits + 7) // 8
 
     def _add_fragment(self, data: bytes, size: int, pts: int, received_ns: int) -> None:
-        """One frame over several packets (section 3.2.3): each repeats the header with the frame's whole size."""
+        """Assemble one frame from several packets (section 3.2.3): each repeats the header with the frame's whole
+        size.
+        """
         if size != self._fragment_bytes:
             self._fragment.clear()
             self._fragment_bytes = size
@@ -132,7 +136,7 @@ class AacDepacketizer(AudioDepacketizer):
 
 
 def _is_adts(data: memoryview, at: int, stop: int) -> bool:
-    """Whether a whole ADTS frame stands at `at`: its sync word, and a length that fits."""
+    """Return whether a complete ADTS frame starts at `at`: its sync word, and a length that fits."""
     if stop - at < 8 or data[at] != 0xFF or data[at + 1] & 0xF6 != 0xF0:
         return False
     return _adts_header_bytes(data, at) < _adts_frame_bytes(data, at) <= stop - at

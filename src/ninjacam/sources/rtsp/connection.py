@@ -1,7 +1,7 @@
-"""The wire: RTSP messages and interleaved packets (RFC 2326, section 10.12) out of one TCP stream.
+"""Splits a TCP stream into RTSP messages and interleaved packets (RFC 2326, section 10.12).
 
-Each wake-up handles, synchronously and in place, all packets that have come. Garbage is skipped to the next thing that
-looks right, up to a limit.
+Each wake-up processes all received packets synchronously and in place. Garbage is skipped up to the next plausible
+message or packet, within a limit.
 """
 
 import asyncio
@@ -23,25 +23,27 @@ from ninjacam.sources.rtsp.messages import (
 )
 
 ChannelHandler = Callable[[memoryview, int, int, int, int], int]
-"""(data, start, stop, end, received_ns): takes the packet data[start:stop], and may take more of those that follow it
-up to `end`, each behind its four bytes of framing; returns the place behind what it took. `data`: the whole buffer,
-valid during the call only."""
+"""Called with (data, start, stop, end, received_ns). Consumes the packet data[start:stop], and may consume following
+ones up to `end`, each with four bytes of framing; returns the position after them. `data`: the whole buffer, valid
+only during the call.
+"""
 
 _BUFFER_BYTES = 1 << 18
 _COMPACT_BYTES = 1 << 16
 _MAX_SKIPPED_BYTES = 1 << 17
-"""So much garbage, or talk that nobody asked for, within a second ends the connection."""
+"""Maximum number of bytes of garbage or unsolicited messages within a second; beyond it, the connection is closed."""
 _MAX_UNSENT_BYTES = 1 << 16
 _LONG_TURN_NS = 20_000_000
-"""A wake-up that took longer is paid back by as long a rest: honest cameras need a hundredth of it, and uvloop would
-otherwise read on and on while the neighbours of this process wait."""
+"""A wake-up that took longer is followed by an equally long pause. Honest cameras need a hundredth of it; without
+the pause, uvloop would continue to read while other cameras of this process wait.
+"""
 _DOLLAR = 0x24
 _MESSAGE_START = re.compile(rb"RTSP/\d|[A-Z_]{3,15} \S+ RTSP/", re.IGNORECASE)
 _MESSAGE_PREFIX = re.compile(rb"[A-Z_/.\d]{1,16}(?: [^\r\n]*)?", re.IGNORECASE)
 _SDP_LINES = re.compile(rb"(?:[ \t]*[A-Za-z]=[^\n]*(?:\n|\Z)|[ \t\r]*\n)*")
 _UNMEASURED_QUIET_S = 0.5
 _MEASURED_QUIET_S = 1.2
-"""A body without a length, and one that stays shorter than announced, end when nothing has come for so long."""
+"""A body without a length, or shorter than announced, ends when nothing has arrived for this long."""
 
 
 class _Waiting(NamedTuple):
@@ -56,7 +58,7 @@ class _Requests:
         self._cseq = 0
         self._pending: dict[int, _Waiting] = {}
         self._abandoned: deque[int] = deque(maxlen=16)
-        """The numbers of requests whose answers nobody waits for any more: a late one must not answer the next."""
+        """Numbers of requests that nobody waits for any more: a late response must not be taken for the next one."""
 
     def begin(self, method: str) -> tuple[int, "asyncio.Future[RtspMessage]"]:
         """Return the number of a new request and its answer."""
@@ -70,8 +72,9 @@ class _Requests:
             self._abandoned.append(cseq)
 
     def find(self, answer: RtspMessage) -> _Waiting | None:
-        """The request that it answers. A number that fits none answers the oldest: some cameras write 0, or count
-        otherwise than we do. Interim answers (100 Continue) answer nothing."""
+        """Return the request that this responds to. A number that matches none belongs to the oldest: some cameras
+        send 0, or count differently. Interim responses (100 Continue) match nothing.
+        """
         if answer.status < 200:
             return None
         number = answer.cseq
@@ -98,7 +101,7 @@ class _Rest:
 
 
 class RtspConnection(asyncio.BufferedProtocol):
-    """One TCP connection. Owner: the session that made it. `ended` gets the SourceError that ends it."""
+    """One TCP connection. Owner: the session that created it. `ended` receives the SourceError that ends it."""
 
     def __init__(self, clock: Clock, host: str) -> None:
         self._clock = clock
@@ -121,12 +124,12 @@ class RtspConnection(asyncio.BufferedProtocol):
         self.last_bytes_ns = clock.monotonic_ns()
         self.on_resync: Callable[[], None] = _nothing
         self.on_goodbye: Callable[[], None] = _nothing
-        """The camera has said that it will end the session (TEARDOWN, REDIRECT), or describes it anew (ANNOUNCE)."""
+        """The camera announced the end of the session (TEARDOWN, REDIRECT), or a new description (ANNOUNCE)."""
 
     # The event loop's side ----------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none of asyncio's classes
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transports are not asyncio's.
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._view[self._stop :]
@@ -138,7 +141,7 @@ class RtspConnection(asyncio.BufferedProtocol):
         self._consume(nbytes, now_ns)
 
     def _consume(self, nbytes: int, now_ns: int) -> None:
-        """Handle what the buffer holds, of which the last `nbytes` are new."""
+        """Process the buffer, of which the last `nbytes` are new."""
         at, end = self._start, self._stop + nbytes
         drained = end < _BUFFER_BYTES
         buffer, view, channels = self._buffer, self._view, self._channels
@@ -171,7 +174,7 @@ class RtspConnection(asyncio.BufferedProtocol):
         if spent_ns > _LONG_TURN_NS:
             self._rest(spent_ns / 1e9)
         elif drained and self._resting.interval_s:
-            # uvloop's clock has whole milliseconds: the one before a beat is the beat.
+            # uvloop's clock has millisecond resolution: the millisecond before a beat counts as the beat.
             now_s = asyncio.get_running_loop().time() + 0.001
             self._rest(self._resting.interval_s - now_s % self._resting.interval_s + 0.001)
 
@@ -179,7 +182,7 @@ class RtspConnection(asyncio.BufferedProtocol):
         if self._transport is None or self._transport.is_closing() or self._resting.is_paused:
             return
         self._transport.pause_reading()
-        if self._resting.ends is None:  # TLS gives what it holds in spite of a pause
+        if self._resting.ends is None:  # TLS delivers buffered data in spite of a pause.
             self._resting.ends = asyncio.get_running_loop().call_later(seconds, self._go_on)
 
     def _go_on(self) -> None:
@@ -197,7 +200,7 @@ class RtspConnection(asyncio.BufferedProtocol):
     # Everything that is not an interleaved packet -----------------------------------------------------------------
 
     def _read_other(self, at: int, end: int) -> int:
-        """Take a message, or skip garbage; the place after it, or `at` where more bytes are needed."""
+        """Parse a message, or skip garbage. Return the position after it, or `at` if more bytes are needed."""
         if self._buffer[at] in b"\r\n":
             self._skip(1)
             return at + 1
@@ -240,10 +243,10 @@ class RtspConnection(asyncio.BufferedProtocol):
         return stop
 
     def _end_of_body(self, data: bytes, at: int, length: int, *, is_description: bool) -> int:
-        """Where the body that begins at `at` ends; beyond the data: more is to come.
+        """Return where the body that begins at `at` ends; a position beyond the data if more is to come.
 
-        The announced length is a hint. A body ends early where a packet begins in its place, or when the camera is
-        quiet; lines that go on behind an SDP belong to it, and one of unknown length ends when the camera is quiet.
+        The announced length is a hint. A body ends early where a packet begins, or when the camera is quiet; further
+        lines after an SDP belong to it, and a body of unknown length ends when the camera is quiet.
         """
         if self._quiet is not None:
             self._quiet.cancel()
@@ -270,7 +273,7 @@ class RtspConnection(asyncio.BufferedProtocol):
         self._is_quiet = False
 
     def _answer(self, message: RtspMessage) -> None:
-        """Answer a request of the camera. What it says of the session's end is believed when the media stop."""
+        """Respond to a request of the camera. An announced end of the session is believed when the media stop."""
         if message.method in ("TEARDOWN", "REDIRECT", "ANNOUNCE"):
             self.on_goodbye()
         elif message.method not in ("OPTIONS", "GET_PARAMETER", "SET_PARAMETER"):
@@ -282,15 +285,15 @@ class RtspConnection(asyncio.BufferedProtocol):
         if data.startswith(b"SSH-"):
             what = "An SSH server answers there, not a camera"
         elif data.startswith(b"HTTP/") or data.lstrip()[:1] == b"<":
-            what = "A web server answers there, not a camera's RTSP port"
+            what = "A web server responds there, not a camera's RTSP port"
         elif data.startswith(b"220"):
-            what = "A mail or FTP server answers there, not a camera"
+            what = "A mail or FTP server responds there, not a camera"
         else:
-            what = "Something answers there that does not speak RTSP"
+            what = "Something responds there that does not speak RTSP"
         return NotACameraError(f"{what}: check the port of {self._host} (RTSP is usually 554 or 8554).")
 
     def _skip_garbage(self, data: bytes) -> int:
-        """How many bytes to skip to the next place that looks like a packet or a message."""
+        """Return how many bytes to skip to the next plausible packet or message."""
         at = 1
         end = len(data)
         while at < end:
@@ -310,13 +313,11 @@ class RtspConnection(asyncio.BufferedProtocol):
         """Raises: ProtocolError: too much within a second."""
         self._skipped += size_bytes
         if self._skipped > _MAX_SKIPPED_BYTES:
-            raise ProtocolError(
-                "The camera sends garbage instead of its stream: restart it, or connect anew."
-            )
+            raise ProtocolError("The camera sends corrupt data instead of its stream: restart it.")
 
     @property
     def addresses(self) -> tuple[str, str, int]:
-        """(the camera's address, ours, the number of our interface for IPv6 or else 0)"""
+        """Return (the camera's address, ours, the number of our interface for IPv6 or else 0)."""
         assert self._transport is not None
         peer = self._transport.get_extra_info("peername")
         own = self._transport.get_extra_info("sockname")
@@ -329,13 +330,13 @@ class RtspConnection(asyncio.BufferedProtocol):
             return
         self._transport.write(data)
         if self._transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
-            self.fail(SourceEndedError("The camera does not read what it is sent."))
+            self.fail(SourceEndedError("The camera does not read our requests."))
 
     def write_interleaved(self, channel: int, data: bytes) -> None:
         self.write(bytes((_DOLLAR, channel)) + len(data).to_bytes(2, "big") + data)
 
     async def request(self, method: str, uri: str, headers: dict[str, str]) -> RtspMessage:
-        """Send a request and wait for its answer, without a deadline. Raises: SourceError: the connection ended."""
+        """Send a request and wait for the response, without a deadline. Raises: SourceError: the connection ended."""
         if self.ended.done():
             self.ended.result()
         cseq, answer = self._requests.begin(method)
@@ -349,13 +350,14 @@ class RtspConnection(asyncio.BufferedProtocol):
         self._channels[channel] = handler
 
     def forgive(self) -> None:
-        """Forget the garbage so far: the limit is for so much in a second."""
+        """Reset the count of garbage: the limit is per second."""
         self._skipped = 0
 
     def relax(self, interval_s: float) -> None:
-        """From now on read only at the multiples of `interval_s` on the loop's clock, so that many connections wake
-        this process together, and what came is taken in one go. 0: at once, as from the start. TLS never rests: it
-        loses what it holds when the camera closes."""
+        """From now on, read only at multiples of `interval_s` on the loop's clock, so that many connections wake
+        this process together, and received data is processed in one batch. 0: at once, the default. Not used with
+        TLS, which loses buffered data when the camera closes.
+        """
         if self._transport is None or self._transport.get_extra_info("ssl_object") is not None:
             return
         before_s, self._resting.interval_s = self._resting.interval_s, interval_s
@@ -375,7 +377,7 @@ class RtspConnection(asyncio.BufferedProtocol):
             self._transport.resume_reading()
 
     def fail(self, error: SourceError) -> None:
-        """End the connection because of `error`; the first one counts. Idempotent."""
+        """End the connection with `error`; the first error counts. Idempotent."""
         self._requests.fail(error)
         if self._quiet is not None:
             self._quiet.cancel()
@@ -393,4 +395,4 @@ def _nothing() -> None:
 
 def _retrieve(future: "asyncio.Future[None]") -> None:
     if not future.cancelled():
-        future.exception()  # or asyncio complains where nobody waited
+        future.exception()  # Otherwise asyncio warns about an unretrieved exception.

@@ -1,6 +1,7 @@
-"""How the packets of a session reach us: what every way offers, and the Transport header that agrees on one.
+"""How packets of a session are delivered: the interface of all deliveries, and the Transport header that negotiates
+one.
 
-The ways: `interleaved` (over the TCP connection), `udp` (unicast and multicast).
+Implementations: `interleaved` (over the TCP connection), `udp` (unicast and multicast).
 """
 
 from collections.abc import Callable
@@ -13,10 +14,10 @@ OnRtcp = Callable[[RtspTrack, bytes, int], None]
 
 
 class Delivery(Protocol):
-    """Owner: the session, which offers a Transport for each track and passes on what the camera answers."""
+    """Owner: the session, which offers a Transport for each track and passes on the camera's response."""
 
     refusal: str
-    """What to tell a person when the camera refuses this way (status 461)."""
+    """Message for the user if the camera refuses this delivery (status 461)."""
 
     @property
     def bytes_received(self) -> int: ...
@@ -28,19 +29,20 @@ class Delivery(Protocol):
     """Whether packets arrive in the order in which they were sent."""
 
     def offers(self, index: int) -> tuple[str, ...]:
-        """The Transport headers that ask for track number `index` (from 0), each for when the one before is refused.
+        """Yield the Transport headers to request for track number `index` (from 0), each after the previous one was
+        refused.
 
         Raises: SourceError.
         """
 
     def accept(self, index: int, track: RtspTrack, transport: str) -> None:
-        """Take the camera's answer to an offer; "": it gave none. Raises: SourceError."""
+        """Process the camera's response to an offer; "": it contained none. Raises: SourceError."""
 
     def listen(self, on_rtcp: OnRtcp) -> None:
-        """Packets may come from now on: RTP goes to the receivers of the tracks."""
+        """Start to accept packets and pass RTP to the receivers of the tracks."""
 
     async def wait_for_media(self) -> None:
-        """After PLAY. Raises: SourceTimeoutError: nothing arrives this way."""
+        """Called after PLAY. Raises: SourceTimeoutError: no packets arrive."""
 
     def send_rtcp(self, track: RtspTrack, data: bytes) -> None: ...
 
@@ -56,7 +58,7 @@ class Delivery(Protocol):
 
 
 def transport_parameters(header: str) -> dict[str, str]:
-    """The parameters of a Transport header, names in lower case; of its first alternative where there are several."""
+    """Return the parameters of a Transport header, names in lower case; of several alternatives, the first."""
     found: dict[str, str] = {}
     for item in header.partition(",")[0].split(";")[:32]:
         name, _, value = item.partition("=")
@@ -65,5 +67,5 @@ def transport_parameters(header: str) -> dict[str, str]:
 
 
 def is_rtcp(second_byte: int) -> bool:
-    """Whether a packet is RTCP, by its second byte (RFC 5761, section 4)."""
+    """Return whether a packet is RTCP, by its second byte (RFC 5761, section 4)."""
     return 192 <= second_byte <= 223

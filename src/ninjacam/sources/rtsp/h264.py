@@ -1,5 +1,6 @@
-"""H.264 over RTP (RFC 6184): single NAL units, aggregation and fragmentation units. Decoding order numbers are skipped:
-over TCP, cameras that send them send in decoding order."""
+"""H.264 over RTP (RFC 6184): single NAL units, aggregation and fragmentation units. Decoding order numbers are
+skipped: over TCP, cameras that send them use decoding order.
+"""
 
 from ninjacam.sources.access_units import EMBEDDED, MAX_ACCESS_UNIT_BYTES, AccessUnits
 
@@ -37,14 +38,14 @@ class H264Depacketizer(AccessUnits):
         if stop - start < 2 and kind not in (
             10,
             11,
-        ):  # the ends of a sequence and of a stream have no payload
+        ):  # End of sequence and end of stream have no payload.
             return
         self.following = b""
         self._begin(kind, data, start + 1, stop)
         self._unit += data[start:stop]
 
     def _push_fragment(self, data: memoryview, start: int, body: int, stop: int) -> None:
-        """FU-A, and the first of a NAL unit in FU-B, that is not simply more of the NAL unit before."""
+        """Handle FU-A, and the first fragment of FU-B, unless it simply continues the current NAL unit."""
         header, fragment = data[start], data[start + 1]
         kind = fragment & 0x1F
         starts, self._owes_start = fragment & 0x80 or self._owes_start, False

@@ -21,7 +21,7 @@ class H265Depacketizer(AccessUnits):
         *,
         has_donl: bool = False,
     ) -> None:
-        """`has_donl`: sprop-max-don-diff > 0, so that packets carry decoding order numbers (section 4.4.1)."""
+        """`has_donl`: sprop-max-don-diff > 0, so packets contain decoding order numbers (section 4.4.1)."""
         super().__init__(Codec.H265, sets, emit, stats, clock)
         self._donl_bytes = 2 if has_donl else 0
 
@@ -62,7 +62,7 @@ class H265Depacketizer(AccessUnits):
         self._unit += data[body:stop]
 
     def _push_fragment(self, data: memoryview, start: int, stop: int) -> None:
-        """A fragment that is not simply more of the NAL unit before."""
+        """Handle a fragment that does not simply continue the current NAL unit."""
         fragment = data[start + 2]
         kind = fragment & 0x3F
         body = start + 3

@@ -1,4 +1,4 @@
-"""Packets between the messages on the TCP connection (RFC 2326, section 10.12)."""
+"""Packets interleaved with messages on the TCP connection (RFC 2326, section 10.12)."""
 
 import re
 
@@ -8,7 +8,7 @@ from ninjacam.sources.rtsp.tracks import RtspTrack
 
 
 class Interleaved:
-    """A `Delivery`. The camera may choose other channels than those offered, even the same ones for two tracks."""
+    """A `Delivery`. The camera may choose channels other than those offered, even the same ones for two tracks."""
 
     refusal = "The camera does not send RTP over TCP: set the transport of this camera to UDP."
     ordered = True
@@ -66,11 +66,11 @@ class Interleaved:
         self._connection.relax(interval_s)
 
     def close(self) -> None:
-        """The connection is the session's."""
+        """The session closes the connection."""
 
 
 def _reports(tracks: list[RtspTrack], on_rtcp: OnRtcp) -> ChannelHandler:
-    """Takes reports; and media, where the camera mistakes the channel for that of its media, and sends none there."""
+    """Handles reports; and media, if the camera mistakes this channel for that of its media, and sends none there."""
     mistaken = False
 
     def handle(data: memoryview, start: int, stop: int, end: int, received_ns: int) -> int:
@@ -88,7 +88,7 @@ def _reports(tracks: list[RtspTrack], on_rtcp: OnRtcp) -> ChannelHandler:
 
 
 def _shared(carried: list[RtspTrack], reported: list[RtspTrack], on_rtcp: OnRtcp) -> ChannelHandler:
-    """A channel with several streams: the payload type says whose a packet is, the first of those that share one."""
+    """A channel with several streams: the payload type identifies the stream; the first one if several share it."""
     by_type = {track.payload_type: track.receiver.receive for track in reversed(carried)}
     reports = _reports(reported, on_rtcp)
 
@@ -97,7 +97,7 @@ def _shared(carried: list[RtspTrack], reported: list[RtspTrack], on_rtcp: OnRtcp
             return stop
         second = data[start + 1]
         receive = reports if is_rtcp(second) else by_type.get(second & 0x7F)
-        # Up to `stop` only: what follows may be another track's.
+        # Only up to `stop`: what follows may belong to another track.
         return receive(data, start, stop, stop, received_ns) if receive else stop
 
     return handle

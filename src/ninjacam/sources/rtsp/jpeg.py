@@ -1,4 +1,4 @@
-"""MJPEG over RTP (RFC 2435): whole JFIF pictures out of scan data and the few bytes that describe it."""
+"""MJPEG over RTP (RFC 2435): complete JFIF images from scan data and the short headers that describe it."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -34,7 +34,7 @@ _END = b"\xff\xd9"
 
 @lru_cache(maxsize=99)
 def quantization_tables(quality: int) -> bytes:
-    """Luma and chroma table for Q = 1..99 (RFC 2435, section 4.2), 64 bytes each."""
+    """Return the luma and chroma tables for Q = 1..99 (RFC 2435, section 4.2), 64 bytes each."""
     quality = min(99, max(1, quality))
     factor = 5000 // quality if quality < 50 else 200 - quality * 2
     return bytes(min(255, max(1, (value * factor + 50) // 100)) for value in _LUMA + _CHROMA)
@@ -42,8 +42,9 @@ def quantization_tables(quality: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class JpegExtension:
-    """What a header extension says of the next picture (ONVIF Streaming Specification, 5.1.4): JPEG segments that
-    replace what RFC 2435 derives. Empty where they are not there; the size is (0, 0) without a frame header."""
+    """Data of a header extension for the next image (ONVIF Streaming Specification, 5.1.4): JPEG segments that
+    replace those derived by RFC 2435. Empty if missing; the size is (0, 0) without a frame header.
+    """
 
     frame: bytes = b""
     tables: bytes = b""
@@ -60,8 +61,8 @@ _REPLAY_BYTES = 12
 
 @lru_cache(maxsize=8)
 def parse_extension(profile: int, data: bytes) -> JpegExtension:
-    """Returns what there is up to where it is malformed."""
-    if profile == _REPLAY_PROFILE:  # in front of a JPEG extension, if that is there, too
+    """Return the segments up to the first malformed one."""
+    if profile == _REPLAY_PROFILE:  # Before a JPEG extension, if there is one, too.
         at = _REPLAY_BYTES
         profile = int.from_bytes(data[at : at + 2], "big")
         data = data[at + 4 : at + 4 + 4 * int.from_bytes(data[at + 2 : at + 4], "big")]
@@ -70,7 +71,7 @@ def parse_extension(profile: int, data: bytes) -> JpegExtension:
     found: dict[int, bytes] = {}
     at = 0
     while at + 4 <= len(data) and data[at] == 0xFF:
-        if data[at + 1] in (0xFF, 0xD8):  # padding; the start of the image
+        if data[at + 1] in (0xFF, 0xD8):  # Padding; the start of the image.
             at += 1 if data[at + 1] == 0xFF else 2
             continue
         stop = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
@@ -93,7 +94,9 @@ def jfif_header(
     restart: int,
     extension: JpegExtension = _NO_EXTENSION,
 ) -> bytes:
-    """All of a JPEG before its scan data. `kind` 0: 4:2:2, 1: 4:2:0; `precision` bit n: table n has 16-bit values."""
+    """Return all of a JPEG before its scan data. `kind` 0: 4:2:2, 1: 4:2:0; `precision` bit n: table n has 16-bit
+    values.
+    """
     parts = [b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"]
     at = index = 0
     while at < len(tables) and index < 4:
@@ -124,9 +127,9 @@ def jfif_header(
 
 
 class JpegDepacketizer(Depacketizer):
-    """`size_px`: what the SDP says, for pictures wider or higher than the 2040 pixels that the packets can say.
+    """`size_px`: from the SDP, for images larger than the 2040 pixels that packets can express.
 
-    A picture ends where its data do, where the next one begins, or at the marker if that has been right before.
+    An image ends where its data ends, where the next one begins, or at the marker if it has been right before.
     """
 
     def __init__(
@@ -198,13 +201,13 @@ class JpegDepacketizer(Depacketizer):
             self._trust.disprove(0)
 
     def _ends(self) -> bool:
-        """Whether the data themselves say that they are whole."""
+        """Return whether the data itself shows that it is complete."""
         return self._scan.endswith(_END) or (
             not self._scan[-1:].strip(b"\x00") and self._scan.rstrip(b"\x00").endswith(_END)
         )
 
     def _read_headers(self, data: memoryview, start: int, stop: int, offset: int) -> int:
-        """Where the scan data begin; -1: malformed. The first packet of a picture makes its JFIF header."""
+        """Return where the scan data begins; -1: malformed. The first packet of an image creates its JFIF header."""
         kind, quality = data[start + 4], data[start + 5]
         at = start + 8
         restart = 0

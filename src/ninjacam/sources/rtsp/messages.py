@@ -1,4 +1,4 @@
-"""RTSP and HTTP/1 messages as bytes: heads parsed and requests written, all of it bounded."""
+"""Parses heads of RTSP and HTTP/1 messages and writes requests, all with limits."""
 
 import re
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ USER_AGENT = "Ninjacam"
 
 @dataclass(frozen=True, slots=True)
 class RtspMessage:
-    """A response (`status` > 0) or a request that the camera sends us (`status` 0, `method` set)."""
+    """A response (`status` > 0) or a request from the camera (`status` 0, `method` set)."""
 
     status: int
     reason: str
@@ -22,23 +22,23 @@ class RtspMessage:
     body: bytes = b""
 
     def header(self, name: str, default: str = "") -> str:
-        """The first value of a header; `name` in lower case."""
+        """Return the first value of a header; `name` in lower case."""
         values = self.headers.get(name)
         return values[0] if values else default
 
     @property
     def cseq(self) -> int | None:
-        """The number that the sender gave; None: missing or malformed. A hint only: cameras get it wrong."""
+        """Return the sender's number; None: missing or malformed. Only a hint: cameras get it wrong."""
         text = self.header("cseq")
         return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
 
 
 def parse_head(head: bytes) -> tuple[RtspMessage, int]:
-    """(the message without its body, the body's length as announced) from its bytes up to the empty line.
+    """Return (the message without its body, the announced length of the body) from its bytes up to the empty line.
 
-    Header values keep the bytes that arrived: those that are not UTF-8 become lone surrogates ("surrogateescape"), and
-    `checked_lines` turns them back. A missing or malformed Content-Length counts as 0.
-    Raises: ProtocolError: malformed or too long; NotACameraError: it is another protocol's.
+    Header values keep the received bytes: bytes that are not UTF-8 become lone surrogates ("surrogateescape"), which
+    `checked_lines` converts back. A missing or malformed Content-Length counts as 0.
+    Raises: ProtocolError: malformed or too long; NotACameraError: another protocol.
     """
     lines = head.decode("utf-8", "surrogateescape").split("\n")
     start = lines[0].strip()
@@ -51,7 +51,7 @@ def parse_head(head: bytes) -> tuple[RtspMessage, int]:
     elif re.search(r"\sRTSP/\d[.\d]*\Z", start, re.ASCII | re.IGNORECASE):
         message = RtspMessage(0, "", method=version.upper()[:32], headers=_parse_headers(lines[1:]))
     else:
-        raise NotACameraError("Something answers there that does not speak RTSP: check the port.")
+        raise NotACameraError("Something responds there that does not speak RTSP: check the port.")
     text = message.header("content-length")
     return message, int(text) if re.fullmatch(r"\d{1,9}", text, re.ASCII) else 0
 
@@ -65,7 +65,7 @@ def _parse_headers(lines: list[str]) -> dict[str, list[str]]:
         text = line.strip()
         if not text:
             continue
-        if line[0] in " \t" and last:  # a folded line (RFC 2326, section 4.2)
+        if line[0] in " \t" and last:  # A folded line (RFC 2326, section 4.2).
             last[-1] += " " + text
             continue
         name, colon, value = text.partition(":")
@@ -86,7 +86,7 @@ def format_response(request: RtspMessage, status: int, reason: str) -> bytes:
 
 
 def checked_lines(lines: list[str]) -> bytes:
-    """Raises: ProtocolError: a value holds a line break, so a camera (or a URL) would write headers of its own."""
+    """Raises: ProtocolError: a value contains a line break, so a camera (or a URL) could inject headers."""
     if any("\r" in line or "\n" in line for line in lines):
         raise ProtocolError("The URL, or something the camera said, holds a line break.")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")

@@ -1,15 +1,15 @@
-"""Which codec RTP payloads hold: their parameter sets are evidence, what the SDP says of them is not."""
+"""Detects the codec of RTP payloads from their parameter sets, because the SDP may be wrong."""
 
 from ninjacam.codecs.bitstream import START_CODE, nal_type, parse_sps
 from ninjacam.core.errors import DecodeError
 from ninjacam.core.packets import Codec
 
 _AGGREGATION = {Codec.H264: (24, 3), Codec.H265: (48, 4)}
-"""The NAL type of an aggregation packet, and where its first NAL unit begins (RFC 6184, 5.7.1; RFC 7798, 4.4.2)."""
+"""The NAL type of an aggregation packet, and the offset of its first NAL unit (RFC 6184, 5.7.1; RFC 7798, 4.4.2)."""
 _SPS = {Codec.H264: 7, Codec.H265: 33}
 _H265_VPS = 32
 _VPS_RESERVED = b"\xff\xff"
-"""What bytes 4 and 5 of each video parameter set are (H.265, 7.3.2.1)."""
+"""The value of bytes 4 and 5 of each video parameter set (H.265, 7.3.2.1)."""
 
 
 def codec_of_payload(payload: bytes) -> Codec | None:

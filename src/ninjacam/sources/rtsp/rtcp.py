@@ -1,4 +1,4 @@
-"""RTCP (RFC 3550, section 6): the camera's wall clock out of its sender reports, and receiver reports for it."""
+"""RTCP (RFC 3550, section 6): the camera's wall clock from its sender reports, and our receiver reports."""
 
 import struct
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ _SENDER = struct.Struct(">IIIII")
 
 @dataclass(slots=True)
 class SenderReport:
-    """`wall_ns` since 1970 by the camera is the time of `rtp_timestamp`; `middle_ntp` goes back in our report."""
+    """`wall_ns`: the camera's time since 1970 at `rtp_timestamp`; `middle_ntp` is returned in our report."""
 
     ssrc: int
     wall_ns: int
@@ -19,7 +19,9 @@ class SenderReport:
 
 
 def parse_rtcp(data: bytes) -> tuple[SenderReport | None, set[int]]:
-    """(the sender report or None; the sources that said goodbye) of a compound packet, up to where it is malformed."""
+    """Return (the sender report or None; the sources that sent BYE) of a compound packet, up to where it is
+    malformed.
+    """
     report: SenderReport | None = None
     gone: set[int] = set()
     at = 0
@@ -43,7 +45,7 @@ def parse_rtcp(data: bytes) -> tuple[SenderReport | None, set[int]]:
 
 @dataclass(slots=True)
 class ReceptionState:
-    """What a receiver report says of one source. `packets` counts those that came, in order."""
+    """Reception statistics of one source. `packets` counts received packets in order."""
 
     clock_hz: int
     ssrc: int = -1
@@ -62,7 +64,7 @@ class ReceptionState:
         self._reported_expected = self._reported_packets = 0
 
     def note_arrival(self, pts: int, received_ns: int) -> None:
-        """RFC 3550, A.8, once per picture: the packets of one picture share its timestamp and would count as jitter."""
+        """RFC 3550, A.8, once per frame: the packets of a frame share its timestamp and would count as jitter."""
         transit = received_ns * 1e-9 * self.clock_hz - pts
         if self._transit:
             difference = abs(transit - self._transit)
@@ -71,7 +73,7 @@ class ReceptionState:
         self._transit = transit
 
     def report_block(self, next_sequence: int, now_ns: int) -> bytes:
-        """RFC 3550, section 6.4.1. `next_sequence`: the one expected next, 16 bits."""
+        """RFC 3550, section 6.4.1. `next_sequence`: the next expected number, 16 bits."""
         received = self.packets
         expected = received + (next_sequence - self.first_sequence - received & 0xFFFF)
         lost = max(0, expected - received)
@@ -95,7 +97,7 @@ class ReceptionState:
 
 
 def receiver_report(own_ssrc: int, block: bytes) -> bytes:
-    """A compound packet: the report (`block` may be empty) and the canonical name that the RFC demands."""
+    """Return a compound packet: the report (`block` may be empty) and the canonical name, which the RFC requires."""
     count = len(block) // 24
     report = struct.pack(">BBHI", 0x80 | count, RECEIVER_REPORT, 1 + 6 * count, own_ssrc) + block
     name = b"ninjacam"

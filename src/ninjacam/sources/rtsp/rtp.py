@@ -1,8 +1,7 @@
-"""One RTP stream (RFC 3550): header, order, loss, time. What it holds in order goes to a depacketizer.
+"""One RTP stream (RFC 3550): headers, order, loss, time. Passes payloads to a depacketizer in order.
 
-The steady path is `receive` with the packet that was expected. Most of what a camera sends is the middle of large
-pictures, packets that are like the one before but for their number: those are taken in one go. The reorder buffer
-exists only while something is missing.
+The fast path is `receive` with the expected packet. Most packets are the middle of large frames and differ only in
+their number; those are processed in batches. The reorder buffer is used only while something is missing.
 """
 
 import struct
@@ -19,17 +18,17 @@ _HEADER = struct.Struct(">BBHII")
 """V, P, X, CC; M, PT; sequence number; timestamp; SSRC."""
 HOLD_PACKETS = 16
 HOLD_NS = 60_000_000
-"""So long, at most, packets wait for one that is missing. What comes by UDP in another order comes sooner than this."""
+"""Maximum time to wait for a missing packet. Reordered UDP packets arrive sooner."""
 _MAX_JUMP = 3_000
 """Sequence numbers further away than this are a new sequence, not a loss (RFC 3550, A.1: MAX_DROPOUT)."""
 MAX_ODD_NUMBERS = 32
-"""Where so many packets in a row do not have the next number, numbers say nothing."""
+"""After this many consecutive packets without the next number, numbers are ignored."""
 UNANNOUNCED_NS = 300_000_000
-"""So long packets that are not as announced wait for the announced ones."""
+"""Time that unexpected packets wait for the announced ones."""
 SILENCE_NS = 1_000_000_000
-"""A stream that is silent for so long may have got another synchronisation source."""
+"""A stream that is silent for this long may have a new synchronization source."""
 MIN_ESTABLISHED_PACKETS = 8
-"""A source that has sent less, and was not announced, gives way to the next one at once."""
+"""An unannounced source that has sent less is replaced by the next one at once."""
 MAX_STRANGERS_BYTES = 4 << 20
 
 
@@ -38,35 +37,37 @@ MAX_DOUBTS = 2_000
 
 
 class Depacketizer(Protocol):
-    """Puts payloads together and emits packets. One per track; payloads arrive in order. Formats whose packets each say
-    more than their number leave `following` empty, and inherit `extend`."""
+    """Assembles payloads and emits packets. One per track; payloads arrive in order. Formats whose packets each
+    carry more than their number leave `following` empty, and inherit `extend`.
+    """
 
     following: bytes = b""
-    """The head that a packet has which only goes on with what the one before, which was just pushed, has begun."""
+    """The head of a packet that only continues the data of the last pushed one."""
     received_ns: int = 0
-    """When the last payload came, on the monotonic clock."""
+    """Monotonic time of the last payload."""
 
     def push(self, data: memoryview, start: int, stop: int, pts: int, marker: bool, received_ns: int) -> None:
-        """Take the payload data[start:stop], which may be empty; `data` is valid during the call only. `pts`:
-        unwrapped, in clock ticks."""
+        """Add the payload data[start:stop], which may be empty; `data` is valid only during the call. `pts`:
+        unwrapped, in clock ticks.
+        """
 
     def gap(self) -> None:
         """Packets are missing before the next one."""
 
     def restart(self) -> None:
-        """The numbers of the packets begin anew; nothing is missing."""
+        """The sequence numbers restart; nothing is missing."""
         self.gap()
 
     def settle(self, now_ns: int) -> None:
-        """Called now and then: what waits for more may be delivered if nothing has come for long."""
+        """Called now and then: deliver data that waits for more, if nothing has arrived for long."""
         return
 
     def take_extension(self, profile: int, data: bytes) -> None:
-        """The next payload's packet has this header extension (RFC 3550, 5.3.1)."""
+        """The packet of the next payload has this header extension (RFC 3550, 5.3.1)."""
         return
 
     def extend(self, bodies: list[bytes]) -> None:
-        """The next payloads, which had the head `following`, without it."""
+        """Add the next payloads, which had the head `following`, without it."""
         raise AssertionError("nothing was to follow")
 
 
@@ -82,8 +83,8 @@ class _Announced:
 class RtpReceiver:
     """Owner: the connection's event loop. `receive` is called for each packet of the track's RTP channel.
 
-    `ordered`: over TCP, where nothing arrives late: a missing number is a loss at once, and a step back a new sequence.
-    False: over UDP; packets wait for those that are missing.
+    `ordered`: over TCP, where packets cannot arrive late: a missing number is a loss at once, and a step back a new
+    sequence. False: over UDP; packets wait for missing ones.
     """
 
     def __init__(
@@ -117,15 +118,16 @@ class RtpReceiver:
         self.reception = ReceptionState(clock_hz)
 
     def announce(self, ssrc: int | None = None, sequence: int | None = None) -> None:
-        """What the camera has said of the stream in its answers to SETUP (ssrc) and PLAY (seq in RTP-Info). A hint: a
-        stream that is not like this is taken when it turns out to be the only one."""
+        """Set what the camera announced in its responses to SETUP (ssrc) and PLAY (seq in RTP-Info). A hint: another
+        stream is accepted if it turns out to be the only one.
+        """
         if ssrc is not None:
             self._announced.ssrc = ssrc
         if sequence is not None:
             self._announced.sequence = sequence & 0xFFFF
 
     def offer(self, payload_type: int, depacketizer: Depacketizer) -> None:
-        """Name another format of the stream: the camera may send it instead of the first, or change to it."""
+        """Add another format of the stream: the camera may send it instead of the first, or switch to it."""
         self._formats.setdefault(payload_type, depacketizer)
 
     def doubt(self, find: Callable[[bytes], Depacketizer | None]) -> None:
@@ -136,7 +138,7 @@ class RtpReceiver:
 
     @property
     def media_ns(self) -> int:
-        """Monotonic time of the last packet; 0: none has come."""
+        """Monotonic time of the last packet; 0: none yet."""
         return self._depacketizer.received_ns
 
     def settle(self, now_ns: int) -> None:
@@ -191,8 +193,9 @@ class RtpReceiver:
         return False
 
     def _payload_bounds(self, data: memoryview, start: int, stop: int, first: int) -> tuple[int, int]:
-        """Bounds of the payload behind CSRCs and extension, without padding. A field that claims more than the packet
-        has is wrong, and taken as not there."""
+        """Return the bounds of the payload after CSRCs and extension, without padding. A field that exceeds the
+        packet is ignored.
+        """
         sources = start + 4 * (first & 0x0F)
         if sources <= stop:
             start = sources
@@ -207,8 +210,8 @@ class RtpReceiver:
         return start, stop
 
     def _take_like(self, data: memoryview, first: int, at: int, end: int, head: bytes) -> int:
-        """Take the packets from `at` on that are, but for their number, like the one framed at `first`: of the same
-        length and time, and with `head` at the beginning of the payload. Returns: the place behind them.
+        """Process the packets from `at` on that differ from the one framed at `first` only in their number: same
+        length and time, and `head` at the start of the payload. Return the position after them.
         """
         if first < 0:
             return at
@@ -229,11 +232,11 @@ class RtpReceiver:
         return at + len(bodies) * size_bytes
 
     def resync(self) -> None:
-        """Bytes were skipped on the wire: whatever comes next may follow a loss."""
+        """Bytes were skipped on the wire: the next packet may follow a loss."""
         self._depacketizer.gap()
 
     def receive_rtcp(self, data: bytes, received_ns: int) -> bool:
-        """Take a packet of the RTCP channel; whether the camera says that this stream is over."""
+        """Process a packet of the RTCP channel. Return whether the camera announces the end of this stream."""
         report, gone = parse_rtcp(data)
         reception = self.reception
         if report is not None and reception.ssrc in (-1, report.ssrc):
@@ -246,7 +249,7 @@ class RtpReceiver:
         return receiver_report(own_ssrc, block)
 
     def _pts_of(self, timestamp: int) -> int:
-        """An RTP timestamp near the newest one, unwrapped."""
+        """Return an RTP timestamp near the newest one, unwrapped."""
         if self._timestamp < 0:
             return timestamp
         difference = timestamp - self._timestamp & 0xFFFF_FFFF
@@ -262,11 +265,12 @@ class RtpReceiver:
         self.reception.note_arrival(self._pts, received_ns)
 
     def _recognise(self, data: memoryview, start: int, stop: int, received_ns: int) -> bool:
-        """Whether a packet of another source or payload type than those before belongs to the stream, and is to be
-        taken now. Strangers are kept for a while, and taken together if they turn out to be the stream."""
+        """Return whether a packet with another source or payload type belongs to the stream, and is to be processed
+        now. Such packets are kept for a while, and processed together if they turn out to be the stream.
+        """
         _, second, sequence, _, ssrc = _HEADER.unpack_from(data, start)
         kind = second & 0x7F
-        if 72 <= kind <= 76:  # RTCP on this channel (RFC 5761, section 4)
+        if 72 <= kind <= 76:  # RTCP on this channel (RFC 5761, section 4).
             self.receive_rtcp(bytes(data[start:stop]), received_ns)
             return False
         is_kind = kind == self._payload_type or kind in self._formats
@@ -290,7 +294,7 @@ class RtpReceiver:
         return False
 
     def _is_announced(self, ssrc: int, sequence: int) -> bool:
-        """Whether a packet of the right type is the first of this stream by what was announced."""
+        """Return whether a packet of the right type is the first of this stream, according to the announcement."""
         if self._expected >= 0:
             return ssrc == self._announced.ssrc and not self._announced.is_confirmed
         if self._announced.ssrc < 0 and self._announced.sequence < 0:
@@ -298,7 +302,7 @@ class RtpReceiver:
         return ssrc == self._announced.ssrc or sequence == self._announced.sequence
 
     def _must_accept(self, strangers: "_Strangers", received_ns: int) -> bool:
-        """Whether the strangers are the stream, since nothing else comes."""
+        """Return whether the kept packets are the stream, because nothing else arrives."""
         if len(strangers.packets) < 2:
             return False
         if self._expected < 0:
@@ -308,7 +312,7 @@ class RtpReceiver:
         return received_ns - self._depacketizer.received_ns > SILENCE_NS
 
     def _adopt(self, kind: int, ssrc: int, sequence: int) -> None:
-        """The stream has this payload type and synchronisation source from now on."""
+        """The stream has this payload type and synchronization source from now on."""
         self._payload_type = kind
         self._use(self._formats.get(kind, self._depacketizer))
         self._announced.is_confirmed = ssrc == self._announced.ssrc or (
@@ -342,7 +346,7 @@ class RtpReceiver:
             self._doubts, self._push = MAX_DOUBTS, self._push_doubtful
 
     def _restart(self, ssrc: int, sequence: int) -> None:
-        """A new sequence, and perhaps a new time line."""
+        """A new sequence, and possibly a new time line."""
         if self._expected >= 0:
             self._held.clear()
             if ssrc != self.reception.ssrc:
@@ -354,12 +358,12 @@ class RtpReceiver:
         self._look_again()
 
     def _renumber(self, sequence: int) -> bool:
-        """Whether to take a packet that does not have the next number, where packets arrive in order."""
+        """Return whether to accept a packet that does not have the next number, when packets arrive in order."""
         reception = self.reception
         self._odd_numbers = self._odd_numbers + 1 if reception.packets == self._odd_at else 1
         ahead = sequence - self._expected & 0xFFFF
         if self._odd_numbers > MAX_ODD_NUMBERS or (ahead == 1 and sequence == 1):
-            pass  # they number nothing; or 0 is left out where they wrap
+            pass  # They do not count; or 0 is skipped at the wrap-around.
         elif ahead == 0xFFFF:
             self._odd_at = reception.packets
             return False  # the last one again
@@ -386,7 +390,7 @@ class RtpReceiver:
     ) -> None:
         ahead = sequence - self._expected & 0xFFFF
         if ahead > 0xFFFF - _MAX_JUMP:
-            return  # late or double: its place is given up
+            return  # Late or duplicate: its place was given up.
         if ahead > _MAX_JUMP:
             self._restart(self.reception.ssrc, sequence)
             self._hold_and_release(sequence, (timestamp, marker, bytes(data[start:stop]), received_ns))
@@ -403,7 +407,7 @@ class RtpReceiver:
             self._release()
 
     def _give_up(self, received_ns: int) -> None:
-        """What is missing will not come: go on after it."""
+        """Missing packets will not arrive: continue after them."""
         nearest = min(self._held, key=lambda sequence: sequence - self._expected & 0xFFFF)
         lost = nearest - self._expected & 0xFFFF
         self._stats.packets_lost += lost
@@ -426,12 +430,12 @@ class RtpReceiver:
 
 @lru_cache(maxsize=256)
 def _layout(size_bytes: int, rest_bytes: int) -> struct.Struct:
-    """Of a framed packet: what stands before its number, the number, the rest of the headers, the body."""
+    """Return the parts of a framed packet: before its number, the number, the rest of the headers, the body."""
     return struct.Struct(f">6sH{rest_bytes}s{size_bytes - 8 - rest_bytes}s")
 
 
 class _Strangers:
-    """Packets of one other source in a row, which may turn out to be the stream. Bounded; Owner: a receiver."""
+    """Consecutive packets of one other source, which may turn out to be the stream. Bounded. Owner: a receiver."""
 
     def __init__(self) -> None:
         self.packets: list[tuple[bytes, int]] = []
@@ -444,7 +448,7 @@ class _Strangers:
         self._expected = -1
 
     def add(self, packet: bytes, kind: int, ssrc: int, sequence: int, received_ns: int, ours_ns: int) -> None:
-        """`ours_ns`: when the stream's own last packet came; strangers before it have turned out to be strangers."""
+        """`ours_ns`: when the stream's own last packet arrived; packets kept before that do not belong to it."""
         is_more = self.go_on_with(kind, ssrc, sequence) and self.since_ns >= ours_ns
         if not is_more or self._size_bytes > MAX_STRANGERS_BYTES:
             self.packets.clear()

@@ -1,4 +1,4 @@
-"""What a camera says it offers: the Session Description Protocol (RFC 8866), as far as cameras use it."""
+"""Parses a camera's description of its streams: the Session Description Protocol (RFC 8866), as used by cameras."""
 
 import base64
 import binascii
@@ -22,17 +22,19 @@ _OTHER_NAMES = {
     "HVC1": "H265",
     "MJPEG": "JPEG",
 }
-"""What some cameras call the formats. The base layer of H264-SVC (RFC 6190) is H.264."""
+"""Nonstandard names of formats. The base layer of H264-SVC (RFC 6190) is H.264."""
 _NUMBERED = re.compile(r"\s*(\d{1,3})(?!\d)[\s:;,]*(.*)", re.ASCII)
 _SETTINGS = re.compile(r";|[\s,]+(?=[A-Za-z][\w-]*\s*=\s*[^=,;\s])", re.ASCII)
-"""Between two settings of an fmtp line: some cameras write spaces or commas. A comma between base64 texts does not
-match: no value follows their "="."""
+"""Separator of the settings of an fmtp line: some cameras write spaces or commas. A comma between base64 texts does
+not match, because their "=" is not followed by a value.
+"""
 
 
 @dataclass(slots=True)
 class Format:
-    """One payload type of an m= line. `encoding` is in upper case without dots, "" where unknown; `fmtp` has names in
-    lower case."""
+    """One payload type of an m= line. `encoding` is in upper case without dots, "" if unknown; `fmtp` has lower-case
+    names.
+    """
 
     payload_type: int
     encoding: str = ""
@@ -41,14 +43,14 @@ class Format:
     fmtp: dict[str, str] = field(default_factory=dict)
 
     def integer(self, name: str, default: int = 0) -> int:
-        """A number out of `fmtp`."""
+        """Return a number from `fmtp`."""
         text = self.fmtp.get(name, "")
         return int(text) if re.fullmatch(r"\d{1,9}", text, re.ASCII) else default
 
 
 @dataclass(slots=True)
 class Media:
-    """One m= section. `control` holds the bytes that arrived ("surrogateescape"); attribute names are in lower case."""
+    """One m= section. `control` keeps the received bytes ("surrogateescape"); attribute names are in lower case."""
 
     kind: str
     formats: list[Format] = field(default_factory=list)
@@ -67,7 +69,7 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class _Note:
-    """An rtpmap or fmtp line, and the section that it stood in."""
+    """An rtpmap or fmtp line, and its section."""
 
     media: Media | None
     name: str
@@ -117,11 +119,11 @@ def _parse_media(value: str) -> Media:
 
 
 def _apply(notes: list[_Note], sections: list[Media]) -> None:
-    """Give each format what the notes say of it: first those of its own section, then those that stand elsewhere."""
+    """Assign notes to formats: first those of the same section, then those of other sections."""
     for note in [note for note in notes if not _apply_to_own(note)]:
         named = [each for section in sections if (each := section.format_of(note.payload_type))]
         if not named and note.media and len(note.media.formats) == 1:
-            named = note.media.formats  # the number is wrong: there is but one that can be meant
+            named = note.media.formats  # The number is wrong, but there is only one candidate.
         for each in named:
             _apply_to(each, note, override=False)
     for section in sections:
@@ -136,7 +138,7 @@ def _apply_to_own(note: _Note) -> bool:
         return False
     own = note.media.format_of(note.payload_type)
     if own is None and not note.media.formats and note.name == "rtpmap":
-        own = Format(note.payload_type)  # the m= line named none
+        own = Format(note.payload_type)  # The m= line listed none.
         note.media.formats.append(own)
     if own is not None:
         _apply_to(own, note, override=True)
@@ -159,7 +161,7 @@ def _apply_to(form: Format, note: _Note, *, override: bool) -> None:
 
 
 def _guess(fmtp: dict[str, str]) -> str:
-    """The encoding of a video format without an rtpmap line."""
+    """Return the encoding of a video format without an rtpmap line."""
     if not fmtp.keys().isdisjoint(("sprop-vps", "sprop-sps", "sprop-pps")):
         return "H265"
     known = ("sprop-parameter-sets", "packetization-mode", "profile-level-id")
@@ -167,7 +169,7 @@ def _guess(fmtp: dict[str, str]) -> str:
 
 
 def sprop_annexb(form: Format) -> bytes:
-    """The parameter sets that the SDP gives (RFC 6184, 8.1; RFC 7798, 7.1), in Annex B; broken ones are left out."""
+    """Return the parameter sets of the SDP (RFC 6184, 8.1; RFC 7798, 7.1), in Annex B; malformed ones are skipped."""
     parts: list[bytes] = []
     for name in ("sprop-parameter-sets", "sprop-vps", "sprop-sps", "sprop-pps"):
         for text in form.fmtp.get(name, "").split(","):

@@ -1,4 +1,4 @@
-"""Opening an RTSP session: OPTIONS, DESCRIBE, SETUP, PLAY; logins and redirects on the way."""
+"""Opens an RTSP session: OPTIONS, DESCRIBE, SETUP, PLAY, with logins and redirects."""
 
 import asyncio
 import re
@@ -42,12 +42,14 @@ from ninjacam.sources.urls import (
 
 MAX_REDIRECTS = 3
 MAX_HANG_UPS = 3
-"""So often we come again when the camera hangs up while it is opened, each time asking less or with a login."""
+"""Maximum number of reconnects if the camera closes the connection while opening, each with fewer requests or with a
+login.
+"""
 _OPTIONAL_S = 2.0
-"""How long to wait for an answer that we can do without."""
+"""Seconds to wait for an optional response."""
 _REDIRECTS = (301, 302, 303, 305, 307, 308)
 _FINAL = (401, 403, 453, 461, 503, *_REDIRECTS)
-"""Refusals that asking in another way does not change."""
+"""Statuses that another form of the request does not change."""
 _SCHEMES = ("rtsp", "rtsps")
 _Answer = TypeVar("_Answer")
 
@@ -63,7 +65,7 @@ class _TransportRefusedError(ProtocolError):
 
 @dataclass(slots=True)
 class _Attempt:
-    """What is asked on one connection. `asked`: the last request. `knew_login`: the challenge came earlier."""
+    """What is requested on one connection. `asked`: the last request. `knew_login`: the challenge came earlier."""
 
     options: bool = True
     audio: bool = True
@@ -71,7 +73,7 @@ class _Attempt:
     knew_login: bool = False
 
     def less(self, auth: Authenticator) -> "_Attempt | None":
-        """What to ask next when the camera has hung up; None: there is nothing else to try."""
+        """Return the next attempt after the camera has closed the connection; None: there is nothing else to try."""
         if auth.is_challenged and not self.knew_login:
             return _Attempt(self.options, self.audio)
         if self.asked == "OPTIONS" and self.options:
@@ -84,7 +86,7 @@ class _Attempt:
 async def open_rtsp(config: SourceConfig, *, clock: Clock) -> RtspSource:
     """Connect and start playing, within `config.open_timeout_s`.
 
-    Raises: SourceError: each kind says what to do.
+    Raises: SourceError: each subclass says what to do.
     """
     target = parse_url(config.url)
     if target.is_tls and config.transport == "udp":
@@ -111,11 +113,11 @@ async def _follow(target: RequestTarget, config: SourceConfig, clock: Clock) -> 
         except _Redirected as redirect:
             redirects += 1
             if redirects > MAX_REDIRECTS:
-                raise ProtocolError("The camera redirects again and again.") from None
+                raise ProtocolError("The camera redirects too often.") from None
             following = redirect_target(target, redirect.location, _SCHEMES)
             if not carries_login(target, following):
                 config = replace(config, username="", password="")
-            # A login in the Location is for that target only; ours stays with our host.
+            # A login in the Location is only for that target; ours is only for our host.
             auth = Authenticator(*login_of(redirect.location) or (config.username, config.password))
             target, attempt = following, _Attempt()
         except _TransportRefusedError as error:
@@ -158,7 +160,7 @@ async def _open_once(
 
 
 class RtspSession:
-    """The requests of one session over one connection: what needs the login and the session's name."""
+    """The requests of one session over one connection, with its login and session id."""
 
     def __init__(
         self,
@@ -194,7 +196,7 @@ class RtspSession:
         attempt.asked = "SETUP"
         video, *others = await self._set_up_video(description, base, source, audio=audio)
         granted = [video]
-        for track in others:  # video without audio is still video
+        for track in others:  # Video without audio is still useful.
             attempt.asked = "SETUP audio"
             if await _within(_OPTIONAL_S, self._set_up_optional(len(granted), track, base)):
                 granted.append(track)
@@ -206,7 +208,9 @@ class RtspSession:
         return source
 
     async def _ask_options(self) -> None:
-        """What the camera can do. Some refuse the question, or do not answer: they are asked nothing else about it."""
+        """Ask what the camera supports. Some refuse the request, or do not respond: optional methods are then not
+        used.
+        """
         answer = await _within(
             min(_OPTIONAL_S, self._config.open_timeout_s / 4), self.request("OPTIONS", self._target.uri, {})
         )
@@ -223,7 +227,7 @@ class RtspSession:
         headers = {"Accept": "application/sdp"}
         answer = await self.request("DESCRIBE", self._target.uri, headers)
         if answer.status not in _FINAL and answer.status >= 400 and self._target.path == "/":
-            # Without a path, a slash at the end makes a difference to some.
+            # Without a path, a trailing slash matters to some cameras.
             uri = self._target.uri.rstrip("/") + ("" if self._target.uri.endswith("/") else "/")
             other = await self.request("DESCRIBE", uri, headers)
             answer = other if other.status < 300 else answer
@@ -266,7 +270,7 @@ class RtspSession:
         raise refused
 
     async def _set_up(self, index: int, track: RtspTrack, base: str) -> None:
-        """Raises: SourceError: the camera refuses the track, whatever URL it is asked by."""
+        """Raises: SourceError: the camera refuses the track with every URL."""
         refused: RtspMessage | None = None
         for uri in control_uris(base, track.control, self._target):
             for offer in self.delivery.offers(index):
@@ -290,7 +294,7 @@ class RtspSession:
         self._check("SETUP", refused)
 
     async def _set_up_optional(self, index: int, track: RtspTrack, base: str) -> bool:
-        """Whether the camera grants the track."""
+        """Return whether the camera grants the track."""
         try:
             await self._set_up(index, track, base)
         except (SourceEndedError, _Redirected):
@@ -300,7 +304,7 @@ class RtspSession:
         return True
 
     def _note_sequences(self, tracks: list[RtspTrack], answer: RtspMessage) -> None:
-        """Tell the receivers which packets RTP-Info promises (RFC 2326, section 12.33)."""
+        """Pass the contents of RTP-Info to the receivers (RFC 2326, section 12.33)."""
         entries = ",".join(answer.headers.get("rtp-info", [])).split(",")[: len(tracks)]
         for track, entry in zip(tracks, entries, strict=False):
             found = re.search(r"seq\s*=\s*(\d{1,10})", entry, re.ASCII | re.IGNORECASE)
@@ -308,7 +312,7 @@ class RtspSession:
                 track.receiver.announce(sequence=int(found[1]))
 
     async def _play(self, base: str, tracks: list[RtspTrack]) -> None:
-        """All tracks at once; where the camera refuses that, in the other ways that cameras want it.
+        """Play all tracks at once; if the camera refuses, in the other forms that cameras require.
 
         Raises: SourceError: the camera refuses all of them.
         """
@@ -333,7 +337,7 @@ class RtspSession:
     async def _ask_to_play(
         self, uri: str, headers: dict[str, str], tracks: list[RtspTrack]
     ) -> RtspMessage | None:
-        """None: the camera plays, but does not answer."""
+        """None: the camera plays, but does not respond."""
         asking = asyncio.ensure_future(self.request("PLAY", uri, headers))
         try:
             await asyncio.wait((asking,), timeout=_OPTIONAL_S)
@@ -344,7 +348,7 @@ class RtspSession:
             asking.cancel()
 
     def _note_session(self, answer: RtspMessage) -> None:
-        """Learn the session's name and patience, whichever answer they come with."""
+        """Store the session's id and timeout from any response."""
         text = answer.header("session")
         if name := re.match(r"[^\s;,]+", text):
             self.session_id = name[0][:256]
@@ -353,7 +357,7 @@ class RtspSession:
             self.timeout_s = float(found[1])
 
     async def request(self, method: str, uri: str, headers: dict[str, str]) -> RtspMessage:
-        """Send a request, answering a challenge where one comes. Raises: SourceError: the connection ended."""
+        """Send a request, and respond to a challenge. Raises: SourceError: the connection ended."""
         if self.session_id:
             headers = {**headers, "Session": self.session_id}
         for attempt in range(3):
@@ -375,7 +379,7 @@ class RtspSession:
         return answer
 
     def _check(self, method: str, answer: RtspMessage) -> None:
-        """Raises: SourceError: the answer is not a success; the one table from RTSP statuses to errors."""
+        """Raises: SourceError: the response is an error; the only table from RTSP statuses to errors."""
         status = answer.status
         if 200 <= status < 300:
             return
@@ -383,22 +387,22 @@ class RtspSession:
             raise _Redirected(answer.header("location"))
         if status == 401:
             if self._auth.has_credentials:
-                raise AuthenticationError("The camera refuses the user name or the password: check both.")
-            raise AuthenticationError("The camera wants a user name and a password: add them.")
+                raise AuthenticationError("The camera rejects the user name or password: check both.")
+            raise AuthenticationError("The camera requires a user name and a password: add them.")
         if status == 403:
             raise AuthenticationError(
-                "The camera forbids this user to watch: give the user the right to view."
+                "The camera does not allow this user to view: give the user permission to view."
             )
         if status in (404, 410):
             raise StreamNotFoundError("The camera has no stream at this path: check the path of the URL.")
         if status in (453, 503):
             raise ProtocolError("The camera is busy: it may serve too many viewers already.")
-        # Not its reason phrase: that may repeat our request, secrets and all.
+        # Without its reason phrase, which may repeat our request including secrets.
         raise ProtocolError(f"The camera refused {method} (status {status}).")
 
 
 async def _within(seconds: float, asking: Coroutine[None, None, _Answer]) -> _Answer | None:
-    """None: no answer in time."""
+    """None: no response in time."""
     try:
         async with asyncio.timeout(seconds):
             return await asking

@@ -1,4 +1,4 @@
-"""A camera that plays over RTSP: delivers its packets, keeps the session alive, reports, says goodbye."""
+"""A camera that plays over RTSP: delivers packets, keeps the session alive, sends reports, closes the session."""
 
 import asyncio
 import secrets
@@ -20,7 +20,7 @@ MAX_EARLY_BYTES = 16 << 20
 _TICK_S = 1.0
 _GOODBYE_S = 0.5
 _GOODBYE_TICKS = 3
-"""A goodbye after which video comes for longer than this was meant for something else."""
+"""Seconds of video after a BYE after which the BYE is assumed to be for another stream."""
 
 
 class ControlSession(Protocol):
@@ -40,12 +40,12 @@ class ControlSession(Protocol):
 
 
 class RtspSource(Source):
-    """Made by `open_rtsp`; reading is paused until `run`."""
+    """Created by `open_rtsp`; reading is paused until `run`."""
 
     def __init__(self, session: ControlSession, config: SourceConfig, clock: Clock) -> None:
         self.tracks: tuple[Track, ...] = ()
         self._codec: Codec | None = None
-        """The video's: one of the formats that the SDP offers."""
+        """The video format: one of those that the SDP offers."""
         self.stats = SourceStats()
         self._session = session
         self._connection: RtspConnection = session.connection
@@ -61,7 +61,7 @@ class RtspSource(Source):
         self._closing = False
         self._seen_packets = 0
         self._goodbye_ticks: int | None = None
-        """Since the camera has said goodbye; None: it has not, or it went on."""
+        """Time since the camera sent BYE; None: it has not, or it continued."""
 
     def attach(self, tracks: list[RtspTrack]) -> None:
         """Listen to the tracks that the camera has granted, the video first."""
@@ -115,24 +115,24 @@ class RtspSource(Source):
                     self._delivery.resume()
                     await self._session.request("TEARDOWN", self._session.uri, {})
             except (TimeoutError, SourceError):
-                pass  # it was only politeness
+                pass  # TEARDOWN is only a courtesy.
         self._delivery.close()
         self._connection.fail(SourceEndedError("The camera was closed."))
 
     def _keep_early(self, packet: Packet) -> None:
-        """Packets that come before `run`: some cameras send before they have answered PLAY."""
+        """Packets that arrive before `run`: some cameras send before they respond to PLAY."""
         self._early.append(packet)
         self._early_bytes += len(packet.data)
         if self._early_bytes > MAX_EARLY_BYTES:
             self._early.clear()
-            self._connection.fail(ProtocolError("The camera sends, but does not answer."))
+            self._connection.fail(ProtocolError("The camera sends packets, but does not respond."))
 
     def _on_rtcp(self, track: RtspTrack, data: bytes, received_ns: int) -> None:
         if track.receiver.receive_rtcp(data, received_ns) and track is self._tracks[0]:
             self._note_goodbye()
 
     def _note_goodbye(self) -> None:
-        """The camera says that the stream is over. Some say it of another session, or begin anew: see whether it is."""
+        """The camera announces the end of the stream. Some mean another session, or restart, so wait and see."""
         self._goodbye_ticks = 0
 
     def _resync(self) -> None:
@@ -140,7 +140,7 @@ class RtspSource(Source):
             track.receiver.resync()
 
     async def _tick(self) -> None:
-        """Once a second: is it still there, and is a report due?"""
+        """Once a second: check liveness, and send a report if it is due."""
         connection, delivery, limit_s = self._connection, self._delivery, self._config.read_timeout_s
         interval_s = min(_TICK_S, limit_s / 4)
         while True:
@@ -162,7 +162,7 @@ class RtspSource(Source):
                     delivery.send_rtcp(track, track.receiver.receiver_report(self._ssrc, now_ns))
 
     def _has_ended(self) -> bool:
-        """Whether the camera has said goodbye and no video has come since the last tick."""
+        """Return whether the camera has sent BYE and no video has arrived since the last tick."""
         packets = self._tracks[0].receiver.reception.packets
         came, self._seen_packets = packets != self._seen_packets, packets
         if self._goodbye_ticks is None:
@@ -173,8 +173,8 @@ class RtspSource(Source):
         return not came
 
     async def _keep_alive(self) -> None:
-        """Send a request in time, so that the camera does not forget the session. No answer ends a session whose media
-        go on: a method that is refused, or not answered, makes way for the next one.
+        """Send a request in time, so that the camera keeps the session. A missing response does not end a session
+        whose media continue: a method that is refused, or not answered, is replaced by the next one.
         """
         session = self._session
         methods = [method for method in ("GET_PARAMETER", "OPTIONS") if method in session.methods]
@@ -197,4 +197,4 @@ class RtspSource(Source):
 
 
 def _ignore(packet: Packet) -> None:
-    """Nobody listens any more."""
+    """The source was closed: ignore packets."""

@@ -1,4 +1,4 @@
-"""From what the SDP offers to what we take: one video track, one audio track, and a depacketizer for each."""
+"""Selects tracks from the SDP: one video track, one audio track, and a depacketizer for each."""
 
 import re
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ _AUDIO = {"PCMA": Codec.PCMA, "PCMU": Codec.PCMU, "MPEG4-GENERIC": Codec.AAC}
 
 @dataclass(slots=True)
 class RtspTrack:
-    """One track to set up. `receiver` takes its packets, which bear `payload_type`. `control`: of its SDP section."""
+    """One track to set up. `receiver` receives its packets with `payload_type`. `control`: of its SDP section."""
 
     track: Track
     receiver: RtpReceiver
@@ -60,7 +60,7 @@ def choose_tracks(
             f"The camera sends {shown}, which cannot be read: set it to H.264, H.265 or MJPEG in its own settings."
         )
     chosen = [_video_track(*video, emit, stats, ordered)]
-    # What is marked "sendonly" is a back channel: the camera's loudspeaker, which waits for sound from us.
+    # Streams marked "sendonly" are back channels: the camera's loudspeaker, which expects audio from us.
     audios = [
         media
         for media in description.media
@@ -82,7 +82,7 @@ def _readable(medias: list[Media], known: dict[str, Codec]) -> Iterator[tuple[Me
 
 
 def _video_track(media: Media, form: Format, emit: Emit, stats: SourceStats, ordered: bool) -> RtspTrack:
-    """The first readable format is announced; packets of the others are taken, too."""
+    """The first readable format is announced; packets of the others are accepted, too."""
     clock = TrackClock(VIDEO_CLOCK_HZ)
     track, depacketizer = _video_format(media, form, emit, stats, clock)
     receiver = RtpReceiver(form.payload_type, VIDEO_CLOCK_HZ, depacketizer, clock, stats, ordered=ordered)

@@ -1,8 +1,8 @@
-"""Packets by UDP, unicast or multicast (RFC 2326, sections 10.4 and 12.39).
+"""Packets over UDP, unicast or multicast (RFC 2326, sections 10.4 and 12.39).
 
-The camera decides neither where we send to nor whom we listen to. Requests, reports and hole punches go to the address
-that the connection was made to, which has passed the address guard. Packets count only if they come from there, or from
-the `source=` of the Transport header if the guard allows that address too.
+The camera decides neither where we send nor whom we listen to. Requests, reports and hole punches go to the address
+of the connection, which has passed the address guard. Packets count only if they come from there, or from the
+`source=` of the Transport header if the guard allows that address too.
 """
 
 import asyncio
@@ -24,22 +24,24 @@ from ninjacam.sources.rtsp.tracks import RtspTrack
 
 MAX_PORT_ATTEMPTS = 50
 MAX_BATCH = 64
-"""Datagrams taken in one wake-up, so that a flood cannot hold up the other cameras of this process."""
+"""Maximum number of datagrams per wake-up, so that a flood cannot delay other cameras of this process."""
 RECEIVE_BUFFER_BYTES = 4 << 20
-"""Asked of the kernel, which grants less where net.core.rmem_max is smaller. A key frame arrives in one burst."""
+"""Requested receive buffer; the kernel grants less if net.core.rmem_max is smaller. A key frame arrives in one
+burst.
+"""
 MAX_WAIT_S = 5.0
-"""For the first packet after PLAY."""
+"""Seconds for the first packet after PLAY."""
 _DATAGRAM_BYTES = 65_536
 _PUNCH_RTP = struct.pack(">BBHII", 0x80, 0, 0, 0, 0)
 _PUNCH_RTCP = struct.pack(">BBHI", 0x80, 201, 1, 0)
 _LOCAL_CONTROL = ipaddress.ip_network("224.0.0.0/24")
-"""Routing protocols of the local network: never a camera's group."""
+"""Multicast groups of routing protocols: never a camera's."""
 _PORTS = re.compile(r"(\d{1,5})(?:\s*-\s*(\d{1,5}))?", re.ASCII)
 
 
 @dataclass(slots=True)
 class _Channel:
-    """The pair of sockets of one track. `server_ports`: where the camera wants RTP and RTCP; 0: not known."""
+    """The pair of sockets of one track. `server_ports`: the camera's ports for RTP and RTCP; 0: unknown."""
 
     rtp: socket.socket
     rtcp: socket.socket
@@ -80,7 +82,7 @@ class Datagrams:
         return f"RTP/AVP;unicast;client_port={port}-{port + 1}", "RTP/AVP;multicast"
 
     def _channel(self, index: int) -> _Channel:
-        """The sockets of track number `index`, opened when they are asked for."""
+        """The sockets of track number `index`, opened on demand."""
         while len(self._channels) <= index:
             self._channels.append(_Channel(*_open_pair(self._own)))
         return self._channels[index]
@@ -97,7 +99,7 @@ class Datagrams:
         self._punch(channel)
 
     def _allow_source(self, text: str) -> None:
-        """Listen to the address that the camera says it sends from, if a camera may be there. Nothing is sent to it."""
+        """Also accept packets from the address that the camera announces, if it is allowed. Nothing is sent to it."""
         try:
             address = ipaddress.ip_address(text.strip("[]"))
             check_address(address, self._config)
@@ -106,14 +108,14 @@ class Datagrams:
         self._senders.add(str(_plain(str(address))))
 
     def _join(self, channel: _Channel, parameters: dict[str, str]) -> None:
-        """Raises: ProtocolError: the camera names no usable group."""
+        """Raises: ProtocolError: the camera announces no usable group."""
         rtp, rtcp = _ports(parameters.get("port", "") or parameters.get("client_port", ""))
         try:
             group = ipaddress.ip_address(parameters.get("destination", "").strip("[]"))
         except ValueError as exc:
             raise ProtocolError("The camera offers multicast, but names no group address.") from exc
         if not group.is_multicast or group in _LOCAL_CONTROL or not rtp:
-            raise ProtocolError("The camera offers multicast to an address that is no multicast group.")
+            raise ProtocolError("The camera offers multicast at an address that is not a multicast group.")
         _close(channel)
         try:
             channel.rtp = _open_group(group, rtp, self._own, self._scope)
@@ -126,7 +128,7 @@ class Datagrams:
         channel.is_multicast = True
 
     def _punch(self, channel: _Channel) -> None:
-        """Open the way through a firewall or NAT on our side, by sending first."""
+        """Open a path through a firewall or NAT on our side by sending first."""
         for sender, port, packet in zip(
             channel.sockets, channel.server_ports, (_PUNCH_RTP, _PUNCH_RTCP), strict=True
         ):
@@ -136,7 +138,7 @@ class Datagrams:
         if port:
             try:
                 sender.sendto(packet, (self._peer, port))
-            except OSError:  # such as no route for a moment: reports are repeated
+            except OSError:  # Such as a route that is temporarily missing: reports are repeated.
                 return
 
     # Receiving ----------------------------------------------------------------------------------------------------
@@ -182,10 +184,10 @@ class Datagrams:
         for _ in range(MAX_BATCH):
             try:
                 size_bytes, sender = receiver.recvfrom_into(view)
-            except OSError:  # nothing more, or an error that ICMP has reported
+            except OSError:  # No more data, or an error reported by ICMP.
                 return
             if sender[0] not in senders:
-                continue  # from another address than the camera's
+                continue  # From another address than the camera's.
             self.bytes_received += size_bytes
             self.last_bytes_ns = now_ns
             take(size_bytes, now_ns)
@@ -221,7 +223,7 @@ class Datagrams:
             self._send(channel.rtcp, channel.server_ports[1], data)
 
     def relax(self, interval_s: float) -> None:
-        """Does nothing: the kernel holds too few datagrams to let them lie."""
+        """Does nothing: the kernel's buffer is too small to leave datagrams in it."""
 
     def close(self) -> None:
         self.pause()
@@ -231,13 +233,13 @@ class Datagrams:
 
 
 def _plain(address: str) -> IpAddress:
-    """An address without its zone, and IPv4 where it is IPv4 inside IPv6. Raises: ValueError."""
+    """Return an address without its zone, and IPv4 if it is IPv4 inside of IPv6. Raises: ValueError."""
     found = ipaddress.ip_address(address.partition("%")[0])
     return getattr(found, "ipv4_mapped", None) or found
 
 
 def _ports(text: str) -> tuple[int, int]:
-    """The pair of ports in "6970-6971", or in "6970"; (0, 0): there is none."""
+    """Return the pair of ports in "6970-6971", or in "6970"; (0, 0): none."""
     found = _PORTS.match(text)
     rtp = int(found[1]) if found else 0
     rtcp = int(found[2]) if found and found[2] else rtp + 1
@@ -245,7 +247,7 @@ def _ports(text: str) -> tuple[int, int]:
 
 
 def _open_pair(own: str) -> tuple[socket.socket, socket.socket]:
-    """Two sockets on `own`, with an even port and the next one (RFC 3550, section 11). Raises: ConfigError."""
+    """Open two sockets on `own`, with an even port and the next one (RFC 3550, section 11). Raises: ConfigError."""
     kind = socket.AF_INET6 if ":" in own else socket.AF_INET
     for _ in range(MAX_PORT_ATTEMPTS):
         pair = _socket(kind), _socket(kind)
@@ -256,14 +258,14 @@ def _open_pair(own: str) -> tuple[socket.socket, socket.socket]:
                 pair[1].bind((own, port + 1))
                 return pair
         except OSError:
-            pass  # the next port is in use
+            pass  # The next port is in use.
         for each in pair:
             each.close()
     raise ConfigError("This host has no two free UDP ports: close other programs, or use TCP.")
 
 
 def _open_group(group: IpAddress, port: int, own: str, scope: int) -> socket.socket:
-    """A member of a multicast group, on the interface with the address `own` (IPv6: the number `scope`).
+    """Join a multicast group, on the interface with the address `own` (IPv6: the number `scope`).
 
     Raises: OSError.
     """

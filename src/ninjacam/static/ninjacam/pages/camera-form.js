@@ -1,4 +1,4 @@
-// The form of a camera: "Test" opens it as entered and shows a picture, or what is wrong, before anything is saved.
+// The form of a camera: "Test" opens it as entered and shows a frame, or the error, before anything is saved.
 
 import { callApi } from "./api.js";
 

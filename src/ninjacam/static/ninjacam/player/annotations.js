@@ -1,4 +1,4 @@
-// What processors say of pictures: boxes, points, polygons, texts; and which of it belongs to a picture that is shown.
+// Annotations that processors return for frames: boxes, points, polygons, texts; and which of them belong to a displayed frame.
 // Not here: where it comes from (live-annotations.js, recorded-annotations.js), and how it looks (overlay-drawing.js).
 
 /**
@@ -11,24 +11,24 @@
  * @property {string} [color] as in CSS
  */
 
-/** @typedef {{ capturedUs: number, annotations: Annotation[] }} Annotated what one view says of one picture */
+/** @typedef {{ capturedUs: number, annotations: Annotation[] }} Annotated the annotations of one view for one frame */
 
 /**
  * Where annotations come from: what happens now, or recordings.
  * @typedef {object} AnnotationSource
  * @property {(views: string[]) => void} watch these from now on, and no others
- * @property {(capturedUs: number) => void} show this picture is shown, or about to be; 0: unknown
- * @property {(view: string, capturedUs: number) => Annotated | null} find what belongs to that picture
+ * @property {(capturedUs: number) => void} show this frame is displayed, or about to be; 0: unknown
+ * @property {(view: string, capturedUs: number) => Annotated | null} find the annotations of this frame
  * @property {() => void} close
  */
 
-export const TOLERANCE_MS = 5; // the time of a picture is rounded on its way through a video element
-export const VALID_MS = 1_000; // what was said of a picture holds for those that follow, for so long
+export const TOLERANCE_MS = 5; // a video element rounds a frame's time
+export const VALID_MS = 1_000; // annotations of a frame also apply to later frames, up to this age
 const MAX_POINTS = 10_000;
 const MIN_POINTS = { box: 2, point: 1, polygon: 2, text: 1 };
 
 /**
- * Those that can be drawn.
+ * Return the annotations that can be drawn.
  * @param {unknown} list
  * @returns {Annotation[]}
  */
@@ -49,7 +49,7 @@ function isPoint(value) {
 }
 
 /**
- * The newest that is not of a later picture; null: there is none that is still valid.
+ * Return the newest one that does not belong to a later frame; null: none is still valid.
  * @param {Annotated[]} known in any order
  * @param {number} capturedUs
  * @returns {Annotated | null}

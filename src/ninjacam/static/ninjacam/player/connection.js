@@ -6,7 +6,7 @@ import { parseFrame } from "./wire.js";
 /** @typedef {import("./wire.js").MediaFrame} MediaFrame */
 
 /**
- * @typedef {object} StreamInfo what the server says before the first frame, and again whenever it changes
+ * @typedef {object} StreamInfo sent before the first frame, and again whenever it changes
  * @property {string} codec as in RFC 6381 ("avc1.64001f"), or "mjpeg"
  * @property {number} width
  * @property {number} height
@@ -14,7 +14,7 @@ import { parseFrame } from "./wire.js";
  */
 
 /**
- * @typedef {object} ViewError a user's processor failed; the camera itself goes on
+ * @typedef {object} ViewError a user's processor failed; the camera itself continues
  * @property {string} code
  * @property {string} message
  */
@@ -34,12 +34,12 @@ import { parseFrame } from "./wire.js";
  */
 
 /**
- * What a subscriber is told. Both transports (this one and mjpeg.js) speak it.
+ * Callbacks of a subscriber, used by both transports (this one and mjpeg.js).
  * @typedef {object} Handlers
  * @property {(info: StreamInfo) => void} onstream
  * @property {(frame: MediaFrame) => void} onframe
  * @property {(state: string, message: string, viewError: ViewError | null) => void} onstate
- * @property {(code: string, message: string) => void} onerror the subscription is over
+ * @property {(code: string, message: string) => void} onerror the subscription has ended
  * @property {(link: Link) => void} onlink
  * @property {(capturedUs: number, annotations: unknown) => void} [onannotations] what the view says of one picture
  */
@@ -50,8 +50,8 @@ const BACKOFF_FIRST_MS = 250;
 const MAX_BACKOFF_MS = 5000;
 const REFUSED_RETRY_MS = 15000;
 const PING_EVERY_MS = 3000;
-const FIRST_PINGS_MS = [150, 400, 1000]; // the first pings wait behind the first pictures, and tell the time badly
-const SILENCE_MS = 8000; // a socket without any message for so long is dead, though the browser may not know it yet
+const FIRST_PINGS_MS = [150, 400, 1000]; // the first pings wait behind the first frames, and measure the clock inaccurately
+const SILENCE_MS = 8000; // a socket without any message for this long is dead, even if the browser has not noticed
 const IDLE_CLOSE_MS = 3000;
 const TRIES_BEFORE_UNAVAILABLE = 3;
 const CLOSE_NOT_AUTHENTICATED = 4401;
@@ -248,7 +248,7 @@ export class Connection {
   }
 }
 
-/** The server's wall clock, as well as the quickest of the last pings tells. */
+/** The server's wall clock, estimated from the fastest of the last pings. */
 export class ServerClock {
   /** @type {{ roundTripMs: number, offsetMs: number }[]} */
   #samples = [];
@@ -264,7 +264,7 @@ export class ServerClock {
     if (this.#samples.length > 10) this.#samples.shift();
   }
 
-  /** Milliseconds since 1970 by the server; null before it has told. */
+  /** Milliseconds since 1970 by the server's clock; null while unknown. */
   nowMs() {
     if (this.#samples.length === 0) return null;
     const best = this.#samples.reduce((a, b) => (b.roundTripMs < a.roundTripMs ? b : a));

@@ -1,4 +1,4 @@
-// JPEG pictures -> canvas, latest wins. For cameras and views that come as JPEG, by WebSocket or by HTTP.
+// Draws JPEG frames on a canvas; the latest wins. For cameras and views sent as JPEG, by WebSocket or HTTP.
 
 import { CanvasSurface } from "./painter.js";
 
@@ -43,7 +43,7 @@ export class JpegPainter {
         this.#show(await createImageBitmap(new Blob([frame.payload], { type: "image/jpeg" })), frame);
         this.#failures = 0;
       } catch (error) {
-        this.#failures += 1; // one damaged picture is no reason to give up
+        this.#failures += 1; // a single damaged frame is ignored
         if (this.#failures === FAILURES_IN_A_ROW) this.#host.failed(String(error), false);
       }
     }

@@ -6,7 +6,7 @@ import { mediaSourceClass, mimeType } from "./mse.js";
  * @typedef {object} Rung
  * @property {"webcodecs" | "mse" | "mjpeg"} name
  * @property {"annexb" | "fmp4" | null} format what to ask the server for; null: HTTP, no WebSocket
- * @property {string[]} codecs what to tell the server that we can show
+ * @property {string[]} codecs the codecs to announce to the server
  */
 
 // One level that every camera stays below: decoders answer by profile, and refuse later if a picture is too large.

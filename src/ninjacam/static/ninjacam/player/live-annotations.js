@@ -104,7 +104,7 @@ class LiveView {
   }
 
   /**
-   * The subscription is over. A view may come later, so ask again now and then; the picture goes on without.
+   * The subscription has ended. Retry now and then, because the view may come later; the video continues without it.
    * @param {string} code
    * @param {string} message
    */

@@ -1,5 +1,5 @@
 // The last rung: multipart JPEG by HTTP, for where no WebSocket gets through. It speaks the same handlers as connection.js,
-// and reads the stream by fetch rather than <img>, which tells neither errors nor frames nor the end.
+// and reads the stream by fetch rather than <img>, which reports neither errors nor frames nor the end.
 
 import { mountedUrl } from "./connection.js";
 
@@ -62,7 +62,7 @@ async function run(url, handlers, signal) {
 }
 
 /**
- * Tell what a problem+json answer says.
+ * Report the error of a problem+json response.
  * @param {Response} response
  * @param {Handlers} handlers
  * @returns {Promise<Link>} "up": the camera itself is off; "refused": asking again would not help

@@ -105,7 +105,7 @@ function colorOf(pen, { label, color }, view) {
   let hue = 0;
   for (const letter of String(label ?? view)) hue = (hue * 31 + Number(letter.codePointAt(0))) % 360;
   pen.fillStyle = `hsl(${hue} 90% 60%)`;
-  if (color) pen.fillStyle = String(color); // what is no colour is ignored
+  if (color) pen.fillStyle = String(color); // invalid colors are ignored
   return String(pen.fillStyle);
 }
 

@@ -1,4 +1,4 @@
-// Annotations over the picture: a canvas that lies exactly on it, drawn anew when another picture has other annotations.
+// Annotations over the video: a canvas exactly on top of it, redrawn when another frame has other annotations.
 // Not here: what is known (annotations.js and its sources), and how it looks (overlay-drawing.js).
 
 import { LiveAnnotations } from "./live-annotations.js";
@@ -175,7 +175,7 @@ export class Overlay {
  */
 function observe(observer, element) {
   try {
-    observer.observe(element, { box: "device-pixel-content-box" }); // tells of another density, too
+    observer.observe(element, { box: "device-pixel-content-box" }); // also reports changes of the pixel density
   } catch {
     observer.observe(element); // Safari
   }

@@ -9,7 +9,7 @@
  * @property {number} capturedUs the server's wall clock when the picture was taken; 0: unknown
  * @property {number} width
  * @property {number} height
- * @property {number} sequence of the media message; -1 where the browser does not tell (MSE)
+ * @property {number} sequence of the media message; -1 if the browser does not report it (MSE)
  */
 
 /**
@@ -53,7 +53,7 @@ export class CanvasSurface {
 }
 
 /**
- * Tell of each picture that a video shows: its time in the video, its size.
+ * Report each frame that a video displays: its media time and its size.
  * @param {HTMLVideoElement} video
  * @param {() => boolean} isOver
  * @param {(mediaTimeS: number, width: number, height: number) => void} painted

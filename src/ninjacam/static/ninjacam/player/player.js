@@ -91,7 +91,7 @@ export class NinjacamPlayer extends HTMLElement {
     return this.#state.state;
   }
 
-  /** "live" or "replay"; the event "modechange" tells. */
+  /** "live" or "replay"; the event "modechange" reports changes. */
   get mode() {
     return this.#replay ? "replay" : "live";
   }
@@ -101,7 +101,7 @@ export class NinjacamPlayer extends HTMLElement {
     return this.#overlay.annotations;
   }
 
-  /** When the picture was captured that is shown, or that is sought; the event "positionchange" tells. */
+  /** Capture time of the displayed or sought frame; the event "positionchange" reports changes. */
   get position() {
     if (this.#replay) return new Date(this.#replay.pictureMs);
     return this.#capturedUs ? new Date(this.#capturedUs / 1000) : null;
@@ -150,7 +150,7 @@ export class NinjacamPlayer extends HTMLElement {
   /** The recorded picture of an instant, and on from there, unless it is paused. @param {Date | number} when */
   seek(when) {
     const wallMs = Number(when);
-    if (!Number.isFinite(wallMs)) throw new RangeError("The instant is no time.");
+    if (!Number.isFinite(wallMs)) throw new RangeError("Invalid time: pass a valid Date.");
     if (wallMs >= this.#nowMs() && !this.#held) return this.goLive();
     const isFar = this.#replay instanceof StillPlayback && Math.abs(wallMs - this.#replay.nowMs) > FAR_MS;
     if (this.#replay && this.state !== "error" && !isFar) this.#replay.seek(wallMs);

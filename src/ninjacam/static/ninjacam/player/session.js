@@ -25,7 +25,7 @@ import { WebCodecsPainter } from "./webcodecs.js";
  */
 
 /**
- * `code` tells why, where there is a why; `message` is the server's sentence for a person, or empty.
+ * `code` is the reason, if there is one; `message` is the server's message for people, or empty.
  * @typedef {object} PlayerState
  * @property {"idle" | "connecting" | "live" | "stalled" | "reconnecting" | "failed" | "disabled" | "unknown" | "error"
  *   | import("../replay/playback.js").PlaybackState} state
@@ -42,7 +42,7 @@ import { WebCodecsPainter } from "./webcodecs.js";
  * @property {(info: StreamInfo) => void} stream
  */
 
-const SILENCE_MS = 2500; // live, and no picture for so long: stalled
+const SILENCE_MS = 2500; // live without a frame for this long: stalled
 const BLIND_MS = 4000; // frames come, and none is painted: this rung does not work here
 const WATCH_EVERY_MS = 250;
 const REFUSED_RETRY_MS = 10000;

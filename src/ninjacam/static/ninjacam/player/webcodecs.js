@@ -7,7 +7,7 @@ import { CanvasSurface } from "./painter.js";
 /** @typedef {import("./painter.js").StreamInfo} StreamInfo */
 
 const BEHIND_US = 200_000; // an output so much older than the newest input belongs to a burst: do not show it ...
-const SHOW_ANYWAY_MS = 500; // ... unless nothing was shown for so long
+const SHOW_ANYWAY_MS = 500; // ... unless nothing was displayed for this long
 const OVERLOAD_S = 0.5; // a decoder queue of so much video, and not shrinking, means that this machine is too slow
 const OVERLOAD_WINDOW_MS = 500;
 

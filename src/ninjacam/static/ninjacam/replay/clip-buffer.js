@@ -38,7 +38,7 @@ export class ClipBuffer {
     this.#video.src = this.#url;
   }
 
-  /** Whether it can go on with these tracks, or has to begin anew. @param {Init} init */
+  /** Return whether it can continue with these tracks, or must be recreated. @param {Init} init */
   takes(init) {
     return !this.#buffer || this.#sound === init.sound;
   }

@@ -6,7 +6,7 @@ import { ClipParser } from "./fragments.js";
 /** @typedef {{ base: string, camera: string }} Recorded whose recordings; `camera` is encoded for a path */
 
 const DAY_MS = 86_400_000;
-const LOOK_MS = [DAY_MS, 31 * DAY_MS]; // the timeline tells of no more at once
+const LOOK_MS = [DAY_MS, 31 * DAY_MS]; // the maximum span of a timeline request
 const MAX_LOOKS = 36; // three years
 const END_MS = 5; // before the end of a span is its last picture; of less the server makes no clip
 
@@ -96,7 +96,7 @@ export async function readPicture({ base, camera }, wallMs, { widthPx = 0, key =
  * @param {number} endMs
  * @param {AbortSignal} signal
  * @returns {Promise<{ endMs: number, frames: { view: string, captured_us: number, annotations: unknown }[] }>}
- *   `endMs`: the answer is complete up to there; with much to tell that is earlier than asked
+ *   `endMs`: the response is complete up to there; with many annotations, this is earlier than requested
  * @throws {RecordingError}
  */
 export async function readAnnotated({ base, camera }, startMs, endMs, signal) {

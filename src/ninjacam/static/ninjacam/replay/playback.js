@@ -62,7 +62,7 @@ const ENDED_RETRY_MS = 10_000;
 const EDGE_AHEAD_S = 5;
 const FAILED_RETRY_MS = 2_000;
 const NEAR_LIVE_MS = 5_000;
-const EDGE_MS = 60_000; // nothing for so long up to now: the camera is not recorded any more
+const EDGE_MS = 60_000; // no recordings for this long until now: the camera is not being recorded
 const SAID_GAP_MS = 2_000;
 const RUNS_DRY_S = 0.3;
 const ENOUGH_S = 1; // behind what is sought: a decoder may want some pictures more
@@ -224,7 +224,7 @@ export class Playback {
     this.#timeMap.clear();
     this.#atEdge = this.#hasEnded = false;
     this.#nextMs = this.#changeMs = null;
-    this.element.pause(); // what is left of before is not to be played
+    this.element.pause(); // do not play the remaining data of the previous position
     this.element.playbackRate = this.#rate;
     const { signal } = this.#abort;
     void this.#fill(wallMs, signal).catch((error) => {
@@ -309,7 +309,7 @@ export class Playback {
   }
 
   /**
-   * Nothing is in [atMs, endMs). Where to go on.
+   * There is nothing in [atMs, endMs). Return where to continue.
    * @param {number} atMs
    * @param {number} endMs
    * @param {AbortSignal} signal
@@ -445,7 +445,7 @@ export class Playback {
     this.#say();
   }
 
-  /** How long it can go on from there without a gap. @param {number} atS */
+  /** Return how long it can play from there without a gap. @param {number} atS */
   #restS(atS) {
     const { buffered } = this.element;
     for (let index = 0; index < buffered.length; index += 1) {
@@ -482,7 +482,7 @@ export class Playback {
    * @param {number} height
    */
   #painted(atS, width, height) {
-    if (this.#targetMs !== null) return; // a last picture of before
+    if (this.#targetMs !== null) return; // a late frame of the previous position
     const capturedUs = Math.round(this.#timeMap.wallOf(atS) * 1000);
     this.#host.painted(this.element, { capturedUs, width, height, sequence: -1 });
     this.#say();

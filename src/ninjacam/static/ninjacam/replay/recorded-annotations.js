@@ -40,7 +40,7 @@ export class RecordedAnnotations {
     this.#changed = changed;
   }
 
-  /** The server tells of all views at once. */
+  /** The server returns all views at once. */
   watch() {}
 
   /** @param {number} capturedUs */
@@ -49,7 +49,7 @@ export class RecordedAnnotations {
     if (!capturedUs || number === this.#number) return;
     this.#number = number;
     if (this.#windows.has(number)) this.#use(number);
-    if (this.#asking === number) return; // and goes on by itself
+    if (this.#asking === number) return; // and continues by itself
     this.#abort.abort();
     this.#asking = null;
     this.#plan(0);
@@ -89,7 +89,7 @@ export class RecordedAnnotations {
     } catch {
       if (!signal.aborted) this.#notBefore = performance.now() + RETRY_MS;
     }
-    if (signal.aborted) return; // whoever did that has planned what comes next
+    if (signal.aborted) return; // the code that aborted has already scheduled the next step
     this.#asking = null;
     this.#plan(reachesEdge ? EDGE_RETRY_MS : 0);
   }
@@ -122,7 +122,7 @@ export class RecordedAnnotations {
     const fromMs = window.completeMs;
     const { endMs, frames } = await readAnnotated(this.#recorded, fromMs, window.endMs, signal);
     if (signal.aborted) return false;
-    if (!(endMs >= fromMs)) throw new Error("The server tells of nothing.");
+    if (!(endMs >= fromMs)) throw new Error("The server's response covers no time.");
     for (const [view, known] of window.views) {
       window.views.set(view, known.filter((each) => each.capturedUs < fromMs * 1000));
     }

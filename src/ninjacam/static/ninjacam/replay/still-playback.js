@@ -65,7 +65,7 @@ export class StillPlayback {
   /** @param {number} wallMs */
   seek(wallMs) {
     this.gapUntilMs = null;
-    this.#shownMs = NaN; // what is shown is of before
+    this.#shownMs = NaN; // the displayed frame is of the previous position
     this.#set(wallMs, "seeking");
     void this.#run();
   }

@@ -20,7 +20,7 @@ export class TimeMap {
   #originMs;
   /** @type {PlacedFragment[]} in order */
   #placed = [];
-  #decodedToS = 0; // where the next fragment goes on
+  #decodedToS = 0; // where the next fragment continues
   #offsetS = 0;
 
   /** @param {number} originMs the wall clock of media time 0, about */

@@ -9,14 +9,14 @@ import { timeText } from "../replay/clip.js";
 /** @typedef {{ spans: Range[], events: TimelineEvent[], activity: Activity | null }} Row */
 /** @typedef {Range & { stepMs: number, rows: Map<string, Row>, loadedAt: number }} Loaded */
 
-export const LONGEST_MS = 31 * 86_400_000; // the API tells of no more at once
+export const LONGEST_MS = 31 * 86_400_000; // the API's maximum span
 const DEBOUNCE_MS = 120;
 const REFRESH_MS = 4_000;
 const RETRY_MS = 3_000;
 const TAIL_MS = 120_000;
 const KEPT = 24;
 const BUCKETS = 400;
-const WHOLE_EVERY_MS = 60_000; // so often what is loaded up to now is loaded anew as a whole
+const WHOLE_EVERY_MS = 60_000; // interval of reloading everything up to now
 /** @type {Row} */
 const NOTHING = { spans: [], events: [], activity: null };
 
