@@ -73,7 +73,7 @@ class Principal:
         return f"{self.user.get_username()} ({self.source})"
 
     def in_scope(self, role: str, camera: Camera | None = None) -> bool:
-        """Whether the way allows `role`, for `camera` or, without one, for all cameras."""
+        """Return whether the way of authentication allows `role` for `camera` or, without a camera, for all cameras."""
         scoped = self.cameras_in_scope(role)
         return scoped is None or (camera is not None and str(camera.pk) in scoped)
 

@@ -15,7 +15,7 @@ from ninjacam.web.urls import urlpatterns as page_patterns
 
 
 def not_wrapped(request: HttpRequest, **_kwargs: object) -> HttpResponse:
-    """Answer 503 and say why. `ninjacam.asgi` answers these paths before Django sees them, where it is in use."""
+    """Return 503 with an explanation. If `ninjacam.asgi` is in use, it handles these paths before Django does."""
     if isinstance(request, ASGIRequest):
         detail = _(
             "The ASGI application of this project does not use Ninjacam. Add to asgi.py: "

@@ -348,7 +348,7 @@ def _parts_of(binding: str) -> tuple[str, str, str]:
 
 
 def _taken(actor: Actor, slug: str) -> ConflictError | InvalidError:
-    """The error for a short name that is in use. Says so only to an actor who may know that camera."""
+    """Return the error for a short name that is in use. Reveals this only to an actor who may know that camera."""
     if find_camera(actor, slug) is None:
         return InvalidError.of("slug", _("This short name cannot be used. Choose another one."))
     return ConflictError(_("A camera named “%(slug)s” already exists.") % {"slug": slug})

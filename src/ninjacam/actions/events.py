@@ -133,7 +133,9 @@ def update_event(
     end_ns: int | None = None,
     protected: bool | None = None,
 ) -> Event:
-    """What is None stays. Raises: ForbiddenError, ConflictError: the engine ends it; InvalidError; QuotaError."""
+    """Change the fields that are not None. Raises: ForbiddenError, ConflictError: only the engine ends it;
+    InvalidError; QuotaError.
+    """
     get_recorded(actor, event.slug, Role.CONTROL)
     changes: dict[str, Any] = {}
     if label is not None:
@@ -158,7 +160,9 @@ def update_event(
 
 
 def delete_event(actor: Actor, event: Event) -> None:
-    """Its recordings stay, until retention takes them. Raises: ForbiddenError, ConflictError: it goes on."""
+    """Delete an event. Its recordings stay until retention deletes them. Raises: ForbiddenError, ConflictError: it
+    is ongoing.
+    """
     get_recorded(actor, event.slug, Role.CONTROL)
     if event.protected:
         get_recorded(actor, event.slug, Role.EXPORT)

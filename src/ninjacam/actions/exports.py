@@ -46,7 +46,7 @@ def create_export(
     if not start_ns < end_ns:
         raise InvalidError.of("end", _("The end must be after the start."))
     if end_ns > time.time_ns() + AHEAD_NS:
-        raise InvalidError.of("end", _("This has not been recorded yet."))
+        raise InvalidError.of("end", _("This span is in the future."))
     longest_s = MAX_LENGTH_S[Export.Kind(kind)]
     if end_ns - start_ns > longest_s * 10**9:
         raise InvalidError.of(

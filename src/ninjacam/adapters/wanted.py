@@ -41,7 +41,7 @@ class DatabaseWanted:
             has_jobs = self._has_jobs()
         except DatabaseError as exc:
             connections.close_all()
-            raise NinjacamError("The database does not answer; the cameras go on as they are.") from exc
+            raise NinjacamError("The database does not respond; the cameras continue unchanged.") from exc
         return WantedState(self._specs, has_jobs=has_jobs)
 
     def _read_cameras(self) -> None:

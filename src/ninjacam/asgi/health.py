@@ -43,9 +43,9 @@ _EVENTS = "Events created by the engine."
 
 
 async def serve_health(worker: Worker, scope: Scope, send: Send) -> None:
-    """Open to everybody, so it says nothing: that this worker answers, and whether an engine runs."""
+    """Open to everybody, so it only reports that this worker responds, and whether an engine runs."""
     from ninjacam.queries.status import (
-        read_status,  # needs the models, which an asgi.py may not have loaded yet
+        read_status,  # Imports the models, which an asgi.py may not have loaded yet.
     )
 
     answer = {"status": "stopping" if worker.stop.is_set() else "ok", "engine": read_status().engine_running}

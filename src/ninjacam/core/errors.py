@@ -209,7 +209,7 @@ class ConflictError(NinjacamError):
 
 
 class InvalidError(NinjacamError):
-    """`fields`: the name of each wrong field, and its messages."""
+    """`fields`: messages by the name of the invalid field."""
 
     code = "invalid"
     retryable = False

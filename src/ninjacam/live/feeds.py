@@ -178,9 +178,11 @@ class Feed:
 
 
 def _read_off(slug: str) -> StreamInfo | None:
-    """Of a camera that the engine gives to no process: it is switched off, or its settings cannot be read."""
+    """Return the state of a camera that the engine assigns to no process: it is disabled, or its settings cannot be
+    read.
+    """
     from ninjacam.queries.status import (
-        read_status,  # needs the models, which an asgi.py may not have loaded yet
+        read_status,  # Imports the models, which an asgi.py may not have loaded yet.
     )
 
     status = read_status()

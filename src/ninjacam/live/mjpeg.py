@@ -227,9 +227,9 @@ async def serve_mjpeg(all_parts: AllParts, scope: Scope, receive: Receive, send:
 
 
 def _sends_jpeg(slug: str) -> bool:
-    """Whether the camera itself sends JPEGs now, by the engine's last report."""
+    """Return whether the camera currently sends JPEGs itself, according to the engine's last report."""
     from ninjacam.queries.status import (
-        read_status,  # needs the models, which an asgi.py may not have loaded yet
+        read_status,  # Imports the models, which an asgi.py may not have loaded yet.
     )
 
     camera = read_status().cameras.get(slug, {})

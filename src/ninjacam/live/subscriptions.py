@@ -73,7 +73,7 @@ class SubscribeRequest:
 def _no_camera(slug: str) -> Problem:
     """The same as for a slug that a camera could have."""
     from ninjacam.queries.cameras import (
-        missing_camera,  # needs the models, which an asgi.py may not have loaded yet
+        missing_camera,  # Imports the models, which an asgi.py may not have loaded yet.
     )
 
     return problem_of(missing_camera(slug))

@@ -90,7 +90,7 @@ def load_config() -> uvicorn.Config:
 
 def run(config: uvicorn.Config, listener: socket.socket) -> None:
     """Serve until told to stop."""
-    gc.freeze()  # what is loaded stays; each full collection of it would hold up all streams for 0.1 s
+    gc.freeze()  # Loaded objects stay: a full garbage collection of them would delay all streams by 0.1 s.
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(Server(config).serve(sockets=[listener]))
 

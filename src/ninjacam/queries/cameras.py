@@ -22,7 +22,7 @@ class _OfCamera(Protocol):
 
 R = TypeVar("R", bound=_OfCamera)
 _OUTLIVING = (Role.REPLAY, Role.EXPORT)
-"""The roles that are about recordings, which outlive their camera."""
+"""The roles for recordings, which outlive their camera."""
 
 
 def find_camera(actor: Actor, slug: str) -> Camera | None:

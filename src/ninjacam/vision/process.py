@@ -22,7 +22,7 @@ logger = logging.getLogger("ninjacam.vision")
 LOOK_EVERY_S, IDLE_LOOK_EVERY_S = 0.25, 1.0
 """At the user's files, and at threads that are stuck; the longer one while no camera has a viewer."""
 GIVE_BACK_AFTER_LOOKS = 3
-"""Without a viewer of any camera; then nobody waits for a picture, and decoders have ended."""
+"""The interval without viewers of any camera, once nobody waits for a frame and decoders have ended."""
 LOAD_S = 60.0
 """Importing large models takes many seconds; both limits together are less than the engine's start timeout."""
 LOAD_GIVE_UP_S = 2.0

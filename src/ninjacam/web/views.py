@@ -244,7 +244,7 @@ def show_replay(request: HttpRequest, principal: Principal) -> HttpResponse:
 @page
 def add_camera(request: HttpRequest, principal: Principal) -> HttpResponse:
     if not principal.may_all("add_camera", "configure"):
-        raise ForbiddenError(_("You may not add cameras."))
+        raise ForbiddenError(_("You are not allowed to add cameras."))
     form = CameraForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
