@@ -30,7 +30,7 @@ MAX_SEI_BYTES = 512
 SETTLE_NS = 1_000_000_000
 """Seconds without data after which a picture with a marker that is not trusted yet is considered complete."""
 EMBEDDED = 63
-"""Stands in for the type of a NAL unit that is not one, but holds others with start codes."""
+"""Pseudo-type of a NAL unit that contains others with start codes."""
 _SETS_BIT, _SEI_BIT = 1, 2
 _SEI = {Codec.H264: 6, Codec.H265: 39}
 _PREFACE = {
@@ -111,7 +111,7 @@ class _Found:
     has_first: bool = False
     is_key: bool = False
     other: int = 0
-    """_SETS_BIT, _SEI_BIT: what there is besides slices."""
+    """_SETS_BIT, _SEI_BIT: what it contains besides slices."""
     field: tuple[int, int] | None = None
     is_damaged: bool = False
 
@@ -195,7 +195,7 @@ class AccessUnits:
         """See `rtsp.rtp.Depacketizer`."""
 
     def restart(self) -> None:
-        """The numbers of the packets begin anew; nothing is missing."""
+        """The sequence numbers restart; nothing is missing."""
         self._delivery.missing = True
 
     # What subclasses call ---------------------------------------------------------------------------------------
@@ -206,7 +206,9 @@ class AccessUnits:
         self._turned = self._unsettled = True
 
     def _begin(self, kind: int, data: memoryview, at: int, stop: int) -> None:
-        """A NAL unit of this type begins; its payload behind the header is at data[at:stop], as far as it has come."""
+        """A NAL unit of this type begins; its payload after the header is at data[at:stop], as far as it was
+        received.
+        """
         unit, found = self._unit, self._found
         is_slice = self._rules.is_slice(kind)
         is_first = is_slice and at < stop and data[at] > 127 and self._rules.has_header(kind)
@@ -219,7 +221,7 @@ class AccessUnits:
         if len(self._starts) >= MAX_NAL_UNITS or len(unit) > MAX_ACCESS_UNIT_BYTES:
             self._overflow()
         if is_first and not found.has_first and found.other & _SETS_BIT:
-            self._read_sets()  # they say whether there may be fields
+            self._read_sets()  # They specify whether there may be fields.
         self._append(kind)
         if is_slice:
             self._note_slice(kind, is_first, data, at, stop)
@@ -279,11 +281,11 @@ class AccessUnits:
     def _end(self) -> None:
         """The marker bit was set."""
         if self._turned:
-            return  # on a packet without data
+            return  # On a packet without data.
         if not self._found.has_slice and (not self._unit or not self._split_inner()):
-            return  # parameter sets with a marker of their own: the preface of the next picture
+            return  # Parameter sets with their own marker: the preface of the next picture.
         if self._found.field is not None and self._found.field[1] > 0:
-            return  # the first field of a frame
+            return  # The first field of a frame.
         if self._trust.believes(self._marker_kind()):
             self._close()
         self._unsettled = self._trust.pending >= 0
@@ -312,11 +314,13 @@ class AccessUnits:
         self._pts = self._last_pts
 
     def _is_same_picture(self, turned: bool, is_first: bool, head: bytes) -> bool:
-        """Whether a slice that begins now is a part of the open picture."""
+        """Return whether a new slice belongs to the current picture."""
         if turned and self._found.is_damaged:
             return False
         if not is_first:
-            return not turned or self._trust.pending < 0  # cameras that stamp each packet when they send it
+            return (
+                not turned or self._trust.pending < 0
+            )  # Cameras that timestamp each packet when they send it.
         if not turned and not self._found.has_first:
             return True  # slices in any order
         info = self._sets.info
@@ -332,7 +336,7 @@ class AccessUnits:
         return False
 
     def _begin_preface(self) -> None:
-        """Another timestamp while there is no slice: what is open belongs to the picture that begins now."""
+        """Another timestamp while there is no slice: the current data belongs to the picture that begins now."""
         if len(self._starts) > MAX_PREFACE_UNITS or (self._found.is_damaged and self._unit):
             self._found.is_damaged = True
             self._close()
@@ -371,7 +375,7 @@ class AccessUnits:
         return self._found.has_slice
 
     def _classify(self) -> None:
-        """Set what `_begin` would have found out, from the NAL units of the unit."""
+        """Set what `_begin` would have found, from the NAL units of the unit."""
         header = 1 if self._rules.is_h264 else 2
         found = self._found
         found.has_slice = found.has_first = found.is_key = False
@@ -467,7 +471,7 @@ class AccessUnits:
         return found
 
     def _read_recovery(self) -> int:
-        """How many pictures a decoder needs that starts here; -1: no recovery point."""
+        """Return how many pictures a decoder that starts here needs; -1: no recovery point."""
         unit, starts = self._unit, self._starts
         for index, kind in enumerate(self._kinds):
             if kind == self._rules.sei:

@@ -13,7 +13,7 @@ from ninjacam.core.packets import Codec
 
 MAX_PARAMETER_SETS = 64
 PLACES = {Codec.H264: {7: 1, 8: 2}, Codec.H265: {32: 0, 33: 1, 34: 2}}
-"""NAL type -> its place in the order VPS, SPS, PPS."""
+"""NAL type -> its position in the order VPS, SPS, PPS."""
 
 
 class ParameterSetCache:

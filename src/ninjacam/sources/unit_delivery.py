@@ -13,10 +13,11 @@ from ninjacam.sources.parameter_sets import ParameterSetCache
 from ninjacam.sources.track_clock import TrackClock
 
 MAX_KEY_WAIT_NS = 30_000_000_000
-"""A stream without any key frame for so long is started where its parameter sets are repeated: it refreshes its
-pictures bit by bit without saying so."""
+"""Seconds after which a stream without any key frame is started where its parameter sets are repeated: it refreshes
+its pictures gradually without announcing it.
+"""
 MIN_REFRESH_PICTURES, MAX_REFRESH_PICTURES = 10, 250
-"""So many pictures lie between two that a stream without key frames can be started at, whatever it says."""
+"""Minimum number of pictures between two at which a stream without key frames can be started, whatever it announces."""
 _DELIMITER = {Codec.H264: 9, Codec.H265: 35}
 
 Emit = Callable[[Packet], None]
@@ -65,7 +66,7 @@ class UnitDelivery:
         if unit.is_key:
             self._seen_key = True
         elif not unit.sets and (self._seen_key or not unit.has_others):
-            # By far the most: a picture that no decoder can start with.
+            # Most pictures: no decoder can start here.
             self._continue(unit)
             return
         if unit.is_key or self._can_start(unit, read_recovery()):
@@ -81,10 +82,10 @@ class UnitDelivery:
             self._stats.pictures_skipped += 1
 
     def _can_start(self, unit: AccessUnit, recovery: int) -> bool:
-        """Whether a decoder can start at a picture that is not a key frame by its type.
+        """Return whether a decoder can start at a picture that is not a key frame by its type.
 
-        A recovery point that is exact always counts; a gradual one, and intra pictures that are not announced at all,
-        only in streams that have no key frames.
+        An exact recovery point always counts; a gradual one, and unannounced intra pictures, only in streams without
+        key frames.
         """
         if not self._sets.complete or (recovery < 0 and not unit.sets & 2):
             return False
@@ -136,7 +137,7 @@ class UnitDelivery:
         )
 
     def _insert_sets(self, unit: AccessUnit, data: bytes) -> bytes:
-        """The remembered parameter sets before the rest, but after an access unit delimiter."""
+        """Insert the remembered parameter sets first, but after an access unit delimiter."""
         if unit.kinds[0] == _DELIMITER[self._codec]:
             cut = unit.starts[1] - 4 if len(unit.starts) > 1 else len(data)
             return data[:cut] + self._sets.annexb() + data[cut:]

@@ -73,12 +73,12 @@ class CameraPixels:
         pipeline = self._reading.pipeline
         self._meet_demand()
         if pipeline is not None and is_first and not self._reading.is_live:
-            pipeline.put_info(self._reading.info)  # a readable picture for the newcomer at once
+            pipeline.put_info(self._reading.info)  # Send the new viewer a readable image at once.
         self._on_change()
 
     def _meet_demand(self) -> None:
         if self._closed:
-            return  # its subscribers go one after the other
+            return  # Its subscribers disconnect one after the other.
         self._shared.variants = tuple(self._variants.wanted())
         if self._linger is not None:
             self._linger.cancel()
@@ -113,7 +113,7 @@ class CameraPixels:
 
     @property
     def is_watched(self) -> bool:
-        """Whether its pictures are decoded."""
+        """Whether its frames are being decoded."""
         return self._reading.pipeline is not None
 
     # --- what subscribers are told ---
@@ -157,10 +157,10 @@ class CameraPixels:
         for health in self._shared.health.values():
             health.next_try_ns = 0
         if self._variants.has_recorder:
-            self._meet_demand()  # other views may be recorded now
+            self._meet_demand()  # Other views may be recorded now.
 
     def check_stall(self) -> None:
-        """Called often: a view's thread that is stuck in user code is left behind; all else goes on."""
+        """Called often: abandon the thread of a view that is stuck in user code; everything else continues."""
         pipeline = self._reading.pipeline
         if pipeline is None:
             return

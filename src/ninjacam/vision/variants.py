@@ -38,7 +38,7 @@ class Variants:
         self._by_request: dict[StreamRequest, Variant] = {}
 
     def find_channel(self, request: StreamRequest) -> Channel:
-        """Raises: ViewNotFoundError: what the subscriber is told."""
+        """Raises: ViewNotFoundError, which is sent to the subscriber."""
         request = replace(request.snapped(), audio=False)
         if request.codec is Codec.ANNOTATIONS:
             request = StreamRequest(request.view, request.codec)
@@ -48,7 +48,7 @@ class Variants:
                 f"The camera {self._slug!r} has no view {request.view!r}. Its processors are: {known}."
             )
         if request.codec not in (Codec.MJPEG, Codec.H264, Codec.ANNOTATIONS):
-            raise ViewNotFoundError("Views come as MJPEG, H.264 or annotations.")
+            raise ViewNotFoundError("Views are available as MJPEG, H.264 or annotations.")
         variant = self._by_request.get(request) or self._nearest(request)
         if variant is None:
             channel = Channel(
@@ -60,7 +60,7 @@ class Variants:
         return variant.channel
 
     def _nearest(self, request: StreamRequest) -> Variant | None:
-        """What has to do where there are enough encodings of this view already."""
+        """Return the nearest encoding, if there are enough encodings of this view."""
         same = [
             variant
             for other, variant in self._by_request.items()
@@ -107,7 +107,7 @@ class Variants:
 
 
 def _distance(one: StreamRequest, other: StreamRequest) -> tuple[float, float, float]:
-    """Size counts most, then pace, then quality; 0 is all that there is."""
+    """Compare size first, then frame rate, then quality; 0 means the original."""
     return (
         abs((one.width_px or 4096) - (other.width_px or 4096)),
         abs((one.max_fps or 60) - (other.max_fps or 60)),

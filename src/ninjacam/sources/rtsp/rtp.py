@@ -439,7 +439,7 @@ class _Strangers:
 
     def __init__(self) -> None:
         self.packets: list[tuple[bytes, int]] = []
-        """(packet, when it was received)"""
+        """(packet, time of reception)"""
         self.first_ns = 0
         """When the first stranger of all came."""
         self.since_ns = 0
