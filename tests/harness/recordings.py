@@ -1,6 +1,7 @@
 """Recorded files of stamped pictures, as the recorder writes them, without a camera and without waiting."""
 
 import math
+import os
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from ninjacam.core.annotations import encode_annotation_set
 from ninjacam.core.packets import Codec, Flags, Kind, Packet, Track
 from ninjacam.recordings.audio import make_sound
 from ninjacam.recordings.fragments import FileContents, dts_of
-from ninjacam.recordings.layout import create_segment
+from ninjacam.recordings.layout import create_segment, open_directory
 from ninjacam.recordings.segments import SegmentInfo
 from ninjacam.testing import stamp
 
@@ -106,7 +107,9 @@ def write_file(
 ) -> Made:
     """One file, a fragment for each key frame."""
     start_ns = packets[0].captured_ns
-    path, descriptor = create_segment(root, slug, start_ns)
+    directory = open_directory(root, slug)
+    path, descriptor = create_segment(directory, slug, start_ns)
+    os.close(directory)
     sound = make_sound(Track(Kind.AUDIO, Codec.PCMU, 8000)) if tone else None
     contents = FileContents(packets[0], sound)
     size_bytes, end_ns = len(contents.header), start_ns

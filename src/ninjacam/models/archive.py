@@ -16,6 +16,7 @@ from django.db.models.functions import Concat, Substr
 
 from ninjacam.conf import get_settings
 from ninjacam.core.clock import SYSTEM_CLOCK
+from ninjacam.recordings.layout import iter_paths
 
 logger = logging.getLogger("ninjacam.recordings")
 
@@ -34,9 +35,10 @@ def has_left(slug: str) -> bool:
 def set_aside(slug: str, is_camera: Callable[[str], bool]) -> str:
     """Rename the data of a deleted camera and return its new name; "" if there is none.
 
+    That includes files under this name that the index does not know: they were never this camera's.
     `is_camera`: returns whether a camera has this name.
     """
-    if not has_left(slug):
+    if not has_left(slug) and not any(iter_paths(get_settings().recordings_dir, slug)):
         return ""
     name = _free_name(slug, is_camera)
     move(slug, name)

@@ -1,6 +1,6 @@
 """The camera model, and the query for the cameras that a user has a role for."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -71,6 +71,33 @@ class CameraQuerySet(models.QuerySet["Camera"]):
             return self.filter(Q(pk__in=granted) | Q(pk__in=others))
         return self.filter(pk__in=granted)
 
+    def bulk_create(self, objs: Iterable["Camera"], *args: Any, **options: Any) -> list["Camera"]:
+        """As `Camera.save`: new cameras inherit nothing. Raises: ValueError: it would rename cameras."""
+        _refuse_new_slugs(options.get("update_fields") or ())
+        cameras = list(objs)
+        with transaction.atomic():
+            slugs = {camera.slug for camera in cameras}
+            present = self.model._base_manager.filter(slug__in=slugs).values_list("slug", flat=True)
+            for slug in sorted(slugs - set(present)):
+                archive.set_aside(slug, _is_taken)
+            return super().bulk_create(cameras, *args, **options)
+
+    def update(self, **values: Any) -> int:
+        """Raises: ValueError: recordings would stay under the old name."""
+        _refuse_new_slugs(values)
+        return super().update(**values)
+
+
+def _is_taken(slug: str) -> bool:
+    return Camera.objects.filter(slug=slug).exists()
+
+
+def _refuse_new_slugs(names: Collection[str]) -> None:
+    if "slug" in names:
+        raise ValueError(
+            "Queries cannot rename cameras, because recordings have to follow. Set `slug` and call `save()`."
+        )
+
 
 class Camera(models.Model):
     """A camera. `url` may be shown: it contains no user info, and secret query values are masked.
@@ -137,8 +164,6 @@ class Camera(models.Model):
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
     objects = CameraQuerySet.as_manager()
-    stored_slug = ""
-    """The slug as stored in the database; empty before it is saved."""
 
     class Meta:
         verbose_name = _("camera")
@@ -155,29 +180,28 @@ class Camera(models.Model):
         return self.name or self.slug
 
     def save(self, **options: Any) -> None:
-        """Rename recordings, events and exports with the slug. A new camera inherits none from an earlier one."""
-        renamed = bool(self.stored_slug) and self.stored_slug != self.slug
-        with transaction.atomic():
-            if self._state.adding or renamed:
-                archive.set_aside(self.slug, lambda name: Camera.objects.filter(slug=name).exists())
+        """Recordings, events and exports follow a new short name. A new camera inherits none of an earlier one.
+
+        What counts as the old name is what the database has now: this object may have been loaded long ago.
+        """
+        only = options.get("update_fields")
+        if only is not None and "slug" not in only:
             super().save(**options)
-            if renamed:
-                archive.move(self.stored_slug, self.slug)
-        self.stored_slug = self.slug
+            return
+        with transaction.atomic():
+            stored = Camera._base_manager.select_for_update().filter(pk=self.pk).first()
+            before = "" if stored is None else stored.slug
+            if before != self.slug:
+                archive.set_aside(self.slug, _is_taken)
+            super().save(**options)
+            if before and before != self.slug:
+                archive.move(before, self.slug)
 
     def clean(self) -> None:
         if self.record == self.Record.SCHEDULE and not self.record_schedule:
             raise ValidationError(
                 {"record_schedule": _("Enter the times to record, such as mon-fri 07:00-19:00.")}
             )
-
-    @classmethod
-    def from_db(
-        cls, db: str | None, field_names: Collection[str], values: Collection[Any], **options: Any
-    ) -> "Camera":
-        camera = super().from_db(db, field_names, values, **options)
-        camera.stored_slug = camera.slug if "slug" in field_names else ""
-        return camera
 
     @property
     def has_credentials(self) -> bool:

@@ -24,17 +24,27 @@ def slug_of(path: str) -> str | None:
     return match["slug"] if match else None
 
 
-def create_segment(root: Path, slug: str, start_ns: int) -> tuple[str, int]:
-    """Return (relative path, descriptor for writing) of a new file with mode 0600, locked against repair.
+def open_directory(root: Path, slug: str) -> int:
+    """Return a descriptor of the directory of a camera, which is made where there is none. Raises: OSError."""
+    (root / slug).mkdir(mode=0o700, parents=True, exist_ok=True)
+    return os.open(root / slug, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
+
+def create_segment(directory: int, slug: str, start_ns: int) -> tuple[str, int]:
+    """Create a file that was not there before, mode 0600, locked for repair. `directory`: from `open_directory`.
+
+    Returns: its path relative to the root, if the directory still has the name `slug`, and a descriptor for writing.
     Raises: OSError.
     """
     for repeat in range(MAX_SAME_SECOND):
         path = segment_path(slug, start_ns, repeat)
-        full = root / path
-        full.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _, day, hour, name = path.split("/")
+        for each in (day, f"{day}/{hour}"):
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(each, 0o700, dir_fd=directory)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
-            descriptor = os.open(full, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(f"{day}/{hour}/{name}", flags, 0o600, dir_fd=directory)
         except FileExistsError:
             continue
         with contextlib.suppress(OSError):  # Some network file systems do not support locks.

@@ -195,3 +195,58 @@ def test_administrators_delete_what_a_deleted_camera_has_left(
     assert boss.delete(url).status_code == 204
     assert owners() == [set()] * 3 and files(root) == []
     assert boss.delete(url).status_code == 404
+
+
+def test_what_was_loaded_before_a_rename_does_not_part_a_camera_from_its_recordings(
+    root: Path, camera: Camera
+) -> None:
+    record(root)
+    old = Camera.objects.get(pk=camera.pk)
+    fresh, deferred = Camera.objects.get(pk=camera.pk), Camera.objects.defer("slug").get(pk=camera.pk)
+    rename_camera(OPERATOR, camera, "front")
+    fresh.refresh_from_db()
+    fresh.save()
+    assert owners() == [{"front"}] * 3
+    old.name = "Front door"
+    old.save(update_fields=["name"])
+    assert owners() == [{"front"}] * 3
+    deferred.slug = "gate"
+    deferred.save()
+    assert owners() == [{"gate"}] * 3
+    old.save()
+    assert Camera.objects.get().slug == "door" and owners() == [{"door"}] * 3
+    assert list(compare(root)) == []
+
+
+def test_cameras_that_are_created_together_inherit_nothing(root: Path, camera: Camera) -> None:
+    record(root)
+    camera.delete()
+    taken = new_camera("yard")
+    Event.objects.create(slug="yard", kind="motion", source="x", start_ns=1, end_ns=2)
+    Camera.objects.bulk_create(
+        [Camera(slug="door", url="rtsp://10.0.0.9/a"), Camera(slug="yard", url="rtsp://10.0.0.9/b")],
+        ignore_conflicts=True,
+    )
+    assert owners() == [{"door-old"}, {"door-old", "yard"}, {"door-old"}]
+    assert Camera.objects.get(slug="yard").pk == taken.pk
+
+
+def test_queries_cannot_rename_cameras(root: Path, camera: Camera) -> None:
+    camera.slug = "front"
+    for rename in (
+        lambda: Camera.objects.update(slug="front"),
+        lambda: Camera.objects.bulk_update([camera], ["slug"]),
+        lambda: Camera.objects.bulk_create([camera], update_conflicts=True, update_fields=["slug"]),
+    ):
+        with pytest.raises(ValueError, match="call `save\\(\\)`"):
+            rename()
+    assert Camera.objects.get().slug == "door"
+
+
+def test_a_new_camera_does_not_write_into_a_directory_of_which_the_index_knows_nothing(root: Path) -> None:
+    """As it stays where the power fails between the rename in the database and that on the disk."""
+    file = root / "door/2026-01-01/00/00-00.mp4"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    new_camera()
+    assert files(root) == ["door-old/2026-01-01/00/00-00.mp4"]

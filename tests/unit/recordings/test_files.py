@@ -1,6 +1,7 @@
 """What is recorded, read back by libavformat and decoded by FFmpeg's program."""
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import av
 import pytest
 
 from ninjacam.core.packets import Codec, Flags, Kind, Packet, Track
+from ninjacam.recordings.files import RENAMED_S
 from ninjacam.recordings.reader import fragments, init_bytes, read_recording, read_segment
 from ninjacam.testing.packets import audio_packets, in_arrival_order, joined, lost, paused, video_packets
 from tests.harness.recorded import assert_decodes
@@ -255,3 +257,28 @@ def test_a_full_disk_leaves_whole_files_is_said_and_recording_goes_on(
     assert sorted(tmp_path.rglob("*.mp4")) == sorted(paths)
     assert recorded.files.error is None
     assert len(demuxed(paths[1])) >= 100
+
+
+def test_a_camera_that_was_renamed_never_writes_into_the_directory_of_the_next_one(tmp_path: Path) -> None:
+    """The engine hears of the new name a moment later, and a new file may begin meanwhile."""
+    packets = encoded(Codec.H264, 200)
+    recorded = Recorded(tmp_path, period_s=2)
+    recorded.feed(packets[:40])
+    (tmp_path / "door").rename(tmp_path / "front")
+    (tmp_path / "door").mkdir()  # of a new camera
+    recorded.feed(packets[40:140])
+    assert not list(tmp_path.glob("door/**/*.mp4")) and len(list(tmp_path.glob("front/**/*.mp4"))) == 3
+    recorded.clock.advance(RENAMED_S + 1)
+    recorded.feed(packets[140:]).close()
+    assert list(tmp_path.glob("door/**/*.mp4")), (
+        "the directory was moved by hand, and the camera kept its name"
+    )
+
+
+def test_recording_goes_on_where_its_directory_was_deleted(tmp_path: Path) -> None:
+    packets = encoded(Codec.H264, 140)
+    recorded = Recorded(tmp_path, period_s=2)
+    recorded.feed(packets[:40])
+    shutil.rmtree(tmp_path / "door")
+    recorded.feed(packets[40:]).close()
+    assert list(tmp_path.glob("door/**/*.mp4"))
