@@ -17,6 +17,9 @@ JOBS_LINGER_NS = 30 * 10**9
 FIRST_CLEAN_NS = 60 * 10**9
 CLEAN_EVERY_NS = 600 * 10**9
 """That process removes expired exports when it starts, so it is started this often for that alone."""
+CONNECTION_NS = 60 * 10**9
+"""After so long a connection is looked at: Django keeps or closes it, as CONN_MAX_AGE says. For SQLite it says to close
+it after each use, and opening it anew each second would cost several times as much as reading."""
 
 
 class DatabaseWanted:
@@ -30,12 +33,16 @@ class DatabaseWanted:
         self._rows: list[tuple[Any, ...]] | None = None
         """The cameras that `_specs` was made of; None: it also depends on something else, and is made anew."""
         self._specs: tuple[CameraSpec, ...] = ()
+        self._looked_ns = clock.monotonic_ns()
         self._jobs_until_ns = 0
         self._clean_ns = clock.monotonic_ns() + FIRST_CLEAN_NS
 
     def read(self) -> WantedState:
         """Raises: NinjacamError: the database is unavailable."""
-        close_old_connections()
+        now_ns = self._clock.monotonic_ns()
+        if now_ns - self._looked_ns >= CONNECTION_NS:
+            self._looked_ns = now_ns
+            close_old_connections()
         try:
             self._read_cameras()
             has_jobs = self._has_jobs()

@@ -119,3 +119,14 @@ def test_credentials_that_cannot_be_read_are_tried_again(
 
 def _raise_config_error(_camera: Camera) -> None:
     raise ConfigError("The key is missing.")
+
+
+def test_the_connection_is_looked_at_once_a_minute(camera: Camera, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+    monkeypatch.setattr("ninjacam.adapters.wanted.close_old_connections", lambda: looks.append(1))
+    clock = FakeClock()
+    wanted = DatabaseWanted(clock)
+    for _ in range(121):
+        wanted.read()
+        clock.advance(1)
+    assert len(looks) == 2
