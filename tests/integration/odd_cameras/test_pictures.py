@@ -1,6 +1,7 @@
 """Cameras whose packets say otherwise than the RFCs where a picture or a NAL unit begins and ends."""
 
 import asyncio
+from itertools import pairwise
 from typing import ClassVar
 
 import pytest
@@ -62,6 +63,17 @@ class OneNalUnitForAll(H26xCamera):
 
     def packets(self, number: int, unit: Unit, timestamp: int) -> list[Payload]:
         return marked_last(self.split(START_CODE.join(self.nal_units(unit))), timestamp)
+
+
+class SetsInOneNalUnit(H26xCamera):
+    """The parameter sets share a NAL unit, parted by start codes; the slices have their own."""
+
+    def packets(self, number: int, unit: Unit, timestamp: int) -> list[Payload]:
+        nals = self.nal_units(unit)
+        sets = [nal for nal in nals if not self.is_slice(nal)]
+        parts = [START_CODE.join(sets)] if sets else []
+        parts += [nal for nal in nals if self.is_slice(nal)]
+        return marked_last([piece for nal in parts for piece in self.split(nal)], timestamp)
 
 
 class AnnexBInRtp(H26xCamera):
@@ -303,6 +315,7 @@ ALL = ("h264", "hevc", "mjpeg")
 CAMERAS = [
     *(OneNalUnitForAll(codec, codec=codec) for codec in BOTH),
     OneNalUnitForAll(NO_SETS_IN_SDP, sdp_sets=False),
+    *(SetsInOneNalUnit(codec, codec=codec, sdp_sets=False) for codec in BOTH),
     *(AnnexBInRtp(codec, codec=codec, sdp_sets=False) for codec in BOTH),
     *(StartCodeBeforeEach(codec, codec=codec, sdp_sets=False) for codec in BOTH),
     StartCodeBeforeEach("of three bytes", code=b"\x00\x00\x01"),
@@ -341,6 +354,8 @@ def test_each_picture_arrives_whole_and_in_order(camera: OddCamera, watched: Wat
     seen = watched(camera)
     seen.assert_whole()
     assert not seen.disconts and not seen.dropped, str(seen)
+    if isinstance(camera, SetsWithTheTimeBefore):
+        assert {b.pts - a.pts for a, b in pairwise(seen.pictures)} == {90_000 // camera.fps}
 
 
 @pytest.mark.parametrize(
