@@ -96,14 +96,16 @@ class StartCodeBeforeEach(H26xCamera):
 class SetsWithTheTimeBefore(H26xCamera):
     """SPS (marked) and PPS bear the time of the picture before (Reolink RLC-822A, scottlamb/retina#13)."""
 
+    marked = True
+
     def packets(self, number: int, unit: Unit, timestamp: int) -> list[Payload]:
         out: list[Payload] = []
         for nal in self.nal_units(unit):
             if self.is_slice(nal):
                 out += [(piece, False, timestamp) for piece in self.split(nal)]
             else:
-                out.append((nal, nal[0] & 31 == 7, timestamp - 90_000 // self.fps))
-        return [*out[:-1], (out[-1][0], True, timestamp)]
+                out.append((nal, self.marked and nal[0] & 31 == 7, timestamp - 90_000 // self.fps))
+        return [*out[:-1], (out[-1][0], self.marked, timestamp)]
 
 
 class MarkedSets(H26xCamera):
@@ -321,6 +323,7 @@ CAMERAS = [
     StartCodeBeforeEach("of three bytes", code=b"\x00\x00\x01"),
     SetsWithTheTimeBefore(),
     SetsWithTheTimeBefore(NO_SETS_IN_SDP, sdp_sets=False),
+    SetsWithTheTimeBefore("no markers", marked=False),
     MarkedSets(),
     SeiBehind(),
     *(FragmentTypeChanges(codec, codec=codec) for codec in BOTH),
@@ -356,6 +359,8 @@ def test_each_picture_arrives_whole_and_in_order(camera: OddCamera, watched: Wat
     assert not seen.disconts and not seen.dropped, str(seen)
     if isinstance(camera, SetsWithTheTimeBefore):
         assert {b.pts - a.pts for a, b in pairwise(seen.pictures)} == {90_000 // camera.fps}
+        others = [Unit(0, 0, packet.data, key=False) for packet in seen.pictures if not packet.is_key]
+        assert all(camera.is_slice(nal) for unit in others for nal in nal_units(unit, drop=(9, 6)))
 
 
 @pytest.mark.parametrize(

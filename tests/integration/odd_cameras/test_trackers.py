@@ -156,6 +156,17 @@ class JoinsInTheMiddle(OddCamera):
         return made[3:] if number == 0 else made
 
 
+class JoinsAtALaterSlice(MarkedSlices):
+    """The first packets are the second slice of a key frame, whole."""
+
+    def packets(self, number: int, unit: Unit, timestamp: int) -> list[Payload]:
+        made = super().packets(number, unit, timestamp)
+        if number:
+            return made
+        second = [nal for nal in self.nal_units(unit) if self.is_slice(nal)][1]
+        return marked_last(self.split(second), timestamp)
+
+
 class PtzPackets(OddCamera):
     """Packets of payload type 50, marked, with the number that the next one has (Uniarch, go2rtc#1722)."""
 
@@ -230,7 +241,7 @@ def test_pictures_that_are_reordered_arrive(camera: EncodedCamera, watched: Watc
     assert decoded == sorted(decoded) and any(packet.dts_offset for packet in seen.pictures)
 
 
-@pytest.mark.parametrize("camera", [JoinsInTheMiddle()], ids=repr)
+@pytest.mark.parametrize("camera", [JoinsInTheMiddle(), JoinsAtALaterSlice()], ids=repr)
 def test_a_key_frame_without_its_beginning_is_not_delivered(camera: OddCamera, watched: Watched) -> None:
     watched(camera).assert_whole()
     assert watched(camera).decoded.stamps[0] == camera.scene.get("gop", 25)
