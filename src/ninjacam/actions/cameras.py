@@ -263,25 +263,8 @@ def assign_fields(camera: Camera, fields: CameraFields | SourceFields) -> None:
 def _assign_source(camera: Camera, fields: SourceFields, verified_before: bool) -> None:
     """Raises: InvalidError."""
     url = fields.get("url", camera.url).strip()
-    for name, value in (("username", fields.get("username")), ("password", fields.get("password"))):
-        if value == MASK:
-            raise InvalidError.of(name, _("“***” stands for the stored value. Omit it to keep the value."))
-        try:
-            (value or "").encode()
-        except UnicodeEncodeError:  # Half of a surrogate pair, or bytes of another encoding.
-            raise InvalidError.of(name, _("This is not valid UTF-8 text.")) from None
-    if url != camera.url and MASK in url:
-        raise InvalidError.of(
-            "url", _("“***” stands for the stored value. Enter the whole URL, or leave it unchanged.")
-        )
-    try:
-        has_login = split_credentials(url)[0] != url
-        if scheme_of(url) not in ("file", "v4l2"):
-            parse_url(url)
-    except (UnsupportedSchemeError, ConfigError) as error:
-        raise InvalidError.of("url", error.message) from error
-    except ValueError:  # Its text contains the URL.
-        raise InvalidError.of("url", _("This is not a valid URL. Check its host and port.")) from None
+    _check_login(fields)
+    has_login = _check_url(camera, url)
     stored = _stored(camera, fields)
     kept = stored if stored and _keeps(camera, stored, url, fields, verified_before) else None
     if MASK in url and kept is None:
@@ -294,6 +277,34 @@ def _assign_source(camera: Camera, fields: SourceFields, verified_before: bool) 
     if url == camera.url and kept and kept.url:
         url = kept.url
     camera.set_source(url, username, password)
+
+
+def _check_login(fields: SourceFields) -> None:
+    """Raises: InvalidError."""
+    for name, value in (("username", fields.get("username")), ("password", fields.get("password"))):
+        if value == MASK:
+            raise InvalidError.of(name, _("“***” stands for the stored value. Omit it to keep the value."))
+        try:
+            (value or "").encode()
+        except UnicodeEncodeError:  # Half of a surrogate pair, or bytes of another encoding.
+            raise InvalidError.of(name, _("This is not valid UTF-8 text.")) from None
+
+
+def _check_url(camera: Camera, url: str) -> bool:
+    """Whether the URL has a login in it. Raises: InvalidError."""
+    if url != camera.url and MASK in url:
+        raise InvalidError.of(
+            "url", _("“***” stands for the stored value. Enter the whole URL, or leave it unchanged.")
+        )
+    try:
+        has_login = split_credentials(url)[0] != url
+        if scheme_of(url) not in ("file", "v4l2"):
+            parse_url(url)
+    except (UnsupportedSchemeError, ConfigError) as error:
+        raise InvalidError.of("url", error.message) from error
+    except ValueError:  # Its text contains the URL.
+        raise InvalidError.of("url", _("This is not a valid URL. Check its host and port.")) from None
+    return has_login
 
 
 def _stored(camera: Camera, fields: SourceFields) -> Credentials | None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from ninjacam.front_door.messages import Scope, Send
 from ninjacam.front_door.responses import respond
@@ -81,7 +82,20 @@ def _lines(totals: tuple[list[int], int]) -> Iterator[str]:
         "1 if an engine runs on this host.",
         {"": int(status.engine_running)},
     )
-    cameras = status.cameras if status.engine_running else {}
+    if status.engine_running:
+        yield from _camera_lines(status.cameras)
+        yield from _recording_lines(status.recordings)
+        events = {_labels(kind=kind): count for kind, count in status.events.items()}
+        yield from _figure("ninjacam_events_total", "counter", _EVENTS, events)
+    sums, workers = totals
+    yield from _figure(
+        "ninjacam_web_workers", "gauge", "ASGI workers that have served viewers.", {"": workers}
+    )
+    for (name, kind, text), value in zip(FIGURES, sums, strict=True):
+        yield from _figure(f"ninjacam_{name}", kind, text, {"": value})
+
+
+def _camera_lines(cameras: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     states = {
         _labels(camera=slug, state=each["state"]): 1 for slug, each in cameras.items() if "state" in each
     }
@@ -91,28 +105,21 @@ def _lines(totals: tuple[list[int], int]) -> Iterator[str]:
             _labels(camera=slug): each[key] for slug, each in cameras.items() if each.get(key) is not None
         }
         yield from _figure(name, kind, text, values)
-    held = status.recordings if status.engine_running else {}
+    recorded = {slug: each.get("recording", {}).get("state", "off") for slug, each in cameras.items()}
+    failing = {_labels(camera=slug): int(is_ == "failing") for slug, is_ in recorded.items() if is_ != "off"}
+    yield from _figure("ninjacam_recording_failing", "gauge", _FAILING, failing)
+
+
+def _recording_lines(held: Mapping[str, Any]) -> Iterator[str]:
     for key, name, kind, text in _RECORDING_FIGURES:
         yield from _figure(f"ninjacam_recordings_{name}", kind, text, {"": held[key]} if key in held else {})
     by_camera = {_labels(camera=slug): each for slug, each in held.get("cameras", {}).items()}
     yield from _figure(
         "ninjacam_camera_recordings_bytes", "gauge", "Size of the camera's recordings in bytes.", by_camera
     )
-    recorded = {slug: each.get("recording", {}).get("state", "off") for slug, each in cameras.items()}
-    failing = {_labels(camera=slug): int(is_ == "failing") for slug, is_ in recorded.items() if is_ != "off"}
-    yield from _figure("ninjacam_recording_failing", "gauge", _FAILING, failing)
     for key, text in (("disk_full", _DISK_FULL), ("disk_low", _DISK_LOW)):
         if key in held:
             yield from _figure(f"ninjacam_{key}", "gauge", text, {"": int(held[key])})
-    begun = status.events if status.engine_running else {}
-    events = {_labels(kind=kind): count for kind, count in begun.items()}
-    yield from _figure("ninjacam_events_total", "counter", _EVENTS, events)
-    sums, workers = totals
-    yield from _figure(
-        "ninjacam_web_workers", "gauge", "ASGI workers that have served viewers.", {"": workers}
-    )
-    for (name, kind, text), value in zip(FIGURES, sums, strict=True):
-        yield from _figure(f"ninjacam_{name}", kind, text, {"": value})
 
 
 def _figure(name: str, kind: str, text: str, values: Mapping[str, float]) -> Iterator[str]:

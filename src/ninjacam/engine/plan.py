@@ -40,21 +40,28 @@ def make_plan(
         if needs_own_process(camera):
             capture[f"{OWN_CAPTURE}{camera.slug}"] = [camera]
     workers = max(1, min(vision_workers, len(enabled)))
-    names = [f"vision-{n}" for n in range(1, workers + 1)]
-    vision: dict[str, list[CameraSpec]] = {name: [] for name in names}
-    homeless = []
-    for camera in enabled:
-        home = next((name for name in names if camera.slug in running.get(name, ())), None)
-        if home is None:
-            homeless.append(camera)
-        else:
-            vision[home].append(camera)
-    for camera in homeless:
-        min(vision.values(), key=len).append(camera)
+    vision = _share([f"vision-{n}" for n in range(1, workers + 1)], enabled, running)
     return ProcessPlan(
         capture={name: tuple(held) for name, held in capture.items() if held},
         vision={name: tuple(held) for name, held in vision.items()},
     )
+
+
+def _share(
+    names: list[str], cameras: list[CameraSpec], running: Mapping[str, Collection[str]]
+) -> dict[str, list[CameraSpec]]:
+    """Leave cameras where they run, and give the others to the processes that have the fewest."""
+    shared: dict[str, list[CameraSpec]] = {name: [] for name in names}
+    homeless = []
+    for camera in cameras:
+        home = next((name for name in names if camera.slug in running.get(name, ())), None)
+        if home is None:
+            homeless.append(camera)
+        else:
+            shared[home].append(camera)
+    for camera in homeless:
+        min(shared.values(), key=len).append(camera)
+    return shared
 
 
 def _place(

@@ -35,13 +35,8 @@ class SubscribeRequest:
     @classmethod
     def parse(cls, message: dict[str, Any]) -> "SubscribeRequest":
         """Raises: Problem 400."""
-        camera, view = message.get("camera"), message.get("view") or ""
-        form, codecs, width = (
-            message.get("format", "annexb"),
-            message.get("codecs", ["h264"]),
-            message.get("width"),
-        )
-        number = message.get("id")
+        number, camera = message.get("id"), message.get("camera")
+        view, form = message.get("view") or "", message.get("format", "annexb")
         if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 1 << 53:
             raise Problem(400, "bad_request", "'id' must be an integer.")
         if not isinstance(camera, str) or not isinstance(view, str) or len(view) > 100:
@@ -56,18 +51,30 @@ class SubscribeRequest:
         view = "" if view == RAW else view
         if annotations and not view:
             raise Problem(400, "bad_request", "'view' must name the processor whose annotations to send.")
-        if not isinstance(codecs, list) or not all(isinstance(codec, str) for codec in codecs):
-            raise Problem(400, "bad_request", "'codecs' must be a list of strings.")
-        if width is not None and not (
-            is_number(width) and int(width) == width and 0 <= width <= MAX_WIDTH_PX
-        ):
-            raise Problem(400, "bad_request", f"'width' must be null or an integer up to {MAX_WIDTH_PX}.")
-        known = _KNOWN_CODECS.intersection(codecs)
-        if not known:
-            raise Problem(
-                400, "unsupported_codec", f"'codecs' must name one of {', '.join(sorted(_KNOWN_CODECS))}."
-            )
-        return cls(number, camera, view, form, known, int(width or 0), annotations)
+        width_px = _parse_width(message.get("width"))
+        codecs = _parse_codecs(message.get("codecs", ["h264"]))
+        return cls(number, camera, view, form, codecs, width_px, annotations)
+
+
+def _parse_width(width: Any) -> int:
+    """Raises: Problem 400."""
+    if width is None:
+        return 0
+    if not (is_number(width) and int(width) == width and 0 <= width <= MAX_WIDTH_PX):
+        raise Problem(400, "bad_request", f"'width' must be null or an integer up to {MAX_WIDTH_PX}.")
+    return int(width)
+
+
+def _parse_codecs(codecs: Any) -> frozenset[str]:
+    """Return those that we know. Raises: Problem 400."""
+    if not isinstance(codecs, list) or not all(isinstance(codec, str) for codec in codecs):
+        raise Problem(400, "bad_request", "'codecs' must be a list of strings.")
+    known = _KNOWN_CODECS.intersection(codecs)
+    if not known:
+        raise Problem(
+            400, "unsupported_codec", f"'codecs' must name one of {', '.join(sorted(_KNOWN_CODECS))}."
+        )
+    return known
 
 
 def _no_camera(slug: str) -> Problem:

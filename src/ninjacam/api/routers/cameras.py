@@ -147,25 +147,28 @@ def camera_out(who: Principal, camera: Camera, status: EngineStatus) -> CameraOu
 
 
 def _health(report: Mapping[str, Any]) -> Health:
+    def count(name: str) -> Any:
+        return report.get(name) or 0
+
     return Health(
         codec=report.get("codec") or "",
-        width_px=report.get("width") or 0,
-        height_px=report.get("height") or 0,
-        fps=report.get("fps") or 0,
-        bitrate_bps=report.get("bitrate_bps") or 0,
+        width_px=count("width"),
+        height_px=count("height"),
+        fps=count("fps"),
+        bitrate_bps=count("bitrate_bps"),
         audio_codec=report.get("audio_codec") or "",
         last_video_at=_time(report.get("last_video_ns")),
         connected_since=_time(report.get("connected_since_ns")),
-        packets_lost=report.get("packets_lost") or 0,
-        packets_ignored=report.get("packets_ignored") or 0,
-        sequence_restarts=report.get("sequence_restarts") or 0,
-        pictures_dropped=report.get("pictures_dropped") or 0,
-        pictures_skipped=report.get("pictures_skipped") or 0,
-        key_frame_interval_s=report.get("key_interval_s") or 0,
+        packets_lost=count("packets_lost"),
+        packets_ignored=count("packets_ignored"),
+        sequence_restarts=count("sequence_restarts"),
+        pictures_dropped=count("pictures_dropped"),
+        pictures_skipped=count("pictures_skipped"),
+        key_frame_interval_s=count("key_interval_s"),
         clock_rate=report.get("clock_rate"),
         notices=[Notice(**notice) for notice in report.get("notices") or ()],
-        reconnects=report.get("reconnects") or 0,
-        subscribers=report.get("subscribers") or 0,
+        reconnects=count("reconnects"),
+        subscribers=count("subscribers"),
     )
 
 

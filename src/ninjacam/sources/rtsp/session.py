@@ -114,12 +114,8 @@ async def _follow(target: RequestTarget, config: SourceConfig, clock: Clock) -> 
             redirects += 1
             if redirects > MAX_REDIRECTS:
                 raise ProtocolError("The camera redirects too often.") from None
-            following = redirect_target(target, redirect.location, _SCHEMES)
-            if not carries_login(target, following):
-                config = replace(config, username="", password="")
-            # A login in the Location is only for that target; ours is only for our host.
-            auth = Authenticator(*login_of(redirect.location) or (config.username, config.password))
-            target, attempt = following, _Attempt()
+            target, config, auth = _redirect(target, redirect.location, config)
+            attempt = _Attempt()
         except _TransportRefusedError as error:
             if refused is not None or target.is_tls:
                 raise refused or error from None
@@ -140,6 +136,17 @@ async def _follow(target: RequestTarget, config: SourceConfig, clock: Clock) -> 
                 raise
             auth.reconnect()
             attempt = less
+
+
+def _redirect(
+    target: RequestTarget, location: str, config: SourceConfig
+) -> tuple[RequestTarget, SourceConfig, Authenticator]:
+    """Return where to go on, and with which login. Raises: SourceError: not there."""
+    following = redirect_target(target, location, _SCHEMES)
+    if not carries_login(target, following):
+        config = replace(config, username="", password="")
+    # A login in the Location is only for that target; ours is only for our host.
+    return following, config, Authenticator(*login_of(location) or (config.username, config.password))
 
 
 async def _open_once(
