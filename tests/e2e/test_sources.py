@@ -3,6 +3,9 @@
 And the kinds of cameras that are not RTSP over TCP, through the whole product.
 """
 
+import os
+import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -319,3 +322,32 @@ def test_a_camera_that_makes_ffmpeg_allocate_without_end_harms_only_itself(
         assert error["code"] == "too_much_memory" and "memory" in error["message"]
         assert product.camera("neighbour")["state"] == "live"
         assert camera.stats.connections == before
+
+
+def test_a_camera_whose_capture_process_was_killed_says_so_until_it_has_another_state(
+    product: Product,
+) -> None:
+    """The camera accepts connections and never answers, so its new process tries for some seconds."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        product.add_camera("mute", f"http://127.0.0.1:{silent.getsockname()[1]}/video")
+        wait_until(
+            lambda: product.camera("mute")["state"] == "connecting", 20, "the first try", processes=[product]
+        )
+        with silent.accept()[0]:  # it has been asked
+            captures = [each for each in product.status()["processes"] if each["kind"] == "capture"]
+            for each in captures:
+                os.kill(each["pid"], signal.SIGKILL)
+            wait_until(
+                lambda: product.camera("mute")["state"] == "reconnecting",
+                20,
+                "its process died",
+                processes=[product],
+            )
+            error = product.camera("mute")["error"]
+            assert "process that reads this camera ended (SIGKILL)" in error["message"] and error["retryable"]
+            wait_until(
+                lambda: (product.camera("mute")["error"] or {}).get("code") == "timeout",
+                30,
+                "the camera's own error",
+                processes=[product],
+            )

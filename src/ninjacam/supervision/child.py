@@ -15,6 +15,7 @@ from pathlib import Path
 from ninjacam import __version__
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.lifecycle import Stop
+from ninjacam.core.log_limit import LogLimit
 from ninjacam.supervision.control import ControlServer, Json
 
 logger = logging.getLogger("ninjacam.supervision")
@@ -127,6 +128,9 @@ def run_loop(main: Callable[[], Awaitable[None]]) -> None:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    limit = LogLimit()
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(limit)
 
     async def go() -> None:
         await main()
