@@ -81,7 +81,7 @@ class Spell:
 
     @property
     def slowdown(self) -> float:
-        """How many times as long something may take as on a machine of one's own: 1 or more."""
+        """Factor by which something may take longer than on an idle machine: 1 or more."""
         return self.real_s / self.fair_s
 
 

@@ -384,7 +384,7 @@ def digest_is_right(request: OddRequest, *, realm: bytes, nonce: str, user: str,
 
 
 @dataclass
-class Seen:
+class Observation:
     """What a recorder received from a camera, the messages for users, and the decoder's output."""
 
     loop: int = 50
@@ -444,7 +444,7 @@ class _Sink:
     pictures later lacks a picture in the order of display.
     """
 
-    def __init__(self, seen: Seen, changed: asyncio.Event, is_enough: Callable[[], bool]) -> None:
+    def __init__(self, seen: Observation, changed: asyncio.Event, is_enough: Callable[[], bool]) -> None:
         self._seen = seen
         self._changed = changed
         self._is_enough = is_enough
@@ -467,14 +467,14 @@ class _Sink:
 
 async def watch(
     url: str,
-    enough: int | Callable[[Seen], object] = 60,
+    enough: int | Callable[[Observation], object] = 60,
     *,
     seconds: float = 12.0,
     loop: int = 50,
     **settings: Any,
-) -> Seen:
+) -> Observation:
     """Capture the camera at `url` until `enough` (a number of pictures, or a test), for `seconds` at most."""
-    seen, changed = Seen(loop), asyncio.Event()
+    seen, changed = Observation(loop), asyncio.Event()
     with tempfile.TemporaryDirectory() as run_dir:
 
         def on_change() -> None:
@@ -518,7 +518,7 @@ async def watch(
     return seen
 
 
-async def watch_camera(camera: OddCamera | OddHttpCamera) -> Seen:
+async def watch_camera(camera: OddCamera | OddHttpCamera) -> Observation:
     """`watch` a camera that is not yet started, as its attributes say."""
     async with camera:
         return await watch(

@@ -163,7 +163,7 @@ class Unit:
 
 
 class WsViewer(_Viewer):
-    """A player's connection: one socket, some subscriptions. `tell` sends more; `messages` holds the JSON that came."""
+    """A player's connection: one socket, several subscriptions. `messages` holds the received JSON."""
 
     def __init__(
         self, url: str, token: str, cameras: list[tuple[str, str]], *, format: str = "annexb"

@@ -344,7 +344,7 @@ def test_one_user_who_asks_for_many_snapshots_does_not_keep_another_waiting(
 def test_one_user_who_sends_many_commands_does_not_keep_another_waiting(
     front: Front, tokens: dict[str, str]
 ) -> None:
-    """All of them lie in the server's accept queue when it goes on, Bob's behind Ann's."""
+    """All of them lie in the server's accept queue when it continues, Bob's behind Ann's."""
     pids = front.server.worker_pids()
     line = "GET /api/v1/cameras HTTP/1.1"
     with contextlib.ExitStack() as stack:

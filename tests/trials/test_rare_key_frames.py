@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.harness.odd_camera import OddCamera, Seen, watch
+from tests.harness.odd_camera import Observation, OddCamera, watch
 from tests.harness.steady_loop import run_steadily
 
 
@@ -10,10 +10,10 @@ from tests.harness.steady_loop import run_steadily
 def test_twelve_seconds_between_key_frames_cause_no_reconnect(codec: str) -> None:
     camera = OddCamera(codec=codec, fps=25, scene={"seconds": 12.0, "gop": 300})
 
-    def has_two_keys(seen: Seen) -> bool:
+    def has_two_keys(seen: Observation) -> bool:
         return sum(packet.is_key for packet in seen.pictures) >= 3
 
-    async def go() -> Seen:
+    async def go() -> Observation:
         async with camera:
             return await watch(camera.url(), has_two_keys, seconds=60, loop=camera.clip.frames)
 

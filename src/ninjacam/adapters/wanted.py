@@ -13,7 +13,7 @@ from ninjacam.models.event import Windows
 from ninjacam.sources.base import SourceConfig
 
 JOBS_LINGER_NS = 30 * 10**9
-"""How long the process that makes exports goes on when there are none: the next may come soon."""
+"""Seconds that the process that makes exports keeps running without exports: the next may come soon."""
 FIRST_CLEAN_NS = 60 * 10**9
 CLEAN_EVERY_NS = 600 * 10**9
 """That process removes expired exports when it starts, so it is started this often for that alone."""
@@ -31,7 +31,7 @@ class DatabaseWanted:
         self._select_rows = Camera.objects.all().query.sql_with_params()
         self._active_export = Export.objects.active().order_by().values_list("pk")[:1].query.sql_with_params()
         self._rows: list[tuple[Any, ...]] | None = None
-        """The cameras that `_specs` was made of; None: it also depends on something else, and is made anew."""
+        """The cameras that `_specs` was made of; None: it also depends on something else, and is always rebuilt."""
         self._specs: tuple[CameraSpec, ...] = ()
         self._looked_ns = clock.monotonic_ns()
         self._jobs_until_ns = 0

@@ -138,16 +138,15 @@ class LiveApplication:
                 self._end()
             return message
 
-        async def tell(message: Message) -> None:
+        async def reply(message: Message) -> None:
             answered.add(message["type"].rpartition(".")[0])
             await send(message)
 
         if not isinstance(self._inner, ASGIHandler):
             try:
-                await self._inner(scope, hear, tell)
-            except (
-                Exception
-            ):  # ASGI: an application signals by any exception that it does not support lifespan.
+                await self._inner(scope, hear, reply)
+            # ASGI: an application signals by any exception that it does not support lifespan.
+            except Exception:
                 if "lifespan.startup" in answered:
                     raise
                 logger.debug("the inner application has no lifespan")

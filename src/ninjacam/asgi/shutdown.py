@@ -1,4 +1,4 @@
-"""Ends endless responses when the server is told to stop.
+"""Ends endless responses when the server stops.
 
 Servers wait for their responses before they stop, and uvicorn does not announce it, so we handle the signal too,
 with a handler chained before the server's own. See docs/design/0003-lifecycle.md.

@@ -177,7 +177,7 @@ class CameraCapture:
     async def _watch(self, source: Source) -> None:
         """Raises: SourceStalledError: after closing the source that has sent no media for too long.
 
-        Media that do not form frames also prove that the camera is alive: `status` reports what is wrong.
+        Media that do not form frames also prove that the camera is alive: `status` reports the problem.
         """
         while True:
             now_ns, media_ns = self._clock.monotonic_ns(), source.media_ns()

@@ -1,4 +1,4 @@
-"""Starts other Python processes of ours: what they may import, and their environment.
+"""Starts our other Python processes: what they may import, and their environment.
 
 Each of them runs with `-P` (safe path), so Python adds neither the current directory nor the script's directory to
 `sys.path`. PYTHONPATH lists the directories that this process imports from.

@@ -1,4 +1,4 @@
-"""What viewers are told when a camera gives no picture: what it means for them, and no addresses, paths or user names.
+"""Messages for viewers of a camera without video: what it means for them, without addresses, paths or user names.
 
 The full message of an error is for those who may configure the camera. Not here: who that is (`ninjacam.auth`).
 """

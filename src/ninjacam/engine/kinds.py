@@ -22,7 +22,7 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class ProcessKind:
-    """The name of a process is that of its kind, a hyphen, and what tells it from others of its kind.
+    """The name of a process is that of its kind, a hyphen, and what distinguishes it from others of its kind.
 
     `work(situation)`: process name -> its work. A process runs while it has an entry there.
     `hang_s`: without a report for this long, a process is killed.

@@ -46,8 +46,8 @@ _FIXED: dict[str, Place] = {"live/ws": "ws", "healthz": "healthz", "metrics": "m
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`key`: the number of a segment, the UUID of an export; as it stands in the path. The place "nothing": a path of
-    ours to what there can never be."""
+    """`key`: the number of a segment, the UUID of an export; as it stands in the path. The place "nothing": one of
+    our paths to something that cannot exist."""
 
     place: Place
     slug: str = ""
@@ -61,7 +61,7 @@ class Mount:
         self._prefix = _mount_point()
 
     def find(self, scope: Scope) -> Target | None:
-        """None: not one of ours."""
+        """None: not one of our paths."""
         path = path_info(scope)
         if self._prefix is None or not path.startswith(self._prefix):
             return None
@@ -74,7 +74,7 @@ class Mount:
         return Target(cast(Place, match["place"]), match["slug"], match.groupdict().get("key", ""))
 
     def owns(self, scope: Scope) -> bool:
-        """Whether Django would answer it with a view of ours, or with 404 below our mount point."""
+        """Return whether Django would serve it with one of our views, or with 404 below our mount point."""
         path = path_info(scope)
         if self._prefix is None or not path.startswith(self._prefix):
             return False

@@ -32,9 +32,9 @@ def client_network(scope: Scope) -> str:
 
 
 def claimed_user(scope: Scope) -> str:
-    """Tell the users of an address apart, before anybody has checked who they are; "" for those who show nothing.
+    """Distinguish the users of an address before they are authenticated; "" for requests without credentials.
 
-    A digest of the session cookie, or else of the Authorization header. Whoever makes up many of them still has only
+    A digest of the session cookie, or else of the Authorization header. A client that invents many still has only
     the places of one address.
     """
     shown = parse_cookie(header(scope, b"cookie")).get(settings.SESSION_COOKIE_NAME) or header(

@@ -36,30 +36,30 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     question = json.load(sys.stdin)
 
-    def tell(**message: Any) -> None:
+    def report(**message: Any) -> None:
         said.write(json.dumps(message) + "\n")
         said.flush()
 
     try:
-        made = _make(question, _Progress(lambda share: tell(progress=round(share, 4))))
+        made = _make(question, _Progress(lambda share: report(progress=round(share, 4))))
     except NinjacamError as exc:
-        tell(error=exc.as_dict())
+        report(error=exc.as_dict())
     else:
-        tell(result=asdict(made))
+        report(result=asdict(made))
 
 
 class _Progress:
     """Limits the rate of progress reports."""
 
-    def __init__(self, tell: Callable[[float], None]) -> None:
-        self._tell = tell
+    def __init__(self, report: Callable[[float], None]) -> None:
+        self._report = report
         self._due_s = 0.0
 
     def __call__(self, share: float) -> None:
         now_s = time.monotonic()
         if now_s >= self._due_s:
             self._due_s = now_s + TELL_EVERY_S
-            self._tell(share)
+            self._report(share)
 
 
 def _make(question: dict[str, Any], on_progress: Callable[[float], None]) -> Any:

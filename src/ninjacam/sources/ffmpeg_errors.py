@@ -58,7 +58,7 @@ def _translate_device_error(exc: Exception, where: str, *, is_playing: bool) -> 
         )
     if isinstance(exc, FileNotFoundError):
         return DeviceError(f"There is no device {where}: plug the camera in, or choose another.")
-    if number in (errno.ENXIO, errno.ENODEV):  # also of what is no camera: an output, a decoder
+    if number in (errno.ENXIO, errno.ENODEV):  # Also for devices other than cameras: an output, a decoder.
         return DeviceError(f"There is no camera at {where}: plug it in, or choose another device.")
     if isinstance(exc, PermissionError):
         return DeviceError(f"Ninjacam is not allowed to open {where}: add its user to the group 'video'.")

@@ -103,7 +103,7 @@ class Child:
             news = self._changed.is_set()
             self._changed.clear()
             if not self._control.is_reachable():
-                logger.warning("%s: the run directory was taken away; ending, to be started anew", self.name)
+                logger.warning("%s: the run directory was removed; ending, to be restarted", self.name)
                 self.stop.set()
             if self._control.connected:
                 alone_since_ns = SYSTEM_CLOCK.monotonic_ns()
@@ -115,7 +115,7 @@ class Child:
 
 
 def child_parser() -> argparse.ArgumentParser:
-    """With what the engine tells every child on its command line."""
+    """Create it from the options that the engine passes to every child."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--name", required=True)
     parser.add_argument("--run-dir", type=Path, required=True)

@@ -1,7 +1,7 @@
 """The control channel of a child process: JSON lines over a Unix socket that the child listens on.
 
 The child owns the socket so that it outlives the engine: an engine that comes back finds `<run>/<name>.control` and
-goes on with the children that run. Commands go down whole ("these are your cameras"), reports come up about once a
+adopts the running children. Commands go down whole ("these are your cameras"), reports come up about once a
 second and are the heartbeat. Credentials pass here; the socket has mode 0600 in a directory of mode 0700.
 """
 
@@ -44,7 +44,7 @@ class _Lines(asyncio.Protocol):
             try:
                 value = json.loads(line)
             except ValueError as exc:
-                raise ProtocolError("The control channel carried something that is no JSON.") from exc
+                raise ProtocolError("The control channel received invalid JSON.") from exc
             self._on_line(value)
         if len(self._pending) > MAX_LINE_BYTES and self.transport is not None:
             self.transport.abort()

@@ -86,7 +86,7 @@ class CrashAttribution:
         ]
 
     def environment(self) -> dict[str, str]:
-        """What tells a worker that starts which modules to leave out."""
+        """Return the environment variable that lists the modules that a new worker must skip."""
         left_out = {
             name: record.message
             for (slug, name), record in self._records.items()

@@ -66,7 +66,7 @@ class JobProcess:
         return self._popen.pid
 
     def poll(self) -> Outcome | None:
-        """How it has ended; None: it goes on. Never waits."""
+        """Return how it has ended; None: it is running. Never waits."""
         if self._outcome is not None:
             return self._outcome
         ended = self._popen.poll() is not None  # Before reading, so that none of its output is missed.

@@ -1,6 +1,6 @@
 """Processes that live and die together: the engine, the web workers and what else `ninjacam serve` runs.
 
-The parent does nothing but wait: it starts again what dies, and ends all when it is told to. It imports once what its
+The parent only waits: it restarts processes that die, and ends all on a signal. It imports once what its
 children need, and forks them; where it cannot fork, they start as commands.
 """
 
@@ -33,7 +33,7 @@ BACKOFF = Backoff(first_s=0.2, max_s=10.0)
 @dataclass(slots=True)
 class SupervisedProcess:
     """`argv`: starts it as a command. `prepare`: imports into this process what its forks need, and returns what they
-    run; None: it is never forked. `fds`: open files that it gets. `bare`: its environment has no secrets of ours.
+    run; None: it is never forked. `fds`: open files that it gets. `bare`: its environment contains none of our secrets.
     `quiet`: its standard output is discarded."""
 
     name: str

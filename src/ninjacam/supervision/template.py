@@ -2,7 +2,7 @@
 
 The engine itself cannot fork: it has threads and an event loop. It forks its template before these begin, and asks it
 for each child over a socket pair (SOCK_SEQPACKET, one JSON object a packet). The template ends when the engine does;
-its forks go on. User code is never imported here.
+its forks continue. User code is never imported here.
 """
 
 import asyncio

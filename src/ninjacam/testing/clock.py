@@ -39,11 +39,11 @@ class FakeClock:
         return sum(not future.done() for _, _, future in self._sleepers)
 
     def advance(self, seconds: float) -> None:
-        """Move both clocks and wake whoever is due, in the order of their times. They run when the caller awaits."""
+        """Advance both clocks and wake sleepers that are due, in order. They run when the caller awaits."""
         self._move_to(self._monotonic_ns + round(seconds * 1e9))
 
     async def run(self, seconds: float = 0.0) -> None:
-        """Let `seconds` pass: each sleeper wakes at its own time, and runs on to its next sleep before time goes on."""
+        """Let `seconds` pass: each sleeper wakes at its own time, and runs to its next sleep before time continues."""
         await _settle()
         end_ns = self._monotonic_ns + round(seconds * 1e9)
         while self._sleepers and self._sleepers[0][0] <= end_ns:

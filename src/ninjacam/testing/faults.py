@@ -8,7 +8,7 @@ class Faults:
     """The defaults are a healthy camera. One object per mount."""
 
     freeze: bool = False
-    """Send no media, keep the connections, go on answering."""
+    """Send no media, keep the connections, and continue to respond."""
     loss: float = 0.0
     """Share of RTP packets that are never sent (their sequence numbers are missing)."""
     reorder: float = 0.0
@@ -41,4 +41,4 @@ class Faults:
     sender_reports: bool = True
     sender_report_interval_s: float = 5.0
     wall_offset_s: float = 0.0
-    """How wrong the camera's clock is, as the sender reports tell it."""
+    """Error of the camera's clock in the sender reports."""

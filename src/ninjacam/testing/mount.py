@@ -1,6 +1,6 @@
 """One path of a fake camera: its clip, played on an absolute schedule to all who watch it.
 
-Video unit k of a clip of L frames is sent at CLOCK_MONOTONIC (j*L + k)/fps for every integer j. So whoever reads the
+Video unit k of a clip of L frames is sent at CLOCK_MONOTONIC (j*L + k)/fps for every integer j. So a test reading the
 stamp k of a picture on the same machine knows when the camera sent it, to a millisecond.
 """
 
@@ -45,7 +45,7 @@ class ServedStream:
         self.set_clip(clip)
 
     def set_clip(self, clip: Clip) -> None:
-        """Go on with another clip, on the same sessions, from a key frame on: a camera whose resolution was changed.
+        """Continue with another clip, in the same sessions, from a key frame on: a camera whose resolution was changed.
 
         Raises: ValueError: RTP cannot carry it.
         """

@@ -171,7 +171,7 @@ def jumped(packets: Sequence[Packet], at: int, seconds: float) -> list[Packet]:
 
 
 def paused(packets: Sequence[Packet], at: int, seconds: float) -> list[Packet]:
-    """Nothing comes for `seconds` before packet `at`; the camera's clock goes on."""
+    """Nothing comes for `seconds` before packet `at`; the camera's clock continues."""
     later = [
         packet._replace(received_ns=packet.received_ns + round(seconds * 1e9)) for packet in packets[at:]
     ]

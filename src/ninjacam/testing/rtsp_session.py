@@ -18,7 +18,7 @@ from ninjacam.testing.mount import ServedStream
 from ninjacam.testing.rtp import INTERLEAVED_HEADER, count_receiver_reports, payload_type, sender_report
 from ninjacam.testing.sdp import describe
 
-_BUFFER_LIMIT_BYTES = 4_000_000  # a client that is further behind goes on at a later key frame
+_BUFFER_LIMIT_BYTES = 4_000_000  # A client that is further behind continues at a later key frame.
 _REASONS = {200: "OK", 302: "Found", 400: "Bad RtspRequest", 401: "Unauthorized", 404: "Not Found",
             454: "Session Not Found", 461: "Unsupported Transport", 501: "Not Implemented"}  # fmt: skip
 _METHODS = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER"
@@ -331,7 +331,7 @@ class _Reply(Protocol):
 
 
 def _parse(head: bytes) -> RtspRequest:
-    """Raises: ValueError: this is no request."""
+    """Raises: ValueError: not a request."""
     lines = head.decode("utf-8", "replace").strip().split("\r\n")
     method, url, version = lines[0].split(" ", 2)
     headers = {

@@ -116,7 +116,7 @@ class CameraPixels:
         """Whether its frames are being decoded."""
         return self._reading.pipeline is not None
 
-    # --- what subscribers are told ---
+    # --- messages to subscribers ---
 
     def _channel_info(self, request: StreamRequest) -> StreamInfo:
         info = self._reading.info or StreamInfo(self.slug, state=CameraState.RECONNECTING)

@@ -73,7 +73,7 @@ class Pipeline:
     def _run(self) -> None:
         try:
             self._loop()
-        except BaseException:  # A bug of ours must be logged; `CameraPixels` starts another thread.
+        except BaseException:  # Bugs must be logged; `CameraPixels` starts another thread.
             logger.exception("%s: the vision thread ended by a bug", self._camera)
             self.broken = True
         finally:

@@ -18,7 +18,7 @@ lock the others out by asking for everything."""
 class Variants:
     """Those of one camera, each with its channel. Thread: the event loop.
 
-    `describe(request)`: what its subscribers are told of the stream. `on_demand(request)`: one has come or left.
+    `describe(request)`: returns the description for its subscribers. `on_demand(request)`: one has come or left.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Variants:
         return sum(request.view == view and each.is_picture for request, each in self._by_request.items())
 
     def describe_all(self) -> None:
-        """Tell all subscribers what is new of their stream."""
+        """Send changes of the stream's description to all subscribers."""
         for request, variant in self._by_request.items():
             variant.channel.set_info(self._describe(request))
 

@@ -330,7 +330,7 @@ class ViewThread:
 
     @property
     def has_lingered(self) -> bool:
-        """Return whether it has received nothing for so long that the view has no viewers any more."""
+        """Return whether it has received nothing for the time after which a view is considered unused."""
         return self._clock.monotonic_ns() - self._offered_ns > LINGER_NS
 
     def offer(self, view_input: ViewInput) -> None:
@@ -354,7 +354,7 @@ class ViewThread:
             self._loop()
         except ProcessorStalled:
             pass
-        except BaseException:  # A bug of ours must be logged; the pipeline starts another thread.
+        except BaseException:  # Bugs must be logged; the pipeline starts another thread.
             logger.exception("%s: the view's thread ended by a bug", self._name)
             self.broken = True
         finally:

@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.harness.odd_camera import OddCamera, OddHttpCamera, Seen, watch_camera
+from tests.harness.odd_camera import Observation, OddCamera, OddHttpCamera, watch_camera
 from tests.harness.steady_loop import run_steadily
 
 MAX_AT_ONCE = 12
 
-Watched = Callable[[OddCamera | OddHttpCamera], Seen]
+Watched = Callable[[OddCamera | OddHttpCamera], Observation]
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +25,10 @@ def watched(request: pytest.FixtureRequest) -> Watched:
     return lambda camera: seen[id(camera)]
 
 
-async def _watch_all(cameras: list[OddCamera | OddHttpCamera]) -> dict[int, Seen]:
+async def _watch_all(cameras: list[OddCamera | OddHttpCamera]) -> dict[int, Observation]:
     at_once = asyncio.Semaphore(MAX_AT_ONCE)
 
-    async def watch_one(camera: OddCamera | OddHttpCamera) -> tuple[int, Seen]:
+    async def watch_one(camera: OddCamera | OddHttpCamera) -> tuple[int, Observation]:
         async with at_once:
             return id(camera), await watch_camera(camera)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def run_script(script: str, *arguments: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run Python code, warnings as errors, until that process ends: what it has started may go on.
+    """Run Python code, warnings as errors, until that process ends: processes that it has started may continue.
 
     `path`: a directory that it can import from.
     """

@@ -10,7 +10,7 @@ from tests.unit.supervision.scripts import run_script
     [
         ("pass", 0, ""),
         ("raise SystemExit(3)", 3, ""),
-        ("sys.exit('what is wrong')", 1, "what is wrong\n"),
+        ("sys.exit('the message')", 1, "the message\n"),
         ("raise ValueError('a bug')", 1, "ValueError: a bug\n"),
         ("os.kill(os.getpid(), signal.SIGKILL)", -9, ""),
     ],

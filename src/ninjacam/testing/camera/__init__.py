@@ -100,7 +100,7 @@ class FakeRtspCamera(ServerThread):
         self.call(jump)
 
     def switch_clip(self, clip: Clip, path: str = "*") -> None:
-        """Go on with `clip` (another resolution) in the same sessions."""
+        """Continue with `clip` (another resolution) in the same sessions."""
 
         def switch() -> None:
             for mount in self._chosen(path):
