@@ -19,7 +19,6 @@ from tests.harness.chrome import CHROMIUM, Browser, Tab
 from tests.harness.fair_clock import fair_s, spell
 
 pytestmark = [
-    pytest.mark.alone,
     pytest.mark.chromium,
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt install chromium)."),
 ]

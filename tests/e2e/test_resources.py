@@ -22,8 +22,6 @@ from tests.harness.processes import ROOT, python, wait_until
 from tests.harness.server import Product
 from tests.harness.viewers import MjpegViewer, WsViewer
 
-pytestmark = pytest.mark.alone
-
 SMALL = ("--size", "640x360", "--bitrate", "900000", "--gop", "25", "--gop-at-once")
 PASSWORD = "a long way from home"
 CUT_S = 10.0

@@ -26,8 +26,6 @@ from tests.harness.processes import is_alive, wait_until
 from tests.harness.server import Product
 from tests.harness.viewers import MjpegViewer, StoppedReader, Unit, WsViewer
 
-pytestmark = pytest.mark.alone
-
 CODE = """\
 from ninjacam import Frame, processor
 

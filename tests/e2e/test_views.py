@@ -19,8 +19,6 @@ from tests.harness.processes import wait_until
 from tests.harness.server import Product
 from tests.harness.viewers import MjpegViewer, Picture, Unit, WsViewer
 
-pytestmark = pytest.mark.alone
-
 SMALL = ("--size", "640x360", "--bitrate", "900000", "--gop", "25", "--gop-at-once")
 GUEST, PASSWORD = "guest", "a long way from home"
 BGR = {"blue": (255, 0, 0), "green": (0, 255, 0), "red": (0, 0, 255)}

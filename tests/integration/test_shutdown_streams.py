@@ -22,8 +22,6 @@ from tests.integration.live_harness import (
     wait_until,
 )
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
