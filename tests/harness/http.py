@@ -45,7 +45,7 @@ class HttpClient:
         json_body: object = None,
         form: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        timeout_s: float = 15.0,
+        timeout_s: float = 60.0,
     ) -> Response:
         """Follows redirects. Raises: OSError: no answer."""
         sent = {**self.headers, **(headers or {})}

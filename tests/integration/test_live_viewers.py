@@ -62,7 +62,10 @@ def test_viewers_hold_neither_threads_nor_database_connections(site: Site, engin
         many = server.probe()
         tasks = len(list(Path(f"/proc/{many['pid']}/task").iterdir()))
     assert many["viewers"] == 60
-    assert len(many["threads"]) == len(few["threads"]) and tasks == few_tasks
+    # A pool of a few threads reads permissions; how many of them there are depends on how busy the machine is.
+    started = set(many["threads"]) - set(few["threads"])
+    assert all(name.startswith("ninjacam-live-auth") for name in started) and len(started) <= 4, started
+    assert tasks - few_tasks <= len(started)
     assert many["database_connections"] == 0
     assert many["feeds"] == 2
     assert many["encodings"] == 1
