@@ -24,6 +24,7 @@
     ├── ProcessorError               a user's processor raised an exception, hung or killed its process
     ├── ViewNotFoundError            the camera has no processor of this name
     ├── RecordingError               packets cannot be written to a file
+    │   └── DiskFullError              the disk has no room for them
     ├── LimitError                   a limit that protects this host has been reached: try again later
     │   └── QuotaError                 a user or camera has used up its share of the storage
     ├── StreamUnavailableError       the local stream socket is not there, or broke off
@@ -182,6 +183,10 @@ class QuotaError(LimitError):
 
 class RecordingError(NinjacamError):
     code = "recording"
+
+
+class DiskFullError(RecordingError):
+    code = "disk_full"
 
 
 class StreamUnavailableError(NinjacamError):

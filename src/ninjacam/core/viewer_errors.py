@@ -11,6 +11,7 @@ _TEXTS = {
     "config": "The settings of the camera cannot be used.",
     "connection_refused": "The camera refuses the connection.",
     "device": "The USB camera cannot be used.",
+    "disk_full": "The camera cannot be recorded at the moment, because the disk of the server is full.",
     "ended": "The camera has ended the connection.",
     "forbidden_address": "The camera's address is not allowed.",
     "host_not_found": "The camera cannot be found in the network.",

@@ -1,13 +1,14 @@
 """The files of one camera: creates, extends and closes them, and reports them to the index. Thread: the writer's."""
 
 import contextlib
+import errno
 import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
-from ninjacam.core.errors import EncodeError, NinjacamError, RecordingError
+from ninjacam.core.errors import DiskFullError, EncodeError, NinjacamError, RecordingError
 from ninjacam.core.packets import Codec, Kind, Packet, Track
 from ninjacam.recordings.audio import AacFrame, Sound, make_sound
 from ninjacam.recordings.cutter import Job
@@ -87,7 +88,7 @@ class CameraFiles:
         except NinjacamError as exc:
             self._failed(exc)
         except OSError as exc:
-            self._failed(RecordingError(f"Recording of {self.slug} has stopped: {_reason(exc)}"))
+            self._failed(self._stopped(exc))
 
     def _write_fragment(self, job: Job, video: list[Packet], units: list[AacFrame]) -> None:
         """Raises: NinjacamError, OSError."""
@@ -142,6 +143,16 @@ class CameraFiles:
         self._silent_s = 0.0
         self._contents = contents
         self._write_all(contents.header)
+
+    def _stopped(self, error: OSError) -> RecordingError:
+        stopped = f"Recording of {self.slug} has stopped"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return DiskFullError(
+                f"{stopped}: The disk is full. Free some space or set a budget; recording then resumes by itself."
+            )
+        return RecordingError(
+            f"{stopped}: {error.strerror}. Check the disk; recording then resumes by itself."
+        )
 
     def _open_directory(self) -> int:
         """Return the directory that this camera began with, wherever it is now. Raises: OSError."""
@@ -247,9 +258,3 @@ class CameraFiles:
 
 def _closed(segment: SegmentInfo) -> SegmentInfo:
     return SegmentInfo(**{**segment.as_dict(), "open": False})
-
-
-def _reason(error: OSError) -> str:
-    if error.errno in (28, 122):  # ENOSPC, EDQUOT
-        return "The disk is full. Free some space or set a budget; recording then resumes by itself."
-    return f"{error.strerror}. Check the disk; recording then resumes by itself."

@@ -1,5 +1,6 @@
 """What is recorded, read back by libavformat and decoded by FFmpeg's program."""
 
+import errno
 import os
 import shutil
 from dataclasses import replace
@@ -9,6 +10,7 @@ import av
 import pytest
 
 from ninjacam.core.packets import Codec, Flags, Kind, Packet, Track
+from ninjacam.core.viewer_errors import for_viewers
 from ninjacam.recordings.files import RENAMED_S
 from ninjacam.recordings.reader import fragments, init_bytes, read_recording, read_segment
 from ninjacam.testing.packets import audio_packets, in_arrival_order, joined, lost, paused, video_packets
@@ -282,3 +284,25 @@ def test_recording_goes_on_where_its_directory_was_deleted(tmp_path: Path) -> No
     shutil.rmtree(tmp_path / "door")
     recorded.feed(packets[40:]).close()
     assert list(tmp_path.glob("door/**/*.mp4"))
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "for_viewer"),
+    [
+        (errno.ENOSPC, "disk_full", "the disk of the server is full"),
+        (errno.EIO, "recording", "cannot be recorded"),
+    ],
+)
+def test_a_full_disk_is_told_to_viewers_and_to_those_who_can_free_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: str, for_viewer: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("ninjacam.recordings.files.create_segment", refuse)
+    recorded = Recorded(tmp_path)
+    recorded.feed(encoded(Codec.H264, 60))
+    error = recorded.files.error
+    assert error is not None and error.code == code and "resumes by itself" in error.message
+    shown = for_viewers(error.as_dict())
+    assert shown is not None and for_viewer in shown["message"] and str(tmp_path) not in shown["message"]
