@@ -18,8 +18,8 @@ FIRST_CLEAN_NS = 60 * 10**9
 CLEAN_EVERY_NS = 600 * 10**9
 """That process removes expired exports when it starts, so it is started this often for that alone."""
 CONNECTION_NS = 60 * 10**9
-"""After so long a connection is looked at: Django keeps or closes it, as CONN_MAX_AGE says. For SQLite it says to close
-it after each use, and opening it anew each second would cost several times as much as reading."""
+"""Seconds after which a connection is checked: Django keeps or closes it according to CONN_MAX_AGE. For SQLite, it is
+closed after each use by default, and reopening it each second would cost several times as much as reading."""
 
 
 class DatabaseWanted:

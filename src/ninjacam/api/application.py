@@ -26,7 +26,7 @@ from ninjacam.api.routers import (
     tokens,
     views,
 )
-from ninjacam.api.schemas.problems import Problem as ProblemSchema
+from ninjacam.api.schemas.problems import ProblemOut
 from ninjacam.problems import Problem
 
 _DESCRIPTION = """\
@@ -73,7 +73,7 @@ class Api(NinjaAPI):
     def _make_document(self, prefix: str) -> OpenAPISchema:
         """The OpenAPI document, with the errors of each operation as problem+json."""
         schema = super().get_openapi_schema(path_prefix=prefix)
-        problem = ProblemSchema.model_json_schema(ref_template="#/components/schemas/{model}")
+        problem = ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
         schema["paths"] |= media_paths()
         schema["components"]["schemas"] |= {**problem.pop("$defs"), "Problem": problem}
         for path, operations in schema["paths"].items():

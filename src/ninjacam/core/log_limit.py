@@ -11,7 +11,7 @@ MAX_KINDS = 1000
 
 
 class LogLimit(logging.Filter):
-    """For a handler: of each kind of line of ours lets BURST pass, then one in EVERY_S, with the number left out.
+    """Filter of a handler: of each kind of our lines, pass BURST, then one per EVERY_S with the number of omitted ones.
 
     A kind is a logger, a level, a message before its arguments are put in, and the first argument if that is text (the
     camera). Lines of other loggers, such as those of processors, all pass. Thread-safe. `monotonic`: seconds.

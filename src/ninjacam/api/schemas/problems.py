@@ -14,7 +14,7 @@ class FieldProblem(Schema):
     message: str
 
 
-class Problem(Schema):
+class ProblemOut(Schema):
     """An error (RFC 9457). `code` is for programs and never changes; `detail` is a sentence for people."""
 
     model_config = example(

@@ -141,7 +141,7 @@ async def _follow(target: RequestTarget, config: SourceConfig, clock: Clock) -> 
 def _redirect(
     target: RequestTarget, location: str, config: SourceConfig
 ) -> tuple[RequestTarget, SourceConfig, Authenticator]:
-    """Return where to go on, and with which login. Raises: SourceError: not there."""
+    """Return where to continue, and with which login. Raises: SourceError: not there."""
     following = redirect_target(target, location, _SCHEMES)
     if not carries_login(target, following):
         config = replace(config, username="", password="")
