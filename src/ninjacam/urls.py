@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from ninjacam.api import urls as api_urls
 from ninjacam.api.errors import problem_response
 from ninjacam.problems import Problem
+from ninjacam.routes import ROUTES
 from ninjacam.web.urls import urlpatterns as page_patterns
 
 
@@ -29,20 +30,9 @@ def not_wrapped(request: HttpRequest, **_kwargs: object) -> HttpResponse:
     return problem_response(Problem(503, "not_wrapped", detail))
 
 
-_live_patterns = [
-    path("live/ws", not_wrapped, name="live-ws"),
-    path("live/<slug:slug>/mjpeg", not_wrapped, name="live-mjpeg"),
-    path("live/<slug:slug>/snapshot.jpg", not_wrapped, name="live-snapshot"),
-    path("rec/<slug:slug>/hls.m3u8", not_wrapped, name="rec-hls"),
-    path("rec/<slug:slug>/segment/<int:segment_id>.mp4", not_wrapped, name="rec-segment"),
-    path("rec/<slug:slug>/clip.mp4", not_wrapped, name="rec-clip"),
-    path("rec/<slug:slug>/at.jpg", not_wrapped, name="rec-at"),
-    path("rec/<slug:slug>/export/<uuid:export_id>.mp4", not_wrapped, name="rec-export"),
-    path("healthz", not_wrapped, name="healthz"),
-    path("metrics", not_wrapped, name="metrics"),
-]
+_route_patterns = [path(route.pattern, not_wrapped, name=route.name) for route in ROUTES]
 
 urlpatterns = [
     path("api/v1/", api_urls()),
-    path("", include((_live_patterns + page_patterns, "ninjacam"))),
+    path("", include((_route_patterns + page_patterns, "ninjacam"))),
 ]

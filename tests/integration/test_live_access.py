@@ -3,10 +3,12 @@
 import contextlib
 import time
 from collections.abc import Iterator
+from urllib.parse import urlencode
 
 import pytest
 
 from ninjacam.core.packets import CameraState
+from ninjacam.routes import ROUTES, Route
 from tests.harness.fair_clock import fair_s
 from tests.integration.live_harness import (
     Engine,
@@ -18,6 +20,7 @@ from tests.integration.live_harness import (
     running_server,
     subscribe,
 )
+from tests.unit.test_route_table import example, path_of
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +56,22 @@ def test_nobody_sees_anything_without_logging_in(site: Site, server: Server, pat
         assert (answer.status, answer.json()["code"]) == (401, "not_authenticated")
         assert answer.headers["www-authenticate"] == 'Bearer realm="ninjacam"'
     assert server.get(path + "?sig=abc").status == 401
+
+
+@pytest.mark.parametrize(
+    "route", [each for each in ROUTES if each.role and each.protocol == "http"], ids=lambda each: each.name
+)
+def test_each_row_of_the_route_table_needs_a_login_and_its_role(
+    site: Site, server: Server, route: Route
+) -> None:
+    query = {each.name: example(each) for each in route.parameters if each.required}
+    query |= {"end": "2026-11-22T08:00:01Z"} if "start" in query else {}
+    path = f"/cam/{path_of(route)}?{urlencode(query)}"
+    assert server.get(path).status == 401
+    assert server.get(path, site.cookie("stranger")).status == 404
+    if route.role != "view":
+        refused = server.get(path, site.cookie("viewer"))
+        assert refused.status == 403 and f"role “{route.role}”" in refused.json()["detail"]
 
 
 @pytest.mark.parametrize("path", PATHS)

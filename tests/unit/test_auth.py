@@ -201,7 +201,7 @@ def test_a_changed_signature_is_nobody(viewer: User, camera: Camera) -> None:
 def test_links_as_handed_out_are_taken_back(viewer: User, camera: Camera) -> None:
     who, _ = by_session(viewer)
     assert who is not None
-    made = create_link(who, camera, "mjpeg", view="edges", parameters={"width": "640"})
+    made = create_link(who, camera.slug, "mjpeg", view="edges", parameters={"width": "640"})
     path, _, rest = made.path.partition("?")
     from django.http import QueryDict
 
@@ -313,17 +313,17 @@ def test_a_link_to_recordings_needs_and_gives_their_role(viewer: User, camera: C
     assert who is not None
     span = {"start": "2026-11-22T08:00:00Z", "end": "2026-11-22T08:10:00Z"}
     with pytest.raises(ForbiddenError):
-        create_link(who, camera, "clip", parameters=span)
+        create_link(who, camera.slug, "clip", parameters=span)
     CameraGrant.objects.create(camera=camera, user=viewer, role="replay")
     who = by_token(make_token(viewer, "*")[1])
     assert who is not None
     with pytest.raises(ForbiddenError):
-        create_link(who, camera, "clip", parameters={**span, "download": "1"})
+        create_link(who, camera.slug, "clip", parameters={**span, "download": "1"})
     with pytest.raises(InvalidError):
-        create_link(who, camera, "clip", parameters={"start": span["start"]})
+        create_link(who, camera.slug, "clip", parameters={"start": span["start"]})
     with pytest.raises(InvalidError):
-        create_link(who, camera, "clip", parameters=span, view="edges")
-    made = create_link(who, camera, "clip", parameters=span)
+        create_link(who, camera.slug, "clip", parameters=span, view="edges")
+    made = create_link(who, camera.slug, "clip", parameters=span)
     path, _, query = made.path.partition("?")
     found = principal_from(
         cookies={}, path=path, query=dict(parse_qsl(query)), sig=dict(parse_qsl(query))["sig"]

@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.db import transaction
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -27,6 +26,7 @@ from ninjacam.conf import get_settings
 from ninjacam.core.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from ninjacam.models import Camera, Export, ExportState, Role, Segment
 from ninjacam.queries.cameras import get_recorded
+from ninjacam.routes import ROUTES_BY_NAME
 
 AHEAD_NS = 60 * 10**9
 """Maximum time by which the end of a span may be in the future, because clients' clocks differ."""
@@ -151,7 +151,7 @@ def download_link(principal: Principal, export: Export) -> SignedLink | None:
 
 def file_path(export: Export) -> str:
     """Return the URL path of its file."""
-    return reverse("ninjacam:rec-export", args=[export.slug, export.pk])
+    return ROUTES_BY_NAME["rec-export"].path(export.slug, export_id=export.pk)
 
 
 def _require_change(actor: Actor, export: Export) -> None:

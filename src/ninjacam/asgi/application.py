@@ -2,33 +2,34 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 from django.core.handlers.asgi import ASGIHandler
+from django.utils.module_loading import import_string
 
 from ninjacam.asgi.deflate import WARNING, compresses
-from ninjacam.asgi.health import serve_health, serve_metrics
 from ninjacam.asgi.shutdown import chain_signals
 from ninjacam.front_door.front_door import FrontDoor
 from ninjacam.front_door.messages import Application, Message, Receive, Scope, Send
 from ninjacam.front_door.mount import Mount, Target, path_info
 from ninjacam.front_door.responses import respond_problem
-from ninjacam.live.mjpeg import AllParts, serve_mjpeg
-from ninjacam.live.snapshot import serve_snapshot
-from ninjacam.live.websocket import serve_socket
-from ninjacam.playback.exports import serve_export
-from ninjacam.playback.playback import PLAYBACK
 from ninjacam.problems import Problem
+from ninjacam.routes import ROUTES
 from ninjacam.viewers.worker import Worker
 
 logger = logging.getLogger("ninjacam.live")
 
-_RECORDED = {**PLAYBACK, "export": serve_export}
+Handler = Callable[[Worker, Scope, Receive, Send, Target], Awaitable[None]]
 
-_REFUSED: dict[str, Problem] = {
-    "nothing": Problem(404, "not_found", "No such camera, recording or export."),
-    "ws": Problem(426, "upgrade_required", "This URL requires a WebSocket.", ((b"upgrade", b"websocket"),)),
-}
+_NOTHING = Problem(404, "not_found", "No such camera, recording or export.")
+_NO_UPGRADE = Problem(
+    426, "upgrade_required", "This URL requires a WebSocket.", ((b"upgrade", b"websocket"),)
+)
 _BAD_METHOD = Problem(405, "method_not_allowed", "Use GET or HEAD.", ((b"allow", b"GET, HEAD"),))
+
+
+def _is_socket(target: Target) -> bool:
+    return target.route is not None and target.route.protocol == "websocket"
 
 
 class LiveApplication:
@@ -40,9 +41,10 @@ class LiveApplication:
         self._door: FrontDoor | None = None
         self._mount: Mount | None = None
         self._worker: Worker | None = None
-        self._parts: AllParts | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._warned = False
+        # Now, not at the first request: a server that forks shares what is imported before.
+        self._handlers: dict[str, Handler] = {route.name: import_string(route.handler) for route in ROUTES}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -53,7 +55,7 @@ class LiveApplication:
             if self._mount is None:
                 self._mount = Mount()
             target = self._mount.find(scope)
-            if target is not None and (scope["type"] == "http" or target.place == "ws"):
+            if target is not None and (scope["type"] == "http" or _is_socket(target)):
                 await door.pass_stream(scope, send, lambda: self._serve(target, scope, receive, send))
             elif scope["type"] == "websocket" and isinstance(self._inner, ASGIHandler):
                 await receive()
@@ -71,41 +73,28 @@ class LiveApplication:
     def worker(self) -> Worker:
         if self._worker is None:
             self._worker = Worker()
-            self._parts = AllParts(self._worker)
         return self._worker
 
     async def _serve(self, target: Target, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            if not self._warned and compresses(scope, send):
-                self._warned = True
-                logger.warning(WARNING)
-            await serve_socket(self.worker, scope, receive, send)
-            return
-        head = scope["method"] == "HEAD"
-        if scope["method"] not in ("GET", "HEAD"):
-            await respond_problem(send, _BAD_METHOD)
-            return
-        if target.place in _REFUSED:
-            await respond_problem(send, _REFUSED[target.place], head=head)
-            return
+        if scope["type"] == "websocket" and not self._warned and compresses(scope, send):
+            self._warned = True
+            logger.warning(WARNING)
+        head = scope["type"] == "http" and scope["method"] == "HEAD"
         try:
-            await self._serve_http(target, scope, receive, send)
+            handler = self._handler(target, scope)
+            await handler(self.worker, scope, receive, send, target)
         except Problem as problem:
             await respond_problem(send, problem, head=head)
 
-    async def _serve_http(self, target: Target, scope: Scope, receive: Receive, send: Send) -> None:
-        worker = self.worker
-        assert self._parts is not None
-        if target.place == "mjpeg":
-            await serve_mjpeg(self._parts, scope, receive, send, target.slug)
-        elif target.place == "snapshot.jpg":
-            await serve_snapshot(worker, scope, send, target.slug)
-        elif target.place == "healthz":
-            await serve_health(worker, scope, send)
-        elif target.place in _RECORDED:
-            await _RECORDED[target.place](worker, scope, receive, send, target)
-        else:
-            await serve_metrics(worker, scope, send)
+    def _handler(self, target: Target, scope: Scope) -> Handler:
+        """Raises: Problem 404, 405, 426."""
+        if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD"):
+            raise _BAD_METHOD
+        if target.route is None:
+            raise _NOTHING
+        if target.route.protocol != scope["type"]:
+            raise _NO_UPGRADE
+        return self._handlers[target.route.name]
 
     # --- lifecycle ---
 

@@ -5,7 +5,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ninjacam.front_door.messages import Scope, Send
+from ninjacam.front_door.messages import Receive, Scope, Send
+from ninjacam.front_door.mount import Target
 from ninjacam.front_door.responses import respond
 from ninjacam.problems import Problem
 from ninjacam.viewers import auth
@@ -43,7 +44,7 @@ _DISK_LOW = "1 while other files fill the disk of the recordings."
 _EVENTS = "Events created by the engine."
 
 
-async def serve_health(worker: Worker, scope: Scope, send: Send) -> None:
+async def serve_health(worker: Worker, scope: Scope, receive: Receive, send: Send, target: Target) -> None:
     """Open to everybody, so it only reports that this worker responds, and whether an engine runs."""
     from ninjacam.queries.status import (
         read_status,  # Imports the models, which an asgi.py may not have loaded yet.
@@ -54,7 +55,7 @@ async def serve_health(worker: Worker, scope: Scope, send: Send) -> None:
     await respond(send, 200, b"application/json", body, head=scope["method"] == "HEAD")
 
 
-async def serve_metrics(worker: Worker, scope: Scope, send: Send) -> None:
+async def serve_metrics(worker: Worker, scope: Scope, receive: Receive, send: Send, target: Target) -> None:
     """Raises: Problem."""
     await worker.database.run(_check_metrics, scope)
     worker.publish()

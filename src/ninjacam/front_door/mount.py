@@ -1,9 +1,7 @@
 """Which requests are ours: the paths below the place where the project's urls.py has included `ninjacam.urls`."""
 
 import logging
-import re
 from dataclasses import dataclass
-from typing import Literal, cast
 
 from django.conf import settings
 from django.urls import (
@@ -16,40 +14,19 @@ from django.urls import (
 )
 
 from ninjacam.front_door.messages import Scope
+from ninjacam.routes import ROUTES, Route
 
 logger = logging.getLogger("ninjacam.live")
-
-Place = Literal[
-    "mjpeg",
-    "snapshot.jpg",
-    "ws",
-    "healthz",
-    "metrics",
-    "hls.m3u8",
-    "segment",
-    "clip.mp4",
-    "at.jpg",
-    "export",
-    "nothing",
-]
-SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
-_TAILS = (
-    re.compile(rf"live/(?P<slug>{SLUG.pattern})/(?P<place>mjpeg|snapshot\.jpg)\Z"),
-    re.compile(rf"rec/(?P<slug>{SLUG.pattern})/(?P<place>hls\.m3u8|clip\.mp4|at\.jpg)\Z"),
-    re.compile(rf"rec/(?P<slug>{SLUG.pattern})/(?P<place>segment)/(?P<key>[1-9]\d{{0,17}})\.mp4\Z", re.ASCII),
-    re.compile(
-        rf"rec/(?P<slug>{SLUG.pattern})/(?P<place>export)/(?P<key>[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})\.mp4\Z"
-    ),
-)
-_FIXED: dict[str, Place] = {"live/ws": "ws", "healthz": "healthz", "metrics": "metrics"}
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`key`: the number of a segment, the UUID of an export; as it stands in the path. The place "nothing": one of
-    our paths to something that cannot exist."""
+    """A route with the values from the path. `key`: what the path names beside the camera: a segment, an export.
 
-    place: Place
+    Without a route: a path of a route, with a value that cannot exist.
+    """
+
+    route: Route | None
     slug: str = ""
     key: str = ""
 
@@ -66,12 +43,11 @@ class Mount:
         if self._prefix is None or not path.startswith(self._prefix):
             return None
         tail = path[len(self._prefix) :]
-        if tail in _FIXED:
-            return Target(_FIXED[tail])
-        match = next(filter(None, (pattern.match(tail) for pattern in _TAILS)), None)
-        if match is None:
-            return Target("nothing") if tail.startswith(("live/", "rec/")) and _is_ours(path) else None
-        return Target(cast(Place, match["place"]), match["slug"], match.groupdict().get("key", ""))
+        for route in ROUTES:
+            if match := route.regex.match(tail):
+                values = match.groupdict()
+                return Target(route, values.pop("slug", ""), next(iter(values.values()), ""))
+        return Target(None) if tail.startswith(("live/", "rec/")) and _is_ours(path) else None
 
     def owns(self, scope: Scope) -> bool:
         """Return whether Django would serve it with one of our views, or with 404 below our mount point."""
@@ -99,7 +75,7 @@ def _mount_point() -> str | None:
 
 
 def _is_ours(path: str) -> bool:
-    """Whether urls.py has it, which is less strict than we are: about segment 0, or a camera in capitals."""
+    """Whether urls.py has it, which is less strict: segment 0, or a camera in capitals, for example."""
     try:
         return resolve(path).view_name.startswith(("ninjacam:live-", "ninjacam:rec-"))
     except Resolver404:

@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 from collections.abc import Iterable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ninjacam.core.packets import CameraState, Codec, Kind, Packet
 from ninjacam.front_door.abort import abort_connection
 from ninjacam.front_door.messages import Message, Receive, Scope, Send
+from ninjacam.front_door.mount import Target
 from ninjacam.front_door.responses import NO_STORE
 from ninjacam.hub.request import StreamRequest
 from ninjacam.live.feeds import Feed, PictureWaiter
@@ -193,11 +193,11 @@ class MjpegViewer:
         await self.sink.close(*([_END] if self._begun else []), grace_s=CLOSE_GRACE_S)
 
 
-async def serve_mjpeg(all_parts: AllParts, scope: Scope, receive: Receive, send: Send, slug: str) -> None:
+async def serve_mjpeg(worker: Worker, scope: Scope, receive: Receive, send: Send, target: Target) -> None:
     """Serve the response. Raises: Problem: before the response has started."""
-    worker = all_parts.worker
+    all_parts, slug = worker.shared(AllParts), target.slug
     wish = PictureWish.parse(auth.query_of(scope))
-    watching = await worker.database.run(partial(auth.authorise, view=wish.view), scope, slug)
+    watching = await worker.database.run(auth.authorise, scope, target)
     if scope["method"] == "HEAD":
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         await send(_END)

@@ -7,11 +7,8 @@ from ninjacam.core.packets import CameraState, Codec
 from ninjacam.hub.request import StreamRequest
 from ninjacam.live.feeds import Feed
 from ninjacam.problems import Problem
-
-MAX_WIDTH_PX = 7680
-MAX_FPS = 240.0
-RAW = "raw"
-"""Name by which a URL may refer to the camera's own view."""
+from ninjacam.routes import FPS, QUALITY, VIEW, WIDTH, Parameter
+from ninjacam.viewers.auth import view_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +23,14 @@ class PictureWish:
     @classmethod
     def parse(cls, query: Mapping[str, str]) -> "PictureWish":
         """Raises: Problem 400."""
-        view = query.get("view", "")
-        if len(view) > 100:
+        view = view_of(query)
+        if not VIEW.accepts(view):
             raise Problem(400, "bad_request", "The parameter 'view' is too long.")
         return cls(
-            view="" if view == RAW else view,
-            width_px=int(_number(query, "width", 16, MAX_WIDTH_PX, whole=True)),
-            quality=int(_number(query, "quality", 1, 100, whole=True)),
-            fps=_number(query, "fps", 0.1, MAX_FPS),
+            view=view,
+            width_px=int(_number(query, WIDTH)),
+            quality=int(_number(query, QUALITY)),
+            fps=_number(query, FPS),
         )
 
     @property
@@ -66,17 +63,17 @@ def no_picture(feed: Feed, *, details: bool) -> Problem:
     return Problem(503, code, feed.message(details=details) or message, headers)
 
 
-def _number(query: Mapping[str, str], name: str, least: float, most: float, *, whole: bool = False) -> float:
-    text = query.get(name, "")
+def _number(query: Mapping[str, str], parameter: Parameter) -> float:
+    """Return 0 without the parameter. Raises: Problem 400."""
+    text = query.get(parameter.name, "")
     if not text:
         return 0
-    try:
-        value = float(int(text) if whole else float(text))
-    except (ValueError, OverflowError):
-        value = -1.0
-    if not least <= value <= most:
-        kind = "an integer" if whole else "a number"
+    if not parameter.accepts(text):
+        schema = parameter.schema
+        kind = "an integer" if schema["type"] == "integer" else "a number"
         raise Problem(
-            400, "bad_request", f"The parameter {name!r} must be {kind} from {least:g} to {most:g}."
+            400,
+            "bad_request",
+            f"The parameter {parameter.name!r} must be {kind} from {schema['minimum']:g} to {schema['maximum']:g}.",
         )
-    return value
+    return float(text)

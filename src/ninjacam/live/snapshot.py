@@ -1,9 +1,9 @@
 """`/live/<slug>/snapshot.jpg`: the current frame, or a problem that explains why there is none."""
 
-from functools import partial
 from typing import TYPE_CHECKING
 
-from ninjacam.front_door.messages import Scope, Send
+from ninjacam.front_door.messages import Receive, Scope, Send
+from ninjacam.front_door.mount import Target
 from ninjacam.front_door.responses import respond
 from ninjacam.live.feeds import PictureWaiter
 from ninjacam.live.pictures import PictureWish, no_picture
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 TIMEOUT_S = 5.0
 
 
-async def serve_snapshot(worker: Worker, scope: Scope, send: Send, slug: str) -> None:
+async def serve_snapshot(worker: Worker, scope: Scope, receive: Receive, send: Send, target: Target) -> None:
     """Users take turns, so that one who asks for many does not keep others waiting. Raises: Problem."""
     wish = PictureWish.parse(auth.query_of(scope))
-    watching = await worker.database.run(partial(auth.authorise, view=wish.view), scope, slug)
+    watching = await worker.database.run(auth.authorise, scope, target)
     if scope["method"] == "HEAD":
         await respond(send, 200, b"image/jpeg", b"", head=True)
         return

@@ -1,16 +1,16 @@
 """Subscriptions of a WebSocket: to the frames of a view, or to the annotations of its processor."""
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ninjacam.core.packets import Codec, Packet
-from ninjacam.front_door.mount import SLUG
 from ninjacam.hub.request import StreamRequest
 from ninjacam.live.encodings import Encoding, Format, Subscriber
 from ninjacam.live.feeds import Feed
-from ninjacam.live.pictures import MAX_WIDTH_PX, RAW
 from ninjacam.live.sink import Sink
 from ninjacam.problems import Problem, problem_of
+from ninjacam.routes import MAX_WIDTH_PX, RAW_VIEW, SLUG
 from ninjacam.viewers.worker import Worker
 
 if TYPE_CHECKING:
@@ -41,14 +41,14 @@ class SubscribeRequest:
             raise Problem(400, "bad_request", "'id' must be an integer.")
         if not isinstance(camera, str) or not isinstance(view, str) or len(view) > 100:
             raise Problem(400, "bad_request", "'camera' and 'view' must be strings.")
-        if not SLUG.fullmatch(camera):
+        if not re.fullmatch(SLUG, camera):
             raise _no_camera(camera)
         annotations = form == "annotations"
         if annotations:
             form = "annexb"
         if form not in ("annexb", "fmp4"):
             raise Problem(400, "bad_request", '\'format\' must be "annexb", "fmp4" or "annotations".')
-        view = "" if view == RAW else view
+        view = "" if view == RAW_VIEW else view
         if annotations and not view:
             raise Problem(400, "bad_request", "'view' must name the processor whose annotations to send.")
         width_px = _parse_width(message.get("width"))

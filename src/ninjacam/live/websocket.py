@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ninjacam.front_door.abort import abort_connection
 from ninjacam.front_door.messages import Message, Receive, Scope, Send
+from ninjacam.front_door.mount import Target
 from ninjacam.live.encodings import Encoding, text_message
 from ninjacam.live.sink import Sink
 from ninjacam.live.subscriptions import (
@@ -205,7 +206,7 @@ class LiveSocket:
             member.wants = 2
 
 
-async def serve_socket(worker: Worker, scope: Scope, receive: Receive, send: Send) -> None:
+async def serve_socket(worker: Worker, scope: Scope, receive: Receive, send: Send, target: Target) -> None:
     """Handle one WebSocket from its handshake to its end."""
     await receive()  # websocket.connect
     try:

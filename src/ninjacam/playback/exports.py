@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 ROLE = "export"
 
 
-def find_export(scope: Scope, slug: str, key: str) -> "tuple[tuple[Principal, Camera], Export]":
+def find_export(scope: Scope, target: Target) -> "tuple[tuple[Principal, Camera], Export]":
     """Queries the database. Raises: Problem 400, 401, 403, 404."""
     from django.utils import timezone
 
     from ninjacam.actions.audit import record_taken
     from ninjacam.models import Export
 
-    watching = auth.authorise(scope, slug, role=ROLE, recorded=True)
-    export = Export.objects.filter(pk=uuid.UUID(key), slug=slug).first()
+    watching = auth.authorise(scope, target)
+    export = Export.objects.filter(pk=uuid.UUID(target.key), slug=target.slug).first()
     if export is None or not export.has_file(timezone.now()):
         raise _nothing()
     if scope["method"] == "GET":
         record_taken(
-            watching[0], "export.download", slug, export.start_ns, export.end_ns, export=str(export.pk)
+            watching[0], "export.download", target.slug, export.start_ns, export.end_ns, export=str(export.pk)
         )
     return watching, export
 
@@ -45,7 +45,7 @@ def _nothing() -> Problem:
 
 async def serve_export(worker: Worker, scope: Scope, receive: Receive, send: Send, target: Target) -> None:
     """Raises: Problem."""
-    watching, export = await worker.database.run(find_export, scope, target.slug, target.key)
+    watching, export = await worker.database.run(find_export, scope, target)
     path = export.path(worker.settings.exports_dir)
     size_bytes = await worker.files.run(_size_bytes, path)
     if size_bytes != export.size_bytes:  # Missing, or not the file that was made.

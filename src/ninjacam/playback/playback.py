@@ -6,7 +6,7 @@ Each request queries the index once; while bytes are sent, it uses neither a thr
 import hashlib
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -82,7 +82,7 @@ class Found:
 
 
 def find_rows(
-    scope: Scope, slug: str, role: str, root: Path, start_ns: int, end_ns: int, *, takes: bool = True
+    scope: Scope, target: Target, root: Path, start_ns: int, end_ns: int, *, takes: bool = True
 ) -> Found:
     """Return the files that overlap the span. Queries the database. Raises: Problem 400, 401, 403, 404.
 
@@ -91,12 +91,19 @@ def find_rows(
     """
     from ninjacam.models import Segment
 
-    watching = auth.authorise(scope, slug, role=role, recorded=True)
+    watching = auth.authorise(scope, target)
     sign = partial(_sign, watching, scope["path"].rpartition("/")[0])
-    rows = [_row(segment, root, sign) for segment in Segment.objects.overlapping([slug], start_ns, end_ns)]
+    rows = [
+        _row(segment, root, sign) for segment in Segment.objects.overlapping([target.slug], start_ns, end_ns)
+    ]
     if takes and rows:
-        _record(scope, watching[0], role, slug, start_ns, end_ns)
+        _record(scope, watching[0], role_of(scope, target), target.slug, start_ns, end_ns)
     return Found(watching, rows)
+
+
+def role_of(scope: Scope, target: Target) -> str:
+    assert target.route is not None
+    return target.route.role_for(auth.query_of(scope))
 
 
 def _record(scope: Scope, principal: "Principal", role: str, slug: str, start_ns: int, end_ns: int) -> None:
@@ -107,15 +114,15 @@ def _record(scope: Scope, principal: "Principal", role: str, slug: str, start_ns
         record_taken(principal, verb, slug, start_ns, end_ns)
 
 
-def find_row(scope: Scope, slug: str, root: Path, number: int) -> Found:
+def find_row(scope: Scope, target: Target, root: Path) -> Found:
     """Return one file by its number. Queries the database. Raises: Problem 400, 401, 403, 404."""
     from ninjacam.models import Segment
 
-    watching = auth.authorise(scope, slug, role="replay", recorded=True)
-    segment = Segment.objects.filter(pk=number, slug=slug).first()
+    watching = auth.authorise(scope, target)
+    segment = Segment.objects.filter(pk=int(target.key), slug=target.slug).first()
     if segment is None:
         raise Problem(404, "not_found", "No such recording, or it was deleted.")
-    _record(scope, watching[0], "replay", slug, segment.start_ns, segment.end_ns)
+    _record(scope, watching[0], role_of(scope, target), target.slug, segment.start_ns, segment.end_ns)
     return Found(watching, [_row(segment, root, partial(_sign, watching, ""))])
 
 
@@ -152,7 +159,7 @@ async def serve_playlist(worker: Worker, scope: Scope, receive: Receive, send: S
     start_ns, end_ns = parse_span(auth.query_of(scope), default_s=OPEN_END_S, max_s=MAX_PLAYLIST_S)
     root = worker.settings.recordings_dir
     find = partial(find_rows, takes=False)
-    found = await worker.database.run(find, scope, target.slug, "replay", root, start_ns, end_ns)
+    found = await worker.database.run(find, scope, target, root, start_ns, end_ns)
     ended = end_ns <= time.time_ns() - INDEX_LATE_NS
     if not found.rows and ended:
         raise _nothing()
@@ -189,7 +196,7 @@ async def serve_segment(worker: Worker, scope: Scope, receive: Receive, send: Se
         raise Problem(400, "bad_request", "The parameter 'shift' must be two numbers of ticks.")
     ticks = {VIDEO_TRACK: int(match[1]), AUDIO_TRACK: int(match[2])} if match else None
     root = worker.settings.recordings_dir
-    found = await worker.database.run(find_row, scope, target.slug, root, int(target.key))
+    found = await worker.database.run(find_row, scope, target, root)
     row = found.rows[0]
     pieces = await worker.files.run(_file_pieces, row, ticks)
     size_bytes = sum(piece.size_bytes for piece in pieces)
@@ -219,13 +226,11 @@ async def serve_clip(worker: Worker, scope: Scope, receive: Receive, send: Send,
     """Raises: Problem."""
     query = auth.query_of(scope)
     start_ns, end_ns = parse_span(query, max_s=MAX_CLIP_S)
-    take_away = query.get("download", "") not in ("", "0")
-    role = "export" if take_away else "replay"
+    role = role_of(scope, target)
+    take_away = role == "export"
     wants_part = query.get("partial", "") not in ("", "0")
     root = worker.settings.recordings_dir
-    found = await worker.database.run(
-        find_rows, scope, target.slug, role, root, start_ns - INDEX_LATE_NS, end_ns
-    )
+    found = await worker.database.run(find_rows, scope, target, root, start_ns - INDEX_LATE_NS, end_ns)
     plan_it = partial(plan_clip, stop_at_change=wants_part)
     try:
         plan = await worker.files.run(plan_it, [row.path for row in found.rows], start_ns, end_ns)
@@ -263,7 +268,7 @@ async def serve_still(worker: Worker, scope: Scope, receive: Receive, send: Send
         raise Problem(400, "bad_request", "The parameter 'nearest' must be 'key', or omitted.")
     find = partial(find_still, key_only=bool(nearest))
     since_ns = at_ns - TOLERANCE_NS - INDEX_LATE_NS
-    found = await worker.database.run(find_rows, scope, target.slug, "replay", root, since_ns, at_ns + 1)
+    found = await worker.database.run(find_rows, scope, target, root, since_ns, at_ns + 1)
     for row in reversed(found.rows):
         try:
             place = await worker.files.run(find, row.path, at_ns)
@@ -279,12 +284,3 @@ async def serve_still(worker: Worker, scope: Scope, receive: Receive, send: Send
     captured_ns, jpeg = await worker.stills.take(place, width_px, user_of(found.watching[0]))
     headers = [(b"x-ninjacam-timestamp", rfc3339(captured_ns).encode())]
     await respond(send, 200, b"image/jpeg", jpeg, headers)
-
-
-Serve = Callable[[Worker, Scope, Receive, Send, Target], Awaitable[None]]
-PLAYBACK: dict[str, Serve] = {
-    "hls.m3u8": serve_playlist,
-    "segment": serve_segment,
-    "clip.mp4": serve_clip,
-    "at.jpg": serve_still,
-}

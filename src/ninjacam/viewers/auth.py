@@ -6,7 +6,7 @@ afterwards.
 
 import asyncio
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,7 +23,9 @@ from django.utils.http import is_same_domain
 
 from ninjacam.core.errors import NinjacamError
 from ninjacam.front_door.messages import Scope, header
+from ninjacam.front_door.mount import Target
 from ninjacam.problems import Problem, no_database, not_authenticated, problem_of
+from ninjacam.routes import RAW_VIEW
 
 if TYPE_CHECKING:
     from ninjacam.auth import Principal
@@ -136,20 +138,27 @@ def identify(scope: Scope) -> "Principal":
     return replace(principal, address=address)
 
 
-def authorise(
-    scope: Scope, slug: str, *, view: str = "", role: str = "view", recorded: bool = False
-) -> "tuple[Principal, Camera]":
-    """For one HTTP request: return its principal and the camera, for which the principal has `role`.
+def authorise(scope: Scope, target: Target) -> "tuple[Principal, Camera]":
+    """For one HTTP request: return its principal and the camera, for which the principal has the role of the route.
 
-    `recorded`: the request is about recordings, which outlive their camera; see `queries.cameras.get_recorded`.
     Raises: Problem, NotFoundError, ForbiddenError.
     """
     from ninjacam.queries.cameras import get_camera, get_recorded
 
+    assert target.route is not None
     check_host(scope)
     principal = identify(scope)
-    camera = get_recorded(principal, slug, role) if recorded else get_camera(principal, slug, role, view)
-    return principal, camera
+    query = query_of(scope)
+    role = target.route.role_for(query)
+    if target.route.is_recorded:
+        return principal, get_recorded(principal, target.slug, role)
+    return principal, get_camera(principal, target.slug, role, view_of(query))
+
+
+def view_of(query: Mapping[str, str]) -> str:
+    """Return the view that a query names; "" for the camera's own frames."""
+    view = query.get("view", "")
+    return "" if view == RAW_VIEW else view
 
 
 def authorise_socket(scope: Scope) -> "Principal":

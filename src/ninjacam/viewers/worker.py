@@ -5,7 +5,7 @@ any.
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ninjacam.conf import Settings, get_settings
 from ninjacam.core.lifecycle import Stop
@@ -20,13 +20,14 @@ from ninjacam.viewers.counters import Counters
 from ninjacam.viewers.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ninjacam.auth import Principal
     from ninjacam.models import Camera
 
 logger = logging.getLogger("ninjacam.live")
 
+S = TypeVar("S")
 TICK_S = 0.5
 AWAY_GRACE_S = 30.0
 """Seconds that open streams continue after a failed permission check, based on the last known result, because the
@@ -112,6 +113,7 @@ class Worker:
         self.sent_bytes = 0
         self.dropped = 0
         self.counters = Counters(self.settings.run_dir)
+        self._shared: dict[Callable[[Worker], Any], Any] = {}
         self._housekeeping: asyncio.Task[None] | None = None
         self._database_away = False
         self._checking: asyncio.Task[None] | None = None
@@ -166,6 +168,13 @@ class Worker:
             return await self.database.run(auth.may_see_details, principal, camera)
         except Problem:
             return False
+
+    def shared(self, make: "Callable[[Worker], S]") -> "S":
+        """Return the one object that `make`, a class, has made for this worker: what viewers of an output share."""
+        if make not in self._shared:
+            self._shared[make] = make(self)
+        found: S = self._shared[make]
+        return found
 
     def remove(self, viewer: Viewer) -> None:
         """Idempotent."""

@@ -29,6 +29,7 @@ from ninjacam.project import login_required, login_url
 from ninjacam.queries.cameras import get_camera, list_cameras, list_recorded
 from ninjacam.queries.status import Status, read_status
 from ninjacam.queries.views import list_views
+from ninjacam.routes import ROUTES
 from ninjacam.web.forms import CameraForm
 from ninjacam.web.log_in import LogInForm, PasswordForm
 from ninjacam.web.player import render_player, state_label
@@ -167,10 +168,15 @@ def show_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
             _("The camera “%(slug)s” has no view “%(view)s”.") % {"slug": slug, "view": chosen[:50]}
         )
     query = f"?view={chosen}" if chosen else ""
-    live = {
-        kind: request.build_absolute_uri(reverse(f"ninjacam:live-{kind}", args=[slug]) + query)
-        for kind in ("mjpeg", "snapshot")
-    }
+    live = [
+        {
+            "kind": route.kind,
+            "label": route.label,
+            "url": request.build_absolute_uri(route.path(slug) + query),
+        }
+        for route in ROUTES
+        if route.label
+    ]
     figures = status.camera(camera, details=may_configure)
     context = {
         "camera": camera,

@@ -25,7 +25,7 @@ def test_every_write_is_on_record_without_secrets(admin_user: User, audit: pytes
     camera = create_camera(who, "gate", CameraFields(url=f"rtsp://bob:{PASSWORD}@10.0.0.8/x?token=abc"))
     update_camera(who, camera, CameraFields(password=PASSWORD, name="x"))
     token, secret = create_token(who, admin_user, "wall", ["view"])
-    link = create_link(who, camera, "mjpeg")
+    link = create_link(who, camera.slug, "mjpeg")
     revoke_token(who, token)
     delete_camera(who, camera)
     entries = [json.loads(record.getMessage()) for record in audit.records]

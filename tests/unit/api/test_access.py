@@ -87,15 +87,21 @@ def test_a_token_that_would_be_expired_is_refused(viewer: User) -> None:
 def test_times_without_an_offset_or_of_other_ages_are_refused(viewer: User, camera: Camera, far: str) -> None:
     client = signed_in(viewer)
     CameraGrant.objects.create(camera=camera, user=viewer, role="replay")
-    for path, body, field in (
-        (TOKENS, {"name": "x", "scopes": ["view"]}, "expires_at"),
-        ("/api/v1/links", {"camera": "door", "kind": "at"}, "time"),
-        ("/api/v1/links", {"camera": "door", "kind": "clip", "end": timezone.now().isoformat()}, "start"),
-        ("/api/v1/links", {"camera": "door", "kind": "clip", "start": timezone.now().isoformat()}, "end"),
-    ):
+    for path, body, field in ((TOKENS, {"name": "x", "scopes": ["view"]}, "expires_at"),):
         answer = post(client, path, {**body, field: far})
         assert answer.status_code == 422
         assert [each["field"] for each in answer.json()["errors"]] == [field]
+    now = timezone.now().isoformat()
+    others: tuple[tuple[str, dict[str, str], str], ...] = (
+        ("at", {}, "time"),
+        ("clip", {"end": now}, "start"),
+        ("clip", {"start": now}, "end"),
+    )
+    for kind, parameters, name in others:
+        link = {"camera": "door", "kind": kind, "parameters": {**parameters, name: far}}
+        answer = post(client, "/api/v1/links", link)
+        assert answer.status_code == 422
+        assert [each["field"] for each in answer.json()["errors"]] == [f"parameters.{name}"]
 
 
 def test_tokens_are_limited_and_listed_in_pages(viewer: User, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +119,13 @@ def test_tokens_are_limited_and_listed_in_pages(viewer: User, monkeypatch: pytes
 
 
 def test_a_link_opens_what_it_was_made_for(viewer: User) -> None:
-    body = {"camera": "door", "kind": "snapshot", "view": "edges", "width_px": 320, "lifetime_s": 60}
+    body = {
+        "camera": "door",
+        "kind": "snapshot",
+        "view": "edges",
+        "parameters": {"width": "320"},
+        "lifetime_s": 60,
+    }
     answer = post(signed_in(viewer), "/api/v1/links", body)
     assert answer.status_code == 201
     url = answer.json()["url"]
@@ -133,7 +145,13 @@ def test_a_link_opens_what_it_was_made_for(viewer: User) -> None:
         ({"camera": "door", "kind": "mjpeg", "lifetime_s": 7 * 24 * 3600 + 1}, 422),
         ({"camera": "door", "kind": "mjpeg", "lifetime_s": 0}, 422),
         ({"camera": "door", "kind": "admin"}, 422),
-        ({"camera": "door", "kind": "snapshot", "fps": 5}, 422),
+        ({"camera": "door", "kind": "segment"}, 422),
+        ({"camera": "door", "kind": "snapshot", "parameters": {"fps": "5"}}, 422),
+        ({"camera": "door", "kind": "snapshot", "parameters": {"width": "15"}}, 422),
+        ({"camera": "door", "kind": "snapshot", "parameters": {"width": "9" * 99}}, 422),
+        ({"camera": "door", "kind": "snapshot", "parameters": {"view": "edges"}}, 422),
+        ({"camera": "door", "kind": "mjpeg", "parameters": {"fps": "nan"}}, 422),
+        ({"camera": "door", "kind": "mjpeg", "parameters": {"fps": "12.5"}}, 201),
         ({"camera": "door", "kind": "ws"}, 201),
     ],
 )

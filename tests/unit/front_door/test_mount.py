@@ -4,6 +4,7 @@ import pytest
 from django.test import override_settings
 
 from ninjacam.front_door.mount import Mount, Target
+from ninjacam.routes import ROUTES_BY_NAME
 
 UUID = "1c9e6679-7425-40de-944b-e07fc1f90ae7"
 
@@ -15,27 +16,27 @@ def find(path: str, **scope: Any) -> Target | None:
 @pytest.mark.parametrize(
     ("path", "target"),
     [
-        ("/cam/live/door/mjpeg", Target("mjpeg", "door")),
-        ("/cam/live/front-door_2/snapshot.jpg", Target("snapshot.jpg", "front-door_2")),
-        ("/cam/live/ws", Target("ws")),
-        ("/cam/healthz", Target("healthz")),
-        ("/cam/metrics", Target("metrics")),
-        ("/cam/rec/door/hls.m3u8", Target("hls.m3u8", "door")),
-        ("/cam/rec/door/clip.mp4", Target("clip.mp4", "door")),
-        ("/cam/rec/door/at.jpg", Target("at.jpg", "door")),
-        ("/cam/rec/door/segment/12.mp4", Target("segment", "door", "12")),
-        (f"/cam/rec/door/export/{UUID}.mp4", Target("export", "door", UUID)),
+        ("/cam/live/door/mjpeg", Target(ROUTES_BY_NAME["live-mjpeg"], "door")),
+        ("/cam/live/front-door_2/snapshot.jpg", Target(ROUTES_BY_NAME["live-snapshot"], "front-door_2")),
+        ("/cam/live/ws", Target(ROUTES_BY_NAME["live-ws"])),
+        ("/cam/healthz", Target(ROUTES_BY_NAME["healthz"])),
+        ("/cam/metrics", Target(ROUTES_BY_NAME["metrics"])),
+        ("/cam/rec/door/hls.m3u8", Target(ROUTES_BY_NAME["rec-hls"], "door")),
+        ("/cam/rec/door/clip.mp4", Target(ROUTES_BY_NAME["rec-clip"], "door")),
+        ("/cam/rec/door/at.jpg", Target(ROUTES_BY_NAME["rec-at"], "door")),
+        ("/cam/rec/door/segment/12.mp4", Target(ROUTES_BY_NAME["rec-segment"], "door", "12")),
+        (f"/cam/rec/door/export/{UUID}.mp4", Target(ROUTES_BY_NAME["rec-export"], "door", UUID)),
         (f"/cam/rec/door/export/{UUID[:-1]}g.mp4", None),
         (f"/cam/rec/door/export/{UUID}.mp4.part", None),
         ("/cam/rec/door/export/../x.mp4", None),
-        ("/cam/rec/door/segment/0.mp4", Target("nothing")),
+        ("/cam/rec/door/segment/0.mp4", Target(None)),
         ("/cam/rec/door/segment/../1.mp4", None),
         ("/cam/rec/door/segment/\u0661.mp4", None),
         ("/cam/rec/door/segment/1.mp4\n", None),
         ("/live/door/mjpeg", None),
         ("/cam/live/door/mjpeg/", None),
         ("/cam/live/../mjpeg", None),
-        ("/cam/live/Door/mjpeg", Target("nothing")),
+        ("/cam/live/Door/mjpeg", Target(None)),
         ("/cam/live/door/mjpeg\n", None),
         ("/cam/", None),
     ],
@@ -64,15 +65,15 @@ def test_only_our_paths_below_the_mount_point_are_ours(path: str, target: Target
     ],
 )
 def test_a_path_of_ours_that_can_lead_nowhere_is_not_left_to_django(path: str, is_ours: bool) -> None:
-    assert find(path) == (Target("nothing") if is_ours else None)
+    assert find(path) == (Target(None) if is_ours else None)
 
 
 @override_settings(ROOT_URLCONF="tests.integration.live_site.urls")
 def test_a_server_that_mounts_the_whole_project_elsewhere_is_understood() -> None:
-    assert find("/site/cam/healthz", root_path="/site") == Target("healthz")
-    assert find("/cam/healthz", root_path="/site") == Target("healthz")
+    assert find("/site/cam/healthz", root_path="/site") == Target(ROUTES_BY_NAME["healthz"])
+    assert find("/cam/healthz", root_path="/site") == Target(ROUTES_BY_NAME["healthz"])
     with override_settings(FORCE_SCRIPT_NAME="/forced"):
-        assert find("/forced/cam/healthz", root_path="/site") == Target("healthz")
+        assert find("/forced/cam/healthz", root_path="/site") == Target(ROUTES_BY_NAME["healthz"])
 
 
 @override_settings(ROOT_URLCONF="django.contrib.auth.urls")

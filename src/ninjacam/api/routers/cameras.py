@@ -7,7 +7,6 @@ from typing import Any, Literal, cast
 
 from django.db import transaction
 from django.http import HttpRequest
-from django.urls import reverse
 from ninja import Query, Router, Status
 from pydantic import SecretStr
 
@@ -19,7 +18,6 @@ from ninjacam.api.schemas.cameras import (
     CameraOut,
     CameraPage,
     CameraPatch,
-    CameraUrls,
     Health,
     Notice,
     ProbeIn,
@@ -37,6 +35,7 @@ from ninjacam.queries import cameras as queries
 from ninjacam.queries.pages import paginate
 from ninjacam.queries.status import Status as EngineStatus
 from ninjacam.queries.status import read_status
+from ninjacam.routes import ROUTES
 
 router = Router()
 
@@ -135,11 +134,7 @@ def camera_out(who: Principal, camera: Camera, status: EngineStatus) -> CameraOu
         error=ErrorOut.of(report.get("error")),
         health=_health(report),
         roles=cast(list[RoleName], roles),
-        urls=CameraUrls(
-            mjpeg=reverse("ninjacam:live-mjpeg", args=[camera.slug]),
-            snapshot=reverse("ninjacam:live-snapshot", args=[camera.slug]),
-            websocket=reverse("ninjacam:live-ws"),
-        ),
+        urls={route.kind: route.path(camera.slug) for route in ROUTES if route.is_camera_url},
         source=SourceOut.from_orm(camera) if may_configure else None,
         created_at=camera.created_at,
         updated_at=camera.updated_at,

@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 from ninja import Query, Router, Status
 from pydantic_core import to_json
 
@@ -23,6 +22,7 @@ from ninjacam.models import Segment
 from ninjacam.queries.cameras import list_recorded
 from ninjacam.queries.pages import paginate
 from ninjacam.queries.recordings import CameraTimeline, get_segment, list_segments, read_timeline
+from ninjacam.routes import ROUTES_BY_NAME
 
 router = Router()
 
@@ -126,5 +126,5 @@ def _recording_out(segment: Segment) -> RecordingOut:
         audio_source=segment.audio_source,
         open=segment.open,
         protected=segment.protected,
-        url=reverse("ninjacam:rec-segment", args=[segment.slug, segment.pk]),
+        url=ROUTES_BY_NAME["rec-segment"].path(segment.slug, segment_id=segment.pk),
     )

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from ninjacam.api.schemas.fields import Name, RoleName, Slug, Time, example, input_example
 from ninjacam.api.schemas.pages import PageOut
+from ninjacam.routes import LINKED_ROUTES
 
 
 class MeOut(Schema):
@@ -83,19 +84,17 @@ class TokenIn(Schema):
 class LinkIn(Schema):
     """A link works for `lifetime_s`, unless your permission, password or token ends before."""
 
-    model_config = input_example(camera="door", kind="snapshot", view="edges", width_px=640, lifetime_s=3600)
+    model_config = input_example(
+        camera="door", kind="snapshot", view="edges", parameters={"width": "640"}, lifetime_s=3600
+    )
 
     camera: Slug
-    kind: Literal["mjpeg", "snapshot", "ws", "hls", "clip", "at"]
+    kind: str = Field(max_length=20, json_schema_extra={"enum": list(LINKED_ROUTES)})
     view: str = Field("", max_length=50, pattern=r"^[a-z0-9_-]*$")
-    width_px: int | None = Field(None, ge=16, le=7680)
-    quality: int | None = Field(None, ge=1, le=100)
-    fps: int | None = Field(None, ge=1, le=60)
-    start: Time | None = Field(None, description="For `hls` and `clip`.")
-    end: Time | None = Field(None, description="For `hls` and `clip`.")
-    time: Time | None = Field(None, description="For `at`: the time of the frame.")
-    download: bool = Field(
-        False, description="For `clip`: download it as a file, which needs the role `export`."
+    parameters: dict[str, Annotated[str, Field(max_length=100)]] = Field(
+        default_factory=dict,
+        max_length=20,
+        description="Values of the URL's parameters, as in the URL: see the operations under `media`.",
     )
     lifetime_s: int = Field(3600, ge=1, le=7 * 24 * 3600)
 

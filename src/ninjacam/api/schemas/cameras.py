@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr
 from ninjacam.api.schemas.fields import Name, RoleName, Slug, example, input_example
 from ninjacam.api.schemas.pages import PageOut
 from ninjacam.api.schemas.problems import ErrorOut
+from ninjacam.routes import ROUTES
 
 Url = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x20\x7f]+$")]
 Username = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -75,14 +76,6 @@ class Health(Schema):
     )
 
 
-class CameraUrls(Schema):
-    """Paths on this server, for a session or a token. For signed links, use `POST /links`."""
-
-    mjpeg: str
-    snapshot: str
-    websocket: str
-
-
 _CAMERA = {
     "slug": "door",
     "name": "Front door",
@@ -98,7 +91,7 @@ _CAMERA = {
     "urls": {
         "mjpeg": "/live/door/mjpeg",
         "snapshot": "/live/door/snapshot.jpg",
-        "websocket": "/live/ws",
+        "ws": "/live/ws",
     },
     "source": {
         "url": "rtsp://192.168.1.20/stream1",
@@ -138,7 +131,11 @@ class CameraOut(Schema):
     error: ErrorOut | None
     health: Health
     roles: list[RoleName]
-    urls: CameraUrls
+    urls: dict[str, str] = Field(
+        description="Paths on this server, for a session or a token: "
+        + ", ".join(f"`{route.kind}`" for route in ROUTES if route.is_camera_url)
+        + ". For signed links, use `POST /links`."
+    )
     source: SourceOut | None
     created_at: datetime
     updated_at: datetime
