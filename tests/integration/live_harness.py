@@ -79,6 +79,8 @@ class FakeCamera:
     views: frozenset[str] = frozenset({"", "edges"})
     size: tuple[int, int] = (320, 180)
     frozen: bool = False
+    resumes_at_key: bool = False
+    """It was frozen: what comes before the next key frame cannot be decoded."""
     packets: Channel | None = None
     pixels: dict[StreamRequest, Channel] = field(default_factory=dict)
     servers: list[StreamServer] = field(default_factory=list)
@@ -219,7 +221,9 @@ class Engine:
             self.number += 1
             await asyncio.sleep(max(0.0, start + self.number / FPS - self._loop.time()))
             for camera in self.cameras.values():
-                if not camera.frozen:
+                _, key = camera.units[self.number % len(camera.units)]
+                camera.resumes_at_key = camera.frozen or (camera.resumes_at_key and not key)
+                if not camera.resumes_at_key:
                     self._publish(camera)
 
     def _publish(self, camera: FakeCamera) -> None:
