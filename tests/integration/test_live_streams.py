@@ -248,7 +248,7 @@ def test_a_camera_process_that_dies_is_told_and_forgiven(site: Site, engine: Eng
 
 
 OFF = (
-    (CameraState.DISABLED, None, "disabled", "switched off"),
+    (CameraState.DISABLED, None, "disabled", "is disabled"),
     (
         CameraState.FAILED,
         {"code": "config", "message": "The stored password cannot be read.", "retryable": False},
