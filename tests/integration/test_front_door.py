@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from ninjacam.front_door.gate import MAX_WAITING_PER_USER
-from ninjacam.viewers.worker import MAX_WAITING_SNAPSHOTS_OF_USER, SNAPSHOTS_AT_ONCE_OF_USER
+from ninjacam.live.snapshot import AT_ONCE_OF_USER, MAX_WAITING_OF_USER
 from tests.harness.asgi_servers import SERVERS, AsgiServer
 from tests.harness.attackers import CHUNK, RawClient, idle_connections
 from tests.harness.fair_clock import fair_s
@@ -333,7 +333,7 @@ def test_one_user_who_asks_for_many_snapshots_does_not_keep_another_waiting(
 ) -> None:
     """Each takes 5 s, until it is sure that no picture comes; eight of one user are taken at once, and 32 wait."""
     flood = Flood(front, tokens)
-    taken = SNAPSHOTS_AT_ONCE_OF_USER + MAX_WAITING_SNAPSHOTS_OF_USER
+    taken = AT_ONCE_OF_USER + MAX_WAITING_OF_USER
     before = flood.run(
         "GET /live/door/snapshot.jpg HTTP/1.1", taken + 2, lambda: flood.answered.count(("ann", 429)) == 2
     )

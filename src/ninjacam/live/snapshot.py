@@ -10,7 +10,7 @@ from ninjacam.live.pictures import PictureWish, no_picture
 from ninjacam.outputs.mjpeg import rfc3339
 from ninjacam.problems import problem_of_stream, stopping
 from ninjacam.viewers import auth
-from ninjacam.viewers.turns import user_of
+from ninjacam.viewers.turns import Turns, user_of
 from ninjacam.viewers.worker import Worker
 
 if TYPE_CHECKING:
@@ -18,6 +18,23 @@ if TYPE_CHECKING:
     from ninjacam.models import Camera
 
 TIMEOUT_S = 5.0
+AT_ONCE = 16
+AT_ONCE_OF_USER = 8
+"""A camera without a picture occupies a turn for TIMEOUT_S."""
+MAX_WAITING = 256
+MAX_WAITING_OF_USER = 32
+
+
+class SnapshotTurns(Turns):
+    """The turns of a worker's users at snapshots."""
+
+    def __init__(self, worker: Worker) -> None:
+        super().__init__(
+            AT_ONCE,
+            at_once_of_user=AT_ONCE_OF_USER,
+            max_waiting=MAX_WAITING,
+            max_waiting_of_user=MAX_WAITING_OF_USER,
+        )
 
 
 async def serve_snapshot(worker: Worker, scope: Scope, receive: Receive, send: Send, target: Target) -> None:
@@ -27,7 +44,7 @@ async def serve_snapshot(worker: Worker, scope: Scope, receive: Receive, send: S
     if scope["method"] == "HEAD":
         await respond(send, 200, b"image/jpeg", b"", head=True)
         return
-    async with worker.snapshots.turn(user_of(watching[0])):
+    async with worker.shared(SnapshotTurns).turn(user_of(watching[0])):
         if worker.stop.is_set():
             raise stopping()
         await _serve_picture(worker, send, watching, wish)

@@ -47,11 +47,11 @@ class DiskError(NinjacamError):
     @classmethod
     def of(cls, error_number: int | None) -> "DiskError":
         if error_number in (errno.ENOSPC, errno.EDQUOT):
-            return DiskFullError("The disk is full. Delete exports or recordings, and try again.")
+            return ExportDiskFullError("The disk is full. Delete exports or recordings, and try again.")
         return cls(f"The export cannot be written: {os.strerror(error_number or errno.EIO)}. Check the disk.")
 
 
-class DiskFullError(DiskError):
+class ExportDiskFullError(DiskError):
     code = "disk_full"
 
 

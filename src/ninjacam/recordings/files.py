@@ -11,18 +11,16 @@ from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import DiskFullError, EncodeError, NinjacamError, RecordingError
 from ninjacam.core.packets import Codec, Kind, Packet, Track
 from ninjacam.recordings.audio import AacFrame, Sound, make_sound
+from ninjacam.recordings.camera_directory import CameraDirectory
 from ninjacam.recordings.cutter import Job
 from ninjacam.recordings.fragments import FileContents, FragmentClock, Written, dts_of
-from ninjacam.recordings.layout import create_segment, open_directory
+from ninjacam.recordings.layout import create_segment
 from ninjacam.recordings.segments import SegmentInfo
 
 logger = logging.getLogger("ninjacam.recordings")
 
 SILENT_S = 5.0
 """A file with audio that has received none for this long is closed, because players wait for it."""
-RENAMED_S = 10.0
-"""For this long after its directory was renamed, a camera is still recorded there: the engine learns the new name
-within a second, and what is recorded meanwhile must not go to another camera that takes the old name."""
 RETRY_S = 1.0
 """Seconds after a failure until the next file is tried."""
 
@@ -55,9 +53,7 @@ class CameraFiles:
         self._clock = clock
         self._retry_ns = 0
         self._descriptor = -1
-        self._directory = -1
-        self._renamed_ns: int | None = None
-        """When the directory was first found to be no longer that of this name; monotonic."""
+        self._directory = CameraDirectory(root, slug, clock)
         self._contents: FileContents | None = None
         self._segment: SegmentInfo | None = None
         self._good_bytes = 0
@@ -138,7 +134,7 @@ class CameraFiles:
 
     def _begin(self, first: Packet, sound: Sound | None) -> None:
         contents = FileContents(first, sound, self._fragment_clock)
-        self._path, self._descriptor = create_segment(self._open_directory(), self.slug, first.captured_ns)
+        self._path, self._descriptor = create_segment(self._directory.open(), self.slug, first.captured_ns)
         self._good_bytes = 0
         self._silent_s = 0.0
         self._contents = contents
@@ -154,34 +150,9 @@ class CameraFiles:
             f"{stopped}: {error.strerror}. Check the disk; recording then resumes by itself."
         )
 
-    def _open_directory(self) -> int:
-        """Return the directory that this camera began with, wherever it is now. Raises: OSError."""
-        if self._directory >= 0 and not self._is_current():
-            now_ns = self._clock.monotonic_ns()
-            if self._renamed_ns is None:
-                self._renamed_ns = now_ns
-            is_removed = os.fstat(self._directory).st_nlink == 0
-            if is_removed or now_ns - self._renamed_ns > RENAMED_S * 1e9:
-                self.close()
-        if self._directory < 0:
-            self._directory = open_directory(self._root, self.slug)
-            self._renamed_ns = None
-        return self._directory
-
-    def _is_current(self) -> bool:
-        try:
-            return os.path.samestat(os.fstat(self._directory), os.stat(self._root / self.slug))
-        except FileNotFoundError:
-            return False
-
     def close(self) -> None:
         """Idempotent."""
-        if self._directory >= 0:
-            os.close(self._directory)
-            self._directory = -1
-
-    def __del__(self) -> None:
-        self.close()
+        self._directory.close()
 
     def _append(self, written: Written) -> None:
         contents = self._contents

@@ -17,7 +17,6 @@ from ninjacam.problems import Problem, stopping
 from ninjacam.throttle import network_of
 from ninjacam.viewers import auth
 from ninjacam.viewers.counters import Counters
-from ninjacam.viewers.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -59,13 +58,6 @@ ADDRESS_SHARE = 2
 """One network address gets half of a worker's slots; this host's own address (possibly a proxy) all of them."""
 
 
-SNAPSHOTS_AT_ONCE = 16
-SNAPSHOTS_AT_ONCE_OF_USER = 8
-"""A camera that gives no picture holds a place for 5 s."""
-MAX_WAITING_SNAPSHOTS = 256
-MAX_WAITING_SNAPSHOTS_OF_USER = 32
-
-
 class Viewer(Protocol):
     """One connection that is being served. `role`: the role that allowed it."""
 
@@ -97,12 +89,6 @@ class Worker:
         self.database = auth.Database()
         self.files = Files()
         self.stills = Stills(self.stop)
-        self.snapshots = Turns(
-            SNAPSHOTS_AT_ONCE,
-            at_once_of_user=SNAPSHOTS_AT_ONCE_OF_USER,
-            max_waiting=MAX_WAITING_SNAPSHOTS,
-            max_waiting_of_user=MAX_WAITING_SNAPSHOTS_OF_USER,
-        )
         self.pool = Pool(self.settings.run_dir)
         self.encodings = Encodings(self.pool)
         self.viewers: set[Viewer] = set()

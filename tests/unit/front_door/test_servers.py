@@ -1,7 +1,13 @@
 import asyncio
-from typing import Any
+from typing import Any, cast
+
+from uvicorn import Config
+from uvicorn.lifespan.on import LifespanOn
 
 from ninjacam.front_door import servers
+from ninjacam.front_door.messages import Send
+from ninjacam.front_door.uvicorn_protocol import LimitedHttpToolsProtocol
+from ninjacam.front_door.uvicorn_websocket import SharedFrameProtocol
 
 
 class ASGIWorker:
@@ -69,3 +75,11 @@ def test_it_is_known_whether_the_server_calls_us_itself() -> None:
     assert servers.calls_directly(Lifespan(callable=application).send, application)
     assert not servers.calls_directly(Lifespan(app=Application()).send, application)
     assert not servers.calls_directly(None, application)
+
+
+def test_uvicorn_serves_with_our_protocols() -> None:
+    config = Config(Application(), http="httptools", ws="websockets-sansio")
+    config.load()
+    servers.harden(cast(Send, LifespanOn(config).send))
+    assert config.http_protocol_class is LimitedHttpToolsProtocol
+    assert config.ws_protocol_class is SharedFrameProtocol

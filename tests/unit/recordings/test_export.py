@@ -16,7 +16,7 @@ from ninjacam.recordings import export
 from ninjacam.recordings.clip import plan_clip
 from ninjacam.recordings.clock_face import ClockFace
 from ninjacam.recordings.export import (
-    DiskFullError,
+    ExportDiskFullError,
     ExportSpec,
     FormatChangesError,
     MadeFile,
@@ -159,7 +159,10 @@ def test_a_recording_that_goes_meanwhile_is_said(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_said() -> None:
-    with open("/dev/full", "wb", buffering=0) as full, pytest.raises(DiskFullError, match="disk is full"):
+    with (
+        open("/dev/full", "wb", buffering=0) as full,
+        pytest.raises(ExportDiskFullError, match="disk is full"),
+    ):
         write_all(full, b"x")
 
 

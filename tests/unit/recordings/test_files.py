@@ -11,7 +11,7 @@ import pytest
 
 from ninjacam.core.packets import Codec, Flags, Kind, Packet, Track
 from ninjacam.core.viewer_errors import for_viewers
-from ninjacam.recordings.files import RENAMED_S
+from ninjacam.recordings.camera_directory import RENAMED_S
 from ninjacam.recordings.reader import fragments, init_bytes, read_recording, read_segment
 from ninjacam.testing.packets import audio_packets, in_arrival_order, joined, lost, paused, video_packets
 from tests.harness.recorded import assert_decodes
