@@ -169,7 +169,7 @@ def test_out_of_the_box_with_ten_lines_of_opencv(newcomer: Newcomer) -> None:
         (example,) = blocks("", page="docs/websocket.md")
         constants = f"URL, TOKEN = 'ws://127.0.0.1:{newcomer.port}/live/ws', {token!r}\n"
         script = newcomer.home / "watch.py"
-        script.write_text(f"{constants}{example.text}print(len(header), picture[:4])\n")
+        script.write_text(f"{constants}{example.text}print(len(header), data[:4])\n")
         assert "36 b'\\x00\\x00\\x00\\x01'" in newcomer.type(f"python {script}")
 
 

@@ -434,7 +434,7 @@ def test_events_are_drawn_and_jumped_to_and_a_failed_load_is_said(tab: Tab, worl
     tab.until(f"{TIMELINE}.shadowRoot.querySelector('.tip small').textContent === 'Somebody at the gate'")
     tab.js("window.timelineFails = true; 1")
     show(tab, world, 10_000, 12_000)
-    tab.until(f"/tried again/.test({TIMELINE}.shadowRoot.querySelector('.error').textContent)")
+    tab.until(f"/Retrying/.test({TIMELINE}.shadowRoot.querySelector('.error').textContent)")
     tab.js("window.timelineFails = false; 1")
     tab.until(f"{TIMELINE}.shadowRoot.querySelector('.error').textContent === ''")
 
@@ -548,7 +548,7 @@ def test_a_codec_that_the_browser_lacks_is_shown_as_pictures(tab: Tab, world: Wo
     seek(tab, world, 30)
     tab.until(f"{PLAYER}.stats.framesPainted > 2 && {PLAYER}.state === 'playing'")
     assert tab.js(f"{PLAYER}.stats.rung") == "pictures"
-    assert "single pictures" in tab.js(f"{PLAYER}.shadowRoot.querySelector('.note').textContent")
+    assert "single frames" in tab.js(f"{PLAYER}.shadowRoot.querySelector('.note').textContent")
     seek(tab, world, 60, paused=True)
     wait_for_picture(tab, 60)
     for count, number in ((-1, 59), (1, 60)):

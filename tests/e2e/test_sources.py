@@ -178,7 +178,7 @@ def test_what_is_no_camera_url_is_refused_at_once(product: Product) -> None:
         ("file:/etc/passwd", "outside"),
         ("rtsp://169.254.169.254/x", "link-local"),
         ("rtsp://", "URL"),
-        ("nonsense", "use one of"),
+        ("nonsense", "Use one of"),
     ):
         answer = product.client.post("/api/v1/cameras/probe", json_body={"url": url})
         told = answer.json()

@@ -242,7 +242,7 @@ def test_a_link_does_not_open_the_next_camera_of_that_name(
     signature = sign(site, {}, PATHS[1])
     assert server.get(f"{PATHS[1]}?sig={signature}").status == 200
     site.django(
-        "Camera.objects.filter(slug='door').update(slug='old-door')\n"
+        "old = Camera.objects.get(slug='door'); old.slug = 'old-door'; old.save()\n"
         "from django.contrib.auth import get_user_model as model\n"
         "new = Camera.objects.create(slug='door', url='rtsp://new.test/')\n"
         "CameraGrant.objects.create(camera=new, role='view', user=model().objects.get(username='viewer'))"
@@ -253,7 +253,7 @@ def test_a_link_does_not_open_the_next_camera_of_that_name(
     finally:
         site.django(
             "Camera.objects.filter(slug='door').delete()\n"
-            "Camera.objects.filter(slug='old-door').update(slug='door')"
+            "old = Camera.objects.get(slug='old-door'); old.slug = 'door'; old.save()"
         )
 
 

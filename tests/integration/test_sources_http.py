@@ -123,7 +123,7 @@ def test_login_is_answered(clip: Clip, scheme: Scheme) -> None:
     with FakeHttpCamera(clip, login=Login(scheme)) as camera:
         url = camera.url(login=False)
         assert len(record(config(url, username="admin", password="secret"), 5).video) >= 5
-        with pytest.raises(errors.AuthenticationError, match="refuses"):
+        with pytest.raises(errors.AuthenticationError, match="rejects"):
             record(config(url, username="admin", password="wrong"))
         with pytest.raises(errors.AuthenticationError, match="requires a user name"):
             record(config(url))
@@ -155,7 +155,7 @@ def test_one_picture_is_not_a_stream(clip: Clip) -> None:
         handler.wfile.write(jpeg)
 
     with web_server(picture) as base:
-        with pytest.raises(errors.NoVideoError, match="one picture"):
+        with pytest.raises(errors.NoVideoError, match="single image"):
             record(config(f"{base}/shot.jpg"))
         recording = record(config(f"{base}/no-length.jpg"))
         assert isinstance(recording.error, errors.NoVideoError)

@@ -96,7 +96,7 @@ def test_pictures_come_in_order_at_the_rate_that_was_asked_for(shim: Shim) -> No
 
 def test_a_camera_that_is_unplugged_has_gone(shim: Shim) -> None:
     told = shim.record(fault="unplugged", after=20)
-    assert told["error"][0] == "device" and f"There is no device {DEVICE}" in told["error"][1]
+    assert told["error"][0] == "device" and f"The device {DEVICE} has disappeared" in told["error"][1]
     assert told["stamps"] == list(range(20))
 
 
