@@ -7,6 +7,7 @@ its forks continue. User code is never imported here.
 
 import asyncio
 import contextlib
+import errno
 import gc
 import importlib
 import json
@@ -34,7 +35,7 @@ Json = dict[str, Any]
 
 
 class TemplateGoneError(Exception):
-    """There is no template, or it cannot fork."""
+    """The template has ended, or does not respond."""
 
 
 class Template:
@@ -66,9 +67,9 @@ class Template:
     async def fork(
         self, module: str, arguments: Sequence[str], environment: Mapping[str, str], title: str
     ) -> PidfdProcess:
-        """Have `module.main(arguments)` run in a fork, with the template's environment and `environment`.
+        """Run `module.main(arguments)` in a fork, with the template's environment and `environment`.
 
-        Raises: TemplateGoneError.
+        Raises: TemplateGoneError; OSError: there is no fork now, because of a lack of memory, processes or open files.
         """
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
@@ -78,7 +79,7 @@ class Template:
         }  # fmt: skip
         answer: asyncio.Future[PidfdProcess] = self._loop.create_future()
         try:
-            self._connection.send(json.dumps(packet).encode())
+            self._ask(packet)
         except OSError as exc:
             raise TemplateGoneError from exc
         self._asked.append(answer)
@@ -88,6 +89,10 @@ class Template:
         except TimeoutError as exc:
             self._gone()
             raise TemplateGoneError("The template does not answer.") from exc
+
+    def _ask(self, packet: Json) -> None:
+        """Raises: OSError."""
+        self._connection.send(json.dumps(packet).encode())
 
     def _on_readable(self) -> None:
         try:
@@ -105,14 +110,23 @@ class Template:
             if status is not None and not status.done():
                 status.set_result(message["status"])
             return
-        answer = self._asked.popleft()
-        if not descriptors:
-            answer.set_exception(TemplateGoneError(message["failed"]))
-            return
+        self._take_answer(self._asked.popleft(), message, descriptors)
+
+    def _take_answer(
+        self, answer: "asyncio.Future[PidfdProcess]", message: Json, descriptors: Sequence[int]
+    ) -> None:
         assert self._loop is not None
+        if not descriptors:
+            if "pid" in message:  # This process has no free descriptor to receive the pidfd.
+                with contextlib.suppress(OSError):
+                    self._ask({"kill": message["pid"]})
+            number = message.get("failed", errno.EMFILE)
+            if not answer.done():
+                answer.set_exception(OSError(number, os.strerror(number)))
+            return
         status = self._statuses[message["pid"]] = self._loop.create_future()
         process = PidfdProcess(message["pid"], descriptors[0], status)
-        if answer.cancelled():
+        if answer.done():
             process.kill()
         else:
             answer.set_result(process)
@@ -180,17 +194,29 @@ class _TemplateLoop:
         if not data:
             os._exit(0)
         wanted: Json = json.loads(data)
-        try:
-            child = fork(lambda: self._become(wanted), title=wanted["title"])
-        except OSError as exc:
-            self._send({"failed": str(exc)})
+        if "kill" in wanted:
+            if child := self._children.get(wanted["kill"]):
+                child.kill()
             return
-        self._children[child.pid] = child
-        descriptor = os.pidfd_open(child.pid)  # it is not reaped yet, so the number is still its own
         try:
-            self._send({"pid": child.pid}, descriptor)
+            pid, descriptor = self._fork(wanted)
+        except OSError as exc:
+            self._send({"failed": exc.errno})
+            return
+        try:
+            self._send({"pid": pid}, descriptor)
         finally:
             os.close(descriptor)
+
+    def _fork(self, wanted: Json) -> tuple[int, int]:
+        """Return the fork's pid and a pidfd of it. Raises: OSError."""
+        child = fork(lambda: self._become(wanted), title=wanted["title"])
+        self._children[child.pid] = child
+        try:
+            return child.pid, os.pidfd_open(child.pid)  # Not reaped yet, so the number is still its own.
+        except OSError:
+            child.kill()
+            raise
 
     def _become(self, wanted: Json) -> None:
         """In the fork."""

@@ -124,6 +124,62 @@ def test_a_template_that_does_not_answer_is_killed_and_replaced_by_commands(prog
     assert "[('CommandProcess', 4), ('CommandProcess', 4)]" in lines, errors
 
 
+def test_a_fork_that_fails_is_an_error_and_the_template_remains(program: Path) -> None:
+    lines, errors = run_engine(
+        """
+        import errno
+
+        def fail(pid):
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        real, os.pidfd_open = os.pidfd_open, fail
+        full = Template.start()
+        os.pidfd_open = real
+
+        async def go():
+            launcher = Launcher(full)
+            for _ in range(2):
+                try:
+                    await launcher.start(ENTRY, "x-1", ["sleep"], {})
+                except OSError as exc:
+                    print(errno.errorcode[exc.errno])
+        """,
+        program,
+    )
+    assert [line for line in lines if "[" not in line] == ["EMFILE", "EMFILE"], errors
+    assert "start as commands" not in errors
+
+
+def test_a_fork_whose_descriptor_cannot_be_received_is_killed(program: Path) -> None:
+    lines, errors = run_engine(
+        """
+        import errno, socket
+
+        real = socket.recv_fds
+
+        def receive(*arguments):
+            data, descriptors, flags, address = real(*arguments)
+            for each in descriptors:
+                os.close(each)
+            return data, [], flags, address
+
+        async def go():
+            socket.recv_fds = receive
+            try:
+                await Launcher(template).start(ENTRY, "x-1", ["sleep"], {})
+            except OSError as exc:
+                print(errno.errorcode[exc.errno])
+            children = Path(f"/proc/{template_pid}/task/{template_pid}/children")
+            while children.read_text():
+                await asyncio.sleep(0.01)
+            socket.recv_fds = real
+            print(await (await Launcher(template).start(ENTRY, "x-1", ["exit", "6"], {})).wait())
+        """,
+        program,
+    )
+    assert [line for line in lines if "[" not in line] == ["EMFILE", "6"], errors
+
+
 def test_the_template_ends_with_the_engine_and_its_forks_go_on(program: Path) -> None:
     lines, errors = run_engine(
         """
