@@ -2,8 +2,8 @@
 
 import time
 
-from benchmarks.clients import websocket_watchers
 from benchmarks.meter import Cpu, measure_cpu
+from benchmarks.passthrough import watched_by
 from benchmarks.stage import AT_EASE_S, CAMERA, Figures, Plan, add_cameras, make_camera, make_product
 
 
@@ -12,19 +12,7 @@ def measure_one_camera(plan: Plan) -> Figures:
         add_cameras(product, {CAMERA: camera.url()})
         time.sleep(plan.warm_up_s + AT_EASE_S)
         before = measure_cpu(product.pid, plan.one_camera_window_s)
-        watchers = websocket_watchers(
-            product.websocket_url,
-            CAMERA,
-            viewers=1,
-            warm_up_s=plan.warm_up_s + 2,
-            seconds=plan.one_camera_window_s,
-            token=product.token,
-        )
-        with watchers:
-            watched = watchers.measure(product.pid)
-            seen = watchers.summary()
-        if seen["errors"] or seen["no_picture"]:
-            raise RuntimeError(f"The viewer has not seen the camera: {seen}")
+        watched, seen = watched_by(1, product, warm_up_s=plan.warm_up_s, window_s=plan.one_camera_window_s)
         time.sleep(plan.warm_up_s + AT_EASE_S)
         after = measure_cpu(product.pid, plan.one_camera_window_s)
     idle = _mean(before, after)

@@ -10,13 +10,18 @@ from typing import Any
 from benchmarks.clients import websocket_watchers
 from benchmarks.meter import Cpu
 from benchmarks.stage import CAMERA, Figures, Stage
+from tests.harness.server import Product
 
 
 def measure_passthrough(stage: Stage) -> Figures:
-    more = stage.plan.passthrough_viewers
-    one, _ = watched_by(1, stage)
-    many, seen = watched_by(1 + more, stage)
-    twice, _ = watched_by(1 + 2 * more, stage)
+    plan, more = stage.plan, stage.plan.passthrough_viewers
+
+    def watched(viewers: int) -> tuple[Cpu, dict[str, Any]]:
+        return watched_by(viewers, stage.product, warm_up_s=plan.warm_up_s, window_s=plan.window_s)
+
+    one, _ = watched(1)
+    many, seen = watched(1 + more)
+    twice, _ = watched(1 + 2 * more)
     return {
         "cpu_1": one.as_dict(),
         "cpu_many": many.as_dict(),
@@ -27,19 +32,21 @@ def measure_passthrough(stage: Stage) -> Figures:
     }
 
 
-def watched_by(viewers: int, stage: Stage) -> tuple[Cpu, dict[str, Any]]:
-    product, plan = stage.product, stage.plan
+def watched_by(
+    viewers: int, product: Product, *, warm_up_s: float, window_s: float
+) -> tuple[Cpu, dict[str, Any]]:
+    """Return the CPU of the product while this number of viewers watches, and the figures of the viewers."""
     watchers = websocket_watchers(
         product.websocket_url,
         CAMERA,
         viewers=viewers,
-        warm_up_s=plan.warm_up_s + 2,
-        seconds=plan.window_s,
+        warm_up_s=warm_up_s + 2,
+        seconds=window_s,
         token=product.token,
     )
     with watchers:
         cpu = watchers.measure(product.pid)
         seen = watchers.summary()
     if seen["errors"] or seen["no_picture"]:
-        raise RuntimeError(f"Not all have seen the camera: {seen}")
+        raise RuntimeError(f"Not all viewers have received a frame: {seen}")
     return cpu, seen

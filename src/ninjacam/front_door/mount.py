@@ -14,7 +14,7 @@ from django.urls import (
 )
 
 from ninjacam.front_door.messages import Scope
-from ninjacam.routes import ROUTES, Route
+from ninjacam.routes import ROUTES, ROUTES_BY_NAME, Route
 
 logger = logging.getLogger("ninjacam.live")
 
@@ -66,7 +66,8 @@ def _mount_point() -> str | None:
     before = get_script_prefix()
     set_script_prefix("/")
     try:
-        return reverse("ninjacam:live-ws").removesuffix("live/ws")
+        socket = ROUTES_BY_NAME["live-ws"]
+        return reverse(f"ninjacam:{socket.name}").removesuffix(socket.pattern)
     except NoReverseMatch:
         logger.warning("ninjacam.urls is not in the project's URLs: no live video is served")
         return None

@@ -296,7 +296,7 @@ class AccessUnits:
         return self._found.is_key << 1 | (MarkerTrust.OPEN if self.following else 0)
 
     def _decide(self, is_slice: bool, is_first: bool, head: bytes) -> None:
-        """Return whether the new NAL unit belongs to another picture than the current one."""
+        """Close the current picture if the new NAL unit belongs to the next one."""
         turned, self._turned = self._turned, False
         if not self._found.has_slice and (not turned or not self._unit or not self._split_inner()):
             if turned:

@@ -3,6 +3,7 @@ import errno
 import os
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,30 @@ from ninjacam.supervision import child_process
 from ninjacam.supervision.child_process import ChildProcess, Death
 from ninjacam.supervision.started import CommandProcess, StartedProcess
 from ninjacam.testing.clock import FakeClock
+
+
+def deaths_of(start: Callable[[], Awaitable[StartedProcess]], run_dir: Path) -> list[Death]:
+    """Run a child until its first death."""
+    deaths: list[Death] = []
+
+    def on_death(child: ChildProcess, death: Death) -> None:
+        deaths.append(death)
+        child.stop()
+
+    async def go() -> None:
+        child = ChildProcess(
+            name="vision-1",
+            kind="vision",
+            start=start,
+            run_dir=run_dir,
+            hang_s=4.0,
+            on_report=lambda _: None,
+            on_death=on_death,
+        )
+        await asyncio.wait_for(child.run(), 10)
+
+    asyncio.run(go())
+    return deaths
 
 
 @pytest.mark.parametrize(("jump_s", "killed"), [((60.0,), False), ((1.5, 1.5, 1.5), True)])
@@ -65,59 +90,22 @@ def test_a_child_that_cannot_be_started_now_is_started_later(
             raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
         return CommandProcess([sys.executable, "-c", "import os; os._exit(5)"], os.environ)
 
-    deaths: list[Death] = []
-
-    def on_death(child: ChildProcess, death: Death) -> None:
-        deaths.append(death)
-        child.stop()
-
-    async def go() -> None:
-        child = ChildProcess(
-            name="vision-1",
-            kind="vision",
-            start=start,
-            run_dir=tmp_path,
-            hang_s=4.0,
-            on_report=lambda _: None,
-            on_death=on_death,
-        )
-        await asyncio.wait_for(child.run(), 10)
-
-    asyncio.run(go())
-    assert (tries, deaths) == (3, [Death(5, by_us=False)])
+    assert (deaths_of(start, tmp_path), tries) == ([Death(5, by_us=False)], 3)
 
 
 @pytest.mark.parametrize(
-    ("program", "told"),
+    ("program", "death"),
     [
         ("import os; os._exit(int(os.environ['STATUS']))", Death(3, by_us=False)),
         ("import time; time.sleep(60)", Death(-signal.SIGKILL, by_us=True)),
     ],
 )
-def test_how_a_child_ended_is_told_even_if_it_never_listened(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, told: Death
+def test_the_exit_status_of_a_child_is_reported_even_if_it_never_listened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, death: Death
 ) -> None:
     monkeypatch.setattr(child_process, "START_DEADLINE_S", 2.0)
-    deaths: list[Death] = []
-
-    def on_death(child: ChildProcess, death: Death) -> None:
-        deaths.append(death)
-        child.stop()
 
     async def start() -> CommandProcess:
         return CommandProcess([sys.executable, "-c", program], {**os.environ, "STATUS": "3"})
 
-    async def go() -> None:
-        child = ChildProcess(
-            name="vision-1",
-            kind="vision",
-            start=start,
-            run_dir=tmp_path,
-            hang_s=4.0,
-            on_report=lambda _: None,
-            on_death=on_death,
-        )
-        await asyncio.wait_for(child.run(), 10)
-
-    asyncio.run(go())
-    assert deaths == [told]
+    assert deaths_of(start, tmp_path) == [death]

@@ -182,7 +182,18 @@ class ProbeIn(SourceFieldsIn):
     model_config = input_example(url="rtsp://192.168.1.20/stream1", username="viewer", password="a password")  # noqa: S106
 
 
-class CameraPatch(Schema):
+class SourceFieldsPatch(Schema):
+    """Fields of a camera's source. A field that is not sent stays unchanged."""
+
+    url: Url = Field(default_factory=str)
+    username: Username = Field(default_factory=str)
+    password: SecretStr = Field(default_factory=lambda: SecretStr(""), max_length=200)
+    transport: Literal["tcp", "udp"] = Field(default_factory=lambda: "tcp")
+    audio: bool = Field(default_factory=bool)
+    verify_tls: bool = Field(default_factory=bool)
+
+
+class CameraPatch(SourceFieldsPatch):
     """The fields to change. The stored password is used only for the scheme, host, port and `verify_tls` that it was
     entered for; if you change one of these, send the password again."""
 
@@ -195,25 +206,12 @@ class CameraPatch(Schema):
     record_before_s: BeforeS = Field(default_factory=int)
     record_after_s: AfterS = Field(default_factory=int)
     record_schedule: Schedule = Field(default_factory=str)
-    url: Url = Field(default_factory=str)
-    username: Username = Field(default_factory=str)
-    password: SecretStr = Field(default_factory=lambda: SecretStr(""), max_length=200)
-    transport: Literal["tcp", "udp"] = Field(default_factory=lambda: "tcp")
-    audio: bool = Field(default_factory=bool)
-    verify_tls: bool = Field(default_factory=bool)
 
 
-class ProbePatch(Schema):
+class ProbePatch(SourceFieldsPatch):
     """The changes to test, as in a PATCH of the camera. Nothing is saved."""
 
     model_config = input_example(url="rtsp://192.168.1.20/stream2")
-
-    url: Url = Field(default_factory=str)
-    username: Username = Field(default_factory=str)
-    password: SecretStr = Field(default_factory=lambda: SecretStr(""), max_length=200)
-    transport: Literal["tcp", "udp"] = Field(default_factory=lambda: "tcp")
-    audio: bool = Field(default_factory=bool)
-    verify_tls: bool = Field(default_factory=bool)
 
 
 class ProbeOut(Schema):

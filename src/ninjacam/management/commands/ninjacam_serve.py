@@ -28,9 +28,7 @@ BACKLOG = 512
 
 
 def port_number(text: str) -> int:
-    """Return a port number. Raises: ArgumentTypeError: out of range; the socket layer would truncate it to
-    16 bits.
-    """
+    """Return a port number. Raises: ArgumentTypeError: out of range; the socket layer would truncate it to 16 bits."""
     if not text.isdecimal() or int(text) > MAX_PORT:
         raise ArgumentTypeError(f"{text!r} is not a port: use a number from 0 to {MAX_PORT}")
     return int(text)
@@ -41,9 +39,7 @@ def default_workers() -> int:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return listening sockets. Raises: CommandError: the address is in use, or does not belong to this
-    host.
-    """
+    """Return a listening socket. Raises: CommandError: the address is in use, or does not belong to this host."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -61,8 +57,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def require_no_engine(run_dir: Path, *, patience_s: float = 5.0) -> None:
-    """Wait for a `serve` process that was killed to end, which takes seconds. Two running ones would
-    conflict.
+    """Wait until no engine runs: one whose parent was killed takes seconds to end.
 
     Raises: CommandError: one is running.
     """
