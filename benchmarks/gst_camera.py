@@ -116,9 +116,8 @@ def make_auth(user: str, password: str, digest: bool) -> Any:
     return auth
 
 
-_keys = (
-    itertools.count()
-)  # id(media) will not do: the wrapper goes at once, and the next one gets its address
+# Id(media) will not do: the wrapper goes at once, and the next one gets its address.
+_keys = itertools.count()
 
 
 def make_factory(launch: str, feeder: Feeder, *, guarded: bool) -> Any:

@@ -121,9 +121,8 @@ def main() -> None:
         from ninjacam.models import Camera
 
         chosen = choose(arguments.days, arguments.cameras, arguments.seeks)
-        for slug in sorted(
-            {slug for slug, _ in chosen}
-        ):  # before their recordings, which they would not inherit
+        # Before their recordings, which they would not inherit.
+        for slug in sorted({slug for slug, _ in chosen}):
             camera = Camera(slug=slug)
             camera.set_source("rtsp://127.0.0.1:1/none")
             camera.save()

@@ -350,9 +350,8 @@ def _usable_tokens(ids: Iterable[int | None]) -> dict[int, ApiToken]:
     if not wanted:
         return {}
     found = list(ApiToken.objects.filter(pk__in=wanted))
-    if any(
-        token.parent_id is not None for token in found
-    ):  # They are few, and a join would slow down all other queries.
+    # They are few, and a join would slow down all other queries.
+    if any(token.parent_id is not None for token in found):
         prefetch_related_objects(found, "parent")
     return {token.pk: token for token in found if token.is_usable()}
 

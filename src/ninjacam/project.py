@@ -62,9 +62,10 @@ def login_required(
     @functools.wraps(view)
     def checked(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> R | HttpResponseRedirect:
         if not request.user.is_authenticated:
+            # Needs the apps, which may not be ready above.
             from django.contrib.auth.views import (
                 redirect_to_login,
-            )  # needs the apps, which may not be ready above
+            )
 
             return redirect_to_login(request.get_full_path(), login_url())
         return view(request, *args, **kwargs)

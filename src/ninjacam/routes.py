@@ -17,7 +17,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 RAW_VIEW = "raw"
-"""How people may write the camera's own view, ""."""
+"""Name by which a URL may refer to the camera's own view, ""."""
 MAX_WIDTH_PX = 7680
 MAX_FPS = 240.0
 SLUG = r"[a-z0-9][a-z0-9_-]{0,49}"
@@ -102,12 +102,12 @@ class Route:
 
     @property
     def is_recorded(self) -> bool:
-        """Whether it is about recordings, which outlive their camera."""
+        """Whether it serves recordings, which may outlive their camera."""
         return self.role in ("replay", "export")
 
     @property
     def is_camera_url(self) -> bool:
-        """Whether its URL needs nothing but the camera."""
+        """Whether the camera alone determines its URL."""
         return self.has_links and not any(parameter.required for parameter in self.parameters)
 
     def takes(self, name: str) -> bool:
@@ -121,7 +121,7 @@ class Route:
         return next(roles, self.role)
 
     def path(self, slug: str, **values: object) -> str:
-        """Return its path, with the mount point."""
+        """Return the path of its URL, including the mount point."""
         if "slug" in self.regex.groupindex:
             values["slug"] = slug
         return reverse(f"ninjacam:{self.name}", kwargs=values)

@@ -204,9 +204,8 @@ def test_a_page_draws_them_over_live_and_recorded_pictures(scene: Scene) -> None
         tab.until(f"{drawn} >= 0", 20)
         number = tab.js(drawn)
         stamp = tab.read_stamp("ninjacam-player")
-        assert (
-            stamp is not None and (stamp - number) % LOOP <= 25
-        )  # it comes after its picture, and stays a second
+        # It comes after its picture, and stays a second.
+        assert stamp is not None and (stamp - number) % LOOP <= 25
         sought_s = time.time() - 3
         tab.js(f"{PLAYER}.pause(); {PLAYER}.seek({sought_s * 1000}); 1")
         tab.until(f"{PLAYER}.mode === 'replay' && {PLAYER}.state === 'paused'", 20)

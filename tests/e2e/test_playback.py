@@ -38,9 +38,8 @@ def test_the_running_minute_is_played_back(tmp_path: Path) -> None:
         wait_until(
             lambda: product.client.get("/api/v1/recordings").json()["items"], 15, "the index has a row"
         )
-        time.sleep(
-            max(0.0, 12 - (datetime.now(UTC) - begun).total_seconds())
-        )  # what is recorded needs its time
+        # What is recorded needs its time.
+        time.sleep(max(0.0, 12 - (datetime.now(UTC) - begun).total_seconds()))
         token = f"Authorization: Bearer {product.token}\r\n"
         start, end = (
             text_of(begun + timedelta(seconds=3)).replace("+", "%2B"),

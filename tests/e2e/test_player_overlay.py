@@ -135,9 +135,8 @@ def test_a_view_that_is_refused_leaves_the_picture_alone(tab: Tab, media: FakeMe
     tab.until(f"{labels()} === 'here'")
     tab.until(f"{PLAYER}.state === 'live'")
     media.cut_sockets()
-    tab.until(
-        "probe.players.p.states.some(({ state }) => state === 'reconnecting')"
-    )  # it lasts for an instant
+    # It lasts for an instant.
+    tab.until("probe.players.p.states.some(({ state }) => state === 'reconnecting')")
     tab.until(f"{PLAYER}.state === 'live'")
     warned = [line for line in tab.log if "ghosts" in line]
     assert len(warned) == 1 and "view_not_found" in warned[0]

@@ -45,9 +45,8 @@ def cut_power(directory: Path, url: str, after_s: float) -> tuple[Path, int]:
         async with capture(directory, url, before=before) as child:
             await child.until(lambda: len(child.segments) >= 3)
             await asyncio.sleep(after_s)
-            child.process.send_signal(
-                signal.SIGSTOP
-            )  # not killed: with its last process the disk is unmounted
+            # Not killed: with its last process the disk is unmounted.
+            child.process.send_signal(signal.SIGSTOP)
             cut_ns = time.time_ns()
             _copy_at_rest(disk, left)
             return cut_ns

@@ -124,9 +124,8 @@ def write_file(
             units = units[len(now) :]
             end_dts = dts_of(following) if following else dts_of(group[-1]) + TICKS
             seen = [(packet.pts, encode_annotation_set("none", packet.captured_ns, [])) for packet in group]
-            written = contents.add(
-                group, now, end_dts, seen
-            )  # so that whatever plays them is seen to skip it
+            # So that whatever plays them is seen to skip it.
+            written = contents.add(group, now, end_dts, seen)
             assert written is not None
             file.write(written.data)
             size_bytes += len(written.data)

@@ -246,9 +246,8 @@ class StoppedReader:
     def __init__(self, url: str, token: str) -> None:
         parts = urlsplit(url)
         self._socket = socket.socket()
-        self._socket.setsockopt(
-            socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16
-        )  # the kernel takes little in its place
+        # The kernel takes little in its place.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
         self._socket.settimeout(10)
         self._socket.connect((parts.hostname or "", parts.port or 80))
         self._socket.sendall(

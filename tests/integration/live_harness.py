@@ -368,9 +368,8 @@ def running_server(site: Site, kind: str = "uvicorn", workers: int = 1, **option
     server = Server(process, port, log)
     try:
         wait_until(lambda: _answers(server), timeout_s=20, what="the server answers")
-        if (
-            kind == "gunicorn"
-        ):  # it loses a SIGTERM that comes while a worker starts, and waits half a minute for it
+        # It loses a SIGTERM that comes while a worker starts, and waits half a minute for it.
+        if kind == "gunicorn":
             mark = "ASGI server listening"
             wait_until(lambda: server.output.count(mark) >= workers, timeout_s=20, what="all workers listen")
         yield server

@@ -444,9 +444,8 @@ def test_strangers_write_a_few_lines_into_the_log_and_no_traceback(front: Front)
     front.health()
     written = front.server.output[mark:]
     assert "Traceback" not in written, written[-3000:]
-    counted = re.sub(
-        r"^INFO: .*\n", "", written, flags=re.MULTILINE
-    )  # uvicorn's access log, which serve lacks
+    # Uvicorn's access log, which serve lacks.
+    counted = re.sub(r"^INFO: .*\n", "", written, flags=re.MULTILINE)
     assert len(counted.splitlines()) <= 30, counted
 
 

@@ -357,9 +357,8 @@ def test_a_socket_carries_64_subscriptions_and_no_more(site: Site, engine: Engin
             "op": "error", "id": 64, "code": "limit",
             "message": "One socket carries at most 64 subscriptions to pictures.",
         }  # fmt: skip
-        viewer.tell(
-            **{**subscribe(65, view="edges"), "format": "annotations"}
-        )  # which take no place of theirs
+        # Which take no place of theirs.
+        viewer.tell(**{**subscribe(65, view="edges"), "format": "annotations"})
         while viewer.receive_json("state")["id"] != 65:
             pass
 

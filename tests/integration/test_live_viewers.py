@@ -93,9 +93,8 @@ def test_a_viewer_that_stops_reading_harms_nobody_and_is_cut(
             for _ in range(25):
                 frame = healthy.receive_frame()
                 assert frame.sequence == previous + 1
-                late = (
-                    frame.sequence > first.sequence + 100
-                )  # those before waited here while the others joined
+                # Those before waited here while the others joined.
+                late = frame.sequence > first.sequence + 100
                 assert not late or time.time() * 1e6 - frame.captured_us < 500_000
                 previous = frame.sequence
             cut = server.probe()["viewers"] == 1

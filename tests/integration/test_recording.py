@@ -65,9 +65,8 @@ def test_no_picture_is_missing_or_doubled_across_files(
     for path in paths:
         assert_decodes(path)
     numbers = stamps(paths)
-    assert_consecutive(
-        numbers[: len(numbers) - bframes], source.frames
-    )  # the last may wait for one before them
+    # The last may wait for one before them.
+    assert_consecutive(numbers[: len(numbers) - bframes], source.frames)
     rows = [read_segment(path, root=root) for path in paths]
     if audio:
         assert sound_s(paths) > (rows[-1].end_ns - rows[0].start_ns) / 1e9 - 0.5
@@ -173,17 +172,15 @@ def test_on_events_what_lies_around_them_is_recorded_without_a_gap(tmp_path: Pat
     for from_ns, until_ns in wanted:
         held = [row for row in rows if row.start_ns < until_ns and row.end_ns > from_ns]
         assert held[0].start_ns <= from_ns and held[-1].end_ns >= until_ns
-        assert (
-            held[0].start_ns > from_ns - 10**9 and held[-1].end_ns < until_ns + 2 * 10**9
-        )  # a key frame each 0.8 s
+        # A key frame each 0.8 s.
+        assert held[0].start_ns > from_ns - 10**9 and held[-1].end_ns < until_ns + 2 * 10**9
         paths = [root / row.path for row in held]
         for path in paths:
             assert_decodes(path)
         assert_consecutive(stamps(paths), source.frames)
     ends = [row.end_ns for row in rows if row.start_ns < wanted[0][1]]
-    assert (
-        next(row.start_ns for row in rows if row.start_ns > wanted[0][1]) - max(ends) > 10**9
-    )  # a gap between them
+    # A gap between them.
+    assert next(row.start_ns for row in rows if row.start_ns > wanted[0][1]) - max(ends) > 10**9
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system")

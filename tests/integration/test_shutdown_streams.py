@@ -118,9 +118,8 @@ def test_ctrl_c_ends_streams_too(site: Site, engine: Engine) -> None:
         assert "Traceback" not in server.output
 
 
-@pytest.mark.parametrize(
-    "kind", ["uvicorn", "gunicorn", "gunicorn-uvicorn"]
-)  # granian waits: it lets nobody abort
+# Granian waits: it lets nobody abort.
+@pytest.mark.parametrize("kind", ["uvicorn", "gunicorn", "gunicorn-uvicorn"])
 def test_a_viewer_that_has_stopped_reading_does_not_keep_the_server_alive(
     site: Site, engine: Engine, kind: str
 ) -> None:

@@ -97,9 +97,8 @@ def test_audio_is_carried_along(audio: str, codec: Codec) -> None:
     sounds = [packet for packet in recording.audio if packet.codec is codec]
     assert len(sounds) > 10
     between = Counter(b.pts - a.pts for a, b in pairwise(sounds))
-    between.subtract(
-        {step: 1 for step in between if step != sounds[0].duration}
-    )  # the seam of the camera's loop
+    # The seam of the camera's loop.
+    between.subtract({step: 1 for step in between if step != sounds[0].duration})
     assert set(+between) == {sounds[0].duration}
     assert len(silent.tracks) == 1 and not silent.audio
 

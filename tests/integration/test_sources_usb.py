@@ -88,9 +88,8 @@ def test_pictures_come_in_order_at_the_rate_that_was_asked_for(shim: Shim) -> No
     assert (told["error"], told["codec"], told["size"]) == (None, Codec.MJPEG.label, [320, 240])
     assert steps(told["stamps"], PICTURES) == {1}
     seconds = told["elapsed_pts"] / VIDEO_CLOCK_HZ
-    assert (
-        abs(seconds * 25 - (len(told["stamps"]) - 1)) < 0.1
-    )  # the device's own clock, whatever the machine does
+    # The device's own clock, whatever the machine does.
+    assert abs(seconds * 25 - (len(told["stamps"]) - 1)) < 0.1
     assert told["close_s"] < 1
 
 

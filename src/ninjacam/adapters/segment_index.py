@@ -264,9 +264,8 @@ class DatabaseIndex:
                 logger.warning("retention: %s cannot be deleted: %s", segment.path, exc.strerror)
             self._failed = f"{segment.path} cannot be deleted: {exc.strerror}."
             return False
-        if (
-            segment.end_ns < self._clock.wall_ns() - 2 * 3600 * 10**9
-        ):  # No writer creates files there any more.
+        # No writer creates files there any more.
+        if segment.end_ns < self._clock.wall_ns() - 2 * 3600 * 10**9:
             _remove_empty(path.parent, path.parent.parent)
         return True
 

@@ -13,25 +13,28 @@ from ninjacam.models.event import Windows
 from ninjacam.sources.base import SourceConfig
 
 JOBS_LINGER_NS = 30 * 10**9
-"""Seconds that the process that makes exports keeps running without exports: the next may come soon."""
+"""Nanoseconds that the jobs process keeps running without exports, because another may follow soon."""
 FIRST_CLEAN_NS = 60 * 10**9
 CLEAN_EVERY_NS = 600 * 10**9
-"""That process removes expired exports when it starts, so it is started this often for that alone."""
+"""The jobs process removes expired exports when it starts, so it is started at least this often."""
 CONNECTION_NS = 60 * 10**9
-"""Seconds after which a connection is checked: Django keeps or closes it according to CONN_MAX_AGE. For SQLite, it is
-closed after each use by default, and reopening it each second would cost several times as much as reading."""
+"""Nanoseconds after which the connection is checked, and closed if CONN_MAX_AGE says so. Opening SQLite each second
+would cost several times as much as reading from it.
+"""
 
 
 class DatabaseWanted:
-    """Thread: any one at a time. Holds one connection, and closes it when it breaks."""
+    """Owns one database connection, and closes it when it fails. Called by one thread at a time."""
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
-        # Put together once: doing that each second would cost more than the queries.
+        # Compile the queries once: this costs more than running them.
         self._select_rows = Camera.objects.all().query.sql_with_params()
         self._active_export = Export.objects.active().order_by().values_list("pk")[:1].query.sql_with_params()
         self._rows: list[tuple[Any, ...]] | None = None
-        """The cameras that `_specs` was made of; None: it also depends on something else, and is always rebuilt."""
+        """The rows that `_specs` was built from; None: it also depends on the time or on events, so it is rebuilt
+        each time.
+        """
         self._specs: tuple[CameraSpec, ...] = ()
         self._looked_ns = clock.monotonic_ns()
         self._jobs_until_ns = 0
@@ -52,19 +55,20 @@ class DatabaseWanted:
         return WantedState(self._specs, has_jobs=has_jobs)
 
     def _read_cameras(self) -> None:
-        """Nearly always finds that nothing has changed: without the cost of model instances."""
+        """Rebuild the specifications if a row has changed. Comparing rows avoids making model instances each second."""
         with connections[Camera.objects.db].cursor() as cursor:
             cursor.execute(*self._select_rows)
             rows = cursor.fetchall()
         if rows == self._rows:
             return
-        cameras = list(Camera.objects.all())  # after the rows: a change in between is seen the next time
+        # Read after the rows, so a change in between is detected the next time.
+        cameras = list(Camera.objects.all())
         windows = _windows(cameras)
         self._specs = tuple(_spec(camera, windows.get(camera.slug, ())) for camera in cameras)
         self._rows = rows if all(map(_lasts, cameras, self._specs)) else None
 
     def _has_jobs(self) -> bool:
-        """Whether exports wait or run, or did a moment ago; or what has expired is to be removed."""
+        """Return whether exports are waiting or running, were a moment ago, or expired ones must be removed."""
         now_ns = self._clock.monotonic_ns()
         with connections[Export.objects.db].cursor() as cursor:
             cursor.execute(*self._active_export)
@@ -78,7 +82,7 @@ class DatabaseWanted:
 
 
 def _lasts(camera: Camera, spec: CameraSpec) -> bool:
-    """Whether the specification stays the same while the camera's row does: the time, events and keys do not count."""
+    """Return whether the specification depends only on the camera's row, and not on the time, events or keys."""
     return camera.record in (Camera.Record.OFF, Camera.Record.ALWAYS) and spec.error is None
 
 

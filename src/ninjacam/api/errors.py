@@ -1,4 +1,4 @@
-"""What Django and Ninja raise, as problems. Our own errors: `ninjacam.problems`."""
+"""Converts the exceptions of Django and Ninja to problems. Ninjacam's own errors: `ninjacam.problems`."""
 
 import logging
 from collections.abc import Callable, Sequence

@@ -37,10 +37,11 @@ def to_text(wall_ns: int) -> str:
 
 
 _SECONDS = tuple(f"{second // 60:02}:{second % 60:02}" for second in range(3600))
+# Made once: to format a number is the most of the work.
 _FRACTIONS = (
     "Z",
     *(f".{ms:03}Z" for ms in range(1, 1000)),
-)  # made once: to format a number is the most of the work
+)
 
 
 @lru_cache(maxsize=1024)

@@ -46,9 +46,8 @@ _EVENTS = "Events created by the engine."
 
 async def serve_health(worker: Worker, scope: Scope, receive: Receive, send: Send, target: Target) -> None:
     """Open to everybody, so it only reports that this worker responds, and whether an engine runs."""
-    from ninjacam.queries.status import (
-        read_status,  # Imports the models, which an asgi.py may not have loaded yet.
-    )
+    # Imports the models, which an asgi.py may not have loaded yet.
+    from ninjacam.queries.status import read_status
 
     answer = {"status": "stopping" if worker.stop.is_set() else "ok", "engine": read_status().engine_running}
     body = json.dumps(answer).encode()

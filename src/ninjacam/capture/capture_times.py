@@ -1,4 +1,4 @@
-"""When packets were captured, by the wall clock: from the camera's reports, or from when they arrived."""
+"""Determines the wall-clock time at which packets were captured: from the camera's reports or from their arrival."""
 
 from ninjacam.capture.clock_rate import ClockRate
 from ninjacam.core.clock import Clock
@@ -37,7 +37,7 @@ class SmallestDelay:
 
 
 class CaptureTimes:
-    """Of one camera's video. `wall_offset_ns`: from the monotonic clock to the wall clock."""
+    """The capture times of one camera's video. `wall_offset_ns`: from the monotonic clock to the wall clock."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -48,7 +48,7 @@ class CaptureTimes:
         self._delay = SmallestDelay()
 
     def reset(self) -> None:
-        """The times of packets are placed differently from now on: measure the delay again."""
+        """Measure the delay again, because timestamps are placed differently from now on."""
         self._delay.reset()
 
     def captured_ns(self, packet: Packet, pts: int, *, believes_reports: bool) -> int:
@@ -67,14 +67,14 @@ class CaptureTimes:
 
 
 class AudioClock:
-    """The time of a connection's sound, which keeps its own clock rate: it is moved to start where it arrived."""
+    """The times of a connection's audio. It keeps its own clock rate, and is shifted to start when it arrived."""
 
     def __init__(self) -> None:
         self._tracks: dict[Kind, tuple[int, int, SmallestDelay]] = {}
         self._rate: ClockRate | None = None
 
     def repair(self, packet: Packet, sequence: int, times: CaptureTimes) -> Packet:
-        """`times`: of the video, whose reports and wall clock hold for the sound, too."""
+        """Return the packet with repaired times. `times`: those of the video; its wall clock also applies to audio."""
         hz = packet.time_base_hz
         last_raw, shift, delay = self._tracks.get(packet.kind, (packet.pts, 0, SmallestDelay()))
         step_s = (packet.pts - last_raw) / hz

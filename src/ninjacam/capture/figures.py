@@ -1,4 +1,4 @@
-"""The figures of a camera in the engine's status: what it sends, at which rates, and how its connections fared."""
+"""The figures of a camera in the engine's status: its formats, rates and connections."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ _NO_STATS = SourceStats()
 
 
 class CameraFigures:
-    """Of all connections of one camera. Times are monotonic nanoseconds. Thread: the event loop."""
+    """Collects the figures of all connections of one camera. Times: monotonic, in ns. Thread: the event loop."""
 
     def __init__(self, now_ns: int) -> None:
         self.connected_since_ns: int | None = None
         self.has_video = False
-        """Whether a picture has ever come."""
+        """Whether the camera has ever sent a frame."""
         self._track = Track(Kind.VIDEO, Codec.NONE)
         self._reconnects = -1
         self._lost_before = 0  # Packets of earlier connections.

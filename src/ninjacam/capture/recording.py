@@ -1,4 +1,4 @@
-"""What a camera's packets are recorded by, and with them the annotations that vision makes of them."""
+"""Passes a camera's packets, and the annotations that vision makes of them, to the recording sink."""
 
 from pathlib import Path
 from typing import Any

@@ -58,8 +58,9 @@ class PacketClock:
         return self._captured.reports_used
 
     def set_reorder_depth(self, depth: int | None) -> None:
-        """`depth`: how many pictures may precede one in decoding and follow it in display (from the SPS); None: the
-        stream does not say, and is taken to have no B-frames until one shows."""
+        """`depth`: how many pictures may precede one in decoding order and follow it in display order (from the SPS);
+        None: unknown, so the stream is assumed to have no B-frames until one arrives.
+        """
         self._decoding.set_depth(depth)
 
     def repair(self, packet: Packet) -> Packet:
@@ -85,7 +86,7 @@ class PacketClock:
         self._last_pts = pts if self._last_pts is None else max(pts, self._last_pts)
         self._last_received_ns = packet.received_ns
         dts = self._decoding.next(pts, self._frame_ticks)
-        # Where pictures are placed by arrival, the camera's stamps say nothing of when they were captured.
+        # If frames are placed by arrival, the camera's timestamps do not show when they were captured.
         captured_ns = self._captured.captured_ns(packet, pts, believes_reports=not self.uses_arrival)
         return Packet(
             packet.kind, packet.codec, packet.data, pts, packet.received_ns, packet.time_base_hz,
@@ -94,7 +95,7 @@ class PacketClock:
         )  # fmt: skip
 
     def _follow(self, raw: int, last_raw: int, received_ns: int, elapsed_ticks: int) -> bool:
-        """Find the shift from the camera's time to ours for the next picture. Returns whether the time has jumped."""
+        """Update the shift from the camera's time to ours for the next frame. Return whether the time has jumped."""
         step = raw - last_raw
         jumped = False
         if self._rate.update(raw, received_ns):
@@ -112,7 +113,7 @@ class PacketClock:
         return jumped
 
     def _jump(self, raw: int, elapsed_ticks: int) -> None:
-        """The camera's clock was set: continue from the last picture by the time that has passed here."""
+        """The camera's clock was set: continue after the last frame by the time that has elapsed here."""
         self._shift = (self._last_pts or 0) + max(1, min(elapsed_ticks, _JUMP)) - raw
         self.jumps += 1
         self._captured.reset()

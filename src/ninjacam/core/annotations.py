@@ -174,9 +174,8 @@ def _finite(value: Any, kind: str) -> float:
 
 
 def _text(value: object) -> str:
-    return (
-        str(value)[:MAX_TEXT_CHARS].encode(errors="replace").decode()
-    )  # File names may not be valid Unicode.
+    # File names may not be valid Unicode.
+    return str(value)[:MAX_TEXT_CHARS].encode(errors="replace").decode()
 
 
 def _score(value: Any, kind: str) -> float:

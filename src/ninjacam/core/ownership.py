@@ -27,9 +27,8 @@ def check_code_is_safe(path: Path, trusted_uids: Collection[int] = ()) -> None:
             )
         mode = found.st_mode
         others_write = mode & stat.S_IWOTH or (mode & stat.S_IWGRP and not _is_private_group(found))
-        is_sticky = (
-            stat.S_ISDIR(mode) and mode & stat.S_ISVTX
-        )  # In a sticky directory, only a file's owner may replace it.
+        # In a sticky directory, only a file's owner may replace it.
+        is_sticky = stat.S_ISDIR(mode) and mode & stat.S_ISVTX
         if others_write and not is_sticky:
             raise UnsafeCodeError(
                 f"Other users can modify the {what} {each} (mode {stat.S_IMODE(mode):o}), so its code is not run. "

@@ -61,8 +61,9 @@ class Engine:
         launcher: Launcher | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`index`, `events`: None: recordings are not listed, events are not written. `launcher`: None: children start
-        as commands."""
+        """Without `index`, recordings are not listed; without `events`, events are not written; without `launcher`,
+        children start as commands.
+        """
         self._config = config
         self._wanted = wanted
         self._status = status

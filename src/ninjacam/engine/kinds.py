@@ -13,7 +13,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What the work of all processes follows from. `quarantined`: `CrashAttribution.quarantined()`."""
+    """The input from which the work of all processes is derived. `quarantined`: `CrashAttribution.quarantined()`."""
 
     state: WantedState
     plan: ProcessPlan
@@ -91,7 +91,7 @@ KINDS = {
             "vision",
             EntryPoint("ninjacam.processes.vision_worker"),
             _vision,
-            hang_s=4.0,  # user code that holds the interpreter for this long stops everybody else in its worker
+            hang_s=4.0,  # User code that blocks the interpreter stops all views of its worker.
             runs_user_code=True,
         ),
         ProcessKind("jobs", EntryPoint("ninjacam.processes.job_worker"), _jobs, hang_s=8.0),

@@ -59,9 +59,8 @@ class Gate:
             async with asyncio.timeout(WAIT_S):
                 await turn
         except BaseException as exc:
-            if (
-                turn.done() and not turn.cancelled()
-            ):  # Its turn came at the same moment: pass it on to the next.
+            # Its turn came at the same moment: pass it on to the next.
+            if turn.done() and not turn.cancelled():
                 self.leave(address, user)
             else:
                 self._forget(address, user, turn)

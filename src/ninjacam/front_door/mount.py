@@ -1,4 +1,4 @@
-"""Which requests are ours: the paths below the place where the project's urls.py has included `ninjacam.urls`."""
+"""Finds the route of a request, below the path at which the project's urls.py includes `ninjacam.urls`."""
 
 import logging
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ logger = logging.getLogger("ninjacam.live")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A route with the values from the path. `key`: what the path names beside the camera: a segment, an export.
+    """A route with the values from the path. `key`: the id of a segment or an export.
 
-    Without a route: a path of a route, with a value that cannot exist.
+    `route` is None for a path that matches a route, but with a value that cannot exist.
     """
 
     route: Route | None
@@ -32,13 +32,13 @@ class Target:
 
 
 class Mount:
-    """Made at the first request, when the project's URLs can be read."""
+    """The mount point. Created at the first request, because the project's URLs cannot be read before."""
 
     def __init__(self) -> None:
         self._prefix = _mount_point()
 
     def find(self, scope: Scope) -> Target | None:
-        """None: not one of our paths."""
+        """Return the target of a request; None: the path does not belong to a route."""
         path = path_info(scope)
         if self._prefix is None or not path.startswith(self._prefix):
             return None
@@ -76,7 +76,7 @@ def _mount_point() -> str | None:
 
 
 def _is_ours(path: str) -> bool:
-    """Whether urls.py has it, which is less strict: segment 0, or a camera in capitals, for example."""
+    """Return whether urls.py matches the path. It is less strict: it accepts segment 0, for example."""
     try:
         return resolve(path).view_name.startswith(("ninjacam:live-", "ninjacam:rec-"))
     except Resolver404:
@@ -84,7 +84,7 @@ def _is_ours(path: str) -> bool:
 
 
 def path_info(scope: Scope) -> str:
-    """The path without the place where the server has mounted the whole project, as Django's ASGIRequest has it."""
+    """Return the path without the script name, as in Django's ASGIRequest."""
     path = str(scope["path"])
     script = str(settings.FORCE_SCRIPT_NAME or scope.get("root_path", "")).rstrip("/")
     return path[len(script) :] if script and path.startswith(script + "/") else path

@@ -76,7 +76,6 @@ def hasten_exit() -> None:
     for task in asyncio.all_tasks():
         coroutine = task.get_coro()
         naps = getattr(getattr(coroutine, "cr_await", None), "__qualname__", "") == "sleep"
-        if (
-            naps and getattr(coroutine, "__qualname__", "") == "ASGIWorker._serve"
-        ):  # Neither starting nor stopping.
+        # Neither starting nor stopping.
+        if naps and getattr(coroutine, "__qualname__", "") == "ASGIWorker._serve":
             task.cancel()

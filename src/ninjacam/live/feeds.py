@@ -181,9 +181,8 @@ def _read_off(slug: str) -> StreamInfo | None:
     """Return the state of a camera that the engine assigns to no process: it is disabled, or its settings cannot be
     read.
     """
-    from ninjacam.queries.status import (
-        read_status,  # Imports the models, which an asgi.py may not have loaded yet.
-    )
+    # Imports the models, which an asgi.py may not have loaded yet.
+    from ninjacam.queries.status import read_status
 
     status = read_status()
     camera = status.cameras.get(slug, {})

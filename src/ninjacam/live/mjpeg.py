@@ -228,9 +228,8 @@ async def serve_mjpeg(worker: Worker, scope: Scope, receive: Receive, send: Send
 
 def _sends_jpeg(slug: str) -> bool:
     """Return whether the camera currently sends JPEGs itself, according to the engine's last report."""
-    from ninjacam.queries.status import (
-        read_status,  # Imports the models, which an asgi.py may not have loaded yet.
-    )
+    # Imports the models, which an asgi.py may not have loaded yet.
+    from ninjacam.queries.status import read_status
 
     camera = read_status().cameras.get(slug, {})
     return camera.get("codec") == Codec.MJPEG.label and camera.get("state") == CameraState.LIVE.value

@@ -38,9 +38,8 @@ class _Rest:
     def __await__(self) -> Generator[Any, Any, Any]:
         try:
             yield self._first
-        except (
-            BaseException
-        ) as exc:  # A cancellation is passed to the server's coroutine, as an await would do.
+        except BaseException as exc:
+            # A cancellation is passed to the server's coroutine, as an await would do.
             throw = getattr(self._iterator, "throw", None)
             if throw is None:
                 raise

@@ -79,9 +79,8 @@ def _parse_codecs(codecs: Any) -> frozenset[str]:
 
 def _no_camera(slug: str) -> Problem:
     """The same as for a slug that a camera could have."""
-    from ninjacam.queries.cameras import (
-        missing_camera,  # Imports the models, which an asgi.py may not have loaded yet.
-    )
+    # Imports the models, which an asgi.py may not have loaded yet.
+    from ninjacam.queries.cameras import missing_camera
 
     return problem_of(missing_camera(slug))
 

@@ -112,9 +112,8 @@ class LiveSocket:
                 listening.result()
         finally:
             listening.cancel()
-            listening.add_done_callback(
-                lambda task: task.cancelled() or task.exception()
-            )  # Retrieved, even if it failed.
+            # Retrieved, even if it failed.
+            listening.add_done_callback(lambda task: task.cancelled() or task.exception())
             for member in list(self._members.values()):
                 member.close()
             self._members.clear()

@@ -47,9 +47,8 @@ class OpenFile:
     """One file at a time, kept open, so that its deletion does not affect readers. Thread: any, one after another."""
 
     def __init__(self) -> None:
-        self._lock = (
-            threading.Lock()
-        )  # A read that nobody waits for any more may still run when it is closed.
+        # A read that nobody waits for any more may still run when it is closed.
+        self._lock = threading.Lock()
         self._path: Path | None = None
         self._descriptor = -1
         self._closed = False

@@ -1,8 +1,8 @@
 """Which cameras a user may see: the one lookup for API, pages, live streams, WebSockets, recordings and links.
 
-A user knows a camera by having any role for it, within the scopes of the token or link in use. A camera that the user
-does not know is answered like one that does not exist: `NotFoundError`, 404. For a known camera without the role that
-is needed: `ForbiddenError`, 403, which names the role.
+A user knows a camera if they have any role for it, within the scopes of the token or link in use. An unknown camera is
+treated like one that does not exist: `NotFoundError`, 404. A known camera without the required role raises
+`ForbiddenError`, 403, which names the role.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ _OUTLIVING = (Role.REPLAY, Role.EXPORT)
 
 
 def find_camera(actor: Actor, slug: str) -> Camera | None:
-    """Return the camera, or None if there is none or `actor` may not know that there is one."""
+    """Return the camera, or None if it does not exist or `actor` may not know that it exists."""
     camera = Camera.objects.filter(slug=slug).first()
     return camera if camera is not None and knows(actor, camera) else None
 
@@ -83,12 +83,14 @@ def missing_camera(slug: str) -> NotFoundError:
 
 
 def knows(actor: Actor, camera: Camera) -> bool:
-    """Whether `actor` may know that there is this camera: by any role for it."""
+    """Return whether `actor` may know that this camera exists: they have any role for it."""
     return any(actor.may(role, camera) for role in Role.values)
 
 
 def may_deleted(actor: Actor, role: str) -> bool:
-    """Whether `actor` has `role` for recordings, events and exports of deleted cameras, and for events of the host."""
+    """Return whether `actor` has `role` for recordings, events and exports of deleted cameras, and events of the
+    host.
+    """
     return actor.may_all(f"{role}_camera", role)
 
 

@@ -44,7 +44,7 @@ def paginate(rows: "QuerySet[M]", order: Sequence[str], after: str, limit: int) 
 
 
 def paginate_list(items: Iterable[T], key: Callable[[T], tuple[str, ...]], after: str, limit: int) -> Page[T]:
-    """As `paginate`, for what is not in the database: ordered by `key`, which is unique."""
+    """Like `paginate`, for items that are not in the database. `key`: returns the unique sort key of an item."""
     start = tuple(after.split(_BETWEEN)) if after else ()
     found = sorted((item for item in items if key(item) > start), key=key)
     return _page(found, key, limit)

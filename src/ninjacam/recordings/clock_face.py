@@ -32,7 +32,8 @@ class ClockFace:
                 KeyError,
                 ValueError,
                 OSError,
-            ):  # An unknown zone; a name that is not a path; a directory.
+            ):
+                # An unknown zone; a name that is not a path; a directory.
                 self._zone = UTC
 
     def text(self, captured_ns: int) -> str:

@@ -37,7 +37,7 @@ class Job:
 
 
 class FragmentCutter:
-    """Takes packets in the order of decoding. `on_job(job)`: a fragment is complete. Thread: the event loop."""
+    """Collects packets in decoding order. `on_job(job)`: receives each complete fragment. Thread: the event loop."""
 
     def __init__(self, on_job: Callable[[Job], None]) -> None:
         self.sound: Track | None = None
@@ -74,7 +74,7 @@ class FragmentCutter:
         self._annotations.append((packet.pts, packet.data))
 
     def flush(self) -> None:
-        """The camera is gone for now: what was collected is a fragment, and what comes next stands by itself."""
+        """Emit the collected packets as a fragment, because the camera has disconnected. A gap follows."""
         if self._packets:
             self._emit(None)
         self._after_gap = True

@@ -1,5 +1,5 @@
-"""Decides which fragments of a camera are kept. The others wait a while in a ring, from key frame to key frame, because
-an event is heard of after it has begun. Not here: how fragments are cut (`ninjacam.recordings.cutter`).
+"""Decides which fragments of a camera are kept. The others stay in a ring for some seconds, in groups that start at key
+frames, because an event is reported after it has begun. Not here: cutting fragments (`ninjacam.recordings.cutter`).
 """
 
 from collections import deque
@@ -42,9 +42,10 @@ class _Group:
 
 
 class EventRing:
-    """Keeps all, until `keep` says which. Thread: the event loop.
+    """Keeps everything until `keep` sets time windows. Thread: the event loop.
 
-    `hand_on(job)`: whether there was room for it. `end_file()`: what follows, if anything does, belongs to a new file.
+    `hand_on(job)`: passes a fragment to the writer; returns False if there is no room. `end_file()`: later fragments
+    belong to a new file.
     """
 
     def __init__(self, hand_on: Callable[[Job], bool], end_file: Callable[[], None]) -> None:
@@ -65,10 +66,10 @@ class EventRing:
     def keep(
         self, windows: Sequence[tuple[int, int]] | None, before_s: float, *, now_ns: int, wall_ns: int
     ) -> None:
-        """Keep the groups of pictures that have something of these (from, until), wall clock in ns; None: all.
+        """Keep the groups that overlap one of these windows (from, until), wall clock in ns; None: all groups.
 
-        A window may reach back into the ring, which holds the last `before_s` and what comes late of it.
-        `now_ns`, `wall_ns`: the monotonic clock and the wall clock.
+        A window may reach back into the ring, which holds the last `before_s` and LATENCY_NS. `now_ns`, `wall_ns`: the
+        monotonic clock and the wall clock.
         """
         self._windows = ALWAYS if windows is None else windows
         self._length_ns = 0 if windows is None else int(before_s * 1e9) + LATENCY_NS
@@ -93,7 +94,9 @@ class EventRing:
         self._end_file()
 
     def status(self) -> dict[str, Any]:
-        """`ring_s`: of pictures that wait for an event; `ring_short`: more of them than may be held."""
+        """Return the figures. `ring_s`: seconds of video in the ring; `ring_short`: it is shorter than requested,
+        because of its maximum size.
+        """
         held = [group for group in self._groups if group.jobs]
         held_ns = held[-1].end_ns - held[0].start_ns if held else 0
         return {"dropped": self.dropped, "ring_s": round(held_ns / 1e9, 1), "ring_short": self._is_short}
@@ -117,7 +120,7 @@ class EventRing:
                 group.jobs.popleft()
                 self._in_file, self._left_out = True, False
             if group is self._groups[-1]:
-                return  # it still grows
+                return  # It still grows.
             self._groups.popleft()
         if self._in_file and self._groups:
             self.end()

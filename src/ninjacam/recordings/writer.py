@@ -118,9 +118,8 @@ class RecordingWriter:
         while (job := self._jobs.get()) is not None:
             try:
                 job()
-            except (
-                Exception
-            ):  # The boundary: a bug caused by one camera must not end the recording of others.
+            except Exception:
+                # The boundary: a bug caused by one camera must not end the recording of others.
                 logger.exception("recordings: unexpected error")
         self._sync.close()
 

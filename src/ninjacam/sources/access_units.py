@@ -318,9 +318,8 @@ class AccessUnits:
         if turned and self._found.is_damaged:
             return False
         if not is_first:
-            return (
-                not turned or self._trust.pending < 0
-            )  # Cameras that timestamp each packet when they send it.
+            # Cameras that timestamp each packet when they send it.
+            return not turned or self._trust.pending < 0
         if not turned and not self._found.has_first:
             return True  # slices in any order
         info = self._sets.info

@@ -185,9 +185,8 @@ class FfmpegSource(Source):
             scheme = "v4l2" if self._plan.kind == "device" else self._plan.url.partition(":")[0]
             error = translate_av_error(exc, self._plan.where, scheme, is_playing=self._is_playing)
         finally:
-            if (
-                not self._stop.is_set()
-            ):  # Otherwise closing caused it, and `close` ends `run` when it is done.
+            # Otherwise closing caused it, and `close` ends `run` when it is done.
+            if not self._stop.is_set():
                 self._call(self._finish, error)
 
     def _play(self) -> None:

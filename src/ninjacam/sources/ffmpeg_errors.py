@@ -47,12 +47,13 @@ def translate_av_error(exc: Exception, where: str, scheme: str, *, is_playing: b
 
 def _translate_device_error(exc: Exception, where: str, *, is_playing: bool) -> DeviceError:
     number = getattr(exc, "errno", 0)
+    # As the driver is stopped.
     if is_playing and number in (
         errno.ENODEV,
         errno.ENXIO,
         errno.EIO,
         errno.EINVAL,
-    ):  # as the driver is stopped
+    ):
         return DeviceError(
             f"The device {where} has disappeared: it was unplugged, or its driver stopped it. Plug it in again."
         )

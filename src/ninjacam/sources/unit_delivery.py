@@ -1,4 +1,4 @@
-"""Delivers access units of H.264 and H.265 as packets: from the first one that a decoder can start with.
+"""Delivers access units of H.264 and H.265 as packets, starting with the first one that a decoder can start at.
 
 Not here: putting access units together (`ninjacam.sources.access_units`).
 """
@@ -13,8 +13,8 @@ from ninjacam.sources.parameter_sets import ParameterSetCache
 from ninjacam.sources.track_clock import TrackClock
 
 MAX_KEY_WAIT_NS = 30_000_000_000
-"""Seconds after which a stream without any key frame is started where its parameter sets are repeated: it refreshes
-its pictures gradually without announcing it.
+"""Nanoseconds after which a stream without key frames starts at repeated parameter sets: some cameras refresh their
+pictures gradually without announcing it.
 """
 MIN_REFRESH_PICTURES, MAX_REFRESH_PICTURES = 10, 250
 """Minimum number of pictures between two at which a stream without key frames can be started, whatever it announces."""
@@ -41,7 +41,7 @@ class AccessUnit:
 
 
 class UnitDelivery:
-    """Of one stream. A picture that does not follow the one before bears DISCONT (`missing`)."""
+    """Delivers the access units of one stream. A picture after a gap (`missing`) has the flag DISCONT."""
 
     def __init__(
         self, codec: Codec, sets: ParameterSetCache, emit: Emit, stats: SourceStats, clock: TrackClock
@@ -59,7 +59,10 @@ class UnitDelivery:
         self._first_ns = 0
 
     def deliver(self, unit: AccessUnit, read_recovery: Callable[[], int]) -> None:
-        """`read_recovery()`: how many pictures a decoder needs that starts here; -1: no recovery point."""
+        """Emit a packet if a decoder can use it.
+
+        `read_recovery()`: returns how many pictures a decoder that starts here needs; -1: no recovery point.
+        """
         if not self._first_ns:
             self._first_ns = unit.received_ns
         self._since_key += 1

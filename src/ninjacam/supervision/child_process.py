@@ -30,15 +30,16 @@ RESPAWN = Backoff(first_s=0.2, max_s=10.0)
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """How a child ended. `returncode` as subprocess has it (-9: SIGKILL); None: it was adopted, nobody knows."""
+    """The end of a child. `returncode`: as in `Popen` (-9: SIGKILL); None: unknown, because it was adopted."""
 
     returncode: int | None
     by_us: bool
 
 
 class ChildProcess:
-    """`start`: starts it, each time. `hang_s`: without a report for this long, it is killed. Callbacks run in the
-    loop."""
+    """A child that is kept running. `start`: starts it, also after each death. `hang_s`: seconds without a report after
+    which it is killed. Callbacks run in the event loop.
+    """
 
     def __init__(
         self,
@@ -72,7 +73,7 @@ class ChildProcess:
     # --- work ---
 
     def assign(self, work: Json) -> None:
-        """The child's whole work; sent now if it differs from the last, and to every later incarnation."""
+        """Set the complete work of the child. It is sent now if it has changed, and again after each restart."""
         if work != self._work:
             self._work = work
             self._send_work()
@@ -84,7 +85,7 @@ class ChildProcess:
     # --- life ---
 
     async def adopt(self) -> bool:
-        """Whether a child of this name runs already, with this version; one of another version is ended."""
+        """Return whether a child of this name already runs, with this version. One of another version is stopped."""
         if not await self._connect():
             return False
         for _ in range(150):
@@ -105,7 +106,7 @@ class ChildProcess:
             if self._client is None:
                 try:
                     self._process = await self._start()
-                except OSError as exc:  # no memory, or too many processes: both may pass
+                except OSError as exc:  # A lack of memory, processes or open files may be temporary.
                     failures += 1
                     logger.error("%s cannot be started: %s", self.name, exc.strerror)  # noqa: TRY400
                     await self._stop.sleep(RESPAWN.delay_s(failures))
@@ -133,7 +134,7 @@ class ChildProcess:
         self._stop.set()
 
     async def _connect_to_started(self) -> None:
-        """Returns when it listens, is dead, has taken too long, or is to stop."""
+        """Return when the child listens, has died, has taken too long, or must stop."""
         deadline_ns = SYSTEM_CLOCK.monotonic_ns() + int(START_DEADLINE_S * 1e9)
         while SYSTEM_CLOCK.monotonic_ns() < deadline_ns and not self._stop.is_set():
             if await self._connect() or (self._process is not None and self._process.has_ended()):
@@ -153,7 +154,7 @@ class ChildProcess:
         return True
 
     def _take_over(self, client: ControlClient) -> None:
-        """Hold on to a process that another engine started: it may be stopped, and never report."""
+        """Keep a handle to a process that another engine started, because it may be stopped and never report."""
         self.pid = client.peer_pid()
         if self.pid is not None:
             with contextlib.suppress(OSError):
@@ -165,7 +166,7 @@ class ChildProcess:
         self._on_report(report)
 
     async def _watch(self) -> None:
-        """Returns when the child is gone, hangs, or is to stop."""
+        """Return when the child has died, hangs, or must stop."""
         lost = asyncio.create_task(self._lost.wait())
         stop = asyncio.create_task(self._stop.wait())
         try:
@@ -186,13 +187,13 @@ class ChildProcess:
                     return
                 late_ns = SYSTEM_CLOCK.monotonic_ns() - asked_ns - int(timeout_s * 1e9)
                 if late_ns > LISTEN_EVERY_S * 1e9:
-                    self._reported_ns += late_ns  # it was the engine that was stopped, not the child
+                    self._reported_ns += late_ns  # The engine was stopped, not the child.
         finally:
             lost.cancel()
             stop.cancel()
 
     async def _end(self) -> Death:
-        """Make sure that it is dead, politely if it listens. Idempotent."""
+        """Stop the child, by a command if it listens, otherwise by SIGKILL. Idempotent."""
         if self._client is not None:
             if not self._killed_by_us and not self._lost.is_set():
                 self._client.send({"op": "stop"})

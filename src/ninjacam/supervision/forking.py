@@ -1,6 +1,6 @@
-"""Forking: a child that shares the memory of what its parent has imported. Linux only; elsewhere nothing can fork.
+"""Forks children that share the memory of their parent's imports. Linux only; `can_fork` is False elsewhere.
 
-Only a process with one thread may fork: what other threads hold, a lock for instance, would stay held in the child.
+Only a process with one thread may fork: locks that other threads hold would stay locked in the child.
 """
 
 import atexit
@@ -22,10 +22,10 @@ from typing import NoReturn
 logger = logging.getLogger("ninjacam.supervision")
 
 PR_SET_NAME = 15
-"""linux/prctl.h: the name of the calling thread, which is the process's where it is the main one."""
+"""linux/prctl.h: sets the name of the calling thread; for the main thread, that of the process."""
 _MAX_NAME_BYTES = 15
 _ARGUMENTS_AT, _ARGUMENTS_END_AT = 45, 46
-"""Fields of /proc/self/stat behind the command's name: arg_start, arg_end (proc(5) counts them as 48 and 49)."""
+"""Positions of arg_start and arg_end (fields 48 and 49 in proc(5)) after the command's name in /proc/self/stat."""
 
 
 def can_fork() -> bool:
@@ -37,14 +37,14 @@ def can_fork() -> bool:
 
 
 class ForkedProcess:
-    """A child of this process, with the part of `subprocess.Popen` that supervision needs."""
+    """A forked child, with the methods of `subprocess.Popen` that supervision needs."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
-        """Return how it has ended, as `Popen.returncode` says it; None: it runs."""
+        """Return the exit status in the form of `Popen.returncode`, or None while the process runs."""
         if self.returncode is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
@@ -58,7 +58,7 @@ class ForkedProcess:
         self._send(signal.SIGKILL)
 
     def _send(self, number: signal.Signals) -> None:
-        if self.poll() is None:  # not reaped, so the number is still its own
+        if self.poll() is None:  # Not reaped, so the pid still belongs to it.
             os.kill(self.pid, number)
 
     def wait(self, timeout_s: float | None = None) -> int:
@@ -77,14 +77,14 @@ class ForkedProcess:
 
 
 def fork(main: Callable[[], None], *, title: str) -> ForkedProcess:
-    """Return a child that runs `main` and ends. In a session of its own, with no standard input.
+    """Fork a child that runs `main` and exits. It has its own session and no standard input.
 
-    `main`: runs with this process's imports, settings and open files, and with the default signal handling. What it
-    raises is printed; SystemExit has its status. Functions that were registered with `atexit` before are not for it.
+    `main`: runs with this process's imports, settings and open files, and with default signal handling. The traceback
+    of an exception is printed; SystemExit sets the exit status. `atexit` functions of the parent do not run.
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    gc.freeze()  # what is there stays: a collection in a child that looked at it would copy its pages
+    gc.freeze()  # A garbage collection in the child would otherwise copy the shared pages.
     pid = os.fork()
     if pid == 0:
         _run(main, title)
@@ -92,7 +92,7 @@ def fork(main: Callable[[], None], *, title: str) -> ForkedProcess:
 
 
 def _run(main: Callable[[], None], title: str) -> NoReturn:
-    """In the child. Never returns into the parent's code, whose `finally` blocks are not for this process."""
+    """Run in the child. Never returns to the parent's code, because its `finally` blocks must not run twice."""
     status = 1
     try:
         _prepare(title)
@@ -102,11 +102,11 @@ def _run(main: Callable[[], None], title: str) -> NoReturn:
         status = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
         if isinstance(exc.code, str):
             sys.stderr.write(f"{exc.code}\n")
-    except BaseException:  # the boundary of this process
+    except BaseException:  # The boundary of this process.
         traceback.print_exc()
     finally:
         try:
-            # As Python itself ends, and multiprocessing its forks.
+            # As Python does at exit, and multiprocessing in its forks.
             threading._shutdown()  # type: ignore[attr-defined]
             atexit._run_exitfuncs()
             logging.shutdown()
@@ -132,7 +132,7 @@ def _prepare(title: str) -> None:
 
 
 def set_title(title: str) -> None:
-    """Have `ps` and `top` show this text for this process, where the kernel lets us."""
+    """Set the text that `ps` and `top` show for this process, if the kernel permits it."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_NAME, title.encode()[:_MAX_NAME_BYTES], 0, 0, 0)
         fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()

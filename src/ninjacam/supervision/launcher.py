@@ -1,4 +1,4 @@
-"""Starting the children of the engine: as forks of the template where that is possible, else as commands."""
+"""Starts the children of the engine: as forks of the template if possible, otherwise as commands."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,10 @@ logger = logging.getLogger("ninjacam.supervision")
 
 @dataclass(frozen=True, slots=True)
 class EntryPoint:
-    """`module`: has a function `main(arguments)`, and calls it where it is run by `python -m`.
+    """How to start a kind of process.
 
-    `bare`: without the secrets that are in our environment and memory; then it is never a fork.
+    `module`: has a function `main(arguments)`, and calls it under `python -m`. `bare`: the process must not have the
+    secrets in this process's environment and memory, so it is never a fork.
     """
 
     module: str
@@ -24,7 +25,7 @@ class EntryPoint:
 
 
 class Launcher:
-    """`template`: None: everything is started as a command."""
+    """Starts processes. Without a `template`, all of them start as commands."""
 
     def __init__(self, template: Template | None = None) -> None:
         self._template = template
@@ -38,9 +39,7 @@ class Launcher:
             try:
                 return await self._template.fork(entry.module, arguments, environment, f"ninjacam {name}")
             except TemplateGoneError:
-                logger.warning(
-                    "the template process has ended: other processes start as commands from now on"
-                )
+                logger.warning("the template process has ended: processes start as commands from now on")
                 self._template = None
         inherited = bare_environment() if entry.bare else full_environment()
         return CommandProcess(python_command(entry.module, *arguments), {**inherited, **environment})

@@ -1,7 +1,7 @@
-"""Processes that live and die together: the engine, the web workers and what else `ninjacam serve` runs.
+"""Runs the processes of `ninjacam serve` together: the engine, the web workers and others.
 
-The parent only waits: it restarts processes that die, and ends all on a signal. It imports once what its
-children need, and forks them; where it cannot fork, they start as commands.
+The parent restarts processes that die, and stops all of them on a signal. It imports what its children need once, and
+forks them; if it cannot fork, they start as commands.
 """
 
 import contextlib
@@ -25,16 +25,17 @@ logger = logging.getLogger("ninjacam.serve")
 
 SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 STOP_DEADLINE_S = 8.0
-"""For a polite end of all; each member aims at 2 s."""
+"""Seconds for all processes to stop after SIGTERM; each of them needs at most 2."""
 GOOD_LIFE_S = 10.0
 BACKOFF = Backoff(first_s=0.2, max_s=10.0)
 
 
 @dataclass(slots=True)
 class SupervisedProcess:
-    """`argv`: starts it as a command. `prepare`: imports into this process what its forks need, and returns what they
-    run; None: it is never forked. `fds`: open files that it gets. `bare`: its environment contains none of our secrets.
-    `quiet`: its standard output is discarded."""
+    """A process and its state. `argv`: its command. `prepare`: imports what its forks need into this process, and
+    returns the function that they run; None: it always starts as a command. `fds`: descriptors that it inherits.
+    `bare`: its environment contains no secrets. `quiet`: its standard output is discarded.
+    """
 
     name: str
     argv: Sequence[str]
@@ -57,7 +58,7 @@ class ProcessSupervisor:
         self._record = record
 
     def run(self) -> None:
-        """Until SIGTERM or SIGINT."""
+        """Run until SIGTERM or SIGINT."""
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             self._run()
@@ -68,7 +69,7 @@ class ProcessSupervisor:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     def _run(self) -> None:
-        for member in self._members:  # all of them before the first fork: what each imports, all share
+        for member in self._members:  # Before the first fork, so that all children share all imports.
             self._prepare(member)
         while True:
             now_s = time.monotonic()
@@ -96,7 +97,7 @@ class ProcessSupervisor:
                 stdout=subprocess.DEVNULL if member.quiet else None,
                 pass_fds=member.fds,
                 env=bare_environment() if member.bare else full_environment(),
-                start_new_session=True,  # Ctrl-C reaches us, and we end the others in order
+                start_new_session=True,  # Ctrl-C must reach only this process, which stops the others.
                 preexec_fn=functools.partial(_before_exec, os.getpid()),
             )
         member.started_s = time.monotonic()
@@ -107,8 +108,8 @@ class ProcessSupervisor:
             return None
         try:
             return member.prepare()
-        except Exception:  # the boundary to the project's code; the command says the same, and only it ends
-            logger.exception("%s cannot be prepared here, it is started as a command", member.name)
+        except Exception:  # The boundary to the project's code: as a command, only this process fails.
+            logger.exception("%s cannot be imported here, so it starts as a command", member.name)
             member.prepare = None
             return None
 
@@ -145,7 +146,7 @@ class ProcessSupervisor:
                 process.wait()
 
     def _write_record(self) -> None:
-        """`<run>/serve.json`: who is who, for operators and tests."""
+        """Write `<run>/serve.json`: the name and pid of each process, for operators and tests."""
         processes = [
             {"name": m.name, "pid": m.process.pid if m.process else None, "restarts": m.restarts}
             for m in self._members
@@ -156,6 +157,6 @@ class ProcessSupervisor:
 
 
 def _before_exec(parent_pid: int) -> None:
-    """In the child. The parent has one thread, so this is safe."""
+    """Run in the child before exec. This is safe because the parent has one thread."""
     die_with_parent(parent_pid)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)

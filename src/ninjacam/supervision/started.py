@@ -1,4 +1,4 @@
-"""A process that was started, however that was done: whether it has ended, how, and ending it."""
+"""Started processes, commands and forks, behind one interface: waits for them and kills them."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 STATUS_S = 1.0
-"""How long to wait for the exit status of a process that has ended."""
+"""Seconds to wait for the exit status of a process that has ended."""
 
 
 class StartedProcess(Protocol):
@@ -25,17 +25,20 @@ class StartedProcess(Protocol):
         """Send SIGKILL. Does nothing if the process has ended."""
 
     async def wait(self) -> int | None:
-        """Wait for its end. Returns the exit status as `Popen.returncode` has it; None: nobody knows. Call it once."""
+        """Wait for the end of the process. Call it once.
+
+        Returns: the exit status in the form of `Popen.returncode`; None: it is unknown.
+        """
 
 
 class CommandProcess:
-    """A command that this process has executed, without standard input, in a session of its own."""
+    """A command that this process has started, without standard input, in its own session."""
 
     def __init__(self, argv: Sequence[str], environment: Mapping[str, str]) -> None:
         self._popen = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C in a terminal is for us, and we end it in order
+            start_new_session=True,  # Ctrl-C in a terminal must reach only the parent, which stops its children.
             env=environment,
         )
 
@@ -54,9 +57,9 @@ class CommandProcess:
 
 
 class PidfdProcess:
-    """A process that is not our child: that of an earlier engine, or a fork of the template.
+    """A process that is not a child of this one: a child of an earlier engine, or a fork of the template.
 
-    `descriptor`: its pidfd, which this object closes. `status`: done with its exit status once that is known.
+    `descriptor`: its pidfd, which this object closes. `status`: receives the exit status; None: it stays unknown.
     """
 
     def __init__(self, pid: int, descriptor: int, status: "asyncio.Future[int | None] | None" = None) -> None:

@@ -1,8 +1,8 @@
 """The template: a process with one thread that has imported what the engine's children need, and forks them.
 
-The engine itself cannot fork: it has threads and an event loop. It forks its template before these begin, and asks it
-for each child over a socket pair (SOCK_SEQPACKET, one JSON object a packet). The template ends when the engine does;
-its forks continue. User code is never imported here.
+The engine itself cannot fork: it has threads and an event loop. It forks its template before these start, and requests
+each child over a socket pair (SOCK_SEQPACKET, one JSON object per packet). The template ends with the engine; its forks
+continue. User code is never imported here.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ MAX_PACKET_BYTES = 128 << 10
 TITLE = "ninjacam template"
 END_S = 1.0
 ANSWER_S = 5.0
-"""A fork takes milliseconds. A template that is stopped is replaced by commands."""
+"""Seconds to wait for a fork, which takes milliseconds. Then children start as commands."""
 
 Json = dict[str, Any]
 
@@ -39,7 +39,7 @@ class TemplateGoneError(Exception):
 
 
 class Template:
-    """The engine's end. Owner: the event loop, once there is one."""
+    """The engine's end of the socket pair. Owner: the event loop, from the first call of `fork` on."""
 
     def __init__(self, process: ForkedProcess, connection: socket.socket) -> None:
         self._process = process
@@ -51,7 +51,7 @@ class Template:
 
     @classmethod
     def start(cls) -> "Template | None":
-        """Fork it from this process, before there are threads; None: this process cannot fork."""
+        """Fork the template from this process, which must have one thread; return None if it has more."""
         if not can_fork():
             return None
         ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -137,7 +137,7 @@ class Template:
             return
         self._loop.remove_reader(self._connection)
         self._connection.close()
-        self._process.kill()  # it has ended, unless the connection is broken in some other way
+        self._process.kill()  # It has ended, unless only the connection is broken.
         self._process.wait(END_S)
         for answer in self._asked:
             if not answer.done():
@@ -150,7 +150,7 @@ class Template:
 
 
 class _TemplateLoop:
-    """In the template. Thread: the only one."""
+    """The main loop of the template, in its only thread."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -158,10 +158,10 @@ class _TemplateLoop:
         self._woken, self._wake = socket.socketpair()
 
     def run(self) -> NoReturn:
-        """Until the engine is gone."""
-        gc.disable()  # it makes no garbage, and a collection would copy pages that it shares
+        """Run until the engine ends."""
+        gc.disable()  # A collection would copy the shared pages, and there is no garbage.
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # it ends with the engine, and not before
+            signal.signal(number, signal.SIG_IGN)  # It ends with the engine.
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for end in (self._woken, self._wake):
             end.setblocking(False)
@@ -219,7 +219,7 @@ class _TemplateLoop:
             raise
 
     def _become(self, wanted: Json) -> None:
-        """In the fork."""
+        """Run in the fork."""
         for end in (self._connection, self._woken, self._wake):
             end.close()
         gc.enable()
@@ -230,4 +230,4 @@ class _TemplateLoop:
         try:
             socket.send_fds(self._connection, [json.dumps(message).encode()], descriptors)
         except OSError:
-            os._exit(0)  # the engine is gone
+            os._exit(0)  # The engine has ended.

@@ -70,9 +70,8 @@ def access_unit(
     b: bool = False,
 ) -> bytes:
     """One picture in Annex B; a key frame has its parameter sets in band. `b`: a B slice that nothing refers to."""
-    body = bytes(
-        (number + at) % 251 + 4 for at in range(size_bytes)
-    )  # no byte under 4: needs no emulation prevention
+    # No byte under 4: needs no emulation prevention.
+    body = bytes((number + at) % 251 + 4 for at in range(size_bytes))
     if key:
         head = START_CODE + h264_sps(width_px, height_px) + START_CODE + H264_PPS
         return head + START_CODE + b"\x65\x88" + body

@@ -56,9 +56,8 @@ class Counters:
     def _open(self) -> None:
         """Raises: OSError: there is no run directory yet, or it belongs to another user."""
         path = self._run_dir / f"web-{os.getpid()}-{secrets.token_hex(4)}.counters"
-        ended = (
-            self._lock_ended()
-        )  # Otherwise, another worker could mistake it for the file of an ended worker.
+        # Otherwise, another worker could mistake it for the file of an ended worker.
+        ended = self._lock_ended()
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 
 def user_of(who: "Principal") -> Hashable:
-    """Return whose turn it is. Viewers who come by a link take none of the turns of the user who made it: each of their
-    networks has its own."""
+    """Return the key that a user's turns are counted under. Viewers by a link do not use the turns of the user who
+    created it: they are counted by network.
+    """
     return (who.user.pk, network_of(who.address) if who.source == "signed" else None)
 
 
@@ -42,7 +43,7 @@ class Turns:
 
     @contextlib.asynccontextmanager
     async def turn(self, user: Hashable) -> AsyncIterator[None]:
-        """Raises: Problem 429: this user waits for too many; 503: all users together do."""
+        """Wait for a turn, and end it on exit. Raises: Problem 429: this user waits for too many; 503: all users do."""
         if user not in self._waiting and self._is_free(user):
             self._begin(user)
         else:

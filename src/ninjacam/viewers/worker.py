@@ -156,7 +156,10 @@ class Worker:
             return False
 
     def shared(self, make: "Callable[[Worker], S]") -> "S":
-        """Return the one object that `make`, a class, has made for this worker: what viewers of an output share."""
+        """Return the worker's only instance of the class `make`, which is created at the first call.
+
+        Outputs keep in it what their viewers share.
+        """
         if make not in self._shared:
             self._shared[make] = make(self)
         found: S = self._shared[make]

@@ -53,9 +53,8 @@ def _guarded(view: str, call: Callable[[], T]) -> T:
         raise
     except EncodeError as exc:
         raise ProcessorError(f"{view}: {exc}") from exc
-    except (
-        BaseException
-    ) as exc:  # KeyboardInterrupt and CancelledError too: user code must not end the thread.
+    except BaseException as exc:
+        # KeyboardInterrupt and CancelledError too: user code must not end the thread.
         raise ProcessorError(f"{view}: {one_line(exc)}", traceback=user_traceback(exc)) from exc
 
 

@@ -28,10 +28,11 @@ def draw_annotations(image: Any, annotations: AnnotationSet, view: str) -> None:
         points = [(round(x * (width - 1)), round(y * (height - 1))) for x, y in each["points"]]
         color = _color(each, view)
         kind = each["type"]
+        # A dark outline keeps it visible on any background.
         for line, weight in (
             (DARK, thick * 2),
             (color, thick),
-        ):  # A dark outline keeps it visible on any background.
+        ):
             if kind == "box":
                 cv2.rectangle(image, points[0], points[1], line, weight, cv2.LINE_AA)
             elif kind == "polygon":

@@ -122,9 +122,8 @@ class Pipeline:
         if self._queue.qsize() and self._context.clock.monotonic_ns() - packet.received_ns > LATE_NS:
             return
         for picture in pictures[-1:]:
-            self._show(
-                picture, self._fed.pop(picture.pts, packet)
-            )  # With B-frames, this is not the one just fed.
+            # With B-frames, this is not the one just fed.
+            self._show(picture, self._fed.pop(picture.pts, packet))
             self._number += 1
 
     def _show(self, picture: Picture | None, packet: Packet) -> None:
@@ -134,9 +133,8 @@ class Pipeline:
             if thread.broken or (view not in wanted and thread.has_lingered):
                 self.views.pop(view, None)
                 thread.stop()
-        for view in sorted(
-            wanted
-        ):  # The threads of user code start before this one encodes the camera's own view.
+        # The threads of user code start before this one encodes the camera's own view.
+        for view in sorted(wanted):
             if view:
                 maker = self.views.get(view)
                 if maker is None:

@@ -1,4 +1,4 @@
-"""The encodings of a camera's views that subscribers ask for. Not here: making them (`ninjacam.vision.views`)."""
+"""The requested encodings of a camera's views. Not here: making them (`ninjacam.vision.views`)."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,14 +11,16 @@ from ninjacam.vision.code import ProcessorCode
 from ninjacam.vision.views import Variant
 
 MAX_VARIANTS = 8
-"""Encodings of one view in one codec at a time. A client that asks for one more gets the nearest of them: nobody can
-lock the others out by asking for everything."""
+"""Maximum number of encodings of one view in one codec. A client that requests another one gets the nearest of them, so
+no client can exclude the others by requesting many.
+"""
 
 
 class Variants:
-    """Those of one camera, each with its channel. Thread: the event loop.
+    """The encodings of one camera, each with its channel. Thread: the event loop.
 
-    `describe(request)`: returns the description for its subscribers. `on_demand(request)`: one has come or left.
+    `describe(request)`: returns the description for subscribers. `on_demand(request)`: its number of subscribers has
+    changed.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class Variants:
         return min(same, key=lambda variant: _distance(variant.request, request))
 
     def count_subscribers(self, request: StreamRequest) -> int:
-        """Return how many subscribers a variant has; without any it is forgotten."""
+        """Return the number of subscribers of a variant. A variant without subscribers is removed."""
         variant = self._by_request.get(request)
         if variant is None:
             return 0
@@ -80,7 +82,9 @@ class Variants:
         return variant.channel.subscribers
 
     def wanted(self) -> Iterator[Variant]:
-        """The recorder asks for the annotations of no view in particular, and gets those that are to be recorded."""
+        """Yield the variants to make. The recorder names no view and gets the annotations of all views that are
+        recorded.
+        """
         for request, variant in self._by_request.items():
             if variant.is_picture or request.view:
                 yield variant
@@ -90,7 +94,7 @@ class Variants:
 
     @property
     def has_recorder(self) -> bool:
-        """Whether a subscriber gets the annotations that are to be recorded."""
+        """Whether a recorder has subscribed to the recorded annotations."""
         return any(not (variant.is_picture or request.view) for request, variant in self._by_request.items())
 
     def count_encodings(self, view: str) -> int:

@@ -140,11 +140,12 @@ def test_no_value_of_a_field_is_an_error_of_ours(
     for name in fields:
         for value in VALUES:
             status, text = send(client, method, path, json.dumps({**usual, name: value}).encode())
+            # 502: of the camera that is tried.
             assert status < 500 or status == 502, (
                 name,
                 str(value)[:60],
                 text,
-            )  # 502: of the camera that is tried
+            )
 
 
 @pytest.mark.parametrize(("method", "path", "operation"), WITH_PARAMETERS)

@@ -184,9 +184,8 @@ def test_the_exports_of_one_user_take_a_limited_number_of_bytes(exporter: Client
 def test_exports_leave_room_for_others_on_a_disk_that_is_nearly_full(
     exporter: Client, admin_user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        export_limits, "disk_of", lambda directory: Disk(100_000, 5_000)
-    )  # 5 % is the watermark
+    # 5 % is the watermark.
+    monkeypatch.setattr(export_limits, "disk_of", lambda directory: Disk(100_000, 5_000))
     Segment.objects.filter(slug="door").update(size_bytes=1200)
     assert [ask(exporter).status_code for _ in range(3)] == [201, 201, 409]
     assert ask(signed_in(admin_user)).status_code == 201

@@ -147,9 +147,8 @@ def test_files_are_listed_newest_first_in_pages(replayer: Client) -> None:
         body = replayer.get(f"{RECORDINGS}?{DAY}&limit=2&after={after}").json()
         seen += [each["end"] for each in body["items"]]
         after = body["next"]
-        Segment.objects.filter(
-            slug="door", end_ns=(START_S + 120) * S
-        ).delete()  # retention, between two pages
+        # Retention, between two pages.
+        Segment.objects.filter(slug="door", end_ns=(START_S + 120) * S).delete()
     assert seen == [at(260), at(120), at(60)]
     one = replayer.get(f"{RECORDINGS}?{DAY}").json()["items"][0]
     number = Segment.objects.get(slug="door", start_ns=(START_S + 200) * S).pk

@@ -80,9 +80,8 @@ def test_one_account_cannot_take_all_places() -> None:
 
 def test_strangers_with_a_link_take_no_place_of_its_owner_and_not_all_of_the_link() -> None:
     async def go() -> None:
-        worker = Worker(
-            parse_settings({"MAX_VIEWERS_PER_WORKER": 32})
-        )  # 8 for a user, 8 for links, 2 for one
+        # 8 for a user, 8 for links, 2 for one.
+        worker = Worker(parse_settings({"MAX_VIEWERS_PER_WORKER": 32}))
         flood = [refusal(worker, OneViewer(1, "signed", "a", "203.0.113.7")) for _ in range(4)]
         assert flood == [0, 0, 429, 429]
         assert refusal(worker, OneViewer(1, "signed", "a", "203.0.113.8")) == 0, "another address"

@@ -35,10 +35,11 @@ class H264Depacketizer(AccessUnits):
             self._end()
 
     def _push_single(self, kind: int, data: memoryview, start: int, stop: int) -> None:
+        # End of sequence and end of stream have no payload.
         if stop - start < 2 and kind not in (
             10,
             11,
-        ):  # End of sequence and end of stream have no payload.
+        ):
             return
         self.following = b""
         self._begin(kind, data, start + 1, stop)

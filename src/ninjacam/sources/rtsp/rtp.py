@@ -33,7 +33,7 @@ MAX_STRANGERS_BYTES = 4 << 20
 
 
 MAX_DOUBTS = 2_000
-"""So many payloads of a sequence are looked at to see whether they are of the codec that the camera named."""
+"""Number of payloads of a sequence whose codec is checked against the announced one."""
 
 
 class Depacketizer(Protocol):
@@ -73,7 +73,7 @@ class Depacketizer(Protocol):
 
 @dataclass(slots=True)
 class _Announced:
-    """What the camera has said of the stream; -1: nothing. `is_confirmed`: the stream is like that."""
+    """The camera's announcement of the stream; -1: none. `is_confirmed`: a packet has matched it."""
 
     ssrc: int = -1
     sequence: int = -1
@@ -131,8 +131,9 @@ class RtpReceiver:
         self._formats.setdefault(payload_type, depacketizer)
 
     def doubt(self, find: Callable[[bytes], Depacketizer | None]) -> None:
-        """Let `find` look at the first payloads of each sequence. Where it knows, it returns the depacketizer that they
-        are for: some cameras name another codec than they send."""
+        """Pass the first payloads of each sequence to `find`, which returns the depacketizer for their codec if it
+        recognizes it: some cameras announce another codec than they send.
+        """
         self._find = find
         self._look_again()
 
@@ -186,7 +187,7 @@ class RtpReceiver:
         stop: int,
         received_ns: int,
     ) -> bool:
-        """Whether a packet with an unexpected number is to be taken now; one that is not waits or is dropped."""
+        """Return whether to process a packet with an unexpected number now. Otherwise it waits or is dropped."""
         if self._ordered:
             return self._renumber(sequence)
         self._out_of_order(sequence, timestamp, marker, data, start, stop, received_ns)

@@ -60,7 +60,7 @@ class _Redirected(Exception):  # noqa: N818 (it is an answer, not an error)
 
 
 class _TransportRefusedError(ProtocolError):
-    """The camera does not send the video in the way that it was asked for (status 461)."""
+    """The camera does not support the requested transport (status 461)."""
 
 
 @dataclass(slots=True)
@@ -141,7 +141,7 @@ async def _follow(target: RequestTarget, config: SourceConfig, clock: Clock) -> 
 def _redirect(
     target: RequestTarget, location: str, config: SourceConfig
 ) -> tuple[RequestTarget, SourceConfig, Authenticator]:
-    """Return where to continue, and with which login. Raises: SourceError: not there."""
+    """Return the target of a redirect, with its configuration and login. Raises: SourceError: it is not allowed."""
     following = redirect_target(target, location, _SCHEMES)
     if not carries_login(target, following):
         config = replace(config, username="", password="")
@@ -224,7 +224,7 @@ class RtspSession:
         if answer is None:
             return
         if answer.status == 401 and "www-authenticate" not in answer.headers:
-            return  # how to log in is said when the description is asked for
+            return  # The response to DESCRIBE will contain the challenge.
         if answer.status in (401, *_REDIRECTS):
             self._check("OPTIONS", answer)
         methods = ",".join(answer.headers.get("public", []))

@@ -43,8 +43,9 @@ def choose_tracks(
     ordered: bool = True,
     skip: int = 0,
 ) -> list[RtspTrack]:
-    """The first video track that we can read, then perhaps the first such audio track. `ordered`: as of `RtpReceiver`.
-    `skip`: how many readable videos the camera has refused already.
+    """Return the first readable video track, and the first readable audio track if there is one.
+
+    `ordered`: see `RtpReceiver`. `skip`: number of readable video tracks that the camera has already refused.
 
     Raises: NoVideoError; UnsupportedCodecError: only video of other formats is offered.
     """
@@ -73,7 +74,7 @@ def choose_tracks(
 
 
 def _readable(medias: list[Media], known: dict[str, Codec]) -> Iterator[tuple[Media, Format]]:
-    """Yield each section that has a format which we can read, with the first one."""
+    """Yield each section that has a readable format, with the first such format."""
     for media in medias:
         for form in media.formats:
             if form.encoding in known and (form.encoding != "MPEG4-GENERIC" or form.clock_hz):
