@@ -85,6 +85,8 @@ class Connections:
         self._watching: asyncio.Task[None] | None = None
         self._stopping = False
         self._waiting = 0
+        self._is_unused = False
+        self._announced: asyncio.Event | None = None
 
     # --- reports of the application ---
 
@@ -113,6 +115,14 @@ class Connections:
         finally:
             _decrease(self._bodies, peer)
 
+    def expect_announcements(self) -> Callable[[], None]:
+        """Return the function that the server calls for each connection that it accepts. Call it before `start`.
+
+        Without connections, there is nothing to check until the next one is announced.
+        """
+        self._announced = asyncio.Event()
+        return self._announced.set
+
     # --- lifecycle ---
 
     def start(self) -> None:
@@ -133,11 +143,18 @@ class Connections:
             self._watching = asyncio.get_running_loop().create_task(self._watch(), name="live-connections")
 
     async def _watch(self) -> None:
+        unused_looks = 0
         while True:
+            if self._announced is not None:
+                self._announced.clear()
             if self._stopping:
                 self._cut(self._idle(self._look()))
             else:
                 self.look_once()
+            unused_looks = unused_looks + 1 if self._is_unused else 0
+            # Not after the first: the server may set its own backlog after that.
+            if self._announced is not None and unused_looks > 1:
+                await self._announced.wait()
             await asyncio.sleep(self._tick_s())
 
     def _tick_s(self) -> float:
@@ -218,6 +235,9 @@ class Connections:
             for inode, each in present.items()
             if each.peer is not None and each.local_port in self._ports
         }
+        self._is_unused = (
+            bool(self._ports) and not served and not any(each.waiting for each in present.values())
+        )
         for each in served.values():
             if each.peer in self._requests or each.peer in self._answered:
                 each.idle_since_s = now_s

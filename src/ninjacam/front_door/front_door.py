@@ -53,7 +53,7 @@ class FrontDoor:
         self._bodies = Bodies()
         self._gate = Gate()
         if most and servers.calls_directly(send, application):
-            servers.harden(send)
+            servers.harden(send, self.connections)
             self.connections.start()
         else:
             logger.debug("The number of connections is not limited.")

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from typing import Any
 
+from ninjacam.front_door.connections import Connections
 from ninjacam.front_door.log_limits import StrangersFilter
 from ninjacam.front_door.messages import Send
 
@@ -45,10 +46,11 @@ def calls_directly(send: Send | None, application: object) -> bool:
     return False
 
 
-def harden(send: Send | None) -> None:
+def harden(send: Send | None, connections: Connections) -> None:
     """Limit what the server's parser keeps of a request head, and what anonymous clients can write into the log.
 
-    Gunicorn and granian have such limits; uvicorn with httptools has none.
+    Gunicorn and granian have such limits; uvicorn with httptools has none, and gets our protocol, which also announces
+    its connections to `connections`.
     """
     for name, beginnings in _CAUSED_BY_STRANGERS.items():
         target = logging.getLogger(name)
@@ -57,9 +59,9 @@ def harden(send: Send | None) -> None:
     config: Any = getattr(getattr(send, "__self__", None), "config", None)
     protocol = getattr(config, "http_protocol_class", None)
     if getattr(protocol, "__module__", "") == "uvicorn.protocols.http.httptools_impl":
-        from ninjacam.front_door.uvicorn_protocol import LimitedHttpToolsProtocol
+        from ninjacam.front_door.uvicorn_protocol import announcing
 
-        config.http_protocol_class = LimitedHttpToolsProtocol
+        config.http_protocol_class = announcing(connections.expect_announcements())
     socket_protocol = getattr(config, "ws_protocol_class", None)
     if getattr(socket_protocol, "__module__", "") == "uvicorn.protocols.websockets.websockets_sansio_impl":
         from ninjacam.front_door.uvicorn_websocket import SharedFrameProtocol

@@ -3,6 +3,9 @@
 Imported only if uvicorn runs with httptools. `connections` enforces deadlines, for all servers alike.
 """
 
+import asyncio
+from collections.abc import Callable
+
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ninjacam.front_door.limits import MAX_HEAD_BYTES, MAX_HEADERS, MAX_URL_BYTES
@@ -84,3 +87,14 @@ class LimitedHttpToolsProtocol(HttpToolsProtocol):
             head = b"HTTP/1.1 %d %s\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
             self.transport.write(head % (self._refused, _PHRASES[self._refused]))
             self.transport.close()
+
+
+def announcing(on_connection: Callable[[], None]) -> type[LimitedHttpToolsProtocol]:
+    """Return the protocol that calls `on_connection` for each connection that the server accepts."""
+
+    class AnnouncingProtocol(LimitedHttpToolsProtocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            on_connection()
+
+    return AnnouncingProtocol

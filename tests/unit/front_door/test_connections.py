@@ -1,11 +1,13 @@
 """Limits on connections, with real sockets of this process and a clock that the test sets."""
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
 
 import pytest
 
+from ninjacam.front_door import connections as connections_module
 from ninjacam.front_door.connections import IDLE_S, MAX_IDLE_PER_ADDRESS, Connections
 
 
@@ -173,3 +175,43 @@ def test_one_connection_can_be_ended_although_it_is_served(listener: Listener, c
         connections.abort(one.getsockname())
     assert not is_open(one)
     assert is_open(two)
+
+
+def test_a_server_that_announces_its_connections_is_checked_only_while_there_are_some(
+    listener: Listener, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections_module, "TICK_S", 0)
+    monkeypatch.setattr(connections_module, "START_TICK_S", 0)
+    connections = make(clock)
+    announce = connections.expect_announcements()
+    looks = []
+    look_once = connections.look_once
+
+    def count_and_look() -> None:
+        looks.append(1)
+        look_once()
+
+    monkeypatch.setattr(connections, "look_once", count_and_look)
+
+    async def pass_ticks() -> int:
+        looks.clear()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return len(looks)
+
+    async def script() -> None:
+        connections.start()
+        assert await pass_ticks() == 2
+        assert await pass_ticks() == 0
+        [client] = listener.connect(1)
+        announce()
+        assert await pass_ticks() > 10
+        clock.now_s += IDLE_S + 1
+        await pass_ticks()
+        assert not is_open(client)
+        listener.accepted.pop().close()
+        await pass_ticks()
+        assert await pass_ticks() == 0
+        connections.close()
+
+    asyncio.run(script())

@@ -5,6 +5,7 @@ from uvicorn import Config
 from uvicorn.lifespan.on import LifespanOn
 
 from ninjacam.front_door import servers
+from ninjacam.front_door.connections import Connections
 from ninjacam.front_door.messages import Send
 from ninjacam.front_door.uvicorn_protocol import LimitedHttpToolsProtocol
 from ninjacam.front_door.uvicorn_websocket import SharedFrameProtocol
@@ -80,6 +81,6 @@ def test_it_is_known_whether_the_server_calls_us_itself() -> None:
 def test_uvicorn_serves_with_our_protocols() -> None:
     config = Config(Application(), http="httptools", ws="websockets-sansio")
     config.load()
-    servers.harden(cast(Send, LifespanOn(config).send))
-    assert config.http_protocol_class is LimitedHttpToolsProtocol
+    servers.harden(cast(Send, LifespanOn(config).send), Connections(10, lambda _address: False))
+    assert issubclass(cast(type, config.http_protocol_class), LimitedHttpToolsProtocol)
     assert config.ws_protocol_class is SharedFrameProtocol

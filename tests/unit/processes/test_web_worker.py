@@ -1,0 +1,53 @@
+import asyncio
+import signal
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import pytest
+import uvicorn
+
+from ninjacam.processes import web_worker
+from ninjacam.processes.web_worker import DatedState, Server
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None: ...
+
+
+def make_config() -> uvicorn.Config:
+    config = uvicorn.Config(application, headers=[("x-camera", "door")], server_header=False)
+    config.load()
+    return config
+
+
+def test_the_date_of_a_response_is_that_of_the_current_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = DatedState(make_config())
+    for now_s in (1_700_000_000.2, 1_700_000_000.9, 1_700_000_030.1):
+        monkeypatch.setattr(web_worker.time, "time", lambda now_s=now_s: now_s)
+        headers = dict(state.default_headers)
+        assert parsedate_to_datetime(headers[b"date"].decode()).timestamp() == int(now_s)
+        assert headers[b"x-camera"] == b"door"
+
+
+def test_a_server_without_work_sleeps_until_it_is_to_exit() -> None:
+    async def script() -> None:
+        server = Server(make_config())
+        assert isinstance(server.server_state, DatedState)
+        running = asyncio.ensure_future(server.main_loop())
+        await asyncio.sleep(0)
+        timers = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
+        assert not timers and not running.done()
+        server.handle_exit(signal.SIGTERM, None)
+        async with asyncio.timeout(5):
+            await running
+
+    asyncio.run(script())
+
+
+def test_a_signal_before_the_server_runs_is_not_missed() -> None:
+    async def script() -> None:
+        server = Server(make_config())
+        server.handle_exit(signal.SIGTERM, None)
+        async with asyncio.timeout(5):
+            await server.main_loop()
+
+    asyncio.run(script())
