@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db import DatabaseError, close_old_connections, connections
 
+from ninjacam.adapters.sqlite_files import SqliteFiles
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import ConfigError, NinjacamError
 from ninjacam.engine.specs import CameraSpec, WantedState
@@ -21,6 +22,8 @@ CONNECTION_NS = 60 * 10**9
 """Nanoseconds after which the connection is checked, and closed if CONN_MAX_AGE says so. Opening SQLite each second
 would cost several times as much as reading from it.
 """
+READ_AGAIN_NS = 10 * 10**9
+"""Nanoseconds after which the database is read even if its files seem unchanged."""
 
 
 class DatabaseWanted:
@@ -39,6 +42,16 @@ class DatabaseWanted:
         self._looked_ns = clock.monotonic_ns()
         self._jobs_until_ns = 0
         self._clean_ns = clock.monotonic_ns() + FIRST_CLEAN_NS
+        self._files = SqliteFiles.of({Camera.objects.db, Export.objects.db}, clock)
+        self._read_ns: int | None = None
+
+    def is_current(self) -> bool:
+        """See `Wanted`."""
+        if self._files is None or self._rows is None or self._read_ns is None:
+            return False
+        now_ns = self._clock.monotonic_ns()
+        may_need_jobs = now_ns < self._jobs_until_ns or now_ns >= self._clean_ns
+        return not may_need_jobs and now_ns - self._read_ns < READ_AGAIN_NS and self._files.are_unchanged()
 
     def read(self) -> WantedState:
         """Raises: NinjacamError: the database is unavailable."""
@@ -46,12 +59,16 @@ class DatabaseWanted:
         if now_ns - self._looked_ns >= CONNECTION_NS:
             self._looked_ns = now_ns
             close_old_connections()
+        self._read_ns = None
+        if self._files is not None:
+            self._files.note()  # Before reading, so a change in between is detected the next time.
         try:
             self._read_cameras()
             has_jobs = self._has_jobs()
         except DatabaseError as exc:
             connections.close_all()
             raise NinjacamError("The database does not respond; the cameras continue unchanged.") from exc
+        self._read_ns = now_ns
         return WantedState(self._specs, has_jobs=has_jobs)
 
     def _read_cameras(self) -> None:

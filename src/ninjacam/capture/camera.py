@@ -14,7 +14,7 @@ from ninjacam.capture.recording import CameraRecording
 from ninjacam.capture.sink import PacketSink
 from ninjacam.capture.timeline import PacketClock
 from ninjacam.codecs.bitstream import parameter_sets, parse_sps
-from ninjacam.core.clock import SYSTEM_CLOCK, Clock
+from ninjacam.core.clock import SYSTEM_CLOCK, Clock, until_tick_s
 from ninjacam.core.errors import DecodeError, NinjacamError, SourceStalledError
 from ninjacam.core.lifecycle import Backoff, Stop, supervise
 from ninjacam.core.packets import CameraState, Codec, Flags, Kind, Packet, StreamInfo
@@ -36,7 +36,7 @@ UNWATCHED_S, RECORDED_S = 0.23, 0.09
 """Read intervals then, without and with recording, where a crash loses unread data. No multiples of common frame
 intervals, so some frames arrive just before they are read, and times (0001-time.md) are accurate to 10 ms.
 """
-MAX_WATCH_S = 2.0
+WATCH_EVERY_S = 1.0
 """Maximum seconds between two checks of the camera, because its pace changes."""
 BACKOFF = Backoff(first_s=0.5, max_s=2.0)
 """Delays between attempts: one costs a TCP handshake, and people wait. With a key frame every 2 s, a camera is live
@@ -200,7 +200,7 @@ class CameraCapture:
             due_s = lost_after_s - silent_s
             if self.state is CameraState.LIVE:
                 due_s = min(due_s, stalled_after_s - age_s)
-            await self._clock.sleep(max(0.05, min(due_s, MAX_WATCH_S)))
+            await self._clock.sleep(max(0.05, min(due_s, until_tick_s(WATCH_EVERY_S, self._clock))))
 
     def _hurry(self) -> None:
         """Read at once, at least for a while: there is a subscriber, or the clock must be learned again."""

@@ -31,3 +31,17 @@ class SystemClock:
 
 
 SYSTEM_CLOCK = SystemClock()
+
+
+TICK_SLACK_NS = 5_000_000
+"""A timer may end up to this much early: event loops count in milliseconds."""
+
+
+def until_tick_s(period_s: float, clock: Clock) -> float:
+    """Return the seconds until the next multiple of `period_s` on the monotonic clock.
+
+    Periodic tasks that wait this long wake up their process together. A tick that is less than TICK_SLACK_NS away has
+    just been processed.
+    """
+    period_ns = int(period_s * 1e9)
+    return (period_ns - (clock.monotonic_ns() + TICK_SLACK_NS) % period_ns + TICK_SLACK_NS) / 1e9

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ninjacam.core.clock import SYSTEM_CLOCK, Clock
+from ninjacam.core.clock import SYSTEM_CLOCK, Clock, until_tick_s
 from ninjacam.core.errors import ConfigError, EngineRunningError, NinjacamError, SourceEndedError
 from ninjacam.core.lifecycle import Stop
 from ninjacam.core.packets import CameraState
@@ -204,19 +204,20 @@ class Engine:
     async def _follow_wanted(self) -> None:
         trouble = ""
         while True:
-            try:
-                state = await asyncio.to_thread(self._wanted.read)
-            except NinjacamError as exc:
-                if str(exc) != trouble:
-                    logger.warning("engine: the desired state cannot be read: %s", exc)
-                trouble = str(exc)
-            else:
-                trouble = ""
-                if not self._is_wanted_known or state != self._state:
-                    self._is_wanted_known = True
-                    self._state = state
-                    self._apply()
-            await self._clock.sleep(READ_EVERY_S)
+            if not self._wanted.is_current():
+                try:
+                    state = await asyncio.to_thread(self._wanted.read)
+                except NinjacamError as exc:
+                    if str(exc) != trouble:
+                        logger.warning("engine: the desired state cannot be read: %s", exc)
+                    trouble = str(exc)
+                else:
+                    trouble = ""
+                    if not self._is_wanted_known or state != self._state:
+                        self._is_wanted_known = True
+                        self._state = state
+                        self._apply()
+            await self._clock.sleep(until_tick_s(READ_EVERY_S, self._clock))
 
     def _apply(self) -> None:
         if not self._is_wanted_known:
@@ -265,7 +266,7 @@ class Engine:
                 failing = True
             try:
                 # wait_for may swallow a cancellation (Python 3.11).
-                async with asyncio.timeout(STATUS_EVERY_S):
+                async with asyncio.timeout(until_tick_s(STATUS_EVERY_S, self._clock)):
                     await self._changed.wait()
                 await asyncio.sleep(STATUS_SOON_S)
             except TimeoutError:

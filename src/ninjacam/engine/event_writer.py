@@ -1,6 +1,6 @@
 """Writes the events that the engine has found to the log of events, and tries again while the log is away."""
 
-from ninjacam.core.clock import SYSTEM_CLOCK, Clock
+from ninjacam.core.clock import SYSTEM_CLOCK, Clock, until_tick_s
 from ninjacam.engine.events import EngineEvent, EventKeeper, EventLog
 from ninjacam.engine.storage import StorageThread
 
@@ -22,7 +22,7 @@ class EventWriter:
         """Until cancelled."""
         while True:
             await self.write_once()
-            await self._clock.sleep(WRITE_EVERY_S)
+            await self._clock.sleep(until_tick_s(WRITE_EVERY_S, self._clock))
 
     async def write_once(self) -> None:
         """Write the events that are new. First of all adopt those that a previous engine has left ongoing."""

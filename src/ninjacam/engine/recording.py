@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from ninjacam.core.clock import SYSTEM_CLOCK, Clock
+from ninjacam.core.clock import SYSTEM_CLOCK, Clock, until_tick_s
 from ninjacam.engine.storage import StorageThread
 from ninjacam.recordings.segments import SegmentInfo
 from ninjacam.supervision.control import Json
@@ -113,7 +113,7 @@ class RecordingKeeper:
                     if held is not None:
                         self._held = held
                         self._on_disk(bool(held.get("disk_full")), bool(held.get("disk_low")))
-                await self._clock.sleep(WRITE_EVERY_S)
+                await self._clock.sleep(until_tick_s(WRITE_EVERY_S, self._clock))
         finally:
             self._index.close()
 

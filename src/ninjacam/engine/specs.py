@@ -40,9 +40,15 @@ class WantedState:
 class Wanted(Protocol):
     """Source of the desired state: the database on Django's side, a list in tests."""
 
+    def is_current(self) -> bool:
+        """Return whether the last result of `read` is still valid; False if unknown. Called in the event loop once a
+        second, and never blocks.
+        """
+        ...
+
     def read(self) -> WantedState:
-        """Called in a thread about once a second. Raises: NinjacamError: temporarily unavailable; the last result
-        stays valid.
+        """Called in a thread if `is_current` returns False. Raises: NinjacamError: temporarily unavailable; the last
+        result stays valid.
         """
 
 

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from ninjacam import __version__
-from ninjacam.core.clock import SYSTEM_CLOCK
+from ninjacam.core.clock import SYSTEM_CLOCK, until_tick_s
 from ninjacam.core.lifecycle import Stop
 from ninjacam.core.log_limit import LogLimit
 from ninjacam.supervision.control import ControlServer, Json
@@ -95,7 +95,7 @@ class Child:
         while True:
             try:
                 # wait_for may swallow a cancellation (Python 3.11).
-                async with asyncio.timeout(REPORT_EVERY_S):
+                async with asyncio.timeout(until_tick_s(REPORT_EVERY_S, SYSTEM_CLOCK)):
                     await self._changed.wait()
                 await asyncio.sleep(SOON_S)
             except TimeoutError:

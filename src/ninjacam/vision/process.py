@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 
+from ninjacam.core.clock import SYSTEM_CLOCK, until_tick_s
 from ninjacam.core.errors import NinjacamError
 from ninjacam.core.memory import give_back_freed
 from ninjacam.supervision.child import OUT_OF_MEMORY_STATUS, Child
@@ -95,7 +96,7 @@ class VisionProcess:
         loading: asyncio.Task[None] | None = None
         idle_looks = 0
         while True:
-            await asyncio.sleep(IDLE_LOOK_EVERY_S if idle_looks else LOOK_EVERY_S)
+            await asyncio.sleep(until_tick_s(IDLE_LOOK_EVERY_S if idle_looks else LOOK_EVERY_S, SYSTEM_CLOCK))
             idle_looks = 0 if any(camera.is_watched for camera in self._cameras.values()) else idle_looks + 1
             if idle_looks == GIVE_BACK_AFTER_LOOKS:
                 give_back_freed()

@@ -3,10 +3,11 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from django.db import DatabaseError
 from django.utils import timezone
 
 from ninjacam.adapters.wanted import DatabaseWanted
-from ninjacam.core.errors import ConfigError
+from ninjacam.core.errors import ConfigError, NinjacamError
 from ninjacam.models import Camera, Event, Export, ExportState
 from ninjacam.testing.clock import FakeClock
 
@@ -83,6 +84,65 @@ def test_reading_what_has_not_changed_takes_two_queries(
     before = wanted.read()
     with django_assert_num_queries(2):
         assert wanted.read() == before
+
+
+class Files:
+    """The files of a database, of which the test says whether they have changed."""
+
+    are_changed = False
+
+    def note(self) -> None: ...
+
+    def are_unchanged(self) -> bool:
+        return not self.are_changed
+
+
+def test_the_state_is_current_until_the_database_changes(camera: Camera) -> None:
+    clock = FakeClock()
+    wanted = DatabaseWanted(clock)
+    wanted.read()
+    assert not wanted.is_current(), "a database that is not one file says nothing"
+    wanted._files = files = Files()  # type: ignore[assignment]
+    assert wanted.is_current()
+    files.are_changed = True
+    assert not wanted.is_current()
+    files.are_changed = False
+    clock.advance(11)
+    assert not wanted.is_current(), "it is read now and then all the same"
+
+
+def test_the_state_is_not_current_while_it_depends_on_the_time(camera: Camera) -> None:
+    clock = FakeClock()
+    wanted = DatabaseWanted(clock)
+    wanted._files = Files()  # type: ignore[assignment]
+    wanted.read()
+    assert wanted.is_current()
+    clock.advance(55)
+    wanted.read()
+    clock.advance(5)
+    assert not wanted.is_current(), "expired exports are removed now"
+    assert wanted.read().has_jobs
+    assert not wanted.is_current(), "the jobs process ends soon"
+    clock.advance(31)
+    assert not wanted.read().has_jobs
+    assert wanted.is_current()
+    Camera.objects.filter(slug="door").update(record="events")
+    wanted.read()
+    assert not wanted.is_current(), "windows of events begin and end"
+
+
+def test_the_state_is_not_current_after_a_failure(camera: Camera, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = DatabaseWanted()
+    wanted._files = Files()  # type: ignore[assignment]
+    wanted.read()
+    monkeypatch.setattr(wanted, "_read_cameras", _raise_database_error)
+    with pytest.raises(NinjacamError):
+        wanted.read()
+    assert not wanted.is_current()
+
+
+def _raise_database_error() -> None:
+    raise DatabaseError("locked")
 
 
 def test_an_event_is_seen_although_its_camera_has_not_changed(camera: Camera) -> None:

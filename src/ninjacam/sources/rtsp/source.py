@@ -5,7 +5,7 @@ import secrets
 from dataclasses import replace
 from typing import Protocol
 
-from ninjacam.core.clock import Clock
+from ninjacam.core.clock import Clock, until_tick_s
 from ninjacam.core.errors import ProtocolError, SourceEndedError, SourceError, SourceStalledError
 from ninjacam.core.packets import Codec, Kind, Packet, Track
 from ninjacam.sources.base import OnPacket, Source, SourceConfig, SourceStats
@@ -144,7 +144,7 @@ class RtspSource(Source):
         connection, delivery, limit_s = self._connection, self._delivery, self._config.read_timeout_s
         interval_s = min(_TICK_S, limit_s / 4)
         while True:
-            await self._clock.sleep(interval_s)
+            await self._clock.sleep(until_tick_s(interval_s, self._clock))
             now_ns = self._clock.monotonic_ns()
             self.stats.bytes_received = delivery.bytes_received
             if now_ns - delivery.last_bytes_ns > limit_s * 1e9:
