@@ -1,12 +1,12 @@
 import asyncio
 import signal
+import time
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
 import uvicorn
 
-from ninjacam.processes import web_worker
 from ninjacam.processes.web_worker import DatedState, Server
 
 
@@ -22,7 +22,7 @@ def make_config() -> uvicorn.Config:
 def test_the_date_of_a_response_is_that_of_the_current_second(monkeypatch: pytest.MonkeyPatch) -> None:
     state = DatedState(make_config())
     for now_s in (1_700_000_000.2, 1_700_000_000.9, 1_700_000_030.1):
-        monkeypatch.setattr(web_worker.time, "time", lambda now_s=now_s: now_s)
+        monkeypatch.setattr(time, "time", lambda now_s=now_s: now_s)
         headers = dict(state.default_headers)
         assert parsedate_to_datetime(headers[b"date"].decode()).timestamp() == int(now_s)
         assert headers[b"x-camera"] == b"door"
