@@ -5,11 +5,12 @@ only, and so needs longer for the same work; on this clock it still needs 2 s. F
 last at least that long is measured in real seconds.
 """
 
+import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -70,6 +71,28 @@ def _follow_load(clock: FairClock) -> None:
 def fair_s() -> float:
     """Now, in seconds. Only differences mean something."""
     return _clock().now_s()
+
+
+@asynccontextmanager
+async def fair_timeout(seconds: float) -> AsyncIterator[None]:
+    """Limit the block inside as `asyncio.timeout` does, on the fair clock. Raises: TimeoutError."""
+    loop, deadline_s = asyncio.get_running_loop(), fair_s() + seconds
+    timer: asyncio.TimerHandle
+
+    def check() -> None:
+        nonlocal timer
+        left_s = deadline_s - fair_s()
+        if left_s > 0:  # the machine was busy
+            timer = loop.call_later(left_s, check)
+        else:
+            limit.reschedule(loop.time())
+
+    async with asyncio.timeout(None) as limit:
+        timer = loop.call_later(seconds, check)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
 
 @dataclass

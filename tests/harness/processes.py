@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self, TypeVar
+from typing import IO, Any, Self, TypeVar
 
 from tests.harness.fair_clock import fair_s
 
@@ -49,6 +49,17 @@ def wait_until(
             )
             raise AssertionError(f"{what}: {why}\n" + "\n".join(process.tail() for process in processes))
         time.sleep(POLL_S)
+
+
+def wait_for_exit(child: "subprocess.Popen[Any]", timeout_s: float) -> int:
+    """The exit status of a child. `timeout_s`: on the fair clock. Raises: subprocess.TimeoutExpired: it still runs."""
+    deadline_s = fair_s() + timeout_s
+    while True:
+        try:
+            return child.wait(max(0.0, deadline_s - fair_s()))
+        except subprocess.TimeoutExpired:
+            if fair_s() >= deadline_s:
+                raise
 
 
 def is_alive(pid: int) -> bool:
@@ -152,7 +163,7 @@ class Process:
     def wait(self, timeout_s: float = 10.0) -> int:
         """Its exit status. Raises: AssertionError: it keeps running."""
         try:
-            return self.child.wait(timeout_s)
+            return wait_for_exit(self.child, timeout_s)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"{self.name} did not end within {timeout_s} s\n{self.tail()}") from None
 
@@ -203,17 +214,32 @@ def run(
     command: Sequence[str], *, environment: Mapping[str, str] | None = None, timeout_s: float = 60.0
 ) -> str:
     """The standard output of a command that succeeds. Raises: AssertionError: it does not; with what it printed."""
-    done = subprocess.run(
-        command,
-        env={**os.environ, **(environment or {})},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-    )
+    done = complete(command, {**os.environ, **(environment or {})}, timeout_s=timeout_s)
     assert done.returncode == 0, f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def complete(
+    command: Sequence[str], environment: Mapping[str, str], *, stdin: str = "", timeout_s: float = 60.0
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end. `timeout_s`: on the fair clock. Raises: subprocess.TimeoutExpired: it is killed."""
+    pipe, deadline_s = subprocess.PIPE, fair_s() + timeout_s
+    with subprocess.Popen(
+        command, env=environment, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True
+    ) as child:
+        given: str | None = stdin
+        while True:
+            try:
+                printed = child.communicate(given, max(0.0, deadline_s - fair_s()))
+                return subprocess.CompletedProcess(command, child.returncode, *printed)
+            except subprocess.TimeoutExpired:
+                given = None  # it is being written
+                if fair_s() >= deadline_s:
+                    child.kill()
+                    raise
+            except BaseException:
+                child.kill()
+                raise
 
 
 def python(*arguments: str) -> list[str]:

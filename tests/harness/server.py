@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -10,7 +9,7 @@ from typing import Any, Self
 from benchmarks.proc import descendants
 from tests.harness.chrome import Tab
 from tests.harness.http import HttpClient
-from tests.harness.processes import ROOT, Process, free_port, python, wait_until
+from tests.harness.processes import Process, complete, free_port, python, wait_until
 
 ADMIN, PASSWORD = "boss", "correct horse battery staple"
 _READY_TIMEOUT_S = 60.0
@@ -51,16 +50,8 @@ class Product(Process):
 
     def cli(self, *arguments: str, stdin: str = "", check: bool = True) -> str:
         """Output of `ninjacam ARGUMENTS --data ...`. Raises: AssertionError: it failed (with `check`)."""
-        done = subprocess.run(
-            python("-m", "ninjacam", *arguments, "--data", str(self.data)),
-            input=stdin,
-            env=self.environment,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        command = python("-m", "ninjacam", *arguments, "--data", str(self.data))
+        done = complete(command, self.environment, stdin=stdin)
         printed = done.stdout + done.stderr
         assert done.returncode == 0 or not check, (
             f"ninjacam {arguments} ended with {done.returncode}\n{printed}"

@@ -1,6 +1,7 @@
 """Recording from a source, decoding what came, and reading its stamps."""
 
 import asyncio
+import contextlib
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from ninjacam.sources.base import Source, SourceConfig, SourceStats
 from ninjacam.sources.registry import open_source
 from ninjacam.testing import stamp
 from ninjacam.testing.clips import Clip
+from tests.harness.fair_clock import fair_s, fair_timeout
 
 QUICK = {"open_timeout_s": 5.0, "read_timeout_s": 2.0}
 
@@ -85,14 +87,16 @@ async def _record(
 
     running = asyncio.create_task(run_to_error(source, on_packet))
     waiting = asyncio.create_task(done.wait())
-    await asyncio.wait((running, waiting), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    with contextlib.suppress(TimeoutError):
+        async with fair_timeout(timeout_s):
+            await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
-    loop = asyncio.get_running_loop()
-    started = loop.time()
+    started_s = fair_s()
     ended_by_itself = running.done()
     await source.close()
-    recording.close_s = loop.time() - started
-    error = await asyncio.wait_for(running, 2)
+    recording.close_s = fair_s() - started_s
+    async with fair_timeout(2):
+        error = await running
     recording.error = error if ended_by_itself else None
     return recording
 

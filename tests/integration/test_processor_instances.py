@@ -12,6 +12,7 @@ from ninjacam.hub.request import StreamRequest
 from ninjacam.supervision.crash_record import read_last_words
 from ninjacam.testing.clips import Clip
 from ninjacam.testing.scenes import SceneOptions, make_clip
+from tests.harness.fair_clock import fair_timeout
 from tests.integration.test_vision_worker import House, Viewer, house
 
 CODE = """
@@ -122,7 +123,7 @@ def test_a_class_has_an_instance_of_its_own_for_each_camera_that_is_closed_when_
             views = (await it.worker.until(lambda r: r["views"]["door"]["size"]["state"] == "idle"))["views"]
             assert views["door"]["size"]["error"] is None and views["yard"]["size"]["error"] is None
             said = ""
-            async with asyncio.timeout(10):
+            async with fair_timeout(10):
                 while said.count("close") < 2:
                     await asyncio.sleep(0.05)
                     said += capfd.readouterr().out
@@ -150,7 +151,7 @@ def test_a_slow_function_serves_its_cameras_in_turn_with_their_latest_frames(
 
             tasks = [asyncio.create_task(follow(*item)) for item in viewers.items()]
             start_s = time.monotonic()
-            async with asyncio.timeout(30):
+            async with fair_timeout(30):
                 while len(served) < 24:
                     await asyncio.sleep(0.05)
                     assert not any(task.done() for task in tasks)

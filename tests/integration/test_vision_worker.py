@@ -23,6 +23,7 @@ from ninjacam.supervision.control import ControlClient, Json
 from ninjacam.testing import stamp
 from ninjacam.testing.clips import Clip
 from ninjacam.testing.scenes import SceneOptions, make_clip
+from tests.harness.fair_clock import fair_timeout
 
 MJPEG = StreamRequest(codec=Codec.MJPEG)
 CODE = """
@@ -158,7 +159,7 @@ class Worker:
         command = [sys.executable, "-c", script, str(self.run_dir), str(self.code_path)]
         self.process = await asyncio.to_thread(subprocess.Popen, command, stdin=subprocess.DEVNULL)
         self.client = ControlClient(self.run_dir / "vision-1.control", self._on_report, lambda: None)
-        async with asyncio.timeout(20):
+        async with fair_timeout(20):
             while not await self.client.connect():
                 assert self.process.poll() is None, "the worker ended at its start"
                 await asyncio.sleep(0.02)
@@ -171,7 +172,7 @@ class Worker:
         self.heard.set()
 
     async def until(self, condition: Callable[[Json], Any], timeout_s: float = 10) -> Json:
-        async with asyncio.timeout(timeout_s):
+        async with fair_timeout(timeout_s):
             while not self.reports or not condition(self.reports[-1]):
                 self.heard.clear()
                 await self.heard.wait()
@@ -236,7 +237,7 @@ class Viewer:
     async def more(self, count: int, timeout_s: float = 10) -> list[Packet]:
         """The next `count` packets."""
         start = len(self.packets)
-        async with asyncio.timeout(timeout_s):
+        async with fair_timeout(timeout_s):
             while len(self.packets) < start + count:
                 self._heard.clear()
                 await self._heard.wait()
@@ -306,7 +307,8 @@ def test_nothing_is_decoded_while_nobody_watches(clip: Clip, tmp_path: Path) -> 
         async with house(clip, tmp_path) as it:
             await it.picture(MJPEG)
             assert it.feeder.channel.subscribers == 1
-            await asyncio.wait_for(it.feeder.idle.wait(), 5)
+            async with fair_timeout(5):
+                await it.feeder.idle.wait()
 
     asyncio.run(go())
 
@@ -419,14 +421,14 @@ def test_saving_a_helper_changes_the_live_picture_within_two_seconds(clip: Clip,
             await viewer.more(3)
             for channel, color in ((0, "(255, 0, 0)"), (1, "(0, 255, 0)")):
                 helper.write_text(f"COLOR = {color}\n")
-                async with asyncio.timeout(2):
+                async with fair_timeout(2):
                     while decoded((await viewer.more(1))[0])[150, 320, channel] < 200:
                         pass
             helper.write_text("COLOR = (\n")
             report = await it.worker.until(lambda r: r["views"]["door"]["paint"]["state"] == "failed")
             assert "(worker_helper.py, line 1)" in report["views"]["door"]["paint"]["error"]["message"]
             helper.write_text("COLOR = (0, 0, 255)\n")
-            async with asyncio.timeout(3):
+            async with fair_timeout(3):
                 while decoded((await viewer.more(1))[0])[150, 320, 2] < 200:
                     pass
             assert None not in viewer.infos, "the viewer was never disconnected"
@@ -482,7 +484,7 @@ def test_saving_the_file_changes_the_live_picture_and_keeps_the_viewer(clip: Cli
             await viewer.more(3)
             code = textwrap.dedent(CODE).replace("(0, 0, 255)", "(255, 0, 0)")
             it.worker.code_path.write_text(code)
-            async with asyncio.timeout(2):
+            async with fair_timeout(2):
                 while True:
                     picture = decoded((await viewer.more(1))[0])
                     if picture[150, 320, 0] > 200:
@@ -492,7 +494,7 @@ def test_saving_the_file_changes_the_live_picture_and_keeps_the_viewer(clip: Cli
             report = await it.worker.until(lambda r: r["views"]["door"]["red"]["state"] == "failed")
             assert "SyntaxError" in report["modules"][0]["error"]
             it.worker.code_path.write_text(textwrap.dedent(CODE))
-            async with asyncio.timeout(3):
+            async with fair_timeout(3):
                 while True:
                     picture = decoded((await viewer.more(1))[0])
                     if picture[150, 320, 2] > 200:
@@ -516,7 +518,7 @@ def test_a_camera_that_is_away_is_a_readable_picture_and_comes_back(clip: Clip, 
             newcomer = await it.picture(MJPEG, timeout_s=2)
             assert stamp.read(newcomer) is None
             it.feeder.set_state(CameraState.LIVE)
-            async with asyncio.timeout(4):
+            async with fair_timeout(4):
                 while True:
                     last = (await viewer.more(1))[0]
                     if stamp.read(decoded(last)) is not None:

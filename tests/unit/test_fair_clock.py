@@ -1,8 +1,11 @@
 """The clock that the time limits of the other tests are measured with."""
 
+import asyncio
+
 import pytest
 
-from tests.harness.fair_clock import FairClock, fair_share
+from tests.harness import fair_clock
+from tests.harness.fair_clock import FairClock, fair_share, fair_timeout
 
 
 @pytest.mark.parametrize(
@@ -25,3 +28,19 @@ def test_time_runs_slower_while_others_use_the_processors() -> None:
     clock.set_share(1.0)
     real_s += 1
     assert clock.now_s() - begun_s == pytest.approx(4)
+
+
+def test_a_timeout_lasts_longer_while_the_clock_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def wait_in_vain() -> float:
+        loop = asyncio.get_running_loop()
+        begun_s = loop.time()
+        monkeypatch.setattr(fair_clock, "fair_s", lambda: loop.time() / 4)
+        with pytest.raises(TimeoutError):
+            async with fair_timeout(0.05):
+                await asyncio.Event().wait()
+        async with fair_timeout(0.0125):
+            pass
+        await asyncio.sleep(0.1)  # a block that has ended is no longer limited
+        return loop.time() - begun_s
+
+    assert asyncio.run(wait_in_vain()) >= 0.3
