@@ -58,13 +58,24 @@ class AsgiServer(Process):
         self.base = f"http://127.0.0.1:{self.port}"
         self.workers = workers
         self._single = name == "uvicorn" and workers == 1
+        self._is_granian = name == "granian"
         command = python(*_command(name, application, self.port, workers), *options)
         super().__init__(f"{name} x{workers}", command, environment=environment, cwd=cwd)
 
     def start(self) -> Self:
-        """Wait until it accepts connections, and all its workers are there."""
+        """Wait until it accepts connections, and all its workers are there.
+
+        Granian's workers lose a SIGTERM while they import, and it waits for them forever.
+        """
         super().start()
         wait_until(self._accepts, 30, f"{self.name} listening", processes=[self])
+        if self._is_granian:
+            wait_until(
+                lambda: self.output.count("Started worker-") >= self.workers,
+                30,
+                "all workers",
+                processes=[self],
+            )
         wait_until(
             lambda: len(self.worker_pids()) >= self.workers, 30, f"workers of {self.name}", processes=[self]
         )

@@ -28,6 +28,7 @@ from ninjacam.core.packets import CameraState, Codec, Flags, Kind, Packet, Strea
 from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.server import Channel, StreamServer
 from tests.harness.fair_clock import fair_s
+from tests.harness.processes import wait_for_exit
 
 ROOT = Path(__file__).parents[2]
 FPS = 25
@@ -292,6 +293,8 @@ def prepare_site(directory: Path) -> Site:
 
 
 APPLICATION = "tests.integration.live_site.asgi:application"
+STARTED = {"gunicorn": "ASGI server listening", "granian": "Started worker-"}
+"""What a server logs when a worker listens."""
 
 
 def free_port() -> int:
@@ -342,7 +345,7 @@ class Server:
         """SIGTERM; how long it took to end, in seconds."""
         begun = fair_s()
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(timeout_s)
+        wait_for_exit(self.process, timeout_s)
         return fair_s() - begun
 
 
@@ -368,9 +371,8 @@ def running_server(site: Site, kind: str = "uvicorn", workers: int = 1, **option
     server = Server(process, port, log)
     try:
         wait_until(lambda: _answers(server), timeout_s=20, what="the server answers")
-        # It loses a SIGTERM that comes while a worker starts, and waits half a minute for it.
-        if kind == "gunicorn":
-            mark = "ASGI server listening"
+        # These lose a SIGTERM that comes while a worker imports: gunicorn waits half a minute for it, granian forever.
+        if mark := STARTED.get(kind):
             wait_until(lambda: server.output.count(mark) >= workers, timeout_s=20, what="all workers listen")
         yield server
     finally:
