@@ -26,7 +26,7 @@ def test_on_a_full_disk_the_oldest_makes_room_and_recording_goes_on(tmp_path: Pa
     before = ["unshare", "-m", "sh", "-c", script, "sh"]
     if subprocess.run([*before, "true"], capture_output=True, check=False).returncode:
         pytest.skip("no mount namespaces here")
-    small = ("--size", "640x360", "--bitrate", "4000000", "--gop", "25", "--gop-at-once")
+    small = ("--size", "640x360", "--bitrate", "8000000", "--gop", "25", "--gop-at-once")
     with FakeCamera(*small) as camera:
         product = Product(tmp_path / "data", environment={"NINJACAM_RETENTION": "free_bytes=1M"})
         product.command = [*before, *product.command]
