@@ -27,7 +27,7 @@
         const atMs = performance.timeOrigin + performance.now();
         record.paints.push({ stamp: readStamp(picture), atMs, kind: picture.constructor.name, ...meta });
       };
-      player.addEventListener("ninjacam-state", (event) => record.states.push(event.detail));
+      player.addEventListener("ninjacam-state", ({ detail }) => record.states.push({ ...detail, text: this.text(name) }));
       this.players[name] = record;
       document.body.append(player);
     },

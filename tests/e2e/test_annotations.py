@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from tests.harness.cameras import FakeCamera
-from tests.harness.chrome import CHROMIUM, Browser
+from tests.harness.chrome import CHROMIUM, Browser, stamp_js
 from tests.harness.http import HttpClient
 from tests.harness.processes import wait_until
 from tests.harness.recorded import assert_decodes, by_time
@@ -146,7 +146,8 @@ def test_a_player_gets_them_live_beside_the_cameras_own_picture(scene: Scene) ->
 
         heard = wait_until(second, 10, "annotations over the WebSocket", processes=[product])
     numbers = [number_of(each) for each in heard]
-    assert numbers == [(numbers[0] + at) % LOOP for at in range(len(numbers))]
+    # A busy processor does not get all.
+    assert all(0 < (after - before) % LOOP < LOOP // 2 for before, after in pairwise(numbers)), numbers
     assert all(each["id"] == 0 and each["view"] == "numbers" for each in heard)
     assert before_us - 2_000_000 < heard[0]["captured_us"] < time.time_ns() // 1000
     last = heard[-1]
@@ -201,11 +202,10 @@ def test_a_page_draws_them_over_live_and_recorded_pictures(scene: Scene) -> None
     with Browser() as chromium, chromium.tab() as tab:
         scene.product.sign_in(tab)
         tab.navigate(scene.product.url("/cameras/door/"))
-        tab.until(f"{drawn} >= 0", 20)
-        number = tab.js(drawn)
-        stamp = tab.read_stamp("ninjacam-player")
+        both = f"[({stamp_js()}).read('ninjacam-player')?.[0], {drawn}]"
+        stamp, number = tab.until(f"(both => both.every((each) => each >= 0) && both)({both})", 20)
         # It comes after its picture, and stays a second.
-        assert stamp is not None and (stamp - number) % LOOP <= 25
+        assert (stamp - number) % LOOP <= 25
         sought_s = time.time() - 3
         tab.js(f"{PLAYER}.pause(); {PLAYER}.seek({sought_s * 1000}); 1")
         tab.until(f"{PLAYER}.mode === 'replay' && {PLAYER}.state === 'paused'", 20)

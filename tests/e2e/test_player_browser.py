@@ -226,8 +226,10 @@ def test_a_lost_socket_is_opened_again_under_the_last_picture(tab: Tab, media: F
     make(tab)
     state_is(tab, "live")
     media.cut_sockets()
-    state_is(tab, "reconnecting")
-    assert "Reconnecting" in text(tab)
+    # It lasts for a quarter of a second.
+    tab.until(
+        "probe.players.p.states.some(({ state, text }) => state === 'reconnecting' && /Reconnecting/.test(text))"
+    )
     assert tab.js("probe.players.p.player.shadowRoot.querySelector('canvas').width") == 640
     state_is(tab, "live")
     assert media.opened == 2

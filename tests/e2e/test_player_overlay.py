@@ -21,6 +21,8 @@ PLAYER = "probe.players.p.player"
 WINDOW_S = 30
 EACH_S = 0.2
 """From one recorded list to the next."""
+RETRY_S, EDGE_RETRY_S = 10, 3
+"""As in `recorded-annotations.js`."""
 
 
 @pytest.fixture
@@ -40,10 +42,13 @@ def stand_still(tab: Tab, media: FakeMedia) -> int:
     """The live picture stops. Returns: when it was captured, in us."""
     tab.until(f"{PLAYER}.state === 'live'")
     media.paused = True
-    time.sleep(0.1)  # what is on its way
-    last_us = int(media.sent_at[max(media.sent_at)] * 1e6)
-    tab.until(f"probe.players.p.paints.at(-1).capturedUs === {last_us}")
-    return last_us
+
+    def last_us() -> int:
+        return int(media.sent_at[max(media.sent_at)] * 1e6)
+
+    painted = "probe.players.p.paints.at(-1).capturedUs"
+    wait(lambda: bool(tab.js(painted) == last_us()), "the last picture that was sent is painted")
+    return last_us()
 
 
 def wait(condition: Callable[[], bool], what: str) -> None:
@@ -104,9 +109,10 @@ def test_it_holds_for_a_second_and_is_drawn_once(tab: Tab, media: FakeMedia) -> 
     assert pixel(tab, 480, 220) == RED
     tab.until(f"{labels()} === undefined")
     assert pixel(tab, 480, 220) == CLEAR
-    drawn_us = [us for us, is_drawn in tab.js("seen") if is_drawn]
-    ages_s = [us / 1e6 - media.sent_at[counter] for us in drawn_us]
-    assert min(ages_s) >= -0.001 and 0.8 < max(ages_s) < 1.001
+    ages_s = [(us / 1e6 - media.sent_at[counter], is_drawn) for us, is_drawn in tab.js("seen")]
+    drawn_s = [age_s for age_s, is_drawn in ages_s if is_drawn]
+    after_s = min(age_s for age_s, is_drawn in ages_s if not is_drawn and age_s > drawn_s[0])
+    assert min(drawn_s) >= -0.001 and max(drawn_s) < 1.001 and after_s > 0.999
     assert tab.js("draws") == 2, "once, and once no more"
 
 
@@ -247,15 +253,18 @@ def test_a_server_that_refuses_is_asked_calmly(tab: Tab, media: FakeMedia) -> No
     media.recorded_status = 404
     make(tab, overlay="faces")
     tab.until(f"{PLAYER}.state === 'live'")
+    begun_s = time.monotonic()
     for minute in range(5):
         seek(tab, base_s + 60 * minute)
-    assert len(media.recorded_asked) <= 2  # one may have been on its way at the first seek
+    retries = (time.monotonic() - begun_s) // RETRY_S
+    assert len(media.recorded_asked) <= 2 + retries  # one may have been on its way at the first seek
     assert not [line for line in tab.log if "ninjacam" in line and "annotations" in line]
 
 
 def test_the_running_edge_is_asked_for_again(tab: Tab, media: FakeMedia) -> None:
     make(tab, overlay="faces")
     tab.until(f"{PLAYER}.state === 'live'")
+    begun_s = time.monotonic()
     when_s = time.time() - 4.5
     seek(tab, when_s)
     tab.until("performance.getEntriesByType('resource').some((each) => each.name.includes('/annotations?'))")
@@ -263,4 +272,4 @@ def test_the_running_edge_is_asked_for_again(tab: Tab, media: FakeMedia) -> None
     captured_us = int((when_s - 0.1) * 1e6)
     media.recorded = [{"view": "faces", "captured_us": captured_us, "annotations": [text("late")]}]
     tab.until(f"{labels()} === 'late'")
-    assert 2 <= len(media.recorded_asked) <= 4
+    assert 2 <= len(media.recorded_asked) <= 3 + (time.monotonic() - begun_s) // EDGE_RETRY_S

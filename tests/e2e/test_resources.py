@@ -70,7 +70,7 @@ def database_files(pid: int) -> int:
     found = 0
     for name in os.listdir(directory):
         try:
-            found += "db.sqlite3" in os.readlink(f"{directory}/{name}")
+            found += "ninjacam.sqlite3" in os.readlink(f"{directory}/{name}")
         except OSError:
             continue
     return found
