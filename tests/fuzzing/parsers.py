@@ -16,9 +16,12 @@ from ninjacam.capture.timeline import PacketClock
 from ninjacam.codecs.bitstream import annexb_from_config
 from ninjacam.codecs.sps import parse_sps
 from ninjacam.containers.mp4 import encode_emsg
-from ninjacam.core.errors import ConfigError, DecodeError, SourceError
+from ninjacam.core.errors import CommandError, ConfigError, DecodeError, SourceError
 from ninjacam.core.packets import Codec, Flags, Kind, Packet, Track
 from ninjacam.hub.wire import MessageReader, encode_packet
+from ninjacam.onvif import media
+from ninjacam.onvif.events import read_event
+from ninjacam.onvif.soap import make_envelope, read_response
 from ninjacam.recordings.annotations import _parse_emsg, _place
 from ninjacam.recordings.reader import _read
 from ninjacam.recordings.repair import repair_file
@@ -228,6 +231,19 @@ def read_annotation_box(data: bytes) -> bool:
     return any(view for _, view in placed)
 
 
+def read_soap(data: bytes) -> bool:
+    try:
+        content = read_response(data)
+    except (SourceError, CommandError):
+        return False
+    profiles = media._profiles(content, "media") + media._profiles(content, "media2")
+    assert all(0 <= profile.pixels < 10**18 and profile.name.isprintable() for profile in profiles)
+    media.choose_streams(profiles)
+    for element in content.walk():
+        read_event(element, 0.0, 10**18)
+    return True
+
+
 def read_config(data: bytes) -> bool:
     readable = False
     for codec in (Codec.H264, Codec.H265):
@@ -289,6 +305,13 @@ SEEN = [
     for n in (1, 2)
 ]
 BOXES = recorded_boxes()
+SOAP = make_envelope(
+    '<r><t:Profiles xmlns:t="x" token="1"><Name>a&amp;b</Name><VideoEncoderConfiguration token="e"><Encoding>H264'
+    "</Encoding><Resolution><Width>640</Width><Height>360</Height></Resolution></VideoEncoderConfiguration>"
+    "</t:Profiles>\n<n><Topic>tns1:VideoSource/MotionAlarm</Topic>"
+    '<Message><Message UtcTime="2026-01-01T00:00:00Z"><Data><SimpleItem Name="State" Value="true"/></Data></Message>'
+    "</Message></n></r>"
+).replace(b">", b">\n")
 AVCC = [b"\x01\x64\0\x1f\xff\xe1", len(SPS).to_bytes(2, "big") + SPS, b"\x01\0\x04\x68\xee\x3c\x80"]
 PARSERS = {
     "multipart": Parser([piece for picture in PICTURES[:3] for piece in (PART, picture, b"\r\n")], read_multipart),
@@ -305,5 +328,6 @@ PARSERS = {
     "repair": Parser(BOXES, read_repair),
     "annotations": Parser([encode_emsg(1, 90_000, 3600, line + b"\n") for line in SEEN], read_annotation_box),
     "avcc": Parser(AVCC, read_config),
+    "soap": Parser(lines(SOAP), read_soap),
     "timeline": Parser([STAMP.pack(n * 3600, 40_000) for n in range(15)], read_timeline),
 }  # fmt: skip

@@ -19,6 +19,9 @@
     │   ├── SourceStalledError         connected, but without video for too long
     │   ├── SourceEndedError           it closed the connection, or the file has ended
     │   └── DeviceError                a USB device is missing, busy or forbidden
+    ├── CommandError                 a camera does not carry out a command
+    │   ├── UnsupportedCommandError    it lacks this function
+    │   └── CommandRejectedError       it rejects the command, or one of its values
     ├── DecodeError                  a frame cannot be decoded
     ├── EncodeError                  a frame cannot be encoded
     ├── ProcessorError               a user's processor raised an exception, hung or killed its process
@@ -138,6 +141,20 @@ class SourceEndedError(SourceError):
 
 class DeviceError(SourceError):
     code = "device"
+
+
+class CommandError(NinjacamError):
+    code = "command_failed"
+
+
+class UnsupportedCommandError(CommandError):
+    code = "command_unsupported"
+    retryable = False
+
+
+class CommandRejectedError(CommandError):
+    code = "command_rejected"
+    retryable = False
 
 
 class DecodeError(NinjacamError):

@@ -1,6 +1,6 @@
 """A small HTTP/1.1 client: one GET, to checked addresses, with a login and a few redirects.
 
-Not here: the contents of a body (`http_mjpeg`, `ffmpeg_http`).
+Not here: the contents of a body (`http_mjpeg`, `ffmpeg_http`), and connections that stay open (`http_session`).
 """
 
 import asyncio
@@ -35,13 +35,14 @@ MAX_HANGUPS = 1
 _SCHEMES = ("http", "https")
 _READ_BYTES = 1 << 16
 _LIMIT_BYTES = 1 << 18
+_VERSION = b"HTTP/1."
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 5), (socket.TCP_KEEPINTVL, 2), (socket.TCP_KEEPCNT, 3))
 """TCP keep-alive: a host that vanished is detected within 11 s, even while waiting for a slow camera."""
 
 
 class HttpBody:
-    """A response with status 200 or 206 whose body has begun. `target`: the target of the last redirect.
+    """A response whose body has begun. `target`: the target of the last redirect.
 
     `config`: the camera's, without its credentials if another host responds. `ahead`: the body's first bytes.
     """
@@ -80,6 +81,11 @@ class HttpBody:
     @property
     def content_type(self) -> str:
         return self.message.header("content-type").lower()
+
+    @property
+    def is_complete(self) -> bool:
+        """Return whether the body has ended where the camera said, so that another response can follow."""
+        return self._left_bytes == 0 or (self._dechunker is not None and self._dechunker.ended)
 
     async def peek(self, is_enough: Callable[[bytes], bool], max_bytes: int) -> bytes:
         """Return the first bytes without consuming them: until they suffice, the body ends, or there are
@@ -223,16 +229,17 @@ async def _get(
     if authorization:
         lines.append(f"Authorization: {authorization}")
     try:
-        _keep_alive(transport)
+        detect_loss(transport)
         transport.write(checked_lines(lines))
-        message, ahead = await _read_head(reader, target)
+        message, ahead = await read_head(reader, target)
         return HttpBody(message, reader, transport, target, config, ahead)
     except BaseException:
         transport.abort()
         raise
 
 
-def _keep_alive(transport: asyncio.Transport) -> None:
+def detect_loss(transport: asyncio.Transport) -> None:
+    """Enable TCP keep-alive."""
     connection = transport.get_extra_info("socket")
     with suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -240,7 +247,7 @@ def _keep_alive(transport: asyncio.Transport) -> None:
             connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-async def _read_head(reader: asyncio.StreamReader, target: RequestTarget) -> tuple[RtspMessage, bytes]:
+async def read_head(reader: asyncio.StreamReader, target: RequestTarget) -> tuple[RtspMessage, bytes]:
     """Return the head of the response, and the received part of the body.
 
     A camera may close the connection in the middle of its head; the received headers still count.
@@ -248,7 +255,8 @@ async def _read_head(reader: asyncio.StreamReader, target: RequestTarget) -> tup
     data, is_open = b"", True
     while True:
         end = _HEAD_END.search(data)
-        if end is None and is_open and len(data) <= MAX_HEAD_BYTES:
+        is_http = data.startswith(_VERSION[: len(data)]) and _VERSION.startswith(data[: len(_VERSION)])
+        if end is None and is_open and is_http and len(data) <= MAX_HEAD_BYTES:
             try:
                 more = await reader.read(_READ_BYTES)
             except OSError:
@@ -258,7 +266,7 @@ async def _read_head(reader: asyncio.StreamReader, target: RequestTarget) -> tup
         if not data:
             raise SourceEndedError("The camera closed the connection instead of responding.")
         head = data[: end.end()] if end else data
-        if len(head) > MAX_HEAD_BYTES or not head.startswith(b"HTTP/1."):
+        if len(head) > MAX_HEAD_BYTES or not head.startswith(_VERSION):
             raise NotACameraError(
                 f"An SSH server answers at {target.authority}, not a camera: check the port."
                 if head.startswith(b"SSH-")
