@@ -1,0 +1,175 @@
+"""The capture process's end of the device socket: takes commands for one camera and sends them to it."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ninjacam.core.clock import SYSTEM_CLOCK, Clock
+from ninjacam.core.errors import CommandRejectedError, NinjacamError
+from ninjacam.core.movement import Vector
+from ninjacam.core.unix_sockets import listen_unix
+from ninjacam.devices.device import Device
+from ninjacam.devices.messages import MAX_LINE_BYTES, Json, decode, encode, socket_path
+from ninjacam.devices.movement import Movement
+
+logger = logging.getLogger("ninjacam.devices")
+
+MAX_CONNECTIONS = 64
+MAX_WAITING = 8
+"""Maximum number of unanswered requests of one connection."""
+
+
+class DeviceServer:
+    """The commands to one camera. Thread: the event loop."""
+
+    def __init__(self, run_dir: Path, slug: str, device: Device, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._path = socket_path(run_dir, slug)
+        self._slug = slug
+        self._device = device
+        self._movement = Movement(device, run_dir / f"{slug}.moving", self._on_error, clock=clock)
+        self._server: asyncio.AbstractServer | None = None
+        self._connections: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
+        self._commands: dict[str, Callable[[Json], Awaitable[Any]]] = {
+            "describe": self._describe,
+            "position": self._get_position,
+            "stop": self._stop,
+            "move_by": lambda message: self._then(self._device.move_by(_vector(message))),
+            "move_to": lambda message: self._then(self._device.move_to(_vector(message))),
+            "goto_preset": lambda message: self._then(self._device.goto_preset(_text(message, "preset"))),
+            "go_home": lambda _: self._then(self._device.go_home()),
+            "set_home": lambda _: self._device.set_home(),
+            "set_preset": self._set_preset,
+            "remove_preset": lambda message: self._device.remove_preset(_text(message, "preset")),
+        }
+
+    async def start(self) -> None:
+        """Raises: OSError: the socket cannot be created."""
+        self._server = await asyncio.start_unix_server(
+            self._accept, sock=listen_unix(self._path), limit=MAX_LINE_BYTES
+        )
+        self._movement.recover()
+
+    async def close(self) -> None:
+        """Stop the camera if it moves, and end all connections. Idempotent."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.close()
+        await self._movement.close()
+        for writer, task in list(self._connections.items()):
+            writer.close()
+            task.cancel()
+        await asyncio.gather(*self._connections.values(), return_exceptions=True)
+        self._device.close()
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+
+    # --- connections ---
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if len(self._connections) >= MAX_CONNECTIONS or task is None:
+            writer.close()
+            return
+        self._connections[writer] = task
+        requests: set[asyncio.Task[None]] = set()
+        try:
+            while line := await reader.readline():
+                message = decode(line)
+                if message.get("op") == "move":
+                    self._move(writer, message)
+                elif len(requests) >= MAX_WAITING:
+                    error = CommandRejectedError("Too many commands are waiting for the camera.")
+                    self._send(writer, {"id": message.get("id"), "error": error.as_dict()})
+                else:
+                    request = asyncio.create_task(self._answer(writer, message), name="device-command")
+                    requests.add(request)
+                    request.add_done_callback(requests.discard)
+        except (OSError, ValueError, NinjacamError):
+            logger.debug("%s: a connection to the device socket broke off", self._slug)
+        finally:
+            self._movement.release(writer)
+            self._connections.pop(writer, None)
+            writer.close()
+
+    def _move(self, writer: asyncio.StreamWriter, message: Json) -> None:
+        try:
+            self._movement.hold(writer, _vector(message))
+        except NinjacamError as error:
+            self._on_error(writer, error)
+
+    async def _answer(self, writer: asyncio.StreamWriter, message: Json) -> None:
+        number = message.get("id")
+        try:
+            command = self._commands.get(str(message.get("op")))
+            if command is None:
+                raise CommandRejectedError("Unknown command.")  # noqa: TRY301
+            self._send(writer, {"id": number, "result": await command(message)})
+        except NinjacamError as error:
+            self._send(writer, {"id": number, "error": error.as_dict()})
+        except Exception:  # The boundary: a bug in one command must not end the connection without an answer.
+            logger.exception("%s: a command failed", self._slug)
+            self._send(
+                writer, {"id": number, "error": NinjacamError("An internal error occurred.").as_dict()}
+            )
+
+    def _on_error(self, holder: object, error: NinjacamError) -> None:
+        logger.warning("%s: %s", self._slug, error)
+        if isinstance(holder, asyncio.StreamWriter):
+            self._send(holder, {"id": None, "error": error.as_dict()})
+
+    @staticmethod
+    def _send(writer: asyncio.StreamWriter, message: Json) -> None:
+        if not writer.is_closing() and writer.transport.get_write_buffer_size() < 4 * MAX_LINE_BYTES:
+            writer.write(encode(message))
+
+    # --- commands ---
+
+    async def _then(self, command: Awaitable[None]) -> None:
+        """End a held movement, then send the command."""
+        try:
+            await self._movement.finish()
+        except BaseException:
+            if asyncio.iscoroutine(command):
+                command.close()
+            raise
+        await command
+
+    async def _stop(self, _: Json) -> None:
+        """Stop, repeated until it is acknowledged; the sender gets the error of the first try."""
+        self._movement.stop()
+        await self._device.stop()
+
+    async def _describe(self, _: Json) -> Json:
+        abilities = await self._device.get_abilities()
+        presets = await self._device.list_presets()
+        return {"abilities": asdict(abilities), "presets": [asdict(preset) for preset in presets]}
+
+    async def _get_position(self, _: Json) -> Json:
+        return asdict(await self._device.get_position())
+
+    async def _set_preset(self, message: Json) -> Json:
+        token = str(message.get("preset") or "")[:64]
+        return {"preset": await self._device.set_preset(_text(message, "name"), token)}
+
+
+def _vector(message: Json) -> Vector:
+    """Raises: CommandRejectedError."""
+    values = [message.get(name) for name in ("pan", "tilt", "zoom")]
+    for value in values:
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if value is not None and not (is_number and -1 <= value <= 1):
+            raise CommandRejectedError("Pan, tilt and zoom must be from -1 to 1.")
+    return Vector(*values)
+
+
+def _text(message: Json, name: str) -> str:
+    """Raises: CommandRejectedError."""
+    value = message.get(name)
+    if not isinstance(value, str) or not 0 < len(value) <= 200:
+        raise CommandRejectedError(f"The command needs a {name}.")
+    return value
