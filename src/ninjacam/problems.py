@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Any
 
 from ninjacam.core.errors import (
+    CommandError,
     ConflictError,
     EngineRunningError,
     ForbiddenError,
@@ -21,6 +22,7 @@ from ninjacam.core.errors import (
     QuotaError,
     SourceError,
     StreamUnavailableError,
+    UnsupportedCommandError,
     ViewNotFoundError,
 )
 
@@ -37,6 +39,8 @@ STATUS_OF: tuple[tuple[type[NinjacamError], int], ...] = (
     (InvalidError, 422),
     (QuotaError, 409),
     (LimitError, 429),
+    (UnsupportedCommandError, 409),
+    (CommandError, 502),
     (SourceError, 502),
     (StreamUnavailableError, 503),
     (NinjacamError, 500),

@@ -49,6 +49,7 @@ BODIES: dict[str, Any] = {
     "update_event": {"label": "changed"},
     "create_export": {"camera": "door", "start": HOUR_AGO, "end": NOW},
     "create_grant": {"role": "view", "user": "stranger"},
+    "send_ptz_command": {"command": "stop"},
 }
 
 QUERIES = {
@@ -209,6 +210,8 @@ def test_operations_serve_an_administrator(
     expected = (
         422 if name.startswith("probe") else 200 if changes else {"POST": 201, "DELETE": 204}.get(method, 200)
     )
+    if "ptz" in name:
+        expected = 503  # No engine runs here; tests/e2e/test_ptz.py moves a camera.
     assert ask(signed_in(admin_user), route, method, world).status_code == expected
 
 

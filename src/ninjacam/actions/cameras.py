@@ -51,13 +51,14 @@ class CameraFields(SourceFields, total=False):
     record_before_s: int
     record_after_s: int
     record_schedule: str
+    onvif_url: str
 
 
 STOP_TIMEOUT_S = 5.0
 """Seconds within which the engine stops a deleted camera."""
 DELETE_BATCH = 250
 RECORD = ("record", "record_before_s", "record_after_s", "record_schedule")
-_PLAIN = ("name", "enabled", *RECORD, "transport", "audio", "verify_tls")
+_PLAIN = ("name", "enabled", *RECORD, "onvif_url", "transport", "audio", "verify_tls")
 _SOURCE = ("url", "username", "password")
 
 

@@ -22,6 +22,7 @@ from ninjacam.api.routers import (
     grants,
     links,
     me,
+    ptz,
     recordings,
     tokens,
     views,
@@ -52,6 +53,8 @@ _STATUS_TEXT = {
     "409": "Conflict with the current state, for example a name that is in use",
     "422": "A value is invalid",
     "429": "Too many requests",
+    "502": "The camera refuses, or does not respond as it should",
+    "503": "The camera takes no commands at the moment",
 }
 
 
@@ -92,6 +95,8 @@ def _add_errors(operation: dict[str, Any], *, has_path: bool) -> None:
         codes.add("422")
     if "requestBody" in operation:
         codes |= {"400", "404", "409", "422", "429"}
+    if "control" in operation.get("tags", ()):  # The camera itself answers.
+        codes |= {"409", "502", "503"}
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for code in sorted(codes):
         responses[int(code)] = {"description": _STATUS_TEXT[code], "content": content}
@@ -110,6 +115,7 @@ api = Api(
 add_handlers(api)
 api.add_router("/me", me.router, tags=["me"])
 api.add_router("/cameras", cameras.router, tags=["cameras"])
+api.add_router("/cameras", ptz.router, tags=["control"])
 api.add_router("", views.router, tags=["views"])
 api.add_router("", recordings.router, tags=["recordings"])
 api.add_router("", annotations.router, tags=["recordings"])

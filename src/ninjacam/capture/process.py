@@ -6,7 +6,9 @@ from pathlib import Path
 
 from ninjacam.capture.camera import CameraCapture
 from ninjacam.capture.sink import PacketSinks
-from ninjacam.core.errors import NinjacamError
+from ninjacam.core.errors import ConfigError, NinjacamError
+from ninjacam.devices.device import OnvifDevice
+from ninjacam.devices.server import DeviceServer
 from ninjacam.sources.base import SourceConfig
 from ninjacam.supervision.child import Child
 from ninjacam.supervision.control import Json
@@ -24,6 +26,8 @@ class CaptureProcess:
         self._sinks = sinks
         self._cameras: dict[str, CameraCapture] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._devices: dict[str, tuple[Json, DeviceServer]] = {}
+        """Configuration and socket of each camera that takes commands."""
         self._child = Child(
             name=name, run_dir=run_dir, orphan_s=orphan_s, assign=self._assign, status=self._status
         )
@@ -32,7 +36,10 @@ class CaptureProcess:
         try:
             await self._child.run()
         finally:
-            await asyncio.gather(*(self._end(slug) for slug in list(self._cameras)))
+            await asyncio.gather(
+                *(self._end(slug) for slug in list(self._cameras)),
+                *(self._control(slug, {}) for slug in list(self._devices)),
+            )
 
     async def _assign(self, message: Json) -> None:
         wanted = {entry["slug"]: entry for entry in message["cameras"]}
@@ -46,6 +53,28 @@ class CaptureProcess:
             if slug not in self._cameras:
                 self._begin(slug, entry)
             self._record(slug, entry)
+        await asyncio.gather(
+            *(self._control(slug, wanted.get(slug, {})) for slug in {*wanted, *self._devices})
+        )
+
+    async def _control(self, slug: str, entry: Json) -> None:
+        """Open, replace or close the socket for commands to a camera."""
+        config = entry.get("device")
+        present, server = self._devices.get(slug, (None, None))
+        if config == present:
+            return
+        if server is not None:
+            del self._devices[slug]
+            await server.close()
+        if config is None:
+            return
+        try:
+            server = DeviceServer(self._run_dir, slug, OnvifDevice(_source_config(config)))
+            await server.start()
+        except (OSError, ConfigError) as exc:
+            logger.error("%s cannot be controlled: %s", slug, exc)  # noqa: TRY400 (a sentence for a person)
+            return
+        self._devices[slug] = (config, server)
 
     def _record(self, slug: str, entry: Json) -> None:
         """ "record": "off", "always", or "events": within the windows of "keep"."""
@@ -62,9 +91,7 @@ class CaptureProcess:
         camera = CameraCapture(
             slug=slug,
             camera_id=entry["camera_id"],
-            source=SourceConfig(
-                **{**entry["source"], "allowed_networks": tuple(entry["source"]["allowed_networks"])}
-            ),
+            source=_source_config(entry["source"]),
             revision=entry["revision"],
             run_dir=self._run_dir,
             on_change=self._child.changed,
@@ -90,3 +117,7 @@ class CaptureProcess:
             "cameras": {slug: camera.status() for slug, camera in self._cameras.items()},
             "segments": self._sinks.report() if self._sinks is not None else [],
         }
+
+
+def _source_config(values: Json) -> SourceConfig:
+    return SourceConfig(**{**values, "allowed_networks": tuple(values["allowed_networks"])})

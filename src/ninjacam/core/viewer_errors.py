@@ -6,6 +6,8 @@ The full message of an error is for those who may configure the camera. Not here
 from collections.abc import Mapping
 from typing import Any
 
+from ninjacam.core.errors import NinjacamError, SourceError
+
 _TEXTS = {
     "authentication_failed": "The camera does not accept the stored user and password.",
     "config": "The settings of the camera cannot be used.",
@@ -44,3 +46,11 @@ def for_viewers(error: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "message": _TEXTS.get(code, _OTHER),
         "retryable": bool(error.get("retryable", True)),
     }
+
+
+def without_details(error: NinjacamError) -> NinjacamError:
+    """Return an error of a camera with its message for viewers. Other errors stay as they are."""
+    if not isinstance(error, SourceError):
+        return error
+    shown = for_viewers(error.as_dict()) or {}
+    return type(error)(str(shown.get("message", "")))

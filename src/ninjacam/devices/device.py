@@ -3,15 +3,23 @@
 A camera without ONVIF needs an adapter that implements `Device`.
 """
 
+import asyncio
+from dataclasses import replace
 from typing import Protocol
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
-from ninjacam.core.errors import AuthenticationError, NinjacamError
+from ninjacam.core.errors import AuthenticationError
 from ninjacam.core.movement import Abilities, Preset, Vector
 from ninjacam.onvif.client import OnvifClient
 from ninjacam.onvif.ptz import Ptz, open_ptz
+from ninjacam.onvif.search import find_device
 from ninjacam.sources.base import SourceConfig
+from ninjacam.sources.urls import parse_url
 
+SEARCH_SCHEME = "onvif"
+"""Scheme of the URL of a host on whose usual ports a device is searched."""
+DEVICE_PATH = "/onvif/device_service"
+"""The path that ONVIF requires (Core Specification, section 5.1.1)."""
 LOCKED_S = 30.0
 """Seconds without commands after a rejected login, because cameras lock accounts."""
 
@@ -39,27 +47,45 @@ class Device(Protocol):
 
 
 class OnvifDevice:
-    """Opens the device at the first command. Thread: the event loop."""
+    """Finds and opens the device at the first command. Thread: the event loop.
+
+    `config.url`: of the device, with or without its path; or `onvif://host/`: it is searched there.
+    """
 
     def __init__(self, config: SourceConfig, *, clock: Clock = SYSTEM_CLOCK) -> None:
-        self.client = OnvifClient(config, clock=clock)
+        self._config = config
         self._clock = clock
+        self._client: OnvifClient | None = None
         self._ptz: Ptz | None = None
+        self._opening = asyncio.Lock()
         self._refusal: tuple[int, AuthenticationError] | None = None
         """Monotonic time and error of a rejected login."""
 
-    async def open(self) -> Ptz:
+    async def _open(self) -> Ptz:
         """Raises: UnsupportedCommandError: it cannot move; SourceError, CommandError."""
-        if self._ptz is None:
-            self.check_login()
+        if self._ptz is not None:
+            return self._ptz
+        async with self._opening:
+            self._check_login()
             try:
-                self._ptz = await open_ptz(self.client)
-            except NinjacamError as error:
-                self.note(error)
+                if self._client is None:
+                    self._client = OnvifClient(await self._found(), clock=self._clock)
+                self._ptz = self._ptz or await open_ptz(self._client)
+            except AuthenticationError as error:
+                self._refusal = (self._clock.monotonic_ns(), error)
                 raise
-        return self._ptz
+            return self._ptz
 
-    def check_login(self) -> None:
+    async def _found(self) -> SourceConfig:
+        """Raises: SourceError: no device was found."""
+        target = parse_url(self._config.url)
+        if target.scheme == SEARCH_SCHEME:
+            return await find_device(self._config, target.host, DEVICE_PATH)
+        if target.path != "/":
+            return self._config
+        return replace(self._config, url=f"{target.scheme}://{target.authority}{DEVICE_PATH}")
+
+    def _check_login(self) -> None:
         """Raises: AuthenticationError: the camera has just rejected the login."""
         if self._refusal is not None:
             refused_ns, error = self._refusal
@@ -67,46 +93,42 @@ class OnvifDevice:
                 raise error
             self._refusal = None
 
-    def note(self, error: NinjacamError) -> None:
-        """Remember a rejected login."""
-        if isinstance(error, AuthenticationError):
-            self._refusal = (self._clock.monotonic_ns(), error)
-
     async def get_abilities(self) -> Abilities:
-        return (await self.open()).abilities
+        return (await self._open()).abilities
 
     async def move(self, velocity: Vector, timeout_s: float) -> None:
-        await (await self.open()).move(velocity, timeout_s)
+        await (await self._open()).move(velocity, timeout_s)
 
     async def stop(self) -> None:
-        await (await self.open()).stop()
+        await (await self._open()).stop()
 
     async def move_by(self, translation: Vector) -> None:
-        await (await self.open()).move_by(translation)
+        await (await self._open()).move_by(translation)
 
     async def move_to(self, position: Vector) -> None:
-        await (await self.open()).move_to(position)
+        await (await self._open()).move_to(position)
 
     async def get_position(self) -> Vector:
-        return await (await self.open()).get_position()
+        return await (await self._open()).get_position()
 
     async def list_presets(self) -> list[Preset]:
-        return await (await self.open()).list_presets()
+        return await (await self._open()).list_presets()
 
     async def goto_preset(self, token: str) -> None:
-        await (await self.open()).goto_preset(token)
+        await (await self._open()).goto_preset(token)
 
     async def set_preset(self, name: str, token: str) -> str:
-        return await (await self.open()).set_preset(name, token)
+        return await (await self._open()).set_preset(name, token)
 
     async def remove_preset(self, token: str) -> None:
-        await (await self.open()).remove_preset(token)
+        await (await self._open()).remove_preset(token)
 
     async def go_home(self) -> None:
-        await (await self.open()).go_home()
+        await (await self._open()).go_home()
 
     async def set_home(self) -> None:
-        await (await self.open()).set_home()
+        await (await self._open()).set_home()
 
     def close(self) -> None:
-        self.client.close()
+        if self._client is not None:
+            self._client.close()

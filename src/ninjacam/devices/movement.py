@@ -75,12 +75,16 @@ class Movement:
             logger.warning("%s: the previous process was moving the camera; stopping it", self._marker.stem)
             self._halt()
 
-    def hold(self, holder: object, velocity: Vector) -> None:
-        """Start, change or refresh a movement. It lasts for HOLD_S. A zero velocity releases."""
+    def hold(self, holder: object, velocity: Vector, hold_s: float = HOLD_S) -> None:
+        """Start, change or refresh a movement. It ends after `hold_s`. A zero velocity releases."""
         if velocity.is_zero:
             self.release(holder)
             return
-        self._until_ns = self._clock.monotonic_ns() + round(HOLD_S * 1e9)
+        until_ns = self._clock.monotonic_ns() + round(hold_s * 1e9)
+        if until_ns < self._until_ns and self._guarding is not None:
+            self._guarding.cancel()  # It sleeps until the end of a longer hold.
+            self._guarding = None
+        self._until_ns = until_ns
         self._holder = holder
         if velocity != self._target:
             self._target = velocity
@@ -135,7 +139,6 @@ class Movement:
         while self._holder is not None:
             left_s = (self._until_ns - self._clock.monotonic_ns()) / 1e9
             if left_s <= 0:
-                logger.info("%s: the movement was not refreshed; stopping", self._marker.stem)
                 self.release(self._holder)
                 return
             await self._clock.sleep(left_s)

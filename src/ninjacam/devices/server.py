@@ -19,6 +19,8 @@ from ninjacam.devices.movement import Movement
 logger = logging.getLogger("ninjacam.devices")
 
 MAX_CONNECTIONS = 64
+MAX_DURATION_S = 10.0
+"""Maximum seconds of a movement that is not held."""
 MAX_WAITING = 8
 """Maximum number of unanswered requests of one connection."""
 
@@ -37,6 +39,7 @@ class DeviceServer:
             "describe": self._describe,
             "position": self._get_position,
             "stop": self._stop,
+            "move_for": self._move_for,
             "move_by": lambda message: self._then(self._device.move_by(_vector(message))),
             "move_to": lambda message: self._then(self._device.move_to(_vector(message))),
             "goto_preset": lambda message: self._then(self._device.goto_preset(_text(message, "preset"))),
@@ -143,6 +146,14 @@ class DeviceServer:
         """Stop, repeated until it is acknowledged; the sender gets the error of the first try."""
         self._movement.stop()
         await self._device.stop()
+
+    async def _move_for(self, message: Json) -> None:
+        """Move for a fixed time; the end of the connection does not end it."""
+        duration_s = message.get("duration_s")
+        if not isinstance(duration_s, (int, float)) or not 0 < duration_s <= MAX_DURATION_S:
+            raise CommandRejectedError(f"A movement lasts at most {MAX_DURATION_S:g} s.")
+        await self._device.get_abilities()  # The errors of opening it belong to this request.
+        self._movement.hold(object(), _vector(message), duration_s)
 
     async def _describe(self, _: Json) -> Json:
         abilities = await self._device.get_abilities()

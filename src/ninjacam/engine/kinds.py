@@ -55,6 +55,7 @@ def _capture_work(camera: CameraSpec) -> Json:
         "record": camera.record,
         "keep": camera.keep,
         "before_s": camera.record_before_s,
+        "device": asdict(camera.device) if camera.device is not None else None,
     }
 
 

@@ -26,6 +26,8 @@ class CameraSpec:
     record_before_s: float = 0
     keep: tuple[tuple[int, int], ...] = ()
     error: dict[str, Any] | None = None
+    device: SourceConfig | None = None
+    """How to send commands to the camera (ONVIF); None: not at all. A change does not restart capture."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from ninjacam.front_door.abort import abort_connection
 from ninjacam.front_door.messages import Message, Receive, Scope, Send
 from ninjacam.front_door.mount import Target
 from ninjacam.live.encodings import Encoding, text_message
+from ninjacam.live.ptz import HeldMovements
 from ninjacam.live.sink import Sink
 from ninjacam.live.subscriptions import (
     AnnotationsSubscription,
@@ -77,6 +78,7 @@ class LiveSocket:
         self._members: dict[int, SocketSubscription] = {}
         self._ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         self._allowance = _Allowance()
+        self._movements = HeldMovements(worker, principal, self.sink.put)
 
     # --- Viewer ---
 
@@ -117,6 +119,7 @@ class LiveSocket:
             for member in list(self._members.values()):
                 member.close()
             self._members.clear()
+            self._movements.close()
             last: list[Message] = [] if code is None else [{"type": "websocket.close", "code": code}]
             await self.sink.close(*last, grace_s=CLOSE_GRACE_S)
 
@@ -160,13 +163,15 @@ class LiveSocket:
             member = self._members.get(number) if isinstance(number, int) else None
             if member is not None:
                 self.drop(member)
+        elif op == "ptz":
+            await self._movements.take(message)
         elif op == "subscribe":
             try:
                 await self._subscribe(SubscribeRequest.parse(message))
             except Problem as problem:
                 self._error(message.get("id"), problem.code, problem.detail)
         else:
-            self._error(message.get("id"), "bad_request", "'op' must be subscribe, unsubscribe or ping.")
+            self._error(message.get("id"), "bad_request", "'op' must be subscribe, unsubscribe, ptz or ping.")
 
     def _error(self, number: Any, code: str, message: str) -> None:
         shown = number if isinstance(number, int) and not isinstance(number, bool) else None

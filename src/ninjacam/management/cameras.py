@@ -129,6 +129,7 @@ def describe(camera: Camera, status: Status) -> dict[str, Any]:
         "record_before_s": camera.record_before_s,
         "record_after_s": camera.record_after_s,
         "record_schedule": camera.record_schedule,
+        "onvif_url": camera.onvif_url,
     }
 
 

@@ -1,6 +1,7 @@
 """The camera model, and the query for the cameras that a user has a role for."""
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,15 +19,18 @@ from ninjacam.core.errors import ConfigError
 from ninjacam.core.redact import redact_url, split_credentials
 from ninjacam.core.schedule import parse_schedule
 from ninjacam.credentials import Credentials, fingerprint, seal, unseal
+from ninjacam.devices.device import SEARCH_SCHEME
 from ninjacam.engine.specs import CameraSpec
 from ninjacam.models import archive
 from ninjacam.models.roles import GRANTED_BY, permission_name
 from ninjacam.sources.base import SourceConfig
-from ninjacam.sources.urls import binding_of
+from ninjacam.sources.urls import binding_of, carries_login, parse_url
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
+AUTO = "auto"
+"""The ONVIF address is searched on the usual ports of the camera's host."""
 OWN_BACKEND = "ninjacam.permissions.CameraGrantBackend"
 _LISTABLE_BACKENDS = {
     OWN_BACKEND,
@@ -43,6 +47,26 @@ def check_schedule(text: str) -> None:
         parse_schedule(text)
     except ConfigError as error:
         raise ValidationError(error.message, code="schedule") from error
+
+
+def check_onvif_url(text: str) -> None:
+    """Raises: ValidationError: it is not "auto" and not an HTTP URL without a login."""
+    if text in ("", AUTO):
+        return
+    try:
+        plain = split_credentials(text)[0]
+        scheme = parse_url(text).scheme
+    except (ConfigError, ValueError) as error:
+        raise ValidationError(_("This is not a valid URL. Check its host and port."), code="url") from error
+    if plain != text:
+        raise ValidationError(
+            _("Omit the user and password: those of the camera are used, if it is the same host."),
+            code="login",
+        )
+    if scheme not in ("http", "https"):
+        raise ValidationError(
+            _("The ONVIF address must start with http: or https:, or be “auto”."), code="scheme"
+        )
 
 
 class CameraQuerySet(models.QuerySet["Camera"]):
@@ -160,6 +184,17 @@ class Camera(models.Model):
             "For example: mon-fri 07:00-19:00; sat,sun 10:00-14:00. “22:00-06:00” continues past midnight."
         ),
     )
+    onvif_url = models.CharField(
+        _("ONVIF address"),
+        max_length=500,
+        blank=True,
+        default="",
+        validators=[check_onvif_url],
+        help_text=_(
+            "To move the camera. “auto” searches the usual ports of its address; or for example "
+            "http://192.168.1.20/onvif/device_service. Empty if the camera takes no commands."
+        ),
+    )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
@@ -250,6 +285,26 @@ class Camera(models.Model):
             files_dir=config.files_dir,
         )
 
+    def device(self, source: SourceConfig) -> SourceConfig | None:
+        """Return how to send commands to the camera; None: it takes none.
+
+        It gets the login of `source` if it is the same host, and never in clear text if the video is encrypted.
+        """
+        try:
+            video = parse_url(source.url)
+        except ConfigError:  # A file or a USB camera.
+            video = None
+        if self.onvif_url == AUTO:
+            if video is None:
+                return None
+            host = f"[{video.host}]" if ":" in video.host else video.host
+            return replace(source, url=f"{SEARCH_SCHEME}://{host}/")
+        if not self.onvif_url:
+            return None
+        if video is not None and carries_login(video, parse_url(self.onvif_url)):
+            return replace(source, url=self.onvif_url)
+        return replace(source, url=self.onvif_url, username="", password="")
+
     @property
     def rolls_ns(self) -> tuple[int, int]:
         """Nanoseconds to record before an event's start and after its end."""
@@ -279,6 +334,7 @@ class Camera(models.Model):
             record=record,
             record_before_s=self.record_before_s if record == "events" else 0,
             keep=keep if record == "events" else (),
+            device=self.device(source),
             revision=fingerprint(
                 source.url,
                 source.username,

@@ -188,6 +188,28 @@ def authorise_again(principal: "Principal", slug: str, view: str) -> "tuple[Came
     return camera, may_see_details(fresh, camera)
 
 
+def authorise_movement(principal: "Principal", slug: str, is_start: bool) -> bool:
+    """Allow a held movement, and record its start. Everything is read again.
+
+    Returns: whether the principal may see the details of the camera's errors.
+    Raises: Problem 401, NotFoundError, ForbiddenError.
+    """
+    from ninjacam.actions import ptz
+    from ninjacam.auth import refresh
+
+    fresh = refresh([principal])[principal]
+    if fresh is None:
+        raise not_authenticated()
+    return may_see_details(fresh, ptz.authorise_movement(fresh, slug, is_start=is_start))
+
+
+def end_movement(principal: "Principal", slug: str, reason: str) -> None:
+    """Record the end of a held movement."""
+    from ninjacam.actions import ptz
+
+    ptz.end_movement(principal, slug, reason)
+
+
 def may_see_details(principal: "Principal", camera: "Camera") -> bool:
     """Return whether errors of the camera may contain addresses: only for users who may configure it."""
     return principal.may("configure", camera)

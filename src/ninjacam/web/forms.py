@@ -61,6 +61,13 @@ class CameraForm(forms.Form):
         initial=True,
         help_text=_("Switch off for rtsps: and https: cameras with self-signed certificates."),
     )
+    onvif_url = forms.CharField(
+        label=_("ONVIF address"),
+        max_length=500,
+        required=False,
+        help_text=Camera._meta.get_field("onvif_url").help_text,
+        widget=forms.TextInput(attrs={"inputmode": "url", "autocapitalize": "none", "spellcheck": "false"}),
+    )
     enabled = forms.BooleanField(label=_("Enabled"), required=False, initial=True)
     record = forms.ChoiceField(
         label=_("Record"),
@@ -85,7 +92,17 @@ class CameraForm(forms.Form):
 
     def __init__(self, *args: Any, camera: Camera | None = None, **kwargs: Any) -> None:
         if camera is not None:
-            names = ("slug", "name", "url", "transport", "audio", "verify_tls", "enabled", *RECORD)
+            names = (
+                "slug",
+                "name",
+                "url",
+                "transport",
+                "audio",
+                "verify_tls",
+                "enabled",
+                "onvif_url",
+                *RECORD,
+            )
             kwargs["initial"] = {name: getattr(camera, name) for name in names}
         super().__init__(*args, **kwargs)
         self.camera = camera
@@ -122,6 +139,8 @@ class CameraForm(forms.Form):
         for name in ("name", "transport", "audio", "verify_tls", "enabled"):
             if name in entered:
                 fields[name] = entered[name]
+        if "onvif_url" in self.data:  # A form without this field does not change it.
+            fields["onvif_url"] = entered.get("onvif_url", "")
         if entered.get("record"):
             fields["record"] = entered["record"]
             fields["record_schedule"] = entered.get("record_schedule", "")

@@ -198,6 +198,7 @@ def show_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
         "figures": figures,
         "state": state_label(figures["state"]),
         "may_configure": may_configure,
+        "may_move": bool(camera.onvif_url) and camera.enabled and principal.may("control", camera),
         "live": live,
         "template_tag": f'{{% camera "{slug}" view="{chosen}" %}}' if chosen else f'{{% camera "{slug}" %}}',
     }

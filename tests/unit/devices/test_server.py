@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import (
     AuthenticationError,
     CommandRejectedError,
@@ -25,15 +26,20 @@ from ninjacam.devices.client import DeviceConnection, request
 from ninjacam.devices.device import OnvifDevice
 from ninjacam.devices.server import DeviceServer
 from ninjacam.sources.base import SourceConfig
+from ninjacam.testing.clock import FakeClock
 from ninjacam.testing.onvif_camera import FakeOnvifCamera
 
 
 def serve(
-    run_dir: Path, camera: FakeOnvifCamera, scenario: Callable[[], Awaitable[None]], **config: Any
+    run_dir: Path,
+    camera: FakeOnvifCamera,
+    scenario: Callable[[], Awaitable[None]],
+    clock: Clock = SYSTEM_CLOCK,
+    **config: Any,
 ) -> None:
     async def go() -> None:
         given = {"username": "admin", "password": "secret", **config}
-        server = DeviceServer(run_dir, "door", OnvifDevice(SourceConfig(camera.url, **given)))
+        server = DeviceServer(run_dir, "door", OnvifDevice(SourceConfig(camera.url, **given)), clock=clock)
         await server.start()
         try:
             await scenario()
@@ -115,6 +121,7 @@ def test_a_camera_that_is_off_is_a_typed_error(tmp_path: Path) -> None:
 
 
 def test_the_end_of_a_connection_stops_its_movement(tmp_path: Path) -> None:
+    """At once: by this clock, the hold never ends by itself."""
     with FakeOnvifCamera() as camera:
         camera.faults.ignores_timeout = True
 
@@ -128,7 +135,7 @@ def test_the_end_of_a_connection_stops_its_movement(tmp_path: Path) -> None:
             await until(lambda: not camera.is_moving)
             await until(lambda: not (tmp_path / "door.moving").exists())
 
-        serve(tmp_path, camera, scenario)
+        serve(tmp_path, camera, scenario, FakeClock())
     assert [command.name for command in camera.named("ContinuousMove", "Stop")] == ["ContinuousMove", "Stop"]
 
 

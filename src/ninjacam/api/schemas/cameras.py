@@ -29,6 +29,16 @@ Schedule = Annotated[
         "`mon-fri 07:00-19:00; sat,sun 22:00-06:00`.",
     ),
 ]
+OnvifUrl = Annotated[
+    str,
+    Field(
+        max_length=500,
+        pattern=r"^[^\x00-\x20\x7f]*$",
+        description="Where the camera takes commands: `http://192.168.1.20/onvif/device_service`, without a login; "
+        "`auto`: the usual ports of the camera's host; empty: nowhere. The camera's login is used if it is the same "
+        "host.",
+    ),
+]
 State = Literal["connecting", "live", "stalled", "reconnecting", "failed", "disabled", "unknown"]
 
 
@@ -99,6 +109,7 @@ _CAMERA = {
         "transport": "tcp",
         "audio": True,
         "verify_tls": True,
+        "onvif_url": "auto",
     },
     "created_at": "2026-11-22T08:00:00Z",
     "updated_at": "2026-11-22T08:00:00Z",
@@ -113,6 +124,7 @@ class SourceOut(Schema):
     transport: Literal["tcp", "udp"]
     audio: bool
     verify_tls: bool
+    onvif_url: str
 
 
 class CameraOut(Schema):
@@ -176,6 +188,7 @@ class CameraIn(SourceFieldsIn):
     record_before_s: BeforeS = 5
     record_after_s: AfterS = 10
     record_schedule: Schedule = ""
+    onvif_url: OnvifUrl = ""
 
 
 class ProbeIn(SourceFieldsIn):
@@ -206,6 +219,7 @@ class CameraPatch(SourceFieldsPatch):
     record_before_s: BeforeS = Field(default_factory=int)
     record_after_s: AfterS = Field(default_factory=int)
     record_schedule: Schedule = Field(default_factory=str)
+    onvif_url: OnvifUrl = Field(default_factory=str)
 
 
 class ProbePatch(SourceFieldsPatch):

@@ -37,6 +37,12 @@ class Command(SourceCommand):
             metavar="S",
             help="for --record events: seconds to keep after an event",
         )
+        parser.add_argument(
+            "--onvif",
+            default="",
+            metavar="URL",
+            help="where the camera takes commands; “auto” to search its host",
+        )
         parser.add_argument("--no-audio", action="store_true")
         parser.add_argument("--no-verify-tls", action="store_true", help="accept a self-signed certificate")
         self.add_check_arguments(parser)
@@ -54,6 +60,7 @@ class Command(SourceCommand):
             record_schedule=options["schedule"],
             record_before_s=options["before"],
             record_after_s=options["after"],
+            onvif_url=options["onvif"],
         )
         answer = self.try_address(source_to_probe(OPERATOR, fields), options)
         camera = create_camera(OPERATOR, options["slug"], fields)

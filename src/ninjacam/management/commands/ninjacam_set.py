@@ -38,6 +38,12 @@ class Command(SourceCommand):
         parser.add_argument(
             "--after", dest="record_after_s", type=int, metavar="S", help="seconds after an event"
         )
+        parser.add_argument(
+            "--onvif",
+            dest="onvif_url",
+            metavar="URL",
+            help="where the camera takes commands; “auto”, or empty",
+        )
         parser.add_argument("--enabled", action=BooleanOptionalAction, help="enable or disable the camera")
         parser.add_argument("--audio", action=BooleanOptionalAction, help="record and play audio")
         parser.add_argument("--verify-tls", action=BooleanOptionalAction, help="verify the TLS certificate")
@@ -47,7 +53,7 @@ class Command(SourceCommand):
         camera = get_camera(OPERATOR, options["slug"])
         fields = CameraFields()
         for name in (*_SOURCE, "name", "record", "record_schedule", "record_before_s", "record_after_s",
-                     "enabled", "audio"):  # fmt: skip
+                     "enabled", "audio", "onvif_url"):  # fmt: skip
             if options.get(name) is not None:
                 fields[name] = options[name]  # type: ignore[literal-required] # names of the TypedDict
         if options["forget_login"]:

@@ -98,6 +98,8 @@ export class Connection {
   #pingTimer = 0;
   #idleTimer = 0;
   clock = new ServerClock();
+  /** A movement has failed. @type {(camera: string, message: string) => void} */
+  onptz = () => {};
 
   /** @param {string} url */
   constructor(url) {
@@ -124,6 +126,15 @@ export class Connection {
 
   get link() {
     return this.#link;
+  }
+
+  /** Send a command at once. Return false without a connection: commands are never sent later.
+   * @param {object} message
+   */
+  command(message) {
+    if (this.#socket?.readyState !== WebSocket.OPEN) return false;
+    this.#send(message);
+    return true;
   }
 
   /** @param {Subscription} subscription */
@@ -231,6 +242,7 @@ export class Connection {
       this.#failures = 0;
       return this.clock.learn(message.t, performance.now(), message.now_us / 1000);
     }
+    if (message.op === "ptz") return this.onptz(message.camera, message.message ?? "");
     const subscription = this.#subscriptions.get(message.id);
     if (!subscription) return;
     const { handlers } = subscription;

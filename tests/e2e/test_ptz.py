@@ -1,0 +1,233 @@
+"""Cameras that move, in the product: API, held keys, and processes that are killed while a camera moves."""
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from socket import SHUT_RDWR
+from typing import Any
+
+import pytest
+from websockets.sync.client import ClientConnection, connect
+
+from ninjacam.testing.onvif_camera import FakeOnvifCamera
+from tests.harness.chrome import CHROMIUM, Browser
+from tests.harness.processes import wait_until
+from tests.harness.server import PASSWORD, Product
+
+REFRESH_S = 0.08
+
+
+@pytest.fixture(scope="module")
+def camera() -> Iterator[FakeOnvifCamera]:
+    with FakeOnvifCamera() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def product(camera: FakeOnvifCamera, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    with Product(tmp_path_factory.mktemp("product") / "data", workers=1) as started:
+        # Nothing sends video there: commands do not depend on it.
+        login = {"username": "admin", "password": "secret"}
+        started.add_camera("dome", "rtsp://127.0.0.1:9/", "--onvif", camera.url, **login)
+        started.add_camera("fixed", "rtsp://127.0.0.1:9/")
+        started.cli("createuser", "guest", "--password-stdin", stdin=PASSWORD + "\n")
+        socket = started.data / "run/dome.device"
+        wait_until(socket.exists, 30, "the socket for commands", processes=[started])
+        yield started
+
+
+@pytest.fixture(autouse=True)
+def healthy(camera: FakeOnvifCamera) -> None:
+    camera.faults = type(camera.faults)()
+    camera.commands.clear()
+
+
+@contextmanager
+def socket_of(product: Product, token: str = "") -> Iterator[ClientConnection]:
+    headers = {"Authorization": f"Bearer {token or product.token}"}
+    with connect(product.websocket_url, additional_headers=headers) as socket:
+        yield socket
+
+
+@contextmanager
+def held(socket: ClientConnection, **velocity: float) -> Iterator[None]:
+    """Refresh a movement in a thread, as a page does."""
+    ended = threading.Event()
+    message = json.dumps({"op": "ptz", "camera": "dome", **velocity})
+
+    def run() -> None:
+        while not ended.is_set():
+            try:
+                socket.send(message)
+            except Exception:  # The socket is closed, or its worker was killed: what the tests are about.
+                return
+            ended.wait(REFRESH_S)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(10)
+
+
+def wait(condition: Callable[[], bool], what: str, product: Product) -> None:
+    wait_until(condition, 20, what, processes=[product])
+
+
+def ptz(product: Product, slug: str = "dome", **command: Any) -> Any:
+    client = product.client
+    path = f"/api/v1/cameras/{slug}/ptz"
+    return client.post(path, json_body=command) if command else client.get(path)
+
+
+def test_the_api_moves_a_camera_and_each_command_is_audited(
+    product: Product, camera: FakeOnvifCamera
+) -> None:
+    found = ptz(product).json()
+    assert found["continuous_move"] and found["home"] and found["presets"] == [{"token": "1", "name": "Door"}]
+    assert ptz(product, command="move_to", pan=0.5, tilt=-0.5).status == 200
+    assert camera.position[:2] == [0.5, -0.5]
+    made = ptz(product, command="set_preset", name="Gate")
+    assert made.json()["preset"] == "2" and camera.presets["2"][0] == "Gate"
+    assert ptz(product, command="go_home").status == 200 and camera.position[:2] == [0, 0]
+    assert ptz(product, command="goto_preset", preset="2").status == 200 and camera.position[0] == 0.5
+    assert ptz(product, command="remove_preset", preset="2").status == 200
+    assert ptz(product, command="move_for", pan=-1, duration_s=0.3).status == 200
+    wait(lambda: bool(camera.named("Stop")), "the end of the movement", product)
+    log = product.output
+    for verb in ("ptz.move_to", "ptz.set_preset", "ptz.go_home", "ptz.goto_preset", "ptz.move_for"):
+        assert f'"verb": "{verb}", "subject": "dome", "by": "boss (token)"' in log
+
+
+def test_errors_say_what_to_do(product: Product, camera: FakeOnvifCamera) -> None:
+    def refused(slug: str = "dome", **command: Any) -> tuple[int, str]:
+        answer = ptz(product, slug, **command)
+        return answer.status, answer.json()["code"]
+
+    assert refused("fixed", command="stop") == (503, "stream_unavailable")
+    assert refused(command="goto_preset", preset="99") == (502, "command_rejected")
+    assert refused(command="goto_preset") == (422, "invalid")
+    assert refused(command="move_by") == (422, "invalid")
+    assert refused(command="move_by", pan=7) == (422, "invalid")
+    assert refused(command="explode") == (422, "invalid")
+    camera.faults.fail = {"RelativeMove": "ActionNotSupported"}
+    assert refused(command="move_by", pan=0.1) == (409, "command_unsupported")
+
+
+def test_only_the_role_control_moves_a_camera(product: Product, camera: FakeOnvifCamera) -> None:
+    viewing = product.make_token("viewing", "view")
+    stranger = product.make_token("stranger", "*", user="guest")
+    for token, status, code in ((viewing, 403, "forbidden"), (stranger, 404, "not_found")):
+        client = type(product.client)(product.base, token=token)
+        path = "/api/v1/cameras/dome/ptz"
+        assert client.get(path).status == status
+        assert client.post(path, json_body={"command": "stop"}).status == status
+        with socket_of(product, token) as socket:
+            socket.send(json.dumps({"op": "ptz", "camera": "dome", "pan": 1}))
+            answer = json.loads(socket.recv(timeout=20))
+            assert (answer["op"], answer["camera"], answer["code"]) == ("ptz", "dome", code)
+    assert not camera.named("ContinuousMove", "Stop")
+
+
+def test_a_held_key_moves_until_its_release(product: Product, camera: FakeOnvifCamera) -> None:
+    printed = len(product.output)
+    with socket_of(product) as socket:
+        with held(socket, pan=0.5, zoom=-0.25):
+            wait(lambda: len(camera.named("ContinuousMove")) >= 2, "a renewed movement", product)
+        socket.send(json.dumps({"op": "ptz", "camera": "dome", "pan": 0}))
+        wait(lambda: not camera.is_moving, "the stop", product)
+    first = camera.named("ContinuousMove")[0].values
+    assert (first["PanTilt.x"], first["Zoom.x"], first["Timeout"]) == ("0.5", "-0.25", "PT1S")
+    log = product.output[printed:]
+    assert log.count('"verb": "ptz.move", "subject": "dome"') == 1
+    assert (
+        log.count('"verb": "ptz.release", "subject": "dome", "by": "boss (token)", "reason": "released"') == 1
+    )
+
+
+@pytest.mark.parametrize(
+    "message", [{"camera": "dome", "pan": "x"}, {"camera": 5, "pan": 1}, {"pan": 1, "camera": ""}]
+)
+def test_malformed_messages_are_refused(product: Product, message: dict[str, Any]) -> None:
+    with socket_of(product) as socket:
+        socket.send(json.dumps({"op": "ptz", **message}))
+        assert json.loads(socket.recv(timeout=20))["code"] == "bad_request"
+
+
+def test_a_lost_socket_stops_the_camera(product: Product, camera: FakeOnvifCamera) -> None:
+    camera.faults.ignores_timeout = True
+    with socket_of(product) as socket, held(socket, pan=1):
+        wait(lambda: camera.is_moving, "the movement", product)
+        socket.socket.shutdown(SHUT_RDWR)
+        wait(lambda: not camera.is_moving, "the stop", product)
+
+
+def test_a_client_that_falls_silent_stops_the_camera(product: Product, camera: FakeOnvifCamera) -> None:
+    camera.faults.ignores_timeout = True
+    with socket_of(product) as socket:
+        socket.send(json.dumps({"op": "ptz", "camera": "dome", "pan": 1}))
+        wait(lambda: camera.is_moving, "the movement", product)
+        wait(lambda: not camera.is_moving, "the stop", product)
+
+
+def test_a_killed_web_worker_stops_the_camera(product: Product, camera: FakeOnvifCamera) -> None:
+    camera.faults.ignores_timeout = True
+    with socket_of(product) as socket, held(socket, pan=1):
+        wait(lambda: camera.is_moving, "the movement", product)
+        os.kill(product.web_pids()[0], signal.SIGKILL)
+        wait(lambda: not camera.is_moving, "the stop", product)
+    wait(product.is_healthy, "the next web worker", product)
+
+
+def test_a_killed_capture_process_stops_the_camera(product: Product, camera: FakeOnvifCamera) -> None:
+    """Even one that ignores the timeout of its movements: the next process stops it."""
+    camera.faults.ignores_timeout = True
+    with socket_of(product) as socket:
+        with held(socket, pan=1):
+            wait(lambda: camera.is_moving, "the movement", product)
+            (capture,) = product.pids("capture")
+            os.kill(capture, signal.SIGKILL)
+        wait(lambda: not camera.is_moving, "the stop", product)
+    wait(lambda: not (product.data / "run/dome.moving").exists(), "the acknowledged stop", product)
+
+
+@pytest.mark.chromium
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt install chromium).")
+def test_the_page_moves_the_camera_with_a_key_and_with_the_pointer(
+    chromium: Browser, product: Product, camera: FakeOnvifCamera
+) -> None:
+    camera.faults.ignores_timeout = True
+    with chromium.tab() as tab:
+        product.sign_in(tab)
+        tab.navigate(product.url("/cameras/dome/"))
+        tab.until("document.getElementById('ptz')?.hidden === false", 30)
+        options = tab.js(
+            "[...document.querySelectorAll('[data-presets] option')].slice(1).map((o) => o.text).join()"
+        )
+        assert options == "Home,Door"
+        tab.js("document.getElementById('ptz').focus()")
+
+        tab.call("Input.dispatchKeyEvent", type="keyDown", key="ArrowLeft")
+        wait(lambda: camera.is_moving, "the movement", product)
+        tab.call("Input.dispatchKeyEvent", type="keyUp", key="ArrowLeft")
+        wait(lambda: not camera.is_moving, "the stop", product)
+
+        box = tab.js(
+            "(({ x, y }) => [x + 5, y + 5])(document.querySelector('.ptz .up').getBoundingClientRect())"
+        )
+        at = {"x": box[0], "y": box[1], "button": "left", "clickCount": 1}
+        tab.call("Input.dispatchMouseEvent", type="mousePressed", **at)
+        wait(lambda: camera.is_moving, "the movement", product)
+        tab.call("Input.dispatchMouseEvent", type="mouseReleased", **{**at, "x": 1, "y": 1})
+        wait(lambda: not camera.is_moving, "the stop", product)
+
+        tab.js("document.querySelector('[data-presets]').value = 'preset:1';"
+               "document.querySelector('[data-presets]').dispatchEvent(new Event('change')); 1")  # fmt: skip
+        wait(lambda: bool(camera.named("GotoPreset")), "the preset", product)
+    moves = [command.values for command in camera.named("ContinuousMove")]
+    assert (moves[0]["PanTilt.x"], moves[-1]["PanTilt.y"]) == ("-0.5", "0.5")

@@ -1,0 +1,112 @@
+"""Our ONVIF client against a simulator of another project: `pip install --no-deps ipycam` (MIT; it uses our OpenCV).
+
+Only its ONVIF service and its movement run: no video.
+"""
+
+import asyncio
+import http.server
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ninjacam.core.errors import AuthenticationError, CommandError
+from ninjacam.core.movement import Vector
+from ninjacam.devices.client import request
+from ninjacam.devices.device import OnvifDevice
+from ninjacam.devices.server import DeviceServer
+from ninjacam.onvif import device, media
+from ninjacam.onvif.client import OnvifClient
+from ninjacam.onvif.ptz import open_ptz
+from ninjacam.sources.base import SourceConfig
+from tests.harness.processes import wait_until
+
+ipycam: Any = pytest.importorskip("ipycam", reason="pip install --no-deps ipycam", exc_type=ImportError)
+
+
+@pytest.fixture(scope="module")
+def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """`ptz`: its movement; `url`: of its device service."""
+    from ipycam.http import IPCameraHTTPHandler
+    from ipycam.onvif import ONVIFService
+    from ipycam.ptz import PTZController
+
+    os.chdir(tmp_path_factory.mktemp("simulator"))  # It saves its presets in the current directory.
+    ptz = PTZController()
+    config = ipycam.CameraConfig(local_ip="127.0.0.1", username="admin", password="secret")
+    camera = SimpleNamespace(config=config, ptz=ptz, onvif=ONVIFService(config, ptz))
+    handler = type("Handler", (IPCameraHTTPHandler,), {"camera": camera})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    config.onvif_port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield SimpleNamespace(ptz=ptz, url=config.onvif_url)
+    server.shutdown()
+    server.server_close()
+    ptz.stop()
+
+
+def config_of(simulator: Any, password: str = "secret") -> SourceConfig:
+    return SourceConfig(simulator.url, username="admin", password=password)
+
+
+def test_it_is_described_and_moved(simulator: Any) -> None:
+    async def go() -> None:
+        client = OnvifClient(config_of(simulator))
+        assert (await device.get_information(client)).manufacturer == "PythonCam"
+        assert abs(await client.get_clock_offset()) < 5
+        streams = media.choose_streams(await media.list_profiles(client))
+        assert (streams["main"].pixels, streams["sub"].pixels) == (1920 * 1080, 640 * 360)
+        url = await media.get_stream_url(client, streams["main"])
+        assert url == "rtsp://127.0.0.1:8554/video_main"
+        assert (await media.get_snapshot_url(client, streams["main"])).endswith("/snapshot.jpg")
+
+        ptz = await open_ptz(client)
+        assert ptz.abilities.continuous_move and ptz.abilities.absolute_move
+        await ptz.move(Vector(pan=0.5, zoom=0.5), 1)
+        assert simulator.ptz.velocity.pan_speed == 0.5
+        await ptz.stop()
+        assert simulator.ptz.velocity.pan_speed == 0
+        await ptz.move_to(Vector(pan=0.25, tilt=-0.25, zoom=0))
+        found = await ptz.get_position()
+        assert found.pan == pytest.approx(0.25, abs=0.05) and found.tilt == pytest.approx(-0.25, abs=0.05)
+        token = await ptz.set_preset("Gate")
+        await ptz.go_home()
+        await ptz.goto_preset(token)
+        assert (await ptz.get_position()).pan == pytest.approx(0.25, abs=0.05)
+        with pytest.raises(CommandError, match="not supported"):
+            await client.call("device", "GetRelayOutputs")
+        client.close()
+
+    asyncio.run(go())
+
+
+def test_a_wrong_password_is_a_typed_error(simulator: Any) -> None:
+    async def go() -> None:
+        client = OnvifClient(config_of(simulator, "wrong"))
+        with pytest.raises(AuthenticationError):
+            await device.get_information(client)
+        client.close()
+
+    asyncio.run(go())
+
+
+def test_the_end_of_a_connection_stops_it(simulator: Any, tmp_path: Path) -> None:
+    async def go() -> None:
+        server = DeviceServer(tmp_path, "door", OnvifDevice(config_of(simulator)))
+        await server.start()
+        _, writer = await asyncio.open_unix_connection(str(tmp_path / "door.device"))
+        writer.write(b'{"op":"move","pan":1}\n')
+        speed = simulator.ptz.velocity
+        await asyncio.to_thread(wait_until, lambda: speed.pan_speed, 20, "the movement")
+        writer.close()
+        await asyncio.to_thread(wait_until, lambda: not speed.pan_speed, 20, "the stop")
+        await asyncio.to_thread(request, tmp_path, "door", "go_home")
+        await server.close()
+
+    asyncio.run(go())
