@@ -85,8 +85,9 @@ class Connections:
         self._watching: asyncio.Task[None] | None = None
         self._stopping = False
         self._waiting = 0
-        self._is_unused = False
-        self._announced: asyncio.Event | None = None
+        self._is_settled = False
+        """Whether nothing has to be checked until a connection is announced, or a request ends."""
+        self._changed: asyncio.Event | None = None
 
     # --- reports of the application ---
 
@@ -102,6 +103,8 @@ class Connections:
         finally:
             _decrease(self._requests, peer)
             self._answered.add(peer)
+            if self._changed is not None:
+                self._changed.set()
 
     @contextlib.contextmanager
     def body(self, peer: Peer | None) -> Iterator[None]:
@@ -118,10 +121,10 @@ class Connections:
     def expect_announcements(self) -> Callable[[], None]:
         """Return the function that the server calls for each connection that it accepts. Call it before `start`.
 
-        Without connections, there is nothing to check until the next one is announced.
+        Without idle connections, there is nothing to check until one is announced, or becomes idle.
         """
-        self._announced = asyncio.Event()
-        return self._announced.set
+        self._changed = asyncio.Event()
+        return self._changed.set
 
     # --- lifecycle ---
 
@@ -143,18 +146,18 @@ class Connections:
             self._watching = asyncio.get_running_loop().create_task(self._watch(), name="live-connections")
 
     async def _watch(self) -> None:
-        unused_looks = 0
+        settled_looks = 0
         while True:
-            if self._announced is not None:
-                self._announced.clear()
+            if self._changed is not None:
+                self._changed.clear()
             if self._stopping:
                 self._cut(self._idle(self._look()))
             else:
                 self.look_once()
-            unused_looks = unused_looks + 1 if self._is_unused else 0
+            settled_looks = settled_looks + 1 if self._is_settled else 0
             # Not after the first: the server may set its own backlog after that.
-            if self._announced is not None and unused_looks > 1:
-                await self._announced.wait()
+            if self._changed is not None and settled_looks > 1:
+                await self._changed.wait()
             await asyncio.sleep(self._tick_s())
 
     def _tick_s(self) -> float:
@@ -235,8 +238,10 @@ class Connections:
             for inode, each in present.items()
             if each.peer is not None and each.local_port in self._ports
         }
-        self._is_unused = (
-            bool(self._ports) and not served and not any(each.waiting for each in present.values())
+        self._is_settled = (
+            bool(self._ports)
+            and not self._idle(served)
+            and not any(each.waiting for each in present.values())
         )
         for each in served.values():
             if each.peer in self._requests or each.peer in self._answered:

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ninjacam.conf import Settings, get_settings
+from ninjacam.core.clock import SYSTEM_CLOCK, until_tick_s
 from ninjacam.core.lifecycle import Stop
 from ninjacam.live.encodings import Encodings
 from ninjacam.live.feeds import Pool
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("ninjacam.live")
 
 S = TypeVar("S")
-TICK_S = 0.5
+TICK_S = 1.0
+"""Seconds between two checks for slow viewers, and two publications of the counters."""
 AWAY_GRACE_S = 30.0
 """Seconds that open streams continue after a failed permission check, based on the last known result, because the
 database may be restarting. After that, permissions are unknown, and all streams end.
@@ -217,7 +219,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         due = time.monotonic() + self.settings.reauth_s
         while True:
-            await asyncio.sleep(TICK_S)
+            await asyncio.sleep(until_tick_s(TICK_S, SYSTEM_CLOCK))
             now = time.monotonic()
             # In a task: a database that hangs must delay neither this loop nor the end of the grace period.
             if now >= due and (self._checking is None or self._checking.done()):

@@ -177,7 +177,7 @@ def test_one_connection_can_be_ended_although_it_is_served(listener: Listener, c
     assert is_open(two)
 
 
-def test_a_server_that_announces_its_connections_is_checked_only_while_there_are_some(
+def test_a_server_that_announces_its_connections_is_checked_only_while_some_are_idle(
     listener: Listener, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections_module, "TICK_S", 0)
@@ -205,6 +205,10 @@ def test_a_server_that_announces_its_connections_is_checked_only_while_there_are
         assert await pass_ticks() == 0
         [client] = listener.connect(1)
         announce()
+        assert await pass_ticks() > 10
+        with connections.request(client.getsockname()):
+            await pass_ticks()
+            assert await pass_ticks() == 0, "it is served, and not idle"
         assert await pass_ticks() > 10
         clock.now_s += IDLE_S + 1
         await pass_ticks()
