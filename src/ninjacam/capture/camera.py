@@ -17,7 +17,7 @@ from ninjacam.codecs.bitstream import parameter_sets, parse_sps
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock, until_tick_s
 from ninjacam.core.errors import DecodeError, NinjacamError, SourceStalledError
 from ninjacam.core.lifecycle import Backoff, Stop, supervise
-from ninjacam.core.packets import CameraState, Codec, Flags, Kind, Packet, StreamInfo
+from ninjacam.core.packets import LIVE, VIDEO, CameraState, Codec, Flags, Kind, Packet, StreamInfo
 from ninjacam.hub.server import Channel, StreamServer
 from ninjacam.sources.base import Source, SourceConfig
 from ninjacam.sources.registry import open_source
@@ -219,7 +219,7 @@ class CameraCapture:
 
     def _on_packet(self, packet: Packet) -> None:
         self._figures.add(packet)
-        if packet.kind is Kind.VIDEO:
+        if packet.kind is VIDEO:
             self._last_video_ns = packet.received_ns
             self._pace.add(packet.received_ns, is_key=bool(packet.flags & Flags.KEY))
             if packet.flags & Flags.CONFIG:
@@ -228,7 +228,7 @@ class CameraCapture:
             repaired = self._timeline.repair(packet)
             if self._beat_s and (repaired.flags & Flags.DISCONT or self._timeline.uses_arrival):
                 self._hurry()
-            if self.state is not CameraState.LIVE:
+            if self.state is not LIVE:
                 logger.info(
                     "%s: live, %s %dx%d", self.slug, packet.codec.label, packet.width_px, packet.height_px
                 )

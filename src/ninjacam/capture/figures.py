@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ninjacam.core.packets import Codec, Kind, Packet, Track
+from ninjacam.core.packets import VIDEO, Codec, Kind, Packet, Track
 from ninjacam.sources.base import SourceStats
 
 _NO_STATS = SourceStats()
@@ -33,7 +33,7 @@ class CameraFigures:
     def add(self, packet: Packet) -> None:
         """Count a packet of any kind."""
         self._size_bytes += len(packet.data)
-        if packet.kind is Kind.VIDEO:
+        if packet.kind is VIDEO:
             self._frames += 1
             self.has_video = True
 

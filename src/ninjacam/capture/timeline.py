@@ -8,7 +8,7 @@ from ninjacam.capture.capture_times import BACKWARD_S, JUMP_S, AudioClock, Captu
 from ninjacam.capture.clock_rate import ClockRate
 from ninjacam.capture.decoding_times import DecodingTimes
 from ninjacam.core.clock import Clock
-from ninjacam.core.packets import VIDEO_CLOCK_HZ, Flags, Kind, Packet
+from ninjacam.core.packets import VIDEO, VIDEO_CLOCK_HZ, Flags, Packet
 
 _JUMP, _BACKWARD = int(JUMP_S * VIDEO_CLOCK_HZ), int(BACKWARD_S * VIDEO_CLOCK_HZ)  # asked of each packet
 DEFAULT_FRAME_S = 0.04
@@ -66,7 +66,7 @@ class PacketClock:
     def repair(self, packet: Packet) -> Packet:
         """Return the packet with repaired times. Thread: one, in decoding order."""
         self._sequence += 1
-        if packet.kind is not Kind.VIDEO:
+        if packet.kind is not VIDEO:
             return self._audio.repair(packet, self._sequence, self._captured)
         flags = packet.flags
         raw = packet.pts

@@ -12,6 +12,7 @@ from ninjacam.front_door.messages import Message
 
 FRAME = "ninjacam.frame"
 """The key under which a message keeps its frame (RFC 6455, section 5.2), for the other viewers that it is sent to."""
+_OPEN = State.OPEN
 _BINARY = 0x82  # with FIN
 _SHORT, _LONG = struct.Struct("!BBH"), struct.Struct("!BBQ")
 
@@ -37,7 +38,7 @@ class SharedFrameProtocol(WebSocketsSansIOProtocol):
             and not self.disconnected
             and self.writable.is_set()
             and self.initial_response is None
-            and conn.state is State.OPEN
+            and conn.state is _OPEN
             and not conn.extensions
             and not conn.expect_continuation_frame
         )

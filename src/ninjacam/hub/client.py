@@ -55,6 +55,7 @@ class StreamSubscription:
         self._max_retry_s = max_retry_s
         self._clock = clock
         self._stop = Stop()
+        self._closed = False
         self._transport: asyncio.Transport | None = None
 
     async def run(self) -> None:
@@ -97,6 +98,7 @@ class StreamSubscription:
 
     def close(self) -> None:
         """Idempotent; `run` returns soon afterwards."""
+        self._closed = True
         self._stop.set()
         if self._transport is not None:
             self._transport.abort()
@@ -131,7 +133,7 @@ class _Connection(asyncio.BufferedProtocol):
             self.transport.abort()
 
     def _on_message(self, message: HubMessage) -> None:
-        if self._owner._stop.is_set():
+        if self._owner._closed:
             return
         self._heard = True
         if message.packet is not None:

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 
-from ninjacam.core.packets import Flags, Kind, Packet
+from ninjacam.core.packets import VIDEO, Flags, Packet
 
 MAX_BYTES = 16 << 20
 """Holds 12 s at 10 Mbit/s; each packet counts including its objects."""
@@ -21,7 +21,7 @@ class GopCache:
         self._overflowed = True  # Decoding cannot start before the first key frame.
 
     def add(self, packet: Packet) -> None:
-        if packet.kind is Kind.VIDEO and packet.flags & Flags.KEY:
+        if packet.kind is VIDEO and packet.flags & Flags.KEY:
             self.clear()
             self._overflowed = False
         elif self._overflowed:

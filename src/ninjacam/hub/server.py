@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import cast
 
 from ninjacam.core.errors import ConfigError, NinjacamError, ProtocolError
-from ninjacam.core.packets import Flags, Kind, Packet, StreamInfo
+from ninjacam.core.packets import VIDEO, Flags, Kind, Packet, StreamInfo
 from ninjacam.core.unix_sockets import listen_unix
 from ninjacam.hub.gop import GopCache
 from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.wire import HubMessage, MessageReader, encode_extension, encode_info, encode_packet
 
 logger = logging.getLogger("ninjacam.hub")
+
 
 HIGH_WATER_BYTES = 1 << 20
 LOW_WATER_BYTES = 256 << 10
@@ -200,7 +201,7 @@ class _Subscriber(asyncio.BufferedProtocol):
         channel._add(self)
 
     def wants(self, packet: Packet) -> bool:
-        return packet.kind is Kind.VIDEO or self._request.audio
+        return packet.kind is VIDEO or self._request.audio
 
     def send_burst(self, gop: list[bytes]) -> None:
         """Send the whole cached GOP, even if it is longer than the high-water mark."""
@@ -222,7 +223,7 @@ class _Subscriber(asyncio.BufferedProtocol):
     def send_packet(self, packet: Packet, data: bytes) -> None:
         if self._transport is None or not self.wants(packet):
             return
-        if packet.kind is Kind.VIDEO and packet.flags & Flags.KEY and not self._paused:
+        if packet.kind is VIDEO and packet.flags & Flags.KEY and not self._paused:
             self._needs_key = False
         if self._needs_key:  # A pause sets it, and no key frame clears it before the pause ends.
             self.dropped += 1

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ninjacam.core.errors import ProtocolError
-from ninjacam.core.packets import CameraState, Codec, Kind, Packet, StreamInfo, Track
+from ninjacam.core.packets import AUDIO, CameraState, Codec, Kind, Packet, StreamInfo, Track
 
 MAGIC = b"NC"
 VERSION = 1
@@ -180,7 +180,7 @@ class MessageReader:
         try:
             extension = json.loads(self._buffer[at : at + extension_bytes]) if extension_bytes else {}
             packet = None
-            if kind <= Kind.AUDIO:
+            if kind <= AUDIO:
                 at += extension_bytes
                 packet = Packet(
                     _KINDS[kind], _CODECS[codec], bytes(memoryview(self._buffer)[at : at + payload_bytes]), pts,

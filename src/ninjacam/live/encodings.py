@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from ninjacam.codecs.bitstream import ParameterSets, parameter_sets, parse_sps
 from ninjacam.core.errors import NinjacamError
-from ninjacam.core.packets import Codec, Flags, Kind, Packet
+from ninjacam.core.packets import MJPEG, VIDEO, Codec, Flags, Kind, Packet
 from ninjacam.front_door.messages import Message
 from ninjacam.live.feeds import Feed, Pool
 from ninjacam.live.sink import Sink
@@ -77,7 +77,7 @@ class Encoding:
     # --- callbacks of the feed ---
 
     def on_packet(self, packet: Packet) -> None:
-        if packet.kind is not Kind.VIDEO:
+        if packet.kind is not VIDEO:
             return
         if packet.is_key and self._configure(packet):
             for member in self.members:
@@ -89,7 +89,7 @@ class Encoding:
         if self._described is None:
             return
         size = len(packet.data)
-        slot = self if packet.codec is Codec.MJPEG else None
+        slot = self if packet.codec is MJPEG else None
         message: Message | None = None
         for member in self.members:
             if member.wants:
@@ -170,7 +170,7 @@ class Encoding:
     def _encode(self, packet: Packet, *, configure: bool = False) -> Message:
         flags = packet.flags | Flags.CONFIG if configure else packet.flags & ~Flags.CONFIG
         payload = packet.data
-        if self.key[2] == "fmp4" and packet.codec is not Codec.MJPEG:
+        if self.key[2] == "fmp4" and packet.codec is not MJPEG:
             payload = encode_fragment(packet)
             if configure:
                 payload = self._init + payload

@@ -6,13 +6,14 @@ import logging
 from pathlib import Path
 from typing import Any, Protocol
 
-from ninjacam.core.packets import CameraState, Codec, Kind, Packet, StreamInfo
+from ninjacam.core.packets import LIVE, CameraState, Codec, Kind, Packet, StreamInfo
 from ninjacam.core.viewer_errors import for_viewers
 from ninjacam.hub.client import RefusedError, StreamSubscription
 from ninjacam.hub.gop import GopCache
 from ninjacam.hub.request import StreamRequest
 
 logger = logging.getLogger("ninjacam.live")
+
 
 PIXELS_LINGER_S = 2.0
 """Seconds that an unused stream of pixels stays open, so that reloading a page, or a snapshot each second, does not
@@ -116,7 +117,7 @@ class Feed:
     def _on_packet(self, packet: Packet) -> None:
         self.packets += 1
         self.gop.add(packet)
-        self.fresh = self.state is CameraState.LIVE
+        self.fresh = self.info is not None and self.info.state is LIVE
         for listener in self.listeners:
             listener.on_packet(packet)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ninjacam.codecs.bitstream import has_only_intra_slices
-from ninjacam.core.packets import Codec, Flags, Kind, Packet
+from ninjacam.core.packets import VIDEO, Codec, Flags, Packet
 from ninjacam.sources.base import SourceStats
 from ninjacam.sources.parameter_sets import ParameterSetCache
 from ninjacam.sources.track_clock import TrackClock
@@ -127,7 +127,7 @@ class UnitDelivery:
         assert info is not None
         self._emit(
             Packet(
-                Kind.VIDEO,
+                VIDEO,
                 self._codec,
                 data,
                 unit.pts,
