@@ -35,6 +35,8 @@ WIDTH, HEIGHT = 640, 360
 CODEC = "avc1.42c01f"
 HEADER = struct.Struct("<BBHIqqIHHI")
 KEY, CONFIG = 1, 2
+SLOW_FRAMES = 10
+"""Frames of each GOP that reach a client that is too slow."""
 STATIC = Path(__file__).parents[2] / "src" / "ninjacam" / "static" / "ninjacam"
 PAGE = (Path(__file__).parent / "player_page.html").read_bytes()
 
@@ -47,28 +49,32 @@ Send = Callable[[Message], Awaitable[None]]
 class Video:
     """`units`: Annex B access units, a key frame each GOP; `jpegs`: the same pictures."""
 
+    width: int
+    height: int
     units: list[bytes]
     jpegs: list[bytes]
     init: bytes
 
 
-def make_video() -> Video:
+def make_video(width: int = WIDTH, height: int = HEIGHT) -> Video:
+    """Encode FRAMES frames that bear their numbers as stamps; those of all sizes show the same."""
     context = av.CodecContext.create("libx264", "w")
     assert isinstance(context, av.VideoCodecContext)
-    context.width, context.height, context.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+    context.width, context.height, context.pix_fmt = width, height, "yuv420p"
     context.time_base, context.framerate = Fraction(1, FPS), Fraction(FPS)
     context.options = {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline"}
     context.options |= {"x264-params": f"keyint={GOP}:scenecut=0"}
     units, jpegs = [], []
     for number in range(FRAMES):
-        image = np.full((HEIGHT, WIDTH, 3), 64, np.uint8)
-        cv2.circle(image, (int(320 + 200 * np.sin(number / 16)), 200), 60, (80, 160, 240), -1)
+        image = np.full((height, width, 3), 64, np.uint8)
+        centre = (int(width * (0.5 + 0.3 * np.sin(number / 16))), height * 5 // 9)
+        cv2.circle(image, centre, height // 6, (80, 160, 240), -1)
         stamp.draw(image, number)
         picture = av.VideoFrame.from_ndarray(image, format="bgr24")
         picture.pts = number
         units += [bytes(packet) for packet in context.encode(picture)]
         jpegs.append(cv2.imencode(".jpg", image)[1].tobytes())
-    return Video(units, jpegs, _init_segment(units[0]))
+    return Video(width, height, units, jpegs, _init_segment(units[0]))
 
 
 def _seconds(text: str) -> float:
@@ -118,6 +124,7 @@ class Subscription:
     request: dict[str, Any]
     socket: "Socket"
     format: str
+    source: str
     configured: bool = False
 
 
@@ -140,7 +147,14 @@ class FakeMedia:
     """Tests set the plain attributes; `sent_at` and the lists record what happened. Own thread and event loop."""
 
     def __init__(self, video: Video) -> None:
-        self.video = video
+        self.sources = {"main": video}  # streams of each camera
+        self.dead: set[str] = set()  # sources that never deliver
+        self.sends_cached = True  # the frames since the last key frame, to a new subscription
+        self.mute: set[str] = set()  # sources that are described, and never deliver
+        self.slow: set[str] = (
+            set()
+        )  # sources of which most frames are dropped: the client is too slow for them
+        self.mjpeg_watched: list[str] = []  # sources of the open MJPEG responses
         self.paused = False
         self.refuse_sockets = False
         self.corrupt = False
@@ -169,6 +183,24 @@ class FakeMedia:
     @property
     def watched(self) -> int:
         return sum(len(socket.subscriptions) for socket in self.sockets)
+
+    @property
+    def watched_sources(self) -> list[str]:
+        """The source of each subscription to frames, in the order in which they began."""
+        return [
+            each.source
+            for socket in list(self.sockets)
+            for each in list(socket.subscriptions.values())
+            if each.format != "annotations"
+        ]
+
+    def choose(self, request: dict[str, Any]) -> str:
+        """Return the source for a request, by the server's rules."""
+        if request.get("stream"):
+            return str(request["stream"])
+        width = int(request.get("width") or 0)
+        wide = [name for name, video in self.sources.items() if width and video.width >= width]
+        return min(wide, key=lambda name: self.sources[name].width, default="main")
 
     def call(self, coroutine: Any) -> Any:
         assert self._loop
@@ -256,6 +288,11 @@ class FakeMedia:
         key = number % GOP == 0
         if number % GOP in self.lost or subscription.format == "annotations":
             return
+        if subscription.source in self.dead or (
+            subscription.source in self.slow and number % GOP >= SLOW_FRAMES
+        ):
+            return
+        video = self.sources[subscription.source]
         if not subscription.configured:
             if not key and subscription.format != "jpeg":
                 return
@@ -265,23 +302,26 @@ class FakeMedia:
                 id=subscription.id,
                 stream=subscription.stream,
                 codec="mjpeg" if subscription.format == "jpeg" else self.codec,
-                width=WIDTH,
-                height=HEIGHT,
+                width=video.width,
+                height=video.height,
                 format=subscription.format,
+                source=subscription.source,
             )
+        if subscription.source in self.mute:
+            return
         flags = KEY if key else 0
-        data = self.video.units[number]
+        data = video.units[number]
         if subscription.format == "jpeg":
-            flags, data = KEY, self.video.jpegs[number]
+            flags, data = KEY, video.jpegs[number]
         elif subscription.format == "fmp4":
             data = _fragment(counter, counter, data, key)
             if key:
-                flags, data = KEY | CONFIG, self.video.init + data
+                flags, data = KEY | CONFIG, video.init + data
         if self.corrupt:
             data = bytes(len(data))
         captured_us = int(self.sent_at.get(counter, time.time()) * 1e6)
         header = HEADER.pack(1, flags, subscription.stream, counter, counter * 1_000_000 // FPS, captured_us,
-                             1_000_000 // FPS, WIDTH, HEIGHT, 0)  # fmt: skip
+                             1_000_000 // FPS, video.width, video.height, 0)  # fmt: skip
         await subscription.socket.give(header + data)
 
     async def _tell_state(self, subscription: Subscription) -> None:
@@ -294,7 +334,7 @@ class FakeMedia:
             await self._websocket(receive, send)
         else:
             query = {name: values[0] for name, values in parse_qs(scope["query_string"].decode()).items()}
-            await self._http(str(scope["path"]), query, send)
+            await self._http(str(scope["path"]), query, receive, send)
 
     async def _websocket(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -327,15 +367,17 @@ class FakeMedia:
             wanted = message["format"]
             if message["camera"] == "jpeg" and wanted != "annotations":
                 wanted = "jpeg"
-            subscription = Subscription(message["id"], self._streams, message, socket, wanted)
+            source = self.choose(message)
+            subscription = Subscription(message["id"], self._streams, message, socket, wanted, source)
             await self._tell_state(subscription)
-            for counter in range(self._counter - self._counter % GOP, self._counter + 1):
-                await self._give(subscription, counter)
+            if self.sends_cached:
+                for counter in range(self._counter - self._counter % GOP, self._counter + 1):
+                    await self._give(subscription, counter)
             socket.subscriptions[message["id"]] = subscription
 
-    async def _http(self, path: str, query: dict[str, str], send: Send) -> None:
+    async def _http(self, path: str, query: dict[str, str], receive: Receive, send: Send) -> None:
         if path.endswith("/mjpeg"):
-            await self._mjpeg(path.split("/")[-2], send)
+            await self._mjpeg(path.split("/")[-2], query, receive, send)
             return
         if path.startswith(("/rec/", "/api/")):
             await self._replay(path, query, send)
@@ -357,7 +399,7 @@ class FakeMedia:
             number = int(_seconds(query["time"]) * FPS)
             at = datetime.fromtimestamp(number / FPS, UTC).isoformat()
             headers = [(b"content-type", b"image/jpeg"), (b"x-ninjacam-timestamp", at.encode())]
-            body = self.video.jpegs[number % FRAMES]
+            body = self.sources["main"].jpegs[number % FRAMES]
         elif path == "/api/v1/annotations":
             start, end = _seconds(query["start"]), _seconds(query["end"])
             self.recorded_asked.append((start, end))
@@ -373,7 +415,7 @@ class FakeMedia:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _mjpeg(self, camera: str, send: Send) -> None:
+    async def _mjpeg(self, camera: str, query: dict[str, str], receive: Receive, send: Send) -> None:
         if camera in self.refuse:
             problem = json.dumps(
                 {
@@ -399,9 +441,19 @@ class FakeMedia:
             return
         kind = b"multipart/x-mixed-replace; boundary=frame"
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]})
-        with contextlib.suppress(OSError):
-            while True:
-                jpeg = self.video.jpegs[self._counter % FRAMES]
+        source = self.choose(query)
+        self.mjpeg_watched.append(source)
+        parts = asyncio.create_task(self._send_parts(source, send))
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        parts.cancel()
+        await asyncio.wait((parts,))
+        self.mjpeg_watched.remove(source)
+
+    async def _send_parts(self, source: str, send: Send) -> None:
+        while True:
+            if source not in self.dead:
+                jpeg = self.sources[source].jpegs[self._counter % FRAMES]
                 captured_s = self.sent_at.get(self._counter, 0.0)
                 head = (
                     f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n"
@@ -410,4 +462,4 @@ class FakeMedia:
                 await send(
                     {"type": "http.response.body", "body": head.encode() + jpeg + b"\r\n", "more_body": True}
                 )
-                await asyncio.sleep(1 / FPS)
+            await asyncio.sleep(1 / FPS)

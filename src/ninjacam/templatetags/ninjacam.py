@@ -25,7 +25,7 @@ _ATTRIBUTE = re.compile(r"(?!on)[a-z][a-z0-9_-]*\Z")
 def camera(context: Context, camera: Camera | str, **attributes: object) -> SafeString:
     """Return a player for `camera` (a Camera or its short name), or a note if the request's user may not view it.
 
-    `attributes`: of the element (view, overlay, controls, fit, format, width) and of HTML (class, id).
+    `attributes`: of the element (view, overlay, controls, fit, format, stream, width) and of HTML (class, id).
     Raises: TemplateSyntaxError: the context has no request, or an attribute is unknown.
     """
     request = context.get("request")

@@ -43,10 +43,11 @@ function showCamera({ state, error, health }) {
 }
 
 function showPlayer() {
-  const { rung, fps, width, height, latencyMs } = player.stats;
+  const { rung, stream, fps, width, height, latencyMs } = player.stats;
   if (!rung) return;
   const age = latencyMs === null ? "" : `, ${Math.round(latencyMs)} ms`;
-  show("player", `${width} × ${height}, ${number.format(fps)}/s, ${rung}${age}`);
+  const name = stream ? `${stream}, ` : "";
+  show("player", `${name}${width} × ${height}, ${number.format(fps)}/s, ${rung}${age}`);
 }
 
 async function refresh() {

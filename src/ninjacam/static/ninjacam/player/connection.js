@@ -11,6 +11,7 @@ import { parseFrame } from "./wire.js";
  * @property {number} width
  * @property {number} height
  * @property {"annexb" | "fmp4" | "jpeg"} format
+ * @property {string} [source] name of the camera's stream; MJPEG over HTTP does not report it
  */
 
 /**
@@ -25,6 +26,7 @@ import { parseFrame } from "./wire.js";
  * @property {string} view
  * @property {"annexb" | "fmp4" | "annotations"} format
  * @property {string[]} [codecs] of pictures
+ * @property {string} [stream] of pictures; empty: by width
  * @property {number | null} [width] of pictures
  */
 

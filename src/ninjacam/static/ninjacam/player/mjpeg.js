@@ -15,6 +15,7 @@ const MAX_HEADERS_LENGTH = 4096;
  * @property {string} base
  * @property {string} camera
  * @property {string} view
+ * @property {string} stream empty: by width
  * @property {number | null} width
  */
 
@@ -24,8 +25,8 @@ const MAX_HEADERS_LENGTH = 4096;
  * @param {Handlers} handlers
  * @returns {() => void}
  */
-export function watchMjpeg({ base, camera, view, width }, handlers) {
-  const url = mountedUrl(base, `live/${camera}/mjpeg`, { view, width: width ? String(width) : "" });
+export function watchMjpeg({ base, camera, view, stream, width }, handlers) {
+  const url = mountedUrl(base, `live/${camera}/mjpeg`, { view, stream, width: width ? String(width) : "" });
   const abort = new AbortController();
   void run(url, handlers, abort.signal);
   return () => abort.abort();

@@ -160,6 +160,7 @@ export class MsePainter {
     const video = this.element;
     const lagS = endS - video.currentTime;
     const jumpS = this.#settled ? JUMP_S : JUMP_AT_START_S;
+    if (this.#settled && lagS > JUMP_S) this.#host.overloaded();
     if (video.currentTime < startS || lagS > jumpS || lagS < -0.1) {
       video.currentTime = Math.max(startS, endS - this.#targetS / 2);
       video.playbackRate = 1;

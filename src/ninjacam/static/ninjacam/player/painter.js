@@ -16,6 +16,7 @@
  * @typedef {object} PainterHost
  * @property {(picture: Picture, meta: PaintMeta) => void} painted a picture is on the screen; it is the painter's
  * @property {(reason: string, fatal: boolean) => void} failed called once; fatal: trying again would not help
+ * @property {() => void} overloaded the decoder is too slow, and frames are dropped
  * @property {() => void} blocked the browser wants a gesture before it plays
  */
 

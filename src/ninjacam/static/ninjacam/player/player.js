@@ -1,7 +1,8 @@
-// <ninjacam-player camera="door" view="edges" base="/cam/" [format] [fit] [controls] [width] [overlay="faces plates"]>
+// <ninjacam-player camera="door" view="edges" base="/cam/" [format] [fit] [controls] [stream] [width] [overlay="faces plates"]>
 // The element: attributes in, a picture out. It watches only while it can be seen. It begins live; `seek` goes back in time.
 
 import { connectionTo, mountedUrl } from "./connection.js";
+import { DisplayWidth } from "./display-width.js";
 import { ladder } from "./ladder.js";
 import { Overlay } from "./overlay.js";
 import { StillPlayback } from "../replay/still-playback.js";
@@ -32,7 +33,7 @@ const NOTE_MS = 4000;
 const IDLE = { state: "idle", code: "", message: "", viewError: null };
 
 export class NinjacamPlayer extends HTMLElement {
-  static observedAttributes = ["camera", "view", "base", "format", "fit", "controls", "width", "overlay"];
+  static observedAttributes = ["camera", "view", "base", "format", "fit", "controls", "stream", "width", "overlay"];
   /** What players say; change it before the first one is shown. */
   static strings = strings;
 
@@ -44,6 +45,7 @@ export class NinjacamPlayer extends HTMLElement {
 
   #shell = new Shell(this);
   #overlay = new Overlay(this.#shell.stage);
+  #display = new DisplayWidth(this.#shell.stage);
   /** @type {Session | null} */
   #session = null;
   /** @type {Replay | null} */
@@ -299,6 +301,7 @@ export class NinjacamPlayer extends HTMLElement {
       framesPainted: this.#framesPainted,
       rung: this.#rung,
       codec: this.#codec,
+      stream: this.#session?.stream ?? "",
       ...this.#size,
       fps: spanMs ? ((recent.length - 1) * 1000) / spanMs : 0,
       latencyMs: this.#latencyMs,
@@ -310,6 +313,7 @@ export class NinjacamPlayer extends HTMLElement {
     document.addEventListener("visibilitychange", this.#onVisibility);
     this.#observer = new IntersectionObserver((entries) => this.#seen(entries), { rootMargin: NEAR });
     this.#observer.observe(this);
+    this.#display.observe();
     this.#badgeTimer = setInterval(() => this.#showAge(), BADGE_EVERY_MS);
     this.#describe();
   }
@@ -317,6 +321,7 @@ export class NinjacamPlayer extends HTMLElement {
   disconnectedCallback() {
     document.removeEventListener("visibilitychange", this.#onVisibility);
     this.#observer?.disconnect();
+    this.#display.disconnect();
     clearInterval(this.#badgeTimer);
     clearTimeout(this.#farTimer);
     this.#near = false;
@@ -343,13 +348,13 @@ export class NinjacamPlayer extends HTMLElement {
   }
 
   #describe() {
-    const { camera, view, base } = this.#wanted();
+    const { camera, view, base, stream } = this.#wanted();
     this.#shell.name(camera, view);
     this.#shell.setFit(this.getAttribute("fit") ?? "");
     this.#shell.showControls(this.hasAttribute("controls"));
-    this.#overlay.fit = this.getAttribute("fit") ?? "";
+    this.#overlay.fit = this.#display.fit = this.getAttribute("fit") ?? "";
     this.#overlay.watch((this.getAttribute("overlay") ?? "").split(/[\s,]+/).filter(Boolean));
-    this.#shell.snapshot.href = mountedUrl(base, `live/${camera}/snapshot.jpg`, { view }).href;
+    this.#shell.snapshot.href = mountedUrl(base, `live/${camera}/snapshot.jpg`, { view, stream }).href;
     this.#shell.snapshot.download = `${view ? `${camera}-${view}` : camera}.jpg`;
   }
 
@@ -359,6 +364,7 @@ export class NinjacamPlayer extends HTMLElement {
       base: this.getAttribute("base") ?? "/",
       camera: encodeURIComponent(this.getAttribute("camera") ?? ""),
       view: view === "raw" ? "" : view,
+      stream: this.getAttribute("stream") ?? "",
       width: Number(this.getAttribute("width")) || null,
     };
   }
@@ -392,8 +398,10 @@ export class NinjacamPlayer extends HTMLElement {
     this.#session = new Session(this.#wanted(), rungs, {
       state: (state) => this.#setState(state),
       attach: (painter, rung) => this.#attach(painter, rung),
+      detach: (painter) => this.#remove(painter),
       painted: (painter, picture, meta) => this.#painted(painter, picture, meta),
       stream: (info) => this.#stream(info),
+      widthPx: () => this.#display.px,
     });
   }
 
@@ -425,6 +433,7 @@ export class NinjacamPlayer extends HTMLElement {
    * @param {string} rung
    */
   #attach(painter, rung) {
+    if (this.#onStage.has(painter)) return;
     this.#rung = rung;
     this.#onStage.add(painter);
     this.#shell.stage.prepend(painter.element);
@@ -437,11 +446,15 @@ export class NinjacamPlayer extends HTMLElement {
    */
   #painted(painter, picture, meta) {
     if (this.#shown !== painter) {
-      for (const other of this.#onStage) if (other !== painter) this.#remove(other);
+      for (const other of this.#onStage) {
+        if (other === painter) break; // those after it are about to be displayed
+        this.#remove(other);
+      }
       this.#shown = painter;
     }
     if (meta.width !== this.#size.width || meta.height !== this.#size.height) {
       this.#size = { width: meta.width, height: meta.height };
+      this.#display.displayed(meta.width, meta.height);
       this.style.setProperty("--ninjacam-aspect", `${meta.width} / ${meta.height}`);
     }
     this.#capturedUs = meta.capturedUs;

@@ -1,16 +1,16 @@
-// One player's life while it is watched: goes down the ladder, joins transport and painter, notices silence, says how it is.
-// Not here: anything that is seen (player.js, shell.js).
+// One player's life while it is watched: goes down the ladder, changes streams without a gap, and reports its state.
+// Not here: anything that is seen (player.js, shell.js), and which stream is the right one (stream-choice.js).
 
 import { connectionTo } from "./connection.js";
-import { JpegPainter } from "./jpeg.js";
-import { watchMjpeg } from "./mjpeg.js";
-import { MsePainter } from "./mse.js";
-import { WebCodecsPainter } from "./webcodecs.js";
+import { LiveStream } from "./live-stream.js";
+import { StreamChoice, timing } from "./stream-choice.js";
 
 /** @typedef {import("./ladder.js").Rung} Rung */
+/** @typedef {import("./live-stream.js").LiveStreamHost} LiveStreamHost */
 /** @typedef {import("./painter.js").Painter} Painter */
 /** @typedef {import("./painter.js").Picture} Picture */
 /** @typedef {import("./painter.js").PaintMeta} PaintMeta */
+/** @typedef {import("./stream-choice.js").StreamWish} StreamWish */
 /** @typedef {import("./wire.js").MediaFrame} MediaFrame */
 /** @typedef {import("./connection.js").StreamInfo} StreamInfo */
 /** @typedef {import("./connection.js").ViewError} ViewError */
@@ -21,7 +21,8 @@ import { WebCodecsPainter } from "./webcodecs.js";
  * @property {string} base
  * @property {string} camera
  * @property {string} view
- * @property {number | null} width
+ * @property {string} stream empty: chosen by width
+ * @property {number | null} width null: that of the display, for the camera's own video
  */
 
 /**
@@ -38,17 +39,16 @@ import { WebCodecsPainter } from "./webcodecs.js";
  * @typedef {object} SessionHost
  * @property {(state: PlayerState) => void} state only when it changed
  * @property {(painter: Painter, rung: string) => void} attach put it under the picture that is there
+ * @property {(painter: Painter) => void} detach it will not be displayed
  * @property {(painter: Painter, picture: Picture, meta: PaintMeta) => void} painted
- * @property {(info: StreamInfo) => void} stream
+ * @property {(info: StreamInfo) => void} stream the displayed stream has changed
+ * @property {() => number} widthPx of the display, in device pixels
  */
 
-const SILENCE_MS = 2500; // live without a frame for this long: stalled
-const BLIND_MS = 4000; // frames come, and none is painted: this rung does not work here
 const WATCH_EVERY_MS = 250;
+const CATCH_UP_UNTIMED_MS = 200; // without capture times: until the cached frames of a new stream have passed
 const REFUSED_RETRY_MS = 10000;
 const FAILURES_WINDOW_MS = 15000;
-const CAMERA_STATES = new Set(["connecting", "live", "stalled", "reconnecting", "failed", "disabled", "unknown"]);
-const PAINTERS = { annexb: WebCodecsPainter, fmp4: MsePainter, jpeg: JpegPainter };
 
 export class Session {
   #wanted;
@@ -56,31 +56,35 @@ export class Session {
   #host;
   #connection;
   #rung = 0;
-  /** @type {Painter | null} */
-  #painter = null;
-  #format = "";
-  #unsubscribe = () => {};
-  /** @type {Link} */
-  #link = "up";
-  #camera = { state: "", message: "" };
-  /** @type {ViewError | null} */
-  #viewError = null;
+  /** @type {StreamChoice | null} null: the stream is fixed */
+  #choice;
+  /** @type {LiveStream | null} displayed, or about to be the first */
+  #current = null;
+  /** @type {LiveStream | null} replaces #current as soon as it paints */
+  #next = null;
   /** @type {{ code: string, message: string } | null} */
   #error = null;
-  #blocked = false;
   #everPainted = false;
-  #paintedAt = 0;
-  #blindSince = 0; // the first key frame after the last painted picture, as long as frames keep coming
-  #receivedAt = 0;
-  #frameMs = 40;
+  #framesDecodedBefore = 0;
   /** @type {number[]} when the present rung failed */
   #failures = [];
   #watchTimer = 0;
   #retryTimer = 0;
   #reason = ""; // why the last painter gave up
-  #said = "";
+  #reported = "";
   bytesReceived = 0;
   framesReceived = 0;
+  /** @type {LiveStreamHost} */
+  #streamHost = {
+    described: (stream) => this.#described(stream),
+    painted: (stream, picture, meta) => this.#painted(stream, picture, meta),
+    painterFailed: (stream, reason, fatal) => this.#painterFailed(stream, reason, fatal),
+    refused: (stream, code, message) => (stream === this.#next ? this.#giveUpNext() : this.#refused(code, message)),
+    lost: (stream) => stream === this.#current && this.#choice?.lost(performance.now()),
+    linked: (stream, link) => this.#linked(stream, link),
+    changed: () => this.#report(),
+    received: (frame) => this.#received(frame),
+  };
 
   /**
    * @param {Wanted} wanted
@@ -91,121 +95,177 @@ export class Session {
     this.#wanted = wanted;
     this.#rungs = rungs;
     this.#host = host;
+    // A view is processed once, in one size, for all its viewers.
+    const isChosen = !wanted.stream && !wanted.width && !wanted.view;
+    this.#choice = isChosen ? new StreamChoice(host.widthPx()) : null;
     this.#connection = connectionTo(wanted.base);
-    this.#watchTimer = setInterval(() => this.#say(), WATCH_EVERY_MS);
+    this.#watchTimer = setInterval(() => this.#watch(), WATCH_EVERY_MS);
     this.#subscribe();
   }
 
-  /** The server's wall clock in ms; null: it has not told. */
+  /** The server's wall clock in ms; null while it is unknown. */
   serverNowMs() {
     return this.#connection.clock.nowMs();
   }
 
+  /** Name of the displayed stream; empty: unknown. */
+  get stream() {
+    return this.#current?.info?.source ?? "";
+  }
+
   get framesDecoded() {
-    return this.#painter?.framesDecoded ?? 0;
+    return this.#framesDecodedBefore + (this.#current?.framesDecoded ?? 0) + (this.#next?.framesDecoded ?? 0);
   }
 
   stop() {
     clearInterval(this.#watchTimer);
     clearTimeout(this.#retryTimer);
-    this.#unsubscribe();
-    this.#painter?.close();
-    this.#painter = null;
+    this.#closeStreams();
   }
 
+  // --- the displayed stream ---
+
+  /** Begin on the present rung. */
   #subscribe() {
     clearTimeout(this.#retryTimer);
-    this.#unsubscribe();
+    this.#closeStreams();
     this.#error = null;
-    this.#blindSince = 0;
-    this.#camera = { state: "", message: "" };
-    const rung = this.#rungs.at(this.#rung);
-    if (!rung) {
+    if (!this.#rungs.at(this.#rung)) {
       this.#refused("cannot_play", this.#reason);
       return;
     }
-    const handlers = {
-      onstream: (/** @type {StreamInfo} */ info) => this.#stream(info),
-      onframe: (/** @type {MediaFrame} */ frame) => this.#frame(frame),
-      onstate: this.#told.bind(this),
-      onerror: this.#refused.bind(this),
-      onlink: this.#linked.bind(this),
-    };
-    if (rung.format) {
-      const { camera, view, width } = this.#wanted;
-      const request = { camera, view, width, format: rung.format, codecs: rung.codecs };
-      this.#link = this.#connection.link;
-      this.#unsubscribe = this.#connection.subscribe(request, handlers);
-    } else {
-      this.#unsubscribe = watchMjpeg(this.#wanted, handlers);
-    }
-    this.#say();
+    const { stream, width } = this.#wanted;
+    const wish = this.#choice?.wish ?? { stream, width };
+    this.#choice?.displayed(wish, "", 0);
+    this.#current = this.#open(wish);
+    this.#report();
   }
 
-  /** @param {StreamInfo} info */
-  #stream(info) {
-    if (!this.#painter || this.#format !== info.format) {
-      this.#painter?.close();
-      this.#format = info.format;
-      this.#painter = this.#makePainter(info.format);
-      this.#host.attach(this.#painter, this.#rungs[this.#rung].name);
-    }
-    this.#host.stream(info);
-    this.#painter.configure(info);
+  /** @param {StreamWish} wish */
+  #open(wish) {
+    return new LiveStream(this.#wanted, wish, this.#rungs[this.#rung], this.#streamHost);
   }
 
-  /**
-   * @param {StreamInfo["format"]} format
-   * @returns {Painter}
-   */
-  #makePainter(format) {
-    /** @type {Painter} */
-    const painter = new PAINTERS[format]({
-      painted: (picture, meta) => this.#painter === painter && this.#painted(picture, meta),
-      failed: (reason, fatal) => this.#painter === painter && this.#painterFailed(reason, fatal),
-      blocked: () => this.#setBlocked(true),
-    });
-    return painter;
+  #closeStreams() {
+    this.#close(this.#next);
+    this.#close(this.#current);
+    this.#next = this.#current = null;
   }
 
-  /** @param {MediaFrame} frame */
-  #frame(frame) {
-    this.framesReceived += 1;
-    this.bytesReceived += frame.payload.byteLength;
-    if (frame.durationUs) this.#frameMs = frame.durationUs / 1000;
+  /** @param {LiveStream | null} stream */
+  #close(stream) {
+    if (!stream) return;
+    stream.close();
+    this.#framesDecodedBefore += stream.framesDecoded;
+  }
+
+  // --- changing to another stream ---
+
+  #watch() {
+    if (this.#choice && !this.#error) this.#choose(this.#choice);
+    this.#report();
+  }
+
+  /** @param {StreamChoice} choice */
+  #choose(choice) {
     const now = performance.now();
-    if (now - this.#receivedAt > SILENCE_MS / 2) this.#blindSince = 0;
-    this.#receivedAt = now;
-    if (frame.key) this.#blindSince ||= now;
-    this.#painter?.push(frame);
-    if (this.#blindSince && now - this.#blindSince > BLIND_MS && !this.#blocked) {
-      this.#painterFailed("Frames came, and none was shown.", true);
+    if (this.#current?.isStalled && this.#current.silentMs > timing.silent) choice.silent(now);
+    const wish = choice.next(now, this.#host.widthPx());
+    if (!this.#next && wish) this.#next = this.#open(wish);
+    else if (this.#next && now - this.#next.openedAt > timing.deliver) this.#giveUpNext();
+  }
+
+  #giveUpNext() {
+    const next = this.#next;
+    if (!next) return;
+    console.warn(`ninjacam: no video from the requested stream of ${this.#wanted.camera}`, next.wish);
+    this.#choice?.failed(performance.now());
+    this.#dropNext();
+    if (this.#current?.isClosed) this.#subscribe();
+  }
+
+  #dropNext() {
+    const painter = this.#next?.painter;
+    this.#close(this.#next);
+    this.#next = null;
+    if (painter) this.#host.detach(painter);
+  }
+
+  /** @param {LiveStream} stream */
+  #described(stream) {
+    const { info, painter } = stream;
+    if (!info || !painter) return;
+    if (stream === this.#next && this.#current && stream.isSameAs(this.#current)) {
+      this.#choice?.confirmed(stream.wish);
+      return this.#dropNext();
     }
+    this.#host.attach(painter, this.#rungs[this.#rung].name);
+    if (stream === this.#current) this.#describe(stream, info);
+    else if (this.#choice?.isTooSlow) this.#current?.close(); // otherwise its frames delay those of the smaller stream
   }
 
   /**
+   * @param {LiveStream} stream is displayed
+   * @param {StreamInfo} info
+   */
+  #describe(stream, info) {
+    this.#choice?.displayed(stream.wish, info.source ?? "", info.width);
+    this.#host.stream(info);
+  }
+
+  /**
+   * Whether the next stream can be displayed: its pictures are as new as those that it replaces.
+   * @param {LiveStream} next
+   * @param {PaintMeta} meta
+   */
+  #isReady(next, { capturedUs }) {
+    const sinceMs = performance.now() - next.firstPaintedAt;
+    if (!capturedUs) return sinceMs >= CATCH_UP_UNTIMED_MS;
+    return capturedUs >= (this.#current?.paintedCapturedUs ?? 0) || sinceMs >= timing.catchUp;
+  }
+
+  /** @param {LiveStream} next */
+  #swap(next) {
+    const before = this.#current;
+    this.#current = next;
+    this.#next = null;
+    this.#choice?.switched(performance.now());
+    if (next.info) this.#describe(next, next.info);
+    this.#close(before);
+  }
+
+  // --- callbacks of the streams ---
+
+  /**
+   * @param {LiveStream} stream
    * @param {Picture} picture
    * @param {PaintMeta} meta
    */
-  #painted(picture, meta) {
-    this.#paintedAt = performance.now();
-    this.#blindSince = 0;
+  #painted(stream, picture, meta) {
+    if (stream === this.#next && this.#isReady(stream, meta)) this.#swap(stream);
+    if (stream !== this.#current || !stream.painter) return;
     this.#everPainted = true;
-    this.#blocked = false;
-    if (this.#painter) this.#host.painted(this.#painter, picture, meta);
-    this.#say();
+    if (this.#choice?.recovered()) this.#dropNext();
+    this.#host.painted(stream.painter, picture, meta);
+    this.#report();
+  }
+
+  /** @param {MediaFrame} frame */
+  #received(frame) {
+    this.framesReceived += 1;
+    this.bytesReceived += frame.payload.byteLength;
   }
 
   /**
    * Once more on this rung, then the next one.
+   * @param {LiveStream} stream
    * @param {string} reason
    * @param {boolean} fatal
    */
-  #painterFailed(reason, fatal) {
+  #painterFailed(stream, reason, fatal) {
+    if (stream === this.#next) return this.#giveUpNext();
     const now = performance.now();
     this.#failures = [...this.#failures.filter((at) => now - at < FAILURES_WINDOW_MS), now];
-    this.#painter?.close();
-    this.#painter = null;
     this.#reason = reason;
     console.warn(`ninjacam: ${this.#rungs[this.#rung]?.name} failed for ${this.#wanted.camera}: ${reason}`);
     if (fatal || this.#failures.length >= 2) return this.#descend();
@@ -219,69 +279,56 @@ export class Session {
   }
 
   /**
-   * @param {string} state
-   * @param {string} message
-   * @param {ViewError | null} viewError
-   */
-  #told(state, message, viewError) {
-    this.#camera = { state: CAMERA_STATES.has(state) ? state : "unknown", message };
-    this.#viewError = viewError;
-    this.#say();
-  }
-
-  /**
    * The subscription is over; a grant, a view or a camera may come later, so ask again now and then, from the top.
    * @param {string} code
    * @param {string} message
    */
   #refused(code, message) {
-    this.#unsubscribe();
-    this.#unsubscribe = () => {};
+    this.#closeStreams();
     if (code === "unsupported_codec" && this.#rung < this.#rungs.length - 1) return this.#descend();
     this.#error = { code, message };
     this.#retryTimer = setTimeout(() => {
       this.#rung = 0;
       this.#subscribe();
     }, REFUSED_RETRY_MS);
-    this.#say();
+    this.#report();
   }
 
-  /** @param {Link} link */
-  #linked(link) {
-    this.#link = link;
-    this.#blindSince = 0;
+  /**
+   * @param {LiveStream} stream
+   * @param {Link} link
+   */
+  #linked(stream, link) {
+    if (stream !== this.#current) return;
+    if (link !== "up" && stream.paintedAt) this.#choice?.lost(performance.now());
     if (link === "unavailable" && this.#rungs.at(-1)?.format === null) {
       this.#rung = this.#rungs.length - 1;
       this.#subscribe();
     }
-    this.#say();
+    this.#report();
   }
 
-  /** @param {boolean} blocked */
-  #setBlocked(blocked) {
-    this.#blocked = blocked;
-    this.#say();
-  }
+  // --- state ---
 
-  #say() {
-    const next = { ...this.#judge(), viewError: this.#viewError };
+  #report() {
+    const next = { ...this.#judge(), viewError: this.#current?.viewError ?? null };
     const text = JSON.stringify(next);
-    if (text === this.#said) return;
-    this.#said = text;
+    if (text === this.#reported) return;
+    this.#reported = text;
     this.#host.state(next);
   }
 
   /** @returns {Omit<PlayerState, "viewError">} */
   #judge() {
     if (this.#error) return { state: "error", ...this.#error };
-    if (this.#link === "refused") return { state: "error", code: "not_authenticated", message: "" };
-    if (this.#link !== "up") return { state: this.#everPainted ? "reconnecting" : "connecting", code: "", message: "" };
-    const { state, message } = this.#camera;
+    const current = this.#current;
+    const link = current?.link ?? this.#connection.link;
+    if (link === "refused") return { state: "error", code: "not_authenticated", message: "" };
+    if (link !== "up") return { state: this.#everPainted ? "reconnecting" : "connecting", code: "", message: "" };
+    const { state, message } = current?.camera ?? { state: "", message: "" };
     if (state && state !== "live") return { state: /** @type {PlayerState["state"]} */ (state), code: "", message };
-    if (this.#blocked) return { state: "connecting", code: "blocked", message: "" };
-    if (!this.#paintedAt) return { state: "connecting", code: "", message };
-    const silentMs = performance.now() - this.#paintedAt;
-    if (silentMs > Math.max(SILENCE_MS, 3 * this.#frameMs)) return { state: "stalled", code: "", message };
-    return { state: "live", code: "", message };
+    if (current?.isBlocked) return { state: "connecting", code: "blocked", message: "" };
+    if (!current?.paintedAt) return { state: "connecting", code: "", message };
+    return { state: current.isStalled ? "stalled" : "live", code: "", message };
   }
 }

@@ -67,6 +67,7 @@ export class WebCodecsPainter {
   push(frame) {
     if (!this.#decoder) return;
     if (this.#overloaded(frame)) {
+      this.#host.overloaded();
       if (!frame.key) {
         this.#needKey = true;
         return;
