@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from benchmarks import blog, chromium, seek
+from benchmarks import blog, chromium, discovery, seek
 from benchmarks.attacks import measure_attacks
 from benchmarks.export import measure_export
 from benchmarks.first_picture import measure_first_picture
@@ -66,11 +66,13 @@ ALONE: dict[str, Callable[[Plan], Figures]] = {
     "seek": seek.measure_seek,
     "export": measure_export,
     "attacks": measure_attacks,
+    "discovery": discovery.measure_discovery,
     "seed": blog.measure_seed,
 }
 MISSING: dict[str, Callable[[], str]] = {
     "chromium": chromium.missing,
     "seek": seek.missing,
+    "discovery": discovery.missing,
     "seed": blog.missing,
 }
 

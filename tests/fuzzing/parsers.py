@@ -16,8 +16,10 @@ from ninjacam.capture.timeline import PacketClock
 from ninjacam.codecs.bitstream import annexb_from_config
 from ninjacam.codecs.sps import parse_sps
 from ninjacam.containers.mp4 import encode_emsg
-from ninjacam.core.errors import CommandError, ConfigError, DecodeError, SourceError
+from ninjacam.core.errors import CommandError, ConfigError, DecodeError, NinjacamError, SourceError
 from ninjacam.core.packets import Codec, Flags, Kind, Packet, Track
+from ninjacam.discovery import http, mdns, neighbours, ssdp, ws_discovery
+from ninjacam.discovery.devices import Device, Evidence
 from ninjacam.hub.wire import MessageReader, encode_packet
 from ninjacam.onvif import media
 from ninjacam.onvif.events import read_event
@@ -36,6 +38,8 @@ from ninjacam.sources.rtsp.sdp import parse_sdp, sprop_annexb
 from ninjacam.sources.rtsp.tracks import choose_tracks
 from ninjacam.sources.urls import control_uris, parse_url, redirect_target
 from ninjacam.testing.clock import FakeClock
+from tests.unit.discovery.messages import ARP, DESCRIPTION, MDNS, PROBE_MATCHES, SENDER, SSDP
+from tests.unit.discovery.messages import PAGE as DISCOVERED_PAGE
 from tests.unit.recordings.recording_support import Recorded, encoded, stamped
 from tests.unit.sources.rtp_support import SPS, Sink
 from tests.unit.sources.test_multipart import HEAD, PICTURES
@@ -286,6 +290,35 @@ def read_timeline(data: bytes) -> bool:
     return 0 < repaired[-1] - repaired[-2] < 2 * 90_000
 
 
+def read_discovery(parse: Callable[[bytes, str], object]) -> Callable[[bytes], bool]:
+    """For parsers of `ninjacam.discovery`: their texts are clean, short and in one line."""
+
+    def read(data: bytes) -> bool:
+        try:
+            found = parse(data, SENDER)
+        except NinjacamError:
+            return False
+        for evidence in found if isinstance(found, list) else [found]:
+            if isinstance(evidence, Evidence):
+                device = Device(evidence.address)
+                device.add(evidence)
+                assert all(
+                    value.isprintable() and len(value) <= 200
+                    for value in device.as_dict().values()
+                    if isinstance(value, str)
+                )
+        return bool(found)
+
+    return read
+
+
+def read_neighbours(data: bytes) -> bool:
+    found = neighbours.parse_neighbours(data.decode("ascii", "replace"))
+    for address, mac in found.items():
+        neighbours.evidence_of(address, mac)
+    return bool(found)
+
+
 RTCP = (
     bytes.fromhex("80c80006000000078000000080000000000023280000000100000002"),
     bytes.fromhex("81cb000100000007"),
@@ -329,5 +362,11 @@ PARSERS = {
     "annotations": Parser([encode_emsg(1, 90_000, 3600, line + b"\n") for line in SEEN], read_annotation_box),
     "avcc": Parser(AVCC, read_config),
     "soap": Parser(lines(SOAP), read_soap),
+    "xml": Parser(list(PROBE_MATCHES), read_discovery(ws_discovery.parse_answer)),
+    "upnp": Parser(list(DESCRIPTION), read_discovery(ssdp.parse_description)),
+    "ssdp": Parser(list(SSDP), read_discovery(ssdp.parse_answer)),
+    "dns": Parser(list(MDNS), read_discovery(mdns.parse_answer)),
+    "page": Parser(list(DISCOVERED_PAGE), read_discovery(lambda data, _: http.parse_page(data))),
+    "neighbours": Parser(list(ARP), read_neighbours),
     "timeline": Parser([STAMP.pack(n * 3600, 40_000) for n in range(15)], read_timeline),
 }  # fmt: skip

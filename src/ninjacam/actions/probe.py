@@ -1,7 +1,9 @@
 """Test a camera before it is saved, in a separate process with limits on time and number."""
 
+import asyncio
 import base64
 import binascii
+import contextlib
 import json
 import subprocess
 import threading
@@ -23,6 +25,7 @@ TIMEOUT_S = 10.0
 _START_S = 5.0  # Starting Python and libav on a slow machine.
 AT_ONCE = 3
 """Per web worker: each test takes a process, a connection and the decoding of a frame."""
+_MODULE = "ninjacam.capture.probe"
 _TESTING: list[Any] = []
 """The users of the tests that this process runs."""
 _TESTING_LOCK = threading.Lock()
@@ -67,12 +70,40 @@ def run_probe(source: SourceConfig, user: Any = None) -> ProbeResult:
             _TESTING.remove(key)
 
 
+async def probe_source(source: SourceConfig) -> ProbeResult:
+    """Open an address once, in a process of its own, for at most 15 s. The caller limits the number.
+
+    The process ends if this is cancelled.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *python_command(_MODULE),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=bare_environment(),
+    )
+    try:
+        async with asyncio.timeout(TIMEOUT_S + _START_S):
+            printed, _none = await process.communicate(_question(source))
+    except TimeoutError:
+        return _too_slow()
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.communicate()  # Also closes its pipes.
+    return _read(printed)
+
+
+def _question(source: SourceConfig) -> bytes:
+    return json.dumps({"source": asdict(source), "timeout_s": TIMEOUT_S}).encode()
+
+
 def _run(source: SourceConfig) -> ProbeResult:
-    question = json.dumps({"source": asdict(source), "timeout_s": TIMEOUT_S})
     try:
         done = subprocess.run(
-            python_command("ninjacam.capture.probe"),
-            input=question.encode(),
+            python_command(_MODULE),
+            input=_question(source),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             timeout=TIMEOUT_S + _START_S,
@@ -80,11 +111,13 @@ def _run(source: SourceConfig) -> ProbeResult:
             env=bare_environment(),  # Without the secret key: the child decodes data of an unknown device.
         )
     except subprocess.TimeoutExpired:
-        return _failed(
-            "timeout", _("The camera did not respond in time. Check its address and that it is switched on.")
-        )
+        return _too_slow()
+    return _read(done.stdout)
+
+
+def _read(printed: bytes) -> ProbeResult:
     try:
-        answer = json.loads(done.stdout)
+        answer = json.loads(printed)
         if not answer["ok"]:
             return ProbeResult(ok=False, error=answer["error"])
         return ProbeResult(
@@ -100,6 +133,12 @@ def _run(source: SourceConfig) -> ProbeResult:
         return _failed(
             "protocol_error", _("The test ended without a result: the camera's data cannot be read.")
         )
+
+
+def _too_slow() -> ProbeResult:
+    return _failed(
+        "timeout", _("The camera did not respond in time. Check its address and that it is switched on.")
+    )
 
 
 def _failed(code: str, message: str) -> ProbeResult:

@@ -17,6 +17,7 @@ from ninjacam.api.media_paths import media_paths
 from ninjacam.api.routers import (
     annotations,
     cameras,
+    discovery,
     events,
     exports,
     grants,
@@ -116,6 +117,7 @@ add_handlers(api)
 api.add_router("/me", me.router, tags=["me"])
 api.add_router("/cameras", cameras.router, tags=["cameras"])
 api.add_router("/cameras", ptz.router, tags=["control"])
+api.add_router("/discovery", discovery.router, tags=["cameras"])
 api.add_router("", views.router, tags=["views"])
 api.add_router("", recordings.router, tags=["recordings"])
 api.add_router("", annotations.router, tags=["recordings"])

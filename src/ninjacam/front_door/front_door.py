@@ -24,7 +24,7 @@ from ninjacam.front_door.bodies import (
 from ninjacam.front_door.connections import Connections
 from ninjacam.front_door.gate import Gate, Place
 from ninjacam.front_door.limits import MAX_HEAD_BYTES, MAX_HEADERS, MAX_URL_BYTES
-from ninjacam.front_door.messages import Application, Message, Receive, Scope, Send
+from ninjacam.front_door.messages import STOPPING, Application, Message, Receive, Scope, Send
 from ninjacam.front_door.peers import claimed_user, client_network, socket_peer
 from ninjacam.front_door.responses import respond_problem
 from ninjacam.problems import Problem
@@ -49,7 +49,7 @@ class FrontDoor:
         files = _raise_open_files()
         most = _max_connections()
         self.connections = Connections(min(most, max(64, files - RESERVED_FILES)), is_trusted)
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._bodies = Bodies()
         self._gate = Gate()
         if most and servers.calls_directly(send, application):
@@ -60,8 +60,8 @@ class FrontDoor:
 
     def begin_stop(self) -> None:
         """Idempotent."""
-        if not self._stopping:
-            self._stopping = True
+        if not self._stopping.is_set():
+            self._stopping.set()
             self.connections.begin_stop()
             servers.hasten_exit()
 
@@ -92,6 +92,7 @@ class FrontDoor:
             answer = _Answer(send)
             group = client_network(scope)
             try:
+                scope[STOPPING] = self._stopping
                 with self.connections.body(peer):
                     receive = await self._take_body(scope, receive, path, group)
                 async with self._gate.place(group, claimed_user(scope)) as place:

@@ -9,6 +9,9 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+STOPPING = "ninjacam.stopping"
+"""Key in the scope of Django's requests: an asyncio.Event, set when the server stops. Endless responses end then."""
+
 
 def header(scope: Scope, name: bytes) -> str:
     """Return the first header with this lower-case name; "" if there is none."""

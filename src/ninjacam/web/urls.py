@@ -11,6 +11,7 @@ urlpatterns = [
     path("account/", views.show_account, name="account"),
     path("replay/", views.show_replay, name="replay"),
     path("add-camera/", views.add_camera, name="camera-add"),
+    path("discover/", views.show_discovery, name="discover"),
     path("cameras/<slug:slug>/", views.show_camera, name="camera"),
     path("cameras/<slug:slug>/edit/", views.edit_camera, name="camera-edit"),
     path("cameras/<slug:slug>/delete/", views.delete_camera, name="camera-delete"),

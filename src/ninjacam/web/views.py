@@ -19,10 +19,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from ninjacam.actions import cameras as actions
+from ninjacam.actions.discovery import list_networks
 from ninjacam.actions.sign_in import remember_browser
 from ninjacam.actions.tokens import MAX_TOKENS, revoke_all_tokens
 from ninjacam.auth import Principal
 from ninjacam.core.errors import ConflictError, ForbiddenError, InvalidError, NinjacamError, ViewNotFoundError
+from ninjacam.discovery.networks import MIN_PREFIX
 from ninjacam.models import ApiToken, Camera
 from ninjacam.problems import problem_of
 from ninjacam.project import login_required, login_url
@@ -262,6 +264,33 @@ def add_camera(request: HttpRequest, principal: Principal) -> HttpResponse:
         except ConflictError as error:
             form.add_error("slug", error.message)
     return _show_form(request, principal, form)
+
+
+@require_safe
+@page
+def show_discovery(request: HttpRequest, principal: Principal) -> HttpResponse:
+    """The page that searches the network for cameras, by the API."""
+    networks = [
+        str(each.network) for each in list_networks(principal) if each.network.prefixlen >= MIN_PREFIX
+    ]
+    strings = {
+        "searching": _("Searching …"),
+        "progress": _("{alive} devices respond, {found} cameras found …"),
+        "done": _("Found: {found}."),
+        "nothing": _(
+            "No camera responded. Check that the cameras are on and in this network, or add one by its address."
+        ),
+        "cancelled": _("The search was cancelled."),
+        "failed": _("The search failed."),
+        "known": _("Already added: {camera}"),
+        "locked": _("needs a password"),
+        "camera": _("camera"),
+        "phone": _("phone"),
+        "recorder": _("recorder"),
+        "unknown": _("unknown device"),
+    }
+    context = {"networks": networks, "network": next(iter(networks), ""), "strings": strings}
+    return _render(request, principal, "ninjacam/discover.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -7,11 +7,35 @@
  * @throws {Error} with the `detail` of the problem+json
  */
 export async function callApi(path, body) {
+  const response = body ? await post(path, body) : await checked(fetch(url(path), { headers: headers() }));
+  return response.json();
+}
+
+/**
+ * @param {string} path below /api/v1/ of the mount point
+ * @param {object} body
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<Response>} whose body has not been read
+ * @throws {Error} with the `detail` of the problem+json
+ */
+export function post(path, body, signal) {
+  return checked(fetch(url(path), { method: "POST", headers: headers(), body: JSON.stringify(body), signal }));
+}
+
+/** @param {string} path */
+function url(path) {
+  return `${document.body.dataset.base ?? "/"}api/v1/${path}`;
+}
+
+function headers() {
   const token = /** @type {HTMLInputElement | null} */ (document.querySelector("input[name=csrfmiddlewaretoken]"));
-  const headers = { Accept: "application/json", "Content-Type": "application/json", "X-CSRFToken": token?.value ?? "" };
-  const url = `${document.body.dataset.base ?? "/"}api/v1/${path}`;
-  const response = await fetch(url, body ? { method: "POST", headers, body: JSON.stringify(body) } : { headers });
+  return { Accept: "application/json", "Content-Type": "application/json", "X-CSRFToken": token?.value ?? "" };
+}
+
+/** @param {Promise<Response>} asked */
+async function checked(asked) {
+  const response = await asked;
+  if (response.ok) return response;
   const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(answer.detail ?? `${response.status} ${response.statusText}`);
-  return answer;
+  throw new Error(answer.detail ?? `${response.status} ${response.statusText}`);
 }

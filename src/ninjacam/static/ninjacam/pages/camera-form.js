@@ -1,6 +1,7 @@
 // The form of a camera: "Test" opens it as entered and shows a frame, or the error, before anything is saved.
 
 import { callApi } from "./api.js";
+import { drawJpeg } from "./jpeg-canvas.js";
 
 const form = /** @type {HTMLFormElement} */ (document.getElementById("camera-form"));
 const button = /** @type {HTMLButtonElement} */ (document.getElementById("test"));
@@ -39,17 +40,6 @@ function say(text, kind) {
   result.replaceChildren(paragraph);
 }
 
-/** Drawn on a canvas: no address of a picture that a content security policy would have to allow. @param {string} base64 */
-async function showPicture(base64) {
-  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-  const picture = await createImageBitmap(new Blob([bytes], { type: "image/jpeg" }));
-  const canvas = document.createElement("canvas");
-  canvas.width = picture.width;
-  canvas.height = picture.height;
-  canvas.getContext("2d")?.drawImage(picture, 0, 0);
-  result.append(canvas);
-}
-
 async function test() {
   if (!field("url")?.reportValidity()) return;
   button.disabled = true;
@@ -59,7 +49,7 @@ async function test() {
     if (!answer.ok) return say(answer.error?.message ?? failed, "error");
     const sound = answer.audio_codec ? `, ${answer.audio_codec}` : "";
     say(`${fine} ${answer.codec} ${answer.width_px} × ${answer.height_px}${sound}`, "fine");
-    if (answer.jpeg_base64) await showPicture(answer.jpeg_base64);
+    if (answer.jpeg_base64) result.append(await drawJpeg(answer.jpeg_base64));
   } catch (error) {
     say(/** @type {Error} */ (error).message || failed, "error");
   } finally {

@@ -1,0 +1,198 @@
+// The page "Find cameras": starts a search, shows devices as they appear, and adds them.
+// All texts of devices come from the network. They are only ever set as text, never as markup.
+
+import { callApi, post } from "./api.js";
+import { readEvents } from "./event-stream.js";
+import { drawJpeg } from "./jpeg-canvas.js";
+
+/**
+ * @typedef {{ url: string, name: string, state: string, codec: string, width_px: number, height_px: number }} Stream
+ * @typedef {{ address: string, kind: string, title: string, slug: string, maker: string, model: string,
+ *   certainty_word: string, reasons: string[], needs_password: boolean | null, streams: Stream[],
+ *   camera: string | null }} Device
+ */
+
+const form = element(document, "#discover", HTMLFormElement);
+const start = element(form, "#start", HTMLButtonElement);
+const cancel = element(form, "#cancel", HTMLButtonElement);
+const progress = element(form, "#progress", HTMLProgressElement);
+const status = element(form, "#status", HTMLElement);
+const list = element(document, "#found", HTMLUListElement);
+const template = element(document, "#device", HTMLTemplateElement);
+/** @type {Record<string, string>} */
+const strings = JSON.parse(document.getElementById("discover-strings")?.textContent ?? "{}");
+/** @type {Map<string, HTMLLIElement>} */
+const cards = new Map();
+/** @type {AbortController | null} */
+let running = null;
+
+/**
+ * @template {Element} T
+ * @param {ParentNode} parent
+ * @param {string} selector
+ * @param {new () => T} type
+ * @returns {T}
+ */
+function element(parent, selector, type) {
+  const found = parent.querySelector(selector);
+  if (!(found instanceof type)) throw new TypeError(`${selector} is missing`);
+  return found;
+}
+
+async function search() {
+  running = new AbortController();
+  start.disabled = true;
+  cancel.hidden = progress.hidden = false;
+  progress.removeAttribute("value");
+  status.className = "help";
+  status.textContent = strings.searching ?? "";
+  list.replaceChildren();
+  cards.clear();
+  try {
+    const body = { network: element(form, "#network", HTMLInputElement).value.trim() };
+    const response = await post("discovery", body, running.signal);
+    for await (const { kind, data } of readEvents(response)) handle(kind, data);
+  } catch (error) {
+    const message = running.signal.aborted ? strings.cancelled : /** @type {Error} */ (error).message;
+    say(message || strings.failed || "", !running.signal.aborted);
+  } finally {
+    running = null;
+    start.disabled = false;
+    cancel.hidden = progress.hidden = true;
+  }
+}
+
+/**
+ * @param {string} kind
+ * @param {any} data
+ */
+function handle(kind, data) {
+  if (kind === "progress") {
+    progress.value = Math.min(1, data.elapsed_s / data.timeout_s);
+    status.textContent = fill(strings.progress, { alive: data.alive, found: cards.size });
+  } else if (kind === "device") showDevice(data);
+  else if (kind === "image") void showImage(data.address, data.jpeg_base64);
+  else if (kind === "error") say(data.message, true);
+  else if (kind === "done") say(fill(cards.size ? strings.done : strings.nothing, { found: cards.size }), false);
+}
+
+/**
+ * @param {string} text
+ * @param {boolean} isError
+ */
+function say(text, isError) {
+  status.className = isError ? "error" : "help";
+  status.textContent = text;
+}
+
+/**
+ * @param {string | undefined} text
+ * @param {Record<string, string | number>} values
+ */
+function fill(text, values) {
+  return (text ?? "").replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
+}
+
+/** @param {Device} device */
+function showDevice(device) {
+  let card = cards.get(device.address);
+  if (!card) {
+    card = element(/** @type {DocumentFragment} */ (template.content.cloneNode(true)), "li", HTMLLIElement);
+    const add = element(card, "form", HTMLFormElement);
+    const own = card;
+    add.addEventListener("submit", (event) => {
+      event.preventDefault();
+      void addCamera(own, add);
+    });
+    cards.set(device.address, card);
+    list.append(card);
+  }
+  element(card, "h2", HTMLElement).textContent = device.title;
+  const what = [device.maker, device.model].filter(Boolean).join(" ");
+  const kind = strings[device.kind] ?? device.kind;
+  const locked = device.needs_password ? strings.locked : "";
+  const facts = [device.address, kind, what, device.certainty_word, locked].filter(Boolean);
+  element(card, ".device-what", HTMLElement).textContent = facts.join(" · ");
+  const reasons = device.reasons.map((reason) => {
+    const item = document.createElement("li");
+    item.textContent = reason;
+    return item;
+  });
+  element(card, ".device-why", HTMLElement).replaceChildren(...reasons);
+  if (device.camera) showKnown(card, device.camera);
+  else showForm(element(card, "form", HTMLFormElement), device);
+}
+
+/**
+ * @param {HTMLFormElement} add
+ * @param {Device} device
+ */
+function showForm(add, device) {
+  if (!device.streams.length || add.contains(document.activeElement)) return;
+  const url = element(add, "[name=url]", HTMLSelectElement);
+  url.replaceChildren(
+    ...device.streams.map((stream) => {
+      const size = stream.width_px ? `${stream.width_px} × ${stream.height_px}` : "";
+      const about = [stream.name, stream.codec, size].filter(Boolean).join(", ");
+      return new Option(`${stream.url} (${about})`, stream.url);
+    }),
+  );
+  const name = element(add, "[name=name]", HTMLInputElement);
+  const slug = element(add, "[name=slug]", HTMLInputElement);
+  if (name.value === name.defaultValue) name.value = name.defaultValue = device.title;
+  if (slug.value === slug.defaultValue) slug.value = slug.defaultValue = device.slug;
+  for (const field of add.querySelectorAll(".login-field")) {
+    if (field instanceof HTMLElement) field.hidden = device.needs_password === false;
+  }
+  add.hidden = false;
+}
+
+/**
+ * @param {HTMLLIElement} card
+ * @param {string} slug
+ */
+function showKnown(card, slug) {
+  element(card, "form", HTMLFormElement).hidden = true;
+  const link = element(card, ".device-known a", HTMLAnchorElement);
+  link.href = `${document.body.dataset.base ?? "/"}cameras/${encodeURIComponent(slug)}/`;
+  link.textContent = fill(strings.known, { camera: slug });
+  element(card, ".device-known", HTMLElement).hidden = false;
+}
+
+/**
+ * @param {HTMLLIElement} card
+ * @param {HTMLFormElement} add
+ */
+async function addCamera(card, add) {
+  const button = element(add, "button", HTMLButtonElement);
+  const error = element(add, ".error", HTMLElement);
+  const values = new FormData(add);
+  /** @type {Record<string, string>} */
+  const body = {};
+  for (const name of ["name", "slug", "url", "username", "password"]) body[name] = String(values.get(name) ?? "");
+  button.disabled = true;
+  error.textContent = "";
+  try {
+    const camera = await callApi("cameras", body);
+    showKnown(card, camera.slug);
+  } catch (reason) {
+    error.textContent = /** @type {Error} */ (reason).message;
+  } finally {
+    button.disabled = false;
+  }
+}
+
+/**
+ * @param {string} address
+ * @param {string} base64
+ */
+async function showImage(address, base64) {
+  const place = cards.get(address)?.querySelector(".device-image");
+  if (place) place.replaceChildren(await drawJpeg(base64));
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (!running) void search();
+});
+cancel.addEventListener("click", () => running?.abort());
