@@ -218,6 +218,8 @@ class RunningSearch:
         work.add_done_callback(lambda _: _put_end(events))
         try:
             while (event := await events.get()) is not None:
+                if event["event"] in ("done", "error"):
+                    self.close()  # The next search may begin as soon as the end of this one is known.
                 yield event
             if work.done() and not work.cancelled():
                 work.result()

@@ -196,3 +196,4 @@ form.addEventListener("submit", (event) => {
   if (!running) void search();
 });
 cancel.addEventListener("click", () => running?.abort());
+start.disabled = false; // Before, the browser would submit the form itself.
