@@ -23,7 +23,7 @@ _REALM = re.compile(r'realm\s*=\s*"([^"]{0,200})"', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class WebPage:
     """The beginning of a response; texts are cleaned."""
 
     status: int
@@ -38,7 +38,7 @@ class Page:
         return self.status == 200 and self.content_type.startswith("multipart/x-mixed-replace")
 
 
-def parse_page(data: bytes) -> Page | None:
+def parse_page(data: bytes) -> WebPage | None:
     """Return the page that a response begins with; None: not HTTP. Raises: ProtocolError, NotACameraError."""
     end = _HEAD_END.search(data[:MAX_HEAD_BYTES])
     head, body = (data[: end.start()], data[end.end() :]) if end else (data[:MAX_HEAD_BYTES], b"")
@@ -47,7 +47,7 @@ def parse_page(data: bytes) -> Page | None:
     message, _ = parse_head(head)
     title = _TITLE.search(body[:MAX_BODY_BYTES])
     realm = _REALM.search(message.header("www-authenticate")[:1000])
-    return Page(
+    return WebPage(
         message.status,
         clean(message.header("server")),
         clean(realm[1]) if realm else "",
@@ -59,7 +59,7 @@ def parse_page(data: bytes) -> Page | None:
 
 async def read_page(
     dialer: Dialer, address: str, port: int, path: str, *, max_body_bytes: int = MAX_BODY_BYTES
-) -> Page | None:
+) -> WebPage | None:
     """Return the page; None: nothing answers in HTTP. The first `max_body_bytes` of its body are read."""
     reader = asyncio.StreamReader(limit=1 << 16)
     data = b""
@@ -85,14 +85,14 @@ async def read_page(
         return None
 
 
-def _parse(data: bytes, max_body_bytes: int) -> Page | None:
+def _parse(data: bytes, max_body_bytes: int) -> WebPage | None:
     """Raises: ProtocolError, NotACameraError."""
     page = parse_page(data)
     if page is None or max_body_bytes <= MAX_BODY_BYTES:
         return page
     end = _HEAD_END.search(data)
     whole = data[end.end() :][:max_body_bytes] if end else b""
-    return Page(page.status, page.server, page.realm, page.title, page.content_type, whole)
+    return WebPage(page.status, page.server, page.realm, page.title, page.content_type, whole)
 
 
 def _is_enough(data: bytes, max_body_bytes: int) -> bool:

@@ -126,40 +126,58 @@ def _key(name: Name) -> Name:
     return tuple(label.lower() for label in name)
 
 
+class _Records:
+    """The records of one message, by name and type."""
+
+    def __init__(self, records: list[Record]) -> None:
+        self.pointers = [each for each in records if each.kind == _PTR and len(each.name) >= 2]
+        self._by_name = {(each.kind, _key(each.name)): each for each in records}
+
+    def texts(self, name: Name) -> tuple[bytes, ...]:
+        record = self._by_name.get((_TXT, _key(name)))
+        return record.data if record is not None and isinstance(record.data, tuple) else ()
+
+    def host(self, name: Name) -> tuple[Name, int]:
+        """Return (name of the host, port) of a service."""
+        record = self._by_name.get((_SRV, _key(name)))
+        if record is None or not isinstance(record.data, tuple):
+            return (), 0
+        return record.data, record.port
+
+    def address(self, host: Name) -> str:
+        record = self._by_name.get((_A, _key(host)))
+        return "" if record is None else str(record.data)
+
+
 def parse_answer(data: bytes, sender: str) -> list[Evidence]:
     """Return the evidence about the sender, or the hosts it names. The caller checks their addresses.
 
     Raises: ProtocolError.
     """
-    records = parse_records(data)
-    addresses = {_key(each.name): str(each.data) for each in records if isinstance(each.data, IPv4Address)}
-    services = {_key(each.name): each for each in records if each.kind == _SRV}
-    texts = {_key(each.name): each.data for each in records if each.kind == _TXT}
-    found = []
-    for each in records:
-        if each.kind != _PTR or not isinstance(each.data, tuple) or len(each.name) < 2:
-            continue
-        service = b".".join(each.name[:2]).decode("ascii", "replace").lower()
-        about = texts.get(_key(each.data), ())
-        if service not in SERVICES or not isinstance(about, tuple):
-            continue
-        if service == "_hap._tcp" and not any(
-            text.decode("ascii", "replace") in _HOMEKIT_CAMERAS for text in about
-        ):
-            continue
-        srv = services.get(_key(each.data))
-        host = srv.data if srv is not None and isinstance(srv.data, tuple) else ()
-        name = clean_bytes(each.data[0]) if each.data else ""
-        found.append(
-            Evidence(
-                addresses.get(_key(host), sender),
-                "mdns",
-                "mdns_service",
-                kind="camera",
-                maker="Axis" if service == "_axis-video._tcp" else maker_of(name),
-                name=name,
-                hostname=clean(b".".join(host).decode("utf-8", "replace")) if host else "",
-                port=srv.port if srv is not None and service == "_rtsp._tcp" else 0,
-            )
-        )
-    return found
+    records = _Records(parse_records(data))
+    found = (_evidence(records, pointer, sender) for pointer in records.pointers)
+    return [each for each in found if each is not None]
+
+
+def _evidence(records: _Records, pointer: Record, sender: str) -> Evidence | None:
+    """Return what an instance of a service suggests; None: not a camera."""
+    assert isinstance(pointer.data, tuple)
+    service = b".".join(pointer.name[:2]).decode("ascii", "replace").lower()
+    if service not in SERVICES:
+        return None
+    if service == "_hap._tcp" and not any(
+        text.decode("ascii", "replace") in _HOMEKIT_CAMERAS for text in records.texts(pointer.data)
+    ):
+        return None
+    host, port = records.host(pointer.data)
+    name = clean_bytes(pointer.data[0]) if pointer.data else ""
+    return Evidence(
+        records.address(host) or sender,
+        "mdns",
+        "mdns_service",
+        kind="camera",
+        maker="Axis" if service == "_axis-video._tcp" else maker_of(name),
+        name=name,
+        hostname=clean(b".".join(host).decode("utf-8", "replace")),
+        port=port if service == "_rtsp._tcp" else 0,
+    )

@@ -68,7 +68,7 @@ def discover_cameras(request: HttpRequest, search: DiscoveryIn) -> HttpResponseB
 
 @router.delete("", response={204: None}, operation_id="cancel_discovery", summary="Cancel discovery")
 def cancel_discovery(request: HttpRequest) -> Status[None]:
-    """Ends the search that runs on this server, whoever started it. Needs the permission to add cameras."""
+    """Ends the search that runs on this server, also one of another user. Needs the permission to add cameras."""
     actions.cancel_search(principal(request))
     return Status(204, None)
 

@@ -25,6 +25,8 @@ const strings = JSON.parse(document.getElementById("discover-strings")?.textCont
 const cards = new Map();
 /** @type {AbortController | null} */
 let running = null;
+/** How many devices respond. */
+let alive = 0;
 
 /**
  * @template {Element} T
@@ -48,6 +50,7 @@ async function search() {
   status.textContent = strings.searching ?? "";
   list.replaceChildren();
   cards.clear();
+  alive = 0;
   try {
     const body = { network: element(form, "#network", HTMLInputElement).value.trim() };
     const response = await post("discovery", body, running.signal);
@@ -69,11 +72,19 @@ async function search() {
 function handle(kind, data) {
   if (kind === "progress") {
     progress.value = Math.min(1, data.elapsed_s / data.timeout_s);
-    status.textContent = fill(strings.progress, { alive: data.alive, found: cards.size });
-  } else if (kind === "device") showDevice(data);
-  else if (kind === "image") void showImage(data.address, data.jpeg_base64);
+    alive = data.alive;
+    showProgress();
+  } else if (kind === "device") {
+    showDevice(data);
+    showProgress();
+  }
+  if (kind === "image") void showImage(data.address, data.jpeg_base64);
   else if (kind === "error") say(data.message, true);
   else if (kind === "done") say(fill(cards.size ? strings.done : strings.nothing, { found: cards.size }), false);
+}
+
+function showProgress() {
+  status.textContent = fill(strings.progress, { alive: Math.max(alive, cards.size), found: cards.size });
 }
 
 /**
@@ -134,7 +145,7 @@ function showForm(add, device) {
     ...device.streams.map((stream) => {
       const size = stream.width_px ? `${stream.width_px} × ${stream.height_px}` : "";
       const about = [stream.name, stream.codec, size].filter(Boolean).join(", ");
-      return new Option(`${stream.url} (${about})`, stream.url);
+      return new Option(`${about}: ${stream.url}`, stream.url);
     }),
   );
   const name = element(add, "[name=name]", HTMLInputElement);
