@@ -48,12 +48,10 @@ def test_each_probe_has_an_id_of_its_own_and_is_no_answer() -> None:
     [
         LAUGHS,
         XXE,
-        b"<a>" * 40,
-        b"<a>" + b"<b/>" * 3000 + b"</a>",
+        b"<a>" * 60,
         b"<a>" + b" " * MAX_BYTES + b"</a>",
         b"<a",
         b"",
-        b'<?xml version="1.0" encoding="x"?><a/>',
         b"\xff\xfe<\0a\0",
     ],
 )
