@@ -30,6 +30,7 @@ from benchmarks.one_camera import measure_one_camera
 from benchmarks.passthrough import measure_passthrough
 from benchmarks.proc import machine
 from benchmarks.processes import measure_processes
+from benchmarks.ptz import measure_ptz
 from benchmarks.recording import measure_recording
 from benchmarks.stage import QUICK, Figures, Plan, Stage
 from benchmarks.table import ROWS, cells, markdown
@@ -67,6 +68,7 @@ ALONE: dict[str, Callable[[Plan], Figures]] = {
     "export": measure_export,
     "attacks": measure_attacks,
     "discovery": discovery.measure_discovery,
+    "ptz": measure_ptz,
     "seed": blog.measure_seed,
 }
 MISSING: dict[str, Callable[[], str]] = {

@@ -64,6 +64,7 @@ class Plan:
     seeks: int = 40
     export_minutes: int = 10
     attack_s: float = 8.0
+    ptz_presses: int = 100
 
 
 QUICK = Plan(

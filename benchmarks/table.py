@@ -242,6 +242,17 @@ ROWS = (
         lambda f: f"{f['timelapse']['times_real']:.0f} x; {f['burned']['times_real']:.1f} x",
     ),
     Row(
+        "ptz-press", "PTZ: from the key to the command at the camera, p95 (p50)", "ptz", "<= 40 ms",
+        lambda f: f"{f['press_ms']['p95']:.0f} ms ({f['press_ms']['p50']:.0f})", lambda f: f["press_ms"]["p95"] <= 40,
+    ),
+    Row(
+        "ptz-stop", "PTZ: to the stop, worst: key released / socket lost / client silent", "ptz", "<= 300 ms",
+        lambda f: " / ".join(
+            f"{f[name]['worst']:.0f}" for name in ("release_ms", "lost_socket_ms", "silent_client_ms")
+        ) + " ms",
+        lambda f: f["stop_worst_ms"] <= 300,
+    ),
+    Row(
         "attack-gaps", "longest gap for viewers during each attack from the network, 2 workers", "attacks", "<= 300 ms",
         lambda f: ", ".join(f"{name} {each['gap_ms']:.0f}" for name, each in f.items()) + " ms",
         lambda f: all(each["gap_ms"] <= 300 for each in f.values()),

@@ -104,6 +104,27 @@ def test_the_api_moves_a_camera_and_each_command_is_audited(
         assert f'"verb": "{verb}", "subject": "dome", "by": "boss (token)"' in log
 
 
+def test_what_the_camera_reports_becomes_an_event_also_after_it_forgot_us(
+    product: Product, camera: FakeOnvifCamera
+) -> None:
+    def events(ongoing: bool) -> list[dict[str, Any]]:
+        found = product.client.get("/api/v1/events?camera=dome&kind=motion").json()["items"]
+        return [event for event in found if (event["end"] is None) is ongoing]
+
+    wait(lambda: camera.subscriptions > 0, "the subscription", product)
+    camera.notify("tns1:VideoSource/MotionAlarm", "State", "true")
+    wait(lambda: len(events(ongoing=True)) == 1, "the event", product)
+    camera.notify("tns1:VideoSource/MotionAlarm", "State", "false")
+    wait(lambda: len(events(ongoing=False)) == 1, "the end of the event", product)
+
+    count = camera.subscriptions
+    camera.forget_subscriptions()
+    wait(lambda: camera.subscriptions > count, "another subscription", product)
+    camera.notify("tns1:VideoSource/MotionAlarm", "State", "true", source="video2")
+    wait(lambda: len(events(ongoing=True)) == 1, "another event", product)
+    assert events(ongoing=True)[0]["label"] == "video2"
+
+
 def test_errors_say_what_to_do(product: Product, camera: FakeOnvifCamera) -> None:
     def refused(slug: str = "dome", **command: Any) -> tuple[int, str]:
         answer = ptz(product, slug, **command)

@@ -31,7 +31,12 @@ class DatabaseEventLog:
                     start_ns=event.start_ns,
                     source=ENGINE,
                     defaults={"end_ns": event.end_ns},
-                    create_defaults={"end_ns": event.end_ns, "label": event.label, "data": event.data},
+                    create_defaults={
+                        "end_ns": event.end_ns,
+                        "label": event.label,
+                        "data": event.data,
+                        "triggers_recording": event.triggers_recording,
+                    },
                 )
 
 

@@ -8,6 +8,7 @@ from ninjacam.capture.camera import CameraCapture
 from ninjacam.capture.sink import PacketSinks
 from ninjacam.core.errors import ConfigError, NinjacamError
 from ninjacam.devices.device import OnvifDevice
+from ninjacam.devices.events import DeviceEvents
 from ninjacam.devices.server import DeviceServer
 from ninjacam.sources.base import SourceConfig
 from ninjacam.supervision.child import Child
@@ -28,6 +29,7 @@ class CaptureProcess:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._devices: dict[str, tuple[Json, DeviceServer]] = {}
         """Configuration and socket of each camera that takes commands."""
+        self._events: dict[str, DeviceEvents] = {}
         self._child = Child(
             name=name, run_dir=run_dir, orphan_s=orphan_s, assign=self._assign, status=self._status
         )
@@ -65,16 +67,23 @@ class CaptureProcess:
             return
         if server is not None:
             del self._devices[slug]
+            self._events.pop(slug).stop()
+            task = self._tasks.pop(f"{slug} events")
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
             await server.close()
         if config is None:
             return
         try:
-            server = DeviceServer(self._run_dir, slug, OnvifDevice(_source_config(config)))
+            device = OnvifDevice(_source_config(config))
+            server = DeviceServer(self._run_dir, slug, device)
             await server.start()
         except (OSError, ConfigError) as exc:
             logger.error("%s cannot be controlled: %s", slug, exc)  # noqa: TRY400 (a sentence for a person)
             return
         self._devices[slug] = (config, server)
+        events = self._events[slug] = DeviceEvents(slug, device.connect, self._child.changed)
+        self._tasks[f"{slug} events"] = asyncio.create_task(events.run(), name=f"events-{slug}")
 
     def _record(self, slug: str, entry: Json) -> None:
         """ "record": "off", "always", or "events": within the windows of "keep"."""
@@ -114,9 +123,17 @@ class CaptureProcess:
     def _status(self) -> Json:
         return {
             "kind": "capture",
-            "cameras": {slug: camera.status() for slug, camera in self._cameras.items()},
+            "cameras": {
+                slug: {**camera.status(), **self._device_status(slug)}
+                for slug, camera in self._cameras.items()
+            },
             "segments": self._sinks.report() if self._sinks is not None else [],
         }
+
+    def _device_status(self, slug: str) -> Json:
+        events = self._events.get(slug)
+        active = events.report() if events is not None else {}
+        return {"device_events": active} if active else {}
 
 
 def _source_config(values: Json) -> SourceConfig:

@@ -4,8 +4,9 @@ A camera without ONVIF needs an adapter that implements `Device`.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import AuthenticationError
@@ -16,6 +17,7 @@ from ninjacam.onvif.search import find_device
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.urls import parse_url
 
+T = TypeVar("T")
 SEARCH_SCHEME = "onvif"
 """Scheme of the URL of a host on whose usual ports a device is searched."""
 DEVICE_PATH = "/onvif/device_service"
@@ -61,20 +63,32 @@ class OnvifDevice:
         self._refusal: tuple[int, AuthenticationError] | None = None
         """Monotonic time and error of a rejected login."""
 
+    async def connect(self) -> OnvifClient:
+        """Return the client of the device. Raises: SourceError: it was not found."""
+        async with self._opening:
+            return await self._connect()
+
+    async def _connect(self) -> OnvifClient:
+        if self._client is None:
+            self._client = OnvifClient(await self._found(), clock=self._clock)
+        return self._client
+
     async def _open(self) -> Ptz:
         """Raises: UnsupportedCommandError: it cannot move; SourceError, CommandError."""
-        if self._ptz is not None:
-            return self._ptz
-        async with self._opening:
-            self._check_login()
-            try:
-                if self._client is None:
-                    self._client = OnvifClient(await self._found(), clock=self._clock)
-                self._ptz = self._ptz or await open_ptz(self._client)
-            except AuthenticationError as error:
-                self._refusal = (self._clock.monotonic_ns(), error)
-                raise
-            return self._ptz
+        if self._ptz is None:
+            async with self._opening:
+                self._check_login()  # Another command may have been rejected while this one waited.
+                self._ptz = self._ptz or await open_ptz(await self._connect())
+        return self._ptz
+
+    async def _run(self, do: Callable[[Ptz], Awaitable[T]]) -> T:
+        """Open the device and send a command, unless the camera has just rejected the login."""
+        self._check_login()
+        try:
+            return await do(await self._open())
+        except AuthenticationError as error:
+            self._refusal = self._refusal or (self._clock.monotonic_ns(), error)
+            raise
 
     async def _found(self) -> SourceConfig:
         """Raises: SourceError: no device was found."""
@@ -94,40 +108,43 @@ class OnvifDevice:
             self._refusal = None
 
     async def get_abilities(self) -> Abilities:
-        return (await self._open()).abilities
+        async def of(ptz: Ptz) -> Abilities:
+            return ptz.abilities
+
+        return await self._run(of)
 
     async def move(self, velocity: Vector, timeout_s: float) -> None:
-        await (await self._open()).move(velocity, timeout_s)
+        await self._run(lambda ptz: ptz.move(velocity, timeout_s))
 
     async def stop(self) -> None:
-        await (await self._open()).stop()
+        await self._run(lambda ptz: ptz.stop())
 
     async def move_by(self, translation: Vector) -> None:
-        await (await self._open()).move_by(translation)
+        await self._run(lambda ptz: ptz.move_by(translation))
 
     async def move_to(self, position: Vector) -> None:
-        await (await self._open()).move_to(position)
+        await self._run(lambda ptz: ptz.move_to(position))
 
     async def get_position(self) -> Vector:
-        return await (await self._open()).get_position()
+        return await self._run(lambda ptz: ptz.get_position())
 
     async def list_presets(self) -> list[Preset]:
-        return await (await self._open()).list_presets()
+        return await self._run(lambda ptz: ptz.list_presets())
 
     async def goto_preset(self, token: str) -> None:
-        await (await self._open()).goto_preset(token)
+        await self._run(lambda ptz: ptz.goto_preset(token))
 
     async def set_preset(self, name: str, token: str) -> str:
-        return await (await self._open()).set_preset(name, token)
+        return await self._run(lambda ptz: ptz.set_preset(name, token))
 
     async def remove_preset(self, token: str) -> None:
-        await (await self._open()).remove_preset(token)
+        await self._run(lambda ptz: ptz.remove_preset(token))
 
     async def go_home(self) -> None:
-        await (await self._open()).go_home()
+        await self._run(lambda ptz: ptz.go_home())
 
     async def set_home(self) -> None:
-        await (await self._open()).set_home()
+        await self._run(lambda ptz: ptz.set_home())
 
     def close(self) -> None:
         if self._client is not None:

@@ -39,6 +39,7 @@ class Rule:
     kind: str
     begin_after_s: float
     end_after_s: float
+    triggers_recording: bool = False
 
 
 CAMERA_DOWN = Rule("camera_down", 5, 5)
@@ -48,10 +49,13 @@ DISK_FULL = Rule("disk_full", 0, 600)
 DISK_LOW = Rule("disk_low", 0, 60)
 """Other files fill the disk."""
 RULES = (CAMERA_DOWN, RECORDING_FAILED, DISK_FULL, DISK_LOW)
+DEVICE_END_AFTER_S = 5.0
+"""Cameras report motion again and again: within this time, it is one event."""
 DISK_LOW_TEXT = (
     "Other files fill the disk of the recordings, so recordings cannot grow any more. "
     "Free some space, or lower free_bytes in RETENTION."
 )
+_OWN_KINDS = frozenset(rule.kind for rule in RULES)
 Key = tuple[str, str]
 
 
@@ -65,6 +69,7 @@ class EngineEvent:
     end_ns: int | None = None
     label: str = ""
     data: Json = field(default_factory=dict)
+    triggers_recording: bool = False
 
 
 class EventLog(Protocol):
@@ -97,6 +102,8 @@ class EventKeeper:
         self._clock = clock
         self._seen: dict[Key, _Seen] = {}
         self._waiting: dict[tuple[str, str, int], EngineEvent] = {}
+        self._of_devices: set[Key] = set()
+        """Camera and kind of events that cameras report, while they are ongoing."""
         self.adopted = False
         self.begun: Counter[str] = Counter({rule.kind: 0 for rule in RULES})
         """Number of events of each kind that this engine has created."""
@@ -119,8 +126,19 @@ class EventKeeper:
                 failing = (recording or {}).get("state") == "failing"
                 data = {"code": error.get("code", "")}
                 self._see(RECORDING_FAILED, slug, failing, _label(error), data)
+            self._see_device(slug, told.get("device_events") or {})
         for slug, kind in [key for key in self._seen if key[0] != HOST and key[0] not in cameras]:
             self._end(self._seen.pop((slug, kind)), self._clock.wall_ns())
+
+    def _see_device(self, slug: str, active: Mapping[str, Mapping[str, Any]]) -> None:
+        """`active`: as `devices.events.DeviceEvents.report` returns it."""
+        for kind in {*active, *(kind for camera, kind in self._of_devices if camera == slug)}:
+            found = active.get(kind)
+            rule = Rule(kind, 0, DEVICE_END_AFTER_S, triggers_recording=True)
+            label, since_ns = (found["label"], found["since_ns"]) if found else ("", None)
+            self._see(rule, slug, found is not None, label, {}, since_ns)
+            self._of_devices.add((slug, kind))
+        self._of_devices &= self._seen.keys()
 
     def see_disk(self, is_full: bool, is_low: bool) -> None:
         """`is_full`: recordings were deleted for new ones. `is_low`: other files leave too little space."""
@@ -156,7 +174,9 @@ class EventKeeper:
             seen.since_wall_ns = (is_so and since_wall_ns) or self._clock.wall_ns()
         lasted_s = (now_ns - seen.since_ns) / 1e9
         if is_so and seen.event is None and lasted_s >= rule.begin_after_s:
-            seen.event = EngineEvent(slug, rule.kind, seen.since_wall_ns, None, label[:MAX_LABEL], data)
+            seen.event = EngineEvent(
+                slug, rule.kind, seen.since_wall_ns, None, label[:MAX_LABEL], data, rule.triggers_recording
+            )
             self.begun[rule.kind] += 1
             self._tell(seen.event)
         elif not is_so and (seen.event is None or lasted_s >= rule.end_after_s):
@@ -177,6 +197,8 @@ class EventKeeper:
             if seen is not None:  # Already created twice: end one.
                 self._end(seen, event.start_ns)
             self._seen[event.slug, event.kind] = _Seen(True, now_ns, wall_ns, event)
+            if event.kind not in _OWN_KINDS:
+                self._of_devices.add((event.slug, event.kind))
 
     def take(self) -> list[EngineEvent]:
         """Return new and changed events, each in its latest form."""

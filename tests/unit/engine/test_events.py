@@ -179,3 +179,35 @@ def test_messages_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host()
     host.pass_s(8, door=status("failed", error={"code": "timeout", "message": "no answer from 10.0.0.5"}))
     assert next(iter(host.log.values())).label == "The camera"
+
+
+MOTION = {"motion": {"since_ns": 0, "label": "video1"}}
+
+
+def test_what_a_camera_reports_is_an_event_that_triggers_recording() -> None:
+    host = Host()
+    moving = {"motion": {"since_ns": host.begun_ns + 2 * S, "label": "video1"}}
+    host.pass_s(3, door=LIVE)
+    host.pass_s(4, door={**LIVE, "device_events": moving})
+    assert host.told == [("door", "motion", 2, None)]
+    host.pass_s(10, door=LIVE)
+    assert host.told == [("door", "motion", 2, 7)]
+    (event,) = host.log.values()
+    assert event.triggers_recording and event.label == "video1"
+    assert not host.keeper._of_devices
+
+
+def test_motion_that_begins_again_soon_is_one_event() -> None:
+    host = Host()
+    for _ in range(5):
+        host.pass_s(2, door={**LIVE, "device_events": MOTION})
+        host.pass_s(3, door=LIVE)
+    host.pass_s(10, door=LIVE)
+    assert len(host.told) == 1
+
+
+def test_an_event_of_a_camera_that_a_previous_engine_left_ends() -> None:
+    host = Host(EngineEvent("door", "motion", 5, triggers_recording=True))
+    host.pass_s(10, door=LIVE)
+    ((slug, kind, _, end),) = host.told
+    assert (slug, kind) == ("door", "motion") and end is not None
