@@ -1,6 +1,8 @@
 """Reads the desired state from the database."""
 
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from django.db import DatabaseError, close_old_connections, connections
@@ -17,7 +19,9 @@ JOBS_LINGER_NS = 30 * 10**9
 """Nanoseconds that the jobs process keeps running without exports, because another may follow soon."""
 FIRST_CLEAN_NS = 60 * 10**9
 CLEAN_EVERY_NS = 600 * 10**9
-"""The jobs process removes expired exports when it starts, so it is started at least this often."""
+"""The jobs process removes expired exports when it starts, so it is started at least this often while there are any
+exports or files of exports.
+"""
 CONNECTION_NS = 60 * 10**9
 """Nanoseconds after which the connection is checked, and closed if CONN_MAX_AGE says so. Opening SQLite each second
 would cost several times as much as reading from it.
@@ -29,11 +33,13 @@ READ_AGAIN_NS = 10 * 10**9
 class DatabaseWanted:
     """Owns one database connection, and closes it when it fails. Called by one thread at a time."""
 
-    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, exports_dir: Path, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._exports_dir = exports_dir
         self._clock = clock
         # Compile the queries once: this costs more than running them.
         self._select_rows = Camera.objects.all().query.sql_with_params()
         self._active_export = Export.objects.active().order_by().values_list("pk")[:1].query.sql_with_params()
+        self._any_export = Export.objects.order_by().values_list("pk")[:1].query.sql_with_params()
         self._rows: list[tuple[Any, ...]] | None = None
         """The rows that `_specs` was built from; None: it also depends on the time or on events, so it is rebuilt
         each time.
@@ -87,15 +93,26 @@ class DatabaseWanted:
     def _has_jobs(self) -> bool:
         """Return whether exports are waiting or running, were a moment ago, or expired ones must be removed."""
         now_ns = self._clock.monotonic_ns()
-        with connections[Export.objects.db].cursor() as cursor:
-            cursor.execute(*self._active_export)
-            is_active = cursor.fetchone() is not None
+        is_active = _has_row(self._active_export)
         if not is_active and now_ns >= self._clean_ns:
             self._clean_ns = now_ns + CLEAN_EVERY_NS
-            is_active = True
+            is_active = _has_row(self._any_export) or _has_files(self._exports_dir)
         if is_active:
             self._jobs_until_ns = now_ns + JOBS_LINGER_NS
         return now_ns < self._jobs_until_ns
+
+
+def _has_row(query: tuple[str, tuple[Any, ...]]) -> bool:
+    with connections[Export.objects.db].cursor() as cursor:
+        cursor.execute(*query)
+        return cursor.fetchone() is not None
+
+
+def _has_files(directory: Path) -> bool:
+    try:
+        return bool(os.listdir(directory))
+    except OSError:
+        return False
 
 
 def _lasts(camera: Camera, spec: CameraSpec) -> bool:

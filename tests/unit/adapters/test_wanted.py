@@ -1,5 +1,6 @@
 import time
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from ninjacam.testing.clock import FakeClock
 
 pytestmark = pytest.mark.django_db
 S = 10**9
+NOWHERE = Path("/nonexistent")
 
 
 def test_the_engine_is_told_what_to_keep_of_cameras_that_record_events(camera: Camera, yard: Camera) -> None:
@@ -22,21 +24,21 @@ def test_the_engine_is_told_what_to_keep_of_cameras_that_record_events(camera: C
         Event.objects.create(
             slug=slug, kind="motion", start_ns=now_ns, end_ns=now_ns + S, source="x", triggers_recording=True
         )
-    door, other = DatabaseWanted().read().cameras
+    door, other = DatabaseWanted(NOWHERE).read().cameras
     assert (door.record, door.record_before_s, door.keep) == (
         "events",
         3,
         ((now_ns - 3 * S, now_ns + 8 * S),),
     )
     assert (other.record, other.record_before_s, other.keep) == ("off", 0, ())
-    assert DatabaseWanted().read().cameras == (door, other)  # nothing has to be done
+    assert DatabaseWanted(NOWHERE).read().cameras == (door, other)  # nothing has to be done
 
 
 def test_a_schedule_that_cannot_be_read_is_said_and_hurts_no_other_camera(
     camera: Camera, yard: Camera
 ) -> None:
     Camera.objects.filter(slug="door").update(record="schedule", record_schedule="when I say so")
-    door, other = DatabaseWanted().read().cameras
+    door, other = DatabaseWanted(NOWHERE).read().cameras
     assert door.error is not None and "no times" in door.error["message"]
     assert other.error is None
 
@@ -45,7 +47,7 @@ def test_the_process_that_makes_exports_is_wanted_while_there_are_exports_and_a_
     camera: Camera,
 ) -> None:
     clock = FakeClock()
-    wanted = DatabaseWanted(clock)
+    wanted = DatabaseWanted(NOWHERE, clock)
     assert not wanted.read().has_jobs
     export = Export.objects.create(slug="door", kind="copy", start_ns=0, end_ns=S, state=ExportState.QUEUED)
     assert wanted.read().has_jobs
@@ -56,18 +58,26 @@ def test_the_process_that_makes_exports_is_wanted_while_there_are_exports_and_a_
     assert not wanted.read().has_jobs
 
 
-def test_the_process_that_makes_exports_is_wanted_now_and_then_to_remove_what_has_expired() -> None:
+@pytest.mark.parametrize("left", ["row", "file", ""])
+def test_the_process_that_makes_exports_is_wanted_now_and_then_to_remove_what_has_expired(
+    tmp_path: Path, left: str
+) -> None:
+    if left == "row":
+        Export.objects.create(slug="door", kind="copy", start_ns=0, end_ns=S, state=ExportState.DONE)
+    elif left == "file":
+        (tmp_path / "left.part").touch()
     clock = FakeClock()
-    wanted = DatabaseWanted(clock)
+    wanted = DatabaseWanted(tmp_path, clock)
     found = []
     for _ in range(140):
         clock.advance(10)
         found.append(wanted.read().has_jobs)
-    assert [at for at, is_wanted in enumerate(found, 1) if is_wanted] == [6, 7, 8, 66, 67, 68, 126, 127, 128]
+    starts = [6, 7, 8, 66, 67, 68, 126, 127, 128] if left else []
+    assert [at for at, is_wanted in enumerate(found, 1) if is_wanted] == starts
 
 
 def test_a_change_of_a_camera_is_seen_at_the_next_read(camera: Camera, yard: Camera) -> None:
-    wanted = DatabaseWanted()
+    wanted = DatabaseWanted(NOWHERE)
     before = wanted.read()
     Camera.objects.filter(slug="door").update(url="rtsp://192.0.2.7/other")
     after = wanted.read()
@@ -80,7 +90,7 @@ def test_a_change_of_a_camera_is_seen_at_the_next_read(camera: Camera, yard: Cam
 def test_reading_what_has_not_changed_takes_two_queries(
     camera: Camera, yard: Camera, django_assert_num_queries: Any
 ) -> None:
-    wanted = DatabaseWanted()
+    wanted = DatabaseWanted(NOWHERE)
     before = wanted.read()
     with django_assert_num_queries(2):
         assert wanted.read() == before
@@ -99,7 +109,7 @@ class Files:
 
 def test_the_state_is_current_until_the_database_changes(camera: Camera) -> None:
     clock = FakeClock()
-    wanted = DatabaseWanted(clock)
+    wanted = DatabaseWanted(NOWHERE, clock)
     wanted.read()
     assert not wanted.is_current(), "a database that is not one file says nothing"
     wanted._files = files = Files()  # type: ignore[assignment]
@@ -112,8 +122,9 @@ def test_the_state_is_current_until_the_database_changes(camera: Camera) -> None
 
 
 def test_the_state_is_not_current_while_it_depends_on_the_time(camera: Camera) -> None:
+    Export.objects.create(slug="door", kind="copy", start_ns=0, end_ns=S, state=ExportState.DONE)
     clock = FakeClock()
-    wanted = DatabaseWanted(clock)
+    wanted = DatabaseWanted(NOWHERE, clock)
     wanted._files = Files()  # type: ignore[assignment]
     wanted.read()
     assert wanted.is_current()
@@ -132,7 +143,7 @@ def test_the_state_is_not_current_while_it_depends_on_the_time(camera: Camera) -
 
 
 def test_the_state_is_not_current_after_a_failure(camera: Camera, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = DatabaseWanted()
+    wanted = DatabaseWanted(NOWHERE)
     wanted._files = Files()  # type: ignore[assignment]
     wanted.read()
     monkeypatch.setattr(wanted, "_read_cameras", _raise_database_error)
@@ -147,7 +158,7 @@ def _raise_database_error() -> None:
 
 def test_an_event_is_seen_although_its_camera_has_not_changed(camera: Camera) -> None:
     Camera.objects.filter(slug="door").update(record="events")
-    wanted = DatabaseWanted()
+    wanted = DatabaseWanted(NOWHERE)
     assert wanted.read().cameras[0].keep == ()
     now_ns = time.time_ns()
     Event.objects.create(
@@ -158,7 +169,7 @@ def test_an_event_is_seen_although_its_camera_has_not_changed(camera: Camera) ->
 
 def test_a_schedule_is_read_each_time(camera: Camera, monkeypatch: pytest.MonkeyPatch) -> None:
     Camera.objects.filter(slug="door").update(record="schedule", record_schedule="mon-sun 08:00-20:00")
-    wanted = DatabaseWanted()
+    wanted = DatabaseWanted(NOWHERE)
     found = []
     for hour in (7, 9):
         moment = timezone.make_aware(datetime(2024, 5, 6, hour))
@@ -170,7 +181,7 @@ def test_a_schedule_is_read_each_time(camera: Camera, monkeypatch: pytest.Monkey
 def test_credentials_that_cannot_be_read_are_tried_again(
     camera: Camera, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = DatabaseWanted()
+    wanted = DatabaseWanted(NOWHERE)
     with monkeypatch.context() as patch:
         patch.setattr(Camera, "source", _raise_config_error)
         assert wanted.read().cameras[0].error is not None
@@ -185,7 +196,7 @@ def test_the_connection_is_looked_at_once_a_minute(camera: Camera, monkeypatch: 
     looks = []
     monkeypatch.setattr("ninjacam.adapters.wanted.close_old_connections", lambda: looks.append(1))
     clock = FakeClock()
-    wanted = DatabaseWanted(clock)
+    wanted = DatabaseWanted(NOWHERE, clock)
     for _ in range(121):
         wanted.read()
         clock.advance(1)

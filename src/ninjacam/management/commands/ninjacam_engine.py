@@ -40,7 +40,7 @@ class Command(OwnCommand):
                     vision_workers=config.vision_workers,
                     recordings_dir=config.recordings_dir,
                 ),
-                DatabaseWanted(),
+                DatabaseWanted(config.exports_dir),
                 StatusWriter(config.status_path),
                 index=DatabaseIndex(
                     config.recordings_dir,
