@@ -219,7 +219,9 @@ class Worker:
         loop = asyncio.get_running_loop()
         due = time.monotonic() + self.settings.reauth_s
         while True:
-            await asyncio.sleep(until_tick_s(TICK_S, SYSTEM_CLOCK))
+            is_checking = self._checking is not None and not self._checking.done()
+            pause_s = until_tick_s(TICK_S, SYSTEM_CLOCK)
+            await asyncio.sleep(pause_s if is_checking else min(pause_s, max(0.0, due - time.monotonic())))
             now = time.monotonic()
             # In a task: a database that hangs must delay neither this loop nor the end of the grace period.
             if now >= due and (self._checking is None or self._checking.done()):

@@ -159,6 +159,37 @@ def test_nobody_watches_for_ever_while_permissions_cannot_be_checked(
     asyncio.run(go())
 
 
+def test_permissions_are_checked_when_they_are_due_and_the_housekeeping_does_not_spin_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ninjacam.viewers.worker.TICK_S", 3600.0)
+    began, end = threading.Event(), threading.Event()
+
+    def recheck_all(asked: list[Any]) -> list[bool]:
+        began.set()
+        end.wait(30)
+        return [True] * len(asked)
+
+    monkeypatch.setattr("ninjacam.viewers.auth.recheck_all", recheck_all)
+
+    async def go() -> None:
+        worker = Worker(parse_settings({"REAUTH_S": 0.001}))
+        turns = []
+        monkeypatch.setattr(worker, "publish", lambda: turns.append(1))
+        viewer = Watching()
+        worker.add(viewer)
+        assert await asyncio.to_thread(began.wait, 20), "not only at the next tick"
+        await asyncio.sleep(0.01)  # The next check is due, and waits for this one.
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert len(turns) <= 2
+        end.set()
+        worker.remove(viewer)
+        worker.close()
+
+    asyncio.run(go())
+
+
 def test_one_address_cannot_take_all_places_and_a_proxy_on_this_host_can() -> None:
     async def go() -> None:
         worker = Worker(parse_settings({"MAX_VIEWERS_PER_WORKER": 8}))
