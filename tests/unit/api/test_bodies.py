@@ -99,6 +99,9 @@ def client(admin_user: User, camera: Camera) -> Client:
 
 def send(client: Client, method: str, path: str, body: bytes) -> tuple[int, str]:
     response = client.generic(method.upper(), path, body, content_type="application/json")
+    if response.streaming:  # A search, which begins only when it is read.
+        response.close()
+        return response.status_code, ""
     return response.status_code, response.content.decode()
 
 
