@@ -19,6 +19,7 @@ from django.dispatch import receiver
 
 from ninjacam.core.errors import ConfigError
 from ninjacam.engine.retention import RetentionRules
+from ninjacam.sources.publish import PublishPorts
 
 
 def _default_workers() -> int:
@@ -54,6 +55,10 @@ class Settings:
     checked again) and `mjpeg_quality` (1 to 100) apply to live streams. `max_connections_per_worker`: TCP
     connections of an ASGI worker; above it, the connections that have been idle longest are closed.
     `trusted_proxies`: CIDR networks of the proxies whose X-Forwarded-For header is trusted; default: this host.
+
+    `rtmp_port`, `rtsp_port`: the ports on which cameras with the URL `push:` publish; 0: closed, the default.
+    `bind_host`: the address that these ports are open on; default: all. `tls_certificate`, `tls_key`: PEM files for
+    encrypted publishing on the same ports (rtmps, rtsps); loaded again when they are replaced.
     """
 
     data_dir: Path
@@ -79,6 +84,17 @@ class Settings:
     mjpeg_quality: int = 80
     max_connections_per_worker: int = 2048
     trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    bind_host: str = ""
+    rtmp_port: int = 0
+    rtsp_port: int = 0
+    tls_certificate: str = ""
+    tls_key: str = ""
+
+    @property
+    def publish_ports(self) -> PublishPorts:
+        return PublishPorts(
+            self.bind_host, self.rtmp_port, self.rtsp_port, self.tls_certificate, self.tls_key
+        )
 
     @property
     def status_path(self) -> Path:
@@ -163,7 +179,16 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "mjpeg_quality": _count(1, 100),
     "max_connections_per_worker": _count(16, 1_000_000),
     "trusted_proxies": _networks,
+    "bind_host": _text,
+    "rtmp_port": _count(0, 65_535),
+    "rtsp_port": _count(0, 65_535),
+    "tls_certificate": _text,
+    "tls_key": _text,
 }
+
+
+FROM_ENVIRONMENT = ("RTMP_PORT", "RTSP_PORT", "TLS_CERTIFICATE", "TLS_KEY")
+"""Keys that `NINJACAM_<key>` in the environment overrides: `serve` passes its options to its processes in this way."""
 
 
 def parse_settings(given: Mapping[str, Any]) -> Settings:
@@ -198,7 +223,21 @@ def get_settings() -> Settings:
     given = getattr(settings, "NINJACAM", {})
     if not isinstance(given, Mapping):
         raise ConfigError("The setting NINJACAM must be a dict.")
-    return parse_settings(given)
+    return parse_settings({**given, **_overrides(os.environ)})
+
+
+def _overrides(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Raises: ConfigError."""
+    found: dict[str, Any] = {}
+    for key in FROM_ENVIRONMENT:
+        text = environ.get(f"NINJACAM_{key}", "")
+        if key.endswith("_PORT") and text:
+            if not text.isdecimal():
+                raise ConfigError(f"The environment variable NINJACAM_{key} must be a port, not {text!r}.")
+            found[key] = int(text)
+        elif text:
+            found[key] = text
+    return found
 
 
 @receiver(setting_changed, dispatch_uid="ninjacam.conf")

@@ -32,12 +32,16 @@ from ninjacam.sources.base import SourceStats
 from ninjacam.sources.ffmpeg_http import check_playlist
 from ninjacam.sources.multipart import MAX_PICTURE_BYTES, Dechunker, PictureParser, boundary_of
 from ninjacam.sources.pictures import JpegPictures
+from ninjacam.sources.rtmp.amf import read_values, write_values
+from ninjacam.sources.rtmp.chunks import ChunkReader, MessageType, write_control, write_message
+from ninjacam.sources.rtmp.media import FlvMedia
 from ninjacam.sources.rtsp.messages import parse_head
 from ninjacam.sources.rtsp.rtcp import parse_rtcp
 from ninjacam.sources.rtsp.sdp import parse_sdp, sprop_annexb
 from ninjacam.sources.rtsp.tracks import choose_tracks
 from ninjacam.sources.urls import control_uris, parse_url, redirect_target
 from ninjacam.testing.clock import FakeClock
+from ninjacam.testing.packets import H264_PPS, h264_sps
 from tests.unit.discovery.messages import ARP, DESCRIPTION, MDNS, PROBE_MATCHES, SENDER, SSDP
 from tests.unit.discovery.messages import PAGE as DISCOVERED_PAGE
 from tests.unit.recordings.recording_support import Recorded, encoded, stamped
@@ -64,6 +68,30 @@ class Parser:
     read: Callable[[bytes], bool]
 
 
+def rtmp_pieces() -> list[bytes]:
+    sps, pps = h264_sps(640, 360), H264_PPS
+    avcc = (
+        b"\x01"
+        + sps[1:4]
+        + b"\xff\xe1"
+        + struct.pack(">H", len(sps))
+        + sps
+        + b"\x01"
+        + struct.pack(">H", len(pps))
+        + pps
+    )
+    frame = struct.pack(">I", 5) + b"\x65\x88\x84\x00\x10"
+    video = [b"\x17\x00\0\0\0" + avcc, b"\x17\x01\0\0\0" + frame, b"\x90avc1" + avcc, b"\x93avc1" + frame]
+    audio = [b"\xaf\x00\x12\x10", b"\xaf\x01abc", b"\x72abc"]
+    command = write_values("connect", 1, {"app": "publish"})
+    return [
+        write_control(MessageType.SET_CHUNK_SIZE, 64),
+        write_message(MessageType.COMMAND, command),
+        *(write_message(MessageType.VIDEO, data, chunk_stream=6, stream_id=1) for data in video),
+        *(write_message(MessageType.AUDIO, data, chunk_stream=4, stream_id=1) for data in audio),
+    ]
+
+
 def lines(text: bytes) -> list[bytes]:
     return text.splitlines(keepends=True)
 
@@ -82,6 +110,23 @@ def read_multipart(data: bytes) -> bool:
     except SourceError:
         return False
     assert rest[-1] == PICTURES[2]
+    return True
+
+
+def read_rtmp(data: bytes) -> bool:
+    """Chunks, commands, and FLV tags."""
+    reader, media = ChunkReader(), FlvMedia(lambda _: None, SourceStats())
+    try:
+        for at in range(0, len(data), 211):
+            for message in reader.feed(data[at : at + 211]):
+                if message.kind == MessageType.VIDEO:
+                    media.take_video(message.data, message.timestamp_ms, at)
+                elif message.kind == MessageType.AUDIO:
+                    media.take_audio(message.data, message.timestamp_ms, at)
+                else:
+                    read_values(message.data)
+    except SourceError:
+        return False
     return True
 
 
@@ -348,6 +393,7 @@ SOAP = make_envelope(
 AVCC = [b"\x01\x64\0\x1f\xff\xe1", len(SPS).to_bytes(2, "big") + SPS, b"\x01\0\x04\x68\xee\x3c\x80"]
 PARSERS = {
     "multipart": Parser([piece for picture in PICTURES[:3] for piece in (PART, picture, b"\r\n")], read_multipart),
+    "rtmp": Parser(rtmp_pieces(), read_rtmp),
     "chunks": Parser([chunk(PART), chunk(PICTURES[0]), b"0\r\n\r\n"], read_chunks),
     "head": Parser(lines(ANSWER), read_head),
     "sdp": Parser(lines(SDP), read_sdp),

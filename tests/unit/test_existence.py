@@ -14,7 +14,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from ninjacam.models import Camera, CameraGrant, Event, Export, Segment
+from ninjacam.models import Camera, CameraGrant, Event, Export, PublishKey, Segment
 from tests.unit.conftest import signed_in, with_token
 from tests.unit.test_routes import BODIES, HOUR_AGO, NOW, OPERATIONS, PAGES, Route, url_of
 
@@ -59,7 +59,8 @@ def vault(run_dir: Path, viewer: User, admin_user: User) -> dict[str, Any]:
     for role in ("replay", "export", "control", "configure"):
         CameraGrant.objects.create(camera=Camera.objects.get(slug="door"), user=viewer, role=role)
     return {
-        "grant": grant.pk, "token": 10**6, "recording": segment.pk, "event": event.pk, "export": export.pk
+        "grant": grant.pk, "token": 10**6, "recording": segment.pk, "event": event.pk, "export": export.pk,
+        "key": PublishKey.create(Camera.objects.get(slug=SLUG))[0].pk,
     }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from ninja.operation import PathView
 
-from ninjacam.models import ApiToken, Camera, CameraGrant, Event, Export, Segment
+from ninjacam.models import ApiToken, Camera, CameraGrant, Event, Export, PublishKey, Segment
 from ninjacam.routes import ROUTES as MEDIA_ROUTES
 from tests.unit.conftest import signed_in
 
@@ -48,6 +48,7 @@ BODIES: dict[str, Any] = {
     "create_event": {"camera": "door", "kind": "motion"},
     "update_event": {"label": "changed"},
     "create_export": {"camera": "door", "start": HOUR_AGO, "end": NOW},
+    "create_publish_key": {"name": "drone"},  # refused: the camera is connected to
     "create_grant": {"role": "view", "user": "stranger"},
     "send_ptz_command": {"command": "stop"},
     "discover_cameras": {"network": "8.8.8.0/24"},  # refused before anything is sent
@@ -119,6 +120,7 @@ def world(camera: Camera, viewer: User, stranger: User, admin_user: User) -> dic
         "recording": recording.pk,
         "event": event.pk,
         "export": export.pk,
+        "key": PublishKey.create(camera)[0].pk,
     }
 
 
@@ -130,6 +132,7 @@ def url_of(route: Route, world: dict[str, Any], method: str = "GET") -> str:
         "<int:token_id>": str(world["token"]),
         "<int:recording_id>": str(world["recording"]),
         "<int:event_id>": str(world["event"]),
+        "<int:key_id>": str(world["key"]),
         "<uuid:export_id>": str(world["export"]),
         "<uuidstr:export_id>": str(world["export"]),
         "<path:object_id>": "1",
@@ -208,13 +211,9 @@ def test_operations_serve_an_administrator(
     route: Route, method: str, name: str, world: dict[str, Any], admin_user: User
 ) -> None:
     changes = name in {"cancel_export", "retry_export", "revoke_tokens"}
-    expected = (
-        422
-        if name.startswith(("probe", "discover"))
-        else 200
-        if changes
-        else {"POST": 201, "DELETE": 204}.get(method, 200)
-    )
+    is_refused = name.startswith(("probe", "discover")) or name == "create_publish_key"
+    usual = 200 if changes else {"POST": 201, "DELETE": 204}.get(method, 200)
+    expected = 422 if is_refused else usual
     if "ptz" in name:
         expected = 503  # No engine runs here; tests/e2e/test_ptz.py moves a camera.
     assert ask(signed_in(admin_user), route, method, world).status_code == expected

@@ -299,7 +299,7 @@ def _check_url(camera: Camera, url: str) -> bool:
         )
     try:
         has_login = split_credentials(url)[0] != url
-        if scheme_of(url) not in ("file", "v4l2"):
+        if scheme_of(url) not in ("file", "v4l2", "push"):
             parse_url(url)
     except (UnsupportedSchemeError, ConfigError) as error:
         raise InvalidError.of("url", error.message) from error

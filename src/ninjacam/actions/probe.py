@@ -20,6 +20,7 @@ from ninjacam.core.errors import LimitError
 from ninjacam.core.interpreter import bare_environment, python_command
 from ninjacam.models import Camera
 from ninjacam.sources.base import SourceConfig
+from ninjacam.sources.registry import waits_for_publisher
 
 TIMEOUT_S = 10.0
 _START_S = 5.0  # Starting Python and libav on a slow machine.
@@ -56,6 +57,10 @@ def probe_camera(actor: Actor, fields: SourceFields, camera: Camera | None = Non
 
 def run_probe(source: SourceConfig, user: Any = None) -> ProbeResult:
     """Each user tests one camera at a time, so that none blocks the others. Raises: LimitError."""
+    if waits_for_publisher(source):
+        return _failed(
+            "waits_for_publisher", _("This camera waits for a publisher. Save it, then publish to it.")
+        )
     key = None if user is None else user.pk
     with _TESTING_LOCK:
         if key is not None and key in _TESTING:

@@ -11,7 +11,7 @@ from ninjacam.adapters.sqlite_files import SqliteFiles
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import ConfigError, NinjacamError
 from ninjacam.engine.specs import CameraSpec, WantedState
-from ninjacam.models import Camera, Event, Export
+from ninjacam.models import Camera, Event, Export, PublishKey
 from ninjacam.models.event import Windows
 from ninjacam.sources.base import SourceConfig
 
@@ -38,6 +38,8 @@ class DatabaseWanted:
         self._clock = clock
         # Compile the queries once: this costs more than running them.
         self._select_rows = Camera.objects.all().query.sql_with_params()
+        keys = PublishKey.objects.order_by("pk").values_list("camera", "key_hash")
+        self._select_keys = keys.query.sql_with_params()
         self._active_export = Export.objects.active().order_by().values_list("pk")[:1].query.sql_with_params()
         self._any_export = Export.objects.order_by().values_list("pk")[:1].query.sql_with_params()
         self._rows: list[tuple[Any, ...]] | None = None
@@ -45,6 +47,7 @@ class DatabaseWanted:
         each time.
         """
         self._specs: tuple[CameraSpec, ...] = ()
+        self._has_publishers = False
         self._looked_ns = clock.monotonic_ns()
         self._jobs_until_ns = 0
         self._clean_ns = clock.monotonic_ns() + FIRST_CLEAN_NS
@@ -82,10 +85,14 @@ class DatabaseWanted:
         with connections[Camera.objects.db].cursor() as cursor:
             cursor.execute(*self._select_rows)
             rows = cursor.fetchall()
+            if self._has_publishers:
+                cursor.execute(*self._select_keys)
+                rows += cursor.fetchall()
         if rows == self._rows:
             return
         # Read after the rows, so a change in between is detected the next time.
         cameras = list(Camera.objects.all())
+        self._has_publishers = any(camera.is_published for camera in cameras)
         windows = _windows(cameras)
         self._specs = tuple(_spec(camera, windows.get(camera.slug, ())) for camera in cameras)
         self._rows = rows if all(map(_lasts, cameras, self._specs)) else None

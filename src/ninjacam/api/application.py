@@ -24,6 +24,7 @@ from ninjacam.api.routers import (
     links,
     me,
     ptz,
+    publish_keys,
     recordings,
     tokens,
     views,
@@ -124,6 +125,7 @@ api.add_router("", annotations.router, tags=["recordings"])
 api.add_router("/events", events.router, tags=["events"])
 api.add_router("/exports", exports.router, tags=["recordings"])
 api.add_router("", grants.router, tags=["access"])
+api.add_router("", publish_keys.router, tags=["cameras"])
 api.add_router("/tokens", tokens.router, tags=["access"])
 api.add_router("/links", links.router, tags=["access"])
 

@@ -17,7 +17,7 @@ from ninjacam.codecs.sps import MAX_PIXELS
 from ninjacam.core.errors import DecodeError, NinjacamError, NoVideoError, SourceMemoryError
 from ninjacam.core.limits import NATIVE_DATA_BYTES, confine, keep_files_private
 from ninjacam.core.packets import Kind, Packet
-from ninjacam.sources.base import SourceConfig
+from ninjacam.sources.base import SourceConfig, source_from
 from ninjacam.sources.registry import open_source
 
 MEMORY_BYTES = 4 << 30
@@ -94,9 +94,10 @@ def main() -> None:
     keep_files_private()
     confine(memory_bytes=MEMORY_BYTES, data_bytes=NATIVE_DATA_BYTES)
     values = json.load(sys.stdin)
-    source = {**values["source"], "allowed_networks": tuple(values["source"].get("allowed_networks", ()))}
     try:
-        answer = asyncio.run(probe_once(SourceConfig(**source), timeout_s=float(values.get("timeout_s", 8))))
+        answer = asyncio.run(
+            probe_once(source_from(values["source"]), timeout_s=float(values.get("timeout_s", 8)))
+        )
     except NinjacamError as exc:
         answer = {"ok": False, "error": exc.as_dict()}
     sys.stdout.write(json.dumps(answer) + "\n")

@@ -5,12 +5,14 @@ import logging
 from pathlib import Path
 
 from ninjacam.capture.camera import CameraCapture
+from ninjacam.capture.publishing import Publishing
 from ninjacam.capture.sink import PacketSinks
 from ninjacam.core.errors import ConfigError, NinjacamError
 from ninjacam.devices.device import OnvifDevice
 from ninjacam.devices.events import DeviceEvents
 from ninjacam.devices.server import DeviceServer
-from ninjacam.sources.base import SourceConfig
+from ninjacam.sources.base import source_from
+from ninjacam.sources.publish import PublishPorts
 from ninjacam.supervision.child import Child
 from ninjacam.supervision.control import Json
 
@@ -30,6 +32,7 @@ class CaptureProcess:
         self._devices: dict[str, tuple[Json, DeviceServer]] = {}
         """Configuration and socket of each camera that takes commands."""
         self._events: dict[str, DeviceEvents] = {}
+        self._publishing = Publishing()
         self._child = Child(
             name=name, run_dir=run_dir, orphan_s=orphan_s, assign=self._assign, status=self._status
         )
@@ -38,6 +41,7 @@ class CaptureProcess:
         try:
             await self._child.run()
         finally:
+            await self._publishing.close()
             await asyncio.gather(
                 *(self._end(slug) for slug in list(self._cameras)),
                 *(self._control(slug, {}) for slug in list(self._devices)),
@@ -55,6 +59,7 @@ class CaptureProcess:
             if slug not in self._cameras:
                 self._begin(slug, entry)
             self._record(slug, entry)
+        await self._publishing.open(PublishPorts(**message.get("publish_ports", {})))
         await asyncio.gather(
             *(self._control(slug, wanted.get(slug, {})) for slug in {*wanted, *self._devices})
         )
@@ -75,7 +80,7 @@ class CaptureProcess:
         if config is None:
             return
         try:
-            device = OnvifDevice(_source_config(config))
+            device = OnvifDevice(source_from(config))
             server = DeviceServer(self._run_dir, slug, device)
             await server.start()
         except (OSError, ConfigError) as exc:
@@ -100,7 +105,7 @@ class CaptureProcess:
         camera = CameraCapture(
             slug=slug,
             camera_id=entry["camera_id"],
-            source=_source_config(entry["source"]),
+            source=source_from(entry["source"]),
             revision=entry["revision"],
             run_dir=self._run_dir,
             on_change=self._child.changed,
@@ -134,7 +139,3 @@ class CaptureProcess:
         events = self._events.get(slug)
         active = events.report() if events is not None else {}
         return {"device_events": active} if active else {}
-
-
-def _source_config(values: Json) -> SourceConfig:
-    return SourceConfig(**{**values, "allowed_networks": tuple(values["allowed_networks"])})

@@ -18,6 +18,7 @@
     │   ├── SourceMemoryError          reading its data takes more memory than a camera may use
     │   ├── SourceStalledError         connected, but without video for too long
     │   ├── SourceEndedError           it closed the connection, or the file has ended
+    │   ├── SourceBusyError            another publisher is sending to this camera
     │   └── DeviceError                a USB device is missing, busy or forbidden
     ├── CommandError                 a camera does not carry out a command
     │   ├── UnsupportedCommandError    it lacks this function
@@ -137,6 +138,10 @@ class SourceStalledError(SourceError):
 
 class SourceEndedError(SourceError):
     code = "ended"
+
+
+class SourceBusyError(SourceError):
+    code = "busy"
 
 
 class DeviceError(SourceError):

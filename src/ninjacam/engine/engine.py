@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock, until_tick_s
@@ -17,11 +17,12 @@ from ninjacam.core.packets import CameraState
 from ninjacam.engine.event_writer import EventWriter
 from ninjacam.engine.events import EventKeeper, EventLog
 from ninjacam.engine.kinds import KINDS, ProcessKind, Situation
-from ninjacam.engine.plan import make_plan
+from ninjacam.engine.plan import OWN_CAPTURE, PUBLISHED_CAPTURE, make_plan
 from ninjacam.engine.recording import RecordingKeeper, SegmentIndex
 from ninjacam.engine.specs import CameraSpec, StatusSink, Wanted, WantedState
 from ninjacam.engine.storage import StorageThread
-from ninjacam.sources.registry import runs_native_code
+from ninjacam.sources.publish import PublishPorts
+from ninjacam.sources.registry import runs_native_code, waits_for_publisher
 from ninjacam.supervision.child_process import ChildProcess, Death
 from ninjacam.supervision.control import Json
 from ninjacam.supervision.crash_attribution import CrashAttribution
@@ -38,13 +39,16 @@ STATUS_SOON_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """`recordings_dir`: None: nothing is recorded, whatever the cameras say."""
+    """`recordings_dir`: None: nothing is recorded, whatever the cameras say. `publish_ports`: on which cameras with
+    the URL `push:` publish.
+    """
 
     run_dir: Path
     cameras_per_capture: int = 16
     vision_workers: int = 2
     orphan_s: float = 60.0
     recordings_dir: Path | None = None
+    publish_ports: PublishPorts = field(default_factory=PublishPorts)
 
 
 class Engine:
@@ -227,9 +231,9 @@ class Engine:
             self._assigned,
             cameras_per_capture=self._config.cameras_per_capture,
             vision_workers=self._config.vision_workers,
-            needs_own_process=_needs_own_process,
+            place_of=_place_of,
         )
-        situation = Situation(self._state, plan, self._crashes.quarantined())
+        situation = Situation(self._state, plan, self._crashes.quarantined(), self._config.publish_ports)
         work: dict[str, Json] = {}
         for kind in KINDS.values():
             work |= kind.work(situation)
@@ -315,11 +319,14 @@ class Engine:
         }
 
 
-def _needs_own_process(camera: CameraSpec) -> bool:
+def _place_of(camera: CameraSpec) -> str:
+    """Return the name of the capture process that the camera needs; "": any."""
     try:
-        return runs_native_code(camera.source)
+        if waits_for_publisher(camera.source):
+            return PUBLISHED_CAPTURE
+        return f"{OWN_CAPTURE}{camera.slug}" if runs_native_code(camera.source) else ""
     except NinjacamError:
-        return False  # Its capture process will report the error.
+        return ""  # Its capture process will report the error.
 
 
 def _kind_name(name: str) -> str:

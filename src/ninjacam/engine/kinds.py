@@ -1,11 +1,12 @@
 """The table of the engine's children: what each kind of process runs, what it works on, and how it is watched."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ninjacam.engine.plan import ProcessPlan
+from ninjacam.engine.plan import PUBLISHED_CAPTURE, ProcessPlan
 from ninjacam.engine.specs import CameraSpec, WantedState
+from ninjacam.sources.publish import PublishPorts
 from ninjacam.supervision.launcher import EntryPoint
 
 Json = dict[str, Any]
@@ -18,6 +19,7 @@ class Situation:
     state: WantedState
     plan: ProcessPlan
     quarantined: list[Json]
+    publish_ports: PublishPorts = field(default_factory=PublishPorts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class ProcessKind:
 def _capture(situation: Situation) -> dict[str, Json]:
     return {
         name: {"cameras": [_capture_work(camera) for camera in cameras]}
+        | ({"publish_ports": asdict(situation.publish_ports)} if name == PUBLISHED_CAPTURE else {})
         for name, cameras in situation.plan.capture.items()
     }
 

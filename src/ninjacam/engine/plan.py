@@ -10,6 +10,8 @@ from ninjacam.engine.specs import CameraSpec
 
 OWN_CAPTURE = "capture-own-"
 """Prefix of the name of a capture process with a single camera, for sources that run native code on camera data."""
+PUBLISHED_CAPTURE = "capture-published"
+"""Name of the capture process that has the ports on which cameras publish."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +28,21 @@ def make_plan(
     *,
     cameras_per_capture: int,
     vision_workers: int,
-    needs_own_process: Callable[[CameraSpec], bool],
+    place_of: Callable[[CameraSpec], str],
 ) -> ProcessPlan:
-    """`running`: process name -> its current slugs. `needs_own_process`: its source runs native code on camera data."""
+    """`running`: process name -> its current slugs. `place_of`: returns the name of
+    the capture process that the camera needs; "": any.
+    """
     enabled = sorted((c for c in cameras if c.enabled and c.error is None), key=lambda c: c.slug)
     capture = _place(
         "capture",
-        [c for c in enabled if not needs_own_process(c)],
+        [camera for camera in enabled if not place_of(camera)],
         running,
         most=cameras_per_capture,
     )
     for camera in enabled:
-        if needs_own_process(camera):
-            capture[f"{OWN_CAPTURE}{camera.slug}"] = [camera]
+        if name := place_of(camera):
+            capture.setdefault(name, []).append(camera)
     workers = max(1, min(vision_workers, len(enabled)))
     vision = _share([f"vision-{n}" for n in range(1, workers + 1)], enabled, running)
     return ProcessPlan(
@@ -74,7 +78,7 @@ def _place(
             (
                 name
                 for name, slugs in running.items()
-                if name.startswith(prefix) and not name.startswith(OWN_CAPTURE) and camera.slug in slugs
+                if name.removeprefix(f"{prefix}-").isdigit() and camera.slug in slugs
             ),
             None,
         )

@@ -17,6 +17,7 @@ from ninjacam.models import Camera
 from ninjacam.queries.status import Status
 from ninjacam.sources.addresses import check_address
 from ninjacam.sources.base import SourceConfig
+from ninjacam.sources.registry import waits_for_publisher
 from ninjacam.sources.urls import parse_url
 
 NEVER = frozenset({"config", "forbidden_address", "unsupported_scheme"})
@@ -71,7 +72,7 @@ class SourceCommand(NinjacamCommand):
         """
         error = _forbidden(source)
         answer = None
-        if error is None and not options["no_check"]:
+        if error is None and not options["no_check"] and not waits_for_publisher(source):
             answer = run_probe(source)
             error = answer.error
         if error is not None and (options["check"] or (error["code"] in NEVER and not options["force"])):

@@ -283,6 +283,7 @@ class Camera(models.Model):
             audio=self.audio,
             allowed_networks=config.allowed_networks,
             files_dir=config.files_dir,
+            publish_keys=self._publish_keys(),
         )
 
     def device(self, source: SourceConfig) -> SourceConfig | None:
@@ -306,6 +307,17 @@ class Camera(models.Model):
         return replace(source, url=self.onvif_url, username="", password="")
 
     @property
+    def is_published(self) -> bool:
+        """Return whether devices connect to us and publish, instead of being connected to."""
+        return self.url.startswith("push:")
+
+    def _publish_keys(self) -> tuple[str, ...]:
+        """Return the hashes of the keys of its publishers."""
+        if not self.is_published or self.pk is None:
+            return ()
+        return tuple(self.publish_keys.values_list("key_hash", flat=True))
+
+    @property
     def rolls_ns(self) -> tuple[int, int]:
         """Nanoseconds to record before an event's start and after its end."""
         return self.record_before_s * 10**9, self.record_after_s * 10**9
@@ -321,9 +333,12 @@ class Camera(models.Model):
     def spec(self, keep: tuple[tuple[int, int], ...] = ()) -> CameraSpec:
         """Return the camera's current specification for the engine. `keep`: the windows of its events.
 
-        Raises: ConfigError: the credentials cannot be decrypted, or the schedule cannot be read.
+        Raises: ConfigError: the credentials cannot be decrypted, or the schedule cannot be read; the camera waits for
+        a publisher, but the ports are closed.
         """
         source = self.source()
+        if self.is_published and not get_settings().publish_ports.is_open:
+            raise ConfigError("The ports for publishers are closed. Set RTMP_PORT or RTSP_PORT.")
         record = self.record_at(timezone.localtime(timezone.now()))
         return CameraSpec(
             slug=self.slug,
@@ -344,5 +359,6 @@ class Camera(models.Model):
                 source.audio,
                 source.allowed_networks,
                 source.files_dir,
+                source.publish_keys,
             ),
         )

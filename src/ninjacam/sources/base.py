@@ -1,8 +1,8 @@
 """The configuration and interface of all sources."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from ninjacam.core.packets import Packet, Track
 
@@ -30,8 +30,16 @@ class SourceConfig:
     """Seconds without data after which `run` ends with SourceStalledError."""
     allowed_networks: tuple[str, ...] = ()
     """CIDR networks allowed for cameras; empty: all but link-local ones (which include cloud metadata services)."""
+    publish_keys: tuple[str, ...] = field(default=(), repr=False)
+    """push: the keys of its publishers, as `sources.publish.hash_key` returns them."""
     files_dir: str = ""
     """Directory of file: URLs; empty: file: URLs are forbidden."""
+
+
+def source_from(values: Mapping[str, Any]) -> SourceConfig:
+    """Return the configuration from its JSON form, in which tuples are lists."""
+    tuples = {name: tuple(values.get(name, ())) for name in ("allowed_networks", "publish_keys")}
+    return SourceConfig(**{**values, **tuples})
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import ConfigError, UnsupportedSchemeError
 from ninjacam.core.redact import split_credentials
 from ninjacam.sources.base import Source, SourceConfig
+from ninjacam.sources.publish import open_push
 from ninjacam.sources.rtsp.session import open_rtsp
 from ninjacam.sources.urls import check_characters
 
@@ -38,6 +39,10 @@ async def _open_device(config: SourceConfig, clock: Clock) -> Source:
     return await usb.open_device(config, clock=clock)
 
 
+async def _open_push(config: SourceConfig, clock: Clock) -> Source:
+    return await open_push(config, clock=clock)
+
+
 OPENERS: dict[str, Opener] = {
     "rtsp": _open_rtsp,
     "rtsps": _open_rtsp,
@@ -45,12 +50,13 @@ OPENERS: dict[str, Opener] = {
     "https": _open_http,
     "file": _open_file,
     "v4l2": _open_device,
+    "push": _open_push,
 }
 SCHEMES = frozenset(OPENERS)
 _USE_ANOTHER = "Use the camera's rtsp: URL, or provide HLS or MPEG-TS over http:."
 _REFUSED = {
-    "rtmp": f"RTMP is not supported yet. {_USE_ANOTHER}",
-    "rtmps": f"RTMP is not supported yet. {_USE_ANOTHER}",
+    "rtmp": f"RTMP servers cannot be read. Add the camera as push: and let it publish to Ninjacam. {_USE_ANOTHER}",
+    "rtmps": f"RTMP servers cannot be read. Add the camera as push: and let it publish to Ninjacam. {_USE_ANOTHER}",
     "srt": f"SRT is not supported. {_USE_ANOTHER}",
 }
 """FFmpeg supports these, but must not open sockets, because this would bypass the checks of addresses and redirects."""
@@ -73,7 +79,12 @@ def runs_native_code(config: SourceConfig) -> bool:
 
     Raises: UnsupportedSchemeError.
     """
-    return scheme_of(config.url) not in ("rtsp", "rtsps")
+    return scheme_of(config.url) not in ("rtsp", "rtsps", "push")
+
+
+def waits_for_publisher(config: SourceConfig) -> bool:
+    """Return whether the camera connects to us. Raises: UnsupportedSchemeError."""
+    return scheme_of(config.url) == "push"
 
 
 async def open_source(config: SourceConfig, *, clock: Clock = SYSTEM_CLOCK) -> Source:

@@ -14,5 +14,6 @@ urlpatterns = [
     path("discover/", views.show_discovery, name="discover"),
     path("cameras/<slug:slug>/", views.show_camera, name="camera"),
     path("cameras/<slug:slug>/edit/", views.edit_camera, name="camera-edit"),
+    path("cameras/<slug:slug>/publish-keys/", views.show_publish_keys, name="publish-keys"),
     path("cameras/<slug:slug>/delete/", views.delete_camera, name="camera-delete"),
 ]

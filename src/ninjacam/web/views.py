@@ -10,6 +10,7 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http.request import split_domain_port
 from django.shortcuts import redirect, render
 from django.template.response import SimpleTemplateResponse
 from django.urls import reverse
@@ -20,15 +21,18 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from ninjacam.actions import cameras as actions
 from ninjacam.actions.discovery import list_networks
+from ninjacam.actions.publish_keys import create_publish_key, revoke_publish_key
 from ninjacam.actions.sign_in import remember_browser
 from ninjacam.actions.tokens import MAX_TOKENS, revoke_all_tokens
 from ninjacam.auth import Principal
+from ninjacam.conf import get_settings
 from ninjacam.core.errors import ConflictError, ForbiddenError, InvalidError, NinjacamError, ViewNotFoundError
 from ninjacam.discovery.networks import MIN_PREFIX
 from ninjacam.models import ApiToken, Camera
 from ninjacam.problems import problem_of
 from ninjacam.project import login_required, login_url
 from ninjacam.queries.cameras import get_camera, list_cameras, list_recorded
+from ninjacam.queries.publishing import get_publish_key, list_publish_keys, publish_urls
 from ninjacam.queries.status import Status, read_status
 from ninjacam.queries.views import list_views
 from ninjacam.routes import ROUTES
@@ -258,7 +262,8 @@ def add_camera(request: HttpRequest, principal: Principal) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             camera = actions.create_camera(principal, form.cleaned_data["slug"], form.camera_fields())
-            return redirect("ninjacam:camera", camera.slug)
+            next_page = "publish-keys" if camera.is_published else "camera"
+            return redirect(f"ninjacam:{next_page}", camera.slug)
         except InvalidError as error:
             form.show_error(error)
         except ConflictError as error:
@@ -309,6 +314,22 @@ def edit_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
         except InvalidError as error:
             form.show_error(error)
     return _show_form(request, principal, form)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page
+def show_publish_keys(request: HttpRequest, principal: Principal, slug: str) -> HttpResponse:
+    """The keys with which devices publish to a camera: create one, which is shown once, or revoke one."""
+    camera = get_camera(principal, slug, "configure")
+    context: dict[str, Any] = {"camera": camera, "ports_open": get_settings().publish_ports.is_open}
+    if request.method == "POST" and request.POST.get("revoke", "").isdecimal():
+        revoke_publish_key(principal, get_publish_key(principal, slug, int(request.POST["revoke"][:18])))
+        return redirect("ninjacam:publish-keys", slug)
+    if request.method == "POST":
+        _row, key = create_publish_key(principal, camera, request.POST.get("name", "")[:100])
+        context |= {"key": key, "urls": publish_urls(key, split_domain_port(request.get_host())[0])}
+    context["keys"] = list_publish_keys(principal, slug)
+    return _render(request, principal, "ninjacam/publish_keys.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -15,7 +15,7 @@ CAMERAS = tuple(
 
 
 def situation(*, has_jobs: bool = False, quarantined: tuple[str, ...] = ()) -> Situation:
-    plan = make_plan(CAMERAS, {}, cameras_per_capture=16, vision_workers=2, needs_own_process=lambda _: False)
+    plan = make_plan(CAMERAS, {}, cameras_per_capture=16, vision_workers=2, place_of=lambda _: "")
     entries = [{"camera": slug, "view": "edges"} for slug in quarantined]
     return Situation(WantedState(CAMERAS, has_jobs=has_jobs), plan, entries)
 

@@ -1,7 +1,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from ninjacam.engine.plan import ProcessPlan, make_plan
+from ninjacam.engine.plan import OWN_CAPTURE, PUBLISHED_CAPTURE, ProcessPlan, make_plan
 from ninjacam.engine.specs import CameraSpec
 from ninjacam.sources.base import SourceConfig
 
@@ -25,7 +25,9 @@ def plan(
         running or {},
         cameras_per_capture=per_capture,
         vision_workers=workers,
-        needs_own_process=lambda camera: not camera.source.url.startswith("rtsp:"),
+        place_of=lambda camera: {"rtsp": "", "push": PUBLISHED_CAPTURE}.get(
+            camera.source.url.partition(":")[0], f"{OWN_CAPTURE}{camera.slug}"
+        ),
     )
 
 

@@ -1,13 +1,16 @@
 """`ninjacam add SLUG URL`: add a camera."""
 
+import socket
 from typing import Any
 
 from django.core.management.base import CommandParser
 
 from ninjacam.actions.cameras import CameraFields, create_camera, source_to_probe
+from ninjacam.actions.publish_keys import create_publish_key
 from ninjacam.management.base import OPERATOR
 from ninjacam.management.cameras import SourceCommand
 from ninjacam.models import Camera
+from ninjacam.queries.publishing import publish_urls
 
 
 class Command(SourceCommand):
@@ -15,7 +18,7 @@ class Command(SourceCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("slug", help="short name for URLs: a-z, 0-9, - and _")
-        parser.add_argument("url", help="rtsp://host/path, http://host:8080/video, ...")
+        parser.add_argument("url", help="rtsp://host/path, http://host:8080/video, push:, ...")
         parser.add_argument("--name", default="", help="display name")
         self.add_login_arguments(parser)
         parser.add_argument("--transport", choices=["tcp", "udp"], default="tcp")
@@ -64,10 +67,24 @@ class Command(SourceCommand):
         )
         answer = self.try_address(source_to_probe(OPERATOR, fields), options)
         camera = create_camera(OPERATOR, options["slug"], fields)
-        if answer is None:
+        if camera.is_published:
+            self._make_key(camera)
+        elif answer is None:
             self.stdout.write(f"Added {camera.slug}.")
         elif answer.ok:
             self.stdout.write(f"Added {camera.slug}: {answer.codec}, {answer.width} x {answer.height}.")
         else:
             self.stdout.write(f"Added {camera.slug}. It does not work yet; Ninjacam keeps trying to connect.")
             self.warn(str((answer.error or {}).get("message", "")))
+
+    def _make_key(self, camera: Camera) -> None:
+        """Print where to publish."""
+        _row, key = create_publish_key(OPERATOR, camera)
+        urls = publish_urls(key, socket.gethostname())
+        self.stdout.write(f"Added {camera.slug}. Its key, which is not shown again: {key}")
+        if not urls:
+            self.warn("The ports for publishers are closed. Open one: ninjacam serve --rtmp-port 1935")
+        for url in urls:
+            self.stdout.write(f"Publish to {url}")
+        if urls and urls[0].startswith(("rtmp:", "rtsp:")):
+            self.warn("Without TLS_CERTIFICATE, the key and the video are sent unencrypted.")

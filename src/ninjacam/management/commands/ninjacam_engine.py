@@ -39,6 +39,7 @@ class Command(OwnCommand):
                     cameras_per_capture=config.cameras_per_capture,
                     vision_workers=config.vision_workers,
                     recordings_dir=config.recordings_dir,
+                    publish_ports=config.publish_ports,
                 ),
                 DatabaseWanted(config.exports_dir),
                 StatusWriter(config.status_path),

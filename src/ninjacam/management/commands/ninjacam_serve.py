@@ -113,9 +113,23 @@ class Command(OwnCommand):
         parser.add_argument(
             "--port", type=port_number, default=8000, help="default: %(default)s; 0: a free port"
         )
+        parser.add_argument(
+            "--rtmp-port",
+            type=port_number,
+            help="port on which devices publish over RTMP, usually 1935; 0: closed",
+        )
+        parser.add_argument(
+            "--rtsp-port",
+            type=port_number,
+            help="port on which devices publish over RTSP, usually 8554; 0: closed",
+        )
         parser.add_argument("--workers", type=int, default=default_workers(), help="number of ASGI workers")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        for key in ("RTMP_PORT", "RTSP_PORT"):
+            if (port := options[key.lower()]) is not None:
+                os.environ[f"NINJACAM_{key}"] = str(port)
+        get_settings.cache_clear()
         self.serve(options["host"], options["port"], options["workers"], [])
 
     def serve(self, host: str, port: int, workers: int, more: list[SupervisedProcess]) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, cast
 
 from ninjacam.core.clock import Clock
@@ -101,11 +101,17 @@ class _Rest:
 
 
 class RtspConnection(asyncio.BufferedProtocol):
-    """One TCP connection. Owner: the session that created it. `ended` receives the SourceError that ends it."""
+    """One TCP connection. Owner: the session that created it. `ended` receives the SourceError that ends it.
 
-    def __init__(self, clock: Clock, host: str) -> None:
+    `on_request`: answers the requests of the other side; None: as a client that plays.
+    """
+
+    def __init__(
+        self, clock: Clock, host: str, on_request: Callable[[RtspMessage], None] | None = None
+    ) -> None:
         self._clock = clock
         self._host = host
+        self._on_request = on_request or self._answer
         self._buffer = bytearray(_BUFFER_BYTES)
         self._view = memoryview(self._buffer)
         self._start = 0
@@ -231,11 +237,9 @@ class RtspConnection(asyncio.BufferedProtocol):
                 self._quiet = asyncio.get_running_loop().call_later(quiet_s, self._be_quiet)
             return 0
         self._spoke = True
-        message = RtspMessage(
-            message.status, message.reason, message.method, message.headers, data[cut.end() : stop]
-        )
+        message = replace(message, body=data[cut.end() : stop])
         if message.method:
-            self._answer(message)
+            self._on_request(message)
         if waiting is not None:
             waiting.answer.set_result(message)
         else:
@@ -375,6 +379,11 @@ class RtspConnection(asyncio.BufferedProtocol):
         self.last_bytes_ns = self._clock.monotonic_ns()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
+
+    def close_after_writing(self) -> None:
+        """Close the connection when what was written has been sent."""
+        if self._transport is not None:
+            self._transport.close()
 
     def fail(self, error: SourceError) -> None:
         """End the connection with `error`; the first error counts. Idempotent."""

@@ -1,7 +1,9 @@
 """Parses heads of RTSP and HTTP/1 messages and writes requests, all with limits."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from ninjacam.core.errors import NotACameraError, ProtocolError
 
@@ -13,13 +15,14 @@ USER_AGENT = "Ninjacam"
 
 @dataclass(frozen=True, slots=True)
 class RtspMessage:
-    """A response (`status` > 0) or a request from the camera (`status` 0, `method` set)."""
+    """A response (`status` > 0) or a request from the camera (`status` 0, `method` and `uri` set)."""
 
     status: int
     reason: str
     method: str = ""
     headers: dict[str, list[str]] = field(default_factory=dict)
     body: bytes = b""
+    uri: str = field(default="", repr=False)
 
     def header(self, name: str, default: str = "") -> str:
         """Return the first value of a header; `name` in lower case."""
@@ -49,7 +52,8 @@ def parse_head(head: bytes) -> tuple[RtspMessage, int]:
             raise ProtocolError("The camera sent a malformed answer.")
         message = RtspMessage(int(found[1]), found[2].strip()[:80], headers=_parse_headers(lines[1:]))
     elif re.search(r"\sRTSP/\d[.\d]*\Z", start, re.ASCII | re.IGNORECASE):
-        message = RtspMessage(0, "", method=version.upper()[:32], headers=_parse_headers(lines[1:]))
+        uri = rest.strip().partition(" ")[0]
+        message = RtspMessage(0, "", version.upper()[:32], _parse_headers(lines[1:]), uri=uri)
     else:
         raise NotACameraError("Something responds there that does not speak RTSP: check the port.")
     text = message.header("content-length")
@@ -81,8 +85,11 @@ def format_request(method: str, uri: str, cseq: int, headers: dict[str, str]) ->
     return checked_lines(lines)
 
 
-def format_response(request: RtspMessage, status: int, reason: str) -> bytes:
-    return checked_lines([f"RTSP/1.0 {status} {reason}", f"CSeq: {request.cseq or 0}"])
+def format_response(
+    request: RtspMessage, status: int, reason: str, headers: Mapping[str, str] = MappingProxyType({})
+) -> bytes:
+    lines = [f"RTSP/1.0 {status} {reason}", f"CSeq: {request.cseq or 0}"]
+    return checked_lines(lines + [f"{name}: {value}" for name, value in headers.items()])
 
 
 def checked_lines(lines: list[str]) -> bytes:

@@ -1,6 +1,7 @@
 // The page of one camera: health figures every two seconds, addresses to copy.
 
 import { callApi } from "./api.js";
+import { copy } from "./copy.js";
 import { stateLabel } from "../player/strings.js";
 
 /** @typedef {import("../player/player.js").NinjacamPlayer} Player */
@@ -9,7 +10,7 @@ const EVERY_MS = 2000;
 const root = /** @type {HTMLElement} */ (document.getElementById("camera"));
 const player = /** @type {Player} */ (document.querySelector("ninjacam-player"));
 const trouble = /** @type {HTMLElement} */ (document.getElementById("trouble"));
-const { slug = "", view = "", copied = "", lost = "" } = root.dataset;
+const { slug = "", view = "", lost = "" } = root.dataset;
 const lang = document.documentElement.lang;
 const number = new Intl.NumberFormat(lang, { maximumFractionDigits: 1 });
 const moment = new Intl.DateTimeFormat(lang, { dateStyle: "short", timeStyle: "medium" });
@@ -59,21 +60,6 @@ async function refresh() {
 }
 
 /** @param {HTMLButtonElement} button */
-async function copy(button) {
-  const input = /** @type {HTMLInputElement} */ (document.getElementById(button.dataset.copy ?? ""));
-  input.focus();
-  input.select();
-  try {
-    await navigator.clipboard.writeText(input.value);
-  } catch {
-    document.execCommand("copy"); // plain http has no clipboard API
-  }
-  const label = button.textContent;
-  button.textContent = copied;
-  setTimeout(() => (button.textContent = label), 1500);
-}
-
-/** @param {HTMLButtonElement} button */
 async function sign(button) {
   const input = /** @type {HTMLInputElement} */ (document.getElementById(button.dataset.copy ?? ""));
   const failure = /** @type {HTMLElement} */ (document.getElementById("sign-error"));
@@ -87,7 +73,6 @@ async function sign(button) {
   }
 }
 
-for (const button of /** @type {NodeListOf<HTMLButtonElement>} */ (document.querySelectorAll("button[data-copy]"))) {
-  button.addEventListener("click", () => (button.id === "sign" ? sign(button) : copy(button)));
-}
+const signing = /** @type {HTMLButtonElement} */ (document.getElementById("sign"));
+signing.addEventListener("click", () => sign(signing));
 void customElements.whenDefined("ninjacam-player").then(refresh);

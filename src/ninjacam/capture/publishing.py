@@ -1,0 +1,95 @@
+"""The ports of a capture process on which cameras publish. Thread: the event loop."""
+
+import asyncio
+import logging
+import os
+import ssl
+
+from ninjacam.core.clock import SYSTEM_CLOCK, Clock
+from ninjacam.core.errors import ConfigError
+from ninjacam.sources.listener import Connection, Listener
+from ninjacam.sources.publish import PLACES, PublishPorts
+from ninjacam.sources.rtmp.publisher import RtmpPublisher
+from ninjacam.sources.rtsp.publisher import RtspPublisher
+
+logger = logging.getLogger("ninjacam.capture")
+
+RETRY_S = 2.0
+"""Seconds between attempts to open a port: the process that was killed before this one may still hold it."""
+
+
+class ServerCertificate:
+    """A certificate that is loaded again when its file is replaced. Connections keep what they began with."""
+
+    def __init__(self, ports: PublishPorts) -> None:
+        self._paths = ports.certificate, ports.key or ports.certificate
+        self._loaded: tuple[int, ...] = ()
+        self._context: ssl.SSLContext | None = None
+
+    def context(self) -> ssl.SSLContext | None:
+        """None: there is no certificate. After an error, the last one stays in use."""
+        if not self._paths[0]:
+            return None
+        try:
+            state = tuple(os.stat(path).st_mtime_ns for path in self._paths)
+            if state != self._loaded:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(*self._paths)
+                self._context, self._loaded = context, state
+        except (OSError, ValueError) as error:  # Includes ssl.SSLError.
+            logger.warning("the certificate for publishers cannot be loaded: %s", error)
+        return self._context
+
+
+class Publishing:
+    """Opens and closes the ports. Errors do not end it: a port that is in use is tried again."""
+
+    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
+        self._ports = PublishPorts()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def open(self, ports: PublishPorts) -> None:
+        """Have these ports open from now on."""
+        if ports == self._ports:
+            return
+        await self.close()
+        self._ports = ports
+        certificate = ServerCertificate(ports)
+        if ports.rtmp_port:
+            self._begin(Listener("RTMP", ports.host, ports.rtmp_port, self._make_rtmp, certificate.context))
+        if ports.rtsp_port:
+            self._begin(Listener("RTSP", ports.host, ports.rtsp_port, self._make_rtsp, certificate.context))
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        self._ports = PublishPorts()
+
+    def _begin(self, listener: Listener) -> None:
+        self._tasks.append(asyncio.create_task(self._listen(listener), name="publishing"))
+
+    async def _listen(self, listener: Listener) -> None:
+        last = ""
+        try:
+            while True:
+                try:
+                    await listener.start()
+                    break
+                except ConfigError as error:
+                    logger.log(logging.DEBUG if str(error) == last else logging.ERROR, "%s", error)
+                    last = str(error)
+                await self._clock.sleep(RETRY_S)
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await listener.close()
+
+    def _make_rtmp(self) -> tuple[Connection, asyncio.BaseProtocol]:
+        publisher = RtmpPublisher(PLACES, self._clock)
+        return publisher, publisher
+
+    def _make_rtsp(self) -> tuple[Connection, asyncio.BaseProtocol]:
+        publisher = RtspPublisher(PLACES, self._clock)
+        return publisher, publisher.connection

@@ -1,0 +1,182 @@
+"""Listens for publishers on one port, with TLS and without it. Connections are limited until they publish."""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+from ninjacam.core.errors import ConfigError, SourceEndedError, SourceError, SourceTimeoutError
+
+logger = logging.getLogger("ninjacam.sources")
+
+OPENING_S = 15.0
+"""Seconds from the connection to the first frame."""
+MAX_OPENING = 64
+MAX_OPENING_OF_ADDRESS = 8
+"""Connections that do not publish yet."""
+_BACKLOG = 64
+_PAUSE_S = 1.0
+"""Pause after the host has no more file descriptors."""
+_TLS_HELLO = 0x16
+_LOOK_S = 0.5
+
+
+class Connection(Protocol):
+    """`ended` receives the error that ends it."""
+
+    @property
+    def ended(self) -> "asyncio.Future[None]": ...
+
+    @property
+    def is_publishing(self) -> bool: ...
+
+    def end(self, error: SourceError) -> None: ...
+
+
+class Listener:
+    """`name`: of the protocol, for messages. `make()`: returns a connection and its asyncio protocol. `host`: ""
+    listens on all addresses. `tls()`: returns the certificate for a new connection; None: TLS is refused.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        host: str,
+        port: int,
+        make: Callable[[], tuple[Connection, asyncio.BaseProtocol]],
+        tls: Callable[[], ssl.SSLContext | None],
+    ) -> None:
+        self._name = name
+        self._host = host
+        self._port = port
+        self._make = make
+        self._tls = tls
+        self._socket: socket.socket | None = None
+        self._accepting: asyncio.Task[None] | None = None
+        self._opening: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Raises: ConfigError: the port cannot be opened."""
+        try:
+            self._socket = _listen(self._host, self._port)
+        except OSError as error:
+            raise ConfigError(
+                f"The port {self._port} for {self._name} cannot be opened: {error.strerror or error}. "
+                "Stop the program that uses it, or choose another port."
+            ) from error
+        self._accepting = asyncio.create_task(self._accept(self._socket), name=f"listen-{self._name}")
+
+    @property
+    def port(self) -> int:
+        """The port; the one that the system has chosen if 0 was requested."""
+        assert self._socket is not None
+        return int(self._socket.getsockname()[1])
+
+    async def close(self) -> None:
+        """Close the port and the connections that do not publish yet; the others belong to their cameras."""
+        tasks = [*self._tasks, *([self._accepting] if self._accepting is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._socket is not None:
+            self._socket.close()
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, address = await loop.sock_accept(listening)
+            except OSError as error:  # No more file descriptors, or the connection is gone already.
+                logger.warning("%s: a connection could not be accepted: %s", self._name, error.strerror)
+                await asyncio.sleep(_PAUSE_S)
+                continue
+            host = str(address[0]).removeprefix("::ffff:")
+            if self._opening[host] >= MAX_OPENING_OF_ADDRESS or self._opening.total() >= MAX_OPENING:
+                logger.warning("%s: %s has too many connections that do not publish", self._name, host)
+                accepted.close()
+                continue
+            task = asyncio.create_task(self._open(accepted, host), name=f"publisher-{self._name}")
+            self._opening[host] += 1
+            self._tasks.add(task)
+            task.add_done_callback(partial(self._forget, host))
+
+    def _forget(self, host: str, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        self._opening[host] -= 1
+        if self._opening[host] <= 0:
+            del self._opening[host]
+
+    async def _open(self, accepted: socket.socket, host: str) -> None:
+        """Returns when the connection publishes, or has ended."""
+        connection: Connection | None = None
+        try:
+            async with asyncio.timeout(OPENING_S):
+                is_tls = await _first_byte(accepted) == _TLS_HELLO
+                context = self._tls() if is_tls else None
+                if is_tls and context is None:
+                    logger.warning("%s: %s uses TLS, but there is no certificate", self._name, host)
+                    accepted.close()
+                    return
+                connection, protocol = self._make()
+                await asyncio.get_running_loop().connect_accepted_socket(
+                    lambda: protocol, accepted, ssl=context
+                )
+                if not is_tls:
+                    logger.info(
+                        "%s: %s connects without encryption",
+                        self._name,
+                        host,
+                    )
+                while not connection.is_publishing:
+                    await asyncio.wait((connection.ended,), timeout=_LOOK_S)
+                    if connection.ended.done():
+                        connection.ended.result()
+        except TimeoutError:
+            _end(connection, accepted, SourceTimeoutError("The publisher did not send video in time."))
+            logger.warning("%s: %s did not publish within %g s", self._name, host, OPENING_S)
+        except (SourceError, OSError) as error:  # Includes errors of TLS.
+            _end(connection, accepted, SourceEndedError("The publisher closed the connection."))
+            logger.warning("%s: %s: %s", self._name, host, error)
+        except asyncio.CancelledError:
+            _end(connection, accepted, SourceEndedError("The port was closed."))
+            raise
+
+
+def _end(connection: Connection | None, accepted: socket.socket, error: SourceError) -> None:
+    if connection is not None:
+        connection.end(error)
+    else:
+        accepted.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Raises: OSError."""
+    family = socket.AF_INET6 if ":" in host or (not host and socket.has_dualstack_ipv6()) else socket.AF_INET
+    listening = socket.create_server(
+        (host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=family == socket.AF_INET6 and not host
+    )
+    listening.setblocking(False)
+    return listening
+
+
+async def _first_byte(accepted: socket.socket) -> int:
+    """Return it without reading it; -1: the connection was closed."""
+    accepted.setblocking(False)
+    loop = asyncio.get_running_loop()
+    readable = loop.create_future()
+    loop.add_reader(accepted.fileno(), _resolve, readable)
+    try:
+        await readable
+    finally:
+        loop.remove_reader(accepted.fileno())
+    return (accepted.recv(1, socket.MSG_PEEK) or b"\xff")[0]
+
+
+def _resolve(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
