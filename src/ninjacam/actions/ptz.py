@@ -12,7 +12,7 @@ from ninjacam.conf import get_settings
 from ninjacam.core.errors import InvalidError, NinjacamError
 from ninjacam.core.movement import Vector
 from ninjacam.devices.client import request
-from ninjacam.models import Camera, Role
+from ninjacam.models import Role
 from ninjacam.queries.cameras import get_camera
 from ninjacam.queries.ptz import for_actor
 
@@ -84,14 +84,12 @@ def send_command(actor: Actor, slug: str, command: PtzCommand) -> str | None:
     return str(result["preset"]) if command.name == "set_preset" else None
 
 
-def authorise_movement(actor: Actor, slug: str, *, is_start: bool) -> Camera:
-    """Allow a held movement, and record its start, but not each refresh. Raises: NotFoundError, ForbiddenError."""
-    camera = get_camera(actor, slug, Role.CONTROL)
-    if is_start:
-        record(actor, "ptz.move", camera.slug)
-    return camera
+def record_movement(actor: Actor, slug: str, reason: str = "") -> None:
+    """Record the start of a held movement, or its end, but not each refresh.
 
-
-def end_movement(actor: Actor, slug: str, reason: str) -> None:
-    """Record the end of a held movement. `reason`: "released", "disconnected", "failed" or "revoked"."""
-    record(actor, "ptz.release", slug, reason=reason)
+    `reason`: why it ended: "released", "disconnected", "failed" or "revoked"; "": it starts.
+    """
+    if reason:
+        record(actor, "ptz.release", slug, reason=reason)
+    else:
+        record(actor, "ptz.move", slug)

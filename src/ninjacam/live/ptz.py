@@ -78,21 +78,27 @@ class HeldMovements:
         held = self._held.get(slug)
         if held is not None and not held.is_moving and now_s - held.failed_s < REST_S:
             return
-        if held is None or not held.is_moving or now_s - held.checked_s > self._worker.settings.reauth_s:
-            is_start = held is None or not held.is_moving
-            try:
-                details = await self._worker.database.run(
-                    auth.authorise_movement, self._principal, slug, is_start
-                )
-            except Problem:
-                self._release(slug, "revoked")
-                raise
-            held = self._held.get(slug) or await self._open(slug)
+        if held is None or now_s - held.checked_s > self._worker.settings.reauth_s:
+            held = await self._authorise(slug)
             if self._is_closed:  # The socket has ended meanwhile.
                 held.connection.close()
                 return
-            held.details, held.checked_s, held.is_moving = details, now_s, True
+            held.checked_s = now_s
         held.connection.move(velocity)
+        if not held.is_moving:
+            held.is_moving = True
+            self._record(slug, "")
+
+    async def _authorise(self, slug: str) -> _Held:
+        """Check the permission, and open the connection. Raises: Problem."""
+        try:
+            details = await self._worker.database.run(auth.authorise_movement, self._principal, slug)
+        except Problem:
+            self._release(slug, "revoked")
+            raise
+        held = self._held.get(slug) or await self._open(slug)
+        held.details = details
+        return held
 
     async def _open(self, slug: str) -> _Held:
         """Raises: Problem."""
@@ -133,8 +139,12 @@ class HeldMovements:
 
     def _record_end(self, slug: str, held: _Held, reason: str) -> None:
         held.is_moving = False
+        self._record(slug, reason)
+
+    def _record(self, slug: str, reason: str) -> None:
+        """Record the start ("") or the end of a movement, without delaying it."""
         task = asyncio.get_running_loop().create_task(
-            self._worker.database.run(auth.end_movement, self._principal, slug, reason),
+            self._worker.database.run(auth.record_movement, self._principal, slug, reason),
             name="record-movement",
         )
         self._recording.add(task)
@@ -143,7 +153,7 @@ class HeldMovements:
     def _recorded(self, task: "asyncio.Task[None]") -> None:
         self._recording.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            logger.warning("the end of a movement could not be recorded: %s", error)
+            logger.warning("a movement could not be recorded: %s", error)
 
     def _refuse(self, slug: str, problem: Problem) -> None:
         self._put(text_message(op="ptz", camera=slug[:50], code=problem.code, message=problem.detail))

@@ -231,26 +231,27 @@ def authorise_again(principal: "Principal", slug: str, view: str) -> "tuple[Came
     return camera, may_see_details(fresh, camera)
 
 
-def authorise_movement(principal: "Principal", slug: str, is_start: bool) -> bool:
-    """Allow a held movement, and record its start. Everything is read again.
+def authorise_movement(principal: "Principal", slug: str) -> bool:
+    """Allow held movements. Everything is read again.
 
     Returns: whether the principal may see the details of the camera's errors.
     Raises: Problem 401, NotFoundError, ForbiddenError.
     """
-    from ninjacam.actions import ptz
     from ninjacam.auth import refresh
+    from ninjacam.models import Role
+    from ninjacam.queries.cameras import get_camera
 
     fresh = refresh([principal])[principal]
     if fresh is None:
         raise not_authenticated()
-    return may_see_details(fresh, ptz.authorise_movement(fresh, slug, is_start=is_start))
+    return may_see_details(fresh, get_camera(fresh, slug, Role.CONTROL))
 
 
-def end_movement(principal: "Principal", slug: str, reason: str) -> None:
-    """Record the end of a held movement."""
+def record_movement(principal: "Principal", slug: str, reason: str) -> None:
+    """Record the start (`reason` "") or the end of a held movement."""
     from ninjacam.actions import ptz
 
-    ptz.end_movement(principal, slug, reason)
+    ptz.record_movement(principal, slug, reason)
 
 
 def may_see_details(principal: "Principal", camera: "Camera") -> bool:
