@@ -10,10 +10,14 @@ from django.utils.translation import gettext_lazy as _
 
 from ninjacam.actions.audit import acting, record
 from ninjacam.actions.cameras import RECORD, CameraFields, assign_fields
+from ninjacam.actions.sources import AddressFields, assign_address
+from ninjacam.actions.streams import ROLE_STREAMS
 from ninjacam.actions.tokens import revoke_token
 from ninjacam.auth import principal_of_request
 from ninjacam.core.errors import InvalidError
-from ninjacam.models import ApiToken, Camera, CameraGrant, Event, Segment
+from ninjacam.core.streams import MAX_STREAMS
+from ninjacam.models import ApiToken, Camera, CameraGrant, Event, Segment, Stream
+from ninjacam.models.stream import StreamFields
 from ninjacam.queries.status import read_status
 
 if TYPE_CHECKING:  # Generic in the stubs only.
@@ -24,12 +28,16 @@ if TYPE_CHECKING:  # Generic in the stubs only.
     SegmentModelAdmin = admin.ModelAdmin[Segment]
     EventModelAdmin = admin.ModelAdmin[Event]
     GrantTabularInline = admin.TabularInline[CameraGrant, Camera]
+    StreamModelForm = forms.ModelForm[Stream]
+    StreamInlineFormSet = forms.models.BaseInlineFormSet[Stream, Camera, forms.ModelForm[Stream]]
+    StreamTabularInline = admin.TabularInline[Stream, Camera]
 else:
-    CameraModelForm = forms.ModelForm
+    CameraModelForm = StreamModelForm = forms.ModelForm
+    StreamInlineFormSet = forms.models.BaseInlineFormSet
     CameraModelAdmin = GrantModelAdmin = TokenModelAdmin = SegmentModelAdmin = EventModelAdmin = (
         admin.ModelAdmin
     )
-    GrantTabularInline = admin.TabularInline
+    GrantTabularInline = StreamTabularInline = admin.TabularInline
 
 
 class _OnRecord:
@@ -65,7 +73,17 @@ class CameraAdminForm(CameraModelForm):
 
     class Meta:
         model = Camera
-        fields = ["slug", "name", "url", "transport", "audio", "verify_tls", "enabled", *RECORD]
+        fields = [
+            "slug",
+            "name",
+            "url",
+            "transport",
+            "audio",
+            "verify_tls",
+            "enabled",
+            *RECORD,
+            *ROLE_STREAMS,
+        ]
 
     def clean(self) -> dict[str, Any]:
         """Applies the rules of the actions: split the URL, refuse the mask, send no password to another host."""
@@ -94,6 +112,65 @@ class CameraAdminForm(CameraModelForm):
             self.instance.credentials = self.sealed
 
 
+class StreamAdminForm(StreamModelForm):
+    username = forms.CharField(
+        label=_("User"), required=False, widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+    password = forms.CharField(
+        label=_("Password"),
+        required=False,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text=_("Leave both empty to keep them, or to use those of the camera at the same address."),
+    )
+    camera: Camera
+    """Set by the formset."""
+
+    class Meta:
+        model = Stream
+        fields = ["name", "url"]
+
+    def clean(self) -> dict[str, Any]:
+        """Applies the rules of the actions."""
+        entered = super().clean() or {}
+        if self.errors or not entered.get("url"):
+            return entered
+        found = Stream.objects.filter(pk=self.instance.pk).first() if self.instance.pk else None
+        draft = found or Stream(name=entered["name"])
+        draft.camera = self.camera
+        fields = AddressFields(url=entered["url"])
+        if entered.get("username") or entered.get("password"):
+            fields["username"], fields["password"] = entered["username"], entered["password"]
+        try:
+            assign_address(draft, fields, verified_before=self.camera.verify_tls)
+        except InvalidError as error:
+            raise forms.ValidationError(error.message) from error
+        entered["url"] = draft.url
+        self.draft = draft
+        return entered
+
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc] # Django's hook, which the stubs leave out
+        if not self.errors and hasattr(self, "draft"):
+            for field in StreamFields._meta.fields:
+                setattr(self.instance, field.attname, getattr(self.draft, field.attname))
+
+
+class StreamFormSet(StreamInlineFormSet):
+    def _construct_form(self, i: int, **options: Any) -> Any:
+        form = super()._construct_form(i, **options)  # type: ignore[misc] # Django's hook
+        form.camera = self.instance
+        return form
+
+
+class StreamInline(StreamTabularInline):
+    model = Stream
+    form = StreamAdminForm
+    formset = StreamFormSet
+    extra = 0
+    max_num = MAX_STREAMS
+
+
 class GrantInline(GrantTabularInline):
     model = CameraGrant
     extra = 0
@@ -105,7 +182,7 @@ class CameraAdmin(_OnRecord, CameraModelAdmin):
     list_display = ["slug", "name", "state", "url", "enabled", "record"]
     list_filter = ["enabled", "record"]
     search_fields = ["slug", "name"]
-    inlines = [GrantInline]
+    inlines = [StreamInline, GrantInline]
 
     @admin.display(description=_("state"))
     def state(self, camera: Camera) -> str:

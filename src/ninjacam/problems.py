@@ -22,6 +22,7 @@ from ninjacam.core.errors import (
     QuotaError,
     SourceError,
     StreamUnavailableError,
+    UnknownStreamError,
     UnsupportedCommandError,
     ViewNotFoundError,
 )
@@ -34,6 +35,7 @@ STATUS_OF: tuple[tuple[type[NinjacamError], int], ...] = (
     (ForbiddenError, 403),
     (NotFoundError, 404),
     (ViewNotFoundError, 404),
+    (UnknownStreamError, 404),
     (ConflictError, 409),
     (EngineRunningError, 409),
     (InvalidError, 422),

@@ -16,6 +16,8 @@ from django.utils.dateparse import parse_datetime
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from ninjacam.core.streams import MAX_NAME_CHARS
+
 RAW_VIEW = "raw"
 """Name by which a URL may refer to the camera's own view, ""."""
 MAX_WIDTH_PX = 7680
@@ -137,6 +139,12 @@ WIDTH = Parameter(
     {"type": "integer", "minimum": 16, "maximum": MAX_WIDTH_PX},
     "Width in pixels. The height follows from the aspect ratio.",
 )
+STREAM = Parameter(
+    "stream",
+    {"type": "string", "maxLength": MAX_NAME_CHARS},
+    "Name of one of the camera's streams, such as `main` or `sub`. Without it, `width` chooses the smallest stream "
+    "that is wide enough. Views of processors have their own stream.",
+)
 QUALITY = Parameter("quality", {"type": "integer", "minimum": 1, "maximum": 100}, "JPEG quality.")
 FPS = Parameter("fps", {"type": "number", "minimum": 0.1, "maximum": MAX_FPS}, "Maximum frames per second.")
 _TIME = {"type": "string", "format": "date-time"}
@@ -150,7 +158,7 @@ ROUTES = (
         "live/<slug:slug>/mjpeg",
         "view",
         "ninjacam.live.mjpeg.serve_mjpeg",
-        (VIEW, WIDTH, QUALITY, FPS),
+        (VIEW, STREAM, WIDTH, QUALITY, FPS),
         has_links=True,
         label=_("Live video (MJPEG)"),
         operation_id="watch_mjpeg",
@@ -164,7 +172,7 @@ ROUTES = (
         "live/<slug:slug>/snapshot.jpg",
         "view",
         "ninjacam.live.snapshot.serve_snapshot",
-        (VIEW, WIDTH, QUALITY),
+        (VIEW, STREAM, WIDTH, QUALITY),
         has_links=True,
         label=_("Snapshot"),
         operation_id="get_snapshot",

@@ -166,8 +166,15 @@ class WsViewer(_Viewer):
     """A player's connection: one socket, several subscriptions. `messages` holds the received JSON."""
 
     def __init__(
-        self, url: str, token: str, cameras: list[tuple[str, str]], *, format: str = "annexb"
+        self,
+        url: str,
+        token: str,
+        cameras: list[tuple[str, str]],
+        *,
+        format: str = "annexb",
+        **fields: object,
     ) -> None:
+        """`fields`: more of each subscription."""
         super().__init__()
         self.url = url
         self.token = token
@@ -175,7 +182,7 @@ class WsViewer(_Viewer):
         self.messages: list[dict[str, Any]] = []
         self._subscriptions = [
             {"op": "subscribe", "id": number, "camera": slug, "view": view, "format": format,
-             "codecs": ["h264", "hevc"], "width": None}
+             "codecs": ["h264", "hevc"], "width": None, **fields}
             for number, (slug, view) in enumerate(cameras)
         ]  # fmt: skip
 

@@ -173,3 +173,15 @@ def test_help_shows_our_options_and_not_djangos(ninjacam: Ninjacam, verb: str) -
     assert text.startswith(f"usage: ninjacam {verb}") and "--data" in text
     for option in ("--settings", "--pythonpath", "--traceback", "--verbosity", "--no-color", "--skip-checks"):
         assert option not in text
+
+
+def test_streams_are_added_shown_and_removed(ninjacam: Ninjacam) -> None:
+    urls = ("--sub", "rtsp://192.0.2.7/2", "--stream", f"tiny=rtsp://bob:{SECRET}@192.0.2.8/3")
+    added = ninjacam("add", "gate", "rtsp://192.0.2.7/1", "--no-check", *urls)
+    assert added.returncode == 0 and "visible in the process list" in added.stderr
+    assert ninjacam("set", "gate", "--detect-stream", "sub", "--remove-stream", "tiny").returncode == 0
+    refused = ninjacam("set", "gate", "--record-stream", "tiny")
+    assert refused.returncode == 1 and "no stream" in refused.stderr
+    shown = ninjacam("show", "gate")
+    assert "rtsp://192.0.2.7/2" in shown.stdout and "192.0.2.8" not in shown.stdout
+    assert "detect_stream" in shown.stdout and SECRET not in added.stdout + added.stderr + shown.stdout

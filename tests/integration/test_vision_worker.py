@@ -163,7 +163,10 @@ class Worker:
             while not await self.client.connect():
                 assert self.process.poll() is None, "the worker ended at its start"
                 await asyncio.sleep(0.02)
-        cameras = [{"slug": slug, "camera_id": number} for number, slug in enumerate(self.slugs, 1)]
+        streams = {"streams": [{"name": "main", "width_px": 0}], "detect_stream": ""}
+        cameras = [
+            {"slug": slug, "camera_id": number, **streams} for number, slug in enumerate(self.slugs, 1)
+        ]
         self.client.send({"op": "assign", "cameras": cameras, "quarantined": quarantined or []})
         await self.until(lambda report: report["views"].keys() >= {*self.slugs})
 

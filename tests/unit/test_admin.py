@@ -5,11 +5,13 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from ninjacam.models import ApiToken, Camera, Event, Segment
+from ninjacam.models import ApiToken, Camera, Event, Segment, Stream
 from tests.unit.conftest import PASSWORD, signed_in
 
-NO_GRANTS = {
+NO_ROWS = {
     "grants-TOTAL_FORMS": "0", "grants-INITIAL_FORMS": "0", "grants-MIN_NUM_FORMS": "0", "grants-MAX_NUM_FORMS": "99",
+    "streams-TOTAL_FORMS": "0", "streams-INITIAL_FORMS": "0", "streams-MIN_NUM_FORMS": "0",
+    "streams-MAX_NUM_FORMS": "8",
 }  # fmt: skip
 ADD = "/admin/ninjacam/camera/add/"
 
@@ -29,7 +31,7 @@ def save(admin: Client, path: str, **fields: str) -> Any:
         "record": "off",
         "record_before_s": "5",
         "record_after_s": "10",
-        **NO_GRANTS,
+        **NO_ROWS,
         **fields,
     }
     return admin.post(path, whole)
@@ -145,3 +147,33 @@ def test_the_check_of_tls_cannot_be_switched_off_without_the_password(admin: Cli
     assert Camera.objects.get().verify_tls is True
     assert save(admin, change(camera), **fields, username="u", password="new").status_code == 302
     assert Camera.objects.get().source().password == "new"
+
+
+ONE_STREAM = {"streams-TOTAL_FORMS": "1", "streams-0-name": "sub", "streams-0-camera": ""}
+
+
+def test_a_stream_is_added_with_sealed_credentials(admin: Client) -> None:
+    fields = {**ONE_STREAM, "streams-0-url": f"rtsp://bob:{PASSWORD}@10.0.0.9/y"}
+    assert save(admin, ADD, slug="gate", url="rtsp://10.0.0.8/x", **fields).status_code == 302
+    stream = Stream.objects.get()
+    assert (stream.url, stream.source().password) == ("rtsp://10.0.0.9/y", PASSWORD)
+    page = admin.get(change(stream.camera)).content.decode()
+    assert "rtsp://10.0.0.9/y" in page and PASSWORD not in page
+
+
+def test_a_stream_keeps_its_password_only_for_its_host(admin: Client, camera: Camera) -> None:
+    stream = Stream(camera=camera, name="sub")
+    stream.set_source("rtsp://10.0.0.9/y", "bob", PASSWORD)
+    stream.save()
+    fields = {
+        **ONE_STREAM,
+        "streams-INITIAL_FORMS": "1",
+        "streams-0-id": str(stream.pk),
+        "streams-0-camera": str(camera.pk),
+    }
+    refused = save(admin, change(camera), url=camera.url, **fields, **{"streams-0-url": "rtsp://10.0.0.66/y"})
+    assert refused.status_code == 200 and b"another host" in refused.content
+    moved = save(admin, change(camera), url=camera.url, **fields, **{"streams-0-url": "rtsp://10.0.0.9/z"})
+    assert moved.status_code == 302
+    stream.refresh_from_db()
+    assert (stream.url, stream.source().password) == ("rtsp://10.0.0.9/z", PASSWORD)

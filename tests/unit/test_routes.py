@@ -17,7 +17,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from ninja.operation import PathView
 
-from ninjacam.models import ApiToken, Camera, CameraGrant, Event, Export, PublishKey, Segment
+from ninjacam.models import ApiToken, Camera, CameraGrant, Event, Export, PublishKey, Segment, Stream
 from ninjacam.routes import ROUTES as MEDIA_ROUTES
 from tests.unit.conftest import signed_in
 
@@ -52,6 +52,7 @@ BODIES: dict[str, Any] = {
     "create_grant": {"role": "view", "user": "stranger"},
     "send_ptz_command": {"command": "stop"},
     "discover_cameras": {"network": "8.8.8.0/24"},  # refused before anything is sent
+    "put_stream": {"url": "rtsp://10.0.0.5/stream2"},
 }
 
 QUERIES = {
@@ -60,12 +61,12 @@ QUERIES = {
 }
 
 VIEWER_MAY = {
-    "get_me", "list_cameras", "get_camera", "list_views", "list_camera_views", "list_processors",
+    "get_me", "list_cameras", "get_camera", "list_streams", "list_views", "list_camera_views", "list_processors",
     "list_tokens", "create_token", "revoke_tokens", "create_link", "list_recordings", "get_timeline",
     "list_events", "list_exports",
 }  # fmt: skip
 STRANGER_MAY = {
-    "get_me", "list_cameras", "list_views", "list_processors", "list_tokens", "create_token",
+    "get_me", "list_cameras", "list_streams", "list_views", "list_processors", "list_tokens", "create_token",
     "revoke_tokens", "list_recordings", "get_timeline", "list_events", "list_exports",
 }  # fmt: skip
 
@@ -102,6 +103,7 @@ PAGES = [route for route in ROUTES if not route.operations and route.path not in
 @pytest.fixture
 def world(camera: Camera, viewer: User, stranger: User, admin_user: User) -> dict[str, Any]:
     grant = CameraGrant.objects.get()
+    Stream.objects.create(camera=camera, name="sub", url="rtsp://10.0.0.5/stream2")
     token = ApiToken.objects.create(user=admin_user, name="t", prefix="abc", scopes=["*"])
     recording = Segment.objects.create(
         slug="door", path="door/2026-11-22/08/00-00.mp4", start_ns=NOW_NS - 10**11,
@@ -128,6 +130,7 @@ def url_of(route: Route, world: dict[str, Any], method: str = "GET") -> str:
     path = route.path
     for placeholder, value in {
         "<slug:slug>": "door",
+        "<slug:name>": "sub",
         "<int:grant_id>": str(world["grant"]),
         "<int:token_id>": str(world["token"]),
         "<int:recording_id>": str(world["recording"]),

@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from ninjacam.actions.audit import audited, record
-from ninjacam.actions.cameras import invalid
+from ninjacam.actions.validation import invalid
 from ninjacam.auth import Actor
 from ninjacam.core.errors import ConflictError, ForbiddenError, InvalidError
 from ninjacam.models import Camera, CameraGrant

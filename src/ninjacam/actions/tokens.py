@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from ninjacam.actions.audit import audited, record
-from ninjacam.actions.cameras import invalid
+from ninjacam.actions.validation import invalid
 from ninjacam.auth import Actor
 from ninjacam.core.errors import ForbiddenError, InvalidError, LimitError
 from ninjacam.models import ApiToken, Camera, Role

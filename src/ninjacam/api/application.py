@@ -26,6 +26,7 @@ from ninjacam.api.routers import (
     ptz,
     publish_keys,
     recordings,
+    streams,
     tokens,
     views,
 )
@@ -119,6 +120,7 @@ api.add_router("/me", me.router, tags=["me"])
 api.add_router("/cameras", cameras.router, tags=["cameras"])
 api.add_router("/cameras", ptz.router, tags=["control"])
 api.add_router("/discovery", discovery.router, tags=["cameras"])
+api.add_router("", streams.router, tags=["cameras"])
 api.add_router("", views.router, tags=["views"])
 api.add_router("", recordings.router, tags=["recordings"])
 api.add_router("", annotations.router, tags=["recordings"])

@@ -1,4 +1,4 @@
-"""One camera: opens, watches and publishes it, and reopens it when it is lost."""
+"""One stream of a camera: opens, watches and publishes it, and reopens it when it is lost."""
 
 import asyncio
 import contextlib
@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ninjacam.capture.demand import StreamDemand
 from ninjacam.capture.figures import CameraFigures
 from ninjacam.capture.liveness import MAX_PATIENCE_S, Pace, describe_silence
 from ninjacam.capture.recording import CameraRecording
@@ -18,6 +19,7 @@ from ninjacam.core.clock import SYSTEM_CLOCK, Clock, until_tick_s
 from ninjacam.core.errors import DecodeError, NinjacamError, SourceStalledError
 from ninjacam.core.lifecycle import Backoff, Stop, supervise
 from ninjacam.core.packets import LIVE, VIDEO, CameraState, Codec, Flags, Kind, Packet, StreamInfo
+from ninjacam.core.streams import MAIN, stream_key
 from ninjacam.hub.server import Channel, StreamServer
 from ninjacam.sources.base import Source, SourceConfig
 from ninjacam.sources.registry import open_source
@@ -45,18 +47,20 @@ BACKOFF = Backoff(first_s=0.5, max_s=2.0)
 
 _S = CameraState
 MOVES: dict[CameraState, frozenset[CameraState]] = {
-    _S.CONNECTING: frozenset({_S.LIVE, _S.RECONNECTING, _S.FAILED}),
-    _S.LIVE: frozenset({_S.STALLED, _S.RECONNECTING, _S.FAILED}),
-    _S.STALLED: frozenset({_S.LIVE, _S.RECONNECTING, _S.FAILED}),
-    _S.RECONNECTING: frozenset({_S.LIVE, _S.FAILED}),
+    _S.IDLE: frozenset({_S.CONNECTING}),
+    _S.CONNECTING: frozenset({_S.LIVE, _S.RECONNECTING, _S.FAILED, _S.IDLE}),
+    _S.LIVE: frozenset({_S.STALLED, _S.RECONNECTING, _S.FAILED, _S.IDLE}),
+    _S.STALLED: frozenset({_S.LIVE, _S.RECONNECTING, _S.FAILED, _S.IDLE}),
+    _S.RECONNECTING: frozenset({_S.LIVE, _S.FAILED, _S.IDLE}),
     _S.FAILED: frozenset(),
 }
 
 
 class CameraCapture:
-    """Owns a camera's connection, clock and `.packets` socket. Thread: the event loop.
+    """Owns a stream's connection, clock and `.packets` socket. Thread: the event loop.
 
-    `revision` identifies the configuration. `on_change()` is called when the state changes.
+    `main` is always connected, another stream while it is used (`capture.demand`). `revision` identifies the
+    configuration. `on_change()` is called when the state changes.
     """
 
     def __init__(
@@ -68,11 +72,12 @@ class CameraCapture:
         revision: str,
         run_dir: Path,
         on_change: Callable[[], None],
+        stream: str = MAIN,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self.slug = slug
+        self.key = stream_key(slug, stream)
         self.revision = revision
-        self.state = CameraState.CONNECTING
+        self.state = CameraState.CONNECTING if stream == MAIN else CameraState.IDLE
         self.error: NinjacamError | None = None
         self._config = source
         self._clock = clock
@@ -87,14 +92,27 @@ class CameraCapture:
         epoch = clock.wall_ns() // 1_000_000_000
         self._hurried_ns = 0  # Monotonic.
         self._beat_s = 0.0
+        self._is_released = False
+        """Whether this connection was closed because nothing uses the stream."""
+        self._demand = StreamDemand(always=stream == MAIN, clock=clock)
         self._channel = Channel(
-            StreamInfo(slug, epoch=epoch), camera_id=camera_id, on_demand=lambda _: self._hurry()
+            StreamInfo(self.key, state=self.state, epoch=epoch),
+            camera_id=camera_id,
+            on_demand=lambda _: self._on_subscribers(),
         )
-        self._server = StreamServer(run_dir / f"{slug}.packets", lambda _request: self._channel)
+        self._server = StreamServer(run_dir / f"{self.key}.packets", lambda _request: self._channel)
 
     def record_to(self, sink: PacketSink | None) -> None:
         """Use this sink from now on, and close the previous one. This camera owns the sink and closes it."""
         self._recording.record_to(sink, self._source.tracks if self._source is not None else None)
+        self._update_demand()
+
+    def _on_subscribers(self) -> None:
+        self._hurry()
+        self._update_demand()
+
+    def _update_demand(self) -> None:
+        self._demand.update(used=bool(self._channel.subscribers or self._recording.sink is not None))
 
     @property
     def sink(self) -> PacketSink | None:
@@ -110,7 +128,7 @@ class CameraCapture:
                 backoff=BACKOFF,
                 clock=self._clock,
                 on_error=self._on_error,
-                name=f"camera {self.slug}",
+                name=f"camera {self.key}",
             )
             await self._stop.wait()  # A failed camera keeps its socket, which reports the error.
         finally:
@@ -124,29 +142,61 @@ class CameraCapture:
             await self._source.close()
 
     async def _run_once(self) -> None:
+        """Connect, and again whenever the stream is needed again. Returns when stopped."""
+        while not self._stop.is_set():
+            await self._wait_for_demand()
+            if self._stop.is_set() or not await self._connect_once():
+                return
+            self._channel.forget_gop()
+            self._recording.flush()
+
+    async def _wait_for_demand(self) -> None:
+        """Return once the stream is needed, or the capture is stopped."""
+        if self._demand.left_s and self.state is not CameraState.IDLE:
+            return
+        if self.state is not CameraState.IDLE:
+            self._move(CameraState.IDLE, None)
+        needed = asyncio.ensure_future(self._demand.wait())
+        stopped = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait((needed, stopped), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            needed.cancel()
+            stopped.cancel()
+        if not self._stop.is_set():
+            self._move(CameraState.CONNECTING, None)
+
+    async def _connect_once(self) -> bool:
+        """Connect, and receive until the connection ends. Return whether it ended because nothing needs the stream."""
         source = await self._open()
         if source is None:
-            return
+            return False
         self._source = source
+        self._is_released = False
         self._beat_s = 0.0
         self._hurried_ns = self._clock.monotonic_ns()
-        watch = asyncio.create_task(self._watch(source), name=f"watch-{self.slug}")
+        watch = asyncio.create_task(self._watch(source), name=f"watch-{self.key}")
         try:
             if self._stop.is_set():
-                return
+                return False
             self._timeline.restart()
             self._pace.connected()
             self._last_video_ns = self._clock.monotonic_ns()
             self._figures.connected(self._last_video_ns)
             self._channel.info = StreamInfo(
-                self.slug, source.tracks, self.state, self._channel.info.error, self._channel.info.epoch
+                self.key, source.tracks, self.state, self._channel.info.error, self._channel.info.epoch
             )
             self._recording.begin(source.tracks)
             await source.run(self._on_packet)
         except NinjacamError:
+            if self._is_released:
+                self._move(CameraState.IDLE, None)
+                return True
             if watch.done() and not watch.cancelled():
                 watch.result()  # It closed the source, so its error is the cause.
             raise
+        else:
+            return False
         finally:
             watch.cancel()
             self._figures.disconnected(source.stats)
@@ -175,8 +225,9 @@ class CameraCapture:
         return outcome
 
     async def _watch(self, source: Source) -> None:
-        """Raises: SourceStalledError: after closing the source that has sent no media for too long.
+        """Close the source when the stream is not needed any more.
 
+        Raises: SourceStalledError: after closing the source that has sent no media for too long.
         Media that do not form frames also prove that the camera is alive: `status` reports the problem.
         """
         while True:
@@ -197,7 +248,13 @@ class CameraCapture:
             if age_s >= stalled_after_s and self.state is CameraState.LIVE:
                 self._move(CameraState.STALLED, None)
             self._relax()
-            due_s = lost_after_s - silent_s
+            needed_s = self._demand.left_s
+            if not needed_s:
+                logger.info("%s: disconnected, because nothing uses it", self.key)
+                self._is_released = True
+                await source.close()
+                return
+            due_s = min(needed_s, lost_after_s - silent_s)
             if self.state is CameraState.LIVE:
                 due_s = min(due_s, stalled_after_s - age_s)
             await self._clock.sleep(max(0.05, min(due_s, until_tick_s(WATCH_EVERY_S, self._clock))))
@@ -230,7 +287,7 @@ class CameraCapture:
                 self._hurry()
             if self.state is not LIVE:
                 logger.info(
-                    "%s: live, %s %dx%d", self.slug, packet.codec.label, packet.width_px, packet.height_px
+                    "%s: live, %s %dx%d", self.key, packet.codec.label, packet.width_px, packet.height_px
                 )
                 self._move(CameraState.LIVE, None)
         else:
@@ -240,7 +297,7 @@ class CameraCapture:
 
     def _on_error(self, error: NinjacamError, delay_s: float | None) -> None:
         known = self.error is not None and str(self.error) == str(error)
-        logger.log(logging.DEBUG if known else logging.WARNING, "%s: %s", self.slug, error)
+        logger.log(logging.DEBUG if known else logging.WARNING, "%s: %s", self.key, error)
         self._channel.forget_gop()
         self._recording.flush()
         if delay_s is None:

@@ -1,4 +1,4 @@
-"""A capture process: runs the cameras that the engine assigns to it."""
+"""A capture process: runs the streams of the cameras that the engine assigns to it."""
 
 import asyncio
 import logging
@@ -8,6 +8,7 @@ from ninjacam.capture.camera import CameraCapture
 from ninjacam.capture.publishing import Publishing
 from ninjacam.capture.sink import PacketSinks
 from ninjacam.core.errors import ConfigError, NinjacamError
+from ninjacam.core.streams import MAIN, split_key, stream_key
 from ninjacam.devices.device import OnvifDevice
 from ninjacam.devices.events import DeviceEvents
 from ninjacam.devices.server import DeviceServer
@@ -19,20 +20,37 @@ from ninjacam.supervision.control import Json
 logger = logging.getLogger("ninjacam.capture")
 
 
+STREAM_REPORT = (
+    "state",
+    "error",
+    "codec",
+    "width",
+    "height",
+    "fps",
+    "bitrate_bps",
+    "subscribers",
+    "last_video_ns",
+    "revision",
+)
+"""What is reported of a stream besides `main`, whose report is the camera's."""
+
+
 class CaptureProcess:
-    """`sinks`: record its cameras; None: no recording."""
+    """`sinks`: record its cameras; None: no recording. Streams are identified by their keys (`core.streams`)."""
 
     def __init__(
         self, *, name: str, run_dir: Path, orphan_s: float, sinks: PacketSinks | None = None
     ) -> None:
         self._run_dir = run_dir
         self._sinks = sinks
-        self._cameras: dict[str, CameraCapture] = {}
+        self._streams: dict[str, CameraCapture] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._devices: dict[str, tuple[Json, DeviceServer]] = {}
         """Configuration and socket of each camera that takes commands."""
         self._events: dict[str, DeviceEvents] = {}
         self._publishing = Publishing()
+        self._names: dict[str, list[str]] = {}
+        """The names of each camera's streams besides `main`."""
         self._child = Child(
             name=name, run_dir=run_dir, orphan_s=orphan_s, assign=self._assign, status=self._status
         )
@@ -43,25 +61,35 @@ class CaptureProcess:
         finally:
             await self._publishing.close()
             await asyncio.gather(
-                *(self._end(slug) for slug in list(self._cameras)),
+                *(self._end(key) for key in list(self._streams)),
                 *(self._control(slug, {}) for slug in list(self._devices)),
             )
 
     async def _assign(self, message: Json) -> None:
-        wanted = {entry["slug"]: entry for entry in message["cameras"]}
+        wanted = {
+            stream_key(camera["slug"], stream["name"]): (camera, stream)
+            for camera in message["cameras"]
+            for stream in ({"name": MAIN, **camera}, *camera.get("streams", ()))
+        }
         gone = [
-            slug
-            for slug, camera in self._cameras.items()
-            if slug not in wanted or wanted[slug]["revision"] != camera.revision
+            key
+            for key, capture in self._streams.items()
+            if key not in wanted or wanted[key][1]["revision"] != capture.revision
         ]
-        await asyncio.gather(*(self._end(slug) for slug in gone))
-        for slug, entry in wanted.items():
-            if slug not in self._cameras:
-                self._begin(slug, entry)
-            self._record(slug, entry)
+        await asyncio.gather(*(self._end(key) for key in gone))
+        self._names = {
+            camera["slug"]: [stream["name"] for stream in camera.get("streams", ())]
+            for camera in message["cameras"]
+        }
+        for key, (camera, stream) in wanted.items():
+            if key not in self._streams:
+                self._begin(key, camera, stream)
+        for camera in message["cameras"]:
+            self._record(camera)
         await self._publishing.open(PublishPorts(**message.get("publish_ports", {})))
+        cameras = {camera["slug"]: camera for camera in message["cameras"]}
         await asyncio.gather(
-            *(self._control(slug, wanted.get(slug, {})) for slug in {*wanted, *self._devices})
+            *(self._control(slug, cameras.get(slug, {})) for slug in {*cameras, *self._devices})
         )
 
     async def _control(self, slug: str, entry: Json) -> None:
@@ -90,48 +118,60 @@ class CaptureProcess:
         events = self._events[slug] = DeviceEvents(slug, device.connect, self._child.changed)
         self._tasks[f"{slug} events"] = asyncio.create_task(events.run(), name=f"events-{slug}")
 
-    def _record(self, slug: str, entry: Json) -> None:
-        """ "record": "off", "always", or "events": within the windows of "keep"."""
+    def _record(self, camera: Json) -> None:
+        """ "record": "off", "always", or "events": within the windows of "keep". "record_stream": its name."""
         if self._sinks is None:
             return
-        camera, mode = self._cameras[slug], entry.get("record", "off")
-        if (mode != "off") != (camera.sink is not None):
-            camera.record_to(self._sinks.open(slug) if mode != "off" else None)
-        if camera.sink is not None:
-            windows = [(from_ns, until_ns) for from_ns, until_ns in entry.get("keep", ())]
-            camera.sink.keep(windows if mode == "events" else None, entry.get("before_s", 0))
+        slug, mode = camera["slug"], camera.get("record", "off")
+        recorded = self._streams[stream_key(slug, camera.get("record_stream", MAIN))]
+        for capture in self._streams_of(slug).values():
+            if capture.sink is not None and (mode == "off" or capture is not recorded):
+                capture.record_to(None)
+        if mode == "off":
+            return
+        if recorded.sink is None:
+            recorded.record_to(self._sinks.open(slug))
+        if recorded.sink is not None:
+            windows = [(from_ns, until_ns) for from_ns, until_ns in camera.get("keep", ())]
+            recorded.sink.keep(windows if mode == "events" else None, camera.get("before_s", 0))
 
-    def _begin(self, slug: str, entry: Json) -> None:
-        camera = CameraCapture(
-            slug=slug,
-            camera_id=entry["camera_id"],
-            source=source_from(entry["source"]),
-            revision=entry["revision"],
+    def _streams_of(self, slug: str) -> dict[str, CameraCapture]:
+        """Return the camera's streams by name."""
+        found = (
+            (name, self._streams.get(stream_key(slug, name))) for name in (MAIN, *self._names.get(slug, ()))
+        )
+        return {name: capture for name, capture in found if capture is not None}
+
+    def _begin(self, key: str, camera: Json, stream: Json) -> None:
+        capture = CameraCapture(
+            slug=camera["slug"],
+            stream=stream["name"],
+            camera_id=camera["camera_id"],
+            source=source_from(stream["source"]),
+            revision=stream["revision"],
             run_dir=self._run_dir,
             on_change=self._child.changed,
         )
-        self._cameras[slug] = camera
-        self._tasks[slug] = asyncio.create_task(self._run(camera), name=f"capture-{slug}")
+        self._streams[key] = capture
+        self._tasks[key] = asyncio.create_task(self._run(capture), name=f"capture-{key}")
 
-    async def _run(self, camera: CameraCapture) -> None:
-        """Run a camera so that its errors never affect other cameras."""
+    async def _run(self, capture: CameraCapture) -> None:
+        """Run a stream so that its errors never affect other streams."""
         try:
-            await camera.run()
+            await capture.run()
         except NinjacamError as exc:
-            logger.error("%s: %s", camera.slug, exc)  # noqa: TRY400 (a sentence for a person)
+            logger.error("%s: %s", capture.key, exc)  # noqa: TRY400 (a sentence for a person)
 
-    async def _end(self, slug: str) -> None:
-        camera, task = self._cameras.pop(slug), self._tasks.pop(slug)
-        await camera.stop()
+    async def _end(self, key: str) -> None:
+        capture, task = self._streams.pop(key), self._tasks.pop(key)
+        await capture.stop()
         await asyncio.gather(task, return_exceptions=True)
 
     def _status(self) -> Json:
+        slugs = [slug for slug, name in map(split_key, self._streams) if name == MAIN]
         return {
             "kind": "capture",
-            "cameras": {
-                slug: {**camera.status(), **self._device_status(slug)}
-                for slug, camera in self._cameras.items()
-            },
+            "cameras": {slug: {**self._camera_status(slug), **self._device_status(slug)} for slug in slugs},
             "segments": self._sinks.report() if self._sinks is not None else [],
         }
 
@@ -139,3 +179,15 @@ class CaptureProcess:
         events = self._events.get(slug)
         active = events.report() if events is not None else {}
         return {"device_events": active} if active else {}
+
+    def _camera_status(self, slug: str) -> Json:
+        captures = self._streams_of(slug)
+        reports = {name: capture.status() for name, capture in captures.items()}
+        camera = reports.pop(MAIN)
+        if reports:
+            camera["streams"] = {
+                name: {field: report[field] for field in STREAM_REPORT} for name, report in reports.items()
+            }
+            recorded = next((name for name, each in captures.items() if each.sink is not None), MAIN)
+            camera["recording"] = reports.get(recorded, camera)["recording"]
+        return camera

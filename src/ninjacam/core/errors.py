@@ -32,6 +32,7 @@
     ├── LimitError                   a limit that protects this host has been reached: try again later
     │   └── QuotaError                 a user or camera has used up its share of the storage
     ├── StreamUnavailableError       the local stream socket is not there, or broke off
+    ├── UnknownStreamError           the request names a stream that the camera does not have
     ├── EngineRunningError           another engine holds this run directory
     ├── ForbiddenError               the user may not do this
     ├── NotFoundError                there is no such object, or the user may not know that there is one
@@ -217,6 +218,11 @@ class StreamUnavailableError(NinjacamError):
 
 class EngineRunningError(NinjacamError):
     code = "engine_running"
+    retryable = False
+
+
+class UnknownStreamError(NinjacamError):
+    code = "stream_not_found"
     retryable = False
 
 

@@ -126,7 +126,8 @@ class CameraState(enum.StrEnum):
 
     CONNECTING: no frame yet since the start or a change. LIVE: receiving video. STALLED: connected, no video for 2
     s. RECONNECTING: connection lost, retrying. FAILED: not retried until its configuration changes. DISABLED:
-    switched off by its owner. UNKNOWN: no engine reports it.
+    switched off by its owner. UNKNOWN: no engine reports it. IDLE: not connected, because nothing needs it; only
+    streams besides `main`.
     """
 
     CONNECTING = "connecting"
@@ -136,6 +137,7 @@ class CameraState(enum.StrEnum):
     FAILED = "failed"
     DISABLED = "disabled"
     UNKNOWN = "unknown"
+    IDLE = "idle"
 
 
 LIVE = CameraState.LIVE

@@ -96,7 +96,7 @@ class Registration:
 
     `make`: returns a new instance. `cameras`: glob patterns of the slugs that have the view. `module`: where it is
     defined. `record`: its annotations are recorded. `turns`: serializes calls of a function for different cameras,
-    which share its globals; None for a class.
+    which share its globals; None for a class. `width_px`: width of the frames that it needs; 0: those of `main`.
     """
 
     name: str
@@ -107,6 +107,7 @@ class Registration:
     record: bool = False
     function: ProcessorFunction | None = None
     turns: FairLock | None = None
+    width_px: int = 0
 
     def applies_to(self, camera: str) -> bool:
         return any(fnmatchcase(camera, pattern) for pattern in self.cameras)
@@ -162,6 +163,7 @@ def processor(
     *,
     cameras: str | list[str] | tuple[str, ...] = "*",
     record: bool = False,
+    width_px: int = 0,
 ) -> Callable[[Definition], Definition]: ...
 
 
@@ -171,6 +173,7 @@ def processor(
     *,
     cameras: str | list[str] | tuple[str, ...] = "*",
     record: bool = False,
+    width_px: int = 0,
 ) -> Any:
     """Make a function, or a subclass of `Processor`, a view of cameras.
 
@@ -188,14 +191,19 @@ def processor(
       camera's own picture (`overlay="faces"`), and where the view itself is watched they are drawn into it;
     - (picture or None, annotations).
     `record`: its annotations are recorded with the camera. It runs for as long as that is, watched or not.
+    `width_px`: the width that it needs. It receives frames of the camera's smallest stream that is at least as wide,
+    at the width of that stream: they are not scaled. 0: frames of the camera's main stream.
 
     Shared: a function is one object for all cameras, and so is everything that it uses from its module. Calls of one
     function are therefore made one at a time; those for different cameras take turns, each with its latest frame.
     Functions that use the same object (a network, a background subtractor) take turns with each other, too. Cameras
     are spread over several processes, so module-level state is not shared by all of them. State of one camera, and
     work that is to run for several cameras at the same time, belong into a class: see `Processor`.
-    Raises: ConfigError: the name is malformed or taken, or a class is not a subclass of `Processor`.
+    Raises: ConfigError: the name is malformed or taken, the width is not a number of pixels, or a class is not a
+    subclass of `Processor`.
     """
+    if not isinstance(width_px, int) or width_px < 0:
+        raise ConfigError(f"The width of a processor must be a number of pixels, not {width_px!r}.")
     patterns = (cameras,) if isinstance(cameras, str) else tuple(cameras)
 
     def register(definition: Any, name: str | None = None) -> Any:
@@ -215,6 +223,7 @@ def processor(
                 record=record,
                 function=None if is_class else definition,
                 turns=None if is_class else FairLock(),
+                width_px=width_px,
             )
         )
         return definition

@@ -19,8 +19,10 @@ from ninjacam.engine.events import EventKeeper, EventLog
 from ninjacam.engine.kinds import KINDS, ProcessKind, Situation
 from ninjacam.engine.plan import OWN_CAPTURE, PUBLISHED_CAPTURE, make_plan
 from ninjacam.engine.recording import RecordingKeeper, SegmentIndex
-from ninjacam.engine.specs import CameraSpec, StatusSink, Wanted, WantedState
+from ninjacam.engine.specs import CameraSpec, StatusSink, StreamSpec, Wanted, WantedState
 from ninjacam.engine.storage import StorageThread
+from ninjacam.engine.streams import StreamLog, StreamWriter
+from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.publish import PublishPorts
 from ninjacam.sources.registry import runs_native_code, waits_for_publisher
 from ninjacam.supervision.child_process import ChildProcess, Death
@@ -62,11 +64,12 @@ class Engine:
         *,
         index: SegmentIndex | None = None,
         events: EventLog | None = None,
+        streams: StreamLog | None = None,
         launcher: Launcher | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """Without `index`, recordings are not listed; without `events`, events are not written; without `launcher`,
-        children start as commands.
+        """Without `index`, recordings are not listed; without `events`, events are not written; without `streams`, the
+        formats of streams are not written; without `launcher`, children start as commands.
         """
         self._config = config
         self._wanted = wanted
@@ -84,6 +87,13 @@ class Engine:
             if index is not None
             else None
         )
+        self._stream_writer = (
+            StreamWriter(streams, self._storage, lambda: (self._state.cameras, self._cameras), clock=clock)
+            if streams is not None
+            else None
+        )
+        self._cameras: Json = {}
+        """The status of all cameras, as last written."""
         self._state = WantedState()
         self._is_wanted_known = False
         self._children: dict[str, ChildProcess] = {}
@@ -106,6 +116,8 @@ class Engine:
                 loops.append(asyncio.create_task(self._recordings.run(), name="engine-recordings"))
             if self._event_writer is not None:
                 loops.append(asyncio.create_task(self._event_writer.run(), name="engine-events"))
+            if self._stream_writer is not None:
+                loops.append(asyncio.create_task(self._stream_writer.run(), name="engine-streams"))
             stopped = asyncio.create_task(stop.wait(), name="engine-stop")
             try:
                 done, _ = await asyncio.wait((*loops, stopped), return_when=asyncio.FIRST_COMPLETED)
@@ -259,6 +271,7 @@ class Engine:
         failing = False
         while True:
             status = self.status()
+            self._cameras = status["cameras"]
             if self._is_wanted_known:
                 self._events.see_cameras(status["cameras"])
             try:
@@ -324,9 +337,17 @@ def _place_of(camera: CameraSpec) -> str:
     try:
         if waits_for_publisher(camera.source):
             return PUBLISHED_CAPTURE
-        return f"{OWN_CAPTURE}{camera.slug}" if runs_native_code(camera.source) else ""
     except NinjacamError:
         return ""  # Its capture process will report the error.
+    sources = (camera.source, *(stream.source for stream in camera.usable_streams))
+    return f"{OWN_CAPTURE}{camera.slug}" if any(map(_runs_native_code, sources)) else ""
+
+
+def _runs_native_code(source: SourceConfig) -> bool:
+    try:
+        return runs_native_code(source)
+    except NinjacamError:
+        return False  # The capture process will report the error.
 
 
 def _kind_name(name: str) -> str:
@@ -347,9 +368,25 @@ def _camera_status(spec: CameraSpec, reported: Json | None, capture_error: Json 
         return {"state": CameraState.DISABLED, "error": None}
     if spec.error is not None:
         return {"state": CameraState.FAILED, "error": spec.error}
+    status = _main_status(spec, reported, capture_error)
+    if spec.streams:
+        streams = (reported or {}).get("streams", {})
+        status["streams"] = {each.name: _stream_status(each, streams.get(each.name)) for each in spec.streams}
+    return status
+
+
+def _stream_status(spec: StreamSpec, reported: Json | None) -> Json:
+    if spec.error is not None:
+        return {"state": CameraState.FAILED, "error": spec.error}
+    if reported is None or reported.get("revision") != spec.revision:
+        return {"state": CameraState.IDLE, "error": None}
+    return {key: value for key, value in reported.items() if key != "revision"}
+
+
+def _main_status(spec: CameraSpec, reported: Json | None, capture_error: Json | None) -> Json:
     is_connecting = reported is None or reported["state"] == CameraState.CONNECTING
     if capture_error is not None and is_connecting:
         return {"state": CameraState.RECONNECTING, "error": capture_error}
     if reported is None or reported.get("revision") != spec.revision:
         return {"state": CameraState.CONNECTING, "error": None}
-    return {key: value for key, value in reported.items() if key != "revision"}
+    return {key: value for key, value in reported.items() if key not in ("revision", "streams")}

@@ -59,13 +59,27 @@ def _capture_work(camera: CameraSpec) -> Json:
         "keep": camera.keep,
         "before_s": camera.record_before_s,
         "device": asdict(camera.device) if camera.device is not None else None,
+        "record_stream": camera.record_stream,
+        "streams": [
+            {"name": stream.name, "revision": stream.revision, "source": asdict(stream.source)}
+            for stream in camera.usable_streams
+        ],
+    }
+
+
+def _vision_work(camera: CameraSpec) -> Json:
+    return {
+        "slug": camera.slug,
+        "camera_id": camera.camera_id,
+        "streams": [asdict(facts) for facts in camera.facts],
+        "detect_stream": camera.detect_stream,
     }
 
 
 def _vision(situation: Situation) -> dict[str, Json]:
     return {
         name: {
-            "cameras": [{"slug": camera.slug, "camera_id": camera.camera_id} for camera in cameras],
+            "cameras": [_vision_work(camera) for camera in cameras],
             "quarantined": [
                 entry
                 for entry in situation.quarantined

@@ -3,7 +3,22 @@
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from ninjacam.core.streams import MAIN, StreamFacts
 from ninjacam.sources.base import SourceConfig
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSpec:
+    """Another stream of a camera, which is connected while it is needed. `revision`, `error`: as of a camera.
+
+    `width_px`: width last seen; 0: never seen.
+    """
+
+    name: str
+    source: SourceConfig
+    revision: str = ""
+    width_px: int = 0
+    error: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +28,9 @@ class CameraSpec:
 
     `record`: "events": record what is captured within the windows `keep`, (from, until) in ns of the wall clock, of
     which some may start up to `record_before_s` ago when they are reported. `error`: NinjacamError.as_dict() if it
-    cannot run at all (its credentials cannot be decrypted), else None.
+    cannot run at all (its credentials cannot be decrypted), else None. `width_px`: width of `main` last seen; 0: never
+    seen. `streams`: besides `main`. `record_stream`: the stream to record. `detect_stream`: the stream for processors;
+    "": chosen for each.
     """
 
     slug: str
@@ -28,6 +45,21 @@ class CameraSpec:
     error: dict[str, Any] | None = None
     device: SourceConfig | None = None
     """How to send commands to the camera (ONVIF); None: not at all. A change does not restart capture."""
+    width_px: int = 0
+    streams: tuple[StreamSpec, ...] = ()
+    record_stream: str = MAIN
+    detect_stream: str = ""
+
+    @property
+    def usable_streams(self) -> tuple[StreamSpec, ...]:
+        """Return the streams besides `main` that can be opened."""
+        return tuple(stream for stream in self.streams if stream.error is None)
+
+    @property
+    def facts(self) -> tuple[StreamFacts, ...]:
+        """Return the facts of all streams that can be opened, `main` first."""
+        others = (StreamFacts(stream.name, stream.width_px) for stream in self.usable_streams)
+        return (StreamFacts(MAIN, self.width_px), *others)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from ninjacam.codecs.bitstream import ParameterSets, parameter_sets, parse_sps
 from ninjacam.core.errors import NinjacamError
 from ninjacam.core.packets import MJPEG, VIDEO, Codec, Flags, Kind, Packet
+from ninjacam.core.streams import split_key
 from ninjacam.front_door.messages import Message
 from ninjacam.live.feeds import Feed, Pool
 from ninjacam.live.sink import Sink
@@ -163,9 +164,15 @@ class Encoding:
             return False
         self._codec, self._sets, self._size, self._init = packet.codec, sets, size, init
         self._described = {
-            "stream": self.number, "codec": codec, "width": size[0], "height": size[1], "format": form
+            "stream": self.number, "source": self._source(), "codec": codec, "width": size[0],
+            "height": size[1], "format": form,
         }  # fmt: skip
         return True
+
+    def _source(self) -> str:
+        """Return the name of the camera's stream that the frames come from."""
+        named = self.feed.info.extra.get("stream") if self.feed.info is not None else None
+        return str(named or split_key(self.feed.path.stem)[1])
 
     def _encode(self, packet: Packet, *, configure: bool = False) -> Message:
         flags = packet.flags | Flags.CONFIG if configure else packet.flags & ~Flags.CONFIG

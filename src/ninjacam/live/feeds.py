@@ -6,7 +6,9 @@ import logging
 from pathlib import Path
 from typing import Any, Protocol
 
+from ninjacam.core.errors import UnknownStreamError
 from ninjacam.core.packets import LIVE, CameraState, Codec, Kind, Packet, StreamInfo
+from ninjacam.core.streams import MAIN, split_key, stream_key
 from ninjacam.core.viewer_errors import for_viewers
 from ninjacam.hub.client import RefusedError, StreamSubscription
 from ninjacam.hub.gop import GopCache
@@ -178,15 +180,21 @@ class Feed:
         self.gop.clear()  # Megabytes: free them at once, instead of with the reference cycles that a feed is part of.
 
 
-def _read_off(slug: str) -> StreamInfo | None:
-    """Return the state of a camera that the engine assigns to no process: it is disabled, or its settings cannot be
-    read.
+def _read_off(key: str) -> StreamInfo | None:
+    """Return the state of a stream that the engine assigns to no process: its camera is disabled, or its settings
+    cannot be read, or it was removed.
     """
     # Imports the models, which an asgi.py may not have loaded yet.
     from ninjacam.queries.status import read_status
 
     status = read_status()
+    slug, name = split_key(key)
     camera = status.cameras.get(slug, {})
+    if status.engine_running and camera and name != MAIN:
+        report = camera.get("streams", {}).get(name)
+        if report is None:
+            error = UnknownStreamError(f"The camera no longer has the stream “{name}”.")
+            return StreamInfo(key, state=CameraState.FAILED, error=error.as_dict())
     if not status.engine_running or camera.get("state") not in (CameraState.DISABLED, CameraState.FAILED):
         return None
     if any(slug in process.get("cameras", ()) for process in status.processes):
@@ -208,11 +216,12 @@ class Pool:
     def __iter__(self) -> Any:
         return iter(self._feeds.values())
 
-    def packets_path(self, slug: str) -> Path:
-        return self._run_dir / f"{slug}.packets"
+    def packets_path(self, slug: str, stream: str = MAIN) -> Path:
+        return self._run_dir / f"{stream_key(slug, stream)}.packets"
 
-    def pixels_path(self, slug: str) -> Path:
-        return self._run_dir / f"{slug}.pixels"
+    def pixels_path(self, slug: str, stream: str = MAIN) -> Path:
+        """The socket of `main` also has the views of processors."""
+        return self._run_dir / f"{stream_key(slug, stream)}.pixels"
 
     def join(self, path: Path, request: StreamRequest, listener: Listener) -> Feed:
         """Add `listener`, which receives what comes from now on, and takes cached packets from the feed."""
@@ -260,6 +269,10 @@ class Pool:
         self._feeds.clear()
 
 
+_COMING = (CameraState.LIVE, CameraState.CONNECTING, CameraState.IDLE)
+"""States in which the first frame may take as long as a connection and a key frame do."""
+
+
 class PictureWaiter:
     """Waits for a feed's first frame: in any state, or only from a live camera."""
 
@@ -290,7 +303,7 @@ class PictureWaiter:
                 if feed.last_picture is not None and (feed.fresh or not live_only):
                     return
                 hopeless = feed.state in (CameraState.FAILED, CameraState.DISABLED)
-                down = live_only and feed.info is not None and feed.state is not CameraState.LIVE
+                down = live_only and feed.info is not None and feed.state not in _COMING
                 if feed.is_off or (live_only and hopeless):
                     return
                 end = begun + (min(patience_s, timeout_s) if down else timeout_s)

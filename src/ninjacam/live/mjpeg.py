@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ninjacam.core.packets import CameraState, Codec, Kind, Packet
+from ninjacam.core.streams import MAIN
 from ninjacam.front_door.abort import abort_connection
 from ninjacam.front_door.messages import Message, Receive, Scope, Send
 from ninjacam.front_door.mount import Target
@@ -114,7 +115,12 @@ class MjpegViewer:
     """One response. Its task waits for the client to disconnect; the feed's callbacks send the parts."""
 
     def __init__(
-        self, all_parts: AllParts, watching: "tuple[Principal, Camera]", scope: Scope, send: Send
+        self,
+        all_parts: AllParts,
+        watching: "tuple[Principal, Camera]",
+        scope: Scope,
+        send: Send,
+        stream: str = MAIN,
     ) -> None:
         self.role = "view"
         self.sink = Sink(
@@ -126,6 +132,7 @@ class MjpegViewer:
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._all = all_parts
         self._watching = watching
+        self._stream = stream
         self.principal = watching[0]
         self.stopped = False
         self._begun = False
@@ -176,7 +183,7 @@ class MjpegViewer:
         worker = self._all.worker
         pixels = self._all.get(
             (
-                worker.pool.pixels_path(self._watching[1].slug),
+                worker.pool.pixels_path(self._watching[1].slug, self._stream),
                 PictureWish().request(worker.settings.mjpeg_quality),
             )
         )
@@ -197,19 +204,21 @@ async def serve_mjpeg(worker: Worker, scope: Scope, receive: Receive, send: Send
     """Serve the response. Raises: Problem: before the response has started."""
     all_parts, slug = worker.shared(AllParts), target.slug
     wish = PictureWish.parse(auth.query_of(scope))
-    watching = await worker.database.run(auth.authorise, scope, target)
+    principal, camera, stream = await worker.database.run(
+        auth.authorise_live, scope, target, wish.stream, wish.width_px, "live"
+    )
     if scope["method"] == "HEAD":
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         await send(_END)
         return
-    viewer = MjpegViewer(all_parts, watching, scope, send)
+    viewer = MjpegViewer(all_parts, (principal, camera), scope, send, stream)
     worker.add(viewer)
     gone = asyncio.get_running_loop().create_task(wait_for_leave(receive), name="live-mjpeg")
     gone.add_done_callback(lambda _: viewer.end())
     try:
-        key: PartsKey = (worker.pool.pixels_path(slug), wish.request(worker.settings.mjpeg_quality))
-        if wish.is_plain and _sends_jpeg(slug):
-            key = (worker.pool.packets_path(slug), StreamRequest())
+        key: PartsKey = (worker.pool.pixels_path(slug, stream), wish.request(worker.settings.mjpeg_quality))
+        if wish.is_plain and _sends_jpeg(slug, stream):
+            key = (worker.pool.packets_path(slug, stream), StreamRequest())
         waiter = PictureWaiter()
         feed = worker.pool.join(*key, waiter)
         try:
@@ -226,13 +235,14 @@ async def serve_mjpeg(worker: Worker, scope: Scope, receive: Receive, send: Send
         await viewer.close()
 
 
-def _sends_jpeg(slug: str) -> bool:
-    """Return whether the camera currently sends JPEGs itself, according to the engine's last report."""
+def _sends_jpeg(slug: str, stream: str) -> bool:
+    """Return whether the stream currently is of JPEGs, according to the engine's last report."""
     # Imports the models, which an asgi.py may not have loaded yet.
     from ninjacam.queries.status import read_status
 
     camera = read_status().cameras.get(slug, {})
-    return camera.get("codec") == Codec.MJPEG.label and camera.get("state") == CameraState.LIVE.value
+    report = camera if stream == MAIN else camera.get("streams", {}).get(stream, {})
+    return report.get("codec") == Codec.MJPEG.label and report.get("state") == CameraState.LIVE.value
 
 
 async def _has_picture(feed: Feed, waiter: PictureWaiter, viewer: MjpegViewer) -> bool:

@@ -13,9 +13,10 @@ from ninjacam.viewers.auth import view_of
 
 @dataclass(frozen=True, slots=True)
 class PictureWish:
-    """`width_px`, `quality`, `fps`: 0 if not given."""
+    """`width_px`, `quality`, `fps`: 0 if not given. `stream`: "" if not given."""
 
     view: str = ""
+    stream: str = ""
     width_px: int = 0
     quality: int = 0
     fps: float = 0.0
@@ -28,6 +29,7 @@ class PictureWish:
             raise Problem(400, "bad_request", "The parameter 'view' is too long.")
         return cls(
             view=view,
+            stream=query.get("stream", ""),
             width_px=int(_number(query, WIDTH)),
             quality=int(_number(query, QUALITY)),
             fps=_number(query, FPS),

@@ -40,7 +40,9 @@ class SnapshotTurns(Turns):
 async def serve_snapshot(worker: Worker, scope: Scope, receive: Receive, send: Send, target: Target) -> None:
     """Users take turns, so that one who asks for many does not keep others waiting. Raises: Problem."""
     wish = PictureWish.parse(auth.query_of(scope))
-    watching = await worker.database.run(auth.authorise, scope, target)
+    watching = await worker.database.run(
+        auth.authorise_live, scope, target, wish.stream, wish.width_px, "thumbnail"
+    )
     if scope["method"] == "HEAD":
         await respond(send, 200, b"image/jpeg", b"", head=True)
         return
@@ -51,12 +53,12 @@ async def serve_snapshot(worker: Worker, scope: Scope, receive: Receive, send: S
 
 
 async def _serve_picture(
-    worker: Worker, send: Send, watching: "tuple[Principal, Camera]", wish: PictureWish
+    worker: Worker, send: Send, watching: "tuple[Principal, Camera, str]", wish: PictureWish
 ) -> None:
     waiter = PictureWaiter()
-    feed = worker.pool.join(
-        worker.pool.pixels_path(watching[1].slug), wish.request(worker.settings.mjpeg_quality), waiter
-    )
+    principal, camera, stream = watching
+    path = worker.pool.pixels_path(camera.slug, stream)
+    feed = worker.pool.join(path, wish.request(worker.settings.mjpeg_quality), waiter)
     try:
         await waiter.wait(feed, timeout_s=TIMEOUT_S, live_only=True)
         packet = feed.last_picture
@@ -65,7 +67,7 @@ async def _serve_picture(
     if feed.refused is not None:
         raise problem_of_stream(feed.refused)
     if packet is None or not feed.fresh:
-        raise no_picture(feed, details=await worker.may_see_details(*watching))
+        raise no_picture(feed, details=await worker.may_see_details(principal, camera))
     headers = [(b"x-ninjacam-state", feed.state.value.encode())]
     if packet.captured_ns:
         headers.append((b"x-ninjacam-timestamp", rfc3339(packet.captured_ns).encode()))

@@ -1,10 +1,12 @@
 """Subscriptions of a WebSocket: to the frames of a view, or to the annotations of its processor."""
 
+import asyncio
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ninjacam.core.packets import Codec, Packet
+from ninjacam.core.packets import CameraState, Codec, Packet
+from ninjacam.core.streams import MAIN
 from ninjacam.hub.request import StreamRequest
 from ninjacam.live.encodings import Encoding, Format, Subscriber
 from ninjacam.live.feeds import Feed
@@ -16,6 +18,8 @@ from ninjacam.viewers.worker import Worker
 if TYPE_CHECKING:
     from ninjacam.models import Camera
 
+_BROKEN = (CameraState.RECONNECTING, CameraState.FAILED)
+_COMING = (CameraState.IDLE, CameraState.CONNECTING)
 _KNOWN_CODECS = frozenset(codec.label for codec in (Codec.H264, Codec.H265, Codec.MJPEG))
 
 
@@ -26,6 +30,8 @@ class SubscribeRequest:
     id: int
     camera: str
     view: str
+    stream: str
+    """Name of a stream; "": chosen by `width_px`."""
     format: Format
     codecs: frozenset[str]
     width_px: int
@@ -37,10 +43,13 @@ class SubscribeRequest:
         """Raises: Problem 400."""
         number, camera = message.get("id"), message.get("camera")
         view, form = message.get("view") or "", message.get("format", "annexb")
+        stream = message.get("stream") or ""
         if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 1 << 53:
             raise Problem(400, "bad_request", "'id' must be an integer.")
         if not isinstance(camera, str) or not isinstance(view, str) or len(view) > 100:
             raise Problem(400, "bad_request", "'camera' and 'view' must be strings.")
+        if not isinstance(stream, str):
+            raise Problem(400, "bad_request", "'stream' must be a string.")
         if not re.fullmatch(SLUG, camera):
             raise _no_camera(camera)
         annotations = form == "annotations"
@@ -53,7 +62,7 @@ class SubscribeRequest:
             raise Problem(400, "bad_request", "'view' must name the processor whose annotations to send.")
         width_px = _parse_width(message.get("width"))
         codecs = _parse_codecs(message.get("codecs", ["h264"]))
-        return cls(number, camera, view, form, codecs, width_px, annotations)
+        return cls(number, camera, view, stream, form, codecs, width_px, annotations)
 
 
 def _parse_width(width: Any) -> int:
@@ -105,17 +114,24 @@ class SubscribedSocket(Protocol):
 
 
 class SocketSubscription(Subscriber):
-    """One subscription of one socket, which creates, starts and closes it."""
+    """One subscription of one socket, which creates, starts and closes it. `stream`: whose sockets it uses."""
 
-    __slots__ = ("_socket", "camera", "encoding", "request")
+    __slots__ = ("_socket", "camera", "encoding", "request", "stream")
 
     def __init__(
-        self, socket: SubscribedSocket, request: SubscribeRequest, camera: "Camera", *, details: bool
+        self,
+        socket: SubscribedSocket,
+        request: SubscribeRequest,
+        camera: "Camera",
+        stream: str,
+        *,
+        details: bool,
     ) -> None:
         super().__init__(request.id, socket.sink, request.codecs, details=details)
         self._socket = socket
         self.request = request
         self.camera = camera
+        self.stream = stream
         self.encoding: Encoding | None = None
 
     def begin(self) -> None:
@@ -155,9 +171,15 @@ class PicturesSubscription(SocketSubscription):
     __slots__ = ("_chooser", "_waiting")
 
     def __init__(
-        self, socket: SubscribedSocket, request: SubscribeRequest, camera: "Camera", *, details: bool
+        self,
+        socket: SubscribedSocket,
+        request: SubscribeRequest,
+        camera: "Camera",
+        stream: str,
+        *,
+        details: bool,
     ) -> None:
-        super().__init__(socket, request, camera, details=details)
+        super().__init__(socket, request, camera, stream, details=details)
         self._waiting: Feed | None = None
         self._chooser: _Chooser | None = None
 
@@ -165,16 +187,24 @@ class PicturesSubscription(SocketSubscription):
         if self.request.view:
             self._watch_pixels()
             return
+        self._wait_for_codec()
+
+    def _wait_for_codec(self) -> None:
         pool = self._socket.worker.pool
+        path = pool.packets_path(self.camera.slug, self.stream)
         self._chooser = _Chooser(self)
-        self._waiting = pool.join(pool.packets_path(self.camera.slug), StreamRequest(), self._chooser)
+        self._waiting = pool.join(path, StreamRequest(), self._chooser)
         self.choose()
 
     def choose(self) -> None:
         feed = self._waiting
         if feed is None:
             return
-        if feed.codec is Codec.NONE:
+        may_fall_back = self.stream != MAIN and not self.request.stream
+        if may_fall_back and feed.state in _BROKEN:
+            asyncio.get_running_loop().call_soon(self._fall_back)  # A feed's listeners must not leave it.
+            return
+        if feed.codec is Codec.NONE or (may_fall_back and feed.state in _COMING):
             self.tell_state(feed)
             return
         if feed.codec.label in self.codecs:
@@ -182,6 +212,13 @@ class PicturesSubscription(SocketSubscription):
         else:
             self._watch_pixels()
         self._stop_waiting()
+
+    def _fall_back(self) -> None:
+        """The stream that was chosen by its width cannot be connected: use `main`."""
+        if self._waiting is not None and self.stream != MAIN:
+            self._stop_waiting()
+            self.stream = MAIN
+            self._wait_for_codec()
 
     def _watch_pixels(self) -> None:
         codec = Codec.H264 if Codec.H264.label in self.codecs else Codec.MJPEG
@@ -194,7 +231,7 @@ class PicturesSubscription(SocketSubscription):
             width_px=self.request.width_px,
             quality=self._socket.worker.settings.mjpeg_quality,
         )
-        self._watch(self._socket.worker.pool.pixels_path(self.camera.slug), request.snapped())
+        self._watch(self._socket.worker.pool.pixels_path(self.camera.slug, self.stream), request.snapped())
 
     def _watch(self, path: Any, request: StreamRequest) -> None:
         encoding = self._socket.worker.encodings.get(
@@ -228,9 +265,15 @@ class AnnotationsSubscription(SocketSubscription):
     __slots__ = ("_feed", "_head")
 
     def __init__(
-        self, socket: SubscribedSocket, request: SubscribeRequest, camera: "Camera", *, details: bool
+        self,
+        socket: SubscribedSocket,
+        request: SubscribeRequest,
+        camera: "Camera",
+        stream: str,
+        *,
+        details: bool,
     ) -> None:
-        super().__init__(socket, request, camera, details=details)
+        super().__init__(socket, request, camera, stream, details=details)
         self._head = f'{{"op":"annotations","id":{request.id},'
         self._feed: Feed | None = None
 

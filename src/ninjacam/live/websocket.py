@@ -184,8 +184,13 @@ class LiveSocket:
         if present >= most and request.id not in self._members:
             what = "annotations" if request.annotations else "pictures"
             raise Problem(429, "limit", f"One socket carries at most {most} subscriptions to {what}.")
-        camera, details = await self.worker.database.run(
-            auth.authorise_again, self.principal, request.camera, request.view
+        camera, details, stream = await self.worker.database.run(
+            auth.authorise_again,
+            self.principal,
+            request.camera,
+            request.view,
+            request.stream,
+            request.width_px,
         )
         if self._ended.done():
             return
@@ -193,7 +198,7 @@ class LiveSocket:
         if before is not None:
             self.drop(before)
         kind = AnnotationsSubscription if request.annotations else PicturesSubscription
-        member = kind(self, request, camera, details=details)
+        member = kind(self, request, camera, stream, details=details)
         self._members[request.id] = member
         member.begin()
 

@@ -10,11 +10,14 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from ninjacam.actions.probe import ProbeResult, run_probe
+from ninjacam.actions.sources import AddressFields
+from ninjacam.actions.streams import ROLE_STREAMS
 from ninjacam.core.errors import ConfigError, ForbiddenAddressError
 from ninjacam.core.redact import split_credentials
-from ninjacam.management.base import NinjacamCommand, read_password
+from ninjacam.management.base import OPERATOR, NinjacamCommand, read_password
 from ninjacam.models import Camera
 from ninjacam.queries.status import Status
+from ninjacam.queries.streams import list_streams
 from ninjacam.sources.addresses import check_address
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.registry import waits_for_publisher
@@ -22,6 +25,11 @@ from ninjacam.sources.urls import parse_url
 
 NEVER = frozenset({"config", "forbidden_address", "unsupported_scheme"})
 """Codes of errors that only another address can fix."""
+
+LOGIN_WAS_VISIBLE = (
+    "The login in this URL was visible in the process list and may be in your shell's history. "
+    "Next time, use --username NAME."
+)
 
 
 class _RefusePassword(argparse.Action):
@@ -44,6 +52,28 @@ class SourceCommand(NinjacamCommand):
         )
         parser.add_argument("--password", action=_RefusePassword, nargs="?", help=argparse.SUPPRESS)
 
+    def add_stream_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--sub", metavar="URL", help="URL of the camera's second, smaller stream")
+        parser.add_argument(
+            "--stream",
+            action="append",
+            default=[],
+            metavar="NAME=URL",
+            help="another stream; can be repeated. It uses the camera's login at the same address",
+        )
+
+    def streams(self, options: dict[str, Any]) -> dict[str, AddressFields]:
+        """Return the addresses of `--sub` and `--stream` by name. Raises: CommandError."""
+        found: dict[str, AddressFields] = {}
+        for text in ([f"sub={options['sub']}"] if options["sub"] else []) + options["stream"]:
+            name, is_pair, url = text.partition("=")
+            if not is_pair or not url or name in found:
+                raise CommandError("Write --stream NAME=URL, with a different name for each stream.")
+            if _hide_login(url):
+                self.warn(LOGIN_WAS_VISIBLE)
+            found[name] = AddressFields(url=url)
+        return found
+
     def add_check_arguments(self, parser: CommandParser) -> None:
         check = parser.add_mutually_exclusive_group()
         check.add_argument("--no-check", action="store_true", help="do not test the camera")
@@ -58,10 +88,7 @@ class SourceCommand(NinjacamCommand):
         if options["password_stdin"]:
             return read_password(from_stdin=True, prompt="")
         if _hide_login(url):
-            self.warn(
-                "The login in this URL was visible in the process list and may be in your shell's history. "
-                "Next time, use --username NAME."
-            )
+            self.warn(LOGIN_WAS_VISIBLE)
             return None
         return read_password(from_stdin=False, prompt="Password: ") if options["username"] else None
 
@@ -131,6 +158,21 @@ def describe(camera: Camera, status: Status) -> dict[str, Any]:
         "record_after_s": camera.record_after_s,
         "record_schedule": camera.record_schedule,
         "onvif_url": camera.onvif_url,
+        **{role: getattr(camera, role) for role in ROLE_STREAMS},
+        "streams": [
+            {
+                "name": each.name,
+                "state": each.state,
+                "url": each.fields.url,
+                "codec": each.fields.codec,
+                "width_px": each.fields.width_px,
+                "height_px": each.fields.height_px,
+                "fps": each.fields.fps,
+                "bitrate_bps": each.fields.bitrate_bps,
+                "has_credentials": each.fields.has_credentials,
+            }
+            for each in list_streams(OPERATOR, [camera], status)
+        ],
     }
 
 

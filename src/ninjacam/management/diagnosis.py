@@ -177,11 +177,17 @@ def look_at_database() -> Findings:
 def _look_at_rows() -> Findings:
     if not get_user_model()._default_manager.filter(is_active=True).exists():
         yield Finding("FIX", "Nobody can log in yet. Run: ninjacam createuser NAME")
-    for camera in Camera.objects.all():
+    for camera in Camera.objects.prefetch_related("streams"):
         try:
             unseal(camera.credentials)
         except ConfigError as error:
             yield Finding("FIX", f"{camera.slug}: {error.message}")
+        for stream in camera.streams.all():
+            try:
+                stream.source()
+                scheme_of(stream.url)
+            except (ConfigError, UnsupportedSchemeError) as error:
+                yield Finding("FIX", f"{stream}: {error.message}")
         try:
             scheme_of(camera.url)
         except UnsupportedSchemeError as error:

@@ -1,4 +1,4 @@
-"""Models: cameras, grants, API tokens, the index of the recordings, exports, events.
+"""Models: cameras and their streams, grants, API tokens, the index of the recordings, exports, events.
 
 Not here: who may write them (`ninjacam.actions`), and anything that opens a camera.
 """
@@ -10,6 +10,7 @@ from ninjacam.models.grant import CameraGrant
 from ninjacam.models.publish_key import PublishKey
 from ninjacam.models.roles import GRANTED_BY, Role, permission_name
 from ninjacam.models.segment import Segment, SegmentQuerySet
+from ninjacam.models.stream import Stream
 from ninjacam.models.token import ApiToken
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "Role",
     "Segment",
     "SegmentQuerySet",
+    "Stream",
     "permission_name",
 ]

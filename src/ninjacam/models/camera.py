@@ -16,15 +16,16 @@ from django.utils.translation import gettext_lazy as _
 
 from ninjacam.conf import get_settings
 from ninjacam.core.errors import ConfigError
-from ninjacam.core.redact import redact_url, split_credentials
+from ninjacam.core.redact import split_credentials
 from ninjacam.core.schedule import parse_schedule
-from ninjacam.credentials import Credentials, fingerprint, seal, unseal
+from ninjacam.core.streams import MAIN, MAX_NAME_CHARS, StreamFacts
 from ninjacam.devices.device import SEARCH_SCHEME
 from ninjacam.engine.specs import CameraSpec
 from ninjacam.models import archive
 from ninjacam.models.roles import GRANTED_BY, permission_name
+from ninjacam.models.stream import StreamFields, revision_of
 from ninjacam.sources.base import SourceConfig
-from ninjacam.sources.urls import binding_of, carries_login, parse_url
+from ninjacam.sources.urls import carries_login, parse_url
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -123,10 +124,15 @@ def _refuse_new_slugs(names: Collection[str]) -> None:
         )
 
 
-class Camera(models.Model):
-    """A camera. `url` may be shown: it contains no user info, and secret query values are masked.
+def _override(label: Any) -> Any:
+    return models.CharField(label, max_length=MAX_NAME_CHARS, blank=True, default="", db_default="")
 
-    `credentials` holds the secret parts, encrypted. `set_source` splits the input; `spec` reassembles it.
+
+class Camera(StreamFields):
+    """A camera, and its main stream. Others are rows of `Stream`. `set_source` splits the input; `spec` reassembles it.
+
+    `record_stream`, `live_stream`, `detect_stream`, `thumbnail_stream`: the name of the stream for that role; empty:
+    chosen by the rules of `core.streams`.
     """
 
     class Transport(models.TextChoices):
@@ -152,8 +158,6 @@ class Camera(models.Model):
         help_text=_("Used in URLs and file names: a-z, 0-9, - and _."),
     )
     name = models.CharField(_("name"), max_length=100, blank=True)
-    url = models.CharField(_("URL"), max_length=500, help_text=_("Without user and password."))
-    credentials = models.TextField(_("credentials"), blank=True, default="", editable=False)
     enabled = models.BooleanField(_("enabled"), default=True)
     transport = models.CharField(
         _("transport"), max_length=3, choices=Transport.choices, default=Transport.TCP
@@ -195,6 +199,10 @@ class Camera(models.Model):
             "http://192.168.1.20/onvif/device_service. Empty if the camera takes no commands."
         ),
     )
+    record_stream = _override(_("stream to record"))
+    live_stream = _override(_("stream for live video"))
+    detect_stream = _override(_("stream for processors"))
+    thumbnail_stream = _override(_("stream for thumbnails"))
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
@@ -239,52 +247,17 @@ class Camera(models.Model):
             )
 
     @property
-    def has_credentials(self) -> bool:
-        return bool(self.credentials)
-
-    def set_source(self, url: str, username: str = "", password: str = "") -> None:
-        """Split a URL and credentials into public and encrypted fields. Does not save.
-
-        User info in the URL is used if `username` and `password` are empty. The credentials are bound to the URL's
-        scheme, host and port, and to the current `verify_tls`.
-        Raises: ValueError: the URL cannot be parsed.
-        """
-        plain, url_username, url_password = split_credentials(url.strip())
-        shown = redact_url(plain)
-        self.url = shown
-        self.credentials = seal(
-            Credentials(
-                username=username or url_username,
-                password=password or url_password,
-                url=plain if plain != shown else "",
-                bound_to=binding_of(plain, verify_tls=self.verify_tls),
-            )
-        )
+    def owner(self) -> "Camera":
+        return self
 
     def source(self) -> SourceConfig:
-        """Return how to reach it, with decrypted credentials.
+        """As for every stream, with the keys of its publishers."""
+        return replace(super().source(), publish_keys=self._publish_keys())
 
-        Raises: ConfigError: they cannot be decrypted, or were entered for another address or another TLS
-        verification.
-        """
-        secret = unseal(self.credentials)
-        if secret.bound_to not in ("", binding_of(secret.url or self.url, verify_tls=self.verify_tls)):
-            raise ConfigError(
-                "The camera's address or its TLS verification has changed since its password was entered. "
-                "Enter the user and password again."
-            )
-        config = get_settings()
-        return SourceConfig(
-            url=secret.url or self.url,
-            username=secret.username,
-            password=secret.password,
-            transport="udp" if self.transport == "udp" else "tcp",
-            verify_tls=self.verify_tls,
-            audio=self.audio,
-            allowed_networks=config.allowed_networks,
-            files_dir=config.files_dir,
-            publish_keys=self._publish_keys(),
-        )
+    def stream_facts(self) -> tuple[StreamFacts, ...]:
+        """Return the facts of all its streams, `main` first. Reads the streams, unless they are prefetched."""
+        others = self.streams.all() if self.pk else ()
+        return (StreamFacts(MAIN, self.width_px), *(stream.facts for stream in others))
 
     def device(self, source: SourceConfig) -> SourceConfig | None:
         """Return how to send commands to the camera; None: it takes none.
@@ -340,6 +313,8 @@ class Camera(models.Model):
         if self.is_published and not get_settings().publish_ports.is_open:
             raise ConfigError("The ports for publishers are closed. Set RTMP_PORT or RTSP_PORT.")
         record = self.record_at(timezone.localtime(timezone.now()))
+        streams = tuple(stream.spec() for stream in self.streams.all())
+        usable = {stream.name for stream in streams if stream.error is None}
         return CameraSpec(
             slug=self.slug,
             camera_id=self.pk,
@@ -350,15 +325,10 @@ class Camera(models.Model):
             record_before_s=self.record_before_s if record == "events" else 0,
             keep=keep if record == "events" else (),
             device=self.device(source),
-            revision=fingerprint(
-                source.url,
-                source.username,
-                source.password,
-                source.transport,
-                source.verify_tls,
-                source.audio,
-                source.allowed_networks,
-                source.files_dir,
-                source.publish_keys,
-            ),
+            revision=revision_of(source),
+            width_px=self.width_px,
+            streams=streams,
+            # If the stream cannot be opened, recording `main` is better than recording nothing.
+            record_stream=self.record_stream if self.record_stream in usable else MAIN,
+            detect_stream=self.detect_stream,
         )

@@ -3,13 +3,19 @@
 Not here: anything that blocks (`ninjacam.recordings.writer`).
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
-from ninjacam.core.packets import Kind, Packet, Track
+from ninjacam.core.packets import VIDEO_CLOCK_HZ, Kind, Packet, Track
 from ninjacam.recordings.cutter import FragmentCutter, Job
 from ninjacam.recordings.ring import EventRing
+
+MAX_RECENT = 256
+"""Number of frames for which annotations may still come: 10 s at 25 fps."""
+NEAR_TICKS = VIDEO_CLOCK_HZ // 20
+"""Frames of two streams that are closer show the same moment."""
 
 
 class Recorder:
@@ -31,6 +37,8 @@ class Recorder:
         self._clock = clock
         self._ring = EventRing(hand_on, end_file)
         self._cutter = FragmentCutter(self._ring.add)
+        self._recent: deque[tuple[int, int]] = deque(maxlen=MAX_RECENT)
+        """(pts, wall clock in ns) of the last frames."""
         self._closed = False
 
     def keep(self, windows: Sequence[tuple[int, int]] | None, before_s: float = 0) -> None:
@@ -45,9 +53,16 @@ class Recorder:
     def add(self, packet: Packet) -> None:
         if not packet.captured_ns:
             packet = packet._replace(captured_ns=self._wall_ns(packet))
+        if packet.kind is Kind.VIDEO:
+            self._recent.append((packet.pts, packet.captured_ns))
         self._cutter.add(packet)
 
     def annotate(self, packet: Packet) -> None:
+        """Annotations of another stream of the camera get the `pts` of the frame that was captured at the same time."""
+        if self._recent and not any(pts == packet.pts for pts, _ in reversed(self._recent)):
+            pts, captured_ns = min(self._recent, key=lambda frame: abs(frame[1] - packet.captured_ns))
+            away = (packet.captured_ns - captured_ns) * VIDEO_CLOCK_HZ // 1_000_000_000
+            packet = packet._replace(pts=pts if abs(away) < NEAR_TICKS else pts + away)
         self._cutter.annotate(packet)
 
     def flush(self) -> None:

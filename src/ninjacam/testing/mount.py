@@ -40,6 +40,8 @@ class ServedStream:
         self.jump_s = 0.0
         """Added to the media time of everything sent."""
         self._viewers: list[UnitReceiver] = []
+        self.plays = 0
+        """Number of sessions that have ever played it."""
         self._timer: asyncio.TimerHandle | None = None
         self._frozen = False
         self.set_clip(clip)
@@ -63,6 +65,7 @@ class ServedStream:
     def add(self, viewer: UnitReceiver, *, gop_at_once: bool) -> None:
         """Send to `viewer` from the next key frame on; `gop_at_once`: from the last one, as some servers do."""
         viewer.wait_for_key()
+        self.plays += 1
         now_s = time.monotonic()
         if not self._viewers:
             self._seek(now_s)
@@ -70,6 +73,11 @@ class ServedStream:
             self._replay(viewer)
         self._viewers.append(viewer)
         self._schedule()
+
+    @property
+    def viewers(self) -> int:
+        """Number of sessions that play it."""
+        return len(self._viewers)
 
     def discard(self, viewer: UnitReceiver) -> None:
         if viewer in self._viewers:

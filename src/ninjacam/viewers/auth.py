@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -26,6 +26,7 @@ from django.http.cookie import parse_cookie
 from django.utils.http import is_same_domain
 
 from ninjacam.core.errors import NinjacamError
+from ninjacam.core.streams import MAIN
 from ninjacam.front_door.messages import Scope, header
 from ninjacam.front_door.mount import Target
 from ninjacam.problems import Problem, no_database, not_authenticated, problem_of
@@ -198,6 +199,27 @@ def authorise(scope: Scope, target: Target) -> "tuple[Principal, Camera]":
     return principal, get_camera(principal, target.slug, role, view_of(query))
 
 
+def authorise_live(
+    scope: Scope, target: Target, stream: str, width_px: int, role: Literal["live", "thumbnail"]
+) -> "tuple[Principal, Camera, str]":
+    """As `authorise`, for live video: return the stream whose sockets have it, too.
+
+    Raises: UnknownStreamError as well, only to users who may view the camera.
+    """
+    principal, camera = authorise(scope, target)
+    return principal, camera, _socket_stream(camera, view_of(query_of(scope)), stream, width_px, role)
+
+
+def _socket_stream(
+    camera: "Camera", view: str, stream: str, width_px: int, role: Literal["live", "thumbnail"]
+) -> str:
+    """Return the stream whose sockets serve this request. Raises: UnknownStreamError."""
+    from ninjacam.queries.streams import get_stream_name
+
+    name = get_stream_name(camera, stream, width_px=0 if view else width_px, role=role)
+    return MAIN if view else name  # It offers the views of processors, whatever they are made of.
+
+
 def view_of(query: Mapping[str, str]) -> str:
     """Return the view that a query names; "" for the camera's own frames."""
     view = query.get("view", "")
@@ -216,10 +238,13 @@ def authorise_socket(scope: Scope) -> "Principal":
     return principal
 
 
-def authorise_again(principal: "Principal", slug: str, view: str) -> "tuple[Camera, bool]":
-    """For a subscription of a socket: everything is read again. Raises: Problem 401, NotFoundError, ForbiddenError.
+def authorise_again(
+    principal: "Principal", slug: str, view: str, stream: str, width_px: int
+) -> "tuple[Camera, bool, str]":
+    """For a subscription of a socket: everything is read again.
 
-    Returns: the camera, and whether the principal may see the details of its errors.
+    Returns: the camera, whether the principal may see the details of its errors, and the stream whose sockets serve it.
+    Raises: Problem 401, NotFoundError, ForbiddenError, UnknownStreamError.
     """
     from ninjacam.auth import refresh
     from ninjacam.queries.cameras import get_camera
@@ -228,7 +253,7 @@ def authorise_again(principal: "Principal", slug: str, view: str) -> "tuple[Came
     if fresh is None:
         raise not_authenticated()
     camera = get_camera(fresh, slug, view=view)
-    return camera, may_see_details(fresh, camera)
+    return camera, may_see_details(fresh, camera), _socket_stream(camera, view, stream, width_px, "live")
 
 
 def authorise_movement(principal: "Principal", slug: str) -> bool:

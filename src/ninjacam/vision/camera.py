@@ -1,30 +1,43 @@
-"""The pixels of one camera: its `.pixels` socket, the demand for it, and the thread that serves the demand."""
+"""The pixels of one camera: a `.pixels` socket for each of its streams, and the demand for them.
+
+The socket of `main` also offers the views of processors, whatever stream these are made of. Not here: decoding
+(`vision.stream`).
+"""
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
-from ninjacam.core.errors import ProcessorError
-from ninjacam.core.packets import CameraState, Kind, Packet, StreamInfo, Track
+from ninjacam.core.errors import NinjacamError, ProcessorError
+from ninjacam.core.packets import Kind, StreamInfo, Track
+from ninjacam.core.processors import Registration
+from ninjacam.core.streams import MAIN, StreamFacts, choose, stream_key
 from ninjacam.hub.request import StreamRequest
-from ninjacam.hub.server import Channel, StreamServer
+from ninjacam.hub.server import StreamServer
 from ninjacam.supervision.crash_record import RunningFile
 from ninjacam.vision.code import ProcessorCode
 from ninjacam.vision.health import ViewHealth
-from ninjacam.vision.pipeline import Pipeline
-from ninjacam.vision.reading import PacketReading
+from ninjacam.vision.stream import DecodedStream
 from ninjacam.vision.variants import Variants
-from ninjacam.vision.views import Shared, ViewContext
+from ninjacam.vision.views import Variant
 
 logger = logging.getLogger("ninjacam.vision")
 
-LINGER_S = 1.0
-"""Seconds that the decoder keeps running without viewers, so that it is running when one reloads the page."""
-STALL_PAUSE_S = 30.0
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    decoded: DecodedStream
+    variants: Variants
+    server: StreamServer
+
+    async def close(self) -> None:
+        await self.server.close()
+        self.variants.close()
+        await self.decoded.close()
 
 
 class CameraPixels:
@@ -42,97 +55,118 @@ class CameraPixels:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.slug = slug
+        self._camera_id = camera_id
+        self._run_dir = run_dir
         self._code = code
         self._running = running
         self._on_change = on_change
         self._clock = clock
-        self._loop = asyncio.get_running_loop()
-        self._shared = Shared()
-        self._reading = PacketReading(run_dir / f"{slug}.packets", self._describe_all, clock)
-        self._variants = Variants(slug, camera_id, code, describe=self._channel_info, on_demand=self._demand)
-        self._server = StreamServer(run_dir / f"{slug}.pixels", self._variants.find_channel)
-        self._linger: asyncio.TimerHandle | None = None
+        self._facts: tuple[StreamFacts, ...] = ()
+        self._detect_stream = ""
+        self._blamed: dict[str, tuple[int, ProcessorError]] = {}
+        self._streams: dict[str, _Stream] = {}
         self._rates: dict[str, tuple[int, int, float]] = {}
-        self._closed = False
-        self.abandoned_threads = 0
 
-    async def start(self) -> None:
-        """Raises: ConfigError."""
-        await self._server.start()
+    async def set_streams(self, facts: Iterable[StreamFacts], detect_stream: str = "") -> None:
+        """Serve these streams, of which `main` is one. `detect_stream`: for processors; "": chosen by their widths.
+
+        Raises: ConfigError: a socket cannot be created.
+        """
+        self._facts, self._detect_stream = tuple(facts), detect_stream
+        names = [each.name for each in self._facts]
+        for name in [name for name in self._streams if name not in names]:
+            await self._streams.pop(name).close()
+        for name in names:
+            if name not in self._streams:
+                stream = self._make_stream(name)
+                await stream.server.start()
+                self._streams[name] = stream
+        self._meet_demand()
+
+    def _make_stream(self, name: str) -> _Stream:
+        key = stream_key(self.slug, name)
+        decoded = DecodedStream(
+            camera=self.slug,
+            path=self._run_dir / f"{key}.packets",
+            code=self._code,
+            running=self._running,
+            on_info=self._describe_all,
+            on_health=self._note_errors,
+            clock=self._clock,
+        )
+        decoded.shared.blamed = self._blamed
+        variants = Variants(
+            self.slug,
+            self._camera_id,
+            self._code if name == MAIN else None,
+            describe=lambda request: self._channel_info(name, request),
+            on_demand=lambda request: self._demand(name, request),
+        )
+        return _Stream(
+            decoded, variants, StreamServer(self._run_dir / f"{key}.pixels", variants.find_channel)
+        )
 
     async def close(self) -> None:
-        self._closed = True
-        await self._server.close()
-        self._variants.close()
-        await self._reading.halt()
+        streams, self._streams = self._streams, {}
+        await asyncio.gather(*(stream.close() for stream in streams.values()))
 
     # --- demand ---
 
-    def _demand(self, request: StreamRequest) -> None:
-        is_first = self._variants.count_subscribers(request) == 1
-        pipeline = self._reading.pipeline
+    def _source_of(self, name: str, view: str) -> str:
+        """Return the stream that a view is made of: the socket's own frames of its stream `name`, views of
+        processors of the stream for the role detect.
+        """
+        if not view:
+            return name
+        entry = self._code.current.get(view)
+        width_px = entry.width_px if isinstance(entry, Registration) else 0
+        facts = [each for each in self._facts if each.name in self._streams]
+        return choose(facts, override=self._detect_stream, width_px=width_px)
+
+    def _demand(self, name: str, request: StreamRequest) -> None:
+        stream = self._streams.get(name)
+        if stream is None:
+            return  # It is closed, and its subscribers disconnect one after the other.
+        is_first = stream.variants.count_subscribers(request) == 1
+        decoded = self._streams[self._source_of(name, request.view)].decoded
+        was_decoding = decoded.is_decoding
         self._meet_demand()
-        if pipeline is not None and is_first and not self._reading.is_live:
-            pipeline.put_info(self._reading.info)  # Send the new viewer a readable image at once.
+        if is_first and was_decoding:
+            decoded.show_state()
         self._on_change()
 
     def _meet_demand(self) -> None:
-        if self._closed:
-            return  # Its subscribers disconnect one after the other.
-        self._shared.variants = tuple(self._variants.wanted())
-        if self._linger is not None:
-            self._linger.cancel()
-            self._linger = None
-        if not self._shared.variants:
-            self._linger = self._loop.call_later(LINGER_S, self._stop_if_idle)
-        elif self._reading.pipeline is None:
-            self._begin()
-
-    def _begin(self) -> None:
-        pipeline = Pipeline(
-            ViewContext(
-                camera=self.slug,
-                code=self._code,
-                shared=self._shared,
-                running=self._running,
-                publish=lambda pairs: self._to_loop(_publish_all, pairs),
-                on_health=lambda: self._to_loop(self._note_errors),
-                clock=self._clock,
-            )
-        )
-        self._reading.begin(pipeline)
-
-    def _to_loop(self, call: Callable[..., None], *arguments: Any) -> None:
-        with contextlib.suppress(RuntimeError):  # The loop is closed: the worker is ending.
-            self._loop.call_soon_threadsafe(call, *arguments)
-
-    def _stop_if_idle(self) -> None:
-        self._linger = None
-        if not self._shared.variants:
-            self._ending = asyncio.create_task(self._reading.halt(), name=f"halt-{self.slug}")
+        wanted: dict[str, list[Variant]] = {name: [] for name in self._streams}
+        for name, stream in self._streams.items():
+            for variant in stream.variants.wanted():
+                wanted[self._source_of(name, variant.request.view)].append(variant)
+        for name, variants in wanted.items():
+            self._streams[name].decoded.make(tuple(variants))
 
     @property
     def is_watched(self) -> bool:
         """Whether its frames are being decoded."""
-        return self._reading.pipeline is not None
+        return any(stream.decoded.is_decoding for stream in self._streams.values())
 
     # --- messages to subscribers ---
 
-    def _channel_info(self, request: StreamRequest) -> StreamInfo:
-        info = self._reading.info or StreamInfo(self.slug, state=CameraState.RECONNECTING)
-        health = self._shared.health.get(request.view)
+    def _channel_info(self, name: str, request: StreamRequest) -> StreamInfo:
+        source = self._source_of(name, request.view)
+        decoded = self._streams[source].decoded
+        health = decoded.shared.health.get(request.view)
         error = health.error.as_dict() if health is not None and health.error is not None else None
         return StreamInfo(
             self.slug,
             (Track(Kind.VIDEO, request.codec),),
-            info.state,
-            info.error,
-            info.epoch,
-            {"view": request.view, "view_error": error},
+            decoded.info.state,
+            decoded.info.error,
+            decoded.info.epoch,
+            {"view": request.view, "view_error": error, "stream": source},
         )
 
     def _describe_all(self) -> None:
-        self._variants.describe_all()
+        for stream in self._streams.values():
+            stream.variants.describe_all()
 
     # --- health ---
 
@@ -142,69 +176,55 @@ class CameraPixels:
 
     def set_quarantine(self, entries: list[dict[str, Any]]) -> None:
         """Set the engine's list of views that crashed their worker."""
-        self._shared.blamed = {
+        self._blamed = {
             entry["view"]: (
                 entry["until_ns"],
                 ProcessorError(entry["error"]["message"], traceback=entry["error"].get("traceback", "")),
             )
             for entry in entries
         }
+        for stream in self._streams.values():
+            stream.decoded.shared.blamed = self._blamed
 
     def code_changed(self) -> None:
-        """The code was saved: retry all views at once."""
-        self._shared.blamed = {}
-        self._shared.stalled = {}
-        for health in self._shared.health.values():
-            health.next_try_ns = 0
-        if self._variants.has_recorder:
-            self._meet_demand()  # Other views may be recorded now.
+        """The code was saved: retry all views at once. Others may be recorded now, or need another stream."""
+        for stream in self._streams.values():
+            stream.decoded.retry_views()
+        self._meet_demand()
 
     def check_stall(self) -> None:
-        """Called often: abandon the thread of a view that is stuck in user code; everything else continues."""
-        pipeline = self._reading.pipeline
-        if pipeline is None:
-            return
-        if pipeline.broken:
-            self._begin()  # with a new thread
-            return
-        now_ns = self._clock.monotonic_ns()
-        for view, thread in list(pipeline.views.items()):
-            limit_s = thread.maker.instance.overdue_s()
-            if limit_s:
-                self._leave_behind(pipeline, view, now_ns, limit_s)
+        """Called often: abandon the threads of views that are stuck in user code; everything else continues."""
+        for stream in self._streams.values():
+            stream.decoded.check_stall()
 
-    def _leave_behind(self, pipeline: Pipeline, view: str, now_ns: int, limit_s: float) -> None:
-        self.abandoned_threads += 1
-        error = ProcessorError(
-            f"The processor {view!r} did not return within {limit_s:g} s and was cut off. "
-            f"It is tried again after {STALL_PAUSE_S:g} s, or when its file is saved."
-        )
-        self._shared.health[view].failed(self.slug, error, self._clock)
-        self._shared.stalled[view] = (now_ns + int(STALL_PAUSE_S * 1e9), error)
-        pipeline.abandon_view(view)
+    @property
+    def abandoned_threads(self) -> int:
+        return sum(stream.decoded.abandoned_threads for stream in self._streams.values())
 
     def status(self) -> dict[str, Any]:
         now_ns = self._clock.monotonic_ns()
-        views: dict[str, Any] = {}
-        demanded = {variant.request.view for variant in self._shared.variants}
-        for view in ["", *self._code.views(self.slug)]:
-            health = self._shared.health.get(view) or ViewHealth()
-            state = "idle" if view not in demanded else "running"
-            error = health.error.as_dict() if health.error is not None else None
-            entry = self._code.current.get(view)
-            if error is None and isinstance(entry, ProcessorError):
-                error = entry.as_dict()
-            resting = self._shared.resting(view, now_ns)
-            if error is None and resting is not None:
-                error = resting.as_dict()
-            views[view] = {
-                "state": "failed" if error else state,
-                "error": error,
-                **health.report(),
-                "fps": self._rate(view, health.frames, now_ns),
-                "encodings": self._variants.count_encodings(view),
-            }
-        return views
+        return {view: self._view_status(view, now_ns) for view in ["", *self._code.views(self.slug)]}
+
+    def _view_status(self, view: str, now_ns: int) -> dict[str, Any]:
+        source = self._source_of(MAIN, view)
+        shared = self._streams[source].decoded.shared
+        health = shared.health.get(view) or ViewHealth()
+        is_running = any(variant.request.view == view for variant in shared.variants)
+        entry = self._code.current.get(view)
+        errors: tuple[NinjacamError | None, ...] = (
+            health.error,
+            entry if isinstance(entry, ProcessorError) else None,
+            shared.resting(view, now_ns),
+        )
+        error = next((each.as_dict() for each in errors if each is not None), None)
+        return {
+            "state": "failed" if error else "running" if is_running else "idle",
+            "error": error,
+            "stream": source,
+            **health.report(),
+            "fps": self._rate(view, health.frames, now_ns),
+            "encodings": self._streams[MAIN].variants.count_encodings(view),
+        }
 
     def _rate(self, view: str, frames: int, now_ns: int) -> float:
         before, at_ns, rate = self._rates.get(view, (frames, now_ns, 0.0))
@@ -213,8 +233,3 @@ class CameraPixels:
             rate = round((frames - before) / elapsed_s, 2) if elapsed_s > 0 else 0.0
             self._rates[view] = (frames, now_ns, rate)
         return rate
-
-
-def _publish_all(pairs: list[tuple[Channel, Packet]]) -> None:
-    for channel, packet in pairs:
-        channel.publish(packet)

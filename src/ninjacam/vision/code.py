@@ -279,6 +279,7 @@ class ProcessorCode:
                 "cameras": list(entry.cameras),
                 "description": entry.description,
                 "record": entry.record,
+                "width_px": entry.width_px,
             }
             for _, entry in sorted(self.current.items())
             if isinstance(entry, Registration)

@@ -12,6 +12,7 @@ import cv2
 from ninjacam.core.clock import SYSTEM_CLOCK, until_tick_s
 from ninjacam.core.errors import NinjacamError
 from ninjacam.core.memory import give_back_freed
+from ninjacam.core.streams import StreamFacts
 from ninjacam.supervision.child import OUT_OF_MEMORY_STATUS, Child
 from ninjacam.supervision.control import Json
 from ninjacam.supervision.crash_record import LEFT_OUT, RunningFile
@@ -131,24 +132,24 @@ class VisionProcess:
         for slug in [slug for slug in self._cameras if slug not in wanted]:
             await self._cameras.pop(slug).close()
         for slug, entry in wanted.items():
-            if slug not in self._cameras:
-                camera = CameraPixels(
-                    slug=slug,
-                    camera_id=entry["camera_id"],
-                    run_dir=self._run_dir,
-                    code=self._code,
-                    running=self._running,
-                    on_change=self._child.changed,
-                )
-                try:
-                    await camera.start()
-                except NinjacamError as exc:
-                    logger.error("%s: %s", slug, exc)  # noqa: TRY400 (a sentence for a person)
-                    continue
-                self._cameras[slug] = camera
-            self._cameras[slug].set_quarantine(
-                [entry for entry in message["quarantined"] if entry["camera"] == slug]
+            camera = self._cameras.get(slug) or CameraPixels(
+                slug=slug,
+                camera_id=entry["camera_id"],
+                run_dir=self._run_dir,
+                code=self._code,
+                running=self._running,
+                on_change=self._child.changed,
             )
+            try:
+                facts = [StreamFacts(**each) for each in entry["streams"]]
+                await camera.set_streams(facts, entry["detect_stream"])
+            except NinjacamError as exc:
+                logger.error("%s: %s", slug, exc)  # noqa: TRY400 (a sentence for a person)
+                self._cameras.pop(slug, None)
+                await camera.close()
+                continue
+            self._cameras[slug] = camera
+            camera.set_quarantine([entry for entry in message["quarantined"] if entry["camera"] == slug])
 
     def _status(self) -> Json:
         return {

@@ -1,4 +1,4 @@
-"""The requested encodings of a camera's views. Not here: making them (`ninjacam.vision.views`)."""
+"""The requested encodings of the views at one socket. Not here: making them (`ninjacam.vision.views`)."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,17 +17,17 @@ no client can exclude the others by requesting many.
 
 
 class Variants:
-    """The encodings of one camera, each with its channel. Thread: the event loop.
+    """The encodings at one `.pixels` socket, each with its channel. Thread: the event loop.
 
-    `describe(request)`: returns the description for subscribers. `on_demand(request)`: its number of subscribers has
-    changed.
+    `code`: the processors whose views this socket offers; None: only the stream's own frames. `describe(request)`:
+    returns the description for subscribers. `on_demand(request)`: its number of subscribers has changed.
     """
 
     def __init__(
         self,
         slug: str,
         camera_id: int,
-        code: ProcessorCode,
+        code: ProcessorCode | None,
         *,
         describe: Callable[[StreamRequest], StreamInfo],
         on_demand: Callable[[StreamRequest], None],
@@ -44,8 +44,9 @@ class Variants:
         request = replace(request.snapped(), audio=False)
         if request.codec is Codec.ANNOTATIONS:
             request = StreamRequest(request.view, request.codec)
-        if request.view and request.view not in self._code.views(self._slug):
-            known = ", ".join(self._code.views(self._slug)) or "none"
+        views = self._code.views(self._slug) if self._code is not None else []
+        if request.view and request.view not in views:
+            known = ", ".join(views) or "none"
             raise ViewNotFoundError(
                 f"The camera {self._slug!r} has no view {request.view!r}. Its processors are: {known}."
             )
@@ -89,13 +90,8 @@ class Variants:
             if variant.is_picture or request.view:
                 yield variant
                 continue
-            for view in self._code.recorded(self._slug):
+            for view in self._code.recorded(self._slug) if self._code is not None else ():
                 yield Variant(replace(request, view=view), variant.channel)
-
-    @property
-    def has_recorder(self) -> bool:
-        """Whether a recorder has subscribed to the recorded annotations."""
-        return any(not (variant.is_picture or request.view) for request, variant in self._by_request.items())
 
     def count_encodings(self, view: str) -> int:
         return sum(request.view == view and each.is_picture for request, each in self._by_request.items())

@@ -7,9 +7,15 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from ninjacam.actions.cameras import RECORD, CameraFields, assign_fields, invalid
+from ninjacam.actions.cameras import RECORD, CameraFields, assign_fields
+from ninjacam.actions.sources import AddressFields, assign_address
+from ninjacam.actions.validation import invalid
 from ninjacam.core.errors import InvalidError
-from ninjacam.models import Camera
+from ninjacam.models import Camera, Stream
+from ninjacam.queries.streams import find_stream
+
+SUB = "sub"
+"""Name of the stream that the form can add."""
 
 
 class CameraForm(forms.Form):
@@ -30,6 +36,13 @@ class CameraForm(forms.Form):
         help_text=_(
             "See the camera's manual, for example rtsp://192.168.1.20/stream1 or http://192.168.1.21:8080/video"
         ),
+        widget=forms.TextInput(attrs={"inputmode": "url", "autocapitalize": "none", "spellcheck": "false"}),
+    )
+    sub_url = forms.CharField(
+        label=_("Address of the second stream"),
+        max_length=500,
+        required=False,
+        help_text=_("A smaller one for small pictures, for example rtsp://192.168.1.20/stream2"),
         widget=forms.TextInput(attrs={"inputmode": "url", "autocapitalize": "none", "spellcheck": "false"}),
     )
     username = forms.CharField(
@@ -103,7 +116,11 @@ class CameraForm(forms.Form):
                 "onvif_url",
                 *RECORD,
             )
-            kwargs["initial"] = {name: getattr(camera, name) for name in names}
+            sub = find_stream(camera, SUB)
+            kwargs["initial"] = {
+                **{name: getattr(camera, name) for name in names},
+                "sub_url": sub.url if sub is not None else "",
+            }
         super().__init__(*args, **kwargs)
         self.camera = camera
         if camera is not None:
@@ -126,6 +143,14 @@ class CameraForm(forms.Form):
             assign_fields(draft, self.camera_fields())
         except InvalidError as error:
             self.show_error(error)
+        if address := self.streams().get(SUB):
+            sub = self.camera and find_stream(self.camera, SUB)
+            stream = sub or Stream(name=SUB)
+            stream.camera = draft
+            try:
+                assign_address(stream, address, verified_before=draft.verify_tls)
+            except InvalidError as error:
+                self.add_error("sub_url", error.message)
         try:
             draft.full_clean(validate_unique=False)
         except ValidationError as error:
@@ -156,6 +181,13 @@ class CameraForm(forms.Form):
         elif entered.get("username") or entered.get("password"):
             fields["username"], fields["password"] = entered.get("username", ""), entered.get("password", "")
         return fields
+
+    def streams(self) -> dict[str, AddressFields | None]:
+        """Return the streams to add or change, by name; None: to remove it."""
+        if "sub_url" not in self.data or "sub_url" not in self.cleaned_data:
+            return {}
+        url, before = self.cleaned_data["sub_url"], self.initial.get("sub_url", "")
+        return {} if url == before else {SUB: AddressFields(url=url) if url else None}
 
     def show_error(self, error: InvalidError) -> None:
         for name, messages in error.fields.items():

@@ -23,6 +23,7 @@ from ninjacam.actions import cameras as actions
 from ninjacam.actions.discovery import list_networks
 from ninjacam.actions.publish_keys import create_publish_key, revoke_publish_key
 from ninjacam.actions.sign_in import remember_browser
+from ninjacam.actions.streams import delete_stream, put_stream
 from ninjacam.actions.tokens import MAX_TOKENS, revoke_all_tokens
 from ninjacam.auth import Principal
 from ninjacam.conf import get_settings
@@ -34,6 +35,7 @@ from ninjacam.project import login_required, login_url
 from ninjacam.queries.cameras import get_camera, list_cameras, list_recorded
 from ninjacam.queries.publishing import get_publish_key, list_publish_keys, publish_urls
 from ninjacam.queries.status import Status, read_status
+from ninjacam.queries.streams import list_streams
 from ninjacam.queries.views import list_views
 from ninjacam.routes import ROUTES
 from ninjacam.web.forms import CameraForm
@@ -206,6 +208,10 @@ def show_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
         "may_configure": may_configure,
         "may_move": bool(camera.onvif_url) and camera.enabled and principal.may("control", camera),
         "live": live,
+        "streams": [
+            {"stream": stream, "state": state_label(stream.state)}
+            for stream in list_streams(principal, [camera], status)
+        ],
         "template_tag": f'{{% camera "{slug}" view="{chosen}" %}}' if chosen else f'{{% camera "{slug}" %}}',
     }
     return _render(request, principal, "ninjacam/camera.html", context)
@@ -261,7 +267,10 @@ def add_camera(request: HttpRequest, principal: Principal) -> HttpResponse:
     form = CameraForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            camera = actions.create_camera(principal, form.cleaned_data["slug"], form.camera_fields())
+            streams = {name: address for name, address in form.streams().items() if address}
+            camera = actions.create_camera(
+                principal, form.cleaned_data["slug"], form.camera_fields(), streams
+            )
             next_page = "publish-keys" if camera.is_published else "camera"
             return redirect(f"ninjacam:{next_page}", camera.slug)
         except InvalidError as error:
@@ -307,6 +316,11 @@ def edit_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
         try:
             with transaction.atomic():
                 camera = actions.update_camera(principal, camera, form.camera_fields())
+                for name, address in form.streams().items():
+                    if address is None:
+                        delete_stream(principal, camera, name)
+                    else:
+                        put_stream(principal, camera, name, address)
                 camera = actions.rename_camera(principal, camera, form.cleaned_data["slug"] or slug)
             return redirect("ninjacam:camera", camera.slug)
         except ConflictError as error:

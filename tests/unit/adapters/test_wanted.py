@@ -1,5 +1,5 @@
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +7,14 @@ import pytest
 from django.db import DatabaseError
 from django.utils import timezone
 
+from ninjacam.adapters.stream_log import DatabaseStreamLog
 from ninjacam.adapters.wanted import DatabaseWanted
 from ninjacam.core.errors import ConfigError, NinjacamError
-from ninjacam.models import Camera, Event, Export, ExportState
+from ninjacam.core.streams import MAIN, StreamFacts
+from ninjacam.engine.streams import SeenStream
+from ninjacam.models import Camera, Event, Export, ExportState, Stream
 from ninjacam.testing.clock import FakeClock
+from tests.unit.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db
 S = 10**9
@@ -76,6 +80,41 @@ def test_the_process_that_makes_exports_is_wanted_now_and_then_to_remove_what_ha
     assert [at for at, is_wanted in enumerate(found, 1) if is_wanted] == starts
 
 
+def test_a_change_of_a_stream_is_seen_and_what_was_seen_of_it_changes_nothing(camera: Camera) -> None:
+    wanted = DatabaseWanted(NOWHERE)
+    assert wanted.read().cameras[0].streams == ()
+    stream = Stream(camera=camera, name="sub")
+    stream.set_source("rtsp://10.0.0.5/stream2")
+    stream.save()
+    (sub,) = wanted.read().cameras[0].streams
+    assert (sub.name, sub.source.password, sub.width_px) == ("sub", PASSWORD, 0)
+    before = wanted.read().cameras
+    DatabaseStreamLog().put([SeenStream("door", "sub", "h264", 0, 0, 15.0, 400_000, time.time_ns())])
+    assert wanted.read().cameras is before
+    DatabaseStreamLog().put([SeenStream("door", "sub", "h264", 640, 360, 15.0, 400_000, time.time_ns())])
+    assert wanted.read().cameras[0].facts[1] == StreamFacts("sub", 640)
+    stream.delete()
+    assert wanted.read().cameras[0].streams == ()
+
+
+def test_what_was_seen_is_stored_and_is_no_change_of_the_camera(camera: Camera) -> None:
+    before = Camera.objects.get(pk=camera.pk)
+    DatabaseStreamLog().put(
+        [
+            SeenStream("door", MAIN, "hevc", 1920, 1080, 25.0, 3_000_000, 10**18),
+            SeenStream("gone", MAIN, "", 1, 1, 1, 1, 1),
+        ]
+    )
+    after = Camera.objects.get(pk=camera.pk)
+    assert (after.codec, after.width_px, after.height_px) == ("hevc", 1920, 1080)
+    assert (after.fps, after.bitrate_bps, after.seen_at) == (
+        25.0,
+        3_000_000,
+        datetime.fromtimestamp(1e9, UTC),
+    )
+    assert after.updated_at == before.updated_at
+
+
 def test_a_change_of_a_camera_is_seen_at_the_next_read(camera: Camera, yard: Camera) -> None:
     wanted = DatabaseWanted(NOWHERE)
     before = wanted.read()
@@ -87,12 +126,12 @@ def test_a_change_of_a_camera_is_seen_at_the_next_read(camera: Camera, yard: Cam
     assert [each.slug for each in wanted.read().cameras] == ["door"]
 
 
-def test_reading_what_has_not_changed_takes_two_queries(
+def test_reading_without_changes_takes_three_queries(
     camera: Camera, yard: Camera, django_assert_num_queries: Any
 ) -> None:
     wanted = DatabaseWanted(NOWHERE)
     before = wanted.read()
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):
         assert wanted.read() == before
 
 

@@ -9,7 +9,7 @@ import pytest
 from ninjacam.capture import camera as capture_camera
 from ninjacam.capture.camera import CameraCapture
 from ninjacam.core.errors import SourceEndedError
-from ninjacam.core.packets import VIDEO_CLOCK_HZ, Codec, Kind, Packet, Track
+from ninjacam.core.packets import VIDEO_CLOCK_HZ, CameraState, Codec, Kind, Packet, Track
 from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.wire import encode_extension
 from ninjacam.recordings.writer import RecordingWriter
@@ -360,3 +360,88 @@ def test_a_clock_that_runs_slow_is_said(tmp_path: Path, monkeypatch: pytest.Monk
         assert camera.status()["clock_rate"] == pytest.approx(0.6, abs=0.01)
 
     asyncio.run(watched_camera(tmp_path, monkeypatch, go))
+
+
+async def until(clock: FakeClock, condition: Callable[[], object], seconds: float = 20) -> None:
+    """Let time pass until the condition is true."""
+    for _ in range(round(seconds * 10)):
+        if condition():
+            return
+        await asyncio.sleep(0.001)  # Sockets need real time.
+        await clock.run(0.1)
+    raise AssertionError("the condition did not become true")
+
+
+def test_a_stream_connects_with_its_first_subscriber_and_disconnects_after_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[OpenCamera] = []
+
+    async def open_it(*_: object, **__: object) -> Source:
+        opened.append(OpenCamera())
+        return opened[-1]
+
+    async def go() -> None:
+        clock = FakeClock(monotonic_ns=START_NS)
+        states: list[CameraState] = []
+        monkeypatch.setattr(capture_camera, "open_source", open_it)
+        camera = CameraCapture(
+            slug="door", stream="sub", camera_id=1, source=SourceConfig("rtsp://camera.example/"), revision="1",
+            run_dir=tmp_path, on_change=lambda: states.append(camera.state), clock=clock,
+        )  # fmt: skip
+        run = asyncio.create_task(camera.run())
+        await clock.run(3600)
+        assert (opened, camera.state) == ([], CameraState.IDLE)
+        viewer = await a_viewer(tmp_path / "door.sub.packets")
+        await until(clock, lambda: opened)
+        await until(clock, lambda: opened[-1].deliver)
+        assert states[-1:] == [CameraState.CONNECTING]
+        await Film(opened[-1], clock).run(2)
+        assert states[-1:] == [CameraState.LIVE]
+        viewer.close()
+        await until(clock, lambda: not camera.status()["subscribers"])
+        await Film(opened[-1], clock).run(4)
+        assert states[-1:] == [CameraState.LIVE], "a page may be reloading"
+        await until(clock, lambda: camera.state is CameraState.IDLE, 3)
+        await clock.run(3600)
+        assert len(opened) == 1
+        again = await a_viewer(tmp_path / "door.sub.packets")
+        await until(clock, lambda: len(opened) == 2)
+        again.close()
+        await camera.stop()
+        await clock.run(1)
+        await run
+        assert CameraState.RECONNECTING not in states
+
+    asyncio.run(go())
+
+
+def test_a_recorded_stream_is_connected_without_subscribers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def go() -> None:
+        source, clock = OpenCamera(), FakeClock(monotonic_ns=START_NS)
+
+        async def open_it(*_: object, **__: object) -> Source:
+            return source
+
+        monkeypatch.setattr(capture_camera, "open_source", open_it)
+        camera = CameraCapture(
+            slug="door", stream="sub", camera_id=1, source=SourceConfig("rtsp://camera.example/"), revision="1",
+            run_dir=tmp_path, on_change=lambda: None, clock=clock,
+        )  # fmt: skip
+        run = asyncio.create_task(camera.run())
+        camera.record_to(writer.open("door"))
+        await until(clock, lambda: source.deliver)
+        await Film(source, clock).run(30)
+        assert camera.state is CameraState.LIVE
+        camera.record_to(None)
+        await until(clock, lambda: camera.state is CameraState.IDLE)
+        await camera.stop()
+        await clock.run(1)
+        await run
+
+    writer = RecordingWriter(tmp_path / "recordings")
+    asyncio.run(go())
+    writer.close()
+    assert writer.join(5) and list((tmp_path / "recordings/door").rglob("*.mp4"))

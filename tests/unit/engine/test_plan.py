@@ -1,8 +1,10 @@
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from ninjacam.engine.engine import _place_of
+from ninjacam.engine.kinds import KINDS, Situation
 from ninjacam.engine.plan import OWN_CAPTURE, PUBLISHED_CAPTURE, ProcessPlan, make_plan
-from ninjacam.engine.specs import CameraSpec
+from ninjacam.engine.specs import CameraSpec, StreamSpec, WantedState
 from ninjacam.sources.base import SourceConfig
 
 
@@ -85,3 +87,25 @@ def test_no_more_vision_workers_than_cameras() -> None:
 
 def test_a_camera_that_changes_to_native_code_moves() -> None:
     assert held(plan(cameras("a", scheme="http"), {"capture-1": ["a"]}).capture) == {"capture-own-a": ["a"]}
+
+
+def test_the_work_of_a_camera_contains_its_usable_streams() -> None:
+    good = StreamSpec("sub", SourceConfig("rtsp://camera/2"), "r2", width_px=640)
+    bad = StreamSpec("broken", SourceConfig("rtsp://camera/3"), error={"code": "config", "message": ""})
+    camera = replace(
+        cameras("a")[0], streams=(good, bad), width_px=1920, record_stream="sub", detect_stream="sub"
+    )
+    situation = Situation(WantedState((camera,)), plan([camera]), [])
+    (capture,) = KINDS["capture"].work(situation)["capture-1"]["cameras"]
+    assert [(each["name"], each["revision"]) for each in capture["streams"]] == [("sub", "r2")]
+    assert capture["record_stream"] == "sub"
+    (vision,) = KINDS["vision"].work(situation)["vision-1"]["cameras"]
+    assert vision["streams"] == [{"name": "main", "width_px": 1920}, {"name": "sub", "width_px": 640}]
+    assert vision["detect_stream"] == "sub"
+
+
+def test_a_camera_gets_its_own_process_if_one_of_its_streams_needs_it() -> None:
+    native = StreamSpec("sub", SourceConfig("http://camera/video.m3u8"))
+    plain = cameras("a")[0]
+    assert _place_of(plain) == ""
+    assert _place_of(replace(plain, streams=(native,))) == f"{OWN_CAPTURE}a"

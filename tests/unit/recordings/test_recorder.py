@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from ninjacam.core.packets import Kind, Packet
+from ninjacam.core.packets import VIDEO_CLOCK_HZ, Codec, Kind, Packet
 from ninjacam.recordings import ring
 from ninjacam.recordings.cutter import Job
 from ninjacam.recordings.recorder import Recorder
@@ -242,3 +242,18 @@ def test_a_file_ends_although_the_camera_sends_nothing_more() -> None:
     assert taken._is_open
     taken.keep()
     assert not taken._is_open
+
+
+def test_annotations_of_another_stream_get_the_time_of_the_frame_captured_with_them() -> None:
+    taken = Taken()
+    recorder = taken.recorder
+    taken.feed(PACKETS[:30])
+    at = PACKETS[10]
+    other = at._replace(codec=Codec.ANNOTATIONS, data=b"other", pts=at.pts + 987_654_321)
+    recorder.annotate(other._replace(captured_ns=at.captured_ns + 9_000_000))
+    recorder.annotate(at._replace(codec=Codec.ANNOTATIONS, data=b"own", captured_ns=0))
+    late = PACKETS[29]
+    recorder.annotate(other._replace(data=b"ahead", captured_ns=late.captured_ns + S))
+    recorder.flush()
+    found = [each for job in taken.jobs for each in job.annotations]
+    assert found == [(at.pts, b"other"), (at.pts, b"own"), (late.pts + VIDEO_CLOCK_HZ, b"ahead")]

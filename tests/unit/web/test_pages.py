@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client, override_settings
 
-from ninjacam.models import Camera, CameraGrant
+from ninjacam.models import Camera, CameraGrant, Stream
 
 pytestmark = pytest.mark.django_db
 
@@ -346,3 +346,37 @@ def test_the_form_shows_all_errors_at_once(admin: Client) -> None:
     entered |= {"slug": "Probe!", "url": "rtsp://192.0.2.1/", "record_schedule": "", "record_before_s": "5"}
     errors = admin.post("/add-camera/", entered).context["form"].errors
     assert set(errors) == {"slug", "record_schedule"}
+
+
+def sub_url() -> str:
+    return ",".join(stream.url for stream in Stream.objects.filter(camera__slug="door", name="sub"))
+
+
+def test_a_second_stream_is_added_changed_and_removed_in_the_form(admin: Client, door: Camera) -> None:
+    edit, entered = "/cameras/door/edit/", {**CAMERA, "slug": "door", "url": door.url}
+    assert admin.post(edit, {**entered, "sub_url": "rtsp://192.0.2.1/stream2"}).status_code == 302
+    assert Stream.objects.get().source().password == "geheim"
+    page = admin.get(edit).content.decode()
+    assert 'value="rtsp://192.0.2.1/stream2"' in page
+    assert admin.post(edit, entered).status_code == 302
+    assert sub_url() == "rtsp://192.0.2.1/stream2", "a form without the field does not change it"
+    assert admin.post(edit, {**entered, "sub_url": "rtsp://192.0.2.1/stream3"}).status_code == 302
+    assert sub_url() == "rtsp://192.0.2.1/stream3"
+    assert "Streams" in admin.get("/cameras/door/").content.decode()
+    assert admin.post(edit, {**entered, "sub_url": ""}).status_code == 302
+    assert sub_url() == ""
+    assert "Streams" not in admin.get("/cameras/door/").content.decode()
+
+
+def test_a_wrong_address_of_the_second_stream_is_shown_at_its_field(admin: Client, door: Camera) -> None:
+    for path, entered in (("/cameras/door/edit/", {**CAMERA, "url": door.url}), ("/add-camera/", CAMERA)):
+        refused = admin.post(path, {**entered, "slug": "new", "sub_url": "gopher://192.0.2.1/"})
+        assert refused.status_code == 422 and 'id="id_sub_url"' in refused.content.decode()
+        assert refused.context["form"].errors.keys() == {"sub_url"}
+    assert not Stream.objects.exists() and Camera.objects.count() == 1
+
+
+def test_a_camera_is_added_with_a_second_stream(admin: Client) -> None:
+    entered = {**CAMERA, "slug": "gate", "url": "rtsp://192.0.2.5/1", "sub_url": "rtsp://192.0.2.5/2"}
+    assert admin.post("/add-camera/", entered).status_code == 302
+    assert str(Stream.objects.get()) == "gate.sub"

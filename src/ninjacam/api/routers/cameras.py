@@ -8,11 +8,12 @@ from typing import Any, Literal, cast
 from django.db import transaction
 from django.http import HttpRequest
 from ninja import Query, Router, Status
-from pydantic import SecretStr
 
 from ninjacam.actions import cameras as actions
 from ninjacam.actions.probe import ProbeResult, probe_camera
+from ninjacam.actions.sources import AddressFields
 from ninjacam.api.auth import principal
+from ninjacam.api.routers.streams import stream_out
 from ninjacam.api.schemas.cameras import (
     CameraIn,
     CameraOut,
@@ -26,15 +27,18 @@ from ninjacam.api.schemas.cameras import (
     Record,
     SourceOut,
 )
-from ninjacam.api.schemas.fields import RoleName
+from ninjacam.api.schemas.fields import RoleName, plain
 from ninjacam.api.schemas.pages import PageQuery
 from ninjacam.api.schemas.problems import ErrorOut
+from ninjacam.api.schemas.streams import NamedStreamIn
 from ninjacam.auth import Principal
+from ninjacam.core.errors import InvalidError
 from ninjacam.models import Camera, Role
 from ninjacam.queries import cameras as queries
 from ninjacam.queries.pages import paginate
 from ninjacam.queries.status import Status as EngineStatus
 from ninjacam.queries.status import read_status
+from ninjacam.queries.streams import list_streams
 from ninjacam.routes import ROUTES
 
 router = Router()
@@ -45,7 +49,8 @@ def list_cameras(request: HttpRequest, query: Query[PageQuery]) -> CameraPage:
     """The cameras that you may view, by slug, with their states."""
     who = principal(request)
     status = read_status()
-    page = paginate(queries.list_cameras(who), ("slug",), query.after, query.limit)
+    cameras = queries.list_cameras(who).prefetch_related("streams")
+    page = paginate(cameras, ("slug",), query.after, query.limit)
     return CameraPage(items=[camera_out(who, camera, status) for camera in page.items], next=page.next)
 
 
@@ -53,15 +58,15 @@ def list_cameras(request: HttpRequest, query: Query[PageQuery]) -> CameraPage:
 def create_camera(request: HttpRequest, camera: CameraIn) -> Status[CameraOut]:
     """Needs the permission to add cameras. You get the role `configure` for the new camera, which opens within 2 s."""
     who = principal(request)
-    fields = cast("actions.CameraFields", _fields(camera.dict(exclude={"slug"})))
-    created = actions.create_camera(who, camera.slug, fields)
+    fields = cast("actions.CameraFields", plain(camera.dict(exclude={"slug", "streams"})))
+    created = actions.create_camera(who, camera.slug, fields, _addresses(camera.streams))
     return Status(201, camera_out(who, created, read_status()))
 
 
 @router.post("/probe", response=ProbeOut, operation_id="probe_new_camera", summary="Test new camera")
 def probe_new_camera(request: HttpRequest, source: ProbeIn) -> ProbeOut:
     """Open a camera once, for at most 15 s, and return a frame or an error. Nothing is saved."""
-    return _probe_out(probe_camera(principal(request), cast("actions.SourceFields", _fields(source.dict()))))
+    return _probe_out(probe_camera(principal(request), cast("actions.SourceFields", plain(source.dict()))))
 
 
 @router.get("/{slug:slug}", response=CameraOut, operation_id="get_camera", summary="Get camera")
@@ -79,7 +84,7 @@ def update_camera(request: HttpRequest, camera: CameraPatch, slug: str) -> Camer
     streams end."""
     who = principal(request)
     found = queries.get_camera(who, slug, "configure")
-    given = _fields(camera.dict(exclude_unset=True))
+    given = plain(camera.dict(exclude_unset=True))
     new_slug = given.pop("slug", slug)
     with transaction.atomic():
         if given:
@@ -107,15 +112,18 @@ def probe_saved_camera(request: HttpRequest, source: ProbePatch, slug: str) -> P
     """Open a camera once with the given changes, for at most 15 s, and return a frame or an error. Nothing is saved."""
     who = principal(request)
     camera = queries.get_camera(who, slug, "configure")
-    fields = cast("actions.SourceFields", _fields(source.dict(exclude_unset=True)))
+    fields = cast("actions.SourceFields", plain(source.dict(exclude_unset=True)))
     return _probe_out(probe_camera(who, fields, camera))
 
 
-def _fields(values: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: value.get_secret_value() if isinstance(value, SecretStr) else value
-        for name, value in values.items()
-    }
+def _addresses(streams: list[NamedStreamIn]) -> dict[str, AddressFields]:
+    """Raises: InvalidError: two have the same name."""
+    found: dict[str, AddressFields] = {}
+    for stream in streams:
+        if stream.name in found:
+            raise InvalidError.of("streams", f"Two streams are named “{stream.name}”.")
+        found[stream.name] = cast(AddressFields, plain(stream.dict(exclude={"name"}, exclude_unset=True)))
+    return found
 
 
 def camera_out(who: Principal, camera: Camera, status: EngineStatus) -> CameraOut:
@@ -135,6 +143,11 @@ def camera_out(who: Principal, camera: Camera, status: EngineStatus) -> CameraOu
         health=_health(report),
         roles=cast(list[RoleName], roles),
         urls={route.kind: route.path(camera.slug) for route in ROUTES if route.is_camera_url},
+        record_stream=camera.record_stream,
+        live_stream=camera.live_stream,
+        detect_stream=camera.detect_stream,
+        thumbnail_stream=camera.thumbnail_stream,
+        streams=[stream_out(each) for each in list_streams(who, [camera], status)],
         source=SourceOut.from_orm(camera) if may_configure else None,
         created_at=camera.created_at,
         updated_at=camera.updated_at,

@@ -9,10 +9,10 @@ from pydantic import Field, SecretStr
 from ninjacam.api.schemas.fields import Name, RoleName, Slug, example, input_example
 from ninjacam.api.schemas.pages import PageOut
 from ninjacam.api.schemas.problems import ErrorOut
+from ninjacam.api.schemas.streams import STREAM, NamedStreamIn, StreamOut, Url, Username
+from ninjacam.core.streams import MAX_NAME_CHARS, MAX_STREAMS, NAME
 from ninjacam.routes import ROUTES
 
-Url = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x20\x7f]+$")]
-Username = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Record = Literal["off", "always", "events", "schedule"]
 BeforeS = Annotated[
     int, Field(ge=0, le=60, description="Seconds recorded before an event, if `record` is `events`.")
@@ -40,6 +40,14 @@ OnvifUrl = Annotated[
     ),
 ]
 State = Literal["connecting", "live", "stalled", "reconnecting", "failed", "disabled", "unknown"]
+RoleStream = Annotated[
+    str,
+    Field(
+        max_length=MAX_NAME_CHARS,
+        pattern=rf"^({NAME})?$",
+        description="Name of the camera's stream for this role; empty to choose one by its width.",
+    ),
+]
 
 
 class Notice(Schema):
@@ -103,6 +111,11 @@ _CAMERA = {
         "snapshot": "/live/door/snapshot.jpg",
         "ws": "/live/ws",
     },
+    "record_stream": "",
+    "live_stream": "",
+    "detect_stream": "",
+    "thumbnail_stream": "",
+    "streams": [STREAM],
     "source": {
         "url": "rtsp://192.168.1.20/stream1",
         "has_credentials": True,
@@ -148,6 +161,11 @@ class CameraOut(Schema):
         + ", ".join(f"`{route.kind}`" for route in ROUTES if route.is_camera_url)
         + ". For signed links, use `POST /links`."
     )
+    record_stream: str
+    live_stream: str
+    detect_stream: str
+    thumbnail_stream: str
+    streams: list[StreamOut] = Field(description="`main` first, then the others by name.")
     source: SourceOut | None
     created_at: datetime
     updated_at: datetime
@@ -189,6 +207,13 @@ class CameraIn(SourceFieldsIn):
     record_after_s: AfterS = 10
     record_schedule: Schedule = ""
     onvif_url: OnvifUrl = ""
+    record_stream: RoleStream = ""
+    live_stream: RoleStream = ""
+    detect_stream: RoleStream = ""
+    thumbnail_stream: RoleStream = ""
+    streams: list[NamedStreamIn] = Field(
+        [], max_length=MAX_STREAMS, description="The camera's streams besides `main`, which is `url`."
+    )
 
 
 class ProbeIn(SourceFieldsIn):
@@ -220,6 +245,10 @@ class CameraPatch(SourceFieldsPatch):
     record_after_s: AfterS = Field(default_factory=int)
     record_schedule: Schedule = Field(default_factory=str)
     onvif_url: OnvifUrl = Field(default_factory=str)
+    record_stream: RoleStream = Field(default_factory=str)
+    live_stream: RoleStream = Field(default_factory=str)
+    detect_stream: RoleStream = Field(default_factory=str)
+    thumbnail_stream: RoleStream = Field(default_factory=str)
 
 
 class ProbePatch(SourceFieldsPatch):

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import AwareDatetime, ConfigDict, Field, SecretStr
 
 Slug = Annotated[
     str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,49}$", description="Short name, which is part of URLs.")
@@ -16,6 +16,14 @@ Time = Annotated[
 ]
 """With an offset, and within the years whose nanoseconds since 1970 fit into 64 bits."""
 RoleName = Literal["view", "replay", "export", "control", "configure"]
+
+
+def plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values for an action, with secrets as plain text."""
+    return {
+        name: value.get_secret_value() if isinstance(value, SecretStr) else value
+        for name, value in values.items()
+    }
 
 
 def example(**values: Any) -> ConfigDict:

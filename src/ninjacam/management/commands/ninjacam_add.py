@@ -21,6 +21,7 @@ class Command(SourceCommand):
         parser.add_argument("url", help="rtsp://host/path, http://host:8080/video, push:, ...")
         parser.add_argument("--name", default="", help="display name")
         self.add_login_arguments(parser)
+        self.add_stream_arguments(parser)
         parser.add_argument("--transport", choices=["tcp", "udp"], default="tcp")
         parser.add_argument(
             "--record", choices=Camera.Record.values, default="off", help="default: %(default)s"
@@ -65,8 +66,9 @@ class Command(SourceCommand):
             record_after_s=options["after"],
             onvif_url=options["onvif"],
         )
+        streams = self.streams(options)
         answer = self.try_address(source_to_probe(OPERATOR, fields), options)
-        camera = create_camera(OPERATOR, options["slug"], fields)
+        camera = create_camera(OPERATOR, options["slug"], fields, streams)
         if camera.is_published:
             self._make_key(camera)
         elif answer is None:

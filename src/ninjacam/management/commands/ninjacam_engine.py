@@ -10,6 +10,7 @@ from django.db import connections
 
 from ninjacam.adapters.event_log import DatabaseEventLog
 from ninjacam.adapters.segment_index import DatabaseIndex
+from ninjacam.adapters.stream_log import DatabaseStreamLog
 from ninjacam.adapters.wanted import DatabaseWanted
 from ninjacam.conf import get_settings
 from ninjacam.core.errors import NinjacamError
@@ -50,6 +51,7 @@ class Command(OwnCommand):
                     max_events=config.events_per_camera,
                 ),
                 events=DatabaseEventLog(),
+                streams=DatabaseStreamLog(),
                 launcher=Launcher(_start_template()),
             )
             run_loop(lambda: _run(engine))

@@ -19,7 +19,7 @@ class Command(NinjacamCommand):
 
     def run(self, options: dict[str, Any]) -> None:
         status = read_status()
-        cameras = [describe(camera, status) for camera in Camera.objects.all()]
+        cameras = [describe(camera, status) for camera in Camera.objects.prefetch_related("streams")]
         if options["json"]:
             self.stdout.write(json.dumps(cameras, ensure_ascii=False, indent=2))
         elif cameras:

@@ -6,7 +6,7 @@ from django.db import transaction
 
 from ninjacam.credentials import reseal
 from ninjacam.management.base import NinjacamCommand
-from ninjacam.models import Camera
+from ninjacam.models import Camera, Stream
 
 
 class Command(NinjacamCommand):
@@ -20,4 +20,8 @@ class Command(NinjacamCommand):
             for camera in cameras:
                 camera.credentials = reseal(camera.credentials)
             Camera.objects.bulk_update(cameras, ["credentials"])
+            streams = [stream for stream in Stream.objects.all() if stream.credentials]
+            for stream in streams:
+                stream.credentials = reseal(stream.credentials)
+            Stream.objects.bulk_update(streams, ["credentials"])
         self.stdout.write(f"Encrypted the credentials of {len(cameras)} cameras.")

@@ -4,13 +4,21 @@ from argparse import BooleanOptionalAction
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
+from django.db import transaction
 
 from ninjacam.actions.cameras import CameraFields, rename_camera, source_to_probe, update_camera
+from ninjacam.actions.streams import delete_stream, put_stream
 from ninjacam.management.base import OPERATOR
 from ninjacam.management.cameras import SourceCommand
 from ninjacam.models import Camera
 from ninjacam.queries.cameras import get_camera
 
+ROLES = {
+    "record_stream": "recordings",
+    "live_stream": "live video",
+    "detect_stream": "processors",
+    "thumbnail_stream": "thumbnails",
+}
 _SOURCE = {"url", "username", "password", "transport", "verify_tls"}
 
 
@@ -28,6 +36,16 @@ class Command(SourceCommand):
         parser.add_argument("--url", help="rtsp://host/path, http://host:8080/video, ...")
         parser.add_argument("--name", help="display name")
         self.add_login_arguments(parser)
+        self.add_stream_arguments(parser)
+        parser.add_argument(
+            "--remove-stream", action="append", default=[], metavar="NAME", help="remove a stream"
+        )
+        for role, purpose in ROLES.items():
+            parser.add_argument(
+                f"--{role.replace('_', '-')}",
+                metavar="NAME",
+                help=f"stream for {purpose}; '' for the rule",
+            )
         parser.add_argument("--forget-login", action="store_true", help="remove the stored user and password")
         parser.add_argument("--transport", choices=["tcp", "udp"])
         parser.add_argument("--record", choices=Camera.Record.values)
@@ -53,7 +71,7 @@ class Command(SourceCommand):
         camera = get_camera(OPERATOR, options["slug"])
         fields = CameraFields()
         for name in (*_SOURCE, "name", "record", "record_schedule", "record_before_s", "record_after_s",
-                     "enabled", "audio", "onvif_url"):  # fmt: skip
+                     "enabled", "audio", "onvif_url", *ROLES):  # fmt: skip
             if options.get(name) is not None:
                 fields[name] = options[name]  # type: ignore[literal-required] # names of the TypedDict
         if options["forget_login"]:
@@ -61,16 +79,22 @@ class Command(SourceCommand):
         password = self.password(options)
         if password is not None:
             fields["password"] = password
-        if not fields and not options["new_slug"]:
+        streams, removed = self.streams(options), options["remove_stream"]
+        if not fields and not options["new_slug"] and not streams and not removed:
             raise CommandError("Nothing to change. See `ninjacam set --help` for the options.")
         answer = None
         if _SOURCE & set(fields):
             source = {name: value for name, value in fields.items() if name in _SOURCE}
             answer = self.try_address(source_to_probe(OPERATOR, source, camera), options)  # type: ignore[arg-type]
-        if fields:
-            update_camera(OPERATOR, camera, fields)
-        if options["new_slug"]:
-            camera = rename_camera(OPERATOR, camera, options["new_slug"])
+        with transaction.atomic():
+            for name, address in streams.items():
+                put_stream(OPERATOR, camera, name, address)
+            for name in removed:
+                delete_stream(OPERATOR, camera, name)
+            if fields:
+                update_camera(OPERATOR, camera, fields)
+            if options["new_slug"]:
+                camera = rename_camera(OPERATOR, camera, options["new_slug"])
         self.stdout.write(f"Changed {camera.slug}.")
         if answer is not None and not answer.ok:
             self.warn(str((answer.error or {}).get("message", "")))

@@ -24,7 +24,18 @@ class Command(NinjacamCommand):
             self.stdout.write(json.dumps(about, ensure_ascii=False, indent=2))
             return
         about["error"] = (about["error"] or {}).get("message", "")
+        streams = about.pop("streams")
         words = {True: "yes", False: "no"}
         rows = [(name, words.get(value, str(value))) for name, value in about.items() if value != ""]
+        rows += [(f"stream {stream['name']}", _describe_stream(stream)) for stream in streams]
         for line in table(rows):
             self.stdout.write(line)
+
+
+def _describe_stream(stream: dict[str, Any]) -> str:
+    """Return one line: its state, its format as it was last seen, its address."""
+    size = (
+        f"{stream['codec']} {stream['width_px']} x {stream['height_px']}" if stream["codec"] else "never seen"
+    )
+    rate = f"{stream['fps']:g} fps, {stream['bitrate_bps'] / 1e6:.1f} Mbit/s" if stream["codec"] else ""
+    return ", ".join(part for part in (stream["state"], size, rate, stream["url"]) if part)

@@ -1,0 +1,32 @@
+"""Stores the format of streams, as the engine has seen it, in the database."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from django.db import transaction
+
+from ninjacam.adapters.database import database
+from ninjacam.core.streams import MAIN
+from ninjacam.engine.streams import SeenStream
+from ninjacam.models import Camera, Stream
+
+
+class DatabaseStreamLog:
+    """Thread: any one at a time."""
+
+    def put(self, seen: Sequence[SeenStream]) -> None:
+        """Update only these columns, because users may save the others at the same time. Raises: NinjacamError."""
+        with database(), transaction.atomic():
+            for each in seen:
+                values = {
+                    "codec": each.codec,
+                    "width_px": each.width_px,
+                    "height_px": each.height_px,
+                    "fps": each.fps,
+                    "bitrate_bps": each.bitrate_bps,
+                    "seen_at": datetime.fromtimestamp(each.seen_ns / 1e9, UTC),
+                }
+                if each.name == MAIN:
+                    Camera.objects.filter(slug=each.slug).update(**values)
+                else:
+                    Stream.objects.filter(camera__slug=each.slug, name=each.name).update(**values)

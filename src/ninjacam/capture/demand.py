@@ -1,0 +1,43 @@
+"""Decides whether a stream has to be connected."""
+
+import asyncio
+
+from ninjacam.core.clock import Clock
+
+LINGER_S = 5.0
+"""Seconds that a stream stays connected without use, so that reloading a page does not reconnect it."""
+
+
+class StreamDemand:
+    """The need for one stream: always, or while it is used and LINGER_S longer. Thread: the event loop.
+
+    A stream is used while its socket has subscribers, or a sink records it.
+    """
+
+    def __init__(self, *, always: bool, clock: Clock) -> None:
+        self._always = always
+        self._clock = clock
+        self._used = False
+        self._left_ns = clock.monotonic_ns() - int(LINGER_S * 1e9)
+        self._changed = asyncio.Event()
+
+    def update(self, *, used: bool) -> None:
+        """Call whenever a subscriber or sink comes or leaves."""
+        if self._used and not used:
+            self._left_ns = self._clock.monotonic_ns()
+        self._used = used
+        if used:
+            self._changed.set()
+
+    @property
+    def left_s(self) -> float:
+        """Return for how many seconds the stream is still needed, if nothing changes; 0: it is not needed."""
+        if self._always or self._used:
+            return float("inf")
+        return max(0.0, LINGER_S - (self._clock.monotonic_ns() - self._left_ns) / 1e9)
+
+    async def wait(self) -> None:
+        """Return as soon as the stream is needed."""
+        while not self.left_s:
+            self._changed.clear()
+            await self._changed.wait()
