@@ -2,14 +2,18 @@
 
 import json
 import re
+import shutil
+import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
 from benchmarks.proc import descendants
 from tests.harness.chrome import Tab
 from tests.harness.http import HttpClient
-from tests.harness.processes import Process, complete, free_port, python, wait_until
+from tests.harness.processes import Process, free_port, python, wait_until
+from tests.harness.warm_cli import run_command
 
 ADMIN, PASSWORD = "boss", "correct horse battery staple"
 _READY_TIMEOUT_S = 60.0
@@ -42,16 +46,26 @@ class Product(Process):
         """Make the accounts, start, and wait until /healthz answers."""
         if not self.token:
             self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.cli("createuser", ADMIN, "--admin", "--password-stdin", stdin=PASSWORD + "\n")
-            self.token = self.make_token("tests", "*")
+            if self._is_new():
+                prepared, self.token = _prepare()
+                shutil.copytree(prepared.name, self.data, dirs_exist_ok=True)
+            else:
+                self.token = self._make_accounts()
         super().start()
         wait_until(self.is_healthy, _READY_TIMEOUT_S, "/healthz of ninjacam serve", processes=[self])
         return self
 
+    def _is_new(self) -> bool:
+        configured = {"DATABASE_URL", "NINJACAM_SECRET_KEY"} & self.environment.keys()
+        return not configured and not (self.data / "ninjacam.sqlite3").exists()
+
+    def _make_accounts(self) -> str:
+        self.cli("createuser", ADMIN, "--admin", "--password-stdin", stdin=PASSWORD + "\n")
+        return self.make_token("tests", "*")
+
     def cli(self, *arguments: str, stdin: str = "", check: bool = True) -> str:
         """Output of `ninjacam ARGUMENTS --data ...`. Raises: AssertionError: it failed (with `check`)."""
-        command = python("-m", "ninjacam", *arguments, "--data", str(self.data))
-        done = complete(command, self.environment, stdin=stdin)
+        done = run_command([*arguments, "--data", str(self.data)], self.environment, stdin=stdin)
         printed = done.stdout + done.stderr
         assert done.returncode == 0 or not check, (
             f"ninjacam {arguments} ended with {done.returncode}\n{printed}"
@@ -150,6 +164,13 @@ class Product(Process):
             for each in record["processes"]
             if each["name"].startswith("web-") and each["pid"]
         ]
+
+
+@cache
+def _prepare() -> "tuple[tempfile.TemporaryDirectory[str], str]":
+    """A data directory with the accounts, and the token: its database is migrated once for all products."""
+    directory = tempfile.TemporaryDirectory(prefix="ninjacam-prepared-")
+    return directory, Product(Path(directory.name))._make_accounts()
 
 
 def _command_line(pid: int) -> str:

@@ -1,4 +1,4 @@
-"""`ninjacam add | list | show | set | remove`, as processes."""
+"""`ninjacam add | list | show | set | remove`."""
 
 import json
 import os
@@ -11,6 +11,7 @@ import pytest
 
 from tests.harness.processes import python, wait_until
 from tests.harness.recordings import encode_stamped, write_files
+from tests.harness.warm_cli import run_command
 
 SECRET = "hidden-word-4711"
 
@@ -23,9 +24,7 @@ class Ninjacam:
         return python("-m", "ninjacam", *arguments, "--data", str(self.data))
 
     def __call__(self, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            self.command(*arguments), input=stdin, capture_output=True, text=True, timeout=60, check=False
-        )
+        return run_command([*arguments, "--data", str(self.data)], os.environ, stdin=stdin)
 
     def at_terminal(self, *arguments: str, answers: dict[str, str]) -> str:
         """What a terminal shows, on which somebody types an answer to each prompt."""
