@@ -54,6 +54,7 @@ _STATUS_TEXT = {
     "403": "You do not have the required role or permission",
     "404": "Not found, or you have no role for the camera",
     "409": "Conflict with the current state, for example a name that is in use",
+    "414": "The URL is longer than 8 KB",
     "422": "A value is invalid",
     "429": "Too many requests",
     "502": "The camera refuses, or does not respond as it should",
@@ -89,6 +90,7 @@ class Api(NinjaAPI):
 
 
 def _add_errors(operation: dict[str, Any], *, has_path: bool) -> None:
+    """Describe the errors that an operation can have, and those that it lists itself without a description."""
     responses: dict[Any, Any] = operation["responses"]
     codes = {"401", "403"}
     names_camera = any(parameter["name"] == "camera" for parameter in operation.get("parameters", ()))
@@ -100,9 +102,12 @@ def _add_errors(operation: dict[str, Any], *, has_path: bool) -> None:
         codes |= {"400", "404", "409", "422", "429"}
     if "control" in operation.get("tags", ()):  # The camera itself answers.
         codes |= {"409", "502", "503"}
+    codes |= {str(code) for code, response in responses.items() if not response}
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for code in sorted(codes):
         responses[int(code)] = {"description": _STATUS_TEXT[code], "content": content}
+    if any(parameter["schema"].get("type") == "array" for parameter in operation.get("parameters", ())):
+        responses[414] = {"description": _STATUS_TEXT["414"]}
 
 
 api = Api(

@@ -40,6 +40,7 @@ def list_recordings(request: HttpRequest, query: Query[RecordingsQuery]) -> Reco
     response={204: None},
     operation_id="delete_recordings",
     summary="Delete recordings of deleted camera",
+    openapi_extra={"responses": {409: {}}},
 )
 def delete_recordings(request: HttpRequest, camera: str) -> Status[None]:
     """Delete the recordings, events and exports of a deleted camera, protected ones included. Needs the roles
