@@ -19,7 +19,7 @@ from ninjacam.containers.mp4 import encode_emsg
 from ninjacam.core.errors import CommandError, ConfigError, DecodeError, NinjacamError, SourceError
 from ninjacam.core.packets import Codec, Flags, Kind, Packet, Track
 from ninjacam.discovery import http, mdns, neighbours, ssdp, ws_discovery
-from ninjacam.discovery.devices import Device, Evidence
+from ninjacam.discovery.devices import Evidence, FoundDevice
 from ninjacam.hub.wire import MessageReader, encode_packet
 from ninjacam.onvif import media
 from ninjacam.onvif.events import read_event
@@ -345,7 +345,7 @@ def read_discovery(parse: Callable[[bytes, str], object]) -> Callable[[bytes], b
             return False
         for evidence in found if isinstance(found, list) else [found]:
             if isinstance(evidence, Evidence):
-                device = Device(evidence.address)
+                device = FoundDevice(evidence.address)
                 device.add(evidence)
                 assert all(
                     value.isprintable() and len(value) <= 200

@@ -90,7 +90,7 @@ class Evidence:
 
 
 @dataclass(slots=True)
-class Device:
+class FoundDevice:
     """All evidence about one address. The same code of the same port counts once, however often it arrives."""
 
     address: str

@@ -19,7 +19,7 @@ from ninjacam.core.errors import (
     SourceError,
 )
 from ninjacam.discovery import http, mdns, neighbours, ssdp, ws_discovery
-from ninjacam.discovery.devices import MIN_CERTAINTY, Device, Evidence
+from ninjacam.discovery.devices import MIN_CERTAINTY, Evidence, FoundDevice
 from ninjacam.discovery.dialer import Dialer
 from ninjacam.discovery.inbox import Inbox
 from ninjacam.discovery.makers import BY_NAME, maker_of_mac
@@ -94,7 +94,7 @@ class Search:
         self._scope = Scope(self._world.attached(), named, config.allowed_networks)
         self._dialer = Dialer(self._scope)
         self._inbox = Inbox(self._scope, self._note, self._note_description)
-        self._devices: dict[str, Device] = {}
+        self._devices: dict[str, FoundDevice] = {}
         self._hosts: dict[str, _Host] = {}
         self._described: set[str] = set()
         self._inspections: set[asyncio.Task[None]] = set()
@@ -194,7 +194,7 @@ class Search:
         if device is None:
             if len(self._devices) >= MAX_DEVICES:
                 return
-            device = self._devices[evidence.address] = Device(evidence.address)
+            device = self._devices[evidence.address] = FoundDevice(evidence.address)
         if not device.add(evidence):
             return
         if device.certainty >= MIN_CERTAINTY:
@@ -287,7 +287,7 @@ class Search:
     def _maker(self, address: str) -> str:
         return self._devices[address].text("maker") if address in self._devices else ""
 
-    def _finish(self, device: Device) -> None:
+    def _finish(self, device: FoundDevice) -> None:
         """Add where the maker's cameras have their streams, if the device has not said it itself, and report it."""
         device.is_final = True
         maker = BY_NAME.get(device.text("maker"))

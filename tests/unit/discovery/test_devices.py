@@ -1,12 +1,12 @@
 import json
 
-from ninjacam.discovery.devices import MAX_EVIDENCE, Device, Evidence, FoundStream
+from ninjacam.discovery.devices import MAX_EVIDENCE, Evidence, FoundDevice, FoundStream
 
 ADDRESS = "192.168.1.20"
 
 
-def device(*evidence: Evidence) -> Device:
-    made = Device(ADDRESS)
+def device(*evidence: Evidence) -> FoundDevice:
+    made = FoundDevice(ADDRESS)
     for each in evidence:
         made.add(each)
     return made
