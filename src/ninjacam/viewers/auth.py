@@ -1,14 +1,11 @@
 """Authorizes viewers with Django's hosts, origins, sessions and users, in a few threads shared by all viewers.
 
-The synchronous functions here query the database. Call them with `Database.run`, which closes connections to a database
-server afterwards.
+The synchronous functions here query the database. Call them with `Database.run`, which closes the connections
+afterwards.
 """
 
 import asyncio
 import io
-import os
-import threading
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -20,7 +17,6 @@ from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 from django.db import Error as DatabaseErrors
 from django.db import connections
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.http import QueryDict
 from django.http.cookie import parse_cookie
 from django.utils.http import is_same_domain
@@ -42,10 +38,6 @@ THREADS = 2
 
 ANSWER_TIMEOUT_S = 10.0
 """Seconds per query; a database server behind a broken network does not respond at all."""
-SQLITE_S = 60.0
-"""Seconds that a thread keeps its connection to a SQLite database, which takes no place on a server. Opening one costs
-as much CPU as checking a viewer's permissions.
-"""
 
 
 class Database:
@@ -75,48 +67,13 @@ class Database:
 
 def _call(function: Callable[..., T], arguments: tuple[Any, ...]) -> T:
     try:
-        _release_connections()  # Now: the file of a database may have been replaced since the last call.
         return function(*arguments)
     except NinjacamError as exc:
         raise problem_of(exc) from exc
     except DatabaseErrors as exc:
         raise no_database() from exc
     finally:
-        _release_connections()
-
-
-class _Kept(threading.local):
-    """The SQLite databases that this thread stays connected to: alias -> (its file, monotonic seconds of the end)."""
-
-    def __init__(self) -> None:
-        self.databases: dict[str, tuple[tuple[int, int], float]] = {}
-
-
-_kept = _Kept()
-
-
-def _release_connections() -> None:
-    """Close this thread's connections, except recent ones to a SQLite database whose file is still in its place."""
-    now_s = time.monotonic()
-    for connection in connections.all(initialized_only=True):
-        file = _sqlite_file(connection)
-        if file is not None and connection.connection is not None and not connection.errors_occurred:
-            known_file, until_s = _kept.databases.setdefault(connection.alias, (file, now_s + SQLITE_S))
-            if file == known_file and now_s < until_s:
-                continue
-        _kept.databases.pop(connection.alias, None)
-        connection.close()
-
-
-def _sqlite_file(connection: BaseDatabaseWrapper) -> tuple[int, int] | None:
-    """Return what identifies the file; None: it is not a SQLite database, or has no file."""
-    if connection.vendor != "sqlite":
-        return None
-    try:
-        found = os.stat(str(connection.settings_dict["NAME"]))
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+        connections.close_all()
 
 
 def query_of(scope: Scope) -> dict[str, str]:

@@ -1,18 +1,15 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from django.db import InterfaceError, OperationalError, connections
+from django.db import InterfaceError, OperationalError
 
 from ninjacam.conf import parse_settings
 from ninjacam.live.subscriptions import SubscribeRequest
 from ninjacam.problems import Problem
-from ninjacam.viewers import auth
 from ninjacam.viewers.auth import Database
 from ninjacam.viewers.worker import Worker
 
@@ -202,66 +199,3 @@ def test_one_address_cannot_take_all_places_and_a_proxy_on_this_host_can() -> No
         worker.close()
 
     asyncio.run(go())
-
-
-class Connection:
-    """A connection to the database at `path`."""
-
-    alias = "default"
-    errors_occurred = False
-
-    def __init__(self, vendor: str, path: Path) -> None:
-        self.vendor = vendor
-        self.settings_dict = {"NAME": path}
-        self.connection: object | None = self
-
-    def close(self) -> None:
-        self.connection = None
-
-
-def replace_file(connection: Connection) -> None:
-    path = connection.settings_dict["NAME"]
-    path.rename(path.with_suffix(".before"))
-    path.touch()
-
-
-def lose_file(connection: Connection) -> None:
-    connection.settings_dict["NAME"].unlink()
-
-
-def fail(connection: Connection) -> None:
-    connection.errors_occurred = True
-
-
-@pytest.mark.parametrize(
-    ("vendor", "after_s", "happens", "kept"),
-    [
-        ("sqlite", 59, None, True),
-        ("sqlite", 61, None, False),
-        ("sqlite", 1, replace_file, False),
-        ("sqlite", 1, lose_file, False),
-        ("sqlite", 1, fail, False),
-        ("postgresql", 0, None, False),
-    ],
-)
-def test_only_a_connection_to_a_sqlite_file_is_kept_and_for_a_minute(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    vendor: str,
-    after_s: float,
-    happens: Callable[[Connection], None] | None,
-    kept: bool,
-) -> None:
-    connection, now_s = Connection(vendor, tmp_path / "db"), 1000.0
-    (tmp_path / "db").touch()
-    monkeypatch.setattr(auth, "_kept", auth._Kept())
-    monkeypatch.setattr(time, "monotonic", lambda: now_s)
-    monkeypatch.setattr(connections, "all", lambda **_: [connection])
-    auth._call(bool, ())
-    assert (connection.connection is not None) is (vendor == "sqlite")
-    now_s += after_s
-    if happens is not None:
-        happens(connection)
-    before = []
-    auth._call(lambda: before.append(connection.connection is not None), ())
-    assert before == [kept], "what is stale is closed before it is used"
