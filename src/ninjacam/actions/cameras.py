@@ -29,7 +29,7 @@ from ninjacam.queries.status import read_status
 from ninjacam.recordings.layout import remove_empty, slug_of
 from ninjacam.sources.base import SourceConfig
 
-logger = logging.getLogger("ninjacam.recordings")
+logger = logging.getLogger("ninjacam.actions")
 
 
 class SourceFields(AddressFields, total=False):

@@ -33,7 +33,7 @@ from ninjacam.recordings.export import DiskError, NothingRecordedError
 from ninjacam.recordings.segments import INDEX_LATE_NS
 from ninjacam.supervision.job_process import JobProcess, Outcome
 
-logger = logging.getLogger("ninjacam.exports")
+logger = logging.getLogger("ninjacam.actions")
 
 JOB_ARGV = tuple(python_command("ninjacam.processes.export_job"))
 BUSY_EVERY_S = 0.25

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from ninjacam.models import Export
 
-logger = logging.getLogger("ninjacam.exports")
+logger = logging.getLogger("ninjacam.actions")
 
 _NO_WORKER = ("django.tasks.backends.immediate", "django.tasks.backends.dummy")
 """Django's own backends: one would run the export inside the request, the other never."""

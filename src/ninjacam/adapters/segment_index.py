@@ -34,7 +34,7 @@ from ninjacam.recordings.reader import read_segment
 from ninjacam.supervision.control import Json
 
 T = TypeVar("T")
-logger = logging.getLogger("ninjacam.recordings")
+logger = logging.getLogger("ninjacam.adapters")
 
 BATCH = 250
 """Rows per transaction: below 999 parameters per query, and short enough not to delay web workers."""

@@ -17,7 +17,7 @@ from ninjacam.problems import Problem
 from ninjacam.routes import ROUTES
 from ninjacam.viewers.worker import Worker
 
-logger = logging.getLogger("ninjacam.live")
+logger = logging.getLogger("ninjacam.asgi")
 
 Handler = Callable[[Worker, Scope, Receive, Send, Target], Awaitable[None]]
 

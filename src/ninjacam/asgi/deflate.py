@@ -4,7 +4,7 @@ import logging
 
 from ninjacam.front_door.messages import Scope, Send, header
 
-logger = logging.getLogger("ninjacam.live")
+logger = logging.getLogger("ninjacam.asgi")
 
 WARNING = (
     "THE SERVER COMPRESSES LIVE VIDEO (permessage-deflate), which takes about fifty times the CPU and gains nothing. "

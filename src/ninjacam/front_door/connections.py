@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from ninjacam.front_door.log_limits import log_rarely
 
-logger = logging.getLogger("ninjacam.live")
+logger = logging.getLogger("ninjacam.front_door")
 
 IDLE_S = 10.0
 """Maximum seconds without a complete request head: before the first request, and between requests."""

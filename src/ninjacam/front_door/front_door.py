@@ -30,7 +30,7 @@ from ninjacam.front_door.responses import respond_problem
 from ninjacam.problems import Problem
 from ninjacam.throttle import is_trusted
 
-logger = logging.getLogger("ninjacam.live")
+logger = logging.getLogger("ninjacam.front_door")
 
 SEND_DEADLINE_S = 30.0
 """Seconds for a client to accept a part of Django's response; for streams, NINJACAM["SEND_TIMEOUT_S"] applies."""

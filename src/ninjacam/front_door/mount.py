@@ -16,7 +16,7 @@ from django.urls import (
 from ninjacam.front_door.messages import Scope
 from ninjacam.routes import ROUTES, ROUTES_BY_NAME, Route
 
-logger = logging.getLogger("ninjacam.live")
+logger = logging.getLogger("ninjacam.front_door")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from ninjacam.front_door.connections import Connections
 from ninjacam.front_door.log_limits import StrangersFilter
 from ninjacam.front_door.messages import Send
 
-logger = logging.getLogger("ninjacam.live")
+logger = logging.getLogger("ninjacam.front_door")
 
 _CAUSED_BY_STRANGERS = {
     "uvicorn.error": (

@@ -18,7 +18,7 @@ from ninjacam.conf import get_settings
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.recordings.layout import iter_paths
 
-logger = logging.getLogger("ninjacam.recordings")
+logger = logging.getLogger("ninjacam.models")
 
 MAX_SLUG = 50
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ninjacam.auth import Principal
     from ninjacam.models import Camera
 
-logger = logging.getLogger("ninjacam.live")
+logger = logging.getLogger("ninjacam.playback")
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 

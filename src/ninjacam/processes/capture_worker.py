@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if writer is not None:
         writer.close()
         if not writer.join(LAST_WRITES_S):
-            logging.getLogger("ninjacam.recordings").error("the disk is too slow: the last second is lost")
+            logging.getLogger("ninjacam.capture").error("the disk is too slow: the last second is lost")
 
 
 if __name__ == "__main__":

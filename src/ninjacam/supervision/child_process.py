@@ -17,7 +17,7 @@ from ninjacam.core.lifecycle import Backoff, Stop
 from ninjacam.supervision.control import ControlClient, Json
 from ninjacam.supervision.started import PidfdProcess, StartedProcess
 
-logger = logging.getLogger("ninjacam.engine")
+logger = logging.getLogger("ninjacam.supervision")
 
 START_DEADLINE_S = 90.0
 """Seconds from exec to a listening control socket. Django projects with many apps take seconds."""

@@ -19,7 +19,7 @@ from ninjacam.supervision.child_process import Death
 from ninjacam.supervision.control import Json
 from ninjacam.supervision.crash_record import LEFT_OUT, LastWords
 
-logger = logging.getLogger("ninjacam.engine")
+logger = logging.getLogger("ninjacam.supervision")
 
 FIRST_S = 30.0
 MAX_S = 600.0

@@ -21,7 +21,7 @@ from ninjacam.core.lifecycle import Backoff
 from ninjacam.core.limits import die_with_parent
 from ninjacam.supervision.forking import ForkedProcess, can_fork, fork
 
-logger = logging.getLogger("ninjacam.serve")
+logger = logging.getLogger("ninjacam.supervision")
 
 SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 STOP_DEADLINE_S = 8.0

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
-logger = logging.getLogger("ninjacam.live")
+logger = logging.getLogger("ninjacam.viewers")
 
 FIGURES = (
     ("viewers", "gauge", "Open live streams."),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ninjacam.auth import Principal
     from ninjacam.models import Camera
 
-logger = logging.getLogger("ninjacam.live")
+logger = logging.getLogger("ninjacam.viewers")
 
 S = TypeVar("S")
 TICK_S = 1.0
