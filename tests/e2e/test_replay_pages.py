@@ -547,7 +547,7 @@ def test_a_codec_that_the_browser_lacks_is_shown_as_pictures(tab: Tab, world: Wo
     open_page(tab, world, "/cameras/old/")
     seek(tab, world, 30)
     tab.until(f"{PLAYER}.stats.framesPainted > 2 && {PLAYER}.state === 'playing'")
-    assert tab.js(f"{PLAYER}.stats.rung") == "pictures"
+    assert tab.js(f"{PLAYER}.stats.rung") == "stills"
     assert "single frames" in tab.js(f"{PLAYER}.shadowRoot.querySelector('.note').textContent")
     seek(tab, world, 60, paused=True)
     wait_for_picture(tab, 60)

@@ -102,7 +102,7 @@ def family(product: Product) -> list[int]:
     return [*product.web_pids(), *product.pids("capture"), *product.pids("vision"), product.engine_pid()]
 
 
-def _has_picture(viewer: MjpegViewer) -> bool:
+def _has_frame(viewer: MjpegViewer) -> bool:
     return viewer.count > 0
 
 
@@ -120,7 +120,7 @@ def come_and_go(product: Product, viewers: int, *, at_once: int = 20) -> None:
             ]
             players = [stack.enter_context(player(product)) for _ in range(at_once // 2)]
             for picture in pictures:
-                wait_until(partial(_has_picture, picture), 10, "a picture")
+                wait_until(partial(_has_frame, picture), 10, "a picture")
             for socket in players:
                 wait_until(partial(_has_unit, socket), 10, "an access unit")
 

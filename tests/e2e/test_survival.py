@@ -205,7 +205,7 @@ def test_a_camera_that_changes_its_resolution_is_shown_in_the_new_one(tmp_path: 
 def dropped(scene: Scene) -> int:
     """Pictures that slow viewers did not get, of all web workers."""
     text = scene.product.client.get("/metrics").text
-    (count,) = re.findall(r"^ninjacam_pictures_dropped_total (\d+)$", text, re.M)
+    (count,) = re.findall(r"^ninjacam_frames_dropped_total (\d+)$", text, re.M)
     return int(count)
 
 

@@ -30,8 +30,8 @@ from ninjacam.recordings.repair import repair_file
 from ninjacam.sources.auth import Authenticator
 from ninjacam.sources.base import SourceStats
 from ninjacam.sources.ffmpeg_http import check_playlist
-from ninjacam.sources.multipart import MAX_PICTURE_BYTES, Dechunker, PictureParser, boundary_of
-from ninjacam.sources.pictures import JpegPictures
+from ninjacam.sources.jpeg_images import JpegImages
+from ninjacam.sources.multipart import MAX_IMAGE_BYTES, Dechunker, JpegParser, boundary_of
 from ninjacam.sources.rtmp.amf import read_values, write_values
 from ninjacam.sources.rtmp.chunks import ChunkReader, MessageType, write_control, write_message
 from ninjacam.sources.rtmp.media import FlvMedia
@@ -97,14 +97,14 @@ def lines(text: bytes) -> list[bytes]:
 
 
 def read_multipart(data: bytes) -> bool:
-    parser = PictureParser(b"--foo")
-    pictures = JpegPictures(Sink(), SourceStats())
+    parser = JpegParser(b"--foo")
+    pictures = JpegImages(Sink(), SourceStats())
     try:
         for at in range(0, len(data), 97):
             for picture in parser.feed(data[at : at + 97]):
                 pictures.push_unit(picture, at, at)
                 assert not picture or (picture[:2], picture[-2:]) == (b"\xff\xd8", b"\xff\xd9")
-            assert len(parser._buffer) <= MAX_PICTURE_BYTES
+            assert len(parser._buffer) <= MAX_IMAGE_BYTES
         # What is open may be in a segment that seems to last for 64 KB.
         rest = parser.feed(b"\0" * 66_000 + PART + PICTURES[1] + b"\r\n" + PART + PICTURES[2])
     except SourceError:

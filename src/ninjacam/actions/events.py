@@ -23,7 +23,7 @@ from ninjacam.core.errors import ConflictError, InvalidError, LimitError
 from ninjacam.core.rates import RateLimit
 from ninjacam.engine.events import RULES
 from ninjacam.models import ApiToken, Camera, Event, Role
-from ninjacam.models.event import ENGINE, LONGEST_NS
+from ninjacam.models.event import ENGINE, MAX_LENGTH_NS
 from ninjacam.queries.cameras import get_camera, get_recorded
 
 MAX_DATA_BYTES = 4096
@@ -176,7 +176,7 @@ def delete_event(actor: Actor, event: Event) -> None:
 def _check_span(start_ns: int, end_ns: int | None) -> None:
     if end_ns is not None and end_ns < start_ns:
         raise InvalidError.of("end", _("The end is before the start."))
-    if end_ns is not None and end_ns > start_ns + LONGEST_NS:
+    if end_ns is not None and end_ns > start_ns + MAX_LENGTH_NS:
         raise InvalidError.of("end", _("An event lasts at most one day."))
 
 

@@ -38,7 +38,7 @@ def check_protection(actor: Actor, slug: str) -> None:
 def protected_bytes(slug: str) -> int:
     """Return the size of the camera's recordings that are protected themselves or needed by a protected event."""
     camera = Camera.objects.filter(slug=slug).first() or Camera()
-    needed = Q(Event.objects.protecting(slug, *camera.rolls_ns))
+    needed = Q(Event.objects.protecting(slug, *camera.pre_post_roll_ns))
     kept = Segment.objects.filter(Q(protected=True) | needed, slug=slug).order_by()
     return int(kept.aggregate(total=Sum("size_bytes"))["total"] or 0)
 

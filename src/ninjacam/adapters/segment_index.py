@@ -199,7 +199,7 @@ class DatabaseIndex:
         cameras = {camera.slug: camera for camera in Camera.objects.all()}
         oldest = {}
         for slug in used_bytes:
-            needed = Event.objects.protecting(slug, *cameras.get(slug, Camera()).rolls_ns)
+            needed = Event.objects.protecting(slug, *cameras.get(slug, Camera()).pre_post_roll_ns)
             oldest[slug] = list(may_go.filter(~needed, slug=slug).order_by("start_ns")[:HEAD])
         return plan_retention(self._rules, used_bytes, oldest, disk, now_ns, self._growth)
 

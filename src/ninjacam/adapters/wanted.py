@@ -140,8 +140,8 @@ def _lasts(camera: Camera, spec: CameraSpec) -> bool:
 
 
 def _windows(cameras: Iterable[Camera]) -> dict[str, Windows]:
-    rolls_ns = {camera.slug: camera.rolls_ns for camera in cameras if camera.record == Camera.Record.EVENTS}
-    return Event.objects.windows(rolls_ns, SYSTEM_CLOCK.wall_ns())
+    pre_post_roll_ns = {camera.slug: camera.pre_post_roll_ns for camera in cameras if camera.record == Camera.Record.EVENTS}
+    return Event.objects.windows(pre_post_roll_ns, SYSTEM_CLOCK.wall_ns())
 
 
 def _spec(camera: Camera, keep: Windows) -> CameraSpec:

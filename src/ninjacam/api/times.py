@@ -12,7 +12,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def span_ns(start: datetime | None, end: datetime | None) -> tuple[int, int]:
-    """The last 24 hours, where nothing else is said. Raises: InvalidError."""
+    """The last 24 hours, by default. Raises: InvalidError."""
     end = end or (start + timedelta(days=1) if start else timezone.now())
     start = start or end - timedelta(days=1)
     if not start < end:

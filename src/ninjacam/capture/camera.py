@@ -26,7 +26,7 @@ from ninjacam.sources.registry import open_source
 
 logger = logging.getLogger("ninjacam.capture")
 
-TOLD_AFTER_S = 1.5
+NOTICE_AFTER_S = 1.5
 """Seconds without a frame after which a notice describes the connection."""
 SOURCE_SILENCE_S = MAX_PATIENCE_S + 5
 """Read timeout of sources. Liveness is judged here, by the camera's pace; sources end by themselves only later."""
@@ -232,7 +232,7 @@ class CameraCapture:
         """
         while True:
             now_ns, media_ns = self._clock.monotonic_ns(), source.media_ns()
-            has_media = media_ns > 0 or self._pace.has_pictures
+            has_media = media_ns > 0 or self._pace.has_frames
             silent_s = (now_ns - max(media_ns, self._last_video_ns)) / 1e9 - self._beat_s
             age_s = (now_ns - self._last_video_ns) / 1e9 - self._beat_s
             lost_after_s = self._pace.lost_after_s(has_media=has_media)
@@ -323,10 +323,10 @@ class CameraCapture:
             return []
         found = []
         without_s = (now_ns - max(self._last_video_ns, since_ns)) / 1e9
-        stalled_after_s = self._pace.stalled_after_s() if self._pace.has_pictures else TOLD_AFTER_S
+        stalled_after_s = self._pace.stalled_after_s() if self._pace.has_frames else NOTICE_AFTER_S
         if without_s > stalled_after_s:
-            has_media = source.media_ns() > 0 or self._pace.has_pictures
-            if not self._pace.has_pictures or source.media_ns() > self._last_video_ns:
+            has_media = source.media_ns() > 0 or self._pace.has_frames
+            if not self._pace.has_frames or source.media_ns() > self._last_video_ns:
                 found.append(describe_silence(source.stats, self._pace, has_media=has_media))
         if why := self._channel.gop_refused:
             found.append(
@@ -362,7 +362,7 @@ class CameraCapture:
 def describe_rate(rate: float) -> str:
     off = abs(rate - 1) * 100
     pace = "stands still" if rate < 0.01 else f"runs {off:.0f} % {'fast' if rate > 1 else 'slow'}"
-    return f"The camera's clock {pace}: pictures get the time at which they arrive. Check its frame rate setting."
+    return f"The camera's clock {pace}: frames get the time at which they arrive. Check its frame rate setting."
 
 
 def reorder_depth(packet: Packet) -> int | None:

@@ -52,7 +52,7 @@ class CaptureTimes:
         self._delay.reset()
 
     def captured_ns(self, packet: Packet, pts: int, *, believes_reports: bool) -> int:
-        """Return the wall clock at which the picture of a packet was captured. `pts`: repaired."""
+        """Return the wall clock at which the frame of a packet was captured. `pts`: repaired."""
         now_ns = packet.received_ns
         if now_ns - self._wall_sampled_ns > WALL_SAMPLE_S * 1e9:
             self.wall_offset_ns = self._clock.wall_ns() - self._clock.monotonic_ns()

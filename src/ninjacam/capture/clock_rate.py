@@ -3,7 +3,7 @@
 from collections import deque
 
 WINDOW_NS = 400_000_000
-MIN_PICTURES = 3
+MIN_FRAMES = 3
 """Delays are compared by the smallest of a window with at least this many frames, because jitter only adds."""
 MIN_RATE = 0.001
 """Rate reported for a clock that stands still or runs backwards."""
@@ -25,7 +25,7 @@ class ClockRate:
         """The camera's clock has jumped: start over."""
         self._windows: deque[tuple[int, int]] = deque(maxlen=_SPANS[-1][0] + 1)
         self._ends_ns = 0
-        self._pictures = 0
+        self._frames = 0
         self._smallest_ns = 0
         self._smallest_at_ns = 0
         self.reference_ns = 0
@@ -34,15 +34,15 @@ class ClockRate:
     def update(self, pts: int, received_ns: int) -> bool:
         """Add a packet. Return whether it shows that the camera's clock runs more than 2 % fast or slow."""
         delay_ns = received_ns - pts * 1_000_000_000 // self._hz
-        if not self._pictures or delay_ns < self._smallest_ns:
+        if not self._frames or delay_ns < self._smallest_ns:
             self._smallest_ns, self._smallest_at_ns = delay_ns, received_ns
         if not self._ends_ns:
             self._ends_ns = received_ns + WINDOW_NS
-        self._pictures += 1
-        if received_ns < self._ends_ns or self._pictures < MIN_PICTURES:
+        self._frames += 1
+        if received_ns < self._ends_ns or self._frames < MIN_FRAMES:
             return False
         self._windows.append((self._smallest_at_ns, self._smallest_ns))
-        self._ends_ns, self._pictures = received_ns + WINDOW_NS, 0
+        self._ends_ns, self._frames = received_ns + WINDOW_NS, 0
         return self._compare()
 
     def _compare(self) -> bool:

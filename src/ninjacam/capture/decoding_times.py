@@ -1,4 +1,4 @@
-"""The decoding times of pictures that come in the order of decoding, while their own times are those of display."""
+"""The decoding times of frames that come in the order of decoding, while their own times are those of display."""
 
 import heapq
 
@@ -12,7 +12,7 @@ MAX_LEARNED_TICKS = VIDEO_CLOCK_HZ // 4
 class DecodingTimes:
     """Of one camera; never decreasing. Times are ticks of VIDEO_CLOCK_HZ.
 
-    `depth`: how many pictures may precede one in decoding and follow it in display; 0: there are no B-frames.
+    `depth`: how many frames may precede one in decoding and follow it in display; 0: there are no B-frames.
     """
 
     def __init__(self) -> None:
@@ -37,12 +37,12 @@ class DecodingTimes:
             self._waiting = []
 
     def learn(self, step: int) -> None:
-        """`step`: from a picture's time to the next one's."""
+        """`step`: from a frame's time to the next one's."""
         if self._learns_depth and not self.depth and -MAX_LEARNED_TICKS <= step < 0:
             self.depth = LEARNED_DEPTH
 
     def next(self, pts: int, frame_ticks: float) -> int:
-        """Return the decoding time of the next picture. `frame_ticks`: how long a picture is shown."""
+        """Return the decoding time of the next frame. `frame_ticks`: how long a frame is shown."""
         dts = self._reordered(pts, frame_ticks) if self.depth else pts
         if self.last is not None and dts <= self.last:
             dts = self.last + 1

@@ -62,8 +62,8 @@ class CameraFigures:
             "packets_lost": self._lost_before + stats.packets_lost,
             "packets_ignored": stats.packets_ignored,
             "sequence_restarts": stats.sequence_restarts,
-            "pictures_dropped": stats.access_units_dropped,
-            "pictures_skipped": stats.pictures_skipped,
+            "frames_dropped": stats.access_units_dropped,
+            "frames_skipped": stats.frames_skipped,
             "reconnects": max(0, self._reconnects),
         }
 

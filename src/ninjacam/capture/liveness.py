@@ -23,7 +23,7 @@ class Pace:
     def __init__(self) -> None:
         self._gaps_s: deque[float] = deque(maxlen=4)
         self._last_ns = 0
-        self._pictures = 0
+        self._frames = 0
         self._last_key_ns = 0
         self._trials = 0
         self.key_interval_s = 0.0
@@ -33,8 +33,8 @@ class Pace:
         """Begin a connection. Until one has delivered two frames, each gets more time than the previous one:
         sleeping cameras take 20 s to wake up, and some send a frame every half minute.
         """
-        self._trials = self._trials + 1 if self._pictures < 2 else 1
-        self._last_ns = self._last_key_ns = self._pictures = 0
+        self._trials = self._trials + 1 if self._frames < 2 else 1
+        self._last_ns = self._last_key_ns = self._frames = 0
 
     def add(self, received_ns: int, *, is_key: bool) -> None:
         if self._last_ns:
@@ -43,22 +43,22 @@ class Pace:
             if gap_s > 0.001:
                 self._gaps_s.append(gap_s)
         self._last_ns = received_ns
-        self._pictures += 1
+        self._frames += 1
         if is_key:
             if self._last_key_ns:
                 self.key_interval_s = (received_ns - self._last_key_ns) / 1e9
             self._last_key_ns = received_ns
 
     @property
-    def has_pictures(self) -> bool:
+    def has_frames(self) -> bool:
         """Return whether this connection has delivered frames."""
-        return self._pictures > 0
+        return self._frames > 0
 
     def lost_after_s(self, *, has_media: bool) -> float:
         """Return how long the camera may send no media before the connection is closed."""
         if not has_media:
             return max(self._patience_s(FIRST_MEDIA_S), self._usual_s(LOST_FACTOR))
-        if self._pictures == 1:
+        if self._frames == 1:
             return max(self._patience_s(UNKNOWN_PACE_S), self._usual_s(LOST_FACTOR))
         return max(LOST_AFTER_S, self._usual_s(LOST_FACTOR))
 
@@ -77,20 +77,20 @@ def describe_silence(stats: SourceStats, pace: Pace, *, has_media: bool) -> tupl
     if not has_media:
         return "no_media", "The camera is connected, but has sent no video yet."
     if stats.keys_without_sets:
-        return "no_pictures", (
-            f"Receiving data that does not form pictures: {stats.keys_without_sets} key frames came without "
+        return "no_frames", (
+            f"Receiving data that does not form frames: {stats.keys_without_sets} key frames came without "
             "their parameter sets."
         )
-    if stats.pictures_skipped:
+    if stats.frames_skipped:
         about = f" (interval about {pace.key_interval_s:.0f} s)" if pace.key_interval_s >= 1 else ""
         return "waiting_for_key_frame", f"Waiting for a key frame{about}."
     if stats.access_units_dropped:
-        why = f"{stats.access_units_dropped} pictures were incomplete or malformed"
+        why = f"{stats.access_units_dropped} frames were incomplete or malformed"
         lost = f", {stats.packets_lost} packets lost" if stats.packets_lost else ""
-        return "no_pictures", f"Receiving data that does not form pictures: {why}{lost}."
+        return "no_frames", f"Receiving data that does not form frames: {why}{lost}."
     if stats.packets_ignored:
-        return "no_pictures", (
-            f"Receiving data that does not form pictures: {stats.packets_ignored} packets were not of the "
+        return "no_frames", (
+            f"Receiving data that does not form frames: {stats.packets_ignored} packets were not of the "
             "announced format or source."
         )
-    return "no_pictures", "Receiving data that does not form pictures: no picture has begun or ended yet."
+    return "no_frames", "Receiving data that does not form frames: no frame has begun or ended yet."

@@ -76,7 +76,7 @@ def _jpeg(packet: Packet) -> bytes:
         decoder.thread_count = 1
         frames = decoder.decode(av.Packet(packet.data)) or decoder.decode(None)
         if not frames:
-            raise DecodeError("The camera's first picture cannot be decoded.")
+            raise DecodeError("The camera's first frame cannot be decoded.")
         encoder = av.CodecContext.create("mjpeg", "w")
         assert isinstance(encoder, av.VideoCodecContext)
         encoder.width, encoder.height = WIDTH_PX, max(2, frames[0].height * WIDTH_PX // frames[0].width)
@@ -85,9 +85,9 @@ def _jpeg(packet: Packet) -> bytes:
         frame = frames[0].reformat(encoder.width, encoder.height, "yuvj420p", threads=1)
         return b"".join(map(bytes, (*encoder.encode(frame), *encoder.encode(None))))
     except MemoryError as exc:
-        raise SourceMemoryError("The camera's first picture takes too much memory.") from exc
+        raise SourceMemoryError("The camera's first frame takes too much memory.") from exc
     except av.FFmpegError as exc:
-        raise DecodeError("The camera's first picture cannot be decoded.") from exc
+        raise DecodeError("The camera's first frame cannot be decoded.") from exc
 
 
 def main() -> None:

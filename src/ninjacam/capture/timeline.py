@@ -58,7 +58,7 @@ class PacketClock:
         return self._captured.reports_used
 
     def set_reorder_depth(self, depth: int | None) -> None:
-        """`depth`: how many pictures may precede one in decoding order and follow it in display order (from the SPS);
+        """`depth`: how many frames may precede one in decoding order and follow it in display order (from the SPS);
         None: unknown, so the stream is assumed to have no B-frames until one arrives.
         """
         self._decoding.set_depth(depth)

@@ -13,7 +13,7 @@ logger = logging.getLogger("ninjacam.core")
 
 NATIVE_DATA_BYTES = 512 << 20
 """Memory for a process in which FFmpeg reads what a camera sends. It takes 30 MB when idle, 10 MB for each thread, and
-200 MB to decode the largest picture that is accepted (`codecs.sps.MAX_PIXELS`)."""
+200 MB to decode the largest frame that is accepted (`codecs.sps.MAX_PIXELS`)."""
 PR_SET_PDEATHSIG = 1
 """linux/prctl.h: the signal that this process receives when the thread that started it ends."""
 PR_SET_NO_NEW_PRIVS = 38

@@ -5,7 +5,7 @@ from typing import Any
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """malloc.h"""
-_MAX_PICTURE_BYTES = 32 << 20
+_MAX_FRAME_BYTES = 32 << 20
 """Bytes. A 4K image in BGR takes 25 MB; mallopt(3) allows no larger threshold than this."""
 _MAX_FREE_BYTES = 128 << 20
 
@@ -14,7 +14,7 @@ def _glibc(name: str) -> Any:
     return getattr(ctypes.CDLL(None), name, lambda *_: 0)
 
 
-def keep_freed_pictures() -> None:
+def keep_freed_frames() -> None:
     """Make the allocator reuse the memory of one image for the next. Call it before starting threads in a process
     that produces images: threads then share the free memory instead of keeping some each.
 
@@ -22,7 +22,7 @@ def keep_freed_pictures() -> None:
     in four views causes 100,000 page faults per second, a sixth of the CPU time.
     """
     mallopt = _glibc("mallopt")
-    mallopt(_M_MMAP_THRESHOLD, _MAX_PICTURE_BYTES)
+    mallopt(_M_MMAP_THRESHOLD, _MAX_FRAME_BYTES)
     mallopt(_M_TRIM_THRESHOLD, _MAX_FREE_BYTES)
     mallopt(_M_ARENA_MAX, 1)
 

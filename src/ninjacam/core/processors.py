@@ -45,7 +45,7 @@ class Processor:
         """
 
     def process(self, frame: Frame) -> Any:
-        """Return a picture, annotations, both or None, as described at `processor`. Called once per frame."""
+        """Return an image, annotations, both or None, as described at `processor`. Called once per frame."""
         raise NotImplementedError(f"{type(self).__name__} does not define the method process(frame).")
 
     def close(self) -> None:
@@ -185,11 +185,11 @@ def processor(
 
     The view is named after the function, or after the class in lower case (`PeopleCounter`: "people_counter").
     It is called with a `Frame` and returns one of
-    - a picture to show: uint8, (height, width, 3) BGR or (height, width) gray, of any size;
+    - an image to show: uint8, (height, width, 3) BGR or (height, width) gray, of any size;
     - None: the frame as it is, with whatever was drawn on `frame.image`;
     - annotations, a list of `Box`, `Point`, `Polygon` and `Text`, [] for nothing seen: players draw them over the
-      camera's own picture (`overlay="faces"`), and where the view itself is watched they are drawn into it;
-    - (picture or None, annotations).
+      camera's own video (`overlay="faces"`), and where the view itself is watched they are drawn into it;
+    - (image or None, annotations).
     `record`: its annotations are recorded with the camera. It runs for as long as that is, watched or not.
     `width_px`: the width that it needs. It receives frames of the camera's smallest stream that is at least as wide,
     at the width of that stream: they are not scaled. 0: frames of the camera's main stream.

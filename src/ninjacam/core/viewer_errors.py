@@ -21,14 +21,14 @@ _TEXTS = {
     "not_a_camera": "What answers at the camera's address is not a camera.",
     "protocol_error": "The camera sends data that cannot be read.",
     "recording": "The camera cannot be recorded at the moment.",
-    "stalled": "The camera is connected but sends no pictures.",
+    "stalled": "The camera is connected but sends no frames.",
     "stream_not_found": "The camera does not have the stream that is set.",
     "timeout": "The camera does not answer.",
     "too_much_memory": "The camera sends more data than can be processed.",
     "unsupported_codec": "The camera sends video that cannot be read.",
     "unsupported_scheme": "The settings of the camera cannot be used.",
 }
-_OTHER = "The camera gives no picture at the moment."
+_OTHER = "The camera does not send video at the moment."
 
 
 def without_traceback(error: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -83,7 +83,7 @@ class Engine:
             EventWriter(self._events, events, self._storage, clock=clock) if events is not None else None
         )
         self._recordings = (
-            RecordingKeeper(index, self._storage, on_disk=self._events.see_disk, clock=clock)
+            RecordingKeeper(index, self._storage, on_disk=self._events.observe_disk, clock=clock)
             if index is not None
             else None
         )
@@ -194,7 +194,7 @@ class Engine:
                     self._capture_errors.pop(slug, None)
         if self._recordings is not None:
             self._recordings.hear(report.get("segments", ()))
-        saved_ns = max((mark[0] for mark in report.get("module_marks", {}).values()), default=0)
+        saved_ns = max((version[0] for version in report.get("module_versions", {}).values()), default=0)
         if saved_ns > self._code_saved_ns:
             self._code_saved_ns = saved_ns
             self._crashes.code_saved(saved_ns)
@@ -273,7 +273,7 @@ class Engine:
             status = self.status()
             self._cameras = status["cameras"]
             if self._is_wanted_known:
-                self._events.see_cameras(status["cameras"])
+                self._events.observe_cameras(status["cameras"])
             try:
                 self._status.write(status)
                 failing = False

@@ -84,12 +84,12 @@ class EventLog(Protocol):
 
 
 @dataclass(slots=True)
-class _Seen:
-    """A condition of one kind and camera. Time since it `is_so` or is not: monotonic, and by the wall clock.
+class _Condition:
+    """A condition of one kind and camera. Time since it `holds` or is not: monotonic, and by the wall clock.
     `event`: the ongoing event.
     """
 
-    is_so: bool
+    holds: bool
     since_ns: int
     since_wall_ns: int
     event: EngineEvent | None = None
@@ -100,7 +100,7 @@ class EventKeeper:
 
     def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
-        self._seen: dict[Key, _Seen] = {}
+        self._conditions: dict[Key, _Condition] = {}
         self._waiting: dict[tuple[str, str, int], EngineEvent] = {}
         self._of_devices: set[Key] = set()
         """Camera and kind of events that cameras report, while they are ongoing."""
@@ -110,81 +110,81 @@ class EventKeeper:
 
     # --- observations ---
 
-    def see_cameras(self, cameras: Mapping[str, Mapping[str, Any]]) -> None:
+    def observe_cameras(self, cameras: Mapping[str, Mapping[str, Any]]) -> None:
         """Process the status of all configured cameras. Events of a removed camera end."""
         if not self.adopted:
             return
-        for slug, told in cameras.items():
-            state, error = told.get("state"), told.get("error") or {}
+        for slug, status in cameras.items():
+            state, error = status.get("state"), status.get("error") or {}
             if state != CameraState.CONNECTING:  # Neither down nor up.
                 down = state in _DOWN
                 data = {"state": str(state), "code": error.get("code", "")}
-                self._see(CAMERA_DOWN, slug, down, _label(error), data, told.get("last_video_ns"))
-            recording = told.get("recording")
+                self._observe(CAMERA_DOWN, slug, down, _label(error), data, status.get("last_video_ns"))
+            recording = status.get("recording")
             if recording is not None or state == CameraState.DISABLED:
                 error = (recording or {}).get("error") or {}
                 failing = (recording or {}).get("state") == "failing"
                 data = {"code": error.get("code", "")}
-                self._see(RECORDING_FAILED, slug, failing, _label(error), data)
-            self._see_device(slug, told.get("device_events") or {})
-        for slug, kind in [key for key in self._seen if key[0] != HOST and key[0] not in cameras]:
-            self._end(self._seen.pop((slug, kind)), self._clock.wall_ns())
+                self._observe(RECORDING_FAILED, slug, failing, _label(error), data)
+            self._observe_device(slug, status.get("device_events") or {})
+        for slug, kind in [key for key in self._conditions if key[0] != HOST and key[0] not in cameras]:
+            self._end(self._conditions.pop((slug, kind)), self._clock.wall_ns())
 
-    def _see_device(self, slug: str, active: Mapping[str, Mapping[str, Any]]) -> None:
+    def _observe_device(self, slug: str, active: Mapping[str, Mapping[str, Any]]) -> None:
         """`active`: as `devices.events.DeviceEvents.report` returns it."""
         for kind in {*active, *(kind for camera, kind in self._of_devices if camera == slug)}:
             found = active.get(kind)
             rule = Rule(kind, 0, DEVICE_END_AFTER_S, triggers_recording=True)
             label, since_ns = (found["label"], found["since_ns"]) if found else ("", None)
-            self._see(rule, slug, found is not None, label, {}, since_ns)
+            self._observe(rule, slug, found is not None, label, {}, since_ns)
             self._of_devices.add((slug, kind))
-        self._of_devices &= self._seen.keys()
+        self._of_devices &= self._conditions.keys()
 
-    def see_disk(self, is_full: bool, is_low: bool) -> None:
+    def observe_disk(self, is_full: bool, is_low: bool) -> None:
         """`is_full`: recordings were deleted for new ones. `is_low`: other files leave too little space."""
         if self.adopted:
-            self._see(
+            self._observe(
                 DISK_FULL,
                 HOST,
                 is_full,
                 "The disk is full. The oldest recordings are deleted to make room.",
                 {},
             )
-            self._see(DISK_LOW, HOST, is_low, DISK_LOW_TEXT, {})
+            self._observe(DISK_LOW, HOST, is_low, DISK_LOW_TEXT, {})
 
     def disk_status(self) -> Json:
         """Return whether the events of the disk are ongoing, for the status."""
         return {"disk_full": self._host_has(DISK_FULL), "disk_low": self._host_has(DISK_LOW)}
 
     def _host_has(self, rule: Rule) -> bool:
-        seen = self._seen.get((HOST, rule.kind))
-        return seen is not None and seen.event is not None
+        condition = self._conditions.get((HOST, rule.kind))
+        return condition is not None and condition.event is not None
 
-    def _see(
-        self, rule: Rule, slug: str, is_so: bool, label: str, data: Json, since_wall_ns: int | None = None
+    def _observe(
+        self, rule: Rule, slug: str, holds: bool, label: str, data: Json, since_wall_ns: int | None = None
     ) -> None:
         now_ns = self._clock.monotonic_ns()
-        seen = self._seen.get((slug, rule.kind))
-        if seen is None:
-            if not is_so:
+        condition = self._conditions.get((slug, rule.kind))
+        if condition is None:
+            if not holds:
                 return
-            seen = self._seen[slug, rule.kind] = _Seen(False, now_ns, 0)
-        if is_so != seen.is_so:
-            seen.is_so, seen.since_ns = is_so, now_ns
-            seen.since_wall_ns = (is_so and since_wall_ns) or self._clock.wall_ns()
-        lasted_s = (now_ns - seen.since_ns) / 1e9
-        if is_so and seen.event is None and lasted_s >= rule.begin_after_s:
-            seen.event = EngineEvent(
-                slug, rule.kind, seen.since_wall_ns, None, label[:MAX_LABEL], data, rule.triggers_recording
+            condition = self._conditions[slug, rule.kind] = _Condition(False, now_ns, 0)
+        if holds != condition.holds:
+            condition.holds, condition.since_ns = holds, now_ns
+            condition.since_wall_ns = (holds and since_wall_ns) or self._clock.wall_ns()
+        lasted_s = (now_ns - condition.since_ns) / 1e9
+        if holds and condition.event is None and lasted_s >= rule.begin_after_s:
+            condition.event = EngineEvent(
+                slug, rule.kind, condition.since_wall_ns, None, label[:MAX_LABEL], data, rule.triggers_recording
             )
             self.begun[rule.kind] += 1
-            self._tell(seen.event)
-        elif not is_so and (seen.event is None or lasted_s >= rule.end_after_s):
-            self._end(self._seen.pop((slug, rule.kind)), seen.since_wall_ns)
+            self._enqueue(condition.event)
+        elif not holds and (condition.event is None or lasted_s >= rule.end_after_s):
+            self._end(self._conditions.pop((slug, rule.kind)), condition.since_wall_ns)
 
-    def _end(self, seen: _Seen, end_ns: int) -> None:
-        if seen.event is not None:
-            self._tell(replace(seen.event, end_ns=max(end_ns, seen.event.start_ns)))
+    def _end(self, condition: _Condition, end_ns: int) -> None:
+        if condition.event is not None:
+            self._enqueue(replace(condition.event, end_ns=max(end_ns, condition.event.start_ns)))
 
     # --- output to the log ---
 
@@ -193,10 +193,10 @@ class EventKeeper:
         self.adopted = True
         now_ns, wall_ns = self._clock.monotonic_ns(), self._clock.wall_ns()
         for event in ongoing:
-            seen = self._seen.get((event.slug, event.kind))
-            if seen is not None:  # Already created twice: end one.
-                self._end(seen, event.start_ns)
-            self._seen[event.slug, event.kind] = _Seen(True, now_ns, wall_ns, event)
+            condition = self._conditions.get((event.slug, event.kind))
+            if condition is not None:  # Already created twice: end one.
+                self._end(condition, event.start_ns)
+            self._conditions[event.slug, event.kind] = _Condition(True, now_ns, wall_ns, event)
             if event.kind not in _OWN_KINDS:
                 self._of_devices.add((event.slug, event.kind))
 
@@ -209,9 +209,9 @@ class EventKeeper:
         """The log was unavailable: keep these for the next attempt, unless there are newer ones."""
         newer, self._waiting = self._waiting, {}
         for event in (*events, *newer.values()):
-            self._tell(event)
+            self._enqueue(event)
 
-    def _tell(self, event: EngineEvent) -> None:
+    def _enqueue(self, event: EngineEvent) -> None:
         self._waiting.pop((event.slug, event.kind, event.start_ns), None)
         self._waiting[event.slug, event.kind, event.start_ns] = event
         while len(self._waiting) > MAX_WAITING:

@@ -34,47 +34,47 @@ def make_plan(
     the capture process that the camera needs; "": any.
     """
     enabled = sorted((c for c in cameras if c.enabled and c.error is None), key=lambda c: c.slug)
-    capture = _place(
+    capture = _fill(
         "capture",
         [camera for camera in enabled if not place_of(camera)],
         running,
-        most=cameras_per_capture,
+        max_cameras=cameras_per_capture,
     )
     for camera in enabled:
         if name := place_of(camera):
             capture.setdefault(name, []).append(camera)
     workers = max(1, min(vision_workers, len(enabled)))
-    vision = _share([f"vision-{n}" for n in range(1, workers + 1)], enabled, running)
+    vision = _spread([f"vision-{n}" for n in range(1, workers + 1)], enabled, running)
     return ProcessPlan(
-        capture={name: tuple(held) for name, held in capture.items() if held},
-        vision={name: tuple(held) for name, held in vision.items()},
+        capture={name: tuple(assigned) for name, assigned in capture.items() if assigned},
+        vision={name: tuple(assigned) for name, assigned in vision.items()},
     )
 
 
-def _share(
+def _spread(
     names: list[str], cameras: list[CameraSpec], running: Mapping[str, Collection[str]]
 ) -> dict[str, list[CameraSpec]]:
     """Leave cameras where they run, and give the others to the processes that have the fewest."""
     shared: dict[str, list[CameraSpec]] = {name: [] for name in names}
-    homeless = []
+    unassigned = []
     for camera in cameras:
-        home = next((name for name in names if camera.slug in running.get(name, ())), None)
-        if home is None:
-            homeless.append(camera)
+        process = next((name for name in names if camera.slug in running.get(name, ())), None)
+        if process is None:
+            unassigned.append(camera)
         else:
-            shared[home].append(camera)
-    for camera in homeless:
+            shared[process].append(camera)
+    for camera in unassigned:
         min(shared.values(), key=len).append(camera)
     return shared
 
 
-def _place(
-    prefix: str, cameras: list[CameraSpec], running: Mapping[str, Collection[str]], *, most: int
+def _fill(
+    prefix: str, cameras: list[CameraSpec], running: Mapping[str, Collection[str]], *, max_cameras: int
 ) -> dict[str, list[CameraSpec]]:
-    held: dict[str, list[CameraSpec]] = {}
-    homeless = []
+    assigned: dict[str, list[CameraSpec]] = {}
+    unassigned = []
     for camera in cameras:
-        home = next(
+        process = next(
             (
                 name
                 for name, slugs in running.items()
@@ -82,15 +82,15 @@ def _place(
             ),
             None,
         )
-        if home is not None and len(held.setdefault(home, [])) < most:
-            held[home].append(camera)
+        if process is not None and len(assigned.setdefault(process, [])) < max_cameras:
+            assigned[process].append(camera)
         else:
-            homeless.append(camera)
-    for camera in homeless:
-        free = [name for name in held if len(held[name]) < most]
+            unassigned.append(camera)
+    for camera in unassigned:
+        free = [name for name in assigned if len(assigned[name]) < max_cameras]
         if not free:
-            number = next(n for n in range(1, len(held) + 2) if f"{prefix}-{n}" not in held)
+            number = next(n for n in range(1, len(assigned) + 2) if f"{prefix}-{n}" not in assigned)
             free = [f"{prefix}-{number}"]
-            held[free[0]] = []
-        held[free[0]].append(camera)
-    return held
+            assigned[free[0]] = []
+        assigned[free[0]].append(camera)
+    return assigned

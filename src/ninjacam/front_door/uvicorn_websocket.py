@@ -1,4 +1,4 @@
-"""Uvicorn's WebSocket protocol with a short way for what most of its messages are: pictures for many viewers.
+"""Uvicorn's WebSocket protocol with a short way for what most of its messages are: frames for many viewers.
 
 Imported only where uvicorn runs with websockets-sansio. Checked with uvicorn 0.54 and websockets 17.
 """

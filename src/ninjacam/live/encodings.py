@@ -46,15 +46,15 @@ class Subscriber:
     def refused(self, error: dict[str, Any]) -> None:
         """Called when the stream does not exist. May leave the encoding."""
 
-    def tell(self, **fields: Any) -> None:
+    def send_message(self, **fields: Any) -> None:
         self.sink.put(text_message(id=self.id, **fields))
 
-    def tell_state(self, feed: Feed) -> None:
+    def send_state(self, feed: Feed) -> None:
         """Send the state of the stream, if it is known and has changed."""
         state = (feed.state.value, feed.message(details=self.details), feed.view_error)
         if feed.has_state and state != self.state_sent:
             self.state_sent = state
-            self.tell(op="state", state=state[0], message=state[1], view_error=state[2])
+            self.send_message(op="state", state=state[0], message=state[1], view_error=state[2])
 
 
 class Encoding:
@@ -107,7 +107,7 @@ class Encoding:
 
     def on_state(self) -> None:
         for member in self.members:
-            member.tell_state(self.feed)
+            member.send_state(self.feed)
 
     def on_refused(self, error: dict[str, Any]) -> None:
         for member in self.members:
@@ -119,7 +119,7 @@ class Encoding:
         """Add a member: send it the state, and the frames since the last key frame."""
         member.wants = 2
         self.members = (*self.members, member)
-        member.tell_state(self.feed)
+        member.send_state(self.feed)
         if self._described is None:
             return
         self._describe(member)
@@ -138,7 +138,7 @@ class Encoding:
 
     def _describe(self, member: Subscriber) -> None:
         if self._described is not None:
-            member.tell(op="stream", **self._described)
+            member.send_message(op="stream", **self._described)
 
     # --- bytes ---
 

@@ -110,7 +110,7 @@ class Feed:
         return video.codec if video is not None else Codec.NONE
 
     @property
-    def last_picture(self) -> Packet | None:
+    def last_frame(self) -> Packet | None:
         """Return the newest cached key frame or JPEG."""
         return next((packet for packet in self.gop if packet.kind is Kind.VIDEO), None)
 
@@ -136,9 +136,9 @@ class Feed:
                 self.gop.clear()  # From before the loss; the pixels stream shows the reason itself.
         self.info = info
         self.was_lost = False
-        self._tell_state()
+        self._notify_listeners()
 
-    def _tell_state(self) -> None:
+    def _notify_listeners(self) -> None:
         for listener in self.listeners:
             listener.on_state()
 
@@ -157,7 +157,7 @@ class Feed:
         self.was_lost, self.info = True, _read_off(self.path.stem)
         self._expect_return()
         if before != (self.was_lost, self.info):
-            self._tell_state()
+            self._notify_listeners()
 
     # --- lifecycle, called by the Pool ---
 
@@ -273,7 +273,7 @@ _COMING = (CameraState.LIVE, CameraState.CONNECTING, CameraState.IDLE)
 """States in which the first frame may take as long as a connection and a key frame do."""
 
 
-class PictureWaiter:
+class FrameWaiter:
     """Waits for a feed's first frame: in any state, or only from a live camera."""
 
     def __init__(self) -> None:
@@ -300,7 +300,7 @@ class PictureWaiter:
         begun = loop.time()
         with contextlib.suppress(TimeoutError):
             while feed.refused is None:
-                if feed.last_picture is not None and (feed.fresh or not live_only):
+                if feed.last_frame is not None and (feed.fresh or not live_only):
                     return
                 hopeless = feed.state in (CameraState.FAILED, CameraState.DISABLED)
                 down = live_only and feed.info is not None and feed.state not in _COMING

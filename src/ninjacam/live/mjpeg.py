@@ -12,8 +12,8 @@ from ninjacam.front_door.messages import Message, Receive, Scope, Send
 from ninjacam.front_door.mount import Target
 from ninjacam.front_door.responses import NO_STORE
 from ninjacam.hub.request import StreamRequest
-from ninjacam.live.feeds import Feed, PictureWaiter
-from ninjacam.live.pictures import PictureWish, no_picture
+from ninjacam.live.feeds import Feed, FrameWaiter
+from ninjacam.live.frame_parameters import FrameParameters, no_frame
 from ninjacam.live.sink import Sink
 from ninjacam.outputs.mjpeg import CONTENT_TYPE, PREAMBLE, encode_part
 from ninjacam.problems import problem_of_stream, stopping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ninjacam.auth import Principal
     from ninjacam.models import Camera
 
-FIRST_PICTURE_S = 5.0
+FIRST_FRAME_S = 5.0
 CLOSE_GRACE_S = 0.5
 
 _HEADERS = (
@@ -172,7 +172,7 @@ class MjpegViewer:
         self._parts = parts
         self._begun = True
         parts.add(self)
-        packet = parts.feed.last_picture
+        packet = parts.feed.last_frame
         if packet is not None and packet.codec is Codec.MJPEG:
             self.sink.put(parts.part(packet), len(packet.data), self)
         if parts.feed.is_off:  # Since it was last checked.
@@ -184,7 +184,7 @@ class MjpegViewer:
         pixels = self._all.get(
             (
                 worker.pool.pixels_path(self._watching[1].slug, self._stream),
-                PictureWish().request(worker.settings.mjpeg_quality),
+                FrameParameters().stream_request(worker.settings.mjpeg_quality),
             )
         )
         self._leave()
@@ -203,9 +203,9 @@ class MjpegViewer:
 async def serve_mjpeg(worker: Worker, scope: Scope, receive: Receive, send: Send, target: Target) -> None:
     """Serve the response. Raises: Problem: before the response has started."""
     all_parts, slug = worker.shared(AllParts), target.slug
-    wish = PictureWish.parse(auth.query_of(scope))
+    parameters = FrameParameters.parse(auth.query_of(scope))
     principal, camera, stream = await worker.database.run(
-        auth.authorise_live, scope, target, wish.stream, wish.width_px, "live"
+        auth.authorise_live, scope, target, parameters.stream, parameters.width_px, "live"
     )
     if scope["method"] == "HEAD":
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
@@ -216,13 +216,16 @@ async def serve_mjpeg(worker: Worker, scope: Scope, receive: Receive, send: Send
     gone = asyncio.get_running_loop().create_task(wait_for_leave(receive), name="live-mjpeg")
     gone.add_done_callback(lambda _: viewer.end())
     try:
-        key: PartsKey = (worker.pool.pixels_path(slug, stream), wish.request(worker.settings.mjpeg_quality))
-        if wish.is_plain and _sends_jpeg(slug, stream):
+        key: PartsKey = (
+            worker.pool.pixels_path(slug, stream),
+            parameters.stream_request(worker.settings.mjpeg_quality),
+        )
+        if parameters.is_plain and _sends_jpeg(slug, stream):
             key = (worker.pool.packets_path(slug, stream), StreamRequest())
-        waiter = PictureWaiter()
+        waiter = FrameWaiter()
         feed = worker.pool.join(*key, waiter)
         try:
-            if await _has_picture(feed, waiter, viewer):
+            if await _has_frame(feed, waiter, viewer):
                 await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
                 viewer.sink.put({"type": "http.response.body", "body": PREAMBLE, "more_body": True})
                 viewer.watch(all_parts.get(key))
@@ -245,13 +248,13 @@ def _sends_jpeg(slug: str, stream: str) -> bool:
     return report.get("codec") == Codec.MJPEG.label and report.get("state") == CameraState.LIVE.value
 
 
-async def _has_picture(feed: Feed, waiter: PictureWaiter, viewer: MjpegViewer) -> bool:
+async def _has_frame(feed: Feed, waiter: FrameWaiter, viewer: MjpegViewer) -> bool:
     """Return False if the client has disconnected.
 
     Raises: Problem: no frame came in time, the view does not exist, or the server stops.
     """
     worker = viewer.worker
-    waiting = asyncio.ensure_future(waiter.wait(feed, timeout_s=FIRST_PICTURE_S))
+    waiting = asyncio.ensure_future(waiter.wait(feed, timeout_s=FIRST_FRAME_S))
     try:
         await asyncio.wait((waiting, viewer.over), return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -262,8 +265,8 @@ async def _has_picture(feed: Feed, waiter: PictureWaiter, viewer: MjpegViewer) -
         raise stopping()
     if viewer.over.done():
         return False
-    if feed.last_picture is None:
-        raise no_picture(feed, details=await worker.may_see_details(*viewer.watched))
+    if feed.last_frame is None:
+        raise no_frame(feed, details=await worker.may_see_details(*viewer.watched))
     return True
 
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from ninjacam.front_door.messages import Receive, Scope, Send
 from ninjacam.front_door.mount import Target
 from ninjacam.front_door.responses import respond
-from ninjacam.live.feeds import PictureWaiter
-from ninjacam.live.pictures import PictureWish, no_picture
+from ninjacam.live.feeds import FrameWaiter
+from ninjacam.live.frame_parameters import FrameParameters, no_frame
 from ninjacam.outputs.mjpeg import rfc3339
 from ninjacam.problems import problem_of_stream, stopping
 from ninjacam.viewers import auth
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TIMEOUT_S = 5.0
 AT_ONCE = 16
 AT_ONCE_OF_USER = 8
-"""A camera without a picture occupies a turn for TIMEOUT_S."""
+"""A camera without a frame occupies a turn for TIMEOUT_S."""
 MAX_WAITING = 256
 MAX_WAITING_OF_USER = 32
 
@@ -39,9 +39,9 @@ class SnapshotTurns(Turns):
 
 async def serve_snapshot(worker: Worker, scope: Scope, receive: Receive, send: Send, target: Target) -> None:
     """Users take turns, so that one who asks for many does not keep others waiting. Raises: Problem."""
-    wish = PictureWish.parse(auth.query_of(scope))
+    parameters = FrameParameters.parse(auth.query_of(scope))
     watching = await worker.database.run(
-        auth.authorise_live, scope, target, wish.stream, wish.width_px, "thumbnail"
+        auth.authorise_live, scope, target, parameters.stream, parameters.width_px, "thumbnail"
     )
     if scope["method"] == "HEAD":
         await respond(send, 200, b"image/jpeg", b"", head=True)
@@ -49,25 +49,25 @@ async def serve_snapshot(worker: Worker, scope: Scope, receive: Receive, send: S
     async with worker.shared(SnapshotTurns).turn(user_of(watching[0])):
         if worker.stop.is_set():
             raise stopping()
-        await _serve_picture(worker, send, watching, wish)
+        await _serve_frame(worker, send, watching, parameters)
 
 
-async def _serve_picture(
-    worker: Worker, send: Send, watching: "tuple[Principal, Camera, str]", wish: PictureWish
+async def _serve_frame(
+    worker: Worker, send: Send, watching: "tuple[Principal, Camera, str]", parameters: FrameParameters
 ) -> None:
-    waiter = PictureWaiter()
+    waiter = FrameWaiter()
     principal, camera, stream = watching
     path = worker.pool.pixels_path(camera.slug, stream)
-    feed = worker.pool.join(path, wish.request(worker.settings.mjpeg_quality), waiter)
+    feed = worker.pool.join(path, parameters.stream_request(worker.settings.mjpeg_quality), waiter)
     try:
         await waiter.wait(feed, timeout_s=TIMEOUT_S, live_only=True)
-        packet = feed.last_picture
+        packet = feed.last_frame
     finally:
         worker.pool.leave(feed, waiter)
     if feed.refused is not None:
         raise problem_of_stream(feed.refused)
     if packet is None or not feed.fresh:
-        raise no_picture(feed, details=await worker.may_see_details(principal, camera))
+        raise no_frame(feed, details=await worker.may_see_details(principal, camera))
     headers = [(b"x-ninjacam-state", feed.state.value.encode())]
     if packet.captured_ns:
         headers.append((b"x-ninjacam-timestamp", rfc3339(packet.captured_ns).encode()))

@@ -141,7 +141,7 @@ class SocketSubscription(Subscriber):
         self.over(str(error.get("code", "error")), str(error.get("message", "")))
 
     def over(self, code: str, message: str) -> None:
-        self.tell(op="error", code=code, message=message)
+        self.send_message(op="error", code=code, message=message)
         self._socket.drop(self)
 
     def close(self) -> None:
@@ -152,7 +152,7 @@ class SocketSubscription(Subscriber):
 class _Chooser:
     """Waits until the codec of a camera's own stream is known, to choose between passthrough and transcoding."""
 
-    def __init__(self, member: "PicturesSubscription") -> None:
+    def __init__(self, member: "FramesSubscription") -> None:
         self._member = member
 
     def on_packet(self, packet: object) -> None:
@@ -165,7 +165,7 @@ class _Chooser:
         self._member.refused(error)
 
 
-class PicturesSubscription(SocketSubscription):
+class FramesSubscription(SocketSubscription):
     """Uses an encoding that the client can play, shared with all that request the same."""
 
     __slots__ = ("_chooser", "_waiting")
@@ -205,7 +205,7 @@ class PicturesSubscription(SocketSubscription):
             asyncio.get_running_loop().call_soon(self._fall_back)  # A feed's listeners must not leave it.
             return
         if feed.codec is Codec.NONE or (may_fall_back and feed.state in _COMING):
-            self.tell_state(feed)
+            self.send_state(feed)
             return
         if feed.codec.label in self.codecs:
             self._watch(feed.path, feed.request)
@@ -291,7 +291,7 @@ class AnnotationsSubscription(SocketSubscription):
 
     def on_state(self) -> None:
         if self._feed is not None:
-            self.tell_state(self._feed)
+            self.send_state(self._feed)
 
     def on_refused(self, error: dict[str, Any]) -> None:
         self.refused(error)

@@ -16,7 +16,7 @@ from ninjacam.live.ptz import HeldMovements
 from ninjacam.live.sink import Sink
 from ninjacam.live.subscriptions import (
     AnnotationsSubscription,
-    PicturesSubscription,
+    FramesSubscription,
     SocketSubscription,
     SubscribeRequest,
     is_number,
@@ -138,9 +138,9 @@ class LiveSocket:
             if not self._allowance.take():
                 self.end(POLICY)
                 return
-            await self._told(text)
+            await self._handle_message(text)
 
-    async def _told(self, text: str) -> None:
+    async def _handle_message(self, text: str) -> None:
         try:
             message = json.loads(text)
         except (ValueError, RecursionError):
@@ -182,7 +182,7 @@ class LiveSocket:
         most = MAX_SUBSCRIPTIONS * (4 if request.annotations else 1)
         present = sum(member.request.annotations is request.annotations for member in self._members.values())
         if present >= most and request.id not in self._members:
-            what = "annotations" if request.annotations else "pictures"
+            what = "annotations" if request.annotations else "frames"
             raise Problem(429, "limit", f"One socket carries at most {most} subscriptions to {what}.")
         camera, details, stream = await self.worker.database.run(
             auth.authorise_again,
@@ -197,7 +197,7 @@ class LiveSocket:
         before = self._members.get(request.id)
         if before is not None:
             self.drop(before)
-        kind = AnnotationsSubscription if request.annotations else PicturesSubscription
+        kind = AnnotationsSubscription if request.annotations else FramesSubscription
         member = kind(self, request, camera, stream, details=details)
         self._members[request.id] = member
         member.begin()

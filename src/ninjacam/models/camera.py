@@ -291,7 +291,7 @@ class Camera(StreamFields):
         return tuple(self.publish_keys.values_list("key_hash", flat=True))
 
     @property
-    def rolls_ns(self) -> tuple[int, int]:
+    def pre_post_roll_ns(self) -> tuple[int, int]:
         """Nanoseconds to record before an event's start and after its end."""
         return self.record_before_s * 10**9, self.record_after_s * 10**9
 

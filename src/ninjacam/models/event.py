@@ -10,9 +10,9 @@ from django.db.models import Exists, F, OuterRef, Q, Value, Window
 from django.db.models.functions import Coalesce, RowNumber
 from django.utils.translation import gettext_lazy as _
 
-LONGEST_NS = 24 * 3600 * 10**9
+MAX_LENGTH_NS = 24 * 3600 * 10**9
 """Maximum length of events that people and programs create, and of the recording caused by an ongoing event."""
-STILL_TOLD_NS = 60 * 10**9
+REPORTED_FOR_NS = 60 * 10**9
 """A window is reported this long after its end, because frames captured in it may still arrive."""
 MERGE_NS = 10**9
 """Windows with a smaller gap are merged: the gap is recorded too, and the list stays short."""
@@ -26,7 +26,7 @@ ENGINE = "engine"
 Windows = tuple[tuple[int, int], ...]
 
 
-class Mark(NamedTuple):
+class TimelineEvent(NamedTuple):
     """An event as shown on a timeline."""
 
     slug: str
@@ -38,17 +38,17 @@ class Mark(NamedTuple):
     protected: bool
 
 
-_MARK = Mark._fields
-_to_mark: Callable[[tuple[Any, ...]], Mark] = partial(tuple.__new__, Mark)
-"""Like Mark._make, but in a fifth of its time."""
+_FIELDS = TimelineEvent._fields
+_to_timeline_event: Callable[[tuple[Any, ...]], TimelineEvent] = partial(tuple.__new__, TimelineEvent)
+"""Like TimelineEvent._make, but in a fifth of its time."""
 
 
-def _first(marks: list[Mark], most: int) -> list[Mark]:
-    if len(marks) > most:
-        marks.sort(
-            key=lambda mark: (mark.protected, (mark.end_ns or FAR_NS) - mark.start_ns, mark.pk), reverse=True
+def _first(events: list[TimelineEvent], max_per_camera: int) -> list[TimelineEvent]:
+    if len(events) > max_per_camera:
+        events.sort(
+            key=lambda event: (event.protected, (event.end_ns or FAR_NS) - event.start_ns, event.pk), reverse=True
         )
-    return marks[:most]
+    return events[:max_per_camera]
 
 
 class EventQuerySet(models.QuerySet["Event"]):
@@ -58,28 +58,28 @@ class EventQuerySet(models.QuerySet["Event"]):
         found = self.filter(lasts, start_ns__lt=end_ns)
         return found if slugs is None else found.filter(slug__in=slugs)
 
-    def marks(self, slugs: Collection[str], start_ns: int, end_ns: int, most: int) -> dict[str, list[Mark]]:
+    def timeline_events(self, slugs: Collection[str], start_ns: int, end_ns: int, max_per_camera: int) -> dict[str, list[TimelineEvent]]:
         """Return up to this many overlapping events per camera that has any: protected events first, then the
         longest.
 
         One query, or three if there are many: events since the day before, by their start, because none lasts longer
         than a day; and older events of the engine.
         """
-        oldest_ns = start_ns - LONGEST_NS
+        oldest_ns = start_ns - MAX_LENGTH_NS
         recent = self.overlapping(slugs, start_ns, end_ns).filter(start_ns__gt=oldest_ns).order_by()
         older = self.filter(source=ENGINE, triggers_recording=False, start_ns__lte=oldest_ns)
-        rows = list(older.ending_after(start_ns, recent).values_list(*_MARK)[: MAX_UNRANKED + 1])
+        rows = list(older.ending_after(start_ns, recent).values_list(*_FIELDS)[: MAX_UNRANKED + 1])
         if len(rows) > MAX_UNRANKED:
             lasted = Coalesce(F("end_ns"), Value(FAR_NS)) - F("start_ns")
             order = [F("protected").desc(), lasted.desc(), F("pk").desc()]
             rank = Window(RowNumber(), partition_by=[F("slug")], order_by=order)
-            rows = list(recent.annotate(rank=rank).filter(rank__lte=most).values_list(*_MARK))
-            rows += older.ending_after(start_ns).values_list(*_MARK)[:MAX_UNRANKED]
-        found: dict[str, list[Mark]] = {slug: [] for slug in slugs}
-        for mark in map(_to_mark, rows):
-            if mark.slug in found:
-                found[mark.slug].append(mark)
-        return {slug: _first(marks, most) for slug, marks in found.items() if marks}
+            rows = list(recent.annotate(rank=rank).filter(rank__lte=max_per_camera).values_list(*_FIELDS))
+            rows += older.ending_after(start_ns).values_list(*_FIELDS)[:MAX_UNRANKED]
+        found: dict[str, list[TimelineEvent]] = {slug: [] for slug in slugs}
+        for event in map(_to_timeline_event, rows):
+            if event.slug in found:
+                found[event.slug].append(event)
+        return {slug: _first(events, max_per_camera) for slug, events in found.items() if events}
 
     def ending_after(self, time_ns: int, *others: "EventQuerySet") -> "EventQuerySet":
         """Return events that trigger recording, or those that do not, in a form for which SQLite uses their index:
@@ -90,52 +90,52 @@ class EventQuerySet(models.QuerySet["Event"]):
         # Since Django 6.1, a union applies the model's ordering again, and selects a column for it.
         return some.filter(end_ns__gt=time_ns).union(some.filter(end_ns=None), *others, all=True).order_by()
 
-    def windows(self, rolls_ns: Mapping[str, tuple[int, int]], now_ns: int) -> dict[str, Windows]:
+    def windows(self, pre_post_roll_ns: Mapping[str, tuple[int, int]], now_ns: int) -> dict[str, Windows]:
         """Return the windows in which events make these cameras record, as (from, until), merged and in order.
 
-        `rolls_ns`: for each camera, the time before an event's start and after its end. Windows further in the past
+        `pre_post_roll_ns`: for each camera, the time before an event's start and after its end. Windows further in the past
         are omitted. For a camera with very many events, those that end last count, so that no camera affects
         another.
         """
         found: dict[str, list[tuple[int, int]]] = {}
-        for slug, start_ns, end_ns in self._triggers(rolls_ns, now_ns):
-            before_ns, after_ns = rolls_ns[slug]
-            longest_ns = start_ns + LONGEST_NS
+        for slug, start_ns, end_ns in self._triggers(pre_post_roll_ns, now_ns):
+            before_ns, after_ns = pre_post_roll_ns[slug]
+            longest_ns = start_ns + MAX_LENGTH_NS
             from_ns = start_ns - before_ns
             until_ns = (longest_ns if end_ns is None else min(end_ns, longest_ns)) + after_ns
             held = found.setdefault(slug, [])
             if held and from_ns < held[-1][1] + MERGE_NS:
                 held[-1] = (held[-1][0], max(held[-1][1], until_ns))
-            elif until_ns > now_ns - STILL_TOLD_NS:
+            elif until_ns > now_ns - REPORTED_FOR_NS:
                 held.append((from_ns, until_ns))
         return {slug: tuple(held) for slug, held in found.items() if held}
 
     def _triggers(
-        self, rolls_ns: Mapping[str, tuple[int, int]], now_ns: int
+        self, pre_post_roll_ns: Mapping[str, tuple[int, int]], now_ns: int
     ) -> list[tuple[str, int, int | None]]:
         """Return (slug, start, end) of the events that may make these cameras record now, ordered by camera and
         start.
 
         Called each second: one query, and two more for each camera with very many events.
         """
-        if not rolls_ns:
+        if not pre_post_roll_ns:
             return []
-        since_ns = now_ns - STILL_TOLD_NS - max(after_ns for _, after_ns in rolls_ns.values())
+        since_ns = now_ns - REPORTED_FOR_NS - max(after_ns for _, after_ns in pre_post_roll_ns.values())
         triggers = self.filter(triggers_recording=True)
         row = ("slug", "start_ns", "end_ns")
-        some = triggers.filter(slug__in=rolls_ns).ending_after(since_ns)
+        some = triggers.filter(slug__in=pre_post_roll_ns).ending_after(since_ns)
         rows = list(some.values_list(*row)[: MAX_TRIGGERS + 1])
         if len(rows) > MAX_TRIGGERS:
             rows = []
-            for slug in rolls_ns:
+            for slug in pre_post_roll_ns:
                 of_camera = triggers.filter(slug=slug).values_list(*row)
                 rows += of_camera.filter(end_ns__gt=since_ns).order_by("-end_ns")[:MAX_TRIGGERS]
                 rows += of_camera.filter(end_ns=None).order_by("-start_ns")[:MAX_TRIGGERS]
-        return sorted((each for each in rows if each[1] > since_ns - LONGEST_NS), key=lambda each: each[:2])
+        return sorted((each for each in rows if each[1] > since_ns - MAX_LENGTH_NS), key=lambda each: each[:2])
 
     def protecting(self, slug: str, before_ns: int, after_ns: int) -> Exists:
         """Return a filter for segments of this camera that a protected event, with its margins, needs."""
-        begun_ns = OuterRef("start_ns") - LONGEST_NS - after_ns
+        begun_ns = OuterRef("start_ns") - MAX_LENGTH_NS - after_ns
         return Exists(
             self.filter(
                 Q(end_ns=None, start_ns__gt=begun_ns) | Q(end_ns__gt=OuterRef("start_ns") - after_ns),

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ninjacam.recordings import segments
 
-LONGEST_NS = 600 * 10**9
+MAX_LENGTH_NS = 600 * 10**9
 """Maximum length of a file (the writer ends files after 2 min), so the files of a span are found by their start
 alone.
 """
@@ -47,7 +47,7 @@ class SegmentQuerySet(models.QuerySet["Segment"]):
         """Filter files that overlap [start, end), ordered by camera and start."""
         return self.filter(
             slug__in=slugs,
-            start_ns__gt=start_ns - LONGEST_NS,
+            start_ns__gt=start_ns - MAX_LENGTH_NS,
             start_ns__lt=end_ns,
             end_ns__gt=start_ns,
         ).order_by("slug", "start_ns")
@@ -142,7 +142,7 @@ def timeline(slugs: Collection[str], start_ns: int, end_ns: int, *, buckets: int
 
     rows = list(Segment.objects.overlapping(slugs, start_ns, end_ns).as_lists(start_ns))
     recorded = [slug for slug, *_ in rows]
-    lanes = coverage.Lanes(len(rows), start_ns, end_ns - start_ns, LONGEST_NS)
+    lanes = coverage.Lanes(len(rows), start_ns, end_ns - start_ns, MAX_LENGTH_NS)
     files = coverage.read_files(lanes, (row[1:] for row in rows))
     spans = dict(zip(recorded, coverage.spans(lanes, files, max_gap_ns=GAP_NS), strict=True))
     bitrates_bps = {slug: [0] * buckets for slug in slugs}

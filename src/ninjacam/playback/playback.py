@@ -17,7 +17,7 @@ from ninjacam.core.errors import DecodeError
 from ninjacam.front_door.messages import Receive, Scope, Send
 from ninjacam.front_door.mount import Target
 from ninjacam.front_door.responses import respond
-from ninjacam.live.pictures import PictureWish
+from ninjacam.live.frame_parameters import FrameParameters
 from ninjacam.outputs.mjpeg import rfc3339
 from ninjacam.playback.download import Body, serve_body
 from ninjacam.playback.times import NS, parse_span, parse_time
@@ -261,7 +261,7 @@ async def serve_still(worker: Worker, scope: Scope, receive: Receive, send: Send
     """Raises: Problem."""
     query = auth.query_of(scope)
     at_ns = parse_time(query, "time")
-    width_px = PictureWish.parse(query).width_px
+    width_px = FrameParameters.parse(query).width_px
     root = worker.settings.recordings_dir
     nearest = query.get("nearest", "")
     if nearest not in ("", "key"):

@@ -17,7 +17,7 @@ from ninjacam.recordings.frame_lookup import StillPlace
 from ninjacam.viewers.turns import Turns
 
 AT_ONCE = 2
-"""Maximum per worker. A still takes the decoding of up to a whole group of pictures."""
+"""Maximum per worker. A still takes the decoding of up to a GOP."""
 MAX_WAITING = 64
 MAX_WAITING_OF_USER = 8
 """Maximum per user. A timeline's preview requests one at a time, and the replay of four cameras four."""

@@ -26,11 +26,11 @@ def parse_time(query: Mapping[str, str], name: str) -> int:
             when = datetime.fromisoformat(match["whole"].upper() + zone)
             if 1971 <= when.year <= 2200:
                 return int(when.timestamp()) * NS + int((match["fraction"] or "").ljust(9, "0"))
-    said = f", not {text[:40]!r}" if text else ""
+    given = f", not {text[:40]!r}" if text else ""
     raise Problem(
         400,
         "bad_request",
-        f"The parameter {name!r} must be a time such as 2026-11-22T08:00:00Z (RFC 3339; in a URL '+' is %2B){said}.",
+        f"The parameter {name!r} must be a time such as 2026-11-22T08:00:00Z (RFC 3339; in a URL '+' is %2B){given}.",
     )
 
 

@@ -31,14 +31,14 @@ def main() -> None:
     keep_files_private()
     die_with_parent(parser.parse_args().parent)
     os.nice(NICE)
-    said = os.fdopen(os.dup(1), "w")
+    output = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # Output of user code must not mix with the job's messages.
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     question = json.load(sys.stdin)
 
     def report(**message: Any) -> None:
-        said.write(json.dumps(message) + "\n")
-        said.flush()
+        output.write(json.dumps(message) + "\n")
+        output.flush()
 
     try:
         made = _make(question, _Progress(lambda share: report(progress=round(share, 4))))
@@ -75,11 +75,11 @@ def _make(question: dict[str, Any], on_progress: Callable[[float], None]) -> Any
         return export_copy(paths, spec.start_ns, spec.end_ns, Path(spec.output), on_progress)
     import cv2
 
-    from ninjacam.core.memory import keep_freed_pictures
+    from ninjacam.core.memory import keep_freed_frames
     from ninjacam.recordings.render import export_drawn
 
     cv2.setNumThreads(1)
-    keep_freed_pictures()
+    keep_freed_frames()
     if not spec.view:
         return export_drawn(spec, on_progress)
     with contextlib.closing(_load_view(spec.camera, spec.view)) as view:

@@ -24,12 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from ninjacam import events
     from ninjacam.conf import get_settings
     from ninjacam.core.limits import confine
-    from ninjacam.core.memory import keep_freed_pictures
+    from ninjacam.core.memory import keep_freed_frames
     from ninjacam.processes.processor_modules import processor_modules
     from ninjacam.vision.process import VisionProcess
 
     confine(memory_bytes=resource.RLIM_INFINITY)  # Models map more address space than they use.
-    keep_freed_pictures()
+    keep_freed_frames()
     config = get_settings()
     process = VisionProcess(
         name=options.name,

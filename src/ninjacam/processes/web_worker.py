@@ -116,7 +116,7 @@ def load_config() -> uvicorn.Config:
 
 
 def run(config: uvicorn.Config, listener: socket.socket) -> None:
-    """Serve until told to stop."""
+    """Serve until stopped."""
     gc.freeze()  # Loaded objects stay: a full garbage collection of them would delay all streams by 0.1 s.
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(Server(config).serve(sockets=[listener]))

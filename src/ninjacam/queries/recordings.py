@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from ninjacam.auth import Actor, Principal
 from ninjacam.conf import get_settings
 from ninjacam.models import Event, Role, Segment
-from ninjacam.models.event import Mark
+from ninjacam.models.event import TimelineEvent
 from ninjacam.models.segment import SegmentQuerySet, timeline
 from ninjacam.queries.cameras import list_recorded, require_recorded
 from ninjacam.recordings.annotations import LATE_NS, read_annotations
@@ -42,7 +42,7 @@ class CameraTimeline:
 
     slug: str
     spans: list[tuple[int, int]]
-    events: list[Mark]
+    events: list[TimelineEvent]
     has_more_events: bool
     bitrates_bps: list[int]
 
@@ -53,13 +53,13 @@ def read_timeline(slugs: list[str], start_ns: int, end_ns: int, buckets: int = 0
     One query of segments, one to three of events.
     """
     recorded = timeline(slugs, start_ns, end_ns, buckets=buckets)
-    marks = Event.objects.marks(slugs, start_ns, end_ns, MAX_EVENTS + 1)
+    events = Event.objects.timeline_events(slugs, start_ns, end_ns, MAX_EVENTS + 1)
     return [
         CameraTimeline(
             slug=slug,
             spans=recorded.spans.get(slug, []),
-            events=sorted(marks.get(slug, [])[:MAX_EVENTS], key=attrgetter("start_ns", "pk")),
-            has_more_events=len(marks.get(slug, ())) > MAX_EVENTS,
+            events=sorted(events.get(slug, [])[:MAX_EVENTS], key=attrgetter("start_ns", "pk")),
+            has_more_events=len(events.get(slug, ())) > MAX_EVENTS,
             bitrates_bps=recorded.bitrates_bps[slug],
         )
         for slug in slugs

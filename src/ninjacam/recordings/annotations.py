@@ -15,7 +15,7 @@ LATE_NS = 6_000_000_000
 """Maximum delay between a frame and its annotations, which may even be in the next file: a frame waits up to 2 s for
 a call that takes up to 2 s, and a fragment is a second long.
 """
-MAX_PICTURES, MAX_BYTES = 2_000, 4 << 20
+MAX_FRAMES, MAX_BYTES = 2_000, 4 << 20
 """Maximum size of one response."""
 _CLOCK_STEP_NS = 1_000_000_000
 """Maximum step back of a file's clock from one fragment to the next."""
@@ -39,7 +39,7 @@ def read_annotations(paths: Iterable[Path], start_ns: int, end_ns: int) -> tuple
             if start_ns // 1000 <= captured_us < end_ns // 1000 and key not in found:
                 found[key] = line
                 size_bytes += len(line)
-        if len(found) > MAX_PICTURES or size_bytes > MAX_BYTES:
+        if len(found) > MAX_FRAMES or size_bytes > MAX_BYTES:
             stop_ns = min(stop_ns, begins_ns + LATE_NS)
     return _cut(found, end_ns)
 
@@ -48,7 +48,7 @@ def _cut(found: dict[tuple[int, str], bytes], end_ns: int) -> tuple[list[bytes],
     kept: list[bytes] = []
     size_bytes = last_us = 0
     for captured_us, view in sorted(found):
-        if captured_us != last_us and (len(kept) >= MAX_PICTURES or size_bytes > MAX_BYTES):
+        if captured_us != last_us and (len(kept) >= MAX_FRAMES or size_bytes > MAX_BYTES):
             return kept, captured_us * 1000
         line = found[captured_us, view]
         kept.append(line)
@@ -60,9 +60,9 @@ def _cut(found: dict[tuple[int, str], bytes], end_ns: int) -> tuple[list[bytes],
 def _place(line: bytes) -> tuple[int, str]:
     """Return the capture time and view of a line; (0, "") if it is damaged."""
     try:
-        seen = json.loads(line, parse_constant=_refuse)
-        captured_us, view = seen["captured_us"], seen["view"]
-        if isinstance(captured_us, int) and isinstance(view, str) and isinstance(seen["annotations"], list):
+        annotation_set = json.loads(line, parse_constant=_refuse)
+        captured_us, view = annotation_set["captured_us"], annotation_set["view"]
+        if isinstance(captured_us, int) and isinstance(view, str) and isinstance(annotation_set["annotations"], list):
             return captured_us, view
     except (ValueError, TypeError, LookupError, RecursionError):
         pass

@@ -24,7 +24,7 @@ NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class CapturedFrame:
     """`pts`: 1/90000 s, from the start of the first file. `captured_ns`: wall clock."""
 
     frame: av.VideoFrame
@@ -82,14 +82,14 @@ def span_of(descriptor: int, placed: PlacedFile, fragments: list[Fragment]) -> F
     return FileSpan(descriptor, parts)
 
 
-def iter_shown(
+def iter_frames(
     placed: PlacedFile,
     *,
     fragments: list[Fragment] | None = None,
     keys_only: bool = False,
     on_open: Callable[[Any], None] | None = None,
     on_sound: Callable[[Any], None] | None = None,
-) -> Iterator[Shown]:
+) -> Iterator[CapturedFrame]:
     """Yield the frames of `placed`, or of some of its fragments, in display order.
 
     `keys_only`: only the first frame of each fragment, which must be a key frame; the others are not decoded.
@@ -115,7 +115,7 @@ def iter_shown(
                         on_sound(packet)
                 elif clock.takes(packet, keys_only=keys_only):
                     for frame, pts in _decode(context, packet):
-                        yield Shown(frame, pts + move, clock.captured_ns(pts))
+                        yield CapturedFrame(frame, pts + move, clock.captured_ns(pts))
     finally:
         os.close(descriptor)
 

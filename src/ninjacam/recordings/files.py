@@ -95,7 +95,7 @@ class CameraFiles:
         written = contents.add(video, units, job.end_dts, job.annotations)
         if written is not None:
             self._append(written)
-            self._told_good()
+            self._report_recovered()
 
     def end(self) -> None:
         """Close the file, which is complete as it is. Idempotent."""
@@ -194,7 +194,7 @@ class CameraFiles:
                 os.ftruncate(self._descriptor, self._good_bytes)  # The last fragment's end is the file's.
         self.end()
 
-    def _told_good(self) -> None:
+    def _report_recovered(self) -> None:
         if self.error is not None:
             logger.warning("%s: recording resumed", self.slug)
             self.error = None

@@ -127,14 +127,14 @@ class FileContents:
         """Return one fragment; None if it is empty. `end_dts`: of the following frame, None if unknown; frames come
         in decoding order. `annotations`: as in a `Job`.
         """
-        pictures = [(packet, *self._sample_data(packet)) for packet in video]
-        pictures = [entry for entry in pictures if entry[2]]
-        if not pictures:
+        frames = [(packet, *self._sample_data(packet)) for packet in video]
+        frames = [entry for entry in frames if entry[2]]
+        if not frames:
             return None
-        times = [max(dts_of(packet) - self._dts0, self._next_dts) for packet, *_ in pictures]
+        times = [max(dts_of(packet) - self._dts0, self._next_dts) for packet, *_ in frames]
         for at in range(1, len(times)):
             times[at] = max(times[at], times[at - 1] + 1)
-        last = pictures[-1][0]
+        last = frames[-1][0]
         end = times[-1] + (last.duration or DEFAULT_TICKS)
         if end_dts is not None:
             end = max(end_dts - self._dts0, times[-1] + 1)
@@ -142,10 +142,10 @@ class FileContents:
         samples = [
             Sample(size_bytes, following - dts, packet.is_key, packet.pts - self._dts0 - dts)
             for (packet, _, size_bytes), dts, following in zip(
-                pictures, times, [*times[1:], end], strict=True
+                frames, times, [*times[1:], end], strict=True
             )
         ]
-        first = pictures[0][0]
+        first = frames[0][0]
         start_ns = self._start_ns(first)
         run, audio_parts = self._audio(units)
         self._sequence += 1
@@ -153,7 +153,7 @@ class FileContents:
             encode_prft(VIDEO_TRACK, start_ns, first.pts - self._dts0),
             encode_moof(self._sequence, Run(VIDEO_TRACK, times[0], samples), run),
         ]
-        for _, pieces, _ in pictures:
+        for _, pieces, _ in frames:
             parts += pieces
         parts += audio_parts
         self._clock.begin(first.pts, start_ns)

@@ -27,7 +27,7 @@ from ninjacam.core.packets import VIDEO_CLOCK_HZ
 from ninjacam.recordings.audio import FRAME_SAMPLES
 from ninjacam.recordings.clip import PlacedFile, place_files
 from ninjacam.recordings.clock_face import ClockFace
-from ninjacam.recordings.decoded_frames import NS, Shown, iter_shown
+from ninjacam.recordings.decoded_frames import NS, CapturedFrame, iter_frames
 from ninjacam.recordings.export import (
     DiskError,
     ExportSpec,
@@ -70,7 +70,7 @@ def export_drawn(spec: ExportSpec, on_progress: OnProgress, draw: Draw | None = 
                     _add_file(movie, placed, spec, on_progress)
                 except (av.FFmpegError, OSError) as exc:  # Missing or damaged: a gap.
                     logger.warning("%s is skipped from here on: %s", placed.path.name, exc)
-        if not movie.pictures:
+        if not movie.frames:
             raise NothingRecordedError
         _check_whole(file)
         return digest_file(file)
@@ -103,17 +103,17 @@ def _check_whole(file: BinaryIO) -> None:
 
 
 def _add_file(movie: "_Movie", placed: PlacedFile, spec: ExportSpec, on_progress: OnProgress) -> None:
-    pictures = (
+    frames = (
         movie.timelapse.pick(placed, spec.start_ns, spec.end_ns)
         if movie.timelapse
         else _iter_span(placed, spec, movie.sound)
     )
-    for shown in pictures:
-        movie.add(shown)
-        on_progress(min(1.0, max(0.0, (shown.captured_ns - spec.start_ns) / (spec.end_ns - spec.start_ns))))
+    for captured in frames:
+        movie.add(captured)
+        on_progress(min(1.0, max(0.0, (captured.captured_ns - spec.start_ns) / (spec.end_ns - spec.start_ns))))
 
 
-def _iter_span(placed: PlacedFile, spec: ExportSpec, sound: "_Sound | None") -> Iterator[Shown]:
+def _iter_span(placed: PlacedFile, spec: ExportSpec, sound: "_Sound | None") -> Iterator[CapturedFrame]:
     """Yield the frames of the span; its audio is passed to `sound`. Earlier frames are decoded as references."""
 
     def on_sound(packet: Any) -> None:
@@ -122,8 +122,8 @@ def _iter_span(placed: PlacedFile, spec: ExportSpec, sound: "_Sound | None") -> 
             if spec.start_ns <= captured_ns < spec.end_ns:
                 sound.add(packet, packet.pts + placed.ticks.get(AUDIO_TRACK, 0))
 
-    pictures = iter_shown(placed, on_open=sound.open_file, on_sound=on_sound) if sound else iter_shown(placed)
-    return (shown for shown in pictures if spec.start_ns <= shown.captured_ns < spec.end_ns)
+    frames = iter_frames(placed, on_open=sound.open_file, on_sound=on_sound) if sound else iter_frames(placed)
+    return (captured for captured in frames if spec.start_ns <= captured.captured_ns < spec.end_ns)
 
 
 def _captured_ns(placed: PlacedFile, at_s: Fraction) -> int:
@@ -154,22 +154,22 @@ class Timelapse:
         self._end_ns = 0
         self._last_step = -1
 
-    def pick(self, placed: PlacedFile, start_ns: int, end_ns: int) -> Iterator[Shown]:
+    def pick(self, placed: PlacedFile, start_ns: int, end_ns: int) -> Iterator[CapturedFrame]:
         """Yield the selected frames of a file, with the number of their step as `pts`."""
         self._close_gap(placed)
         fragments = self._needed(placed, start_ns, end_ns)
         if fragments is None:
-            pictures = iter_shown(placed)
+            frames = iter_frames(placed)
         elif fragments:
-            pictures = iter_shown(placed, fragments=fragments, keys_only=True)
+            frames = iter_frames(placed, fragments=fragments, keys_only=True)
         else:
             return
-        for shown in pictures:
-            if start_ns <= shown.captured_ns < end_ns:
-                step = self._step_of(shown.captured_ns)
+        for captured in frames:
+            if start_ns <= captured.captured_ns < end_ns:
+                step = self._step_of(captured.captured_ns)
                 if step > self._last_step:
                     self._last_step = step
-                    yield replace(shown, pts=step)
+                    yield replace(captured, pts=step)
 
     def _close_gap(self, placed: PlacedFile) -> None:
         gap_ns = placed.fragments[0].start_ns - self._end_ns
@@ -203,7 +203,7 @@ class _Movie:
     """The output file. As a context manager: closed at its end."""
 
     def __init__(self, output: Path, spec: ExportSpec, draw: Draw | None, sound: "_Sound | None") -> None:
-        self.pictures = 0
+        self.frames = 0
         self.sound = sound
         self.timelapse = Timelapse(round(spec.speed * NS / spec.fps)) if spec.kind == "timelapse" else None
         self._spec = spec
@@ -231,26 +231,26 @@ class _Movie:
                 self._container.mux(packet)
             self._container.close()
 
-    # --- pictures ---
+    # --- frames ---
 
-    def add(self, shown: Shown) -> None:
+    def add(self, captured: CapturedFrame) -> None:
         """Raises: DiskError, EncodeError, and what `draw` raises."""
         if self._container is None:
-            self._first_pts = shown.pts
-        pts = shown.pts - self._first_pts
-        planes, width, height, colour = self._planes(shown, pts)
+            self._first_pts = captured.pts
+        pts = captured.pts - self._first_pts
+        planes, width, height, colour = self._planes(captured, pts)
         if self._container is None:
             self._begin(width, height, colour)
         elif (self._video.width, self._video.height) != (width, height):
             planes = _resize(planes, (width, height), (self._video.width, self._video.height))
             width, height = self._video.width, self._video.height
         if self._face is not None:
-            self._face.draw(planes, width, height, shown.captured_ns)
+            self._face.draw(planes, width, height, captured.captured_ns)
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         frame.pts = self._last_pts = max(pts, self._last_pts + 1)
         frame.time_base = self._time_base
         frame.colorspace, frame.color_range = colour
-        self.pictures += 1
+        self.frames += 1
         with _translated():
             for packet in self._video.encode(frame):
                 self._container.mux(packet)
@@ -261,14 +261,14 @@ class _Movie:
     def _time_base(self) -> Fraction:
         return Fraction(1, self._spec.fps if self.timelapse else VIDEO_CLOCK_HZ)
 
-    def _planes(self, shown: Shown, pts: int) -> tuple[Any, int, int, tuple[int, int]]:
+    def _planes(self, captured: CapturedFrame, pts: int) -> tuple[Any, int, int, tuple[int, int]]:
         """Return (I420 that may be modified, width, height, (color matrix, range))."""
-        frame = shown.frame
+        frame = captured.frame
         if self._draw is None:
             width, height = self._size(frame.width, frame.height)
             made = self._reformatter.reformat(frame, width, height, "yuv420p", threads=1)
             return made.to_ndarray(), width, height, (int(made.colorspace), int(made.color_range))
-        image = self._draw(frame, shown.captured_ns, self.pictures, float(pts * self._time_base))
+        image = self._draw(frame, captured.captured_ns, self.frames, float(pts * self._time_base))
         if image.ndim == 2:
             image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
         width, height = self._size(image.shape[1], image.shape[0])

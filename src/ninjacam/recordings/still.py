@@ -72,7 +72,7 @@ def _decode_until(context: Any, packets: list[Any], limit_pts: int) -> tuple[av.
         if best is not None and best[1] >= limit_pts:
             break
     if best is None:
-        raise DecodeError("There is no picture.")
+        raise DecodeError("There is no frame.")
     return best
 
 

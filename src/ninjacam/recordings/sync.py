@@ -13,7 +13,7 @@ logger = logging.getLogger("ninjacam.recordings")
 
 
 class DiskSync:
-    """`mark`: from any thread, never blocks. `root`: directories above it are not ours to sync."""
+    """`schedule`: from any thread, never blocks. `root`: directories above it are not ours to sync."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -30,7 +30,7 @@ class DiskSync:
         self._closed = True
         self._work.set()
 
-    def mark(self, path: Path, is_new: bool) -> None:
+    def schedule(self, path: Path, is_new: bool) -> None:
         """The file has grown. `is_new`: it did not exist before."""
         with self._lock:
             self._dirty[path] = is_new or self._dirty.get(path, False)

@@ -58,7 +58,7 @@ class RecordingWriter:
             slug,
             self._on_segment,
             period_s=self._period_s,
-            on_grown=self._sync.mark,
+            on_grown=self._sync.schedule,
             clock=self._clock,
         )
         too_slow: list[RecordingError] = []

@@ -56,7 +56,7 @@ class SourceStats:
     """Number of restarts of the sequence numbers over TCP, where packets cannot arrive late."""
     access_units_dropped: int = 0
     """Frames discarded because a part was lost or malformed."""
-    pictures_skipped: int = 0
+    frames_skipped: int = 0
     """Complete frames before the first one that a decoder can start with."""
     keys_without_sets: int = 0
     """Key frames discarded because their parameter sets are unknown."""

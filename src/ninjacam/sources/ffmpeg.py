@@ -179,7 +179,7 @@ class FfmpegSource(Source):
         except MemoryError:
             error = SourceMemoryError(
                 f"What {self._plan.where} sends needs more memory than a camera may take: "
-                "set it to a smaller picture or another format."
+                "set it to a smaller frame size or another format."
             )
         except (av.error.FFmpegError, OSError, ValueError) as exc:
             scheme = "v4l2" if self._plan.kind == "device" else self._plan.url.partition(":")[0]

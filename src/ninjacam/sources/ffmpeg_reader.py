@@ -20,8 +20,8 @@ from ninjacam.core.errors import DecodeError, NoVideoError, ProtocolError, Unsup
 from ninjacam.core.packets import CODEC_BY_LABEL, VIDEO_CLOCK_HZ, Codec, Flags, Kind, Packet, Track
 from ninjacam.sources.access_units import AccessUnits
 from ninjacam.sources.base import OnPacket, SourceConfig, SourceStats
+from ninjacam.sources.jpeg_images import JpegImages
 from ninjacam.sources.parameter_sets import ParameterSetCache
-from ninjacam.sources.pictures import JpegPictures
 from ninjacam.sources.track_clock import TrackClock
 
 _NO_TIME_BASE = Fraction(1, VIDEO_CLOCK_HZ)
@@ -85,10 +85,10 @@ class Reader:
         self._codec = CODEC_BY_LABEL[video.codec_context.name]
         extradata = bytes(video.codec_context.extradata or b"")
         self._length_size = 0
-        self._units: AccessUnits | JpegPictures
+        self._units: AccessUnits | JpegImages
         if self._codec is Codec.MJPEG:
             extradata = b""
-            self._units = JpegPictures(self._deliver, stats)
+            self._units = JpegImages(self._deliver, stats)
         else:
             try:
                 extradata, self._length_size = annexb_from_config(self._codec, extradata)

@@ -15,8 +15,8 @@ from ninjacam.core.errors import (
 from ninjacam.core.packets import Codec, Kind, Track
 from ninjacam.sources.base import OnPacket, Source, SourceConfig, SourceStats
 from ninjacam.sources.http_client import HttpBody, get
-from ninjacam.sources.multipart import PictureParser, boundary_of
-from ninjacam.sources.pictures import JpegPictures
+from ninjacam.sources.jpeg_images import JpegImages
+from ninjacam.sources.multipart import JpegParser, boundary_of
 from ninjacam.sources.urls import parse_url
 
 _VIDEO_TYPES = ("video/", "application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl", "audio/x-mpegurl",
@@ -66,7 +66,7 @@ async def _is_mjpeg(body: HttpBody) -> bool:
     if kind.startswith("multipart/"):
         return True
     if kind.startswith("image/") and body.is_finite:
-        raise _one_picture()
+        raise _single_image_error()
     if "mpegurl" in kind:
         return False
     start = await body.peek(_is_decided, MAX_PREAMBLE_BYTES)
@@ -77,7 +77,7 @@ async def _is_mjpeg(body: HttpBody) -> bool:
     if kind.startswith(_VIDEO_TYPES) or (not kind and start and not _is_text(start)):
         return False
     if kind.startswith("image/"):
-        raise _one_picture()
+        raise _single_image_error()
     raise NotACameraError(
         "This URL returns a web page, not a video stream: use the camera's video URL (often /video)."
     )
@@ -91,8 +91,8 @@ def _is_decided(start: bytes) -> bool:
 
 def _looks_like_mjpeg(start: bytes) -> bool:
     """Return whether a JPEG follows, after text only, or after the headers of a part."""
-    text, picture, _ = start.partition(b"\xff\xd8\xff")
-    return _is_text(text) and (bool(picture) or b"content-type: image/jp" in text.lower())
+    text, image, _ = start.partition(b"\xff\xd8\xff")
+    return _is_text(text) and (bool(image) or b"content-type: image/jp" in text.lower())
 
 
 def _is_text(start: bytes) -> bool:
@@ -100,7 +100,7 @@ def _is_text(start: bytes) -> bool:
     return not any(byte < 9 or 13 < byte < 32 for byte in start)
 
 
-def _one_picture() -> NoVideoError:
+def _single_image_error() -> NoVideoError:
     return NoVideoError(
         "This URL returns a single image, not a stream: use the camera's video URL (often /video)."
     )
@@ -118,24 +118,24 @@ class HttpMjpegSource(Source):
         self._body = body
         self._clock = clock
         self._closed = False
-        self._parser = PictureParser(boundary_of(body.message.header("content-type")))
+        self._parser = JpegParser(boundary_of(body.message.header("content-type")))
         self._media_ns = 0
-        self._pictures = 0
+        self._images = 0
 
     async def run(self, on_packet: OnPacket) -> None:
-        pictures = JpegPictures(on_packet, self.stats)
+        images = JpegImages(on_packet, self.stats)
         while data := await self._body.read():
             if self._closed:
                 break
             received_ns = self._media_ns = self._clock.monotonic_ns()
             self.stats.bytes_received += len(data)
-            for picture in self._parser.feed(data):
-                self._pictures += 1
-                pictures.push_unit(picture, received_ns * 9 // 100_000, received_ns)
+            for image in self._parser.feed(data):
+                self._images += 1
+                images.push_unit(image, received_ns * 9 // 100_000, received_ns)
         if self._closed:
             raise SourceEndedError("The camera was closed.")
-        if self._body.content_type.startswith("image/") and self._pictures <= 1:
-            raise _one_picture()
+        if self._body.content_type.startswith("image/") and self._images <= 1:
+            raise _single_image_error()
         raise SourceEndedError("The camera closed the connection.")
 
     def media_ns(self) -> int:

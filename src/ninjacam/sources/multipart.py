@@ -9,7 +9,7 @@ import re
 
 from ninjacam.core.errors import ProtocolError
 
-MAX_PICTURE_BYTES = 8 << 20
+MAX_IMAGE_BYTES = 8 << 20
 MAX_SEGMENTS = 256
 """Maximum number of segments of a JPEG before its first scan. Cameras write about ten."""
 MAX_BETWEEN_BYTES = 8_192
@@ -35,7 +35,7 @@ def boundary_of(content_type: str) -> bytes:
     return b"--" + boundary.encode("latin-1", "replace") if boundary else b""
 
 
-class PictureParser:
+class JpegParser:
     """Finds the images in a body that arrives piece by piece. Buffers at most one image and what came with it.
 
     `boundary`: the announced delimiter, or b"". It only shows where an image was cut off within its header.
@@ -61,18 +61,18 @@ class PictureParser:
         Raises: ProtocolError: an image, or the data between two images, is too long.
         """
         self._buffer += data
-        pictures: list[bytes] = []
-        while self._step(pictures):
+        images: list[bytes] = []
+        while self._step(images):
             pass
-        return pictures
+        return images
 
-    def _step(self, pictures: list[bytes]) -> bool:
+    def _step(self, images: list[bytes]) -> bool:
         """Advance by one state. Return False if more bytes are needed."""
         if self._segments < 0:
             return self._find_start()
-        if not self._in_scan and not self._read_header(pictures):
+        if not self._in_scan and not self._read_header(images):
             return False
-        return not self._in_scan or self._find_end(pictures)
+        return not self._in_scan or self._find_end(images)
 
     def _find_start(self) -> bool:
         buffer = self._buffer
@@ -84,10 +84,10 @@ class PictureParser:
         del buffer[:skipped]
         if at >= 0:
             self._begin()
-        elif self._skipped_bytes > MAX_PICTURE_BYTES:
+        elif self._skipped_bytes > MAX_IMAGE_BYTES:
             found = _TYPE.search(self._between)
             kind = f" but parts of type {found[1].decode()}" if found else ""
-            raise ProtocolError(f"The camera sends no JPEG pictures{kind}: use its MJPEG URL.")
+            raise ProtocolError(f"The camera sends no JPEG images{kind}: use its MJPEG URL.")
         return at >= 0
 
     def _begin(self) -> None:
@@ -97,7 +97,7 @@ class PictureParser:
         found = _LENGTH.search(self._between)
         self._announced_bytes = int(found[1]) if found else 0
 
-    def _read_header(self, pictures: list[bytes]) -> bool:
+    def _read_header(self, images: list[bytes]) -> bool:
         """Skip segments by their lengths, because one of them may contain a thumbnail, which is a whole JPEG."""
         buffer, at = self._buffer, self._at
         while at + 4 <= len(buffer):
@@ -108,31 +108,31 @@ class PictureParser:
             length = int.from_bytes(buffer[at + 2 : at + 4], "big")
             # 0xD0 to 0xD9 have no length, and none of them occurs before the first scan.
             if buffer[at] != 0xFF or marker < 0xC0 or 0xD0 <= marker <= 0xD9 or length < 2:
-                return self._reject(at, pictures)
+                return self._reject(at, images)
             self._segments += 1
             at += 2 + length
             if self._segments > MAX_SEGMENTS:
-                return self._reject(at, pictures)
+                return self._reject(at, images)
             if marker == _START_OF_SCAN:
                 self._in_scan = True
                 break
         # Data before `at`, or missing data: a delimiter in it shows that the image was cut off.
         cut_off = buffer.find(self._boundary, self._searched, at) if self._boundary else -1
         if cut_off >= 0:
-            return self._reject(cut_off, pictures)
+            return self._reject(cut_off, images)
         self._searched = max(0, min(at, len(buffer)) - len(self._boundary))
         self._at = at
         self._check_size()
         return self._in_scan
 
-    def _find_end(self, pictures: list[bytes]) -> bool:
+    def _find_end(self, images: list[bytes]) -> bool:
         buffer, end = self._buffer, self._announced_bytes
         if self._at < end <= self._trusted_bytes:
             if len(buffer) < end:
                 self._check_size()
                 return False
             if buffer[end - 2 : end] == _END:
-                self._take(end, pictures)
+                self._take(end, images)
                 return True
         found = _START_OR_END.search(buffer, self._at)
         if found is None:
@@ -140,17 +140,17 @@ class PictureParser:
             self._check_size()
             return False
         if found[0] != _END:  # The next image, before this one has ended.
-            pictures.append(b"")
+            images.append(b"")
             self._retry_until = 0
             self._forget(found.start())
             return True
         self._trusted_bytes = 2 * end if found.end() == end else 0
-        self._take(found.end(), pictures)
+        self._take(found.end(), images)
         return True
 
-    def _take(self, end: int, pictures: list[bytes]) -> None:
+    def _take(self, end: int, images: list[bytes]) -> None:
         with memoryview(self._buffer) as view:
-            pictures.append(bytes(view[:end]))
+            images.append(bytes(view[:end]))
         self._retry_until = 0
         self._forget(end)
 
@@ -158,12 +158,12 @@ class PictureParser:
         del self._buffer[:size_bytes]
         self._between, self._segments, self._in_scan = b"", -1, False
 
-    def _reject(self, at: int, pictures: list[bytes]) -> bool:
+    def _reject(self, at: int, images: list[bytes]) -> bool:
         """There is no image up to `at`, unless another one begins inside.
 
         This is tried once per stretch, so the cost of malicious data stays linear.
         """
-        pictures.append(b"")
+        images.append(b"")
         at = max(2, min(at, len(self._buffer)), self._retry_until)
         inside = self._buffer.find(_START, 2, at) if not self._retry_until else -1
         self._retry_until = at - inside if inside >= 0 else 0
@@ -171,7 +171,7 @@ class PictureParser:
         return True
 
     def _check_size(self) -> None:
-        if len(self._buffer) > MAX_PICTURE_BYTES:
+        if len(self._buffer) > MAX_IMAGE_BYTES:
             raise ProtocolError("The camera sends an image that is too large.")
 
 

@@ -82,7 +82,7 @@ class UnitDelivery:
         if self._started:
             self._finish(unit, key=False)
         else:
-            self._stats.pictures_skipped += 1
+            self._stats.frames_skipped += 1
 
     def _can_start(self, unit: AccessUnit, recovery: int) -> bool:
         """Return whether a decoder can start at a picture that is not a key frame by its type.

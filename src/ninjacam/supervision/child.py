@@ -28,7 +28,7 @@ SOON_S = 0.05
 
 
 class Child:
-    """Runs until told to stop, signalled, or orphaned.
+    """Runs until it is stopped, signalled or orphaned.
 
     `assign(message)` applies a command "assign" (a coroutine; commands are applied one after the other).
     `status()` is what a report says besides {"pid", "version", "name", "news"}; `news`: something has changed, and the

@@ -47,12 +47,12 @@ class JobProcess:
         self._rest = b""
         self._last: Json = {}
         self._outcome: Outcome | None = None
-        with tempfile.TemporaryFile() as told:  # A pipe would block us until it reads.
-            told.write(json.dumps(question).encode())
-            told.seek(0)
+        with tempfile.TemporaryFile() as stdin:  # A pipe would block us until it reads.
+            stdin.write(json.dumps(question).encode())
+            stdin.seek(0)
             self._popen = subprocess.Popen(
                 [*argv, "--parent", str(os.getpid())],
-                stdin=told,
+                stdin=stdin,
                 stdout=subprocess.PIPE,
                 env=bare_environment() if bare else full_environment(),
                 start_new_session=True,

@@ -23,7 +23,7 @@ FIGURES = (
     ("viewers_cut_revoked_total", "counter", "Viewers disconnected because they lost their permission."),
     ("messages_sent_total", "counter", "Messages sent."),
     ("bytes_sent_total", "counter", "Bytes of frames sent."),
-    ("pictures_dropped_total", "counter", "Frames dropped for slow viewers."),
+    ("frames_dropped_total", "counter", "Frames dropped for slow viewers."),
 )
 _VALUES = struct.Struct(f"<{len(FIGURES)}Q")
 _ENDED = "web-ended.counters"

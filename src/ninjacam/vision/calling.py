@@ -13,16 +13,16 @@ from ninjacam.core.frames import Frame
 from ninjacam.core.processors import Processor, Registration
 from ninjacam.vision.code import ProcessorCode, ProcessorStalled, one_line, user_traceback
 from ninjacam.vision.drawing import draw_annotations
-from ninjacam.vision.pictures import Picture, check_picture
+from ninjacam.vision.images import DecodedFrame, check_image
 
 T = TypeVar("T")
 
 
 class Returned(NamedTuple):
-    """`image`: as returned by `check_picture`; None: not requested. `seen`: None: the processor does not annotate."""
+    """`image`: as returned by `check_image`; None: not requested. `annotation_set`: None: the processor does not annotate."""
 
     image: Any
-    seen: AnnotationSet | None
+    annotation_set: AnnotationSet | None
 
 
 def new_processor(entry: Registration, camera: str) -> Processor:
@@ -65,15 +65,17 @@ def _check(returned: Any, frame: Frame, view: str, *, with_image: bool) -> Retur
         image, annotations = None, returned
     elif isinstance(returned, tuple) and len(returned) == 2 and are_annotations(returned[1]):
         image, annotations = returned
-    seen = None if annotations is None else to_annotation_set(annotations, frame.width, frame.height)
+    annotation_set = (
+        None if annotations is None else to_annotation_set(annotations, frame.width, frame.height)
+    )
     if image is not None:
-        return Returned(check_picture(image), seen)
+        return Returned(check_image(image), annotation_set)
     if not with_image:
-        return Returned(None, seen)
-    image = check_picture(frame.image)
-    if seen:
-        draw_annotations(image, seen, view)
-    return Returned(image, seen)
+        return Returned(None, annotation_set)
+    image = check_image(frame.image)
+    if annotation_set:
+        draw_annotations(image, annotation_set, view)
+    return Returned(image, annotation_set)
 
 
 class RecordedView:
@@ -93,19 +95,19 @@ class RecordedView:
         self._camera = camera
         self._reformatter = VideoReformatter()
 
-    def draw(self, decoded: av.VideoFrame, captured_ns: int, number: int, pts_s: float) -> Any:
+    def draw(self, av_frame: av.VideoFrame, captured_ns: int, number: int, pts_s: float) -> Any:
         """Return uint8, (height, width, 3) BGR or (height, width). Raises: ProcessorError, DecodeError."""
-        picture = Picture(decoded, self._reformatter)
+        decoded_frame = DecodedFrame(av_frame, self._reformatter)
         frame = Frame(
             camera=self._camera,
             number=number,
             pts_s=pts_s,
             captured_ns=captured_ns,
             received_ns=time.monotonic_ns(),
-            width=picture.width,
-            height=picture.height,
-            load_bgr=picture.bgr,
-            load_gray=picture.gray,
+            width=decoded_frame.width,
+            height=decoded_frame.height,
+            load_bgr=decoded_frame.bgr,
+            load_gray=decoded_frame.gray,
         )
         return call_processor(self._made, self._view, frame, with_image=True).image
 

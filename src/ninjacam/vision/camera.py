@@ -94,7 +94,7 @@ class CameraPixels:
             on_health=self._note_errors,
             clock=self._clock,
         )
-        decoded.shared.blamed = self._blamed
+        decoded.shared.quarantined = self._blamed
         variants = Variants(
             self.slug,
             self._camera_id,
@@ -184,7 +184,7 @@ class CameraPixels:
             for entry in entries
         }
         for stream in self._streams.values():
-            stream.decoded.shared.blamed = self._blamed
+            stream.decoded.shared.quarantined = self._blamed
 
     def code_changed(self) -> None:
         """The code was saved: retry all views at once. Others may be recorded now, or need another stream."""

@@ -45,11 +45,11 @@ def interrupt(thread: threading.Thread) -> None:
         )
 
 
-Mark = tuple[int, int] | None
+FileVersion = tuple[int, int] | None
 """Return (modification time, wall clock ns; size in bytes) of a file; None: it does not exist."""
 
 
-def _mark(path: Path) -> Mark:
+def _read_version(path: Path) -> FileVersion:
     try:
         stat = path.stat()
     except OSError:
@@ -78,8 +78,8 @@ class ModuleFile:
         """Return the directory of its top package, or of the module itself."""
         return self.path.parents[self.package.count(".") + bool(self.package)]
 
-    def mark(self) -> Mark:
-        return _mark(self.path)
+    def version(self) -> FileVersion:
+        return _read_version(self.path)
 
     def refusal(self) -> str:
         """Return why its code is not run, because other users can modify it; empty if they cannot. Costs two stats."""
@@ -115,7 +115,7 @@ class ProcessorCode:
         self._registry = into
         self._running = running
         self._left_out = left_out or {}
-        self._marks: dict[str, Mark] = {}
+        self._versions: dict[str, FileVersion] = {}
         self._refusals: dict[str, str] = {}
         self._helpers = Helpers(
             (file.root for file in files if not is_installed(str(file.path))),
@@ -123,29 +123,32 @@ class ProcessorCode:
             frozenset().union(*(file.trusted_uids for file in files)),
         )
         self._needs: dict[str, dict[str, Path]] = {}  # module name -> its helpers: name -> path
-        self._helper_marks: dict[str, Mark] = {}
+        self._helper_versions: dict[str, FileVersion] = {}
         self._broken: dict[
             str, tuple[Registration, ProcessorError]
         ] = {}  # View -> (what it was, why it is missing).
 
     @property
-    def marks(self) -> dict[str, list[int]]:
-        """Return module name -> its mark, for existing modules; the mark changes whenever the code does."""
-        marks = self._helper_marks | self._marks
-        return {name: list(mark) for name, mark in sorted(marks.items()) if mark is not None}
+    def versions(self) -> dict[str, list[int]]:
+        """Return module name -> its version, for existing modules; the version changes whenever the code does."""
+        versions = self._helper_versions | self._versions
+        return {name: list(version) for name, version in sorted(versions.items()) if version is not None}
 
     def changed(self) -> bool:
         """Return whether a file differs from what was loaded, or others can now modify it. Cheap: three stats per
         file.
         """
         return bool(self._changed_helpers()) or any(
-            self._marks.get(file.name) != file.mark() or self._refusals.get(file.name, "") != file.refusal()
+            self._versions.get(file.name) != file.version()
+            or self._refusals.get(file.name, "") != file.refusal()
             for file in self.files
         )
 
     def _changed_helpers(self) -> set[str]:
         known = {name: path for needs in self._needs.values() for name, path in needs.items()}
-        return {name for name, path in known.items() if _mark(path) != self._helper_marks.get(name)}
+        return {
+            name for name, path in known.items() if _read_version(path) != self._helper_versions.get(name)
+        }
 
     def refresh(self) -> None:
         """Load what has changed. Thread: one at a time; takes as long as the user's imports do."""
@@ -155,16 +158,16 @@ class ProcessorCode:
             known = {name: path for needs in self._needs.values() for name, path in needs.items()}
             self._helpers.forget(helpers, known)
         for file in self.files:
-            mark, refusal = file.mark(), file.refusal()
+            version, refusal = file.version(), file.refusal()
             if (
-                mark != self._marks.get(file.name)
+                version != self._versions.get(file.name)
                 or refusal != self._refusals.get(file.name, "")
                 or not helpers.isdisjoint(self._needs.get(file.name, ()))
             ):
-                self._marks[file.name] = mark
+                self._versions[file.name] = version
                 self._refusals[file.name] = refusal
                 self.loading = file.name
-                self._load(file, mark)
+                self._load(file, version)
         self.loading = ""
         self._publish()
 
@@ -185,17 +188,17 @@ class ProcessorCode:
         finally:
             self._running.give_back(slot)
 
-    def _load(self, file: ModuleFile, mark: Mark) -> None:
+    def _load(self, file: ModuleFile, version: FileVersion) -> None:
         before = self._forget(file.name)
-        if mark is None:
+        if version is None:
             sys.modules.pop(file.name, None)
             return
         if self._refusals.get(file.name):
             self._refuse(file, before)
             return
         self._watch(file.name, self._helpers.needed_by(file.path, file.package))
-        marks = [mark, *(self._helper_marks[name] for name in self._needs[file.name])]
-        name = loading_name(file.name, max(each[0] for each in marks if each is not None))
+        versions = [version, *(self._helper_versions[name] for name in self._needs[file.name])]
+        name = loading_name(file.name, max(each[0] for each in versions if each is not None))
         if name in self._left_out:
             logger.warning("%s", self._left_out[name])
             self.errors[file.name] = f"{self._left_out[name]}\n"
@@ -237,7 +240,7 @@ class ProcessorCode:
     def _watch(self, module: str, helpers: dict[str, Path]) -> None:
         """Load `module` again when one of these changes."""
         self._needs[module] |= helpers
-        self._helper_marks |= {name: _mark(path) for name, path in helpers.items()}
+        self._helper_versions |= {name: _read_version(path) for name, path in helpers.items()}
 
     def _refuse(self, file: ModuleFile, before: list[Registration]) -> None:
         sentence = self._refusals[file.name]

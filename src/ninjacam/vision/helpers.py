@@ -33,7 +33,7 @@ class Helpers:
         self._roots = list(dict.fromkeys(roots))
         self._modules = modules
         self._trusted_uids = trusted_uids
-        self._imports: dict[Path, tuple[object, set[str]]] = {}  # Path -> (its mark, what it imports).
+        self._imports: dict[Path, tuple[object, set[str]]] = {}  # Path -> (its version, what it imports).
 
     def install(self) -> None:
         """Load helpers with our loader from now on: at import, and when functions import something later."""
@@ -110,10 +110,10 @@ class Helpers:
         """Return the names of all modules that the source may import. Empty if it cannot be read or parsed."""
         try:
             stat = path.stat()
-            mark = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size)
+            version = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size)
             known = self._imports.get(path)
-            if known is None or known[0] != mark:
-                known = self._imports[path] = (mark, _imports_of(path.read_bytes(), package))
+            if known is None or known[0] != version:
+                known = self._imports[path] = (version, _imports_of(path.read_bytes(), package))
         except (OSError, SyntaxError, ValueError):
             return set()
         return set(known[1])

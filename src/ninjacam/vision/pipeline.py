@@ -11,7 +11,7 @@ import threading
 
 from ninjacam.core.errors import DecodeError
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, CameraState, Codec, Flags, Kind, Packet, StreamInfo
-from ninjacam.vision.pictures import Decoder, Picture
+from ninjacam.vision.images import DecodedFrame, Decoder
 from ninjacam.vision.views import LATE_NS, ViewContext, ViewInput, ViewMaker, ViewThread
 
 logger = logging.getLogger("ninjacam.vision")
@@ -115,19 +115,19 @@ class Pipeline:
         if len(self._fed) > MAX_HELD_BACK:
             del self._fed[next(iter(self._fed))]
         try:
-            pictures = self._decoder.decode(packet)
+            frames = self._decoder.decode(packet)
         except DecodeError as exc:
             logger.debug("%s: %s", self._camera, exc)
             return
         if self._queue.qsize() and self._context.clock.monotonic_ns() - packet.received_ns > LATE_NS:
             return
-        for picture in pictures[-1:]:
+        for frame in frames[-1:]:
             # With B-frames, this is not the one just fed.
-            self._show(picture, self._fed.pop(picture.pts, packet))
+            self._show(frame, self._fed.pop(frame.pts, packet))
             self._number += 1
 
-    def _show(self, picture: Picture | None, packet: Packet) -> None:
-        view_input = ViewInput(picture, packet, self._number, self._frame_ns, self._info)
+    def _show(self, frame: DecodedFrame | None, packet: Packet) -> None:
+        view_input = ViewInput(frame, packet, self._number, self._frame_ns, self._info)
         wanted = {variant.request.view for variant in self._context.shared.variants}
         for view, thread in list(self.views.items()):  # The loop may remove one meanwhile.
             if thread.broken or (view not in wanted and thread.has_lingered):

@@ -16,7 +16,7 @@ ACCENT_BGR = (60, 170, 255)
 MAX_LINES = 40
 
 
-def message_picture(title: str, lines: list[str], background: Any = None) -> Any:
+def message_image(title: str, lines: list[str], background: Any = None) -> Any:
     """Return an image with `title` and `lines`, on the dimmed `background` (uint8, BGR or gray) if there is one.
 
     Returns: uint8, (height, width, 3), BGR, of the background's size, else 1280x720.

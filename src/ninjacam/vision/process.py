@@ -160,7 +160,7 @@ class VisionProcess:
             "modules": [
                 {"module": file.name, "error": self._code.errors.get(file.name)}
                 for file in self._code.files
-                if file.name in self._code.marks
+                if file.name in self._code.versions
             ],
-            "module_marks": self._code.marks,
+            "module_versions": self._code.versions,
         }

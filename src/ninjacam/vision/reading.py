@@ -1,4 +1,4 @@
-"""Reads a camera's packets and puts them into a pipeline, while its pictures are wanted."""
+"""Reads a camera's packets and puts them into a pipeline, while its frames are requested."""
 
 import asyncio
 from collections.abc import Callable

@@ -109,7 +109,7 @@ class DecodedStream:
 
     def retry_views(self) -> None:
         """The code was saved: retry all views at once."""
-        self.shared.blamed = {}
+        self.shared.quarantined = {}
         self.shared.stalled = {}
         for health in self.shared.health.values():
             health.next_try_ns = 0
@@ -126,9 +126,9 @@ class DecodedStream:
         for view, thread in list(pipeline.views.items()):
             limit_s = thread.maker.instance.overdue_s()
             if limit_s:
-                self._leave_behind(pipeline, view, now_ns, limit_s)
+                self._abandon_view(pipeline, view, now_ns, limit_s)
 
-    def _leave_behind(self, pipeline: Pipeline, view: str, now_ns: int, limit_s: float) -> None:
+    def _abandon_view(self, pipeline: Pipeline, view: str, now_ns: int, limit_s: float) -> None:
         self.abandoned_threads += 1
         error = ProcessorError(
             f"The processor {view!r} did not return within {limit_s:g} s and was cut off. "

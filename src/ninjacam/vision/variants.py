@@ -87,14 +87,14 @@ class Variants:
         recorded.
         """
         for request, variant in self._by_request.items():
-            if variant.is_picture or request.view:
+            if variant.is_video or request.view:
                 yield variant
                 continue
             for view in self._code.recorded(self._slug) if self._code is not None else ():
                 yield Variant(replace(request, view=view), variant.channel)
 
     def count_encodings(self, view: str) -> int:
-        return sum(request.view == view and each.is_picture for request, each in self._by_request.items())
+        return sum(request.view == view and each.is_video for request, each in self._by_request.items())
 
     def describe_all(self) -> None:
         """Send changes of the stream's description to all subscribers."""

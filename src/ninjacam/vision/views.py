@@ -24,9 +24,9 @@ from ninjacam.supervision.crash_record import RunningFile
 from ninjacam.vision.calling import Returned
 from ninjacam.vision.code import ProcessorCode, ProcessorStalled, interrupt
 from ninjacam.vision.health import ViewHealth
+from ninjacam.vision.images import DecodedFrame, H264Encoder, encode_jpeg, fit_width
 from ninjacam.vision.instance import Instance
-from ninjacam.vision.pictures import H264Encoder, Picture, encode_jpeg, fit_width
-from ninjacam.vision.placeholder import message_picture
+from ninjacam.vision.placeholder import message_image
 
 logger = logging.getLogger("ninjacam.vision")
 
@@ -54,9 +54,9 @@ TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class ViewInput:
-    """The input of a view at one moment. `picture`: None while the camera is unavailable, for the reason in `info`."""
+    """The input of a view at one moment. `frame`: None while the camera is unavailable, for the reason in `info`."""
 
-    picture: Picture | None
+    frame: DecodedFrame | None
     packet: Packet
     number: int
     frame_ns: float
@@ -73,25 +73,25 @@ class Variant:
     failing: bool = False
 
     @property
-    def is_picture(self) -> bool:
+    def is_video(self) -> bool:
         return self.request.codec is not Codec.ANNOTATIONS
 
 
 @dataclass(slots=True)
 class Shared:
-    """State that outlives an abandoned thread. `variants` and `blamed` are replaced as a whole by the loop.
+    """State that outlives an abandoned thread. `variants` and `quarantined` are replaced as a whole by the loop.
 
-    `blamed`, `stalled`: view -> (until, monotonic ns; reason): views that pause because, according to the engine,
+    `quarantined`, `stalled`: view -> (until, monotonic ns; reason): views that pause because, according to the engine,
     they crashed their worker, and views that pause because they did not return.
     """
 
     variants: tuple[Variant, ...] = ()
     health: dict[str, ViewHealth] = field(default_factory=dict)
-    blamed: dict[str, tuple[int, ProcessorError]] = field(default_factory=dict)
+    quarantined: dict[str, tuple[int, ProcessorError]] = field(default_factory=dict)
     stalled: dict[str, tuple[int, ProcessorError]] = field(default_factory=dict)
 
     def resting(self, view: str, now_ns: int) -> ProcessorError | None:
-        for rests in (self.blamed, self.stalled):
+        for rests in (self.quarantined, self.stalled):
             until_ns, why = rests.get(view, (0, None))
             if why is not None and now_ns < until_ns:
                 return why
@@ -150,20 +150,20 @@ class ViewMaker:
         due = self._find_due(now_ns)
         if not due:
             return
-        pictures = [variant for variant in due if variant.is_picture]
-        made = self._make(view_input, now_ns, with_image=bool(pictures))
+        videos = [variant for variant in due if variant.is_video]
+        made = self._make(view_input, now_ns, with_image=bool(videos))
         if self.abandoned:
             return
-        pairs = self._encode(pictures, made.image, view_input) if made.image is not None else []
-        if made.seen is not None:
-            data = encode_annotation_set(self.view, view_input.packet.captured_ns, made.seen)
-            others = [variant for variant in due if not variant.is_picture]
+        pairs = self._encode(videos, made.image, view_input) if made.image is not None else []
+        if made.annotation_set is not None:
+            data = encode_annotation_set(self.view, view_input.packet.captured_ns, made.annotation_set)
+            others = [variant for variant in due if not variant.is_video]
             pairs += [(each.channel, self._packet(each, data, view_input, Flags.KEY)) for each in others]
         if pairs and not self.abandoned:
             self._context.publish(pairs)
 
     def _find_due(self, now_ns: int) -> list[Variant]:
-        """Return the variants of this view that get a picture now."""
+        """Return the variants of this view that get a frame now."""
         variants = [v for v in self._context.shared.variants if v.request.view == self.view]
         self._encodings = {v: self._encodings.get(v) or _Encoding() for v in variants}
         return [v for v in variants if self._is_due(v, now_ns)]
@@ -181,21 +181,21 @@ class ViewMaker:
     def _make(self, view_input: ViewInput, now_ns: int, *, with_image: bool) -> Returned:
         """Return the view's result; if it fails, an image that shows the reason."""
         health = self._health
-        if view_input.picture is None:
+        if view_input.frame is None:
             if not with_image:
                 return NOTHING
             error = for_viewers(view_input.info.error)  # All viewers of the view see this image.
             title = f"{self._context.camera}: {TITLES.get(view_input.info.state, 'No video')}"
             lines = [str(error["message"])] if error else []
-            return Returned(message_picture(title, lines, health.last_image), None)
+            return Returned(message_image(title, lines, health.last_image), None)
         if health.error is not None and now_ns < health.next_try_ns:
             return NOTHING
-        picture = view_input.picture.for_thread(self._reformatter)
+        decoded_frame = view_input.frame.for_thread(self._reformatter)
         try:
             made = (
-                self._process(picture, view_input, now_ns, with_image)
+                self._process(decoded_frame, view_input, now_ns, with_image)
                 if self.view
-                else Returned(picture.bgr(), None)
+                else Returned(decoded_frame.bgr(), None)
             )
         except ProcessorError as exc:
             health.next_try_ns = now_ns + FAILING_EVERY_NS
@@ -203,7 +203,7 @@ class ViewMaker:
             if not with_image:
                 return NOTHING
             lines = [exc.message, HOW_TO_SEE_MORE]
-            return Returned(message_picture(f"{self.view}: not working", lines, picture.bgr()), None)
+            return Returned(message_image(f"{self.view}: not working", lines, decoded_frame.bgr()), None)
         except DecodeError as exc:
             logger.debug("%s: %s", self._context.camera, exc)
             return NOTHING
@@ -220,7 +220,9 @@ class ViewMaker:
             self._health.error = error
             self._context.on_health()
 
-    def _process(self, picture: Picture, view_input: ViewInput, now_ns: int, with_image: bool) -> Returned:
+    def _process(
+        self, decoded_frame: DecodedFrame, view_input: ViewInput, now_ns: int, with_image: bool
+    ) -> Returned:
         """Raises: ProcessorError."""
         resting = self._context.shared.resting(self.view, now_ns)
         if resting is not None:
@@ -236,10 +238,10 @@ class ViewMaker:
             pts_s=view_input.packet.pts / VIDEO_CLOCK_HZ,
             captured_ns=view_input.packet.captured_ns,
             received_ns=view_input.packet.received_ns,
-            width=picture.width,
-            height=picture.height,
-            load_bgr=picture.bgr,
-            load_gray=picture.gray,
+            width=decoded_frame.width,
+            height=decoded_frame.height,
+            load_bgr=decoded_frame.bgr,
+            load_gray=decoded_frame.gray,
         )
         self._health.begin(entry)
         try:

@@ -42,7 +42,7 @@ def player_strings() -> dict[str, str]:
         "gap": _("Nothing was recorded at this time."),
         "ended": _("Nothing was recorded after this time."),
         "skipped": _("Nothing was recorded until {time}."),
-        "pictures_only": _("This browser cannot play the codec of this recording. It shows single frames."),
+        "stills_only": _("This browser cannot play the codec of this recording. It shows single frames."),
         "timeline": _("Time of the recording"),
         "timeline_failed": _("The timeline cannot be loaded. Retrying …"),
         "no_event": _("There are no further events."),

@@ -274,7 +274,7 @@ def test_state_and_health_come_from_the_engine(viewer: User, run_dir: Path) -> N
                 "state": "reconnecting", "codec": "h264", "width": 1280, "height": 720, "fps": 25.0,
                 "error": {"code": "timeout", "message": "No answer.", "retryable": True}, "last_video_ns": 10**18,
                 "notices": [{"code": "waiting_for_key_frame", "message": "Waiting for a key frame."}],
-                "pictures_skipped": 70, "packets_ignored": 3, "clock_rate": 0.6,
+                "frames_skipped": 70, "packets_ignored": 3, "clock_rate": 0.6,
             }
         },
     )  # fmt: skip
@@ -283,7 +283,7 @@ def test_state_and_health_come_from_the_engine(viewer: User, run_dir: Path) -> N
     assert answer["health"]["notices"] == [
         {"code": "waiting_for_key_frame", "message": "Waiting for a key frame."}
     ]
-    assert (answer["health"]["pictures_skipped"], answer["health"]["clock_rate"]) == (70, 0.6)
+    assert (answer["health"]["frames_skipped"], answer["health"]["clock_rate"]) == (70, 0.6)
     assert answer["health"]["width_px"] == 1280 and answer["health"]["last_video_at"].startswith("2001-09-09")
 
 

@@ -259,7 +259,7 @@ def test_a_camera_whose_key_frames_are_rare_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def go(slow: Slow) -> None:
-        slow.source.stats.pictures_skipped = 5
+        slow.source.stats.frames_skipped = 5
         await slow.wait(12, media=True)
         assert not slow.was_lost
         assert slow.notices() == {"waiting_for_key_frame": "Waiting for a key frame."}
@@ -282,13 +282,13 @@ def test_data_that_form_no_pictures_are_described_and_not_reconnected(
         assert "no_media" in slow.notices()
         await slow.wait(30, media=True)
         assert not slow.was_lost
-        assert "no picture has begun or ended" in slow.notices()["no_pictures"]
+        assert "no picture has begun or ended" in slow.notices()["no_frames"]
         stats.packets_ignored = 9
-        assert "9 packets were not of the announced format" in slow.notices()["no_pictures"]
+        assert "9 packets were not of the announced format" in slow.notices()["no_frames"]
         stats.access_units_dropped = 7
-        assert "7 pictures were incomplete" in slow.notices()["no_pictures"]
+        assert "7 pictures were incomplete" in slow.notices()["no_frames"]
         stats.keys_without_sets = 3
-        assert "3 key frames came without their parameter sets" in slow.notices()["no_pictures"]
+        assert "3 key frames came without their parameter sets" in slow.notices()["no_frames"]
         await slow.picture()
         assert not slow.notices() and slow.camera.state == "live"
 

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only 
 
 _PICTURES = """
 import numpy as np, resource, sys
-from ninjacam.core.memory import give_back_freed, keep_freed_pictures
+from ninjacam.core.memory import give_back_freed, keep_freed_frames
 
 def make(times):
     for _ in range(times):
@@ -23,7 +23,7 @@ def resident_mb():
     return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize() / 1e6
 
 if "keep" in sys.argv:
-    keep_freed_pictures()
+    keep_freed_frames()
 make(3)
 before = faults()
 make(20)

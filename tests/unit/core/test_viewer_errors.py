@@ -18,7 +18,7 @@ def test_viewers_get_a_sentence_without_particulars() -> None:
     }
     unknown = for_viewers({"code": "new", "message": "secret", "retryable": False})
     assert unknown == {
-        "code": "new", "message": "The camera gives no picture at the moment.", "retryable": False
+        "code": "new", "message": "The camera does not send video at the moment.", "retryable": False
     }  # fmt: skip
     assert for_viewers(None) is None and for_viewers({}) is None
 

@@ -36,7 +36,7 @@ class Host:
 
     async def pass_s(self, seconds: int, state: str) -> None:
         for _ in range(seconds):
-            self.keeper.see_cameras({"door": {"state": state}})
+            self.keeper.observe_cameras({"door": {"state": state}})
             self.clock.advance(1)
             await self.writer.write_once()
 
@@ -72,7 +72,7 @@ def test_a_full_disk_is_an_event_and_stands_in_the_status() -> None:
     async def script() -> None:
         await host.writer.write_once()
         assert host.keeper.disk_status() == {"disk_full": False, "disk_low": False}
-        host.keeper.see_disk(is_full=True, is_low=True)
+        host.keeper.observe_disk(is_full=True, is_low=True)
         await host.writer.write_once()
         assert host.keeper.disk_status() == {"disk_full": True, "disk_low": True}
 
@@ -102,7 +102,7 @@ def test_the_writer_writes_each_second_until_it_is_cancelled() -> None:
         task = asyncio.create_task(host.writer.run())
         while not host.clock.sleepers:  # noqa: ASYNC110 (a real thread, and nothing that signals its end)
             await asyncio.sleep(0.001)
-        host.keeper.see_disk(is_full=False, is_low=True)
+        host.keeper.observe_disk(is_full=False, is_low=True)
         host.clock.advance(1)
         while not host.log.events:  # noqa: ASYNC110
             await asyncio.sleep(0.001)

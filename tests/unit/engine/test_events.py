@@ -24,7 +24,7 @@ class Host:
     def pass_s(self, seconds: int, **cameras: Any) -> None:
         """Each camera's status is seen once a second."""
         for _ in range(seconds):
-            self.keeper.see_cameras(cameras)
+            self.keeper.observe_cameras(cameras)
             self.collect()
             self.clock.advance(1)
 
@@ -112,13 +112,13 @@ def test_a_recording_that_fails_now_and_then_is_one_event() -> None:
 def test_a_disk_that_is_full_again_and_again_is_one_event_of_the_host() -> None:
     host = Host()
     for second in range(0, 600, 10):
-        host.keeper.see_disk(is_full=second % 60 == 0, is_low=False)
+        host.keeper.observe_disk(is_full=second % 60 == 0, is_low=False)
         host.clock.advance(10)
     assert host.keeper.disk_status()["disk_full"]
     host.collect()
     assert host.told == [("", "disk_full", 0, None)]
     for _ in range(70):
-        host.keeper.see_disk(is_full=False, is_low=False)
+        host.keeper.observe_disk(is_full=False, is_low=False)
         host.clock.advance(10)
     host.collect()
     assert host.told == [("", "disk_full", 0, 550)] and not host.keeper.disk_status()["disk_full"]
@@ -126,7 +126,7 @@ def test_a_disk_that_is_full_again_and_again_is_one_event_of_the_host() -> None:
 
 def test_a_disk_that_others_fill_is_an_event_that_says_what_to_do() -> None:
     host = Host()
-    host.keeper.see_disk(is_full=False, is_low=True)
+    host.keeper.observe_disk(is_full=False, is_low=True)
     host.collect()
     (event,) = host.log.values()
     assert event.kind == "disk_low" and "Free some space" in event.label

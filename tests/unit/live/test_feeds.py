@@ -14,7 +14,7 @@ from ninjacam.core.packets import CameraState, Codec, Flags, Kind, Packet, Strea
 from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.server import Channel, StreamServer
 from ninjacam.hub.wire import MessageReader
-from ninjacam.live.feeds import PictureWaiter, Pool
+from ninjacam.live.feeds import FrameWaiter, Pool
 from ninjacam.queries.status import Status
 
 
@@ -124,9 +124,9 @@ def test_what_a_feed_held_goes_with_it_and_not_with_the_garbage() -> None:
         await until(lambda: channel.subscribers == 1)
         channel.publish(picture(1))
         await until(lambda: ear.packets)
-        assert feed.last_picture is not None and readers()
+        assert feed.last_frame is not None and readers()
         pool.leave(feed, ear)
-        assert feed.last_picture is None
+        assert feed.last_frame is None
         await until(lambda: channel.subscribers == 0 and not readers())
 
     gc.collect()
@@ -155,7 +155,7 @@ def test_a_picture_of_a_camera_that_is_not_live_is_not_fresh() -> None:
         channel.set_info(StreamInfo("door", state=CameraState.RECONNECTING, error={"message": "Gone."}))
         feed = pool.join(path, JPEG, ear)
         channel.publish(picture(1))
-        await until(lambda: ear.packets or feed.last_picture)
+        await until(lambda: ear.packets or feed.last_frame)
         assert not feed.fresh and feed.message(details=True) == "Gone."
         channel.set_info(StreamInfo("door", state=CameraState.LIVE))
         await until(lambda: feed.state is CameraState.LIVE)
@@ -191,7 +191,7 @@ def test_a_feed_is_off_while_the_engine_gives_its_camera_to_no_process(
 
     async def test(pool: Pool, path: Path, channel: Channel) -> None:
         nonlocal report
-        ear, waiter = Ear(), PictureWaiter()
+        ear, waiter = Ear(), FrameWaiter()
         feed = pool.join(path.with_name("door.packets"), StreamRequest(), ear)
         await until(lambda: feed.was_lost)
         assert (feed.is_off, feed.state, ear.states) == (False, CameraState.RECONNECTING, 1)
@@ -209,13 +209,13 @@ def test_a_feed_is_off_while_the_engine_gives_its_camera_to_no_process(
 
 def test_waiting_for_a_picture_ends_when_there_is_one_or_none_is_to_be_hoped_for() -> None:
     async def test(pool: Pool, path: Path, channel: Channel) -> None:
-        waiter = PictureWaiter()
+        waiter = FrameWaiter()
         feed = pool.join(path, JPEG, waiter)
         await waiter.wait(feed, timeout_s=0.05)
-        assert feed.last_picture is None
+        assert feed.last_frame is None
         channel.publish(picture(1))
         await waiter.wait(feed, timeout_s=5, live_only=True)
-        assert feed.last_picture is not None
+        assert feed.last_frame is not None
         channel.set_info(StreamInfo("door", state=CameraState.FAILED))
         await until(lambda: feed.state is CameraState.FAILED)
         async with asyncio.timeout(1):

@@ -19,7 +19,7 @@ def test_a_slow_viewer_gets_the_newest_picture_next() -> None:
             await open_again.wait()
             sent.append(message["body"])
 
-        feed = SimpleNamespace(state=CameraState.LIVE, refused=None, is_off=False, last_picture=None)
+        feed = SimpleNamespace(state=CameraState.LIVE, refused=None, is_off=False, last_frame=None)
         pool = SimpleNamespace(join=lambda *_: feed, leave=lambda *_: None)
         everybody = AllParts(cast(Any, SimpleNamespace(pool=pool)))
         parts = Parts(("door.pixels", StreamRequest(codec=Codec.MJPEG)), everybody)

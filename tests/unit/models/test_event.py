@@ -3,7 +3,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from ninjacam.models import Event, event
-from ninjacam.models.event import LONGEST_NS
+from ninjacam.models.event import MAX_LENGTH_NS
 
 pytestmark = pytest.mark.django_db
 S = 10**9
@@ -52,10 +52,10 @@ def test_what_is_long_over_is_told_no_more() -> None:
 
 def test_what_goes_on_is_recorded_for_a_day_at_most_and_told_the_same_each_second() -> None:
     happened(-30, None)
-    day_s = LONGEST_NS / S
+    day_s = MAX_LENGTH_NS / S
     assert windows() == windows(30) == windows(day_s) == {"door": [(-35, day_s - 20)]}
     assert windows(day_s + 100) == {}
-    Event.objects.update(end_ns=NOW + 2 * LONGEST_NS)
+    Event.objects.update(end_ns=NOW + 2 * MAX_LENGTH_NS)
     assert windows() == {"door": [(-35, day_s - 20)]}
 
 
@@ -110,12 +110,12 @@ def test_thousands_of_events_of_one_camera_leave_the_others_theirs(end_s: float 
 
 def marks(most: int = 100) -> list[float]:
     """The starts of those of the next 100 s, in seconds."""
-    found = Event.objects.marks(["door", "none"], NOW, NOW + 100 * S, most)
+    found = Event.objects.timeline_events(["door", "none"], NOW, NOW + 100 * S, most)
     return [(mark.start_ns - NOW) / S for mark in found.get("door", [])]
 
 
 def test_a_timeline_shows_what_overlaps_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    day_s = LONGEST_NS / S
+    day_s = MAX_LENGTH_NS / S
     for start_s, end_s in (
         (-50, 1),
         (-50, -1),

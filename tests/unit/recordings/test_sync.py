@@ -21,7 +21,7 @@ def test_a_new_file_is_synced_with_the_names_that_lead_to_it_and_then_by_itself(
     for is_new, expected in ((True, names), (False, names[:1])):
         synced.clear()
         sync = DiskSync(tmp_path)
-        sync.mark(path, is_new)
+        sync.schedule(path, is_new)
         sync.close()
         assert sync._thread is not None
         sync._thread.join(5)

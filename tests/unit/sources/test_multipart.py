@@ -6,10 +6,10 @@ import pytest
 
 from ninjacam.core.errors import ProtocolError, SourceError
 from ninjacam.sources.multipart import (
-    MAX_PICTURE_BYTES,
+    MAX_IMAGE_BYTES,
     MAX_SEGMENTS,
     Dechunker,
-    PictureParser,
+    JpegParser,
     boundary_of,
 )
 
@@ -42,7 +42,7 @@ def body(
 
 
 def parse(data: bytes, *, piece_bytes: int = 1 << 16, boundary: bytes = b"--foo") -> list[bytes]:
-    parser = PictureParser(boundary)
+    parser = JpegParser(boundary)
     return [
         picture
         for at in range(0, len(data), piece_bytes)
@@ -95,7 +95,7 @@ def test_every_picture_is_found_whole_however_it_is_framed(framing: str) -> None
 @pytest.mark.parametrize("framing", ["as it should be", "no length", "length too long by 2"])
 def test_a_picture_is_delivered_with_its_last_byte(framing: str) -> None:
     """The next boundary may come seconds later."""
-    parser = PictureParser(b"--foo")
+    parser = JpegParser(b"--foo")
     data, found = FRAMINGS[framing], 0
     for picture in PICTURES:
         end = data.index(picture) + len(picture)
@@ -138,7 +138,7 @@ def test_a_length_that_is_suddenly_wrong_delays_no_more_than_one_picture() -> No
     """After right ones, which are believed."""
     parts = [(HEAD.format(length=len(picture)).encode(), picture) for picture in PICTURES]
     for wrong in (b"999999999", b"%d" % (len(PICTURES[2]) + 300)):
-        parser = PictureParser(b"--foo")
+        parser = JpegParser(b"--foo")
         found: list[bytes] = []
         for number, (head, picture) in enumerate(parts):
             found += parser.feed(
@@ -153,14 +153,14 @@ def test_pictures_that_have_no_end_are_never_delivered() -> None:
     assert parse(data) == [b""] * (len(PICTURES) - 1)
 
 
-def feed_for_ever(parser: PictureParser, data: bytes) -> None:
+def feed_for_ever(parser: JpegParser, data: bytes) -> None:
     for _ in range(400):
         parser.feed(data)
-        assert len(parser._buffer) <= MAX_PICTURE_BYTES + len(data)
+        assert len(parser._buffer) <= MAX_IMAGE_BYTES + len(data)
 
 
 def test_the_error_for_parts_that_are_not_jpeg_says_what_they_are() -> None:
-    parser = PictureParser(b"--foo")
+    parser = JpegParser(b"--foo")
     parser.feed(b"--foo\r\nContent-Type: video/x-h264\r\n\r\n")  # go2rtc#545
     with pytest.raises(ProtocolError, match="video/x-h264"):
         feed_for_ever(parser, bytes(60_000))
@@ -176,7 +176,7 @@ def test_the_error_for_parts_that_are_not_jpeg_says_what_they_are() -> None:
     ],
 )
 def test_a_body_that_never_forms_a_picture_is_bounded(endless: bytes) -> None:
-    parser = PictureParser(b"--foo")
+    parser = JpegParser(b"--foo")
     rest = endless[-1:] * 65_536 if endless[-1:] != b"\n" else endless
     parser.feed(endless)
     with pytest.raises(SourceError):
@@ -186,7 +186,7 @@ def test_a_body_that_never_forms_a_picture_is_bounded(endless: bytes) -> None:
 def test_segments_without_a_picture_cost_the_same_for_each_byte() -> None:
     """Each of these beginnings leads through all that follow."""
     chain = b"\xff\xd8\xff\xe0\x00\x06" * 10_000
-    parser = PictureParser()
+    parser = JpegParser()
     steps = 0
     step = parser._step
 

@@ -174,7 +174,7 @@ class TestMedia:
     def test_frames_before_their_description_are_skipped(self) -> None:
         media, packets, stats = self.make()
         media.take_video(b"\x17\x01\0\0\0" + nal(KEY), 0, 2)
-        assert not packets and stats.pictures_skipped == 1
+        assert not packets and stats.frames_skipped == 1
 
     @pytest.mark.parametrize("head", [b"\x12\0\0\0\0\0", b"\x90av01\0\0\0\0"])
     def test_other_codecs_are_named(self, head: bytes) -> None:

@@ -35,7 +35,7 @@ def test_annotations_are_drawn_into_the_frame_only_where_a_picture_is_asked_for(
     frame = make_frame()
     returned = call(see, frame, with_image=False)
     assert returned.image is None and not frame.drawn  # nobody converted it
-    assert returned.seen == [{"type": "box", "points": [[0.25, 0.25], [0.75, 0.75]], "color": "#ff0000"}]
+    assert returned.annotation_set == [{"type": "box", "points": [[0.25, 0.25], [0.75, 0.75]], "color": "#ff0000"}]
     image = call(see, frame).image
     assert np.abs(image[60, 40].astype(int) - RED).max() < 40
     assert tuple(image[60, 80]) == (0, 0, 0)
@@ -47,17 +47,17 @@ def test_what_was_drawn_by_hand_stays_below_the_annotations() -> None:
         return []
 
     returned = call(draw)
-    assert returned.seen == []
+    assert returned.annotation_set == []
     assert returned.image[0, 0, 0] == 200
 
 
 def test_a_picture_of_its_own_is_shown_as_it_is() -> None:
     own = np.full((30, 40), 77, np.uint8)
     returned = call(lambda _: (own, [Box(0, 0, 160, 120)]))
-    assert returned.seen is not None
+    assert returned.annotation_set is not None
     assert (returned.image == own).all()
-    assert call(lambda _: own).seen is None
-    assert call(lambda _: None).seen is None
+    assert call(lambda _: own).annotation_set is None
+    assert call(lambda _: None).annotation_set is None
     assert call(lambda _: (None, [Text(1, 2, "x")])).image is not None
 
 
@@ -71,7 +71,7 @@ def test_each_label_has_a_colour_of_its_own_that_is_the_players() -> None:
 
 def test_a_name_that_is_no_unicode_is_drawn_and_told() -> None:
     returned = call(lambda _: [Box(0, 0, 50, 50, label="caf\udce9.jpg")])
-    assert returned.seen is not None and returned.seen[0]["label"] == "caf?.jpg"
+    assert returned.annotation_set is not None and returned.annotation_set[0]["label"] == "caf?.jpg"
     assert returned.image.any()
 
 

@@ -17,7 +17,7 @@ from ninjacam.supervision.child import OUT_OF_MEMORY_STATUS
 from ninjacam.supervision.crash_record import loading_name
 from ninjacam.vision import process
 from ninjacam.vision.code import ModuleFile, ProcessorCode
-from ninjacam.vision.pictures import Decoder
+from ninjacam.vision.images import Decoder
 
 GOOD = "from ninjacam import processor\n@processor\ndef fine(frame): return frame.image\n"
 

@@ -1,4 +1,4 @@
-"""Annotations of recorded pictures."""
+"""Annotations of recorded frames."""
 
 from datetime import datetime
 from typing import Annotated, Literal

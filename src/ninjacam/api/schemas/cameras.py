@@ -54,7 +54,7 @@ class Notice(Schema):
     """Something unusual about a camera that runs nevertheless."""
 
     code: str = Field(
-        description="`waiting_for_key_frame`, `no_pictures`, `no_media`, `gop_not_kept` or `clock_rate`. Later "
+        description="`waiting_for_key_frame`, `no_frames`, `no_media`, `gop_not_kept` or `clock_rate`. Later "
         "versions may add codes."
     )
     message: str
@@ -78,8 +78,8 @@ class Health(Schema):
     sequence_restarts: int = Field(
         0, description="Number of times the camera restarted its packet numbering."
     )
-    pictures_dropped: int = Field(0, description="Number of incomplete or malformed frames.")
-    pictures_skipped: int = Field(
+    frames_dropped: int = Field(0, description="Number of incomplete or malformed frames.")
+    frames_skipped: int = Field(
         0, description="Number of frames before the first key frame of this connection."
     )
     key_frame_interval_s: float = Field(0, description="Seconds between the last two key frames; 0: unknown.")

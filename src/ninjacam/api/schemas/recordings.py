@@ -88,7 +88,7 @@ class SpanOut(Schema):
     end: datetime
 
 
-class EventMark(Schema):
+class TimelineEventOut(Schema):
     """An event on the timeline. `end`: null while the event is ongoing."""
 
     id: int
@@ -112,7 +112,7 @@ class TimelineCamera(Schema):
 
     camera: str
     spans: list[SpanOut]
-    events: list[EventMark]
+    events: list[TimelineEventOut]
     more_events: bool
     activity: ActivityOut | None
 

@@ -100,7 +100,7 @@ class FlvMedia:
         self, codec: Codec, data: bytes, timestamp_ms: int, offset_ms: int, received_ns: int
     ) -> None:
         if self._units is None or self.video is None or self.video.codec is not codec:
-            self._stats.pictures_skipped += 1
+            self._stats.frames_skipped += 1
             return
         pts = (self._times.unwrap(timestamp_ms) + offset_ms) * (VIDEO_CLOCK_HZ // 1000)
         try:

@@ -1,9 +1,9 @@
-// Calls of our own API from our own pages: session, CSRF token, and errors that are sentences.
+// Calls the API from our pages, with the session and the CSRF token.
 
 /**
  * @param {string} path below /api/v1/ of the mount point
  * @param {object} [body] makes it a POST
- * @returns {Promise<any>} the JSON of the answer
+ * @returns {Promise<any>} the JSON of the response
  * @throws {Error} with the `detail` of the problem+json
  */
 export async function callApi(path, body) {

@@ -13,7 +13,7 @@ function field(name) {
   return /** @type {HTMLInputElement | null} */ (form.elements.namedItem(name));
 }
 
-/** What was entered; of a saved camera only what differs, so that what is stored stays in use. */
+/** Return the fields entered; for a saved camera only changed ones, so that stored credentials stay in use. */
 function source() {
   /** @type {Record<string, string | boolean>} */
   const body = {
@@ -57,7 +57,7 @@ async function test() {
   }
 }
 
-/** The short name follows the name until somebody enters another. */
+/** Derive the short name from the name until the user edits it. */
 function suggestSlug() {
   const name = field("name");
   const slug = field("slug");

@@ -1,4 +1,4 @@
-// Joins the controls of recordings (timeline, buttons) with the players of the page: one alone, or several by one clock.
+// Connects the controls of recordings (timeline, buttons) with the page's player, or with several players through one clock.
 
 import { callApi } from "./api.js";
 import { mountedUrl, connectionTo } from "../player/connection.js";
@@ -13,7 +13,7 @@ import "../timeline/timeline.js";
 
 const MAX_CLIP_MS = 3_600_000;
 const EXPORT_EVERY_MS = 1000;
-const JUMP_BACK_MS = 10_000; // the first click on a button that needs a recording, while the picture is live
+const JUMP_BACK_MS = 10_000; // distance of the first jump back from live video
 const ZOOM = 2;
 const root = /** @type {HTMLElement} */ (document.getElementById("playback-controls"));
 const base = document.body.dataset.base ?? "/";
@@ -27,7 +27,7 @@ class PlaybackControls {
   #range = /** @type {HTMLElement | null} */ (root.querySelector("[data-range]"));
   #transport = this.#players.length > 1 ? new ReplayGroup(this.#players, serverNow) : this.#players[0];
   #noteTimer = 0;
-  #abort = new AbortController(); // of what the last button has begun
+  #abort = new AbortController(); // of the action started by the last button
 
   constructor() {
     const timeline = this.#timeline;
@@ -123,7 +123,7 @@ class PlaybackControls {
     this.#show();
   }
 
-  /** There, or to what was recorded last before. @param {number} wallMs */
+  /** Seek to this time, or to the last recording before it. @param {number} wallMs */
   async #rewind(wallMs) {
     this.#transport.seek(wallMs);
     const { signal } = (this.#abort = new AbortController());
@@ -150,7 +150,7 @@ class PlaybackControls {
     this.#noteTimer = setTimeout(() => (this.#note.textContent = ""), 4000);
   }
 
-  // --- taking away ---
+  // --- export ---
 
   /** @param {Range | null} range */
   #showRange(range) {
@@ -201,7 +201,7 @@ class PlaybackControls {
   }
 
   /**
-   * Until it is made.
+   * Show the export's progress until it is done.
    * @param {any} made ExportOut of the API
    */
   async #follow(made) {

@@ -1,8 +1,8 @@
-// Compares what the browser asked for with what arrived at the server, and reports what a proxy between them changes.
+// Compares the URL in the browser with the URL that the server received, and reports what a proxy changes.
 
 import { mountedUrl } from "../player/connection.js";
 
-const { seen = "", base = "/", scheme = "", host = "", websocket = "" } = document.body.dataset;
+const { requestUrl = "", base = "/", scheme = "", host = "", websocket = "" } = document.body.dataset;
 const TESTED = "ninjacam-websocket-tested"; // once per tab
 
 /** @param {string} sentence */
@@ -15,7 +15,7 @@ function report(sentence) {
 }
 
 function testWebSocket() {
-  if (!websocket || sessionStorage.getItem(TESTED)) return; // the WebSocket refuses those who are not logged in
+  if (!websocket || sessionStorage.getItem(TESTED)) return; // the WebSocket rejects anonymous users
   const url = mountedUrl(base, "live/ws");
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   const socket = new WebSocket(url);
@@ -28,8 +28,8 @@ function testWebSocket() {
   socket.onclose = () => opened || report(websocket);
 }
 
-if (seen) {
-  const arrived = new URL(seen);
+if (requestUrl) {
+  const arrived = new URL(requestUrl);
   if (arrived.protocol !== location.protocol) report(scheme);
   if (arrived.hostname !== location.hostname) report(host);
   testWebSocket();

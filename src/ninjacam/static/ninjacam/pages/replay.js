@@ -1,15 +1,15 @@
-// Sizes the cameras of the replay page so that all of them, with their names, are in sight above the timeline.
+// Sizes the cameras of the replay page so that all of them, with their names, are visible above the timeline.
 
 const GAP_PX = 12;
 const NAME_PX = 34;
 const MARGIN_PX = 16; // between the last name and the timeline
-const SMALLEST_PX = 240; // narrower pictures show too little: the page scrolls instead
+const MIN_TILE_PX = 240; // below this width, the page scrolls instead
 
 /**
- * The number of columns with which `count` pictures of 16:9 are widest, and how wide they are then.
+ * Return the number of columns with which `count` tiles of 16:9 are widest, and their width.
  * @param {number} count
- * @param {number} widthPx of the room
- * @param {number} heightPx of the room
+ * @param {number} widthPx available
+ * @param {number} heightPx available
  */
 export function arrange(count, widthPx, heightPx) {
   let best = { columns: 1, tilePx: 0 };
@@ -20,7 +20,7 @@ export function arrange(count, widthPx, heightPx) {
     const tilePx = Math.floor(Math.min(byWidth, byHeight));
     if (tilePx > best.tilePx) best = { columns, tilePx };
   }
-  return best.tilePx >= SMALLEST_PX ? best : { columns: Math.max(1, Math.floor(widthPx / (2 * SMALLEST_PX))), tilePx: 0 };
+  return best.tilePx >= MIN_TILE_PX ? best : { columns: Math.max(1, Math.floor(widthPx / (2 * MIN_TILE_PX))), tilePx: 0 };
 }
 
 const list = /** @type {HTMLElement | null} */ (document.querySelector(".together"));

@@ -1,4 +1,4 @@
-// The wall: says in each tile how its camera is, and changes views without leaving the page.
+// The wall: shows the state of each camera in its tile, and changes views without reloading the page.
 
 import { stateLabel } from "../player/strings.js";
 

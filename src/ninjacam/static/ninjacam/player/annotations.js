@@ -1,11 +1,11 @@
-// Annotations that processors return for frames: boxes, points, polygons, texts; and which of them belong to a displayed frame.
-// Not here: where it comes from (live-annotations.js, recorded-annotations.js), and how it looks (overlay-drawing.js).
+// Annotations that processors return for frames (boxes, points, polygons, texts), and the choice of those for a displayed frame.
+// Not here: where they come from (live-annotations.js, recorded-annotations.js), and how they are drawn (overlay-drawing.js).
 
 /**
- * It comes from users' code and from detectors: texts are only ever drawn, never made HTML.
+ * Untrusted, because processors may copy it from anywhere: texts are drawn on a canvas, never inserted as HTML.
  * @typedef {object} Annotation
  * @property {"box" | "point" | "polygon" | "text"} type
- * @property {[number, number][]} points in fractions of the picture's width and height; of a box two opposite corners
+ * @property {[number, number][]} points as fractions of the frame's width and height; for a box, two opposite corners
  * @property {string} [label]
  * @property {number} [score]
  * @property {string} [color] as in CSS
@@ -14,10 +14,10 @@
 /** @typedef {{ capturedUs: number, annotations: Annotation[] }} Annotated the annotations of one view for one frame */
 
 /**
- * Where annotations come from: what happens now, or recordings.
+ * A source of annotations: the live stream, or recordings.
  * @typedef {object} AnnotationSource
- * @property {(views: string[]) => void} watch these from now on, and no others
- * @property {(capturedUs: number) => void} show this frame is displayed, or about to be; 0: unknown
+ * @property {(views: string[]) => void} replace the watched views
+ * @property {(capturedUs: number) => void} show the capture time of the frame displayed now or next; 0: unknown
  * @property {(view: string, capturedUs: number) => Annotated | null} find the annotations of this frame
  * @property {() => void} close
  */

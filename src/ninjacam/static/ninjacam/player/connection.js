@@ -1,5 +1,5 @@
-// The page's one WebSocket to a mount point, shared by all its players: subscriptions, reconnecting, the server's clock.
-// Not here: what a subscription's frames mean (session.js).
+// The page's WebSocket to a mount point, shared by all its players: subscriptions, reconnecting, the server's clock.
+// Not here: the interpretation of frames (session.js).
 
 import { parseFrame } from "./wire.js";
 
@@ -25,13 +25,13 @@ import { parseFrame } from "./wire.js";
  * @property {string} camera
  * @property {string} view
  * @property {"annexb" | "fmp4" | "annotations"} format
- * @property {string[]} [codecs] of pictures
- * @property {string} [stream] of pictures; empty: by width
- * @property {number | null} [width] of pictures
+ * @property {string[]} [codecs] of the video
+ * @property {string} [stream] of the video; empty: by width
+ * @property {number | null} [width] of the video
  */
 
 /**
- * "down": the socket is lost and being tried again; "unavailable": it never could be opened; "refused": not let in.
+ * "down": disconnected, retrying; "unavailable": never connected; "refused": the server denied access.
  * @typedef {"up" | "down" | "unavailable" | "refused"} Link
  */
 
@@ -43,7 +43,7 @@ import { parseFrame } from "./wire.js";
  * @property {(state: string, message: string, viewError: ViewError | null) => void} onstate
  * @property {(code: string, message: string) => void} onerror the subscription has ended
  * @property {(link: Link) => void} onlink
- * @property {(capturedUs: number, annotations: unknown) => void} [onannotations] what the view says of one picture
+ * @property {(capturedUs: number, annotations: unknown) => void} [onannotations] the view's annotations for one frame
  */
 
 /** @typedef {{ id: number, request: Request, handlers: Handlers, stream: number | null }} Subscription */
@@ -62,10 +62,10 @@ const CLOSE_REFUSED = 4403;
 /** @type {Map<string, Connection>} */
 const connections = new Map();
 
-/** The address of `path` below the mount point.
+/** Return the URL of `path` below the mount point.
  * @param {string} base
  * @param {string} path
- * @param {Record<string, string>} [query] empty values are left out
+ * @param {Record<string, string>} [query] empty values are omitted
  */
 export function mountedUrl(base, path, query = {}) {
   const url = new URL(base.replace(/\/*$/, "/") + path, document.baseURI);
@@ -73,7 +73,7 @@ export function mountedUrl(base, path, query = {}) {
   return url;
 }
 
-/** The connection of this page to a mount point.
+/** Return this page's connection to a mount point.
  * @param {string} base
  */
 export function connectionTo(base) {
@@ -185,7 +185,7 @@ export class Connection {
     this.#send({ op: "ping", t: performance.now() });
   }
 
-  /** Give the socket up without waiting for the browser to notice. */
+  /** Discard the socket at once: the browser may take minutes to notice that it is dead. */
   #dropped() {
     const socket = this.#socket;
     this.#closed(1006);
@@ -229,7 +229,7 @@ export class Connection {
   /** @param {string | ArrayBuffer} data */
   #received(data) {
     this.#heardAt = performance.now();
-    if (typeof data === "string") return this.#told(JSON.parse(data));
+    if (typeof data === "string") return this.#handleMessage(JSON.parse(data));
     const frame = parseFrame(data);
     if (!frame) return;
     this.#failures = 0;
@@ -239,7 +239,7 @@ export class Connection {
   }
 
   /** @param {any} message JSON from our own server */
-  #told(message) {
+  #handleMessage(message) {
     if (message.op === "pong") {
       this.#failures = 0;
       return this.clock.learn(message.t, performance.now(), message.now_us / 1000);
@@ -278,7 +278,7 @@ export class ServerClock {
     if (this.#samples.length > 10) this.#samples.shift();
   }
 
-  /** Milliseconds since 1970 by the server's clock; null while unknown. */
+  /** Return milliseconds since 1970 by the server's clock; null while unknown. */
   nowMs() {
     if (this.#samples.length === 0) return null;
     const best = this.#samples.reduce((a, b) => (b.roundTripMs < a.roundTripMs ? b : a));

@@ -1,6 +1,6 @@
 // How wide a video is displayed, in device pixels: from the size of its box, the shape of its frames, and `object-fit`.
 
-import { pictureRect } from "./overlay-drawing.js";
+import { videoRect } from "./overlay-drawing.js";
 
 const MIN_PX = 16; // what the server accepts
 const MAX_PX = 7680;
@@ -38,7 +38,7 @@ export class DisplayWidth {
 
   /** 0 while the box has no size. Reads the pixel density, which changes with the display that the window is on. */
   get px() {
-    const { left, right } = pictureRect(this.#box, this.#frame, this.fit);
+    const { left, right } = videoRect(this.#box, this.#frame, this.fit);
     const px = Math.floor((right - left) * devicePixelRatio + 0.01);
     return px > 0 ? Math.min(MAX_PX, Math.max(MIN_PX, px)) : 0;
   }

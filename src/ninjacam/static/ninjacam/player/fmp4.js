@@ -1,5 +1,5 @@
-// Giving fragments times of our own, one after the other without a gap.
-// A lost picture makes a gap in the camera's times, and over a gap MSE throws everything away up to the next key frame.
+// Rewrites the decode times of fragments so that they follow each other without a gap.
+// A lost frame leaves a gap in the camera's times, and after a gap MSE discards everything up to the next key frame.
 
 const DATA_OFFSET = 0x01; // trun: a data offset precedes the samples
 const FIRST_SAMPLE_FLAGS = 0x04;
@@ -9,7 +9,7 @@ const SAMPLE_DURATION = 0x100;
  * Set the decode time of the fragment in `payload` (behind an init segment, if there is one), in place.
  * @param {Uint8Array<ArrayBuffer>} payload
  * @param {number} decodeTime in ticks of the track
- * @returns {number} how long its picture lasts, in ticks; 0 where it does not say
+ * @returns {number} the duration of its frame in ticks; 0 if it is not specified
  */
 export function retime(payload, decodeTime) {
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
@@ -29,7 +29,7 @@ export function retime(payload, decodeTime) {
 /** @typedef {{ start: number, end: number }} Span a box without its header */
 
 /**
- * The boxes side by side within `span`; ends at the first that is not whole.
+ * Yield the sibling boxes in `span`, up to the first incomplete one.
  * @param {DataView} view
  * @param {Span} span
  * @returns {Generator<Span & { kind: string }>}
@@ -44,7 +44,7 @@ export function* boxes(view, span) {
 }
 
 /**
- * The first box of that kind within `span`.
+ * Return the first box of this kind in `span`.
  * @param {DataView} view
  * @param {Span} span
  * @param {string} kind

@@ -51,17 +51,17 @@ export class JpegPainter {
   }
 
   /**
-   * @param {ImageBitmap} picture
+   * @param {ImageBitmap} image
    * @param {MediaFrame} frame
    */
-  #show(picture, { capturedUs, sequence }) {
-    const { width, height } = picture;
+  #show(image, { capturedUs, sequence }) {
+    const { width, height } = image;
     if (!this.#closed) {
       this.framesDecoded += 1;
-      this.#surface.draw(picture, width, height);
-      this.#host.painted(picture, { capturedUs, width, height, sequence });
+      this.#surface.draw(image, width, height);
+      this.#host.painted(image, { capturedUs, width, height, sequence });
     }
-    picture.close();
+    image.close();
   }
 
   close() {

@@ -1,15 +1,15 @@
-// Which ways of playing this browser has, best first.
+// The ways in which this browser can play video, best first.
 
 import { mediaSourceClass, mimeType } from "./mse.js";
 
 /**
  * @typedef {object} Rung
  * @property {"webcodecs" | "mse" | "mjpeg"} name
- * @property {"annexb" | "fmp4" | null} format what to ask the server for; null: HTTP, no WebSocket
+ * @property {"annexb" | "fmp4" | null} format the format to request from the server; null: HTTP, no WebSocket
  * @property {string[]} codecs the codecs to announce to the server
  */
 
-// One level that every camera stays below: decoders answer by profile, and refuse later if a picture is too large.
+// One level above that of every camera: browsers check the profile now, and refuse frames that are too large later.
 const H264 = "avc1.64001f";
 const HEVC = "hvc1.1.6.L120.90";
 
@@ -17,7 +17,7 @@ const HEVC = "hvc1.1.6.L120.90";
 let known = null;
 
 /**
- * @param {string} [only] a rung's name: that one, or none
+ * @param {string} [only] the name of the only rung to use
  * @returns {Promise<Rung[]>}
  */
 export async function ladder(only = "") {

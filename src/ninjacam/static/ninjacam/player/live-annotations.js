@@ -1,4 +1,4 @@
-// Annotations of what happens now: one subscription for each view, and a short memory, for they come before or after the picture.
+// Annotations of live video: one subscription per view, and a short memory, because they may arrive before or after the frame.
 
 import { findNewest, readAnnotations } from "./annotations.js";
 import { connectionTo } from "./connection.js";
@@ -6,7 +6,7 @@ import { connectionTo } from "./connection.js";
 /** @typedef {import("./annotations.js").Annotated} Annotated */
 /** @typedef {import("./connection.js").Connection} Connection */
 
-const KEPT = 100; // lists of a view: some seconds
+const KEPT = 100; // annotation lists per view: a few seconds
 const REFUSED_RETRY_MS = 15_000;
 
 export class LiveAnnotations {
@@ -18,7 +18,7 @@ export class LiveAnnotations {
 
   /**
    * @param {{ base: string, camera: string }} watched
-   * @param {() => void} changed there is something new
+   * @param {() => void} changed called for new annotations
    */
   constructor({ base, camera }, changed) {
     this.#connection = connectionTo(base);
@@ -38,7 +38,7 @@ export class LiveAnnotations {
     }
   }
 
-  /** They come by themselves. */
+  /** Nothing to do: the server sends them unasked. */
   show() {}
 
   /**
@@ -84,7 +84,7 @@ class LiveView {
 
   #subscribe() {
     this.#unsubscribe = this.#connection.subscribe(this.#request, {
-      onannotations: (capturedUs, list) => this.#said(capturedUs, list),
+      onannotations: (capturedUs, list) => this.#receive(capturedUs, list),
       onstate: (_state, _message, viewError) => viewError && this.#warn(viewError.code, viewError.message),
       onerror: (code, message) => this.#refused(code, message),
       onstream() {},
@@ -97,7 +97,7 @@ class LiveView {
    * @param {number} capturedUs
    * @param {unknown} list
    */
-  #said(capturedUs, list) {
+  #receive(capturedUs, list) {
     this.known.push({ capturedUs, annotations: readAnnotations(list) });
     if (this.known.length > KEPT) this.known.shift();
     this.#changed();
@@ -114,7 +114,7 @@ class LiveView {
   }
 
   /**
-   * Once.
+   * Warn only once.
    * @param {string} code
    * @param {string} message
    */

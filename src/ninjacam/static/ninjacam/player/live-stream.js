@@ -11,7 +11,7 @@ import { WebCodecsPainter } from "./webcodecs.js";
 /** @typedef {import("./connection.js").ViewError} ViewError */
 /** @typedef {import("./ladder.js").Rung} Rung */
 /** @typedef {import("./painter.js").Painter} Painter */
-/** @typedef {import("./painter.js").Picture} Picture */
+/** @typedef {import("./painter.js").FrameImage} FrameImage */
 /** @typedef {import("./painter.js").PaintMeta} PaintMeta */
 /** @typedef {import("./stream-choice.js").StreamWish} StreamWish */
 /** @typedef {import("./wire.js").MediaFrame} MediaFrame */
@@ -20,7 +20,7 @@ import { WebCodecsPainter } from "./webcodecs.js";
 /**
  * @typedef {object} LiveStreamHost
  * @property {(stream: LiveStream) => void} described it has `info`: before its first frame, and when that changes
- * @property {(stream: LiveStream, picture: Picture, meta: PaintMeta) => void} painted
+ * @property {(stream: LiveStream, image: FrameImage, meta: PaintMeta) => void} painted
  * @property {(stream: LiveStream, reason: string, fatal: boolean) => void} painterFailed
  * @property {(stream: LiveStream, code: string, message: string) => void} refused the subscription has ended
  * @property {(stream: LiveStream) => void} lost this viewer is too slow, and frames were dropped
@@ -54,7 +54,7 @@ export class LiveStream {
   #host;
   #unsubscribe;
   #upAt = this.openedAt; // when the connection was last opened
-  #blindSince = 0; // the first key frame after the last painted picture, while frames keep coming
+  #blindSince = 0; // the first key frame after the last painted frame, while frames keep coming
   #receivedAt = 0;
   #frameMs = 40;
   #sequence = -1; // of the last frame; -1: any frame may come next
@@ -107,7 +107,7 @@ export class LiveStream {
     return mine.source === its.source && mine.codec === its.codec && mine.width === its.width && mine.height === its.height;
   }
 
-  /** The last picture stays until the painter is disposed of. */
+  /** The last frame stays visible until the painter is disposed of. */
   close() {
     this.isClosed = true;
     this.#unsubscribe();
@@ -139,7 +139,7 @@ export class LiveStream {
   #makePainter(format) {
     /** @type {Painter} */
     const painter = new PAINTERS[format]({
-      painted: (picture, meta) => this.painter === painter && this.#painted(picture, meta),
+      painted: (image, meta) => this.painter === painter && this.#painted(image, meta),
       failed: (reason, fatal) => this.painter === painter && this.#host.painterFailed(this, reason, fatal),
       overloaded: () => this.painter === painter && this.#host.lost(this),
       blocked: () => {
@@ -177,17 +177,17 @@ export class LiveStream {
   }
 
   /**
-   * @param {Picture} picture
+   * @param {FrameImage} image
    * @param {PaintMeta} meta
    */
-  #painted(picture, meta) {
+  #painted(image, meta) {
     this.paintedAt = performance.now();
     this.firstPaintedAt ||= this.paintedAt;
     this.#blindSince = 0;
     this.isBlocked = false;
     this.paintedCapturedUs = meta.capturedUs;
     this.#measureJpeg(meta);
-    this.#host.painted(this, picture, meta);
+    this.#host.painted(this, image, meta);
   }
 
   /** MJPEG over HTTP does not describe its frames. @param {PaintMeta} meta */

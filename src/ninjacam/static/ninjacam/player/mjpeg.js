@@ -1,5 +1,5 @@
-// The last rung: multipart JPEG by HTTP, for where no WebSocket gets through. It speaks the same handlers as connection.js,
-// and reads the stream by fetch rather than <img>, which reports neither errors nor frames nor the end.
+// The last rung: multipart JPEG over HTTP, for networks that block WebSockets. It calls the same handlers as connection.js,
+// and reads the stream with fetch, because <img> reports neither errors nor frames nor the end.
 
 import { mountedUrl } from "./connection.js";
 
@@ -52,7 +52,7 @@ async function run(url, handlers, signal) {
         if (link === "refused") return;
       }
     } catch {
-      // the network failed, or we were asked to stop: both are handled below
+      // the network failed, or the caller aborted: both are handled below
     }
     if (signal.aborted) return;
     handlers.onlink(link);
@@ -90,7 +90,7 @@ async function refused(response, handlers) {
 /**
  * @param {Response} response
  * @param {Handlers} handlers
- * @returns {Promise<number>} how many pictures came
+ * @returns {Promise<number>} the number of frames received
  */
 async function readParts(response, handlers) {
   const parser = new MultipartParser();
@@ -111,15 +111,15 @@ async function readParts(response, handlers) {
   }
 }
 
-/** Parts that have a Content-Length, as ours do. */
+/** Parses parts with a Content-Length, which our server always sends. */
 export class MultipartParser {
   #held = new Uint8Array(0);
-  /** @type {Map<string, string> | null} of the part whose body is coming */
+  /** @type {Map<string, string> | null} of the part whose body is being received */
   #headers = null;
 
   /**
    * @param {Uint8Array} chunk
-   * @returns {{ headers: Map<string, string>, body: Uint8Array<ArrayBuffer> }[]} the parts that it completes
+   * @returns {{ headers: Map<string, string>, body: Uint8Array<ArrayBuffer> }[]} the parts that this chunk completes
    */
   feed(chunk) {
     const data = new Uint8Array(this.#held.byteLength + chunk.byteLength);
@@ -149,7 +149,7 @@ export class MultipartParser {
 /**
  * @param {Uint8Array} data
  * @param {number} start
- * @returns {number} the offset behind the empty line; -1: not there yet
+ * @returns {number} the offset after the empty line; -1: incomplete
  */
 function endOfHeaders(data, start) {
   for (let i = start; i + 3 < data.byteLength; i += 1) {

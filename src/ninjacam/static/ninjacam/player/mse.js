@@ -1,4 +1,4 @@
-// fMP4 fragments -> MediaSource (or ManagedMediaSource) -> <video>. Where WebCodecs may not be used (plain http).
+// fMP4 fragments -> MediaSource (or ManagedMediaSource) -> <video>. For plain http, where WebCodecs is not available.
 
 import { retime } from "./fmp4.js";
 import { watchVideo } from "./painter.js";
@@ -7,15 +7,15 @@ import { watchVideo } from "./painter.js";
 /** @typedef {import("./painter.js").MediaFrame} MediaFrame */
 /** @typedef {import("./painter.js").StreamInfo} StreamInfo */
 
-const TARGET_S = 0.1; // how far behind the newest frame to play; grows where the network stutters
+const TARGET_S = 0.1; // delay behind the newest frame; increases if the network stutters
 const MAX_TARGET_S = 0.6;
 const TARGET_STEP_S = 0.05;
-const JUMP_S = 1; // further behind than this: seek, rather than play faster
-const JUMP_AT_START_S = 0.25; // the cached group of pictures: never play it from its beginning
+const JUMP_S = 1; // a longer delay is corrected by a seek instead of a higher rate
+const JUMP_AT_START_S = 0.25; // the cached GOP is skipped, not played from its beginning
 const KEEP_S = 10;
 const TRIM_AT_S = 30;
 
-/** The constructor this browser has: ManagedMediaSource is all there is on an iPhone.
+/** Return the constructor that this browser offers; an iPhone has ManagedMediaSource only.
  * @returns {typeof MediaSource | undefined}
  */
 export function mediaSourceClass() {
@@ -40,10 +40,10 @@ export class MsePainter {
   #queue = [];
   /** @type {MediaFrame | null} the last one being appended */
   #appending = null;
-  /** @type {{ endS: number, frame: MediaFrame }[]} where on the timeline the last appended frames end */
+  /** @type {{ endS: number, frame: MediaFrame }[]} media time at which each recently appended frame ends */
   #inBuffer = [];
   #needConfig = true;
-  #decodeTime = 0; // of the next fragment, in ticks: the timeline is ours, not the camera's
+  #decodeTime = 0; // of the next fragment, in ticks, independent of the camera's times
   #settled = false;
   #targetS = TARGET_S;
   #closed = false;
@@ -104,7 +104,7 @@ export class MsePainter {
   }
 
   /**
-   * All that waits up to the next change of configuration, in one piece.
+   * Append all queued fragments up to the next change of configuration at once.
    * @param {SourceBuffer} buffer
    */
   #append(buffer) {
@@ -119,7 +119,7 @@ export class MsePainter {
   /** @param {DOMException} error */
   #handle(error) {
     if (error.name === "QuotaExceededError" && this.#buffer && this.element.currentTime > 1) {
-      this.#buffer.remove(0, this.element.currentTime - 0.5); // its updateend pumps again
+      this.#buffer.remove(0, this.element.currentTime - 0.5); // its updateend event calls #pump again
     } else {
       this.#fail(String(error), error.name === "NotSupportedError");
     }
@@ -152,8 +152,8 @@ export class MsePainter {
   }
 
   /**
-   * Stay at the live edge: a little faster when a little late, a jump when much too late.
-   * @param {number} startS of the newest piece without gaps
+   * Stay at the live edge: raise the rate for a small delay, seek for a large one.
+   * @param {number} startS of the newest range without gaps
    * @param {number} endS
    */
   #keepUp(startS, endS) {
@@ -187,7 +187,7 @@ export class MsePainter {
    * @param {number} height
    */
   #painted(mediaTimeS, width, height) {
-    if (this.#targetS > TARGET_S) this.#targetS -= TARGET_STEP_S / 1000; // forget a stutter in a minute or so
+    if (this.#targetS > TARGET_S) this.#targetS -= TARGET_STEP_S / 1000; // a stutter is forgotten after about a minute
     while (this.#inBuffer.length > 1 && this.#inBuffer[0].endS <= mediaTimeS) this.#inBuffer.shift();
     const shown = this.#inBuffer[0];
     let capturedUs = 0;
@@ -202,7 +202,7 @@ export class MsePainter {
     if (this.#closed) return;
     this.#closed = true;
     this.#queue = [];
-    this.element.pause(); // and keep showing the last picture
+    this.element.pause(); // the last frame stays visible
   }
 
   dispose() {

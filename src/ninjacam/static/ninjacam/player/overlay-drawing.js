@@ -1,5 +1,4 @@
-// Annotations drawn on a canvas. No state, no network: what is to be drawn comes in. Pictures that have them drawn in
-// look alike (vision/drawing.py).
+// Draws annotations on a canvas. No state and no network. vision/drawing.py draws them into images in the same style.
 
 /** @typedef {import("./annotations.js").Annotation} Annotation */
 /** @typedef {{ width: number, height: number }} Size */
@@ -8,34 +7,34 @@
 /**
  * @typedef {object} Place
  * @property {Size} box the canvas, in CSS pixels
- * @property {Rect} picture where it is on the canvas; with `fit="cover"` it is larger
- * @property {number} density device pixels in a CSS pixel
+ * @property {Rect} video its rectangle on the canvas, which it exceeds with `fit="cover"`
+ * @property {number} density device pixels per CSS pixel
  */
 
 /** @typedef {{ path: Path2D, bounds: Rect, annotation: Annotation, color: string }} Shape */
 
 const LINE_PX = 2;
 const DOT_PX = 4; // radius
-const OUTLINE = "#000000b0"; // so that a line is seen on a picture of its own colour
+const OUTLINE = "#000000b0"; // keeps a line visible on a background of its own colour
 const FONT = "600 12px system-ui, sans-serif";
 const STRIP_PX = 18; // behind a label
 const PADDING_PX = 5;
 const MAX_LETTERS = 100;
-const BRIGHT = 140; // from there on letters are black
+const BRIGHT = 140; // on brighter colours, letters are black
 
 /**
- * Where a picture is shown, as `object-fit` of CSS does it.
+ * Return the rectangle of the video in its box, as CSS `object-fit` computes it.
  * @param {Size} box
- * @param {Size} picture
+ * @param {Size} video
  * @param {string} fit
  * @returns {Rect}
  */
-export function pictureRect(box, picture, fit) {
+export function videoRect(box, video, fit) {
   if (fit === "fill") return { left: 0, top: 0, right: box.width, bottom: box.height };
-  const scales = [box.width / picture.width, box.height / picture.height];
+  const scales = [box.width / video.width, box.height / video.height];
   const scale = fit === "cover" ? Math.max(...scales) : Math.min(...scales);
-  const left = (box.width - picture.width * scale) / 2;
-  const top = (box.height - picture.height * scale) / 2;
+  const left = (box.width - video.width * scale) / 2;
+  const top = (box.height - video.height * scale) / 2;
   return { left, top, right: box.width - left, bottom: box.height - top };
 }
 
@@ -45,15 +44,15 @@ export function pictureRect(box, picture, fit) {
  * @param {Place} place
  */
 export function drawAnnotations(pen, lists, place) {
-  const { box, picture, density } = place;
-  const seen = {
-    left: Math.max(0, picture.left), top: Math.max(0, picture.top),
-    right: Math.min(box.width, picture.right), bottom: Math.min(box.height, picture.bottom),
+  const { box, video, density } = place;
+  const visible = {
+    left: Math.max(0, video.left), top: Math.max(0, video.top),
+    right: Math.min(box.width, video.right), bottom: Math.min(box.height, video.bottom),
   };
   pen.save();
   pen.setTransform(density, 0, 0, density, 0, 0);
   pen.beginPath();
-  pen.rect(seen.left, seen.top, seen.right - seen.left, seen.bottom - seen.top);
+  pen.rect(visible.left, visible.top, visible.right - visible.left, visible.bottom - visible.top);
   pen.clip();
   pen.lineJoin = "round";
   pen.font = FONT;
@@ -61,7 +60,7 @@ export function drawAnnotations(pen, lists, place) {
   pen.textBaseline = "middle";
   const shapes = lists.flatMap(({ view, annotations }) => annotations.map((each) => shapeOf(pen, each, view, place)));
   for (const shape of shapes) drawShape(pen, shape, density);
-  for (const shape of shapes) drawLabel(pen, shape, seen); // above all lines
+  for (const shape of shapes) drawLabel(pen, shape, visible); // above all lines
   pen.restore();
 }
 
@@ -72,11 +71,11 @@ export function drawAnnotations(pen, lists, place) {
  * @param {Place} place
  * @returns {Shape}
  */
-function shapeOf(pen, annotation, view, { picture, density }) {
+function shapeOf(pen, annotation, view, { video, density }) {
   const snap = (/** @type {number} */ px) => Math.round(px * density) / density;
   const points = annotation.points.map(([x, y]) => ({
-    x: snap(picture.left + x * (picture.right - picture.left)),
-    y: snap(picture.top + y * (picture.bottom - picture.top)),
+    x: snap(video.left + x * (video.right - video.left)),
+    y: snap(video.top + y * (video.bottom - video.top)),
   }));
   if (annotation.type === "box") points.length = 2;
   const xs = points.map(({ x }) => x);
@@ -95,11 +94,11 @@ function shapeOf(pen, annotation, view, { picture, density }) {
 }
 
 /**
- * Its own, else one by the label.
+ * Return the annotation's own colour, or one derived from its label.
  * @param {CanvasRenderingContext2D} pen
  * @param {Annotation} annotation
  * @param {string} view
- * @returns {string} "#rrggbb", unless its own is translucent
+ * @returns {string} "#rrggbb", unless the annotation's own colour is translucent
  */
 function colorOf(pen, { label, color }, view) {
   let hue = 0;
@@ -115,7 +114,7 @@ function colorOf(pen, { label, color }, view) {
  * @param {number} density
  */
 function drawShape(pen, { path, annotation, color }, density) {
-  const linePx = (LINE_PX * Math.max(1, Math.round(density))) / density; // even in device pixels: crisp
+  const linePx = (LINE_PX * Math.max(1, Math.round(density))) / density; // a whole number of device pixels, so that lines are crisp
   pen.strokeStyle = OUTLINE;
   pen.lineWidth = linePx * 2;
   pen.stroke(path);
@@ -126,30 +125,30 @@ function drawShape(pen, { path, annotation, color }, density) {
 }
 
 /**
- * On a strip above the shape or the place of a text, beside a point; all within what is seen of the picture.
+ * Draw the label on a strip above the shape or beside the point, within the visible part of the video.
  * @param {CanvasRenderingContext2D} pen
  * @param {Shape} shape
- * @param {Rect} seen
+ * @param {Rect} visible
  */
-function drawLabel(pen, { bounds, annotation: { type, label, score }, color }, seen) {
+function drawLabel(pen, { bounds, annotation: { type, label, score }, color }, visible) {
   const words = String(label ?? "").slice(0, MAX_LETTERS);
   const text = `${words} ${typeof score === "number" ? `${Math.round(score * 100)}%` : ""}`.trim();
-  const isSeen =
-    bounds.right >= seen.left && bounds.left <= seen.right && bounds.bottom >= seen.top && bounds.top <= seen.bottom;
-  if (!text || !isSeen) return;
-  const widthPx = Math.min(pen.measureText(text).width + 2 * PADDING_PX, seen.right - seen.left);
+  const isVisible =
+    bounds.right >= visible.left && bounds.left <= visible.right && bounds.bottom >= visible.top && bounds.top <= visible.bottom;
+  if (!text || !isVisible) return;
+  const widthPx = Math.min(pen.measureText(text).width + 2 * PADDING_PX, visible.right - visible.left);
   const isPoint = type === "point";
   const left = isPoint ? bounds.left + 2 * DOT_PX : type === "text" ? bounds.left : bounds.left - LINE_PX / 2;
   const top = isPoint ? bounds.top - STRIP_PX / 2 : bounds.top - STRIP_PX;
-  const x = Math.max(seen.left, Math.min(left, seen.right - widthPx));
-  const y = Math.max(seen.top, Math.min(top, seen.bottom - STRIP_PX));
+  const x = Math.max(visible.left, Math.min(left, visible.right - widthPx));
+  const y = Math.max(visible.top, Math.min(top, visible.bottom - STRIP_PX));
   pen.fillStyle = color;
   pen.fillRect(x, y, widthPx, STRIP_PX);
   pen.fillStyle = isBright(color) ? "#000" : "#fff";
   pen.fillText(text, x + PADDING_PX, y + STRIP_PX / 2 + 0.5, widthPx - 2 * PADDING_PX);
 }
 
-/** @param {string} color "#rrggbb"; all else is taken as dark */
+/** @param {string} color "#rrggbb"; other notations count as dark */
 function isBright(color) {
   const [red, green, blue] = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
   return 0.299 * red + 0.587 * green + 0.114 * blue > BRIGHT;

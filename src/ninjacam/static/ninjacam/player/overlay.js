@@ -1,8 +1,8 @@
 // Annotations over the video: a canvas exactly on top of it, redrawn when another frame has other annotations.
-// Not here: what is known (annotations.js and its sources), and how it looks (overlay-drawing.js).
+// Not here: where annotations come from (annotations.js and its sources), and how they are drawn (overlay-drawing.js).
 
 import { LiveAnnotations } from "./live-annotations.js";
-import { drawAnnotations, pictureRect } from "./overlay-drawing.js";
+import { drawAnnotations, videoRect } from "./overlay-drawing.js";
 import { RecordedAnnotations } from "../replay/recorded-annotations.js";
 
 /** @typedef {import("./annotations.js").Annotated} Annotated */
@@ -16,19 +16,19 @@ export class Overlay {
   #resize = new ResizeObserver((entries) => this.#resized(entries[entries.length - 1]));
   /** @type {string[]} */
   #views = [];
-  /** @type {(() => AnnotationSource) | null} of what plays */
+  /** @type {(() => AnnotationSource) | null} creates the source for the current playback */
   #make = null;
-  /** @type {AnnotationSource | null} only where there are views */
+  /** @type {AnnotationSource | null} null without views */
   #source = null;
-  #drawnIn = ""; // the view that is shown live has its own annotations in its pictures
+  #drawnIn = ""; // the displayed view; its frames already contain its annotations
   #fit = "";
   #capturedUs = 0;
-  #picture = { width: 0, height: 0 };
+  #videoSize = { width: 0, height: 0 };
   #box = { width: 0, height: 0 };
   /** @type {Map<string, Annotated>} by view */
   #drawn = new Map();
 
-  /** @param {HTMLElement} stage holds the pictures */
+  /** @param {HTMLElement} stage contains the video */
   constructor(stage) {
     this.#stage = stage;
     this.#element.className = "annotations";
@@ -43,14 +43,14 @@ export class Overlay {
     return Object.fromEntries([...this.#drawn].map(([view, { annotations }]) => [view, annotations]));
   }
 
-  /** As the attribute of the player. @param {string} fit */
+  /** The player's attribute of this name. @param {string} fit */
   set fit(fit) {
     if (fit === this.#fit) return;
     this.#fit = fit;
     this.#draw();
   }
 
-  /** Draw what these views say. @param {string[]} views */
+  /** Draw the annotations of these views. @param {string[]} views */
   watch(views) {
     this.#views = [...new Set(views)];
     if (!views.length) {
@@ -66,40 +66,40 @@ export class Overlay {
     this.#refresh();
   }
 
-  /** The live picture of a view is shown from now on. @param {{ base: string, camera: string, view: string }} watched */
+  /** Follow live video of this view. @param {{ base: string, camera: string, view: string }} watched */
   live({ base, camera, view }) {
     this.#drawnIn = view;
     this.#follow(() => new LiveAnnotations({ base, camera }, () => this.#refresh()), 0);
   }
 
   /**
-   * Recordings are shown from now on.
+   * Follow recordings.
    * @param {Recorded} recorded
-   * @param {number} wallMs what is sought
+   * @param {number} wallMs the position sought
    */
   replay(recorded, wallMs) {
     this.#drawnIn = "";
     this.#follow(() => new RecordedAnnotations(recorded, () => this.#refresh()), wallMs * 1000);
   }
 
-  /** The picture stands still, and what is drawn on it stays. */
+  /** Stop following. The last frame and its annotations stay visible. */
   stop() {
     this.#closeSource();
     this.#make = null;
   }
 
-  /** There is no picture any more. */
+  /** Stop following and remove the annotations. */
   clear() {
     this.stop();
     this.#capturedUs = 0;
     this.#refresh();
   }
 
-  /** This picture is on the screen. @param {PaintMeta} meta */
+  /** Report the displayed frame. @param {PaintMeta} meta */
   show({ capturedUs, width, height }) {
-    if (capturedUs) this.#capturedUs = capturedUs; // unknown for a moment: it is hardly another one
-    const isOther = width !== this.#picture.width || height !== this.#picture.height;
-    this.#picture = { width, height };
+    if (capturedUs) this.#capturedUs = capturedUs; // if unknown, keep the last known time
+    const isOther = width !== this.#videoSize.width || height !== this.#videoSize.height;
+    this.#videoSize = { width, height };
     this.#source?.show(capturedUs);
     this.#refresh();
     if (isOther) this.#draw();
@@ -129,7 +129,7 @@ export class Overlay {
     this.#source = null;
   }
 
-  /** Draw if there is something else to draw. */
+  /** Redraw if the annotations to draw have changed. */
   #refresh() {
     const found = this.#find();
     const isSame = found.size === this.#drawn.size && [...found].every(([view, each]) => this.#drawn.get(view) === each);
@@ -162,10 +162,10 @@ export class Overlay {
     const { width, height } = this.#element;
     const pen = this.#element.getContext("2d");
     pen?.clearRect(0, 0, width, height);
-    if (!pen || !this.#drawn.size || !this.#box.width || !this.#picture.width) return;
+    if (!pen || !this.#drawn.size || !this.#box.width || !this.#videoSize.width) return;
     const lists = [...this.#drawn].map(([view, { annotations }]) => ({ view, annotations }));
-    const picture = pictureRect(this.#box, this.#picture, this.#fit);
-    drawAnnotations(pen, lists, { box: this.#box, picture, density: width / this.#box.width });
+    const video = videoRect(this.#box, this.#videoSize, this.#fit);
+    drawAnnotations(pen, lists, { box: this.#box, video, density: width / this.#box.width });
   }
 }
 

@@ -1,12 +1,12 @@
-// What the three painters have in common: the interface, and a canvas that shows pictures.
+// The interface of the three painters, and what they share: a canvas that shows frames.
 
 /** @typedef {import("./wire.js").MediaFrame} MediaFrame */
 /** @typedef {import("./connection.js").StreamInfo} StreamInfo */
-/** @typedef {VideoFrame | HTMLVideoElement | ImageBitmap} Picture */
+/** @typedef {VideoFrame | HTMLVideoElement | ImageBitmap} FrameImage */
 
 /**
  * @typedef {object} PaintMeta
- * @property {number} capturedUs the server's wall clock when the picture was taken; 0: unknown
+ * @property {number} capturedUs the server's wall clock when the frame was captured; 0: unknown
  * @property {number} width
  * @property {number} height
  * @property {number} sequence of the media message; -1 if the browser does not report it (MSE)
@@ -14,14 +14,14 @@
 
 /**
  * @typedef {object} PainterHost
- * @property {(picture: Picture, meta: PaintMeta) => void} painted a picture is on the screen; it is the painter's
- * @property {(reason: string, fatal: boolean) => void} failed called once; fatal: trying again would not help
+ * @property {(image: FrameImage, meta: PaintMeta) => void} painted a frame is displayed; its image is valid during the call only
+ * @property {(reason: string, fatal: boolean) => void} failed called once; fatal: a retry would not help
  * @property {() => void} overloaded the decoder is too slow, and frames are dropped
- * @property {() => void} blocked the browser wants a gesture before it plays
+ * @property {() => void} blocked the browser requires a gesture before it plays
  */
 
 /**
- * Turns frames into pictures in `element`. After `close` the last picture stays; `dispose` frees it too.
+ * Displays frames in `element`. `close` leaves the last frame visible; `dispose` frees it, too.
  * @typedef {object} Painter
  * @property {HTMLElement} element
  * @property {number} framesDecoded
@@ -36,16 +36,16 @@ export class CanvasSurface {
   #context = this.element.getContext("2d", { alpha: false });
 
   /**
-   * @param {VideoFrame | ImageBitmap} picture
+   * @param {VideoFrame | ImageBitmap} image
    * @param {number} width
    * @param {number} height
    */
-  draw(picture, width, height) {
+  draw(image, width, height) {
     if (this.element.width !== width || this.element.height !== height) {
       this.element.width = width;
       this.element.height = height;
     }
-    this.#context?.drawImage(picture, 0, 0, width, height);
+    this.#context?.drawImage(image, 0, 0, width, height);
   }
 
   free() {
@@ -69,7 +69,7 @@ export function watchVideo(video, isOver, painted) {
 }
 
 /**
- * Browsers without requestVideoFrameCallback: whenever the time moved.
+ * For browsers without requestVideoFrameCallback: report whenever the time has changed.
  * @param {HTMLVideoElement} video
  * @param {() => boolean} isOver
  * @param {(mediaTimeS: number, width: number, height: number) => void} painted

@@ -1,5 +1,5 @@
 // <ninjacam-player camera="door" view="edges" base="/cam/" [format] [fit] [controls] [stream] [width] [overlay="faces plates"]>
-// The element: attributes in, a picture out. It watches only while it can be seen. It begins live; `seek` goes back in time.
+// The player element. It receives video only while it is visible. It starts live; `seek` switches to recordings.
 
 import { connectionTo, mountedUrl } from "./connection.js";
 import { DisplayWidth } from "./display-width.js";
@@ -12,34 +12,34 @@ import { Shell } from "./shell.js";
 import { adoptPageStrings, say, sayAge, sayMoment, strings } from "./strings.js";
 
 /** @typedef {import("./painter.js").Painter} Painter */
-/** @typedef {import("./painter.js").Picture} Picture */
+/** @typedef {import("./painter.js").FrameImage} FrameImage */
 /** @typedef {import("./painter.js").PaintMeta} PaintMeta */
 /** @typedef {import("./session.js").PlayerState} PlayerState */
 /** @typedef {import("../replay/playback.js").PlaybackHost} PlaybackHost */
 /** @typedef {import("../replay/playback.js").PlaybackState} PlaybackState */
 /** @typedef {import("../replay/playback.js").Replay} Replay */
 /** @typedef {import("./connection.js").StreamInfo} StreamInfo */
-/** @typedef {{ element: HTMLElement, dispose: () => void }} Staged what paints: live or recorded pictures */
+/** @typedef {{ element: HTMLElement, dispose: () => void }} Staged a painter of live or recorded video */
 
-const NEAR = "300px"; // so far outside the window a player is still watched, so that scrolling finds it playing
+const NEAR = "300px"; // a player this close to the window already plays, so that scrolling reveals running video
 const FAR_GRACE_MS = 800;
 const BADGE_EVERY_MS = 500;
 const FPS_WINDOW_MS = 2000;
 const MIN_RATE = 0.1;
-const MAX_RATE = 16; // Chromium refuses more
-const FAR_MS = 60_000; // so far from single pictures there may be a codec that can be played
+const MAX_RATE = 16; // Chromium's maximum
+const FAR_MS = 60_000; // at this distance from where stills were needed, the codec may be playable again
 const NOTE_MS = 4000;
 /** @type {PlayerState} */
 const IDLE = { state: "idle", code: "", message: "", viewError: null };
 
 export class NinjacamPlayer extends HTMLElement {
   static observedAttributes = ["camera", "view", "base", "format", "fit", "controls", "stream", "width", "overlay"];
-  /** What players say; change it before the first one is shown. */
+  /** The texts of all players. Change them before the first player is connected. */
   static strings = strings;
 
   /**
-   * Called at each painted picture, which is valid during the call only.
-   * @type {((picture: Picture, meta: PaintMeta & { ageMs: number | null, rung: string }) => void) | null}
+   * Called for each displayed frame. The image is valid during the call only.
+   * @type {((image: FrameImage, meta: PaintMeta & { ageMs: number | null, rung: string }) => void) | null}
    */
   onframe = this.onframe ?? null; // it may have been set before the element was defined
 
@@ -54,13 +54,13 @@ export class NinjacamPlayer extends HTMLElement {
   #rate = 1;
   #muted = true;
   #held = false;
-  #starts = 0; // counts calls of #start, to know the last one
+  #starts = 0; // number of calls of #start, to identify the latest
   #near = false;
   #farTimer = 0;
   #badgeTimer = 0;
   /** @type {IntersectionObserver | null} */
   #observer = null;
-  /** @type {Staged | null} on top, painted or about to be */
+  /** @type {Staged | null} the topmost, which has painted or soon will */
   #shown = null;
   /** @type {Set<Staged>} on the stage */
   #onStage = new Set();
@@ -75,7 +75,7 @@ export class NinjacamPlayer extends HTMLElement {
   #latencyMs = null;
   #framesPainted = 0;
   #framesDecodedBefore = 0;
-  /** @type {number[]} performance.now() of the last pictures */
+  /** @type {number[]} performance.now() of the last frames */
   #paints = [];
 
   constructor() {
@@ -98,14 +98,14 @@ export class NinjacamPlayer extends HTMLElement {
     return this.#replay ? "replay" : "live";
   }
 
-  /** What is drawn over the picture now: of each view of `overlay` that has said something of it, its annotations. */
+  /** The annotations drawn now, by view of `overlay`. */
   get annotations() {
     return this.#overlay.annotations;
   }
 
   /** Capture time of the displayed or sought frame; the event "positionchange" reports changes. */
   get position() {
-    if (this.#replay) return new Date(this.#replay.pictureMs);
+    if (this.#replay) return new Date(this.#replay.frameMs);
     return this.#capturedUs ? new Date(this.#capturedUs / 1000) : null;
   }
 
@@ -113,7 +113,7 @@ export class NinjacamPlayer extends HTMLElement {
     return this.#replay !== null && !this.#playing;
   }
 
-  /** How fast recordings are played: 0.1 to 16. */
+  /** Playback rate of recordings: 0.1 to 16. */
   get rate() {
     return this.#rate;
   }
@@ -134,7 +134,7 @@ export class NinjacamPlayer extends HTMLElement {
     this.#replay?.mute(value);
   }
 
-  /** Somebody else keeps the time (clock.js): gaps are waited for, and the end does not lead to the live picture. */
+  /** Whether clock.js controls the time: the player then waits in gaps, and does not go live at the end. */
   get held() {
     return this.#held;
   }
@@ -144,12 +144,12 @@ export class NinjacamPlayer extends HTMLElement {
     if (this.#replay) this.#replay.holdsGaps = value;
   }
 
-  /** What plays the recordings, for clock.js; null: the picture is live. */
+  /** The playback of recordings, for clock.js; null while live. */
   get replay() {
     return this.#replay;
   }
 
-  /** The recorded picture of an instant, and on from there, unless it is paused. @param {Date | number} when */
+  /** Show the recorded frame at this time, and play on from there unless paused. @param {Date | number} when */
   seek(when) {
     const wallMs = Number(when);
     if (!Number.isFinite(wallMs)) throw new RangeError("Invalid time: pass a valid Date.");
@@ -157,12 +157,12 @@ export class NinjacamPlayer extends HTMLElement {
     const isFar = this.#replay instanceof StillPlayback && Math.abs(wallMs - this.#replay.nowMs) > FAR_MS;
     if (this.#replay && this.state !== "error" && !isFar) this.#replay.seek(wallMs);
     else this.#startReplay(wallMs);
-    this.#tellPosition();
+    this.#dispatchPosition();
   }
 
   goLive() {
     if (!this.#replay) return;
-    this.#replay.close(); // its last picture stays until the first live one
+    this.#replay.close(); // its last frame stays visible until the first live one
     this.#replay = null;
     this.#playing = true;
     this.#capturedUs = 0;
@@ -176,14 +176,14 @@ export class NinjacamPlayer extends HTMLElement {
     this.#replay?.play();
   }
 
-  /** Of the live picture: stands still at what it shows, in replay. */
+  /** Pause. Live video switches to the recording at the displayed frame. */
   pause() {
     this.#playing = false;
     if (this.#replay) this.#replay.pause();
     else this.#startReplay(Number(this.position ?? this.#nowMs()));
   }
 
-  /** Some pictures on or back; it stands still then. @param {number} count */
+  /** Pause, and step by `count` frames; negative: backward. @param {number} count */
   step(count) {
     if (!this.#replay) return this.pause();
     this.#playing = false;
@@ -222,13 +222,13 @@ export class NinjacamPlayer extends HTMLElement {
   }
 
   /**
-   * @param {() => boolean} isPresent whether it is still that one which plays
+   * @param {() => boolean} isPresent whether this playback is still the current one
    * @returns {PlaybackHost}
    */
   #replayHost(isPresent) {
     return {
-      painted: (picture, meta) => {
-        if (isPresent() && this.#replay) this.#painted(this.#replay, picture, meta);
+      painted: (image, meta) => {
+        if (isPresent() && this.#replay) this.#painted(this.#replay, image, meta);
       },
       state: (state) => {
         if (isPresent()) this.#setReplayState(state);
@@ -263,28 +263,28 @@ export class NinjacamPlayer extends HTMLElement {
     if (!playable || failed instanceof StillPlayback) {
       return this.#setState({ state: "error", code, message, viewError: null });
     }
-    console.warn(`ninjacam: recordings are shown as single pictures: ${code} ${message}`);
+    console.warn(`ninjacam: recordings are shown as stills: ${code} ${message}`);
     const { base, camera } = this.#wanted();
     /** @type {Replay | null} */
-    let pictures = null;
-    const host = this.#replayHost(() => this.#replay === pictures);
-    pictures = new StillPlayback({ base, camera }, host, failed.nowMs, this.#playing);
-    this.#take(pictures, "pictures");
-    this.#shell.showNote(say("pictures_only"));
+    let stills = null;
+    const host = this.#replayHost(() => this.#replay === stills);
+    stills = new StillPlayback({ base, camera }, host, failed.nowMs, this.#playing);
+    this.#take(stills, "stills");
+    this.#shell.showNote(say("stills_only"));
   }
 
-  /** The server's wall clock, as far as it is known. */
+  /** The server's wall clock, or the browser's while it is unknown. */
   #nowMs() {
     return connectionTo(this.#wanted().base).clock.nowMs() ?? Date.now();
   }
 
-  #tellPosition() {
+  #dispatchPosition() {
     const { position } = this;
     if (!position) return;
     this.dispatchEvent(new CustomEvent("positionchange", { bubbles: true, composed: true, detail: { position } }));
   }
 
-  /** How old the picture is that is shown, in ms; null before the first, or while the server's clock is unknown. */
+  /** Age of the displayed frame in ms; null before the first one, or while the server's clock is unknown. */
   get ageMs() {
     const now = this.#session?.serverNowMs();
     return now == null || !this.#capturedUs ? null : Math.max(0, now - this.#capturedUs / 1000);
@@ -311,7 +311,7 @@ export class NinjacamPlayer extends HTMLElement {
   connectedCallback() {
     if (!this.hasAttribute("tabindex") && this.hasAttribute("controls")) this.tabIndex = 0;
     document.addEventListener("visibilitychange", this.#onVisibility);
-    this.#observer = new IntersectionObserver((entries) => this.#seen(entries), { rootMargin: NEAR });
+    this.#observer = new IntersectionObserver((entries) => this.#intersected(entries), { rootMargin: NEAR });
     this.#observer.observe(this);
     this.#display.observe();
     this.#badgeTimer = setInterval(() => this.#showAge(), BADGE_EVERY_MS);
@@ -372,7 +372,7 @@ export class NinjacamPlayer extends HTMLElement {
   #onVisibility = () => this.#sync();
 
   /** @param {IntersectionObserverEntry[]} entries */
-  #seen(entries) {
+  #intersected(entries) {
     clearTimeout(this.#farTimer);
     const near = entries[entries.length - 1].isIntersecting;
     const apply = () => {
@@ -399,7 +399,7 @@ export class NinjacamPlayer extends HTMLElement {
       state: (state) => this.#setState(state),
       attach: (painter, rung) => this.#attach(painter, rung),
       detach: (painter) => this.#remove(painter),
-      painted: (painter, picture, meta) => this.#painted(painter, picture, meta),
+      painted: (painter, image, meta) => this.#painted(painter, image, meta),
       stream: (info) => this.#stream(info),
       widthPx: () => this.#display.px,
     });
@@ -441,10 +441,10 @@ export class NinjacamPlayer extends HTMLElement {
 
   /**
    * @param {Staged} painter
-   * @param {Picture} picture
+   * @param {FrameImage} image
    * @param {PaintMeta} meta
    */
-  #painted(painter, picture, meta) {
+  #painted(painter, image, meta) {
     if (this.#shown !== painter) {
       for (const other of this.#onStage) {
         if (other === painter) break; // those after it are about to be displayed
@@ -464,9 +464,9 @@ export class NinjacamPlayer extends HTMLElement {
     this.#paints.push(this.#paintedAt);
     if (this.#paints.length > 240) this.#paints.splice(0, 120);
     this.#overlay.show(meta);
-    this.onframe?.(picture, { ...meta, ageMs: this.#latencyMs, rung: this.#rung });
+    this.onframe?.(image, { ...meta, ageMs: this.#latencyMs, rung: this.#rung });
     if (this.#replay) this.#showAge();
-    this.#tellPosition();
+    this.#dispatchPosition();
   }
 
   /** @param {Staged} painter */
@@ -495,7 +495,7 @@ export class NinjacamPlayer extends HTMLElement {
 
   #toggleFullscreen() {
     const done = document.fullscreenElement === this ? document.exitFullscreen() : this.requestFullscreen?.();
-    done?.catch(() => {}); // refused by the page's policy: nothing to say
+    done?.catch(() => {}); // refused by the page's permissions policy
   }
 }
 

@@ -8,7 +8,7 @@ import { StreamChoice, timing } from "./stream-choice.js";
 /** @typedef {import("./ladder.js").Rung} Rung */
 /** @typedef {import("./live-stream.js").LiveStreamHost} LiveStreamHost */
 /** @typedef {import("./painter.js").Painter} Painter */
-/** @typedef {import("./painter.js").Picture} Picture */
+/** @typedef {import("./painter.js").FrameImage} FrameImage */
 /** @typedef {import("./painter.js").PaintMeta} PaintMeta */
 /** @typedef {import("./stream-choice.js").StreamWish} StreamWish */
 /** @typedef {import("./wire.js").MediaFrame} MediaFrame */
@@ -26,7 +26,7 @@ import { StreamChoice, timing } from "./stream-choice.js";
  */
 
 /**
- * `code` is the reason, if there is one; `message` is the server's message for people, or empty.
+ * `code` is the reason, if there is one; `message` is the server's message for users, or empty.
  * @typedef {object} PlayerState
  * @property {"idle" | "connecting" | "live" | "stalled" | "reconnecting" | "failed" | "disabled" | "unknown" | "error"
  *   | import("../replay/playback.js").PlaybackState} state
@@ -38,9 +38,9 @@ import { StreamChoice, timing } from "./stream-choice.js";
 /**
  * @typedef {object} SessionHost
  * @property {(state: PlayerState) => void} state only when it changed
- * @property {(painter: Painter, rung: string) => void} attach put it under the picture that is there
+ * @property {(painter: Painter, rung: string) => void} attach insert the painter's element below the displayed one
  * @property {(painter: Painter) => void} detach it will not be displayed
- * @property {(painter: Painter, picture: Picture, meta: PaintMeta) => void} painted
+ * @property {(painter: Painter, image: FrameImage, meta: PaintMeta) => void} painted
  * @property {(info: StreamInfo) => void} stream the displayed stream has changed
  * @property {() => number} widthPx of the display, in device pixels
  */
@@ -66,7 +66,7 @@ export class Session {
   #error = null;
   #everPainted = false;
   #framesDecodedBefore = 0;
-  /** @type {number[]} when the present rung failed */
+  /** @type {number[]} times at which the current rung failed */
   #failures = [];
   #watchTimer = 0;
   #retryTimer = 0;
@@ -77,7 +77,7 @@ export class Session {
   /** @type {LiveStreamHost} */
   #streamHost = {
     described: (stream) => this.#described(stream),
-    painted: (stream, picture, meta) => this.#painted(stream, picture, meta),
+    painted: (stream, image, meta) => this.#painted(stream, image, meta),
     painterFailed: (stream, reason, fatal) => this.#painterFailed(stream, reason, fatal),
     refused: (stream, code, message) => (stream === this.#next ? this.#giveUpNext() : this.#refused(code, message)),
     lost: (stream) => stream === this.#current && this.#choice?.lost(performance.now()),
@@ -214,7 +214,7 @@ export class Session {
   }
 
   /**
-   * Whether the next stream can be displayed: its pictures are as new as those that it replaces.
+   * Whether the next stream can be displayed: its frames are as new as those that it replaces.
    * @param {LiveStream} next
    * @param {PaintMeta} meta
    */
@@ -238,15 +238,15 @@ export class Session {
 
   /**
    * @param {LiveStream} stream
-   * @param {Picture} picture
+   * @param {FrameImage} image
    * @param {PaintMeta} meta
    */
-  #painted(stream, picture, meta) {
+  #painted(stream, image, meta) {
     if (stream === this.#next && this.#isReady(stream, meta)) this.#swap(stream);
     if (stream !== this.#current || !stream.painter) return;
     this.#everPainted = true;
     if (this.#choice?.recovered()) this.#dropNext();
-    this.#host.painted(stream.painter, picture, meta);
+    this.#host.painted(stream.painter, image, meta);
     this.#report();
   }
 
@@ -257,7 +257,7 @@ export class Session {
   }
 
   /**
-   * Once more on this rung, then the next one.
+   * Retry this rung once, then use the next one.
    * @param {LiveStream} stream
    * @param {string} reason
    * @param {boolean} fatal
@@ -279,7 +279,7 @@ export class Session {
   }
 
   /**
-   * The subscription is over; a grant, a view or a camera may come later, so ask again now and then, from the top.
+   * The subscription has ended. A grant, a view or a camera may be added later, so retry from the top rung.
    * @param {string} code
    * @param {string} message
    */
@@ -311,7 +311,7 @@ export class Session {
   // --- state ---
 
   #report() {
-    const next = { ...this.#judge(), viewError: this.#current?.viewError ?? null };
+    const next = { ...this.#currentState(), viewError: this.#current?.viewError ?? null };
     const text = JSON.stringify(next);
     if (text === this.#reported) return;
     this.#reported = text;
@@ -319,7 +319,7 @@ export class Session {
   }
 
   /** @returns {Omit<PlayerState, "viewError">} */
-  #judge() {
+  #currentState() {
     if (this.#error) return { state: "error", ...this.#error };
     const current = this.#current;
     const link = current?.link ?? this.#connection.link;

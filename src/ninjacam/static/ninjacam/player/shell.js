@@ -1,4 +1,4 @@
-// What is around the picture: the shadow tree with overlay, age badge and buttons. No state of its own, no network.
+// The player's user interface: the shadow tree with overlay, age badge and buttons. No state of its own, no network.
 
 import { say } from "./strings.js";
 
@@ -25,7 +25,7 @@ const CSS = `
 @keyframes turn { to { transform: rotate(1turn); } }
 .warning { position: absolute; inset: auto 0 0 0; padding: .5em 7em .5em .8em; background: #7a1f1fe6; overflow-wrap: anywhere; }
 .warning:empty { display: none; }
-.overlay.seeking { animation: appear .2s .5s both; } /* most pictures are there before it is seen */
+.overlay.seeking { animation: appear .2s .5s both; } /* most seeks end before it becomes visible */
 @keyframes appear { from { opacity: 0; } }
 .note { position: absolute; inset: auto 0 .6em 0; width: fit-content; max-width: calc(100% - 9em); margin: 0 auto;
   padding: .25em .8em; border-radius: 1em; background: #000000b8; text-align: center; pointer-events: none; }

@@ -1,4 +1,4 @@
-// What the player says, in English. A page translates it with <script type="application/json" id="ninjacam-strings">.
+// The player's texts in English. A page translates them with <script type="application/json" id="ninjacam-strings">.
 
 export const strings = {
   idle: "",
@@ -29,7 +29,7 @@ export const strings = {
   gap: "Nothing was recorded at this time.",
   ended: "Nothing was recorded after this time.",
   skipped: "Nothing was recorded until {time}.",
-  pictures_only: "This browser cannot play the codec of this recording. It shows single frames.",
+  stills_only: "This browser cannot play the codec of this recording. It shows single frames.",
   timeline: "Time of the recording",
   timeline_failed: "The timeline cannot be loaded. Retrying …",
   no_event: "There are no further events.",
@@ -42,7 +42,7 @@ export const strings = {
 
 /** @typedef {keyof typeof strings} StringKey */
 
-/** Take over what the page offers; what it lacks stays English. */
+/** Use the page's translations. Texts without one stay English. */
 export function adoptPageStrings() {
   const element = document.getElementById("ninjacam-strings");
   if (!element?.textContent) return;
@@ -61,7 +61,7 @@ export function say(key, values = {}) {
   return strings[key].replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 }
 
-/** A state in a word or two. @param {string} state */
+/** Return a short label of a state. @param {string} state */
 export function stateLabel(state) {
   const text = /** @type {Record<string, string>} */ (strings)[state] ?? state;
   return text.replace(/[\s….]+$/, "");
@@ -69,7 +69,7 @@ export function stateLabel(state) {
 
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
-/** A moment as the browser's user writes it. @param {Date | number | null} when */
+/** Format a time in the browser's language. @param {Date | number | null} when */
 export function sayMoment(when) {
   return when === null ? "" : moment.format(when);
 }

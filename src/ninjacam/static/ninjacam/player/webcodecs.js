@@ -6,9 +6,9 @@ import { CanvasSurface } from "./painter.js";
 /** @typedef {import("./painter.js").MediaFrame} MediaFrame */
 /** @typedef {import("./painter.js").StreamInfo} StreamInfo */
 
-const BEHIND_US = 200_000; // an output so much older than the newest input belongs to a burst: do not show it ...
+const BEHIND_US = 200_000; // frames this much older than the newest input belong to a burst and are not shown ...
 const SHOW_ANYWAY_MS = 500; // ... unless nothing was displayed for this long
-const OVERLOAD_S = 0.5; // a decoder queue of so much video, and not shrinking, means that this machine is too slow
+const OVERLOAD_S = 0.5; // a decoder queue of this length that does not shrink means that this machine is too slow
 const OVERLOAD_WINDOW_MS = 500;
 
 export class WebCodecsPainter {
@@ -19,7 +19,7 @@ export class WebCodecsPainter {
   #decoder = null;
   #codec = "";
   #needKey = true;
-  /** @type {Map<number, MediaFrame>} what is in the decoder, by timestamp */
+  /** @type {Map<number, MediaFrame>} frames in the decoder, by timestamp */
   #inside = new Map();
   #newestUs = 0;
   #shownAt = -Infinity;
@@ -37,7 +37,7 @@ export class WebCodecsPainter {
 
   /** @param {StreamInfo} info */
   configure(info) {
-    if (this.#decoder && this.#codec === info.codec) return; // a new size comes with its parameter sets, in band
+    if (this.#decoder && this.#codec === info.codec) return; // a new size arrives with in-band parameter sets
     this.#codec = info.codec;
     this.#restart();
   }
@@ -45,7 +45,7 @@ export class WebCodecsPainter {
   #restart() {
     this.#closeDecoder();
     const decoder = new VideoDecoder({
-      output: (picture) => this.#output(picture),
+      output: (image) => this.#output(image),
       error: (error) => {
         if (this.#decoder !== decoder) return;
         this.#decoder = null;
@@ -72,7 +72,7 @@ export class WebCodecsPainter {
         this.#needKey = true;
         return;
       }
-      this.#restart(); // what is still queued is older than this key frame
+      this.#restart(); // queued frames are older than this key frame
     }
     if (this.#needKey && !frame.key) return;
     this.#needKey = false;
@@ -82,13 +82,13 @@ export class WebCodecsPainter {
     try {
       this.#decoder?.decode(new EncodedVideoChunk({ type, timestamp: frame.ptsUs, data: frame.payload }));
     } catch (error) {
-      this.close(); // Chromium looks into the bytes at once: "a key frame is required" for one that is not
+      this.close(); // Chromium inspects the data at once, and throws if a key frame is required and this is not one
       this.#host.failed(String(error), false);
     }
   }
 
   /**
-   * Whether the queue stays long. A burst (the cached group of pictures) makes it long, and it shrinks: let it.
+   * Return whether the queue stays long. A burst such as the cached GOP makes it long only for a moment.
    * @param {MediaFrame} frame
    */
   #overloaded(frame) {
@@ -107,22 +107,22 @@ export class WebCodecsPainter {
     return grows;
   }
 
-  /** @param {VideoFrame} picture */
-  #output(picture) {
+  /** @param {VideoFrame} image */
+  #output(image) {
     this.framesDecoded += 1;
-    const frame = this.#inside.get(picture.timestamp);
-    this.#inside.delete(picture.timestamp);
-    if (this.#inside.size > 1000) this.#inside.clear(); // pictures that the decoder swallowed
+    const frame = this.#inside.get(image.timestamp);
+    this.#inside.delete(image.timestamp);
+    if (this.#inside.size > 1000) this.#inside.clear(); // frames for which the decoder had no output
     const now = performance.now();
-    const behind = this.#newestUs - picture.timestamp > BEHIND_US;
+    const behind = this.#newestUs - image.timestamp > BEHIND_US;
     if (!behind || now - this.#shownAt > SHOW_ANYWAY_MS) {
       this.#shownAt = now;
-      const { displayWidth: width, displayHeight: height } = picture;
-      this.#surface.draw(picture, width, height);
+      const { displayWidth: width, displayHeight: height } = image;
+      this.#surface.draw(image, width, height);
       const { capturedUs = 0, sequence = -1 } = frame ?? {};
-      this.#host.painted(picture, { capturedUs, width, height, sequence });
+      this.#host.painted(image, { capturedUs, width, height, sequence });
     }
-    picture.close();
+    image.close();
   }
 
   #closeDecoder() {

@@ -7,11 +7,11 @@ const CONFIG = 2;
 const DISCONT = 4;
 
 /**
- * One encoded picture. `capturedUs`: wall clock of the server, 0 where unknown. `payload` is a view, not a copy.
+ * One encoded frame. `capturedUs`: the server's wall clock, 0 if unknown. `payload` is a view, not a copy.
  * @typedef {object} MediaFrame
  * @property {boolean} key a decoder can start here
  * @property {boolean} config fmp4: an init segment precedes the fragment in the payload
- * @property {boolean} discont something before it is missing, or time jumped
+ * @property {boolean} discont frames before it are missing, or the time jumped
  * @property {number} stream
  * @property {number} sequence
  * @property {number} ptsUs
@@ -24,7 +24,7 @@ const DISCONT = 4;
 
 /**
  * @param {ArrayBuffer} buffer
- * @returns {MediaFrame | null} null: too short, or of a version that this player does not know
+ * @returns {MediaFrame | null} null: too short, or of an unknown version
  */
 export function parseFrame(buffer) {
   if (buffer.byteLength < HEADER_BYTES) return null;

@@ -1,31 +1,31 @@
-// Clips -> MediaSource (or ManagedMediaSource) -> <video>: opened ahead, and one thing done after the other.
+// Clips -> MediaSource (or ManagedMediaSource) -> <video>. Opened in advance; operations run one after the other.
 
 import { RecordingError } from "./clip.js";
 import { mediaSourceClass, mimeType } from "../player/mse.js";
 
 /** @typedef {import("./fragments.js").Init} Init */
 
-export const LONGEST_S = 40 * 365 * 86_400; // of the time line
+export const MAX_BUFFER_S = 40 * 365 * 86_400; // length of the time line
 
 export class ClipBuffer {
   #video;
   /** @type {MediaSource | null} */
   #media = null;
   #url = "";
-  /** @type {Promise<unknown> | null} until the source that has no buffer yet is open */
+  /** @type {Promise<unknown> | null} pending until a source without a buffer is open */
   #opening = null;
   /** @type {SourceBuffer | null} */
   #buffer = null;
-  /** @type {Init | null} whose header was appended last */
+  /** @type {Init | null} the header appended last */
   #init = null;
-  #sound = false; // whether the buffer takes sound
-  /** @type {Promise<unknown>} what the buffer does */
+  #sound = false; // whether the buffer accepts audio
+  /** @type {Promise<unknown>} the current operation of the buffer */
   #work = Promise.resolve();
 
   /** @param {HTMLVideoElement} video */
   constructor(video) {
     this.#video = video;
-    if (mediaSourceClass()) this.#open(); // it takes a while, in which the server is asked
+    if (mediaSourceClass()) this.#open(); // takes a while; meanwhile, the server is asked
   }
 
   #open() {
@@ -44,7 +44,7 @@ export class ClipBuffer {
   }
 
   /**
-   * What follows has this header.
+   * Set the header of the fragments that follow.
    * @param {Init} init
    * @param {AbortSignal} signal
    * @throws {RecordingError} "unsupported_codec"
@@ -75,12 +75,12 @@ export class ClipBuffer {
     this.#opening = null;
     this.#buffer = media.addSourceBuffer(type);
     this.#sound = sound;
-    media.duration = LONGEST_S;
+    media.duration = MAX_BUFFER_S;
   }
 
   /**
    * @param {Uint8Array<ArrayBuffer>} bytes
-   * @param {number} offsetS what is added to its times
+   * @param {number} offsetS added to its times
    * @param {AbortSignal} signal
    * @throws {DOMException} "QuotaExceededError"
    */
@@ -92,7 +92,7 @@ export class ClipBuffer {
   }
 
   /**
-   * Forget what is before `untilS`.
+   * Remove everything before `untilS`.
    * @param {number} untilS
    * @param {AbortSignal} signal
    */
@@ -101,7 +101,7 @@ export class ClipBuffer {
   }
 
   /**
-   * Let the source buffer do something, after what it does now. What was begun for a seek before is left out.
+   * Run an operation on the source buffer after the current one. Operations of an aborted seek are skipped.
    * @param {AbortSignal} signal
    * @param {(buffer: SourceBuffer) => unknown} what
    */

@@ -1,19 +1,19 @@
-// Asking the server for recordings: a clip as it streams in, a picture, annotations, and where the next recording begins.
+// Requests for recordings: a clip as a stream of fragments, a still, annotations, and the start of the next recording.
 
 import { mountedUrl } from "../player/connection.js";
 import { ClipParser } from "./fragments.js";
 
-/** @typedef {{ base: string, camera: string }} Recorded whose recordings; `camera` is encoded for a path */
+/** @typedef {{ base: string, camera: string }} Recorded a camera with recordings; `camera` is percent-encoded */
 
 const DAY_MS = 86_400_000;
 const LOOK_MS = [DAY_MS, 31 * DAY_MS]; // the maximum span of a timeline request
 const MAX_LOOKS = 36; // three years
-const END_MS = 5; // before the end of a span is its last picture; of less the server makes no clip
+const END_MS = 5; // the last frame of a span begins this long before its end; the server makes no shorter clip
 
-/** So much may be missing within what the timeline calls one span. */
+/** Spans of a timeline may contain gaps up to this length. */
 export const SPAN_GAP_MS = 2_000;
 
-/** What the server has refused. `code` is that of its problem+json; empty: the network failed. */
+/** A failed request. `code`: of the server's problem+json; empty: the network failed. */
 export class RecordingError extends Error {
   /**
    * @param {string} code
@@ -24,13 +24,13 @@ export class RecordingError extends Error {
     this.code = code;
   }
 
-  /** Whether asking again later may help: the network, or a server that is busy or starts again. */
+  /** Whether a later retry may succeed: the network failed, or the server is busy or restarting. */
   get passes() {
     return /^(|limit|stopping|timeout|5\d\d)$/.test(this.code);
   }
 }
 
-/** RFC 3339 to the microsecond. @param {number} wallMs */
+/** Format as RFC 3339 with microseconds. @param {number} wallMs */
 export function timeText(wallMs) {
   const whole = Math.floor(wallMs);
   const rest = Math.floor((wallMs - whole) * 1000);
@@ -52,12 +52,12 @@ async function ask(url, signal) {
 }
 
 /**
- * The header and the fragments of [startMs, endMs), from the key frame before it, up to a change of the format.
+ * Yield the header and the fragments of [startMs, endMs), from the preceding key frame up to a change of the format.
  * @param {Recorded} recorded
  * @param {number} startMs
  * @param {number} endMs
  * @param {AbortSignal} signal
- * @throws {RecordingError} "no_recording": there is nothing
+ * @throws {RecordingError} "no_recording": nothing was recorded
  */
 export async function* readClip({ base, camera }, startMs, endMs, signal) {
   const span = { start: timeText(startMs), end: timeText(endMs), partial: "1" };
@@ -71,26 +71,26 @@ export async function* readClip({ base, camera }, startMs, endMs, signal) {
       yield* parser.feed(value);
     }
   } finally {
-    void reader.cancel().catch(() => {}); // the rest is not wanted any more, or there is none
+    void reader.cancel().catch(() => {}); // the rest is no longer needed, or there is none
   }
 }
 
 /**
  * @param {Recorded} recorded
  * @param {number} wallMs
- * @param {{ widthPx?: number, key?: boolean, signal: AbortSignal }} options `key`: the key frame before it, which is cheap
- * @returns {Promise<{ picture: Blob, wallMs: number }>} `wallMs`: when it was captured
+ * @param {{ widthPx?: number, key?: boolean, signal: AbortSignal }} options `key`: the preceding key frame, which is cheap to decode
+ * @returns {Promise<{ image: Blob, wallMs: number }>} `wallMs`: its capture time
  * @throws {RecordingError}
  */
-export async function readPicture({ base, camera }, wallMs, { widthPx = 0, key = false, signal }) {
+export async function readStill({ base, camera }, wallMs, { widthPx = 0, key = false, signal }) {
   const query = { time: timeText(wallMs), width: widthPx ? String(widthPx) : "", nearest: key ? "key" : "" };
   const response = await ask(mountedUrl(base, `rec/${camera}/at.jpg`, query), signal);
-  const picture = await response.blob();
-  return { picture, wallMs: Date.parse(response.headers.get("x-ninjacam-timestamp") ?? "") || wallMs };
+  const image = await response.blob();
+  return { image, wallMs: Date.parse(response.headers.get("x-ninjacam-timestamp") ?? "") || wallMs };
 }
 
 /**
- * What processors said of the pictures of [startMs, endMs), in order of time.
+ * Return the annotations of the frames in [startMs, endMs), ordered by time.
  * @param {Recorded} recorded
  * @param {number} startMs
  * @param {number} endMs
@@ -106,7 +106,7 @@ export async function readAnnotated({ base, camera }, startMs, endMs, signal) {
 }
 
 /**
- * When the next recording from `fromMs` on begins, which may be `fromMs` itself; null: there is none.
+ * Return the start of the next recording at or after `fromMs`; null: there is none.
  * @param {Recorded} recorded
  * @param {number} fromMs
  * @param {number} nowMs
@@ -125,7 +125,7 @@ export async function findNext(recorded, fromMs, nowMs, signal) {
 }
 
 /**
- * The instant before `untilMs` of which there is a recording, to `SPAN_GAP_MS`; null: there is none.
+ * Return the last recorded time before `untilMs`, accurate to `SPAN_GAP_MS`; null: there is none.
  * @param {Recorded} recorded
  * @param {number} untilMs
  * @param {AbortSignal} signal
@@ -156,7 +156,7 @@ async function readSpans({ base, camera }, startMs, endMs, signal) {
 }
 
 /**
- * Until then, or until it is aborted.
+ * Wait for the duration, or until the signal is aborted.
  * @param {number} ms
  * @param {AbortSignal} signal
  */

@@ -1,18 +1,18 @@
-// One clock for several players: each follows the same wall clock, is hurried or slowed a little, and waits in its gaps.
-// To a page it looks as one player does (playback-controls.js).
+// One clock for several players: each follows the same wall clock, corrected by its rate, and waits in its gaps.
+// It has the interface of a single player (playback-controls.js).
 
 /** @typedef {import("../player/player.js").NinjacamPlayer} Player */
 /** @typedef {import("./playback.js").Replay} Replay */
 
 const TICK_MS = 50;
-const TELL_EVERY_MS = 100;
-const DRIFT_FINE_S = 0.012; // less than a picture
-const MAX_DRIFT_S = 1; // more: seek
+const POSITION_EVERY_MS = 100;
+const DRIFT_FINE_S = 0.012; // less than a frame
+const MAX_DRIFT_S = 1; // beyond it, seek
 const SEEK_AGAIN_MS = 1500;
-const MAX_CORRECTION = 0.3; // of the rate
-const WAIT_FROM_MS = 300; // a player that fetches for less holds up nobody
-const MAX_WAIT_MS = 5000; // and one that fetches for longer has nothing, for now
-const LIVE_MS = 4000; // so near the present the live pictures take over
+const MAX_CORRECTION = 0.3; // share of the rate
+const WAIT_FROM_MS = 300; // others do not wait for a player that loads for a shorter time
+const MAX_WAIT_MS = 5000; // a player that loads for longer is considered to have no recording
+const LIVE_MS = 4000; // this close to the present, players go live
 
 export class ReplayGroup extends EventTarget {
   #players;
@@ -23,13 +23,13 @@ export class ReplayGroup extends EventTarget {
   #playing = true;
   #replaying = false;
   #rate = 1;
-  /** @type {Map<Player, number>} since when it has nothing to show */
+  /** @type {Map<Player, number>} time since when it has had no frame */
   #lateSince = new Map();
-  #toldAt = 0;
-  /** @type {Map<Player, number>} when it was sought for the last time */
+  #dispatchedAt = 0;
+  /** @type {Map<Player, number>} time of its last seek */
   #sought = new Map();
   #timer = 0;
-  /** @type {Player | null} whose step is not shown yet */
+  /** @type {Player | null} the player whose step is not displayed yet */
   #stepping = null;
 
   /**
@@ -75,7 +75,7 @@ export class ReplayGroup extends EventTarget {
     return this.#players.every((player) => player.muted);
   }
 
-  /** The first one alone is heard. */
+  /** Only the first player's audio is played. */
   set muted(muted) {
     this.#players[0].muted = muted;
   }
@@ -91,7 +91,7 @@ export class ReplayGroup extends EventTarget {
     for (const player of this.#players) this.#seekOne(player, wallMs);
     clearInterval(this.#timer);
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
-    if (!before) this.#tellMode();
+    if (!before) this.#dispatchMode();
     this.dispatchEvent(new Event("positionchange"));
   }
 
@@ -101,7 +101,7 @@ export class ReplayGroup extends EventTarget {
     this.#replaying = this.#runs = false;
     this.#playing = true;
     for (const player of this.#players) player.goLive();
-    this.#tellMode();
+    this.#dispatchMode();
   }
 
   play() {
@@ -109,7 +109,7 @@ export class ReplayGroup extends EventTarget {
     this.#playing = true;
     this.#wait();
     for (const player of this.#players) player.play();
-    this.#tellState();
+    this.#dispatchState();
   }
 
   pause() {
@@ -118,12 +118,12 @@ export class ReplayGroup extends EventTarget {
     this.#playing = this.#runs = false;
     for (const player of this.#players) {
       player.pause();
-      if (isPlaying(player)) player.seek(this.#atMs); // all at the very same instant
+      if (isPlaying(player)) player.seek(this.#atMs); // all at the same time
     }
-    this.#tellState();
+    this.#dispatchState();
   }
 
-  /** By the pictures of the first that has any. @param {number} count */
+  /** Step by the frames of the first player that has a recording. @param {number} count */
   step(count) {
     if (this.#playing) this.pause();
     const lead = this.#players.find(isPlaying) ?? this.#players.find((player) => count < 0 && player.replay);
@@ -134,7 +134,7 @@ export class ReplayGroup extends EventTarget {
   }
 
   /**
-   * All to where one stands.
+   * Seek all players to the position of one.
    * @param {Player} lead
    * @param {Replay} replay
    */
@@ -144,7 +144,7 @@ export class ReplayGroup extends EventTarget {
     this.dispatchEvent(new Event("positionchange"));
   }
 
-  /** A step back may have led over a gap. */
+  /** Align all players after a step, which may have crossed a gap. */
   #alignStep() {
     const replay = this.#stepping?.replay;
     if (!this.#stepping || (replay && !replay.ready)) return;
@@ -164,7 +164,7 @@ export class ReplayGroup extends EventTarget {
     this.#since = performance.now();
   }
 
-  /** Stand still until all have their picture. */
+  /** Stop the clock until all players have a frame. */
   #wait() {
     this.#set(this.#clockMs());
     this.#runs = false;
@@ -178,8 +178,8 @@ export class ReplayGroup extends EventTarget {
     const clockMs = this.#clockMs();
     for (const player of this.#players) if (player.replay) this.#lead(player, player.replay, clockMs);
     if (this.#runs && this.#nowMs() - clockMs < LIVE_MS) return this.goLive();
-    if (this.#runs && now - this.#toldAt > TELL_EVERY_MS) {
-      this.#toldAt = now;
+    if (this.#runs && now - this.#dispatchedAt > POSITION_EVERY_MS) {
+      this.#dispatchedAt = now;
       this.dispatchEvent(new Event("positionchange"));
     }
   }
@@ -196,7 +196,7 @@ export class ReplayGroup extends EventTarget {
       this.#set(this.#atMs);
       this.#runs = true;
       for (const player of this.#players) player.replay?.play();
-      this.#tellState();
+      this.#dispatchState();
     } else if (this.#runs && lateMs.some((each) => each > WAIT_FROM_MS && each < MAX_WAIT_MS)) {
       this.#set(this.#clockMs());
       this.#runs = false;
@@ -207,7 +207,7 @@ export class ReplayGroup extends EventTarget {
     }
   }
 
-  /** Nobody has anything now: when the first one has something again. */
+  /** If all players are in a gap, return when the first one ends; else null. */
   #gapOfAll() {
     if (this.#players.some(isPlaying) || this.#players.some((player) => player.state === "seeking")) return null;
     const ends = this.#players.map((player) => player.replay?.gapUntilMs ?? Infinity);
@@ -247,20 +247,20 @@ export class ReplayGroup extends EventTarget {
     player.rate = this.#rate;
     player.seek(wallMs);
     if (this.#playing) player.play();
-    if (!this.#runs) player.replay?.pause(); // until all have their picture
+    if (!this.#runs) player.replay?.pause(); // until all players have a frame
   }
 
   #caughtUp() {
-    const nobody = !this.#players.some(isPlaying);
+    const isNonePlaying = !this.#players.some(isPlaying);
     const lagMs = this.#nowMs() - this.#clockMs();
-    if (this.#replaying && this.#playing && lagMs < (nobody ? 2 * LIVE_MS : LIVE_MS)) this.goLive();
+    if (this.#replaying && this.#playing && lagMs < (isNonePlaying ? 2 * LIVE_MS : LIVE_MS)) this.goLive();
   }
 
-  #tellMode() {
+  #dispatchMode() {
     this.dispatchEvent(new CustomEvent("modechange", { detail: { mode: this.mode } }));
   }
 
-  #tellState() {
+  #dispatchState() {
     this.dispatchEvent(new Event("ninjacam-state"));
   }
 }

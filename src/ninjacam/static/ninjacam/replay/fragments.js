@@ -1,4 +1,4 @@
-// A recorded clip while it streams in: its header, then its fragments, each with its wall clock and its pictures' times.
+// Parses a recorded clip as it is received: its header, then its fragments, each with its wall clock and its frames' times.
 // ISO/IEC 14496-12: prft 8.16.5, tfdt 8.8.12, trun 8.8.8. Codec strings: RFC 6381; 14496-15, annex E.
 
 import { boxes, child, kindAt } from "../player/fmp4.js";
@@ -17,11 +17,11 @@ import { boxes, child, kindAt } from "../player/fmp4.js";
  * @typedef {object} Fragment
  * @property {"fragment"} kind
  * @property {Uint8Array<ArrayBuffer>} bytes
- * @property {number} wallMs when its first picture was captured, since 1970, with a fraction
- * @property {number} wallAtS where that picture stands on the clip's time line
- * @property {number} startS of its video, by decoding times
+ * @property {number} wallMs capture time of its first frame, ms since 1970 with a fraction
+ * @property {number} wallAtS time of that frame on the clip's time line
+ * @property {number} startS of its video, as decoding time
  * @property {number} endS
- * @property {number[]} picturesS when its pictures are shown, in order
+ * @property {number[]} framesS presentation times of its frames, in order
  * @property {boolean} key a decoder can start here
  */
 
@@ -32,14 +32,14 @@ const NON_SYNC = 0x10000;
 export class ClipParser {
   #held = new Uint8Array(1 << 16);
   #length = 0;
-  #at = 0; // the box that is being waited for
-  #start = 0; // of what is being put together
+  #at = 0; // offset of the next incomplete box
+  #start = 0; // offset of the current header or fragment
   /** @type {{ id: number, timescale: number } | null} */
   #video = null;
 
   /**
    * @param {Uint8Array} chunk
-   * @returns {(Init | Fragment)[]} what it completes
+   * @returns {(Init | Fragment)[]} the parts that this chunk completes
    */
   feed(chunk) {
     this.#hold(chunk);
@@ -118,7 +118,7 @@ export class ClipParser {
     const prft = need(child(view, all(view), "prft")).start;
     const wide = view.getUint8(prft) === 1;
     const seconds = view.getUint32(prft + 8);
-    const sinceEpochS = (seconds < NTP_EPOCH_S ? seconds + 2 ** 32 : seconds) - NTP_EPOCH_S; // the era of 2036
+    const sinceEpochS = (seconds < NTP_EPOCH_S ? seconds + 2 ** 32 : seconds) - NTP_EPOCH_S; // NTP era 1 begins in 2036
     const wallAt = wide ? Number(view.getBigUint64(prft + 16)) : view.getUint32(prft + 16);
     for (const traf of boxes(view, need(child(view, all(view), "moof")))) {
       if (traf.kind !== "traf" || view.getUint32(need(child(view, traf, "tfhd")).start + 4) !== id) continue;
@@ -130,7 +130,7 @@ export class ClipParser {
         wallAtS: wallAt / timescale,
         startS: run.start / timescale,
         endS: run.end / timescale,
-        picturesS: run.pictures.map((ticks) => ticks / timescale),
+        framesS: run.frames.map((ticks) => ticks / timescale),
         key: run.key,
       };
     }
@@ -149,13 +149,13 @@ function readRun(view, traf) {
   const flags = view.getUint32(trun) & 0xffffff;
   if ((flags & 0xf00) !== 0xf00) throw new Error("The recording is not in the form that we write.");
   const row = trun + 8 + (flags & 1 ? 4 : 0) + (flags & 4 ? 4 : 0);
-  const pictures = [];
+  const frames = [];
   let end = start;
   for (let at = row; at < row + 16 * view.getUint32(trun + 4); at += 16) {
-    pictures.push(end + view.getInt32(at + 12));
+    frames.push(end + view.getInt32(at + 12));
     end += view.getUint32(at);
   }
-  return { start, end, pictures: pictures.sort((a, b) => a - b), key: (view.getUint32(row + 8) & NON_SYNC) === 0 };
+  return { start, end, frames: frames.sort((a, b) => a - b), key: (view.getUint32(row + 8) & NON_SYNC) === 0 };
 }
 
 /**
@@ -190,7 +190,7 @@ function hevcCodec(view, at) {
 }
 
 /**
- * The object type of the AudioSpecificConfig: the body of the descriptor with the tag 5, at the end of the esds.
+ * Return the object type of the AudioSpecificConfig: the body of the descriptor with tag 5, at the end of the esds.
  * @param {DataView} view
  * @param {Span} esds
  */

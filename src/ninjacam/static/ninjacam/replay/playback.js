@@ -1,7 +1,7 @@
-// Recordings by MSE: clips are fetched ahead of the playing picture, appended to one time line, and forgotten behind it.
-// Media time is the wall clock since an origin, so gaps are gaps. Not here: anything that is seen but the picture.
+// Plays recordings with MSE: clips are loaded ahead of the position, appended to one time line, and removed behind it.
+// Media time is the wall clock since an origin, so gaps stay gaps. Not here: the user interface.
 
-import { ClipBuffer, LONGEST_S } from "./clip-buffer.js";
+import { ClipBuffer, MAX_BUFFER_S } from "./clip-buffer.js";
 import { RecordingError, SPAN_GAP_MS, findLast, findNext, readClip, sleep } from "./clip.js";
 import { TimeMap, wallEnd } from "./time-map.js";
 import { watchVideo } from "../player/painter.js";
@@ -9,35 +9,35 @@ import { watchVideo } from "../player/painter.js";
 /** @typedef {import("./clip.js").Recorded} Recorded */
 /** @typedef {import("./fragments.js").Fragment} Fragment */
 /** @typedef {import("./time-map.js").PlacedFragment} PlacedFragment */
-/** @typedef {import("../player/painter.js").Picture} Picture */
+/** @typedef {import("../player/painter.js").FrameImage} FrameImage */
 /** @typedef {import("../player/painter.js").PaintMeta} PaintMeta */
 
 /**
- * "seeking": the picture is being fetched; "gap": nothing was recorded then, and it waits for what comes; "ended":
- * nothing more was recorded.
+ * "seeking": the frame is being loaded; "gap": nothing was recorded at this time, and it waits for the next recording;
+ * "ended": nothing was recorded afterwards.
  * @typedef {"seeking" | "playing" | "paused" | "gap" | "ended"} PlaybackState
  */
 
 /**
  * @typedef {object} PlaybackHost
- * @property {(picture: Picture, meta: PaintMeta) => void} painted
- * @property {(state: PlaybackState) => void} state only when it changed
+ * @property {(image: FrameImage, meta: PaintMeta) => void} painted
+ * @property {(state: PlaybackState) => void} state called when it has changed
  * @property {(untilMs: number) => void} skipped a gap was jumped over
- * @property {() => void} caughtUp there is nothing more to play before the live picture
- * @property {(code: string, message: string) => void} failed "unsupported_codec", or as the server says; it is over
+ * @property {() => void} caughtUp playback has reached the live edge
+ * @property {(code: string, message: string) => void} failed playback has ended: "unsupported_codec", or the server's code
  * @property {() => number} nowMs the server's wall clock
  */
 
 /**
- * What plays recordings: this one, and that of single pictures.
+ * The interface of playback, implemented by Playback and StillPlayback.
  * @typedef {object} Replay
  * @property {HTMLElement} element
  * @property {number} framesDecoded
- * @property {number} nowMs the wall clock that it plays at
- * @property {number} pictureMs when the picture was captured that it shows, or that is sought
- * @property {boolean} ready whether it shows what was sought
+ * @property {number} nowMs wall clock of the playback position
+ * @property {number} frameMs capture time of the frame that is displayed or sought
+ * @property {boolean} ready whether the frame sought is displayed
  * @property {number | null} gapUntilMs in the state "gap": when the next recording begins
- * @property {boolean} holdsGaps in a gap it waits for a seek, and does not jump over it
+ * @property {boolean} holdsGaps whether it waits for a seek in a gap instead of skipping it
  * @property {PlaybackState} state
  * @property {(wallMs: number) => void} seek
  * @property {() => void} play
@@ -49,15 +49,15 @@ import { watchVideo } from "../player/painter.js";
  * @property {() => void} dispose
  */
 
-const FIRST_WINDOW_MS = 5_000; // short, so that the server has to look into a file or two only
+const FIRST_WINDOW_MS = 5_000; // short, so that the server reads only one or two files
 const WINDOW_MS = 10_000;
-const AHEAD_S = 20; // at 1x; at 8x half a minute
+const AHEAD_S = 20; // at 1x; 30 s at 8x
 const MAX_AHEAD_S = 32;
 const BEHIND_S = 20;
 const TRIM_AT_S = 30;
 const TICK_MS = 100;
 const RETRY_MS = 500;
-const EDGE_RETRY_MS = 1_000; // a fragment is a second
+const EDGE_RETRY_MS = 1_000; // the length of a fragment
 const ENDED_RETRY_MS = 10_000;
 const EDGE_AHEAD_S = 5;
 const FAILED_RETRY_MS = 2_000;
@@ -65,8 +65,8 @@ const NEAR_LIVE_MS = 5_000;
 const EDGE_MS = 60_000; // no recordings for this long until now: the camera is not being recorded
 const SAID_GAP_MS = 2_000;
 const RUNS_DRY_S = 0.3;
-const ENOUGH_S = 1; // behind what is sought: a decoder may want some pictures more
-const STALL_TICKS = 4; // a video stops before the last pictures that a decoder holds
+const ENOUGH_S = 1; // loaded after the position sought, because a decoder may need more frames
+const STALL_TICKS = 4; // a video element stops before the last frames in its decoder
 const ORIGIN_BEFORE_MS = 10 * 365 * 86_400_000; // media times must not be negative
 
 export class Playback {
@@ -80,16 +80,16 @@ export class Playback {
   #timeMap;
   #playing = true;
   #rate = 1;
-  /** @type {number | null} the wall clock that is sought, until its picture is here */
+  /** @type {number | null} the wall clock sought, until its frame is loaded */
   #targetMs = null;
-  #goesBack = false; // if nothing was recorded then, what was before is shown, not what comes
+  #goesBack = false; // in a gap, show the recording before it instead of the one after it
   #abort = new AbortController();
-  /** @type {(() => void) | null} wakes the filling */
+  /** @type {(() => void) | null} wakes the loading loop */
   #wake = null;
-  #atEdge = false; // all that is recorded is here
-  /** @type {number | null} other tracks begin here, which need a new source */
+  #atEdge = false; // everything recorded is loaded
+  /** @type {number | null} the tracks change here, which needs a new source */
   #changeMs = null;
-  /** @type {number | null} where the next recording begins, while the present one ends */
+  /** @type {number | null} start of the next recording, once the current one has ended */
   #nextMs = null;
   #hasEnded = false;
   /** @type {PlacedFragment | null} */
@@ -102,7 +102,7 @@ export class Playback {
   /**
    * @param {Recorded} recorded
    * @param {PlaybackHost} host
-   * @param {number} wallMs where to begin
+   * @param {number} wallMs the first position
    */
   constructor(recorded, host, wallMs) {
     this.#recorded = recorded;
@@ -128,8 +128,8 @@ export class Playback {
     return this.#targetMs ?? this.#timeMap.wallOf(this.element.currentTime);
   }
 
-  get pictureMs() {
-    return this.#targetMs ?? this.#timeMap.wallOf(this.#timeMap.pictureOf(this.element.currentTime));
+  get frameMs() {
+    return this.#targetMs ?? this.#timeMap.wallOf(this.#timeMap.frameStart(this.element.currentTime));
   }
 
   get ready() {
@@ -170,7 +170,7 @@ export class Playback {
   /** @param {number} rate */
   setRate(rate) {
     this.#rate = rate;
-    this.element.playbackRate = this.element.defaultPlaybackRate = rate; // a new source begins with the latter
+    this.element.playbackRate = this.element.defaultPlaybackRate = rate; // a new source starts with the default rate
     this.#wake?.();
   }
 
@@ -186,10 +186,10 @@ export class Playback {
       if (count < 0 && this.state !== "seeking") this.seek(this.#targetMs, true);
       return;
     }
-    const nowS = this.element.currentTime; // not what was painted last: a step before may be on its way
+    const nowS = this.element.currentTime; // not the frame painted last: another step may be in progress
     const atS = this.#timeMap.step(nowS, count);
     if (atS !== null && this.#isBuffered(atS)) this.element.currentTime = atS;
-    else if (count < 0) this.seek(this.#timeMap.wallOf(this.#timeMap.pictureOf(nowS)) - 1, true); // before the first that is here
+    else if (count < 0) this.seek(this.#timeMap.wallOf(this.#timeMap.frameStart(nowS)) - 1, true); // before the first loaded frame
   }
 
   close() {
@@ -198,7 +198,7 @@ export class Playback {
     this.#abort.abort();
     this.#wake?.();
     clearInterval(this.#timer);
-    this.element.pause(); // and keep showing the last picture
+    this.element.pause(); // the last frame stays visible
   }
 
   dispose() {
@@ -208,10 +208,10 @@ export class Playback {
     this.#buffer.dispose();
   }
 
-  // --- filling ---
+  // --- loading ---
 
   /**
-   * Throw all away, and fetch from there on.
+   * Discard everything, and load from this time on.
    * @param {number} wallMs
    * @param {boolean} goesBack
    */
@@ -241,7 +241,7 @@ export class Playback {
   async #fill(fromMs, signal) {
     let atMs = fromMs;
     let windowMs = FIRST_WINDOW_MS;
-    void this.#buffer.remove(LONGEST_S, signal);
+    void this.#buffer.remove(MAX_BUFFER_S, signal);
     if (this.#goesBack) atMs = await this.#turnBack(fromMs, signal);
     while (!signal.aborted && this.#changeMs === null) {
       const endMs = atMs + windowMs;
@@ -249,9 +249,9 @@ export class Playback {
       if (this.#goesBack && !signal.aborted) this.#arrived(Infinity);
       const last = this.#timeMap.last;
       if (came === null) {
-        await sleep(FAILED_RETRY_MS, signal); // the network, or a server that starts again
+        await sleep(FAILED_RETRY_MS, signal); // the network failed, or the server is restarting
       } else if (came && last) {
-        atMs = Math.ceil(wallEnd(last)); // not before the end, or the fragment that ends there would come again
+        atMs = Math.ceil(wallEnd(last)); // rounded up, or the fragment that ends there would be sent again
         windowMs = WINDOW_MS;
         this.#atEdge = false;
       } else {
@@ -262,10 +262,10 @@ export class Playback {
   }
 
   /**
-   * Seek what was recorded last before an instant.
+   * Seek the last recorded time before `wallMs`.
    * @param {number} wallMs
    * @param {AbortSignal} signal
-   * @returns {Promise<number>} where to fetch from
+   * @returns {Promise<number>} where to load from
    */
   async #turnBack(wallMs, signal) {
     const lastMs = await findLast(this.#recorded, wallMs, signal).catch((error) => {
@@ -278,11 +278,11 @@ export class Playback {
   }
 
   /**
-   * One clip.
+   * Load one clip.
    * @param {number} startMs
    * @param {number} endMs
    * @param {AbortSignal} signal
-   * @returns {Promise<boolean | null>} whether there was something new in it; null: ask again later
+   * @returns {Promise<boolean | null>} whether it contained new fragments; null: retry later
    */
   async #fetch(startMs, endMs, signal) {
     let came = false;
@@ -296,7 +296,7 @@ export class Playback {
           await this.#buffer.begin(part, signal);
         } else {
           await this.#shown(signal);
-          came = (await this.#append(part, signal)) || came; // read to its end: few connections may be held
+          came = (await this.#append(part, signal)) || came; // read to the end, because few connections may stay open
         }
       }
     } catch (error) {
@@ -309,7 +309,7 @@ export class Playback {
   }
 
   /**
-   * There is nothing in [atMs, endMs). Return where to continue.
+   * Handle a span [atMs, endMs) without recordings. Return where to continue.
    * @param {number} atMs
    * @param {number} endMs
    * @param {AbortSignal} signal
@@ -327,7 +327,7 @@ export class Playback {
     }
     if (nextMs !== null) {
       this.#nextMs = nextMs;
-      return nextMs > atMs + 1 ? nextMs : endMs; // files that are gone: the index does not know it yet
+      return nextMs > atMs + 1 ? nextMs : endMs; // files were deleted, and the index is not updated yet
     }
     this.#atEdge = true;
     this.#hasEnded = nowMs - atMs > EDGE_MS;
@@ -360,7 +360,7 @@ export class Playback {
     return true;
   }
 
-  /** Jump to what is sought, if it is here now. @param {number} reachedMs how far what is here reaches */
+  /** Jump to the position sought if it is loaded. @param {number} reachedMs the end of the loaded data */
   #arrived(reachedMs) {
     if (this.#targetMs === null) return;
     const skipsMs = reachedMs - this.#targetMs;
@@ -378,7 +378,7 @@ export class Playback {
   }
 
   /**
-   * Until there is too little ahead of what is played, or of the end of a gap that is waited for.
+   * Wait until too little is loaded ahead of the position, or ahead of the end of a gap.
    * @param {AbortSignal} signal
    */
   async #room(signal) {
@@ -388,7 +388,7 @@ export class Playback {
   }
 
   /**
-   * Until what is sought is shown, if it is here: nothing else shall keep the decoder waiting.
+   * Wait until the frame sought is displayed, if it is loaded: the decoder comes first.
    * @param {AbortSignal} signal
    */
   #shown(signal) {
@@ -397,7 +397,7 @@ export class Playback {
   }
 
   /**
-   * Looked at each tick, and when something has happened.
+   * Wait until the condition holds. It is checked at each tick and after each event.
    * @param {AbortSignal} signal
    * @param {() => boolean} condition
    */
@@ -432,7 +432,7 @@ export class Playback {
   #tick() {
     this.#wake?.();
     if (this.#targetMs !== null) {
-      if (this.#atEdge && this.#playing && !this.#isLate()) this.#host.caughtUp(); // sought what is not recorded yet
+      if (this.#atEdge && this.#playing && !this.#isLate()) this.#host.caughtUp(); // the position sought is not recorded yet
       return this.#say();
     }
     const atS = this.element.currentTime;
@@ -445,7 +445,7 @@ export class Playback {
     this.#say();
   }
 
-  /** Return how long it can play from there without a gap. @param {number} atS */
+  /** Return the seconds that can be played from this time without a gap. @param {number} atS */
   #restS(atS) {
     const { buffered } = this.element;
     for (let index = 0; index < buffered.length; index += 1) {
@@ -454,7 +454,7 @@ export class Playback {
     return 0;
   }
 
-  /** What is here ends: on to other tracks, or to the live picture. */
+  /** The loaded data ends here: continue with other tracks, or go live. */
   #runDry() {
     const next = this.#timeMap.after(this.element.currentTime);
     if (next && this.#stalled >= STALL_TICKS && this.gapUntilMs === null) this.element.currentTime = next.startS + 1e-3;
@@ -462,7 +462,7 @@ export class Playback {
     else if (this.#atEdge && !this.#hasEnded) this.#host.caughtUp();
   }
 
-  /** Say when a gap was passed. @param {number} atS */
+  /** Report a gap that was passed. @param {number} atS */
   #watchGap(atS) {
     const played = this.#timeMap.at(atS);
     const before = this.#played;
@@ -506,7 +506,7 @@ export class Playback {
     return dry || !this.#playing || this.element.readyState < HTMLMediaElement.HAVE_CURRENT_DATA ? "seeking" : "playing";
   }
 
-  /** Whether what is sought should have been recorded by now. */
+  /** Whether the position sought should have been recorded by now. */
   #isLate() {
     return this.#targetMs !== null && this.#host.nowMs() - this.#targetMs > NEAR_LIVE_MS;
   }

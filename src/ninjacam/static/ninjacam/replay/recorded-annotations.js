@@ -1,4 +1,4 @@
-// Annotations of recordings: asked for in windows around the picture that is shown, one question at a time, a few windows kept.
+// Annotations of recordings: loaded in windows around the displayed frame, one request at a time, a few windows cached.
 
 import { TOLERANCE_MS, VALID_MS, findNewest, readAnnotations } from "../player/annotations.js";
 import { readAnnotated } from "./clip.js";
@@ -9,31 +9,31 @@ import { readAnnotated } from "./clip.js";
 /**
  * @typedef {object} Window
  * @property {number} endMs
- * @property {number} completeMs all up to there is here
+ * @property {number} completeMs loaded up to this time
  * @property {Map<string, Annotated[]>} views in order
  */
 
 const WINDOW_MS = 30_000;
 const KEPT = 8;
-const MIN_MS = 200; // from one question to the next
-const RETRY_MS = 10_000; // after one that has failed
-const EDGE_RETRY_MS = 3_000; // what was seen in the last seconds is not written yet
+const MIN_MS = 200; // between requests
+const RETRY_MS = 10_000; // after a failed request
+const EDGE_RETRY_MS = 3_000; // the annotations of the last seconds are not written yet
 
 export class RecordedAnnotations {
   #recorded;
   #changed;
-  /** @type {Map<number, Window>} by number since 1970; what was used last comes last */
+  /** @type {Map<number, Window>} by number since 1970, the one used last at the end */
   #windows = new Map();
-  #number = NaN; // of the window that is shown
-  /** @type {number | null} of the window that is being asked for */
+  #number = NaN; // of the current window
+  /** @type {number | null} of the window being loaded */
   #asking = null;
   #abort = new AbortController();
   #timer = 0;
-  #notBefore = 0; // no question earlier than that, in performance.now()
+  #notBefore = 0; // performance.now() before which no request is sent
 
   /**
    * @param {Recorded} recorded
-   * @param {() => void} changed more is here
+   * @param {() => void} changed called when more is loaded
    */
   constructor(recorded, changed) {
     this.#recorded = recorded;
@@ -49,7 +49,7 @@ export class RecordedAnnotations {
     if (!capturedUs || number === this.#number) return;
     this.#number = number;
     if (this.#windows.has(number)) this.#use(number);
-    if (this.#asking === number) return; // and continues by itself
+    if (this.#asking === number) return; // the request in progress continues
     this.#abort.abort();
     this.#asking = null;
     this.#plan(0);
@@ -76,7 +76,7 @@ export class RecordedAnnotations {
     this.#timer = setTimeout(() => void this.#load(), waitMs);
   }
 
-  /** Ask for what is missing of the shown window, or of the next one. */
+  /** Load what is missing of the current window, or of the next one. */
   async #load() {
     const number = [this.#number, this.#number + 1].find((each) => this.#isMissing(each));
     if (number === undefined) return;
@@ -102,7 +102,7 @@ export class RecordedAnnotations {
 
   /** @param {number} number @returns {Window} */
   #use(number) {
-    const startMs = number * WINDOW_MS - VALID_MS; // what holds at its beginning was said before
+    const startMs = number * WINDOW_MS - VALID_MS; // includes earlier annotations that are still valid at its start
     const endMs = (number + 1) * WINDOW_MS + TOLERANCE_MS;
     const window = this.#windows.get(number) ?? { endMs, completeMs: startMs, views: new Map() };
     this.#windows.delete(number);
@@ -138,7 +138,7 @@ export class RecordedAnnotations {
   }
 }
 
-/** Of the window that a picture is in. @param {number} capturedUs */
+/** Return the number of the window that contains this time. @param {number} capturedUs */
 function numberOf(capturedUs) {
   return Math.floor(capturedUs / 1000 / WINDOW_MS);
 }

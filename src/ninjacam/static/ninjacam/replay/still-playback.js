@@ -1,19 +1,19 @@
-// Recordings as single pictures, for codecs that the browser cannot play: asked for one after the other, as fast as they come.
+// Plays recordings as stills, for codecs that the browser cannot play. Requests one after the other.
 
-import { RecordingError, SPAN_GAP_MS, findLast, findNext, readPicture, sleep } from "./clip.js";
+import { RecordingError, SPAN_GAP_MS, findLast, findNext, readStill, sleep } from "./clip.js";
 import { CanvasSurface } from "../player/painter.js";
 
 /** @typedef {import("./clip.js").Recorded} Recorded */
 /** @typedef {import("./playback.js").PlaybackHost} PlaybackHost */
 /** @typedef {import("./playback.js").PlaybackState} PlaybackState */
 
-const MIN_MS = 200; // from one question to the next
-const KEYS_ONLY_FROM_RATE = 4; // faster, and key frames alone will do
+const MIN_MS = 200; // between requests
+const KEYS_ONLY_FROM_RATE = 4; // from this rate on, show key frames only
 const WIDTH_PX = 1280;
-const STEPS_MS = [40, 80, 200]; // how far on the next picture may be
-const EDGE_MS = 4_000; // so much behind now nothing is recorded yet
+const STEPS_MS = [40, 80, 200]; // distances at which the next frame is sought
+const EDGE_MS = 4_000; // this close to the present, nothing is recorded yet
 const RETRY_MS = 2_000;
-const GONE_MS = 500; // over what is missing within a span, by such steps
+const GONE_MS = 500; // step across missing parts of a span
 
 export class StillPlayback {
   framesDecoded = 0;
@@ -26,10 +26,10 @@ export class StillPlayback {
   #recorded;
   #host;
   #atMs;
-  #since = performance.now(); // when it played at #atMs
+  #since = performance.now(); // performance.now() at #atMs
   #rate = 1;
   #playing;
-  #shownMs = NaN; // when the picture was captured that is shown
+  #shownMs = NaN; // capture time of the displayed frame
   #abort = new AbortController();
 
   /**
@@ -54,7 +54,7 @@ export class StillPlayback {
     return this.#atMs + (this.state === "playing" ? (performance.now() - this.#since) * this.#rate : 0);
   }
 
-  get pictureMs() {
+  get frameMs() {
     return this.ready && this.#shownMs ? this.#shownMs : this.#atMs;
   }
 
@@ -155,7 +155,7 @@ export class StillPlayback {
   }
 
   /**
-   * The last picture before an instant, if there is any.
+   * Show the last frame before this time, if there is one.
    * @param {number} wallMs
    * @param {AbortSignal} signal
    */
@@ -177,8 +177,8 @@ export class StillPlayback {
    */
   async #show(atMs, signal) {
     const key = this.#playing && this.#rate >= KEYS_ONLY_FROM_RATE;
-    const { picture, wallMs } = await readPicture(this.#recorded, atMs, { widthPx: WIDTH_PX, key, signal });
-    const bitmap = await createImageBitmap(picture);
+    const { image, wallMs } = await readStill(this.#recorded, atMs, { widthPx: WIDTH_PX, key, signal });
+    const bitmap = await createImageBitmap(image);
     if (!signal.aborted) {
       this.framesDecoded += 1;
       this.#shownMs = wallMs;
@@ -204,7 +204,7 @@ export class StillPlayback {
       try {
         if (refused?.code === "no_recording") return await this.#overGap(atMs, signal);
       } catch {
-        // the network: tried again below
+        // the network failed: retried below
       }
       if (signal.aborted) return false;
       if (refused && !refused.passes && refused.code !== "no_recording") {

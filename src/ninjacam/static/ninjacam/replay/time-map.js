@@ -1,19 +1,19 @@
-// What of a recording lies where on a video's time line: wall clock to media time and back, and each picture's time.
+// Maps a recording to a video's time line: wall clock to media time and back, and the time of each frame.
 
 /** @typedef {import("./fragments.js").Fragment} Fragment */
 
 /**
  * One fragment on the time line.
  * @typedef {object} PlacedFragment
- * @property {number} wallMs of its first picture
- * @property {number} startS when that is shown, in media time
+ * @property {number} wallMs of its first frame
+ * @property {number} startS media time of that frame
  * @property {number} endS
- * @property {number[]} picturesS
+ * @property {number[]} framesS
  */
 
-/** A longer jump of the wall clock from a fragment to the next is a gap; a shorter one is the camera's clock. */
+/** A longer jump of the wall clock between fragments is a gap; a shorter one is an adjustment of the camera's clock. */
 const GAP_MS = 500;
-/** Less, and a video would play on over it. */
+/** A video element plays on over shorter gaps. */
 const MIN_GAP_S = 0.4;
 
 export class TimeMap {
@@ -41,16 +41,16 @@ export class TimeMap {
   }
 
   /**
-   * Put the next fragment where it belongs.
+   * Place the next fragment.
    * @param {Fragment} fragment
-   * @param {boolean} closesGaps what comes after a gap follows at once: a video does not show its last pictures before one
+   * @param {boolean} closesGaps omit gaps, because a video element does not show the last frames before one
    * @returns {{ placed: PlacedFragment, offsetS: number } | null} `offsetS`: from the fragment's times to media times;
-   *   null: it is there already, or cannot be decoded
+   *   null: it is already placed, or cannot be decoded
    */
   place(fragment, closesGaps) {
     const last = this.last;
     if (last && fragment.wallMs <= last.wallMs + 1) return null;
-    const follows = last !== null && fragment.wallMs - wallEnd(last) < GAP_MS; // earlier: the clock was set back
+    const follows = last !== null && fragment.wallMs - wallEnd(last) < GAP_MS; // a negative difference: the clock was set back
     if (!follows && !fragment.key) return null;
     if (last && (follows || closesGaps)) {
       this.#offsetS = this.#decodedToS - fragment.startS;
@@ -59,16 +59,16 @@ export class TimeMap {
       const freeFromS = last ? this.#decodedToS + MIN_GAP_S - fragment.startS : -Infinity;
       this.#offsetS = Math.max(atS - fragment.wallAtS, freeFromS);
     }
-    const picturesS = fragment.picturesS.map((at) => at + this.#offsetS);
+    const framesS = fragment.framesS.map((at) => at + this.#offsetS);
     this.#decodedToS = fragment.endS + this.#offsetS;
     const lengthS = fragment.endS - fragment.startS;
     const startS = fragment.wallAtS + this.#offsetS;
-    const placed = { wallMs: fragment.wallMs, startS, endS: startS + lengthS, picturesS };
+    const placed = { wallMs: fragment.wallMs, startS, endS: startS + lengthS, framesS };
     this.#placed.push(placed);
     return { placed, offsetS: this.#offsetS };
   }
 
-  /** Forget what ends before that media time. @param {number} mediaS */
+  /** Remove fragments that end before this media time. @param {number} mediaS */
   forgetBefore(mediaS) {
     while (this.#placed.length && this.#placed[0].endS <= mediaS) this.#placed.shift();
   }
@@ -80,37 +80,37 @@ export class TimeMap {
   }
 
   /**
-   * The picture of an instant: the last one that is not after it.
+   * Return the frame at this time: the last one that is not later.
    * @param {number} wallMs
-   * @returns {number | null} a media time at which it is shown; null: it is not here
+   * @returns {number | null} a media time within its display; null: it is not loaded
    */
   find(wallMs) {
     const placed = this.#placed.findLast((each) => each.wallMs <= wallMs);
     if (!placed || wallMs >= wallEnd(placed) + (placed === this.last ? 0 : GAP_MS)) return null;
     const atS = placed.startS + (wallMs - placed.wallMs) / 1000;
-    const index = placed.picturesS.findLastIndex((each) => each <= atS + 1e-4);
+    const index = placed.framesS.findLastIndex((each) => each <= atS + 1e-4);
     return within(placed, Math.max(0, index));
   }
 
   /**
-   * The last picture of all that begin before an instant.
+   * Return the last frame before this time.
    * @param {number} wallMs
    * @returns {number | null} as `find`
    */
   before(wallMs) {
     const placed = this.#placed.findLast((each) => each.wallMs <= wallMs);
-    return placed ? (this.find(wallMs) ?? within(placed, placed.picturesS.length - 1)) : null;
+    return placed ? (this.find(wallMs) ?? within(placed, placed.framesS.length - 1)) : null;
   }
 
   /**
-   * The picture that is `count` pictures after the one shown at `mediaS`, or before it.
+   * Return the frame `count` frames after (negative: before) the one shown at `mediaS`.
    * @param {number} mediaS
    * @param {number} count
    * @returns {number | null} as `find`
    */
   step(mediaS, count) {
-    const all = this.#placed.flatMap((placed) => placed.picturesS.map((_, index) => ({ placed, index })));
-    const shown = all.findLastIndex(({ placed, index }) => placed.picturesS[index] <= mediaS + 1e-3);
+    const all = this.#placed.flatMap((placed) => placed.framesS.map((_, index) => ({ placed, index })));
+    const shown = all.findLastIndex(({ placed, index }) => placed.framesS[index] <= mediaS + 1e-3);
     const wanted = all[Math.max(0, shown) + count];
     return wanted ? within(wanted.placed, wanted.index) : null;
   }
@@ -120,18 +120,18 @@ export class TimeMap {
     return this.#placed.findLast((each) => each.startS <= mediaS) ?? null;
   }
 
-  /** When the picture began to be shown that is shown at that media time. @param {number} mediaS */
-  pictureOf(mediaS) {
-    return this.at(mediaS)?.picturesS.findLast((each) => each <= mediaS) ?? mediaS;
+  /** Return the start of the frame displayed at this media time. @param {number} mediaS */
+  frameStart(mediaS) {
+    return this.at(mediaS)?.framesS.findLast((each) => each <= mediaS) ?? mediaS;
   }
 
-  /** The first fragment that begins after that media time. @param {number} mediaS */
+  /** Return the first fragment that begins after this media time. @param {number} mediaS */
   after(mediaS) {
     return this.#placed.find((each) => each.startS > mediaS) ?? null;
   }
 
   /**
-   * What comes behind a gap, where one begins at the end of the fragment at that media time; undefined: not known yet.
+   * Return the fragment after the gap that follows the fragment at this media time; null: no gap; undefined: unknown.
    * @param {number} mediaS
    * @returns {PlacedFragment | null | undefined}
    */
@@ -141,7 +141,7 @@ export class TimeMap {
     return next && index >= 0 && next.startS - this.#placed[index].endS < MIN_GAP_S / 2 ? null : next;
   }
 
-  /** How many seconds of recordings there are after that media time. @param {number} mediaS */
+  /** Return the seconds of recordings loaded after this media time. @param {number} mediaS */
   aheadS(mediaS) {
     let sum = 0;
     for (const { startS, endS } of this.#placed) sum += Math.max(0, endS - Math.max(startS, mediaS));
@@ -155,11 +155,11 @@ export function wallEnd(placed) {
 }
 
 /**
- * In the middle of a picture's time, so that no rounding shows its neighbour.
+ * Return the middle of a frame's display time, so that rounding does not select its neighbour.
  * @param {PlacedFragment} placed
  * @param {number} index
  */
 function within(placed, index) {
-  const startS = placed.picturesS[index];
-  return (startS + (placed.picturesS[index + 1] ?? Math.max(placed.endS, startS + 0.002))) / 2;
+  const startS = placed.framesS[index];
+  return (startS + (placed.framesS[index + 1] ?? Math.max(placed.endS, startS + 0.002))) / 2;
 }

@@ -1,27 +1,27 @@
-// Small pictures of instants for the pointer on a timeline: the latest wins, one question at a time, kept a while.
+// Loads thumbnails for the pointer on a timeline: one request at a time, the latest first, with a cache.
 
-import { RecordingError, readPicture } from "../replay/clip.js";
+import { RecordingError, readStill } from "../replay/clip.js";
 
 const WIDTH_PX = 240;
 const KEPT = 120;
-const MIN_MS = 120; // from one question to the next
+const MIN_MS = 120; // between requests
 
-/** @typedef {{ camera: string, wallMs: number }} Wish */
+/** @typedef {{ camera: string, wallMs: number }} PreviewRequest */
 
 export class Previews {
   #base;
   #changed;
-  /** @type {Map<string, string>} what was asked -> an object URL, or empty where there is no picture; the latest last */
+  /** @type {Map<string, string>} request -> an object URL, or empty if nothing was recorded; the latest last */
   #kept = new Map();
-  /** @type {Wish | null} */
-  #wish = null;
+  /** @type {PreviewRequest | null} */
+  #request = null;
   #asking = false;
   #askedAt = 0;
   #abort = new AbortController();
 
   /**
    * @param {string} base
-   * @param {() => void} changed a picture has come
+   * @param {() => void} changed called when a thumbnail was loaded
    */
   constructor(base, changed) {
     this.#base = base;
@@ -29,29 +29,29 @@ export class Previews {
   }
 
   /**
-   * The picture of about that instant, if it is here; else it is asked for. "": there is none.
+   * Return the thumbnail at about this time. If it is not loaded yet, return null and request it. "": nothing was recorded.
    * @param {string} camera
    * @param {number} wallMs
-   * @param {number} grainMs how exact
+   * @param {number} grainMs accepted difference in time
    * @returns {string | null} an object URL
    */
   find(camera, wallMs, grainMs) {
     const grain = Math.max(1000, 2 ** Math.ceil(Math.log2(grainMs)));
-    const wish = { camera, wallMs: Math.round(wallMs / grain) * grain };
-    const found = this.#kept.get(keyOf(wish));
+    const request = { camera, wallMs: Math.round(wallMs / grain) * grain };
+    const found = this.#kept.get(keyOf(request));
     if (found !== undefined) return found;
-    this.#wish = wish;
+    this.#request = request;
     void this.#ask();
     return null;
   }
 
   /** The pointer has left. */
   forget() {
-    this.#wish = null;
+    this.#request = null;
   }
 
   close() {
-    this.#wish = null;
+    this.#request = null;
     this.#abort.abort();
     this.#abort = new AbortController();
     for (const url of this.#kept.values()) URL.revokeObjectURL(url);
@@ -61,28 +61,28 @@ export class Previews {
   async #ask() {
     if (this.#asking) return;
     this.#asking = true;
-    while (this.#wish) {
+    while (this.#request) {
       const waitMs = this.#askedAt + MIN_MS - performance.now();
       if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
-      const wish = /** @type {Wish | null} */ (this.#wish);
-      if (!wish) break;
-      this.#wish = null;
+      const request = /** @type {PreviewRequest | null} */ (this.#request);
+      if (!request) break;
+      this.#request = null;
       this.#askedAt = performance.now();
-      await this.#load(wish);
+      await this.#load(request);
     }
     this.#asking = false;
   }
 
-  /** @param {Wish} wish */
+  /** @param {PreviewRequest} request */
   async #load({ camera, wallMs }) {
     const { signal } = this.#abort;
     let url = "";
     try {
       const recorded = { base: this.#base, camera: encodeURIComponent(camera) };
-      const { picture } = await readPicture(recorded, wallMs, { widthPx: WIDTH_PX, key: true, signal });
-      url = URL.createObjectURL(picture);
+      const { image } = await readStill(recorded, wallMs, { widthPx: WIDTH_PX, key: true, signal });
+      url = URL.createObjectURL(image);
     } catch (error) {
-      if (signal.aborted || !(error instanceof RecordingError) || error.passes) return; // asked again when pointed at
+      if (signal.aborted || !(error instanceof RecordingError) || error.passes) return; // requested again when the pointer returns
     }
     this.#kept.set(keyOf({ camera, wallMs }), url);
     const oldest = this.#kept.keys().next().value;
@@ -94,7 +94,7 @@ export class Previews {
   }
 }
 
-/** @param {Wish} wish */
+/** @param {PreviewRequest} request */
 function keyOf({ camera, wallMs }) {
   return `${camera} ${wallMs}`;
 }

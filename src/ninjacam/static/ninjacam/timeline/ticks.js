@@ -16,7 +16,7 @@ const days = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short"
 /**
  * @param {number} startMs
  * @param {number} endMs
- * @param {number} leastMs between two of them
+ * @param {number} leastMs minimum distance of two ticks
  * @returns {{ atMs: number, label: string, isDay: boolean }[]}
  */
 export function ticksOf(startMs, endMs, leastMs) {

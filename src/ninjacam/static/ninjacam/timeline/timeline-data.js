@@ -1,4 +1,4 @@
-// What a timeline shows, loaded as far as it is visible: one request for all cameras, kept by range, the end kept fresh.
+// Loads the visible range of a timeline: one request for all cameras, cached by range, its end refreshed.
 
 import { mountedUrl } from "../player/connection.js";
 import { timeText } from "../replay/clip.js";
@@ -9,7 +9,7 @@ import { timeText } from "../replay/clip.js";
 /** @typedef {{ spans: Range[], events: TimelineEvent[], activity: Activity | null }} Row */
 /** @typedef {Range & { stepMs: number, rows: Map<string, Row>, loadedAt: number }} Loaded */
 
-export const LONGEST_MS = 31 * 86_400_000; // the API's maximum span
+export const MAX_SPAN_MS = 31 * 86_400_000; // the API's maximum span
 const DEBOUNCE_MS = 120;
 const REFRESH_MS = 4_000;
 const RETRY_MS = 3_000;
@@ -38,7 +38,7 @@ export class TimelineData {
 
   /**
    * @param {string} base
-   * @param {() => void} changed there is more to draw
+   * @param {() => void} changed called when there is more to draw
    * @param {() => number} nowMs
    */
   constructor(base, changed, nowMs) {
@@ -51,12 +51,12 @@ export class TimelineData {
   setCameras(cameras) {
     this.#cameras = cameras;
     this.#kept = [];
-    this.close(); // what is on its way is of others
+    this.close(); // a request in progress is for other cameras
     if (this.#wanted) this.show(this.#wanted.startMs, this.#wanted.endMs);
   }
 
   /**
-   * What is visible now.
+   * Set the visible range.
    * @param {number} startMs
    * @param {number} endMs
    */
@@ -72,7 +72,7 @@ export class TimelineData {
     this.#loading = false;
   }
 
-  /** The best there is for what is visible: exactly that, or coarser. @returns {Loaded | null} */
+  /** The best loaded data for the visible range, exact or coarser. @returns {Loaded | null} */
   get loaded() {
     const wanted = this.#wanted;
     if (!wanted) return null;
@@ -126,13 +126,13 @@ export class TimelineData {
   }
 
   /**
-   * Half as much again on both sides, so that a little panning needs nothing.
+   * Load with a margin of half the span on both sides, so that panning a little needs no request.
    * @param {Range} wanted
    * @param {AbortSignal} signal
    */
   async #loadWhole(wanted, signal) {
     const spanMs = wanted.endMs - wanted.startMs;
-    const marginMs = Math.min(spanMs / 2, Math.max(0, (LONGEST_MS - spanMs) / 2));
+    const marginMs = Math.min(spanMs / 2, Math.max(0, (MAX_SPAN_MS - spanMs) / 2));
     const startMs = Math.floor(wanted.startMs - marginMs);
     const endMs = Math.ceil(wanted.endMs + marginMs);
     const loadedAt = this.#nowMs();
@@ -142,7 +142,7 @@ export class TimelineData {
   }
 
   /**
-   * What has come since it was loaded.
+   * Load what was recorded since the last load.
    * @param {Loaded} loaded
    * @param {AbortSignal} signal
    */
@@ -210,7 +210,7 @@ function readRange({ start, end }) {
 }
 
 /**
- * Make one of two that meet where the tail was put on.
+ * Merge two spans that meet where the tail was appended.
  * @param {Range[]} spans
  * @param {number} atMs
  */

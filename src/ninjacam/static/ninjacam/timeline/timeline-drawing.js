@@ -1,4 +1,4 @@
-// A timeline on a canvas. No state, no network: what is to be drawn comes in.
+// Draws a timeline on a canvas. No state and no network.
 
 import { ticksOf } from "./ticks.js";
 
@@ -31,7 +31,7 @@ const EVENT_PX = 5;
 const MIN_RANGE_PX = 3;
 const FONT = "system-ui, sans-serif";
 
-/** How high it is. @param {number} rows */
+/** Return the height in CSS pixels. @param {number} rows */
 export function heightOf(rows) {
   return AXIS_PX + rows * rowHeight(rows) + GAP_PX;
 }
@@ -64,7 +64,7 @@ export function drawTimeline(pen, scene, palette) {
   drawCursor(pen, scene, x, heightPx, palette);
 }
 
-/** The colour of a kind of event: those that are known, else one by the name. @param {string} kind @param {Palette} palette */
+/** Return the colour of a kind of event: a fixed one, or one derived from the name. @param {string} kind @param {Palette} palette */
 function colourOf(kind, palette) {
   if (/motion|activity/.test(kind)) return palette.wait;
   if (/down|lost|fail|error|full|gap/.test(kind)) return palette.bad;

@@ -1,9 +1,9 @@
-// <ninjacam-timeline base="/cam/">: when there are recordings, and what happened; shows a position, and lets seek.
-// It plays nothing: the page joins it with players (playback-controls.js). Events: "seek", "seeklive", "rangechange".
+// <ninjacam-timeline base="/cam/">: shows recordings, events and a position, and lets users seek.
+// It plays nothing: playback-controls.js connects it with players. Events: "seek", "seeklive", "rangechange".
 
 import { Previews } from "./preview.js";
 import { adoptPageStrings, say, sayMoment } from "../player/strings.js";
-import { TimelineData, LONGEST_MS } from "./timeline-data.js";
+import { TimelineData, MAX_SPAN_MS } from "./timeline-data.js";
 import { AXIS_PX, drawTimeline, heightOf, rowHeight } from "./timeline-drawing.js";
 
 /** @typedef {import("./timeline-data.js").Range} Range */
@@ -11,13 +11,13 @@ import { AXIS_PX, drawTimeline, heightOf, rowHeight } from "./timeline-drawing.j
 /** @typedef {import("./timeline-drawing.js").Palette} Palette */
 
 const SHORTEST_MS = 10_000;
-const FIRST_MS = 3_600_000; // what is visible at first
-const BEHIND_NOW = 0.06; // of what is visible, while it follows the present
-const FOLLOW_AT = 0.12; // where the position comes to when it has run out of sight
-const WHEEL_ZOOM = 1.0015; // a pixel of a wheel
+const FIRST_MS = 3_600_000; // initial visible span
+const BEHIND_NOW = 0.06; // share of the visible span after the present, while it follows the present
+const FOLLOW_AT = 0.12; // share of the visible span before the position, after it has left the visible span
+const WHEEL_ZOOM = 1.0015; // per pixel of wheel movement
 const KEY_ZOOM = 1.6;
-const LIVE_MS = 1000; // so near the present nothing is recorded yet
-const DRAG_PX = 5; // less is a click
+const LIVE_MS = 1000; // this close to the present, nothing is recorded yet
+const DRAG_PX = 5; // a shorter drag is a click
 const GRIP_PX = 12;
 const COLOURS = /** @type {const} */ (["ink", "soft", "line", "accent", "paper", "good", "bad", "wait"]);
 const CSS = `
@@ -58,7 +58,7 @@ export class NinjacamTimeline extends HTMLElement {
   #cameras = [];
   #startMs = 0;
   #endMs = 0;
-  /** @type {number | null} the share of what is visible before the position, which stays in sight; null: it is not */
+  /** @type {number | null} share of the visible span before the position, which is kept visible; null: it is not */
   #share = 1 - BEHIND_NOW;
   /** @type {number | null} */
   #positionMs = null;
@@ -82,7 +82,7 @@ export class NinjacamTimeline extends HTMLElement {
   #scheme = matchMedia("(prefers-color-scheme: dark)");
   /** The server's wall clock. */
   nowMs = () => Date.now();
-  /** Whether a range may be chosen: by dragging with Shift, or while `selecting`. */
+  /** Whether users can select a range: by dragging with Shift, or while `selecting`. */
   selectable = false;
   #selecting = false;
 
@@ -129,7 +129,7 @@ export class NinjacamTimeline extends HTMLElement {
     this.#frame = 0;
   }
 
-  /** The rows, from above. */
+  /** The rows, from top to bottom. */
   get cameras() {
     return this.#cameras;
   }
@@ -140,12 +140,12 @@ export class NinjacamTimeline extends HTMLElement {
     this.#redraw();
   }
 
-  /** What is visible. */
+  /** The visible range. */
   get visible() {
     return { startMs: this.#startMs, endMs: this.#endMs };
   }
 
-  /** Whether the next drag chooses a range, as it does with Shift: for fingers, which have no Shift. It then ends. */
+  /** Whether the next drag selects a range without Shift, for touch screens. The drag resets it. */
   get selecting() {
     return this.#selecting;
   }
@@ -155,7 +155,7 @@ export class NinjacamTimeline extends HTMLElement {
     this.classList.toggle("selecting", this.#selecting);
   }
 
-  /** The chosen range, or null. The event "rangechange" reports each change. */
+  /** The selected range, or null. The event "rangechange" reports each change. */
   get selection() {
     return this.#selection;
   }
@@ -167,7 +167,7 @@ export class NinjacamTimeline extends HTMLElement {
   }
 
   /**
-   * Where the players are. `live`: at the present.
+   * Set the players' position. `live`: at the present.
    * @param {Date | number | null} when
    * @param {boolean} live
    */
@@ -187,7 +187,7 @@ export class NinjacamTimeline extends HTMLElement {
    * @param {number} endMs
    */
   show(startMs, endMs) {
-    const spanMs = Math.min(LONGEST_MS, Math.max(SHORTEST_MS, endMs - startMs));
+    const spanMs = Math.min(MAX_SPAN_MS, Math.max(SHORTEST_MS, endMs - startMs));
     const latestMs = this.nowMs() + spanMs * 0.5;
     this.#endMs = Math.min(latestMs, (startMs + endMs) / 2 + spanMs / 2);
     this.#startMs = this.#endMs - spanMs;
@@ -200,19 +200,19 @@ export class NinjacamTimeline extends HTMLElement {
 
   /**
    * @param {number} factor below 1: closer
-   * @param {number} [aroundMs] what stays where it is
+   * @param {number} [aroundMs] time that stays in place
    */
   zoom(factor, aroundMs = this.#shownMs()) {
     const inside = aroundMs >= this.#startMs && aroundMs <= this.#endMs;
     const around = inside ? aroundMs : (this.#startMs + this.#endMs) / 2;
     const spanMs = this.#endMs - this.#startMs;
-    const wantedMs = Math.min(LONGEST_MS, Math.max(SHORTEST_MS, spanMs * factor));
+    const wantedMs = Math.min(MAX_SPAN_MS, Math.max(SHORTEST_MS, spanMs * factor));
     const startMs = around - ((around - this.#startMs) / spanMs) * wantedMs;
     this.show(startMs, startMs + wantedMs);
   }
 
   /**
-   * The next event of any row, or the one before.
+   * Return the next or previous event of any row.
    * @param {1 | -1} direction
    * @param {number} [fromMs]
    * @returns {TimelineEvent | null}
@@ -223,14 +223,14 @@ export class NinjacamTimeline extends HTMLElement {
     return beyond.sort((a, b) => direction * (a.startMs - b.startMs))[0] ?? null;
   }
 
-  /** Seek to the next event, or the one before. @param {1 | -1} direction */
+  /** Seek to the next or previous event. @param {1 | -1} direction */
   seekEvent(direction) {
     const event = this.findEvent(direction);
     if (event) this.#seek(event.startMs);
     return event;
   }
 
-  // --- what is shown ---
+  // --- visible range ---
 
   #loaded() {
     const error = this.#data?.error ?? "";
@@ -243,12 +243,12 @@ export class NinjacamTimeline extends HTMLElement {
     if (this.nowMs() < this.#endMs + 1000) this.#redraw();
   }
 
-  /** Where the cursor is. */
+  /** The time of the cursor. */
   #shownMs() {
     return this.#live ? this.nowMs() : (this.#positionMs ?? this.nowMs());
   }
 
-  /** Keep the cursor in sight: the present where it stands, a position that runs out by another page. */
+  /** Keep the cursor visible: the present stays in place; a position that leaves the range moves it by a page. */
   #follow() {
     if (this.#share === null || this.#pointers.size) return;
     const spanMs = this.#endMs - this.#startMs;
@@ -317,7 +317,7 @@ export class NinjacamTimeline extends HTMLElement {
     const recorded = row?.spans.some((span) => span.startMs <= atMs && atMs < span.endMs) ?? false;
     const url = recorded ? this.#previews?.find(camera.slug, atMs, 3 * msPerPx) : "";
     if (url) image.src = url;
-    else if (url === "") image.removeAttribute("src"); // null: the one before stays until it comes
+    else if (url === "") image.removeAttribute("src"); // null: the previous thumbnail stays until this one is loaded
     time.textContent = sayMoment(atMs);
     const near = row?.events.filter((each) => each.startMs - 4 * msPerPx <= atMs && atMs <= each.endMs + 4 * msPerPx) ?? [];
     detail.textContent = near.length ? near.map(({ label }) => label).slice(0, 3).join(", ") : recorded ? "" : say("gap");
@@ -359,7 +359,7 @@ export class NinjacamTimeline extends HTMLElement {
     this.#pan(((event.deltaX || event.deltaY) * unit) / this.clientWidth);
   }
 
-  /** @param {number} share of what is visible */
+  /** @param {number} share of the visible span */
   #pan(share) {
     const byMs = share * (this.#endMs - this.#startMs);
     this.show(this.#startMs + byMs, this.#endMs + byMs);
@@ -426,7 +426,7 @@ export class NinjacamTimeline extends HTMLElement {
         this.selection = chosen ? this.#selection : null;
       }
     }
-    if (this.#pointers.size) return; // a finger of two is left: it does nothing
+    if (this.#pointers.size) return; // one of two fingers is still down: ignore it
     this.#gesture = "click";
     if (event.pointerType === "touch") this.#leave();
   }
@@ -489,7 +489,7 @@ export class NinjacamTimeline extends HTMLElement {
     return true;
   }
 
-  /** To the first recording that is visible. */
+  /** Seek to the first visible recording. */
   #seekFirst() {
     const starts = this.#cameras.flatMap(({ slug }) => this.#data?.row(slug).spans ?? [])
       .filter((span) => span.endMs > this.#startMs)

@@ -28,7 +28,7 @@ BT601 = 6
 KEY_EVERY_S = 2.0
 
 
-class Picture:
+class DecodedFrame:
     """A decoded frame, converted on demand. Valid only during the call that it was made for."""
 
     def __init__(self, frame: av.VideoFrame, reformatter: VideoReformatter) -> None:
@@ -38,9 +38,9 @@ class Picture:
         self.height = frame.height
         self.pts = frame.pts or 0
 
-    def for_thread(self, reformatter: VideoReformatter) -> "Picture":
+    def for_thread(self, reformatter: VideoReformatter) -> "DecodedFrame":
         """Return the same frame for another thread, because reformatters keep state."""
-        return Picture(self._frame, reformatter)
+        return DecodedFrame(self._frame, reformatter)
 
     def _reformat(self, pixel_format: str, width: int, height: int) -> av.VideoFrame:
         frame = self._frame
@@ -66,7 +66,7 @@ class Picture:
         return cast("BgrImage", self._reformat("bgr24", width or self.width, height).to_ndarray())
 
     def gray(self) -> "GrayImage":
-        """Return the luma plane without a copy, read-only: uint8, (height, width). Valid only while this Picture is."""
+        """Return the luma plane without a copy, read-only: uint8, (height, width). Valid only while this DecodedFrame is."""
         if not self._frame.format.name.startswith(("yuv", "nv", "gray")):
             return cast("GrayImage", cv2.cvtColor(self.bgr(), cv2.COLOR_BGR2GRAY))
         plane = self._frame.planes[0]
@@ -92,17 +92,17 @@ class Decoder:
         self._context.flags |= int(av.codec.context.Flags.low_delay)
         self._reformatter = VideoReformatter()
 
-    def decode(self, packet: Packet) -> list[Picture]:
+    def decode(self, packet: Packet) -> list[DecodedFrame]:
         """Raises: DecodeError: this packet is damaged; the next one may work."""
         unit = av.Packet(packet.data)
         unit.pts, unit.time_base = packet.pts, Fraction(1, packet.time_base_hz)
         try:
-            return [Picture(frame, self._reformatter) for frame in self._context.decode(unit)]
+            return [DecodedFrame(frame, self._reformatter) for frame in self._context.decode(unit)]
         except (av.FFmpegError, ValueError) as exc:
             raise DecodeError("An access unit cannot be decoded.") from exc
 
 
-def check_picture(value: object) -> Any:
+def check_image(value: object) -> Any:
     """Return a processor's result as an array for the encoders: uint8, (h, w, 3) BGR or (h, w) gray, contiguous.
 
     Raises: EncodeError: with a message for the processor's author.
@@ -172,7 +172,7 @@ class H264Encoder:
         self._last_pts = -1
 
     def encode(self, image: Any, pts: int) -> Iterator[tuple[bytes, bool]]:
-        """`image` as returned by `check_picture`, of this encoder's size. Yields (Annex B, whether it is a key
+        """`image` as returned by `check_image`, of this encoder's size. Yields (Annex B, whether it is a key
         frame).
         """
         image = image[: self.height, : self.width]

@@ -12,7 +12,7 @@ from ninjacam.viewers.auth import view_of
 
 
 @dataclass(frozen=True, slots=True)
-class PictureWish:
+class FrameParameters:
     """`width_px`, `quality`, `fps`: 0 if not given. `stream`: "" if not given."""
 
     view: str = ""
@@ -22,7 +22,7 @@ class PictureWish:
     fps: float = 0.0
 
     @classmethod
-    def parse(cls, query: Mapping[str, str]) -> "PictureWish":
+    def parse(cls, query: Mapping[str, str]) -> "FrameParameters":
         """Raises: Problem 400."""
         view = view_of(query)
         if not VIEW.accepts(view):
@@ -40,7 +40,7 @@ class PictureWish:
         """Return whether the camera's own JPEGs can be sent unchanged."""
         return not (self.view or self.width_px or self.quality or self.fps)
 
-    def request(self, quality: int) -> StreamRequest:
+    def stream_request(self, quality: int) -> StreamRequest:
         """`quality`: the default, if the request has none."""
         return StreamRequest(
             view=self.view,
@@ -51,7 +51,7 @@ class PictureWish:
         ).snapped()
 
 
-def no_picture(feed: Feed, *, details: bool) -> Problem:
+def no_frame(feed: Feed, *, details: bool) -> Problem:
     """Return the problem that explains why there is no frame. `details`: for users who may configure the camera."""
     code, message = (
         "stream_unavailable",

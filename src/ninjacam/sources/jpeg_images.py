@@ -8,7 +8,7 @@ from ninjacam.core.packets import Codec, Flags, Kind, Packet
 from ninjacam.sources.base import SourceStats
 
 
-class JpegPictures:
+class JpegImages:
     """Checks each image, and detects its size and changes of it."""
 
     def __init__(self, emit: Callable[[Packet], None], stats: SourceStats) -> None:
