@@ -20,7 +20,7 @@ from types import FrameType
 from benchmarks import blog, chromium, discovery, seek
 from benchmarks.attacks import measure_attacks
 from benchmarks.export import measure_export
-from benchmarks.first_picture import measure_first_picture
+from benchmarks.first_frame import measure_first_frame
 from benchmarks.idle import measure_idle
 from benchmarks.live import measure_live
 from benchmarks.losses import measure_losses
@@ -50,7 +50,7 @@ _PACKAGES = (
 )
 
 STAGED: dict[str, Callable[[Stage], Figures]] = {
-    "first-picture": measure_first_picture,
+    "first-frame": measure_first_frame,
     "live": measure_live,
     "passthrough": measure_passthrough,
     "threads": measure_threads,

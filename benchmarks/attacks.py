@@ -50,7 +50,7 @@ def _measure(product: Product, name: str, plan: Plan) -> Figures:
             health = _last_line(poller, seconds)
             attacker.wait(seconds + 60)
         seen = watchers.summary()
-    if seen["errors"] or seen["no_picture"]:
+    if seen["errors"] or seen["no_frame"]:
         raise RuntimeError(f"{name}: a viewer was lost: {seen}")
     return {"gap_ms": seen["longest_gap_ms"], "fps_least": seen["fps_least"], "health": health}
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from benchmarks.clients import mjpeg_watchers
-from benchmarks.first_picture import first_picture_ms
+from benchmarks.first_frame import first_frame_ms
 from benchmarks.live import VIEWERS
 from benchmarks.loadclient import percentile
 from benchmarks.proc import tree_usage
@@ -65,8 +65,8 @@ def measure_seed(plan: Plan) -> Figures:
 
 
 def _second_viewers(server: AsgiServer, count: int, loop: int) -> list[float]:
-    """While one watches, others come one after the other, and leave with their first picture."""
+    """While one watches, others come one after the other, and leave with their first frame."""
     url = f"{server.base}/api/thread"
     with mjpeg_watchers(url, viewers=1, warm_up_s=0, seconds=count * 20, loop=loop):
         time.sleep(6)
-        return [first_picture_ms(url, timeout_s=20) for _ in range(count)]
+        return [first_frame_ms(url, timeout_s=20) for _ in range(count)]

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """RTSP cameras on GStreamer's own server, playing a looped clip at no cost of encoding: cameras that we did not write.
 
-  /usr/bin/python3 benchmarks/gst_camera.py PORT CLIP.h264 [--mounts N] [--state FILE] [--user U --password P --digest]
+  /usr/bin/python3 benchmarks/gst_camera.py PORT CLIP.h264 [--streams N] [--state FILE] [--user U --password P --digest]
 
 Runs with the system's python3 (Debian: python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-{base,good,bad}), so
 it imports none of our modules. CLIP is Annex B with access unit delimiters (`clips.stamped_annexb`).
@@ -69,7 +69,7 @@ class State:
 
 
 class Feeder:
-    """Pushes the access units into the pipelines of all mounts, on time."""
+    """Pushes the access units into the pipelines of all streams, on time."""
 
     def __init__(self, units: list[bytes], fps: float, gop: int) -> None:
         self._units = units
@@ -146,7 +146,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("port", type=int)
     parser.add_argument("clip", type=Path)
-    parser.add_argument("--mounts", type=int, default=1)
+    parser.add_argument("--streams", type=int, default=1)
     parser.add_argument("--fps", type=float, default=25.0)
     parser.add_argument("--gop", type=int, default=50)
     parser.add_argument("--state", type=Path)
@@ -168,10 +168,10 @@ def main() -> None:
     server = GstRtspServer.RTSPServer()
     server.set_service(str(options.port))
     server.set_address("127.0.0.1")
-    server.get_thread_pool().set_max_threads(-1)  # else the mounts preroll one after the other, a GOP each
+    server.get_thread_pool().set_max_threads(-1)  # else the streams preroll one after the other, a GOP each
     if options.user:
         server.set_auth(make_auth(options.user, options.password, options.digest))
-    for number in range(options.mounts):
+    for number in range(options.streams):
         factory = make_factory(options.launch or PIPELINES[options.codec], feeder, guarded=bool(options.user))
         server.get_mount_points().add_factory(f"/cam{number}", factory)
     if not server.attach(None):

@@ -1,4 +1,4 @@
-"""Many viewers of MJPEG streams in one process, who count pictures and read their stamps.
+"""Many viewers of MJPEG streams in one process, who count frames and read their stamps.
 
   python -m benchmarks.loadclient URL [URL ...] [-n VIEWERS] [-t SECONDS] [--bearer TOKEN] [--cookie N=V] [--json]
 
@@ -33,17 +33,17 @@ def percentile(values: Sequence[float], share: float) -> float | None:
 
 @dataclass(slots=True)
 class Viewer:
-    """What one viewer saw after the warm-up. `first_picture_s`: from before it connected."""
+    """What one viewer saw after the warm-up. `first_frame_s`: from before it connected."""
 
     number: int
     url: str
     frames: int = 0
     duplicates: int = 0
     bytes: int = 0
-    first_picture_s: float | None = None
+    first_frame_s: float | None = None
     longest_gap_s: float = 0.0
     unreadable: int = 0
-    """Pictures that were decoded and had no legible stamp."""
+    """Frames that were decoded and had no legible stamp."""
     status: str = ""
     error: str = ""
     connects: int = 0
@@ -58,7 +58,7 @@ class Result:
 
     @property
     def fps(self) -> list[float]:
-        """Different pictures per second, of each viewer."""
+        """Different frames per second, of each viewer."""
         return [(viewer.frames - viewer.duplicates) / self.seconds for viewer in self.viewers]
 
     @property
@@ -83,7 +83,7 @@ class Result:
             "latencies": len(delays),
             "unreadable": sum(viewer.unreadable for viewer in self.viewers),
             "bytes_per_frame": round(sum(viewer.bytes for viewer in self.viewers) / max(1, frames)),
-            "first_picture_s": [_rounded(viewer.first_picture_s, 3) for viewer in self.viewers],
+            "first_frame_s": [_rounded(viewer.first_frame_s, 3) for viewer in self.viewers],
             "longest_gap_ms": round(1000 * self.longest_gap_s),
             "statuses": sorted({viewer.status for viewer in self.viewers}),
             "errors": [viewer.error for viewer in self.viewers if viewer.error][:3],
@@ -96,7 +96,7 @@ def _rounded(value: float | None, digits: int = 1) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`slow_bytes_per_s`: a viewer that reads no faster. `decode_every`: read the stamp of each so-manieth picture."""
+    """`slow_bytes_per_s`: a viewer that reads no faster. `decode_every`: read the stamp of each nth frame."""
 
     urls: Sequence[str]
     viewers: int = 1
@@ -213,8 +213,8 @@ class _Eye:
         if now_s >= self._measure_s:
             self._viewer.bytes += size_on_the_wire
         self._data += data
-        while picture := self._next():
-            self._look(picture, now_s)
+        while frame := self._next():
+            self._look(frame, now_s)
 
     def _next(self) -> bytes:
         """The next whole JPEG, or nothing."""
@@ -226,32 +226,32 @@ class _Eye:
         if end < 0:
             self._searched = max(start + 2, len(self._data) - 1)
             return b""
-        picture = bytes(self._data[start : end + 2])
+        frame = bytes(self._data[start : end + 2])
         del self._data[: end + 2]
         self._searched = 0
-        return picture
+        return frame
 
-    def _look(self, picture: bytes, now_s: float) -> None:
+    def _look(self, frame: bytes, now_s: float) -> None:
         viewer = self._viewer
-        if viewer.first_picture_s is None:
-            viewer.first_picture_s = now_s - self._started_s
+        if viewer.first_frame_s is None:
+            viewer.first_frame_s = now_s - self._started_s
         last_s, self._last_s = self._last_s, now_s
         if now_s < self._measure_s:
             return
         viewer.frames += 1
         if last_s is not None:
             viewer.longest_gap_s = max(viewer.longest_gap_s, now_s - last_s)
-        present_hash = hash(picture[200:4000])
+        present_hash = hash(frame[200:4000])
         if present_hash == self._last_hash:
             viewer.duplicates += 1
             return
         self._last_hash = present_hash
         if viewer.frames % self._load.decode_every == 0:
-            self._read(picture, now_s)
+            self._read(frame, now_s)
 
-    def _read(self, picture: bytes, now_s: float) -> None:
+    def _read(self, frame: bytes, now_s: float) -> None:
         try:
-            number = stamp.read(simplejpeg.decode_jpeg(picture, "GRAY", strict=False)[:, :, 0])
+            number = stamp.read(simplejpeg.decode_jpeg(frame, "GRAY", strict=False)[:, :, 0])
         except ValueError:
             number = None
         if number is None:

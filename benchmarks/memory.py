@@ -18,11 +18,11 @@ _AT_ONCE = 20
 _STAY_S = 0.5
 _SETTLE_S = 3.0
 _SAMPLES = 9
-"""Over a second: between two pictures the vision worker holds some megabytes less."""
+"""Over a second: between two frames the vision worker holds some megabytes less."""
 
 
 async def come_and_go(mjpeg_url: str, product: Product, viewers: int) -> int:
-    """`viewers` of them, `_AT_ONCE` at a time, each for a moment; how many saw a picture."""
+    """`viewers` of them, `_AT_ONCE` at a time, each for a moment; how many saw a frame."""
     places = asyncio.Semaphore(_AT_ONCE)
     headers = {"Authorization": f"Bearer {product.token}"}
 
@@ -32,11 +32,11 @@ async def come_and_go(mjpeg_url: str, product: Product, viewers: int) -> int:
                 load = MjpegLoad(
                     [mjpeg_url], seconds=_STAY_S, warm_up_s=0, decode_every=1 << 30, headers=headers
                 )
-                return (await run_mjpeg(load)).viewers[0].first_picture_s is not None
+                return (await run_mjpeg(load)).viewers[0].first_frame_s is not None
             wish = WebSocketLoad(
                 product.websocket_url, [CAMERA], seconds=_STAY_S, warm_up_s=0, headers=headers
             )
-            return (await run_websockets(wish)).viewers[0].first_picture_s is not None
+            return (await run_websockets(wish)).viewers[0].first_frame_s is not None
 
     return sum(await asyncio.gather(*(one(number) for number in range(viewers))))
 
@@ -56,7 +56,7 @@ def measure_memory(stage: Stage) -> Figures:
     before, middle, after = (sum(each.values()) for each in sizes)
     return {
         "viewers": plan.memory_viewers,
-        "saw_a_picture": served,
+        "saw_a_frame": served,
         "before_bytes": before,
         "middle_bytes": middle,
         "after_bytes": after,

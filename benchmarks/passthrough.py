@@ -47,6 +47,6 @@ def watched_by(
     with watchers:
         cpu = watchers.measure(product.pid)
         seen = watchers.summary()
-    if seen["errors"] or seen["no_picture"]:
+    if seen["errors"] or seen["no_frame"]:
         raise RuntimeError(f"Not all viewers have received a frame: {seen}")
     return cpu, seen

@@ -43,7 +43,7 @@ def _measure(plan: Plan, camera: FakeCamera, workers: int) -> Figures:
         cpu = measure_cpu(product.pid, plan.idle_window_s)
         started = {
             name: [round(_start(product, watch), 3) for _ in range(plan.starts)]
-            for name, watch in (("websocket", _websocket_picture), ("mjpeg", _mjpeg_picture))
+            for name, watch in (("websocket", _websocket_frame), ("mjpeg", _mjpeg_frame))
         }
     return {
         "memory_bytes": memory,
@@ -62,7 +62,7 @@ def memory_by_kind(root_pid: int) -> dict[str, list[int]]:
 
 
 def _start(product: Product, watch: Callable[[Product], bool]) -> float:
-    """Seconds from before the process is started to the first picture of the camera.
+    """Seconds from before the process is started to the first frame of the camera.
 
     Raises: RuntimeError: there was none.
     """
@@ -71,23 +71,23 @@ def _start(product: Product, watch: Callable[[Product], bool]) -> float:
     Process.start(product)
     while not watch(product):
         if time.monotonic() - started_s > _GIVE_UP_S or not product.is_running():
-            raise RuntimeError(f"No picture after the start.\n{product.tail()}")
+            raise RuntimeError(f"No frame after the start.\n{product.tail()}")
         time.sleep(_TRY_EVERY_S)
     return time.monotonic() - started_s
 
 
-def _websocket_picture(product: Product) -> bool:
+def _websocket_frame(product: Product) -> bool:
     """Whether the camera's own stream has come; False: try again."""
     load = Load(
         product.websocket_url, [CAMERA], headers={"Authorization": f"Bearer {product.token}"},
         warm_up_s=0, seconds=_GIVE_UP_S, until_first=True,
     )  # fmt: skip
     (viewer,) = asyncio.run(run_websockets(load)).viewers
-    return viewer.first_picture_s is not None
+    return viewer.first_frame_s is not None
 
 
-def _mjpeg_picture(product: Product) -> bool:
-    """Whether a picture of the camera has come, and not one that says why there is none; False: try again."""
+def _mjpeg_frame(product: Product) -> bool:
+    """Whether a frame of the camera has come, and not one that says why there is none; False: try again."""
     connection = http.client.HTTPConnection("127.0.0.1", product.port, timeout=_GIVE_UP_S)
     with contextlib.closing(connection):
         try:
@@ -102,8 +102,8 @@ def _mjpeg_picture(product: Product) -> bool:
                 end = received.find(b"\xff\xd9", start + 3) + 2
                 if start < 0 or end < 2:
                     continue
-                picture, received = received[start:end], received[end:]
-                if stamp.read(simplejpeg.decode_jpeg(picture, "GRAY")[:, :, 0]) is not None:
+                frame, received = received[start:end], received[end:]
+                if stamp.read(simplejpeg.decode_jpeg(frame, "GRAY")[:, :, 0]) is not None:
                     return True
         except (OSError, http.client.HTTPException):
             return False

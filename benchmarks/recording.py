@@ -11,7 +11,7 @@ from benchmarks.stage import AT_EASE_S, Figures, Plan, add_cameras, make_camera,
 from ninjacam.recordings.layout import iter_paths
 
 _SETS = {"full-hd": (16, 1080), "few": (8, 720), "many": (32, 720)}
-"""Cameras, and the height of their pictures."""
+"""Cameras, and the height of their frames."""
 
 
 def measure_recording(plan: Plan) -> Figures:
@@ -19,7 +19,7 @@ def measure_recording(plan: Plan) -> Figures:
 
 
 def _record(plan: Plan, count: int, height_px: int) -> Figures:
-    with make_camera(mounts=count, height_px=height_px) as camera, make_product() as product:
+    with make_camera(streams=count, height_px=height_px) as camera, make_product() as product:
         urls = {f"cam{number}": camera.url(number) for number in range(count)}
         add_cameras(product, urls, record="always")
         time.sleep(plan.warm_up_s + AT_EASE_S)
@@ -42,7 +42,7 @@ def _record(plan: Plan, count: int, height_px: int) -> Figures:
 
 
 def _volume(root: Path) -> tuple[int, int]:
-    """Bytes of the files, and of the pictures in them."""
+    """Bytes of the files, and of the frames in them."""
     written = media = 0
     for path in iter_paths(root):
         written += (root / path).stat().st_size

@@ -1,10 +1,10 @@
-"""Seeking to any instant of a month: from the player's `seek` to the first byte, and to the picture, in Chromium.
+"""Seeking to any instant of a month: from the player's `seek` to the first byte, and to the frame, in Chromium.
 
   python -m benchmarks.seek [--days 30] [--cameras 16] [--seeks 40]
 
 The index has a row for each minute of each camera,
 as `benchmarks.timeline` makes them; those that are sought have a file of a minute of 720p25, not in the page cache.
-Each picture is checked by its stamp. The player stands still, so that each seek begins from nothing.
+Each frame is checked by its stamp. The player stands still, so that each seek begins from nothing.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from tests.harness.processes import python, run
 from tests.harness.recordings import FRAME_NS, TICKS, write_file
 from tests.harness.server import Product
 
-TIMES = ("first_byte", "first_picture")
+TIMES = ("first_byte", "first_frame")
 FRAMES = 1450
 """Of a file; the shortest minute of the index has 1490."""
 SETTLE_S = 1.5
@@ -70,7 +70,7 @@ def write_minutes(root: Path, chosen: list[tuple[str, int]]) -> None:
 
 
 def measure(tab: Tab, product: Product, slug: str, start_ns: int, frame: int) -> tuple[float, float]:
-    """Milliseconds to the first byte and to the picture."""
+    """Milliseconds to the first byte and to the frame."""
     if tab.js(f"{PLAYER}?.getAttribute('camera')") != slug:
         tab.navigate(product.url(f"/cameras/{slug}/"))
         tab.until(f"Boolean({PLAYER}?.seek)")
@@ -79,10 +79,10 @@ def measure(tab: Tab, product: Product, slug: str, start_ns: int, frame: int) ->
     at = datetime.fromtimestamp((start_ns + (frame + 0.5) * FRAME_NS) / 1e9, UTC).timestamp() * 1000
     answer = tab.js(
         "new Promise((resolve) => { performance.clearResourceTimings(); const begun = performance.now();"
-        f"{PLAYER}.onframe = () => {{ {PLAYER}.onframe = null; const picture = performance.now() - begun;"
+        f"{PLAYER}.onframe = () => {{ {PLAYER}.onframe = null; const frame = performance.now() - begun;"
         "setTimeout(() => { const clip = performance.getEntriesByType('resource')"
         ".find((each) => each.name.includes('clip.mp4') && each.responseStart > begun);"
-        "resolve([clip ? clip.responseStart - begun : -1, picture]); }, 300); };"
+        "resolve([clip ? clip.responseStart - begun : -1, frame]); }, 300); };"
         f"{PLAYER}.seek({json.dumps(at)}); }})"
     )
     shown = tab.wait_for_stamp("ninjacam-player")

@@ -32,7 +32,7 @@ def _cpu_ratio(figures: Figures) -> float:
 
 
 def _latency(figures: Figures, viewers: int = 8) -> tuple[float, float]:
-    """p50 and p95 in ms; endless where no picture could be read."""
+    """p50 and p95 in ms; endless where no frame could be read."""
     seen = figures[f"viewers_{viewers}"]
     p50, p95 = seen["latency_p50_ms"], seen["latency_p95_ms"]
     return (float("inf") if p50 is None else p50, float("inf") if p95 is None else p95)
@@ -112,7 +112,7 @@ ROWS = (
         lambda f: _latency_text(f, 1), None, lambda s: _latency_text(s, 1),
     ),
     Row(
-        "first-picture", "first picture of a second viewer on any worker, worst (p50)", "first-picture", "<= 150 ms",
+        "first-frame", "first frame of a second viewer on any worker, worst (p50)", "first-frame", "<= 150 ms",
         lambda f: f"{f['worst_ms']:.0f} ms ({f['p50_ms']:.0f}); token {f['token']['worst_ms']:.0f}, "
         f"cookie {f['cookie']['worst_ms']:.0f}; "
         f"{min(f['token']['workers_reached'], f['cookie']['workers_reached'])} workers reached",
@@ -120,7 +120,7 @@ ROWS = (
         lambda s: f"{s['second_viewer_worst_ms']:.0f} ms ({s['second_viewer_p50_ms']:.0f})",
     ),
     Row(
-        "first-of-all", "first picture of the first viewer: the decoder starts", "first-picture", "",
+        "first-of-all", "first frame of the first viewer: the decoder starts", "first-frame", "",
         lambda f: f"{f['first_of_all_ms']:.0f} ms",
     ),
     Row(
@@ -149,7 +149,7 @@ ROWS = (
         lambda f: f["workers_2"]["total_bytes"] <= 200e6 and f["workers_4"]["total_bytes"] <= 230e6,
     ),
     Row(
-        "start", "start of serve to the first picture, 2 workers, p50 (worst)", "processes", "<= 2.5 s",
+        "start", "start of serve to the first frame, 2 workers, p50 (worst)", "processes", "<= 2.5 s",
         lambda f: ", ".join(
             f"{name} {each['p50']:.2f} ({max(each['all']):.2f})" for name, each in f["workers_2"]["start_s"].items()
         ) + " s",
@@ -178,7 +178,7 @@ ROWS = (
     Row(
         "memory", "memory after 1,000 viewers that came and went", "memory", "+ < 5 %",
         lambda f: f"{f['growth_percent']:+.1f} % ({f['before_bytes'] / 1e6:.0f} -> {f['middle_bytes'] / 1e6:.0f} -> "
-        f"{f['after_bytes'] / 1e6:.0f} MB, {f['saw_a_picture']} of {f['viewers']} saw a picture)",
+        f"{f['after_bytes'] / 1e6:.0f} MB, {f['saw_a_frame']} of {f['viewers']} saw a frame)",
         lambda f: f["growth_percent"] < 5,
     ),
     Row(
@@ -226,11 +226,11 @@ ROWS = (
         lambda f: f["sqlite"]["size_bytes"] <= 150e6,
     ),
     Row(
-        "seek", "seek to any instant of a month: first byte / first picture in Chromium, p95 (p50)", "seek",
+        "seek", "seek to any instant of a month: first byte / first frame in Chromium, p95 (p50)", "seek",
         "<= 100 / 400 ms",
         lambda f: f"{f['first_byte']['p95_ms']:.0f} ({f['first_byte']['p50_ms']:.0f}) / "
-        f"{f['first_picture']['p95_ms']:.0f} ({f['first_picture']['p50_ms']:.0f}) ms, {f['seeks']} seeks",
-        lambda f: f["first_byte"]["p95_ms"] <= 100 and f["first_picture"]["p95_ms"] <= 400,
+        f"{f['first_frame']['p95_ms']:.0f} ({f['first_frame']['p50_ms']:.0f}) ms, {f['seeks']} seeks",
+        lambda f: f["first_byte"]["p95_ms"] <= 100 and f["first_frame"]["p95_ms"] <= 400,
     ),
     Row(
         "export", "export of 10 minutes without re-encoding", "export", ">= 100 x real time",

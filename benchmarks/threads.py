@@ -23,18 +23,18 @@ def measure_threads(stage: Stage) -> Figures:
     before = _threads(product)
     half = plan.thread_viewers // 2
     times = {"warm_up_s": plan.warm_up_s, "seconds": plan.window_s / 2}
-    pictures = mjpeg_watchers(
+    frames = mjpeg_watchers(
         stage.mjpeg_url, viewers=half, loop=loop_of(stage.camera), token=product.token, **times
     )
     video = websocket_watchers(product.websocket_url, CAMERA, viewers=half, token=product.token, **times)
-    with pictures, video:
+    with frames, video:
         time.sleep(plan.warm_up_s + 0.5)
         during, connections = 0, []
         for _ in range(_SAMPLES):
             during = max(during, _threads(product))
             connections.append(_database_connections(product))
             time.sleep(plan.window_s / 2 / _SAMPLES)
-        seen = [pictures.summary(), video.summary()]
+        seen = [frames.summary(), video.summary()]
     viewers = 2 * half
     return {
         "viewers": viewers,

@@ -24,12 +24,12 @@ _NO_MASK = b"\0\0\0\0"  # a client must mask; nothing says by what
 
 @dataclass(slots=True)
 class Viewer:
-    """`frames`, `bytes`: after the warm-up. `first_picture_s`: from before it connected. `close_code`: 0 while open."""
+    """`frames`, `bytes`: after the warm-up. `first_frame_s`: from before it connected. `close_code`: 0 while open."""
 
     number: int
     frames: int = 0
     bytes: int = 0
-    first_picture_s: float | None = None
+    first_frame_s: float | None = None
     longest_gap_s: float = 0.0
     close_code: int = 0
     error: str = ""
@@ -45,22 +45,22 @@ class Result:
 
     @property
     def fps(self) -> list[float]:
-        """Pictures per second and camera, of each viewer."""
+        """Frames per second and camera, of each viewer."""
         return [viewer.frames / self.seconds / self.cameras for viewer in self.viewers]
 
     def summary(self) -> dict[str, Any]:
-        first = [viewer.first_picture_s for viewer in self.viewers if viewer.first_picture_s is not None]
+        first = [viewer.first_frame_s for viewer in self.viewers if viewer.first_frame_s is not None]
         median, late = percentile(first, 0.5), percentile(first, 0.95)
         return {
             "viewers": len(self.viewers),
             "seconds": self.seconds,
             "fps_least": round(min(self.fps, default=0), 2),
             "max_fps": round(max(self.fps, default=0), 2),
-            "first_picture_p50_ms": None if median is None else round(median * 1000),
-            "first_picture_p95_ms": None if late is None else round(late * 1000),
+            "first_frame_p50_ms": None if median is None else round(median * 1000),
+            "first_frame_p95_ms": None if late is None else round(late * 1000),
             "longest_gap_ms": round(1000 * max((viewer.longest_gap_s for viewer in self.viewers), default=0)),
             "bits_per_s": round(sum(viewer.bytes for viewer in self.viewers) * 8 / self.seconds),
-            "no_picture": sum(viewer.first_picture_s is None for viewer in self.viewers),
+            "no_frame": sum(viewer.first_frame_s is None for viewer in self.viewers),
             "errors": [viewer.error for viewer in self.viewers if viewer.error][:3],
         }
 
@@ -80,7 +80,7 @@ class Load:
     read: bool = True
     """False: the viewers subscribe and never read again."""
     until_first: bool = False
-    """Each viewer leaves with its first picture."""
+    """Each viewer leaves with its first frame."""
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -229,8 +229,8 @@ class _Connection(asyncio.Protocol):
 
     def _count(self, now_s: float) -> None:
         viewer = self._viewer
-        if viewer.first_picture_s is None:
-            viewer.first_picture_s = now_s - self._started_s
+        if viewer.first_frame_s is None:
+            viewer.first_frame_s = now_s - self._started_s
             if self._load.until_first:
                 self.closed.set()
         if now_s >= self._measure_s:

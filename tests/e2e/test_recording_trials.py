@@ -121,7 +121,7 @@ def test_a_database_that_is_locked_until_writes_fail_costs_no_picture_and_no_row
 
 def test_four_web_workers_and_the_engine_write_to_sqlite_at_once(tmp_path: Path) -> None:
     slugs = [f"cam-{number}" for number in range(8)]
-    with FakeCamera(*SMALL, mounts=8) as camera, Product(tmp_path / "data", workers=4) as product:
+    with FakeCamera(*SMALL, streams=8) as camera, Product(tmp_path / "data", workers=4) as product:
         for number, slug in enumerate(slugs):
             answer = product.client.post(
                 "/api/v1/cameras", json_body={"slug": slug, "url": camera.url(number), "record": "always"}

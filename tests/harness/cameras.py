@@ -33,10 +33,10 @@ def gstreamer_missing() -> str:
 
 class _CameraProcess(Process):
     def __init__(
-        self, name: str, command: list[str], port: int, mounts: int, *, control: bool = False
+        self, name: str, command: list[str], port: int, streams: int, *, control: bool = False
     ) -> None:
         self.port = port
-        self.mounts = mounts
+        self.streams = streams
         self._directory = tempfile.TemporaryDirectory(prefix="camera-")
         self._state = Path(self._directory.name) / "state.json"
         super().__init__(name, [*command, "--state", str(self._state)], control=control)
@@ -48,8 +48,8 @@ class _CameraProcess(Process):
         wait_until(self._state.exists, 30, f"{self.name} listening", processes=[self])
         return self
 
-    def url(self, mount: int = 0) -> str:
-        return f"rtsp://127.0.0.1:{self.port}/cam{mount}"
+    def url(self, stream: int = 0) -> str:
+        return f"rtsp://127.0.0.1:{self.port}/cam{stream}"
 
     def state(self) -> dict[str, Any]:
         """{"pid", "connects", "open", "loop", ...}: "connects" counts since its start, "open" is now."""
@@ -77,7 +77,7 @@ class GstCamera(_CameraProcess):
     def __init__(
         self,
         *,
-        mounts: int = 1,
+        streams: int = 1,
         port: int | None = None,
         user: str = "",
         password: str = "",
@@ -92,23 +92,23 @@ class GstCamera(_CameraProcess):
             str(port),
             str(clip or stamped_annexb()),
         ]
-        command += ["--mounts", str(mounts), "--codec", codec]
+        command += ["--streams", str(streams), "--codec", codec]
         if user:
             command += ["--user", user, "--password", password, *(["--digest"] if digest else [])]
-        super().__init__("GStreamer camera", command, port, mounts)
+        super().__init__("GStreamer camera", command, port, streams)
 
 
 class FakeCamera(_CameraProcess):
     """`ninjacam.testing.camera` as a process. `options`: more of its command line."""
 
-    def __init__(self, *options: str, mounts: int = 1, port: int | None = None) -> None:
+    def __init__(self, *options: str, streams: int = 1, port: int | None = None) -> None:
         port = port or free_port()
-        command = python("-m", "ninjacam.testing.camera", "--port", str(port), "--mounts", str(mounts))
+        command = python("-m", "ninjacam.testing.camera", "--port", str(port), "--streams", str(streams))
         command += ["--cache", str(cache_dir()), *options]
-        super().__init__("fake camera", command, port, mounts, control=True)
+        super().__init__("fake camera", command, port, streams, control=True)
 
     def order(self, **order: object) -> None:
-        """Fields of Faults and "mount", or "op" (`ninjacam.testing.camera.__main__`). Waits until it is obeyed."""
+        """Fields of Faults and "stream", or "op" (`ninjacam.testing.camera.__main__`). Waits until it is obeyed."""
         answers = self.output.count("\n")
         self.send_line(json.dumps(order))
         wait_until(lambda: self.output.count("\n") > answers, 10, "answer to an order", processes=[self])

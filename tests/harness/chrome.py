@@ -53,7 +53,7 @@ class StampSample:
     height_px: int
 
     def latency_ms(self, *, fps: float = 25.0, loop: int = 250) -> float:
-        """Since the camera sent it, for cameras on the schedule of `ninjacam.testing.mount`."""
+        """Since the camera sent it, for cameras on the schedule of `ninjacam.testing.served_stream`."""
         return ((self.monotonic_s * fps - self.number) % loop) / fps * 1000
 
 

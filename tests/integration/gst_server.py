@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A GStreamer RTSP server of launch lines, one per mount: run it with the system's python3, which has gi.
+"""A GStreamer RTSP server of launch lines, one per stream: run it with the system's python3, which has gi.
 
   /usr/bin/python3 gst_server.py PORT [--user U --password P [--digest]] LAUNCH [LAUNCH ...]
 

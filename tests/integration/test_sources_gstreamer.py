@@ -59,7 +59,7 @@ needs_aac = pytest.mark.skipif(not _has("voaacenc"), reason="needs GStreamer's v
 
 @contextmanager
 def gst_server(*arguments: str) -> Iterator[str]:
-    """The base URL of a running server: mount n is /camn."""
+    """The base URL of a running server: stream n is /camn."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     server = subprocess.Popen(

@@ -11,7 +11,7 @@ from ninjacam.asgi.deflate import WARNING, compresses
 from ninjacam.asgi.shutdown import chain_signals
 from ninjacam.front_door.front_door import FrontDoor
 from ninjacam.front_door.messages import Application, Message, Receive, Scope, Send
-from ninjacam.front_door.mount import Mount, Target, path_info
+from ninjacam.front_door.mount import MountPoint, Target, path_info
 from ninjacam.front_door.responses import respond_problem
 from ninjacam.problems import Problem
 from ninjacam.routes import ROUTES
@@ -39,7 +39,7 @@ class LiveApplication:
         self._inner = inner
         self._limit_all = limit_all
         self._door: FrontDoor | None = None
-        self._mount: Mount | None = None
+        self._mount: MountPoint | None = None
         self._worker: Worker | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._warned = False
@@ -53,7 +53,7 @@ class LiveApplication:
         if scope["type"] in ("http", "websocket"):
             door = self._begin()
             if self._mount is None:
-                self._mount = Mount()
+                self._mount = MountPoint()
             target = self._mount.find(scope)
             if target is not None and (scope["type"] == "http" or _is_socket(target)):
                 await door.pass_stream(scope, send, lambda: self._serve(target, scope, receive, send))

@@ -31,7 +31,7 @@ class Target:
     key: str = ""
 
 
-class Mount:
+class MountPoint:
     """The mount point. Created at the first request, because the project's URLs cannot be read before."""
 
     def __init__(self) -> None:

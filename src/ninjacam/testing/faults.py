@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Faults:
-    """The defaults are a healthy camera. One object per mount."""
+    """The defaults are a healthy camera. One object per stream."""
 
     freeze: bool = False
     """Send no media, keep the connections, and continue to respond."""

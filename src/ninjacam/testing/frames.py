@@ -38,12 +38,12 @@ def frame(image: Any, *, camera: str = "test", number: int = 0, captured_at: dat
             f"The image has the type {image.dtype} and the shape {image.shape}. "
             "Use uint8, (height, width, 3) BGR or (height, width) gray."
         )
-    picture: Any
+    bgr: Any
     luma: Any
     if image.ndim == 2:
-        picture, light = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), image
+        bgr, light = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), image
     else:
-        picture, light = image.copy(), cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+        bgr, light = image.copy(), cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     luma = cv2.convertScaleAbs(light, alpha=219 / 255, beta=16)
     luma.flags.writeable = False
     since_ns = number * FRAME_NS
@@ -56,6 +56,6 @@ def frame(image: Any, *, camera: str = "test", number: int = 0, captured_at: dat
         received_ns=since_ns,
         width=image.shape[1],
         height=image.shape[0],
-        load_bgr=lambda: picture,
+        load_bgr=lambda: bgr,
         load_gray=lambda: luma,
     )

@@ -25,7 +25,7 @@ class HttpFaults:
     """What can be wrong. The defaults are a healthy phone; change them while it runs."""
 
     freeze: bool = False
-    """Send no pictures, keep the connections."""
+    """Send no frames, keep the connections."""
     html: bool = False
     """A web page is where the video should be."""
     content_length: bool = True
@@ -37,11 +37,11 @@ class HttpFaults:
     before: bytes = b""
     """Sent in front of the first part."""
     part: bytes | None = None
-    """Sent in front of each picture instead of a boundary and headers; %d stands for its length."""
+    """Sent in front of each frame instead of a boundary and headers; %d stands for its length."""
     interval_s: float = 0.0
-    """Time from picture to picture; 0: as in the clip."""
+    """Time from frame to frame; 0: as in the clip."""
     end_after: int = 0
-    """Close the connection after so many pictures; 0: never."""
+    """Close the connection after so many frames; 0: never."""
     line_end: str = "\r\n"
     """Of the answer's head."""
     status_line: str = "HTTP/1.1 200 OK"
@@ -61,7 +61,7 @@ class HttpFaults:
     hang: bool = False
     """Never answer."""
     garbage: float = 0.0
-    """Share of pictures that are cut off in the middle. 0..1."""
+    """Share of frames that are cut off in the middle. 0..1."""
 
 
 @dataclass
@@ -73,7 +73,7 @@ class HttpCameraStats:
 
 
 class FakeHttpCamera(ServerThread):
-    """Serves an MJPEG clip on 127.0.0.1; picture k of L leaves at CLOCK_MONOTONIC (j*L + k)/fps, as from `mount`."""
+    """Serves an MJPEG clip on 127.0.0.1; frame k of L leaves at CLOCK_MONOTONIC (j*L + k)/fps, as from `served_stream`."""
 
     BOUNDARY = "Ba4oTvQMY8ew04N8dcnM"
 

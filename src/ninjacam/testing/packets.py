@@ -69,7 +69,7 @@ def access_unit(
     size_bytes: int = 1000,
     b: bool = False,
 ) -> bytes:
-    """One picture in Annex B; a key frame has its parameter sets in band. `b`: a B slice that nothing refers to."""
+    """One frame in Annex B; a key frame has its parameter sets in band. `b`: a B slice that nothing refers to."""
     # No byte under 4: needs no emulation prevention.
     body = bytes((number + at) % 251 + 4 for at in range(size_bytes))
     if key:

@@ -131,7 +131,7 @@ def parse_jpeg(data: bytes) -> tuple[int, int, int, int, bytes, bytes]:
 
 
 class PayloadCache:
-    """The payloads of clips, made once however many mounts play them. Owner: a camera."""
+    """The payloads of clips, made once however many streams play them. Owner: a camera."""
 
     def __init__(self, *, aggregate: bool) -> None:
         self._aggregate = aggregate

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from ninjacam.testing.authentication import Login
 from ninjacam.testing.clips import Unit
 from ninjacam.testing.faults import Faults
-from ninjacam.testing.mount import ServedStream
+from ninjacam.testing.served_stream import ServedStream
 from ninjacam.testing.rtp import INTERLEAVED_HEADER, count_receiver_reports, payload_type, sender_report
 from ninjacam.testing.sdp import describe
 
@@ -60,7 +60,7 @@ class Host(Protocol):
     gop_at_once: bool
     udp_ports: tuple[int, int]
 
-    def mount_at(self, path: str) -> ServedStream | None: ...
+    def stream_at(self, path: str) -> ServedStream | None: ...
     def send_udp(self, data: bytes, address: tuple[str, int], *, rtcp: bool) -> None: ...
 
 
@@ -103,7 +103,7 @@ class ServerSession:
         self._host = host
         self._reader = reader
         self._writer = writer
-        self._mount: ServedStream | None = None
+        self._stream: ServedStream | None = None
         self._outlets: dict[int, _Outlet] = {}
         self._session_id = secrets.token_hex(4)
         self._waiting_for_key = True
@@ -113,8 +113,8 @@ class ServerSession:
 
     @property
     def faults(self) -> Faults:
-        mount = self._mount or self._host.mount_at("")
-        return mount.faults if mount else Faults()
+        stream = self._stream or self._host.stream_at("")
+        return stream.faults if stream else Faults()
 
     def abort(self) -> None:
         self._writer.transport.abort()
@@ -131,17 +131,17 @@ class ServerSession:
         if self.faults.rtcp_keeps_alive:
             self._heard_s = time.monotonic()
 
-    # A mount's viewer
+    # A stream's viewer
 
     def wait_for_key(self) -> None:
         self._waiting_for_key = True
 
     def send_unit(self, track: int, unit: Unit, payloads: list[bytes], media_s: float) -> None:
         outlet = self._outlets.get(track)
-        if outlet is None or self._mount is None:
+        if outlet is None or self._stream is None:
             return
         if self._waiting_for_key:
-            if not (unit.key and self._mount.clip.tracks[track].codec.is_video):
+            if not (unit.key and self._stream.clip.tracks[track].codec.is_video):
                 return
             self._waiting_for_key = False
         if self._writer.transport.is_closing():
@@ -214,8 +214,8 @@ class ServerSession:
                     if not await self._receive(request):
                         return
         finally:
-            if self._mount:
-                self._mount.discard(self)
+            if self._stream:
+                self._stream.discard(self)
 
     async def _receive(self, request: RtspRequest) -> bool:
         """Answer one request; False: the connection is to be closed."""
@@ -223,8 +223,8 @@ class ServerSession:
         stats.methods[request.method] += 1
         stats.requests.append(request)
         self._heard_s = time.monotonic()
-        mount = self._host.mount_at(path)
-        faults = mount.faults if mount else self.faults
+        stream = self._host.stream_at(path)
+        faults = stream.faults if stream else self.faults
         if request.method in faults.hang or "*" in faults.hang:
             return True
         if faults.answer_delay_s:
@@ -233,18 +233,18 @@ class ServerSession:
             self._write(WEB_ANSWER)
             await self._writer.drain()
             return False
-        answer = self._answer(request, mount, path).encode()
+        answer = self._answer(request, stream, path).encode()
         if faults.trickle_s:
             for at in range(len(answer)):
                 self._write(answer[at : at + 1])
                 await asyncio.sleep(faults.trickle_s)
         else:
             self._write(answer)
-        if request.method == "PLAY" and self._mount and " 200 " in answer[:16].decode():
-            self._mount.add(self, gop_at_once=self._host.gop_at_once)
+        if request.method == "PLAY" and self._stream and " 200 " in answer[:16].decode():
+            self._stream.add(self, gop_at_once=self._host.gop_at_once)
         return request.method != "TEARDOWN"
 
-    def _answer(self, request: RtspRequest, mount: ServedStream | None, path: str) -> str:
+    def _answer(self, request: RtspRequest, stream: ServedStream | None, path: str) -> str:
         def reply(status: int = 200, *headers: str, body: str = "") -> str:
             lines = [
                 f"RTSP/1.0 {status} {_REASONS.get(status, 'Error')}",
@@ -260,12 +260,12 @@ class ServerSession:
             return reply(200, f"Public: {_METHODS}")
         if not self._host.login.accepts(method, request.headers.get("authorization", "")):
             return reply(401, f"WWW-Authenticate: {self._host.login.challenge()}")
-        if mount is None and method in ("DESCRIBE", "SETUP"):
+        if stream is None and method in ("DESCRIBE", "SETUP"):
             return reply(404)
-        if method == "DESCRIBE" and mount:
-            return self._describe(reply, request, mount)
-        if method == "SETUP" and mount:
-            status, headers = self._set_up(request.headers.get("transport", ""), mount, path)
+        if method == "DESCRIBE" and stream:
+            return self._describe(reply, request, stream)
+        if method == "SETUP" and stream:
+            status, headers = self._set_up(request.headers.get("transport", ""), stream, path)
             return reply(status, *headers)
         if method in ("PLAY", "PAUSE", "TEARDOWN", "GET_PARAMETER", "SET_PARAMETER"):
             return self._control(reply, request)
@@ -277,18 +277,18 @@ class ServerSession:
         given = request.headers.get("session", "").partition(";")[0]
         if method in ("PLAY", "PAUSE") and (not self._outlets or given != self._session_id):
             return reply(454)
-        if method == "PAUSE" and self._mount:
-            self._mount.discard(self)
+        if method == "PAUSE" and self._stream:
+            self._stream.discard(self)
         return reply(200, f"Session: {self._session_id}", *(["Range: npt=now-"] if method == "PLAY" else []))
 
-    def _describe(self, reply: "_Reply", request: RtspRequest, mount: ServedStream) -> str:
-        faults = mount.faults
+    def _describe(self, reply: "_Reply", request: RtspRequest, stream: ServedStream) -> str:
+        faults = stream.faults
         if faults.redirect_to:
             return reply(302, f"Location: {faults.redirect_to}")
         if faults.describe_status:
             return reply(faults.describe_status)
         body = describe(
-            mount.clip,
+            stream.clip,
             host=self._writer.get_extra_info("sockname")[0],
             sprop=faults.sdp_parameter_sets,
             video=not faults.no_video,
@@ -297,32 +297,32 @@ class ServerSession:
         base = request.url.rstrip("/") + "/"
         return reply(200, "Content-Type: application/sdp", f"Content-Base: {base}", body=body)
 
-    def _set_up(self, transport: str, mount: ServedStream, path: str) -> tuple[int, list[str]]:
+    def _set_up(self, transport: str, stream: ServedStream, path: str) -> tuple[int, list[str]]:
         found = re.search(r"/track(\d+)$", path)
-        if not found or int(found[1]) >= len(mount.clip.tracks):
+        if not found or int(found[1]) >= len(stream.clip.tracks):
             return 404, []
         index = int(found[1])
-        track = mount.clip.tracks[index]
+        track = stream.clip.tracks[index]
         number = payload_type(track.codec, index)
         if "TCP" in transport:
             channels = re.search(r"interleaved=(\d+)-(\d+)", transport)
-            if mount.faults.refuse_tcp:
+            if stream.faults.refuse_tcp:
                 return 461, []
             channel = int(channels[1]) if channels else 2 * index
             self._outlets[index] = _Outlet(number, track.rate_hz, channel, self.peer)
             answered = f"RTP/AVP/TCP;unicast;interleaved={channel}-{channel + 1}"
         else:
             ports = re.search(r"client_port=(\d+)-(\d+)", transport)
-            if mount.faults.refuse_udp or not ports or "multicast" in transport:
+            if stream.faults.refuse_udp or not ports or "multicast" in transport:
                 return 461, []
             self._outlets[index] = _Outlet(number, track.rate_hz, None, (self.peer[0], int(ports[1])))
             mine = self._host.udp_ports
             answered = f"RTP/AVP;unicast;client_port={ports[1]}-{ports[2]};server_port={mine[0]}-{mine[1]}"
-        self._mount = mount
+        self._stream = stream
         ssrc = f";ssrc={self._outlets[index].ssrc:08X}"
         return 200, [
             f"Transport: {answered}{ssrc}",
-            f"Session: {self._session_id};timeout={mount.faults.session_timeout_s}",
+            f"Session: {self._session_id};timeout={stream.faults.session_timeout_s}",
         ]
 
 

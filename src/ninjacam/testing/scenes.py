@@ -32,7 +32,7 @@ _PEOPLE = (
 )
 """Place in the loop (0..1), direction, coat (BGR)."""
 _HOUSES = ((6, 26, 30, (150, 175, 205)), (38, 20, 40, (165, 160, 180)), (118, 30, 27, (180, 190, 200)))
-"""Left edge, width, height in hundredths of the picture's height; wall (BGR)."""
+"""Left edge, width, height in hundredths of the frame's height; wall (BGR)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +72,14 @@ def make_clip(options: SceneOptions | None = None, *, cache_dir: Path | None = N
 
 
 def draw_frames(options: SceneOptions) -> "Iterator[Image]":
-    """The pictures of one loop: uint8, (height, width, 3) BGR, each a new array."""
+    """The frames of one loop: uint8, (height, width, 3) BGR, each a new array."""
     scenery = _Scenery(options.width, options.height)
     for number in range(options.frames):
         yield scenery.draw(number / options.frames, number)
 
 
 class _Scenery:
-    """Everything scales with the height of the picture."""
+    """Everything scales with the height of the frame."""
 
     def __init__(self, width: int, height: int) -> None:
         self.width, self.height = width, height

@@ -3,14 +3,14 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
-from ninjacam.front_door.mount import Mount, Target
+from ninjacam.front_door.mount import MountPoint, Target
 from ninjacam.routes import ROUTES_BY_NAME
 
 UUID = "1c9e6679-7425-40de-944b-e07fc1f90ae7"
 
 
 def find(path: str, **scope: Any) -> Target | None:
-    return Mount().find({"type": "http", "path": path, **scope})
+    return MountPoint().find({"type": "http", "path": path, **scope})
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_project_without_our_urls_has_no_live_paths(caplog: pytest.LogCaptureF
 )
 @override_settings(ROOT_URLCONF="tests.integration.live_site.urls")
 def test_below_a_mount_point_everything_is_owned(path: str, owned: bool) -> None:
-    assert Mount().owns({"type": "http", "path": path}) is owned
+    assert MountPoint().owns({"type": "http", "path": path}) is owned
 
 
 @pytest.mark.parametrize(
@@ -97,4 +97,4 @@ def test_below_a_mount_point_everything_is_owned(path: str, owned: bool) -> None
 )
 @override_settings(ROOT_URLCONF="ninjacam.site.urls")
 def test_at_the_root_the_views_of_others_are_not_owned(path: str, owned: bool) -> None:
-    assert Mount().owns({"type": "http", "path": path}) is owned
+    assert MountPoint().owns({"type": "http", "path": path}) is owned

@@ -134,7 +134,7 @@ def test_gop_at_once_starts_with_the_last_key_frame(clip: Clip) -> None:
         assert time.monotonic() - started_s < 0.9
 
 
-def test_many_clients_and_mounts(clip: Clip) -> None:
+def test_many_clients_play_many_streams(clip: Clip) -> None:
     with FakeRtspCamera({"/a": clip, "/b": clip}) as camera:
         for path in ("/a", "/b", "/b"):
             with open_by_ffmpeg(camera, path=path) as container:

@@ -15,7 +15,7 @@ SMALL = ("--size", "320x180", "--seconds", "1", "--gop", "5", "--bitrate", "3000
 
 
 def test_process_serves_tells_its_state_and_obeys() -> None:
-    with FakeCamera(*SMALL, mounts=2) as camera:
+    with FakeCamera(*SMALL, streams=2) as camera:
         with av.open(
             camera.url(1), options={"rtsp_transport": "tcp", "analyzeduration": "200000"}, timeout=5
         ) as opened:
@@ -23,7 +23,7 @@ def test_process_serves_tells_its_state_and_obeys() -> None:
             assert (camera.state()["connects"], camera.state()["open"]) == (1, 1)
             camera.order(op="drop")
             wait_until(lambda: camera.state()["open"] == 0, 5, "closed connections")
-        camera.order(mount="/cam0", describe_status=503)
+        camera.order(stream="/cam0", describe_status=503)
         with pytest.raises(av.HTTPServerError):
             av.open(camera.url(0), timeout=5)
         with pytest.raises(AssertionError, match="No such fault"):

@@ -24,7 +24,7 @@ def test_every_picture_is_seen_once_and_its_age_known(clip: Clip, chunked: bool)
     for viewer in result.viewers:
         assert 22 <= viewer.frames <= 27
         assert (viewer.unreadable, viewer.duplicates, viewer.error) == (0, 0, "")
-        assert viewer.first_picture_s is not None
+        assert viewer.first_frame_s is not None
     assert (percentile(result.latencies_ms, 0.5) or 1000) < 40
 
 

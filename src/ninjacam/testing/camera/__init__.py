@@ -5,7 +5,7 @@
         camera.faults.freeze = True
 
 As a process of its own: `python -m ninjacam.testing.camera --help`.
-Not here: what the camera says (`rtsp_session`), when it sends (`mount`), what can be wrong (`faults`).
+Not here: what the camera says (`rtsp_session`), when it sends (`served_stream`), what can be wrong (`faults`).
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from typing import cast
 from ninjacam.testing.authentication import Login
 from ninjacam.testing.clips import Clip
 from ninjacam.testing.faults import Faults
-from ninjacam.testing.mount import ServedStream
+from ninjacam.testing.served_stream import ServedStream
 from ninjacam.testing.rtp import PayloadCache
 from ninjacam.testing.rtsp_session import CameraStats, ServerSession
 from ninjacam.testing.server_thread import ServerThread
@@ -52,33 +52,33 @@ class FakeRtspCamera(ServerThread):
         self.on_change: Callable[[], None] = lambda: None
         """Called in the camera's loop when a connection opens or closes."""
         cache = PayloadCache(aggregate=aggregate)
-        self.mounts = {path: ServedStream(path, clip, cache) for path, clip in by_path.items()}
+        self.streams = {path: ServedStream(path, clip, cache) for path, clip in by_path.items()}
         self._sessions: set[ServerSession] = set()
         self._udp: tuple[asyncio.DatagramTransport, ...] = ()
 
     def url(self, path: str = "", *, login: bool = True) -> str:
-        """Of the mount at `path`, the first one without. `login`: put user and password in, if it asks for them."""
+        """Of the stream at `path`, the first one without. `login`: put user and password in, if it asks for them."""
         scheme = "rtsps" if self._ssl_context else "rtsp"
         user = (
             f"{self.login.username}:{self.login.password}@" if login and self.login.scheme != "none" else ""
         )
-        return f"{scheme}://{user}{self.host}:{self.port}{path or next(iter(self.mounts))}"
+        return f"{scheme}://{user}{self.host}:{self.port}{path or next(iter(self.streams))}"
 
     # Faults
 
     @property
     def faults(self) -> Faults:
-        """Of the first mount; the others' are `mounts[path].faults`."""
-        return next(iter(self.mounts.values())).faults
+        """Of the first stream; the others' are `streams[path].faults`."""
+        return next(iter(self.streams.values())).faults
 
     def set_faults(self, path: str = "*", **changes: object) -> None:
-        """Change `Faults` of one mount, or of all. Raises: ValueError: there is no such fault."""
+        """Change `Faults` of one stream, or of all. Raises: ValueError: there is no such fault."""
         known = {field.name for field in fields(Faults)}
         if unknown := changes.keys() - known:
             raise ValueError(f"No such fault: {', '.join(sorted(unknown))}.")
-        for mount in self._chosen(path):
+        for stream in self._chosen(path):
             for name, value in changes.items():
-                setattr(mount.faults, name, tuple(value) if isinstance(value, list) else value)
+                setattr(stream.faults, name, tuple(value) if isinstance(value, list) else value)
 
     def inject(self, data: bytes | None = None) -> None:
         """Write bytes (None: 5,000 random ones) into every connection, in breach of the protocol."""
@@ -94,8 +94,8 @@ class FakeRtspCamera(ServerThread):
         """Set the camera's media clock forward, or back; the pace stays."""
 
         def jump() -> None:
-            for mount in self._chosen(path):
-                mount.jump_s += seconds
+            for stream in self._chosen(path):
+                stream.jump_s += seconds
 
         self.call(jump)
 
@@ -103,13 +103,13 @@ class FakeRtspCamera(ServerThread):
         """Continue with `clip` (another resolution) in the same sessions."""
 
         def switch() -> None:
-            for mount in self._chosen(path):
-                mount.set_clip(clip)
+            for stream in self._chosen(path):
+                stream.set_clip(clip)
 
         self.call(switch)
 
     def _chosen(self, path: str) -> list[ServedStream]:
-        return list(self.mounts.values()) if path == "*" else [self.mounts[path]]
+        return list(self.streams.values()) if path == "*" else [self.streams[path]]
 
     # Life
 
@@ -138,11 +138,11 @@ class FakeRtspCamera(ServerThread):
 
     # What a session asks of its host
 
-    def mount_at(self, path: str) -> ServedStream | None:
+    def stream_at(self, path: str) -> ServedStream | None:
         if not path:
-            return next(iter(self.mounts.values()))
+            return next(iter(self.streams.values()))
         base = path.rpartition("/track")[0] or path
-        return self.mounts.get(base.rstrip("/")) or self.mounts.get(path.rstrip("/"))
+        return self.streams.get(base.rstrip("/")) or self.streams.get(path.rstrip("/"))
 
     def send_udp(self, data: bytes, address: tuple[str, int], *, rtcp: bool) -> None:
         self.stats.bytes_sent += len(data)

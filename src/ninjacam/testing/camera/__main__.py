@@ -2,7 +2,7 @@
 
 Prints {"listening": port, "loop": frames, "urls": [...]} when ready, then reads faults from its standard input, one
 JSON object a line, and answers each by {"ok": true} or {"error": "..."}:
-  {"freeze": true, "mount": "/cam0"}   any field of `faults.Faults`; without "mount": all of them
+  {"freeze": true, "stream": "/cam0"}   any field of `faults.Faults`; without "stream": all of them
   {"op": "drop"} {"op": "inject"} {"op": "jump", "seconds": -3600} {"op": "switch", "clip": 1}
 """
 
@@ -34,7 +34,7 @@ def _arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8554, help="0: a free one")
-    parser.add_argument("--mounts", type=int, default=1, help="/cam0, /cam1, ...")
+    parser.add_argument("--streams", type=int, default=1, help="/cam0, /cam1, ...")
     parser.add_argument("--clip", action="append", type=Path, default=[], help="a media file; else the scene")
     parser.add_argument("--size", default="1280x720")
     parser.add_argument("--fps", type=int, default=25)
@@ -92,18 +92,18 @@ class _Control:
             print(json.dumps(answer), flush=True)
 
     async def _obey(self, order: dict[str, object]) -> None:
-        mount = str(order.pop("mount", "*"))
+        stream = str(order.pop("stream", "*"))
         match order.pop("op", "faults"):
             case "faults":
-                self._camera.set_faults(mount, **order)
+                self._camera.set_faults(stream, **order)
             case "drop":
                 self._camera.drop()
             case "inject":
                 self._camera.inject()
             case "jump":
-                self._camera.jump(float(str(order["seconds"])), mount)
+                self._camera.jump(float(str(order["seconds"])), stream)
             case "switch":
-                self._camera.switch_clip(self._clips[int(str(order["clip"]))], mount)
+                self._camera.switch_clip(self._clips[int(str(order["clip"]))], stream)
             case other:
                 raise ValueError(f"No such operation: {other}.")
 
@@ -130,7 +130,7 @@ def _state_writer(camera: FakeRtspCamera, path: Path, loop_frames: int) -> Calla
 async def _serve(options: argparse.Namespace) -> None:
     clips = _clips(options)
     camera = FakeRtspCamera(
-        {f"/cam{number}": clips[0] for number in range(options.mounts)},
+        {f"/cam{number}": clips[0] for number in range(options.streams)},
         host=options.host,
         port=options.port,
         login=Login(options.auth, options.user, options.password),
@@ -143,7 +143,7 @@ async def _serve(options: argparse.Namespace) -> None:
 
     def on_ready() -> None:
         write_state()
-        urls = [camera.url(path, login=False) for path in camera.mounts]
+        urls = [camera.url(path, login=False) for path in camera.streams]
         print(json.dumps({"listening": camera.port, "loop": clips[0].frames, "urls": urls}), flush=True)
         control = _Control(camera, clips, loop)
         threading.Thread(target=control.run, name="camera-control", daemon=True).start()
@@ -165,8 +165,8 @@ async def _serve(options: argparse.Namespace) -> None:
 
 def main() -> None:
     options = _arguments().parse_args()
-    if options.mounts < 1:
-        raise SystemExit("--mounts must be at least 1.")
+    if options.streams < 1:
+        raise SystemExit("--streams must be at least 1.")
     try:
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
             runner.run(_serve(options))

@@ -1,4 +1,4 @@
-"""How long a viewer waits for the first picture while another one watches: on every worker, by token and cookie."""
+"""How long a viewer waits for the first frame while another one watches: on every worker, by token and cookie."""
 
 import os
 import socket
@@ -18,10 +18,10 @@ _REST_S = 2.5
 
 
 @contextmanager
-def first_picture(url: str, headers: Mapping[str, str], timeout_s: float) -> Iterator[float]:
+def first_frame(url: str, headers: Mapping[str, str], timeout_s: float) -> Iterator[float]:
     """Milliseconds from before the TCP connection until a whole JPEG is here; the viewer stays for the `with`.
 
-    Raises: RuntimeError: refused, or closed before a picture came.
+    Raises: RuntimeError: refused, or closed before a frame came.
     """
     parts = urlsplit(url)
     lines = [f"GET {parts.path}?{parts.query} HTTP/1.1", f"Host: {parts.netloc}"]
@@ -37,22 +37,22 @@ def first_picture(url: str, headers: Mapping[str, str], timeout_s: float) -> Ite
                 break
             data = connection.recv(1 << 18)
             if not data:
-                raise RuntimeError(f"No picture from {url}: {bytes(received[:300])!r}")
+                raise RuntimeError(f"No frame from {url}: {bytes(received[:300])!r}")
             received += data
         yield (time.monotonic() - started_s) * 1000
 
 
-def first_picture_ms(url: str, headers: Mapping[str, str] | None = None, timeout_s: float = 10.0) -> float:
-    with first_picture(url, headers or {}, timeout_s) as taken_ms:
+def first_frame_ms(url: str, headers: Mapping[str, str] | None = None, timeout_s: float = 10.0) -> float:
+    with first_frame(url, headers or {}, timeout_s) as taken_ms:
         return taken_ms
 
 
-def measure_first_picture(stage: Stage) -> Figures:
+def measure_first_frame(stage: Stage) -> Figures:
     product, plan = stage.product, stage.plan
     cookie = product.login().cookie_header
     logins = {"token": {"Authorization": f"Bearer {product.token}"}, "cookie": {"Cookie": cookie}}
     url, loop = stage.mjpeg_url, loop_of(stage.camera)
-    figures: Figures = {"first_of_all_ms": first_picture_ms(url, logins["token"])}
+    figures: Figures = {"first_of_all_ms": first_frame_ms(url, logins["token"])}
     worst = []
     with mjpeg_watchers(url, viewers=1, warm_up_s=0, seconds=600, loop=loop, token=product.token):
         time.sleep(plan.warm_up_s)
@@ -79,7 +79,7 @@ def _second_viewers(
     reached: set[int] = set()
     while len(times) < least or (len(reached) < len(workers) and len(times) < 3 * least):
         before = {pid: _sockets(pid) for pid in workers}
-        with first_picture(url, headers, 10) as taken_ms:
+        with first_frame(url, headers, 10) as taken_ms:
             times.append(taken_ms)
             time.sleep(_STAY_S)
             reached |= {pid for pid in workers if _sockets(pid) > before[pid]}

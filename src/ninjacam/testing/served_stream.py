@@ -1,7 +1,7 @@
 """One path of a fake camera: its clip, played on an absolute schedule to all who watch it.
 
 Video unit k of a clip of L frames is sent at CLOCK_MONOTONIC (j*L + k)/fps for every integer j. So a test reading the
-stamp k of a picture on the same machine knows when the camera sent it, to a millisecond.
+stamp k of a frame on the same machine knows when the camera sent it, to a millisecond.
 """
 
 import asyncio
@@ -16,13 +16,13 @@ from ninjacam.testing.faults import Faults
 from ninjacam.testing.rtp import PayloadCache
 
 _LATE_S = 5.0
-"""Later than this, the process was stopped, and the missed pictures are skipped. On a busy machine it is late by a
+"""Later than this, the process was stopped, and the missed frames are skipped. On a busy machine it is late by a
 second or so, and sends all of them."""
 _EARLY_S = 0.0002
 
 
 class UnitReceiver(Protocol):
-    """What a mount needs of a session."""
+    """What a stream needs of a session."""
 
     def send_unit(self, track: int, unit: Unit, payloads: list[bytes], media_s: float) -> None: ...
     def wait_for_key(self) -> None: ...
