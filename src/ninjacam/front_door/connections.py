@@ -25,6 +25,8 @@ IDLE_S = 10.0
 """Maximum seconds without a complete request head: before the first request, and between requests."""
 MAX_IDLE_PER_ADDRESS = 64
 """Maximum number of connections without a request per address and worker. A browser opens six."""
+MANY_CLOSED = 16
+"""Number of connections closed in one check from which it is logged as a warning. Browsers open a few in advance."""
 TICK_S, BUSY_TICK_S = 1.0, 0.2
 """Seconds between two checks; the shorter interval applies if more than a quarter of the connections are in use."""
 START_TICK_S = 0.05
@@ -179,13 +181,19 @@ class Connections:
             chosen |= _oldest_of_the_largest(_without(idle, chosen), excess)
         self._cut(chosen)
         if chosen:
-            log_rarely(
-                logger,
-                "connections-cut",
-                "%d connections without a request were closed (%d in all since the start)",
-                len(chosen),
-                self.cut_count,
-            )
+            self._log_closed(len(chosen))
+
+    def _log_closed(self, count: int) -> None:
+        is_many = count >= MANY_CLOSED
+        log_rarely(
+            logger,
+            "many-connections-closed" if is_many else "connections-closed",
+            "Closed %d %s without a request (%d since the start)",
+            count,
+            "connection" if count == 1 else "connections",
+            self.cut_count,
+            level=logging.WARNING if is_many else logging.INFO,
+        )
 
     # --- selection ---
 

@@ -32,12 +32,14 @@ class Rarely:
 _rarely = Rarely()
 
 
-def log_rarely(logger: logging.Logger, kind: str, message: str, *arguments: object) -> None:
-    """Log a warning. `kind`: a constant, because memory is used for each."""
+def log_rarely(
+    logger: logging.Logger, kind: str, message: str, *arguments: object, level: int = logging.WARNING
+) -> None:
+    """Log a message. `kind`: a constant, because memory is used for each."""
     left_out = _rarely.take(kind)
     if left_out is not None:
         more = f" ({left_out} similar lines were omitted)" if left_out else ""
-        logger.warning(message + more, *arguments)
+        logger.log(level, message + more, *arguments)
 
 
 class StrangersFilter(logging.Filter):

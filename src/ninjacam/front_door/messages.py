@@ -1,5 +1,6 @@
-"""ASGI types used by this package."""
+"""ASGI types, and what several handlers do with them."""
 
+import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
@@ -16,3 +17,10 @@ STOPPING = "ninjacam.stopping"
 def header(scope: Scope, name: bytes) -> str:
     """Return the first header with this lower-case name; "" if there is none."""
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+
+
+async def wait_for_disconnect(receive: Receive) -> None:
+    """Return when the client has disconnected. Discards everything that it sends meanwhile."""
+    with contextlib.suppress(OSError, RuntimeError):  # Of the server: the connection is closed.
+        while (await receive())["type"] != "http.disconnect":
+            pass

@@ -9,10 +9,11 @@ from ninjacam.core.errors import NinjacamError
 from ninjacam.core.packets import MJPEG, VIDEO, Codec, Flags, Kind, Packet
 from ninjacam.core.streams import split_key
 from ninjacam.front_door.messages import Message
-from ninjacam.live.feeds import Feed, Pool
 from ninjacam.live.sink import Sink
 from ninjacam.outputs.fmp4 import encode_fragment, encode_init
 from ninjacam.outputs.frames import encode_frame
+from ninjacam.viewers.feeds import Feed
+from ninjacam.viewers.worker import Worker
 
 logger = logging.getLogger("ninjacam.live")
 
@@ -196,8 +197,8 @@ two subscriptions of one socket never share one.
 class Encodings:
     """The encodings of this worker by their key. Stream numbers have 16 bits and are unique among current encodings."""
 
-    def __init__(self, pool: Pool) -> None:
-        self.pool = pool
+    def __init__(self, worker: Worker) -> None:
+        self.pool = worker.pool
         self._by_key: dict[Key, Encoding] = {}
         self._numbers: set[int] = set()
         self._last = 0

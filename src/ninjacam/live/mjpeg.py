@@ -1,23 +1,22 @@
 """`/live/<slug>/mjpeg`: an endless multipart response in which the latest frame wins."""
 
 import asyncio
-import contextlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ninjacam.core.packets import CameraState, Codec, Kind, Packet
 from ninjacam.core.streams import MAIN
 from ninjacam.front_door.abort import abort_connection
-from ninjacam.front_door.messages import Message, Receive, Scope, Send
+from ninjacam.front_door.messages import Message, Receive, Scope, Send, wait_for_disconnect
 from ninjacam.front_door.mount import Target
 from ninjacam.front_door.responses import NO_STORE
 from ninjacam.hub.request import StreamRequest
-from ninjacam.live.feeds import Feed, FrameWaiter
-from ninjacam.live.frame_parameters import FrameParameters, no_frame
 from ninjacam.live.sink import Sink
 from ninjacam.outputs.mjpeg import CONTENT_TYPE, PREAMBLE, encode_part
 from ninjacam.problems import problem_of_stream, stopping
 from ninjacam.viewers import auth
+from ninjacam.viewers.feeds import Feed, FrameWaiter
+from ninjacam.viewers.frame_parameters import FrameParameters
 from ninjacam.viewers.worker import Worker
 
 if TYPE_CHECKING:
@@ -213,7 +212,7 @@ async def serve_mjpeg(worker: Worker, scope: Scope, receive: Receive, send: Send
         return
     viewer = MjpegViewer(all_parts, (principal, camera), scope, send, stream)
     worker.add(viewer)
-    gone = asyncio.get_running_loop().create_task(wait_for_leave(receive), name="live-mjpeg")
+    gone = asyncio.get_running_loop().create_task(wait_for_disconnect(receive), name="live-mjpeg")
     gone.add_done_callback(lambda _: viewer.end())
     try:
         key: PartsKey = (
@@ -266,11 +265,5 @@ async def _has_frame(feed: Feed, waiter: FrameWaiter, viewer: MjpegViewer) -> bo
     if viewer.over.done():
         return False
     if feed.last_frame is None:
-        raise no_frame(feed, details=await worker.may_see_details(*viewer.watched))
+        raise feed.no_frame(details=await worker.may_see_details(*viewer.watched))
     return True
-
-
-async def wait_for_leave(receive: Receive) -> None:
-    with contextlib.suppress(OSError, RuntimeError):  # Of the server: the connection is closed.
-        while (await receive())["type"] != "http.disconnect":
-            pass

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 from ninjacam.front_door.messages import Receive, Scope, Send
 from ninjacam.front_door.mount import Target
 from ninjacam.front_door.responses import respond
-from ninjacam.live.feeds import FrameWaiter
-from ninjacam.live.frame_parameters import FrameParameters, no_frame
 from ninjacam.outputs.mjpeg import rfc3339
 from ninjacam.problems import problem_of_stream, stopping
 from ninjacam.viewers import auth
+from ninjacam.viewers.feeds import FrameWaiter
+from ninjacam.viewers.frame_parameters import FrameParameters
 from ninjacam.viewers.turns import Turns, user_of
 from ninjacam.viewers.worker import Worker
 
@@ -67,7 +67,7 @@ async def _serve_frame(
     if feed.refused is not None:
         raise problem_of_stream(feed.refused)
     if packet is None or not feed.fresh:
-        raise no_frame(feed, details=await worker.may_see_details(principal, camera))
+        raise feed.no_frame(details=await worker.may_see_details(principal, camera))
     headers = [(b"x-ninjacam-state", feed.state.value.encode())]
     if packet.captured_ns:
         headers.append((b"x-ninjacam-timestamp", rfc3339(packet.captured_ns).encode()))

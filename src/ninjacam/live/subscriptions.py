@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ninjacam.core.packets import CameraState, Codec, Packet
 from ninjacam.core.streams import MAIN
 from ninjacam.hub.request import StreamRequest
-from ninjacam.live.encodings import Encoding, Format, Subscriber
-from ninjacam.live.feeds import Feed
+from ninjacam.live.encodings import Encoding, Encodings, Format, Subscriber
 from ninjacam.live.sink import Sink
 from ninjacam.problems import Problem, problem_of
 from ninjacam.routes import MAX_WIDTH_PX, RAW_VIEW, SLUG
+from ninjacam.viewers.feeds import Feed
 from ninjacam.viewers.worker import Worker
 
 if TYPE_CHECKING:
@@ -234,7 +234,7 @@ class FramesSubscription(SocketSubscription):
         self._watch(self._socket.worker.pool.pixels_path(self.camera.slug, self.stream), request.snapped())
 
     def _watch(self, path: Any, request: StreamRequest) -> None:
-        encoding = self._socket.worker.encodings.get(
+        encoding = self._socket.worker.shared(Encodings).get(
             path, request, self.request.format, taken=self._socket.encodings_in_use()
         )
         self.encoding = encoding

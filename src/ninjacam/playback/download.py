@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from ninjacam.core.errors import DecodeError
 from ninjacam.front_door.abort import abort_connection
-from ninjacam.front_door.messages import Message, Receive, Scope, Send, header
-from ninjacam.live.mjpeg import wait_for_leave
+from ninjacam.front_door.messages import Message, Receive, Scope, Send, header, wait_for_disconnect
 from ninjacam.playback.files import read_pieces
 from ninjacam.problems import Headers, Problem
 from ninjacam.recordings.clip import Piece
@@ -110,7 +109,7 @@ class Download:
         """Send the body after its headers. Raises: OSError, DecodeError: a file is missing; whatever the server
         raises.
         """
-        async with contextlib.aclosing(read_pieces(worker.files, body.pieces, first, size_bytes)) as chunks:
+        async with contextlib.aclosing(read_pieces(worker.file_threads, body.pieces, first, size_bytes)) as chunks:
             async for chunk in chunks:
                 self.sink.blocked_since = time.monotonic()
                 await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
@@ -171,7 +170,7 @@ async def _deliver(
     what: tuple[int, int],
 ) -> None:
     loop = asyncio.get_running_loop()
-    gone = loop.create_task(wait_for_leave(receive), name="live-download-client")
+    gone = loop.create_task(wait_for_disconnect(receive), name="live-download-client")
     gone.add_done_callback(lambda _: download.end())
     sending: asyncio.Task[None] | None = None
     try:

@@ -47,7 +47,7 @@ async def serve_export(worker: Worker, scope: Scope, receive: Receive, send: Sen
     """Raises: Problem."""
     watching, export = await worker.database.run(find_export, scope, target)
     path = export.path(worker.settings.exports_dir)
-    size_bytes = await worker.files.run(_size_bytes, path)
+    size_bytes = await worker.file_threads.run(_size_bytes, path)
     if size_bytes != export.size_bytes:  # Missing, or not the file that was made.
         raise _nothing()
     name = f"{target.slug}-{rfc3339(export.start_ns)[:19].replace(':', '')}-{export.kind}.mp4"

@@ -1,46 +1,15 @@
-"""Reads recorded files outside of the event loop: a few threads for the whole worker, whatever the number of
-viewers.
-"""
+"""Reads recorded files in the worker's threads, in chunks."""
 
-import asyncio
 import os
 import threading
-from collections.abc import AsyncGenerator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
 
 from ninjacam.recordings.clip import Piece, shift_times
+from ninjacam.viewers.file_threads import FileThreads
 
-T = TypeVar("T")
-THREADS = 4
-"""A read occupies a thread for a few ms, and more threads do not make a disk faster."""
 CHUNK_BYTES = 128 << 10
 """Memory of one response; the lowest speed that SEND_TIMEOUT_S allows is 13 KB/s."""
-
-
-class Files:
-    """Runs blocking disk operations."""
-
-    def __init__(self) -> None:
-        self._executor: ThreadPoolExecutor | None = None  # Created at the first use, which is after any fork.
-
-    async def run(self, function: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads(), function, *arguments)
-
-    def forget(self, function: Callable[[], None]) -> None:
-        """Run it later, without waiting for it."""
-        self._threads().submit(function)
-
-    def close(self) -> None:
-        if self._executor is not None:
-            self._executor.shutdown(wait=False, cancel_futures=True)
-            self._executor = None
-
-    def _threads(self) -> ThreadPoolExecutor:
-        if self._executor is None:
-            self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="ninjacam-live-files")
-        return self._executor
 
 
 class OpenFile:
@@ -80,7 +49,7 @@ class OpenFile:
 
 
 async def read_pieces(
-    files: Files, pieces: Sequence[Piece], skip_bytes: int, size_bytes: int
+    threads: FileThreads, pieces: Sequence[Piece], skip_bytes: int, size_bytes: int
 ) -> AsyncGenerator[bytes, None]:
     """Yield `size_bytes` of the concatenated pieces, from `skip_bytes` on, in chunks of at most CHUNK_BYTES.
 
@@ -96,20 +65,20 @@ async def read_pieces(
             skip_bytes = 0
             size_bytes -= end - at
             while at < end:
-                chunk = await _read_chunk(files, file, piece, at, min(end, at + CHUNK_BYTES))
+                chunk = await _read_chunk(threads, file, piece, at, min(end, at + CHUNK_BYTES))
                 at += len(chunk)
                 yield chunk
             if not size_bytes:
                 return
     finally:
-        files.forget(file.close)
+        threads.forget(file.close)
 
 
-async def _read_chunk(files: Files, file: OpenFile, piece: Piece, at: int, end: int) -> bytes:
+async def _read_chunk(threads: FileThreads, file: OpenFile, piece: Piece, at: int, end: int) -> bytes:
     if piece.path is None:
         return piece.data[at:end]
     if piece.shift is None or at >= CHUNK_BYTES:
-        return await files.run(file.read, piece.path, piece.offset + at, end - at)
+        return await threads.run(file.read, piece.path, piece.offset + at, end - at)
     head_bytes = min(piece.size_bytes, CHUNK_BYTES)
-    head = shift_times(await files.run(file.read, piece.path, piece.offset, head_bytes), piece.shift)
+    head = shift_times(await threads.run(file.read, piece.path, piece.offset, head_bytes), piece.shift)
     return head[at:end]

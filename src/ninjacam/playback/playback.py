@@ -17,9 +17,9 @@ from ninjacam.core.errors import DecodeError
 from ninjacam.front_door.messages import Receive, Scope, Send
 from ninjacam.front_door.mount import Target
 from ninjacam.front_door.responses import respond
-from ninjacam.live.frame_parameters import FrameParameters
 from ninjacam.outputs.mjpeg import rfc3339
 from ninjacam.playback.download import Body, serve_body
+from ninjacam.playback.stills import Stills
 from ninjacam.playback.times import NS, parse_span, parse_time
 from ninjacam.problems import Problem
 from ninjacam.recordings.clip import ClipChangesError, Piece, Shift, plan_clip
@@ -35,6 +35,7 @@ from ninjacam.recordings.playlist import (
 from ninjacam.recordings.reader import AUDIO_TRACK, VIDEO_TRACK
 from ninjacam.recordings.segments import INDEX_LATE_NS
 from ninjacam.viewers import auth
+from ninjacam.viewers.frame_parameters import FrameParameters
 from ninjacam.viewers.turns import user_of
 from ninjacam.viewers.worker import Worker
 
@@ -163,7 +164,7 @@ async def serve_playlist(worker: Worker, scope: Scope, receive: Receive, send: S
     ended = end_ns <= time.time_ns() - INDEX_LATE_NS
     if not found.rows and ended:
         raise _nothing()
-    text = await worker.files.run(_playlist, found.rows, start_ns, end_ns, ended)
+    text = await worker.file_threads.run(_playlist, found.rows, start_ns, end_ns, ended)
     await respond(send, 200, b"application/vnd.apple.mpegurl", text.encode(), head=scope["method"] == "HEAD")
 
 
@@ -198,7 +199,7 @@ async def serve_segment(worker: Worker, scope: Scope, receive: Receive, send: Se
     root = worker.settings.recordings_dir
     found = await worker.database.run(find_row, scope, target, root)
     row = found.rows[0]
-    pieces = await worker.files.run(_file_pieces, row, ticks)
+    pieces = await worker.file_threads.run(_file_pieces, row, ticks)
     size_bytes = sum(piece.size_bytes for piece in pieces)
     tag = f'"{row.id}-{size_bytes}-{moved}"' if moved else f'"{row.id}-{size_bytes}"'
     await serve_body(worker, scope, receive, send, Body(b"video/mp4", pieces, tag), found.watching, "replay")
@@ -233,7 +234,7 @@ async def serve_clip(worker: Worker, scope: Scope, receive: Receive, send: Send,
     found = await worker.database.run(find_rows, scope, target, root, start_ns - INDEX_LATE_NS, end_ns)
     plan_it = partial(plan_clip, stop_at_change=wants_part)
     try:
-        plan = await worker.files.run(plan_it, [row.path for row in found.rows], start_ns, end_ns)
+        plan = await worker.file_threads.run(plan_it, [row.path for row in found.rows], start_ns, end_ns)
     except ClipChangesError as exc:
         at = rfc3339(exc.at_ns)
         raise Problem(
@@ -271,7 +272,7 @@ async def serve_still(worker: Worker, scope: Scope, receive: Receive, send: Send
     found = await worker.database.run(find_rows, scope, target, root, since_ns, at_ns + 1)
     for row in reversed(found.rows):
         try:
-            place = await worker.files.run(find, row.path, at_ns)
+            place = await worker.file_threads.run(find, row.path, at_ns)
         except DecodeError:
             continue
         if place is not None:
@@ -281,6 +282,6 @@ async def serve_still(worker: Worker, scope: Scope, receive: Receive, send: Send
     if scope["method"] == "HEAD":
         await respond(send, 200, b"image/jpeg", b"", head=True)
         return
-    captured_ns, jpeg = await worker.stills.take(place, width_px, user_of(found.watching[0]))
+    captured_ns, jpeg = await worker.shared(Stills).take(place, width_px, user_of(found.watching[0]))
     headers = [(b"x-ninjacam-timestamp", rfc3339(captured_ns).encode())]
     await respond(send, 200, b"image/jpeg", jpeg, headers)

@@ -11,10 +11,10 @@ from collections.abc import Hashable
 from pathlib import Path
 
 from ninjacam.core.interpreter import bare_environment, python_command
-from ninjacam.core.lifecycle import Stop
 from ninjacam.problems import Problem, stopping
 from ninjacam.recordings.frame_lookup import StillPlace
 from ninjacam.viewers.turns import Turns
+from ninjacam.viewers.worker import Worker
 
 AT_ONCE = 2
 """Maximum per worker. A still takes the decoding of up to a GOP."""
@@ -30,10 +30,10 @@ Child = asyncio.subprocess.Process
 
 
 class Stills:
-    """The children of one worker. `stop`: of the worker."""
+    """The children of one worker."""
 
-    def __init__(self, stop: Stop) -> None:
-        self._stop = stop
+    def __init__(self, worker: Worker) -> None:
+        self._stop = worker.stop
         self._turns = Turns(AT_ONCE, max_waiting=MAX_WAITING, max_waiting_of_user=MAX_WAITING_OF_USER)
         self._idle: dict[Child, tuple[str, asyncio.Task[None]]] = {}
         """Child -> the directory of its camera's recordings, and the timer that ends it."""

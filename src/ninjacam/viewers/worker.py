@@ -1,6 +1,4 @@
-"""State shared by all viewers of this worker: feeds, encodings, limits, and one housekeeping task while there are
-any.
-"""
+"""State shared by all viewers of this worker: feeds, threads, limits, and one housekeeping task while there are any."""
 
 import asyncio
 import logging
@@ -10,14 +8,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from ninjacam.conf import Settings, get_settings
 from ninjacam.core.clock import SYSTEM_CLOCK, until_tick_s
 from ninjacam.core.lifecycle import Stop
-from ninjacam.live.encodings import Encodings
-from ninjacam.live.feeds import Pool
-from ninjacam.playback.files import Files
-from ninjacam.playback.stills import Stills
 from ninjacam.problems import Problem, stopping
 from ninjacam.throttle import network_of
 from ninjacam.viewers import auth
 from ninjacam.viewers.counters import Counters
+from ninjacam.viewers.feeds import Pool
+from ninjacam.viewers.file_threads import FileThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -89,10 +85,8 @@ class Worker:
         self.settings = settings or get_settings()
         self.stop = Stop()
         self.database = auth.Database()
-        self.files = Files()
-        self.stills = Stills(self.stop)
+        self.file_threads = FileThreads()
         self.pool = Pool(self.settings.run_dir)
-        self.encodings = Encodings(self.pool)
         self.viewers: set[Viewer] = set()
         self.cut_slow = 0
         self.cut_revoked = 0
@@ -209,7 +203,7 @@ class Worker:
         self.begin_stop()
         self.pool.close()
         self.database.close()
-        self.files.close()
+        self.file_threads.close()
         self.publish()
         self.counters.close()
 

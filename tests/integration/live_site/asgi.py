@@ -12,6 +12,7 @@ from django.db.backends.signals import connection_created
 
 import ninjacam.viewers.worker
 from ninjacam.asgi import get_application
+from ninjacam.live.encodings import Encodings
 
 ninjacam.viewers.worker.AWAY_GRACE_S = float(os.environ.get("LIVE_TEST_AWAY_GRACE_S", "30"))
 _live = get_application(get_asgi_application())
@@ -35,7 +36,7 @@ async def application(
                 ),
                 "viewers": len(worker.viewers),
                 "feeds": len(worker.pool),
-                "encodings": len(worker.encodings),
+                "encodings": len(worker.shared(Encodings)),
                 "sent": worker.sent + sum(viewer.sink.sent for viewer in worker.viewers),
                 "dropped": worker.dropped + sum(viewer.sink.dropped for viewer in worker.viewers),
             }

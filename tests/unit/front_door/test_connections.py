@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Iterator
 
 import pytest
 
 from ninjacam.front_door import connections as connections_module
-from ninjacam.front_door.connections import IDLE_S, MAX_IDLE_PER_ADDRESS, Connections
+from ninjacam.front_door import log_limits
+from ninjacam.front_door.connections import IDLE_S, MANY_CLOSED, MAX_IDLE_PER_ADDRESS, Connections
 
 
 class Listener:
@@ -47,8 +49,8 @@ def clock() -> Clock:
     return Clock()
 
 
-def make(clock: Clock, most: int = 1000, trusted: str = "") -> Connections:
-    return Connections(most, lambda address: address == trusted, monotonic=clock)
+def make(clock: Clock, max_connections: int = 1000, trusted: str = "") -> Connections:
+    return Connections(max_connections, lambda address: address == trusted, monotonic=clock)
 
 
 def is_open(client: socket.socket) -> bool:
@@ -114,7 +116,7 @@ def test_a_trusted_proxy_may_have_any_number(listener: Listener, clock: Clock) -
 def test_where_all_places_are_taken_the_address_with_the_most_loses_its_idle_ones(
     listener: Listener, clock: Clock
 ) -> None:
-    connections = make(clock, most=30)
+    connections = make(clock, max_connections=30)
     many = listener.connect(25, "127.0.0.2")
     with contextlib.ExitStack() as stack:
         for client in many[:5]:
@@ -131,7 +133,7 @@ def test_where_all_places_are_taken_the_address_with_the_most_loses_its_idle_one
 def test_a_body_that_is_awaited_counts_as_idle_where_places_are_missing(
     listener: Listener, clock: Clock
 ) -> None:
-    connections = make(clock, most=16)
+    connections = make(clock, max_connections=16)
     clients = listener.connect(20, "127.0.0.2")
     with contextlib.ExitStack() as stack:
         for client in clients:
@@ -219,3 +221,34 @@ def test_a_server_that_announces_its_connections_is_checked_only_while_some_are_
         connections.close()
 
     asyncio.run(script())
+
+
+@pytest.mark.parametrize(
+    ("count", "level", "line"),
+    [
+        (1, logging.INFO, "Closed 1 connection without a request (1 since the start)"),
+        (2, logging.INFO, "Closed 2 connections without a request (2 since the start)"),
+        (
+            MANY_CLOSED,
+            logging.WARNING,
+            f"Closed {MANY_CLOSED} connections without a request ({MANY_CLOSED} since the start)",
+        ),
+    ],
+)
+def test_only_many_closed_connections_are_worth_a_warning(
+    listener: Listener,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    count: int,
+    level: int,
+    line: str,
+) -> None:
+    monkeypatch.setattr(log_limits, "_rarely", log_limits.Rarely(monotonic=clock))
+    caplog.set_level(logging.INFO, "ninjacam.front_door")
+    connections = make(clock)
+    listener.connect(count)
+    connections.look_once()
+    clock.now_s += IDLE_S + 1
+    connections.look_once()
+    assert [(record.levelno, record.getMessage()) for record in caplog.records] == [(level, line)]

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from ninjacam.playback import files
-from ninjacam.playback.files import Files, OpenFile, read_pieces
+from ninjacam.playback.files import OpenFile, read_pieces
 from ninjacam.recordings.clip import plan_clip, shift_times
+from ninjacam.viewers.file_threads import FileThreads
 from tests.harness.recordings import NOON_NS, encode_stamped, write_files
 
 
@@ -28,7 +29,7 @@ def test_any_part_of_the_pieces_is_read_whatever_the_chunks(
     assert len(whole) == plan.size_bytes
 
     async def read(skip: int, size: int) -> bytes:
-        own = Files()
+        own = FileThreads()
         chunks = [chunk async for chunk in read_pieces(own, plan.pieces, skip, size)]
         own.close()
         assert all(0 < len(chunk) <= 3000 for chunk in chunks)

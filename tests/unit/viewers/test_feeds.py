@@ -14,7 +14,7 @@ from ninjacam.core.packets import CameraState, Codec, Flags, Kind, Packet, Strea
 from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.server import Channel, StreamServer
 from ninjacam.hub.wire import MessageReader
-from ninjacam.live.feeds import FrameWaiter, Pool
+from ninjacam.viewers.feeds import FrameWaiter, Pool
 from ninjacam.queries.status import Status
 
 

@@ -1,11 +1,10 @@
-"""Parameters of requests for MJPEG and snapshots, and the responses when there is no frame."""
+"""Parameters of requests for JPEG images: MJPEG, snapshots and stills."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ninjacam.core.packets import CameraState, Codec
+from ninjacam.core.packets import Codec
 from ninjacam.hub.request import StreamRequest
-from ninjacam.live.feeds import Feed
 from ninjacam.problems import Problem
 from ninjacam.routes import FPS, QUALITY, VIEW, WIDTH, Parameter
 from ninjacam.viewers.auth import view_of
@@ -49,20 +48,6 @@ class FrameParameters:
             quality=self.quality or quality,
             max_fps=self.fps,
         ).snapped()
-
-
-def no_frame(feed: Feed, *, details: bool) -> Problem:
-    """Return the problem that explains why there is no frame. `details`: for users who may configure the camera."""
-    code, message = (
-        "stream_unavailable",
-        f"No frame came from the camera in time (state: {feed.state.value}).",
-    )
-    if feed.state is CameraState.DISABLED:
-        code, message = "disabled", "The camera is disabled."
-    if feed.info is not None and feed.info.error:
-        code = str(feed.info.error.get("code", code))
-    headers = ((b"retry-after", b"2"), (b"x-ninjacam-state", feed.state.value.encode()))
-    return Problem(503, code, feed.message(details=details) or message, headers)
 
 
 def _number(query: Mapping[str, str], parameter: Parameter) -> float:

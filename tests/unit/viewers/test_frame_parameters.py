@@ -2,7 +2,7 @@ import pytest
 
 from ninjacam.core.packets import Codec
 from ninjacam.hub.request import StreamRequest
-from ninjacam.live.frame_parameters import FrameParameters
+from ninjacam.viewers.frame_parameters import FrameParameters
 from ninjacam.problems import Problem
 
 

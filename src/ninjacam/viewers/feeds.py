@@ -13,8 +13,9 @@ from ninjacam.core.viewer_errors import for_viewers
 from ninjacam.hub.client import RefusedError, StreamSubscription
 from ninjacam.hub.gop import GopCache
 from ninjacam.hub.request import StreamRequest
+from ninjacam.problems import Problem
 
-logger = logging.getLogger("ninjacam.live")
+logger = logging.getLogger("ninjacam.viewers")
 
 
 PIXELS_LINGER_S = 2.0
@@ -91,6 +92,19 @@ class Feed:
             return LOST_MESSAGE if self.was_lost else ""
         error = self.info.error if details else for_viewers(self.info.error)
         return str(error.get("message", "")) if error else ""
+
+    def no_frame(self, *, details: bool) -> Problem:
+        """Return the problem that explains why there is no frame. `details`: for users who may configure the camera."""
+        code, message = (
+            "stream_unavailable",
+            f"No frame came from the camera in time (state: {self.state.value}).",
+        )
+        if self.state is CameraState.DISABLED:
+            code, message = "disabled", "The camera is disabled."
+        if self.info is not None and self.info.error:
+            code = str(self.info.error.get("code", code))
+        headers = ((b"retry-after", b"2"), (b"x-ninjacam-state", self.state.value.encode()))
+        return Problem(503, code, self.message(details=details) or message, headers)
 
     @property
     def view_error(self) -> dict[str, Any] | None:
