@@ -112,7 +112,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         yield scene
 
 
-def test_each_recorded_picture_has_what_was_seen_on_it_though_nobody_watches(scene: Scene) -> None:
+def test_recorded_frames_have_their_annotations_even_without_viewers(scene: Scene) -> None:
     now_s = time.time()
     found = scene.wait_recorded(now_s)
     for seen in found[::6]:
@@ -124,7 +124,7 @@ def test_each_recorded_picture_has_what_was_seen_on_it_though_nobody_watches(sce
 
 
 @pytest.mark.ffmpeg
-def test_the_files_are_to_ffmpeg_as_without(scene: Scene) -> None:
+def test_ffmpeg_reads_files_with_annotations_like_files_without(scene: Scene) -> None:
     scene.wait_recorded(time.time())
     path = by_time(scene.product.data / "recordings")[0]
     held = path.read_bytes()
@@ -133,7 +133,7 @@ def test_the_files_are_to_ffmpeg_as_without(scene: Scene) -> None:
     assert "differ" not in scene.product.cli("fsck", check=False)
 
 
-def test_a_player_gets_them_live_beside_the_cameras_own_picture(scene: Scene) -> None:
+def test_a_player_receives_annotations_live_with_the_cameras_own_video(scene: Scene) -> None:
     before_us = time.time_ns() // 1000
     product = scene.product
     with WsViewer(
@@ -155,7 +155,7 @@ def test_a_player_gets_them_live_beside_the_cameras_own_picture(scene: Scene) ->
     assert scene.picture_of(last).stamp == number_of(last)
 
 
-def test_whose_annotations_and_that_there_is_such_a_view_is_checked(scene: Scene) -> None:
+def test_subscriptions_to_annotations_check_the_role_and_the_view(scene: Scene) -> None:
     product = scene.product
     for view, code in (("", "bad_request"), ("nonsense", "view_not_found")):
         with WsViewer(product.websocket_url, product.token, [("door", view)], format="annotations") as viewer:
@@ -170,7 +170,7 @@ def test_whose_annotations_and_that_there_is_such_a_view_is_checked(scene: Scene
         )
 
 
-def test_who_watches_the_view_itself_sees_them_in_the_picture(scene: Scene) -> None:
+def test_viewers_of_the_processed_view_see_the_annotations_in_the_image(scene: Scene) -> None:
     answer = scene.product.client.get("/live/door/snapshot.jpg?view=numbers")
     assert answer.status == 200
 
@@ -182,7 +182,7 @@ def test_who_watches_the_view_itself_sees_them_in_the_picture(scene: Scene) -> N
 
 
 @pytest.mark.parametrize("kind", ["vision", "capture"])
-def test_a_process_that_is_killed_costs_seconds_and_no_more(scene: Scene, kind: str) -> None:
+def test_a_killed_process_costs_only_seconds_of_annotations(scene: Scene, kind: str) -> None:
     scene.wait_recorded(time.time())
     (pid,) = scene.product.pids(kind)
     os.kill(pid, signal.SIGKILL)
@@ -194,7 +194,7 @@ def test_a_process_that_is_killed_costs_seconds_and_no_more(scene: Scene, kind: 
     assert scene.picture_of(found[3]).stamp == number_of(found[3])
 
 
-def test_a_page_draws_them_over_live_and_recorded_pictures(scene: Scene) -> None:
+def test_a_page_draws_annotations_over_live_and_recorded_video(scene: Scene) -> None:
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed (apt install chromium).")
     scene.wait_recorded(time.time())
@@ -223,7 +223,7 @@ def test_a_page_draws_them_over_live_and_recorded_pictures(scene: Scene) -> None
         assert not [line for line in tab.log if "EXCEPTION" in line], tab.log
 
 
-def test_what_is_no_longer_to_be_recorded_is_no_longer_decoded(scene: Scene) -> None:
+def test_a_view_that_is_no_longer_recorded_is_no_longer_decoded(scene: Scene) -> None:
     scene.wait_recorded(time.time())
     scene.save(record=False)
     wait_until(lambda: scene.view_state() == "idle", 10, "the view at rest", processes=[scene.product])

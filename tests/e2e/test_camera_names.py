@@ -9,7 +9,7 @@ from tests.harness.processes import wait_until
 from tests.harness.server import Product
 
 
-def test_recordings_follow_a_new_name_and_a_new_camera_of_the_old_name_has_none_of_them(
+def test_recordings_follow_a_renamed_camera_and_a_new_camera_with_the_old_name_gets_none(
     tmp_path: Path,
 ) -> None:
     with FakeCamera(*CAMERA) as camera, Product(tmp_path / "data", workers=1) as product:

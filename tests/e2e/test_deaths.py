@@ -58,7 +58,7 @@ class Killer(threading.Thread):
 
 
 @pytest.mark.ffmpeg
-def test_each_process_is_killed_and_nothing_but_the_restarts_is_missing(tmp_path: Path) -> None:
+def test_killing_each_process_costs_no_more_than_its_restart(tmp_path: Path) -> None:
     lost_s = kill_each_process(tmp_path, KILLS)
     assert max(lost_s, default=0) < 3, "what was being collected, while four processes start at once"
 

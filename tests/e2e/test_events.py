@@ -14,7 +14,7 @@ from tests.harness.recordings import read_stamps
 from tests.harness.server import Product
 
 
-def test_an_event_is_recorded_with_its_pre_roll_and_a_camera_that_goes_is_an_event(tmp_path: Path) -> None:
+def test_an_event_is_recorded_with_its_pre_roll_and_a_lost_camera_creates_an_event(tmp_path: Path) -> None:
     with FakeCamera(*CAMERA) as camera, Product(tmp_path / "data", workers=1) as product:
         product.add_camera("door", camera.url(), "--record", "events", "--before", "3", "--after", "2")
         product.wait_for_state("door")

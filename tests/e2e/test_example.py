@@ -83,7 +83,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
             assert "Traceback" not in workshop.engine.output, workshop.engine.output
 
 
-def test_nothing_is_anonymous(workshop: Workshop) -> None:
+def test_anonymous_users_see_nothing(workshop: Workshop) -> None:
     stranger = HttpClient(workshop.server.base)
     for path in ("/", "/cam/", "/cam/cameras/bench/"):
         page = stranger.get(path)
@@ -133,7 +133,7 @@ def outline(frame: Frame) -> None:
 """
 
 
-def test_saving_cameras_py_changes_the_picture_within_two_seconds(workshop: Workshop) -> None:
+def test_saving_cameras_py_changes_the_video_within_two_seconds(workshop: Workshop) -> None:
     path = workshop.directory / "example/workshop/cameras.py"
     original = path.read_text()
     with workshop.mjpeg("outline") as viewer:
@@ -189,12 +189,12 @@ class TestInTheBrowser:
         assert len(samples) >= 17 * passed.fair_s
         assert not [line for line in tab.log if "EXCEPTION" in line or "Content Security" in line]
 
-    def test_the_pages_under_the_mount_point_are_there_too(self, tab: Tab, workshop: Workshop) -> None:
+    def test_the_pages_below_the_mount_point_are_served_too(self, tab: Tab, workshop: Workshop) -> None:
         tab.navigate(f"{workshop.server.base}/cam/cameras/bench/")
         tab.wait_for_stamp("ninjacam-player", 10)
 
 
-def test_gunicorn_ends_within_two_seconds_although_streams_are_open(workshop: Workshop) -> None:
+def test_gunicorn_stops_within_two_seconds_despite_open_streams(workshop: Workshop) -> None:
     pictures = [workshop.mjpeg().start() for _ in range(8)]
     url = workshop.server.base.replace("http", "ws") + "/cam/live/ws"
     players = [WsViewer(url, workshop.token, [("bench", "")]).start() for _ in range(8)]

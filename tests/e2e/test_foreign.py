@@ -67,7 +67,7 @@ def door(product: Product) -> Iterator[GstCamera]:
     [("h264", ""), ("h264", "basic"), ("h264", "digest"), ("h265", ""), ("mjpeg", "digest")],
     ids=["h264", "h264-basic", "h264-digest", "h265", "mjpeg-digest"],
 )
-def test_a_camera_is_live_with_a_picture(
+def test_a_camera_is_live_with_a_frame(
     product: Product, codec: Literal["h264", "h265", "mjpeg"], login: str
 ) -> None:
     user, slug = USER if login else "", f"{codec}{login}"
@@ -86,7 +86,9 @@ def test_a_camera_is_live_with_a_picture(
 
 
 @pytest.mark.parametrize("digest", [False, True], ids=["basic", "digest"])
-def test_a_wrong_password_fails_in_a_sentence_and_is_told_to_nobody(product: Product, digest: bool) -> None:
+def test_a_wrong_password_fails_with_a_readable_error_that_never_contains_it(
+    product: Product, digest: bool
+) -> None:
     slug = "wrong-digest" if digest else "wrong-basic"
     with GstCamera(user=USER, password=SECRET, digest=digest) as camera:
         product.add_camera(slug, camera.url(), username=USER, password=WRONG)
@@ -183,7 +185,7 @@ def test_ffprobe_reads_our_mjpeg(product: Product, door: GstCamera) -> None:
 @pytest.mark.ffmpeg
 @pytest.mark.parametrize("view", ["", "lower"], ids=["raw", "processed"])
 @pytest.mark.parametrize(("format", "suffix"), [("annexb", "h264"), ("fmp4", "mp4")])
-def test_ffprobe_reads_what_the_websocket_sends(
+def test_ffprobe_reads_the_websocket_stream(
     product: Product, door: GstCamera, tmp_path: Path, format: str, suffix: str, view: str
 ) -> None:
     with WsViewer(product.websocket_url, product.token, [("door", view)], format=format) as viewer:
@@ -266,7 +268,7 @@ def is_fresh(tab: Tab) -> bool:
 
 @needs_chromium
 @pytest.mark.chromium
-def test_chromium_without_h265_is_given_something_that_it_can_play(product: Product, tab: Tab) -> None:
+def test_chromium_without_h265_gets_a_format_that_it_can_play(product: Product, tab: Tab) -> None:
     if "hvc" in str(
         tab.js("MediaSource.isTypeSupported('video/mp4; codecs=\"hvc1.1.6.L120.90\"') ? 'hvc' : ''")
     ):
@@ -289,7 +291,7 @@ def test_chromium_without_h265_is_given_something_that_it_can_play(product: Prod
 @needs_chromium
 @pytest.mark.chromium
 @pytest.mark.parametrize("rung", ["webcodecs", "mjpeg"])
-def test_the_player_says_that_it_reconnects_and_recovers_by_itself(
+def test_the_player_reports_that_it_reconnects_and_recovers_by_itself(
     tab: Tab, product: Product, door: GstCamera, rung: str
 ) -> None:
     play(tab, format=rung, view="")

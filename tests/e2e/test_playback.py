@@ -29,7 +29,7 @@ def assert_in_sequence(numbers: list[int | None]) -> None:
     assert all((b - a) % LOOP == 1 for a, b in itertools.pairwise(whole)), whole
 
 
-def test_the_running_minute_is_played_back(tmp_path: Path) -> None:
+def test_the_current_minute_can_be_played_back(tmp_path: Path) -> None:
     with FakeCamera(*CAMERA) as camera, Product(tmp_path / "data", workers=1) as product:
         product.add_camera("door", camera.url(), "--record", "always")
         product.wait_for_state("door")

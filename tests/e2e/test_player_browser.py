@@ -83,7 +83,7 @@ def true_age_ms(media: FakeMedia, paint: dict[str, Any]) -> float:
 
 
 @pytest.mark.parametrize("rung", RUNGS)
-def test_each_rung_paints_the_newest_pictures_soon(tab: Tab, media: FakeMedia, rung: str) -> None:
+def test_each_rung_paints_the_newest_frames_with_little_delay(tab: Tab, media: FakeMedia, rung: str) -> None:
     make(tab, format=rung)
     state_is(tab, "live")
     next_paints(tab, 40)
@@ -98,7 +98,7 @@ def test_each_rung_paints_the_newest_pictures_soon(tab: Tab, media: FakeMedia, r
 
 
 @pytest.mark.parametrize("rung", RUNGS)
-def test_the_age_it_shows_is_the_true_age(tab: Tab, media: FakeMedia, rung: str) -> None:
+def test_the_displayed_age_is_correct(tab: Tab, media: FakeMedia, rung: str) -> None:
     make(tab, "clock")  # gives the page the server's clock, because MJPEG has none
     make(tab, format=rung)
     state_is(tab, "live")
@@ -130,28 +130,28 @@ def test_a_jpeg_camera_plays_over_the_same_socket(tab: Tab, media: FakeMedia) ->
     assert "mjpeg" in media.requests[0]["codecs"]
 
 
-def test_a_codec_that_the_browser_lacks_ends_at_mjpeg(tab: Tab, media: FakeMedia) -> None:
+def test_a_codec_that_the_browser_lacks_falls_back_to_mjpeg(tab: Tab, media: FakeMedia) -> None:
     media.codec = "hvc1.1.6.L120.90"
     make(tab)
     state_is(tab, "live", timeout_s=15)
     assert stats(tab)["rung"] == "mjpeg"
 
 
-def test_video_that_cannot_be_decoded_ends_at_mjpeg(tab: Tab, media: FakeMedia) -> None:
+def test_undecodable_video_falls_back_to_mjpeg(tab: Tab, media: FakeMedia) -> None:
     media.corrupt = True
     make(tab)
     state_is(tab, "live", timeout_s=25)
     assert stats(tab)["rung"] == "mjpeg"
 
 
-def test_no_websocket_at_all_ends_at_mjpeg(tab: Tab, media: FakeMedia) -> None:
+def test_a_blocked_websocket_falls_back_to_mjpeg(tab: Tab, media: FakeMedia) -> None:
     media.refuse_sockets = True
     make(tab)
     state_is(tab, "live")
     assert stats(tab)["rung"] == "mjpeg"
 
 
-def test_the_cached_pictures_are_not_played_in_slow_motion(tab: Tab, media: FakeMedia) -> None:
+def test_cached_frames_are_not_played_in_slow_motion(tab: Tab, media: FakeMedia) -> None:
     make(tab)
     while max(media.sent_at, default=0) % 50 < 45:  # a late joiner: 45 old pictures come at once
         time.sleep(0.02)
@@ -165,7 +165,7 @@ def test_the_cached_pictures_are_not_played_in_slow_motion(tab: Tab, media: Fake
 
 
 @pytest.mark.parametrize("rung", ["webcodecs", "mse"])
-def test_lost_pictures_do_not_freeze_it_until_the_next_key_frame(
+def test_lost_frames_do_not_freeze_the_player_until_the_next_key_frame(
     tab: Tab, media: FakeMedia, rung: str
 ) -> None:
     media.lost = range(10, 16)
@@ -178,7 +178,7 @@ def test_lost_pictures_do_not_freeze_it_until_the_next_key_frame(
 
 
 @pytest.mark.parametrize("rung", RUNGS)
-def test_a_page_that_was_busy_catches_up(tab: Tab, media: FakeMedia, rung: str) -> None:
+def test_a_busy_page_catches_up(tab: Tab, media: FakeMedia, rung: str) -> None:
     make(tab, format=rung)
     state_is(tab, "live")
     next_paints(tab, 25)
@@ -197,7 +197,7 @@ def test_many_players_share_one_socket(tab: Tab, media: FakeMedia) -> None:
     assert media.opened == 1
 
 
-def test_a_hidden_tab_stops_watching_and_resumes(tab: Tab, media: FakeMedia) -> None:
+def test_a_hidden_tab_stops_receiving_and_resumes_when_shown(tab: Tab, media: FakeMedia) -> None:
     make(tab)
     state_is(tab, "live")
     tab.js("Object.defineProperty(document, 'visibilityState', { value: 'hidden', configurable: true });"
@@ -222,7 +222,7 @@ def test_a_player_far_below_the_window_waits_until_it_is_near(tab: Tab, media: F
     _wait(lambda: media.watched == 0)
 
 
-def test_a_lost_socket_is_opened_again_under_the_last_picture(tab: Tab, media: FakeMedia) -> None:
+def test_a_lost_socket_is_reopened_while_the_last_frame_stays_visible(tab: Tab, media: FakeMedia) -> None:
     make(tab)
     state_is(tab, "live")
     media.cut_sockets()
@@ -235,7 +235,7 @@ def test_a_lost_socket_is_opened_again_under_the_last_picture(tab: Tab, media: F
     assert media.opened == 2
 
 
-def test_silence_is_shown_and_ends(tab: Tab, media: FakeMedia) -> None:
+def test_silence_is_reported_and_ends_with_the_next_frame(tab: Tab, media: FakeMedia) -> None:
     make(tab)
     state_is(tab, "live")
     media.paused = True
@@ -245,7 +245,7 @@ def test_silence_is_shown_and_ends(tab: Tab, media: FakeMedia) -> None:
     state_is(tab, "live", timeout_s=5)
 
 
-def test_what_the_server_says_of_the_camera_is_shown(tab: Tab, media: FakeMedia) -> None:
+def test_the_servers_message_about_the_camera_is_shown(tab: Tab, media: FakeMedia) -> None:
     make(tab)
     state_is(tab, "live")
     media.set_state("reconnecting", "The camera closed the connection.")
@@ -256,7 +256,7 @@ def test_what_the_server_says_of_the_camera_is_shown(tab: Tab, media: FakeMedia)
     assert "closed the connection" not in text(tab)
 
 
-def test_an_error_of_a_processor_is_shown_over_the_picture(tab: Tab, media: FakeMedia) -> None:
+def test_a_processor_error_is_shown_over_the_video(tab: Tab, media: FakeMedia) -> None:
     make(tab, view="edges")
     state_is(tab, "live")
     media.set_state(
@@ -267,7 +267,7 @@ def test_an_error_of_a_processor_is_shown_over_the_picture(tab: Tab, media: Fake
 
 
 @pytest.mark.parametrize("rung", ["webcodecs", "mjpeg"])
-def test_a_refusal_is_readable(tab: Tab, media: FakeMedia, rung: str) -> None:
+def test_a_refusal_is_shown_as_a_readable_message(tab: Tab, media: FakeMedia, rung: str) -> None:
     media.refuse["safe"] = "forbidden"
     make(tab, camera="safe", format=rung)
     state_is(tab, "error")
@@ -275,7 +275,7 @@ def test_a_refusal_is_readable(tab: Tab, media: FakeMedia, rung: str) -> None:
     assert "As ordered." in text(tab)
 
 
-def test_mjpeg_of_a_camera_that_is_switched_off_says_so_until_it_is_on_again(
+def test_mjpeg_of_a_disabled_camera_reports_it_until_the_camera_is_enabled_again(
     tab: Tab, media: FakeMedia
 ) -> None:
     media.off = True
@@ -295,9 +295,7 @@ def test_changing_the_view_changes_the_subscription(tab: Tab, media: FakeMedia) 
     _wait(lambda: media.watched == 1)
 
 
-def test_a_player_written_before_its_script_has_loaded_keeps_its_hook(
-    chromium: Browser, media: FakeMedia
-) -> None:
+def test_a_hook_set_before_the_script_has_loaded_is_kept(chromium: Browser, media: FakeMedia) -> None:
     with chromium.tab(f"http://127.0.0.1:{media.port}/blank") as tab:
         tab.js(
             "window.count = 0; const player = document.createElement('ninjacam-player');"

@@ -80,7 +80,7 @@ def labels(view: str = "faces") -> str:
     return f"{PLAYER}.annotations.{view}?.map((each) => each.label).join()"
 
 
-def test_what_is_said_of_a_picture_is_drawn_on_it(tab: Tab, media: FakeMedia) -> None:
+def test_annotations_are_drawn_on_their_frame(tab: Tab, media: FakeMedia) -> None:
     make(tab, overlay="faces plates")
     at_us = stand_still(tab, media)
     media.annotate("faces", at_us + 40_000, [box([0.5, 0.5], [0.75, 0.75])])
@@ -96,7 +96,7 @@ def test_what_is_said_of_a_picture_is_drawn_on_it(tab: Tab, media: FakeMedia) ->
     assert pixel(tab, 240, 220) == CLEAR, "the picture is seen in it"
 
 
-def test_it_holds_for_a_second_and_is_drawn_once(tab: Tab, media: FakeMedia) -> None:
+def test_annotations_stay_valid_for_a_second_and_are_drawn_once(tab: Tab, media: FakeMedia) -> None:
     make(tab, overlay="faces")
     tab.until(f"{PLAYER}.state === 'live'")
     tab.js("(() => { const pen = CanvasRenderingContext2D.prototype, clear = pen.clearRect; window.draws = 0;"
@@ -117,7 +117,7 @@ def test_it_holds_for_a_second_and_is_drawn_once(tab: Tab, media: FakeMedia) -> 
 
 
 @pytest.mark.parametrize("rung", ["webcodecs", "mse", "mjpeg"])
-def test_each_picture_has_its_own(tab: Tab, media: FakeMedia, rung: str) -> None:
+def test_each_frame_shows_its_own_annotations(tab: Tab, media: FakeMedia, rung: str) -> None:
     media.describe = lambda counter: [text(str(counter))]
     make(tab, overlay="faces", format=rung)
     tab.until(f"{PLAYER}.state === 'live' && Boolean({labels()})")
@@ -134,7 +134,7 @@ def test_each_picture_has_its_own(tab: Tab, media: FakeMedia, rung: str) -> None
     assert median(late) <= 1, "and no earlier, but for what comes after the picture"
 
 
-def test_a_view_that_is_refused_leaves_the_picture_alone(tab: Tab, media: FakeMedia) -> None:
+def test_a_refused_view_does_not_affect_the_video(tab: Tab, media: FakeMedia) -> None:
     media.refuse["ghosts"] = "view_not_found"
     media.describe = lambda counter: [text("here")]
     make(tab, overlay="ghosts,faces", view="edges")
@@ -170,7 +170,7 @@ def test_other_views_are_drawn_without_a_new_stream(tab: Tab, media: FakeMedia) 
     assert "idle" not in [state["state"] for state in tab.js("probe.players.p.states")]
 
 
-def test_it_lies_on_the_picture_whatever_its_fit_and_size(tab: Tab, media: FakeMedia) -> None:
+def test_the_overlay_covers_the_video_at_any_fit_and_size(tab: Tab, media: FakeMedia) -> None:
     tab.call("Emulation.setDeviceMetricsOverride", width=800, height=600, mobile=False, deviceScaleFactor=2)
     make(tab, "width:360px;height:360px", overlay="faces", fit="cover")
     media.annotate("faces", stand_still(tab, media), [box([0.25, 0.25], [0.75, 0.75])])
@@ -210,7 +210,7 @@ def asked(media: FakeMedia, base_s: int) -> list[float]:
     return sorted(start for start in starts if start < 100)
 
 
-def test_what_was_recorded_is_asked_for_ahead_and_once(tab: Tab, media: FakeMedia) -> None:
+def test_recorded_annotations_are_requested_ahead_and_only_once(tab: Tab, media: FakeMedia) -> None:
     base_s = int(time.time()) // WINDOW_S * WINDOW_S - 3600
     record(media, base_s)
     media.recorded_at_once_s = 20
@@ -234,7 +234,7 @@ def test_what_was_recorded_is_asked_for_ahead_and_once(tab: Tab, media: FakeMedi
     assert starts == sorted(set(starts)) and starts[:4] == parts and len(starts) <= 6
 
 
-def test_what_is_not_wanted_any_more_is_not_waited_for(tab: Tab, media: FakeMedia) -> None:
+def test_annotations_that_are_no_longer_needed_are_not_awaited(tab: Tab, media: FakeMedia) -> None:
     base_s = int(time.time()) // WINDOW_S * WINDOW_S - 3600
     record(media, base_s)
     media.recorded_slow_from_s = base_s + 20
@@ -248,7 +248,7 @@ def test_what_is_not_wanted_any_more_is_not_waited_for(tab: Tab, media: FakeMedi
     assert fair_s() - begun_s < 3
 
 
-def test_a_server_that_refuses_is_asked_calmly(tab: Tab, media: FakeMedia) -> None:
+def test_a_server_that_refuses_is_not_asked_repeatedly(tab: Tab, media: FakeMedia) -> None:
     base_s = int(time.time()) - 3600
     media.recorded_status = 404
     make(tab, overlay="faces")
@@ -261,7 +261,7 @@ def test_a_server_that_refuses_is_asked_calmly(tab: Tab, media: FakeMedia) -> No
     assert not [line for line in tab.log if "ninjacam" in line and "annotations" in line]
 
 
-def test_the_running_edge_is_asked_for_again(tab: Tab, media: FakeMedia) -> None:
+def test_the_live_edge_of_a_recording_is_requested_again(tab: Tab, media: FakeMedia) -> None:
     make(tab, overlay="faces")
     tab.until(f"{PLAYER}.state === 'live'")
     begun_s = time.monotonic()

@@ -75,7 +75,7 @@ def test_the_wall_is_live_and_changes_its_view(tab: Tab, demo: Process) -> None:
     assert not [line for line in tab.log if "EXCEPTION" in line]
 
 
-def test_plain_http_plays_the_real_fragments_by_mse(chromium: Browser, demo: Process) -> None:
+def test_plain_http_plays_the_real_fragments_with_mse(chromium: Browser, demo: Process) -> None:
     with chromium.tab(f"http://{address(demo).replace('127.0.0.1', 'camera.test')}/") as tab:
         log_in(tab, demo)
         tab.until(f"{PLAYER}.state === 'live'", 30)
@@ -83,7 +83,7 @@ def test_plain_http_plays_the_real_fragments_by_mse(chromium: Browser, demo: Pro
         tab.until(f"{PLAYER}.stats.framesPainted > 25")
 
 
-def test_a_camera_page_shows_its_health_and_makes_a_link(tab: Tab, demo: Process) -> None:
+def test_a_camera_page_shows_its_health_and_creates_a_link(tab: Tab, demo: Process) -> None:
     tab.navigate(f"http://{address(demo)}/cameras/demo/")
     tab.until("/webcodecs/.test(document.querySelector('[data-figure=player]').textContent)", 20)
     tab.until("/Mbit/.test(document.querySelector('[data-figure=bitrate]').textContent)", 20)
@@ -102,7 +102,7 @@ def test_a_camera_page_shows_its_health_and_makes_a_link(tab: Tab, demo: Process
     assert b"image/jpeg" in wait_until(pictures, 30, "pictures of the link", processes=[demo])
 
 
-def test_a_camera_is_tried_before_it_is_saved(tab: Tab, demo: Process) -> None:
+def test_a_camera_is_tested_before_it_is_saved(tab: Tab, demo: Process) -> None:
     tab.navigate(f"http://{address(demo)}/add-camera/")
     tab.until("document.getElementById('test').hidden === false")
 

@@ -20,7 +20,7 @@ def seconds(time: str) -> float:
     return datetime.fromisoformat(time).timestamp()
 
 
-def test_a_server_that_is_killed_and_started_again_costs_no_picture_and_no_row(tmp_path: Path) -> None:
+def test_restarting_the_database_server_loses_no_frame_and_no_row(tmp_path: Path) -> None:
     with Postgres() as postgres, FakeCamera(*SMALL) as camera:
         environment = {"DATABASE_URL": postgres.url}
         with Product(tmp_path / "data", workers=4, environment=environment) as product:

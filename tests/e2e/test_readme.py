@@ -134,7 +134,7 @@ def test_three_lines_are_enough_in_a_new_project(newcomer: Newcomer) -> None:
 
 @pytest.mark.chromium
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt install chromium).")
-def test_under_runserver_the_page_names_what_is_missing(newcomer: Newcomer, chromium: Browser) -> None:
+def test_under_runserver_the_page_names_the_missing_step(newcomer: Newcomer, chromium: Browser) -> None:
     site = make_project(newcomer)
     line = f"python manage.py runserver --noreload 127.0.0.1:{newcomer.port}"
     with newcomer.start(line, site) as server, chromium.tab() as tab:
@@ -146,7 +146,7 @@ def test_under_runserver_the_page_names_what_is_missing(newcomer: Newcomer, chro
         tab.until(f"Boolean({overlay}?.textContent.includes('ninjacam_serve'))", 30)
 
 
-def test_out_of_the_box_with_ten_lines_of_opencv(newcomer: Newcomer) -> None:
+def test_the_quick_start_works_with_ten_lines_of_opencv(newcomer: Newcomer) -> None:
     commands = next(block for block in blocks("Out of the box") if "createuser" in block.text).lines
     for line in commands[:-1]:
         newcomer.type(line)
@@ -174,7 +174,7 @@ def test_out_of_the_box_with_ten_lines_of_opencv(newcomer: Newcomer) -> None:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed.")
-def test_the_commands_about_recordings(newcomer: Newcomer) -> None:
+def test_the_commands_about_recordings_work_as_documented(newcomer: Newcomer) -> None:
     newcomer.environment["NINJACAM_DATA"] = str(newcomer.home / "cameras")
     newcomer.type("ninjacam createuser boss")
     commands = next(block for block in blocks("Recordings") if block.language == "sh").lines
@@ -188,7 +188,7 @@ def test_the_commands_about_recordings(newcomer: Newcomer) -> None:
         assert [event["kind"] for event in client.get("/api/v1/events?camera=door").json()["items"]]
 
 
-def test_the_test_kit(newcomer: Newcomer) -> None:
+def test_the_test_kit_works_as_documented(newcomer: Newcomer) -> None:
     for number, block in enumerate(blocks("Test your own code")):
         if block.language == "python":
             script = newcomer.home / f"block{number}.py"

@@ -42,7 +42,7 @@ def by_writing(root: Path) -> list[Path]:
 
 @pytest.mark.ffmpeg
 @pytest.mark.skipif(FAKETIME is None, reason="libfaketime is not installed (apt install faketime).")
-def test_a_wall_clock_that_is_set_by_an_hour_loses_no_picture(tmp_path: Path) -> None:
+def test_a_wall_clock_set_by_an_hour_loses_no_frame(tmp_path: Path) -> None:
     root = tmp_path / "data" / "recordings"
     offset = tmp_path / "offset"
     offset.write_text("+0")
@@ -119,7 +119,7 @@ def test_a_database_that_is_locked_until_writes_fail_costs_no_picture_and_no_row
     unbroken(by_writing(root))
 
 
-def test_four_web_workers_and_the_engine_write_to_sqlite_at_once(tmp_path: Path) -> None:
+def test_four_web_workers_and_the_engine_write_to_sqlite_at_the_same_time(tmp_path: Path) -> None:
     slugs = [f"cam-{number}" for number in range(8)]
     with FakeCamera(*SMALL, streams=8) as camera, Product(tmp_path / "data", workers=4) as product:
         for number, slug in enumerate(slugs):

@@ -140,7 +140,7 @@ def colour_at(tab: Tab, world: World, stamp: float) -> list[int]:
     return [int(each) for each in tab.js(pixel)]
 
 
-def test_it_seeks_steps_and_plays_every_picture(tab: Tab, world: World) -> None:
+def test_replay_seeks_and_steps_and_plays_every_frame(tab: Tab, world: World) -> None:
     open_page(tab, world, "/cameras/door/")
     tab.js(f"{PLAYER}.pause(); 1")
     for number in (387, 0, 149, 150, 749):  # anywhere, the first, on both sides of a file's end, the last
@@ -167,7 +167,9 @@ def test_it_seeks_steps_and_plays_every_picture(tab: Tab, world: World) -> None:
     assert tab.js(f"{PLAYER}.state") == "playing"
 
 
-def test_it_plays_fast_over_gaps_and_changes_of_format_and_catches_up(tab: Tab, world: World) -> None:
+def test_replay_at_high_speed_crosses_gaps_and_changes_of_format_and_catches_up(
+    tab: Tab, world: World
+) -> None:
     open_page(tab, world, "/cameras/door/")
     tab.js("window.notes = new Set(); window.modes = []; window.widths = new Set();"
            "document.addEventListener('modechange', (event) => modes.push(event.detail.mode));"
@@ -196,7 +198,7 @@ def test_it_plays_fast_over_gaps_and_changes_of_format_and_catches_up(tab: Tab, 
     assert tab.js("modes") == ["replay", "live"] * 2
 
 
-def test_it_goes_back_over_a_gap(tab: Tab, world: World) -> None:
+def test_stepping_back_crosses_a_gap(tab: Tab, world: World) -> None:
     open_page(tab, world, "/cameras/door/")
     seek(tab, world, GAP_ENDS, paused=True)
     wait_for_picture(tab, GAP_ENDS)
@@ -210,16 +212,14 @@ def test_it_goes_back_over_a_gap(tab: Tab, world: World) -> None:
         wait_for_picture(tab, number)
 
 
-def test_the_last_pictures_of_a_fragment_are_shown_although_they_wait_for_others(
-    tab: Tab, world: World
-) -> None:
+def test_the_last_frames_of_a_fragment_are_shown_despite_reordering(tab: Tab, world: World) -> None:
     open_page(tab, world, "/cameras/yard/")  # which has B-frames
     for number in (49, 148, 224):
         seek(tab, world, number, paused=True)
         wait_for_picture(tab, number)
 
 
-def test_a_gap_of_a_day_is_jumped_over_at_once(tab: Tab, world: World) -> None:
+def test_a_gap_of_a_day_is_skipped_at_once(tab: Tab, world: World) -> None:
     open_page(tab, world, "/cameras/door/")
     seek(tab, world, END - 10)
     tab.until(f"{PLAYER}.mode === 'replay' && Date.now() - {PLAYER}.position < 3_600_000", 20)
@@ -246,7 +246,7 @@ EVENTS = """(() => {
 })()"""
 
 
-def test_the_timeline_is_read_and_seeks_by_pointer_and_keys(tab: Tab, world: World) -> None:
+def test_the_timeline_is_rendered_and_seeks_by_pointer_and_keys(tab: Tab, world: World) -> None:
     open_page(tab, world, "/cameras/door/")
     assert tab.js(LABEL) == "Live"
     show(tab, world, -250, 2000)
@@ -295,7 +295,7 @@ HOLD = """(() => {
 })()"""
 
 
-def test_an_answer_that_comes_late_does_not_replace_a_newer_one(tab: Tab, world: World) -> None:
+def test_a_late_response_does_not_replace_a_newer_one(tab: Tab, world: World) -> None:
     tab.call("Page.addScriptToEvaluateOnNewDocument", source=HOLD)
     open_page(tab, world, "/cameras/door/")
     show(tab, world, -250, 2000)
@@ -322,7 +322,7 @@ def touch(tab: Tab, kind: str, *places: tuple[float, float]) -> None:
     tab.call("Input.dispatchTouchEvent", type=f"touch{kind}", touchPoints=points)
 
 
-def test_two_fingers_zoom_the_timeline_one_moves_it_and_a_tap_seeks(tab: Tab, world: World) -> None:
+def test_two_fingers_zoom_the_timeline_and_one_moves_it_and_a_tap_seeks(tab: Tab, world: World) -> None:
     tab.size(390, 844, phone=True)
     open_page(tab, world, "/cameras/door/")
     tab.js(f"{PLAYER}.pause(); 1")
@@ -361,7 +361,7 @@ def test_two_fingers_zoom_the_timeline_one_moves_it_and_a_tap_seeks(tab: Tab, wo
     tab.until(f"Math.abs({PLAYER}.position - {world.ms(600)}) < 500")
 
 
-def test_a_finger_chooses_a_range_to_download(tab: Tab, world: World) -> None:
+def test_a_finger_selects_a_range_to_download(tab: Tab, world: World) -> None:
     tab.size(390, 844, phone=True)
     open_page(tab, world, "/cameras/door/")
     seek(tab, world, 50, paused=True)
@@ -383,7 +383,7 @@ def test_a_finger_chooses_a_range_to_download(tab: Tab, world: World) -> None:
     assert tab.js(f"{TIMELINE}.selection") == chosen
 
 
-def test_the_names_of_four_cameras_stay_in_sight(tab: Tab, world: World) -> None:
+def test_the_names_of_four_cameras_stay_visible(tab: Tab, world: World) -> None:
     tab.size(1280, 800)
     open_page(tab, world, "/replay/?camera=door&camera=yard&camera=late&camera=old")
     covered = (
@@ -395,7 +395,7 @@ def test_the_names_of_four_cameras_stay_in_sight(tab: Tab, world: World) -> None
     assert tab.js(covered) == []
 
 
-def test_sound_is_played_with_its_picture_once_it_is_wanted(tab: Tab, world: World) -> None:
+def test_sound_is_played_in_sync_once_it_is_unmuted(tab: Tab, world: World) -> None:
     open_page(tab, world, "/cameras/loud/")
     seek(tab, world, 25)
     tab.until(f"{PLAYER}.state === 'playing'")
@@ -417,7 +417,7 @@ def test_sound_is_played_with_its_picture_once_it_is_wanted(tab: Tab, world: Wor
     assert tab.js(f"{PLAYER}.state") == "playing"
 
 
-def test_events_are_drawn_and_jumped_to_and_a_failed_load_is_said(tab: Tab, world: World) -> None:
+def test_events_are_drawn_and_can_be_sought_and_a_failed_load_is_reported(tab: Tab, world: World) -> None:
     source = EVENTS % (world.base_ns / 1e6)
     tab.call("Page.addScriptToEvaluateOnNewDocument", source=source)
     open_page(tab, world, "/cameras/door/")
@@ -456,7 +456,7 @@ ANNOTATIONS = """(() => {
 })()"""
 
 
-def test_what_was_said_of_each_picture_is_drawn_on_it(tab: Tab, world: World) -> None:
+def test_recorded_annotations_are_drawn_on_each_frame(tab: Tab, world: World) -> None:
     tab.call("Page.addScriptToEvaluateOnNewDocument", source=ANNOTATIONS % (world.base_ns / 1e6))
     open_page(tab, world, "/cameras/door/")
     tab.js(f"{PLAYER}.setAttribute('overlay', 'numbers')")
@@ -482,7 +482,7 @@ def test_what_was_said_of_each_picture_is_drawn_on_it(tab: Tab, world: World) ->
     tab.until(f"{PLAYER}.state === 'live' && {label} === undefined")
 
 
-def test_cameras_play_in_step(tab: Tab, world: World) -> None:
+def test_several_cameras_play_in_sync(tab: Tab, world: World) -> None:
     open_page(tab, world, "/replay/?camera=door&camera=yard")
     pair = [f"ninjacam-player[camera={slug}]" for slug in ("door", "yard")]
     when = json.dumps({"detail": {"time": 0}}).replace("0", f"new Date({world.ms(100)})")
@@ -528,7 +528,7 @@ def test_a_camera_whose_recording_begins_later_waits_for_it(tab: Tab, world: Wor
     wait_for_picture(tab, tab.wait_for_stamp("ninjacam-player"), "ninjacam-player[camera=late]")
 
 
-def test_cameras_step_back_over_a_gap_together(tab: Tab, world: World) -> None:
+def test_several_cameras_step_back_over_a_gap_together(tab: Tab, world: World) -> None:
     open_page(tab, world, "/replay/?camera=door&camera=late")
     pair = [f"ninjacam-player[camera={slug}]" for slug in ("door", "late")]
     when = json.dumps({"detail": {"time": 0}}).replace("0", f"new Date({world.ms(GAP_ENDS)})")
@@ -543,7 +543,7 @@ def test_cameras_step_back_over_a_gap_together(tab: Tab, world: World) -> None:
         wait_for_picture(tab, FIRST_PART - 251, each)
 
 
-def test_a_codec_that_the_browser_lacks_is_shown_as_pictures(tab: Tab, world: World) -> None:
+def test_a_codec_that_the_browser_lacks_is_shown_as_stills(tab: Tab, world: World) -> None:
     open_page(tab, world, "/cameras/old/")
     seek(tab, world, 30)
     tab.until(f"{PLAYER}.stats.framesPainted > 2 && {PLAYER}.state === 'playing'")
@@ -571,7 +571,7 @@ def test_a_codec_that_the_browser_lacks_is_shown_as_pictures(tab: Tab, world: Wo
     tab.until(f"{PLAYER}.position > {world.ms(102)}", 20)
 
 
-def test_who_may_only_view_has_no_timeline(chromium: Browser, world: World) -> None:
+def test_users_who_may_only_view_get_no_timeline(chromium: Browser, world: World) -> None:
     product = world.product
     product.cli("createuser", "vera", "--password-stdin", stdin=PASSWORD + "\n")
     granted = product.client.post("/api/v1/cameras/door/grants", json_body={"role": "view", "user": "vera"})

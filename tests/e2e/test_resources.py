@@ -76,7 +76,7 @@ def database_files(pid: int) -> int:
     return found
 
 
-def test_viewers_cost_neither_threads_nor_database_connections(product: Product) -> None:
+def test_viewers_use_neither_threads_nor_database_connections(product: Product) -> None:
     web = product.web_pids()
     threads: list[int] = []
     files: list[int] = []
@@ -125,7 +125,7 @@ def come_and_go(product: Product, viewers: int, *, at_once: int = 20) -> None:
                 wait_until(partial(_has_unit, socket), 10, "an access unit")
 
 
-def test_viewers_that_come_and_go_leave_no_memory_behind(product: Product) -> None:
+def test_short_lived_viewers_leak_no_memory(product: Product) -> None:
     pids = family(product)
     come_and_go(product, 100)
     time.sleep(1.5)  # the decoder rests
@@ -165,7 +165,7 @@ def delete_user(product: Product, user: str, token: str) -> None:
 REVOCATIONS = (delete_grant, revoke_token, deactivate_user, delete_user)
 
 
-def test_viewers_who_may_no_longer_watch_are_cut(product: Product) -> None:
+def test_viewers_who_lose_their_permission_are_disconnected(product: Product) -> None:
     users = [revoke.__name__ for revoke in REVOCATIONS]
     django(product, f"{USERS}; [users.create_user(name) for name in {users!r}]")
     tokens = []
@@ -290,7 +290,7 @@ def status_of_socket(product: Product, path: str, headers: dict[str, str]) -> in
 
 @pytest.mark.parametrize("who", ["anonymous", "stranger", "guest", "admin"])
 @pytest.mark.parametrize("route", list(PATHS))
-def test_a_live_route_by_cookie_token_and_signature(
+def test_a_live_route_accepts_cookie_and_token_and_signature(
     product: Product, people: dict[str, Person], route: str, who: str
 ) -> None:
     person, expected = people[who], EXPECTED[route][who]
@@ -321,7 +321,7 @@ def signed(product: Product, person: Person, route: str, expected: int) -> None:
             assert refused == (4401 if other == "ws" else 401), other
 
 
-def test_a_token_reaches_no_further_than_its_scopes(product: Product) -> None:
+def test_a_token_is_limited_to_its_scopes(product: Product) -> None:
     expected: dict[str, dict[str, Any]] = {
         "view:door": {"snapshot": 200, "ws": 200, "metrics": 403},
         "view:yard": {"snapshot": 404, "ws": 404, "metrics": 403},

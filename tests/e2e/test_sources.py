@@ -127,7 +127,7 @@ def probe(product: Product, mistake: Mistake) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_mistake_is_told_by_the_api_and_the_command_line(
+def test_a_mistake_is_reported_by_the_api_and_the_command_line(
     product: Product, mistakes: dict[str, Mistake], kind: str
 ) -> None:
     mistake = mistakes[kind]
@@ -147,7 +147,7 @@ def test_a_mistake_is_told_by_the_api_and_the_command_line(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_camera_that_was_added_with_a_mistake_says_so_in_its_state(
+def test_a_camera_added_with_a_mistake_reports_it_in_its_state(
     product: Product, mistakes: dict[str, Mistake], kind: str
 ) -> None:
     def error() -> dict[str, Any] | None:
@@ -160,7 +160,7 @@ def test_a_camera_that_was_added_with_a_mistake_says_so_in_its_state(
     assert told["state"] in (("reconnecting", "connecting") if told["retryable"] else ("failed",))
 
 
-def test_adding_with_check_refuses_a_camera_that_does_not_answer(
+def test_adding_with_check_rejects_a_camera_that_does_not_answer(
     product: Product, mistakes: dict[str, Mistake]
 ) -> None:
     printed = product.cli("add", "never", mistakes["port"].url, "--check", check=False)
@@ -169,7 +169,7 @@ def test_adding_with_check_refuses_a_camera_that_does_not_answer(
     assert product.client.get("/api/v1/cameras/never").status == 404
 
 
-def test_what_is_no_camera_url_is_refused_at_once(product: Product) -> None:
+def test_an_invalid_camera_url_is_rejected_at_once(product: Product) -> None:
     for url, word in (
         ("ftp://host/x", "ftp"),
         ("rtmp://host/live/cam", "RTMP"),
@@ -201,7 +201,7 @@ class TestTheForm:
             yield tab
 
     @pytest.mark.parametrize("kind", KINDS)
-    def test_a_mistake_is_told_beside_the_form(
+    def test_a_mistake_is_shown_next_to_the_form(
         self, tab: Tab, mistakes: dict[str, Mistake], kind: str
     ) -> None:
         mistake = mistakes[kind]
@@ -227,7 +227,7 @@ def assert_shows(product: Product, slug: str) -> None:
         viewer.wait_live()
 
 
-def test_a_phone_that_sends_jpegs_by_http(product: Product, jpegs: Clip) -> None:
+def test_a_phone_that_sends_jpegs_over_http_is_a_camera(product: Product, jpegs: Clip) -> None:
     with FakeHttpCamera(jpegs, login=Login("basic", "me", SECRET)) as phone:
         url = phone.url("/video", login=False)
         login = ("--username", "me", "--password-stdin")
@@ -237,14 +237,14 @@ def test_a_phone_that_sends_jpegs_by_http(product: Product, jpegs: Clip) -> None
         assert product.camera("phone")["health"]["codec"] == "mjpeg"
 
 
-def test_rtsp_over_udp(product: Product, camera: FakeRtspCamera) -> None:
+def test_a_camera_over_udp_is_live(product: Product, camera: FakeRtspCamera) -> None:
     added = product.cli("add", "udp", camera.url(), "--transport", "udp")
     assert "h264, 640 x 360" in added
     assert_shows(product, "udp")
     assert product.camera("udp")["source"]["transport"] == "udp"
 
 
-def test_a_file_below_the_data_directory(product: Product, clip: Clip) -> None:
+def test_a_file_below_the_data_directory_is_a_camera(product: Product, clip: Clip) -> None:
     files = product.data / "files"
     files.mkdir(exist_ok=True)
     write_file(clip, files / "film.mp4")
@@ -255,7 +255,7 @@ def test_a_file_below_the_data_directory(product: Product, clip: Clip) -> None:
     assert_shows(product, "film")
 
 
-def test_a_file_elsewhere_is_no_camera(product: Product, tmp_path: Path, clip: Clip) -> None:
+def test_a_file_elsewhere_is_rejected(product: Product, tmp_path: Path, clip: Clip) -> None:
     write_file(clip, tmp_path / "film.mp4")
     (product.data / "files").mkdir(exist_ok=True)
     (product.data / "files/link.mp4").symlink_to(tmp_path / "film.mp4")
@@ -274,7 +274,7 @@ def run_beside(work: Callable[[], object]) -> threading.Thread:
     return thread
 
 
-def test_a_camera_that_never_answers_delays_nobody(
+def test_a_camera_that_never_answers_does_not_delay_others(
     product: Product, clip: Clip, camera: FakeRtspCamera
 ) -> None:
     product.add_camera("door", camera.url())
@@ -306,7 +306,7 @@ def test_a_camera_that_never_answers_delays_nobody(
     product.wait_for_state("door")
 
 
-def test_a_camera_that_makes_ffmpeg_allocate_without_end_harms_only_itself(
+def test_a_camera_that_makes_ffmpeg_allocate_without_limit_affects_only_itself(
     product: Product, camera: FakeRtspCamera
 ) -> None:
     """An MP4 of 400 bytes that announces a table of 800 MB; the limit is 512 MB for the process."""
@@ -324,7 +324,7 @@ def test_a_camera_that_makes_ffmpeg_allocate_without_end_harms_only_itself(
         assert camera.stats.connections == before
 
 
-def test_a_camera_whose_capture_process_was_killed_says_so_until_it_has_another_state(
+def test_a_camera_whose_capture_process_was_killed_reports_it_until_its_next_state(
     product: Product,
 ) -> None:
     """The camera accepts connections and never answers, so its new process tries for some seconds."""

@@ -108,7 +108,7 @@ def assert_unbroken(units: list[Unit]) -> None:
     assert not gaps, f"pictures lost between {gaps}"
 
 
-def test_a_camera_that_is_killed_is_shown_as_gone_and_comes_back_by_itself(scene: Scene) -> None:
+def test_a_killed_camera_is_reported_as_lost_and_recovers_by_itself(scene: Scene) -> None:
     with scene.mjpeg() as picture, scene.ws("door", "yard") as player:
         picture.wait_live()
         player.wait_units(10)
@@ -129,7 +129,7 @@ def test_a_camera_that_is_killed_is_shown_as_gone_and_comes_back_by_itself(scene
         assert not player.ended
 
 
-def test_a_camera_that_freezes_is_shown_as_gone_and_comes_back_by_itself(scene: Scene) -> None:
+def test_a_frozen_camera_is_reported_as_lost_and_recovers_by_itself(scene: Scene) -> None:
     with scene.mjpeg() as picture, scene.ws("door") as player:
         picture.wait_live()
         player.wait_units(5)
@@ -160,7 +160,7 @@ def test_a_camera_that_freezes_is_shown_as_gone_and_comes_back_by_itself(scene: 
     ],
     ids=lambda order: "-".join(map(str, order.values())) if "op" in order else next(iter(order)),
 )
-def test_a_camera_that_misbehaves_harms_nobody_else(scene: Scene, order: dict[str, object]) -> None:
+def test_a_misbehaving_camera_does_not_affect_others(scene: Scene, order: dict[str, object]) -> None:
     with scene.mjpeg() as picture, scene.ws("yard") as neighbour, scene.ws("door") as player:
         picture.wait_live()
         neighbour.wait_units(5)
@@ -209,7 +209,7 @@ def dropped(scene: Scene) -> int:
     return int(count)
 
 
-def test_viewers_that_stop_reading_cost_little_and_harm_nobody(scene: Scene) -> None:
+def test_viewers_that_stop_reading_cost_little_and_do_not_affect_others(scene: Scene) -> None:
     web = scene.product.web_pids()
     with scene.mjpeg() as healthy:
         healthy.wait_live()
@@ -244,7 +244,7 @@ def pictures_back_after(viewer: MjpegViewer, since_s: float, timeout_s: float) -
     return ended_s - since_s if longest > 0.3 else 0.0
 
 
-def test_a_capture_process_that_is_killed_is_back_and_others_go_on(scene: Scene) -> None:
+def test_a_killed_capture_process_restarts_and_other_cameras_continue(scene: Scene) -> None:
     product = scene.product
     status = product.status()
     shared = next(p["pid"] for p in status["processes"] if p["name"] == "capture-1")
@@ -262,7 +262,7 @@ def test_a_capture_process_that_is_killed_is_back_and_others_go_on(scene: Scene)
         assert not player.ended
 
 
-def test_a_vision_worker_that_is_killed_is_back_and_others_go_on(scene: Scene) -> None:
+def test_a_killed_vision_worker_restarts_and_other_cameras_continue(scene: Scene) -> None:
     product = scene.product
     with scene.mjpeg() as picture, scene.ws("door", "yard") as player:
         picture.wait_live()
@@ -278,7 +278,7 @@ def test_a_vision_worker_that_is_killed_is_back_and_others_go_on(scene: Scene) -
         assert killed not in product.pids("vision")
 
 
-def test_a_template_that_is_killed_disturbs_nothing_and_what_dies_later_is_back(scene: Scene) -> None:
+def test_a_killed_template_disturbs_nothing_and_later_deaths_are_still_recovered(scene: Scene) -> None:
     product = scene.product
     (template,) = product.pids_titled("ninjacam template")
     for title in ("engine", "web-1", "web-2", "vision-1"):
@@ -303,7 +303,7 @@ def test_a_template_that_is_killed_disturbs_nothing_and_what_dies_later_is_back(
         wait_until(lambda: product.pids_titled("ninjacam template"), 10, "another template")
 
 
-def test_an_engine_that_is_killed_is_back_and_nothing_else_notices(scene: Scene) -> None:
+def test_a_killed_engine_restarts_unnoticed(scene: Scene) -> None:
     product = scene.product
     with scene.mjpeg(query="view=mirror") as picture, scene.ws("door") as player:
         picture.wait_live()
@@ -320,7 +320,7 @@ def test_an_engine_that_is_killed_is_back_and_nothing_else_notices(scene: Scene)
         assert {"capture": product.pids("capture"), "vision": product.pids("vision")} == before, "adopted"
 
 
-def test_a_web_worker_that_is_killed_is_back_and_the_others_viewers_go_on(scene: Scene) -> None:
+def test_a_killed_web_worker_restarts_and_viewers_of_other_workers_continue(scene: Scene) -> None:
     product = scene.product
     viewers = [scene.mjpeg().start() for _ in range(6)]
     try:
@@ -344,7 +344,7 @@ def test_a_web_worker_that_is_killed_is_back_and_the_others_viewers_go_on(scene:
             viewer.__exit__(None, None, None)
 
 
-def test_a_run_directory_that_is_removed_is_made_again(scene: Scene) -> None:
+def test_a_removed_run_directory_is_recreated(scene: Scene) -> None:
     gone = scene.product.data / "run-taken-away"
     (scene.product.data / "run").rename(gone)  # at once: the engine writes there at any moment
     shutil.rmtree(gone)
@@ -355,7 +355,7 @@ def test_a_run_directory_that_is_removed_is_made_again(scene: Scene) -> None:
         player.wait_units(25)
 
 
-def test_a_child_that_is_stopped_while_the_engine_changes_is_replaced(scene: Scene) -> None:
+def test_a_stopped_child_is_replaced_by_the_new_engine(scene: Scene) -> None:
     product = scene.product
     stopped = next(p["pid"] for p in product.status()["processes"] if p["name"] == "capture-1")
     before = scene.door.state()["connects"]
@@ -370,7 +370,7 @@ def test_a_child_that_is_stopped_while_the_engine_changes_is_replaced(scene: Sce
     assert (state["connects"], state["open"]) == (before + 1, 1), "one session, not two"
 
 
-def test_a_request_while_the_camera_is_down_is_never_200_with_nothing(scene: Scene) -> None:
+def test_requests_while_the_camera_is_down_never_get_an_empty_200(scene: Scene) -> None:
     watching = [scene.mjpeg().start() for _ in range(6)]  # both web workers have a picture of it, from before
     try:
         for viewer in watching:
@@ -394,14 +394,14 @@ def test_a_request_while_the_camera_is_down_is_never_200_with_nothing(scene: Sce
         scene.door.start()
 
 
-def test_health_is_answered_at_once_during_all_of_it(scene: Scene) -> None:
+def test_health_checks_are_answered_at_once_throughout(scene: Scene) -> None:
     latencies = sorted(scene.health.latencies_s)
     assert len(latencies) > 100
     assert latencies[int(len(latencies) * 0.95)] < 0.05
     assert scene.health.failures <= 3, "but for those that a killed worker had in hand"
 
 
-def test_sigterm_with_twenty_open_streams_ends_everything_cleanly(tmp_path: Path) -> None:
+def test_sigterm_with_twenty_open_streams_stops_everything_cleanly(tmp_path: Path) -> None:
     with FakeCamera(*SMALL) as camera, Product(tmp_path / "data", workers=2) as product:
         product.add_camera("door", camera.url())
         product.wait_for_state("door")

@@ -117,7 +117,7 @@ def scene(running: Scene) -> Scene:
     return running
 
 
-def test_a_view_is_there_as_pictures_and_as_video(scene: Scene) -> None:
+def test_a_view_is_available_as_jpeg_and_as_video(scene: Scene) -> None:
     with scene.mjpeg() as pictures, scene.ws("paint") as player:
         shown = pictures.wait_live()
         assert colour_of(shown) == "blue"
@@ -134,7 +134,7 @@ def test_a_view_is_there_as_pictures_and_as_video(scene: Scene) -> None:
     assert colour_of(Picture(0, answer.body)) == "blue"
 
 
-def test_a_saved_change_is_live_within_two_seconds_for_everybody(scene: Scene) -> None:
+def test_a_saved_change_is_live_within_two_seconds_for_all_viewers(scene: Scene) -> None:
     with scene.mjpeg() as first, scene.mjpeg() as second, scene.ws("", "paint") as player:
         for viewer in (first, second):
             viewer.wait_live()
@@ -160,7 +160,7 @@ def test_a_saved_change_is_live_within_two_seconds_for_everybody(scene: Scene) -
         pytest.param("return 'no picture'", "", id="returns-nonsense"),
     ],
 )
-def test_a_view_that_fails_says_so_and_harms_nobody(scene: Scene, lines: str, told: str) -> None:
+def test_a_failing_view_reports_it_and_does_not_affect_others(scene: Scene, lines: str, told: str) -> None:
     guest = scene.product.login(GUEST, PASSWORD)
     with scene.mjpeg() as viewer, scene.mjpeg("") as raw, scene.ws("") as player:
         viewer.wait_live()
@@ -197,7 +197,7 @@ def test_a_view_that_fails_says_so_and_harms_nobody(scene: Scene, lines: str, to
     wait_until(lambda: scene.view().get("error", "unknown") is None, 5, "the error is gone from the API")
 
 
-def test_a_module_that_does_not_load_is_told_to_who_may_know(scene: Scene) -> None:
+def test_a_module_that_fails_to_load_is_reported_to_users_who_may_configure(scene: Scene) -> None:
     guest = scene.product.login(GUEST, PASSWORD)
     with scene.mjpeg() as viewer:
         viewer.wait_live()
@@ -214,7 +214,7 @@ def test_a_module_that_does_not_load_is_told_to_who_may_know(scene: Scene) -> No
         assert not viewer.ended
 
 
-def test_a_new_function_is_a_new_view_without_a_restart(scene: Scene, tmp_path: Path) -> None:
+def test_a_new_function_becomes_a_view_without_a_restart(scene: Scene, tmp_path: Path) -> None:
     code = paint("blue") + "\n@processor\ndef grey(frame):\n    '''Only light.'''\n    return frame.gray\n"
     assert not scene.view("grey")
     scene.save(code)
@@ -224,7 +224,7 @@ def test_a_new_function_is_a_new_view_without_a_restart(scene: Scene, tmp_path: 
         viewer.wait_live()
 
 
-def test_a_helper_beside_the_code_is_live_within_two_seconds_of_its_saving(scene: Scene) -> None:
+def test_a_saved_helper_module_is_live_within_two_seconds(scene: Scene) -> None:
     helper = scene.product.data / "colours.py"
     helper.write_text(f"COLOUR = {BGR['green']}\n")
     code = (
@@ -243,7 +243,7 @@ def test_a_helper_beside_the_code_is_live_within_two_seconds_of_its_saving(scene
         assert not viewer.ended
 
 
-def test_only_the_view_that_crashed_its_process_is_switched_off(scene: Scene) -> None:
+def test_only_the_view_that_crashed_its_process_is_quarantined(scene: Scene) -> None:
     other = """
 @processor
 class Innocent(Processor):
@@ -269,7 +269,7 @@ class Innocent(Processor):
     assert "a vision worker crashed in this thread" in scene.product.output[printed:]
 
 
-def test_a_processor_creates_events_and_a_database_that_is_locked_holds_up_no_picture(scene: Scene) -> None:
+def test_a_processor_creates_events_and_a_locked_database_delays_no_frame(scene: Scene) -> None:
     code = paint(
         "green",
         "events.create(frame.camera, 'seen', label=f'현관 {frame.number}', start=frame.captured_at, record=False)",
@@ -298,7 +298,7 @@ def test_a_processor_creates_events_and_a_database_that_is_locked_holds_up_no_pi
         assert scene.view()["error"] is None
 
 
-def test_a_module_that_kills_its_process_is_left_out_until_it_is_saved(tmp_path: Path) -> None:
+def test_a_module_that_crashes_its_process_is_skipped_until_it_is_saved(tmp_path: Path) -> None:
     def module_error() -> str:
         errors = product.client.get("/api/v1/processors").json()["errors"]
         return str(errors[0]["traceback"]) if errors else ""

@@ -78,7 +78,7 @@ REFUSALS = (400, 401, 403, 404, 405, 406, 409, 414, 415, 422, 428, 429)
 """Statuses of requests that contradict the document. Schemathesis does not count 414 among them by itself."""
 
 
-def test_every_answer_is_as_the_document_says(server: str, data: Path, tmp_path: Path) -> None:
+def test_every_response_conforms_to_the_openapi_document(server: str, data: Path, tmp_path: Path) -> None:
     configuration = f"[checks]\nnegative_data_rejection.expected-statuses = {list(REFUSALS)}\n"
     (tmp_path / "schemathesis.toml").write_text(configuration)
     token = run("token", "create", "contract", "--scope", "*", data=data).split()[-1]

@@ -96,7 +96,7 @@ def log_in(base: str) -> HttpClient:
 
 
 @pytest.mark.parametrize("kind", ["keeps", "removes"])
-def test_pages_files_api_streams_and_links_work_below_the_prefix(scene: Scene, kind: str) -> None:
+def test_pages_and_files_and_api_and_streams_and_links_work_below_the_prefix(scene: Scene, kind: str) -> None:
     base = scene.bases[kind]
     client = log_in(base)
     page = client.get("/cam/")
@@ -123,14 +123,14 @@ def test_pages_files_api_streams_and_links_work_below_the_prefix(scene: Scene, k
         socket.recv(10)
 
 
-def test_the_local_address_answers_with_and_without_the_prefix(scene: Scene) -> None:
+def test_the_local_address_works_with_and_without_the_prefix(scene: Scene) -> None:
     client = HttpClient(scene.product.base)
     assert client.get("/healthz").status == client.get("/cam/healthz").status == 200
     assert client.get("/cam").url == f"{scene.product.base}/cam/login/?next=/cam/"
     assert f"{scene.product.port}/cam/ (Ctrl-C" in scene.product.output
 
 
-def test_doctor_names_what_a_proxy_gets_wrong(scene: Scene) -> None:
+def test_doctor_reports_what_a_proxy_changes(scene: Scene) -> None:
     def said(name: str) -> list[str]:
         scene.product.environment["NINJACAM_ORIGINS"] = scene.bases[name]
         try:
@@ -148,7 +148,7 @@ def test_doctor_names_what_a_proxy_gets_wrong(scene: Scene) -> None:
 
 @pytest.mark.chromium
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt install chromium).")
-def test_the_page_names_what_the_proxy_gets_wrong(scene: Scene) -> None:
+def test_the_page_reports_what_the_proxy_changes(scene: Scene) -> None:
     faults = "[...document.querySelectorAll('.proxy-fault')].map((each) => each.textContent)"
     with chromium("--ignore-certificate-errors") as browser:
         careless = scene.bases["careless"].replace("http:", "https:")

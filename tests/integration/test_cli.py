@@ -48,7 +48,7 @@ def one_sentence(done: "subprocess.CompletedProcess[str]") -> str:
     return done.stderr
 
 
-def test_the_token_is_the_last_word(ninjacam: Ninjacam) -> None:
+def test_the_token_is_the_last_word_of_the_output(ninjacam: Ninjacam) -> None:
     done = ninjacam("token", "create", "wall display", "--scope", "*")
     assert done.returncode == 0
     token = done.stdout.split()[-1]
@@ -58,12 +58,12 @@ def test_the_token_is_the_last_word(ninjacam: Ninjacam) -> None:
     assert "revoked" in ninjacam("token", "list").stdout
 
 
-def test_adding_a_camera_that_does_not_answer_says_so(ninjacam: Ninjacam) -> None:
+def test_adding_a_camera_that_does_not_answer_reports_it(ninjacam: Ninjacam) -> None:
     done = ninjacam("add", "dead", "rtsp://127.0.0.1:9/x")
     assert done.returncode == 0 and "does not work yet" in done.stdout and "port 9" in done.stderr
 
 
-def test_with_check_it_is_not_added(ninjacam: Ninjacam) -> None:
+def test_with_check_a_camera_that_does_not_answer_is_not_added(ninjacam: Ninjacam) -> None:
     assert "port 9" in one_sentence(ninjacam("add", "strict", "rtsp://127.0.0.1:9/x", "--check"))
     assert "door" in one_sentence(ninjacam("add", "door", "rtsp://127.0.0.1:9/x", "--no-check"))
     assert ninjacam("add", "strict", "rtsp://127.0.0.1:9/x", "--no-check").returncode == 0
@@ -86,7 +86,7 @@ def test_with_check_it_is_not_added(ninjacam: Ninjacam) -> None:
         ("discover", "--network", "10.0.0.0/16"),
     ],
 )
-def test_errors_are_one_sentence(ninjacam: Ninjacam, arguments: tuple[str, ...]) -> None:
+def test_errors_are_single_sentences(ninjacam: Ninjacam, arguments: tuple[str, ...]) -> None:
     assert "hidden-word" not in one_sentence(ninjacam(*arguments)).replace("warn", "")
 
 
@@ -95,20 +95,20 @@ def test_a_generated_password_is_printed(ninjacam: Ninjacam) -> None:
     assert done.returncode == 0 and done.stdout.startswith("User bob") and "Password: " in done.stdout
 
 
-def test_doctor_names_what_to_fix(ninjacam: Ninjacam, tmp_path: Path) -> None:
+def test_doctor_names_the_steps_to_fix_a_problem(ninjacam: Ninjacam, tmp_path: Path) -> None:
     done = ninjacam("doctor")
     assert done.returncode == 0 and "FIX" not in done.stdout and "engine is not running" in done.stdout
     fresh = Ninjacam(tmp_path)("doctor")
     assert fresh.returncode == 1 and "migrations behind" in fresh.stdout
 
 
-def test_doctor_sees_that_the_key_is_lost(ninjacam: Ninjacam, tmp_path: Path) -> None:
+def test_doctor_detects_a_lost_key(ninjacam: Ninjacam, tmp_path: Path) -> None:
     (tmp_path / "ninjacam.sqlite3").write_bytes((ninjacam.data / "ninjacam.sqlite3").read_bytes())
     done = Ninjacam(tmp_path)("doctor")
     assert done.returncode == 1 and "door: The stored password" in done.stdout
 
 
-def test_rekey_seals_anew(ninjacam: Ninjacam) -> None:
+def test_rekey_encrypts_credentials_with_the_new_key(ninjacam: Ninjacam) -> None:
     assert ninjacam("rekey").stdout == "Encrypted the credentials of 1 cameras.\n"
 
 

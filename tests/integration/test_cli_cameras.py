@@ -59,7 +59,7 @@ def ninjacam(tmp_path_factory: pytest.TempPathFactory) -> Ninjacam:
     return made
 
 
-def test_cameras_are_listed_and_shown_without_their_logins(ninjacam: Ninjacam) -> None:
+def test_cameras_are_listed_and_shown_without_credentials(ninjacam: Ninjacam) -> None:
     lines = ninjacam("list").stdout.splitlines()
     assert lines[0].split() == ["slug", "state", "record", "url", "name"]
     assert lines[1].split() == ["door", "unknown", "off", "rtsps://127.0.0.1:9/x"]
@@ -71,7 +71,7 @@ def test_cameras_are_listed_and_shown_without_their_logins(ninjacam: Ninjacam) -
     assert missing.returncode == 1 and missing.stderr.count("\n") == 1
 
 
-def test_a_camera_is_changed_in_what_is_named_and_removed(ninjacam: Ninjacam) -> None:
+def test_only_the_named_fields_of_a_camera_are_changed_and_it_can_be_removed(ninjacam: Ninjacam) -> None:
     assert ninjacam("add", "yard", "rtsp://127.0.0.1:9/x", "--no-check").returncode == 0
     changes = ("--name", "Yard", "--record", "events", "--before", "7", "--no-audio", "--no-enabled")
     assert ninjacam("set", "yard", *changes).stdout == "Changed yard.\n"
@@ -85,7 +85,7 @@ def test_a_camera_is_changed_in_what_is_named_and_removed(ninjacam: Ninjacam) ->
     assert ninjacam("show", "yard").returncode == 1
 
 
-def test_a_camera_is_renamed(ninjacam: Ninjacam) -> None:
+def test_a_camera_can_be_renamed(ninjacam: Ninjacam) -> None:
     assert ninjacam("add", "before", "rtsp://127.0.0.1:9/x", "--no-check").returncode == 0
     assert ninjacam("set", "before", "--slug", "after", "--name", "A").stdout == "Changed after.\n"
     assert ninjacam("show", "before").returncode == 1 and ninjacam.show("after")["name"] == "A"
@@ -93,7 +93,7 @@ def test_a_camera_is_renamed(ninjacam: Ninjacam) -> None:
 
 
 @pytest.mark.parametrize("choice", ["keep", "delete"])
-def test_removing_asks_what_becomes_of_recordings(ninjacam: Ninjacam, choice: str) -> None:
+def test_removing_asks_what_to_do_with_recordings(ninjacam: Ninjacam, choice: str) -> None:
     slug = f"recorded-{choice}"
     write_files(ninjacam.data / "recordings", encode_stamped(50), 2, slug=slug)
     assert ninjacam("index", "--rebuild").returncode == 0
@@ -110,7 +110,7 @@ def test_removing_asks_what_becomes_of_recordings(ninjacam: Ninjacam, choice: st
     assert bool(list(files.rglob("*.mp4"))) is (choice == "keep")
 
 
-def test_a_stored_password_needs_to_be_entered_again_for_another_protection(ninjacam: Ninjacam) -> None:
+def test_a_stored_password_must_be_entered_again_for_a_different_protection(ninjacam: Ninjacam) -> None:
     for change in (("--url", "rtsp://127.0.0.1:9/x"), ("--no-verify-tls",)):
         done = ninjacam("set", "door", *change, "--no-check")
         assert done.returncode == 1 and "Enter the user and password again" in done.stderr
@@ -119,7 +119,7 @@ def test_a_stored_password_needs_to_be_entered_again_for_another_protection(ninj
     assert done.returncode == 0 and ninjacam.show("door")["verify_tls"] is False
 
 
-def test_a_password_is_asked_for_and_never_shown(ninjacam: Ninjacam) -> None:
+def test_a_password_is_prompted_for_and_never_shown(ninjacam: Ninjacam) -> None:
     arguments = ("add", "asked", "rtsp://127.0.0.1:9/x", "--username", "viewer", "--no-check")
     shown = ninjacam.at_terminal(*arguments, answers={"Password: ": SECRET})
     assert "Added asked." in shown and SECRET not in shown
@@ -128,12 +128,12 @@ def test_a_password_is_asked_for_and_never_shown(ninjacam: Ninjacam) -> None:
 
 
 @pytest.mark.parametrize("option", [("--password", SECRET), (f"--password={SECRET}",)])
-def test_a_password_among_the_arguments_is_refused(ninjacam: Ninjacam, option: tuple[str, ...]) -> None:
+def test_a_password_on_the_command_line_is_rejected(ninjacam: Ninjacam, option: tuple[str, ...]) -> None:
     done = ninjacam("add", "refused", "rtsp://127.0.0.1:9/x", "--username", "u", *option)
     assert done.returncode != 0 and "--password-stdin" in done.stderr and SECRET not in done.stderr
 
 
-def test_a_login_in_the_url_leaves_the_process_list(ninjacam: Ninjacam) -> None:
+def test_a_login_in_the_url_disappears_from_the_process_list(ninjacam: Ninjacam) -> None:
     with subprocess.Popen(
         ninjacam.command("add", "seen", f"rtsp://u:{SECRET}@10.255.255.1/x"),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -161,13 +161,13 @@ def test_an_address_that_can_never_work_is_not_saved(ninjacam: Ninjacam, url: st
     assert ninjacam("show", "never").returncode == 1
 
 
-def test_a_forbidden_address_is_saved_by_force(ninjacam: Ninjacam) -> None:
+def test_a_forbidden_address_can_be_saved_with_force(ninjacam: Ninjacam) -> None:
     done = ninjacam("add", "forced", "rtsp://169.254.1.1/x", "--force", "--no-check")
     assert done.returncode == 0 and ninjacam.show("forced")["url"] == "rtsp://169.254.1.1/x"
 
 
 @pytest.mark.parametrize("verb", ["add", "list", "show", "set", "remove", "serve", "doctor", "token"])
-def test_help_shows_our_options_and_not_djangos(ninjacam: Ninjacam, verb: str) -> None:
+def test_help_shows_our_options_and_hides_those_of_django(ninjacam: Ninjacam, verb: str) -> None:
     text = ninjacam(verb, "--help").stdout
     assert text.startswith(f"usage: ninjacam {verb}") and "--data" in text
     for option in ("--settings", "--pythonpath", "--traceback", "--verbosity", "--no-color", "--skip-checks"):

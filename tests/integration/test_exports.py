@@ -136,7 +136,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 
 @pytest.mark.ffmpeg
-def test_a_copy_is_what_was_recorded(scene: Scene, tmp_path: Path) -> None:
+def test_a_copy_contains_what_was_recorded(scene: Scene, tmp_path: Path) -> None:
     told = scene.wait_for(scene.ask(), "done")
     assert told["progress"] == 1 and told["attempts"] == 1
     path = scene.fetch(told, tmp_path / "copy.mp4")
@@ -182,7 +182,7 @@ def test_clock_and_view_are_burned_in(scene: Scene, tmp_path: Path) -> None:
 
 
 @pytest.mark.ffmpeg
-def test_what_is_burned_is_cut_to_the_span(scene: Scene, tmp_path: Path) -> None:
+def test_a_burned_export_is_cut_to_the_span(scene: Scene, tmp_path: Path) -> None:
     told = scene.wait_for(scene.ask(kind="burned", start=scene.at(6.9), end_s=8.1), "done")
     path = scene.fetch(told, tmp_path / "cut.mp4")
     assert_decodes(path)
@@ -195,7 +195,7 @@ def _luma(path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
         return frame.to_ndarray(format="gray").astype(np.uint8)
 
 
-def test_what_is_wrong_with_a_view_is_said(scene: Scene) -> None:
+def test_an_error_of_a_view_is_reported(scene: Scene) -> None:
     failed = scene.wait_for(scene.ask(kind="burned", view="broken", end_s=4), "failed")
     assert failed["error"]["code"] == "processor"
     assert failed["error"]["message"] == "broken: ValueError: no picture for you (cameras.py, line 10)"
@@ -206,7 +206,7 @@ def test_what_is_wrong_with_a_view_is_said(scene: Scene) -> None:
 
 
 @pytest.mark.ffmpeg
-def test_a_timelapse_is_as_long_as_is_asked_for(scene: Scene, tmp_path: Path) -> None:
+def test_a_timelapse_has_the_requested_length(scene: Scene, tmp_path: Path) -> None:
     wanted: dict[str, Any] = {"kind": "timelapse", "fps": 10, "clock": False, "end_s": LONG * SECONDS}
     numbers = [scene.ask("long", speed=60, **wanted), scene.ask("long", length_s=6, **wanted)]
     for number, seconds in zip(numbers, (LONG * SECONDS / 60, 6), strict=True):
@@ -220,7 +220,7 @@ def test_a_timelapse_is_as_long_as_is_asked_for(scene: Scene, tmp_path: Path) ->
 
 
 @pytest.mark.ffmpeg
-def test_a_timelapse_of_few_pictures_is_no_faster(scene: Scene, tmp_path: Path) -> None:
+def test_a_timelapse_of_few_frames_is_no_faster(scene: Scene, tmp_path: Path) -> None:
     """Twice as fast, 60 steps a second: more than there are pictures."""
     told = scene.wait_for(scene.ask(kind="timelapse", speed=2, fps=60), "done")
     with av.open(str(scene.fetch(told, tmp_path / "lapse.mp4"))) as container:
@@ -232,7 +232,7 @@ def test_a_timelapse_of_few_pictures_is_no_faster(scene: Scene, tmp_path: Path) 
     assert f"Ask for at most {SECONDS / 2} s" in failed["error"]["message"]
 
 
-def test_one_that_is_cancelled_ends_and_can_be_had_again(scene: Scene) -> None:
+def test_a_cancelled_export_ends_and_can_be_requested_again(scene: Scene) -> None:
     number = scene.ask("long", kind="burned", end_s=LONG * SECONDS)
     scene.wait_for_progress(number)
     pid = scene.job()
@@ -245,7 +245,7 @@ def test_one_that_is_cancelled_ends_and_can_be_had_again(scene: Scene) -> None:
     scene.product.client.request("DELETE", f"/api/v1/exports/{number}")
 
 
-def test_all_workers_together_let_one_user_have_a_few_exports(scene: Scene) -> None:
+def test_all_workers_share_the_limit_of_exports_per_user(scene: Scene) -> None:
     """Sixteen requests at the same time, to two processes: none counts without seeing the others."""
     wanted = {"camera": "long", "start": scene.at(0), "end": scene.at(LONG * SECONDS), "kind": "burned"}
 
@@ -269,7 +269,7 @@ def test_all_workers_together_let_one_user_have_a_few_exports(scene: Scene) -> N
 
 
 @pytest.mark.ffmpeg
-def test_whoever_is_killed_the_export_is_made(scene: Scene, tmp_path: Path) -> None:
+def test_an_export_is_completed_whichever_process_is_killed(scene: Scene, tmp_path: Path) -> None:
     span_s = 4 * SECONDS
     number = scene.ask("long", kind="burned", end_s=span_s)
     scene.wait_for_progress(number)
@@ -290,7 +290,7 @@ def test_whoever_is_killed_the_export_is_made(scene: Scene, tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system")
-def test_a_full_disk_is_said_and_nothing_stays(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_leaves_no_file(tmp_path: Path) -> None:
     disk = tmp_path / "exports"
     disk.mkdir()
     script = f'mount -t tmpfs -o size=64k tmpfs "{disk}" && "$@"; ls -A "{disk}" >&2'

@@ -114,7 +114,7 @@ def front(request: pytest.FixtureRequest, fronts: dict[str, Front]) -> Front:
 # --- bodies ---
 
 
-def test_a_body_that_announces_too_much_is_refused_before_it_is_read(front: Front) -> None:
+def test_a_body_that_announces_too_much_is_rejected_before_it_is_read(front: Front) -> None:
     with front.client() as client:
         client.request(*LOGIN, "Content-Length: 800000000")
         status, text = client.answer()
@@ -122,7 +122,7 @@ def test_a_body_that_announces_too_much_is_refused_before_it_is_read(front: Fron
     assert '"code": "too_large"' in text
 
 
-def test_an_endless_body_is_refused_at_one_megabyte(front: Front) -> None:
+def test_an_endless_body_is_rejected_at_one_megabyte(front: Front) -> None:
     before = front.memory_bytes()
     with front.client() as client:
         client.request(*LOGIN, "Transfer-Encoding: chunked")
@@ -132,7 +132,7 @@ def test_an_endless_body_is_refused_at_one_megabyte(front: Front) -> None:
     assert front.memory_bytes() - before < 16 << 20
 
 
-def test_posts_that_are_held_open_write_nothing_to_the_disk(front: Front) -> None:
+def test_slow_posts_write_nothing_to_the_disk(front: Front) -> None:
     before = front.temporary_files()
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(front.client()) for _ in range(4)]
@@ -148,7 +148,7 @@ def test_posts_that_are_held_open_write_nothing_to_the_disk(front: Front) -> Non
             assert client.answer()[0] == 403  # Django has it now, and misses the CSRF cookie
 
 
-def test_a_stream_takes_no_body(front: Front) -> None:
+def test_a_stream_accepts_no_body(front: Front) -> None:
     with front.client() as client:
         client.request("GET /live/door/mjpeg HTTP/1.1", "Content-Length: 10")
         assert client.answer()[0] == 413
@@ -169,7 +169,7 @@ def test_a_stream_takes_no_body(front: Front) -> None:
     ],
     ids=["headers", "header", "url", "trailer", "chunk-extension", "empty-lines"],
 )
-def test_what_never_ends_is_cut_off(front: Front, begin: str, piece: bytes) -> None:
+def test_endless_requests_are_cut_off(front: Front, begin: str, piece: bytes) -> None:
     before = front.memory_bytes()
     with front.client() as client:
         client.send(begin.encode())
@@ -188,7 +188,7 @@ def test_what_never_ends_is_cut_off(front: Front, begin: str, piece: bytes) -> N
     ],
     ids=["url", "headers", "bytes"],
 )
-def test_a_head_that_is_too_large_is_refused(
+def test_a_head_that_is_too_large_is_rejected(
     front: Front, line: str, headers: list[str], statuses: tuple[int, ...]
 ) -> None:
     with front.client() as client:
@@ -196,13 +196,13 @@ def test_a_head_that_is_too_large_is_refused(
         assert client.answer()[0] in statuses
 
 
-def test_what_browsers_send_is_taken(front: Front) -> None:
+def test_what_browsers_send_is_accepted(front: Front) -> None:
     with front.client() as client:
         client.request("GET /healthz?" + "a" * 4000 + " HTTP/1.1", *[f"a{n}: {'b' * 500}" for n in range(80)])
         assert client.answer()[0] == 200
 
 
-def test_a_flood_of_pipelined_requests_takes_no_memory(front: Front) -> None:
+def test_a_flood_of_pipelined_requests_uses_no_memory(front: Front) -> None:
     before = front.memory_bytes()
     with front.client() as client:
         client.flood(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 1 << 20)
@@ -231,7 +231,7 @@ def hold_open(front: Front) -> list[tuple[str, float, int]]:
         return found
 
 
-def test_heads_bodies_and_idle_connections_have_a_deadline(fronts: dict[str, Front]) -> None:
+def test_heads_and_bodies_and_idle_connections_have_a_deadline(fronts: dict[str, Front]) -> None:
     with ThreadPoolExecutor(len(fronts)) as pool:
         for name, ends in zip(fronts, pool.map(hold_open, fronts.values()), strict=True):
             for what, took_s, status in ends:
@@ -243,7 +243,7 @@ def test_heads_bodies_and_idle_connections_have_a_deadline(fronts: dict[str, Fro
 
 
 @pytest.mark.parametrize("first", [b"", b"GET /healthz HT"], ids=["idle", "slow-heads"])
-def test_thousands_of_connections_keep_nobody_out(front: Front, first: bytes) -> None:
+def test_thousands_of_connections_lock_nobody_out(front: Front, first: bytes) -> None:
     with idle_connections(front.server.port, 2600, first=first) as clients:
         assert len(clients) == 2600
         assert max(front.health() for _ in range(3)) < 1.5
@@ -251,7 +251,7 @@ def test_thousands_of_connections_keep_nobody_out(front: Front, first: bytes) ->
         assert front.health() < 1.5
 
 
-def test_one_address_cannot_hold_idle_connections_without_end(front: Front) -> None:
+def test_one_address_cannot_hold_idle_connections_without_limit(front: Front) -> None:
     with (
         idle_connections(front.server.port, 300, source="127.0.0.2") as flood,
         idle_connections(front.server.port, 5, source="127.0.0.3") as others,
@@ -328,7 +328,7 @@ def tokens(data: Path, token: str, fronts: dict[str, Front]) -> dict[str, str]:
     return made
 
 
-def test_one_user_who_asks_for_many_snapshots_does_not_keep_another_waiting(
+def test_many_snapshot_requests_of_one_user_do_not_delay_another(
     front: Front, tokens: dict[str, str]
 ) -> None:
     """Each takes 5 s, until it is sure that no picture comes; eight of one user are taken at once, and 32 wait."""
@@ -341,9 +341,7 @@ def test_one_user_who_asks_for_many_snapshots_does_not_keep_another_waiting(
     assert ("bob", 503) in flood.answered
 
 
-def test_one_user_who_sends_many_commands_does_not_keep_another_waiting(
-    front: Front, tokens: dict[str, str]
-) -> None:
+def test_many_commands_of_one_user_do_not_delay_another(front: Front, tokens: dict[str, str]) -> None:
     """All of them lie in the server's accept queue when it continues, Bob's behind Ann's."""
     pids = front.server.worker_pids()
     line = "GET /api/v1/cameras HTTP/1.1"
@@ -391,7 +389,7 @@ STREAMS = {
 }
 
 
-def test_no_value_in_the_url_of_a_stream_is_an_error_of_ours(front: Front, token: str) -> None:
+def test_no_value_in_the_url_of_a_stream_causes_a_server_error(front: Front, token: str) -> None:
     mark = len(front.server.output)
     with front.client() as client:
         for address, names in STREAMS.items():
@@ -433,7 +431,7 @@ GARBAGE = (
 )
 
 
-def test_strangers_write_a_few_lines_into_the_log_and_no_traceback(front: Front) -> None:
+def test_anonymous_clients_cause_only_a_few_log_lines_and_no_traceback(front: Front) -> None:
     mark = len(front.server.output)
     for _ in range(20):
         for data in GARBAGE:

@@ -45,7 +45,7 @@ PATHS = ("/cam/live/door/mjpeg", "/cam/live/door/snapshot.jpg")
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_nobody_sees_anything_without_logging_in(site: Site, server: Server, path: str) -> None:
+def test_anonymous_users_see_nothing(site: Site, server: Server, path: str) -> None:
     for headers in (
         {},
         {"Cookie": "sessionid=abc"},
@@ -61,7 +61,7 @@ def test_nobody_sees_anything_without_logging_in(site: Site, server: Server, pat
 @pytest.mark.parametrize(
     "route", [each for each in ROUTES if each.role and each.protocol == "http"], ids=lambda each: each.name
 )
-def test_each_row_of_the_route_table_needs_a_login_and_its_role(
+def test_each_row_of_the_route_table_requires_a_login_and_its_role(
     site: Site, server: Server, route: Route
 ) -> None:
     query = {each.name: example(each) for each in route.parameters if each.required}
@@ -75,7 +75,7 @@ def test_each_row_of_the_route_table_needs_a_login_and_its_role(
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_camera_that_one_may_not_see_does_not_exist(site: Site, server: Server, path: str) -> None:
+def test_a_camera_that_a_user_may_not_view_returns_404(site: Site, server: Server, path: str) -> None:
     unknown = server.get(path.replace("door", "nothing"), site.cookie("stranger"))
     hidden = server.get(path, site.cookie("stranger"))
     assert unknown.status == hidden.status == 404
@@ -83,16 +83,16 @@ def test_a_camera_that_one_may_not_see_does_not_exist(site: Site, server: Server
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_token_of_another_scope_does_not_learn_of_the_camera(site: Site, server: Server, path: str) -> None:
+def test_a_token_with_another_scope_does_not_reveal_the_camera(site: Site, server: Server, path: str) -> None:
     assert server.get(path, site.bearer("viewer", "narrow")).status == 404
 
 
-def test_a_bad_token_is_not_made_good_by_a_cookie(site: Site, server: Server) -> None:
+def test_a_cookie_does_not_compensate_for_a_bad_token(site: Site, server: Server) -> None:
     headers = {**site.cookie("viewer"), "Authorization": "Bearer nc_x_y"}
     assert server.get(PATHS[1], headers).status == 401
 
 
-def test_a_strange_host_is_refused(site: Site, server: Server) -> None:
+def test_an_unknown_host_is_rejected(site: Site, server: Server) -> None:
     with RawStream(server.port, PATHS[0], {**site.bearer("viewer"), "X-Other": "1"}) as stream:
         assert " 200 " in stream.head().splitlines()[0]
     answer = server.get(PATHS[1], {**site.bearer("viewer"), "Host": "evil.example"})
@@ -105,7 +105,7 @@ def close_code(server: Server, headers: dict[str, str]) -> int | None:
         return None if isinstance(viewer.receive(), str) else viewer.close_code
 
 
-def test_a_socket_needs_a_login_and_a_page_of_ours(site: Site, server: Server) -> None:
+def test_a_socket_requires_a_login_and_a_page_of_the_same_origin(site: Site, server: Server) -> None:
     cookie = site.cookie("viewer")
     assert close_code(server, {}) == 4401
     assert close_code(server, cookie) == 4403, "a cookie without Origin"
@@ -132,7 +132,7 @@ def sign(site: Site, query: dict[str, str], path: str = PATHS[0], view: str = ""
     )
 
 
-def test_a_signed_link_opens_its_view_and_no_other(site: Site, server: Server) -> None:
+def test_a_signed_link_opens_only_its_view(site: Site, server: Server) -> None:
     signature = sign(site, {"width": "320"}, PATHS[1])
     assert server.get(f"{PATHS[1]}?width=320&sig={signature}").status == 200
     assert server.get(f"{PATHS[1]}?width=640&sig={signature}").status == 401
@@ -189,7 +189,7 @@ def answers_about_vault(site: Site, server: Server, link: str, segment: str) -> 
     return answers
 
 
-def test_a_hidden_camera_and_none_answer_with_the_same_bytes(site: Site, server: Server) -> None:
+def test_hidden_and_missing_cameras_return_identical_bytes(site: Site, server: Server) -> None:
     link = sign(site, {}, "/cam/live/ws")
     segment = site.django(
         "Camera.objects.create(slug='vault', url='rtsp://vault.test/')\n"
@@ -207,7 +207,7 @@ def test_a_hidden_camera_and_none_answer_with_the_same_bytes(site: Site, server:
         assert one == other
 
 
-def test_a_missing_role_is_403_and_named_on_streams_recordings_and_sockets(
+def test_a_missing_role_is_named_in_the_403_of_streams_and_recordings_and_sockets(
     site: Site, server: Server
 ) -> None:
     """One role makes the camera known; the same rule as in the API and on pages."""
@@ -236,7 +236,7 @@ def test_a_missing_role_is_403_and_named_on_streams_recordings_and_sockets(
         site.django(f"CameraGrant.objects.filter(camera={camera}, role='replay').delete()\n")
 
 
-def test_a_link_does_not_open_the_next_camera_of_that_name(
+def test_a_link_does_not_open_the_next_camera_with_that_name(
     site: Site, engine: Engine, server: Server
 ) -> None:
     signature = sign(site, {}, PATHS[1])
@@ -257,7 +257,9 @@ def test_a_link_does_not_open_the_next_camera_of_that_name(
         )
 
 
-def test_a_stream_ends_with_the_token_that_made_its_token(site: Site, engine: Engine, server: Server) -> None:
+def test_a_stream_ends_with_the_token_that_created_its_token(
+    site: Site, engine: Engine, server: Server
+) -> None:
     child = site.django(
         "from ninjacam.auth import principal_from\n"
         "from ninjacam.actions.tokens import create_token\n"
@@ -276,7 +278,7 @@ def test_a_stream_ends_with_the_token_that_made_its_token(site: Site, engine: En
         stream.read_until(b"\r\n0\r\n\r\n")
 
 
-def test_viewers_by_a_link_take_no_place_of_its_owner(site: Site, engine: Engine) -> None:
+def test_viewers_by_link_do_not_use_slots_of_its_owner(site: Site, engine: Engine) -> None:
     signature = sign(site, {}, PATHS[0])
     with running_server(site, MAX_VIEWERS_PER_WORKER=32) as server, contextlib.ExitStack() as streams:
 
@@ -290,7 +292,7 @@ def test_viewers_by_a_link_take_no_place_of_its_owner(site: Site, engine: Engine
 
 
 @pytest.mark.parametrize("state", [CameraState.RECONNECTING, CameraState.FAILED])
-def test_only_those_who_configure_a_camera_read_its_address_in_errors(
+def test_only_users_who_may_configure_a_camera_read_its_address_in_errors(
     site: Site, engine: Engine, server: Server, state: CameraState
 ) -> None:
     error = {"code": "connection_refused", "message": "10.0.0.5 refuses port 554.", "retryable": True}
@@ -314,7 +316,9 @@ def test_only_those_who_configure_a_camera_read_its_address_in_errors(
         engine.set_state("door", CameraState.LIVE)
 
 
-def test_viewers_are_cut_when_they_lose_their_permission(site: Site, engine: Engine, server: Server) -> None:
+def test_viewers_are_disconnected_when_they_lose_their_permission(
+    site: Site, engine: Engine, server: Server
+) -> None:
     with (
         RawStream(server.port, PATHS[0], site.cookie("viewer")) as stream,
         RawSocket(server.port, "/cam/live/ws", site.bearer("viewer")) as viewer,
@@ -341,7 +345,7 @@ def test_viewers_are_cut_when_they_lose_their_permission(site: Site, engine: Eng
             )
 
 
-def test_a_viewer_is_cut_when_the_session_ends(site: Site, engine: Engine, server: Server) -> None:
+def test_a_viewer_is_disconnected_when_the_session_ends(site: Site, engine: Engine, server: Server) -> None:
     key = site.users["viewer"]["cookie"].partition("=")[2]
     sessions = "from django.contrib.sessions.models import Session\n"
     rows = site.django(sessions + f"print(Session.objects.get(pk={key!r}).session_data, end='')")
@@ -358,7 +362,7 @@ def test_a_viewer_is_cut_when_the_session_ends(site: Site, engine: Engine, serve
             )
 
 
-def test_streams_survive_a_restart_of_the_database_and_end_when_it_stays_away(
+def test_streams_survive_a_database_restart_and_end_when_it_stays_away(
     site: Site, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LIVE_TEST_AWAY_GRACE_S", "4")

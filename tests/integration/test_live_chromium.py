@@ -106,12 +106,12 @@ def test_web_codecs_decodes_our_access_units(tab: Tab) -> None:
     assert tab.js("[failures.length, size]") == [0, "320x180"]
 
 
-def test_an_img_shows_our_mjpeg_at_once(tab: Tab) -> None:
+def test_an_img_element_shows_our_mjpeg_at_once(tab: Tab) -> None:
     tab.js("window.img = new Image(); img.src = '/cam/live/door/mjpeg'; document.body.append(img); true")
     tab.until("img.naturalWidth === 320", timeout_s=3)
 
 
-def test_a_page_that_is_not_logged_in_reads_the_close_code(tab: Tab) -> None:
+def test_a_page_without_a_login_reads_the_close_code(tab: Tab) -> None:
     tab.call("Network.clearBrowserCookies")
     tab.js("watch('annexb', () => 0, () => 0); true")
     assert tab.until("window.closeCode") == 4401

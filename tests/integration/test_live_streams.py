@@ -49,7 +49,7 @@ def server(site: Site, shared_engine: Engine) -> Iterator[Server]:
     assert "Traceback" not in server.output
 
 
-def test_mjpeg_is_multipart_with_a_boundary_after_each_picture(
+def test_mjpeg_is_multipart_with_a_boundary_after_each_frame(
     site: Site, engine: Engine, server: Server
 ) -> None:
     with RawStream(server.port, "/cam/live/door/mjpeg", site.cookie("viewer")) as stream:
@@ -129,7 +129,7 @@ def test_without_a_camera_process_mjpeg_answers_503_within_six_seconds(
     assert (answer.status, answer.json()["code"]) == (503, "stream_unavailable")
 
 
-def test_a_jpeg_camera_is_passed_through_undecoded(site: Site, engine: Engine, server: Server) -> None:
+def test_a_jpeg_camera_is_passed_through_without_decoding(site: Site, engine: Engine, server: Server) -> None:
     with RawStream(server.port, "/cam/live/jpeg/mjpeg", site.cookie("admin")) as stream:
         stream.read_until(b"\xff\xd8")
         wait_until(lambda: engine.subscribers("jpeg") == {"packets": 1, "pixels": 0})
@@ -141,7 +141,7 @@ def test_a_jpeg_camera_is_passed_through_undecoded(site: Site, engine: Engine, s
         stream.read_until(b"X-Ninjacam-State: reconnecting")
 
 
-def test_passthrough_begins_at_a_key_frame_and_misses_nothing(
+def test_passthrough_begins_at_a_key_frame_and_loses_nothing(
     site: Site, engine: Engine, server: Server
 ) -> None:
     with RawSocket(server.port, "/cam/live/ws", site.bearer("viewer")) as viewer:
@@ -160,7 +160,7 @@ def test_passthrough_begins_at_a_key_frame_and_misses_nothing(
         wait_until(lambda: engine.subscribers("door")["pixels"] == 0, what="no other viewer is left")
 
 
-def test_a_second_viewer_of_the_worker_has_a_picture_at_once(
+def test_a_second_viewer_of_the_worker_gets_a_frame_at_once(
     site: Site, engine: Engine, server: Server
 ) -> None:
     with RawSocket(server.port, "/cam/live/ws", site.bearer("viewer")) as first:
@@ -209,7 +209,7 @@ def test_a_codec_that_the_browser_lacks_is_transcoded(site: Site, engine: Engine
         assert frame.flags & 1 and frame.payload.startswith(b"\xff\xd8")
 
 
-def test_states_are_told_with_the_sentence_and_the_views_error(
+def test_states_are_sent_with_the_message_and_the_error_of_the_view(
     site: Site, engine: Engine, server: Server
 ) -> None:
     door = engine.cameras["door"]
@@ -233,7 +233,7 @@ def test_states_are_told_with_the_sentence_and_the_views_error(
             door.view_errors.clear()
 
 
-def test_a_camera_process_that_dies_is_told_and_forgiven(site: Site, engine: Engine, server: Server) -> None:
+def test_a_dead_camera_process_is_reported_and_recovered(site: Site, engine: Engine, server: Server) -> None:
     with RawSocket(server.port, "/cam/live/ws", site.bearer("admin")) as viewer:
         viewer.tell(**subscribe(camera="yard"))
         viewer.receive_frame()
@@ -259,7 +259,7 @@ OFF = (
 
 
 @pytest.mark.parametrize(("state", "error", "code", "sentence"), OFF)
-def test_a_camera_that_is_off_is_told_as_such_until_it_is_on_again(
+def test_a_disabled_camera_is_reported_until_it_is_enabled(
     site: Site,
     engine: Engine,
     server: Server,
@@ -298,7 +298,7 @@ def test_a_camera_that_is_off_is_told_as_such_until_it_is_on_again(
         assert viewer.receive_frame().flags & 1
 
 
-def test_a_change_of_size_is_told_before_the_first_picture_of_it(
+def test_a_change_of_size_is_announced_before_its_first_frame(
     site: Site, engine: Engine, server: Server
 ) -> None:
     from tests.integration.live_harness import encode_h264
@@ -317,7 +317,7 @@ def test_a_change_of_size_is_told_before_the_first_picture_of_it(
             yard.units, yard.size = before, (320, 180)
 
 
-def test_two_subscriptions_of_one_view_have_streams_of_their_own(
+def test_two_subscriptions_of_one_view_have_separate_streams(
     site: Site, engine: Engine, server: Server
 ) -> None:
     with RawSocket(server.port, "/cam/live/ws", site.bearer("viewer")) as viewer:
@@ -327,7 +327,7 @@ def test_two_subscriptions_of_one_view_have_streams_of_their_own(
         assert engine.subscribers("door")["packets"] == 1
 
 
-def test_the_sockets_refusals_are_errors_of_the_subscription(
+def test_refusals_on_the_socket_are_errors_of_the_subscription(
     site: Site, engine: Engine, server: Server
 ) -> None:
     with RawSocket(server.port, "/cam/live/ws", site.bearer("viewer")) as viewer:
@@ -349,7 +349,7 @@ def test_the_sockets_refusals_are_errors_of_the_subscription(
         assert viewer.receive_json("pong")["t"] == 12.5
 
 
-def test_a_socket_carries_64_subscriptions_and_no_more(site: Site, engine: Engine, server: Server) -> None:
+def test_a_socket_carries_at_most_64_subscriptions(site: Site, engine: Engine, server: Server) -> None:
     with RawSocket(server.port, "/cam/live/ws", site.bearer("viewer")) as viewer:
         for number in range(65):
             viewer.tell(**subscribe(number, view="edges"))
@@ -363,7 +363,7 @@ def test_a_socket_carries_64_subscriptions_and_no_more(site: Site, engine: Engin
             pass
 
 
-def test_messages_that_are_too_long_or_too_many_end_the_socket(
+def test_messages_that_are_too_long_or_too_many_close_the_socket(
     site: Site, engine: Engine, server: Server
 ) -> None:
     with RawSocket(server.port, "/cam/live/ws", site.bearer("viewer")) as viewer:
@@ -375,7 +375,7 @@ def test_messages_that_are_too_long_or_too_many_end_the_socket(
         assert viewer.read_close() == 1008
 
 
-def test_what_is_unsubscribed_is_freed_at_once(site: Site, engine: Engine, server: Server) -> None:
+def test_an_unsubscribed_stream_is_freed_at_once(site: Site, engine: Engine, server: Server) -> None:
     with RawSocket(server.port, "/cam/live/ws", site.bearer("viewer")) as viewer:
         viewer.tell(**subscribe())
         viewer.receive_frame()
@@ -383,7 +383,7 @@ def test_what_is_unsubscribed_is_freed_at_once(site: Site, engine: Engine, serve
         wait_until(lambda: engine.subscribers("door")["packets"] == 0, timeout_s=1)
 
 
-def test_what_is_not_ours_is_djangos(server: Server) -> None:
+def test_other_paths_are_passed_to_django(server: Server) -> None:
     assert server.get("/").body == b"a page of Django"
     assert server.get("/live/door/mjpeg").status == 404
     with RawSocket(server.port, "/elsewhere", {}) as refused:
@@ -391,7 +391,7 @@ def test_what_is_not_ours_is_djangos(server: Server) -> None:
     assert server.get("/cam/live/ws").status == 426
 
 
-def test_health_says_whether_an_engine_runs(engine: Engine, server: Server) -> None:
+def test_health_reports_whether_an_engine_runs(engine: Engine, server: Server) -> None:
     engine.write_status()
     assert server.get("/cam/healthz").json() == {"status": "ok", "engine": True}
     engine.write_status(age_s=60)

@@ -71,7 +71,7 @@ def test_viewers_hold_neither_threads_nor_database_connections(site: Site, engin
     assert many["encodings"] == 1
 
 
-def test_a_viewer_that_stops_reading_harms_nobody_and_is_cut(
+def test_a_viewer_that_stops_reading_affects_nobody_and_is_disconnected(
     site: Site, engine: Engine, server: Server
 ) -> None:
     with contextlib.ExitStack() as stack:
@@ -105,7 +105,7 @@ def test_a_viewer_that_stops_reading_harms_nobody_and_is_cut(
         assert resident_kb(server) - before_kb < 10 * 3_000 + 10_000
 
 
-def test_a_slow_viewer_goes_on_at_a_key_frame(site: Site, engine: Engine, server: Server) -> None:
+def test_a_slow_viewer_continues_at_a_key_frame(site: Site, engine: Engine, server: Server) -> None:
     with RawSocket(server.port, "/cam/live/ws", site.bearer("viewer"), receive_bytes=4096) as slow:
         slow.tell(**subscribe())
         frame = slow.receive_frame()
@@ -122,7 +122,7 @@ def test_a_slow_viewer_goes_on_at_a_key_frame(site: Site, engine: Engine, server
         assert gaps
 
 
-def test_a_viewer_that_vanishes_is_freed_within_a_second(site: Site, engine: Engine, server: Server) -> None:
+def test_a_vanished_viewer_is_freed_within_a_second(site: Site, engine: Engine, server: Server) -> None:
     with RawSocket(server.port, "/cam/live/ws", site.bearer("viewer")) as viewer:
         viewer.tell(**subscribe())
         viewer.receive_frame()
@@ -135,9 +135,7 @@ def test_a_viewer_that_vanishes_is_freed_within_a_second(site: Site, engine: Eng
     assert (probe["feeds"], probe["encodings"]) == (0, 0)
 
 
-def test_memory_is_flat_over_many_viewers_that_come_and_go(
-    site: Site, engine: Engine, server: Server
-) -> None:
+def test_memory_stays_flat_over_many_short_lived_viewers(site: Site, engine: Engine, server: Server) -> None:
     """`tests/trials/test_viewers.py` has more of them."""
     assert grown_by(site, server, 300) < 0.05
 
@@ -162,7 +160,7 @@ def grown_by(site: Site, server: Server, viewers: int) -> float:
     return resident_kb(server) / before_kb - 1
 
 
-def test_a_full_worker_says_so(site: Site, engine: Engine) -> None:
+def test_a_full_worker_reports_it(site: Site, engine: Engine) -> None:
     with (
         running_server(site, MAX_VIEWERS_PER_WORKER=1) as server,
         RawStream(server.port, "/cam/live/door/mjpeg", site.bearer("viewer")) as stream,
@@ -174,7 +172,7 @@ def test_a_full_worker_says_so(site: Site, engine: Engine) -> None:
             assert viewer.read_close() == 1013
 
 
-def test_compression_of_video_is_warned_of_once_and_loudly(site: Site, engine: Engine) -> None:
+def test_compression_of_video_is_reported_once_with_a_prominent_warning(site: Site, engine: Engine) -> None:
     offer = {
         **site.bearer("viewer"),
         "Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits",

@@ -149,7 +149,7 @@ def test_the_console_script_imports_nothing_from_the_current_directory(
     assert os.listdir(traces) == [] and done.stdout.startswith("Added other"), done.stderr
 
 
-def test_what_it_writes_is_readable_for_its_user_only(scene: Scene) -> None:
+def test_files_are_readable_for_their_owner_only(scene: Scene) -> None:
     use_everything(scene)
     loose = {
         str(path.relative_to(scene.product.data)): stat.filemode(path.lstat().st_mode)
@@ -160,7 +160,7 @@ def test_what_it_writes_is_readable_for_its_user_only(scene: Scene) -> None:
     assert scene.product.cli("doctor", check=False).count("FIX") == 0
 
 
-def test_secrets_are_handed_to_those_only_that_need_them(scene: Scene) -> None:
+def test_secrets_are_passed_only_to_processes_that_need_them(scene: Scene) -> None:
     product = scene.product
     pids = descendants(product.pid)
     lines = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids}
@@ -176,7 +176,7 @@ def test_secrets_are_handed_to_those_only_that_need_them(scene: Scene) -> None:
     assert not {name for name in names if name.startswith(("NINJACAM", "DJANGO", "DATABASE"))}
 
 
-def test_a_password_for_tls_never_goes_out_in_clear(scene: Scene) -> None:
+def test_a_password_for_tls_is_never_sent_in_clear_text(scene: Scene) -> None:
     product = scene.product
     options = ("--auth", "basic", "--user", USER, "--password", PASSWORD)
     with FakeCamera(*SMALL, "--tls", *options) as tls, socket.create_server(("127.0.0.1", 0)) as thief:
@@ -198,7 +198,7 @@ def test_a_password_for_tls_never_goes_out_in_clear(scene: Scene) -> None:
             thief.accept()
 
 
-def test_code_that_others_can_write_is_refused_where_users_look(scene: Scene) -> None:
+def test_code_that_others_can_write_is_rejected_and_the_error_names_the_file(scene: Scene) -> None:
     product, code = scene.product, scene.product.data / "cameras.py"
     code.chmod(0o666)
 
@@ -222,7 +222,7 @@ def metric(product: Product, name: str) -> int:
     return int(value)
 
 
-def test_metrics_are_those_of_all_workers_and_survive_the_death_of_one(scene: Scene) -> None:
+def test_metrics_cover_all_workers_and_survive_the_death_of_one(scene: Scene) -> None:
     product = scene.product
     served = metric(product, "viewers_served_total")
     with contextlib.ExitStack() as stack:
@@ -242,7 +242,7 @@ def test_metrics_are_those_of_all_workers_and_survive_the_death_of_one(scene: Sc
     assert metric(product, "viewers_served_total") >= served + 6
 
 
-def test_a_loose_directory_is_made_private_and_said_so(tmp_path: Path) -> None:
+def test_a_directory_with_loose_permissions_is_made_private_and_reported(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     done = subprocess.run(
         python("-m", "ninjacam", "createuser", "ada", "--generate", "--data", str(tmp_path)),

@@ -121,7 +121,7 @@ def watcher(site: Site) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", [*ROUTES, "segment"])
-def test_each_route_asks_for_replay(
+def test_each_route_requires_the_role_replay(
     site: Site, server: Server, numbers: list[int], watcher: dict[str, str], name: str
 ) -> None:
     path = ROUTES.get(name, f"/cam/rec/door/segment/{numbers[0]}.mp4")
@@ -141,7 +141,7 @@ def test_each_route_asks_for_replay(
     assert server.get(path, site.bearer("viewer"), "POST").status == 405
 
 
-def test_what_is_replayed_is_on_record_once_an_hour(
+def test_replays_are_audited_once_an_hour(
     site: Site, server: Server, numbers: list[int], headers: dict[str, str]
 ) -> None:
     def on_record(name: str) -> list[tuple[str, str]]:
@@ -181,7 +181,9 @@ def test_what_is_replayed_is_on_record_once_an_hour(
     assert [verb for verb, _ in on_record("reader")].count("recording.export") == 1
 
 
-def test_taking_a_clip_away_asks_for_export(site: Site, server: Server, headers: dict[str, str]) -> None:
+def test_downloading_a_clip_requires_the_role_export(
+    site: Site, server: Server, headers: dict[str, str]
+) -> None:
     path = url("clip.mp4", 0, 6, download="1")
     assert server.get(path, headers).status == 403
     answer = server.get(path, site.bearer("admin"))
@@ -189,7 +191,9 @@ def test_taking_a_clip_away_asks_for_export(site: Site, server: Server, headers:
     assert answer.headers["content-disposition"].startswith('attachment; filename="door-2026-')
 
 
-def test_a_file_is_only_reached_by_its_own_camera(site: Site, server: Server, numbers: list[int]) -> None:
+def test_a_file_is_reachable_only_through_its_own_camera(
+    site: Site, server: Server, numbers: list[int]
+) -> None:
     admin = site.bearer("admin")
     assert server.get(f"/cam/rec/door/segment/{numbers[0]}.mp4", admin).status == 200
     assert server.get(f"/cam/rec/yard/segment/{numbers[0]}.mp4", admin).status == 404
@@ -223,7 +227,7 @@ def test_a_signed_playlist_leads_to_signed_files(site: Site, server: Server) -> 
     assert server.get(f"{ROUTES['hls']}&sig={view_only}").status == 403
 
 
-def test_recordings_of_a_deleted_camera_are_for_those_who_may_see_all(
+def test_recordings_of_a_deleted_camera_require_the_role_for_all_cameras(
     site: Site, server: Server, watcher: dict[str, str]
 ) -> None:
     site.django(
@@ -256,7 +260,9 @@ def test_recordings_of_a_deleted_camera_are_for_those_who_may_see_all(
         ("at.jpg?time=2026-09-21T12:00:00+02:00", "bad_request"),
     ],
 )
-def test_what_cannot_be_is_said(server: Server, headers: dict[str, str], path: str, code: str) -> None:
+def test_impossible_requests_get_a_readable_error(
+    server: Server, headers: dict[str, str], path: str, code: str
+) -> None:
     answer = server.get("/cam/rec/door/" + path, headers)
     assert (answer.status, answer.json()["code"]) == (400, code)
 
@@ -265,12 +271,12 @@ def test_what_cannot_be_is_said(server: Server, headers: dict[str, str], path: s
     "path",
     [url("hls.m3u8", 100, 200), url("clip.mp4", 100, 200), f"/cam/rec/door/at.jpg?time={at(100)}"],
 )
-def test_where_nothing_was_recorded_is_404(server: Server, headers: dict[str, str], path: str) -> None:
+def test_a_span_without_recordings_returns_404(server: Server, headers: dict[str, str], path: str) -> None:
     answer = server.get(path, headers)
     assert (answer.status, answer.json()["code"]) == (404, "no_recording")
 
 
-def test_a_clip_across_a_change_of_size_says_where_to_part_it(
+def test_a_clip_across_a_change_of_size_reports_where_to_split_it(
     site: Site, server: Server, headers: dict[str, str]
 ) -> None:
     root = site.directory / "recordings"
@@ -295,7 +301,9 @@ def test_a_clip_across_a_change_of_size_says_where_to_part_it(
 # --- bytes ---
 
 
-def test_ranges_of_a_file(server: Server, headers: dict[str, str], numbers: list[int], site: Site) -> None:
+def test_byte_ranges_of_a_file_are_served(
+    server: Server, headers: dict[str, str], numbers: list[int], site: Site
+) -> None:
     path = f"/cam/rec/door/segment/{numbers[1]}.mp4"
     whole = server.get(path, headers)
     assert whole.headers["accept-ranges"] == "bytes" and whole.headers["content-type"] == "video/mp4"
@@ -339,7 +347,7 @@ def test_any_range_of_a_clip_is_a_part_of_the_whole(server: Server, headers: dic
         assert some.headers["etag"] == whole.headers["etag"]
 
 
-def test_a_clip_has_exactly_the_pictures_of_its_span(
+def test_a_clip_contains_exactly_the_frames_of_its_span(
     server: Server, headers: dict[str, str], tmp_path: Path
 ) -> None:
     path = tmp_path / "clip.mp4"
@@ -354,7 +362,7 @@ def picture(body: bytes) -> "np.ndarray[Any, np.dtype[np.uint8]]":
 
 
 @pytest.mark.parametrize("number", [0, 30, 149, 150, 299, 749])
-def test_a_picture_of_an_instant(server: Server, headers: dict[str, str], number: int) -> None:
+def test_a_still_shows_the_frame_at_its_time(server: Server, headers: dict[str, str], number: int) -> None:
     instant = text_of(NOON_NS + number * FRAME_NS + 1000)
     answer = server.get(f"/cam/rec/door/at.jpg?time={instant}", headers)
     assert (answer.status, answer.headers["content-type"]) == (200, "image/jpeg")
@@ -365,7 +373,7 @@ def test_a_picture_of_an_instant(server: Server, headers: dict[str, str], number
     assert server.get(f"/cam/rec/door/at.jpg?time={instant}&nearest=x", headers).status == 400
 
 
-def test_a_user_who_asks_for_many_pictures_keeps_no_other_user_waiting(
+def test_many_still_requests_of_one_user_do_not_delay_another(
     site: Site, server: Server, headers: dict[str, str]
 ) -> None:
     site.django(
@@ -393,7 +401,7 @@ def test_a_user_who_asks_for_many_pictures_keeps_no_other_user_waiting(
     site.django("CameraGrant.objects.filter(user__username='stranger').delete()")
 
 
-def test_a_file_that_is_gone_is_a_gap(site: Site, server: Server, headers: dict[str, str]) -> None:
+def test_a_missing_file_is_a_gap(site: Site, server: Server, headers: dict[str, str]) -> None:
     made = write_files(site.directory / "recordings", encode_stamped(300, first=200_000), 3)
     numbers = add_rows(site, [each.segment for each in made])
     made[1].path.unlink()
@@ -405,7 +413,7 @@ def test_a_file_that_is_gone_is_a_gap(site: Site, server: Server, headers: dict[
     assert server.get(url("clip.mp4", 8000, 8012), headers).status == 200
 
 
-def test_the_running_file_is_played_as_far_as_it_is_whole(
+def test_a_file_that_is_being_written_is_played_up_to_its_last_complete_fragment(
     site: Site, server: Server, headers: dict[str, str]
 ) -> None:
     first = (time.time_ns() - NOON_NS) // FRAME_NS - 250
@@ -439,7 +447,7 @@ def test_the_running_file_is_played_as_far_as_it_is_whole(
 
 
 @pytest.mark.parametrize("kind", ["uvicorn", "gunicorn", "gunicorn-uvicorn"])  # granian lets nobody abort
-def test_a_slow_download_holds_no_thread_nor_connection_and_does_not_delay_the_end(
+def test_a_slow_download_holds_no_thread_or_connection_and_does_not_delay_the_exit(
     site: Site, headers: dict[str, str], kind: str
 ) -> None:
     made = write_file(site.directory / "recordings", encode_stamped(25, first=300_000))
@@ -467,7 +475,9 @@ def test_a_slow_download_holds_no_thread_nor_connection_and_does_not_delay_the_e
         assert "Traceback" not in server.output and "without completing" not in server.output
 
 
-def test_who_may_no_longer_replay_is_cut(site: Site, server: Server, numbers: list[int]) -> None:
+def test_users_who_may_no_longer_replay_are_disconnected(
+    site: Site, server: Server, numbers: list[int]
+) -> None:
     made = write_file(site.directory / "recordings", encode_stamped(25, first=310_000))
     with made.path.open("ab") as file:
         file.truncate(64 << 20)
@@ -486,7 +496,9 @@ def test_who_may_no_longer_replay_is_cut(site: Site, server: Server, numbers: li
             )
 
 
-def test_who_may_no_longer_export_is_cut_although_they_may_replay(site: Site, server: Server) -> None:
+def test_users_who_may_no_longer_export_are_disconnected_although_they_may_replay(
+    site: Site, server: Server
+) -> None:
     large = [p._replace(data=p.data + b"\x80" * (1 << 20)) for p in encode_stamped(25, first=320_000)]
     add_rows(site, [write_file(site.directory / "recordings", large).segment])
     site.django(
@@ -502,7 +514,7 @@ def test_who_may_no_longer_export_is_cut_although_they_may_replay(site: Site, se
         wait_until(lambda: server.probe()["viewers"] == 0, what="the download is cut")
 
 
-def test_who_may_no_longer_replay_a_deleted_camera_is_cut(site: Site, server: Server) -> None:
+def test_users_who_may_no_longer_replay_a_deleted_camera_are_disconnected(site: Site, server: Server) -> None:
     token = site.django(
         "from django.contrib.auth.models import Permission, User\n"
         "from ninjacam.actions.tokens import create_token\n"
@@ -532,7 +544,9 @@ def test_who_may_no_longer_replay_a_deleted_camera_is_cut(site: Site, server: Se
 @pytest.mark.ffmpeg
 @pytest.mark.skipif(FFMPEG is None, reason="ffmpeg is not installed")
 @pytest.mark.parametrize("kind", ["hls.m3u8", "clip.mp4"])
-def test_ffmpeg_plays_it_without_a_warning(server: Server, headers: dict[str, str], kind: str) -> None:
+def test_ffmpeg_plays_the_playlist_without_a_warning(
+    server: Server, headers: dict[str, str], kind: str
+) -> None:
     address = f"http://127.0.0.1:{server.port}{url(kind, 0, 30)}"
     done = subprocess.run(
         ["ffmpeg", "-v", "warning", "-headers", f"Authorization: {headers['Authorization']}\r\n", "-i", address,
@@ -617,7 +631,7 @@ def hls_js(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.mark.chromium
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-def test_hls_js_plays_over_files_and_gaps_and_seeks(site: Site, server: Server, hls_js: str) -> None:
+def test_hls_js_plays_across_files_and_gaps_and_seeks(site: Site, server: Server, hls_js: str) -> None:
     root = site.directory / "recordings"
     made = [
         *write_files(root, encode_stamped(150, first=400_000), 3),

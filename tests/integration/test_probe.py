@@ -44,13 +44,13 @@ def picture(answer: Any) -> Any:
     return cv2.imdecode(np.frombuffer(base64.b64decode(answer["jpeg_base64"]), np.uint8), cv2.IMREAD_COLOR)
 
 
-def test_a_camera_that_makes_ffmpeg_allocate_is_refused_by_the_memory_limit() -> None:
+def test_a_camera_that_makes_ffmpeg_allocate_is_stopped_by_the_memory_limit() -> None:
     with serve_memory_bomb() as url:
         error = probe(url)["error"]
     assert error["code"] == "too_much_memory"
 
 
-def test_the_largest_picture_fits_into_the_memory_limit() -> None:
+def test_the_largest_frame_fits_into_the_memory_limit() -> None:
     width, height = 8192, MAX_PIXELS // 8192
     with serving(gray(width, height)) as url:
         answer = probe(url)
@@ -58,14 +58,14 @@ def test_the_largest_picture_fits_into_the_memory_limit() -> None:
     assert picture(answer).shape == (340, 640, 3)
 
 
-def test_the_picture_has_the_brightness_of_the_camera() -> None:
+def test_the_image_has_the_brightness_of_the_camera() -> None:
     with serving(gray(640, 360)) as url:
         seen = picture(probe(url))
     assert seen.shape == (360, 640, 3)
     assert np.abs(seen.astype(int)[:, 20:620] - ramp(640)[20:620, None]).max() <= 6
 
 
-def test_a_first_picture_may_take_longer_than_a_silence_in_a_stream(clip: Clip) -> None:
+def test_the_first_frame_may_take_longer_than_a_pause_within_a_stream(clip: Clip) -> None:
     with FakeHttpCamera(clip) as camera:
         camera.faults.interval_s = 2.0
         answer = probe(camera.url(), read_timeout_s=0.1)

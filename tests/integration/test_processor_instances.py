@@ -91,7 +91,7 @@ def watch(it: House, view: str, slug: str, codec: Codec = Codec.MJPEG) -> Viewer
     return Viewer(it.run_dir, StreamRequest(view, codec), slug)
 
 
-def test_cameras_of_two_sizes_share_a_function_and_nothing_crashes(
+def test_cameras_of_two_sizes_share_a_function_without_a_crash(
     clip: Clip, other_clip: Clip, tmp_path: Path
 ) -> None:
     async def go() -> None:
@@ -109,7 +109,7 @@ def test_cameras_of_two_sizes_share_a_function_and_nothing_crashes(
     asyncio.run(go())
 
 
-def test_a_class_has_an_instance_of_its_own_for_each_camera_that_is_closed_when_nobody_watches(
+def test_a_class_has_one_instance_per_camera_which_is_closed_without_viewers(
     clip: Clip, other_clip: Clip, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     async def go() -> None:
@@ -164,7 +164,7 @@ def test_a_slow_function_serves_its_cameras_in_turn_with_their_latest_frames(
     asyncio.run(go())
 
 
-def test_a_camera_whose_call_never_returns_does_not_hold_up_the_others(
+def test_a_call_that_never_returns_does_not_delay_other_cameras(
     clip: Clip, other_clip: Clip, tmp_path: Path
 ) -> None:
     async def go() -> None:
@@ -188,7 +188,7 @@ def test_a_camera_whose_call_never_returns_does_not_hold_up_the_others(
         ("crashes_elsewhere", -signal.SIGSEGV, False),  # in a thread of its own: all that ran are suspects
     ],
 )
-def test_only_the_view_whose_thread_ended_the_process_is_blamed(
+def test_only_the_view_whose_thread_crashed_the_process_is_quarantined(
     clip: Clip, tmp_path: Path, fatal: str, returncode: int, is_known: bool
 ) -> None:
     async def go() -> None:

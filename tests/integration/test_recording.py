@@ -45,7 +45,7 @@ def sound_s(paths: Sequence[Path]) -> float:
     ("codec", "audio", "bframes"),
     [("h264", "", 0), ("h264", "pcm_alaw", 2), ("hevc", "aac", 0), ("mjpeg", "pcm_mulaw", 0)],
 )
-def test_no_picture_is_missing_or_doubled_across_files(
+def test_no_frame_is_missing_or_duplicated_across_files(
     tmp_path: Path, codec: VideoName, audio: AudioName, bframes: int
 ) -> None:
     root = tmp_path / "recordings"
@@ -88,7 +88,7 @@ def tear(path: Path) -> None:
 
 
 @pytest.mark.ffmpeg
-def test_kill_9_loses_a_second_at_most_and_leaves_no_broken_file(tmp_path: Path) -> None:
+def test_kill_9_loses_at_most_a_second_and_leaves_no_broken_file(tmp_path: Path) -> None:
     root = tmp_path / "recordings"
     dice = random.Random(11)
     lost_s = []
@@ -123,7 +123,7 @@ def test_kill_9_loses_a_second_at_most_and_leaves_no_broken_file(tmp_path: Path)
         assert_consecutive(stamps([path]), 100)
 
 
-def test_recording_is_switched_without_a_new_connection(tmp_path: Path) -> None:
+def test_recording_starts_and_stops_without_a_new_connection(tmp_path: Path) -> None:
     async def switch(url: str) -> None:
         async with capture(tmp_path, url, record="off") as child:
             await child.until(lambda: child.camera.get("state") == "live")
@@ -142,7 +142,7 @@ def test_recording_is_switched_without_a_new_connection(tmp_path: Path) -> None:
 
 
 @pytest.mark.ffmpeg
-def test_on_events_what_lies_around_them_is_recorded_without_a_gap(tmp_path: Path) -> None:
+def test_recording_on_events_covers_their_surroundings_without_a_gap(tmp_path: Path) -> None:
     root = tmp_path / "recordings"
     source = clip(audio="pcm_alaw")
     wanted: list[tuple[int, int]] = []
@@ -184,7 +184,7 @@ def test_on_events_what_lies_around_them_is_recorded_without_a_gap(tmp_path: Pat
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system")
-def test_a_full_disk_is_said_hurts_no_live_picture_and_recording_goes_on_when_there_is_room(
+def test_a_full_disk_is_reported_and_does_not_affect_live_video_and_recording_resumes(
     tmp_path: Path,
 ) -> None:
     root = tmp_path / "recordings"

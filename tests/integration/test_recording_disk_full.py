@@ -19,7 +19,7 @@ from tests.unit.recordings.recording_support import Recorded, encoded, stamped
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system")
-def test_on_a_full_disk_the_oldest_makes_room_and_recording_goes_on(tmp_path: Path) -> None:
+def test_on_a_full_disk_the_oldest_recordings_make_room_and_recording_continues(tmp_path: Path) -> None:
     root = tmp_path / "data" / "recordings"
     root.mkdir(parents=True)
     script = f'mount -t tmpfs -o size=6m tmpfs "{root}" && exec "$@"'
@@ -60,7 +60,7 @@ def test_on_a_full_disk_the_oldest_makes_room_and_recording_goes_on(tmp_path: Pa
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system")
-def test_a_disk_that_others_fill_raises_an_alarm_and_keeps_the_recordings(tmp_path: Path) -> None:
+def test_a_disk_filled_by_other_files_raises_an_alarm_and_keeps_the_recordings(tmp_path: Path) -> None:
     root = tmp_path / "data" / "recordings"
     root.mkdir(parents=True)
     script = f'mount -t tmpfs -o size=24m tmpfs "{root}" && exec "$@"'

@@ -97,7 +97,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         yield Scene(product, camera)
 
 
-def test_a_recording_is_on_the_timeline_while_it_is_made(scene: Scene) -> None:
+def test_a_recording_is_on_the_timeline_while_it_is_being_made(scene: Scene) -> None:
     with spell() as passed:
         scene.wait_for_recording(time.time() + 3)
         (span,) = scene.spans()
@@ -107,7 +107,7 @@ def test_a_recording_is_on_the_timeline_while_it_is_made(scene: Scene) -> None:
     assert is_open and (scene.root / path).is_file()
 
 
-def test_live_goes_on_and_a_new_file_begins_when_recording_is_switched(scene: Scene) -> None:
+def test_live_video_continues_and_a_new_file_begins_when_recording_is_switched(scene: Scene) -> None:
     before = scene.camera.state()["connects"]
     scene.record("off")
     wait_until(lambda: not any(row[4] for row in scene.rows()), 10, "the file ends")
@@ -120,7 +120,7 @@ def test_live_goes_on_and_a_new_file_begins_when_recording_is_switched(scene: Sc
     assert scene.camera.state()["connects"] == before
 
 
-def test_while_the_database_is_away_nothing_is_lost(scene: Scene) -> None:
+def test_nothing_is_lost_while_the_database_is_away(scene: Scene) -> None:
     def recordings() -> dict[str, Any]:
         told: dict[str, Any] = scene.product.status()["recordings"]
         return told
@@ -161,7 +161,7 @@ def test_recording_outlives_the_engine(scene: Scene) -> None:
     assert len(scene.spans()) == spans  # no gap
 
 
-def test_after_the_death_of_capture_rows_are_as_the_files(scene: Scene) -> None:
+def test_after_capture_was_killed_the_rows_match_the_files(scene: Scene) -> None:
     (capture,) = scene.product.pids("capture")
     with spell() as passed:
         kill(capture)
@@ -173,7 +173,7 @@ def test_after_the_death_of_capture_rows_are_as_the_files(scene: Scene) -> None:
     wait_until(lambda: [row[4] for row in scene.rows()][:-1].count(True) == 0, 20, "closed rows")
 
 
-def test_the_index_is_made_again_from_the_files(scene: Scene) -> None:
+def test_the_index_is_rebuilt_from_the_files(scene: Scene) -> None:
     scene.record("off")
     wait_until(lambda: not any(row[4] for row in scene.rows()), 10, "the file ends")
     time.sleep(5.5)  # then it looks at rest
@@ -187,7 +187,7 @@ def test_the_index_is_made_again_from_the_files(scene: Scene) -> None:
     assert "recordings match the index" in scene.product.cli("fsck")
 
 
-def test_retention_keeps_the_budget_and_what_it_does_not_know(scene: Scene) -> None:
+def test_retention_keeps_the_budget_and_unknown_files(scene: Scene) -> None:
     stranger = scene.root / "door" / "2020-01-01" / "00" / "00-00.mp4"
     stranger.parent.mkdir(parents=True)
     stranger.write_bytes(b"not ours, and old")

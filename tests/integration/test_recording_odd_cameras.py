@@ -63,7 +63,7 @@ def unbroken(directory: Path, clip: Clip) -> float:
 
 
 @pytest.mark.parametrize("seconds", [3600, -3600, 7])
-def test_a_clock_that_jumps_costs_no_picture(tmp_path: Path, seconds: float) -> None:
+def test_a_jumping_clock_loses_no_frame(tmp_path: Path, seconds: float) -> None:
     clip = make_clip(SCENE)
     with FakeRtspCamera(clip) as camera:
         record(tmp_path, camera, lambda: camera.jump(seconds))
@@ -72,7 +72,7 @@ def test_a_clock_that_jumps_costs_no_picture(tmp_path: Path, seconds: float) -> 
 
 
 @pytest.mark.parametrize("stands_s", [0.08, 0.4])
-def test_a_clock_that_stands_and_catches_up_keeps_its_pace(tmp_path: Path, stands_s: float) -> None:
+def test_a_clock_that_stands_still_and_catches_up_keeps_its_pace(tmp_path: Path, stands_s: float) -> None:
     clip = make_clip(SCENE)
     coarse = with_units(
         clip, lambda unit: replace(unit, pts_s=math.floor(unit.pts_s / stands_s + 0.01) * stands_s)
@@ -82,7 +82,7 @@ def test_a_clock_that_stands_and_catches_up_keeps_its_pace(tmp_path: Path, stand
     assert unbroken(tmp_path, clip) == pytest.approx(0.04, rel=0.05)
 
 
-def test_a_rate_that_is_no_whole_number_is_kept(tmp_path: Path) -> None:
+def test_a_fractional_frame_rate_is_kept(tmp_path: Path) -> None:
     clip, slower = make_clip(SCENE), 25 / (30_000 / 1001)
     odd = with_units(
         clip,
@@ -95,7 +95,7 @@ def test_a_rate_that_is_no_whole_number_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("codec", "width"), [("h264", 320), ("hevc", 640)])
-def test_other_pictures_begin_another_file(tmp_path: Path, codec: VideoName, width: int) -> None:
+def test_a_different_frame_size_begins_another_file(tmp_path: Path, codec: VideoName, width: int) -> None:
     clip = make_clip(SCENE)
     other = make_clip(replace(SCENE, codec=codec, width=width, height=width * 9 // 16))
 

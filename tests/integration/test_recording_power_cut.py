@@ -13,7 +13,7 @@ from tests.integration.test_recording import clip
 
 
 @pytest.mark.ffmpeg
-def test_a_power_cut_loses_a_second_and_leaves_no_broken_file(tmp_path: Path) -> None:
+def test_a_power_cut_loses_at_most_a_second_and_leaves_no_broken_file(tmp_path: Path) -> None:
     why = loop_missing(tmp_path)
     if why:
         pytest.skip(why)

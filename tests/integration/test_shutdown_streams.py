@@ -91,7 +91,7 @@ def test_sigterm_ends_twenty_streams_within_two_seconds(
         wait_until(lambda: engine.subscribers("door")["packets"] == 0, what="the worker has left the stream")
 
 
-def test_a_reload_with_open_streams_is_over_at_once(site: Site, engine: Engine) -> None:
+def test_a_reload_with_open_streams_takes_effect_at_once(site: Site, engine: Engine) -> None:
     with running_server(site, "uvicorn-reload") as server, contextlib.ExitStack() as stack:
         pid = server.probe()["pid"]
         responses, _ = open_streams(stack, site, server)

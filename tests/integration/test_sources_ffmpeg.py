@@ -167,7 +167,7 @@ class TestLivePlaylist:
             )
             yield playlist.parent
 
-    def test_it_plays_in_order_and_at_its_own_pace(self, live: Path, clip: Clip) -> None:
+    def test_frames_arrive_in_order_and_at_their_own_pace(self, live: Path, clip: Clip) -> None:
         with web_server(live) as server:
             settings = config(f"{server.url}/live.m3u8", read_timeout_s=5)
             assert runs_native_code(settings)
@@ -184,7 +184,7 @@ class TestLivePlaylist:
         assert len(decode_sound(recording.tracks[1].extradata, recording.audio)) == len(recording.audio)
         assert recording.close_s < 1
 
-    def test_a_server_that_goes_away_is_an_error(self, live: Path) -> None:
+    def test_a_lost_server_is_an_error(self, live: Path) -> None:
         server = WebServer(live)
         recording = record(
             config(f"{server.url}/live.m3u8", read_timeout_s=5), 10_000, at={5: server.stop}, timeout_s=30
@@ -199,12 +199,12 @@ def decode_sound(description: bytes, packets: list[Packet]) -> list[av.AudioFram
     return [frame for packet in packets for frame in context.decode(av.Packet(packet.data))]
 
 
-def test_a_playlist_that_is_not_there(folder: Path) -> None:
+def test_a_missing_playlist_is_an_error(folder: Path) -> None:
     with web_server(folder) as server, pytest.raises(errors.StreamNotFoundError):
         record(config(f"{server.url}/nothing.m3u8"))
 
 
-def test_a_part_that_is_gone_is_left_out(folder: Path, clip: Clip) -> None:
+def test_a_missing_segment_is_skipped(folder: Path, clip: Clip) -> None:
     with web_server(folder) as server:
         parts = [line for name in ("a.ts", "gone.ts", "b?part=2") for line in ("#EXTINF:2,", name)]
         recording = record(config(server.playlist(*parts)), 10_000)
@@ -212,14 +212,14 @@ def test_a_part_that_is_gone_is_left_out(folder: Path, clip: Clip) -> None:
     assert isinstance(recording.error, errors.SourceEndedError)
 
 
-def test_parts_of_one_file_are_read_by_ranges_or_not_at_all(folder: Path) -> None:
+def test_segments_of_one_file_are_read_by_ranges_or_not_at_all(folder: Path) -> None:
     with web_server(folder) as server:  # Python's server knows no ranges
         url = server.playlist("#EXTINF:2,", "#EXT-X-BYTERANGE:1880@188", "a.ts")
         with pytest.raises(errors.ProtocolError, match="byte ranges"):
             record(config(url))
 
 
-def test_the_password_is_for_the_own_host_only(folder: Path, clip: Clip) -> None:
+def test_the_password_is_sent_to_its_own_host_only(folder: Path, clip: Clip) -> None:
     with web_server(folder, f"viewer:{SECRET}") as server, web_server(folder) as other:
         elsewhere = f"http://localhost:{other.port}/b"
         url = server.playlist("#EXTINF:2,", "a.ts", "#EXTINF:2,", elsewhere)
@@ -231,7 +231,7 @@ def test_the_password_is_for_the_own_host_only(folder: Path, clip: Clip) -> None
     assert SECRET not in str(caught.value)
 
 
-def test_a_playlist_does_not_lead_from_tls_to_clear(folder: Path, clip: Clip) -> None:
+def test_a_playlist_does_not_lead_from_tls_to_clear_text(folder: Path, clip: Clip) -> None:
     """A part over https plays; the same part over http is not asked for."""
     with web_server(folder, tls=True) as server, web_server(folder) as in_clear:
         safe = server.playlist("#EXTINF:2,", "a.ts", name="/safe.m3u8")
@@ -265,7 +265,7 @@ def test_a_playlist_leads_to_no_file_and_no_forbidden_host(folder: Path, kind: s
     assert str(folder) not in str(caught.value)
 
 
-def test_an_encrypted_playlist_says_so_and_reads_no_key_from_a_file(folder: Path) -> None:
+def test_an_encrypted_playlist_is_reported_and_no_key_is_read_from_a_file(folder: Path) -> None:
     (folder / "key").write_bytes(bytes(16))
     with web_server(folder) as server:
         for key in ("key", f"file://{folder}/key"):
@@ -277,7 +277,7 @@ def test_an_encrypted_playlist_says_so_and_reads_no_key_from_a_file(folder: Path
 
 
 @pytest.mark.parametrize("scheme", ["rtmp", "rtmps", "srt"])
-def test_a_protocol_that_only_ffmpeg_speaks_is_refused_and_nothing_is_sent(scheme: str) -> None:
+def test_a_protocol_that_only_ffmpeg_speaks_is_rejected_and_nothing_is_sent(scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         settings = config(f"{scheme}://127.0.0.1:{server.getsockname()[1]}/live/cam")
         with pytest.raises(errors.UnsupportedSchemeError, match="Use the camera's rtsp: URL"):
@@ -390,7 +390,7 @@ def test_a_playlist_costs_a_bounded_amount_of_memory_and_requests(folder: Path, 
         assert len(server.seen) <= MAX_REQUESTS + 1
 
 
-def test_a_playlist_that_never_ends_is_refused(folder: Path) -> None:
+def test_a_playlist_that_never_ends_is_rejected(folder: Path) -> None:
     """It comes by and by, without a length."""
 
     def answer(connection: socket.socket) -> None:

@@ -25,7 +25,7 @@ def clip_of(codec: VideoName = "h264", **changes: object) -> Clip:
 
 
 @pytest.mark.parametrize(("codec", "name"), [("h264", "a.mp4"), ("hevc", "a.mp4"), ("mjpeg", "a.mkv")])
-def test_a_file_is_looped_without_a_gap_and_in_real_time(codec: VideoName, name: str, tmp_path: Path) -> None:
+def test_a_file_loops_without_a_gap_and_in_real_time(codec: VideoName, name: str, tmp_path: Path) -> None:
     clip = clip_of(codec)
     write_file(clip, tmp_path / name)
     settings = config(f"file:{name}", files_dir=str(tmp_path))
@@ -41,7 +41,7 @@ def test_a_file_is_looped_without_a_gap_and_in_real_time(codec: VideoName, name:
     assert recording.close_s < 1
 
 
-def test_a_raw_stream_without_times_plays_too(tmp_path: Path) -> None:
+def test_a_raw_stream_without_timestamps_plays_too(tmp_path: Path) -> None:
     clip = clip_of()
     (tmp_path / "a.h264").write_bytes(clip.annexb())
     recording = record(config("file:a.h264", files_dir=str(tmp_path)), 40)
@@ -95,7 +95,7 @@ def test_files_elsewhere_are_forbidden(url: str, tmp_path: Path) -> None:
         record(config(url))
 
 
-def test_files_that_are_missing_or_no_video_have_their_errors(tmp_path: Path) -> None:
+def test_missing_files_and_files_without_video_have_their_own_errors(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("This is not a video. " * 100)
     (tmp_path / "list.m3u8").write_text("#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n")
     with pytest.raises(errors.StreamNotFoundError):
@@ -105,7 +105,7 @@ def test_files_that_are_missing_or_no_video_have_their_errors(tmp_path: Path) ->
             record(config(f"file:{name}", files_dir=str(tmp_path)))
 
 
-def test_a_usb_camera_that_is_not_there_says_so() -> None:
+def test_a_missing_usb_camera_is_reported() -> None:
     with pytest.raises(errors.DeviceError, match="plug the camera in"):
         record(config("v4l2:///dev/video987"))
     for url in (

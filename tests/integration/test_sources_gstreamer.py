@@ -89,7 +89,7 @@ def gst_server(*arguments: str) -> Iterator[str]:
         pytest.param(MJPEG, Codec.MJPEG, id="mjpeg"),
     ],
 )
-def test_each_format_decodes_without_a_fault(launch: str, codec: Codec) -> None:
+def test_each_format_decodes_without_an_error(launch: str, codec: Codec) -> None:
     with gst_server(launch) as base:
         recording = record(config(f"{base}/cam0"), 40)
     assert recording.error is None
@@ -119,7 +119,7 @@ def test_audio_and_video_share_a_session(audio: str, codec: Codec) -> None:
 
 
 @pytest.mark.parametrize("digest", [False, True], ids=["basic", "digest"])
-def test_login(digest: bool) -> None:
+def test_login_is_answered(digest: bool) -> None:
     arguments = ["--user", "viewer", "--password", 'pass "word"', *(["--digest"] if digest else []), H264]
     with gst_server(*arguments) as base:
         settings = config(f"{base}/cam0", username="viewer", password='pass "word"')
@@ -130,12 +130,12 @@ def test_login(digest: bool) -> None:
             record(config(f"{base}/cam0"))
 
 
-def test_a_path_that_is_not_there() -> None:
+def test_an_unknown_path_is_reported() -> None:
     with gst_server(H264) as base, pytest.raises(StreamNotFoundError):
         record(config(f"{base}/nothing"))
 
 
-def test_udp() -> None:
+def test_udp_delivers_every_frame() -> None:
     with gst_server(H264) as base:
         recording = record(config(f"{base}/cam0", transport="udp"), 30)
     assert recording.error is None

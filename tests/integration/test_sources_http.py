@@ -81,7 +81,7 @@ FRAMINGS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("framing", FRAMINGS)
-def test_pictures_arrive_whole_however_they_are_framed(clip: Clip, framing: str) -> None:
+def test_frames_arrive_complete_however_they_are_framed(clip: Clip, framing: str) -> None:
     with FakeHttpCamera(clip) as camera:
         for name, value in FRAMINGS[framing].items():
             setattr(camera.faults, name, value)
@@ -94,7 +94,7 @@ def test_pictures_arrive_whole_however_they_are_framed(clip: Clip, framing: str)
     assert recording.close_s < 1
 
 
-def test_pictures_that_are_cut_off_are_counted_and_never_delivered(clip: Clip) -> None:
+def test_truncated_frames_are_counted_and_never_delivered(clip: Clip) -> None:
     with FakeHttpCamera(clip) as camera:
         camera.faults.garbage = 0.3
         recording = record(config(camera.url()), 20)
@@ -103,7 +103,7 @@ def test_pictures_that_are_cut_off_are_counted_and_never_delivered(clip: Clip) -
     assert recording.stats.access_units_dropped >= 4
 
 
-def test_a_server_that_ends_after_some_pictures_has_ended(clip: Clip) -> None:
+def test_a_server_that_ends_after_some_frames_has_ended(clip: Clip) -> None:
     with FakeHttpCamera(clip) as camera:
         camera.faults.end_after = 5
         recording = record(config(camera.url()), 50)
@@ -111,7 +111,7 @@ def test_a_server_that_ends_after_some_pictures_has_ended(clip: Clip) -> None:
 
 
 @pytest.mark.parametrize("hang_up", ["behind 401", "within 401", "at login"])
-def test_the_challenge_is_kept_when_the_camera_hangs_up(clip: Clip, hang_up: Any) -> None:
+def test_the_challenge_is_kept_when_the_camera_closes_the_connection(clip: Clip, hang_up: Any) -> None:
     with FakeHttpCamera(clip, login=Login("digest")) as camera:
         camera.faults.hang_up = hang_up
         url = camera.url(login=False)
@@ -129,7 +129,7 @@ def test_login_is_answered(clip: Clip, scheme: Scheme) -> None:
             record(config(url))
 
 
-def test_tls(clip: Clip) -> None:
+def test_tls_is_verified(clip: Clip) -> None:
     with FakeHttpCamera(clip, ssl_context=server_context()) as camera:
         assert len(record(config(camera.url(), verify_tls=False), 5).video) >= 5
         with pytest.raises(errors.ProtocolError, match="certificate"):
@@ -143,7 +143,7 @@ def test_a_web_page_is_not_a_camera(clip: Clip) -> None:
             record(config(camera.url()))
 
 
-def test_one_picture_is_not_a_stream(clip: Clip) -> None:
+def test_a_single_image_is_not_a_stream(clip: Clip) -> None:
     jpeg = clip.video.units[0].data
 
     def picture(handler: http.server.BaseHTTPRequestHandler) -> None:
@@ -163,14 +163,14 @@ def test_one_picture_is_not_a_stream(clip: Clip) -> None:
 
 @pytest.mark.parametrize(("status", "error"), [(404, errors.StreamNotFoundError), (403, errors.AuthenticationError),
                                                (500, errors.ProtocolError)])  # fmt: skip
-def test_each_status_has_its_error(clip: Clip, status: int, error: type[Exception]) -> None:
+def test_each_status_has_its_own_error(clip: Clip, status: int, error: type[Exception]) -> None:
     with FakeHttpCamera(clip) as camera:
         camera.faults.status = status
         with pytest.raises(error):
             record(config(camera.url()))
 
 
-def test_an_answer_that_never_comes_is_a_timeout(clip: Clip) -> None:
+def test_a_missing_response_is_a_timeout(clip: Clip) -> None:
     with FakeHttpCamera(clip) as camera:
         camera.faults.hang = True
         started = fair_s()
@@ -212,7 +212,7 @@ def test_redirects_are_checked_and_counted(clip: Clip) -> None:
             record(config(f"{base}/meta"))
 
 
-def test_a_redirect_from_tls_to_clear_is_not_followed(clip: Clip) -> None:
+def test_a_redirect_from_tls_to_clear_text_is_not_followed(clip: Clip) -> None:
     """Neither the password nor a single request goes to plain http, also not by way of another https server."""
     login = Login("basic")
     with (
@@ -252,7 +252,7 @@ def test_credentials_do_not_follow_a_redirect_to_another_host(clip: Clip) -> Non
             record(config(f"{base}/away", **login))
 
 
-def test_a_login_in_a_redirect_is_for_its_target_only(clip: Clip) -> None:
+def test_a_login_in_a_redirect_is_used_for_its_target_only(clip: Clip) -> None:
     """And never for where that leads in its turn; nor is the camera's own used up."""
     with (
         FakeHttpCamera(clip, login=Login("digest")) as camera,
@@ -296,7 +296,7 @@ def test_ssh_is_not_a_camera() -> None:
         thread.join(5)
 
 
-def test_other_video_is_handed_to_ffmpeg() -> None:
+def test_other_video_is_passed_to_ffmpeg() -> None:
     h264 = make_clip(SceneOptions(width=320, height=240, seconds=2, gop=10, bitrate_bps=300_000))
 
     def video(handler: http.server.BaseHTTPRequestHandler) -> None:

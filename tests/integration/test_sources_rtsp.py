@@ -61,7 +61,7 @@ def scripted_server(answer: Callable[[socket.socket], None]) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc", "mjpeg"])
-def test_each_codec_arrives_whole_and_in_order(codec: VideoName) -> None:
+def test_each_codec_arrives_complete_and_in_order(codec: VideoName) -> None:
     clip = clip_of(codec)
     with FakeRtspCamera(clip) as camera:
         recording = record(config(camera.url()), 30)
@@ -88,7 +88,7 @@ def test_bframes_have_decoding_times_that_never_decrease() -> None:
 @pytest.mark.parametrize(
     ("audio", "codec"), [("aac", Codec.AAC), ("pcm_alaw", Codec.PCMA), ("pcm_mulaw", Codec.PCMU)]
 )
-def test_audio_is_carried_along(audio: str, codec: Codec) -> None:
+def test_audio_is_delivered_too(audio: str, codec: Codec) -> None:
     clip = clip_of(audio=audio)
     with FakeRtspCamera(clip) as camera:
         recording = record(config(camera.url()), 30)
@@ -149,7 +149,7 @@ def test_each_failure_has_its_own_error(
         assert fair_s() - started < 2
 
 
-def test_wrong_hosts_and_ports_are_told_apart() -> None:
+def test_wrong_hosts_and_wrong_ports_have_different_errors() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with pytest.raises(errors.ConnectionRefusedSourceError, match=str(port)):
@@ -183,7 +183,7 @@ def test_another_service_is_not_a_camera(greeting: bytes, text: str) -> None:
         record(config(f"rtsp://127.0.0.1:{port}/"))
 
 
-def test_redirects_are_followed_three_times_at_most(clip: Clip) -> None:
+def test_at_most_three_redirects_are_followed(clip: Clip) -> None:
     with FakeRtspCamera(clip, login=Login("digest")) as camera, FakeRtspCamera(clip) as first:
         first.faults.redirect_to = camera.url(login=False)
         recording = record(config(first.url(), username="admin", password="secret"), 5)
@@ -204,7 +204,7 @@ def test_a_redirect_is_checked_like_the_first_address(clip: Clip) -> None:
             record(config(camera.url()))
 
 
-def test_a_redirect_from_tls_to_clear_is_not_followed(clip: Clip) -> None:
+def test_a_redirect_from_tls_to_clear_text_is_not_followed(clip: Clip) -> None:
     login = Login("basic")
     with (
         FakeRtspCamera(clip, login=login) as in_clear,
@@ -227,7 +227,7 @@ def test_credentials_do_not_follow_a_redirect_to_another_host(clip: Clip) -> Non
             record(config(camera.url(), username="admin", password="secret"))
 
 
-def test_credentials_do_not_come_back_at_the_next_redirect(clip: Clip) -> None:
+def test_credentials_do_not_return_at_the_next_redirect(clip: Clip) -> None:
     with (
         FakeRtspCamera(clip, login=Login("basic"), host="127.0.0.2") as thief,
         FakeRtspCamera(clip, host="127.0.0.2") as friend,
@@ -248,7 +248,7 @@ def test_tls_is_verified_unless_switched_off(clip: Clip) -> None:
             record(config(camera.url()))
 
 
-def test_lost_packets_cost_their_pictures_only(clip: Clip) -> None:
+def test_lost_packets_cost_only_their_frames(clip: Clip) -> None:
     with FakeRtspCamera(clip) as camera:
         camera.faults.loss = 0.05
         recording = record(config(camera.url()), 40)
@@ -261,7 +261,7 @@ def test_lost_packets_cost_their_pictures_only(clip: Clip) -> None:
 
 
 @pytest.mark.parametrize(("sdp", "in_band"), [(True, False), (False, True)])
-def test_parameter_sets_are_in_band_wherever_they_came_from(clip: Clip, sdp: bool, in_band: bool) -> None:
+def test_parameter_sets_are_in_band_wherever_they_were_sent(clip: Clip, sdp: bool, in_band: bool) -> None:
     with FakeRtspCamera(clip) as camera:
         camera.set_faults(sdp_parameter_sets=sdp, in_band_parameter_sets=in_band)
         recording = record(config(camera.url()), 25)
@@ -290,7 +290,7 @@ def test_garbage_between_packets_is_skipped(clip: Clip) -> None:
     assert len(recording.video) >= 60
 
 
-def test_nothing_but_garbage_ends_the_connection(clip: Clip) -> None:
+def test_a_connection_that_sends_only_garbage_is_closed(clip: Clip) -> None:
     with FakeRtspCamera(clip) as camera:
         noise = bytes(range(1, 36)) * 30_000
         recording = record(config(camera.url()), 500, at={5: lambda: camera.inject(noise)})
@@ -321,7 +321,7 @@ def test_a_dropped_connection_has_ended(clip: Clip) -> None:
     assert isinstance(recording.error, errors.SourceEndedError)
 
 
-def test_a_session_is_kept_alive_by_the_cameras_time(clip: Clip) -> None:
+def test_a_session_is_kept_alive_at_the_interval_that_the_camera_requires(clip: Clip) -> None:
     with FakeRtspCamera(clip) as camera:
         camera.set_faults(session_timeout_s=2, rtcp_keeps_alive=False)
         recording = record(config(camera.url()), 110)
@@ -329,7 +329,7 @@ def test_a_session_is_kept_alive_by_the_cameras_time(clip: Clip) -> None:
     assert len(recording.video) >= 110
 
 
-def test_sender_reports_tell_the_cameras_time(clip: Clip) -> None:
+def test_sender_reports_set_the_capture_time(clip: Clip) -> None:
     with FakeRtspCamera(clip) as camera:
         camera.set_faults(sender_report_interval_s=0.2, wall_offset_s=-3600.0)
         before_ns = time.time_ns()
@@ -340,13 +340,13 @@ def test_sender_reports_tell_the_cameras_time(clip: Clip) -> None:
     assert all(expected[0] - 1 <= captured_ns / 1e9 <= expected[1] + 1 for captured_ns in told)
 
 
-def test_slow_answers_are_waited_for(clip: Clip) -> None:
+def test_slow_responses_are_awaited(clip: Clip) -> None:
     with FakeRtspCamera(clip) as camera:
         camera.set_faults(trickle_s=0.0005)
         assert len(record(config(camera.url()), 5).video) >= 5
 
 
-def test_closing_says_teardown_and_leaves_nothing(clip: Clip) -> None:
+def test_closing_sends_teardown_and_leaves_nothing_behind(clip: Clip) -> None:
     with FakeRtspCamera(clip) as camera:
         recording = record(config(camera.url()), 10)
         wait_until(lambda: camera.stats.open_connections == 0, 2, "the end of the connection")
@@ -371,7 +371,7 @@ def test_an_open_that_is_cancelled_closes_its_connection(clip: Clip) -> None:
         wait_until(lambda: camera.stats.open_connections == 0, 2, "the end of the connection")
 
 
-def test_a_source_that_was_never_run_closes(clip: Clip) -> None:
+def test_a_source_that_was_never_run_can_be_closed(clip: Clip) -> None:
     async def open_and_close() -> None:
         source = await open_source(config(camera.url()))
         await source.close()
@@ -381,7 +381,7 @@ def test_a_source_that_was_never_run_closes(clip: Clip) -> None:
         asyncio.run(open_and_close())
 
 
-def test_one_cameras_garbage_leaves_its_neighbours_alone(clip: Clip) -> None:
+def test_garbage_from_one_camera_does_not_affect_its_neighbours(clip: Clip) -> None:
     async def run() -> float:
         counts = [0, 0]
         sources = [await open_source(config(camera.url(path))) for path in ("/a", "/b")]
@@ -410,7 +410,7 @@ def test_one_cameras_garbage_leaves_its_neighbours_alone(clip: Clip) -> None:
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
-def test_udp(codec: VideoName) -> None:
+def test_udp_delivers_every_frame(codec: VideoName) -> None:
     clip = clip_of(codec)
     with FakeRtspCamera(clip, login=Login("digest")) as camera:
         settings = config(camera.url(), transport="udp")

@@ -83,7 +83,7 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Shim:
     return Shim(library, pictures)
 
 
-def test_pictures_come_in_order_at_the_rate_that_was_asked_for(shim: Shim) -> None:
+def test_frames_arrive_in_order_at_the_requested_rate(shim: Shim) -> None:
     told = shim.record("?fps=25&size=320x240", enough=60)
     assert (told["error"], told["codec"], told["size"]) == (None, Codec.MJPEG.label, [320, 240])
     assert steps(told["stamps"], PICTURES) == {1}
@@ -93,7 +93,7 @@ def test_pictures_come_in_order_at_the_rate_that_was_asked_for(shim: Shim) -> No
     assert told["close_s"] < 1
 
 
-def test_a_camera_that_is_unplugged_has_gone(shim: Shim) -> None:
+def test_an_unplugged_camera_has_ended(shim: Shim) -> None:
     told = shim.record(fault="unplugged", after=20)
     assert told["error"][0] == "device" and f"The device {DEVICE} has disappeared" in told["error"][1]
     assert told["stamps"] == list(range(20))
@@ -105,7 +105,7 @@ def test_a_camera_that_freezes_is_stalled(shim: Shim) -> None:
     assert told["stamps"] == list(range(10))
 
 
-def test_adding_one_shows_its_picture(shim: Shim) -> None:
+def test_adding_a_usb_camera_shows_its_frame(shim: Shim) -> None:
     told = shim.probe()
     assert (told["ok"], told["codec"], told["width"], told["height"]) == (True, "mjpeg", 320, 240)
     assert told["jpeg_base64"]
@@ -119,7 +119,7 @@ def test_adding_one_shows_its_picture(shim: Shim) -> None:
         ("yuyv", "does not provide MJPEG or H.264 video: choose another device or format"),
     ],
 )
-def test_adding_one_that_cannot_be_read_says_what_to_do(shim: Shim, fault: str, says: str) -> None:
+def test_adding_an_unreadable_device_reports_what_to_do(shim: Shim, fault: str, says: str) -> None:
     told = shim.probe(fault)
     assert not told["ok"] and told["error"]["code"] == "device" and says in told["error"]["message"]
 

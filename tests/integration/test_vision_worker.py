@@ -260,7 +260,7 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def test_the_camera_itself_and_processed_views_are_shown(clip: Clip, tmp_path: Path) -> None:
+def test_the_cameras_own_view_and_processed_views_are_shown(clip: Clip, tmp_path: Path) -> None:
     async def go() -> None:
         async with house(clip, tmp_path) as it:
             raw = await it.picture(MJPEG)
@@ -281,7 +281,7 @@ def test_the_camera_itself_and_processed_views_are_shown(clip: Clip, tmp_path: P
     asyncio.run(go())
 
 
-def test_a_view_as_h264_starts_with_a_key_frame_and_decodes(clip: Clip, tmp_path: Path) -> None:
+def test_a_view_in_h264_starts_with_a_key_frame_and_decodes(clip: Clip, tmp_path: Path) -> None:
     import av
 
     async def go() -> None:
@@ -305,7 +305,7 @@ def test_a_view_as_h264_starts_with_a_key_frame_and_decodes(clip: Clip, tmp_path
     asyncio.run(go())
 
 
-def test_nothing_is_decoded_while_nobody_watches(clip: Clip, tmp_path: Path) -> None:
+def test_nothing_is_decoded_without_viewers(clip: Clip, tmp_path: Path) -> None:
     async def go() -> None:
         async with house(clip, tmp_path) as it:
             await it.picture(MJPEG)
@@ -316,7 +316,7 @@ def test_nothing_is_decoded_while_nobody_watches(clip: Clip, tmp_path: Path) -> 
     asyncio.run(go())
 
 
-def test_who_asks_for_every_size_and_quality_locks_nobody_out(clip: Clip, tmp_path: Path) -> None:
+def test_a_viewer_who_requests_every_size_and_quality_locks_nobody_out(clip: Clip, tmp_path: Path) -> None:
     async def go() -> None:
         async with house(clip, tmp_path) as it:
             greedy = [
@@ -336,9 +336,7 @@ def test_who_asks_for_every_size_and_quality_locks_nobody_out(clip: Clip, tmp_pa
     asyncio.run(go())
 
 
-def test_a_view_that_nobody_defined_is_refused_with_the_names_of_those_that_are(
-    clip: Clip, tmp_path: Path
-) -> None:
+def test_an_undefined_view_is_refused_with_the_names_of_the_defined_ones(clip: Clip, tmp_path: Path) -> None:
     async def go() -> None:
         async with house(clip, tmp_path) as it:
             for name in ("nix", "elsewhere"):
@@ -357,7 +355,7 @@ def test_a_view_that_nobody_defined_is_refused_with_the_names_of_those_that_are(
         ("mute", "Mute"),
     ],
 )
-def test_a_processor_that_fails_shows_it_and_the_raw_stream_goes_on(
+def test_a_failing_processor_shows_its_error_and_the_cameras_own_stream_continues(
     clip: Clip, tmp_path: Path, view: str, words: str
 ) -> None:
     async def go() -> None:
@@ -381,7 +379,7 @@ def test_a_processor_that_fails_shows_it_and_the_raw_stream_goes_on(
     asyncio.run(go())
 
 
-def test_a_processor_that_fails_now_and_then_is_counted_and_logged(
+def test_a_processor_that_fails_occasionally_is_counted_and_logged(
     clip: Clip, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     async def go() -> None:
@@ -406,7 +404,7 @@ def test_a_processor_that_fails_now_and_then_is_counted_and_logged(
     asyncio.run(go())
 
 
-def test_saving_a_helper_changes_the_live_picture_within_two_seconds(clip: Clip, tmp_path: Path) -> None:
+def test_saving_a_helper_changes_the_live_video_within_two_seconds(clip: Clip, tmp_path: Path) -> None:
     code = """
         from ninjacam import processor
         from worker_helper import COLOR
@@ -441,7 +439,7 @@ def test_saving_a_helper_changes_the_live_picture_within_two_seconds(clip: Clip,
 
 
 @pytest.mark.parametrize("view", ["sleeps", "spins"])
-def test_a_processor_that_never_returns_is_left_behind_and_the_raw_stream_goes_on(
+def test_a_processor_that_never_returns_is_abandoned_and_the_cameras_own_stream_continues(
     clip: Clip, tmp_path: Path, view: str
 ) -> None:
     async def go() -> None:
@@ -465,7 +463,7 @@ def test_a_processor_that_never_returns_is_left_behind_and_the_raw_stream_goes_o
     asyncio.run(go())
 
 
-def test_a_slow_processor_is_slow_for_itself_alone(clip: Clip, tmp_path: Path) -> None:
+def test_a_slow_processor_delays_only_its_own_view(clip: Clip, tmp_path: Path) -> None:
     async def go() -> None:
         async with house(clip, tmp_path):
             raw, slow = Viewer(tmp_path, MJPEG), Viewer(tmp_path, StreamRequest("slow", Codec.MJPEG))
@@ -480,7 +478,7 @@ def test_a_slow_processor_is_slow_for_itself_alone(clip: Clip, tmp_path: Path) -
     asyncio.run(go())
 
 
-def test_saving_the_file_changes_the_live_picture_and_keeps_the_viewer(clip: Clip, tmp_path: Path) -> None:
+def test_saving_the_file_changes_the_live_video_and_keeps_the_viewer(clip: Clip, tmp_path: Path) -> None:
     async def go() -> None:
         async with house(clip, tmp_path) as it:
             viewer = Viewer(tmp_path, StreamRequest("red", Codec.MJPEG))
@@ -508,7 +506,7 @@ def test_saving_the_file_changes_the_live_picture_and_keeps_the_viewer(clip: Cli
     asyncio.run(go())
 
 
-def test_a_camera_that_is_away_is_a_readable_picture_and_comes_back(clip: Clip, tmp_path: Path) -> None:
+def test_a_lost_camera_is_shown_as_a_readable_image_and_recovers(clip: Clip, tmp_path: Path) -> None:
     async def go() -> None:
         async with house(clip, tmp_path) as it:
             viewer = Viewer(tmp_path, MJPEG)
@@ -531,7 +529,7 @@ def test_a_camera_that_is_away_is_a_readable_picture_and_comes_back(clip: Clip, 
     asyncio.run(go())
 
 
-def test_a_processor_that_kills_its_process_leaves_its_name(clip: Clip, tmp_path: Path) -> None:
+def test_a_processor_that_crashes_its_process_is_identified(clip: Clip, tmp_path: Path) -> None:
     from ninjacam.supervision.crash_record import read_last_words
 
     async def go() -> None:

@@ -32,7 +32,7 @@ class EveryTwentySeconds(OddCamera):
 
 
 @pytest.mark.parametrize("camera", [WakesUp(), EveryTwentySeconds()], ids=repr)
-def test_a_camera_that_is_given_more_time_each_time_shows_video(camera: OddCamera) -> None:
+def test_a_camera_that_is_given_more_time_on_each_connection_shows_video(camera: OddCamera) -> None:
     seen = asyncio.run(watch_camera(camera))
     assert len(seen.pictures) >= camera.enough, str(seen)
     assert camera.connections == 2, "the first connection was given up, the second one lasts"

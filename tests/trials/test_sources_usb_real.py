@@ -47,7 +47,7 @@ def write_pictures(directory: Path) -> None:
             (folder / f"{number:03}.jpg").write_bytes(without_huffman_tables(unit.data))
 
 
-def test_pictures_come_in_order_at_the_size_and_rate_that_were_asked_for(told: dict[str, Any]) -> None:
+def test_frames_arrive_in_order_at_the_requested_size_and_rate(told: dict[str, Any]) -> None:
     asked = told["asked"]
     assert told["streams"][1] == "streams 320x240 15"
     assert (asked["error"], asked["codec"], asked["size"]) == (None, "mjpeg", [320, 240])
@@ -56,26 +56,26 @@ def test_pictures_come_in_order_at_the_size_and_rate_that_were_asked_for(told: d
     assert asked["close_s"] < 2
 
 
-def test_adding_one_shows_its_picture(told: dict[str, Any]) -> None:
+def test_adding_a_usb_camera_shows_its_frame(told: dict[str, Any]) -> None:
     shown = told["shown"]
     assert told["streams"][0] == "streams 640x480 30", "as the camera does of itself, but MJPEG"
     assert (shown["ok"], shown["codec"], shown["width"], shown["height"]) == (True, "mjpeg", 640, 480)
     assert shown["jpeg_base64"]
 
 
-def test_a_camera_that_is_unplugged_has_gone(told: dict[str, Any]) -> None:
+def test_an_unplugged_camera_has_ended(told: dict[str, Any]) -> None:
     unplugged = told["unplugged"]
     assert unplugged["error"][0] == "device" and "it was unplugged" in unplugged["error"][1]
     assert unplugged["stamps"] == list(range(20))
 
 
-def test_a_camera_that_freezes_is_stalled_and_can_be_started_again(told: dict[str, Any]) -> None:
+def test_a_frozen_camera_is_stalled_and_can_be_restarted(told: dict[str, Any]) -> None:
     frozen, again = told["frozen"], told["started again"]
     assert frozen["error"][0] == "stalled" and frozen["stamps"] == list(range(20))
     assert again["error"] is None and steps(again["stamps"], PICTURES) == {1}
 
 
-def test_a_camera_that_is_plugged_in_again_is_live_again(told: dict[str, Any]) -> None:
+def test_a_replugged_camera_is_live_again(told: dict[str, Any]) -> None:
     again = told["plugged in again"]
     assert again["error"][0] == "device" and again["same_device"]
 
@@ -89,6 +89,6 @@ def test_a_camera_that_is_plugged_in_again_is_live_again(told: dict[str, Any]) -
         ("output", "There is no camera at /dev/video"),
     ],
 )
-def test_what_cannot_be_read_says_what_to_do(told: dict[str, Any], scene: str, says: str) -> None:
+def test_an_unreadable_device_reports_what_to_do(told: dict[str, Any], scene: str, says: str) -> None:
     code, message = told[scene]
     assert code == "device" and says in message

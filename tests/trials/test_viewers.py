@@ -6,7 +6,7 @@ from tests.integration.live_harness import Engine, prepare_site, running_server
 from tests.integration.test_live_viewers import grown_by
 
 
-def test_memory_is_flat_over_thousands_of_viewers_that_come_and_go(tmp_path: Path) -> None:
+def test_memory_stays_flat_over_thousands_of_short_lived_viewers(tmp_path: Path) -> None:
     site = prepare_site(tmp_path)
     with (
         Engine(site.directory / "run", unit_bytes=60_000, jpeg_bytes=66_000),

@@ -41,7 +41,9 @@ def change(camera: Camera) -> str:
     return f"/admin/ninjacam/camera/{camera.pk}/change/"
 
 
-def test_a_camera_is_added_with_sealed_credentials(admin: Client, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_camera_is_added_with_encrypted_credentials(
+    admin: Client, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.DEBUG):
         assert save(admin, ADD, slug="gate", url=f"rtsp://bob:{PASSWORD}@10.0.0.8/x").status_code == 302
     camera = Camera.objects.get()
@@ -60,25 +62,27 @@ def test_a_wrong_password_field_is_not_shown_again(admin: Client, camera: Camera
     assert response.status_code == 200 and b"typed-password" not in response.content
 
 
-def test_empty_fields_keep_what_is_stored(admin: Client, camera: Camera) -> None:
+def test_empty_fields_keep_the_stored_values(admin: Client, camera: Camera) -> None:
     assert save(admin, change(camera), url=camera.url, name="New name").status_code == 302
     changed = Camera.objects.get()
     assert changed.name == "New name" and changed.source().password == PASSWORD
 
 
-def test_new_credentials_replace_and_a_box_removes(admin: Client, camera: Camera) -> None:
+def test_new_credentials_replace_the_stored_ones_and_a_checkbox_removes_them(
+    admin: Client, camera: Camera
+) -> None:
     assert save(admin, change(camera), url=camera.url, username="u", password="p").status_code == 302
     assert Camera.objects.get().source().password == "p"
     assert save(admin, change(camera), url=camera.url, forget_credentials="on").status_code == 302
     assert not Camera.objects.get().has_credentials
 
 
-def test_a_stored_password_does_not_go_to_another_host(admin: Client, camera: Camera) -> None:
+def test_a_stored_password_is_not_sent_to_another_host(admin: Client, camera: Camera) -> None:
     assert save(admin, change(camera), url="rtsp://10.0.0.66/x").status_code == 200
     assert Camera.objects.get().url == "rtsp://10.0.0.5/stream1"
 
 
-def test_tokens_are_revoked_and_not_made(admin: Client, admin_user: User) -> None:
+def test_tokens_can_be_revoked_but_not_created(admin: Client, admin_user: User) -> None:
     token = ApiToken.objects.create(
         user=admin_user, name="t", prefix="abc", token_hash="hash-of-it", scopes=["*"]
     )
@@ -89,7 +93,7 @@ def test_tokens_are_revoked_and_not_made(admin: Client, admin_user: User) -> Non
     assert ApiToken.objects.get().revoked_at is not None
 
 
-def test_events_can_be_kept_and_forgotten_and_not_made(
+def test_events_can_be_protected_and_deleted_but_not_created(
     admin: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     row = Event.objects.create(slug="door", kind="motion", start_ns=10**18, source="user:x", data={"a": 1})
@@ -110,7 +114,7 @@ def test_events_can_be_kept_and_forgotten_and_not_made(
     assert not Event.objects.exists() and "event.delete" in caplog.text
 
 
-def test_a_schedule_is_checked(admin: Client, camera: Camera) -> None:
+def test_a_schedule_is_validated(admin: Client, camera: Camera) -> None:
     refused = save(
         admin, change(camera), url=camera.url, record="schedule", record_schedule="mon 25:00-26:00"
     )
@@ -123,7 +127,7 @@ def test_a_schedule_is_checked(admin: Client, camera: Camera) -> None:
     assert save(admin, change(camera), url=camera.url, **fields).status_code == 302
 
 
-def test_recordings_can_be_protected_and_neither_made_nor_deleted(admin: Client) -> None:
+def test_recordings_can_be_protected_but_neither_created_nor_deleted(admin: Client) -> None:
     row = Segment.objects.create(
         slug="door", path="door/2026-11-22/08/00-00.mp4", start_ns=1, end_ns=2, size_bytes=5, codec="h264",
         width_px=640, height_px=360,
@@ -138,7 +142,7 @@ def test_recordings_can_be_protected_and_neither_made_nor_deleted(admin: Client)
     assert admin.post(f"/admin/ninjacam/segment/{row.pk}/delete/", {"post": "yes"}).status_code == 403
 
 
-def test_the_check_of_tls_cannot_be_switched_off_without_the_password(admin: Client, camera: Camera) -> None:
+def test_tls_verification_cannot_be_disabled_without_the_password(admin: Client, camera: Camera) -> None:
     camera.set_source("rtsps://10.0.0.5/stream1", "user-of-the-camera", PASSWORD)
     camera.save()
     fields = {"url": camera.url, "verify_tls": ""}

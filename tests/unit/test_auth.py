@@ -47,7 +47,7 @@ def by_link(
     return signing.sign(link), query
 
 
-def test_only_the_hash_of_a_token_is_kept(viewer: User) -> None:
+def test_only_the_hash_of_a_token_is_stored(viewer: User) -> None:
     row, token = make_token(viewer, "view")
     assert token.startswith(f"nc_{row.prefix}_")
     assert token.rpartition("_")[2] not in str(ApiToken.objects.filter(pk=row.pk).values().get())
@@ -59,14 +59,14 @@ def test_a_token_acts_for_its_user(viewer: User, camera: Camera, yard: Camera) -
     assert who.may("view", camera) and not who.may("view", yard)
 
 
-def test_scopes_cut_what_the_user_may(admin_user: User, camera: Camera, yard: Camera) -> None:
+def test_scopes_limit_the_permissions_of_the_user(admin_user: User, camera: Camera, yard: Camera) -> None:
     who = by_token(make_token(admin_user, "view:door", "metrics")[1])
     assert who is not None
     assert who.may("view", camera) and not who.may("view", yard) and not who.may("configure", camera)
     assert who.may_metrics() and not who.may_all("add_camera", "configure")
 
 
-def test_scope_configure_includes_view(admin_user: User, camera: Camera) -> None:
+def test_the_scope_configure_includes_view(admin_user: User, camera: Camera) -> None:
     who = by_token(make_token(admin_user, "configure")[1])
     assert who is not None and who.may("view", camera) and not who.may("export", camera)
 
@@ -79,13 +79,13 @@ def test_scope_configure_includes_view(admin_user: User, camera: Camera) -> None
         {"token_hash": "0" * 64},
     ],
 )
-def test_a_token_that_is_over_is_nobody(viewer: User, change: dict[str, Any]) -> None:
+def test_an_expired_token_is_anonymous(viewer: User, change: dict[str, Any]) -> None:
     row, token = make_token(viewer, "*")
     ApiToken.objects.filter(pk=row.pk).update(**change)
     assert by_token(token) is None
 
 
-def test_a_token_of_an_inactive_user_is_nobody(viewer: User) -> None:
+def test_a_token_of_an_inactive_user_is_anonymous(viewer: User) -> None:
     _, token = make_token(viewer, "*")
     User.objects.filter(pk=viewer.pk).update(is_active=False)
     assert by_token(token) is None
@@ -94,19 +94,19 @@ def test_a_token_of_an_inactive_user_is_nobody(viewer: User) -> None:
 @pytest.mark.parametrize(
     "token", ["", "x", "nc_", "nc__", "nc_a_b", "nc_a_b_c", "nc_%_x", "nc_" + "a" * 500, "nc_\x00_x"]
 )
-def test_nonsense_is_nobody(db: None, token: str) -> None:
+def test_an_invalid_token_is_anonymous(db: None, token: str) -> None:
     assert by_token(token) is None
     assert principal_from(cookies={}, authorization=token) is None
 
 
-def test_a_bad_token_is_not_made_good_by_a_cookie(viewer: User) -> None:
+def test_a_cookie_does_not_compensate_for_a_bad_token(viewer: User) -> None:
     _, cookies = by_session(viewer)
     assert principal_from(cookies=cookies, authorization="Bearer nc_a_b") is None
     assert principal_from(cookies=cookies, authorization="Basic dmlld2VyOng=") is None
     assert principal_from(cookies=cookies, sig="forged", path=PATH) is None
 
 
-def test_last_use_is_noted_once_a_minute(viewer: User, django_assert_num_queries: Any) -> None:
+def test_the_last_use_is_updated_once_a_minute(viewer: User, django_assert_num_queries: Any) -> None:
     row, token = make_token(viewer, "*")
     by_token(token)
     first = ApiToken.objects.get(pk=row.pk).last_used_at
@@ -115,12 +115,12 @@ def test_last_use_is_noted_once_a_minute(viewer: User, django_assert_num_queries
         by_token(token)
 
 
-def test_a_session_is_its_user(viewer: User, camera: Camera) -> None:
+def test_a_session_identifies_its_user(viewer: User, camera: Camera) -> None:
     who, _ = by_session(viewer)
     assert who is not None and who.user == viewer and who.scopes is None and who.may("view", camera)
 
 
-def test_a_session_of_nobody_is_nobody(db: None) -> None:
+def test_an_anonymous_session_is_anonymous(db: None) -> None:
     store = import_module(django_settings.SESSION_ENGINE).SessionStore()
     store["x"] = 1
     store.save()
@@ -140,7 +140,9 @@ def test_a_password_change_ends_sessions_and_links(viewer: User, camera: Camera)
     assert recheck([(who, "view", camera)]) == [False]
 
 
-def test_a_link_is_for_one_path_query_camera_and_view(viewer: User, camera: Camera, yard: Camera) -> None:
+def test_a_link_is_valid_for_one_path_and_query_and_camera_and_view(
+    viewer: User, camera: Camera, yard: Camera
+) -> None:
     who, _ = by_session(viewer)
     assert who is not None
     CameraGrant.objects.create(camera=yard, user=viewer, role="view")
@@ -157,7 +159,7 @@ def test_a_link_is_for_one_path_query_camera_and_view(viewer: User, camera: Came
         assert principal_from(cookies={}, sig=sig, path=path, query=asked) is None
 
 
-def test_a_link_gives_what_its_issuer_still_may(viewer: User, camera: Camera) -> None:
+def test_a_link_gives_the_current_permissions_of_its_issuer(viewer: User, camera: Camera) -> None:
     who, _ = by_session(viewer)
     assert who is not None
     sig, query = by_link(who, camera)
@@ -178,7 +180,7 @@ def test_a_link_expires(viewer: User, camera: Camera, monkeypatch: pytest.Monkey
     assert recheck([(found, "view", camera)]) == [False]
 
 
-def test_a_link_ends_with_the_token_that_made_it(viewer: User, camera: Camera) -> None:
+def test_a_link_ends_with_the_token_that_created_it(viewer: User, camera: Camera) -> None:
     row, token = make_token(viewer, "view")
     who = by_token(token)
     assert who is not None
@@ -188,7 +190,7 @@ def test_a_link_ends_with_the_token_that_made_it(viewer: User, camera: Camera) -
     assert principal_from(cookies={}, sig=sig, path=PATH, query=query) is None
 
 
-def test_a_changed_signature_is_nobody(viewer: User, camera: Camera) -> None:
+def test_a_changed_signature_is_anonymous(viewer: User, camera: Camera) -> None:
     who, _ = by_session(viewer)
     assert who is not None
     sig, query = by_link(who, camera)
@@ -198,7 +200,7 @@ def test_a_changed_signature_is_nobody(viewer: User, camera: Camera) -> None:
         assert principal_from(cookies={}, sig="".join(changed), path=PATH, query=query) is None
 
 
-def test_links_as_handed_out_are_taken_back(viewer: User, camera: Camera) -> None:
+def test_issued_links_are_accepted(viewer: User, camera: Camera) -> None:
     who, _ = by_session(viewer)
     assert who is not None
     made = create_link(who, camera.slug, "mjpeg", view="edges", parameters={"width": "640"})
@@ -209,7 +211,7 @@ def test_links_as_handed_out_are_taken_back(viewer: User, camera: Camera) -> Non
     assert principal_from(cookies={}, sig=query["sig"], path=path, query=query) is not None
 
 
-def test_recheck_sees_each_way_of_losing_access(
+def test_recheck_detects_each_way_of_losing_access(
     viewer: User, stranger: User, admin_user: User, camera: Camera, yard: Camera
 ) -> None:
     row, token = make_token(viewer, "view")
@@ -232,7 +234,7 @@ def test_recheck_sees_each_way_of_losing_access(
     assert recheck(asked)[0] is False
 
 
-def test_recheck_of_a_deleted_camera_asks_for_the_role_for_all(
+def test_recheck_of_a_deleted_camera_requires_the_role_for_all_cameras(
     viewer: User, stranger: User, camera: Camera
 ) -> None:
     codenames = ("replay_camera", "view_camera")
@@ -250,9 +252,7 @@ def test_recheck_of_a_deleted_camera_asks_for_the_role_for_all(
     assert recheck(asked) == [False] * 3
 
 
-def test_recheck_of_a_slug_that_a_new_camera_has_taken_asks_for_that_camera(
-    viewer: User, stranger: User, camera: Camera
-) -> None:
+def test_recheck_of_a_reused_slug_checks_the_new_camera(viewer: User, stranger: User, camera: Camera) -> None:
     CameraGrant.objects.create(camera=camera, user=viewer, role="replay")
     of_viewer, of_stranger = by_session(viewer)[0], by_session(stranger)[0]
     assert of_viewer and of_stranger
@@ -260,7 +260,7 @@ def test_recheck_of_a_slug_that_a_new_camera_has_taken_asks_for_that_camera(
     assert recheck([(of_viewer, "replay", before), (of_stranger, "replay", before)]) == [True, False]
 
 
-def test_recheck_sees_a_logout(viewer: User, camera: Camera) -> None:
+def test_recheck_detects_a_logout(viewer: User, camera: Camera) -> None:
     client = signed_in(viewer)
     who = principal_from(cookies={name: morsel.value for name, morsel in client.cookies.items()})
     assert who is not None and recheck([(who, "view", camera)]) == [True]
@@ -268,7 +268,7 @@ def test_recheck_sees_a_logout(viewer: User, camera: Camera) -> None:
     assert recheck([(who, "view", camera)]) == [False]
 
 
-def test_recheck_of_many_viewers_costs_few_queries(
+def test_recheck_of_many_viewers_takes_few_queries(
     camera: Camera, admin_user: User, django_assert_max_num_queries: Any
 ) -> None:
     others = [User.objects.create_user(f"viewer-{number}") for number in range(10)]
@@ -298,7 +298,7 @@ def test_other_session_stores_work(
     assert recheck([(who, "view", camera)]) == [False]
 
 
-def test_nobody_but_the_owner_with_full_scope_manages_tokens(
+def test_only_the_owner_with_full_scope_manages_tokens(
     viewer: User, stranger: User, admin_user: User
 ) -> None:
     full, part = by_token(make_token(viewer, "*")[1]), by_token(make_token(viewer, "view")[1])
@@ -308,7 +308,7 @@ def test_nobody_but_the_owner_with_full_scope_manages_tokens(
     assert not part.may_act_for(viewer) and of_admin.may_act_for(viewer)
 
 
-def test_a_link_to_recordings_needs_and_gives_their_role(viewer: User, camera: Camera) -> None:
+def test_a_link_to_recordings_requires_and_gives_their_role(viewer: User, camera: Camera) -> None:
     who = by_token(make_token(viewer, "*")[1])
     assert who is not None
     span = {"start": "2026-11-22T08:00:00Z", "end": "2026-11-22T08:10:00Z"}
@@ -338,7 +338,7 @@ def children_of(secret: str, scopes: list[str], expires_at: Any = None) -> tuple
     return create_token(who, who.user, "child", scopes, expires_at)
 
 
-def test_a_token_ends_with_the_one_that_made_it(viewer: User, camera: Camera) -> None:
+def test_a_token_ends_with_the_token_that_created_it(viewer: User, camera: Camera) -> None:
     parent, secret = make_token(viewer, "*")
     _, child = children_of(secret, ["*"])
     _, grandchild = children_of(child, ["view"])
@@ -355,7 +355,7 @@ def test_a_token_ends_with_the_one_that_made_it(viewer: User, camera: Camera) ->
     assert by_token(other) is not None
 
 
-def test_a_token_ends_with_its_maker_however_that_ended(viewer: User, camera: Camera) -> None:
+def test_a_token_ends_with_its_creator_however_that_ended(viewer: User, camera: Camera) -> None:
     parent, secret = make_token(viewer, "*")
     child, child_secret = children_of(secret, ["*"])
     _, grandchild_secret = children_of(child_secret, ["*"])
@@ -372,7 +372,7 @@ def test_a_token_ends_with_its_maker_however_that_ended(viewer: User, camera: Ca
     assert by_token(child_secret) is None and not ApiToken.objects.filter(pk=child.pk).exists()
 
 
-def test_a_token_expires_no_later_than_the_one_that_made_it(viewer: User) -> None:
+def test_a_token_expires_no_later_than_its_creator(viewer: User) -> None:
     soon = timezone.now() + timedelta(hours=1)
     _, secret = create_token(OPERATOR, viewer, "parent", ["*"], soon)
     assert children_of(secret, ["*"])[0].expires_at == soon
@@ -381,7 +381,7 @@ def test_a_token_expires_no_later_than_the_one_that_made_it(viewer: User) -> Non
     assert children_of(secret, ["*"], sooner)[0].expires_at == sooner
 
 
-def test_tokens_make_tokens_over_three_generations_only(viewer: User) -> None:
+def test_tokens_create_tokens_for_at_most_three_generations(viewer: User) -> None:
     _, secret = make_token(viewer, "*")
     for _ in range(2):
         _, secret = children_of(secret, ["*"])
@@ -412,7 +412,9 @@ def replaced(camera: Camera) -> Camera:
     return made
 
 
-def test_a_link_and_a_scope_never_open_the_next_camera_of_that_name(viewer: User, camera: Camera) -> None:
+def test_a_link_and_a_scope_never_apply_to_the_next_camera_with_that_name(
+    viewer: User, camera: Camera
+) -> None:
     _, narrow = make_token(viewer, "view:door")
     session, of_token = by_session(viewer)[0], by_token(narrow)
     assert session is not None and of_token is not None and of_token.may("view", camera)
@@ -435,7 +437,7 @@ def test_a_link_and_a_scope_never_open_the_next_camera_of_that_name(viewer: User
     )
 
 
-def test_a_link_outlives_the_session_that_made_it(viewer: User, camera: Camera) -> None:
+def test_a_link_survives_the_session_that_created_it(viewer: User, camera: Camera) -> None:
     client = signed_in(viewer)
     who = principal_from(cookies={name: morsel.value for name, morsel in client.cookies.items()})
     assert who is not None

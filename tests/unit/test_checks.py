@@ -6,7 +6,7 @@ from django.core.checks import run_checks
 
 
 @pytest.mark.django_db  # since Django 6.1, checks look at the database
-def test_recordings_in_a_published_directory_are_warned_of(settings: Any, tmp_path: Path) -> None:
+def test_recordings_in_a_published_directory_cause_a_warning(settings: Any, tmp_path: Path) -> None:
     def warned() -> list[str]:
         return [str(message.msg) for message in run_checks() if message.id == "ninjacam.W005"]
 

@@ -15,7 +15,7 @@ def ids() -> set[str]:
     return {str(problem.id) for problem in check_ninjacam(None)}
 
 
-def test_defaults_need_no_setting(settings: Any, tmp_path: Path) -> None:
+def test_no_setting_is_required(settings: Any, tmp_path: Path) -> None:
     del settings.NINJACAM
     settings.BASE_DIR = tmp_path
     config = get_settings()
@@ -23,7 +23,7 @@ def test_defaults_need_no_setting(settings: Any, tmp_path: Path) -> None:
     assert config.secret_keys == (settings.SECRET_KEY,)
 
 
-def test_an_overridden_setting_counts_at_once(settings: Any) -> None:
+def test_an_overridden_setting_takes_effect_at_once(settings: Any) -> None:
     settings.NINJACAM = {"CAMERAS_PER_CAPTURE": 3}
     assert get_settings().cameras_per_capture == 3
     settings.NINJACAM = {"CAMERAS_PER_CAPTURE": 4}
@@ -46,21 +46,21 @@ def test_an_overridden_setting_counts_at_once(settings: Any) -> None:
         {"ALLOWED_NETWORKS": ["10.0.0.1/8"]},
     ],
 )
-def test_wrong_settings_are_an_error_and_a_check(given: dict[str, Any], settings: Any) -> None:
+def test_wrong_settings_raise_an_error_and_fail_a_check(given: dict[str, Any], settings: Any) -> None:
     with pytest.raises(ConfigError, match=next(iter(given))):
         parse_settings(given)
     settings.NINJACAM = given
     assert ids() == {"ninjacam.E001"}
 
 
-def test_an_error_never_shows_a_key() -> None:
+def test_an_error_never_contains_a_key() -> None:
     with pytest.raises(ConfigError) as caught:
         parse_settings({"SECRET_KEYS": ["the-first-key", 1]})
     assert "the-first-key" not in str(caught.value)
     assert "the-first-key" not in repr(parse_settings({"SECRET_KEYS": ["the-first-key"]}))
 
 
-def test_the_products_own_settings_pass_every_check() -> None:
+def test_the_settings_of_the_product_pass_every_check() -> None:
     assert ids() == set()
 
 
@@ -75,7 +75,7 @@ def test_each_check_finds_its_problem(settings: Any, tmp_path: Path, monkeypatch
     assert ids() >= {f"ninjacam.W00{number}" for number in (1, 2, 3, 5, 6)}
 
 
-def test_every_key_is_documented() -> None:
+def test_every_setting_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs/settings.md").read_text()
     missing = [item.name.upper() for item in fields(Settings) if f"| `{item.name.upper()}` |" not in page]
     assert missing == []

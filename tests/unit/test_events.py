@@ -25,7 +25,7 @@ def camera(db: None) -> Camera:
 
 
 @pytest.mark.usefixtures("camera")
-def test_code_of_a_project_creates_an_event_and_gets_it() -> None:
+def test_project_code_creates_an_event_and_receives_it() -> None:
     event = events.create("gate", "visitor", label="Ada", start=AT, duration_s=20, data={"badge": 17})
     assert event is not None
     saved = Event.objects.get(pk=event.pk)
@@ -69,7 +69,7 @@ def test_a_value_that_cannot_be_used_is_refused(values: dict[str, Any], field: s
 
 
 @pytest.mark.django_db
-def test_a_camera_that_is_not_there_is_said() -> None:
+def test_an_unknown_camera_is_reported() -> None:
     with pytest.raises(NotFoundError):
         events.create("nowhere", "visitor")
 
@@ -109,7 +109,7 @@ def queued(written: Written, monkeypatch: pytest.MonkeyPatch) -> Iterator[events
     made.close(5)
 
 
-def test_a_processor_never_waits_for_the_database_and_what_is_too_much_is_dropped_and_logged_once(
+def test_a_processor_never_waits_for_the_database_and_excess_events_are_dropped_and_logged_once(
     queued: events.EventQueue, written: Written, caplog: pytest.LogCaptureFixture
 ) -> None:
     written.open.clear()
@@ -127,7 +127,7 @@ def test_a_processor_never_waits_for_the_database_and_what_is_too_much_is_droppe
     assert written.kinds == ["first", *(f"e{number}" for number in range(events.MAX_WAITING))]
 
 
-def test_an_event_waits_for_a_database_that_is_away_and_not_for_a_refusal(
+def test_an_event_waits_for_an_unavailable_database_but_not_after_a_refusal(
     queued: events.EventQueue, written: Written
 ) -> None:
     away = OperationalError("away")
@@ -139,7 +139,7 @@ def test_an_event_waits_for_a_database_that_is_away_and_not_for_a_refusal(
     assert queued.dropped == 1
 
 
-def test_a_processor_is_told_of_its_mistake_at_once(queued: events.EventQueue) -> None:
+def test_a_processor_gets_an_error_for_its_mistake_at_once(queued: events.EventQueue) -> None:
     with pytest.raises(InvalidError, match="kind 'No Spaces'"):
         events.create("gate", "No Spaces")
 

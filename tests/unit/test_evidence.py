@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("document", ["docs/evidence.md", "SECURITY.md"])
-def test_each_test_that_is_named_exists(document: str) -> None:
+def test_each_named_test_exists(document: str) -> None:
     text = (ROOT / document).read_text()
     path, missing, count = "", [], 0
     for named, name in re.findall(r"`(?:((?:unit|integration|e2e|trials)/[\w/]+\.py)::)?(test_\w+)`", text):

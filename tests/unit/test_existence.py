@@ -115,7 +115,7 @@ CALLS += [
 
 
 @pytest.mark.parametrize(("route", "method", "name"), CALLS, ids=[name for *_, name in CALLS])
-def test_a_hidden_camera_and_none_answer_with_the_same_bytes(
+def test_hidden_and_missing_cameras_return_identical_bytes(
     route: Route,
     method: str,
     name: str,
@@ -135,7 +135,7 @@ def test_a_hidden_camera_and_none_answer_with_the_same_bytes(
     assert [ask(client, route, method, vault) for client in asking] == hidden
 
 
-def test_the_walk_is_not_blind(vault: dict[str, Any], run_dir: Path, admin_user: User) -> None:
+def test_the_walk_finds_the_routes(vault: dict[str, Any], run_dir: Path, admin_user: User) -> None:
     """For those who may see the camera, most of these answers do change when it is gone."""
     client = signed_in(admin_user)
     reading = [(route, name) for route, method, name in CALLS if method == "GET" and "{" not in name]
@@ -149,7 +149,7 @@ def test_the_walk_is_not_blind(vault: dict[str, Any], run_dir: Path, admin_user:
     }  # fmt: skip
 
 
-def test_processors_name_only_cameras_that_one_may_see(
+def test_processors_list_only_cameras_that_the_user_may_view(
     vault: dict[str, Any], viewer: User, admin_user: User
 ) -> None:
     shown = signed_in(viewer).get("/api/v1/processors").json()["items"]
@@ -160,7 +160,7 @@ def test_processors_name_only_cameras_that_one_may_see(
     }  # fmt: skip
 
 
-def test_a_taken_short_name_says_so_only_to_those_who_see_the_camera(
+def test_a_taken_short_name_is_reported_only_to_users_who_may_view_the_camera(
     vault: dict[str, Any], viewer: User, stranger: User
 ) -> None:
     for user in (viewer, stranger):
@@ -178,7 +178,7 @@ def test_a_taken_short_name_says_so_only_to_those_who_see_the_camera(
     assert known.status_code == 409
 
 
-def test_a_missing_role_is_403_and_named_in_the_api_on_pages_and_for_links(
+def test_a_missing_role_is_named_in_the_403_of_the_api_and_pages_and_links(
     vault: dict[str, Any], stranger: User
 ) -> None:
     """One role makes the camera known. Streams: tests/integration/test_live_access.py."""

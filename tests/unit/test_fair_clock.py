@@ -11,12 +11,12 @@ from tests.harness.fair_clock import FairClock, fair_share, fair_timeout
 @pytest.mark.parametrize(
     ("runnable", "share"), [(1, 1.0), (2, 1.0), (3, 1.0), (4, 2 / 3), (5, 0.5), (21, 0.1)], ids=str
 )
-def test_each_gets_a_share_of_two_processors(runnable: int, share: float) -> None:
+def test_each_process_gets_a_share_of_two_processors(runnable: int, share: float) -> None:
     """One of those that run is the one that asks."""
     assert fair_share(f"9.81 4.02 2.25 {runnable}/572 28104\n", 2) == pytest.approx(share)
 
 
-def test_time_runs_slower_while_others_use_the_processors() -> None:
+def test_time_passes_slower_while_others_use_the_processors() -> None:
     real_s = 100.0
     clock = FairClock(lambda: real_s)
     begun_s = clock.now_s()

@@ -14,14 +14,14 @@ CORPUS = Path(parsers.__file__).with_name("corpus.txt")
 
 
 @pytest.mark.parametrize("name", PARSERS)
-def test_a_parser_reads_what_is_valid_and_ends_broken_input_in_its_own_error(name: str) -> None:
+def test_a_parser_accepts_valid_input_and_raises_only_its_own_error_for_broken_input(name: str) -> None:
     parser, chance = PARSERS[name], random.Random(name)
     assert parser.read(b"".join(parser.pieces)) or name == "playlist" or "sps" in name
     readable = sum(parser.read(mutate(parser.pieces, chance)) for _ in range(ROUNDS))
     assert readable > 0  # the faults are not all of the kind that is found at once
 
 
-def test_what_once_broke_a_parser_does_not_any_more() -> None:
+def test_input_that_once_broke_a_parser_no_longer_does() -> None:
     for line in CORPUS.read_text().splitlines():
         if not line.startswith("#"):
             name, _, data = line.partition(": ")

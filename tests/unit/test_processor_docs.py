@@ -65,7 +65,7 @@ def run(registry: ProcessorRegistry, name: str, images: list[Any]) -> list[Any]:
 
 
 @pytest.mark.usefixtures("module")
-def test_each_processor_works_on_real_pictures(registry: ProcessorRegistry, created: list[str]) -> None:
+def test_each_processor_works_on_real_frames(registry: ProcessorRegistry, created: list[str]) -> None:
     names = {entry.name for entry in registry}
     assert names == {"edges", "motion", "clock", "doorbell", "faces"}
     for name in names - {"faces"}:
@@ -82,14 +82,14 @@ def test_the_event_is_created_once(registry: ProcessorRegistry, created: list[st
     assert created == ["covered", "covered"]
 
 
-def test_its_own_tests_pass(module: ModuleType) -> None:
+def test_the_documented_tests_pass(module: ModuleType) -> None:
     tests = [value for name, value in vars(module).items() if name.startswith("test_")]
     assert len(tests) == 2
     for each in tests:
         each()
 
 
-def test_faces_are_found_by_a_real_network(module: ModuleType, registry: ProcessorRegistry) -> None:
+def test_a_real_network_finds_faces(module: ModuleType, registry: ProcessorRegistry) -> None:
     model = MODELS / "face_detection_yunet_2023mar.onnx"
     if not model.exists():
         pytest.skip("../shared/models has no YuNet.")
@@ -100,7 +100,7 @@ def test_faces_are_found_by_a_real_network(module: ModuleType, registry: Process
             assert returned.seen is not None
 
 
-def test_names_that_the_page_explains_are_there(module: ModuleType) -> None:
+def test_names_explained_on_the_page_exist(module: ModuleType) -> None:
     assert isinstance(module.edges, type(lambda: 0)) and issubclass(module.Motion, Processor)
     assert not isinstance(module.edges, FunctionProcessor) and module.Box is Box
     if cv2.__version__.startswith("5"):

@@ -13,7 +13,7 @@ def problems() -> set[str]:
     return {str(message.id) for message in check_ninjacam(None)}
 
 
-def test_a_login_url_that_leads_nowhere_gives_way_to_our_login_page(settings: Any) -> None:
+def test_a_login_url_that_leads_nowhere_is_replaced_by_our_login_page(settings: Any) -> None:
     settings.LOGIN_URL = "/accounts/login/"
     assert login_url() == "/login/"
     settings.LOGIN_URL = "admin:login"
@@ -29,7 +29,7 @@ def test_pages_send_visitors_to_a_login_page_that_exists(client: Client, setting
         assert client.get(path)["Location"] == f"/login/?next={path}"
 
 
-def test_the_asgi_module_beside_the_urls_is_found(
+def test_the_asgi_module_next_to_the_urls_is_found(
     settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.DEBUG = True  # or the check of static files would import the URLs
@@ -49,7 +49,7 @@ def test_the_asgi_module_beside_the_urls_is_found(
     assert not {"ninjacam.W006", "ninjacam.W007"} & problems()
 
 
-def test_static_files_that_nothing_serves_are_reported(settings: Any) -> None:
+def test_unserved_static_files_are_reported(settings: Any) -> None:
     assert "ninjacam.W008" not in problems()
     settings.STATIC_URL = "/assets/"
     assert "ninjacam.W008" in problems()
@@ -57,7 +57,7 @@ def test_static_files_that_nothing_serves_are_reported(settings: Any) -> None:
     assert "ninjacam.W008" not in problems()
 
 
-def test_a_wsgi_server_is_told_apart_from_a_missing_line() -> None:
+def test_a_wsgi_server_is_distinguished_from_a_missing_line() -> None:
     answer = not_wrapped(RequestFactory().get("/live/ws"))
     assert answer.status_code == 503
     assert b"ninjacam_serve" in answer.content

@@ -51,7 +51,7 @@ def test_each_path_belongs_to_one_row() -> None:
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
-def test_a_row_about_a_camera_needs_a_role_and_is_documented(route: Route) -> None:
+def test_a_row_about_a_camera_has_a_role_and_documentation(route: Route) -> None:
     if "<slug:" not in route.pattern:
         return
     assert route.role in Role.values
@@ -67,7 +67,7 @@ def test_a_row_about_a_camera_needs_a_role_and_is_documented(route: Route) -> No
 @pytest.mark.parametrize(
     "parameter", [each for route in ROUTES for each in route.parameters], ids=lambda each: each.name
 )
-def test_a_parameter_accepts_its_example_and_no_nonsense(parameter: Parameter) -> None:
+def test_a_parameter_accepts_its_example_and_rejects_nonsense(parameter: Parameter) -> None:
     assert parameter.accepts(example(parameter))
     assert not parameter.accepts("x" * 101)
 
@@ -98,12 +98,12 @@ def test_a_camera_has_the_urls_of_the_table_in_the_api_and_on_its_page(viewer: U
         assert (f'value="http://testserver/{path_of(route)}"' in page) == bool(route.label)
 
 
-def test_a_set_flag_needs_the_role_of_its_parameter() -> None:
+def test_a_set_flag_requires_the_role_of_its_parameter() -> None:
     clip = ROUTES_BY_NAME["rec-clip"]
     assert [clip.role_for({"download": value}) for value in ("", "0", "1")] == ["replay", "replay", "export"]
 
 
-def test_the_how_to_adds_a_row_and_a_handler_that_fit() -> None:
+def test_the_row_and_the_handler_of_the_how_to_fit() -> None:
     text = (Path(__file__).parents[2] / "docs/how-to/add-an-output.md").read_text(encoding="utf-8")
     row, module = (block.partition("```")[0] for block in text.split("```python\n")[1:])
     route = eval(row, vars(routes))

@@ -176,7 +176,9 @@ def test_all_exceptions_are_real_routes() -> None:
 
 
 @pytest.mark.parametrize(("route", "method", "name"), OPERATIONS, ids=[name for *_, name in OPERATIONS])
-def test_operations_refuse_who_is_nobody(route: Route, method: str, name: str, world: dict[str, Any]) -> None:
+def test_operations_reject_anonymous_users(
+    route: Route, method: str, name: str, world: dict[str, Any]
+) -> None:
     response = ask(Client(), route, method, world)
     assert response.status_code == 401
     assert response["Content-Type"] == "application/problem+json"
@@ -186,7 +188,7 @@ def test_operations_refuse_who_is_nobody(route: Route, method: str, name: str, w
 
 
 @pytest.mark.parametrize(("route", "method", "name"), OPERATIONS, ids=[name for *_, name in OPERATIONS])
-def test_operations_show_a_stranger_nothing(
+def test_operations_show_users_without_a_role_nothing(
     route: Route, method: str, name: str, world: dict[str, Any], stranger: User
 ) -> None:
     response = ask(signed_in(stranger), route, method, world)
@@ -200,7 +202,7 @@ def test_operations_show_a_stranger_nothing(
 
 
 @pytest.mark.parametrize(("route", "method", "name"), OPERATIONS, ids=[name for *_, name in OPERATIONS])
-def test_operations_give_a_viewer_view_only(
+def test_operations_let_a_viewer_only_view(
     route: Route, method: str, name: str, world: dict[str, Any], viewer: User
 ) -> None:
     response = ask(signed_in(viewer), route, method, world)
@@ -223,7 +225,7 @@ def test_operations_serve_an_administrator(
 
 
 @pytest.mark.parametrize("route", PAGES, ids=lambda route: route.path)
-def test_pages_refuse_who_is_nobody(route: Route, world: dict[str, Any]) -> None:
+def test_pages_reject_anonymous_users(route: Route, world: dict[str, Any]) -> None:
     for method in route.methods:
         response = ask(Client(raise_request_exception=False), route, method, world)
         assert response.status_code in (302, 401, 403, 404, 405), (method, response.status_code)
@@ -233,7 +235,7 @@ def test_pages_refuse_who_is_nobody(route: Route, world: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize("route", PAGES, ids=lambda route: route.path)
-def test_pages_show_a_stranger_nothing(route: Route, world: dict[str, Any], stranger: User) -> None:
+def test_pages_show_users_without_a_role_nothing(route: Route, world: dict[str, Any], stranger: User) -> None:
     for method in ("GET", "POST"):
         response = ask(signed_in(stranger), route, method, world)
         text = response.content.decode()
@@ -266,7 +268,7 @@ def test_pages_show_an_administrator_no_credentials(
 
 
 @pytest.mark.parametrize("path", [path for path, why in OPEN.items() if "ninjacam.asgi" in why])
-def test_live_routes_say_what_is_missing(path: str, client: Client) -> None:
+def test_live_routes_report_missing_configuration(path: str, client: Client) -> None:
     path = path.replace("<slug:slug>", "door").replace("<int:segment_id>", "1")
     path = path.replace("<uuid:export_id>", "1c9e6679-7425-40de-944b-e07fc1f90ae7")
     response = client.get("/" + path)

@@ -25,7 +25,7 @@ def throttle(tmp_path: Path, clock: Clock) -> Throttle:
     return Throttle(tmp_path / "run" / "throttle", b"secret", clock)
 
 
-def test_a_bucket_holds_so_many_and_fills_up_again(throttle: Throttle, clock: Clock) -> None:
+def test_a_bucket_holds_its_size_and_refills(throttle: Throttle, clock: Clock) -> None:
     assert [throttle.take("a", burst=3, every_s=10) for _ in range(5)] == [0, 0, 0, 10, 10]
     assert throttle.take("b", burst=3, every_s=10) == 0, "another key"
     clock.now += 9
@@ -36,14 +36,14 @@ def test_a_bucket_holds_so_many_and_fills_up_again(throttle: Throttle, clock: Cl
     assert [throttle.take("a", burst=3, every_s=10) > 0 for _ in range(4)] == [False] * 3 + [True]
 
 
-def test_what_is_given_back_can_be_taken_again(throttle: Throttle) -> None:
+def test_returned_tokens_can_be_taken_again(throttle: Throttle) -> None:
     for _ in range(50):
         assert throttle.take("a", burst=2, every_s=60) == 0
         throttle.give_back("a", every_s=60)
     assert [throttle.take("a", burst=2, every_s=60) > 0 for _ in range(3)] == [False, False, True]
 
 
-def test_claims_and_marks_end(throttle: Throttle, clock: Clock) -> None:
+def test_claims_and_marks_expire(throttle: Throttle, clock: Clock) -> None:
     assert [throttle.claim("a", every_s=60) for _ in range(3)] == [True, False, False]
     throttle.mark("m", for_s=60)
     clock.now += 59
@@ -52,7 +52,7 @@ def test_claims_and_marks_end(throttle: Throttle, clock: Clock) -> None:
     assert not throttle.is_marked("m") and throttle.claim("a", every_s=60)
 
 
-def test_processes_share_it(throttle: Throttle, tmp_path: Path) -> None:
+def test_processes_share_the_limits(throttle: Throttle, tmp_path: Path) -> None:
     program = (
         "from pathlib import Path; from ninjacam.throttle import Throttle\n"
         f"throttle = Throttle(Path({str(tmp_path / 'run' / 'throttle')!r}), b'secret', lambda: 1_000_000.0)\n"
@@ -71,7 +71,7 @@ def test_processes_share_it(throttle: Throttle, tmp_path: Path) -> None:
     assert sum(taken) == 10_000 and throttle.take("a", burst=10_000, every_s=60) > 0
 
 
-def test_a_forked_process_shares_it(throttle: Throttle) -> None:
+def test_a_forked_process_shares_the_limits(throttle: Throttle) -> None:
     assert throttle.take("a", burst=2, every_s=60) == 0
     child = os.fork()
     if not child:
@@ -80,7 +80,7 @@ def test_a_forked_process_shares_it(throttle: Throttle) -> None:
     assert throttle.take("a", burst=2, every_s=60) > 0
 
 
-def test_a_flood_of_keys_takes_no_more_room_and_frees_no_full_bucket(
+def test_a_flood_of_keys_uses_no_more_space_and_evicts_no_full_bucket(
     throttle: Throttle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ninjacam.throttle.SETS", 4)  # 32 keys
@@ -92,7 +92,7 @@ def test_a_flood_of_keys_takes_no_more_room_and_frees_no_full_bucket(
     assert (tmp_path / "run" / "throttle").stat().st_mode & 0o777 == 0o600
 
 
-def test_without_a_file_it_limits_within_the_process(
+def test_without_a_file_limits_apply_within_the_process(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "run").write_text("not a directory")
@@ -110,7 +110,7 @@ def test_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
     assert (tmp_path / "victim").read_bytes() == b"x"
 
 
-def test_odd_names_are_keys_too(throttle: Throttle) -> None:
+def test_unusual_names_are_valid_keys(throttle: Throttle) -> None:
     for key in ("", "\0", "\ud800", "é" * 1000):
         assert [throttle.claim(key, every_s=60) for _ in range(2)] == [True, False]
 
@@ -129,7 +129,7 @@ def test_odd_names_are_keys_too(throttle: Throttle) -> None:
         ("testclient", ""),
     ],
 )
-def test_limits_count_by_network(address: str, network: str) -> None:
+def test_limits_apply_to_a_network(address: str, network: str) -> None:
     assert network_of(address) == network
 
 
@@ -146,5 +146,5 @@ def test_limits_count_by_network(address: str, network: str) -> None:
         ("127.0.0.1", "x" * 5000, "x" * 1000),
     ],
 )
-def test_only_a_trusted_proxy_says_where_a_client_is(remote: str, forwarded: str, address: str) -> None:
+def test_only_a_trusted_proxy_sets_the_client_address(remote: str, forwarded: str, address: str) -> None:
     assert client_address(remote, forwarded) == address

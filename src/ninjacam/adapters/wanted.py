@@ -140,7 +140,9 @@ def _lasts(camera: Camera, spec: CameraSpec) -> bool:
 
 
 def _windows(cameras: Iterable[Camera]) -> dict[str, Windows]:
-    pre_post_roll_ns = {camera.slug: camera.pre_post_roll_ns for camera in cameras if camera.record == Camera.Record.EVENTS}
+    pre_post_roll_ns = {
+        camera.slug: camera.pre_post_roll_ns for camera in cameras if camera.record == Camera.Record.EVENTS
+    }
     return Event.objects.windows(pre_post_roll_ns, SYSTEM_CLOCK.wall_ns())
 
 

@@ -362,7 +362,9 @@ class CameraCapture:
 def describe_rate(rate: float) -> str:
     off = abs(rate - 1) * 100
     pace = "stands still" if rate < 0.01 else f"runs {off:.0f} % {'fast' if rate > 1 else 'slow'}"
-    return f"The camera's clock {pace}: frames get the time at which they arrive. Check its frame rate setting."
+    return (
+        f"The camera's clock {pace}: frames get the time at which they arrive. Check its frame rate setting."
+    )
 
 
 def reorder_depth(packet: Packet) -> int | None:

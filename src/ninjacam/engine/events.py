@@ -175,7 +175,13 @@ class EventKeeper:
         lasted_s = (now_ns - condition.since_ns) / 1e9
         if holds and condition.event is None and lasted_s >= rule.begin_after_s:
             condition.event = EngineEvent(
-                slug, rule.kind, condition.since_wall_ns, None, label[:MAX_LABEL], data, rule.triggers_recording
+                slug,
+                rule.kind,
+                condition.since_wall_ns,
+                None,
+                label[:MAX_LABEL],
+                data,
+                rule.triggers_recording,
             )
             self.begun[rule.kind] += 1
             self._enqueue(condition.event)

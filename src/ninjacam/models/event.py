@@ -46,7 +46,8 @@ _to_timeline_event: Callable[[tuple[Any, ...]], TimelineEvent] = partial(tuple._
 def _first(events: list[TimelineEvent], max_per_camera: int) -> list[TimelineEvent]:
     if len(events) > max_per_camera:
         events.sort(
-            key=lambda event: (event.protected, (event.end_ns or FAR_NS) - event.start_ns, event.pk), reverse=True
+            key=lambda event: (event.protected, (event.end_ns or FAR_NS) - event.start_ns, event.pk),
+            reverse=True,
         )
     return events[:max_per_camera]
 
@@ -58,7 +59,9 @@ class EventQuerySet(models.QuerySet["Event"]):
         found = self.filter(lasts, start_ns__lt=end_ns)
         return found if slugs is None else found.filter(slug__in=slugs)
 
-    def timeline_events(self, slugs: Collection[str], start_ns: int, end_ns: int, max_per_camera: int) -> dict[str, list[TimelineEvent]]:
+    def timeline_events(
+        self, slugs: Collection[str], start_ns: int, end_ns: int, max_per_camera: int
+    ) -> dict[str, list[TimelineEvent]]:
         """Return up to this many overlapping events per camera that has any: protected events first, then the
         longest.
 
@@ -93,9 +96,9 @@ class EventQuerySet(models.QuerySet["Event"]):
     def windows(self, pre_post_roll_ns: Mapping[str, tuple[int, int]], now_ns: int) -> dict[str, Windows]:
         """Return the windows in which events make these cameras record, as (from, until), merged and in order.
 
-        `pre_post_roll_ns`: for each camera, the time before an event's start and after its end. Windows further in the past
-        are omitted. For a camera with very many events, those that end last count, so that no camera affects
-        another.
+        `pre_post_roll_ns`: for each camera, the time before an event's start and after its end. Windows further in
+        the past are omitted. For a camera with very many events, those that end last count, so that no camera
+        affects another.
         """
         found: dict[str, list[tuple[int, int]]] = {}
         for slug, start_ns, end_ns in self._triggers(pre_post_roll_ns, now_ns):
@@ -131,7 +134,9 @@ class EventQuerySet(models.QuerySet["Event"]):
                 of_camera = triggers.filter(slug=slug).values_list(*row)
                 rows += of_camera.filter(end_ns__gt=since_ns).order_by("-end_ns")[:MAX_TRIGGERS]
                 rows += of_camera.filter(end_ns=None).order_by("-start_ns")[:MAX_TRIGGERS]
-        return sorted((each for each in rows if each[1] > since_ns - MAX_LENGTH_NS), key=lambda each: each[:2])
+        return sorted(
+            (each for each in rows if each[1] > since_ns - MAX_LENGTH_NS), key=lambda each: each[:2]
+        )
 
     def protecting(self, slug: str, before_ns: int, after_ns: int) -> Exists:
         """Return a filter for segments of this camera that a protected event, with its margins, needs."""

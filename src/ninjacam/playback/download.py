@@ -109,7 +109,9 @@ class Download:
         """Send the body after its headers. Raises: OSError, DecodeError: a file is missing; whatever the server
         raises.
         """
-        async with contextlib.aclosing(read_pieces(worker.file_threads, body.pieces, first, size_bytes)) as chunks:
+        async with contextlib.aclosing(
+            read_pieces(worker.file_threads, body.pieces, first, size_bytes)
+        ) as chunks:
             async for chunk in chunks:
                 self.sink.blocked_since = time.monotonic()
                 await self._send({"type": "http.response.body", "body": chunk, "more_body": True})

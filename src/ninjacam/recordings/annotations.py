@@ -62,7 +62,11 @@ def _place(line: bytes) -> tuple[int, str]:
     try:
         annotation_set = json.loads(line, parse_constant=_refuse)
         captured_us, view = annotation_set["captured_us"], annotation_set["view"]
-        if isinstance(captured_us, int) and isinstance(view, str) and isinstance(annotation_set["annotations"], list):
+        if (
+            isinstance(captured_us, int)
+            and isinstance(view, str)
+            and isinstance(annotation_set["annotations"], list)
+        ):
             return captured_us, view
     except (ValueError, TypeError, LookupError, RecursionError):
         pass

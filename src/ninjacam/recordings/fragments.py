@@ -141,9 +141,7 @@ class FileContents:
         self._next_dts = end
         samples = [
             Sample(size_bytes, following - dts, packet.is_key, packet.pts - self._dts0 - dts)
-            for (packet, _, size_bytes), dts, following in zip(
-                frames, times, [*times[1:], end], strict=True
-            )
+            for (packet, _, size_bytes), dts, following in zip(frames, times, [*times[1:], end], strict=True)
         ]
         first = frames[0][0]
         start_ns = self._start_ns(first)

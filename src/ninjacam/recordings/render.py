@@ -110,7 +110,9 @@ def _add_file(movie: "_Movie", placed: PlacedFile, spec: ExportSpec, on_progress
     )
     for captured in frames:
         movie.add(captured)
-        on_progress(min(1.0, max(0.0, (captured.captured_ns - spec.start_ns) / (spec.end_ns - spec.start_ns))))
+        on_progress(
+            min(1.0, max(0.0, (captured.captured_ns - spec.start_ns) / (spec.end_ns - spec.start_ns)))
+        )
 
 
 def _iter_span(placed: PlacedFile, spec: ExportSpec, sound: "_Sound | None") -> Iterator[CapturedFrame]:

@@ -73,7 +73,7 @@ class HttpCameraStats:
 
 
 class FakeHttpCamera(ServerThread):
-    """Serves an MJPEG clip on 127.0.0.1; frame k of L leaves at CLOCK_MONOTONIC (j*L + k)/fps, as from `served_stream`."""
+    """Serves an MJPEG clip on 127.0.0.1. Frame k of L is sent at CLOCK_MONOTONIC (j*L + k)/fps (`served_stream`)."""
 
     BOUNDARY = "Ba4oTvQMY8ew04N8dcnM"
 

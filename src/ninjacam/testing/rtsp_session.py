@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 from ninjacam.testing.authentication import Login
 from ninjacam.testing.clips import Unit
 from ninjacam.testing.faults import Faults
-from ninjacam.testing.served_stream import ServedStream
 from ninjacam.testing.rtp import INTERLEAVED_HEADER, count_receiver_reports, payload_type, sender_report
 from ninjacam.testing.sdp import describe
+from ninjacam.testing.served_stream import ServedStream
 
 _BUFFER_LIMIT_BYTES = 4_000_000  # A client that is further behind continues at a later key frame.
 _REASONS = {200: "OK", 302: "Found", 400: "Bad RtspRequest", 401: "Unauthorized", 404: "Not Found",

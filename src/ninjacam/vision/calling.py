@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Returned(NamedTuple):
-    """`image`: as returned by `check_image`; None: not requested. `annotation_set`: None: the processor does not annotate."""
+    """`image`: as returned by `check_image`, or None if not requested. `annotation_set`: None without annotations."""
 
     image: Any
     annotation_set: AnnotationSet | None

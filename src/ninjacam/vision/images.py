@@ -66,7 +66,7 @@ class DecodedFrame:
         return cast("BgrImage", self._reformat("bgr24", width or self.width, height).to_ndarray())
 
     def gray(self) -> "GrayImage":
-        """Return the luma plane without a copy, read-only: uint8, (height, width). Valid only while this DecodedFrame is."""
+        """Return the luma plane without a copy, read-only: uint8, (height, width). Valid while this object is."""
         if not self._frame.format.name.startswith(("yuv", "nv", "gray")):
             return cast("GrayImage", cv2.cvtColor(self.bgr(), cv2.COLOR_BGR2GRAY))
         plane = self._frame.planes[0]

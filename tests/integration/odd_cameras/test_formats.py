@@ -328,7 +328,7 @@ CAMERAS = [
 
 
 @pytest.mark.parametrize("camera", CAMERAS, ids=repr)
-def test_odd_words_cost_no_picture(camera: OddCamera, watched: Watched) -> None:
+def test_unusual_messages_lose_no_frame(camera: OddCamera, watched: Watched) -> None:
     seen = watched(camera)
     seen.assert_whole()
     if not isinstance(camera, ReorderedSlices | CleanRandomAccess | SourceOfEach):

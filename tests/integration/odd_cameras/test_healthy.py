@@ -11,5 +11,5 @@ from tests.integration.odd_cameras.conftest import Watched
     [OddCamera("h264"), OddCamera("h265", codec="hevc"), OddCamera("mjpeg", codec="mjpeg"), OddHttpCamera()],
     ids=repr,
 )
-def test_a_camera_without_an_oddity_arrives_whole(camera: OddCamera, watched: Watched) -> None:
+def test_a_camera_without_peculiarities_arrives_complete(camera: OddCamera, watched: Watched) -> None:
     watched(camera).assert_whole()

@@ -353,7 +353,7 @@ CAMERAS = [
 
 
 @pytest.mark.parametrize("camera", CAMERAS, ids=repr)
-def test_each_picture_arrives_whole_and_in_order(camera: OddCamera, watched: Watched) -> None:
+def test_each_frame_arrives_complete_and_in_order(camera: OddCamera, watched: Watched) -> None:
     seen = watched(camera)
     seen.assert_whole()
     assert not seen.disconts and not seen.dropped, str(seen)
@@ -366,7 +366,7 @@ def test_each_picture_arrives_whole_and_in_order(camera: OddCamera, watched: Wat
 @pytest.mark.parametrize(
     "camera", [MarkedSlices("from the first"), SlicesWithTimesOfTheirOwn("from the first")], ids=repr
 )
-def test_the_first_picture_has_all_its_slices(camera: H26xCamera, watched: Watched) -> None:
+def test_the_first_frame_has_all_its_slices(camera: H26xCamera, watched: Watched) -> None:
     pictures = watched(camera).pictures
     slices = [sum(camera.is_slice(nal) for nal in nal_units(Unit(0, 0, p.data, key=False))) for p in pictures]
     assert set(slices) == {2}

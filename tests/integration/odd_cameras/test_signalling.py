@@ -526,7 +526,7 @@ CAMERAS = [
 
 
 @pytest.mark.parametrize("camera", CAMERAS, ids=repr)
-def test_an_oddity_in_its_answers_costs_nothing(camera: OddCamera, watched: Watched) -> None:
+def test_unusual_responses_do_not_affect_the_stream(camera: OddCamera, watched: Watched) -> None:
     seen = watched(camera)
     seen.assert_whole()
     if isinstance(camera, LateSession):
@@ -558,7 +558,7 @@ class Redirects(OddCamera):
     [("127.0.0.1", ""), ("127.0.0.1", "viewer:pw@"), ("localhost", "viewer:pw@")],
     ids=["without a login", "with a login", "with a login, to another host"],
 )
-def test_a_login_in_a_redirect_is_for_its_target(host: str, login: str) -> None:
+def test_a_login_in_a_redirect_is_used_for_its_target(host: str, login: str) -> None:
     """Or else the redirects of androidx/media#2398 do not work."""
 
     async def go() -> None:
@@ -573,7 +573,7 @@ def test_a_login_in_a_redirect_is_for_its_target(host: str, login: str) -> None:
     run_steadily(go())
 
 
-def test_a_camera_that_ends_the_session_is_opened_anew_when_its_media_stop() -> None:
+def test_a_camera_that_ends_the_session_is_reopened_when_its_media_stop() -> None:
     class Ends(OddCamera):
         def burst(self, client: OddClient, number: int, out: bytes) -> None:
             if number < 30:

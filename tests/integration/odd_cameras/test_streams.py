@@ -66,7 +66,7 @@ TIMES: dict[str, Callable[[int], int]] = {
 
 
 @pytest.mark.parametrize("camera", [OddTimes(name, at=at) for name, at in TIMES.items()], ids=repr)
-def test_times_are_repaired_and_cost_no_picture(camera: OddCamera, watched: Watched) -> None:
+def test_timestamps_are_repaired_and_no_frame_is_lost(camera: OddCamera, watched: Watched) -> None:
     seen = watched(camera)
     seen.assert_whole()
     decoded = [packet.pts - packet.dts_offset for packet in seen.pictures]
@@ -94,7 +94,7 @@ WRONG_RATES = [
 
 
 @pytest.mark.parametrize("camera", WRONG_RATES, ids=repr)
-def test_a_clock_that_runs_wrong_is_replaced_by_arrival(camera: OddCamera, watched: Watched) -> None:
+def test_a_wrong_clock_is_replaced_by_arrival_times(camera: OddCamera, watched: Watched) -> None:
     seen = watched(camera)
     took_s = (seen.pictures[-1].received_ns - seen.pictures[0].received_ns) / 1e9
     said_s = (seen.pictures[-1].pts - seen.pictures[0].pts) / 90_000
@@ -137,7 +137,7 @@ REPORTS = ("1970", "a day's jump", "unknown source", "another's goodbye", "garba
 
 
 @pytest.mark.parametrize("camera", [SenderReports(mode, mode=mode) for mode in REPORTS], ids=repr)
-def test_odd_sender_reports_change_nothing(camera: OddCamera, watched: Watched) -> None:
+def test_unusual_sender_reports_change_nothing(camera: OddCamera, watched: Watched) -> None:
     watched(camera).assert_whole()
     assert wall_error_s(watched(camera).pictures) < 1
 
@@ -166,7 +166,7 @@ NUMBERS: dict[str, Callable[[int], int]] = {
     [OddNumbers(name, number_of=at) for name, at in NUMBERS.items()],
     ids=repr,
 )
-def test_numbers_that_are_odd_over_tcp_cost_no_picture(camera: OddCamera, watched: Watched) -> None:
+def test_unusual_sequence_numbers_over_tcp_lose_no_frame(camera: OddCamera, watched: Watched) -> None:
     watched(camera).assert_whole()
     assert not watched(camera).dropped
 
@@ -254,7 +254,7 @@ SOURCES = [
 
 
 @pytest.mark.parametrize("camera", SOURCES, ids=repr)
-def test_the_right_packets_are_taken_and_all_of_them(camera: OddCamera, watched: Watched) -> None:
+def test_exactly_the_right_packets_are_accepted(camera: OddCamera, watched: Watched) -> None:
     watched(camera).assert_whole()
 
 
@@ -295,7 +295,7 @@ FRAMINGS = ("CR LF", "unknown channel", "empty", "zeros", "RTP among RTCP", "ans
 @pytest.mark.parametrize(
     "camera", [*(Framing(mode, mode=mode) for mode in FRAMINGS), LargePackets()], ids=repr
 )
-def test_odd_framing_costs_no_picture(camera: OddCamera, watched: Watched) -> None:
+def test_unusual_framing_loses_no_frame(camera: OddCamera, watched: Watched) -> None:
     watched(camera).assert_whole()
 
 
@@ -368,7 +368,7 @@ SETS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("camera", [OddSets(name, **changes) for name, changes in SETS.items()], ids=repr)
-def test_parameter_sets_are_found(camera: OddCamera, watched: Watched) -> None:
+def test_parameter_sets_are_found_wherever_they_are_sent(camera: OddCamera, watched: Watched) -> None:
     watched(camera).assert_whole()
     assert watched(camera).decoded.sizes == {(320, 240)}
 
@@ -384,7 +384,7 @@ class SizeChanges(OddCamera):
 
 
 @pytest.mark.parametrize("camera", [SizeChanges()], ids=repr)
-def test_a_change_of_size_costs_no_picture(camera: OddCamera, watched: Watched) -> None:
+def test_a_change_of_size_loses_no_frame(camera: OddCamera, watched: Watched) -> None:
     watched(camera).assert_whole()
     assert watched(camera).decoded.sizes == {(320, 240), (640, 360)}
 
@@ -484,7 +484,7 @@ JPEGS = [
 
 
 @pytest.mark.parametrize("camera", JPEGS, ids=repr)
-def test_jpeg_arrives_whole(camera: OddJpeg, watched: Watched) -> None:
+def test_jpeg_frames_arrive_complete(camera: OddJpeg, watched: Watched) -> None:
     watched(camera).assert_whole()
     assert watched(camera).decoded.sizes == {camera.size}
 
@@ -528,7 +528,7 @@ SOUNDS = [
 
 
 @pytest.mark.parametrize("camera", SOUNDS, ids=repr)
-def test_odd_sound_does_not_stop_the_video(camera: OddSound, watched: Watched) -> None:
+def test_unusual_audio_does_not_stop_the_video(camera: OddSound, watched: Watched) -> None:
     watched(camera).assert_whole()
     assert watched(camera).status["audio_codec"] == camera.wanted
 
@@ -557,7 +557,7 @@ class LateKeyFrame(OddCamera):
 
 
 @pytest.mark.parametrize("camera", [LateKeyFrame()], ids=repr)
-def test_a_key_frame_that_comes_late_is_waited_for(camera: OddCamera, watched: Watched) -> None:
+def test_a_late_key_frame_is_awaited(camera: OddCamera, watched: Watched) -> None:
     seen = watched(camera)
     seen.assert_whole()
     assert camera.connections == 1 and seen.status["frames_skipped"] > 100
@@ -576,7 +576,7 @@ class JpegEvery6s(OddCamera):
 
 
 @pytest.mark.parametrize("camera", [JpegEvery6s()], ids=repr)
-def test_a_picture_every_6_s_is_enough(camera: OddCamera, watched: Watched) -> None:
+def test_one_frame_every_6_s_is_enough(camera: OddCamera, watched: Watched) -> None:
     seen = watched(camera)
     assert camera.connections == 1 and len(seen.pictures) == 3 and not seen.errors, str(seen)
 
@@ -584,7 +584,7 @@ def test_a_picture_every_6_s_is_enough(camera: OddCamera, watched: Watched) -> N
 # The probe ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_probe_shows_a_whole_picture() -> None:
+def test_the_probe_shows_a_complete_frame() -> None:
     """`ninjacam add` as a process, on cameras whose first picture is easily taken for another."""
 
     async def probe(url: str) -> Any:
@@ -613,7 +613,7 @@ def test_the_probe_shows_a_whole_picture() -> None:
         assert np.abs(other - healthy)[:half].mean() < 8 and np.abs(other - healthy)[half:].mean() < 8
 
 
-def test_a_stream_is_watched_once_more_after_a_camera_is_gone() -> None:
+def test_a_stream_recovers_after_its_camera_was_gone() -> None:
     """The driver of these tests sees a loss: the control of `assert_whole`."""
 
     class HangsUp(OddCamera):

@@ -211,14 +211,14 @@ WHOLE = [
 
 
 @pytest.mark.parametrize("camera", WHOLE, ids=repr)
-def test_each_picture_arrives(camera: OddCamera, watched: Watched) -> None:
+def test_each_frame_arrives(camera: OddCamera, watched: Watched) -> None:
     seen = watched(camera)
     seen.assert_whole()
     assert not seen.disconts and not seen.dropped, str(seen)
 
 
 @pytest.mark.parametrize("camera", [SlicesInAnyOrder()], ids=repr)
-def test_slices_in_any_order_are_one_picture(camera: SlicesInAnyOrder, watched: Watched) -> None:
+def test_slices_in_any_order_form_one_frame(camera: SlicesInAnyOrder, watched: Watched) -> None:
     """FFmpeg cannot decode them; Baseline decoders can."""
     seen = watched(camera)
     assert len(seen.pictures) >= 60 and not seen.errors and not seen.dropped
@@ -228,7 +228,7 @@ def test_slices_in_any_order_are_one_picture(camera: SlicesInAnyOrder, watched: 
 
 
 @pytest.mark.parametrize("camera", [PicturesNobodyRefersTo()], ids=repr)
-def test_pictures_that_are_reordered_arrive(camera: EncodedCamera, watched: Watched) -> None:
+def test_reordered_frames_arrive(camera: EncodedCamera, watched: Watched) -> None:
     seen = watched(camera)
     seen.assert_whole()
     kinds = {
@@ -335,7 +335,7 @@ class ClockFromZero(OddCamera):
 @pytest.mark.parametrize(
     "camera", [Outliers("past", hours=-2), Outliers("future", hours=10), SmallRewinds()], ids=repr
 )
-def test_times_that_step_cost_no_picture(camera: OddCamera, watched: Watched) -> None:
+def test_stepping_timestamps_lose_no_frame(camera: OddCamera, watched: Watched) -> None:
     seen = watched(camera)
     seen.assert_whole()
     assert_even(seen.pictures)
@@ -350,7 +350,7 @@ def assert_even(pictures: Sequence[Any]) -> None:
 
 
 @pytest.mark.parametrize("camera", [ClockFromZero()], ids=repr)
-def test_the_time_goes_on_over_a_reconnect(camera: OddCamera, watched: Watched) -> None:
+def test_time_continues_across_a_reconnect(camera: OddCamera, watched: Watched) -> None:
     seen = watched(camera)
     assert len(seen.pictures) >= 80 and camera.connections == 2, str(seen)
     assert_even(seen.pictures)
@@ -406,7 +406,7 @@ class AdtsSound(OddCamera):
 
 
 @pytest.mark.parametrize("camera", [AdtsSound(), AdtsSound("with AU headers", with_headers=True)], ids=repr)
-def test_adts_headers_are_taken_off(camera: OddCamera, watched: Watched) -> None:
+def test_adts_headers_are_removed(camera: OddCamera, watched: Watched) -> None:
     seen = watched(camera)
     seen.assert_whole()
     assert len(seen.sounds) > 60

@@ -151,12 +151,12 @@ WHOLE = [
 
 
 @pytest.mark.parametrize("camera", WHOLE, ids=repr)
-def test_every_picture_arrives(camera: OddCamera, watched: Watched) -> None:
+def test_every_frame_arrives_over_udp(camera: OddCamera, watched: Watched) -> None:
     watched(camera).assert_whole()
 
 
 @pytest.mark.parametrize("camera", [Lossy()], ids=repr)
-def test_a_lost_packet_costs_its_picture_only(camera: UdpCamera, watched: Watched) -> None:
+def test_a_lost_packet_costs_only_its_frame(camera: UdpCamera, watched: Watched) -> None:
     seen = watched(camera)
     assert not seen.errors, seen
     assert seen.status["packets_lost"] >= 4
@@ -166,7 +166,9 @@ def test_a_lost_packet_costs_its_picture_only(camera: UdpCamera, watched: Watche
 
 
 @pytest.mark.parametrize("camera", [UdpCamera("hole punch")], ids=repr)
-def test_we_send_first_so_that_a_firewall_lets_the_answer_in(camera: UdpCamera, watched: Watched) -> None:
+def test_the_client_sends_first_so_that_a_firewall_lets_the_answers_in(
+    camera: UdpCamera, watched: Watched
+) -> None:
     watched(camera).assert_whole()
     assert [data[0] >> 6 for data, _ in camera.heard][:1] == [2]
     assert {address[1] for _, address in camera.heard} == {camera.to[1]}
@@ -188,17 +190,17 @@ class Silent(UdpCamera):
         return []
 
 
-def test_where_nothing_arrives_the_error_names_tcp() -> None:
+def test_if_nothing_arrives_the_error_suggests_tcp() -> None:
     with pytest.raises(SourceTimeoutError, match="transport of this camera to TCP"):
         open_once(Silent(), open_timeout_s=2.0)
 
 
-def test_where_a_camera_has_udp_only_and_nothing_arrives_the_error_names_the_firewall() -> None:
+def test_if_a_udp_only_camera_sends_nothing_the_error_suggests_the_firewall() -> None:
     with pytest.raises(SourceTimeoutError, match=r"sends by UDP only, .* open the firewall"):
         open_once(Silent(), transport="tcp", open_timeout_s=4.0)
 
 
-def test_where_a_camera_refuses_both_the_error_names_the_way_that_was_asked_for() -> None:
+def test_if_a_camera_refuses_both_transports_the_error_names_the_requested_one() -> None:
     class Neither(OddCamera):
         async def on_setup(self, client: OddClient, request: OddRequest) -> bytes | None:
             return self.reply(request, "461 Unsupported Transport")
@@ -214,7 +216,7 @@ class Elsewhere(UdpCamera):
         return self.reply(request, "302 Found", f"Location: rtsp://127.0.0.3:{self.port}/cam0")
 
 
-def test_a_redirect_does_not_lead_out_of_the_allowed_networks() -> None:
+def test_a_redirect_does_not_leave_the_allowed_networks() -> None:
     async def run() -> int:
         async with Elsewhere() as camera:
             reached = 0
@@ -244,11 +246,11 @@ def test_the_camera_cannot_name_another_source_or_make_us_send_to_it() -> None:
     assert camera.heard == []
 
 
-def test_a_source_that_is_allowed_counts() -> None:
+def test_an_allowed_source_is_accepted() -> None:
     open_once(UdpCamera(sender="127.0.0.3", source="127.0.0.3"), open_timeout_s=10.0)
 
 
 @pytest.mark.parametrize("group", ["127.0.0.1", "224.0.0.5", "not an address"])
-def test_a_group_that_is_none_is_refused(group: str) -> None:
+def test_an_invalid_multicast_group_is_rejected(group: str) -> None:
     with pytest.raises(Exception, match="multicast"):
         open_once(Multicast(group=group), open_timeout_s=5.0)

@@ -20,7 +20,7 @@ def audit(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
-def test_every_write_is_on_record_without_secrets(admin_user: User, audit: pytest.LogCaptureFixture) -> None:
+def test_every_write_is_audited_without_secrets(admin_user: User, audit: pytest.LogCaptureFixture) -> None:
     who = Principal(admin_user, "session")
     camera = create_camera(who, "gate", CameraFields(url=f"rtsp://bob:{PASSWORD}@10.0.0.8/x?token=abc"))
     update_camera(who, camera, CameraFields(password=PASSWORD, name="x"))
@@ -43,7 +43,7 @@ def test_a_name_cannot_forge_a_line(db: None, audit: pytest.LogCaptureFixture) -
     assert "\n" not in audit.records[0].getMessage()
 
 
-def test_what_is_refused_changes_nothing(
+def test_a_refused_write_changes_nothing(
     viewer: User, camera: Camera, audit: pytest.LogCaptureFixture
 ) -> None:
     who = Principal(viewer, "session")
@@ -58,7 +58,7 @@ def test_what_is_refused_changes_nothing(
     )
 
 
-def test_the_local_operator_may_everything(camera: Camera) -> None:
+def test_the_local_operator_may_do_everything(camera: Camera) -> None:
     update_camera(LocalOperator(), camera, CameraFields(name="x"))
     assert Camera.objects.get().name == "x"
 

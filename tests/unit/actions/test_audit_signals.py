@@ -44,7 +44,7 @@ def verbs(entries: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
     return [(entry["verb"], entry["subject"], entry["by"]) for entry in entries]
 
 
-def test_the_admin_is_on_record_by_its_user(
+def test_changes_in_the_admin_are_audited_with_their_user(
     admin_user: User, viewer: User, camera: Camera, audit: Audit
 ) -> None:
     admin = signed_in(admin_user)
@@ -73,7 +73,7 @@ def test_the_admin_is_on_record_by_its_user(
     assert PASSWORD not in audit.text and "typed-password" not in audit.text
 
 
-def test_accounts_made_and_changed_in_the_admin_are_on_record(
+def test_accounts_created_and_changed_in_the_admin_are_audited(
     admin_user: User, guards: Group, audit: Audit
 ) -> None:
     admin = signed_in(admin_user)
@@ -108,7 +108,7 @@ def test_accounts_made_and_changed_in_the_admin_are_on_record(
     assert "password" not in audit.text.replace('"fields": ["password"]', "")
 
 
-def test_a_shell_is_on_record_as_a_process(db: None, audit: Audit) -> None:
+def test_changes_in_a_shell_are_audited_with_their_process(db: None, audit: Audit) -> None:
     User.objects.create_superuser("root", password="x")
     Camera.objects.create(slug="gate", url="rtsp://10.0.0.8/")
     entries = audit.take()
@@ -117,7 +117,7 @@ def test_a_shell_is_on_record_as_a_process(db: None, audit: Audit) -> None:
     assert all(entry["by"].startswith("process ") for entry in entries)
 
 
-def test_what_actions_record_is_not_recorded_twice(admin_user: User, audit: Audit) -> None:
+def test_what_an_action_audits_is_not_audited_twice(admin_user: User, audit: Audit) -> None:
     audit.take()
     operator = LocalOperator()
     camera = create_camera(operator, "gate", CameraFields(url="rtsp://10.0.0.8/"))
@@ -150,7 +150,9 @@ def test_using_an_account_or_a_token_records_no_change(db: None, audit: Audit) -
     assert not audit.take()
 
 
-def test_a_hash_made_anew_at_a_login_is_no_new_password(db: None, settings: Any, audit: Audit) -> None:
+def test_rehashing_a_password_at_login_is_not_audited_as_a_change(
+    db: None, settings: Any, audit: Audit
+) -> None:
     user = User.objects.create_user("owner", password="a long password")
     settings.PASSWORD_HASHERS = [
         "django.contrib.auth.hashers.PBKDF2PasswordHasher", *settings.PASSWORD_HASHERS

@@ -71,14 +71,14 @@ def until(worker: ExportJobs, export: Export, state: str) -> Export:
     return export
 
 
-def test_one_is_made_and_offered(bench: Bench) -> None:
+def test_an_export_is_made_and_offered(bench: Bench) -> None:
     export = until(bench.worker(MAKES), make(), "done")
     assert (export.size_bytes, export.sha256, export.progress, export.attempts) == (3, "ab", 1, 1)
     assert export.expires_at is not None and timedelta(days=6.9) < export.expires_at - timezone.now()
     assert export.path(bench.exports).read_text() == "abc" and len(bench.names()) == 1
 
 
-def test_the_name_of_one_that_is_offered_is_on_the_disk(
+def test_the_name_of_an_offered_file_is_synced_to_the_disk(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[tuple[str, list[str], str]] = []
@@ -92,7 +92,7 @@ def test_the_name_of_one_that_is_offered_is_on_the_disk(
     assert synced == [(str(bench.exports), [export.path(bench.exports).name], "running")]
 
 
-def test_the_process_is_told_the_files_of_the_span(bench: Bench) -> None:
+def test_the_process_receives_the_files_of_the_span(bench: Bench) -> None:
     for number in range(3):
         Segment.objects.create(
             slug="door", path=f"door/{number}.mp4", start_ns=10**18 + (number - 1) * 10**10,
@@ -138,7 +138,7 @@ def test_a_timelapse_that_would_be_slow_is_refused(
         assert not bench.worker(MAKES).busy
 
 
-def test_a_copy_does_not_wait_for_one_that_is_drawn(bench: Bench) -> None:
+def test_a_copy_does_not_wait_for_a_rendered_export(bench: Bench) -> None:
     worker = bench.worker(WAITS)
     drawn, copies = make(kind="burned"), [make(), make()]
     until(worker, drawn, "running")
@@ -152,7 +152,7 @@ def test_a_copy_does_not_wait_for_one_that_is_drawn(bench: Bench) -> None:
     until(worker, copies[1], "running")
 
 
-def test_users_take_turns_and_nobody_waits_for_the_long_export_of_another(
+def test_users_take_turns_and_do_not_wait_for_the_long_export_of_another(
     bench: Bench, django_user_model: Any
 ) -> None:
     greedy, modest = (django_user_model.objects.create(username=name) for name in ("greedy", "modest"))
@@ -168,9 +168,7 @@ def test_users_take_turns_and_nobody_waits_for_the_long_export_of_another(
     until(worker, many[1], "running")
 
 
-def test_an_export_ends_before_it_takes_the_space_that_is_kept_free(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_export_stops_before_it_uses_reserved_space(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     worker = bench.worker(WAITS)
     export = until(worker, make(), "running")
     monkeypatch.setattr(export_limits, "disk_of", lambda directory: Disk(100_000, 1_000))
@@ -196,7 +194,7 @@ def test_progress_and_heartbeat_are_written(bench: Bench) -> None:
     assert export.heartbeat_at is not None and export.heartbeat_at > begun
 
 
-def test_one_that_is_cancelled_ends_at_once(bench: Bench) -> None:
+def test_a_cancelled_export_stops_at_once(bench: Bench) -> None:
     worker = bench.worker(WAITS)
     export = until(worker, make(), "running")
     (pid,) = worker.pids()
@@ -206,7 +204,7 @@ def test_one_that_is_cancelled_ends_at_once(bench: Bench) -> None:
     assert export.state == "cancelled" and export.finished_at and not is_alive(pid) and not worker.busy
 
 
-def test_one_that_is_deleted_ends_at_once(bench: Bench) -> None:
+def test_a_deleted_export_stops_at_once(bench: Bench) -> None:
     worker = bench.worker(WAITS)
     export = until(worker, make(), "running")
     (pid,) = worker.pids()
@@ -222,13 +220,13 @@ def test_an_error_is_final_and_leaves_no_file(bench: Bench) -> None:
     assert export.attempts == 1 and bench.names() == []
 
 
-def test_a_process_that_dies_is_tried_three_times(bench: Bench) -> None:
+def test_a_process_that_dies_is_retried_three_times(bench: Bench) -> None:
     export = until(bench.worker(DIES), make(), "failed")
     assert export.attempts == MAX_ATTEMPTS
     assert export.error is not None and export.error["code"] == "worker_died"
 
 
-def test_what_a_dead_worker_had_is_done_by_the_next(bench: Bench) -> None:
+def test_the_exports_of_a_dead_worker_are_made_by_the_next_one(bench: Bench) -> None:
     claimed = Export.objects.claim(make(handed_over=True).pk, timezone.now())  # by a task, even
     assert claimed is not None
     claimed.path(bench.exports).parent.mkdir()
@@ -246,13 +244,13 @@ def test_what_a_dead_worker_had_is_done_by_the_next(bench: Bench) -> None:
     assert bench.names() == [export.path(bench.exports).name]
 
 
-def test_one_that_was_cancelled_when_its_worker_died_is_not_made(bench: Bench) -> None:
+def test_an_export_cancelled_before_its_worker_died_is_not_made(bench: Bench) -> None:
     long_ago = timezone.now() - DEAD_AFTER
     export = make(state="running", claim="x", heartbeat_at=long_ago, cancel_requested=True)
     assert until(bench.worker(MAKES), export, "cancelled").finished_at
 
 
-def test_what_waits_for_a_task_is_left_to_it(bench: Bench) -> None:
+def test_exports_that_wait_for_a_task_are_left_to_it(bench: Bench) -> None:
     export = make(handed_over=True)
     worker = bench.worker(MAKES)
     worker.tick()
@@ -263,7 +261,7 @@ def test_what_waits_for_a_task_is_left_to_it(bench: Bench) -> None:
     assert export.state == "done"
 
 
-def test_stopping_queues_it_again_and_does_not_count(bench: Bench) -> None:
+def test_a_stop_queues_the_export_again_and_does_not_count_as_an_attempt(bench: Bench) -> None:
     worker = bench.worker(WAITS)
     export = until(worker, make(), "running")
     (pid,) = worker.pids()
@@ -272,7 +270,7 @@ def test_stopping_queues_it_again_and_does_not_count(bench: Bench) -> None:
     assert (export.state, export.attempts) == ("queued", 0) and not is_alive(pid)
 
 
-def test_the_result_is_written_when_the_database_is_back(bench: Bench) -> None:
+def test_the_result_is_saved_when_the_database_is_back(bench: Bench) -> None:
     worker = bench.worker(MAKES)
     export = make()
     worker.tick()
@@ -287,7 +285,7 @@ def test_the_result_is_written_when_the_database_is_back(bench: Bench) -> None:
     assert export.attempts == 1 and export.path(bench.exports).read_text() == "abc"
 
 
-def test_a_run_that_was_taken_for_dead_offers_nothing(bench: Bench) -> None:
+def test_a_run_presumed_dead_offers_nothing(bench: Bench) -> None:
     worker = bench.worker(MAKES)
     export = make()
     worker.tick()
@@ -305,7 +303,7 @@ def test_a_run_that_was_taken_for_dead_offers_nothing(bench: Bench) -> None:
     assert bench.names() == []
 
 
-def test_expired_files_go_and_their_rows_later_and_nothing_unknown(bench: Bench) -> None:
+def test_expired_files_are_deleted_and_their_rows_later_and_unknown_files_stay(bench: Bench) -> None:
     now = timezone.now()
     done = make(state="done", claim="a" * 32, finished_at=now, expires_at=now - timedelta(seconds=1))
     kept = make(state="done", claim="b" * 32, finished_at=now, expires_at=now + timedelta(days=1))
@@ -326,7 +324,7 @@ def test_expired_files_go_and_their_rows_later_and_nothing_unknown(bench: Bench)
     assert list(Export.objects.all()) == [kept]
 
 
-def test_a_directory_that_cannot_be_made_is_said(bench: Bench) -> None:
+def test_a_directory_that_cannot_be_created_is_reported(bench: Bench) -> None:
     bench.exports.write_text("a file")
     export = until(bench.worker(MAKES), make(), "failed")
     assert export.error is not None and export.error["code"] == "disk"

@@ -62,19 +62,19 @@ def loaded(settings: Any) -> Iterator[Callable[[Any], types.ModuleType]]:
         {"default": {"BACKEND": "django.tasks.backends.dummy.DummyBackend"}},
     ],
 )
-def test_without_a_worker_for_tasks_our_own_is_used(tasks: Any, loaded: Any, django_tasks: None) -> None:
+def test_without_a_task_worker_our_own_worker_is_used(tasks: Any, loaded: Any, django_tasks: None) -> None:
     module = loaded(tasks)
     assert not module.tasks_are_used()
     module.hand_over(Export())
 
 
-def test_without_tasks_in_django_our_own_is_used(loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_django_tasks_our_own_worker_is_used(loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "django.tasks", None)
     assert not loaded(ELSEWHERE).tasks_are_used()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_with_a_backend_it_is_enqueued_there(loaded: Any, django_tasks: None) -> None:
+def test_with_a_task_backend_the_export_is_enqueued_there(loaded: Any, django_tasks: None) -> None:
     module = loaded(ELSEWHERE)
     assert module.tasks_are_used()
     export = Export.objects.create(slug="door", start_ns=0, end_ns=1, kind="copy", handed_over=True)
@@ -87,7 +87,7 @@ def test_with_a_backend_it_is_enqueued_there(loaded: Any, django_tasks: None) ->
 
 
 @pytest.mark.django_db(transaction=True)
-def test_where_it_cannot_be_enqueued_our_own_worker_takes_it(loaded: Any, django_tasks: None) -> None:
+def test_if_enqueueing_fails_our_own_worker_takes_the_export(loaded: Any, django_tasks: None) -> None:
     module = loaded({"default": {**ELSEWHERE["default"], "QUEUES": ["video"]}})
     export = Export.objects.create(slug="door", start_ns=0, end_ns=1, kind="copy", handed_over=True)
     module.run_export.broken = True

@@ -12,7 +12,7 @@ from ninjacam.sources.base import SourceConfig
 SOURCE = SourceConfig("rtsp://192.0.2.1/")
 
 
-def test_one_user_tests_one_camera_at_a_time_and_leaves_room_for_others(
+def test_one_user_probes_one_camera_at_a_time_and_leaves_room_for_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     begun, end = threading.Semaphore(0), threading.Event()

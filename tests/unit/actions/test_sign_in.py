@@ -43,7 +43,7 @@ def attack(name: str, count: int, path: str = "/login/", address: str = "203.0.1
     ]
 
 
-def test_guesses_at_one_account_are_refused_wherever_they_come_from(owner: User) -> None:
+def test_guesses_at_one_account_are_limited_wherever_they_come_from(owner: User) -> None:
     answers = attack("owner", FAILURES_PER_ACCOUNT + 5)
     assert answers == [200] * FAILURES_PER_ACCOUNT + [429] * 5
     refused = log_in(Client(), "Owner", PASSWORD)
@@ -51,11 +51,11 @@ def test_guesses_at_one_account_are_refused_wherever_they_come_from(owner: User)
     assert "Try again in" in refused.content.decode()
 
 
-def test_an_account_that_does_not_exist_answers_alike(owner: User) -> None:
+def test_an_unknown_account_gets_the_same_response(owner: User) -> None:
     assert attack("owner", 12) == attack("nobody-of-that-name", 12)
 
 
-def test_guesses_of_one_network_are_refused_whatever_account_they_name(owner: User) -> None:
+def test_guesses_from_one_network_are_limited_whatever_account_they_name(owner: User) -> None:
     names = [f"user-{number}" for number in range(FAILURES_PER_NETWORK + 3)]
     answers = [log_in(Client(), name, "guess", "203.0.113.9").status_code for name in names]
     assert answers == [200] * FAILURES_PER_NETWORK + [429] * 3
@@ -64,7 +64,7 @@ def test_guesses_of_one_network_are_refused_whatever_account_they_name(owner: Us
     assert subnet == answers, "a /64 is one network"
 
 
-def test_the_owner_gets_in_with_a_known_browser_during_an_attack(owner: User) -> None:
+def test_the_owner_can_log_in_from_a_known_browser_during_an_attack(owner: User) -> None:
     browser = Client()
     assert log_in(browser, "owner", PASSWORD, HOME).status_code == 302
     browser.post("/logout/")
@@ -74,14 +74,14 @@ def test_the_owner_gets_in_with_a_known_browser_during_an_attack(owner: User) ->
     assert log_in(browser, "owner", PASSWORD, "192.0.2.250").status_code == 302
 
 
-def test_the_owner_gets_in_from_a_known_network_during_an_attack(owner: User) -> None:
+def test_the_owner_can_log_in_from_a_known_network_during_an_attack(owner: User) -> None:
     assert log_in(Client(), "owner", PASSWORD, HOME).status_code == 302
     attack("owner", FAILURES_PER_ACCOUNT + 5)
     assert log_in(Client(), "owner", PASSWORD, ELSEWHERE).status_code == 429
     assert log_in(Client(), "owner", PASSWORD, HOME).status_code == 302
 
 
-def test_a_known_browser_may_not_guess_for_ever_either(owner: User) -> None:
+def test_guesses_from_a_known_browser_are_limited_too(owner: User) -> None:
     browser = Client()
     assert log_in(browser, "owner", PASSWORD, HOME).status_code == 302
     browser.post("/logout/")
@@ -90,7 +90,7 @@ def test_a_known_browser_may_not_guess_for_ever_either(owner: User) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "x", "a:b:c", "y" * 5000, "\ud800"])
-def test_a_forged_cookie_makes_no_known_browser(owner: User, value: str) -> None:
+def test_a_forged_cookie_does_not_make_a_browser_known(owner: User, value: str) -> None:
     attack("owner", FAILURES_PER_ACCOUNT)
     client = Client()
     client.cookies[COOKIE] = value.encode("utf-8", "replace").decode()
@@ -105,7 +105,7 @@ def test_the_cookie_of_one_account_does_not_help_with_another(owner: User, stran
     assert log_in(client, "owner", PASSWORD).status_code == 429
 
 
-def test_logging_in_often_uses_nothing_up(owner: User) -> None:
+def test_frequent_logins_use_up_no_limit(owner: User) -> None:
     answers = [log_in(Client(), "owner", PASSWORD).status_code for _ in range(FAILURES_PER_NETWORK + 5)]
     assert set(answers) == {302}
 
@@ -121,7 +121,7 @@ def test_the_login_of_the_admin_has_the_same_limits(owner: User) -> None:
     assert log_in(browser, "owner", PASSWORD, "192.0.2.250", "/admin/login/").status_code == 302
 
 
-def test_few_passwords_are_checked_at_once() -> None:
+def test_few_passwords_are_checked_at_the_same_time() -> None:
     busy, inside, leave = Busy(), threading.Semaphore(0), threading.Event()
     refused: list[str] = []
 
@@ -144,7 +144,7 @@ def test_few_passwords_are_checked_at_once() -> None:
     assert len(refused) == 4 and "right now" in refused[0], "one, and four that wait"
 
 
-def test_wrong_tokens_are_refused_and_good_ones_are_not(owner: User) -> None:
+def test_wrong_tokens_are_limited_and_good_ones_are_not(owner: User) -> None:
     program = with_token(owner, "view")
     assert program.get("/api/v1/me", REMOTE_ADDR=ELSEWHERE).status_code == 200
     answers = [
@@ -159,7 +159,7 @@ def test_wrong_tokens_are_refused_and_good_ones_are_not(owner: User) -> None:
     assert fresh.get("/api/v1/me", REMOTE_ADDR=HOME).status_code == 200
 
 
-def test_failures_are_on_record_without_passwords_and_not_without_end(
+def test_failures_are_audited_without_passwords_and_at_a_limited_rate(
     owner: User, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "ninjacam.audit")

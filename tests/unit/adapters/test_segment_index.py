@@ -77,7 +77,7 @@ def kinds(root: Path) -> list[str]:
     return [difference.kind for difference in compare(root)]
 
 
-def test_the_files_alone_make_the_rows_that_capture_reported(
+def test_the_files_alone_yield_the_rows_that_capture_reported(
     root: Path, told: list[segments.SegmentInfo]
 ) -> None:
     assert len(told) == 6
@@ -89,7 +89,7 @@ def test_the_files_alone_make_the_rows_that_capture_reported(
     assert kinds(root) == []
 
 
-def test_the_scan_lists_what_is_missing_and_mends_what_is_short(
+def test_the_scan_adds_missing_rows_and_corrects_short_ones(
     root: Path, told: list[segments.SegmentInfo]
 ) -> None:
     index(root).add(told[:4])
@@ -100,24 +100,26 @@ def test_the_scan_lists_what_is_missing_and_mends_what_is_short(
     assert index(root).catch_up(WALL_NS - HOUR_NS) == 0
 
 
-def test_the_scan_looks_no_further_back_than_it_is_told(root: Path) -> None:
+def test_the_scan_looks_back_only_as_far_as_requested(root: Path) -> None:
     assert index(root).catch_up(WALL_NS + 2 * HOUR_NS) == 0
 
 
-def test_a_file_that_changed_just_now_is_being_written(root: Path, told: list[segments.SegmentInfo]) -> None:
+def test_a_recently_changed_file_counts_as_being_written(
+    root: Path, told: list[segments.SegmentInfo]
+) -> None:
     os.utime(root / told[-1].path)
     index(root).catch_up(WALL_NS - HOUR_NS)
     assert [row["open"] for row in rows()] == [False] * 5 + [True]
 
 
-def test_one_bad_file_is_one_gap(root: Path, told: list[segments.SegmentInfo]) -> None:
+def test_one_damaged_file_is_one_gap(root: Path, told: list[segments.SegmentInfo]) -> None:
     (root / told[2].path).write_bytes(b"no recording")
     assert rebuild(root) == type(rebuild(root))(listed=5, removed=0, left_out=1)
     assert index(root).catch_up(0) == 0
     assert kinds(root) == ["unreadable"]
 
 
-def test_a_rebuild_forgets_rows_whose_files_are_gone_and_keeps_what_is_protected(
+def test_a_rebuild_deletes_rows_of_missing_files_and_keeps_protection(
     root: Path, told: list[segments.SegmentInfo]
 ) -> None:
     index(root).add(told)
@@ -143,7 +145,7 @@ def test_a_disk_that_is_not_mounted_does_not_empty_the_index(
 # --- retention ---
 
 
-def test_a_fresh_database_wipes_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fresh_database_deletes_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = files(root)
     monkeypatch.setattr(segment_index, "disk_of", lambda root: Disk(1000, 0))
     held = index(root, bytes=1, bytes_per_camera=1, days=1, free_bytes=1000).retain()
@@ -159,7 +161,9 @@ def test_files_without_a_row_are_never_deleted(root: Path, told: list[segments.S
     assert sorted(kinds(root)) == ["no_row"] * 4 + ["stranger"]
 
 
-def test_the_oldest_goes_until_the_budget_holds(root: Path, told: list[segments.SegmentInfo]) -> None:
+def test_the_oldest_recordings_are_deleted_until_the_budget_is_met(
+    root: Path, told: list[segments.SegmentInfo]
+) -> None:
     budget = sum(each.size_bytes for each in told[2:]) + 10
     keeper = index(root, bytes=budget)
     keeper.add(told)
@@ -171,7 +175,7 @@ def test_the_oldest_goes_until_the_budget_holds(root: Path, told: list[segments.
     assert keeper.retain()["deleted"] == 2
 
 
-def test_what_comes_after_the_first_count_is_counted_too(
+def test_recordings_made_after_the_first_count_are_counted_too(
     root: Path, told: list[segments.SegmentInfo]
 ) -> None:
     keeper = index(root, bytes=told[0].size_bytes * 3)
@@ -184,7 +188,7 @@ def test_what_comes_after_the_first_count_is_counted_too(
     assert keeper.retain()["used_bytes"] == Segment.objects.size_bytes_by_slug()["door"]
 
 
-def test_old_figures_delete_nothing_when_rows_went_by_another_hand(
+def test_stale_figures_delete_nothing_when_rows_were_deleted_elsewhere(
     root: Path, told: list[segments.SegmentInfo]
 ) -> None:
     keeper = index(root, bytes=sum(each.size_bytes for each in told) - 1)
@@ -195,7 +199,9 @@ def test_old_figures_delete_nothing_when_rows_went_by_another_hand(
     assert len(files(root)) == 6
 
 
-def test_what_is_protected_or_being_written_stays(root: Path, told: list[segments.SegmentInfo]) -> None:
+def test_recordings_that_are_protected_or_being_written_stay(
+    root: Path, told: list[segments.SegmentInfo]
+) -> None:
     keeper = index(root, bytes=1, days=1)
     keeper.add(told)
     Segment.objects.filter(path=told[0].path).update(protected=True)
@@ -217,7 +223,7 @@ def happened(first: segments.SegmentInfo, last: segments.SegmentInfo, **values: 
 @pytest.mark.parametrize(
     ("before_s", "after_s", "kept"), [(0, 0, [2, 3]), (2, 0, [1, 2, 3]), (0, 4, [2, 3, 4, 5])]
 )
-def test_what_a_protected_event_needs_stays(
+def test_recordings_needed_by_a_protected_event_stay(
     root: Path, told: list[segments.SegmentInfo], before_s: int, after_s: int, kept: list[int]
 ) -> None:
     Camera.objects.create(slug="door", url="x", record_before_s=before_s, record_after_s=after_s)
@@ -233,7 +239,9 @@ def test_what_a_protected_event_needs_stays(
     assert files(root) == []
 
 
-def test_a_protected_event_that_goes_on_keeps_all_since(root: Path, told: list[segments.SegmentInfo]) -> None:
+def test_an_ongoing_protected_event_keeps_everything_since_its_start(
+    root: Path, told: list[segments.SegmentInfo]
+) -> None:
     keeper = index(root, bytes=1)
     keeper.add(told)
     happened(told[3], told[3], end_ns=None)  # the camera is gone: 5 s before it
@@ -241,7 +249,7 @@ def test_a_protected_event_that_goes_on_keeps_all_since(root: Path, told: list[s
     assert files(root) == [each.path for each in told[1:]]
 
 
-def test_events_go_with_the_recordings_that_they_are_about(
+def test_events_are_deleted_with_their_recordings(
     root: Path, told: list[segments.SegmentInfo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keeper = index(root, days=2)
@@ -268,7 +276,7 @@ def test_events_go_with_the_recordings_that_they_are_about(
     assert left("yard") == left("") == {"d1"}
 
 
-def test_a_disk_that_others_fill_deletes_nothing_and_is_reported(
+def test_a_disk_filled_by_other_files_deletes_nothing_and_is_reported(
     root: Path, told: list[segments.SegmentInfo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keeper = index(root, free_bytes=1000)
@@ -282,7 +290,7 @@ def test_a_disk_that_others_fill_deletes_nothing_and_is_reported(
     assert index(root, free_bytes=1000).retain()["deleted"] == 0, "an engine that starts on such a disk"
 
 
-def test_on_a_full_disk_recordings_make_room_for_what_was_recorded_and_no_more(
+def test_on_a_full_disk_recordings_make_room_only_for_new_recordings(
     root: Path, told: list[segments.SegmentInfo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keeper = index(root, free_bytes=10**12)
@@ -297,7 +305,7 @@ def test_on_a_full_disk_recordings_make_room_for_what_was_recorded_and_no_more(
     assert files(root) == [each.path for each in told[2:]]
 
 
-def test_exports_make_no_recording_go(
+def test_exports_do_not_cause_recordings_to_be_deleted(
     root: Path, told: list[segments.SegmentInfo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exports = root.parent / "exports"
@@ -313,7 +321,7 @@ def test_exports_make_no_recording_go(
     assert keeper.retain()["deleted"] > 0
 
 
-def test_the_newest_events_of_a_camera_are_kept_up_to_a_number(root: Path) -> None:
+def test_the_newest_events_of_a_camera_are_kept_up_to_a_limit(root: Path) -> None:
     for slug, count in (("door", 12), ("yard", 4)):
         for number in range(count):
             Event.objects.create(
@@ -347,7 +355,9 @@ def test_the_log_of_the_engine_is_written_once_for_each_event() -> None:
     assert not Event.objects.filter(triggers_recording=True).exists()
 
 
-def test_a_row_that_lost_its_writer_long_ago_goes_too(root: Path, told: list[segments.SegmentInfo]) -> None:
+def test_a_row_that_lost_its_writer_long_ago_is_deleted_too(
+    root: Path, told: list[segments.SegmentInfo]
+) -> None:
     keeper = index(root, bytes=1)
     keeper.add(told)
     Segment.objects.update(open=True)
@@ -355,7 +365,7 @@ def test_a_row_that_lost_its_writer_long_ago_goes_too(root: Path, told: list[seg
     assert files(root) == [] and rows() == []
 
 
-def test_a_full_disk_takes_the_oldest_until_enough_is_free(
+def test_a_full_disk_deletes_the_oldest_recordings_until_enough_is_free(
     root: Path, told: list[segments.SegmentInfo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size_bytes = sum(each.size_bytes for each in told)
@@ -371,7 +381,7 @@ def test_a_full_disk_takes_the_oldest_until_enough_is_free(
     assert files(root) == [each.path for each in told[1:]]
 
 
-def test_a_file_that_is_gone_already_loses_its_row(root: Path, told: list[segments.SegmentInfo]) -> None:
+def test_a_missing_file_loses_its_row(root: Path, told: list[segments.SegmentInfo]) -> None:
     keeper = index(root, bytes=1)
     keeper.add(told)
     (root / told[0].path).unlink()
@@ -379,7 +389,7 @@ def test_a_file_that_is_gone_already_loses_its_row(root: Path, told: list[segmen
     assert rows() == []
 
 
-def test_a_camera_whose_directory_is_away_keeps_its_rows(
+def test_a_camera_whose_directory_is_missing_keeps_its_rows(
     root: Path, told: list[segments.SegmentInfo]
 ) -> None:
     keeper = index(root, days=1)
@@ -389,7 +399,7 @@ def test_a_camera_whose_directory_is_away_keeps_its_rows(
     assert len(rows()) == 6
 
 
-def test_a_file_that_cannot_be_deleted_keeps_its_row_and_is_told_and_others_go(
+def test_a_file_that_cannot_be_deleted_keeps_its_row_and_is_reported_and_others_are_deleted(
     root: Path, told: list[segments.SegmentInfo]
 ) -> None:
     keeper = index(root, bytes=1)
@@ -405,7 +415,7 @@ def test_a_file_that_cannot_be_deleted_keeps_its_row_and_is_told_and_others_go(
 @pytest.mark.parametrize(
     "path", ["../outside.mp4", "../2026-11-22/08/00-00.mp4", "door/../../x.mp4", "yard/x.mp4"]
 )
-def test_no_row_makes_it_delete_elsewhere(root: Path, told: list[segments.SegmentInfo], path: str) -> None:
+def test_no_row_leads_to_deletions_elsewhere(root: Path, told: list[segments.SegmentInfo], path: str) -> None:
     outside = root / path
     outside.parent.mkdir(parents=True, exist_ok=True)
     outside.write_text("precious")
@@ -418,14 +428,16 @@ def test_no_row_makes_it_delete_elsewhere(root: Path, told: list[segments.Segmen
     assert held["failed"] and Segment.objects.filter(pk=row.pk).exists()
 
 
-def test_empty_directories_go_with_the_last_file(root: Path, told: list[segments.SegmentInfo]) -> None:
+def test_empty_directories_are_deleted_with_the_last_file(
+    root: Path, told: list[segments.SegmentInfo]
+) -> None:
     keeper = index(root, bytes=1)
     keeper.add(told)
     keeper.retain()
     assert list((root / "door").iterdir()) == []
 
 
-def test_a_database_that_is_away_is_our_error(
+def test_an_unavailable_database_raises_our_error(
     root: Path, told: list[segments.SegmentInfo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -448,7 +460,7 @@ def test_closing_ends_a_scan(root: Path) -> None:
 # --- commands ---
 
 
-def test_the_commands_list_compare_and_explain(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_commands_list_and_compare_and_explain(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(CommandError, match="6 no_row"):
         call_command("ninjacam_fsck")
     call_command("ninjacam_index", "--rebuild")

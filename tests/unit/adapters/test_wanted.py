@@ -21,7 +21,7 @@ S = 10**9
 NOWHERE = Path("/nonexistent")
 
 
-def test_the_engine_is_told_what_to_keep_of_cameras_that_record_events(camera: Camera, yard: Camera) -> None:
+def test_the_engine_receives_the_windows_of_cameras_that_record_events(camera: Camera, yard: Camera) -> None:
     Camera.objects.filter(slug="door").update(record="events", record_before_s=3, record_after_s=7)
     now_ns = time.time_ns()
     for slug in ("door", "yard"):
@@ -38,7 +38,7 @@ def test_the_engine_is_told_what_to_keep_of_cameras_that_record_events(camera: C
     assert DatabaseWanted(NOWHERE).read().cameras == (door, other)  # nothing has to be done
 
 
-def test_a_schedule_that_cannot_be_read_is_said_and_hurts_no_other_camera(
+def test_an_unreadable_schedule_is_reported_and_does_not_affect_other_cameras(
     camera: Camera, yard: Camera
 ) -> None:
     Camera.objects.filter(slug="door").update(record="schedule", record_schedule="when I say so")
@@ -47,7 +47,7 @@ def test_a_schedule_that_cannot_be_read_is_said_and_hurts_no_other_camera(
     assert other.error is None
 
 
-def test_the_process_that_makes_exports_is_wanted_while_there_are_exports_and_a_while_longer(
+def test_the_export_worker_runs_while_there_are_exports_and_a_while_longer(
     camera: Camera,
 ) -> None:
     clock = FakeClock()
@@ -63,9 +63,7 @@ def test_the_process_that_makes_exports_is_wanted_while_there_are_exports_and_a_
 
 
 @pytest.mark.parametrize("left", ["row", "file", ""])
-def test_the_process_that_makes_exports_is_wanted_now_and_then_to_remove_what_has_expired(
-    tmp_path: Path, left: str
-) -> None:
+def test_the_export_worker_runs_now_and_then_to_remove_expired_exports(tmp_path: Path, left: str) -> None:
     if left == "row":
         Export.objects.create(slug="door", kind="copy", start_ns=0, end_ns=S, state=ExportState.DONE)
     elif left == "file":
@@ -115,7 +113,7 @@ def test_what_was_seen_is_stored_and_is_no_change_of_the_camera(camera: Camera) 
     assert after.updated_at == before.updated_at
 
 
-def test_a_change_of_a_camera_is_seen_at_the_next_read(camera: Camera, yard: Camera) -> None:
+def test_a_changed_camera_takes_effect_at_the_next_read(camera: Camera, yard: Camera) -> None:
     wanted = DatabaseWanted(NOWHERE)
     before = wanted.read()
     Camera.objects.filter(slug="door").update(url="rtsp://192.0.2.7/other")
@@ -195,7 +193,7 @@ def _raise_database_error() -> None:
     raise DatabaseError("locked")
 
 
-def test_an_event_is_seen_although_its_camera_has_not_changed(camera: Camera) -> None:
+def test_a_new_event_takes_effect_although_its_camera_has_not_changed(camera: Camera) -> None:
     Camera.objects.filter(slug="door").update(record="events")
     wanted = DatabaseWanted(NOWHERE)
     assert wanted.read().cameras[0].keep == ()
@@ -206,7 +204,7 @@ def test_an_event_is_seen_although_its_camera_has_not_changed(camera: Camera) ->
     assert len(wanted.read().cameras[0].keep) == 1
 
 
-def test_a_schedule_is_read_each_time(camera: Camera, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_schedule_is_evaluated_each_time(camera: Camera, monkeypatch: pytest.MonkeyPatch) -> None:
     Camera.objects.filter(slug="door").update(record="schedule", record_schedule="mon-sun 08:00-20:00")
     wanted = DatabaseWanted(NOWHERE)
     found = []
@@ -217,9 +215,7 @@ def test_a_schedule_is_read_each_time(camera: Camera, monkeypatch: pytest.Monkey
     assert found == ["off", "always"]
 
 
-def test_credentials_that_cannot_be_read_are_tried_again(
-    camera: Camera, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreadable_credentials_are_retried(camera: Camera, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = DatabaseWanted(NOWHERE)
     with monkeypatch.context() as patch:
         patch.setattr(Camera, "source", _raise_config_error)
@@ -231,7 +227,9 @@ def _raise_config_error(_camera: Camera) -> None:
     raise ConfigError("The key is missing.")
 
 
-def test_the_connection_is_looked_at_once_a_minute(camera: Camera, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_database_connection_is_checked_once_a_minute(
+    camera: Camera, monkeypatch: pytest.MonkeyPatch
+) -> None:
     looks = []
     monkeypatch.setattr("ninjacam.adapters.wanted.close_old_connections", lambda: looks.append(1))
     clock = FakeClock()

@@ -45,14 +45,14 @@ def test_all_own_tokens_are_revoked_in_one_request(viewer: User, stranger: User)
     assert client.delete(TOKENS).json() == {"revoked": 0}
 
 
-def test_a_token_of_lesser_scope_makes_no_tokens(admin_user: User) -> None:
+def test_a_token_without_full_scope_cannot_create_tokens(admin_user: User) -> None:
     client = with_token(admin_user, "view", "configure", "metrics")
     assert post(client, TOKENS, {"name": "x", "scopes": ["*"]}).status_code == 403
     assert client.get(TOKENS).status_code == 403
     assert post(with_token(admin_user, "*"), TOKENS, {"name": "x", "scopes": ["*"]}).status_code == 201
 
 
-def test_tokens_of_others_do_not_exist(admin_user: User, viewer: User) -> None:
+def test_tokens_of_other_users_return_404(admin_user: User, viewer: User) -> None:
     of_viewer = post(signed_in(viewer), TOKENS, {"name": "x", "scopes": ["view"]}).json()["id"]
     client = signed_in(admin_user)
     assert client.get(TOKENS).json()["items"] == []
@@ -62,12 +62,12 @@ def test_tokens_of_others_do_not_exist(admin_user: User, viewer: User) -> None:
 @pytest.mark.parametrize(
     "scopes", [[], ["fly"], ["view:nowhere"], ["view:yard"], ["view:"], ["*:door"], ["metrics:door"]]
 )
-def test_scopes_that_mean_nothing_are_refused(viewer: User, yard: Camera, scopes: list[str]) -> None:
+def test_unknown_scopes_are_rejected(viewer: User, yard: Camera, scopes: list[str]) -> None:
     answer = post(signed_in(viewer), TOKENS, {"name": "x", "scopes": scopes})
     assert answer.status_code == 422 and answer.json()["errors"][0]["field"] == "scopes"
 
 
-def test_a_token_that_would_be_expired_is_refused(viewer: User) -> None:
+def test_a_token_that_would_already_be_expired_is_rejected(viewer: User) -> None:
     past = (timezone.now() - timedelta(hours=1)).isoformat()
     assert (
         post(signed_in(viewer), TOKENS, {"name": "x", "scopes": ["view"], "expires_at": past}).status_code
@@ -84,7 +84,7 @@ def test_a_token_that_would_be_expired_is_refused(viewer: User) -> None:
         "2099-01-01T00:00:00",
     ],
 )
-def test_times_without_an_offset_or_of_other_ages_are_refused(viewer: User, camera: Camera, far: str) -> None:
+def test_times_without_an_offset_or_out_of_range_are_rejected(viewer: User, camera: Camera, far: str) -> None:
     client = signed_in(viewer)
     CameraGrant.objects.create(camera=camera, user=viewer, role="replay")
     for path, body, field in ((TOKENS, {"name": "x", "scopes": ["view"]}, "expires_at"),):
@@ -118,7 +118,7 @@ def test_tokens_are_limited_and_listed_in_pages(viewer: User, monkeypatch: pytes
     ] is None
 
 
-def test_a_link_opens_what_it_was_made_for(viewer: User) -> None:
+def test_a_link_opens_the_path_that_it_was_made_for(viewer: User) -> None:
     body = {
         "camera": "door",
         "kind": "snapshot",
@@ -155,16 +155,18 @@ def test_a_link_opens_what_it_was_made_for(viewer: User) -> None:
         ({"camera": "door", "kind": "ws"}, 201),
     ],
 )
-def test_links_are_bounded(viewer: User, yard: Camera, body: dict[str, Any], status: int) -> None:
+def test_links_are_limited_in_number_and_lifetime(
+    viewer: User, yard: Camera, body: dict[str, Any], status: int
+) -> None:
     assert post(signed_in(viewer), "/api/v1/links", body).status_code == status
 
 
-def test_the_api_takes_no_links(viewer: User) -> None:
+def test_the_api_does_not_accept_links(viewer: User) -> None:
     url = post(signed_in(viewer), "/api/v1/links", {"camera": "door", "kind": "mjpeg"}).json()["url"]
     assert Client().get("/api/v1/cameras?sig=" + url.partition("sig=")[2]).status_code == 401
 
 
-def test_grants_are_given_listed_and_taken(
+def test_grants_are_given_and_listed_and_removed(
     admin_user: User, stranger: User, guards: Group, camera: Camera
 ) -> None:
     client, path = signed_in(admin_user), "/api/v1/cameras/door/grants"
@@ -181,14 +183,14 @@ def test_grants_are_given_listed_and_taken(
 @pytest.mark.parametrize(
     "holder", [{}, {"user": "nobody"}, {"group": "none"}, {"user": "stranger", "group": "guards"}]
 )
-def test_a_grant_needs_one_known_holder(
+def test_a_grant_needs_exactly_one_known_holder(
     admin_user: User, stranger: User, guards: Group, camera: Camera, holder: dict[str, str]
 ) -> None:
     answer = post(signed_in(admin_user), "/api/v1/cameras/door/grants", {"role": "view", **holder})
     assert answer.status_code == 422
 
 
-def test_who_configures_a_camera_does_not_give_it_away(viewer: User, camera: Camera) -> None:
+def test_users_who_configure_a_camera_cannot_grant_roles_for_it(viewer: User, camera: Camera) -> None:
     CameraGrant.objects.create(camera=camera, user=viewer, role="configure")
     client = signed_in(viewer)
     assert (

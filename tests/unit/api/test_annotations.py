@@ -45,7 +45,7 @@ def ask(client: Client, camera: str = "door", from_s: float = 0, to_s: float = 1
     return client.get(f"/api/v1/annotations?{urlencode({'camera': camera, **span})}")
 
 
-def test_those_of_a_span_are_told_in_order(root: Path, stranger: User) -> None:
+def test_annotations_of_a_span_are_returned_in_order(root: Path, stranger: User) -> None:
     answer = ask(signed_in(stranger), from_s=2, to_s=4)
     assert answer.status_code == 200
     told = json.loads(answer.content)
@@ -55,17 +55,17 @@ def test_those_of_a_span_are_told_in_order(root: Path, stranger: User) -> None:
     assert {each["view"] for each in told["frames"]} == {"faces"}
 
 
-def test_of_a_time_without_there_are_none(root: Path, stranger: User) -> None:
+def test_a_span_without_annotations_returns_an_empty_list(root: Path, stranger: User) -> None:
     assert json.loads(ask(signed_in(stranger), from_s=100, to_s=200).content)["frames"] == []
 
 
-def test_only_who_may_replay_is_told(root: Path, stranger: User, viewer: User, yard: Camera) -> None:
+def test_annotations_require_the_role_replay(root: Path, stranger: User, viewer: User, yard: Camera) -> None:
     assert ask(signed_in(viewer)).status_code == 403
     assert ask(signed_in(stranger), "yard").status_code == 404
     assert ask(signed_in(stranger), "none").status_code == 404
 
 
-def test_of_a_deleted_camera_those_are_told_who_may_see_all(
+def test_annotations_of_a_deleted_camera_require_the_role_for_all_cameras(
     root: Path, admin_user: User, stranger: User
 ) -> None:
     Camera.objects.get(slug="door").delete()
@@ -73,7 +73,9 @@ def test_of_a_deleted_camera_those_are_told_who_may_see_all(
     assert ask(signed_in(stranger)).status_code == 404
 
 
-def test_what_may_not_be_written_yet_is_not_said_to_be_all(root: Path, stranger: User) -> None:
+def test_a_response_does_not_claim_to_be_complete_for_annotations_not_written_yet(
+    root: Path, stranger: User
+) -> None:
     now_s = time.time() - WALL_NS / S
     asked = json.loads(ask(signed_in(stranger), from_s=now_s - 60, to_s=now_s + 60).content)
     late_s = (datetime.now(UTC) - datetime.fromisoformat(asked["end"])).total_seconds()
@@ -83,7 +85,7 @@ def test_what_may_not_be_written_yet_is_not_said_to_be_all(root: Path, stranger:
 
 
 @pytest.mark.parametrize(("from_s", "to_s"), [(5, 5), (5, 4), (0, 3601)])
-def test_a_span_that_is_none_or_too_long_is_refused(
+def test_a_span_that_is_empty_or_too_long_is_rejected(
     root: Path, stranger: User, from_s: float, to_s: float
 ) -> None:
     answer = ask(signed_in(stranger), from_s=from_s, to_s=to_s)

@@ -43,7 +43,7 @@ def test_a_camera_is_added_read_changed_and_removed(admin_user: User) -> None:
     assert client.get(f"{CAMERAS}/gate").status_code == 404
 
 
-def test_no_answer_and_no_log_holds_credentials(
+def test_no_response_and_no_log_contains_credentials(
     admin_user: User, camera: Camera, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = signed_in(admin_user)
@@ -92,7 +92,7 @@ def test_the_mask_is_never_stored(admin_user: User, camera: Camera) -> None:
     assert Camera.objects.get().source().password == PASSWORD
 
 
-def test_sending_back_what_was_shown_keeps_what_is_stored(admin_user: User, db: None) -> None:
+def test_sending_back_the_shown_values_keeps_the_stored_ones(admin_user: User, db: None) -> None:
     camera = Camera(slug="q")
     camera.set_source("http://10.0.0.8:8080/video?token=abc", "", "")
     camera.save()
@@ -103,7 +103,7 @@ def test_sending_back_what_was_shown_keeps_what_is_stored(admin_user: User, db: 
     assert Camera.objects.get().source().url.endswith("token=abc")
 
 
-def test_a_stored_password_does_not_go_to_another_host(admin_user: User, camera: Camera) -> None:
+def test_a_stored_password_is_not_sent_to_another_host(admin_user: User, camera: Camera) -> None:
     client = signed_in(admin_user)
     for url in ("rtsp://10.0.0.66/stream1", "rtsp://10.0.0.5:8554/stream1"):
         for path, method in ((f"{CAMERAS}/door", "patch"), (f"{CAMERAS}/door/probe", "post")):
@@ -128,7 +128,7 @@ def test_a_stored_password_does_not_go_to_another_host(admin_user: User, camera:
         ({"verify_tls": False, "username": "user-of-the-camera"}, "TLS verification"),
     ],
 )
-def test_a_password_for_tls_needs_to_be_entered_again_when_its_protection_changes(
+def test_a_password_for_tls_must_be_entered_again_when_its_protection_changes(
     admin_user: User, camera: Camera, change: dict[str, Any], says: str
 ) -> None:
     camera.set_source("rtsps://10.0.0.5/stream1", "user-of-the-camera", PASSWORD)
@@ -146,7 +146,7 @@ def test_a_password_for_tls_needs_to_be_entered_again_when_its_protection_change
     assert Camera.objects.get().source().password == "new"
 
 
-def test_secrets_in_the_query_are_bound_as_a_password_is(admin_user: User, camera: Camera) -> None:
+def test_secrets_in_the_query_are_bound_to_a_host_like_a_password(admin_user: User, camera: Camera) -> None:
     camera.set_source("https://10.0.0.5/video?token=abc")
     camera.save()
     client = signed_in(admin_user)
@@ -157,7 +157,7 @@ def test_secrets_in_the_query_are_bound_as_a_password_is(admin_user: User, camer
 
 
 @pytest.mark.parametrize("change", [{"url": "rtsp://10.0.0.5:322/stream1"}, {"verify_tls": False}])
-def test_a_change_behind_our_back_does_not_send_the_password_elsewhere(
+def test_a_concurrent_change_does_not_send_the_password_elsewhere(
     camera: Camera, change: dict[str, Any]
 ) -> None:
     camera.set_source("rtsps://10.0.0.5/stream1", "user-of-the-camera", PASSWORD)
@@ -167,12 +167,12 @@ def test_a_change_behind_our_back_does_not_send_the_password_elsewhere(
         Camera.objects.get().source()
 
 
-def test_credentials_of_an_earlier_version_are_read(camera: Camera) -> None:
+def test_credentials_of_an_earlier_version_can_be_read(camera: Camera) -> None:
     camera.credentials = seal(Credentials("user-of-the-camera", PASSWORD))
     assert camera.source().password == PASSWORD
 
 
-def test_a_login_in_the_url_counts_and_replaces_what_is_stored(admin_user: User, camera: Camera) -> None:
+def test_a_login_in_the_url_replaces_the_stored_one(admin_user: User, camera: Camera) -> None:
     client = signed_in(admin_user)
     url = "rtsp://another:new%20one@10.0.0.5/stream1"
     assert send(client, "patch", f"{CAMERAS}/door", {"url": url}).status_code == 200
@@ -181,13 +181,13 @@ def test_a_login_in_the_url_counts_and_replaces_what_is_stored(admin_user: User,
 
 
 @pytest.mark.parametrize("name", ["username", "password"])
-def test_a_login_that_is_no_text_is_refused(admin_user: User, camera: Camera, name: str) -> None:
+def test_a_login_that_is_not_a_string_is_rejected(admin_user: User, camera: Camera, name: str) -> None:
     body = json.dumps({name: "p\ud800"})
     answer = signed_in(admin_user).patch(f"{CAMERAS}/door", body, content_type="application/json")
     assert answer.status_code == 422 and answer.json()["errors"][0]["field"] == name
 
 
-def test_a_masked_url_does_not_name_another_host_for_the_password(admin_user: User, camera: Camera) -> None:
+def test_a_masked_url_cannot_redirect_the_password_to_another_host(admin_user: User, camera: Camera) -> None:
     camera.set_source("rtsp://10.0.0.9/live@0.0.0.1/", "user-of-the-camera", PASSWORD)
     camera.save()
     client = signed_in(admin_user)
@@ -195,7 +195,7 @@ def test_a_masked_url_does_not_name_another_host_for_the_password(admin_user: Us
     assert moved.status_code == 422 and moved.json()["errors"][0]["field"] == "password"
 
 
-def test_a_new_password_mends_a_camera_whose_key_is_lost(
+def test_a_new_password_repairs_a_camera_whose_key_is_lost(
     admin_user: User, camera: Camera, settings: Any
 ) -> None:
     settings.NINJACAM = {**settings.NINJACAM, "SECRET_KEYS": ["another key"]}
@@ -208,7 +208,7 @@ def test_a_new_password_mends_a_camera_whose_key_is_lost(
 
 
 @pytest.mark.parametrize("url", ["rtsp:bob:pw@10.0.0.9/x", "rtsp:/bob:pw@10.0.0.9/x", "rtsp:\\\\bob:pw@h/x"])
-def test_an_address_without_a_host_is_refused_before_it_is_stored(
+def test_an_address_without_a_host_is_rejected_before_it_is_stored(
     admin_user: User, db: None, url: str
 ) -> None:
     answer = send(signed_in(admin_user), "post", CAMERAS, {"slug": "a", "url": url})
@@ -220,7 +220,7 @@ def test_credentials_can_be_removed(admin_user: User, camera: Camera) -> None:
     assert answer.json()["source"]["has_credentials"] is False
 
 
-def test_who_may_add_may_configure_what_they_added(stranger: User) -> None:
+def test_users_who_may_add_cameras_may_configure_those_they_added(stranger: User) -> None:
     client = signed_in(stranger)
     body = {"slug": "gate", "url": "rtsp://10.0.0.8/x"}
     assert send(client, "post", CAMERAS, body).status_code == 403
@@ -230,14 +230,14 @@ def test_who_may_add_may_configure_what_they_added(stranger: User) -> None:
     assert send(client, "patch", f"{CAMERAS}/gate", {"name": "Mine"}).status_code == 200
 
 
-def test_the_source_is_shown_to_who_configures_only(viewer: User, camera: Camera) -> None:
+def test_the_source_is_shown_only_to_users_who_may_configure(viewer: User, camera: Camera) -> None:
     client = signed_in(viewer)
     assert client.get(f"{CAMERAS}/door").json()["source"] is None
     CameraGrant.objects.create(camera=camera, user=viewer, role="configure")
     assert client.get(f"{CAMERAS}/door").json()["source"]["url"] == "rtsp://10.0.0.5/stream1"
 
 
-def test_another_role_alone_is_403_and_none_is_404(stranger: User, camera: Camera, yard: Camera) -> None:
+def test_another_role_gives_403_and_no_role_gives_404(stranger: User, camera: Camera, yard: Camera) -> None:
     CameraGrant.objects.create(camera=camera, user=stranger, role="replay")
     client = signed_in(stranger)
     assert client.get(f"{CAMERAS}/door").status_code == 403
@@ -253,7 +253,7 @@ def test_a_scope_for_one_camera_hides_the_others(admin_user: User, camera: Camer
     assert send(client, "patch", f"{CAMERAS}/door", {"name": "x"}).status_code == 403
 
 
-def test_lists_come_in_pages(admin_user: User) -> None:
+def test_lists_have_pages(admin_user: User) -> None:
     for number in range(5):
         Camera.objects.create(slug=f"c{number}", url="rtsp://10.0.0.1/")
     client = signed_in(admin_user)
@@ -288,13 +288,13 @@ def test_state_and_health_come_from_the_engine(viewer: User, run_dir: Path) -> N
 
 
 @pytest.mark.parametrize("age_s", [6, -60])
-def test_a_report_that_is_not_of_now_is_unknown(viewer: User, run_dir: Path, age_s: float) -> None:
+def test_an_outdated_report_is_unknown(viewer: User, run_dir: Path, age_s: float) -> None:
     report(run_dir, age_s=age_s, cameras={"door": {"state": "live"}})
     answer = signed_in(viewer).get(f"{CAMERAS}/door").json()
     assert answer["state"] == "unknown" and answer["health"]["codec"] == ""
 
 
-def test_views_show_tracebacks_to_who_configures_only(
+def test_views_show_tracebacks_only_to_users_who_may_configure(
     viewer: User, camera: Camera, run_dir: Path, stranger: User
 ) -> None:
     error = {
@@ -346,7 +346,7 @@ def test_views_show_tracebacks_to_who_configures_only(
     assert client.get("/api/v1/processors").json()["errors"][0]["traceback"] == "Traceback of an import"
 
 
-def test_a_probe_answers_with_a_picture_or_the_reason(
+def test_a_probe_returns_a_frame_or_the_error(
     admin_user: User, camera: Camera, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
@@ -366,7 +366,7 @@ def test_a_probe_answers_with_a_picture_or_the_reason(
     assert Camera.objects.get().url == "rtsp://10.0.0.5/stream1"
 
 
-def test_a_probe_is_a_process_of_its_own(admin_user: User) -> None:
+def test_a_probe_runs_in_its_own_process(admin_user: User) -> None:
     body = {"url": "rtsp://127.0.0.1:9/x", "password": PASSWORD}
     answer = send(signed_in(admin_user), "post", f"{CAMERAS}/probe", body).json()
     assert answer["ok"] is False and answer["error"]["code"] == "connection_refused"
@@ -382,7 +382,7 @@ def test_a_write_by_session_needs_the_csrf_token(admin_user: User, camera: Camer
     assert send(by_token, "patch", f"{CAMERAS}/door", {"name": "x"}).status_code == 200
 
 
-def test_only_those_who_configure_a_camera_read_its_address_in_errors(
+def test_only_users_who_may_configure_a_camera_read_its_address_in_errors(
     viewer: User, admin_user: User, camera: Camera, run_dir: Path
 ) -> None:
     text = "10.0.0.5 refuses port 554."

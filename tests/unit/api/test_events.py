@@ -52,7 +52,7 @@ def guard(camera: Camera, stranger: User) -> Client:
     return signed_in(stranger)
 
 
-def test_an_event_is_told_and_read_again(guard: Client, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_event_is_created_and_read_back(guard: Client, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "ninjacam.audit"):
         made = tell(guard, start=at(0), end=at(8), label="Täter", data={"zone": ["gate", 1, None, 0.5]})
     body = made.json()
@@ -66,7 +66,7 @@ def test_an_event_is_told_and_read_again(guard: Client, caplog: pytest.LogCaptur
     assert guard.get(f"{EVENTS}?{DAY}").json() == {"items": [body], "next": None}
 
 
-def test_without_times_it_is_this_moment_and_with_others_what_they_say(guard: Client) -> None:
+def test_an_event_has_the_given_times_or_the_current_one(guard: Client) -> None:
     before_ns = time.time_ns()
     for fields in ({}, {"duration_s": 20}, {"ongoing": True}):
         assert tell(guard, **fields).status_code == 201
@@ -90,7 +90,9 @@ def test_without_times_it_is_this_moment_and_with_others_what_they_say(guard: Cl
         ({"protected": 0}, "protected"), ({"duration_s": "10"}, "duration_s"),
     ],
 )  # fmt: skip
-def test_what_makes_no_sense_is_refused_and_said(guard: Client, fields: dict[str, Any], wrong: str) -> None:
+def test_a_nonsensical_event_is_rejected_with_the_reason(
+    guard: Client, fields: dict[str, Any], wrong: str
+) -> None:
     refused = tell(guard, **fields)
     assert refused.status_code == 422, refused.content
     assert refused["Content-Type"] == "application/problem+json"
@@ -98,12 +100,14 @@ def test_what_makes_no_sense_is_refused_and_said(guard: Client, fields: dict[str
     assert not Event.objects.exists()
 
 
-def test_a_body_that_is_nested_without_end_is_refused(guard: Client) -> None:
+def test_an_endlessly_nested_body_is_rejected(guard: Client) -> None:
     body = '{"camera": "door", "kind": "motion", "data": {"x": ' + "[" * 50_000 + "]" * 50_000 + "}}"
     assert guard.post(EVENTS, body, content_type="application/json").status_code in (400, 422)
 
 
-def test_telling_needs_control_and_keeping_export(guard: Client, viewer: User, stranger: User) -> None:
+def test_creating_needs_the_role_control_and_protecting_the_role_export(
+    guard: Client, viewer: User, stranger: User
+) -> None:
     assert tell(signed_in(viewer)).status_code == 403
     assert tell(guard, camera="never").status_code == 404
     assert tell(guard, protected=True).status_code == 403
@@ -118,7 +122,7 @@ def test_telling_needs_control_and_keeping_export(guard: Client, viewer: User, s
     assert change(guard, event, label="renamed").json()["label"] == "renamed"
 
 
-def test_who_may_only_replay_changes_nothing(guard: Client, viewer: User, camera: Camera) -> None:
+def test_users_who_may_only_replay_change_nothing(guard: Client, viewer: User, camera: Camera) -> None:
     event = happened("door", 0)
     client = signed_in(viewer)
     assert client.get(f"{EVENTS}/{event.pk}").status_code == 403
@@ -129,7 +133,7 @@ def test_who_may_only_replay_changes_nothing(guard: Client, viewer: User, camera
     assert signed_in(User.objects.create_user("nobody")).get(f"{EVENTS}/{event.pk}").status_code == 404
 
 
-def test_events_are_created_at_a_limited_rate_for_each_user_and_camera(
+def test_events_are_created_at_a_limited_rate_per_user_and_camera(
     guard: Client, yard: Camera, admin: Client, settings: Any
 ) -> None:
     settings.NINJACAM = {**settings.NINJACAM, "EVENTS_PER_MINUTE": 6}
@@ -141,7 +145,7 @@ def test_events_are_created_at_a_limited_rate_for_each_user_and_camera(
     assert tell(admin, camera="yard").status_code == 201, "each camera has its own limit"
 
 
-def test_a_limited_number_of_events_is_ongoing(guard: Client, settings: Any) -> None:
+def test_the_number_of_ongoing_events_is_limited(guard: Client, settings: Any) -> None:
     Event.objects.bulk_create(
         Event(slug="door", kind="x", start_ns=n, end_ns=None, source="x", triggers_recording=True)
         for n in range(100)
@@ -151,7 +155,7 @@ def test_a_limited_number_of_events_is_ongoing(guard: Client, settings: Any) -> 
     assert tell(guard).status_code == 201
 
 
-def test_a_token_tells_by_its_name(admin_user: User, camera: Camera) -> None:
+def test_an_event_created_by_a_token_names_the_token(admin_user: User, camera: Camera) -> None:
     client = with_token(admin_user, "control:door")
     assert tell(client).json()["source"] == "token:test"
     assert client.get(f"{EVENTS}?camera=door").status_code == 403
@@ -159,7 +163,7 @@ def test_a_token_tells_by_its_name(admin_user: User, camera: Camera) -> None:
     assert tell(with_token(admin_user, "replay")).status_code == 403
 
 
-def test_what_goes_on_is_ended_and_forgotten(guard: Client) -> None:
+def test_an_ongoing_event_is_ended_and_deleted(guard: Client) -> None:
     event = Event.objects.get(pk=tell(guard, start=at(0), ongoing=True).json()["id"])
     assert change(guard, event, end=at(-1)).status_code == 422
     assert change(guard, event, end=at(86401)).status_code == 422
@@ -173,7 +177,7 @@ def test_what_goes_on_is_ended_and_forgotten(guard: Client) -> None:
     )
 
 
-def test_what_the_engine_has_begun_it_ends(guard: Client) -> None:
+def test_only_the_engine_ends_its_own_events(guard: Client) -> None:
     event = happened("door", 0, kind="camera_down", source="engine")
     Event.objects.update(end_ns=None)
     assert change(guard, event, end=at(30)).status_code == 409
@@ -201,7 +205,7 @@ def test_events_are_listed_newest_first_in_pages_and_by_kind(guard: Client, yard
     assert guard.get(f"{EVENTS}?{DAY}&camera=yard").status_code == 404
 
 
-def test_a_span_has_what_overlaps_it(guard: Client) -> None:
+def test_a_span_contains_the_events_that_overlap_it(guard: Client) -> None:
     long = happened("door", -5000, 10)
     going_on = happened("door", -9000)
     Event.objects.filter(pk=going_on.pk).update(end_ns=None)
@@ -212,7 +216,7 @@ def test_a_span_has_what_overlaps_it(guard: Client) -> None:
     assert listed == [at_start.pk, long.pk, going_on.pk]
 
 
-def test_events_of_deleted_cameras_and_of_the_host_are_for_who_may_replay_all(
+def test_events_of_deleted_cameras_and_of_the_host_require_replay_for_all_cameras(
     guard: Client, admin: Client
 ) -> None:
     gone, host, door = (
@@ -255,7 +259,7 @@ def test_the_timeline_shows_events_and_activity(guard: Client) -> None:
         assert guard.get(f"{TIMELINE}?buckets={wrong}").status_code == 422
 
 
-def test_of_too_many_the_protected_and_the_longest_are_shown(
+def test_of_too_many_events_the_protected_and_the_longest_are_shown(
     guard: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recordings, "MAX_EVENTS", 4)
@@ -269,7 +273,7 @@ def test_of_too_many_the_protected_and_the_longest_are_shown(
     assert [each["id"] for each in told["events"]][2:] == [going_on.pk, kept.pk]
 
 
-def test_the_timeline_of_many_cameras_takes_no_more_queries(
+def test_the_timeline_of_many_cameras_needs_no_more_queries(
     admin: Client, camera: Camera, yard: Camera
 ) -> None:
     for slug in ("door", "yard"):

@@ -45,7 +45,7 @@ def exporter(camera: Camera, yard: Camera, stranger: User) -> Client:
     return signed_in(stranger)
 
 
-def test_a_copy_is_queued_and_told(exporter: Client) -> None:
+def test_a_copy_is_queued_and_described(exporter: Client) -> None:
     answer = ask(exporter)
     assert answer.status_code == 201
     told = answer.json()
@@ -104,14 +104,16 @@ def test_each_kind_has_its_options(exporter: Client, body: dict[str, Any], optio
         ({"more": 1}, "more"),
     ],
 )
-def test_what_makes_no_sense_is_refused(exporter: Client, body: dict[str, Any], field: str) -> None:
+def test_nonsensical_exports_are_rejected(exporter: Client, body: dict[str, Any], field: str) -> None:
     refused = ask(exporter, **body)
     assert refused.status_code == 422
     assert [each["field"] for each in refused.json()["errors"]] == [field]
     assert not Export.objects.exists()
 
 
-def test_only_the_role_export_lets_one_ask(exporter: Client, viewer: User, stranger: User) -> None:
+def test_requesting_an_export_requires_the_role_export(
+    exporter: Client, viewer: User, stranger: User
+) -> None:
     for slug in ("yard", "gone", "never"):
         assert ask(exporter, camera=slug).status_code == 404
     refused = ask(signed_in(viewer))
@@ -120,7 +122,7 @@ def test_only_the_role_export_lets_one_ask(exporter: Client, viewer: User, stran
     assert ask(with_token(stranger, "export:door")).status_code == 201
 
 
-def test_recordings_of_a_deleted_camera_are_exported_by_who_may_export_all(exporter: Client) -> None:
+def test_exports_of_a_deleted_camera_require_the_role_for_all_cameras(exporter: Client) -> None:
     guard = User.objects.create_user("guard", password="x")
     guard.user_permissions.add(Permission.objects.get(codename="export_camera"))
     client = signed_in(User.objects.get(username="guard"))
@@ -132,7 +134,7 @@ def test_recordings_of_a_deleted_camera_are_exported_by_who_may_export_all(expor
     assert client.get(f"{EXPORTS}/{Export.objects.get().pk}").status_code == 200
 
 
-def test_nobody_waits_for_more_than_a_few(exporter: Client, admin_user: User) -> None:
+def test_a_user_may_queue_only_a_few_exports(exporter: Client, admin_user: User) -> None:
     for _ in range(MAX_ACTIVE):
         assert ask(exporter).status_code == 201
     refused = ask(exporter)
@@ -155,7 +157,7 @@ def settings_with(settings: Any, **limits: int) -> None:
     settings.NINJACAM = {**settings.NINJACAM, **limits}
 
 
-def test_one_user_keeps_a_limited_number_of_files_and_others_are_not_affected(
+def test_the_limit_of_files_per_user_does_not_affect_others(
     exporter: Client, admin_user: User, settings: Any
 ) -> None:
     settings_with(settings, EXPORTS_PER_USER=2)
@@ -170,7 +172,7 @@ def test_one_user_keeps_a_limited_number_of_files_and_others_are_not_affected(
     assert ask(exporter).status_code == 201
 
 
-def test_the_exports_of_one_user_take_a_limited_number_of_bytes(exporter: Client, settings: Any) -> None:
+def test_the_exports_of_one_user_use_a_limited_number_of_bytes(exporter: Client, settings: Any) -> None:
     settings_with(settings, EXPORT_BYTES_PER_USER=1000)
     Segment.objects.filter(slug="door").update(size_bytes=600)
     assert ask(exporter).status_code == 201
@@ -191,7 +193,7 @@ def test_exports_leave_room_for_others_on_a_disk_that_is_nearly_full(
     assert ask(signed_in(admin_user)).status_code == 201
 
 
-def test_one_that_waits_is_cancelled_at_once_and_one_that_runs_soon(exporter: Client) -> None:
+def test_a_waiting_export_is_cancelled_at_once_and_a_running_one_soon(exporter: Client) -> None:
     waiting, running = (ask(exporter).json()["id"] for _ in range(2))
     Export.objects.filter(pk=running).update(state="running")
     told = exporter.post(f"{EXPORTS}/{waiting}/cancel").json()
@@ -201,7 +203,7 @@ def test_one_that_waits_is_cancelled_at_once_and_one_that_runs_soon(exporter: Cl
     assert exporter.post(f"{EXPORTS}/{waiting}/cancel").json()["state"] == "cancelled"
 
 
-def test_what_failed_is_tried_again_and_nothing_else(exporter: Client) -> None:
+def test_only_failed_exports_are_retried(exporter: Client) -> None:
     number = ask(exporter).json()["id"]
     for state, status in {
         "queued": 409,
@@ -220,7 +222,7 @@ def test_what_failed_is_tried_again_and_nothing_else(exporter: Client) -> None:
             assert not told["cancel_requested"]
 
 
-def test_one_that_may_not_be_tried_again_stays_as_it_is(exporter: Client, admin_user: User) -> None:
+def test_an_export_that_may_not_be_retried_stays_as_it_is(exporter: Client, admin_user: User) -> None:
     number = ask(exporter).json()["id"]
     error = {"code": "disk_full", "message": "The disk is full.", "retryable": True}
     Export.objects.update(
@@ -237,7 +239,7 @@ def test_one_that_may_not_be_tried_again_stays_as_it_is(exporter: Client, admin_
     assert exporter.delete(f"{EXPORTS}/{number}").status_code == 204
 
 
-def test_what_others_made_is_seen_but_not_changed(
+def test_exports_of_other_users_are_visible_but_not_changeable(
     exporter: Client, admin_user: User, camera: Camera, stranger: User
 ) -> None:
     number = ask(signed_in(admin_user)).json()["id"]
@@ -266,7 +268,7 @@ def done(exporter: Client, run_dir: Path) -> Export:
     return export
 
 
-def test_a_link_lasts_no_longer_than_the_file(exporter: Client, done: Export) -> None:
+def test_a_link_expires_with_its_file(exporter: Client, done: Export) -> None:
     told = exporter.get(f"{EXPORTS}/{done.pk}").json()
     assert told["url"] == f"/rec/door/export/{done.pk}.mp4"
     assert told["download_url"].startswith(f"http://testserver{told['url']}?sig=")
@@ -278,14 +280,16 @@ def test_a_link_lasts_no_longer_than_the_file(exporter: Client, done: Export) ->
     assert (told["state"], told["url"], told["download_url"]) == ("done", None, None)
 
 
-def test_with_the_row_goes_the_file(exporter: Client, done: Export, run_dir: Path) -> None:
+def test_deleting_the_row_deletes_the_file(exporter: Client, done: Export, run_dir: Path) -> None:
     path = done.path(run_dir.parent / "exports")
     assert exporter.delete(f"{EXPORTS}/{done.pk}").status_code == 204
     assert not path.exists() and not Export.objects.exists()
     assert exporter.get(f"{EXPORTS}/{done.pk}").status_code == 404
 
 
-def test_the_traceback_is_for_who_may_configure(exporter: Client, camera: Camera, stranger: User) -> None:
+def test_the_traceback_is_for_users_who_may_configure(
+    exporter: Client, camera: Camera, stranger: User
+) -> None:
     number = ask(exporter).json()["id"]
     error = {
         "code": "processor",
@@ -313,7 +317,7 @@ def test_exports_are_listed_newest_first_in_pages(exporter: Client) -> None:
 
 
 @pytest.mark.parametrize("deletes", [False, True])
-def test_the_next_page_is_there_when_the_last_item_is_gone(exporter: Client, deletes: bool) -> None:
+def test_the_next_page_exists_although_the_last_item_was_deleted(exporter: Client, deletes: bool) -> None:
     numbers = [ask(exporter).json()["id"] for _ in range(5)][::-1]
     Export.objects.filter(pk__in=numbers[1:4]).update(created_at=timezone.now())  # at the same instant
     numbers = [str(pk) for pk in Export.objects.order_by("-created_at", "-pk").values_list("pk", flat=True)]
@@ -326,6 +330,6 @@ def test_the_next_page_is_there_when_the_last_item_is_gone(exporter: Client, del
 
 
 @pytest.mark.parametrize("after", ["x", "1-2", UUID, "9" * 40])
-def test_what_is_no_page_is_refused(exporter: Client, after: str) -> None:
+def test_an_invalid_page_is_rejected(exporter: Client, after: str) -> None:
     assert exporter.get(f"{EXPORTS}?after={after}").status_code == 422
     assert exporter.get(f"{EXPORTS}?after=1971-01-01T00:00:00Z~{UUID}").json() == {"items": [], "next": None}

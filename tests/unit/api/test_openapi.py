@@ -12,7 +12,7 @@ from tests.unit.conftest import signed_in, with_token
 SNAPSHOT = Path(__file__).parents[3] / "docs" / "openapi.json"
 
 
-def test_the_document_is_the_one_in_docs() -> None:
+def test_the_document_equals_the_one_in_docs() -> None:
     assert SNAPSHOT.read_text(encoding="utf-8") == document(), (
         "run `make openapi`, and look at what has changed"
     )
@@ -63,7 +63,7 @@ def test_the_docs_page_needs_a_session_and_no_other_host(client: Client, viewer:
     assert client.get("/api/v1/docs/assets/..%2f..%2fmain.py").status_code == 404
 
 
-def test_the_document_has_every_parameter_that_streams_and_recordings_take() -> None:
+def test_the_document_has_every_parameter_of_streams_and_recordings() -> None:
     """Compare it with what the handlers read from the query."""
     playback = Path(ninjacam.__file__).parent / "playback"
     read = {"mjpeg": {"view", "width", "quality", "fps"}, "hls.m3u8": {"start", "end"}}
@@ -80,7 +80,7 @@ def test_the_document_has_every_parameter_that_streams_and_recordings_take() -> 
         assert names <= documented, path
 
 
-def test_the_document_is_made_once_for_each_prefix() -> None:
+def test_the_document_is_built_once_for_each_prefix() -> None:
     first = api.get_openapi_schema(path_prefix="/one/")
     assert api.get_openapi_schema(path_prefix="/one/") is first
     assert any(path.startswith("/two/") for path in api.get_openapi_schema(path_prefix="/two/")["paths"])

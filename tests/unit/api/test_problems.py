@@ -27,7 +27,7 @@ def check(response: Any, status: int, code: str) -> dict[str, Any]:
     return problem
 
 
-def test_nobody_is_401_and_told_how(client: Client) -> None:
+def test_anonymous_users_get_401_with_instructions(client: Client) -> None:
     response = client.get("/api/v1/cameras")
     check(response, 401, "not_authenticated")
     assert response["WWW-Authenticate"].startswith("Bearer")
@@ -46,7 +46,7 @@ def test_a_wrong_method_is_405(admin_user: User) -> None:
     assert "GET" in response["Allow"]
 
 
-def test_a_wrong_value_is_named_and_not_repeated(admin_user: User) -> None:
+def test_a_wrong_value_is_named_but_not_repeated(admin_user: User) -> None:
     body = {"slug": "Not A Slug", "url": "rtsp://h/", "hidden": "secret-value"}
     problem = check(
         signed_in(admin_user).post("/api/v1/cameras", body, content_type="application/json"), 422, "invalid"
@@ -55,7 +55,7 @@ def test_a_wrong_value_is_named_and_not_repeated(admin_user: User) -> None:
     assert "secret-value" not in str(problem)
 
 
-def test_a_body_that_is_no_json_is_400(admin_user: User) -> None:
+def test_a_body_that_is_not_json_is_400(admin_user: User) -> None:
     response = signed_in(admin_user).post("/api/v1/cameras", "{", content_type="application/json")
     check(response, 400, "malformed")
 
@@ -67,7 +67,7 @@ def test_a_taken_slug_is_409(admin_user: User, camera: Camera) -> None:
     )
 
 
-def test_a_bug_is_500_and_says_nothing(
+def test_a_bug_is_500_without_details(
     admin_user: User, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: Any) -> None:
@@ -93,7 +93,7 @@ def test_every_error_has_one_status() -> None:
     ]  # fmt: skip
 
 
-def test_a_database_that_is_away_is_503(admin_user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unavailable_database_is_503(admin_user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     def away() -> None:
         raise OperationalError("database is locked")
 

@@ -50,7 +50,7 @@ def replayer(camera: Camera, yard: Camera, stranger: User) -> Client:
     return signed_in(stranger)
 
 
-def test_the_timeline_tells_the_spans_of_several_cameras(replayer: Client, admin_user: User) -> None:
+def test_the_timeline_returns_the_spans_of_several_cameras(replayer: Client, admin_user: User) -> None:
     asked = f"{TIMELINE}?{DAY}&camera=yard&camera=door"
     body = signed_in(admin_user).get(asked).json()
     spans = [{"start": at(0), "end": at(120)}, {"start": at(200), "end": at(260)}]
@@ -63,7 +63,9 @@ def test_the_timeline_tells_the_spans_of_several_cameras(replayer: Client, admin
     }  # fmt: skip
 
 
-def test_without_a_camera_it_is_all_that_one_may_replay(replayer: Client, admin_user: User) -> None:
+def test_without_a_camera_the_timeline_covers_all_that_a_user_may_replay(
+    replayer: Client, admin_user: User
+) -> None:
     def cameras(client: Client) -> list[str]:
         return [each["camera"] for each in client.get(f"{TIMELINE}?{DAY}").json()["cameras"]]
 
@@ -77,7 +79,7 @@ def test_a_camera_without_recordings_has_no_spans(camera: Camera, admin_user: Us
     assert told["camera"] == "door" and told["spans"] == []
 
 
-def test_without_times_it_is_the_last_day(replayer: Client, admin_user: User) -> None:
+def test_without_times_the_timeline_covers_the_last_day(replayer: Client, admin_user: User) -> None:
     now_s = time.time() - START_S
     recorded("door", now_s - 100, now_s - 50)
     body = signed_in(admin_user).get(f"{TIMELINE}?camera=door").json()
@@ -86,9 +88,7 @@ def test_without_times_it_is_the_last_day(replayer: Client, admin_user: User) ->
 
 
 @pytest.mark.parametrize("path", [RECORDINGS, TIMELINE])
-def test_who_may_only_view_is_told_so_and_a_stranger_nothing(
-    path: str, replayer: Client, viewer: User
-) -> None:
+def test_users_who_may_only_view_get_403_and_others_404(path: str, replayer: Client, viewer: User) -> None:
     assert replayer.get(f"{path}?camera=door").status_code == 200
     for slug in ("yard", "gone", "never"):
         assert replayer.get(f"{path}?camera={slug}").status_code == 404
@@ -97,9 +97,7 @@ def test_who_may_only_view_is_told_so_and_a_stranger_nothing(
 
 
 @pytest.mark.parametrize("path", [RECORDINGS, TIMELINE])
-def test_recordings_of_a_deleted_camera_stay_with_those_who_may_replay_all(
-    path: str, replayer: Client
-) -> None:
+def test_recordings_of_a_deleted_camera_require_replay_for_all_cameras(path: str, replayer: Client) -> None:
     guard = User.objects.create_user("guard", password="x")
     client = signed_in(guard)
     assert client.get(f"{path}?camera=gone").status_code == 404
@@ -111,7 +109,7 @@ def test_recordings_of_a_deleted_camera_stay_with_those_who_may_replay_all(
     assert with_token(user, "view").get(f"{path}?camera=gone").status_code == 404
 
 
-def test_deleting_a_camera_leaves_its_rows_and_ends_its_grants(replayer: Client, admin_user: User) -> None:
+def test_deleting_a_camera_keeps_its_rows_and_deletes_its_grants(replayer: Client, admin_user: User) -> None:
     admin = signed_in(admin_user)
     assert admin.delete("/api/v1/cameras/door").status_code == 204
     assert Segment.objects.filter(slug="door").count() == 3
@@ -119,7 +117,7 @@ def test_deleting_a_camera_leaves_its_rows_and_ends_its_grants(replayer: Client,
     assert len(admin.get(f"{TIMELINE}?camera=door&{DAY}").json()["cameras"][0]["spans"]) == 2
 
 
-def test_a_token_for_one_camera_sees_that_one(replayer: Client, admin_user: User) -> None:
+def test_a_token_for_one_camera_sees_only_that_one(replayer: Client, admin_user: User) -> None:
     client = with_token(admin_user, "replay:yard")
     assert [each["camera"] for each in client.get(TIMELINE).json()["cameras"]] == ["yard"]
     assert client.get(f"{TIMELINE}?camera=door").status_code == 404
@@ -135,7 +133,7 @@ def test_a_token_for_one_camera_sees_that_one(replayer: Client, admin_user: User
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("path", [RECORDINGS, TIMELINE])
-def test_spans_that_make_no_sense_are_refused(path: str, query: str, admin_user: User) -> None:
+def test_nonsensical_spans_are_rejected(path: str, query: str, admin_user: User) -> None:
     refused = signed_in(admin_user).get(f"{path}?{query}")
     assert refused.status_code == 422 and refused.json()["code"] in {"invalid", "malformed"}
 
@@ -160,14 +158,14 @@ def test_files_are_listed_newest_first_in_pages(replayer: Client) -> None:
     assert "path" not in one
 
 
-def test_one_file_by_its_id(replayer: Client) -> None:
+def test_a_file_is_read_by_its_id(replayer: Client) -> None:
     own, other = Segment.objects.filter(slug="door")[0], Segment.objects.filter(slug="yard")[0]
     assert replayer.get(f"{RECORDINGS}/{own.pk}").json()["camera"] == "door"
     for number in (other.pk, 10**6, 2**70):
         assert replayer.get(f"{RECORDINGS}/{number}").status_code == 404
 
 
-def test_what_is_protected_needs_the_role_export(replayer: Client, stranger: User, camera: Camera) -> None:
+def test_protecting_requires_the_role_export(replayer: Client, stranger: User, camera: Camera) -> None:
     path = f"{RECORDINGS}/{Segment.objects.filter(slug='door')[0].pk}"
 
     def protect(client: Client) -> Any:
@@ -208,7 +206,7 @@ def test_a_camera_is_recorded_on_a_schedule(camera: Camera, admin_user: User) ->
     assert made.record_at(datetime(2026, 11, 22, 7)) == "off"
 
 
-def test_what_is_recorded_around_an_event_has_bounds(camera: Camera, admin_user: User) -> None:
+def test_pre_roll_and_post_roll_have_limits(camera: Camera, admin_user: User) -> None:
     client = signed_in(admin_user)
     before = Camera.objects.get().spec().revision
     for fields, status in (
@@ -221,7 +219,7 @@ def test_what_is_recorded_around_an_event_has_bounds(camera: Camera, admin_user:
     assert (spec.record, spec.record_before_s, spec.keep, spec.revision) == ("events", 60, ((1, 2),), before)
 
 
-def test_the_schedule_goes_by_the_clock_of_the_project(camera: Camera, settings: Any) -> None:
+def test_the_schedule_follows_the_time_zone_of_the_project(camera: Camera, settings: Any) -> None:
     now = datetime.now(UTC)
     window = f"{now:%H:%M}-{now + timedelta(minutes=3):%H:%M}"
     Camera.objects.update(record="schedule", record_schedule=window)
@@ -230,7 +228,7 @@ def test_the_schedule_goes_by_the_clock_of_the_project(camera: Camera, settings:
     assert Camera.objects.get().spec().record == "off"
 
 
-def test_one_camera_cannot_be_protected_until_the_others_have_no_room(
+def test_protected_recordings_of_one_camera_cannot_crowd_out_the_others(
     replayer: Client, stranger: User, camera: Camera, admin_user: User, settings: Any
 ) -> None:
     grant(stranger, camera, "export", "control")

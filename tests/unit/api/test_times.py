@@ -6,7 +6,7 @@ from ninja.responses import NinjaJSONEncoder
 from ninjacam.api.times import to_ns, to_text, to_time
 
 
-def test_times_are_written_as_everywhere_else_in_the_api() -> None:
+def test_times_are_formatted_as_in_the_rest_of_the_api() -> None:
     chance = random.Random(5)
     for _ in range(500):
         wall_ns = chance.randrange(1, 4_000_000_000_000) * 1_000_000

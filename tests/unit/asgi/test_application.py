@@ -33,11 +33,11 @@ def lifespan(inner: Any) -> list[str]:
 COMPLETE = ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
-def test_djangos_missing_lifespan_is_completed() -> None:
+def test_the_missing_lifespan_of_django_is_added() -> None:
     assert lifespan(get_asgi_application()) == COMPLETE
 
 
-def test_an_inner_applications_own_lifespan_is_kept() -> None:
+def test_the_lifespan_of_an_inner_application_is_kept() -> None:
     heard: list[str] = []
 
     async def inner(scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,7 +51,7 @@ def test_an_inner_applications_own_lifespan_is_kept() -> None:
 
 
 @pytest.mark.parametrize("hears_first", [False, True])
-def test_an_inner_application_that_refuses_the_lifespan_is_no_error(hears_first: bool) -> None:
+def test_an_inner_application_that_rejects_the_lifespan_is_not_an_error(hears_first: bool) -> None:
     async def inner(scope: Scope, receive: Receive, send: Send) -> None:
         if hears_first:
             await receive()
@@ -60,7 +60,7 @@ def test_an_inner_application_that_refuses_the_lifespan_is_no_error(hears_first:
     assert lifespan(inner) == COMPLETE
 
 
-def test_other_scopes_go_to_the_inner_application() -> None:
+def test_other_scopes_are_passed_to_the_inner_application() -> None:
     seen: list[str] = []
 
     async def inner(scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,7 +74,7 @@ def test_other_scopes_go_to_the_inner_application() -> None:
 
 
 @pytest.mark.parametrize("path", ["/rec/door/segment/0.mp4", "/rec/Door/at.jpg", "/live/Door/mjpeg"])
-def test_what_there_can_never_be_is_404_and_no_fault_of_the_set_up(path: str) -> None:
+def test_an_impossible_path_is_404_and_not_a_configuration_error(path: str) -> None:
     told: list[Message] = []
 
     async def receive() -> Message:

@@ -141,7 +141,7 @@ async def a_viewer(path: Path) -> asyncio.StreamWriter:
     return writer
 
 
-def test_a_camera_that_nobody_watches_is_read_less_often_until_somebody_does(
+def test_a_camera_without_viewers_is_read_less_often_until_one_arrives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def go(_camera: CameraCapture, source: OpenCamera, film: Film) -> None:
@@ -164,9 +164,7 @@ def test_a_camera_that_nobody_watches_is_read_less_often_until_somebody_does(
     asyncio.run(watched_camera(tmp_path, monkeypatch, go))
 
 
-def test_a_camera_that_is_recorded_is_read_more_often(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_recorded_camera_is_read_more_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def go(camera: CameraCapture, source: OpenCamera, film: Film) -> None:
         camera.record_to(writer.open("door"))
         await film.run(9)
@@ -178,7 +176,7 @@ def test_a_camera_that_is_recorded_is_read_more_often(
     assert writer.join(5) and list((tmp_path / "recordings").rglob("*.mp4")), "and it is recorded"
 
 
-def test_a_camera_whose_pictures_are_timed_by_their_arrival_is_read_at_once(
+def test_a_camera_whose_frames_are_timed_by_arrival_is_read_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def go(_camera: CameraCapture, source: OpenCamera, film: Film) -> None:
@@ -188,7 +186,7 @@ def test_a_camera_whose_pictures_are_timed_by_their_arrival_is_read_at_once(
     asyncio.run(watched_camera(tmp_path, monkeypatch, go))
 
 
-def test_a_clock_that_jumps_is_learnt_anew_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_jumped_clock_is_relearned_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def go(_camera: CameraCapture, source: OpenCamera, film: Film) -> None:
         await film.run(9)
         assert source.intervals_s[-1]
@@ -200,7 +198,7 @@ def test_a_clock_that_jumps_is_learnt_anew_at_once(tmp_path: Path, monkeypatch: 
     asyncio.run(watched_camera(tmp_path, monkeypatch, go))
 
 
-def test_pictures_that_are_read_together_are_as_many_a_second(
+def test_frames_read_in_one_batch_give_the_right_frame_rate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def go(camera: CameraCapture, _source: OpenCamera, film: Film) -> None:
@@ -255,9 +253,7 @@ def slow_camera(
     asyncio.run(watched_camera(tmp_path, monkeypatch, run))
 
 
-def test_a_camera_whose_key_frames_are_rare_is_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_camera_with_rare_key_frames_is_awaited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def go(slow: Slow) -> None:
         slow.source.stats.frames_skipped = 5
         await slow.wait(12, media=True)
@@ -273,7 +269,7 @@ def test_a_camera_whose_key_frames_are_rare_is_waited_for(
     slow_camera(tmp_path, monkeypatch, go)
 
 
-def test_data_that_form_no_pictures_are_described_and_not_reconnected(
+def test_data_that_does_not_form_frames_is_described_without_a_reconnect(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def go(slow: Slow) -> None:
@@ -296,7 +292,7 @@ def test_data_that_form_no_pictures_are_described_and_not_reconnected(
 
 
 @pytest.mark.parametrize("interval_s", [1.0, 6.0, 9.0])
-def test_a_camera_with_a_picture_every_few_seconds_is_not_reconnected(
+def test_a_camera_with_a_frame_every_few_seconds_is_not_reconnected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interval_s: float
 ) -> None:
     async def go(slow: Slow) -> None:
@@ -310,7 +306,7 @@ def test_a_camera_with_a_picture_every_few_seconds_is_not_reconnected(
     slow_camera(tmp_path, monkeypatch, go)
 
 
-def test_a_camera_that_freezes_is_given_up_by_its_pace(
+def test_a_frozen_camera_is_given_up_according_to_its_pace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def go(slow: Slow) -> None:
@@ -335,7 +331,9 @@ def test_a_connection_without_media_is_given_up(tmp_path: Path, monkeypatch: pyt
     slow_camera(tmp_path, monkeypatch, go)
 
 
-def test_a_gop_that_is_too_large_to_be_kept_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gop_that_is_too_large_to_be_kept_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def go(camera: CameraCapture, source: OpenCamera, film: Film) -> None:
         assert source.deliver is not None
         packets = video_packets(900, gop=900)
@@ -350,7 +348,7 @@ def test_a_gop_that_is_too_large_to_be_kept_is_said(tmp_path: Path, monkeypatch:
     asyncio.run(watched_camera(tmp_path, monkeypatch, go))
 
 
-def test_a_clock_that_runs_slow_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_clock_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def go(camera: CameraCapture, source: OpenCamera, film: Film) -> None:
         assert source.deliver is not None
         for packet in video_packets(250):

@@ -17,7 +17,7 @@ def test_a_camera_that_wakes_up_slowly_is_given_more_time_on_each_connection() -
     assert given == [FIRST_MEDIA_S, 2 * FIRST_MEDIA_S, MAX_PATIENCE_S, MAX_PATIENCE_S, MAX_PATIENCE_S]
 
 
-def test_a_camera_that_sends_pictures_rarely_is_given_more_time_on_each_connection() -> None:
+def test_a_camera_that_rarely_sends_frames_is_given_more_time_on_each_connection() -> None:
     pace = Pace()
     for expected_s in (UNKNOWN_PACE_S, MAX_PATIENCE_S, MAX_PATIENCE_S):
         pace.connected()
@@ -25,7 +25,7 @@ def test_a_camera_that_sends_pictures_rarely_is_given_more_time_on_each_connecti
         assert pace.lost_after_s(has_media=True) == expected_s
 
 
-def test_a_camera_whose_pace_was_known_is_given_no_more_time() -> None:
+def test_a_camera_with_a_known_pace_is_given_no_more_time() -> None:
     pace = Pace()
     pace.connected()
     pace.connected()

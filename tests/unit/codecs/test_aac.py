@@ -4,7 +4,7 @@ from ninjacam.testing.scenes import SceneOptions, make_clip
 ADTS = bytes.fromhex("fff14c40017ffc")
 
 
-def test_the_config_is_the_one_that_an_encoder_writes() -> None:
+def test_the_config_equals_the_one_of_an_encoder() -> None:
     clip = make_clip(SceneOptions(width=160, height=120, seconds=0.2, audio="aac"))
     audio = clip.tracks[1]
     assert low_complexity_config(audio.rate_hz, audio.channels) == audio.config[:2]
@@ -12,7 +12,7 @@ def test_the_config_is_the_one_that_an_encoder_writes() -> None:
     assert low_complexity_config(44_101, 2) == low_complexity_config(44_100, 9) == b""
 
 
-def test_a_header_is_taken_off_and_what_has_none_is_no_frame() -> None:
+def test_a_header_is_removed_and_data_without_one_is_not_a_frame() -> None:
     assert without_adts(ADTS + b"frame") == b"frame"
     with_checksum = bytes([0xFF, 0xF0, *ADTS[2:]]) + b"\1\2"
     assert without_adts(with_checksum + b"frame") == b"frame"

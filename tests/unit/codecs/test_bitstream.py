@@ -41,7 +41,7 @@ def test_nal_units_are_split_at_short_and_long_start_codes() -> None:
     assert split_annexb(b"") == split_annexb(b"\x67\x01\x02") == split_annexb(b"\x00\x00\x01") == []
 
 
-def test_length_prefixes_and_start_codes_are_two_forms_of_the_same() -> None:
+def test_length_prefixes_and_start_codes_are_equivalent() -> None:
     data = annexb(SPS_1080, PPS, IDR)
     assert from_length_prefixed(to_length_prefixed(data)) == data
     with pytest.raises(DecodeError):
@@ -93,7 +93,7 @@ def test_jpeg_size_is_in_the_frame_header() -> None:
 @pytest.mark.parametrize(
     ("codec", "nal"), [(Codec.H264, SPS_1080), (Codec.H264, SPS_720), (Codec.H265, SPS_265)]
 )
-def test_rubbish_raises_nothing_but_decode_errors(codec: Codec, nal: bytes) -> None:
+def test_garbage_raises_only_decode_errors(codec: Codec, nal: bytes) -> None:
     chance = random.Random(7)
     config = b"\x01" + nal
     for _ in range(3000):

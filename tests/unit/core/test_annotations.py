@@ -15,7 +15,7 @@ CONTOUR = np.array([[[0, 0]], [[100, 0]], [[100, 50]]], np.int32)
 """As cv2.findContours gives it."""
 
 
-def test_each_kind_becomes_fractions_of_the_picture() -> None:
+def test_coordinates_become_fractions_of_the_frame() -> None:
     annotations: list[Any] = [
         Box(20, 10, np.float32(60), 30, "cat", score=np.float32(0.75)),
         Point(100, 50, color="#FF8800"),
@@ -32,7 +32,7 @@ def test_each_kind_becomes_fractions_of_the_picture() -> None:
     ]
 
 
-def test_a_kind_of_ones_own_is_what_it_is_derived_from() -> None:
+def test_a_subclass_counts_as_the_kind_it_is_derived_from() -> None:
     class Face(Box):
         pass
 
@@ -40,7 +40,7 @@ def test_a_kind_of_ones_own_is_what_it_is_derived_from() -> None:
     assert seen["type"] == "box"
 
 
-def test_what_is_beyond_the_picture_ends_at_its_edge() -> None:
+def test_annotations_are_clipped_at_the_edge_of_the_frame() -> None:
     (seen,) = to_annotation_set([Box(-20, -1e300, 900, 50)], 200, 100)
     assert seen["points"] == [[0, 0], [1, 0.5]]
 
@@ -64,13 +64,13 @@ def test_what_is_beyond_the_picture_ends_at_its_edge() -> None:
         (Polygon([(1, 2), (3, float("nan"))]), "the number nan"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused_with_a_sentence(wrong: Any, words: str) -> None:
+def test_undrawable_annotations_are_rejected_with_a_readable_error(wrong: Any, words: str) -> None:
     with pytest.raises(EncodeError, match="The processor returned") as raised:
         to_annotation_set([wrong], 200, 100)
     assert words in str(raised.value)
 
 
-def test_there_are_not_too_many_and_no_text_is_too_long() -> None:
+def test_the_number_of_annotations_and_the_length_of_texts_are_limited() -> None:
     with pytest.raises(EncodeError, match="257 annotations; the maximum is 256"):
         to_annotation_set([Point(0, 0)] * 257, 200, 100)
     with pytest.raises(EncodeError, match="more than 64 KB"):
@@ -81,7 +81,7 @@ def test_there_are_not_too_many_and_no_text_is_too_long() -> None:
     assert len(seen["label"]) == 200
 
 
-def test_a_line_holds_all_that_was_seen_on_a_picture() -> None:
+def test_a_line_contains_all_annotations_of_a_frame() -> None:
     line = encode_annotation_set(
         "faces", 1_700_000_000_123_456_789, to_annotation_set([Text(0, 0, "line\nbreak")], 10, 10)
     )
@@ -98,5 +98,5 @@ def test_a_line_holds_all_that_was_seen_on_a_picture() -> None:
     [([], True), ([Box(0, 0, 1, 1), Text(0, 0, "")], True), ((), True), ([1], False), (None, False),
      ("", False), (np.zeros((2, 2, 3)), False), ([Box(0, 0, 1, 1), None], False)],
 )  # fmt: skip
-def test_only_a_list_of_nothing_else_is_annotations(value: Any, is_so: bool) -> None:
+def test_only_a_list_of_annotations_counts_as_annotations(value: Any, is_so: bool) -> None:
     assert are_annotations(value) is is_so

@@ -9,7 +9,7 @@ from ninjacam.core.interpreter import bare_environment, full_environment, import
 SOURCE = str(Path(__file__).parents[3] / "src")
 
 
-def test_a_child_imports_from_where_this_process_does_but_not_from_relative_places(
+def test_a_child_imports_from_the_same_absolute_paths_as_this_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "path", ["", "relative", "/srv/project", "/usr/lib/python", "/srv/project"])

@@ -28,7 +28,7 @@ def end(words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_it_ends_as_it_should_and_loses_no_words() -> None:
+def test_the_process_exits_with_its_status_and_flushes_its_output() -> None:
     done = end("leave(3)")
     assert (done.returncode, done.stdout, done.stderr) == (3, "the last words", "")
 

@@ -37,7 +37,7 @@ def test_failures_are_retried_at_growing_intervals() -> None:
     assert asyncio.run(delays_of(fails, 30, FakeClock())) == [1, 2, 4, 8, 8, 8]
 
 
-def test_a_good_spell_starts_the_series_anew() -> None:
+def test_a_long_success_restarts_the_series_of_delays() -> None:
     clock = FakeClock()
     spells = iter([0, 0, 60, 0])
 
@@ -59,7 +59,7 @@ def test_auth_failure_is_not_retried() -> None:
     assert len(tries) == 1
 
 
-def test_what_needs_a_person_is_retried_slowly() -> None:
+def test_errors_that_need_a_person_are_retried_slowly() -> None:
     async def fails() -> None:
         raise NoVideoError("no")
 
@@ -95,7 +95,7 @@ def test_the_stop_token_wakes_threads_and_coroutines_and_stays_set() -> None:
     assert stop.is_set()
 
 
-def test_a_stop_ends_a_supervised_service_in_the_middle_of_its_delay() -> None:
+def test_a_stop_interrupts_the_delay_of_a_supervised_service() -> None:
     async def go() -> None:
         stop = Stop()
 

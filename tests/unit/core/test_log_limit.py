@@ -36,7 +36,7 @@ class Log:
         return text.splitlines()
 
 
-def test_a_flood_of_one_camera_leaves_a_few_lines_and_their_number() -> None:
+def test_a_flood_from_one_camera_leaves_a_few_lines_and_their_number() -> None:
     log = Log()
     for number in range(1000):
         log.logger.warning("%s: %s", "door", f"error {number}")
@@ -47,7 +47,7 @@ def test_a_flood_of_one_camera_leaves_a_few_lines_and_their_number() -> None:
     assert log.lines() == [f"door: late 0 ({1000 - BURST} more lines like this were left out)"]
 
 
-def test_other_cameras_and_messages_are_still_heard() -> None:
+def test_other_cameras_and_messages_are_still_logged() -> None:
     log = Log()
     for _ in range(100):
         log.logger.warning("%s: %s", "door", "lost")
@@ -65,7 +65,7 @@ def test_the_memory_for_kinds_is_bounded() -> None:
     assert len(log.limit._kinds) == MAX_KINDS
 
 
-def test_a_child_process_has_the_limit_and_lines_of_user_code_pass() -> None:
+def test_a_child_process_has_the_limit_but_lines_of_user_code_pass() -> None:
     done = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, check=True)
     lines = done.stderr.splitlines()
     assert sum("ninjacam.capture" in line for line in lines) == BURST

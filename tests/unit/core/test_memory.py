@@ -41,13 +41,13 @@ def run(*arguments: str) -> list[float]:
     return [float(line) for line in done.stdout.split()]
 
 
-def test_the_next_picture_gets_the_memory_of_the_last() -> None:
+def test_the_next_frame_reuses_the_memory_of_the_last() -> None:
     faults, _, _ = run()
     assert faults > 1000, "the C library has learned it by itself"
     faults, _, _ = run("keep")
     assert faults < 10
 
 
-def test_what_is_free_is_given_back_when_there_is_nothing_to_do() -> None:
+def test_free_memory_is_returned_when_idle() -> None:
     _, at_work_mb, idle_mb = run("keep")
     assert at_work_mb - idle_mb > 20

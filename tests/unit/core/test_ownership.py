@@ -26,13 +26,13 @@ def test_code_that_others_can_only_read_is_safe(code: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o646, 0o666, 0o602])
-def test_code_that_others_can_write_is_refused_with_what_to_do(code: Path, mode: int) -> None:
+def test_code_that_others_can_write_is_rejected_with_instructions(code: Path, mode: int) -> None:
     code.chmod(mode)
     with pytest.raises(UnsafeCodeError, match=f"mode {mode:o}.*chmod go-w .*cameras.py"):
         check_code_is_safe(code)
 
 
-def test_code_in_a_directory_that_others_can_write_is_refused(code: Path) -> None:
+def test_code_in_a_directory_that_others_can_write_is_rejected(code: Path) -> None:
     code.parent.chmod(0o777)
     with pytest.raises(UnsafeCodeError, match="directory"):
         check_code_is_safe(code)
@@ -41,7 +41,7 @@ def test_code_in_a_directory_that_others_can_write_is_refused(code: Path) -> Non
 
 
 @as_root
-def test_code_of_another_user_is_refused_unless_that_user_is_trusted(code: Path) -> None:
+def test_code_of_another_user_is_rejected_unless_that_user_is_trusted(code: Path) -> None:
     os.chown(code, STRANGER, STRANGER)
     with pytest.raises(UnsafeCodeError, match="belongs to another user"):
         check_code_is_safe(code)
@@ -54,7 +54,7 @@ def test_code_of_another_user_is_refused_unless_that_user_is_trusted(code: Path)
 
 @as_root
 @pytest.mark.parametrize(("members", "is_safe"), [([], True), (["ada"], True), (["ada", "eve"], False)])
-def test_a_group_of_the_owner_alone_may_write(
+def test_a_group_with_only_the_owner_may_write(
     code: Path, monkeypatch: pytest.MonkeyPatch, members: list[str], is_safe: bool
 ) -> None:
     os.chown(code, STRANGER, STRANGER)
@@ -71,7 +71,7 @@ def test_a_group_of_the_owner_alone_may_write(
 
 
 @as_root
-def test_roots_group_may_not_write(code: Path) -> None:
+def test_the_root_group_may_not_write(code: Path) -> None:
     os.chown(code, 0, 0)
     code.chmod(0o664)
     with pytest.raises(UnsafeCodeError, match="Other users can modify"):

@@ -49,7 +49,7 @@ def test_a_class_without_process_says_which_method_is_missing(registry: Processo
         type("Empty", (Processor,), {})().process(None)
 
 
-def test_turns_are_given_in_the_order_in_which_they_were_asked_for() -> None:
+def test_turns_are_given_in_the_order_of_requests() -> None:
     turns, order, inside = FairLock(), [], []
     held = turns.take()
 
@@ -72,7 +72,7 @@ def test_turns_are_given_in_the_order_in_which_they_were_asked_for() -> None:
     assert order == list(range(8))
 
 
-def test_a_holder_that_never_returns_is_deprived_of_its_turn() -> None:
+def test_a_holder_that_never_returns_loses_its_turn() -> None:
     turns = FairLock()
     stuck = turns.take()
     taken: list[threading.Lock] = []

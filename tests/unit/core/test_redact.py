@@ -58,7 +58,7 @@ def test_secrets_are_masked_wherever_cameras_put_them(url: str) -> None:
         "v4l2:///dev/video0?format=mjpeg&size=1280x720&fps=25",
     ],
 )
-def test_what_is_no_secret_stays_readable(url: str) -> None:
+def test_other_text_stays_readable(url: str) -> None:
     assert redact_url(url) == url
 
 
@@ -72,7 +72,7 @@ def test_what_is_no_secret_stays_readable(url: str) -> None:
         "rtsp://10.0.0.9/x#",
     ],
 )
-def test_a_url_without_credentials_is_left_as_it_was_written(url: str) -> None:
+def test_a_url_without_credentials_is_unchanged(url: str) -> None:
     assert split_credentials(url) == (url, "", "")
 
 
@@ -80,7 +80,7 @@ def test_a_url_without_credentials_is_left_as_it_was_written(url: str) -> None:
     "password",
     ["pa/ss", "a?b", "a#b", "a[b", "a]b", "a%b", "a@b", "a:b", "1/2", "/", "p@s/s", "[::1]/x", "50%ab"],
 )
-def test_a_password_may_hold_what_a_url_does_not_allow(password: str) -> None:
+def test_a_password_may_contain_characters_that_a_url_does_not_allow(password: str) -> None:
     url = f"rtsp://admin:{password}@192.168.1.20:554/stream1"
     assert split_credentials(url) == ("rtsp://192.168.1.20:554/stream1", "admin", password)
 
@@ -97,7 +97,7 @@ def test_a_password_may_hold_what_a_url_does_not_allow(password: str) -> None:
         ("rtsp://u:p@[fd00::1]:554/x", ("rtsp://[fd00::1]:554/x", "u", "p")),
     ],
 )
-def test_what_is_clear_is_read_as_the_standard_says(url: str, split: tuple[str, str, str]) -> None:
+def test_unambiguous_urls_are_read_as_the_standard_defines(url: str, split: tuple[str, str, str]) -> None:
     assert split_credentials(url) == split
 
 
@@ -114,7 +114,7 @@ def test_what_is_clear_is_read_as_the_standard_says(url: str, split: tuple[str, 
         "rtsp://u:p@cam.lan/live@1",  # the password p@cam.lan/live
     ],
 )
-def test_no_part_of_a_password_is_taken_for_a_host(url: str) -> None:
+def test_no_part_of_a_password_is_mistaken_for_a_host(url: str) -> None:
     with pytest.raises(ConfigError, match="separately"):
         split_credentials(url)
     with pytest.raises(ConfigError):
@@ -146,7 +146,7 @@ _paths = st.sampled_from(["", "/", "/live", "/live?channel=1", "/live@hd", "/a/b
 @given(user=_users, password=st.one_of(_passwords, _digits_first), host=_hosts, path=_paths)
 @example(user="admin", password=f"12/{PIECE}", host="cam:99999", path="")
 @example(user="john.doe", password=f"12/{PIECE}", host="cam", path="")
-def test_no_part_of_any_password_is_shown_or_taken_for_a_host(
+def test_no_part_of_any_password_is_shown_or_mistaken_for_a_host(
     user: str, password: str, host: str, path: str
 ) -> None:
     url = f"rtsp://{user}:{password}@{host}{path}"
@@ -162,7 +162,7 @@ def test_no_part_of_any_password_is_shown_or_taken_for_a_host(
 
 
 @given(text=st.text("ab.:/@?#[]%1 ", max_size=30))
-def test_where_an_at_sign_stays_readable_the_url_is_read_without_a_login(text: str) -> None:
+def test_a_url_with_a_readable_at_sign_is_read_without_a_login(text: str) -> None:
     url = f"rtsp://{text.strip().replace(' ', '')}"
     if "@" in url and redact_url(url) == url:
         assert split_credentials(url) == (url, "", "")

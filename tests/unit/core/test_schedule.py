@@ -32,7 +32,9 @@ def at(day: int, clock: str) -> datetime:
         ("mon 09:00-17:00\nmon 16:00-18:00", [(0, "17:30")], [(0, "18:00")]),
     ],
 )  # fmt: skip
-def test_windows(text: str, on: list[tuple[int, str]], off: list[tuple[int, str]]) -> None:
+def test_windows_follow_days_and_times(
+    text: str, on: list[tuple[int, str]], off: list[tuple[int, str]]
+) -> None:
     schedule = parse_schedule(text)
     assert [when for when in on if not schedule.is_on(at(*when))] == []
     assert [when for when in off if schedule.is_on(at(*when))] == []
@@ -50,13 +52,13 @@ def test_windows(text: str, on: list[tuple[int, str]], off: list[tuple[int, str]
         ("x" * 10_000, "no times"), ("07:00-08:00;" * 101, "maximum is 100"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_read_is_said_in_a_sentence(text: str, said: str) -> None:
+def test_an_unreadable_schedule_raises_a_readable_error(text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said) as caught:
         parse_schedule(text)
     assert len(caught.value.message) < 200
 
 
-def test_clocks_that_are_set_count_as_they_show() -> None:
+def test_changes_of_daylight_saving_time_follow_the_local_clock() -> None:
     def on_minutes(text: str, day: datetime) -> int:
         """Of the 36 hours from that day on, minute by minute."""
         schedule, begun = parse_schedule(text), day.astimezone(UTC)

@@ -33,14 +33,14 @@ def test_letters_of_many_scripts_are_drawn_and_differ() -> None:
         assert (pictures[one] != pictures[other]).any(), (one, other)
 
 
-def test_all_syllables_of_korean_are_there() -> None:
+def test_all_syllables_of_korean_are_available() -> None:
     codes = range(0xAC00, 0xD7A4)
     widths = {text_size(chr(code), 100).width for code in codes}
     assert len(widths) == 1
     assert widths != {text_size("\U000e0fff", 100).width}
 
 
-def test_a_letter_is_drawn_once() -> None:
+def test_a_letter_is_rendered_once() -> None:
     """OpenCV 5's own text is doubled where it is drawn with an outline: "I" must be one stroke."""
     columns = (drawn("I") > 200).any(axis=0)
     assert np.count_nonzero(np.diff(columns.astype(int)) == 1) == 1
@@ -54,7 +54,7 @@ def test_korean_in_parts_is_drawn_as_syllables() -> None:
     assert (drawn("\u1112\u1161\u11ab") == drawn("한")).all()
 
 
-def test_what_cannot_be_drawn_is_a_replacement_and_line_breaks_are_spaces() -> None:
+def test_missing_characters_are_replaced_and_line_breaks_become_spaces() -> None:
     assert (drawn("\U0001f600") == drawn("\N{REPLACEMENT CHARACTER}")).all()
     assert (drawn("\udce9") == drawn("\N{REPLACEMENT CHARACTER}")).all()
     assert (drawn("a\nb") == drawn("a b")).all()
@@ -64,7 +64,7 @@ def test_what_cannot_be_drawn_is_a_replacement_and_line_breaks_are_spaces() -> N
     "at", [(-30, 40), (380, 40), (20, 2), (20, 130), (-900, 0), (9000, 9000), (1.5, 60.4)]
 )
 @pytest.mark.parametrize("size_px", [0, 12, 90, 10_000])
-def test_it_is_cut_off_at_the_pictures_edges(image: Any, at: tuple[float, float], size_px: int) -> None:
+def test_text_is_clipped_at_the_edges_of_the_image(image: Any, at: tuple[float, float], size_px: int) -> None:
     framed = np.full((160, 440, 3), 7, np.uint8)
     framed[20:140, 20:420] = image
     draw_text(framed[20:140, 20:420], "Größe 가", at, size_px=size_px)
@@ -72,13 +72,13 @@ def test_it_is_cut_off_at_the_pictures_edges(image: Any, at: tuple[float, float]
     assert (framed == 7).all()
 
 
-def test_its_length_is_bounded(image: Any) -> None:
+def test_the_length_of_a_text_is_bounded(image: Any) -> None:
     draw_text(image, "가" * 100_000, (0, 40), size_px=400)
     assert text_size("x" * MAX_CHARS, 24) == text_size("x" * MAX_CHARS * 9, 24)
     assert text_size("가" * MAX_CHARS, 400).width == MAX_WIDTH_PX
 
 
-def test_color_and_outline(image: Any) -> None:
+def test_color_and_outline_are_drawn(image: Any) -> None:
     draw_text(image, "I", (20, 80), size_px=80, color=(0, 0, 255), outline=(255, 0, 0))
     row = image[60].tolist()
     red, blue = row.index([0, 0, 255]), row.index([255, 0, 0])
@@ -88,7 +88,7 @@ def test_color_and_outline(image: Any) -> None:
     assert [255, 0, 0] not in plain[60].tolist()
 
 
-def test_its_size_is_the_room_that_it_takes() -> None:
+def test_the_measured_size_equals_the_drawn_one() -> None:
     for text in ("Łódź", "Ägypten jgq", "현관 카메라", "0123456789:"):
         width, ascent, descent = text_size(text, 40)
         image = np.zeros((120, 500), np.uint8)

@@ -4,7 +4,7 @@ from ninjacam.core import errors
 from ninjacam.core.viewer_errors import _TEXTS, for_viewers
 
 
-def test_viewers_get_a_sentence_without_particulars() -> None:
+def test_viewers_get_a_message_without_details() -> None:
     full = {
         "code": "timeout",
         "message": "10.0.0.5:554 does not answer.",
@@ -23,7 +23,7 @@ def test_viewers_get_a_sentence_without_particulars() -> None:
     assert for_viewers(None) is None and for_viewers({}) is None
 
 
-def test_each_error_of_a_camera_has_its_sentence() -> None:
+def test_each_camera_error_has_a_message_for_viewers() -> None:
     """A code without one gets the general sentence, which helps nobody."""
     kinds = [
         kind

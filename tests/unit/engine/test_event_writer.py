@@ -66,7 +66,7 @@ def test_events_wait_for_the_log() -> None:
     assert event.end_ns is not None and event.end_ns - event.start_ns == 8 * 10**9
 
 
-def test_a_full_disk_is_an_event_and_stands_in_the_status() -> None:
+def test_a_full_disk_is_an_event_and_appears_in_the_status() -> None:
     host = Host()
 
     async def script() -> None:
@@ -80,7 +80,7 @@ def test_a_full_disk_is_an_event_and_stands_in_the_status() -> None:
     assert [event.kind for event in host.log.events.values()] == ["disk_full", "disk_low"]
 
 
-def test_nothing_is_written_before_the_events_of_a_previous_engine_are_known() -> None:
+def test_nothing_is_written_before_the_events_of_the_previous_engine_are_known() -> None:
     host = Host()
     left = EngineEvent("door", "camera_down", 5)
     host.log.events["door", "camera_down", 5] = left

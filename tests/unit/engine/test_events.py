@@ -48,7 +48,7 @@ def status(state: str, recording: str = "recording", **more: Any) -> dict[str, A
 LIVE, DOWN = status("live"), status("reconnecting", "waiting", error=GONE)
 
 
-def test_a_camera_that_is_down_is_one_event_that_goes_on_until_it_is_back() -> None:
+def test_a_camera_that_is_down_is_one_event_until_it_is_back() -> None:
     host = Host()
     host.pass_s(10, door=LIVE)
     host.pass_s(2, door=status("stalled"))
@@ -62,13 +62,13 @@ def test_a_camera_that_is_down_is_one_event_that_goes_on_until_it_is_back() -> N
     assert host.keeper.begun["camera_down"] == 1
 
 
-def test_it_is_down_since_its_last_picture() -> None:
+def test_the_event_starts_at_the_last_frame() -> None:
     host = Host()
     host.pass_s(10, door=status("stalled", last_video_ns=host.begun_ns - 2 * S))
     assert host.told == [("door", "camera_down", -2, None)]
 
 
-def test_a_short_loss_is_no_event_and_a_short_return_no_end() -> None:
+def test_a_short_loss_is_no_event_and_a_short_return_does_not_end_one() -> None:
     host = Host()
     for _ in range(10):
         host.pass_s(3, door=DOWN)
@@ -80,7 +80,7 @@ def test_a_short_loss_is_no_event_and_a_short_return_no_end() -> None:
     assert host.told == [("door", "camera_down", 60, None)]
 
 
-def test_a_camera_that_is_being_opened_is_neither_down_nor_back() -> None:
+def test_a_camera_that_is_connecting_is_neither_down_nor_back() -> None:
     """As all are while a capture process restarts."""
     host = Host()
     host.pass_s(30, door={"state": "connecting"})
@@ -91,7 +91,7 @@ def test_a_camera_that_is_being_opened_is_neither_down_nor_back() -> None:
 
 
 @pytest.mark.parametrize("cameras", [{}, {"door": {"state": "disabled"}}])
-def test_for_a_camera_that_is_switched_off_or_removed_all_is_over(cameras: dict[str, Any]) -> None:
+def test_events_of_a_disabled_or_removed_camera_end(cameras: dict[str, Any]) -> None:
     host = Host()
     host.pass_s(10, door=status("failed", "failing"))
     assert {kind for _, kind, _, _ in host.told} == {"camera_down", "recording_failed"}
@@ -99,7 +99,7 @@ def test_for_a_camera_that_is_switched_off_or_removed_all_is_over(cameras: dict[
     assert all(end == 10 for *_, end in host.told)
 
 
-def test_a_recording_that_fails_now_and_then_is_one_event() -> None:
+def test_a_recording_that_fails_repeatedly_is_one_event() -> None:
     host = Host()
     for _ in range(5):
         host.pass_s(6, door=status("live", "failing"))
@@ -109,7 +109,7 @@ def test_a_recording_that_fails_now_and_then_is_one_event() -> None:
     assert next(iter(host.log.values())).label == "The camera cannot be recorded at the moment."
 
 
-def test_a_disk_that_is_full_again_and_again_is_one_event_of_the_host() -> None:
+def test_a_disk_that_is_full_repeatedly_is_one_event_of_the_host() -> None:
     host = Host()
     for second in range(0, 600, 10):
         host.keeper.observe_disk(is_full=second % 60 == 0, is_low=False)
@@ -124,7 +124,7 @@ def test_a_disk_that_is_full_again_and_again_is_one_event_of_the_host() -> None:
     assert host.told == [("", "disk_full", 0, 550)] and not host.keeper.disk_status()["disk_full"]
 
 
-def test_a_disk_that_others_fill_is_an_event_that_says_what_to_do() -> None:
+def test_a_disk_filled_by_other_files_is_an_event_with_instructions() -> None:
     host = Host()
     host.keeper.observe_disk(is_full=False, is_low=True)
     host.collect()
@@ -133,7 +133,7 @@ def test_a_disk_that_others_fill_is_an_event_that_says_what_to_do() -> None:
     assert event.label == events.DISK_LOW_TEXT  # not cut off
 
 
-def test_another_engine_goes_on_with_what_goes_on_and_ends_what_is_over() -> None:
+def test_a_new_engine_adopts_ongoing_events_and_ends_those_whose_condition_has_ended() -> None:
     before = [EngineEvent(slug, "camera_down", 5) for slug in ("door", "yard", "gone")]
     host = Host(*before)
     host.pass_s(3, door={"state": "connecting"}, yard={"state": "connecting"})
@@ -145,13 +145,13 @@ def test_another_engine_goes_on_with_what_goes_on_and_ends_what_is_over() -> Non
     assert {event.start_ns for event in host.log.values()} == {5} and not host.keeper.begun["camera_down"]
 
 
-def test_of_an_event_that_was_begun_twice_one_ends() -> None:
+def test_if_an_event_was_created_twice_one_ends() -> None:
     host = Host(EngineEvent("door", "camera_down", 5), EngineEvent("door", "camera_down", 9))
     host.pass_s(3, door=DOWN)
     assert [(event.start_ns, event.end_ns) for event in host.log.values()] == [(5, 9)]
 
 
-def test_before_it_knows_what_goes_on_it_tells_nothing() -> None:
+def test_before_adoption_no_event_is_created() -> None:
     host = Host(adopt=False)
     host.pass_s(20, door=DOWN)
     assert host.told == []
@@ -160,7 +160,7 @@ def test_before_it_knows_what_goes_on_it_tells_nothing() -> None:
     assert host.told == []
 
 
-def test_what_could_not_be_written_waits_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unwritten_events_wait_within_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host()
     host.pass_s(6, door=DOWN)
     begun = list(host.log.values())
@@ -174,7 +174,7 @@ def test_what_could_not_be_written_waits_within_bounds(monkeypatch: pytest.Monke
     assert [event.start_ns for event in host.keeper.take()] == list(range(20, 30))
 
 
-def test_messages_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_labels_are_truncated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "MAX_LABEL", 10)
     host = Host()
     host.pass_s(8, door=status("failed", error={"code": "timeout", "message": "no answer from 10.0.0.5"}))

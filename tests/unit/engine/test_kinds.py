@@ -28,12 +28,12 @@ def test_each_kind_has_an_entry_point_and_names_its_processes_after_itself(kind:
     assert all(name.partition("-")[0] == kind.name for name in work)
 
 
-def test_what_decodes_a_cameras_bytes_first_has_no_secrets() -> None:
+def test_the_process_that_first_decodes_camera_data_has_no_secrets() -> None:
     assert [kind.name for kind in KINDS.values() if kind.entry.bare] == ["capture"]
     assert not [kind.name for kind in KINDS.values() if kind.reads_cameras and not kind.entry.bare]
 
 
-def test_exports_have_a_process_while_it_is_wanted() -> None:
+def test_the_export_worker_runs_while_it_is_wanted() -> None:
     assert KINDS["jobs"].work(situation()) == {}
     assert KINDS["jobs"].work(situation(has_jobs=True)) == {"jobs-1": {"cameras": []}}
 

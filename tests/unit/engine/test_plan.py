@@ -45,14 +45,14 @@ def test_cameras_share_capture_processes_up_to_the_limit() -> None:
     }
 
 
-def test_a_camera_of_native_code_has_a_process_of_its_own() -> None:
+def test_a_camera_with_native_code_has_its_own_process() -> None:
     assert held(plan([*cameras("a"), *cameras("f", scheme="srt")]).capture) == {
         "capture-1": ["a"],
         "capture-own-f": ["f"],
     }
 
 
-def test_what_runs_stays_where_it_runs() -> None:
+def test_running_cameras_stay_in_their_process() -> None:
     running = {"capture-2": ["c", "d"], "vision-2": ["c"], "vision-1": ["d"]}
     made = plan(cameras("a", "b", "c", "d"), running)
     assert held(made.capture)["capture-2"] == ["c", "d"]
@@ -61,20 +61,20 @@ def test_what_runs_stays_where_it_runs() -> None:
     )
 
 
-def test_a_freed_place_is_filled_before_a_process_is_added() -> None:
+def test_a_free_slot_is_filled_before_a_process_is_added() -> None:
     assert held(plan(cameras("a", "x", "c"), {"capture-1": ["a", "b"], "capture-2": ["c"]}).capture) == {
         "capture-1": ["a", "x"],
         "capture-2": ["c"],
     }
 
 
-def test_switched_off_cameras_have_no_process() -> None:
+def test_disabled_cameras_have_no_process() -> None:
     made = plan(cameras("a", enabled=False))
     assert made.capture == {}
     assert held(made.vision) == {"vision-1": []}, "one worker stays, to know the processors"
 
 
-def test_a_camera_that_cannot_run_is_not_placed() -> None:
+def test_a_camera_that_cannot_run_is_not_assigned() -> None:
     broken = replace(
         cameras("a")[0], error={"code": "config", "message": "The key is lost.", "retryable": False}
     )

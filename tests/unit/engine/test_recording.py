@@ -95,7 +95,7 @@ def segment(number: int = 0) -> dict[str, Any]:
     return replace(SEGMENT, path=f"door/2026-11-22/08/00-{number:02}.mp4", start_ns=number + 1).as_dict()
 
 
-def test_what_capture_reports_is_listed_within_a_second() -> None:
+def test_a_reported_file_is_indexed_within_a_second() -> None:
     async def script(host: Host) -> None:
         host.keeper.hear([segment(1), segment(2)])
         await host.pass_s(1)
@@ -108,7 +108,7 @@ def test_what_capture_reports_is_listed_within_a_second() -> None:
     assert (row.size_bytes, row.open) == (1000, False)
 
 
-def test_all_work_of_the_index_is_done_by_one_thread() -> None:
+def test_one_thread_does_all_work_of_the_index() -> None:
     async def script(host: Host) -> None:
         host.keeper.hear([segment()])
         await host.pass_s(12)
@@ -134,7 +134,7 @@ def test_nothing_is_lost_while_the_database_is_away() -> None:
     assert len(index.rows) == 30 and index.rows[segment(3)["path"]].size_bytes == 5
 
 
-def test_what_is_too_much_is_forgotten_and_scanned_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_excess_reports_are_dropped_and_the_files_are_scanned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recording, "MAX_WAITING", 10)
 
     async def script(host: Host) -> None:
@@ -165,7 +165,7 @@ def test_the_last_day_is_scanned_at_the_start_and_soon_again() -> None:
     play(script)
 
 
-def test_a_capture_that_ended_is_scanned_after() -> None:
+def test_files_are_scanned_after_a_capture_process_ended() -> None:
     async def script(host: Host) -> None:
         await host.pass_s(30)
         before = len(host.index.scans)
@@ -178,7 +178,7 @@ def test_a_capture_that_ended_is_scanned_after() -> None:
     play(script)
 
 
-def test_retention_runs_each_ten_seconds_and_is_told() -> None:
+def test_retention_runs_every_ten_seconds_and_reports_the_used_bytes() -> None:
     async def script(host: Host) -> None:
         await host.pass_s(31)
         assert host.keeper.status()["used_bytes"] == 7
@@ -186,7 +186,7 @@ def test_retention_runs_each_ten_seconds_and_is_told() -> None:
     assert play(script).retained == 4
 
 
-def test_what_retention_finds_of_the_disk_is_reported() -> None:
+def test_the_disk_usage_that_retention_finds_is_reported() -> None:
     async def script(host: Host) -> None:
         host.index.disk_low = True
         await host.pass_s(12)
@@ -196,7 +196,7 @@ def test_what_retention_finds_of_the_disk_is_reported() -> None:
     assert host.disk[0] == (False, False) and host.disk[-1] == (False, True)
 
 
-def test_a_report_of_another_version_is_passed_by() -> None:
+def test_a_report_of_another_version_is_ignored() -> None:
     async def script(host: Host) -> None:
         host.keeper.hear([{"path": "x"}, segment()])
         await host.pass_s(1)
@@ -204,7 +204,7 @@ def test_a_report_of_another_version_is_passed_by() -> None:
     assert len(play(script).rows) == 1
 
 
-def test_the_end_tells_the_index_to_end() -> None:
+def test_the_end_of_the_engine_closes_the_index() -> None:
     async def script(host: Host) -> None:
         await host.pass_s(1)
 

@@ -39,31 +39,31 @@ def plan(
     return [(item.slug, (NOW - item.start_ns) / DAY_NS) for item in gone]
 
 
-def test_without_rules_nothing_goes() -> None:
+def test_without_rules_nothing_is_deleted() -> None:
     assert plan(RetentionRules(), held("a", 900, 800)) == []
 
 
-def test_the_oldest_of_a_camera_makes_room_within_its_budget() -> None:
+def test_the_oldest_recording_of_a_camera_makes_room_within_its_budget() -> None:
     rules = RetentionRules(bytes_per_camera=20)
     assert plan(rules, held("a", 4, 3, 2, 1), held("b", 9, 8)) == [("a", 4), ("a", 3)]
     assert plan(rules, held("b", 9, 8), held("a", 4, 3, 2, 1)) == [("a", 4), ("a", 3)]
 
 
-def test_the_largest_camera_makes_room_within_the_whole_budget() -> None:
+def test_the_largest_camera_makes_room_within_the_total_budget() -> None:
     rules = RetentionRules(bytes=30)
     assert plan(rules, held("a", 5, 3, 1), held("b", 4, 2, 0)) == [("a", 5), ("b", 4), ("a", 3)]
 
 
-def test_what_is_used_exactly_may_stay() -> None:
+def test_recordings_that_exactly_fill_the_budget_stay() -> None:
     assert plan(RetentionRules(bytes=20, bytes_per_camera=20), held("a", 2, 1)) == []
 
 
-def test_bytes_come_before_age() -> None:
+def test_the_byte_limits_apply_before_the_age_limit() -> None:
     rules = RetentionRules(bytes=20, days=2.5)
     assert plan(rules, held("a", 4, 3), held("b", 6, 1)) == [("b", 6), ("a", 4), ("a", 3)]
 
 
-def test_age_takes_what_is_too_old_and_no_more() -> None:
+def test_the_age_limit_deletes_no_more_than_necessary() -> None:
     assert plan(RetentionRules(days=2), held("a", 4, 3, 1), held("b", 1)) == [("a", 4), ("a", 3)]
 
 
@@ -72,7 +72,7 @@ def test_the_age_of_a_file_is_that_of_its_end() -> None:
     assert plan(RetentionRules(days=2), [long]) == []
 
 
-def test_the_watermark_is_kept_free() -> None:
+def test_the_free_space_stays_above_the_watermark() -> None:
     rules = RetentionRules(free_bytes=25)
     assert plan(rules, held("a", 3, 1), held("b", 2), disk=Disk(100, 10)) == [("a", 3), ("b", 2)]
 
@@ -84,7 +84,7 @@ def test_the_watermark_is_a_twentieth_of_the_disk_and_at_most_5_gib() -> None:
     assert RetentionRules(free_bytes=0).watermark_bytes(10**13) == 0
 
 
-def test_protected_bytes_count_and_do_not_go() -> None:
+def test_protected_bytes_count_but_are_not_deleted() -> None:
     """They are in `used_bytes` and not among the oldest."""
     assert plan(RetentionRules(bytes=15), held("a", 1), used_bytes={"a": 500}) == [("a", 1)]
 
@@ -137,7 +137,7 @@ class Host:
 WATERMARK = RetentionRules(free_bytes=100)
 
 
-def test_on_a_disk_that_recordings_fill_the_oldest_makes_room() -> None:
+def test_on_a_disk_filled_by_recordings_the_oldest_makes_room() -> None:
     host = Host(WATERMARK)
     for _ in range(300):
         host.record(door=1)
@@ -146,7 +146,7 @@ def test_on_a_disk_that_recordings_fill_the_oldest_makes_room() -> None:
     assert host.files["door"][0].start_ns == 211
 
 
-def test_a_disk_that_others_fill_deletes_no_recording_and_raises_an_alarm() -> None:
+def test_a_disk_filled_by_other_files_deletes_no_recording_and_raises_an_alarm() -> None:
     host = Host(WATERMARK)
     host.record(door=25)
     host.foreign_bytes = 740
@@ -157,7 +157,7 @@ def test_a_disk_that_others_fill_deletes_no_recording_and_raises_an_alarm() -> N
     assert not host.is_low
 
 
-def test_while_others_fill_the_disk_recordings_make_room_for_recordings_only() -> None:
+def test_while_other_files_fill_the_disk_recordings_make_room_only_for_recordings() -> None:
     host = Host(WATERMARK)
     host.record(door=25)
     host.foreign_bytes = 690
@@ -166,7 +166,7 @@ def test_while_others_fill_the_disk_recordings_make_room_for_recordings_only() -
         assert host.used == {"door": 250}
 
 
-def test_filling_and_emptying_the_disk_again_and_again_deletes_no_more_than_was_recorded() -> None:
+def test_repeated_filling_of_the_disk_deletes_no_more_than_was_recorded() -> None:
     host = Host(WATERMARK)
     host.record(door=25)
     for _ in range(50):
@@ -178,7 +178,7 @@ def test_filling_and_emptying_the_disk_again_and_again_deletes_no_more_than_was_
     assert host.used["door"] >= 250 - 50 - 10
 
 
-def test_a_disk_that_others_fill_to_the_last_byte_costs_one_file_at_most() -> None:
+def test_a_disk_filled_by_other_files_to_the_last_byte_costs_at_most_one_file() -> None:
     host = Host(WATERMARK)
     host.record(door=25)
     for _ in range(20):
@@ -187,7 +187,7 @@ def test_a_disk_that_others_fill_to_the_last_byte_costs_one_file_at_most() -> No
     assert host.used["door"] >= 240
 
 
-def test_a_camera_that_floods_deletes_its_own_recordings_only() -> None:
+def test_a_camera_that_floods_deletes_only_its_own_recordings() -> None:
     for rules in (WATERMARK, RetentionRules(bytes=900)):
         host = Host(rules)
         for _ in range(100):

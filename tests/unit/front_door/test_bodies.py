@@ -31,24 +31,24 @@ def scope(*headers: tuple[bytes, bytes], **more: Any) -> dict[str, Any]:
     return {"type": "http", "method": "POST", "http_version": "1.1", "headers": headers, **more}
 
 
-def test_a_body_is_read_whole() -> None:
+def test_a_body_is_read_completely() -> None:
     assert read(receiver([b"ab", b"", b"c"])) == b"abc"
 
 
-def test_a_body_above_the_limit_is_refused_as_soon_as_it_is_too_large() -> None:
+def test_a_body_above_the_limit_is_rejected_as_soon_as_it_is_too_large() -> None:
     with pytest.raises(Problem) as refused:
         read(receiver([b"x" * 600_000, b"x" * 600_000], complete=False))
     assert (refused.value.status, refused.value.code) == (413, "too_large")
     assert (b"connection", b"close") in refused.value.headers
 
 
-def test_a_body_that_is_too_slow_is_refused() -> None:
+def test_a_body_that_is_too_slow_is_rejected() -> None:
     with pytest.raises(Problem) as refused:
         read(receiver([b"a"], complete=False), BodyLimit(deadline_s=0.01))
     assert refused.value.status == 408
 
 
-def test_a_client_that_leaves_early_is_answered_400_in_case_it_still_listens() -> None:
+def test_a_client_that_disconnects_early_still_gets_400() -> None:
     async def receive() -> Message:
         return {"type": "http.disconnect"}
 
@@ -57,7 +57,7 @@ def test_a_client_that_leaves_early_is_answered_400_in_case_it_still_listens() -
     assert refused.value.status == 400
 
 
-def test_what_is_held_of_one_address_is_bounded_and_small_bodies_are_always_taken(
+def test_body_memory_per_address_is_bounded_and_small_bodies_are_always_accepted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bodies, "MAX_BODIES_BYTES_PER_ADDRESS", 1_000_000)
@@ -83,7 +83,7 @@ def test_what_is_held_of_one_address_is_bounded_and_small_bodies_are_always_take
     asyncio.run(run())
 
 
-def test_a_replayed_body_is_given_once() -> None:
+def test_a_replayed_body_is_received_once() -> None:
     async def run() -> list[Message]:
         receive = replay(b"abc", receiver([b"rest"]))
         return [await receive(), await receive()]
@@ -122,13 +122,13 @@ def test_a_large_body_is_counted_while_the_view_reads_it() -> None:
         ([], {"http_version": "2", "method": "GET"}, 0),
     ],
 )
-def test_what_a_request_announces(
+def test_the_announced_size_of_a_request_is_read(
     headers: list[tuple[bytes, bytes]], more: dict[str, Any], expected: int | None
 ) -> None:
     assert announced_bytes(scope(*headers, **more)) == expected
 
 
-def test_a_view_can_say_that_it_takes_more(settings: Any) -> None:
+def test_a_view_can_declare_a_larger_limit(settings: Any) -> None:
     settings.ROOT_URLCONF = "tests.unit.front_door.body_urls"
     assert limit_of("/large/") == BodyLimit(50 << 20, 60.0)
     assert limit_of("/small/") == bodies.DEFAULT

@@ -78,7 +78,7 @@ def test_a_connection_without_a_request_is_closed_in_time(listener: Listener, cl
     assert connections.cut_count == 1
 
 
-def test_a_connection_that_is_served_is_left_alone_and_idle_only_afterwards(
+def test_a_connection_being_served_is_kept_and_becomes_idle_afterwards(
     listener: Listener, clock: Clock
 ) -> None:
     connections = make(clock)
@@ -95,7 +95,7 @@ def test_a_connection_that_is_served_is_left_alone_and_idle_only_afterwards(
     assert not is_open(client)
 
 
-def test_an_address_keeps_its_newest_idle_connections_only(listener: Listener, clock: Clock) -> None:
+def test_an_address_keeps_only_its_newest_idle_connections(listener: Listener, clock: Clock) -> None:
     connections = make(clock)
     old = listener.connect(10, "127.0.0.2")
     connections.look_once()
@@ -106,14 +106,14 @@ def test_an_address_keeps_its_newest_idle_connections_only(listener: Listener, c
     assert (count_open(old), count_open(new), count_open(other)) == (0, MAX_IDLE_PER_ADDRESS, 3)
 
 
-def test_a_trusted_proxy_may_have_any_number(listener: Listener, clock: Clock) -> None:
+def test_a_trusted_proxy_may_have_any_number_of_connections(listener: Listener, clock: Clock) -> None:
     connections = make(clock, trusted="127.0.0.2")
     clients = listener.connect(MAX_IDLE_PER_ADDRESS + 10, "127.0.0.2")
     connections.look_once()
     assert count_open(clients) == len(clients)
 
 
-def test_where_all_places_are_taken_the_address_with_the_most_loses_its_idle_ones(
+def test_if_all_slots_are_used_the_address_with_the_most_loses_its_idle_connections(
     listener: Listener, clock: Clock
 ) -> None:
     connections = make(clock, max_connections=30)
@@ -130,9 +130,7 @@ def test_where_all_places_are_taken_the_address_with_the_most_loses_its_idle_one
     assert abs(count_open(many[5:]) - count_open(more)) <= 1
 
 
-def test_a_body_that_is_awaited_counts_as_idle_where_places_are_missing(
-    listener: Listener, clock: Clock
-) -> None:
+def test_a_pending_body_counts_as_idle_if_slots_are_missing(listener: Listener, clock: Clock) -> None:
     connections = make(clock, max_connections=16)
     clients = listener.connect(20, "127.0.0.2")
     with contextlib.ExitStack() as stack:
@@ -145,7 +143,7 @@ def test_a_body_that_is_awaited_counts_as_idle_where_places_are_missing(
     assert count_open(clients) == 16, "the body has a deadline of its own"
 
 
-def test_a_server_that_accepts_no_more_gets_room(listener: Listener, clock: Clock) -> None:
+def test_a_server_that_accepts_no_more_gets_free_slots(listener: Listener, clock: Clock) -> None:
     connections = make(clock)
     idle = listener.connect(20, "127.0.0.2")
     listener.connect(5, "127.0.0.3", accept=False)
@@ -156,7 +154,7 @@ def test_a_server_that_accepts_no_more_gets_room(listener: Listener, clock: Cloc
     assert count_open(idle) == 15
 
 
-def test_other_sockets_of_the_process_are_left_alone(listener: Listener, clock: Clock) -> None:
+def test_other_sockets_of_the_process_are_not_touched(listener: Listener, clock: Clock) -> None:
     connections = make(clock)
     left, right = socket.socketpair()
     with left, right:
@@ -169,7 +167,7 @@ def test_other_sockets_of_the_process_are_left_alone(listener: Listener, clock: 
         assert not is_open(client)
 
 
-def test_one_connection_can_be_ended_although_it_is_served(listener: Listener, clock: Clock) -> None:
+def test_one_connection_can_be_closed_while_it_is_served(listener: Listener, clock: Clock) -> None:
     connections = make(clock)
     one, two = listener.connect(2)
     with connections.request(one.getsockname()):

@@ -78,7 +78,7 @@ def test_bodies_are_limited_below_the_mount_point_only() -> None:
 
 
 @override_settings(ROOT_URLCONF="tests.integration.live_site.urls")
-def test_a_client_that_does_not_take_its_response_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_does_not_read_its_response_is_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ninjacam.front_door.front_door.SEND_DEADLINE_S", 0.01)
 
     async def run() -> None:
@@ -94,7 +94,7 @@ def test_a_client_that_does_not_take_its_response_is_given_up(monkeypatch: pytes
     asyncio.run(run())
 
 
-def test_errors_of_a_connection_that_is_gone_are_dropped_and_others_are_not() -> None:
+def test_only_errors_of_closed_connections_are_dropped() -> None:
     class Transport:
         closing = True
 

@@ -45,7 +45,7 @@ async def end_all(requests: list[Request]) -> None:
             await request.task
 
 
-def test_an_address_never_has_all_places() -> None:
+def test_an_address_never_gets_all_slots() -> None:
     async def run() -> None:
         gate = Gate()
         flood = [Request(gate, "a", str(number)) for number in range(40)]
@@ -60,7 +60,7 @@ def test_an_address_never_has_all_places() -> None:
     asyncio.run(run())
 
 
-def test_those_who_wait_take_turns() -> None:
+def test_waiting_requests_take_turns() -> None:
     async def run() -> None:
         gate = Gate()
         running = [Request(gate, f"r{number}") for number in range(MAX_RUNNING)]
@@ -79,7 +79,7 @@ def test_those_who_wait_take_turns() -> None:
     asyncio.run(run())
 
 
-def test_users_of_one_address_take_turns_and_none_has_all_its_places() -> None:
+def test_users_of_one_address_take_turns_and_none_gets_all_its_slots() -> None:
     async def run() -> None:
         gate = Gate()
         flood = [Request(gate, "a", "ann") for _ in range(MAX_RUNNING_PER_USER + MAX_WAITING_PER_USER)]
@@ -101,7 +101,7 @@ def test_users_of_one_address_take_turns_and_none_has_all_its_places() -> None:
     asyncio.run(run())
 
 
-def test_a_place_that_is_left_early_is_not_given_twice() -> None:
+def test_a_slot_released_early_is_not_given_twice() -> None:
     async def run() -> None:
         gate = Gate()
         async with gate.place("a", "") as place:
@@ -111,7 +111,7 @@ def test_a_place_that_is_left_early_is_not_given_twice() -> None:
     asyncio.run(run())
 
 
-def test_too_long_a_queue_and_too_long_a_wait_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_long_a_queue_and_too_long_a_wait_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         gate = Gate()
         count = MAX_RUNNING_PER_ADDRESS + MAX_WAITING_PER_ADDRESS

@@ -19,7 +19,7 @@ def record(name: str, level: int, message: str, *arguments: object, **more: obje
     return made
 
 
-def test_one_line_a_minute_of_each_kind_with_the_number_of_the_others() -> None:
+def test_each_kind_is_logged_once_a_minute_with_the_number_of_omitted_lines() -> None:
     clock = Clock()
     rarely = Rarely(monotonic=clock)
     assert rarely.take("a") == 0
@@ -28,7 +28,7 @@ def test_one_line_a_minute_of_each_kind_with_the_number_of_the_others() -> None:
     assert rarely.take("a") == 2
 
 
-def test_what_strangers_cause_is_limited_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_lines_caused_by_anonymous_clients_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_limits, "_rarely", Rarely())
     strangers = StrangersFilter()
     not_found = [record("django.request", logging.WARNING, "Not Found: %s", path) for path in ("/a", "/b")]

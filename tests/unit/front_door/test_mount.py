@@ -64,12 +64,12 @@ def test_only_our_paths_below_the_mount_point_are_ours(path: str, target: Target
         ("/replay/", False),
     ],
 )
-def test_a_path_of_ours_that_can_lead_nowhere_is_not_left_to_django(path: str, is_ours: bool) -> None:
+def test_our_paths_with_impossible_values_are_not_passed_to_django(path: str, is_ours: bool) -> None:
     assert find(path) == (Target(None) if is_ours else None)
 
 
 @override_settings(ROOT_URLCONF="tests.integration.live_site.urls")
-def test_a_server_that_mounts_the_whole_project_elsewhere_is_understood() -> None:
+def test_a_script_name_of_the_server_is_taken_into_account() -> None:
     assert find("/site/cam/healthz", root_path="/site") == Target(ROUTES_BY_NAME["healthz"])
     assert find("/cam/healthz", root_path="/site") == Target(ROUTES_BY_NAME["healthz"])
     with override_settings(FORCE_SCRIPT_NAME="/forced"):
@@ -87,7 +87,7 @@ def test_a_project_without_our_urls_has_no_live_paths(caplog: pytest.LogCaptureF
     [("/cam/", True), ("/cam/api/v1/me", True), ("/cam/nothing", True), ("/", False), ("/camera/", False)],
 )
 @override_settings(ROOT_URLCONF="tests.integration.live_site.urls")
-def test_below_a_mount_point_everything_is_owned(path: str, owned: bool) -> None:
+def test_below_a_mount_point_every_path_is_ours(path: str, owned: bool) -> None:
     assert MountPoint().owns({"type": "http", "path": path}) is owned
 
 
@@ -96,5 +96,5 @@ def test_below_a_mount_point_everything_is_owned(path: str, owned: bool) -> None
     [("/login/", True), ("/api/v1/me", True), ("/nothing", True), ("/admin/login/", False)],
 )
 @override_settings(ROOT_URLCONF="ninjacam.site.urls")
-def test_at_the_root_the_views_of_others_are_not_owned(path: str, owned: bool) -> None:
+def test_at_the_root_other_views_are_not_ours(path: str, owned: bool) -> None:
     assert MountPoint().owns({"type": "http", "path": path}) is owned

@@ -26,7 +26,7 @@ def network(client: str, *forwarded: bytes) -> str:
         ("", b"198.51.100.1", "198.51.100.1/32"),
     ],
 )
-def test_limits_count_by_the_client_that_the_trusted_proxies_report(
+def test_limits_use_the_client_address_reported_by_trusted_proxies(
     client: str, forwarded: bytes, expected: str
 ) -> None:
     assert network(client, *([forwarded] if forwarded else [])).removesuffix("/32") == expected.removesuffix(

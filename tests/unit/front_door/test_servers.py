@@ -51,7 +51,7 @@ class Around:
         self.__dict__.update(more)
 
 
-def test_only_gunicorns_nap_is_ended() -> None:
+def test_only_the_sleep_of_gunicorn_is_shortened() -> None:
     async def run() -> None:
         worker = asyncio.ensure_future(ASGIWorker()._serve())
         stopping = asyncio.ensure_future(StoppingWorker()._serve())
@@ -68,7 +68,7 @@ def test_only_gunicorns_nap_is_ended() -> None:
     asyncio.run(run())
 
 
-def test_it_is_known_whether_the_server_calls_us_itself() -> None:
+def test_a_direct_call_by_the_server_is_detected() -> None:
     application = Application()
     uvicorn = Lifespan(config=Around(None, loaded_app=Around(application)))
     assert servers.calls_directly(uvicorn.send, application)

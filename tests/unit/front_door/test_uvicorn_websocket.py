@@ -78,13 +78,13 @@ def picture(size_bytes: int = 20_000) -> Message:
 
 
 @pytest.mark.parametrize("size_bytes", [0, 1, 125, 126, 65_535, 65_536, 1 << 20])
-def test_a_frame_is_that_of_the_library(size_bytes: int) -> None:
+def test_a_frame_equals_that_of_the_library(size_bytes: int) -> None:
     data = bytes(size_bytes)
 
     assert binary_frame(data) == Frame(Opcode.BINARY, data).serialize(mask=False)
 
 
-def test_both_ways_write_the_same() -> None:
+def test_both_ways_write_the_same_bytes() -> None:
     async def run() -> None:
         written = []
         for kind in (WebSocketsSansIOProtocol, SharedFrameProtocol):
@@ -103,7 +103,7 @@ def test_both_ways_write_the_same() -> None:
     asyncio.run(run())
 
 
-def test_viewers_of_one_picture_share_its_frame() -> None:
+def test_viewers_of_one_image_share_its_frame() -> None:
     async def run() -> None:
         connections = [_Connection(SharedFrameProtocol) for _ in range(2)]
         message = picture()
@@ -120,7 +120,7 @@ def test_viewers_of_one_picture_share_its_frame() -> None:
     asyncio.run(run())
 
 
-def test_a_picture_waits_until_the_client_takes_more() -> None:
+def test_an_image_waits_until_the_client_reads_more() -> None:
     async def run() -> None:
         connection = _Connection(SharedFrameProtocol)
         send = await connection.open()
@@ -138,7 +138,7 @@ def test_a_picture_waits_until_the_client_takes_more() -> None:
     asyncio.run(run())
 
 
-def test_a_picture_for_a_client_that_has_left_is_an_error() -> None:
+def test_an_image_for_a_disconnected_client_is_an_error() -> None:
     async def run() -> None:
         connection = _Connection(SharedFrameProtocol)
         send = await connection.open()
@@ -152,7 +152,7 @@ def test_a_picture_for_a_client_that_has_left_is_an_error() -> None:
     asyncio.run(run())
 
 
-def test_nothing_follows_a_close() -> None:
+def test_nothing_is_sent_after_a_close() -> None:
     async def run() -> None:
         connection = _Connection(SharedFrameProtocol)
         send = await connection.open()

@@ -6,7 +6,7 @@ from ninjacam.hub.gop import MAX_BYTES, MAX_SECONDS, GopCache
 from ninjacam.testing.packets import video_packets
 
 
-def test_twelve_seconds_between_key_frames_are_held() -> None:
+def test_twelve_seconds_between_key_frames_are_cached() -> None:
     cache = GopCache()
     for packet in video_packets(600, gop=300, size_bytes=20_000):
         cache.add(packet)
@@ -17,7 +17,9 @@ def test_twelve_seconds_between_key_frames_are_held() -> None:
     ("fps", "size_bytes", "why"),
     [(25, 100, f"longer than {MAX_SECONDS:g} s"), (25, 60_000, "larger than 16 MB")],
 )
-def test_what_is_too_much_is_refused_until_the_next_key_frame(fps: int, size_bytes: int, why: str) -> None:
+def test_a_gop_that_is_too_large_is_dropped_until_the_next_key_frame(
+    fps: int, size_bytes: int, why: str
+) -> None:
     cache = GopCache()
     packets = video_packets(1600, gop=800, fps=fps, size_bytes=size_bytes)
     for packet in packets[:800]:
@@ -28,7 +30,7 @@ def test_what_is_too_much_is_refused_until_the_next_key_frame(fps: int, size_byt
     assert len(cache) == 1 and not cache.refused
 
 
-def test_many_small_packets_are_bounded_too() -> None:
+def test_the_number_of_cached_packets_is_bounded() -> None:
     cache = GopCache()
     packets = video_packets(2, gop=100, size_bytes=1)
     cache.add(packets[0])

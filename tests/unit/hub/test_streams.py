@@ -63,7 +63,7 @@ class Reader:
         await asyncio.gather(self.task, return_exceptions=True)
 
 
-def test_a_newcomer_gets_the_description_and_the_pictures_since_the_last_key_frame(tmp_path: Path) -> None:
+def test_a_new_subscriber_gets_the_stream_info_and_the_cached_gop(tmp_path: Path) -> None:
     async def go() -> None:
         channel = Channel(StreamInfo("door", state=CameraState.LIVE))
         async with serving(tmp_path / "door.packets", channel):
@@ -81,7 +81,7 @@ def test_a_newcomer_gets_the_description_and_the_pictures_since_the_last_key_fra
     asyncio.run(go())
 
 
-def test_a_cached_gop_longer_than_the_high_water_mark_arrives_whole(tmp_path: Path) -> None:
+def test_a_cached_gop_longer_than_the_high_water_mark_arrives_complete(tmp_path: Path) -> None:
     async def go() -> None:
         channel = Channel(StreamInfo("door"))
         async with serving(tmp_path / "door.packets", channel):
@@ -94,7 +94,7 @@ def test_a_cached_gop_longer_than_the_high_water_mark_arrives_whole(tmp_path: Pa
     asyncio.run(go())
 
 
-def test_the_number_of_subscribers_is_the_demand(tmp_path: Path) -> None:
+def test_the_number_of_subscribers_is_reported_as_demand(tmp_path: Path) -> None:
     async def go() -> None:
         demand: list[int] = []
         changed = asyncio.Event()
@@ -120,7 +120,7 @@ def test_the_number_of_subscribers_is_the_demand(tmp_path: Path) -> None:
     asyncio.run(go())
 
 
-def test_a_reader_that_stops_costs_one_high_water_mark_and_goes_on_at_a_key_frame(tmp_path: Path) -> None:
+def test_a_reader_that_stops_costs_one_high_water_mark_and_continues_at_a_key_frame(tmp_path: Path) -> None:
     async def go() -> None:
         channel = Channel(StreamInfo("door"))
         path = tmp_path / "door.packets"
@@ -159,7 +159,7 @@ def test_a_reader_that_stops_costs_one_high_water_mark_and_goes_on_at_a_key_fram
     asyncio.run(go())
 
 
-def test_a_subscription_outlives_its_server_and_says_so(tmp_path: Path) -> None:
+def test_a_subscription_survives_its_server_and_reports_the_loss(tmp_path: Path) -> None:
     async def go() -> None:
         path = tmp_path / "door.packets"
         first = Channel(StreamInfo("door", epoch=1))
@@ -179,7 +179,7 @@ def test_a_subscription_outlives_its_server_and_says_so(tmp_path: Path) -> None:
     asyncio.run(go())
 
 
-def test_a_new_server_takes_the_name_and_the_old_one_leaves_it_alone(tmp_path: Path) -> None:
+def test_a_new_server_takes_over_the_name_and_the_old_one_leaves_it_alone(tmp_path: Path) -> None:
     async def go() -> None:
         path = tmp_path / "door.packets"
         old = StreamServer(path, lambda _: Channel(StreamInfo("old")))
@@ -193,7 +193,7 @@ def test_a_new_server_takes_the_name_and_the_old_one_leaves_it_alone(tmp_path: P
     asyncio.run(go())
 
 
-def test_a_refused_subscription_tells_why(tmp_path: Path) -> None:
+def test_a_refused_subscription_gets_the_reason(tmp_path: Path) -> None:
     async def go() -> None:
         def refuse(_request: StreamRequest) -> Channel:
             raise ViewNotFoundError("There is no view of that name.")
@@ -208,7 +208,7 @@ def test_a_refused_subscription_tells_why(tmp_path: Path) -> None:
     asyncio.run(go())
 
 
-def test_a_stranger_on_the_socket_is_sent_away(tmp_path: Path) -> None:
+def test_a_foreign_protocol_on_the_socket_is_rejected(tmp_path: Path) -> None:
     async def go() -> None:
         path = tmp_path / "door.packets"
         async with serving(path, Channel(StreamInfo("door"))):
@@ -224,7 +224,7 @@ def test_a_stranger_on_the_socket_is_sent_away(tmp_path: Path) -> None:
     asyncio.run(go())
 
 
-def test_a_run_directory_may_be_deeper_than_a_socket_address_is_long(tmp_path: Path) -> None:
+def test_a_run_directory_may_be_longer_than_a_socket_address(tmp_path: Path) -> None:
     async def go() -> None:
         deep = tmp_path / ("x" * 120) / "door.packets"
         channel = Channel(StreamInfo("door"))
@@ -236,7 +236,7 @@ def test_a_run_directory_may_be_deeper_than_a_socket_address_is_long(tmp_path: P
     asyncio.run(go())
 
 
-def test_a_run_directory_that_cannot_be_made_is_refused_with_its_name(tmp_path: Path) -> None:
+def test_a_run_directory_that_cannot_be_created_is_reported_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="file/run"):
         asyncio.run(StreamServer(tmp_path / "file/run/a.packets", lambda _: Channel(StreamInfo("a"))).start())
@@ -250,7 +250,7 @@ def test_only_the_owner_may_connect(tmp_path: Path) -> None:
     asyncio.run(go())
 
 
-def test_equal_wishes_are_snapped_to_one_request() -> None:
+def test_equal_requests_are_snapped_to_one() -> None:
     wishes = [
         StreamRequest("", Codec.MJPEG, width, quality, fps)
         for width, quality, fps in ((600, 78, 9.7), (640, 82, 10))
@@ -258,7 +258,7 @@ def test_equal_wishes_are_snapped_to_one_request() -> None:
     assert len({wish.snapped() for wish in wishes}) == 1
 
 
-def test_a_reader_that_stopped_is_cut_before_news_of_errors_fill_the_memory(tmp_path: Path) -> None:
+def test_a_reader_that_stopped_is_disconnected_before_messages_fill_the_memory(tmp_path: Path) -> None:
     async def go() -> None:
         channel = Channel(StreamInfo("door"))
         path = tmp_path / "door.pixels"

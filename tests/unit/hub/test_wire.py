@@ -30,7 +30,7 @@ def feed(reader: MessageReader, data: bytes, most: int) -> None:
         reader.received(count)
 
 
-def test_the_header_has_the_size_that_the_design_says() -> None:
+def test_the_header_has_the_size_that_the_design_defines() -> None:
     assert HEADER.size == 80
 
 
@@ -43,7 +43,7 @@ def test_a_packet_survives_any_division_of_the_stream(most: int) -> None:
     assert [message.packet for message in got] == sent
 
 
-def test_a_description_survives_the_wire() -> None:
+def test_a_stream_description_survives_the_wire() -> None:
     info = StreamInfo(
         "door",
         (
@@ -60,14 +60,14 @@ def test_a_description_survives_the_wire() -> None:
     assert decode_info(got[0].extension) == info
 
 
-def test_an_absurd_length_is_refused_before_it_is_allocated() -> None:
+def test_an_absurd_length_is_rejected_before_it_is_allocated() -> None:
     data = bytearray(encode_packet(a_packet()))
     data[72:76] = (MAX_PAYLOAD_BYTES + 1).to_bytes(4, "little")
     with pytest.raises(ProtocolError):
         feed(MessageReader(lambda _: None), bytes(data), 4096)
 
 
-def test_noise_is_a_protocol_error_and_nothing_else() -> None:
+def test_noise_raises_only_protocol_errors() -> None:
     rng = random.Random(1)
     for _ in range(500):
         data = bytearray(encode_packet(a_packet(rng.randrange(64))) + encode_info(StreamInfo("a")))

@@ -10,7 +10,7 @@ from ninjacam.hub.request import StreamRequest
 from ninjacam.live.mjpeg import AllParts, MjpegViewer, Parts
 
 
-def test_a_slow_viewer_gets_the_newest_picture_next() -> None:
+def test_a_slow_viewer_gets_the_newest_frame_next() -> None:
     async def go() -> None:
         open_again = asyncio.Event()
         sent: list[bytes] = []

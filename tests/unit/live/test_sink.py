@@ -46,7 +46,7 @@ def run(test: Callable[[FakeServer], Awaitable[None]]) -> None:
     asyncio.run(go())
 
 
-def test_what_the_server_takes_at_once_needs_no_task() -> None:
+def test_messages_that_the_server_accepts_at_once_need_no_task() -> None:
     async def test(server: FakeServer) -> None:
         before = len(asyncio.all_tasks())
         for number in range(3):
@@ -57,7 +57,7 @@ def test_what_the_server_takes_at_once_needs_no_task() -> None:
     run(test)
 
 
-def test_what_comes_while_a_send_is_suspended_follows_in_order() -> None:
+def test_messages_during_a_suspended_send_follow_in_order() -> None:
     async def test(server: FakeServer) -> None:
         server.open.clear()
         for number in range(5):
@@ -73,7 +73,7 @@ def test_what_comes_while_a_send_is_suspended_follows_in_order() -> None:
     run(test)
 
 
-def test_of_one_slot_only_the_latest_waits() -> None:
+def test_only_the_latest_message_of_a_slot_waits() -> None:
     async def test(server: FakeServer) -> None:
         server.open.clear()
         slot = object()
@@ -87,7 +87,7 @@ def test_of_one_slot_only_the_latest_waits() -> None:
     run(test)
 
 
-def test_too_many_pictures_are_dropped_and_control_messages_are_not() -> None:
+def test_too_many_frames_are_dropped_but_control_messages_are_not() -> None:
     async def test(server: FakeServer) -> None:
         server.open.clear()
         server.sink.put({"n": "first"}, 10)
@@ -113,7 +113,7 @@ def test_too_many_bytes_are_dropped_too() -> None:
     run(test)
 
 
-def test_a_viewer_that_takes_no_control_messages_is_gone() -> None:
+def test_a_viewer_that_reads_no_control_messages_is_disconnected() -> None:
     async def test(server: FakeServer) -> None:
         server.open.clear()
         for number in range(MAX_CONTROL + 2):
@@ -146,7 +146,7 @@ def test_a_send_that_raises_after_it_was_suspended_breaks_it_too() -> None:
     run(test)
 
 
-def test_closing_sends_the_last_message_and_nothing_that_waited() -> None:
+def test_closing_sends_the_last_message_and_discards_waiting_ones() -> None:
     async def test(server: FakeServer) -> None:
         server.open.clear()
         for number in range(3):
@@ -161,7 +161,7 @@ def test_closing_sends_the_last_message_and_nothing_that_waited() -> None:
     run(test)
 
 
-def test_a_peer_that_takes_nothing_is_given_up_when_the_grace_is_over() -> None:
+def test_a_peer_that_reads_nothing_is_given_up_after_the_grace_period() -> None:
     async def test(server: FakeServer) -> None:
         server.open.clear()
         server.sink.put({"n": 0}, 10)

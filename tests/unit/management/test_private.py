@@ -35,7 +35,7 @@ def modes(data: Path) -> dict[str, int]:
     return {name: (data / name).stat().st_mode & 0o777 for name in LOOSE}
 
 
-def test_what_is_ours_is_made_private_and_each_change_is_named(data: Path) -> None:
+def test_our_own_files_are_made_private_and_each_change_is_named(data: Path) -> None:
     said = list(make_private(private_paths(get_settings())))
     assert modes(data) == {name: 0o700 if (data / name).is_dir() else 0o600 for name in LOOSE}
     assert len(said) == len(LOOSE)
@@ -43,7 +43,7 @@ def test_what_is_ours_is_made_private_and_each_change_is_named(data: Path) -> No
     assert list(make_private(private_paths(get_settings()))) == []
 
 
-def test_a_directory_that_holds_other_things_is_left_as_it_is(data: Path) -> None:
+def test_a_directory_with_other_files_is_left_as_it_is(data: Path) -> None:
     (data / "www").mkdir()
     said = list(make_private(private_paths(get_settings())))
     assert f"Other users can read the data directory {data} (mode 755). Run: chmod go= {data}" in said
@@ -57,7 +57,7 @@ def test_the_database_of_a_project_is_left_as_it_is(data: Path, monkeypatch: pyt
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
-def test_what_belongs_to_another_user_is_left_as_it_is(tmp_path: Path) -> None:
+def test_files_of_another_user_are_left_as_they_are(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     os.chown(tmp_path, 54_321, 54_321)
     said = list(make_private([PrivatePath("data directory", tmp_path, own=True)]))
@@ -65,7 +65,7 @@ def test_what_belongs_to_another_user_is_left_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", LOOSE)
-def test_doctor_says_fix_for_each_loose_mode(data: Path, name: str) -> None:
+def test_doctor_reports_how_to_fix_each_loose_mode(data: Path, name: str) -> None:
     list(make_private(private_paths(get_settings())))
     assert [finding.level for finding in look_at_modes()] == ["OK"]
     (data / name).chmod(0o750 if (data / name).is_dir() else 0o640)
@@ -73,7 +73,7 @@ def test_doctor_says_fix_for_each_loose_mode(data: Path, name: str) -> None:
     assert found.level == "FIX" and f"chmod go= {data / name}".rstrip("/") in found.text
 
 
-def test_doctor_says_fix_for_code_that_others_can_write(
+def test_doctor_reports_how_to_fix_code_that_others_can_write(
     data: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ninjacam.processes import processor_modules

@@ -56,7 +56,7 @@ def new_camera(slug: str = "door") -> Camera:
     return camera
 
 
-def test_a_new_camera_does_not_inherit_the_recordings_of_an_earlier_one_of_its_name(
+def test_a_new_camera_does_not_inherit_the_recordings_of_an_earlier_one_with_its_name(
     root: Path, camera: Camera, admin_user: User, stranger: User
 ) -> None:
     before = record(root)
@@ -79,7 +79,7 @@ def test_a_new_camera_does_not_inherit_the_recordings_of_an_earlier_one_of_its_n
     assert list(compare(root)) == []
 
 
-def test_the_index_made_again_from_the_files_gives_each_camera_its_own(root: Path, camera: Camera) -> None:
+def test_rebuilding_the_index_assigns_files_to_their_own_cameras(root: Path, camera: Camera) -> None:
     record(root)
     camera.delete()
     second = new_camera()
@@ -94,7 +94,7 @@ def test_the_index_made_again_from_the_files_gives_each_camera_its_own(root: Pat
     assert sorted(Segment.objects.values_list("slug", "path", "start_ns", "end_ns", "size_bytes")) == rows
 
 
-def test_a_camera_keeps_what_it_has_when_it_is_renamed(root: Path, camera: Camera, viewer: User) -> None:
+def test_a_renamed_camera_keeps_its_recordings(root: Path, camera: Camera, viewer: User) -> None:
     before = record(root)
     rename_camera(OPERATOR, camera, "front")
     assert owners() == [{"front"}] * 3
@@ -124,7 +124,7 @@ def test_a_camera_is_renamed_by_the_api_and_by_the_form(
     assert refused.status_code == 422 and "yard" in refused.content.decode()
 
 
-def test_a_name_that_cannot_be_used_changes_nothing(root: Path, camera: Camera) -> None:
+def test_an_invalid_name_changes_nothing(root: Path, camera: Camera) -> None:
     before = record(root)
     (root / "unknown/2026-01-01").mkdir(parents=True)
     for name, error in (
@@ -137,7 +137,7 @@ def test_a_name_that_cannot_be_used_changes_nothing(root: Path, camera: Camera) 
     assert (camera.slug, files(root), owners()) == ("door", before, [{"door"}] * 3)
 
 
-def test_what_the_engine_still_reports_under_the_old_name_makes_no_rows(root: Path, camera: Camera) -> None:
+def test_reports_under_the_old_name_create_no_rows(root: Path, camera: Camera) -> None:
     made = Recorded(root, period_s=2)
     made.feed(stamped(encoded(Codec.H264, 100), time.time_ns() - 3600 * 10**9))
     made.close()
@@ -153,7 +153,7 @@ def test_what_the_engine_still_reports_under_the_old_name_makes_no_rows(root: Pa
     assert event.slug == "front" and event.end_ns is not None
 
 
-def test_budgets_hold_after_a_camera_was_renamed(root: Path, camera: Camera) -> None:
+def test_budgets_hold_after_a_rename(root: Path, camera: Camera) -> None:
     record(root)
     size_bytes = Segment.objects.size_bytes_by_slug()["door"]
     index = DatabaseIndex(root, RetentionRules(bytes_per_camera=size_bytes))
@@ -165,7 +165,7 @@ def test_budgets_hold_after_a_camera_was_renamed(root: Path, camera: Camera) -> 
     assert held["deleted"] == 0 and held["cameras"] == {"door": size_bytes, "front": size_bytes}
 
 
-def test_recordings_are_deleted_with_the_camera_where_that_is_chosen(
+def test_recordings_are_deleted_with_the_camera_on_request(
     root: Path, camera: Camera, stranger: User, admin_user: User
 ) -> None:
     record(root)
@@ -182,7 +182,7 @@ def test_recordings_are_deleted_with_the_camera_where_that_is_chosen(
     assert (root / "door/notes.txt").read_text() == "mine"
 
 
-def test_administrators_delete_what_a_deleted_camera_has_left(
+def test_administrators_delete_the_recordings_of_a_deleted_camera(
     root: Path, camera: Camera, stranger: User, admin_user: User
 ) -> None:
     record(root)
@@ -197,7 +197,7 @@ def test_administrators_delete_what_a_deleted_camera_has_left(
     assert boss.delete(url).status_code == 404
 
 
-def test_what_was_loaded_before_a_rename_does_not_part_a_camera_from_its_recordings(
+def test_a_stale_instance_does_not_separate_a_renamed_camera_from_its_recordings(
     root: Path, camera: Camera
 ) -> None:
     record(root)
@@ -218,7 +218,7 @@ def test_what_was_loaded_before_a_rename_does_not_part_a_camera_from_its_recordi
     assert list(compare(root)) == []
 
 
-def test_cameras_that_are_created_together_inherit_nothing(root: Path, camera: Camera) -> None:
+def test_cameras_created_concurrently_inherit_nothing(root: Path, camera: Camera) -> None:
     record(root)
     camera.delete()
     taken = new_camera("yard")
@@ -243,7 +243,7 @@ def test_queries_cannot_rename_cameras(root: Path, camera: Camera) -> None:
     assert Camera.objects.get().slug == "door"
 
 
-def test_a_new_camera_does_not_write_into_a_directory_of_which_the_index_knows_nothing(root: Path) -> None:
+def test_a_new_camera_does_not_write_into_a_directory_unknown_to_the_index(root: Path) -> None:
     """As it stays where the power fails between the rename in the database and that on the disk."""
     file = root / "door/2026-01-01/00/00-00.mp4"
     file.parent.mkdir(parents=True)

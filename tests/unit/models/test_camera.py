@@ -9,35 +9,35 @@ from ninjacam.models import Camera
 from tests.unit.conftest import PASSWORD
 
 
-def test_credentials_are_sealed_in_the_database_and_whole_in_the_spec(camera: Camera) -> None:
+def test_credentials_are_encrypted_in_the_database_and_complete_in_the_spec(camera: Camera) -> None:
     row = Camera.objects.filter(pk=camera.pk).values().get()
     assert PASSWORD not in str(row) and "user-of-the-camera" not in str(row)
     source = Camera.objects.get(pk=camera.pk).spec().source
     assert (source.username, source.password) == ("user-of-the-camera", PASSWORD)
 
 
-def test_user_info_in_the_url_is_sealed(db: None) -> None:
+def test_user_info_in_the_url_is_encrypted(db: None) -> None:
     camera = Camera(slug="a")
     camera.set_source("rtsp://bob:p%40ss@10.0.0.9:8554/x")
     assert camera.url == "rtsp://10.0.0.9:8554/x"
     assert (camera.source().username, camera.source().password) == ("bob", "p@ss")
 
 
-def test_secrets_in_the_query_are_masked_and_sealed(db: None) -> None:
+def test_secrets_in_the_query_are_masked_and_encrypted(db: None) -> None:
     camera = Camera(slug="a")
     camera.set_source("rtsp://10.0.0.9/live?user=bob&password=hunter2&channel=1")
     assert "hunter2" not in camera.url and "channel=1" in camera.url
     assert camera.source().url == "rtsp://10.0.0.9/live?user=bob&password=hunter2&channel=1"
 
 
-def test_credentials_are_in_no_representation(camera: Camera, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_representation_contains_credentials(camera: Camera, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         logging.getLogger("x").info("%r %s %r %r %r", camera, camera, camera.spec(), camera.source(),
                                     unseal(camera.credentials))  # fmt: skip
     assert PASSWORD not in caplog.text and "user-of-the-camera" not in caplog.text
 
 
-def test_revision_changes_with_the_source_and_not_with_the_name(camera: Camera) -> None:
+def test_the_revision_changes_with_the_source_but_not_with_the_name(camera: Camera) -> None:
     before = camera.spec().revision
     camera.name = "Another"
     assert camera.spec().revision == before
@@ -45,12 +45,12 @@ def test_revision_changes_with_the_source_and_not_with_the_name(camera: Camera) 
     assert camera.spec().revision != before
 
 
-def test_revision_does_not_tell_the_password() -> None:
+def test_the_revision_does_not_reveal_the_password() -> None:
     assert fingerprint("a") == fingerprint("a") != fingerprint("b")
     assert len(fingerprint("a")) == 16
 
 
-def test_an_older_key_still_opens_and_rekey_makes_it_superfluous(camera: Camera, settings: object) -> None:
+def test_an_older_key_still_decrypts_and_rekey_makes_it_superfluous(camera: Camera, settings: object) -> None:
     old = camera.credentials
     settings.NINJACAM = {"SECRET_KEYS": ["a new key", settings.SECRET_KEY]}  # type: ignore[attr-defined]
     assert unseal(old).password == PASSWORD
@@ -62,7 +62,7 @@ def test_an_older_key_still_opens_and_rekey_makes_it_superfluous(camera: Camera,
 
 
 @pytest.mark.parametrize("slug", ["", "-a", "A", "a b", "a/b", "ä", "a" * 51, "probe", "a\n"])
-def test_slugs_that_are_unfit_for_urls_are_refused(db: None, slug: str) -> None:
+def test_slugs_that_are_unsuitable_for_urls_are_rejected(db: None, slug: str) -> None:
     with pytest.raises(ValidationError) as caught:
         Camera(slug=slug, url="rtsp://h/").full_clean()
     assert "slug" in caught.value.message_dict

@@ -24,7 +24,7 @@ def windows(now_s: float = 0) -> dict[str, list[tuple[float, float]]]:
     return {slug: [((a - NOW) / S, (b - NOW) / S) for a, b in each] for slug, each in found.items()}
 
 
-def test_a_window_reaches_from_before_the_start_to_after_the_end() -> None:
+def test_a_window_reaches_from_the_pre_roll_to_the_post_roll() -> None:
     happened(-3, 4)
     happened(-1, -1, "yard")
     happened(-1, 3, "elsewhere")
@@ -32,7 +32,7 @@ def test_a_window_reaches_from_before_the_start_to_after_the_end() -> None:
     assert windows() == {"door": [(-8, 14)], "yard": [(-1, -1)]}
 
 
-def test_windows_that_touch_are_one() -> None:
+def test_adjacent_windows_are_merged() -> None:
     for start_s, end_s in ((-30, -20), (-5, 0), (-4, -3), (15, 20), (36, 40)):
         happened(start_s, end_s)
     assert windows() == {"door": [(-35, 30), (31, 50)]}
@@ -42,7 +42,7 @@ def test_windows_that_touch_are_one() -> None:
     assert windows()["yard"] == [(-10.2, 2)]
 
 
-def test_what_is_long_over_is_told_no_more() -> None:
+def test_windows_long_past_are_not_reported() -> None:
     happened(-200, -100)
     happened(-80, -75)
     assert windows() == {}
@@ -50,7 +50,7 @@ def test_what_is_long_over_is_told_no_more() -> None:
     assert windows(-35) == {"door": [(-205, -90), (-85, -65)]}
 
 
-def test_what_goes_on_is_recorded_for_a_day_at_most_and_told_the_same_each_second() -> None:
+def test_an_ongoing_event_records_for_at_most_a_day_and_its_window_stays_the_same() -> None:
     happened(-30, None)
     day_s = MAX_LENGTH_NS / S
     assert windows() == windows(30) == windows(day_s) == {"door": [(-35, day_s - 20)]}
@@ -59,13 +59,13 @@ def test_what_goes_on_is_recorded_for_a_day_at_most_and_told_the_same_each_secon
     assert windows() == {"door": [(-35, day_s - 20)]}
 
 
-def test_without_cameras_that_record_events_nothing_is_asked() -> None:
+def test_without_cameras_that_record_events_there_is_no_query() -> None:
     with CaptureQueriesContext(connection) as queries:
         assert Event.objects.windows({}, NOW) == {}
     assert not queries.captured_queries
 
 
-def test_what_ends_after_now_is_found_by_its_index() -> None:
+def test_events_that_end_after_a_time_are_found_by_their_index() -> None:
     plan = Event.objects.filter(triggers_recording=False).ending_after(NOW).explain()
     assert plan.count("SEARCH ninjacam_event USING INDEX ninjacam_event_others") == 2, plan
 
@@ -83,7 +83,7 @@ def test_the_windows_are_found_by_their_index() -> None:
 
 
 @pytest.mark.parametrize("end_s", [1, 86_000, None])
-def test_thousands_of_events_of_one_camera_leave_the_others_theirs(end_s: float | None) -> None:
+def test_thousands_of_events_of_one_camera_do_not_displace_those_of_others(end_s: float | None) -> None:
     end_ns = None if end_s is None else NOW + int(end_s * S)
     Event.objects.bulk_create(
         Event(
@@ -114,7 +114,7 @@ def marks(most: int = 100) -> list[float]:
     return [(mark.start_ns - NOW) / S for mark in found.get("door", [])]
 
 
-def test_a_timeline_shows_what_overlaps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_timeline_shows_events_that_overlap_it(monkeypatch: pytest.MonkeyPatch) -> None:
     day_s = MAX_LENGTH_NS / S
     for start_s, end_s in (
         (-50, 1),

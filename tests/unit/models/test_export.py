@@ -16,7 +16,7 @@ def make(**values: Any) -> Export:
     )
 
 
-def test_each_state_only_goes_where_the_table_lets_it() -> None:
+def test_each_state_changes_only_as_the_table_allows() -> None:
     assert set(MOVES) == set(ExportState)
     for source in ExportState:
         for target in ExportState:
@@ -27,7 +27,7 @@ def test_each_state_only_goes_where_the_table_lets_it() -> None:
             assert export.state == (target if moved else source)
 
 
-def test_one_export_is_claimed_once() -> None:
+def test_an_export_is_claimed_once() -> None:
     export = make(error={"code": "x"}, progress=0.5)
     first = Export.objects.claim(export.pk, timezone.now())
     assert first is not None and first.state == "running" and first.attempts == 1

@@ -39,7 +39,7 @@ def test_a_model_permission_holds_for_all_cameras(stranger: User, camera: Camera
     assert list(Camera.objects.visible_to(fresh(stranger), role)) == [camera]
 
 
-def test_has_perm_with_a_camera_knows_the_grants(viewer: User, camera: Camera, yard: Camera) -> None:
+def test_has_perm_with_a_camera_respects_grants(viewer: User, camera: Camera, yard: Camera) -> None:
     assert viewer.has_perm(permission_name("view"), camera)
     assert not viewer.has_perm(permission_name("view"), yard)
     assert not viewer.has_perm(permission_name("view"))
@@ -56,7 +56,7 @@ class OddIds(BaseBackend):
         return isinstance(obj, Camera) and obj.slug == "yard"
 
 
-def test_another_backend_of_the_project_counts(
+def test_another_permission_backend_of_the_project_is_respected(
     viewer: User, camera: Camera, yard: Camera, settings: Any
 ) -> None:
     settings.AUTHENTICATION_BACKENDS = [*settings.AUTHENTICATION_BACKENDS, f"{__name__}.OddIds"]
@@ -64,13 +64,15 @@ def test_another_backend_of_the_project_counts(
     assert list(Camera.objects.visible_to(viewer)) == [camera, yard]
 
 
-def test_admin_may_everything_and_nobody_nothing(admin_user: User, camera: Camera) -> None:
+def test_administrators_may_do_everything_and_anonymous_users_nothing(
+    admin_user: User, camera: Camera
+) -> None:
     assert all(may(admin_user, role, camera) for role in Role.values)
     assert not may(AnonymousUser(), "view", camera)
     assert not Camera.objects.visible_to(AnonymousUser()).exists()
 
 
-def test_an_inactive_user_may_nothing(viewer: User, camera: Camera) -> None:
+def test_an_inactive_user_may_do_nothing(viewer: User, camera: Camera) -> None:
     User.objects.filter(pk=viewer.pk).update(is_active=False, is_superuser=True)
     assert not may(fresh(viewer), "view", camera)
     assert not Camera.objects.visible_to(fresh(viewer)).exists()
@@ -83,7 +85,7 @@ def test_lists_show_each_camera_once(viewer: User, guards: Group, camera: Camera
     assert list(Camera.objects.visible_to(fresh(viewer))) == [camera]
 
 
-def test_asking_for_many_cameras_costs_no_query_each(
+def test_checking_many_cameras_needs_no_query_for_each(
     viewer: User, camera: Camera, yard: Camera, django_assert_max_num_queries: Any
 ) -> None:
     user = fresh(viewer)

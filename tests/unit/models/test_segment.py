@@ -31,22 +31,22 @@ def spans(slugs: Iterable[str], start_s: float, end_s: float) -> dict[str, list[
     return {slug: [((a - START) / S, (b - START) / S) for a, b in each] for slug, each in found.spans.items()}
 
 
-def test_files_that_follow_each_other_are_one_span() -> None:
+def test_consecutive_files_are_one_span() -> None:
     put(segment("door", 0, 60), segment("door", 60.04, 120), segment("door", 121.9, 180))
     assert spans(["door"], -10, 200) == {"door": [(0, 180)]}
 
 
-def test_more_than_two_seconds_part_spans() -> None:
+def test_gaps_of_more_than_two_seconds_separate_spans() -> None:
     put(segment("door", 0, 60), segment("door", 62.1, 120))
     assert spans(["door"], 0, 200) == {"door": [(0, 60), (62.1, 120)]}
 
 
-def test_spans_end_where_the_question_ends() -> None:
+def test_spans_are_clipped_to_the_requested_range() -> None:
     put(segment("door", 0, 60), segment("door", 60, 120), segment("door", 200, 260))
     assert spans(["door"], 30, 220) == {"door": [(30, 120), (200, 220)]}
 
 
-def test_a_file_that_touches_the_span_only_by_its_edge_is_not_in_it() -> None:
+def test_a_file_that_only_touches_the_range_is_not_included() -> None:
     put(segment("door", 0, 60), segment("door", 100, 160))
     assert spans(["door"], 60, 100) == {}
 
@@ -66,12 +66,12 @@ def test_many_cameras_take_one_query() -> None:
     assert len(queries) == 1
 
 
-def test_the_timeline_reads_the_index_only() -> None:
+def test_the_timeline_reads_only_the_index() -> None:
     rows = Segment.objects.overlapping(["a", "b"], START, START + S).as_lists(START)
     assert "COVERING INDEX ninjacam_segment_time" in rows.explain()
 
 
-def test_what_reaches_out_of_the_question_as_far_as_it_may_stays_with_its_camera() -> None:
+def test_a_file_that_extends_beyond_the_range_is_assigned_to_its_camera() -> None:
     put(*(segment(slug, -599, 1) for slug in "abc"), *(segment(slug, 99, 699) for slug in "abc"))
     assert spans("abc", 0, 100) == {slug: [(0, 1), (99, 100)] for slug in "abc"}
     found = timeline("abc", START, START + 100 * S, buckets=4)
@@ -105,7 +105,7 @@ def test_a_growing_file_stays_one_row_and_stays_protected() -> None:
     assert (row.pk, row.size_bytes, row.open, row.protected) == (key, 5000, False, True)
 
 
-def test_cameras_are_found_by_what_was_recorded() -> None:
+def test_cameras_are_found_by_their_recordings() -> None:
     put(*(segment(slug, number * 60, number * 60 + 60) for slug in ("yard", "door") for number in range(3)))
     assert Segment.objects.recorded_slugs() == ["door", "yard"]
     assert Segment.objects.size_bytes_by_slug() == {"door": 3000, "yard": 3000}

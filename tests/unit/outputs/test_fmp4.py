@@ -51,7 +51,7 @@ def encode(codec: Codec, b_frames: int) -> list[Packet]:
 @pytest.mark.parametrize(
     ("codec", "b_frames"), [(Codec.H264, 0), (Codec.H264, 2), (Codec.H265, 0), (Codec.H265, 2)]
 )
-def test_a_demuxer_reads_back_what_was_put_in(codec: Codec, b_frames: int) -> None:
+def test_a_demuxer_reads_back_the_muxed_data(codec: Codec, b_frames: int) -> None:
     packets = encode(codec, b_frames)
     sets = parameter_sets(codec, packets[0].data)
     init = encode_init(codec, sets, parse_sps(codec, sets.sps[0]), time_base_hz=90_000)
@@ -67,7 +67,7 @@ def test_a_demuxer_reads_back_what_was_put_in(codec: Codec, b_frames: int) -> No
     assert len(pictures) == FRAMES
 
 
-def test_a_jpeg_has_no_place_in_mp4() -> None:
+def test_a_jpeg_cannot_be_muxed_into_mp4() -> None:
     packets = encode(Codec.H264, 0)
     sets = parameter_sets(Codec.H264, packets[0].data)
     with pytest.raises(EncodeError):

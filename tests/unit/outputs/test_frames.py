@@ -14,7 +14,7 @@ def test_the_header_has_36_bytes_in_the_agreed_order() -> None:
     assert struct.unpack("<BBHIqqIHHI", data[:36]) == (1, 5, 7, 5, 1_000_000, 1234, 40_000, 1280, 720, 0)
 
 
-def test_flags_that_are_not_the_clients_stay_at_home() -> None:
+def test_internal_flags_are_not_sent_to_clients() -> None:
     packet = Packet(Kind.VIDEO, Codec.H264, b"", -90, 0)
     data = encode_frame(packet, b"", stream=1, flags=Flags.CORRUPT | Flags.CONFIG)
     assert data[1] == 2

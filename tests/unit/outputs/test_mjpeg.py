@@ -21,7 +21,7 @@ def test_a_part_ends_with_the_next_boundary_so_that_browsers_show_it_at_once() -
     ]
 
 
-def test_an_unknown_time_is_left_out() -> None:
+def test_an_unknown_time_is_omitted() -> None:
     assert b"Timestamp" not in encode_part(jpeg(captured_ns=0), CameraState.RECONNECTING)
 
 

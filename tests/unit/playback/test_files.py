@@ -13,7 +13,7 @@ from ninjacam.viewers.file_threads import FileThreads
 from tests.harness.recordings import NOON_NS, encode_stamped, write_files
 
 
-def test_any_part_of_the_pieces_is_read_whatever_the_chunks(
+def test_any_part_of_the_pieces_is_read_correctly_whatever_the_chunk_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "CHUNK_BYTES", 3000)
@@ -44,7 +44,7 @@ def test_any_part_of_the_pieces_is_read_whatever_the_chunks(
     asyncio.run(read_all())
 
 
-def test_a_deleted_file_is_read_on_and_its_descriptor_closed_at_the_end(tmp_path: Path) -> None:
+def test_a_deleted_file_can_still_be_read_and_its_descriptor_is_closed_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"0123456789")
     before = len(os.listdir("/proc/self/fd"))

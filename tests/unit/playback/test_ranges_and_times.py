@@ -25,14 +25,14 @@ from ninjacam.problems import Problem
         ("bytes=0-99999999999999999999999", None),
     ],
 )
-def test_a_single_range_is_understood_and_all_else_means_everything(
+def test_a_single_range_is_parsed_and_everything_else_means_the_whole_file(
     text: str, found: tuple[int, int] | None
 ) -> None:
     assert find_range(text, 1000) == found
 
 
 @pytest.mark.parametrize("text", ["bytes=1000-", "bytes=5000-6000", "bytes=-0"])
-def test_a_range_behind_the_end_is_416(text: str) -> None:
+def test_a_range_beyond_the_end_is_416(text: str) -> None:
     with pytest.raises(Problem) as caught:
         find_range(text, 1000)
     assert caught.value.status == 416 and (b"content-range", b"bytes */1000") in caught.value.headers
@@ -47,7 +47,7 @@ def test_a_range_behind_the_end_is_416(text: str) -> None:
         ("2026-11-22T09:00:00-00:30", 1_795_339_800_000_000_000),
     ],
 )
-def test_times_of_rfc_3339_are_exact(text: str, wall_ns: int) -> None:
+def test_rfc_3339_times_are_exact(text: str, wall_ns: int) -> None:
     assert parse_time({"time": text}, "time") == wall_ns
 
 
@@ -60,13 +60,13 @@ def test_times_of_rfc_3339_are_exact(text: str, wall_ns: int) -> None:
         "0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59Z", "0000-01-01T00:00:00Z",
     ],
 )  # fmt: skip
-def test_all_other_times_are_refused(text: str) -> None:
+def test_other_times_are_rejected(text: str) -> None:
     with pytest.raises(Problem) as caught:
         parse_time({"time": text}, "time")
     assert (caught.value.status, caught.value.code) == (400, "bad_request")
 
 
-def test_a_span_ends_after_it_begins_and_is_bounded() -> None:
+def test_a_span_must_end_after_its_start_and_is_bounded() -> None:
     start, hour = "2026-11-22T09:00:00Z", 3600
     for end, code in (
         (start, "bad_request"),

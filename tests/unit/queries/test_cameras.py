@@ -22,7 +22,7 @@ def grant(user: User, camera: Camera, *roles: str) -> None:
 
 @pytest.mark.parametrize("needed", ROLES)
 @pytest.mark.parametrize("held", ROLES)
-def test_one_role_makes_the_camera_known_and_a_missing_role_is_named(
+def test_one_role_reveals_the_camera_and_a_missing_role_is_named(
     stranger: User, camera: Camera, held: str, needed: str
 ) -> None:
     with pytest.raises(NotFoundError):
@@ -60,7 +60,7 @@ def test_a_link_for_one_view_is_forbidden_for_another(viewer: User, camera: Came
         get_camera(link, "door", view="")
 
 
-def test_lists_hold_the_cameras_within_the_scopes_of_a_token(admin_user: User, camera: Camera) -> None:
+def test_lists_contain_the_cameras_within_the_scopes_of_a_token(admin_user: User, camera: Camera) -> None:
     Camera.objects.create(slug="yard", url="rtsp://h/")
     one = Principal(admin_user, "token", scopes=frozenset({"view:door"}), cameras={"door": str(camera.pk)})
     every = Principal(admin_user, "token", scopes=frozenset({"configure"}))

@@ -28,7 +28,7 @@ def events() -> "QuerySet[Event]":
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 6, 7])
 @pytest.mark.parametrize("order", [("-start_ns", "-pk"), ("start_ns", "pk"), ("-pk",), ("pk",)])
-def test_pages_hold_each_row_once_in_order(
+def test_pages_contain_each_row_once_in_order(
     events: "QuerySet[Event]", order: tuple[str, ...], limit: int
 ) -> None:
     whole = list(events.order_by(*order).values_list("pk", flat=True))
@@ -46,7 +46,7 @@ def test_deleted_and_added_rows_neither_repeat_nor_hide_others(events: "QuerySet
 
 
 @pytest.mark.parametrize("after", ["x", "~", "1~2~3", "1", f"{1 << 64}~1", "1~x", "-1~é"])
-def test_a_cursor_of_another_list_is_refused(after: str) -> None:
+def test_a_cursor_of_another_list_is_rejected(after: str) -> None:
     with pytest.raises(InvalidError) as refused:
         paginate(Event.objects.all(), ("-start_ns", "-pk"), after, 1)
     assert list(refused.value.fields) == ["after"]
@@ -60,7 +60,7 @@ def test_a_time_without_an_offset_counts_as_utc(after: str) -> None:
     assert paginate(Export.objects.all(), ("-created_at", "-pk"), cursor, 1).items == []
 
 
-def test_a_slug_is_a_cursor() -> None:
+def test_a_slug_works_as_a_cursor() -> None:
     for slug in ("a", "a-b", "b"):
         Camera.objects.create(slug=slug, url="rtsp://h/")
     page = paginate(Camera.objects.all(), ("slug",), "a", 1)

@@ -16,14 +16,14 @@ def write(path: Path, **values: object) -> None:
 
 
 @pytest.mark.parametrize("content", [None, "", "{", "[]", "null"])
-def test_no_report_and_a_broken_one_mean_no_engine(tmp_path: Path, content: str | None) -> None:
+def test_a_missing_or_broken_report_means_that_no_engine_runs(tmp_path: Path, content: str | None) -> None:
     path = tmp_path / "status.json"
     if content is not None:
         path.write_text(content)
     assert not StatusReader(path).read().engine_running
 
 
-def test_the_file_is_parsed_again_only_when_it_changed(
+def test_the_file_is_parsed_again_only_after_a_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "status.json"
@@ -43,7 +43,7 @@ def test_the_file_is_parsed_again_only_when_it_changed(
     assert parsed == 2
 
 
-def test_an_unchanged_report_grows_stale(tmp_path: Path) -> None:
+def test_an_unchanged_report_becomes_stale(tmp_path: Path) -> None:
     path = tmp_path / "status.json"
     write(path)
     file = StatusReader(path)
@@ -51,13 +51,13 @@ def test_an_unchanged_report_grows_stale(tmp_path: Path) -> None:
     assert not file.read(now_ns=time.time_ns() + 6 * 10**9).engine_running
 
 
-def test_a_camera_that_the_engine_does_not_know_yet_is_connecting() -> None:
+def test_a_camera_that_the_engine_has_not_reported_yet_is_connecting() -> None:
     status = Status(engine_running=True)
     assert status.camera(Camera(slug="new"), details=True)["state"] == "connecting"
     assert status.camera(Camera(slug="new", enabled=False), details=True)["state"] == "disabled"
 
 
-def test_a_view_that_does_not_load_is_a_view_all_the_same() -> None:
+def test_a_view_that_fails_to_load_is_still_listed() -> None:
     status = Status(
         processors=({"name": "edges", "cameras": ["*"]}, {"name": "clock", "cameras": ["gate-*"]}),
         views={"door": {"": {}, "edges": {}, "lost": {"error": {"message": "It does not load."}}}},

@@ -55,7 +55,7 @@ def numbers(lines: list[bytes]) -> list[int]:
     return [int(json.loads(line)["annotations"][0]["label"]) for line in lines]
 
 
-def test_each_picture_has_what_was_seen_on_it(tmp_path: Path) -> None:
+def test_each_frame_has_its_annotations(tmp_path: Path) -> None:
     packets = encoded(Codec.H264, 100)
     files = record(tmp_path, packets, period_s=2)
     assert len(files) > 1
@@ -67,7 +67,7 @@ def test_each_picture_has_what_was_seen_on_it(tmp_path: Path) -> None:
     ]
 
 
-def test_they_are_found_with_their_picture_when_the_clock_settles_in_between(tmp_path: Path) -> None:
+def test_annotations_match_their_frame_although_the_clock_settles_in_between(tmp_path: Path) -> None:
     """As at a camera's first sender report: packets of one fragment are of two clocks, and the file of the first."""
     packets = [
         packet if packet.sequence < 60 else packet._replace(captured_ns=packet.captured_ns - 680_000_000)
@@ -86,7 +86,7 @@ def test_they_are_found_with_their_picture_when_the_clock_settles_in_between(tmp
     assert {number: abs(found[number] - shown[number]) <= 1 for number in found} == dict.fromkeys(found, True)
 
 
-def test_only_the_span_is_told_which_may_lie_in_the_next_file(tmp_path: Path) -> None:
+def test_only_annotations_of_the_span_are_returned_even_from_the_next_file(tmp_path: Path) -> None:
     packets = encoded(Codec.H264, 100)
     first, second, *_ = record(tmp_path, packets, period_s=2)
     begins = read_recording(second).fragments[0].start_ns
@@ -96,7 +96,7 @@ def test_only_the_span_is_told_which_may_lie_in_the_next_file(tmp_path: Path) ->
     assert numbers(read_annotations([first, second], *asked)[0]) == list(range(at - 5, at))
 
 
-def test_the_file_is_to_everybody_else_what_it_is_without_them(tmp_path: Path) -> None:
+def test_other_readers_see_the_file_as_without_annotations(tmp_path: Path) -> None:
     packets = encoded(Codec.H264, 100)
     (with_them,) = record(tmp_path / "a", packets)
     (without,) = Recorded(tmp_path / "b").feed(packets).close()
@@ -109,7 +109,7 @@ def test_the_file_is_to_everybody_else_what_it_is_without_them(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("cut", ["in them", "behind them"])
-def test_a_file_that_is_torn_at_them_is_repaired(tmp_path: Path, cut: str) -> None:
+def test_a_file_truncated_within_annotations_is_repaired(tmp_path: Path, cut: str) -> None:
     (path,) = record(tmp_path, encoded(Codec.H264, 100))
     whole = path.read_bytes()
     at = whole.rindex(b"emsg") - 4
@@ -125,7 +125,9 @@ def test_a_file_that_is_torn_at_them_is_repaired(tmp_path: Path, cut: str) -> No
     assert read_segment(path, root=tmp_path).size_bytes == len(kept)
 
 
-def test_too_many_at_a_time_are_left_out_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_annotations_at_a_time_are_dropped_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     packets = encoded(Codec.H264, 60)
     monkeypatch.setattr(cutter, "MAX_ANNOTATION_BYTES", 10 * (len(seen_on(packets[0]).data) + 2))
     recorded = Recorded(tmp_path)
@@ -148,7 +150,7 @@ def test_too_many_at_a_time_are_left_out_and_counted(tmp_path: Path, monkeypatch
     assert sum(job_bytes) <= held + 3 * cutter.MAX_ANNOTATION_BYTES  # what is left out takes no room
 
 
-def test_one_that_is_too_large_leaves_room_for_the_others() -> None:
+def test_an_oversized_list_leaves_room_for_the_others() -> None:
     it, taken = make_recorder()
     packets = stamped(video_packets(2))
     it.add(packets[0])
@@ -159,7 +161,7 @@ def test_one_that_is_too_large_leaves_room_for_the_others() -> None:
     assert taken[0].size_bytes < len(packets[0].data) + 1000
 
 
-def test_those_of_an_event_wait_in_the_ring_with_its_pictures(tmp_path: Path) -> None:
+def test_annotations_of_an_event_wait_in_the_ring_with_its_frames(tmp_path: Path) -> None:
     packets = stamped(encoded(Codec.H264, 250))
     recorded = Recorded(tmp_path)
     recorded.recorder.keep([], 5)
@@ -173,7 +175,7 @@ def test_those_of_an_event_wait_in_the_ring_with_its_pictures(tmp_path: Path) ->
     assert 130 <= kept[-1] < 180
 
 
-def test_what_is_damaged_or_strange_is_a_gap(tmp_path: Path) -> None:
+def test_damaged_or_unknown_annotations_are_a_gap(tmp_path: Path) -> None:
     (path,) = record(tmp_path, encoded(Codec.H264, 60))
     strange = [
         b"not json", b"[" * 100_000, b"7", b"null", b'{"view": 1, "captured_us": 5, "annotations": []}',
@@ -199,7 +201,9 @@ def test_what_is_damaged_or_strange_is_a_gap(tmp_path: Path) -> None:
     assert len(read_recording(path).fragments) == 1  # one is ours; what is more is not
 
 
-def test_an_answer_has_an_end_and_goes_on_from_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_response_is_limited_and_continues_from_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     packets = encoded(Codec.H264, 250)
     recorded = Recorded(tmp_path)
     for packet in packets:
@@ -225,7 +229,7 @@ def test_an_answer_has_an_end_and_goes_on_from_there(tmp_path: Path, monkeypatch
     assert numbers(second)[:2] == [11, 11]
 
 
-def test_what_comes_while_the_camera_is_away_is_bounded() -> None:
+def test_annotations_that_arrive_while_the_camera_is_away_are_bounded() -> None:
     it, taken = make_recorder()
     packets = stamped(video_packets(2))
     for _ in range(20_000):

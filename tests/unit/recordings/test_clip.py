@@ -54,7 +54,7 @@ def shown(path: Path) -> list[float]:
         return [float(frame.time) for frame in container.decode(video=0) if frame.time is not None]
 
 
-def test_a_clip_has_each_picture_from_the_key_frame_before_its_start(tmp_path: Path) -> None:
+def test_a_clip_contains_each_frame_from_the_key_frame_before_its_start(tmp_path: Path) -> None:
     made = write_files(tmp_path, encode_stamped(250), 5)
     plan, path = cut(made, 1.5, 7.2, tmp_path)
     assert read_stamps(path) == list(range(25, 200))
@@ -62,7 +62,7 @@ def test_a_clip_has_each_picture_from_the_key_frame_before_its_start(tmp_path: P
 
 
 @pytest.mark.parametrize("bframes", [0, 2])
-def test_times_begin_at_0_and_run_on_from_file_to_file(tmp_path: Path, bframes: int) -> None:
+def test_times_begin_at_0_and_continue_from_file_to_file(tmp_path: Path, bframes: int) -> None:
     made = write_files(tmp_path, encode_stamped(300, bframes=bframes), 3)
     _, path = cut(made, 2.0, 10.0, tmp_path)
     times = shown(path)
@@ -71,7 +71,7 @@ def test_times_begin_at_0_and_run_on_from_file_to_file(tmp_path: Path, bframes: 
     assert steps == {0.04}
 
 
-def test_a_gap_between_files_is_closed_up(tmp_path: Path) -> None:
+def test_a_gap_between_files_is_closed(tmp_path: Path) -> None:
     made = [
         write_file(tmp_path, encode_stamped(50)),
         write_file(tmp_path, encode_stamped(50, first=1000)),
@@ -81,7 +81,7 @@ def test_a_gap_between_files_is_closed_up(tmp_path: Path) -> None:
     assert shown(path)[50] == pytest.approx(2.0)
 
 
-def test_sound_follows_without_overlap(tmp_path: Path) -> None:
+def test_audio_continues_without_overlap(tmp_path: Path) -> None:
     packets, tone = encode_stamped(200), encode_tone(8)
     made = [
         write_file(tmp_path, packets[:100], tone=tone[:200]),
@@ -107,7 +107,7 @@ def test_the_index_of_a_clip_lists_each_fragment(tmp_path: Path) -> None:
         assert container.duration == 6_000_000
 
 
-def test_other_parameter_sets_are_refused_with_the_time_of_the_change(tmp_path: Path) -> None:
+def test_different_parameter_sets_are_rejected_with_the_time_of_the_change(tmp_path: Path) -> None:
     first = write_file(tmp_path, encode_stamped(50))
     other = write_file(tmp_path, encode_stamped(50, size=(320, 180), first=50))
     with pytest.raises(ClipChangesError) as caught:
@@ -119,7 +119,7 @@ def test_other_parameter_sets_are_refused_with_the_time_of_the_change(tmp_path: 
 
 
 @pytest.mark.parametrize("before_ns", [0, 299_999, 300_000, 999_999])
-def test_what_is_parted_where_the_format_changes_is_two_clips(tmp_path: Path, before_ns: int) -> None:
+def test_splitting_at_a_change_of_the_format_gives_two_clips(tmp_path: Path, before_ns: int) -> None:
     """Also where the old file's end lies a little behind the new one's start."""
     first = write_file(tmp_path, encode_stamped(50))
     packets = encode_stamped(50, size=(320, 180), first=50)
@@ -135,7 +135,7 @@ def test_what_is_parted_where_the_format_changes_is_two_clips(tmp_path: Path, be
         assert after is not None and after.start_ns == caught.value.at_ns
 
 
-def test_a_file_that_is_gone_or_broken_is_a_gap(tmp_path: Path) -> None:
+def test_a_missing_or_damaged_file_is_a_gap(tmp_path: Path) -> None:
     made = write_files(tmp_path, encode_stamped(150), 2)
     made[1].path.write_bytes(b"not a recording at all")
     assert read_stamps(cut(made, 0, 6, tmp_path)[1]) == [*range(50), *range(100, 150)]
@@ -143,13 +143,13 @@ def test_a_file_that_is_gone_or_broken_is_a_gap(tmp_path: Path) -> None:
     assert read_stamps(cut(made, 0, 6, tmp_path)[1]) == [*range(50), *range(100, 150)]
 
 
-def test_a_span_without_a_recording_is_no_clip(tmp_path: Path) -> None:
+def test_a_span_without_a_recording_gives_no_clip(tmp_path: Path) -> None:
     made = write_files(tmp_path, encode_stamped(50), 2)
     assert plan_clip([each.path for each in made], NOON_NS + 3 * S_NS, NOON_NS + 4 * S_NS) is None
     assert plan_clip([], NOON_NS, NOON_NS + S_NS) is None
 
 
-def test_a_damaged_fragment_raises_our_error_or_nothing(tmp_path: Path) -> None:
+def test_a_damaged_fragment_raises_only_our_error(tmp_path: Path) -> None:
     made = write_file(tmp_path, encode_stamped(25))
     plan = plan_clip([made.path], NOON_NS, NOON_NS + S_NS)
     assert plan is not None and plan.pieces[1].shift is not None
@@ -165,7 +165,7 @@ def test_a_damaged_fragment_raises_our_error_or_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("count", "rows"), [(1, 1), (65_535, 65_535), (65_536, 32_768), (86_400, 43_200)])
-def test_the_index_has_room_for_a_clip_of_any_length(count: int, rows: int) -> None:
+def test_the_index_holds_a_clip_of_any_length(count: int, rows: int) -> None:
     fragment = Fragment(0, 1000, 0, 1.0, True, 0, 90_000)
     sidx = encode_sidx([fragment] * count)
     assert struct.unpack_from(">I", sidx) == (len(sidx),) and struct.unpack_from(">H", sidx, 38) == (rows,)

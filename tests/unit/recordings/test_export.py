@@ -92,7 +92,7 @@ def length_s(path: Path) -> float:
 
 
 @pytest.mark.ffmpeg
-def test_a_copy_has_each_picture_and_the_digest_of_its_bytes(files: list[Made], tmp_path: Path) -> None:
+def test_a_copy_contains_each_frame_and_the_digest_of_its_bytes(files: list[Made], tmp_path: Path) -> None:
     made = copy(files, tmp_path / "copy.mp4", 1.5, 6.2)
     data = (tmp_path / "copy.mp4").read_bytes()
     assert (made.size_bytes, made.sha256) == (len(data), hashlib.sha256(data).hexdigest())
@@ -100,7 +100,7 @@ def test_a_copy_has_each_picture_and_the_digest_of_its_bytes(files: list[Made], 
     assert_decodes(tmp_path / "copy.mp4")
 
 
-def test_fragments_that_are_longer_than_a_chunk_are_copied_and_digested_whole(
+def test_fragments_longer_than_a_chunk_are_copied_and_digested_completely(
     files: list[Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = copy(files, tmp_path / "whole.mp4")
@@ -112,7 +112,7 @@ def test_fragments_that_are_longer_than_a_chunk_are_copied_and_digested_whole(
 
 
 @pytest.mark.parametrize("make", [copy, draw])
-def test_what_was_made_is_on_the_disk_as_a_whole(
+def test_a_finished_export_is_completely_on_the_disk(
     files: list[Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[..., MadeFile]
 ) -> None:
     synced: list[tuple[str, int]] = []
@@ -133,7 +133,9 @@ def test_a_copy_of_nothing_leaves_no_file(files: list[Made], tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_copy_over_another_format_says_where_to_divide_it(files: list[Made], tmp_path: Path) -> None:
+def test_a_copy_across_a_change_of_the_format_reports_where_to_split_it(
+    files: list[Made], tmp_path: Path
+) -> None:
     packets = encode_stamped(25, size=(320, 240), first=200)
     other = write_file(
         tmp_path, [packet._replace(captured_ns=packet.captured_ns - 345_678) for packet in packets]
@@ -149,7 +151,7 @@ def test_a_copy_over_another_format_says_where_to_divide_it(files: list[Made], t
     assert read_stamps(tmp_path / "after.mp4") == list(range(200, 225))
 
 
-def test_a_recording_that_goes_meanwhile_is_said(tmp_path: Path) -> None:
+def test_a_recording_deleted_meanwhile_is_reported(tmp_path: Path) -> None:
     made = write_file(tmp_path, encode_stamped(50))
     plan = plan_clip([made.path], NOON_NS, NOON_NS + 2 * S_NS)
     assert plan is not None
@@ -158,7 +160,7 @@ def test_a_recording_that_goes_meanwhile_is_said(tmp_path: Path) -> None:
         list(iter_bytes(plan.pieces))
 
 
-def test_a_full_disk_is_said() -> None:
+def test_a_full_disk_is_reported() -> None:
     with (
         open("/dev/full", "wb", buffering=0) as full,
         pytest.raises(ExportDiskFullError, match="disk is full"),
@@ -170,7 +172,7 @@ def test_a_full_disk_is_said() -> None:
 
 
 @pytest.mark.ffmpeg
-def test_the_clock_is_burned_into_each_picture_and_nothing_else_changes(
+def test_the_clock_is_burned_into_each_frame_and_nothing_else_changes(
     files: list[Made], tmp_path: Path
 ) -> None:
     draw(files, tmp_path / "plain.mp4")
@@ -190,7 +192,7 @@ def test_the_clock_is_burned_into_each_picture_and_nothing_else_changes(
     assert changes == list(range(25, 200, 25))
 
 
-def test_the_clock_is_that_of_the_zone() -> None:
+def test_the_clock_shows_the_requested_time_zone() -> None:
     assert ClockFace("UTC").text(NOON_NS) == "2026-09-21 14:13:20 UTC"
     assert ClockFace("Europe/Vienna").text(NOON_NS) == "2026-09-21 16:13:20 CEST"
     for nonsense in ("Nowhere/At_All", "../../etc/passwd", "/etc/passwd", "", "Europe"):
@@ -198,7 +200,7 @@ def test_the_clock_is_that_of_the_zone() -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(640, 360), (64, 48), (90, 2000), (3840, 2160)])
-def test_the_clock_fits_into_any_picture(width: int, height: int) -> None:
+def test_the_clock_fits_into_any_frame(width: int, height: int) -> None:
     planes = np.full((height * 3 // 2, width), 90, np.uint8)
     ClockFace("UTC").draw(planes, width, height, NOON_NS)
     luma = planes[:height]
@@ -207,7 +209,7 @@ def test_the_clock_fits_into_any_picture(width: int, height: int) -> None:
 
 
 @pytest.mark.ffmpeg
-def test_the_sound_goes_along_as_it_is(tmp_path: Path) -> None:
+def test_audio_is_copied_unchanged(tmp_path: Path) -> None:
     made = write_file(tmp_path, encode_stamped(100), tone=encode_tone(4))
     draw([made], tmp_path / "sound.mp4")
     assert_decodes(tmp_path / "sound.mp4")
@@ -233,7 +235,7 @@ def loudness(path: Path) -> "np.ndarray[Any, np.dtype[np.float64]]":
 
 @pytest.mark.ffmpeg
 @pytest.mark.parametrize("with_sound", [(False, True), (True, False, True), (False, False, True, False)])
-def test_sound_is_where_it_was_recorded(tmp_path: Path, with_sound: Sequence[bool]) -> None:
+def test_audio_stays_where_it_was_recorded(tmp_path: Path, with_sound: Sequence[bool]) -> None:
     """The camera got its microphone later, or lost it for a while."""
     packets = encode_stamped(50, size=(320, 180))
     tone = encode_tone(2)
@@ -261,7 +263,7 @@ def test_sound_is_where_it_was_recorded(tmp_path: Path, with_sound: Sequence[boo
 
 
 @pytest.mark.ffmpeg
-def test_pictures_and_sound_end_with_the_span(tmp_path: Path) -> None:
+def test_video_and_audio_end_with_the_span(tmp_path: Path) -> None:
     made = write_file(tmp_path, encode_stamped(100), tone=encode_tone(4))
     span: dict[str, Any] = {"start_ns": NOON_NS + 9 * S_NS // 10, "end_ns": NOON_NS + 21 * S_NS // 10}
     draw([made], tmp_path / "drawn.mp4", **span)
@@ -287,14 +289,16 @@ def test_pictures_and_sound_end_with_the_span(tmp_path: Path) -> None:
     assert [at_s for at_s, _ in told[1:]] == pytest.approx([at_s for at_s, _ in recorded[1:]], abs=0.001)
 
 
-def test_a_span_between_two_pictures_has_none(files: list[Made], tmp_path: Path) -> None:
+def test_a_span_between_two_frames_contains_none(files: list[Made], tmp_path: Path) -> None:
     with pytest.raises(NothingRecordedError):
         draw(files, tmp_path / "drawn.mp4", start_ns=NOON_NS + S_NS + 1, end_ns=NOON_NS + S_NS + 10**7)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.ffmpeg
-def test_another_format_a_broken_file_and_a_gap_do_not_end_it(files: list[Made], tmp_path: Path) -> None:
+def test_a_different_format_and_a_damaged_file_and_a_gap_do_not_end_the_export(
+    files: list[Made], tmp_path: Path
+) -> None:
     other = write_file(tmp_path, encode_stamped(50, size=(320, 240), first=400, bframes=2))
     broken = Made(other.segment, tmp_path / "broken.mp4")
     broken.path.write_bytes(files[1].path.read_bytes()[:30_000] + bytes(1000))
@@ -306,7 +310,7 @@ def test_another_format_a_broken_file_and_a_gap_do_not_end_it(files: list[Made],
     assert all(0 < later - earlier < 0.1 for earlier, later in itertools.pairwise(times))
 
 
-def test_a_processor_draws_and_is_told_when_the_picture_was_taken(files: list[Made], tmp_path: Path) -> None:
+def test_a_processor_draws_and_receives_the_capture_time(files: list[Made], tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
 
     def process(frame: av.VideoFrame, captured_ns: int, number: int, pts_s: float) -> Any:
@@ -322,7 +326,9 @@ def test_a_processor_draws_and_is_told_when_the_picture_was_taken(files: list[Ma
     assert len(shown) == 50 and {luma.shape for _, luma in shown} == {(120, 222)}
 
 
-def test_a_processor_that_raises_ends_it_and_leaves_no_file(files: list[Made], tmp_path: Path) -> None:
+def test_a_processor_that_raises_ends_the_export_and_leaves_no_file(
+    files: list[Made], tmp_path: Path
+) -> None:
     def process(frame: av.VideoFrame, captured_ns: int, number: int, pts_s: float) -> Any:
         if number == 30:
             raise ProcessorError("edges: ValueError: no (line 3)")
@@ -333,7 +339,9 @@ def test_a_processor_that_raises_ends_it_and_leaves_no_file(files: list[Made], t
     assert list(tmp_path.iterdir()) == []
 
 
-def test_width_is_what_is_asked_for_and_never_more_than_recorded(files: list[Made], tmp_path: Path) -> None:
+def test_the_width_is_the_requested_one_but_never_more_than_recorded(
+    files: list[Made], tmp_path: Path
+) -> None:
     for asked, shape in ((321, (180, 320)), (5000, (360, 640))):
         draw(files[:1], tmp_path / f"{asked}.mp4", width_px=asked)
         assert pictures(tmp_path / f"{asked}.mp4")[0][1].shape == shape
@@ -362,13 +370,13 @@ def test_a_timelapse_shows_even_steps(
     assert [at_s for at_s, _ in shown] == pytest.approx([n / fps for n in range(len(shown))])
 
 
-def test_a_timelapse_ends_before_the_picture_of_its_end(files: list[Made], tmp_path: Path) -> None:
+def test_a_timelapse_ends_before_the_frame_at_its_end(files: list[Made], tmp_path: Path) -> None:
     span: dict[str, Any] = {"start_ns": NOON_NS, "end_ns": NOON_NS + 30 * FRAME_NS}
     draw(files, tmp_path / "lapse.mp4", kind="timelapse", speed=4.0, fps=10, **span)
     assert [stamp.read(luma) for _, luma in pictures(tmp_path / "lapse.mp4")] == [0, 10, 20]
 
 
-def test_a_timelapse_skips_gaps_and_what_was_not_asked_for(tmp_path: Path) -> None:
+def test_a_timelapse_skips_gaps_and_everything_outside_the_span(tmp_path: Path) -> None:
     made = [
         write_file(tmp_path, encode_stamped(50, first=first)) for first in (0, 5000, 10_000)
     ]  # 2 s each, minutes apart
@@ -418,7 +426,7 @@ def test_a_timelapse_may_begin_long_before_a_key_frame(tmp_path: Path) -> None:
         (5, 4, 60, 40),
     ],
 )
-def test_a_timelapse_is_as_fast_as_is_asked_for(
+def test_a_timelapse_is_as_fast_as_requested(
     tmp_path: Path, every: int, speed: int, fps: int, shown: int
 ) -> None:
     packets = encode_stamped(200 // every, gop=5)
@@ -452,7 +460,7 @@ def test_gaps_take_no_time_however_long_a_step_is(tmp_path: Path, speed: int, sh
     assert length_s(tmp_path / "lapse.mp4") == pytest.approx(shown / 25, abs=0.02)
 
 
-def test_key_frames_that_come_a_little_early_are_shown(tmp_path: Path) -> None:
+def test_key_frames_that_arrive_slightly_early_are_shown(tmp_path: Path) -> None:
     packets = encode_stamped(250)
     uneven = [
         each._replace(captured_ns=each.captured_ns + (-1) ** (number // 25) * 5_000_000)

@@ -35,7 +35,7 @@ def sizes(codec: Codec) -> dict[str, int]:
 
 @pytest.mark.ffmpeg
 @pytest.mark.parametrize(("codec", "b_frames"), CODECS)
-def test_files_decode_silently_and_hold_every_picture_once(
+def test_files_decode_without_warnings_and_contain_every_frame_once(
     tmp_path: Path, codec: Codec, b_frames: int
 ) -> None:
     packets = encoded(codec, 130, b_frames=b_frames, **sizes(codec))
@@ -53,7 +53,7 @@ def test_files_decode_silently_and_hold_every_picture_once(
 
 
 @pytest.mark.parametrize(("codec", "b_frames"), CODECS)
-def test_a_file_tells_the_same_row_as_the_writer(tmp_path: Path, codec: Codec, b_frames: int) -> None:
+def test_a_file_yields_the_same_row_as_the_writer(tmp_path: Path, codec: Codec, b_frames: int) -> None:
     recorded = Recorded(tmp_path, period_s=2, tracks=(G711,))
     video = encoded(codec, 130, b_frames=b_frames, **sizes(codec))
     files = recorded.feed(in_arrival_order(video, stamped(audio_packets(260)))).close()
@@ -73,7 +73,7 @@ def packet_offset_ns(packet: Packet) -> int:
     return packet.captured_ns - WALL_NS
 
 
-def test_fragments_are_at_most_a_second_and_begin_at_key_frames_where_there_are_any(tmp_path: Path) -> None:
+def test_fragments_are_at_most_a_second_long_and_begin_at_key_frames_if_there_are_any(tmp_path: Path) -> None:
     packets = stamped(video_packets(250, gop=30))  # a key frame each 1.2 s
     (path,) = Recorded(tmp_path).feed(packets).close()
     found = fragments(path)
@@ -94,7 +94,7 @@ def test_key_frames_in_quick_succession_share_a_fragment(tmp_path: Path) -> None
     ]
 
 
-def test_a_rate_that_is_no_whole_number_adds_up(tmp_path: Path) -> None:
+def test_a_fractional_frame_rate_adds_up(tmp_path: Path) -> None:
     packets = stamped(video_packets(300, fps=29.97, gop=60))
     (path,) = Recorded(tmp_path).feed(packets).close()
     assert [pts for pts, _, _ in demuxed(path)] == [packet.pts for packet in packets]
@@ -114,7 +114,7 @@ def test_a_new_size_begins_a_new_file(tmp_path: Path) -> None:
     assert (len(demuxed(first)), len(demuxed(second))) == (50, 50)
 
 
-def test_the_same_parameter_sets_again_begin_no_new_file(tmp_path: Path) -> None:
+def test_repeated_parameter_sets_begin_no_new_file(tmp_path: Path) -> None:
     packets = stamped(joined(video_packets(50), video_packets(50)))
     assert len(Recorded(tmp_path).feed(packets).close()) == 1
 
@@ -127,13 +127,13 @@ def test_a_short_loss_stays_in_the_file_and_a_long_one_begins_a_new_one(tmp_path
     assert read_segment(first, root=tmp_path / "b").end_ns == WALL_NS + 1_200_000_000
 
 
-def test_a_pause_of_the_picture_is_no_gap(tmp_path: Path) -> None:
+def test_a_pause_of_the_video_is_not_a_gap(tmp_path: Path) -> None:
     (path,) = Recorded(tmp_path).feed(stamped(paused(video_packets(100), 30, 3))).close()
     assert fragments(path)[-1].end_ns == WALL_NS + 7_000_000_000
 
 
 @pytest.mark.parametrize("seconds", [-3600, 3600])
-def test_a_wall_clock_that_is_set_begins_a_new_file_at_the_next_key_frame(
+def test_a_step_of_the_wall_clock_begins_a_new_file_at_the_next_key_frame(
     tmp_path: Path, seconds: int
 ) -> None:
     packets = stamped(video_packets(200, gop=50))
@@ -146,7 +146,7 @@ def test_a_wall_clock_that_is_set_begins_a_new_file_at_the_next_key_frame(
     assert len(demuxed(first)) + len(demuxed(second)) == 200
 
 
-def test_an_interrupted_camera_begins_a_new_file_of_the_same_second(tmp_path: Path) -> None:
+def test_an_interrupted_camera_begins_a_new_file_in_the_same_second(tmp_path: Path) -> None:
     recorded = Recorded(tmp_path)
     recorded.feed(stamped(video_packets(25)))
     recorded.recorder.flush()
@@ -155,7 +155,7 @@ def test_an_interrupted_camera_begins_a_new_file_of_the_same_second(tmp_path: Pa
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_times_that_make_no_sense_break_nothing(tmp_path: Path, seed: int) -> None:
+def test_nonsensical_times_break_nothing(tmp_path: Path, seed: int) -> None:
     packets = stamped(video_packets(120, gop=10, bframes=seed % 3))
     for at in range(7 + seed, 120, 11):
         offset = (-(10**9), 10**15, 0, -5, 90_000 * 5, -90_000)[(at + seed) % 6]
@@ -167,7 +167,7 @@ def test_times_that_make_no_sense_break_nothing(tmp_path: Path, seed: int) -> No
         assert times == sorted(set(times))
 
 
-def test_without_parameter_sets_nothing_is_written_and_it_is_said(tmp_path: Path) -> None:
+def test_without_parameter_sets_nothing_is_written_and_it_is_reported(tmp_path: Path) -> None:
     packets = [p._replace(data=b"\0\0\0\1\x65nothing") for p in stamped(video_packets(60))]
     recorded = Recorded(tmp_path)
     assert recorded.feed(packets).close() == []
@@ -177,7 +177,7 @@ def test_without_parameter_sets_nothing_is_written_and_it_is_said(tmp_path: Path
 
 @pytest.mark.ffmpeg
 @pytest.mark.parametrize("codec", [Codec.PCMA, Codec.PCMU])
-def test_g711_becomes_aac_and_nothing_of_it_is_lost(tmp_path: Path, codec: Codec) -> None:
+def test_g711_becomes_aac_without_loss(tmp_path: Path, codec: Codec) -> None:
     sound = [packet._replace(codec=codec) for packet in stamped(audio_packets(500))]
     recorded = Recorded(tmp_path, period_s=4, tracks=(replace(G711, codec=codec),))
     files = recorded.feed(in_arrival_order(encoded(Codec.H264, 250), sound)).close()
@@ -193,7 +193,7 @@ def test_g711_becomes_aac_and_nothing_of_it_is_lost(tmp_path: Path, codec: Codec
 
 
 @pytest.mark.ffmpeg
-def test_aac_is_kept_as_it_is_and_stays_with_the_picture(tmp_path: Path) -> None:
+def test_aac_is_kept_unchanged_and_in_sync(tmp_path: Path) -> None:
     config = bytes.fromhex("1408")  # AAC-LC, 16 kHz, mono
     silence = _aac_silence()
     sound = [
@@ -227,14 +227,14 @@ def _aac_silence() -> bytes:
     return bytes(made[-1])
 
 
-def test_sound_that_comes_later_begins_a_new_file(tmp_path: Path) -> None:
+def test_audio_that_starts_later_begins_a_new_file(tmp_path: Path) -> None:
     sound = stamped(audio_packets(300))[100:]
     recorded = Recorded(tmp_path, tracks=(G711,))
     recorded.feed(in_arrival_order(stamped(video_packets(150)), sound)).close()
     assert [segment.audio_codec for segment in recorded.segments.values()] == ["", "aac"]
 
 
-def test_a_full_disk_leaves_whole_files_is_said_and_recording_goes_on(
+def test_a_full_disk_leaves_complete_files_and_is_reported_and_recording_resumes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recorded = Recorded(tmp_path)
@@ -261,7 +261,7 @@ def test_a_full_disk_leaves_whole_files_is_said_and_recording_goes_on(
     assert len(demuxed(paths[1])) >= 100
 
 
-def test_a_camera_that_was_renamed_never_writes_into_the_directory_of_the_next_one(tmp_path: Path) -> None:
+def test_a_renamed_camera_never_writes_into_the_directory_of_the_next_one(tmp_path: Path) -> None:
     """The engine hears of the new name a moment later, and a new file may begin meanwhile."""
     packets = encoded(Codec.H264, 200)
     recorded = Recorded(tmp_path, period_s=2)
@@ -277,7 +277,7 @@ def test_a_camera_that_was_renamed_never_writes_into_the_directory_of_the_next_o
     )
 
 
-def test_recording_goes_on_where_its_directory_was_deleted(tmp_path: Path) -> None:
+def test_recording_continues_after_its_directory_was_deleted(tmp_path: Path) -> None:
     packets = encoded(Codec.H264, 140)
     recorded = Recorded(tmp_path, period_s=2)
     recorded.feed(packets[:40])
@@ -293,7 +293,7 @@ def test_recording_goes_on_where_its_directory_was_deleted(tmp_path: Path) -> No
         (errno.EIO, "recording", "cannot be recorded"),
     ],
 )
-def test_a_full_disk_is_told_to_viewers_and_to_those_who_can_free_it(
+def test_a_full_disk_is_reported_to_viewers_and_in_detail_to_users_who_configure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: str, for_viewer: str
 ) -> None:
     def refuse(*_: object) -> None:

@@ -24,7 +24,7 @@ def fragment(number: int, *, key: bool = True, duration_s: float = 1.0) -> Fragm
     return Fragment(1000 + number * 100, 100, NOON_NS + number * NS, duration_s, key, number * ticks, ticks)
 
 
-def test_a_part_begins_with_a_key_frame_and_is_no_shorter_than_two_seconds() -> None:
+def test_a_part_begins_with_a_key_frame_and_lasts_at_least_two_seconds() -> None:
     keys = [True, True, True, False, True, False, True]
     parts = group([fragment(number, key=key) for number, key in enumerate(keys)], is_open=False)
     assert [(part.offset, part.size_bytes, part.duration_s) for part in parts] == [
@@ -35,25 +35,25 @@ def test_a_part_begins_with_a_key_frame_and_is_no_shorter_than_two_seconds() -> 
     ]
 
 
-def test_what_may_still_grow_is_not_listed() -> None:
+def test_a_fragment_that_may_still_grow_is_not_listed() -> None:
     fragments = [fragment(number, key=number % 2 == 0) for number in range(6)]
     before = group(fragments[:5], is_open=True)
     after = group(fragments, is_open=True)
     assert len(before) == 2 and after[:2] == before
 
 
-def test_what_cannot_be_decoded_is_left_out() -> None:
+def test_undecodable_data_is_omitted() -> None:
     assert group([fragment(0, key=False), fragment(1)], is_open=False)[0].offset == 1100
     assert group([fragment(0, key=False)], is_open=False) == []
 
 
-def test_the_parts_of_a_span_are_those_that_show_something_of_it() -> None:
+def test_the_parts_of_a_span_are_those_that_overlap_it() -> None:
     parts = group([fragment(number) for number in range(10)], is_open=False)
     chosen = select(parts, NOON_NS + 3 * NS, NOON_NS + 6 * NS)
     assert [part.offset for part in chosen] == [1200, 1400]
 
 
-def test_the_text_is_what_the_rfc_wants() -> None:
+def test_the_text_conforms_to_the_rfc() -> None:
     first = PlaylistFile(
         "segment/1.mp4", 800, [Part(800, 500, NOON_NS, 2.0), Part(1300, 400, NOON_NS + 2 * NS, 1.96)]
     )
@@ -92,7 +92,7 @@ def test_a_running_playlist_does_not_end_and_keeps_its_target_duration() -> None
     assert "DURATION:10\n" in encode_playlist([], start_ns=NOON_NS, ended=False, min_target_s=10)
 
 
-def test_a_file_is_read_once_fine_and_once_as_a_whole(tmp_path: Path) -> None:
+def test_a_file_is_read_once_in_parts_and_once_as_a_whole(tmp_path: Path) -> None:
     made = write_file(tmp_path, encode_stamped(150))
     fine = Chain(NOON_NS, NOON_NS + 60 * NS).add(made.path, str, is_open=False)
     assert fine is not None
@@ -102,7 +102,7 @@ def test_a_file_is_read_once_fine_and_once_as_a_whole(tmp_path: Path) -> None:
     assert whole.parts[0].duration_s == pytest.approx(6.0)
 
 
-def test_a_running_file_is_one_part_up_to_its_last_whole_fragment(tmp_path: Path) -> None:
+def test_a_running_file_is_one_part_up_to_its_last_complete_fragment(tmp_path: Path) -> None:
     made = write_file(tmp_path, encode_stamped(150))
     whole = read_whole_file(made.path, "a", made.segment.start_ns, made.segment.end_ns)
     with made.path.open("ab") as file:
@@ -114,7 +114,7 @@ def test_a_running_file_is_one_part_up_to_its_last_whole_fragment(tmp_path: Path
 
 
 @pytest.mark.parametrize("data", [b"", b"abc", b"\0\0\0\x08ftyp\0\0\0\x08moov", b"\xff" * 100])
-def test_what_is_no_recording_raises_our_error(tmp_path: Path, data: bytes) -> None:
+def test_other_files_raise_our_error(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "x.mp4"
     path.write_bytes(data)
     with pytest.raises(DecodeError):
@@ -123,7 +123,7 @@ def test_what_is_no_recording_raises_our_error(tmp_path: Path, data: bytes) -> N
         read_running_file(path, "a")
 
 
-def test_files_that_follow_each_other_are_on_one_time_line(tmp_path: Path) -> None:
+def test_consecutive_files_are_on_one_time_line(tmp_path: Path) -> None:
     made = write_files(tmp_path, encode_stamped(150), 2)
     made.append(write_file(tmp_path, encode_stamped(50, first=1000)))
     made.append(write_file(tmp_path, encode_stamped(50, first=1050, size=(320, 180))))

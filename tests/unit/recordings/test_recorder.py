@@ -65,14 +65,14 @@ def until(seconds: float, since: float = 0) -> list[Packet]:
     return PACKETS[int(since * 25) : int(seconds * 25)]
 
 
-def test_without_a_word_all_is_kept() -> None:
+def test_without_an_order_everything_is_recorded() -> None:
     taken = Taken()
     taken.feed(until(10))
     taken.recorder.close()
     assert taken.spans == [(0, 10)]
 
 
-def test_without_a_window_nothing_is() -> None:
+def test_without_a_window_nothing_is_recorded() -> None:
     taken = Taken()
     taken.keep()
     taken.feed(until(60))
@@ -80,7 +80,7 @@ def test_without_a_window_nothing_is() -> None:
     assert taken.files == []
 
 
-def test_a_window_reaches_back_to_the_key_frame_before_it_and_on_to_the_one_after() -> None:
+def test_a_window_extends_to_the_key_frames_before_and_after_it() -> None:
     taken = Taken()
     taken.keep()
     taken.feed(until(20))
@@ -89,7 +89,7 @@ def test_a_window_reaches_back_to_the_key_frame_before_it_and_on_to_the_one_afte
     assert taken.spans == [(12, 28)]
 
 
-def test_the_ring_holds_the_pre_roll_and_what_the_way_here_takes() -> None:
+def test_the_ring_holds_the_pre_roll_and_the_delay_of_the_request() -> None:
     taken = Taken()
     taken.keep(before_s=10)
     taken.feed(until(40))
@@ -100,14 +100,14 @@ def test_the_ring_holds_the_pre_roll_and_what_the_way_here_takes() -> None:
     assert Taken().recorder.status()["ring_s"] == 0
 
 
-def test_overlapping_windows_are_one_recording_and_others_are_several() -> None:
+def test_overlapping_windows_are_one_recording_and_others_are_separate() -> None:
     taken = Taken()
     taken.keep((10, 15), (14, 21), (30, 31))
     taken.feed(until(60))
     assert taken.spans == [(10, 22), (30, 32)]
 
 
-def test_a_window_that_is_told_again_and_grows_doubles_nothing() -> None:
+def test_a_window_that_is_repeated_and_grows_duplicates_nothing() -> None:
     taken = Taken()
     taken.keep((2, 5))
     for second in range(1, 60):
@@ -116,7 +116,7 @@ def test_a_window_that_is_told_again_and_grows_doubles_nothing() -> None:
     assert taken.spans == [(2, 30)]
 
 
-def test_a_window_that_comes_when_another_has_just_ended_goes_on_from_there() -> None:
+def test_a_window_right_after_another_continues_from_there() -> None:
     taken = Taken()
     taken.keep((2, 6))
     taken.feed(until(9))
@@ -125,7 +125,7 @@ def test_a_window_that_comes_when_another_has_just_ended_goes_on_from_there() ->
     assert taken.spans == [(2, 6), (6, 14)]
 
 
-def test_what_is_older_than_what_was_handed_on_comes_no_more() -> None:
+def test_frames_older_than_those_passed_on_are_dropped() -> None:
     taken = Taken()
     taken.keep()
     taken.feed(until(10))
@@ -135,14 +135,14 @@ def test_what_is_older_than_what_was_handed_on_comes_no_more() -> None:
     assert taken.spans == [(8, 12)]
 
 
-def test_a_window_ahead_is_kept_when_its_time_comes() -> None:
+def test_a_future_window_is_kept_until_its_time() -> None:
     taken = Taken()
     taken.keep((7.9, 8.1))
     taken.feed(until(20))
     assert taken.spans == [(6, 10)]
 
 
-def test_all_again_begins_with_what_is_held() -> None:
+def test_recording_everything_again_begins_with_the_buffered_frames() -> None:
     taken = Taken()
     taken.keep()
     taken.feed(until(20))
@@ -154,7 +154,7 @@ def test_all_again_begins_with_what_is_held() -> None:
     assert taken.recorder.status()["ring_s"] == 0
 
 
-def test_sound_goes_with_the_pictures() -> None:
+def test_audio_is_recorded_with_the_video() -> None:
     taken = Taken()
     taken.keep((10, 14))
     taken.feed(in_arrival_order(until(30), stamped(audio_packets(1500))))
@@ -174,7 +174,7 @@ def test_a_lost_connection_in_the_ring_is_a_gap_in_the_recording() -> None:
     assert taken.spans == [(6, 8), (10, 16)]
 
 
-def test_pictures_that_were_lost_in_the_ring_are_a_gap_too() -> None:
+def test_frames_lost_in_the_ring_are_a_gap_too() -> None:
     taken = Taken()
     taken.keep()
     taken.feed(stamped(lost(PACKETS[:500], 310, 40)))
@@ -183,7 +183,7 @@ def test_pictures_that_were_lost_in_the_ring_are_a_gap_too() -> None:
     assert [(f[0], f[-1]) for f in taken.files] == [(250, 309), (350, 499)]
 
 
-def test_bytes_are_bounded_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bytes_are_bounded_and_the_loss_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ring, "MAX_RING_BYTES", 160_000)  # 6 s
     taken = Taken()
     taken.keep(before_s=30)
@@ -200,7 +200,7 @@ def test_bytes_are_bounded_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> No
     assert not taken.recorder.status()["ring_short"]
 
 
-def test_one_group_of_pictures_that_is_too_much_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_gop_that_is_too_large_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ring, "MAX_RING_BYTES", 160_000)
     taken = Taken()
     taken.keep()
@@ -213,7 +213,7 @@ def test_one_group_of_pictures_that_is_too_much_is_bounded_too(monkeypatch: pyte
     assert 1499 in taken.files[-1]
 
 
-def test_a_ring_that_finds_no_room_waits_for_it() -> None:
+def test_a_ring_without_room_waits_for_it() -> None:
     taken = Taken()
     taken.keep((0, 30))
     taken.room = False
@@ -223,7 +223,7 @@ def test_a_ring_that_finds_no_room_waits_for_it() -> None:
     assert taken.spans == [(0, 30)] and taken.recorder.status()["dropped"] == 0
 
 
-def test_what_finds_no_room_for_too_long_is_counted_and_recording_goes_on_at_a_key_frame() -> None:
+def test_data_without_room_for_too_long_is_counted_and_recording_resumes_at_a_key_frame() -> None:
     taken = Taken()
     taken.room = False
     taken.feed(until(9.5))

@@ -24,7 +24,7 @@ def recording(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_tail_torn_at_any_byte_is_repaired(recording: Path) -> None:
+def test_a_tail_truncated_at_any_byte_is_repaired(recording: Path) -> None:
     whole = recording.read_bytes()
     ends = [fragment.offset + fragment.size_bytes for fragment in fragments(recording)]
     assert ends[-1] == len(whole)
@@ -37,7 +37,7 @@ def test_a_tail_torn_at_any_byte_is_repaired(recording: Path) -> None:
             assert recording.read_bytes() == whole[:kept]
 
 
-def test_a_repair_needs_no_room_on_the_disk(recording: Path) -> None:
+def test_a_repair_needs_no_free_disk_space(recording: Path) -> None:
     whole = recording.read_bytes()
     last = fragments(recording)[-1]
     recording.write_bytes(whole[:-1])
@@ -50,7 +50,7 @@ def test_a_repair_needs_no_room_on_the_disk(recording: Path) -> None:
     assert recording.read_bytes() == whole[: last.offset]
 
 
-def test_zeros_after_a_power_cut_are_cut_off(recording: Path) -> None:
+def test_zeros_after_a_power_cut_are_removed(recording: Path) -> None:
     whole = recording.read_bytes()
     last = fragments(recording)[-1]
     recording.write_bytes(whole[: last.offset] + bytes(len(whole) - last.offset + 4096))
@@ -58,7 +58,7 @@ def test_zeros_after_a_power_cut_are_cut_off(recording: Path) -> None:
     assert recording.read_bytes() == whole[: last.offset]
 
 
-def test_a_file_that_is_being_written_is_not_cut(tmp_path: Path) -> None:
+def test_a_file_that_is_being_written_is_not_truncated(tmp_path: Path) -> None:
     recorded = Recorded(tmp_path)
     recorded.feed(stamped(video_packets(60)))
     (path,) = tmp_path.rglob("*.mp4")
@@ -69,7 +69,7 @@ def test_a_file_that_is_being_written_is_not_cut(tmp_path: Path) -> None:
     assert repair_file(path)
 
 
-def test_a_file_that_is_not_ours_is_left_alone(recording: Path) -> None:
+def test_a_foreign_file_is_left_alone(recording: Path) -> None:
     recording.write_bytes(b"my holiday, in a place where recordings lie")
     with pytest.raises(DecodeError):
         repair_file(recording)
@@ -79,7 +79,7 @@ def test_a_file_that_is_not_ours_is_left_alone(recording: Path) -> None:
     assert recording.exists()
 
 
-def test_the_newest_file_of_a_camera_is_repaired_and_its_row_told(recording: Path) -> None:
+def test_the_newest_file_of_a_camera_is_repaired_and_its_row_reported(recording: Path) -> None:
     root = recording.parents[3]
     with recording.open("ab") as file:
         file.write(b"\0\0\1\0moof torn")
@@ -88,7 +88,7 @@ def test_the_newest_file_of_a_camera_is_repaired_and_its_row_told(recording: Pat
     assert repair_newest(root, "nobody") == []
 
 
-def test_a_file_that_still_grows_is_read_as_far_as_it_is_whole(recording: Path) -> None:
+def test_a_file_that_is_still_growing_is_read_up_to_its_last_complete_fragment(recording: Path) -> None:
     found = fragments(recording)
     with recording.open("ab") as file:
         file.write(b"\0\0\0\x20prft half")
@@ -118,12 +118,12 @@ def test_no_damage_raises_anything_but_our_error(recording: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["missing.mp4", "."])
-def test_what_cannot_be_opened_raises_our_error(tmp_path: Path, name: str) -> None:
+def test_an_unreadable_file_raises_our_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(DecodeError):
         read_recording(tmp_path / name)
 
 
-def test_only_files_that_lie_as_recordings_do_make_rows(recording: Path, tmp_path: Path) -> None:
+def test_only_files_in_the_layout_of_recordings_make_rows(recording: Path, tmp_path: Path) -> None:
     with pytest.raises(DecodeError, match="not in the recordings directory"):
         read_segment(recording, root=tmp_path / "elsewhere")
     moved = recording.rename(tmp_path / "holiday.mp4")

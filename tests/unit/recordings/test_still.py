@@ -20,7 +20,7 @@ def number_of(jpeg: bytes) -> int | None:
 
 @pytest.mark.parametrize("bframes", [0, 2])
 @pytest.mark.parametrize("number", [0, 1, 24, 25, 37, 74])
-def test_the_picture_is_the_last_one_not_after_the_instant(tmp_path: Path, number: int, bframes: int) -> None:
+def test_the_still_is_the_last_frame_not_after_the_time(tmp_path: Path, number: int, bframes: int) -> None:
     made = write_file(tmp_path, encode_stamped(75, bframes=bframes))
     at_ns = NOON_NS + number * FRAME_NS + FRAME_NS // 2
     place = find_still(made.path, at_ns)
@@ -30,27 +30,27 @@ def test_the_picture_is_the_last_one_not_after_the_instant(tmp_path: Path, numbe
     assert captured_ns == pytest.approx(NOON_NS + number * FRAME_NS, abs=100_000)
 
 
-def test_only_what_the_picture_needs_is_read(tmp_path: Path) -> None:
+def test_only_the_data_that_the_frame_needs_is_read(tmp_path: Path) -> None:
     made = write_file(tmp_path, encode_stamped(75))
     place = find_still(made.path, NOON_NS + 60 * FRAME_NS)
     assert place is not None and place.size_bytes < made.segment.size_bytes / 2
 
 
-def test_a_gap_has_no_picture(tmp_path: Path) -> None:
+def test_a_gap_has_no_frame(tmp_path: Path) -> None:
     made = write_file(tmp_path, encode_stamped(25))
     assert find_still(made.path, NOON_NS - 1) is None
     assert find_still(made.path, NOON_NS + 30 * FRAME_NS) is not None, "less than 2 s"
     assert find_still(made.path, NOON_NS + 76 * FRAME_NS) is None
 
 
-def test_a_narrower_picture_is_made(tmp_path: Path) -> None:
+def test_a_smaller_width_is_scaled(tmp_path: Path) -> None:
     place = find_still(write_file(tmp_path, encode_stamped(25)).path, NOON_NS)
     assert place is not None
     image = cv2.imdecode(np.frombuffer(decode_still(place, width_px=320)[1], np.uint8), cv2.IMREAD_COLOR)
     assert image is not None and image.shape == (180, 320, 3)
 
 
-def test_rubbish_raises_our_error(tmp_path: Path) -> None:
+def test_garbage_raises_our_error(tmp_path: Path) -> None:
     path = tmp_path / "x.mp4"
     path.write_bytes(bytes(range(256)) * 20)
     with pytest.raises(DecodeError):
@@ -59,7 +59,7 @@ def test_rubbish_raises_our_error(tmp_path: Path) -> None:
         decode_still(StillPlace(str(path), 100, 100, 400, 0, NOON_NS, NOON_NS))
 
 
-def test_a_jpeg_camera_has_pictures_too(tmp_path: Path) -> None:
+def test_a_jpeg_camera_has_stills_too(tmp_path: Path) -> None:
     packets = []
     for packet in encode_stamped(25):
         number = packet.pts // 3600
@@ -71,7 +71,7 @@ def test_a_jpeg_camera_has_pictures_too(tmp_path: Path) -> None:
     assert number_of(decode_still(place)[1]) == 12
 
 
-def test_the_key_frame_before_an_instant_is_cheaper(tmp_path: Path) -> None:
+def test_the_preceding_key_frame_is_cheaper(tmp_path: Path) -> None:
     made = write_file(tmp_path, encode_stamped(75, bframes=2))
     at_ns = NOON_NS + 60 * FRAME_NS
     place, exact = find_still(made.path, at_ns, key_only=True), find_still(made.path, at_ns)

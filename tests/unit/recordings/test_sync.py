@@ -8,7 +8,7 @@ import pytest
 from ninjacam.recordings.sync import DiskSync
 
 
-def test_a_new_file_is_synced_with_the_names_that_lead_to_it_and_then_by_itself(
+def test_a_new_file_is_synced_with_its_directories_once_and_then_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[str] = []

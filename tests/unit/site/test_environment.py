@@ -13,18 +13,18 @@ def allowed(host: str, **environ: str) -> bool:
     return validate_host(split_domain_port(host)[0], environment.hosts(environ))
 
 
-def test_the_data_directory_is_for_its_owner_only(tmp_path: Path) -> None:
+def test_the_data_directory_is_private(tmp_path: Path) -> None:
     path = environment.data_dir({"NINJACAM_DATA": str(tmp_path / "a" / "b")})
     assert stat.S_IMODE(path.stat().st_mode) == 0o700
 
 
-def test_a_data_directory_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
+def test_an_unusable_data_directory_is_reported_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ImproperlyConfigured, match="NINJACAM_DATA"):
         environment.data_dir({"NINJACAM_DATA": str(tmp_path / "file" / "x")})
 
 
-def test_the_secret_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
+def test_the_secret_key_is_created_once_and_is_private(tmp_path: Path) -> None:
     key = environment.secret_key({}, tmp_path)
     assert len(key) >= 50 and environment.secret_key({}, tmp_path) == key
     assert stat.S_IMODE((tmp_path / "secret_key").stat().st_mode) == 0o600
@@ -38,7 +38,7 @@ def test_processes_that_start_together_get_one_key(tmp_path: Path) -> None:
     assert len(set(keys)) == 1
 
 
-def test_a_spoilt_key_is_not_used(tmp_path: Path) -> None:
+def test_a_damaged_key_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "secret_key").write_text("short")
     with pytest.raises(ImproperlyConfigured):
         environment.secret_key({}, tmp_path)
@@ -63,7 +63,7 @@ def test_a_spoilt_key_is_not_used(tmp_path: Path) -> None:
         ("postgresql://u@[::1]/cams", {"HOST": "::1", "PORT": "", "NAME": "cams"}),
     ],
 )
-def test_database_urls(url: str, expected: dict[str, object], tmp_path: Path) -> None:
+def test_database_urls_are_parsed(url: str, expected: dict[str, object], tmp_path: Path) -> None:
     found = environment.database({"DATABASE_URL": url}, tmp_path)
     for name, value in expected.items():
         assert found[name] == (value.replace("DATA", str(tmp_path)) if isinstance(value, str) else value)
@@ -79,7 +79,7 @@ def test_database_urls(url: str, expected: dict[str, object], tmp_path: Path) ->
         "postgres://h:secret/x",
     ],
 )
-def test_other_database_urls_are_refused_without_repeating_them(url: str, tmp_path: Path) -> None:
+def test_other_database_urls_are_rejected_without_repeating_them(url: str, tmp_path: Path) -> None:
     with pytest.raises(ImproperlyConfigured) as caught:
         environment.database({"DATABASE_URL": url}, tmp_path)
     assert "secret" not in str(caught.value)
@@ -97,18 +97,18 @@ def test_other_database_urls_are_refused_without_repeating_them(url: str, tmp_pa
         "x.localhost",
     ],
 )
-def test_addresses_and_own_names_are_allowed(host: str) -> None:
+def test_addresses_and_own_names_are_allowed_as_hosts(host: str) -> None:
     assert allowed(host)
 
 
 @pytest.mark.parametrize(
     "host", ["evil.example", "127.0.0.1.evil.example", "1.2.3", "any-ip-address", "", "[::1"]
 )
-def test_names_of_others_are_refused(host: str) -> None:
+def test_other_host_names_are_rejected(host: str) -> None:
     assert not allowed(host)
 
 
-def test_names_are_allowed_by_the_environment() -> None:
+def test_the_environment_allows_host_names() -> None:
     assert allowed("cam.example.org", NINJACAM_HOSTS="other, cam.example.org")
     assert allowed("cam.example.org", NINJACAM_ORIGINS="https://cam.example.org:8443")
     assert environment.origins({"NINJACAM_ORIGINS": "https://a.example, https://b.example"}) == [
@@ -116,7 +116,7 @@ def test_names_are_allowed_by_the_environment() -> None:
     ]  # fmt: skip
 
 
-def test_retention_comes_with_units() -> None:
+def test_retention_accepts_units() -> None:
     given = {"NINJACAM_RETENTION": "bytes=1.5T, bytes_per_camera=50g,days=0.5,free_bytes=1000"}
     assert environment.retention(given) == {
         "bytes": 1_500_000_000_000, "bytes_per_camera": 50_000_000_000, "days": 0.5, "free_bytes": 1000,
@@ -127,7 +127,7 @@ def test_retention_comes_with_units() -> None:
             environment.retention({"NINJACAM_RETENTION": wrong})
 
 
-def test_a_log_level_is_read_in_any_case_or_refused() -> None:
+def test_a_log_level_is_read_in_any_case_or_rejected() -> None:
     assert environment.log_level({}) == environment.log_level({"NINJACAM_LOG": " info"}) == "INFO"
     with pytest.raises(ImproperlyConfigured, match="NINJACAM_LOG cannot be 'LOUD'"):
         environment.log_level({"NINJACAM_LOG": "loud"})

@@ -11,7 +11,7 @@ from ninjacam.site import settings as product
 NAMES = product.PASSWORD_HASHERS
 
 
-def test_it_is_the_usual_hash(settings: Any) -> None:
+def test_the_hash_equals_that_of_django(settings: Any) -> None:
     usual = Usual().encode("a password", "salt", 1000)
     settings.PASSWORD_HASHERS = NAMES
     assert isinstance(get_hasher("pbkdf2_sha256"), hashers.BackgroundPBKDF2PasswordHasher)
@@ -20,7 +20,7 @@ def test_it_is_the_usual_hash(settings: Any) -> None:
     assert make_password("x").startswith("pbkdf2_sha256$")
 
 
-def test_it_is_made_in_a_thread_of_the_lowest_priority() -> None:
+def test_hashing_runs_in_a_thread_with_the_lowest_priority() -> None:
     executor = hashers._executor(os.getpid())
     thread, priority = executor.submit(
         lambda: (threading.current_thread().name, os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))

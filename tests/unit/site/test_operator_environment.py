@@ -12,7 +12,7 @@ BERLIN = environment.ZONEINFO / "Europe/Berlin"
 needs_zones = pytest.mark.skipif(not BERLIN.exists(), reason="this host has no /usr/share/zoneinfo")
 
 
-def test_tz_names_the_zone() -> None:
+def test_tz_sets_the_time_zone() -> None:
     assert environment.time_zone({"TZ": ":Asia/Seoul"}) == "Asia/Seoul"
     for wrong in ("Mars/Olympus", "../etc/passwd", "/etc/passwd"):
         with pytest.raises(ImproperlyConfigured, match="TZ names no time zone"):
@@ -21,7 +21,9 @@ def test_tz_names_the_zone() -> None:
 
 @needs_zones
 @pytest.mark.parametrize("how", ["link", "copy"])
-def test_without_tz_the_hosts_zone_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+def test_without_tz_the_time_zone_of_the_host_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
     local = tmp_path / "localtime"
     monkeypatch.setattr(environment, "LOCALTIME", local)
     assert environment.time_zone({"TZ": ""}) == "UTC"  # there is none
@@ -36,7 +38,7 @@ def test_without_tz_the_hosts_zone_is_used(tmp_path: Path, monkeypatch: pytest.M
     assert environment.time_zone({}) == "UTC"
 
 
-def test_networks_that_cameras_may_be_in() -> None:
+def test_the_networks_of_cameras_are_read() -> None:
     given = {"NINJACAM_NETWORKS": "192.168.1.0/24, fd00::/8"}
     assert environment.networks(given) == ["192.168.1.0/24", "fd00::/8"]
     assert environment.networks({}) == []
@@ -52,13 +54,13 @@ def test_the_prefix_is_a_path(given: str, prefix: str) -> None:
 
 
 @pytest.mark.parametrize("given", ["/a b", "https://x/", "/a//b", "/../x", "/a?b", "/<x>"])
-def test_other_prefixes_are_refused(given: str) -> None:
+def test_other_prefixes_are_rejected(given: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="NINJACAM_PREFIX cannot be"):
         environment.prefix({"NINJACAM_PREFIX": given})
 
 
 @pytest.mark.parametrize("text", ["80000", "65536", "-1", "x", "1e3"])
-def test_what_is_not_a_port_is_refused(text: str) -> None:
+def test_an_invalid_port_is_rejected(text: str) -> None:
     with pytest.raises(Exception, match="is not a port"):
         port_number(text)
     assert port_number("65535") == 65_535

@@ -16,7 +16,7 @@ def behind_https(settings: Any) -> None:
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 
-def test_the_hosts_of_https_origins() -> None:
+def test_the_hosts_of_https_origins_are_found() -> None:
     assert https_hosts(ORIGINS) == {"cam.example.org", "2001:db8::1"}
     assert https_hosts({}) == frozenset()
 
@@ -32,7 +32,7 @@ def test_the_hosts_of_https_origins() -> None:
         ("lan.example.org", "", False),
     ],
 )
-def test_cookies_are_secure_where_the_browser_uses_https(
+def test_cookies_are_secure_if_the_browser_uses_https(
     db: None, behind_https: None, host: str, scheme: str, secure: bool
 ) -> None:
     User.objects.create_user("owner", password="a long password")

@@ -30,7 +30,9 @@ def field(header: str | None, name: str) -> str:
         ("SHA-256", "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"),
     ],
 )
-def test_the_example_of_rfc_7616(algorithm: str, response: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_of_rfc_7616_gives_the_published_response(
+    algorithm: str, response: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(secrets, "token_hex", lambda _size: CNONCE)
     login = Authenticator("Mufasa", "Circle of Life")
     assert login.take_challenge([RFC_7616.format(algorithm)])
@@ -74,7 +76,7 @@ def test_the_strongest_challenge_is_answered() -> None:
     assert field(login.header("GET", "/"), "nonce") == "2"
 
 
-def test_a_refused_login_is_not_tried_again_unless_the_nonce_was_stale() -> None:
+def test_a_refused_login_is_retried_only_after_a_stale_nonce() -> None:
     login = Authenticator("u", "p")
     assert login.take_challenge(['Digest realm="r", nonce="1"'])
     assert not login.take_challenge(['Digest realm="r", nonce="2"'])
@@ -84,14 +86,14 @@ def test_a_refused_login_is_not_tried_again_unless_the_nonce_was_stale() -> None
     assert login.take_challenge(['Digest realm="r", nonce="4"'])
 
 
-def test_without_credentials_nothing_is_tried() -> None:
+def test_without_credentials_no_login_is_tried() -> None:
     assert not Authenticator("", "").take_challenge(['Basic realm="x"'])
     with pytest.raises(ProtocolError):
         Authenticator("u", "p").take_challenge(["Negotiate"])
     assert not Authenticator("u", "p").take_challenge([])
 
 
-def test_quotes_and_line_breaks_cannot_leave_their_field() -> None:
+def test_quotes_and_line_breaks_cannot_escape_their_field() -> None:
     login = Authenticator('a"b\r\nX: y', "p")
     login.take_challenge(['Digest realm="a\\"b", nonce="1"'])
     header = login.header("GET", "/")
@@ -104,7 +106,7 @@ def test_quotes_and_line_breaks_cannot_leave_their_field() -> None:
 @pytest.mark.parametrize(
     "realm", ["Caméra 摄像机".encode(), b"CS-C6N\xff\xfe", "Büro".encode("latin-1"), b""]
 )
-def test_a_realm_is_hashed_and_sent_as_the_bytes_that_arrived(realm: bytes) -> None:
+def test_a_realm_is_hashed_and_sent_as_received(realm: bytes) -> None:
     head = b'RTSP/1.0 401 No\r\nWWW-Authenticate: Digest realm="' + realm + b'", nonce="n"'
     login = Authenticator("u", "p")
     assert login.take_challenge(parse_head(head)[0].headers["www-authenticate"])
@@ -129,11 +131,11 @@ def test_a_realm_is_hashed_and_sent_as_the_bytes_that_arrived(realm: bytes) -> N
         ('Digest nonce=MTU0==, realm="open', {"nonce": "MTU0==", "realm": "open"}),
     ],
 )
-def test_odd_challenges_are_read(header: str, expected: dict[str, str]) -> None:
+def test_unusual_challenges_are_parsed(header: str, expected: dict[str, str]) -> None:
     assert parse_challenges(header) == [("digest", expected)]
 
 
-def test_a_challenge_survives_its_connection() -> None:
+def test_a_challenge_is_reused_on_the_next_connection() -> None:
     login = Authenticator("u", "p")
     assert not login.is_challenged
     assert login.take_challenge(['Digest realm="r", nonce="1", algorithm=SHA256'])

@@ -28,7 +28,7 @@ def av_error(number: int) -> Exception:
         (-int.from_bytes(b"EOF ", "little"), errors.NotACameraError, "closes the connection"),
     ],
 )
-def test_each_error_of_libav_has_one_of_ours(number: int, kind: type[Exception], word: str) -> None:
+def test_each_libav_error_maps_to_one_of_ours(number: int, kind: type[Exception], word: str) -> None:
     error = translate_av_error(av_error(number), "camera:9000", "http")
     assert type(error) is kind and word in str(error)
     assert "hunter2" not in str(error)
@@ -44,12 +44,12 @@ def test_each_error_of_libav_has_one_of_ours(number: int, kind: type[Exception],
         (errno.EINVAL, "format"),
     ],
 )
-def test_each_error_of_a_device_has_its_sentence(number: int, word: str) -> None:
+def test_each_device_error_has_a_readable_message(number: int, word: str) -> None:
     error = translate_av_error(OSError(number, os.strerror(number)), "/dev/video0", "v4l2")
     assert type(error) is errors.DeviceError and word in str(error)
 
 
 @pytest.mark.parametrize("number", [errno.ENODEV, errno.EINVAL, errno.EIO])
-def test_a_device_that_fails_while_it_plays_was_unplugged(number: int) -> None:
+def test_a_device_that_fails_while_playing_was_unplugged(number: int) -> None:
     error = translate_av_error(OSError(number, ""), "/dev/video0", "v4l2", is_playing=True)
     assert type(error) is errors.DeviceError and "unplugged" in str(error) and error.retryable

@@ -13,13 +13,13 @@ from ninjacam.sources.urls import parse_url
         ("http://camera/video?x=.m3u8", False),
     ],
 )
-def test_only_a_url_of_a_playlist_may_be_one(url: str, allowed: bool) -> None:
+def test_only_playlist_urls_allow_the_hls_demuxer(url: str, allowed: bool) -> None:
     formats = _options(parse_url(url))["format_whitelist"].split(",")
     assert ("hls" in formats) is allowed
 
 
 @pytest.mark.parametrize("url", ["http://camera/stream.m3u8", "https://camera/video"])
-def test_ffmpeg_gets_no_demuxer_that_opens_sockets_and_no_protocol_but_what_our_client_fetches(
+def test_ffmpeg_gets_no_demuxer_that_opens_sockets_and_no_protocol_beyond_our_client(
     url: str,
 ) -> None:
     options = _options(parse_url(url))

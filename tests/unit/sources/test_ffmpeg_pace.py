@@ -37,12 +37,12 @@ def waits(pace: _Pace, waiting: Waiting, *due_s: float) -> list[float]:
     return list(waiting.waited_s)
 
 
-def test_a_burst_is_spread_over_its_time(clock: FakeClock, waiting: Waiting) -> None:
+def test_a_burst_is_spread_over_its_duration(clock: FakeClock, waiting: Waiting) -> None:
     pace = _Pace(clock, waiting, live=True)
     assert waits(pace, waiting, 100, 100.04, 100.08, 101) == [0.04, 0.04, 0.92]
 
 
-def test_what_is_a_little_late_is_caught_up_with(clock: FakeClock, waiting: Waiting) -> None:
+def test_a_small_delay_is_caught_up(clock: FakeClock, waiting: Waiting) -> None:
     pace = _Pace(clock, waiting, live=True)
     waits(pace, waiting, 0)
     clock.advance(0.3)
@@ -50,19 +50,19 @@ def test_what_is_a_little_late_is_caught_up_with(clock: FakeClock, waiting: Wait
 
 
 @pytest.mark.parametrize("jump_s", [-3600, 3600, 20])
-def test_live_time_that_jumps_costs_no_wait(clock: FakeClock, waiting: Waiting, jump_s: float) -> None:
+def test_a_jump_of_live_time_causes_no_wait(clock: FakeClock, waiting: Waiting, jump_s: float) -> None:
     pace = _Pace(clock, waiting, live=True)
     assert waits(pace, waiting, 5000, 5000 + jump_s, 5000.04 + jump_s) == [0.04]
 
 
-def test_after_a_pause_the_live_pace_begins_anew(clock: FakeClock, waiting: Waiting) -> None:
+def test_after_a_pause_the_live_pace_restarts(clock: FakeClock, waiting: Waiting) -> None:
     pace = _Pace(clock, waiting, live=True)
     waits(pace, waiting, 0)
     clock.advance(3)
     assert waits(pace, waiting, 0.04, 0.08) == [0.04]
 
 
-def test_a_file_keeps_its_time_whatever_happens(clock: FakeClock, waiting: Waiting) -> None:
+def test_a_file_keeps_its_own_timing(clock: FakeClock, waiting: Waiting) -> None:
     pace = _Pace(clock, waiting, live=False)
     waits(pace, waiting, 0)
     clock.advance(3)

@@ -73,7 +73,7 @@ def test_all_three_payload_forms_give_the_same_access_unit() -> None:
         assert (packet.width_px, packet.height_px) == (1280, 720)
 
 
-def test_the_stream_starts_with_a_key_frame_and_time_goes_on_over_the_wrap() -> None:
+def test_the_stream_starts_with_a_key_frame_and_time_continues_across_the_wrap() -> None:
     camera = Camera()
     camera.send(SLICE)
     camera.key()
@@ -86,7 +86,7 @@ def test_the_stream_starts_with_a_key_frame_and_time_goes_on_over_the_wrap() -> 
     assert camera.stats.packets_lost == camera.stats.access_units_dropped == 0
 
 
-def test_an_access_unit_closes_on_the_next_timestamp_where_the_marker_is_missing() -> None:
+def test_without_a_marker_an_access_unit_ends_at_the_next_timestamp() -> None:
     camera = Camera()
     camera.send(stap_a(SPS, PPS), IDR, marker=False)
     camera.send(SLICE, marker=False)
@@ -96,7 +96,7 @@ def test_an_access_unit_closes_on_the_next_timestamp_where_the_marker_is_missing
     assert camera.sink.data == [annexb(SPS, PPS, IDR), annexb(SLICE), annexb(SLICE)]
 
 
-def test_a_marker_on_parameter_sets_alone_does_not_close() -> None:
+def test_a_marker_on_parameter_sets_alone_does_not_end_a_picture() -> None:
     camera = Camera()
     timestamp = camera.timestamp
     camera.send(stap_a(SPS, PPS))
@@ -106,7 +106,7 @@ def test_a_marker_on_parameter_sets_alone_does_not_close() -> None:
     assert camera.sink.data == [annexb(SPS, PPS, IDR)]
 
 
-def test_a_marker_on_every_slice_is_found_out() -> None:
+def test_a_marker_on_every_slice_is_detected() -> None:
     camera = Camera()
     second = b"\x41\x20" + bytes(range(1, 50))
     camera.key()
@@ -119,7 +119,7 @@ def test_a_marker_on_every_slice_is_found_out() -> None:
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_a_damaged_picture_is_dropped_and_the_next_one_says_so(ordered: bool) -> None:
+def test_a_damaged_picture_is_dropped_and_the_next_one_is_marked(ordered: bool) -> None:
     camera = Camera(ordered=ordered)
     camera.learn()
     camera.send(*fu_a(SLICE, 20), lose=(2,))
@@ -132,7 +132,7 @@ def test_a_damaged_picture_is_dropped_and_the_next_one_says_so(ordered: bool) ->
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_a_lost_tail_takes_only_its_own_picture(ordered: bool) -> None:
+def test_a_lost_tail_drops_only_its_own_picture(ordered: bool) -> None:
     camera = Camera(ordered=ordered)
     camera.learn()
     pieces = fu_a(SLICE, 20)
@@ -144,7 +144,7 @@ def test_a_lost_tail_takes_only_its_own_picture(ordered: bool) -> None:
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_a_lost_head_takes_the_picture(ordered: bool) -> None:
+def test_a_lost_head_drops_the_picture(ordered: bool) -> None:
     camera = Camera(ordered=ordered)
     camera.learn()
     camera.send(*fu_a(SLICE, 20), lose=(0,))
@@ -170,7 +170,7 @@ def test_reordered_packets_wait_for_the_missing_one() -> None:
     assert len(camera.sink.packets) == 1
 
 
-def test_missing_parameter_sets_are_put_in_from_the_sdp_behind_the_delimiter() -> None:
+def test_missing_parameter_sets_from_the_sdp_are_inserted_after_the_delimiter() -> None:
     camera = Camera(annexb(SPS, PPS))
     delimiter = b"\x09\xf0"
     camera.send(IDR)
@@ -189,7 +189,7 @@ def test_new_parameter_sets_are_announced() -> None:
     assert camera.sink.packets[1].height_px == 1080
 
 
-def test_no_key_frame_is_delivered_that_could_not_be_decoded() -> None:
+def test_an_undecodable_key_frame_is_never_delivered() -> None:
     camera = Camera()
     camera.send(IDR)
     camera.send(SPS, IDR)
@@ -198,7 +198,7 @@ def test_no_key_frame_is_delivered_that_could_not_be_decoded() -> None:
     assert len(camera.sink.packets) == 1
 
 
-def test_a_picture_without_an_end_is_thrown_away() -> None:
+def test_a_picture_without_an_end_is_discarded() -> None:
     camera = Camera()
     camera.learn()
     piece = b"\x7c\x05" + bytes(60_000)
@@ -208,7 +208,7 @@ def test_a_picture_without_an_end_is_thrown_away() -> None:
     assert camera.sink.data == [annexb(SLICE)]
 
 
-def test_another_source_is_taken_whole_when_the_first_is_silent() -> None:
+def test_another_source_is_accepted_if_the_first_is_silent() -> None:
     camera = Camera()
     camera.learn()
     for sequence in range(40):
@@ -226,7 +226,7 @@ def test_another_source_is_taken_whole_when_the_first_is_silent() -> None:
     ]
 
 
-def test_a_stale_stream_that_goes_on_beside_the_live_one_is_ignored() -> None:
+def test_a_stale_stream_next_to_the_live_one_is_ignored() -> None:
     camera = Camera()
     camera.learn()
     for number in range(60):
@@ -248,7 +248,7 @@ def test_packets_of_another_source_before_the_announced_one_are_ignored() -> Non
 
 
 @pytest.mark.parametrize(("kind", "ssrc"), [(96, 99), (97, SSRC), (35, 0)])
-def test_a_stream_that_is_not_as_announced_is_taken_when_nothing_else_comes(kind: int, ssrc: int) -> None:
+def test_an_unannounced_stream_is_accepted_if_nothing_else_arrives(kind: int, ssrc: int) -> None:
     camera = Camera()
     camera.receiver.announce(SSRC, 7)
     camera.put(rtp(20, 0, stap_a(SPS, PPS, IDR), marker=True, ssrc=ssrc, kind=kind))
@@ -259,7 +259,7 @@ def test_a_stream_that_is_not_as_announced_is_taken_when_nothing_else_comes(kind
     assert camera.stats.packets_ignored == 0
 
 
-def test_a_source_that_changes_with_each_packet_is_told_by_the_numbers() -> None:
+def test_a_source_that_changes_with_each_packet_is_identified_by_its_sequence_numbers() -> None:
     camera = Camera()
     for number in range(20):
         payload = stap_a(SPS, PPS, IDR) if number == 0 else SLICE
@@ -269,7 +269,7 @@ def test_a_source_that_changes_with_each_packet_is_told_by_the_numbers() -> None
 
 
 @pytest.mark.parametrize("step", [-1, -100, -5000, 20_000])
-def test_numbers_that_begin_anew_cost_no_picture(step: int) -> None:
+def test_restarting_sequence_numbers_lose_no_picture(step: int) -> None:
     camera = Camera()
     camera.learn()
     for number in range(20):
@@ -281,7 +281,7 @@ def test_numbers_that_begin_anew_cost_no_picture(step: int) -> None:
     assert camera.stats.sequence_restarts == 1 and camera.stats.packets_lost == 0
 
 
-def test_numbers_that_begin_anew_within_a_picture_cost_no_picture() -> None:
+def test_sequence_numbers_that_restart_within_a_picture_lose_no_picture() -> None:
     camera = Camera()
     camera.learn()
     pieces = fu_a(SLICE, 10)
@@ -292,7 +292,7 @@ def test_numbers_that_begin_anew_within_a_picture_cost_no_picture() -> None:
     assert camera.sink.data == [annexb(SLICE)]
 
 
-def test_packets_that_come_twice_are_taken_once() -> None:
+def test_duplicate_packets_are_accepted_once() -> None:
     camera = Camera()
     camera.learn()
     for _ in range(10):
@@ -307,7 +307,7 @@ def test_packets_that_come_twice_are_taken_once() -> None:
 
 
 @pytest.mark.parametrize("step", [0, 2, -7])
-def test_numbers_that_number_nothing_are_not_looked_at(step: int) -> None:
+def test_meaningless_sequence_numbers_are_ignored(step: int) -> None:
     camera = Camera()
     for _ in range(40):
         for number in range(4):
@@ -323,7 +323,7 @@ def test_numbers_that_number_nothing_are_not_looked_at(step: int) -> None:
     assert len(camera.sink.packets) == before + 40
 
 
-def test_a_number_left_out_at_the_wrap_is_not_lost() -> None:
+def test_a_number_omitted_at_the_wrap_is_not_a_loss() -> None:
     camera = Camera()
     camera.learn()
     camera.sequence = 65_530
@@ -347,7 +347,7 @@ def test_header_extensions_sources_and_padding_are_skipped() -> None:
 
 
 @pytest.mark.parametrize("bits", [0x1F, 0x10, 0x20, 0x0F])
-def test_header_fields_that_claim_more_than_there_is_are_not_believed(bits: int) -> None:
+def test_header_fields_that_claim_more_than_there_is_are_ignored(bits: int) -> None:
     camera = Camera()
     packet = bytearray(rtp(camera.sequence, 0, stap_a(SPS, PPS, IDR[:20]), marker=True))
     packet[0] |= bits
@@ -389,7 +389,7 @@ def field(kind: int, frame_num: int, *, bottom: bool | None, first_mb: int = 0) 
 @pytest.mark.parametrize("own_times", [False, True])
 @pytest.mark.parametrize("marked", ["each field", "each frame", "never"])
 @pytest.mark.parametrize("slices", [1, 2])
-def test_two_fields_are_one_picture(own_times: bool, marked: str, slices: int) -> None:
+def test_two_fields_form_one_picture(own_times: bool, marked: str, slices: int) -> None:
     camera = Camera()
     sent = []
     for number in range(12):
@@ -407,7 +407,7 @@ def test_two_fields_are_one_picture(own_times: bool, marked: str, slices: int) -
     assert camera.sink.packets[0].height_px == 704
 
 
-def test_frames_and_fields_without_a_mate_are_pictures_of_their_own() -> None:
+def test_frames_and_single_fields_are_separate_pictures() -> None:
     camera = Camera()
     camera.send(interlaced_sps(), PPS, field(5, 0, bottom=None))
     pictures = [field(1, 1, bottom=None), field(1, 2, bottom=False), field(1, 3, bottom=False)]
@@ -418,7 +418,7 @@ def test_frames_and_fields_without_a_mate_are_pictures_of_their_own() -> None:
     assert camera.sink.data[1:4] == [annexb(each) for each in pictures]
 
 
-def test_a_marker_that_was_right_for_small_pictures_does_not_halve_a_key_frame() -> None:
+def test_a_marker_that_was_right_for_small_pictures_does_not_split_a_key_frame() -> None:
     """P pictures of one slice have taught that the marker is right; the first key frame has two, each with one."""
     camera = Camera(annexb(SPS, PPS))
     second = b"\x65\x20" + bytes(range(1, 90))
@@ -435,7 +435,7 @@ def test_a_marker_that_was_right_for_small_pictures_does_not_halve_a_key_frame()
     assert camera.stats.access_units_dropped == 0
 
 
-def test_a_healthy_camera_costs_no_delay_once_its_markers_are_known() -> None:
+def test_a_healthy_camera_has_no_delay_once_its_markers_are_trusted() -> None:
     camera = Camera()
     camera.learn()
     for number in range(1, 20):
@@ -443,7 +443,7 @@ def test_a_healthy_camera_costs_no_delay_once_its_markers_are_known() -> None:
         assert len(camera.sink.packets) == number
 
 
-def test_recovery_points_are_keys_only_where_there_are_no_idr_pictures() -> None:
+def test_recovery_points_are_keys_only_in_streams_without_idr_pictures() -> None:
     gradual = b"\x06\x06\x02\x0a\x40\x80"  # recovery_frame_cnt 19
     without = Camera(annexb(SPS, PPS))
     for number in range(60):
@@ -458,7 +458,7 @@ def test_recovery_points_are_keys_only_where_there_are_no_idr_pictures() -> None
     assert [packet.is_key for packet in having.sink.packets].count(True) == 1
 
 
-def test_a_stream_that_refreshes_itself_unsaid_is_started_in_the_end() -> None:
+def test_a_stream_with_unannounced_refresh_is_started_eventually() -> None:
     camera = Camera()
     for number in range(1500):
         camera.send(*([SPS, PPS] if number % 25 == 0 else []), SLICE)

@@ -80,7 +80,7 @@ PAYLOADS = {
 
 
 @pytest.mark.parametrize("codec", list(PAYLOADS))
-def test_a_mutated_stream_ends_in_our_errors_or_in_packets(codec: Codec) -> None:
+def test_a_mutated_stream_yields_only_packets_or_our_errors(codec: Codec) -> None:
     chance = random.Random(11)
     whole = stream_of(PAYLOADS[codec])
 
@@ -106,7 +106,7 @@ def test_a_mutated_stream_ends_in_our_errors_or_in_packets(codec: Codec) -> None
 
 
 @pytest.mark.parametrize("codec", [Codec.H264, Codec.H265])
-def test_packets_that_are_taken_in_one_go_are_those_that_come_one_by_one(codec: Codec) -> None:
+def test_packets_read_in_one_batch_equal_those_read_one_by_one(codec: Codec) -> None:
     chance = random.Random(17)
     if codec is Codec.H264:
         picture = [stap_a(SPS, PPS), *fu_a(IDR + chance.randbytes(1_000), 60)]
@@ -185,7 +185,7 @@ def test_messages_without_an_end_are_refused() -> None:
         asyncio.run(play(data))
 
 
-def test_text_parsers_know_no_other_errors() -> None:
+def test_text_parsers_raise_no_other_errors() -> None:
     chance = random.Random(3)
     head = b'RTSP/1.0 401 Unauthorized\r\nCSeq: 2\r\nWWW-Authenticate: Digest realm="x", nonce="1", qop="auth"\r\n'
     report = bytes.fromhex("80c80006000000078000000080000000000023280000000100000002") + bytes.fromhex(
@@ -215,7 +215,7 @@ def test_text_parsers_know_no_other_errors() -> None:
 
 
 @pytest.mark.parametrize("marker", [False, True])
-def test_a_flood_of_parameter_sets_without_pictures_costs_the_same_for_each(marker: bool) -> None:
+def test_a_flood_of_parameter_sets_without_pictures_has_a_constant_cost_each(marker: bool) -> None:
     """Sixteen cameras share a process: one of them must not hold its event loop for seconds."""
     sink, stats = Sink(), SourceStats()
     clock = TrackClock(90_000)
@@ -232,7 +232,7 @@ def test_a_flood_of_parameter_sets_without_pictures_costs_the_same_for_each(mark
 @pytest.mark.parametrize(
     "talk", [b"\r\n", b"OPTIONS * RTSP/1.0\r\n\r\n", b"RTSP/1.0 200 OK\r\nCSeq: 9\r\n\r\n"]
 )
-def test_endless_talk_that_nobody_asked_for_ends_the_connection(talk: bytes) -> None:
+def test_endless_unsolicited_messages_end_the_connection(talk: bytes) -> None:
     async def play() -> None:
         connection = RtspConnection(SYSTEM_CLOCK, "camera")
         connection._spoke = True
@@ -245,7 +245,7 @@ def test_endless_talk_that_nobody_asked_for_ends_the_connection(talk: bytes) -> 
     asyncio.run(play())
 
 
-def test_a_camera_that_costs_too_much_rests_as_long_as_it_took() -> None:
+def test_a_camera_that_costs_too_much_pauses_for_as_long_as_it_ran() -> None:
     class Transport(asyncio.Transport):
         reading = True
 

@@ -87,13 +87,13 @@ FRAMINGS = {
 
 
 @pytest.mark.parametrize("framing", FRAMINGS)
-def test_every_picture_is_found_whole_however_it_is_framed(framing: str) -> None:
+def test_every_image_is_found_complete_however_it_is_framed(framing: str) -> None:
     for piece_bytes in (1, 7, 100, 1 << 16):
         assert parse(FRAMINGS[framing], piece_bytes=piece_bytes) == PICTURES
 
 
 @pytest.mark.parametrize("framing", ["as it should be", "no length", "length too long by 2"])
-def test_a_picture_is_delivered_with_its_last_byte(framing: str) -> None:
+def test_an_image_is_delivered_with_its_last_byte(framing: str) -> None:
     """The next boundary may come seconds later."""
     parser = JpegParser(b"--foo")
     data, found = FRAMINGS[framing], 0
@@ -104,7 +104,7 @@ def test_a_picture_is_delivered_with_its_last_byte(framing: str) -> None:
             found = end
 
 
-def test_a_thumbnail_is_no_picture_and_does_not_end_one() -> None:
+def test_a_thumbnail_is_not_an_image_and_does_not_end_one() -> None:
     thumbnail = jpeg(9, size_bytes=60)
     data = b"".join(b"--foo\r\n\r\n" + jpeg(n, exif=b"Exif\0\0" + thumbnail) for n in (1, 2, 3))
     assert parse(data, piece_bytes=50) == [jpeg(n, exif=b"Exif\0\0" + thumbnail) for n in (1, 2, 3)]
@@ -112,9 +112,7 @@ def test_a_thumbnail_is_no_picture_and_does_not_end_one() -> None:
 
 @pytest.mark.parametrize("cut_bytes", [2, 40, 350])
 @pytest.mark.parametrize("with_length", [True, False])
-def test_a_picture_that_is_cut_off_is_left_out_and_the_next_is_whole(
-    cut_bytes: int, with_length: bool
-) -> None:
+def test_a_truncated_image_is_dropped_and_the_next_is_complete(cut_bytes: int, with_length: bool) -> None:
     """`b""` stands for it, so it is counted."""
     parts = [PICTURES[0], PICTURES[1][:-cut_bytes], PICTURES[2], PICTURES[3]]
     head = HEAD if with_length else "--foo\r\n\r\n"
@@ -124,7 +122,7 @@ def test_a_picture_that_is_cut_off_is_left_out_and_the_next_is_whole(
 
 
 @pytest.mark.parametrize("kept_bytes", range(4, 130, 9))
-def test_a_picture_that_is_cut_off_in_its_header_does_not_swallow_the_next_boundary(kept_bytes: int) -> None:
+def test_an_image_truncated_in_its_header_does_not_swallow_the_next_boundary(kept_bytes: int) -> None:
     data = b"".join(
         HEAD.format(length=len(part)).encode() + part + b"\r\n"
         for part in (PICTURES[0], PICTURES[1][:kept_bytes], *PICTURES[2:])
@@ -134,7 +132,7 @@ def test_a_picture_that_is_cut_off_in_its_header_does_not_swallow_the_next_bound
     assert set(found) <= {b"", *PICTURES}
 
 
-def test_a_length_that_is_suddenly_wrong_delays_no_more_than_one_picture() -> None:
+def test_a_suddenly_wrong_length_delays_at_most_one_image() -> None:
     """After right ones, which are believed."""
     parts = [(HEAD.format(length=len(picture)).encode(), picture) for picture in PICTURES]
     for wrong in (b"999999999", b"%d" % (len(PICTURES[2]) + 300)):
@@ -148,7 +146,7 @@ def test_a_length_that_is_suddenly_wrong_delays_no_more_than_one_picture() -> No
         assert found == PICTURES
 
 
-def test_pictures_that_have_no_end_are_never_delivered() -> None:
+def test_images_without_an_end_are_never_delivered() -> None:
     data = b"".join(HEAD.format(length=len(picture) - 2).encode() + picture[:-2] for picture in PICTURES)
     assert parse(data) == [b""] * (len(PICTURES) - 1)
 
@@ -159,7 +157,7 @@ def feed_for_ever(parser: JpegParser, data: bytes) -> None:
         assert len(parser._buffer) <= MAX_IMAGE_BYTES + len(data)
 
 
-def test_the_error_for_parts_that_are_not_jpeg_says_what_they_are() -> None:
+def test_the_error_for_parts_that_are_not_jpeg_names_their_type() -> None:
     parser = JpegParser(b"--foo")
     parser.feed(b"--foo\r\nContent-Type: video/x-h264\r\n\r\n")  # go2rtc#545
     with pytest.raises(ProtocolError, match="video/x-h264"):
@@ -175,7 +173,7 @@ def test_the_error_for_parts_that_are_not_jpeg_says_what_they_are() -> None:
         b"\xff\xd8" + b"\xff" * 65_000,
     ],
 )
-def test_a_body_that_never_forms_a_picture_is_bounded(endless: bytes) -> None:
+def test_a_body_that_never_forms_an_image_is_bounded(endless: bytes) -> None:
     parser = JpegParser(b"--foo")
     rest = endless[-1:] * 65_536 if endless[-1:] != b"\n" else endless
     parser.feed(endless)
@@ -183,7 +181,7 @@ def test_a_body_that_never_forms_a_picture_is_bounded(endless: bytes) -> None:
         feed_for_ever(parser, rest)
 
 
-def test_segments_without_a_picture_cost_the_same_for_each_byte() -> None:
+def test_segments_without_an_image_have_a_constant_cost_per_byte() -> None:
     """Each of these beginnings leads through all that follow."""
     chain = b"\xff\xd8\xff\xe0\x00\x06" * 10_000
     parser = JpegParser()
@@ -212,7 +210,7 @@ def test_segments_without_a_picture_cost_the_same_for_each_byte() -> None:
         ("multipart/mixed; boundary='foo'", b"--foo"),
     ],
 )
-def test_the_announced_boundary(content_type: str, boundary: bytes) -> None:
+def test_the_announced_boundary_is_used(content_type: str, boundary: bytes) -> None:
     assert boundary_of(content_type) == boundary
 
 
@@ -226,7 +224,7 @@ def chunked(data: bytes, chance: random.Random, form: str = "%x\r\n") -> bytes:
 
 
 @pytest.mark.parametrize("form", ["%x\r\n", "%04X;x=1\r\n", "%x \r\n", "%x\n"])
-def test_chunks_are_undone_wherever_they_are_cut(form: str) -> None:
+def test_chunks_are_decoded_wherever_they_are_split(form: str) -> None:
     chance = random.Random(4)
     whole = body()
     wire = chunked(whole, chance, form)
@@ -238,7 +236,7 @@ def test_chunks_are_undone_wherever_they_are_cut(form: str) -> None:
         assert plain == whole and dechunker.ended
 
 
-def test_a_body_that_is_not_chunked_although_the_header_says_so_is_passed_on() -> None:
+def test_a_body_that_is_not_chunked_despite_its_header_passes() -> None:
     dechunker = Dechunker()
     assert dechunker.feed(b"\r\n--foo\r\n") + dechunker.feed(b"rest") == b"--foo\r\nrest"
 

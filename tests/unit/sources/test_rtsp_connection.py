@@ -60,7 +60,7 @@ async def connected() -> AsyncIterator[tuple[Reads, socket.socket, list[int]]]:
 
 
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def test_a_relaxed_connection_takes_what_came_together_and_loses_nothing(
+def test_a_relaxed_connection_reads_data_in_batches_and_loses_nothing(
     loop: Callable[[], asyncio.AbstractEventLoop],
 ) -> None:
     async def go() -> None:
@@ -78,7 +78,7 @@ def test_a_relaxed_connection_takes_what_came_together_and_loses_nothing(
         runner.run(go())
 
 
-def test_whoever_comes_to_watch_gets_at_once_what_waits() -> None:
+def test_a_new_viewer_gets_the_waiting_data_at_once() -> None:
     async def go() -> None:
         async with connected() as (connection, camera, taken):
             connection.relax(60)
@@ -95,7 +95,7 @@ def test_whoever_comes_to_watch_gets_at_once_what_waits() -> None:
     asyncio.run(go())
 
 
-def test_more_than_fits_is_read_before_it_rests() -> None:
+def test_excess_data_is_read_before_the_connection_relaxes() -> None:
     async def go() -> None:
         async with connected() as (connection, camera, taken):
             connection.relax(60)

@@ -59,18 +59,18 @@ def test_a_response_is_read_whatever_its_spelling() -> None:
     assert message.header("session") == "abc;timeout=30" and message.header("public") == "A, B"
 
 
-def test_the_cameras_own_requests_are_told_from_answers() -> None:
+def test_requests_of_the_camera_are_distinguished_from_responses() -> None:
     message, _ = parse_head(b"OPTIONS rtsp://x/ RTSP/1.0\r\nCSeq: 9")
     assert message.method == "OPTIONS" and message.status == 0
 
 
 @pytest.mark.parametrize("head", [b"RTSP/1.0 abc", b"RTSP/1.0 2000 OK", b"RTSP/1.0"])
-def test_malformed_answers_are_protocol_errors(head: bytes) -> None:
+def test_malformed_responses_are_protocol_errors(head: bytes) -> None:
     with pytest.raises(ProtocolError):
         parse_head(head)
 
 
-def test_other_protocols_are_no_cameras() -> None:
+def test_other_protocols_are_not_cameras() -> None:
     with pytest.raises(NotACameraError):
         parse_head(b"220 ftp.example.com ready")
 
@@ -80,7 +80,7 @@ def test_line_breaks_cannot_add_headers() -> None:
         format_request("SETUP", "rtsp://x/\r\nX: y", 1, {})
 
 
-def test_the_sdp_of_a_camera() -> None:
+def test_the_sdp_of_a_camera_is_parsed() -> None:
     description = parse_sdp(SDP)
     video, audio, other = description.media
     (h264,), (aac,) = video.formats, audio.formats
@@ -124,14 +124,14 @@ SETS = "sprop-parameter-sets=Z01AH9sBQBboQAAAAwBAAAAMg8YMuA==,aOrPIA=="
     ids=["spaces", "commas", "odd spaces", "two formats", "before the sections", "in another section",
          "wrong number", "without rtpmap", "without a format", "CR only"],
 )  # fmt: skip
-def test_an_odd_description_says_the_same(text: str) -> None:
+def test_an_unusual_description_gives_the_same_tracks(text: str) -> None:
     (track,) = choose_tracks(parse_sdp(text.encode()), Sink(), SourceStats(), audio=False)
     assert (track.track.codec, track.payload_type) == (Codec.H264, 96)
     assert track.track.extradata == START_CODE + SPS + START_CODE + PPS
     assert (track.track.width_px, track.track.height_px) == (1280, 720)
 
 
-def test_the_loudspeaker_of_a_camera_is_not_its_sound() -> None:
+def test_the_back_channel_of_a_camera_is_not_its_audio() -> None:
     back = "m=audio 0 RTP/AVP 0\na=control:back\na=sendonly\n"
     sound = "m=audio 0 RTP/AVP 8\na=control:sound\na=recvonly\n"
     video = "v=0\nm=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\na=sendonly\n"
@@ -140,7 +140,7 @@ def test_the_loudspeaker_of_a_camera_is_not_its_sound() -> None:
     assert len(choose_tracks(parse_sdp((video + back).encode()), Sink(), SourceStats(), audio=True)) == 1
 
 
-def test_where_a_control_may_lead_is_tried_in_order() -> None:
+def test_possible_control_urls_are_tried_in_order() -> None:
     target = parse_url("rtsp://10.0.0.5:8554/live?a=1")
     assert base_uri("rtsp://rtsp://u:p@10.0.0.5/x/", target) == "rtsp://10.0.0.5/x/"
     for stated in ("", "/live/", "10.0.0.5/live", "http://10.0.0.5/"):
@@ -165,11 +165,11 @@ def test_where_a_control_may_lead_is_tried_in_order() -> None:
         ("rtsp://c/live/a", "/track1", "rtsp://c/track1"),
     ],
 )
-def test_control_urls(base: str, control: str, expected: str) -> None:
+def test_control_urls_are_resolved(base: str, control: str, expected: str) -> None:
     assert control_uri(base, control) == expected
 
 
-def test_urls_lose_their_credentials_and_keep_their_query() -> None:
+def test_urls_lose_their_credentials_but_keep_their_query() -> None:
     target = parse_url("rtsp://user:pa%40ss@[::1]/a b".replace(" ", "%20") + "?x=1#frag")
     assert (target.host, target.port, target.uri) == ("::1", 554, "rtsp://[::1]/a%20b?x=1")
     assert parse_url("http://c:8080").path == "/"
@@ -185,7 +185,7 @@ def test_urls_lose_their_credentials_and_keep_their_query() -> None:
             parse_url(bad)
 
 
-def test_redirects_stay_in_their_kind_and_behind_tls() -> None:
+def test_redirects_keep_the_scheme_and_its_protection() -> None:
     now = parse_url("rtsps://c/live")
     assert redirect_target(now, "rtsps://d/x", ("rtsp", "rtsps")).host == "d"
     assert redirect_target(now, "/x/y", ("rtsps",)).uri == "rtsps://c/x/y"
@@ -195,7 +195,7 @@ def test_redirects_stay_in_their_kind_and_behind_tls() -> None:
             redirect_target(now, location, ("rtsp", "rtsps"))
 
 
-def test_sender_reports_and_goodbyes() -> None:
+def test_sender_reports_and_goodbyes_are_parsed() -> None:
     report = struct.pack(">BBHIIIIII", 0x80, 200, 6, 7, 2_208_988_800 + 100, 1 << 31, 9000, 1, 2)
     goodbye = struct.pack(">BBHI", 0x81, 203, 1, 7)
     found, gone = parse_rtcp(report + goodbye)
@@ -211,7 +211,7 @@ def test_the_track_clock_follows_the_report() -> None:
     assert clock.captured_ns(9000 + 90_000) == 10**18 + 10**9
 
 
-def test_a_receiver_report_tells_what_was_lost() -> None:
+def test_a_receiver_report_contains_the_losses() -> None:
     state = ReceptionState(90_000)
     state.restart(7, 65_530)
     state.packets = 15
@@ -251,7 +251,7 @@ def test_a_jpeg_is_rebuilt_from_its_scan() -> None:
     assert quantization_tables(50)[:3] == bytes((16, 11, 12)) and len(quantization_tables(99)) == 128
 
 
-def test_a_jpeg_brings_its_tables_and_restart_interval() -> None:
+def test_a_jpeg_uses_its_own_tables_and_restart_interval() -> None:
     sink, stats = Sink(), SourceStats()
     depacketizer = JpegDepacketizer(sink, stats, TrackClock(90_000))
     tables = bytes(range(1, 129))
@@ -265,7 +265,7 @@ def test_a_jpeg_brings_its_tables_and_restart_interval() -> None:
     assert b"\xff\xdd\x00\x04\x00\x04" in first
 
 
-def test_a_jpeg_with_a_hole_is_dropped() -> None:
+def test_a_jpeg_with_a_missing_part_is_dropped() -> None:
     sink, stats = Sink(), SourceStats()
     depacketizer = JpegDepacketizer(sink, stats, TrackClock(90_000))
     push(depacketizer, jpeg_payload(0, b"abcd"), 0, marker=True)
@@ -276,7 +276,7 @@ def test_a_jpeg_with_a_hole_is_dropped() -> None:
     assert sink.packets[1].flags & Flags.DISCONT
 
 
-def test_aac_frames_are_taken_apart_and_put_together() -> None:
+def test_aac_frames_are_split_and_reassembled() -> None:
     sink, stats = Sink(), SourceStats()
     depacketizer = AacDepacketizer(48_000, sink, stats, TrackClock(48_000))
     two = b"\x00\x20" + (3 << 3).to_bytes(2, "big") + (4 << 3).to_bytes(2, "big") + b"abcdefg"
@@ -289,7 +289,7 @@ def test_aac_frames_are_taken_apart_and_put_together() -> None:
     assert [packet.pts for packet in sink.packets] == [5000, 6024, 9000]
 
 
-def test_g711_is_taken_as_it_is() -> None:
+def test_g711_is_accepted_unchanged() -> None:
     sink = Sink()
     depacketizer = AudioDepacketizer(Codec.PCMA, 8000, 1, sink, SourceStats(), TrackClock(8000))
     push(depacketizer, bytes(160), 0, marker=False)
@@ -303,7 +303,7 @@ IDR5 = b"\x26\x01\xaf" + bytes(range(1, 90))
 
 
 @pytest.mark.parametrize("donl", [False, True])
-def test_h265_aggregates_and_fragments(donl: bool) -> None:
+def test_h265_aggregates_and_fragments_are_unpacked(donl: bool) -> None:
     sink = Sink()
     sets = ParameterSetCache(Codec.H265)
     depacketizer = H265Depacketizer(sets, sink, SourceStats(), TrackClock(90_000), has_donl=donl)
@@ -323,13 +323,13 @@ def test_h265_aggregates_and_fragments(donl: bool) -> None:
     assert packet.is_key and (packet.width_px, packet.height_px) == (1920, 1080)
 
 
-def test_a_login_goes_to_the_same_host_only_and_never_from_tls_to_clear() -> None:
+def test_a_login_is_sent_only_to_the_same_host_and_never_from_tls_to_clear_text() -> None:
     clear, tls = parse_url("http://c/x"), parse_url("https://c/x")
     assert carries_login(clear, clear) and carries_login(tls, tls) and carries_login(clear, tls)
     assert not carries_login(tls, clear) and not carries_login(clear, parse_url("http://d/x"))
 
 
-def test_what_a_password_is_bound_to() -> None:
+def test_a_password_is_bound_to_its_host_and_protection() -> None:
     assert binding_of("RTSPS://User:x@Cam/a?b", verify_tls=True) == "rtsps://cam:322 verified"
     assert binding_of("rtsps://cam:322/other", verify_tls=False) == "rtsps://cam:322 unverified"
     for verify_tls in (True, False):  # without TLS there is nothing to verify

@@ -57,7 +57,7 @@ def demuxed(stream: bytes) -> Iterator[bool]:
                 yield packet.is_corrupt
 
 
-def test_a_jump_of_the_counters_between_two_parts_costs_no_picture(part: bytes) -> None:
+def test_a_counter_jump_between_two_segments_loses_no_frame(part: bytes) -> None:
     for by in range(16):
         second = counted_on(part, by)
         assert list(demuxed(as_read(part) + as_read(second))) == [False] * 2 * PICTURES, by
@@ -69,7 +69,7 @@ def test_ffmpeg_takes_such_a_jump_for_a_loss(part: bytes) -> None:
     assert sorted(marked) == [0] + [1] * 15
 
 
-def test_a_loss_inside_a_part_is_still_detected(part: bytes) -> None:
+def test_a_loss_within_a_segment_is_still_detected(part: bytes) -> None:
     whole = packets(part)
     middle = len(whole) // 2
     assert any(demuxed(as_read(b"".join(whole[:middle] + whole[middle + 1 :]))))
@@ -80,7 +80,7 @@ def test_the_size_of_the_pieces_does_not_matter(part: bytes, read_bytes: int) ->
     assert as_read(part, read_bytes) == as_read(part)
 
 
-def test_what_is_inserted_are_packets_without_payload_one_for_each_pid(part: bytes) -> None:
+def test_inserted_packets_have_no_payload_and_one_exists_per_pid(part: bytes) -> None:
     whole, passed = packets(part), packets(as_read(part))
     added = [packet for packet in passed if packet[3] & 0x30 == 0x20 and packet[5] == 0x80]
     assert [packet for packet in passed if packet not in added] == whole
@@ -92,7 +92,7 @@ def test_what_is_inserted_are_packets_without_payload_one_for_each_pid(part: byt
 
 @pytest.mark.parametrize("read_bytes", [1, 100, 1 << 16])
 @pytest.mark.parametrize("data", [b"", b"G", b"G" * 187, b"\0\0\0\x18ftypmp42" * 100], ids=len)
-def test_anything_else_passes_unchanged(data: bytes, read_bytes: int) -> None:
+def test_other_data_passes_unchanged(data: bytes, read_bytes: int) -> None:
     assert as_read(data, read_bytes) == data
 
 

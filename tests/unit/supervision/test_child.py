@@ -11,7 +11,7 @@ from ninjacam.testing.clock import FakeClock
 
 
 @pytest.mark.parametrize("turns", range(12))
-def test_a_change_in_the_moment_of_the_stop_does_not_keep_it_alive(tmp_path: Path, turns: int) -> None:
+def test_a_change_at_the_moment_of_the_stop_does_not_keep_the_child_alive(tmp_path: Path, turns: int) -> None:
     async def assign(_: dict[str, object]) -> None: ...
 
     async def live() -> None:
@@ -28,7 +28,7 @@ def test_a_change_in_the_moment_of_the_stop_does_not_keep_it_alive(tmp_path: Pat
     asyncio.run(live())
 
 
-def test_without_an_engine_it_goes_on_for_its_time_and_no_longer(
+def test_without_an_engine_a_child_continues_for_a_limited_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = FakeClock()

@@ -42,7 +42,7 @@ def deaths_of(start: Callable[[], Awaitable[StartedProcess]], run_dir: Path) -> 
 @pytest.mark.parametrize(
     ("late_s", "killed"), [((0.0,), True), ((0.4,), True), ((60.0,), False), ((60.0, 0.0), True)]
 )
-def test_a_child_is_not_killed_for_the_time_that_the_engine_itself_was_stopped(
+def test_a_child_is_not_killed_for_time_in_which_the_engine_itself_was_suspended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late_s: tuple[float, ...], killed: bool
 ) -> None:
     clock = FakeClock()
@@ -82,9 +82,7 @@ def test_a_child_is_not_killed_for_the_time_that_the_engine_itself_was_stopped(
     asyncio.run(go())
 
 
-def test_a_child_that_cannot_be_started_now_is_started_later(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_child_that_cannot_be_started_is_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child_process, "RESPAWN", Backoff(first_s=0.01))
     tries = 0
 

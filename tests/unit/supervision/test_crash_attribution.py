@@ -14,7 +14,7 @@ KILLED = Death(-signal.SIGKILL, by_us=False)
 CRASHED = Death(-signal.SIGSEGV, by_us=False)
 
 
-def test_a_crash_in_user_code_puts_its_view_to_rest_at_once() -> None:
+def test_a_crash_in_user_code_quarantines_its_view_at_once() -> None:
     blame = CrashAttribution(FakeClock())
     blame.died(HERE, CRASHED)
     (entry,) = blame.quarantined()
@@ -22,7 +22,7 @@ def test_a_crash_in_user_code_puts_its_view_to_rest_at_once() -> None:
     assert "SIGSEGV" in entry["error"]["message"]
 
 
-def test_suspects_are_told_that_it_may_have_been_another_and_a_culprit_gets_the_traceback() -> None:
+def test_suspects_get_a_hedged_message_and_a_culprit_gets_the_traceback() -> None:
     blame = CrashAttribution(FakeClock())
     blame.died(LastWords([("door", "edges"), ("door", "motion")]), CRASHED)
     messages = [entry["error"]["message"] for entry in blame.quarantined()]
@@ -34,13 +34,13 @@ def test_suspects_are_told_that_it_may_have_been_another_and_a_culprit_gets_the_
     assert "line 3 in edges" in entry["error"]["traceback"]
 
 
-def test_a_crash_outside_user_code_blames_nobody() -> None:
+def test_a_crash_outside_user_code_quarantines_no_view() -> None:
     blame = CrashAttribution(FakeClock())
     blame.died(LastWords([]), CRASHED)
     assert blame.quarantined() == []
 
 
-def test_one_sigkill_may_have_been_an_operator_and_two_within_a_minute_are_not() -> None:
+def test_one_sigkill_is_ignored_but_two_within_a_minute_are_attributed() -> None:
     clock = FakeClock()
     blame = CrashAttribution(clock)
     blame.died(HERE, KILLED)
@@ -50,19 +50,19 @@ def test_one_sigkill_may_have_been_an_operator_and_two_within_a_minute_are_not()
     assert len(blame.quarantined()) == 1
 
 
-def test_a_worker_that_we_killed_because_it_hung_is_the_views_doing() -> None:
+def test_a_worker_killed_because_it_hung_is_attributed_to_the_view() -> None:
     blame = CrashAttribution(FakeClock())
     blame.died(HERE, Death(-signal.SIGKILL, by_us=True))
     assert "without letting go" in blame.quarantined()[0]["error"]["message"]
 
 
-def test_taking_all_memory_is_the_views_doing() -> None:
+def test_exhausting_memory_is_attributed_to_the_view() -> None:
     blame = CrashAttribution(FakeClock())
     blame.died(HERE, Death(OUT_OF_MEMORY_STATUS, by_us=False))
     assert "memory" in blame.quarantined()[0]["error"]["message"]
 
 
-def test_the_rest_ends_and_is_doubled_the_next_time() -> None:
+def test_the_quarantine_ends_and_doubles_the_next_time() -> None:
     clock = FakeClock()
     blame = CrashAttribution(clock)
     blame.died(HERE, CRASHED)
@@ -73,7 +73,7 @@ def test_the_rest_ends_and_is_doubled_the_next_time() -> None:
     assert len(blame.quarantined()) == 1
 
 
-def test_a_saved_file_forgives() -> None:
+def test_saving_the_file_ends_the_quarantine() -> None:
     clock = FakeClock()
     blame = CrashAttribution(clock)
     blame.died(HERE, CRASHED)
@@ -82,7 +82,7 @@ def test_a_saved_file_forgives() -> None:
     assert blame.quarantined() == []
 
 
-def test_a_file_that_was_saved_before_the_crash_does_not_forgive_it() -> None:
+def test_a_file_saved_before_the_crash_does_not_end_the_quarantine() -> None:
     clock = FakeClock()
     blame = CrashAttribution(clock)
     saved_ns = clock.wall_ns()
@@ -93,7 +93,7 @@ def test_a_file_that_was_saved_before_the_crash_does_not_forgive_it() -> None:
 
 
 @pytest.mark.parametrize("returncode", [0, 3, None, -11])
-def test_every_kind_of_death_has_its_sentence(returncode: int | None) -> None:
+def test_every_kind_of_death_has_its_message(returncode: int | None) -> None:
     blame = CrashAttribution(FakeClock())
     for _ in range(2):
         blame.died(HERE, Death(returncode, by_us=False))
@@ -106,7 +106,7 @@ def left_out(blame: CrashAttribution) -> dict[str, str]:
     return dict(json.loads(blame.environment()[LEFT_OUT]))
 
 
-def test_a_module_that_is_being_loaded_is_blamed_alone_and_left_out_until_it_is_saved() -> None:
+def test_a_module_being_loaded_is_attributed_alone_and_skipped_until_it_is_saved() -> None:
     clock = FakeClock()
     blame = CrashAttribution(clock)
     name = loading_name("door.cameras", clock.wall_ns())
@@ -122,7 +122,7 @@ def test_a_module_that_is_being_loaded_is_blamed_alone_and_left_out_until_it_is_
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_module_is_not_blamed_for_one_kill_while_it_is_loaded(number: int) -> None:
+def test_one_kill_during_loading_is_not_attributed_to_a_module(number: int) -> None:
     blame = CrashAttribution(FakeClock())
     for count in (0, 1):
         blame.died(LastWords([("", loading_name("cameras", 1))]), Death(-number, by_us=False))

@@ -48,7 +48,7 @@ def test_the_thread_that_received_the_signal_is_the_culprit(path: Path, name: st
     assert "Extension" not in words.traceback
 
 
-def test_without_a_known_thread_all_that_ran_are_suspects(path: Path) -> None:
+def test_without_a_known_thread_all_running_views_are_suspects(path: Path) -> None:
     everybody = {("door", "mine"), ("yard", "other")}
     assert set(read_last_words(path).running) == everybody
     dump(path, 4711)  # a thread that user code has started
@@ -57,13 +57,13 @@ def test_without_a_known_thread_all_that_ran_are_suspects(path: Path) -> None:
     assert set(read_last_words(path).running) == everybody
 
 
-def test_a_crash_in_our_own_thread_blames_nobody(path: Path) -> None:
+def test_a_crash_in_our_own_thread_is_attributed_to_no_view(path: Path) -> None:
     ours = Path(RunningFile.__init__.__code__.co_filename).parents[1] / "vision" / "pipeline.py"
     dump(path, 4711, file=str(ours))
     assert read_last_words(path).running == []
 
 
-def test_a_worker_that_was_asked_to_end_blames_nobody(tmp_path: Path) -> None:
+def test_a_worker_that_was_stopped_is_attributed_to_no_view(tmp_path: Path) -> None:
     """Its threads may still be in user code when it exits."""
     path = tmp_path / "vision-1.running"
     code = textwrap.dedent(f"""
@@ -84,13 +84,13 @@ def test_a_worker_that_was_asked_to_end_blames_nobody(tmp_path: Path) -> None:
     assert read_last_words(path).running == []
 
 
-def test_a_new_worker_begins_without_the_last_words_of_the_previous_one(path: Path) -> None:
+def test_a_new_worker_starts_without_the_record_of_the_previous_one(path: Path) -> None:
     dump(path, threading.get_ident())
     RunningFile(path)
     assert read_last_words(path) == ([], "")
 
 
-def test_what_another_version_wrote_and_what_is_missing_blames_nobody(tmp_path: Path) -> None:
+def test_a_missing_record_or_one_of_another_version_is_attributed_to_no_view(tmp_path: Path) -> None:
     assert read_last_words(tmp_path / "none").running == []
     old = tmp_path / "old.running"
     old.write_bytes(bytes(100))

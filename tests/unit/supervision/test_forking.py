@@ -15,7 +15,7 @@ from tests.unit.supervision.scripts import run_script
         ("os.kill(os.getpid(), signal.SIGKILL)", -9, ""),
     ],
 )
-def test_a_fork_ends_as_what_it_runs_ends(body: str, status: int, printed: str) -> None:
+def test_a_fork_exits_with_the_status_of_its_function(body: str, status: int, printed: str) -> None:
     done = run_script(
         f"""
         import os, signal, sys
@@ -31,7 +31,7 @@ def test_a_fork_ends_as_what_it_runs_ends(body: str, status: int, printed: str) 
     assert done.stderr.endswith(printed) and bool(done.stderr) is bool(printed)
 
 
-def test_a_fork_leaves_to_its_parent_what_the_parent_has_begun() -> None:
+def test_a_fork_runs_only_its_own_exit_handlers() -> None:
     done = run_script(
         """
         import atexit, threading, time
@@ -59,7 +59,7 @@ def test_a_fork_leaves_to_its_parent_what_the_parent_has_begun() -> None:
     ]  # fmt: skip
 
 
-def test_a_fork_has_default_signals_its_own_session_and_the_title_that_ps_shows() -> None:
+def test_a_fork_has_default_signals_and_its_own_session_and_title() -> None:
     done = run_script(
         """
         import os, signal, sys
@@ -82,7 +82,7 @@ def test_a_fork_has_default_signals_its_own_session_and_the_title_that_ps_shows(
     assert done.stdout.splitlines() == ["ninjacam web-1", "ninjacam web-1", "0"], done.stderr
 
 
-def test_a_process_with_threads_says_that_it_cannot_fork() -> None:
+def test_a_process_with_threads_refuses_to_fork() -> None:
     done = run_script(
         """
         import threading
@@ -99,7 +99,7 @@ def test_a_process_with_threads_says_that_it_cannot_fork() -> None:
     assert done.stdout.split() == ["True", "False"]
 
 
-def test_waiting_for_a_fork_has_an_end() -> None:
+def test_waiting_for_a_fork_has_a_timeout() -> None:
     done = run_script(
         """
         import subprocess, time

@@ -22,7 +22,7 @@ def ended(process: JobProcess) -> Outcome:
     return wait_until(process.poll, 20, "the job's end")
 
 
-def test_it_is_told_what_to_do_and_heard() -> None:
+def test_a_job_receives_its_task_and_returns_its_result() -> None:
     process = job(
         "import json, sys; q = json.load(sys.stdin); print(json.dumps({'progress': 0.25}), flush=True);"
         "print('no json'); print('[1]'); print(json.dumps({'result': {'a': q['a'], 'n': len(q['long'])}}))"
@@ -31,7 +31,7 @@ def test_it_is_told_what_to_do_and_heard() -> None:
     assert process.progress == 0.25 and process.poll() == Outcome(result={"a": 1, "n": 200_000})
 
 
-def test_an_error_is_an_answer_and_a_death_is_none() -> None:
+def test_an_error_is_a_result_and_a_crash_is_not() -> None:
     assert ended(job('print(\'{"error": {"code": "x"}}\')')) == Outcome(error={"code": "x"})
     assert (
         ended(job("import os; print('{\"progress\": 1}', flush=True); os.kill(os.getpid(), 9)")) == Outcome()
@@ -39,14 +39,14 @@ def test_an_error_is_an_answer_and_a_death_is_none() -> None:
     assert ended(job("raise SystemExit(3)")) == Outcome()
 
 
-def test_whoever_decodes_gets_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decoding_job_gets_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NINJACAM_SECRET_KEY", "secret")
     code = "import os, json; print(json.dumps({'result': {'key': os.environ.get('NINJACAM_SECRET_KEY')}}))"
     assert ended(job(code)).result == {"key": None}
     assert ended(job(code, bare=False)).result == {"key": "secret"}
 
 
-def test_one_that_does_not_go_on_is_killed() -> None:
+def test_a_job_without_progress_is_killed() -> None:
     clock = FakeClock()
     process = job("import time; time.sleep(60)", clock=clock)
     assert process.poll() is None
@@ -55,7 +55,7 @@ def test_one_that_does_not_go_on_is_killed() -> None:
     assert not is_alive(process.pid)
 
 
-def test_it_ends_with_its_parent(tmp_path: Path) -> None:
+def test_a_job_ends_with_its_parent(tmp_path: Path) -> None:
     told = tmp_path / "pid"
     code = (
         "import sys, time, pathlib\n"

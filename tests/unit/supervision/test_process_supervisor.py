@@ -82,7 +82,7 @@ class Supervisor:
         self.process.communicate()
 
 
-def test_a_fork_that_dies_is_forked_again_and_all_end_with_the_parent(tmp_path: Path) -> None:
+def test_a_dead_fork_is_restarted_and_all_end_with_the_parent(tmp_path: Path) -> None:
     with Supervisor(tmp_path) as supervisor:
         first = supervisor.pid("x-1")
         supervisor.wait_for_mark("fork", first)
@@ -102,7 +102,7 @@ def test_a_fork_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
         wait_until(lambda: not is_alive(pid), 10, "end of the fork")
 
 
-def test_a_fork_does_not_keep_the_files_of_others(tmp_path: Path) -> None:
+def test_a_fork_does_not_keep_files_of_others_open(tmp_path: Path) -> None:
     """Else a listening socket would stay bound when everything but the fork is gone."""
     with Supervisor(tmp_path) as supervisor:
         forked, other = supervisor.pid("x-1"), supervisor.pid("with-file")
@@ -130,7 +130,7 @@ STARTS_A_THREAD = "threading.Thread(target=time.sleep, args=(60,), daemon=True).
         STARTS_A_THREAD,
     ],
 )
-def test_what_cannot_be_forked_is_started_as_a_command(tmp_path: Path, prepare: str) -> None:
+def test_a_kind_that_cannot_be_forked_is_started_as_a_command(tmp_path: Path, prepare: str) -> None:
     with Supervisor(tmp_path, prepare) as supervisor:
         supervisor.wait_for_mark("command", supervisor.pid("x-1"))
         _, errors = supervisor.stop()

@@ -54,7 +54,7 @@ def run_engine(script: str, program: Path) -> tuple[list[str], str]:
     return done.stdout.splitlines(), done.stderr
 
 
-def test_each_fork_gets_its_arguments_and_environment_and_its_status_is_known(program: Path) -> None:
+def test_each_fork_gets_its_arguments_and_environment_and_reports_its_status(program: Path) -> None:
     lines, errors = run_engine(
         """
         async def go():
@@ -83,7 +83,7 @@ def test_a_fork_can_be_killed(program: Path) -> None:
     assert [line for line in lines if "[" not in line] == ["False", "-9"], errors
 
 
-def test_forks_outlive_the_template_and_others_then_start_as_commands(program: Path) -> None:
+def test_forks_survive_the_template_and_later_processes_start_as_commands(program: Path) -> None:
     lines, errors = run_engine(
         """
         async def go():
@@ -124,7 +124,7 @@ def test_a_template_that_does_not_answer_is_killed_and_replaced_by_commands(prog
     assert "[('CommandProcess', 4), ('CommandProcess', 4)]" in lines, errors
 
 
-def test_a_fork_that_fails_is_an_error_and_the_template_remains(program: Path) -> None:
+def test_a_failed_fork_is_an_error_and_the_template_remains(program: Path) -> None:
     lines, errors = run_engine(
         """
         import errno
@@ -180,7 +180,7 @@ def test_a_fork_whose_descriptor_cannot_be_received_is_killed(program: Path) -> 
     assert [line for line in lines if "[" not in line] == ["EMFILE", "6"], errors
 
 
-def test_the_template_ends_with_the_engine_and_its_forks_go_on(program: Path) -> None:
+def test_the_template_ends_with_the_engine_and_its_forks_continue(program: Path) -> None:
     lines, errors = run_engine(
         """
         async def go():
@@ -200,7 +200,7 @@ def test_the_template_ends_with_the_engine_and_its_forks_go_on(program: Path) ->
         os.kill(child, signal.SIGKILL)
 
 
-def test_what_must_not_see_our_secrets_is_never_a_fork(program: Path) -> None:
+def test_a_process_without_access_to_secrets_is_never_a_fork(program: Path) -> None:
     lines, errors = run_engine(
         """
         async def go():

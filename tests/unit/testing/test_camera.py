@@ -53,14 +53,14 @@ def assert_complete(numbers: list[int | None], loop: int) -> None:
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 @pytest.mark.parametrize("scheme", ["none", "basic", "digest"])
-def test_ffmpeg_gets_every_picture(clip: Clip, transport: str, scheme: Scheme) -> None:
+def test_ffmpeg_gets_every_frame(clip: Clip, transport: str, scheme: Scheme) -> None:
     with FakeRtspCamera(clip, login=Login(scheme)) as camera:
         assert_complete(stamps(camera, transport), 25)
 
 
 @pytest.mark.parametrize("aggregate", [True, False])
 @pytest.mark.parametrize("codec", ["hevc", "mjpeg"])
-def test_ffmpeg_gets_every_picture_of_other_codecs(codec: VideoName, aggregate: bool) -> None:
+def test_ffmpeg_gets_every_frame_of_other_codecs(codec: VideoName, aggregate: bool) -> None:
     with FakeRtspCamera(make_clip(replace(SCENE, codec=codec)), aggregate=aggregate) as camera:
         assert_complete(stamps(camera, "tcp"), 25)
 
@@ -108,7 +108,7 @@ def test_digest_accepts_only_the_right_password(clip: Clip, scheme: Scheme, name
             assert client.request("DESCRIBE", Authorization=value).status == status
 
 
-def test_picture_k_is_sent_at_its_time_on_the_monotonic_clock(camera: FakeRtspCamera) -> None:
+def test_frame_k_is_sent_at_its_time_on_the_monotonic_clock(camera: FakeRtspCamera) -> None:
     with open_by_ffmpeg(camera) as container:
         ages = []
         for frame in itertools.islice(container.decode(video=0), 40):
@@ -206,7 +206,7 @@ def test_frozen_camera_keeps_the_connection_and_answers(camera: FakeRtspCamera) 
     assert camera.stats.connections == 1
 
 
-def test_thawed_camera_goes_on_at_a_key_frame(camera: FakeRtspCamera) -> None:
+def test_a_thawed_camera_continues_at_a_key_frame(camera: FakeRtspCamera) -> None:
     camera.faults.freeze = True
     with RtspClient(camera) as client:
         client.play()
@@ -233,7 +233,7 @@ def test_lost_packets_leave_gaps(camera: FakeRtspCamera) -> None:
     assert sequence_gaps(packets) > 3
 
 
-def test_reordered_packets_are_all_there(camera: FakeRtspCamera) -> None:
+def test_reordered_packets_all_arrive(camera: FakeRtspCamera) -> None:
     camera.set_faults(reorder=0.5)
     with RtspClient(camera) as client:
         client.play()
@@ -255,7 +255,7 @@ def test_garbage_keeps_the_framing_and_injection_breaks_it(camera: FakeRtspCamer
 
 
 @pytest.mark.parametrize("seconds", [-3600.0, 7200.0])
-def test_clock_jumps_and_the_pace_stays(camera: FakeRtspCamera, seconds: float) -> None:
+def test_the_clock_jumps_and_the_pace_stays(camera: FakeRtspCamera, seconds: float) -> None:
     with RtspClient(camera) as client:
         client.play()
         before = client.access_units(2)[-1][0]
@@ -278,7 +278,7 @@ def test_resolution_changes_in_the_same_session(camera: FakeRtspCamera) -> None:
     assert camera.stats.connections == 1
 
 
-def test_sender_report_tells_the_wall_clock(camera: FakeRtspCamera) -> None:
+def test_the_sender_report_contains_the_wall_clock(camera: FakeRtspCamera) -> None:
     camera.set_faults(wall_offset_s=86_400.0, sender_report_interval_s=0.2)
     with RtspClient(camera) as client:
         client.play()
@@ -324,14 +324,14 @@ def test_parameter_sets_can_be_missing_in_band(clip: Clip) -> None:
         assert_complete(stamps(camera, "tcp", 4), 25)  # the description still has them
 
 
-def test_web_page_instead_of_a_camera(camera: FakeRtspCamera) -> None:
+def test_a_web_page_is_served_in_place_of_a_camera(camera: FakeRtspCamera) -> None:
     camera.faults.web_page = True
     with RtspClient(camera) as client:
         answer = client.request("OPTIONS")
     assert (answer.status, "<h1>" in answer.body) == (400, True)
 
 
-def test_answers_can_hang_and_be_late_and_trickle(camera: FakeRtspCamera) -> None:
+def test_responses_can_hang_and_be_late_and_trickle(camera: FakeRtspCamera) -> None:
     camera.set_faults(hang=("DESCRIBE",))
     with RtspClient(camera, timeout_s=0.3) as client:
         assert client.request("OPTIONS").status == 200

@@ -14,7 +14,7 @@ from tests.harness.processes import wait_until
 SMALL = ("--size", "320x180", "--seconds", "1", "--gop", "5", "--bitrate", "300000")
 
 
-def test_process_serves_tells_its_state_and_obeys() -> None:
+def test_the_process_serves_and_reports_its_state_and_obeys_orders() -> None:
     with FakeCamera(*SMALL, streams=2) as camera:
         with av.open(
             camera.url(1), options={"rtsp_transport": "tcp", "analyzeduration": "200000"}, timeout=5
@@ -30,7 +30,7 @@ def test_process_serves_tells_its_state_and_obeys() -> None:
             camera.order(colour="blue")
 
 
-def test_process_comes_back_on_its_port_and_ends_on_sigterm() -> None:
+def test_the_process_restarts_on_its_port_and_stops_on_sigterm() -> None:
     with FakeCamera(*SMALL) as camera:
         first = camera.pid
         camera.restart()
@@ -40,7 +40,7 @@ def test_process_comes_back_on_its_port_and_ends_on_sigterm() -> None:
         assert camera.returncode == 0
 
 
-def test_taken_port_is_one_readable_sentence() -> None:
+def test_a_taken_port_is_reported_in_one_readable_sentence() -> None:
     with FakeCamera(*SMALL) as camera:
         command = [sys.executable, "-m", "ninjacam.testing.camera", "--port", str(camera.port), *SMALL]
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
@@ -49,7 +49,7 @@ def test_taken_port_is_one_readable_sentence() -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_fixtures_work_in_a_project_of_somebody_else(tmp_path: Path) -> None:
+def test_the_fixtures_work_in_another_project(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text('pytest_plugins = ["ninjacam.testing.pytest_plugin"]\n')
     (tmp_path / "test_mine.py").write_text(
         "def test_mine(rtsp_camera, clock):\n"

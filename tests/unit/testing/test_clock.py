@@ -9,7 +9,7 @@ from ninjacam.core.lifecycle import Backoff, Stop, supervise
 from ninjacam.testing.clock import FakeClock
 
 
-def test_both_clocks_move_only_by_order() -> None:
+def test_both_clocks_move_only_on_demand() -> None:
     clock: Clock = FakeClock(monotonic_ns=5, wall_ns=7)
     assert (clock.monotonic_ns(), clock.wall_ns()) == (5, 7)
     assert isinstance(clock, FakeClock)
@@ -19,7 +19,7 @@ def test_both_clocks_move_only_by_order() -> None:
     assert (clock.monotonic_ns(), clock.wall_ns()) == (2_000_000_005, 1_000_000_007)
 
 
-def test_sleepers_wake_in_the_order_of_their_times() -> None:
+def test_sleepers_wake_in_the_order_of_their_deadlines() -> None:
     async def scenario() -> None:
         clock, woken = FakeClock(), list[tuple[str, int]]()
         start_ns = clock.monotonic_ns()
@@ -40,7 +40,7 @@ def test_sleepers_wake_in_the_order_of_their_times() -> None:
     asyncio.run(scenario())
 
 
-def test_a_loop_of_sleeps_runs_as_often_as_time_allows() -> None:
+def test_a_loop_of_sleeps_runs_as_often_as_time_permits() -> None:
     async def scenario() -> None:
         clock, turns = FakeClock(), 0
 

@@ -25,7 +25,7 @@ def test_it_is_a_frame_with_a_copy_of_the_image() -> None:
     assert frame(image, captured_at=at).captured_at == at
 
 
-def test_gray_is_luma_as_cameras_send_it_and_read_only() -> None:
+def test_gray_is_read_only_luma_as_sent_by_cameras() -> None:
     for image in (np.array([[0, 255]] * 2, np.uint8), np.array([[[0] * 3, [255] * 3]] * 2, np.uint8)):
         gray = frame(image).gray
         assert gray.tolist() == [[16, 235]] * 2
@@ -42,12 +42,14 @@ def test_gray_is_luma_as_cameras_send_it_and_read_only() -> None:
         (np.zeros((4, 4, 4), np.uint8), ValueError, r"\(4, 4, 4\)"),
     ],
 )
-def test_what_is_no_image_is_refused_with_a_sentence(image: Any, error: type[Exception], words: str) -> None:
+def test_an_invalid_image_is_rejected_with_a_readable_error(
+    image: Any, error: type[Exception], words: str
+) -> None:
     with pytest.raises(error, match=words):
         frame(image)
 
 
-def test_a_processor_of_ones_own_is_tested_like_this() -> None:
+def test_a_custom_processor_can_be_tested_like_this() -> None:
     class Bright(Processor):
         def setup(self, camera: str, options: Any) -> None:
             self.count = 0

@@ -37,7 +37,7 @@ def raw(phone: FakeHttpCamera, size_bytes: int, path: str = "/video", timeout_s:
         return data
 
 
-def test_ffmpeg_gets_every_picture(phone: FakeHttpCamera) -> None:
+def test_ffmpeg_gets_every_frame(phone: FakeHttpCamera) -> None:
     with av.open(phone.url(), format="mpjpeg", timeout=5) as container:
         numbers = []
         for frame in container.decode(video=0):
@@ -48,7 +48,7 @@ def test_ffmpeg_gets_every_picture(phone: FakeHttpCamera) -> None:
     assert numbers == [(numbers[0] + place) % 25 for place in range(10)]
 
 
-def test_still_picture_is_the_present_one(phone: FakeHttpCamera) -> None:
+def test_the_still_is_the_current_frame(phone: FakeHttpCamera) -> None:
     with urllib.request.urlopen(phone.url("/shot.jpg"), timeout=5) as answer:
         picture: np.ndarray[tuple[int, ...], np.dtype[np.uint8]] = simplejpeg.decode_jpeg(
             answer.read(), "GRAY"
@@ -68,7 +68,7 @@ def test_login_is_asked_for(clip: Clip) -> None:
             assert answer.headers["Content-Type"] == "image/jpeg"
 
 
-def test_pages_and_unknown_paths(phone: FakeHttpCamera) -> None:
+def test_pages_and_unknown_paths_are_answered(phone: FakeHttpCamera) -> None:
     assert b"<h1>IP Webcam</h1>" in raw(phone, 100, "/")
     assert raw(phone, 100, "/nothing").startswith(b"HTTP/1.1 404 ")
     phone.faults.html = True

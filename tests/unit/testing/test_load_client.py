@@ -16,7 +16,7 @@ def clip() -> Clip:
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_every_picture_is_seen_once_and_its_age_known(clip: Clip, chunked: bool) -> None:
+def test_every_frame_is_counted_once_with_its_age(clip: Clip, chunked: bool) -> None:
     with FakeHttpCamera(clip) as phone:
         phone.faults.chunked = chunked
         load = Load([phone.url()], viewers=2, seconds=1, warm_up_s=0.3, loop=25, decode_every=1)
@@ -35,7 +35,7 @@ def test_refusal_is_reported(clip: Clip) -> None:
     assert result.summary()["statuses"] == ["http/1.1 404 not found"]
 
 
-def test_reconnecting_viewer_goes_on_after_a_cut(clip: Clip) -> None:
+def test_a_reconnecting_viewer_continues_after_a_cut(clip: Clip) -> None:
     async def scenario(phone: FakeHttpCamera) -> int:
         load = Load([phone.url()], seconds=1.5, warm_up_s=0, reconnect=True)
         watching = asyncio.create_task(run_mjpeg(load))

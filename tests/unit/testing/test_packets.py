@@ -17,7 +17,9 @@ from ninjacam.testing.packets import (
 
 
 @pytest.mark.parametrize("size", [(640, 360), (1280, 720), (1920, 1080), (322, 182)])
-def test_sequence_parameter_set_says_the_size_to_ffmpeg_and_to_us(size: tuple[int, int]) -> None:
+def test_ffmpeg_and_our_parser_read_the_same_size_from_the_sequence_parameter_set(
+    size: tuple[int, int],
+) -> None:
     info = parse_sps(Codec.H264, h264_sps(*size))
     assert (info.width_px, info.height_px) == size
     context = av.CodecContext.create("h264", "r")
@@ -27,7 +29,7 @@ def test_sequence_parameter_set_says_the_size_to_ffmpeg_and_to_us(size: tuple[in
     assert context.extradata
 
 
-def test_key_frames_come_every_gop_with_parameter_sets() -> None:
+def test_key_frames_arrive_once_per_gop_with_parameter_sets() -> None:
     packets = video_packets(60, gop=20)
     assert [p.sequence for p in packets if p.is_key] == [0, 20, 40]
     for packet in packets:
@@ -37,7 +39,7 @@ def test_key_frames_come_every_gop_with_parameter_sets() -> None:
     assert packets[0].flags == Flags.KEY | Flags.CONFIG
 
 
-def test_times_go_on_evenly() -> None:
+def test_times_advance_evenly() -> None:
     packets = video_packets(3, fps=25, first_pts=90)
     assert [p.pts for p in packets] == [90, 3690, 7290]
     assert [p.received_ns - packets[0].received_ns for p in packets] == [0, 40_000_000, 80_000_000]
@@ -53,7 +55,7 @@ def test_b_frames_have_even_decode_times_and_complete_presentation_times() -> No
     assert slices == [5] + [1] * 9
 
 
-def test_damage_is_what_it_says() -> None:
+def test_each_kind_of_damage_matches_its_name() -> None:
     packets = video_packets(10)
     assert jumped(packets, 5, -100)[5].pts == packets[5].pts - 9_000_000
     assert jumped(packets, 5, -100)[5].received_ns == packets[5].received_ns
@@ -64,13 +66,13 @@ def test_damage_is_what_it_says() -> None:
     assert [bool(p.flags & Flags.DISCONT) for p in gap] == [False] * 4 + [True] + [False] * 3
 
 
-def test_a_changed_resolution_goes_on_in_time() -> None:
+def test_a_changed_resolution_continues_in_time() -> None:
     packets = joined(video_packets(5), video_packets(5, width_px=1280, height_px=720, first_pts=77))
     assert [p.pts for p in packets] == [number * 3600 for number in range(10)]
     assert packets[5].flags == Flags.KEY | Flags.CONFIG
     assert (packets[5].width_px, packets[5].received_ns - packets[4].received_ns) == (1280, 40_000_000)
 
 
-def test_audio_and_video_come_as_they_arrive() -> None:
+def test_audio_and_video_arrive_in_order() -> None:
     mixed = in_arrival_order(video_packets(5), audio_packets(10))
     assert [p.received_ns for p in mixed] == sorted(p.received_ns for p in mixed)

@@ -11,14 +11,14 @@ from tests.unit.testing.decoding import luma_planes
 SMALL = SceneOptions(width=320, height=180, seconds=1, gop=10, bitrate_bps=300_000)
 
 
-def test_clip_has_the_wanted_shape() -> None:
+def test_a_clip_has_the_requested_shape() -> None:
     clip = make_clip(SMALL)
     assert (clip.frames, clip.fps, clip.duration_s) == (25, 25.0, 1.0)
     assert [number for number, unit in enumerate(clip.video.units) if unit.key] == [0, 10, 20]
     assert [plane.shape for plane in luma_planes(clip)] == [(180, 320)] * 25
 
 
-def test_b_frames_are_shown_in_another_order_than_sent() -> None:
+def test_b_frames_are_presented_in_a_different_order_than_sent() -> None:
     clip = make_clip(SceneOptions(width=320, height=180, seconds=1, gop=10, bframes=2, bitrate_bps=300_000))
     shown = [unit.pts_s for unit in clip.video.units]
     assert shown != sorted(shown)
@@ -42,19 +42,19 @@ def test_cached_clip_equals_the_encoded_one(tmp_path: Path) -> None:
     assert again.tracks == first.tracks
 
 
-def test_other_options_are_another_clip(tmp_path: Path) -> None:
+def test_different_options_give_a_different_clip(tmp_path: Path) -> None:
     make_clip(SMALL, cache_dir=tmp_path)
     make_clip(SceneOptions(width=320, height=180, seconds=1, gop=5, bitrate_bps=300_000), cache_dir=tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_kept_clip_comes_back_exactly(tmp_path: Path) -> None:
+def test_a_cached_clip_is_identical(tmp_path: Path) -> None:
     clip = make_clip(SMALL)
     write_clip(clip, tmp_path / "one.clip")
     assert read_clip(tmp_path / "one.clip").tracks == clip.tracks
 
 
-def test_elementary_stream_and_mp4_are_read_as_annexb(tmp_path: Path) -> None:
+def test_elementary_streams_and_mp4_are_read_as_annexb(tmp_path: Path) -> None:
     clip = make_clip(SMALL)
     raw, mp4 = tmp_path / "scene.h264", tmp_path / "scene.mp4"
     raw.write_bytes(clip.annexb())

@@ -27,14 +27,14 @@ def test_stamp_survives_scaling_and_jpeg(width: int) -> None:
     assert stamp.read(simplejpeg.decode_jpeg(jpeg, "GRAY")[:, :, 0]) == 4321
 
 
-def test_picture_without_stamp_has_no_number() -> None:
+def test_a_frame_without_a_stamp_has_no_number() -> None:
     noise = np.random.default_rng(1).integers(0, 255, (360, 640), np.uint8)
     assert stamp.read(noise) is None
     assert stamp.read(np.zeros((360, 640), np.uint8)) is None
     assert stamp.read(np.zeros((360, 200), np.uint8)) is None
 
 
-def test_a_damaged_bit_is_noticed() -> None:
+def test_a_damaged_bit_is_detected() -> None:
     gray = np.full((90, 640), 90, np.uint8)
     stamp.draw(gray, 77)
     gray[:16, 10 * 16 : 11 * 16] = 235
@@ -42,6 +42,6 @@ def test_a_damaged_bit_is_noticed() -> None:
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc", "mjpeg"])
-def test_every_frame_of_an_encoded_scene_bears_its_number(codec: VideoName) -> None:
+def test_every_frame_of_an_encoded_scene_has_its_number(codec: VideoName) -> None:
     clip = make_clip(SceneOptions(width=640, height=360, seconds=1, gop=10, codec=codec, bitrate_bps=700_000))
     assert [stamp.read(plane) for plane in luma_planes(clip)] == list(range(25))

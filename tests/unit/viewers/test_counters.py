@@ -10,7 +10,7 @@ def values(gauge: int, counter: int) -> list[int]:
     return [gauge] * GAUGES + [counter] * (len(FIGURES) - GAUGES)
 
 
-def test_any_worker_knows_the_sum_of_all(tmp_path: Path) -> None:
+def test_any_worker_reads_the_sum_of_all_workers(tmp_path: Path) -> None:
     one, two, three = (Counters(tmp_path) for _ in range(3))
     one.publish(values(1, 10))
     two.publish(values(2, 20))
@@ -18,7 +18,7 @@ def test_any_worker_knows_the_sum_of_all(tmp_path: Path) -> None:
     assert one.total() == two.total() == three.total() == (values(3, 30), 3)
 
 
-def test_counters_of_workers_that_ended_stay_and_their_gauges_go(tmp_path: Path) -> None:
+def test_counters_of_ended_workers_stay_and_their_gauges_disappear(tmp_path: Path) -> None:
     one, two = Counters(tmp_path), Counters(tmp_path)
     one.publish(values(1, 10))
     two.publish(values(2, 20))
@@ -29,7 +29,7 @@ def test_counters_of_workers_that_ended_stay_and_their_gauges_go(tmp_path: Path)
     assert again.total() == (values(6, 31), 2)
 
 
-def test_files_of_workers_that_ended_do_not_pile_up(tmp_path: Path) -> None:
+def test_files_of_ended_workers_do_not_accumulate(tmp_path: Path) -> None:
     for _ in range(5):
         worker = Counters(tmp_path)
         worker.publish(values(1, 1))
@@ -47,7 +47,7 @@ def test_without_a_run_directory_a_worker_counts_for_itself(tmp_path: Path) -> N
     assert Counters(tmp_path / "missing").total() == (values(1, 3), 2)
 
 
-def test_a_file_that_is_not_whole_counts_nothing(tmp_path: Path) -> None:
+def test_an_incomplete_file_counts_nothing(tmp_path: Path) -> None:
     (tmp_path / "web-1-ab.counters").write_bytes(b"x")
     one = Counters(tmp_path)
     one.publish(values(1, 2))

@@ -14,8 +14,8 @@ from ninjacam.core.packets import CameraState, Codec, Flags, Kind, Packet, Strea
 from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.server import Channel, StreamServer
 from ninjacam.hub.wire import MessageReader
-from ninjacam.viewers.feeds import FrameWaiter, Pool
 from ninjacam.queries.status import Status
+from ninjacam.viewers.feeds import FrameWaiter, Pool
 
 
 class Ear:
@@ -77,7 +77,7 @@ def run(test: Test) -> None:
 JPEG = StreamRequest(codec=Codec.MJPEG)
 
 
-def test_viewers_of_one_thing_share_one_subscription() -> None:
+def test_viewers_of_one_stream_share_one_subscription() -> None:
     async def test(pool: Pool, path: Path, channel: Channel) -> None:
         first, second = Ear(), Ear()
         feed = pool.join(path, JPEG, first)
@@ -94,7 +94,7 @@ def test_viewers_of_one_thing_share_one_subscription() -> None:
     run(test)
 
 
-def test_a_stream_of_packets_ends_with_its_last_listener_and_pixels_linger() -> None:
+def test_a_packet_stream_ends_with_its_last_listener_and_pixels_linger() -> None:
     async def test(pool: Pool, path: Path, channel: Channel) -> None:
         ear = Ear()
         for request, lingers in ((StreamRequest(), False), (JPEG, True)):
@@ -112,7 +112,7 @@ def test_a_stream_of_packets_ends_with_its_last_listener_and_pixels_linger() -> 
     run(test)
 
 
-def test_what_a_feed_held_goes_with_it_and_not_with_the_garbage() -> None:
+def test_the_cache_of_a_feed_is_freed_without_the_garbage_collector() -> None:
     """A feed is part of cycles; megabytes of pictures and buffers must not wait for the collector."""
 
     def readers() -> list[MessageReader]:
@@ -137,7 +137,7 @@ def test_what_a_feed_held_goes_with_it_and_not_with_the_garbage() -> None:
         gc.enable()
 
 
-def test_a_refusal_is_told_and_not_kept_for_the_next() -> None:
+def test_a_refusal_is_reported_and_not_kept_for_the_next_listener() -> None:
     async def test(pool: Pool, path: Path, channel: Channel) -> None:
         ear = Ear()
         request = StreamRequest(view="nope", codec=Codec.MJPEG)
@@ -149,7 +149,7 @@ def test_a_refusal_is_told_and_not_kept_for_the_next() -> None:
     run(test)
 
 
-def test_a_picture_of_a_camera_that_is_not_live_is_not_fresh() -> None:
+def test_a_frame_of_a_camera_that_is_not_live_is_not_fresh() -> None:
     async def test(pool: Pool, path: Path, channel: Channel) -> None:
         ear = Ear()
         channel.set_info(StreamInfo("door", state=CameraState.RECONNECTING, error={"message": "Gone."}))
@@ -166,7 +166,7 @@ def test_a_picture_of_a_camera_that_is_not_live_is_not_fresh() -> None:
     run(test)
 
 
-def test_a_lost_socket_is_reconnecting_after_a_while_and_forgets_its_pictures() -> None:
+def test_a_lost_socket_becomes_reconnecting_and_discards_its_frames() -> None:
     async def test(pool: Pool, path: Path, channel: Channel) -> None:
         feed = pool.join(path.with_name("other.pixels"), JPEG, Ear())
         assert not feed.has_state
@@ -176,7 +176,7 @@ def test_a_lost_socket_is_reconnecting_after_a_while_and_forgets_its_pictures() 
     run(test)
 
 
-def test_a_feed_is_off_while_the_engine_gives_its_camera_to_no_process(
+def test_a_feed_is_off_while_its_camera_is_assigned_to_no_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     error = {"code": "config", "message": "The stored password cannot be read."}
@@ -207,7 +207,7 @@ def test_a_feed_is_off_while_the_engine_gives_its_camera_to_no_process(
     run(test)
 
 
-def test_waiting_for_a_picture_ends_when_there_is_one_or_none_is_to_be_hoped_for() -> None:
+def test_waiting_for_a_frame_ends_with_a_frame_or_without_hope() -> None:
     async def test(pool: Pool, path: Path, channel: Channel) -> None:
         waiter = FrameWaiter()
         feed = pool.join(path, JPEG, waiter)

@@ -20,14 +20,14 @@ ASKED = {"op": "subscribe", "id": 1, "camera": "door", "codecs": ["h264"]}
     "wrong",
     [{"id": True}, {"id": 1.5}, {"id": None}, {"width": True}, {"width": float("nan")}, {"width": 1e300}],
 )
-def test_a_wish_with_what_is_no_number_is_refused(wrong: dict[str, Any]) -> None:
+def test_a_subscription_with_a_non_numeric_value_is_rejected(wrong: dict[str, Any]) -> None:
     with pytest.raises(Problem) as caught:
         SubscribeRequest.parse({**ASKED, **wrong})
     assert caught.value.status == 400
 
 
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError])
-def test_a_database_that_does_not_answer_is_a_503(error: type[Exception]) -> None:
+def test_an_unavailable_database_gives_503(error: type[Exception]) -> None:
     def ask() -> None:
         raise error("gone")
 
@@ -68,7 +68,7 @@ def refusal(worker: Worker, viewer: OneViewer) -> int:
     return 0
 
 
-def test_one_account_cannot_take_all_places() -> None:
+def test_one_account_cannot_use_all_slots() -> None:
     async def go() -> None:
         worker = Worker(parse_settings({"MAX_VIEWERS_PER_WORKER": 8}))
         assert [refusal(worker, OneViewer(1)) for _ in range(3)] == [0, 0, 429]
@@ -78,7 +78,7 @@ def test_one_account_cannot_take_all_places() -> None:
     asyncio.run(go())
 
 
-def test_strangers_with_a_link_take_no_place_of_its_owner_and_not_all_of_the_link() -> None:
+def test_viewers_by_link_use_no_slot_of_its_owner_and_not_all_of_the_link() -> None:
     async def go() -> None:
         # 8 for a user, 8 for links, 2 for one.
         worker = Worker(parse_settings({"MAX_VIEWERS_PER_WORKER": 32}))
@@ -95,7 +95,7 @@ def test_strangers_with_a_link_take_no_place_of_its_owner_and_not_all_of_the_lin
     asyncio.run(go())
 
 
-def test_a_database_that_hangs_is_a_503(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_hangs_gives_503(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ninjacam.viewers.auth.ANSWER_TIMEOUT_S", 0.05)
     over = threading.Event()
 
@@ -125,7 +125,7 @@ class Watching(OneViewer):
 
 
 @pytest.mark.parametrize("fault", ["error", "bug", "hang"])
-def test_nobody_watches_for_ever_while_permissions_cannot_be_checked(
+def test_streams_end_if_permissions_cannot_be_checked_for_too_long(
     fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ninjacam.viewers.worker.TICK_S", 0.01)
@@ -187,7 +187,7 @@ def test_permissions_are_checked_when_they_are_due_and_the_housekeeping_does_not
     asyncio.run(go())
 
 
-def test_one_address_cannot_take_all_places_and_a_proxy_on_this_host_can() -> None:
+def test_one_address_cannot_use_all_slots_but_a_proxy_on_this_host_can() -> None:
     async def go() -> None:
         worker = Worker(parse_settings({"MAX_VIEWERS_PER_WORKER": 8}))
         crowd = [refusal(worker, OneViewer(user, address="203.0.113.7")) for user in range(5)]

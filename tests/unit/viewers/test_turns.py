@@ -47,7 +47,7 @@ class Queue:
             await asyncio.sleep(0)
 
 
-def test_a_user_who_asks_for_one_does_not_wait_for_all_that_another_has_asked_for() -> None:
+def test_a_single_request_does_not_wait_for_the_many_of_another_user() -> None:
     async def script() -> None:
         queue = Queue()
         await queue.ask("a1", "a2", "a3", "a4", "a5", "b1", "c1")
@@ -79,7 +79,7 @@ def test_one_user_never_has_all_turns() -> None:
     asyncio.run(script())
 
 
-def test_viewers_by_a_link_do_not_use_the_turns_of_its_owner() -> None:
+def test_viewers_by_link_do_not_use_turns_of_its_owner() -> None:
     owner = SimpleNamespace(pk=7)
     session = Principal(owner, "session", address="192.0.2.1")  # type: ignore[arg-type]
     token = Principal(owner, "token", address="192.0.2.9")  # type: ignore[arg-type]
@@ -91,7 +91,7 @@ def test_viewers_by_a_link_do_not_use_the_turns_of_its_owner() -> None:
     assert len({user_of(session), *map(user_of, strangers)}) == 3
 
 
-def test_one_user_waits_for_a_few_and_others_still_find_room() -> None:
+def test_one_user_may_wait_for_few_and_others_still_find_room() -> None:
     async def script() -> None:
         queue = Queue(at_once=1, of_user=3)
         await queue.ask("a1", "a2", "a3", "a4", "a5", "b1")
@@ -109,7 +109,7 @@ def test_one_user_waits_for_a_few_and_others_still_find_room() -> None:
     asyncio.run(script())
 
 
-def test_a_client_that_hangs_up_blocks_nobody() -> None:
+def test_a_client_that_disconnects_blocks_nobody() -> None:
     async def script() -> None:
         queue = Queue(at_once=1)
         await queue.ask("a1", "b1", "c1", "d1")

@@ -28,20 +28,22 @@ def call(
     return call_processor(FunctionProcessor(function), "it", frame or make_frame(), with_image=with_image)
 
 
-def test_annotations_are_drawn_into_the_frame_only_where_a_picture_is_asked_for() -> None:
+def test_annotations_are_drawn_into_the_frame_only_if_an_image_is_requested() -> None:
     def see(_: Frame) -> list[Any]:
         return [Box(40, 30, 120, 90, color="#ff0000")]
 
     frame = make_frame()
     returned = call(see, frame, with_image=False)
     assert returned.image is None and not frame.drawn  # nobody converted it
-    assert returned.annotation_set == [{"type": "box", "points": [[0.25, 0.25], [0.75, 0.75]], "color": "#ff0000"}]
+    assert returned.annotation_set == [
+        {"type": "box", "points": [[0.25, 0.25], [0.75, 0.75]], "color": "#ff0000"}
+    ]
     image = call(see, frame).image
     assert np.abs(image[60, 40].astype(int) - RED).max() < 40
     assert tuple(image[60, 80]) == (0, 0, 0)
 
 
-def test_what_was_drawn_by_hand_stays_below_the_annotations() -> None:
+def test_manual_drawings_stay_below_the_annotations() -> None:
     def draw(frame: Frame) -> list[Any]:
         frame.image[:20] = 200
         return []
@@ -51,7 +53,7 @@ def test_what_was_drawn_by_hand_stays_below_the_annotations() -> None:
     assert returned.image[0, 0, 0] == 200
 
 
-def test_a_picture_of_its_own_is_shown_as_it_is() -> None:
+def test_a_returned_image_is_shown_unchanged() -> None:
     own = np.full((30, 40), 77, np.uint8)
     returned = call(lambda _: (own, [Box(0, 0, 160, 120)]))
     assert returned.annotation_set is not None
@@ -61,7 +63,7 @@ def test_a_picture_of_its_own_is_shown_as_it_is() -> None:
     assert call(lambda _: (None, [Text(1, 2, "x")])).image is not None
 
 
-def test_each_label_has_a_colour_of_its_own_that_is_the_players() -> None:
+def test_each_label_has_a_color_that_matches_the_player() -> None:
     """As overlay-drawing.js has it: "faces" is hsl(214 90% 60%)."""
     image = call(lambda _: [Box(40, 30, 120, 90, "faces")]).image
     assert np.abs(image[60, 40].astype(int) - (245, 141, 61)).max() < 60
@@ -69,13 +71,13 @@ def test_each_label_has_a_colour_of_its_own_that_is_the_players() -> None:
     assert np.abs(image[60, 40].astype(int) - other[60, 40].astype(int)).max() > 60
 
 
-def test_a_name_that_is_no_unicode_is_drawn_and_told() -> None:
+def test_a_name_that_is_not_unicode_is_drawn_and_returned() -> None:
     returned = call(lambda _: [Box(0, 0, 50, 50, label="caf\udce9.jpg")])
     assert returned.annotation_set is not None and returned.annotation_set[0]["label"] == "caf?.jpg"
     assert returned.image.any()
 
 
-def test_a_frame_that_cannot_be_drawn_on_is_the_processors_own_error() -> None:
+def test_an_undrawable_frame_is_an_error_of_the_processor() -> None:
     def lock(frame: Frame) -> list[Any]:
         frame.image.flags.writeable = False
         return [Box(0, 0, 50, 50)]
@@ -93,13 +95,13 @@ def test_a_frame_that_cannot_be_drawn_on_is_the_processors_own_error() -> None:
         ({"boxes": []}, "it: The processor returned dict"),
     ],
 )
-def test_what_is_neither_is_refused_with_a_sentence(returned: Any, words: str) -> None:
+def test_an_unsupported_result_is_rejected_with_a_readable_error(returned: Any, words: str) -> None:
     with pytest.raises(ProcessorError) as raised:
         call(lambda _: returned)
     assert str(raised.value).startswith(words)
 
 
-def test_an_object_that_fails_while_it_is_read_is_the_processors_own_error() -> None:
+def test_an_object_that_fails_while_it_is_read_is_an_error_of_the_processor() -> None:
     class Broken:
         def __bool__(self) -> bool:
             raise RuntimeError("broken label")

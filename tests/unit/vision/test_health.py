@@ -13,7 +13,7 @@ def error(words: str = "edges: ValueError: no") -> ProcessorError:
     return ProcessorError(words, traceback="Traceback (most recent call last): ...")
 
 
-def test_a_failure_is_logged_with_its_traceback_and_the_same_again_once_a_minute_with_their_number(
+def test_a_failure_is_logged_with_its_traceback_and_repeats_once_a_minute_with_their_number(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     clock, health = FakeClock(), ViewHealth()
@@ -41,7 +41,7 @@ def test_errors_that_differ_each_time_are_logged_once_a_second(caplog: pytest.Lo
     assert len(caplog.records) == 10
 
 
-def test_new_code_begins_without_failures() -> None:
+def test_new_code_starts_without_failures() -> None:
     health, first, second = ViewHealth(), object(), object()
     health.begin(first)
     health.failed("door", error(), FakeClock())

@@ -61,7 +61,7 @@ def cameras(imports: str, answer: str, view: str = "view") -> str:
     return f"from ninjacam import processor\n{imports}\n@processor({view!r})\ndef view(frame):\n    return {answer}\n"
 
 
-def test_a_helper_that_is_saved_is_loaded_again_even_within_the_same_second(project: Project) -> None:
+def test_a_saved_helper_is_reloaded_even_within_the_same_second(project: Project) -> None:
     project.write(hx_cameras=cameras("import hx_helper", "hx_helper.WORD"), hx_helper="WORD = 'aa'\n")
     project.load("hx_cameras")
     assert project.answer("view") == "aa"
@@ -70,7 +70,7 @@ def test_a_helper_that_is_saved_is_loaded_again_even_within_the_same_second(proj
         assert project.answer("view") == word
 
 
-def test_what_depends_on_a_saved_helper_is_loaded_again_and_nothing_else(project: Project) -> None:
+def test_only_modules_that_depend_on_a_saved_helper_are_reloaded(project: Project) -> None:
     project.write(
         hy_first=cameras("from hy_pack import middle, other", "(middle.WORD, other)", "first"),
         hy_second=cameras("from hy_pack import other", "other", "second"),
@@ -90,7 +90,7 @@ def test_what_depends_on_a_saved_helper_is_loaded_again_and_nothing_else(project
     assert project.answer("first")[1] is not before[1], "a package is loaded again with its modules"
 
 
-def test_an_error_in_a_helper_is_the_errors_of_the_modules_that_need_it_until_it_is_mended(
+def test_an_error_in_a_helper_is_reported_for_the_modules_that_need_it_until_it_is_fixed(
     project: Project,
 ) -> None:
     project.write(hz_cameras=cameras("import hz_helper", "hz_helper.WORD"), hz_helper="WORD = 1\n")
@@ -108,7 +108,7 @@ def test_an_error_in_a_helper_is_the_errors_of_the_modules_that_need_it_until_it
     assert project.answer("view") == 2 and project.code.errors == {}
 
 
-def test_a_helper_that_is_missing_is_waited_for(project: Project) -> None:
+def test_a_missing_helper_is_awaited(project: Project) -> None:
     project.write(hw_cameras=cameras("import hw_helper", "hw_helper.WORD"))
     project.load("hw_cameras")
     assert "No module named 'hw_helper'" in project.code.errors["hw_cameras"]
@@ -117,7 +117,7 @@ def test_a_helper_that_is_missing_is_waited_for(project: Project) -> None:
     assert project.answer("view") == 5
 
 
-def test_a_helper_that_a_function_imports_when_it_is_called_is_watched(project: Project) -> None:
+def test_a_helper_imported_inside_a_function_is_watched(project: Project) -> None:
     code = cameras("", "late.WORD").replace("return", "from hv_tools import late; return")
     project.write(hv_cameras=code, **{"hv_tools/late": "WORD = 1\n"})
     project.load("hv_cameras")
@@ -126,7 +126,7 @@ def test_a_helper_that_a_function_imports_when_it_is_called_is_watched(project: 
     assert project.answer("view") == 2
 
 
-def test_what_was_imported_before_and_installed_packages_are_left_alone(project: Project) -> None:
+def test_earlier_imports_and_installed_packages_are_left_alone(project: Project) -> None:
     project.write(
         hu_cameras=cameras("import hu_models, random, json", "hu_models.WORD"),
         hu_models="WORD = 1\n",
@@ -143,7 +143,7 @@ def test_what_was_imported_before_and_installed_packages_are_left_alone(project:
     assert not project.code.changed(), "Django loads models once"
 
 
-def test_a_helper_that_others_can_write_is_refused(project: Project) -> None:
+def test_a_helper_that_others_can_write_is_rejected(project: Project) -> None:
     project.write(ht_cameras=cameras("import ht_helper", "1"), ht_helper="")
     (project.root / "ht_helper.py").chmod(0o666)
     project.load("ht_cameras")

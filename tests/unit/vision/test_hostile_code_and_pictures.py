@@ -23,7 +23,7 @@ GOOD = "from ninjacam import processor\n@processor\ndef fine(frame): return fram
 
 
 @pytest.mark.parametrize("last_line", ["while True: pass", "import time; time.sleep(1)"])
-def test_a_module_that_does_not_end_is_cut_off_and_the_others_and_later_saves_count(
+def test_a_module_that_never_finishes_loading_is_cut_off_and_other_modules_still_load(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last_line: str
 ) -> None:
     monkeypatch.setattr(process, "LOAD_S", 0.15)
@@ -47,7 +47,7 @@ def test_a_module_that_does_not_end_is_cut_off_and_the_others_and_later_saves_co
     assert code.errors == {}
 
 
-def test_a_worker_that_takes_too_much_memory_ends_itself(tmp_path: Path) -> None:
+def test_a_worker_that_uses_too_much_memory_exits(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from ninjacam.supervision.child import run_loop;"
         "from ninjacam.vision.process import VisionProcess;"
@@ -58,7 +58,7 @@ def test_a_worker_that_takes_too_much_memory_ends_itself(tmp_path: Path) -> None
     assert done.returncode == OUT_OF_MEMORY_STATUS, done.stderr
 
 
-def test_a_picture_of_absurd_size_is_refused_before_its_memory_is_taken() -> None:
+def test_an_image_of_absurd_size_is_rejected_before_it_is_allocated() -> None:
     coded = bytes(cv2.imencode(".jpg", np.zeros((6_100, 6_100), np.uint8))[1])
     with pytest.raises(DecodeError):
         jpeg_size(coded)
@@ -66,7 +66,7 @@ def test_a_picture_of_absurd_size_is_refused_before_its_memory_is_taken() -> Non
         Decoder(Codec.MJPEG).decode(Packet(Kind.VIDEO, Codec.MJPEG, coded, 0, 0))
 
 
-def test_a_module_that_is_left_out_is_loaded_when_it_is_saved_and_the_others_are_at_once(
+def test_a_skipped_module_is_loaded_when_it_is_saved_and_the_others_at_once(
     tmp_path: Path,
 ) -> None:
     files = [ModuleFile(f"module_{name}", tmp_path / f"{name}.py") for name in ("fatal", "innocent")]
@@ -87,7 +87,7 @@ def test_a_module_that_is_left_out_is_loaded_when_it_is_saved_and_the_others_are
     assert "module_fatal" in sys.modules
 
 
-def test_a_view_that_no_longer_loads_stays_with_the_cameras_that_had_it(tmp_path: Path) -> None:
+def test_a_view_that_fails_to_load_stays_with_its_cameras(tmp_path: Path) -> None:
     path = tmp_path / "breaks.py"
     path.write_text(GOOD.replace("@processor", "@processor(cameras=['gate-*'])").replace("fine", "gate"))
     code = ProcessorCode([ModuleFile("module_that_breaks", path)])

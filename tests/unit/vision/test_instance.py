@@ -57,7 +57,7 @@ def test_a_network_of_a_module_serves_cameras_of_two_sizes(tmp_path: Path) -> No
     assert errors == []
 
 
-def test_setup_has_more_time_than_a_call_and_both_leave_their_name(tmp_path: Path) -> None:
+def test_setup_has_more_time_than_a_call_and_both_record_their_name(tmp_path: Path) -> None:
     clock, path = FakeClock(), tmp_path / "vision-1.running"
     overdue: list[tuple[float, list[tuple[str, str]]]] = []
 
@@ -112,7 +112,7 @@ def test_saved_code_gets_a_new_instance_and_the_old_one_is_closed(tmp_path: Path
     ]  # fmt: skip
 
 
-def test_a_failing_setup_is_tried_again_and_an_abandoned_instance_is_not_closed(tmp_path: Path) -> None:
+def test_a_failing_setup_is_retried_and_an_abandoned_instance_is_not_closed(tmp_path: Path) -> None:
     said: list[str] = []
 
     class Fails(Processor):
@@ -137,7 +137,7 @@ def test_a_failing_setup_is_tried_again_and_an_abandoned_instance_is_not_closed(
     assert said == ["setup", "setup", "process"]
 
 
-def test_a_turn_is_given_back_by_whatever_ends_the_call(tmp_path: Path) -> None:
+def test_a_turn_is_returned_however_the_call_ends(tmp_path: Path) -> None:
     def fails(frame: Frame) -> None:
         raise ValueError("no")
 

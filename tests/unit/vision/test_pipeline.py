@@ -31,7 +31,7 @@ def number_of(frame: Frame) -> list[Text]:
 
 
 @pytest.mark.parametrize("bframes", [0, 2])
-def test_what_is_seen_on_a_picture_has_that_pictures_time(tmp_path: Path, bframes: int) -> None:
+def test_annotations_have_the_time_of_their_frame(tmp_path: Path, bframes: int) -> None:
     info = StreamInfo("door", state=CameraState.LIVE)
     published: list[Packet] = []
     shared = Shared(variants=(Variant(StreamRequest("numbers", Codec.ANNOTATIONS), Channel(info)),))

@@ -31,14 +31,14 @@ def made(path: Path) -> ProcessorCode:
     return code
 
 
-def test_it_is_refused_and_the_error_says_what_to_do(path: Path) -> None:
+def test_unsafe_code_is_rejected_and_the_error_says_what_to_do(path: Path) -> None:
     code = made(path)
     assert "edges" not in code.current
     assert f"chmod go-w {path}" in code.errors["refused_cameras"]
     assert not code.changed()
 
 
-def test_it_is_loaded_once_its_mode_is_right_and_left_out_when_it_no_longer_is(path: Path) -> None:
+def test_code_is_loaded_once_its_mode_is_safe_and_unloaded_when_it_is_not(path: Path) -> None:
     code = made(path)
     for loose, tight in ((path, 0o600), (path.parent, 0o700)):
         loose.chmod(tight)

@@ -57,7 +57,7 @@ def test_the_page_lists_the_usable_tokens_and_revokes_them_all(owner: User, stra
     assert "wall display" not in client.get("/account/").content.decode()
 
 
-def test_who_has_no_password_here_changes_none(owner: User) -> None:
+def test_a_user_without_a_local_password_cannot_change_it(owner: User) -> None:
     owner.set_unusable_password()
     owner.save()
     client = signed_in(owner)

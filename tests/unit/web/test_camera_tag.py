@@ -33,7 +33,7 @@ def admin() -> User:
     return User.objects.create_superuser("root")
 
 
-def test_it_renders_a_player_and_its_script(door: Camera, admin: User) -> None:
+def test_the_tag_renders_a_player_and_its_script(door: Camera, admin: User) -> None:
     page = render('{% camera "door" view="edges" controls=True data_place="hall" %}', admin)
     assert page.endswith(
         '<ninjacam-player camera="door" base="/" view="edges" controls="" data-place="hall"></ninjacam-player>'
@@ -41,7 +41,7 @@ def test_it_renders_a_player_and_its_script(door: Camera, admin: User) -> None:
     assert '<script type="module" src="/static/ninjacam/player/player.js"></script>' in page
 
 
-def test_the_script_comes_once_for_a_page(door: Camera, admin: User) -> None:
+def test_the_script_is_included_once_per_page(door: Camera, admin: User) -> None:
     page = render('{% camera "door" %}{% camera door %}', admin, door=door)
     assert page.count("<script type=") == 1
     assert page.count("<ninjacam-player ") == 2
@@ -58,13 +58,13 @@ def test_event_handlers_are_refused(door: Camera, admin: User, name: str) -> Non
         render(f'{{% camera "door" {name}="x" %}}', admin)
 
 
-def test_whoever_may_not_see_it_reads_so(door: Camera) -> None:
+def test_users_who_may_not_view_the_camera_read_a_message(door: Camera) -> None:
     page = render('{% camera "door" %}', User.objects.create_user("sam"))
     assert "You may not view this camera." in page
     assert "ninjacam-player" not in page
 
 
-def test_whoever_is_not_logged_in_reads_so(door: Camera) -> None:
+def test_anonymous_users_read_a_message(door: Camera) -> None:
     assert "Log in to see this camera." in render('{% camera "door" %}', AnonymousUser())
 
 
@@ -74,12 +74,12 @@ def test_an_unknown_camera_is_named_in_debug_only(admin: User) -> None:
         assert "No camera “dor”." in render('{% camera "dor" %}', admin)
 
 
-def test_a_context_without_request_is_explained(admin: User) -> None:
+def test_a_context_without_a_request_is_explained(admin: User) -> None:
     with pytest.raises(TemplateSyntaxError, match=r"context_processors\.request"):
         Template('{% load ninjacam %}{% camera "door" %}').render(Context({}))
 
 
-def test_every_string_of_the_player_is_translated() -> None:
+def test_every_text_of_the_player_is_translated() -> None:
     source = (STATIC / "player" / "strings.js").read_text()
     table = source[source.index("{") : source.index("};")]
     assert dict(re.findall(r'(\w+): "(.*)"', table)) == player_strings()

@@ -63,7 +63,7 @@ def html(client: Client, path: str, status: int = 200) -> str:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_whoever_is_not_logged_in_is_sent_to_the_login(client: Client, door: Camera, path: str) -> None:
+def test_anonymous_users_are_redirected_to_the_login(client: Client, door: Camera, path: str) -> None:
     response = client.get(path)
     assert response.status_code == 302
     assert response["Location"] == f"/login/?next={quote(path)}"
@@ -80,7 +80,7 @@ def test_whoever_is_not_logged_in_is_sent_to_the_login(client: Client, door: Cam
         ("/cameras/nowhere/", 404, 404),
     ],
 )
-def test_a_camera_that_one_may_not_see_is_not_there(
+def test_a_camera_that_a_user_may_not_view_returns_404(
     viewer: Client, stranger: Client, path: str, viewer_gets: int, stranger_gets: int
 ) -> None:
     assert viewer.get(path).status_code == viewer_gets
@@ -103,7 +103,7 @@ def test_no_page_has_inline_scripts_or_styles(admin: Client, path: str) -> None:
     assert not re.search(r"<[^>]+\s(style|on\w+)=", page)
 
 
-def test_logging_in_and_out(door: Camera) -> None:
+def test_users_log_in_and_out(door: Camera) -> None:
     User.objects.create_superuser("root", password="a long password")
     client = Client(enforce_csrf_checks=False)
     assert client.post("/login/", {"username": "root", "password": "wrong"}).status_code == 200
@@ -113,7 +113,9 @@ def test_logging_in_and_out(door: Camera) -> None:
     assert client.get("/").status_code == 302
 
 
-def test_the_wall_shows_a_player_for_each_camera_that_one_may_see(viewer: Client, stranger: Client) -> None:
+def test_the_wall_shows_a_player_for_each_camera_that_the_user_may_view(
+    viewer: Client, stranger: Client
+) -> None:
     page = html(viewer, "/")
     assert '<ninjacam-player camera="door" base="/"' in page
     assert "Front &lt;door&gt;" in page
@@ -164,7 +166,7 @@ def test_the_page_of_a_camera_shows_its_health_and_addresses(viewer: Client) -> 
 
 
 @pytest.mark.usefixtures("engine")
-def test_tracebacks_are_for_those_who_configure(viewer: Client, admin: Client) -> None:
+def test_tracebacks_are_for_users_who_may_configure(viewer: Client, admin: Client) -> None:
     for client, sees in ((viewer, False), (admin, True)):
         page = html(client, "/cameras/door/")
         assert "ZeroDivisionError" in page
@@ -172,7 +174,7 @@ def test_tracebacks_are_for_those_who_configure(viewer: Client, admin: Client) -
 
 
 @pytest.mark.usefixtures("engine")
-def test_a_processor_that_works_again_says_how_often_and_when_it_failed(
+def test_a_recovered_processor_shows_how_often_and_when_it_failed(
     viewer: Client, admin: Client, tmp_path: Path
 ) -> None:
     path = tmp_path / "status.json"
@@ -188,7 +190,7 @@ def test_a_processor_that_works_again_says_how_often_and_when_it_failed(
 
 
 @pytest.mark.usefixtures("engine")
-def test_the_wall_shows_the_chosen_view_of_those_that_have_it(viewer: Client) -> None:
+def test_the_wall_shows_the_selected_view_where_it_exists(viewer: Client) -> None:
     assert 'view="edges"' in html(viewer, "/?view=edges")
     assert 'view="other"' not in html(viewer, "/?view=other")
 
@@ -208,7 +210,7 @@ def test_adding_a_camera_leads_to_its_page(admin: Client) -> None:
     assert (source.url, source.username, source.password) == ("rtsp://192.0.2.7/main", "eve", "pw")
 
 
-def test_whoever_adds_a_camera_may_see_it() -> None:
+def test_a_user_who_adds_a_camera_may_view_it() -> None:
     adder = client_of("ada")
     User.objects.get(username="ada").user_permissions.add(Permission.objects.get(codename="add_camera"))
     assert adder.post("/add-camera/", CAMERA).status_code == 302
@@ -224,7 +226,7 @@ def test_whoever_adds_a_camera_may_see_it() -> None:
         ({"slug": "Yard"}, "Use a-z, 0-9"),
     ],
 )
-def test_a_value_that_cannot_be_used_is_named(admin: Client, change: dict[str, str], says: str) -> None:
+def test_an_invalid_value_is_named(admin: Client, change: dict[str, str], says: str) -> None:
     response = admin.post("/add-camera/", {**CAMERA, **change})
     assert response.status_code == 422
     assert says in response.content.decode()
@@ -239,19 +241,21 @@ def test_editing_keeps_the_stored_password(admin: Client, door: Camera) -> None:
     assert changed.source().password == "geheim"
 
 
-def test_the_stored_password_can_be_forgotten(admin: Client, door: Camera) -> None:
+def test_the_stored_password_can_be_removed(admin: Client, door: Camera) -> None:
     entered = {**CAMERA, "slug": "door", "url": "rtsp://192.0.2.1/stream1", "forget_credentials": "on"}
     assert admin.post("/cameras/door/edit/", entered).status_code == 302
     assert Camera.objects.get(slug="door").source().password == ""
 
 
-def test_another_host_needs_the_password_again(admin: Client, door: Camera) -> None:
+def test_another_host_requires_the_password_again(admin: Client, door: Camera) -> None:
     response = admin.post("/cameras/door/edit/", {**CAMERA, "url": "rtsp://192.0.2.99/stream1"})
     assert response.status_code == 422
     assert "another host" in response.content.decode()
 
 
-def test_a_password_for_tls_is_asked_for_again_before_it_goes_in_clear(admin: Client, door: Camera) -> None:
+def test_a_password_for_tls_must_be_entered_again_before_it_is_sent_in_clear_text(
+    admin: Client, door: Camera
+) -> None:
     door.set_source("rtsps://192.0.2.1:554/stream1", "ada", "geheim")
     door.save()
     for change in ({"url": "rtsp://192.0.2.1:554/stream1"}, {"url": door.url, "verify_tls": ""}):
@@ -268,13 +272,15 @@ def test_a_viewer_cannot_change_or_delete(viewer: Client, door: Camera) -> None:
     assert Camera.objects.filter(slug="door").exists()
 
 
-def test_deleting_asks_first(admin: Client, door: Camera) -> None:
+def test_deleting_asks_for_confirmation(admin: Client, door: Camera) -> None:
     assert "Delete Front &lt;door&gt;?" in html(admin, "/cameras/door/delete/")
     assert admin.post("/cameras/door/delete/")["Location"] == "/"
     assert not Camera.objects.exists()
 
 
-def test_recording_is_switched_in_the_form_and_kept_by_forms_without_it(admin: Client, door: Camera) -> None:
+def test_recording_is_switched_in_the_form_and_kept_by_forms_without_the_field(
+    admin: Client, door: Camera
+) -> None:
     entered = {**CAMERA, "slug": "door", "url": door.url, "record": "always"}
     assert admin.post("/cameras/door/edit/", entered).status_code == 302
     assert Camera.objects.get(pk=door.pk).record == "always"
@@ -285,7 +291,7 @@ def test_recording_is_switched_in_the_form_and_kept_by_forms_without_it(admin: C
     assert Camera.objects.get(pk=door.pk).record == "always"
 
 
-def test_what_is_recorded_around_events_and_when_is_said_in_the_form(admin: Client, door: Camera) -> None:
+def test_the_form_shows_pre_roll_and_post_roll_and_schedule(admin: Client, door: Camera) -> None:
     entered = {
         **CAMERA,
         "slug": "door",
@@ -305,7 +311,7 @@ def test_what_is_recorded_around_events_and_when_is_said_in_the_form(admin: Clie
     assert Camera.objects.get(pk=door.pk).record_schedule == "mon-fri 07:00-08:00"
 
 
-def test_recordings_are_for_whoever_may_replay(viewer: Client, stranger: Client, door: Camera) -> None:
+def test_recordings_are_for_users_who_may_replay(viewer: Client, stranger: Client, door: Camera) -> None:
     replayer = client_of("rita", "view", "replay")
     page = html(replayer, "/replay/?camera=door")
     assert '<ninjacam-player camera="door" base="/" controls="" data-name="Front &lt;door&gt;"' in page
@@ -321,7 +327,7 @@ def test_recordings_are_for_whoever_may_replay(viewer: Client, stranger: Client,
     assert "/replay/" not in html(viewer, "/") and "<ninjacam-timeline" not in html(viewer, "/cameras/door/")
 
 
-def test_a_page_is_in_one_language_only(admin: Client, settings: Any) -> None:
+def test_a_page_uses_a_single_language(admin: Client, settings: Any) -> None:
     settings.LANGUAGES = [("en", "English"), ("ko", "Korean")]
     for path in (*PAGES, "/login/"):
         client = Client() if path == "/login/" else admin

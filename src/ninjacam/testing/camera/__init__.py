@@ -19,9 +19,9 @@ from typing import cast
 from ninjacam.testing.authentication import Login
 from ninjacam.testing.clips import Clip
 from ninjacam.testing.faults import Faults
-from ninjacam.testing.served_stream import ServedStream
 from ninjacam.testing.rtp import PayloadCache
 from ninjacam.testing.rtsp_session import CameraStats, ServerSession
+from ninjacam.testing.served_stream import ServedStream
 from ninjacam.testing.server_thread import ServerThread
 
 
