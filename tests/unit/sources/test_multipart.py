@@ -188,10 +188,10 @@ def test_segments_without_an_image_have_a_constant_cost_per_byte() -> None:
     steps = 0
     step = parser._step
 
-    def counted(pictures: list[bytes]) -> bool:
+    def counted(images: list[bytes]) -> bool:
         nonlocal steps
         steps += 1 + max(0, parser._segments)
-        return step(pictures)
+        return step(images)
 
     parser._step = counted  # type: ignore[method-assign]  # to count
     parser.feed(chain)

@@ -72,7 +72,7 @@ def test_a_skipped_module_is_loaded_when_it_is_saved_and_the_others_at_once(
     files = [ModuleFile(f"module_{name}", tmp_path / f"{name}.py") for name in ("fatal", "innocent")]
     for file in files:
         file.path.write_text(GOOD.replace("fine", file.path.stem))
-    mark = files[0].mark()
+    mark = files[0].version()
     assert mark is not None
     name = loading_name("module_fatal", mark[0])
     code = ProcessorCode(files, into=ProcessorRegistry(), left_out={name: "It ended its process."})

@@ -16,7 +16,7 @@
 /**
  * A source of annotations: the live stream, or recordings.
  * @typedef {object} AnnotationSource
- * @property {(views: string[]) => void} replace the watched views
+ * @property {(views: string[]) => void} watch replace the watched views
  * @property {(capturedUs: number) => void} show the capture time of the frame displayed now or next; 0: unknown
  * @property {(view: string, capturedUs: number) => Annotated | null} find the annotations of this frame
  * @property {() => void} close
