@@ -84,7 +84,7 @@ def test_a_wall_clock_set_by_an_hour_loses_no_frame(tmp_path: Path) -> None:
 
 
 @pytest.mark.ffmpeg
-def test_a_database_that_is_locked_until_writes_fail_costs_no_picture_and_no_row(tmp_path: Path) -> None:
+def test_a_database_locked_until_writes_fail_loses_no_frame_and_no_row(tmp_path: Path) -> None:
     root = tmp_path / "data" / "recordings"
     with FakeCamera(*SMALL) as camera, Product(tmp_path / "data") as product:
         product.add_camera("door", camera.url(), "--record", "always")

@@ -24,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WIDTH = 320, HEIGHT = 240, SIZE_IMAGE = WIDTH * HEIGHT * 2, MAX_BUFFERS = 32, MAX_PICTURES = 1024 };
+enum { WIDTH = 320, HEIGHT = 240, SIZE_IMAGE = WIDTH * HEIGHT * 2, MAX_BUFFERS = 32, MAX_FRAMES = 1024 };
 enum { STRIDE = 1 << 18 }; /* from buffer to buffer: whole pages */
 #define NS 1000000000LL
 
@@ -32,7 +32,7 @@ static int device = -1;
 static char *memory;
 static unsigned buffers, queue[MAX_BUFFERS], queued, fps = 30;
 static long long picture, started_ns;
-static struct { const char *data; size_t size; } pictures[MAX_PICTURES];
+static struct { const char *data; size_t size; } pictures[MAX_FRAMES];
 static unsigned picture_count;
 
 static int fault_is(const char *name)
@@ -65,7 +65,7 @@ static void load_pictures(void)
         abort();
     const char *data = mmap(NULL, status.st_size, PROT_READ, MAP_PRIVATE, file, 0), *end = data + status.st_size;
     close(file);
-    while (data < end && picture_count < MAX_PICTURES) {
+    while (data < end && picture_count < MAX_FRAMES) {
         const char *next = memmem(data + 2, end - data - 2, "\xff\xd9\xff\xd8", 4); /* end of one, start of the next */
         size_t size = next ? (size_t)(next + 2 - data) : (size_t)(end - data);
         if (size > SIZE_IMAGE)

@@ -71,7 +71,7 @@ def test_each_processor_works_on_real_frames(registry: ProcessorRegistry, create
     for name in names - {"faces"}:
         for returned in run(registry, name, pictures()):
             assert returned.image.dtype == np.uint8
-            assert (returned.seen is not None) == (name in ("motion", "doorbell"))
+            assert (returned.annotation_set is not None) == (name in ("motion", "doorbell"))
     assert created == []
 
 
@@ -97,7 +97,7 @@ def test_a_real_network_finds_faces(module: ModuleType, registry: ProcessorRegis
     for size in ((320, 240), (1280, 720)):  # cameras of two sizes, one instance each
         images = [cv2.resize(image, size) for image in pictures()[:3]]
         for returned in run(registry, "faces", images):
-            assert returned.seen is not None
+            assert returned.annotation_set is not None
 
 
 def test_names_explained_on_the_page_exist(module: ModuleType) -> None:

@@ -278,11 +278,11 @@ def test_data_that_does_not_form_frames_is_described_without_a_reconnect(
         assert "no_media" in slow.notices()
         await slow.wait(30, media=True)
         assert not slow.was_lost
-        assert "no picture has begun or ended" in slow.notices()["no_frames"]
+        assert "no frame has begun or ended" in slow.notices()["no_frames"]
         stats.packets_ignored = 9
         assert "9 packets were not of the announced format" in slow.notices()["no_frames"]
         stats.access_units_dropped = 7
-        assert "7 pictures were incomplete" in slow.notices()["no_frames"]
+        assert "7 frames were incomplete" in slow.notices()["no_frames"]
         stats.keys_without_sets = 3
         assert "3 key frames came without their parameter sets" in slow.notices()["no_frames"]
         await slow.picture()

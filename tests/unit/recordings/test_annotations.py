@@ -219,7 +219,7 @@ def test_a_response_is_limited_and_continues_from_its_end(
             read.append(len(lines))
             yield begins_ns, lines
 
-    monkeypatch.setattr(annotations, "MAX_PICTURES", 21)
+    monkeypatch.setattr(annotations, "MAX_FRAMES", 21)
     monkeypatch.setattr(annotations, "_iter_lines", counted)
     first, end_ns = read_annotations(files, packets[0].captured_ns, FOREVER[1])
     assert numbers(first) == [n for n in range(11) for _ in "fp"]  # a picture's views stay together
