@@ -561,7 +561,7 @@ def test_a_codec_that_the_browser_lacks_is_shown_as_stills(tab: Tab, world: Worl
 
     # Before there is any picture.
     tab.js(f"{PLAYER}.goLive(); {PLAYER}.pause(); {PLAYER}.seek({world.ms(100)}); 1")
-    tab.until(f"{PLAYER}.stats.rung === 'pictures'")
+    tab.until(f"{PLAYER}.stats.rung === 'stills'")
     tab.js(f"{PLAYER}.seek({world.ms(100)}); {PLAYER}.step(-1); 1")
     wait_for_picture(tab, 100)  # the last before the instant
     assert tab.js(f"Number.isFinite(Number({PLAYER}.position))")
