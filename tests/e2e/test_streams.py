@@ -12,8 +12,8 @@ from benchmarks.clips import cache_dir
 from ninjacam.testing.authentication import Login
 from ninjacam.testing.camera import FakeRtspCamera
 from ninjacam.testing.clips import Clip
-from ninjacam.testing.mount import ServedStream
 from ninjacam.testing.scenes import SceneOptions, make_clip
+from ninjacam.testing.served_stream import ServedStream
 from tests.harness.processes import wait_until
 from tests.harness.server import Product
 from tests.harness.viewers import MjpegViewer, WsViewer
@@ -68,7 +68,7 @@ def product(
 @pytest.fixture
 def sub(product: Product, camera: FakeRtspCamera) -> ServedStream:
     """The second stream, which is not connected."""
-    stream = camera.mounts["/sub"]
+    stream = camera.streams["/sub"]
     wait_until(lambda: not stream.viewers, 15, "the sub-stream disconnected", processes=[product])
     return stream
 
@@ -93,13 +93,13 @@ def test_a_stream_without_viewers_is_never_connected(
         wait_until(lambda: viewer.count > 40, 20, "40 frames of main")
     streams = {each["name"]: each for each in product.camera("door")["streams"]}
     assert (sub.plays, streams["sub"]["state"]) == (plays, "idle")
-    assert camera.mounts["/main"].viewers == 1
+    assert camera.streams["/main"].viewers == 1
 
 
 def test_a_small_width_connects_the_second_stream_only_while_it_is_watched(
     product: Product, camera: FakeRtspCamera, sub: ServedStream
 ) -> None:
-    plays, plays_of_main = sub.plays, camera.mounts["/main"].plays
+    plays, plays_of_main = sub.plays, camera.streams["/main"].plays
     with mjpeg(product, "width=320") as viewer:
         assert width_of(viewer.wait_live().data) == 320
         assert sub.viewers == 1
@@ -107,7 +107,7 @@ def test_a_small_width_connects_the_second_stream_only_while_it_is_watched(
     wait_until(lambda: not sub.viewers, 15, "the sub-stream disconnected", processes=[product])
     found = wait_until(lambda: idle(product), 5, "the state idle")
     assert (found["codec"], found["height_px"], found["subscribers"]) == ("h264", 180, 0)
-    assert (sub.plays, camera.mounts["/main"].plays) == (plays + 1, plays_of_main)
+    assert (sub.plays, camera.streams["/main"].plays) == (plays + 1, plays_of_main)
 
 
 def stream_of(product: Product, name: str) -> dict[str, object]:
@@ -150,7 +150,7 @@ def test_a_socket_names_the_stream_and_refuses_unknown_ones(product: Product, su
 def test_a_stream_that_cannot_be_connected_leaves_main_live(
     product: Product, camera: FakeRtspCamera, sub: ServedStream
 ) -> None:
-    plays_of_main = camera.mounts["/main"].plays
+    plays_of_main = camera.streams["/main"].plays
     camera.set_faults("/sub", describe_status=404)
     try:
         with WsViewer(product.websocket_url, product.token, [("door", "")], stream="sub") as viewer:
@@ -161,7 +161,7 @@ def test_a_stream_that_cannot_be_connected_leaves_main_live(
             assert product.camera("door")["state"] == "live"
     finally:
         camera.set_faults("/sub", describe_status=0)
-    assert camera.mounts["/main"].plays == plays_of_main
+    assert camera.streams["/main"].plays == plays_of_main
 
 
 def test_a_killed_capture_process_connects_the_watched_stream_again(
