@@ -8,7 +8,7 @@ from benchmarks.stage import AT_EASE_S, Figures, Plan, add_cameras, make_camera,
 
 def measure_idle(plan: Plan) -> Figures:
     count = plan.idle_cameras
-    with make_camera(streams=count) as camera, make_product() as product:
+    with make_camera(mounts=count) as camera, make_product() as product:
         add_cameras(product, {f"cam{number}": camera.url(number) for number in range(count)})
         time.sleep(plan.warm_up_s + AT_EASE_S)
         cpu = measure_cpu(product.pid, plan.idle_window_s)

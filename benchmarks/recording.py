@@ -19,7 +19,7 @@ def measure_recording(plan: Plan) -> Figures:
 
 
 def _record(plan: Plan, count: int, height_px: int) -> Figures:
-    with make_camera(streams=count, height_px=height_px) as camera, make_product() as product:
+    with make_camera(mounts=count, height_px=height_px) as camera, make_product() as product:
         urls = {f"cam{number}": camera.url(number) for number in range(count)}
         add_cameras(product, urls, record="always")
         time.sleep(plan.warm_up_s + AT_EASE_S)

@@ -85,12 +85,12 @@ QUICK = Plan(
 )
 
 
-def make_camera(streams: int = 1, height_px: int = 720) -> Camera:
+def make_camera(mounts: int = 1, height_px: int = 720) -> Camera:
     """GStreamer's, or ours where there is none: both send what is encoded already, on the same schedule."""
     clip = stamped_annexb(height_px)
     if gstreamer_missing():
-        return FakeCamera("--clip", str(clip), streams=streams)
-    return GstCamera(streams=streams, clip=clip)
+        return FakeCamera("--clip", str(clip), streams=mounts)
+    return GstCamera(streams=mounts, clip=clip)
 
 
 def loop_of(camera: Camera) -> int:
