@@ -133,7 +133,7 @@ def test_nothing_is_lost_while_the_database_is_away(scene: Scene) -> None:
         database.commit()
         try:
             wait_until(lambda: recordings()["error"] is not None, 10, "the engine notices")
-            assert recordings()["waiting"] > 0
+            wait_until(lambda: recordings()["waiting"] > 0, 10, "rows wait; none while they are tried")
             scene.record("off")
             wait_until(lambda: does() == "off", 10, "a file ends, and is not reported again")
             scene.record("always")
