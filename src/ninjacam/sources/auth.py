@@ -24,9 +24,10 @@ _STRENGTH = ("SHA512256", "SHA256", "MD5")
 
 
 class Authenticator:
-    """Credentials of one camera, and its current challenge."""
+    """Credentials of one camera, and its current challenge. `digest_only`: never send the password itself."""
 
-    def __init__(self, username: str, password: str) -> None:
+    def __init__(self, username: str, password: str, *, digest_only: bool = False) -> None:
+        self._digest_only = digest_only
         self._username = username
         self._password = password
         self._scheme = ""
@@ -49,6 +50,11 @@ class Authenticator:
             return False
         challenges = [challenge for header in headers for challenge in parse_challenges(header)]
         best = _best(challenges[:MAX_CHALLENGES])
+        if best is not None and best[0] == "basic" and self._digest_only:
+            raise ProtocolError(
+                "The camera asks for the password in clear text (HTTP Basic). Enable Digest in its settings, "
+                "or use https."
+            )
         if best is None:
             raise ProtocolError("The camera requires a login method other than Basic and Digest.")
         scheme, parameters = best

@@ -51,6 +51,9 @@ class _Connection:
 class HttpSession:
     """One connection to a camera's web server; requests wait for each other. Thread: the event loop.
 
+    The password is sent as a digest, and by HTTP Basic only over TLS: the web server at the camera's address need not
+    be the camera's.
+
     Each request, with its redirects and its login, ends within `timeout_s`. Redirects are followed to the same host
     only.
     """
@@ -61,7 +64,8 @@ class HttpSession:
         self._config = config
         self._timeout_s = timeout_s
         self._max_body_bytes = max_body_bytes
-        self._auth = Authenticator(config.username, config.password)
+        is_encrypted = config.url.lower().startswith("https:")
+        self._auth = Authenticator(config.username, config.password, digest_only=not is_encrypted)
         self._connection: _Connection | None = None
         self._turn = asyncio.Lock()
 

@@ -1,6 +1,7 @@
 """The client against a camera over real HTTP: login, clocks, addresses, and cameras that lie."""
 
 import asyncio
+import base64
 import http.server
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -216,6 +217,25 @@ LIES: dict[str, tuple[bytes, type[Exception], str]] = {
         "login method",
     ),
 }
+
+
+def test_a_web_server_that_asks_for_basic_gets_no_password() -> None:
+    class Basic(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            seen.append(self.headers.get("Authorization", "") + self.rfile.read1(65_536).decode())
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="admin"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Quiet."""
+
+    seen: list[str] = []
+    with web_server(Basic) as url, pytest.raises(ProtocolError, match="clear text"):
+        run(url, device.get_information, password="hunter2!")
+    encoded = base64.b64encode(b"admin:hunter2!").decode()
+    assert seen and not any("hunter2" in each or encoded in each for each in seen)
 
 
 @pytest.mark.parametrize("lie", LIES)
