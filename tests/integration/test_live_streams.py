@@ -355,7 +355,7 @@ def test_a_socket_carries_at_most_64_subscriptions(site: Site, engine: Engine, s
             viewer.tell(**subscribe(number, view="edges"))
         assert viewer.receive_json("error") == {
             "op": "error", "id": 64, "code": "limit",
-            "message": "One socket carries at most 64 subscriptions to pictures.",
+            "message": "One socket carries at most 64 subscriptions to frames.",
         }  # fmt: skip
         # Which take no place of theirs.
         viewer.tell(**{**subscribe(65, view="edges"), "format": "annotations"})
