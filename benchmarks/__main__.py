@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from benchmarks import blog, chromium, discovery, seek
+from benchmarks import blog, chromium, discovery, seek, streams
 from benchmarks.attacks import measure_attacks
 from benchmarks.export import measure_export
 from benchmarks.first_frame import measure_first_frame
@@ -65,6 +65,7 @@ ALONE: dict[str, Callable[[Plan], Figures]] = {
     "losses": measure_losses,
     "timeline": measure_timeline,
     "seek": seek.measure_seek,
+    "streams": streams.measure_streams,
     "export": measure_export,
     "attacks": measure_attacks,
     "discovery": discovery.measure_discovery,
@@ -75,6 +76,7 @@ MISSING: dict[str, Callable[[], str]] = {
     "chromium": chromium.missing,
     "seek": seek.missing,
     "discovery": discovery.missing,
+    "streams": streams.missing,
     "seed": blog.missing,
 }
 

@@ -8,7 +8,11 @@ from ninjacam.codecs.bitstream import split_annexb
 from ninjacam.testing.scenes import SceneOptions, make_clip
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared/media"
-_SIZES = {720: SceneOptions(), 1080: SceneOptions(width=1920, height=1080, bitrate_bps=5_000_000)}
+_SIZES = {
+    360: SceneOptions(width=640, height=360, bitrate_bps=500_000),
+    720: SceneOptions(),
+    1080: SceneOptions(width=1920, height=1080, bitrate_bps=5_000_000),
+}
 
 
 def cache_dir() -> Path:
@@ -23,7 +27,7 @@ def cache_dir() -> Path:
 def stamped_annexb(height_px: int = 720) -> Path:
     """As Annex B with access unit delimiters, for gst_camera.py: recorded footage if there is some, else the scene.
 
-    `height_px`: 720 or 1080.
+    `height_px`: 360 (a sub-stream), 720 or 1080.
     """
     name = f"stamped-{height_px}p25.h264"
     if (_SHARED / name).exists():

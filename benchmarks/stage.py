@@ -59,6 +59,8 @@ class Plan:
     memory_warm_up_viewers: int = 400
     memory_viewers: int = 1000
     browser_window_s: float = 8.0
+    wall_cameras: int = 16
+    stream_switches: int = 20
     index_days: int = 30
     deaths: int = 20
     seeks: int = 40
@@ -78,6 +80,7 @@ QUICK = Plan(
     memory_warm_up_viewers=200,
     memory_viewers=400,
     browser_window_s=4.0,
+    stream_switches=6,
     index_days=3,
     deaths=5,
     seeks=10,

@@ -65,6 +65,16 @@ def _megabytes(figures: Figures) -> str:
     return f"{figures['total_bytes'] / 1e6:.0f} MB ({kinds})"
 
 
+def _wall_ratio(figures: Figures, name: str) -> float:
+    """A figure of a wall that shows `main` / the same of one that shows the sub-streams."""
+    return float(figures["walls"]["main"][name] / figures["walls"]["sub"][name])
+
+
+def _wall(figures: Figures, name: str) -> str:
+    main, sub = (figures["walls"][stream][name] for stream in ("main", "sub"))
+    return f"1/{_wall_ratio(figures, name):.1f} ({sub:.1f} of {main:.1f}"
+
+
 def _is_whole(recorded: Figures) -> bool:
     return (
         not recorded["packets_lost"]
@@ -174,6 +184,28 @@ ROWS = (
     Row(
         "chromium-mse", "the same, MSE", "chromium", "",
         lambda f: f"{f['mse']['p50_ms']:.0f} ms (p95 {f['mse']['p95_ms']:.0f}, {f['mse']['fps']:.1f} fps)",
+    ),
+    Row(
+        "wall-bytes", "wall of 16 cameras (1080p main, 360p sub) in Chromium, bytes of the sub-streams / of main",
+        "streams", "<= 1/6", lambda f: f"{_wall(f, 'mbit_s')} Mbit/s)", lambda f: _wall_ratio(f, "mbit_s") >= 6,
+    ),
+    Row(
+        "wall-cpu", "the same, CPU of the browser for each decoded frame", "streams", "<= 1/5",
+        lambda f: f"{_wall(f, 'cpu_ms_per_frame')} ms; {f['walls']['sub']['frames_per_s']:.0f} and "
+        f"{f['walls']['main']['frames_per_s']:.0f} frames/s, {f['walls']['sub']['cpu_percent']:.0f} and "
+        f"{f['walls']['main']['cpu_percent']:.0f} %)",
+        lambda f: _wall_ratio(f, "cpu_ms_per_frame") >= 5,
+    ),
+    Row(
+        "stream-switch", "change of stream in the player: time without a new picture beyond the key frame, p95 (p50)",
+        "streams", "<= 2 frames",
+        lambda f: f"{f['switches']['p95_frames']:.1f} ({f['switches']['p50_frames']:.1f}) frames, "
+        f"{f['switches']['count']} changes", lambda f: f["switches"]["p95_frames"] <= 2,
+    ),
+    Row(
+        "stream-connections", "connections to sub-streams that nobody watches", "streams", "0",
+        lambda f: f"{f['unwatched_connections']} ({f['walls']['sub']['connections']} while the wall shows them)",
+        lambda f: f["unwatched_connections"] == 0,
     ),
     Row(
         "memory", "memory after 1,000 viewers that came and went", "memory", "+ < 5 %",
