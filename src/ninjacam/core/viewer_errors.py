@@ -10,6 +10,7 @@ from ninjacam.core.errors import NinjacamError, SourceError
 
 _TEXTS = {
     "authentication_failed": "The camera does not accept the stored user and password.",
+    "busy": "Another device is sending to the camera.",
     "config": "The settings of the camera cannot be used.",
     "connection_refused": "The camera refuses the connection.",
     "device": "The USB camera cannot be used.",
