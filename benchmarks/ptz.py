@@ -22,7 +22,7 @@ _LOST = 20
 
 
 def measure_ptz(plan: Plan) -> Figures:
-    """The camera is a process's thread of ours; its log has the times when it has read a command."""
+    """The camera is a thread of this process; its log has the times when it has read a command."""
     with FakeOnvifCamera() as camera, make_product() as product:
         camera.faults.ignores_timeout = True  # Only our commands stop it.
         login = {"username": camera.username, "password": camera.password}

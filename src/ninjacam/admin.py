@@ -17,7 +17,7 @@ from ninjacam.auth import principal_of_request
 from ninjacam.core.errors import InvalidError
 from ninjacam.core.streams import MAX_STREAMS
 from ninjacam.models import ApiToken, Camera, CameraGrant, Event, Segment, Stream
-from ninjacam.models.stream import StreamFields
+from ninjacam.models.stream_fields import StreamFields
 from ninjacam.queries.status import read_status
 
 if TYPE_CHECKING:  # Generic in the stubs only.

@@ -8,11 +8,10 @@ import pytest
 
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.errors import SourceEndedError
-from ninjacam.sources import listener as listeners
-from ninjacam.sources import publish
+from ninjacam.sources import publish, publisher_port
 from ninjacam.sources.base import SourceConfig
-from ninjacam.sources.listener import MAX_OPENING_OF_ADDRESS, Connection, Listener
 from ninjacam.sources.publish import Places, hash_key
+from ninjacam.sources.publisher_port import MAX_OPENING_OF_ADDRESS, Connection, PublisherPort
 from ninjacam.sources.rtmp.amf import write_values
 from ninjacam.sources.rtmp.chunks import MAX_MESSAGE_BYTES, MessageType, write_message
 from ninjacam.sources.rtmp.publisher import RtmpPublisher
@@ -34,8 +33,8 @@ class Ports:
     def __init__(self) -> None:
         self.places = Places()
         self.made: list[Connection] = []
-        self.rtmp = Listener("RTMP", "127.0.0.1", 0, self._rtmp, lambda: None)
-        self.rtsp = Listener("RTSP", "127.0.0.1", 0, self._rtsp, lambda: None)
+        self.rtmp = PublisherPort("RTMP", "127.0.0.1", 0, self._rtmp, lambda: None)
+        self.rtsp = PublisherPort("RTSP", "127.0.0.1", 0, self._rtsp, lambda: None)
 
     def _rtmp(self) -> tuple[Connection, asyncio.BaseProtocol]:
         publisher = RtmpPublisher(self.places, SYSTEM_CLOCK)
@@ -214,7 +213,7 @@ def test_an_address_has_few_connections_that_do_not_publish() -> None:
 
 
 def test_a_connection_that_never_publishes_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listeners, "OPENING_S", 0.3)
+    monkeypatch.setattr(publisher_port, "OPENING_S", 0.3)
 
     async def scenario(opened: Ports, client: Client) -> None:
         silent = await Client.connect(opened.rtsp.port)

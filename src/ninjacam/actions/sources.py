@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from ninjacam.core.errors import ConfigError, InvalidError, UnsupportedSchemeError
 from ninjacam.core.redact import MASK, split_credentials
 from ninjacam.credentials import Credentials, unseal
-from ninjacam.models.stream import StreamFields
+from ninjacam.models.stream_fields import StreamFields
 from ninjacam.sources.registry import scheme_of
 from ninjacam.sources.urls import binding_of, parse_url
 

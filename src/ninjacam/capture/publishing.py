@@ -7,8 +7,8 @@ import ssl
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import ConfigError
-from ninjacam.sources.listener import Connection, Listener
 from ninjacam.sources.publish import PLACES, PublishPorts
+from ninjacam.sources.publisher_port import Connection, PublisherPort
 from ninjacam.sources.rtmp.publisher import RtmpPublisher
 from ninjacam.sources.rtsp.publisher import RtspPublisher
 
@@ -57,9 +57,13 @@ class Publishing:
         self._ports = ports
         certificate = ServerCertificate(ports)
         if ports.rtmp_port:
-            self._begin(Listener("RTMP", ports.host, ports.rtmp_port, self._make_rtmp, certificate.context))
+            self._begin(
+                PublisherPort("RTMP", ports.host, ports.rtmp_port, self._make_rtmp, certificate.context)
+            )
         if ports.rtsp_port:
-            self._begin(Listener("RTSP", ports.host, ports.rtsp_port, self._make_rtsp, certificate.context))
+            self._begin(
+                PublisherPort("RTSP", ports.host, ports.rtsp_port, self._make_rtsp, certificate.context)
+            )
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -68,15 +72,15 @@ class Publishing:
         self._tasks = []
         self._ports = PublishPorts()
 
-    def _begin(self, listener: Listener) -> None:
-        self._tasks.append(asyncio.create_task(self._listen(listener), name="publishing"))
+    def _begin(self, port: PublisherPort) -> None:
+        self._tasks.append(asyncio.create_task(self._listen(port), name="publishing"))
 
-    async def _listen(self, listener: Listener) -> None:
+    async def _listen(self, port: PublisherPort) -> None:
         last = ""
         try:
             while True:
                 try:
-                    await listener.start()
+                    await port.start()
                     break
                 except ConfigError as error:
                     logger.log(logging.DEBUG if str(error) == last else logging.ERROR, "%s", error)
@@ -84,7 +88,7 @@ class Publishing:
                 await self._clock.sleep(RETRY_S)
             await asyncio.get_running_loop().create_future()
         finally:
-            await listener.close()
+            await port.close()
 
     def _make_rtmp(self) -> tuple[Connection, asyncio.BaseProtocol]:
         publisher = RtmpPublisher(PLACES, self._clock)

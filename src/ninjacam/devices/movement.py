@@ -66,7 +66,7 @@ class Movement:
 
     @property
     def may_move(self) -> bool:
-        """Return whether the camera may be moving by a command of ours."""
+        """Return whether the camera may be moving by our command."""
         return self._may_move
 
     def recover(self) -> None:
@@ -101,13 +101,13 @@ class Movement:
             self._halt()
 
     def stop(self) -> None:
-        """Stop at once, whoever holds the movement, even if no movement of ours is known."""
+        """Stop at once, even if another client holds the movement, or none of our movements is known."""
         self._end_hold()
         self._may_move = True
         self._halt()
 
     async def finish(self) -> None:
-        """End a hold, whoever has it, before another command moves the camera."""
+        """End the hold of any client before another command moves the camera."""
         if self._holder is not None:
             self.release(self._holder)
         await self.settle()

@@ -226,9 +226,8 @@ class Connections:
 
     # --- the process's sockets ---
 
-    def _look(self) -> dict[int, _Socket]:
-        """Return the connections that this process has accepted, by inode."""
-        now_s = self._monotonic()
+    def _list_sockets(self, now_s: float) -> dict[int, _Socket]:
+        """Return the sockets of this process, by inode."""
         present: dict[int, _Socket] = {}
         for descriptor, inode in _socket_descriptors():
             known = self._sockets.get(inode)
@@ -238,7 +237,12 @@ class Connections:
             elif known.listens:
                 known.waiting = _accept_queue(descriptor)
             present[inode] = known
-        self._sockets = present
+        return present
+
+    def _look(self) -> dict[int, _Socket]:
+        """Return the connections that this process has accepted, by inode."""
+        now_s = self._monotonic()
+        self._sockets = present = self._list_sockets(now_s)
         # Remember it: servers close listening sockets first when they stop.
         self._ports |= {each.local_port for each in present.values() if each.listens}
         served = {
@@ -246,11 +250,8 @@ class Connections:
             for inode, each in present.items()
             if each.peer is not None and each.local_port in self._ports
         }
-        self._is_settled = (
-            bool(self._ports)
-            and not self._idle(served)
-            and not any(each.waiting for each in present.values())
-        )
+        has_waiting = any(each.waiting for each in present.values())
+        self._is_settled = bool(self._ports) and not has_waiting and not self._idle(served)
         for each in served.values():
             if each.peer in self._requests or each.peer in self._answered:
                 each.idle_since_s = now_s

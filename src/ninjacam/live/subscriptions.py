@@ -41,15 +41,14 @@ class SubscribeRequest:
     @classmethod
     def parse(cls, message: dict[str, Any]) -> "SubscribeRequest":
         """Raises: Problem 400."""
-        number, camera = message.get("id"), message.get("camera")
+        number: Any = message.get("id")
+        camera: Any = message.get("camera")
         view, form = message.get("view") or "", message.get("format", "annexb")
         stream = message.get("stream") or ""
         if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 1 << 53:
             raise Problem(400, "bad_request", "'id' must be an integer.")
-        if not isinstance(camera, str) or not isinstance(view, str) or len(view) > 100:
-            raise Problem(400, "bad_request", "'camera' and 'view' must be strings.")
-        if not isinstance(stream, str):
-            raise Problem(400, "bad_request", "'stream' must be a string.")
+        if not all(isinstance(text, str) for text in (camera, view, stream)) or len(view) > 100:
+            raise Problem(400, "bad_request", "'camera', 'view' and 'stream' must be strings.")
         if not re.fullmatch(SLUG, camera):
             raise _no_camera(camera)
         annotations = form == "annotations"

@@ -23,7 +23,7 @@ from ninjacam.devices.device import SEARCH_SCHEME
 from ninjacam.engine.specs import CameraSpec
 from ninjacam.models import archive
 from ninjacam.models.roles import GRANTED_BY, permission_name
-from ninjacam.models.stream import StreamFields, revision_of
+from ninjacam.models.stream_fields import StreamFields, revision_of
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.urls import carries_login, parse_url
 

@@ -176,7 +176,7 @@ class OnvifClient:
         )
 
     async def get_clock_offset(self) -> float:
-        """Return the seconds by which the camera's clock is ahead of ours, to a second; 0 if it is unreadable.
+        """Return the seconds by which the camera's clock is ahead of this host's, to a second; 0 if it is unreadable.
 
         Raises: SourceError.
         """

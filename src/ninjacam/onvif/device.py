@@ -43,7 +43,7 @@ async def get_information(client: OnvifClient) -> DeviceInformation:
 
 
 async def set_clock(client: OnvifClient, now: datetime) -> float:
-    """Set the camera's clock to `now` (aware), and return the seconds by which it is ahead of ours then.
+    """Set the camera's clock to `now` (aware), and return the seconds by which it is ahead of this host's then.
 
     The camera's time zone stays. If it takes its time from an NTP server, it no longer does.
     Raises: SourceError, CommandError.

@@ -12,7 +12,7 @@ from ninjacam.core.packets import CameraState
 from ninjacam.core.streams import MAIN, MAX_NAME_CHARS, choose
 from ninjacam.core.viewer_errors import for_viewers
 from ninjacam.models import Camera, Role, Stream
-from ninjacam.models.stream import StreamFields
+from ninjacam.models.stream_fields import StreamFields
 from ninjacam.queries.status import Status, read_status
 
 _BROKEN = (CameraState.RECONNECTING, CameraState.FAILED)

@@ -1,7 +1,7 @@
 """Cameras that publish to us: a camera waits here for a publisher that knows one of its keys.
 
-The listeners (`sources.listener`) claim a place for each publisher; `open_push` returns the publisher as the camera's
-source. Not here: the protocols (`sources.rtmp`, `sources.rtsp.publisher`).
+The ports (`sources.publisher_port`) claim a place for each publisher; `open_push` returns the publisher as the
+camera's source. Not here: the protocols (`sources.rtmp`, `sources.rtsp.publisher`).
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class PublishPorts:
 
 
 class Publisher(Protocol):
-    """A connection that wants to publish. Owner: its listener."""
+    """A connection that wants to publish. Owner: its port."""
 
     def media_ns(self) -> int:
         """Monotonic time of the last media; 0: none yet."""
@@ -56,10 +56,10 @@ class Publisher(Protocol):
         """Close the connection. Idempotent."""
 
 
-class Place:
+class PublishPlace:
     """The place of one camera. `publisher`: who has it; None: free. `claimed_ns`: since when (monotonic)."""
 
-    def __init__(self, config: SourceConfig, remove: "Callable[[Place], None]") -> None:
+    def __init__(self, config: SourceConfig, remove: "Callable[[PublishPlace], None]") -> None:
         self.config = config
         self._remove = remove
         self.publisher: Publisher | None = None
@@ -86,23 +86,23 @@ class Places:
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
-        self._by_key: dict[str, Place] = {}
+        self._by_key: dict[str, PublishPlace] = {}
 
-    def add(self, config: SourceConfig) -> Place:
+    def add(self, config: SourceConfig) -> PublishPlace:
         """Return a new free place, which replaces the last one with the same keys."""
-        place = Place(config, self._remove)
+        place = PublishPlace(config, self._remove)
         self._by_key.update(dict.fromkeys(config.publish_keys, place))
         return place
 
-    def find(self, key: str) -> Place | None:
+    def find(self, key: str) -> PublishPlace | None:
         return self._by_key.get(hash_key(key))
 
-    def _remove(self, place: Place) -> None:
+    def _remove(self, place: PublishPlace) -> None:
         for key in place.config.publish_keys:
             if self._by_key.get(key) is place:
                 del self._by_key[key]
 
-    async def claim(self, key: str, publisher: Publisher) -> Place:
+    async def claim(self, key: str, publisher: Publisher) -> PublishPlace:
         """Return the place of the camera with this key, which `publisher` has from now on.
 
         Raises: AuthenticationError: no camera here has this key; SourceBusyError: another publisher is sending.

@@ -68,6 +68,24 @@ class OnvifFaults:
     """Subcodes of faults by operation."""
 
 
+@dataclass
+class _Motion:
+    """`velocity`: pan, tilt, zoom, from -1 to 1, until `until_s` (monotonic)."""
+
+    position: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    home: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    velocity: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    moved_s: float = field(default_factory=time.monotonic)
+    until_s: float = 0.0
+
+
+@dataclass
+class _Notifications:
+    events: deque[str] = field(default_factory=deque)
+    subscribed: set[str] = field(default_factory=set)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class FakeOnvifCamera(ServerThread):
     """Listens on 127.0.0.1. `login`: for WS-Security; with the scheme "digest", it requests HTTP Digest instead."""
 
@@ -96,9 +114,7 @@ class FakeOnvifCamera(ServerThread):
         self.connections = 0
         self.rejected = 0
         """Requests with a wrong login."""
-        self.position = [0.0, 0.0, 0.0]
         self.presets: dict[str, tuple[str, list[float]]] = {"1": ("Door", [0.5, 0.1, 0.0])}
-        self.home = [0.0, 0.0, 0.0]
         self.ir_cut = "AUTO"
         self.relays = {"relay1": "inactive"}
         self.encoder = {
@@ -110,13 +126,9 @@ class FakeOnvifCamera(ServerThread):
             "gop": "50",
         }
         self.subscriptions = 0
-        self._velocity = [0.0, 0.0, 0.0]
-        self._moved_s = time.monotonic()
-        self._until_s = 0.0
+        self._motion = _Motion()
         self._nonces: deque[str] = deque(maxlen=100)
-        self._events: deque[str] = deque()
-        self._subscribed: set[str] = set()
-        self._news = asyncio.Event()
+        self._notifications = _Notifications()
 
     @property
     def url(self) -> str:
@@ -125,9 +137,14 @@ class FakeOnvifCamera(ServerThread):
     # --- what a test sees and does ---
 
     @property
+    def position(self) -> list[float]:
+        """Pan, tilt (-1 to 1) and zoom (0 to 1)."""
+        return self._motion.position
+
+    @property
     def is_moving(self) -> bool:
         self._advance()
-        return any(self._velocity)
+        return any(self._motion.velocity)
 
     def named(self, *names: str) -> list[Command]:
         return [command for command in list(self.commands) if command.name in names]
@@ -137,19 +154,19 @@ class FakeOnvifCamera(ServerThread):
     ) -> None:
         """Report an event to the subscriber. `topic`: such as tns1:VideoSource/MotionAlarm."""
         at = self.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-        self._events.append(
+        self._notifications.events.append(
             '<n:NotificationMessage xmlns:n="http://docs.oasis-open.org/wsn/b-2">'
             f'<n:Topic Dialect="x">{escape(topic)}</n:Topic><n:Message><t:Message UtcTime="{at}" '
             f'PropertyOperation="{operation}"><t:Source><t:SimpleItem Name="Source" Value="{escape(source)}"/>'
             f'</t:Source><t:Data><t:SimpleItem Name="{data}" Value="{value}"/></t:Data></t:Message></n:Message>'
             "</n:NotificationMessage>"
         )
-        self.call(self._news.set)
+        self.call(self._notifications.news.set)
 
     def forget_subscriptions(self) -> None:
         """As after a restart of the camera."""
-        self._subscribed.clear()
-        self.call(self._news.set)
+        self._notifications.subscribed.clear()
+        self.call(self._notifications.news.set)
 
     def now(self) -> datetime:
         return datetime.now(UTC) + timedelta(seconds=self.faults.clock_offset_s)
@@ -181,12 +198,8 @@ class FakeOnvifCamera(ServerThread):
         assert operation is not None
         request = operation[0]
         name = request.tag.rpartition("}")[2]
-        is_open = name == "GetSystemDateAndTime" or self.scheme == "none"
-        if not is_open and self.scheme == "digest" and not self._accepts_digest(method, headers):
-            return self._http(401, b"no", "text/plain", f"WWW-Authenticate: {self.login.challenge()}\r\n")
-        if not is_open and self.scheme == "wsse" and not self._accepts_token(root):
-            self.rejected += 1
-            return self._fault("Sender", "NotAuthorized", "Sender not authorized", 400)
+        if (refusal := self._refusal(name, method, headers, root)) is not None:
+            return refusal
         self.commands.append(Command(name, time.monotonic_ns(), _values(request)))
         faults = self.faults
         await asyncio.sleep(faults.delays_s.get(name, faults.delays_s.get("", 0)))
@@ -207,6 +220,17 @@ class FakeOnvifCamera(ServerThread):
             (each for each, uri in SERVICES.items() if request.tag.startswith(f"{{{uri}}}")), "device"
         )
         return self._envelope(f"<{service}:{name}Response>{content}</{service}:{name}Response>")
+
+    def _refusal(self, name: str, method: str, headers: dict[str, str], root: ET.Element) -> bytes | None:
+        """Return the response to a request without the right login."""
+        if name == "GetSystemDateAndTime" or self.scheme == "none":
+            return None
+        if self.scheme == "digest" and not self._accepts_digest(method, headers):
+            return self._http(401, b"no", "text/plain", f"WWW-Authenticate: {self.login.challenge()}\r\n")
+        if self.scheme == "wsse" and not self._accepts_token(root):
+            self.rejected += 1
+            return self._fault("Sender", "NotAuthorized", "Sender not authorized", 400)
+        return None
 
     def _accepts_digest(self, method: str, headers: dict[str, str]) -> bool:
         return self.login.accepts(method, headers.get("authorization", ""))
@@ -398,14 +422,16 @@ class FakeOnvifCamera(ServerThread):
     def _advance(self) -> None:
         """Move the position by the time since the last look, until the timeout of the movement."""
         now_s = time.monotonic()
-        until_s = now_s if self.faults.ignores_timeout else min(now_s, self._until_s)
-        span_s = max(0.0, until_s - self._moved_s)
-        for axis, speed in enumerate(self._velocity):
+        until_s = now_s if self.faults.ignores_timeout else min(now_s, self._motion.until_s)
+        span_s = max(0.0, until_s - self._motion.moved_s)
+        for axis, speed in enumerate(self._motion.velocity):
             low = 0.0 if axis == 2 else -1.0
-            self.position[axis] = max(low, min(1.0, self.position[axis] + 0.2 * speed * span_s))
-        self._moved_s = now_s
-        if now_s >= self._until_s and not self.faults.ignores_timeout:
-            self._velocity = [0.0, 0.0, 0.0]
+            self._motion.position[axis] = max(
+                low, min(1.0, self._motion.position[axis] + 0.2 * speed * span_s)
+            )
+        self._motion.moved_s = now_s
+        if now_s >= self._motion.until_s and not self.faults.ignores_timeout:
+            self._motion.velocity = [0.0, 0.0, 0.0]
 
     def _do_get_nodes(self, _: dict[str, str], path: str) -> str:
         def space(name: str, low: float, axes: str) -> str:
@@ -436,30 +462,32 @@ class FakeOnvifCamera(ServerThread):
 
     def _do_continuous_move(self, values: dict[str, str], path: str) -> str:
         self._advance()
-        self._velocity = [float(values.get(f"{name}", "0")) for name in ("PanTilt.x", "PanTilt.y", "Zoom.x")]
-        self._until_s = time.monotonic() + float(values.get("Timeout", "PT5S")[2:-1])
+        self._motion.velocity = [
+            float(values.get(f"{name}", "0")) for name in ("PanTilt.x", "PanTilt.y", "Zoom.x")
+        ]
+        self._motion.until_s = time.monotonic() + float(values.get("Timeout", "PT5S")[2:-1])
         return ""
 
     def _do_stop(self, _: dict[str, str], path: str) -> str:
         self._advance()
-        self._velocity = [0.0, 0.0, 0.0]
+        self._motion.velocity = [0.0, 0.0, 0.0]
         return ""
 
     def _do_relative_move(self, values: dict[str, str], path: str) -> str:
         self._advance()
         for axis, name in enumerate(("PanTilt.x", "PanTilt.y", "Zoom.x")):
-            self.position[axis] += float(values.get(name, "0"))
+            self._motion.position[axis] += float(values.get(name, "0"))
         return ""
 
     def _do_absolute_move(self, values: dict[str, str], path: str) -> str:
         self._advance()
         for axis, name in enumerate(("PanTilt.x", "PanTilt.y", "Zoom.x")):
-            self.position[axis] = float(values.get(name, self.position[axis]))
+            self._motion.position[axis] = float(values.get(name, self._motion.position[axis]))
         return ""
 
     def _do_get_status(self, _: dict[str, str], path: str) -> str:
         self._advance()
-        pan, tilt, zoom = self.position
+        pan, tilt, zoom = self._motion.position
         return (
             f'<ptz:PTZStatus><t:Position><t:PanTilt x="{pan}" y="{tilt}"/><t:Zoom x="{zoom}"/></t:Position>'
             "</ptz:PTZStatus>"
@@ -474,26 +502,26 @@ class FakeOnvifCamera(ServerThread):
     def _do_set_preset(self, values: dict[str, str], path: str) -> str:
         self._advance()
         token = values.get("PresetToken") or str(max(map(int, self.presets), default=0) + 1)
-        self.presets[token] = (values.get("PresetName", ""), list(self.position))
+        self.presets[token] = (values.get("PresetName", ""), list(self._motion.position))
         return f"<ptz:PresetToken>{token}</ptz:PresetToken>"
 
     def _do_goto_preset(self, values: dict[str, str], path: str) -> str | None:
         if values.get("PresetToken") not in self.presets:
             return None
-        self._velocity = [0.0, 0.0, 0.0]
-        self.position = list(self.presets[values["PresetToken"]][1])
+        self._motion.velocity = [0.0, 0.0, 0.0]
+        self._motion.position = list(self.presets[values["PresetToken"]][1])
         return ""
 
     def _do_remove_preset(self, values: dict[str, str], path: str) -> str | None:
         return "" if self.presets.pop(values.get("PresetToken", ""), None) else None
 
     def _do_goto_home_position(self, _: dict[str, str], path: str) -> str:
-        self.position = list(self.home)
+        self._motion.position = list(self._motion.home)
         return ""
 
     def _do_set_home_position(self, _: dict[str, str], path: str) -> str:
         self._advance()
-        self.home = list(self.position)
+        self._motion.home = list(self._motion.position)
         return ""
 
     # --- imaging ---
@@ -524,7 +552,7 @@ class FakeOnvifCamera(ServerThread):
     def _do_create_pull_point_subscription(self, _: dict[str, str], path: str) -> str:
         self.subscriptions += 1
         number = str(self.subscriptions)
-        self._subscribed.add(number)
+        self._notifications.subscribed.add(number)
         return (
             f'<events:SubscriptionReference><a:Address xmlns:a="http://www.w3.org/2005/08/addressing">'
             f"{self._address('subscription')}/{number}</a:Address></events:SubscriptionReference>"
@@ -534,18 +562,21 @@ class FakeOnvifCamera(ServerThread):
         wait_s = float(values["Timeout"][2:-1])
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
-                while not self._events and path.rpartition("/")[2] in self._subscribed:
-                    self._news.clear()
-                    await self._news.wait()
-        if path.rpartition("/")[2] not in self._subscribed:
+                while (
+                    not self._notifications.events
+                    and path.rpartition("/")[2] in self._notifications.subscribed
+                ):
+                    self._notifications.news.clear()
+                    await self._notifications.news.wait()
+        if path.rpartition("/")[2] not in self._notifications.subscribed:
             return None
         found = ""
-        while self._events:
-            found += self._events.popleft()
+        while self._notifications.events:
+            found += self._notifications.events.popleft()
         return found
 
     def _do_unsubscribe(self, _: dict[str, str], path: str) -> str:
-        self._subscribed.discard(path.rpartition("/")[2])
+        self._notifications.subscribed.discard(path.rpartition("/")[2])
         return ""
 
     def _do_renew(self, _: dict[str, str], path: str) -> str:

@@ -67,8 +67,8 @@ class Command(SourceCommand):
         parser.add_argument("--verify-tls", action=BooleanOptionalAction, help="verify the TLS certificate")
         self.add_check_arguments(parser)
 
-    def run(self, options: dict[str, Any]) -> None:
-        camera = get_camera(OPERATOR, options["slug"])
+    def _fields(self, options: dict[str, Any]) -> CameraFields:
+        """Return the fields that the options name. Prompts for a password."""
         fields = CameraFields()
         for name in (*_SOURCE, "name", "record", "record_schedule", "record_before_s", "record_after_s",
                      "enabled", "audio", "onvif_url", *ROLES):  # fmt: skip
@@ -79,6 +79,11 @@ class Command(SourceCommand):
         password = self.password(options)
         if password is not None:
             fields["password"] = password
+        return fields
+
+    def run(self, options: dict[str, Any]) -> None:
+        camera = get_camera(OPERATOR, options["slug"])
+        fields = self._fields(options)
         streams, removed = self.streams(options), options["remove_stream"]
         if not fields and not options["new_slug"] and not streams and not removed:
             raise CommandError("Nothing to change. See `ninjacam set --help` for the options.")

@@ -84,15 +84,14 @@ class ChunkReader:
         available = len(buffer)
         if available == start:
             return start, None
-        form, number, at = buffer[start] >> 6, buffer[start] & 0x3F, start + 1
-        if number < 2:  # The number follows in one or two bytes.
-            at += 1 + number
+        form, number = buffer[start] >> 6, buffer[start] & 0x3F
+        at = start + (2 + number if number < 2 else 1)  # Large numbers follow in one or two bytes.
         body_at = at + _HEADER_BYTES[form]
         if available < body_at:
             return start, None
-        if number < 2:
-            number = 64 + int.from_bytes(buffer[start + 1 : at], "little")
-        stream = self._find(number, form)
+        stream = self._find(
+            number if number > 1 else 64 + int.from_bytes(buffer[start + 1 : at], "little"), form
+        )
         head = buffer[at:body_at]
         time_ms = int.from_bytes(head[:3], "big")
         is_extended = time_ms == _EXTENDED if form < 3 else stream.is_extended
@@ -108,10 +107,7 @@ class ChunkReader:
         stop = body_at + min(self._chunk_bytes, size - (len(stream.parts) if form == 3 else 0))
         if available < stop:
             return start, None
-        if form < 3:
-            self._take_header(stream, form, head, time_ms, size, is_extended)
-        elif not stream.parts:
-            stream.timestamp_ms = stream.timestamp_ms + stream.step_ms & 0xFFFF_FFFF
+        self._take_header(stream, form, head, time_ms, size, is_extended)
         return stop, self._add(stream, buffer[body_at:stop])
 
     def _find(self, number: int, form: int) -> _ChunkStream:
@@ -129,6 +125,10 @@ class ChunkReader:
         self, stream: _ChunkStream, form: int, head: bytes, time_ms: int, size: int, is_extended: bool
     ) -> None:
         """A header in the middle of a message begins another one; what had arrived is discarded."""
+        if form == 3:
+            if not stream.parts:
+                stream.timestamp_ms = stream.timestamp_ms + stream.step_ms & 0xFFFF_FFFF
+            return
         self._pending_bytes -= len(stream.parts)
         stream.parts.clear()
         stream.is_extended = is_extended

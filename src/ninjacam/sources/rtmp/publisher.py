@@ -8,7 +8,7 @@ from ninjacam.core.clock import Clock
 from ninjacam.core.errors import ProtocolError, SourceEndedError, SourceError
 from ninjacam.core.packets import Kind, Packet, Track
 from ninjacam.sources.base import OnPacket, Source, SourceStats
-from ninjacam.sources.publish import Place, Places
+from ninjacam.sources.publish import Places, PublishPlace
 from ninjacam.sources.rtmp.amf import read_values, write_values
 from ninjacam.sources.rtmp.chunks import ChunkReader, Message, MessageType, write_control, write_message
 from ninjacam.sources.rtmp.media import FlvMedia
@@ -29,7 +29,7 @@ _PING, _PONG = 6, 7
 
 
 class RtmpPublisher(asyncio.Protocol, Source):
-    """Owner: the listener until `publish`, then the camera. `ended` receives the SourceError that ends it."""
+    """Owner: the port until `publish`, then the camera. `ended` receives the SourceError that ends it."""
 
     def __init__(self, places: Places, clock: Clock) -> None:
         self.tracks: tuple[Track, ...] = ()
@@ -47,7 +47,7 @@ class RtmpPublisher(asyncio.Protocol, Source):
         self._window_bytes = WINDOW_BYTES
         self._acknowledged = 0
         self._claiming: asyncio.Task[None] | None = None
-        self._place: Place | None = None
+        self._place: PublishPlace | None = None
         self._app = ""
         self._media = FlvMedia(self._deliver, self.stats)
         self._media_ns = 0
@@ -57,7 +57,7 @@ class RtmpPublisher(asyncio.Protocol, Source):
 
     @property
     def is_publishing(self) -> bool:
-        """Return whether it has sent a first frame: the listener's deadline no longer applies."""
+        """Return whether it has sent a first frame: the port's deadline no longer applies."""
         return bool(self.tracks)
 
     # The connection -----------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import AuthenticationError, SourceEndedError, SourceError
-from ninjacam.sources.publish import Place, Places
+from ninjacam.sources.publish import Places, PublishPlace
 from ninjacam.sources.rtsp.connection import RtspConnection
 from ninjacam.sources.rtsp.delivery import transport_parameters
 from ninjacam.sources.rtsp.interleaved import Interleaved
@@ -37,7 +37,7 @@ _REASONS = {
 
 
 class RtspPublisher:
-    """Owner: the listener until it records, then the camera. `connection` is the asyncio protocol."""
+    """Owner: the port until it records, then the camera. `connection` is the asyncio protocol."""
 
     def __init__(self, places: Places, clock: Clock) -> None:
         self.connection = RtspConnection(clock, "the publisher", self._take)
@@ -45,7 +45,7 @@ class RtspPublisher:
         self._clock = clock
         self._requests = 0
         self._claiming: asyncio.Task[None] | None = None
-        self._place: Place | None = None
+        self._place: PublishPlace | None = None
         self._source: PublishedRtsp | None = None
         self._delivery = Interleaved(self.connection)
         self._description = Description()
@@ -191,7 +191,7 @@ class RtspPublisher:
 class PublishedRtsp(RtspSource):
     """The publisher keeps the session alive, and ends it."""
 
-    def __init__(self, publisher: RtspPublisher, place: Place, clock: Clock) -> None:
+    def __init__(self, publisher: RtspPublisher, place: PublishPlace, clock: Clock) -> None:
         super().__init__(publisher, place.config, clock)
         self._place = place
 

@@ -37,7 +37,7 @@ class Connection(Protocol):
     def end(self, error: SourceError) -> None: ...
 
 
-class Listener:
+class PublisherPort:
     """`name`: of the protocol, for messages. `make()`: returns a connection and its asyncio protocol. `host`: ""
     listens on all addresses. `tls()`: returns the certificate for a new connection; None: TLS is refused.
     """
