@@ -34,7 +34,8 @@ class CameraForm(forms.Form):
         label=_("Address"),
         max_length=500,
         help_text=_(
-            "See the camera's manual, for example rtsp://192.168.1.20/stream1 or http://192.168.1.21:8080/video"
+            "See the camera's manual, for example rtsp://192.168.1.20/stream1 or http://192.168.1.21:8080/video. "
+            "Enter push: if the device connects to Ninjacam and publishes, as OBS and drones do."
         ),
         widget=forms.TextInput(attrs={"inputmode": "url", "autocapitalize": "none", "spellcheck": "false"}),
     )
