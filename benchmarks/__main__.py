@@ -31,6 +31,7 @@ from benchmarks.passthrough import measure_passthrough
 from benchmarks.proc import machine
 from benchmarks.processes import measure_processes
 from benchmarks.ptz import measure_ptz
+from benchmarks.publishing import measure_publishing
 from benchmarks.recording import measure_recording
 from benchmarks.stage import QUICK, Figures, Plan, Stage
 from benchmarks.table import ROWS, cells, markdown
@@ -70,6 +71,7 @@ ALONE: dict[str, Callable[[Plan], Figures]] = {
     "attacks": measure_attacks,
     "discovery": discovery.measure_discovery,
     "ptz": measure_ptz,
+    "publishing": measure_publishing,
     "seed": blog.measure_seed,
 }
 MISSING: dict[str, Callable[[], str]] = {

@@ -3,7 +3,7 @@
 import contextlib
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,7 @@ class Plan:
     export_minutes: int = 10
     attack_s: float = 8.0
     ptz_presses: int = 100
+    publishers: int = 16
 
 
 QUICK = Plan(
@@ -102,12 +103,13 @@ def loop_of(camera: Camera) -> int:
 
 
 @contextlib.contextmanager
-def make_product() -> Iterator[Product]:
+def make_product(environment: Mapping[str, str] | None = None) -> Iterator[Product]:
+    """`environment`: added to ours."""
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as directory:
         data = Path(directory) / "data"
         data.mkdir(mode=0o700)
         (data / "cameras.py").write_text(OVERLAY)
-        with Product(data, workers=WORKERS) as product:
+        with Product(data, workers=WORKERS, environment=environment) as product:
             yield product
 
 

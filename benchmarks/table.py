@@ -285,6 +285,19 @@ ROWS = (
         lambda f: f["stop_worst_ms"] <= 300,
     ),
     Row(
+        "publish-cpu", "CPU for each of 16 publishers of 720p25, nobody watches: RTMP / RTSP", "publishing", "<= 0.4 %",
+        lambda f: " / ".join(
+            f"{f[name]['each_percent']:.2f} % ({_kinds(f[name]['cpu'])})" for name in ("rtmp", "rtsp")
+        ),
+        lambda f: max(f["rtmp"]["each_percent"], f["rtsp"]["each_percent"]) <= 0.4,
+    ),
+    Row(
+        "publish-latency", "from a publisher to a viewer (WebSocket), p50 (p95): RTMP / RTSP", "publishing",
+        "<= 15 ms beyond the frame",
+        lambda f: " / ".join(f"{f[name]['p50_ms']:.1f} ({f[name]['p95_ms']:.1f})" for name in ("rtmp", "rtsp")) + " ms",
+        lambda f: max(f["rtmp"]["p50_ms"], f["rtsp"]["p50_ms"]) <= 15,
+    ),
+    Row(
         "attack-gaps", "longest gap for viewers during each attack from the network, 2 workers", "attacks", "<= 300 ms",
         lambda f: ", ".join(f"{name} {each['gap_ms']:.0f}" for name, each in f.items()) + " ms",
         lambda f: all(each["gap_ms"] <= 300 for each in f.values()),

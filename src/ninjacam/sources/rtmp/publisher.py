@@ -23,12 +23,13 @@ MAX_COMMANDS = 64
 WINDOW_BYTES = 2_500_000
 STREAM_ID = 1
 _MAX_UNSENT_BYTES = 65_536
+_BUFFER_BYTES = 1 << 17
 _FRAMES_WITHOUT_AUDIO = 10
 """Frames after which announced audio that has not come is not waited for."""
 _PING, _PONG = 6, 7
 
 
-class RtmpPublisher(asyncio.Protocol, Source):
+class RtmpPublisher(asyncio.BufferedProtocol, Source):
     """Owner: the port until `publish`, then the camera. `ended` receives the SourceError that ends it."""
 
     def __init__(self, places: Places, clock: Clock) -> None:
@@ -39,6 +40,9 @@ class RtmpPublisher(asyncio.Protocol, Source):
         self._places = places
         self._clock = clock
         self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray(_BUFFER_BYTES)
+        self._interval_s = 0.0
+        self._resting: asyncio.TimerHandle | None = None
         self._shake = bytearray()
         self._steps = 0
         """0: waiting for C0 and C1; 1: for C2; 2: the handshake is done."""
@@ -68,7 +72,15 @@ class RtmpPublisher(asyncio.Protocol, Source):
     def connection_lost(self, exc: Exception | None) -> None:
         self.end(SourceEndedError("The publisher closed the connection."))
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._consume(bytes(memoryview(self._buffer)[:nbytes]))
+        if self._interval_s and nbytes < _BUFFER_BYTES:  # Nothing is left to be read.
+            self._rest()
+
+    def _consume(self, data: bytes) -> None:
         self.stats.bytes_received += len(data)
         try:
             if self._steps < 2:
@@ -275,6 +287,30 @@ class RtmpPublisher(asyncio.Protocol, Source):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
+    def relax(self, interval_s: float) -> None:
+        """From now on, read only at multiples of `interval_s` on the loop's clock, so that many publishers wake this
+        process together. 0: at once, the default. Not used with TLS, which loses buffered data at the end.
+        """
+        if self._transport is None or self._transport.get_extra_info("ssl_object") is not None:
+            return
+        self._interval_s = interval_s
+        if not interval_s and self._resting is not None:
+            self._resting.cancel()
+            self._wake()
+
+    def _rest(self) -> None:
+        if self._transport is None or self._transport.is_closing() or self._resting is not None:
+            return
+        self._transport.pause_reading()
+        loop = asyncio.get_running_loop()
+        # uvloop's clock has millisecond resolution: the millisecond before a beat counts as the beat.
+        delay_s = self._interval_s - (loop.time() + 0.001) % self._interval_s + 0.001
+        self._resting = loop.call_later(delay_s, self._wake)
+
+    def _wake(self) -> None:
+        self._resting = None
+        self._resume()
+
     def media_ns(self) -> int:
         return self._media_ns
 
@@ -291,6 +327,8 @@ class RtmpPublisher(asyncio.Protocol, Source):
         self.ended.set_exception(error)
         if self._claiming is not None:
             self._claiming.cancel()
+        if self._resting is not None:
+            self._resting.cancel()
         if self._place is not None:
             self._place.leave()
         if self._transport is not None:
