@@ -75,15 +75,23 @@ class _Template:
 
 
 @cache
-def _template() -> _Template:
+def _template(network: str) -> _Template:
+    """`network`: the network namespace of the calling thread, in which its commands must run."""
     return _Template()
+
+
+def _network() -> str:
+    try:
+        return os.readlink("/proc/thread-self/ns/net")
+    except OSError:
+        return ""
 
 
 def run_command(
     arguments: Sequence[str], environment: Mapping[str, str], *, stdin: str = "", timeout_s: float = 60.0
 ) -> "subprocess.CompletedProcess[str]":
     """Run `ninjacam ARGUMENTS`. `timeout_s`: on the fair clock. Raises: subprocess.TimeoutExpired."""
-    return _template().run(arguments, environment, stdin, timeout_s)
+    return _template(_network()).run(arguments, environment, stdin, timeout_s)
 
 
 def _serve(requests: socket.socket) -> None:
