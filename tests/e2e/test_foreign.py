@@ -253,8 +253,8 @@ def test_chromium_plays_every_rung(tab: Tab, rung: str, view: str) -> None:
         samples = tab.sample_stamps("ninjacam-player", 1.5)
     assert stats(tab)["rung"] == rung
     assert len({sample.number for sample in samples}) * passed.slowdown >= 30
-    # JPEG images of a processed view are made as wide as the page displays them.
-    expected = (960, 540) if rung == "mjpeg" and view else (1280, 720)
+    # JPEG images of the camera's own view are made as wide as the page displays them.
+    expected = (960, 540) if rung == "mjpeg" and not view else (1280, 720)
     assert {(sample.width_px, sample.height_px) for sample in samples} == {expected}
     # On a machine that was busy at the start it begins late, and has caught up some seconds later.
     wait_until(lambda: is_fresh(tab), 8, "pictures less than 0.4 s old")
