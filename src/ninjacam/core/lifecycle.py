@@ -30,7 +30,7 @@ class Stop:
             waiters, self._waiters = self._waiters, set()
         for loop, future in waiters:
             if not loop.is_closed():
-                loop.call_soon_threadsafe(_resolve, future)
+                loop.call_soon_threadsafe(resolve, future)
 
     def is_set(self) -> bool:
         return self._event.is_set()
@@ -66,7 +66,13 @@ class Stop:
         return self.is_set()
 
 
-def _resolve(future: "asyncio.Future[None]") -> None:
+def retrieve(future: "asyncio.Future[None]") -> None:
+    """Add this as a callback to a future whose exception may stay unread: asyncio warns otherwise."""
+    if not future.cancelled():
+        future.exception()
+
+
+def resolve(future: "asyncio.Future[None]") -> None:
     if not future.done():
         future.set_result(None)
 

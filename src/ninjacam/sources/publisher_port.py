@@ -10,6 +10,7 @@ from functools import partial
 from typing import Protocol
 
 from ninjacam.core.errors import ConfigError, SourceEndedError, SourceError, SourceTimeoutError
+from ninjacam.core.lifecycle import resolve
 
 logger = logging.getLogger("ninjacam.sources")
 
@@ -169,14 +170,9 @@ async def _first_byte(accepted: socket.socket) -> int:
     accepted.setblocking(False)
     loop = asyncio.get_running_loop()
     readable = loop.create_future()
-    loop.add_reader(accepted.fileno(), _resolve, readable)
+    loop.add_reader(accepted.fileno(), resolve, readable)
     try:
         await readable
     finally:
         loop.remove_reader(accepted.fileno())
     return (accepted.recv(1, socket.MSG_PEEK) or b"\xff")[0]
-
-
-def _resolve(future: "asyncio.Future[None]") -> None:
-    if not future.done():
-        future.set_result(None)

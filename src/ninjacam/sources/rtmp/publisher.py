@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import ProtocolError, SourceEndedError, SourceError
+from ninjacam.core.lifecycle import retrieve
 from ninjacam.core.packets import Kind, Packet, Track
 from ninjacam.sources.base import OnPacket, Source, SourceStats
 from ninjacam.sources.publish import Places, PublishPlace
@@ -36,7 +37,7 @@ class RtmpPublisher(asyncio.BufferedProtocol, Source):
         self.tracks: tuple[Track, ...] = ()
         self.stats = SourceStats()
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.ended.add_done_callback(_retrieve)
+        self.ended.add_done_callback(retrieve)
         self._places = places
         self._clock = clock
         self._transport: asyncio.Transport | None = None
@@ -345,8 +346,3 @@ def _values_of(message: Message) -> list[Any]:
 
 def _ignore(packet: Packet) -> None:
     """The camera has closed this source."""
-
-
-def _retrieve(future: "asyncio.Future[None]") -> None:
-    if not future.cancelled():
-        future.exception()  # Otherwise asyncio warns about an unretrieved exception.

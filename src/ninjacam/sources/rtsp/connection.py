@@ -13,6 +13,7 @@ from typing import NamedTuple, cast
 
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import NotACameraError, ProtocolError, SourceEndedError, SourceError
+from ninjacam.core.lifecycle import retrieve
 from ninjacam.sources.rtsp.messages import (
     MAX_BODY_BYTES,
     MAX_HEAD_BYTES,
@@ -125,7 +126,7 @@ class RtspConnection(asyncio.BufferedProtocol):
         self._resting = _Rest()
         self._transport: asyncio.Transport | None = None
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.ended.add_done_callback(_retrieve)
+        self.ended.add_done_callback(retrieve)
         self.bytes_received = 0
         self.last_bytes_ns = clock.monotonic_ns()
         self.on_resync: Callable[[], None] = _nothing
@@ -400,8 +401,3 @@ class RtspConnection(asyncio.BufferedProtocol):
 
 def _nothing() -> None:
     """Nobody needs to know."""
-
-
-def _retrieve(future: "asyncio.Future[None]") -> None:
-    if not future.cancelled():
-        future.exception()  # Otherwise asyncio warns about an unretrieved exception.
