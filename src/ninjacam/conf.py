@@ -21,6 +21,9 @@ from ninjacam.core.errors import ConfigError
 from ninjacam.engine.retention import RetentionRules
 from ninjacam.sources.publish import PublishPorts
 
+OWN_CERTIFICATE = "tls.pem"
+"""Name of the file in the data directory with the self-signed certificate and its private key."""
+
 
 def _default_workers() -> int:
     return max(1, min(4, (os.cpu_count() or 2) - 1))
@@ -58,7 +61,8 @@ class Settings:
 
     `rtmp_port`, `rtsp_port`: the ports on which cameras with the URL `push:` publish; 0: closed, the default.
     `bind_host`: the address that these ports are open on; default: all. `tls_certificate`, `tls_key`: PEM files for
-    encrypted publishing on the same ports (rtmps, rtsps); loaded again when they are replaced.
+    encrypted publishing on the same ports (rtmps, rtsps); loaded again when they are replaced. `tls`: `ninjacam_serve`
+    uses https with that certificate or, without one, with a self-signed certificate in the data directory.
     """
 
     data_dir: Path
@@ -89,12 +93,21 @@ class Settings:
     rtsp_port: int = 0
     tls_certificate: str = ""
     tls_key: str = ""
+    tls: bool = False
+
+    @property
+    def has_own_certificate(self) -> bool:
+        """Return whether the certificate is the self-signed one in the data directory."""
+        return self.tls and not self.tls_certificate
+
+    @property
+    def certificate(self) -> str:
+        """Return the path of the certificate; "": there is none."""
+        return str(self.data_dir / OWN_CERTIFICATE) if self.has_own_certificate else self.tls_certificate
 
     @property
     def publish_ports(self) -> PublishPorts:
-        return PublishPorts(
-            self.bind_host, self.rtmp_port, self.rtsp_port, self.tls_certificate, self.tls_key
-        )
+        return PublishPorts(self.bind_host, self.rtmp_port, self.rtsp_port, self.certificate, self.tls_key)
 
     @property
     def status_path(self) -> Path:
@@ -184,10 +197,11 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "rtsp_port": _count(0, 65_535),
     "tls_certificate": _text,
     "tls_key": _text,
+    "tls": _flag,
 }
 
 
-FROM_ENVIRONMENT = ("RTMP_PORT", "RTSP_PORT", "TLS_CERTIFICATE", "TLS_KEY")
+FROM_ENVIRONMENT = ("RTMP_PORT", "RTSP_PORT", "TLS", "TLS_CERTIFICATE", "TLS_KEY")
 """Keys that `NINJACAM_<key>` in the environment overrides: `serve` passes its options to its processes in this way."""
 
 
@@ -235,6 +249,10 @@ def _overrides(environ: Mapping[str, str]) -> dict[str, Any]:
             if not text.isdecimal():
                 raise ConfigError(f"The environment variable NINJACAM_{key} must be a port, not {text!r}.")
             found[key] = int(text)
+        elif key == "TLS":
+            if text not in ("", "0", "1"):
+                raise ConfigError(f"The environment variable NINJACAM_TLS must be 0 or 1, not {text!r}.")
+            found |= {key: text == "1"} if text else {}
         elif text:
             found[key] = text
     return found

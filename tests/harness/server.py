@@ -22,7 +22,8 @@ _READY_TIMEOUT_S = 60.0
 class Product(Process):
     """An administrator (`ADMIN`, `PASSWORD`) and a token with all scopes are made before it starts.
 
-    `environment`: added to ours. `data`: an empty directory, or that of an earlier run.
+    `tls`: it serves https with its own certificate. `environment`: added to ours. `data`: an empty directory, or that
+    of an earlier run.
     """
 
     def __init__(
@@ -32,14 +33,17 @@ class Product(Process):
         workers: int = 2,
         port: int | None = None,
         environment: Mapping[str, str] | None = None,
+        tls: bool = False,
     ) -> None:
         self.data = data
         self.port = port or free_port()
-        self.base = f"http://127.0.0.1:{self.port}"
+        self.base = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self.token = ""
         command = ["-m", "ninjacam", "serve", "--data", str(data), "--port", str(self.port)]
         super().__init__(
-            "ninjacam serve", python(*command, "--workers", str(workers)), environment=environment
+            "ninjacam serve",
+            python(*command, "--workers", str(workers), *(["--tls"] if tls else [])),
+            environment=environment,
         )
 
     def start(self) -> Self:
@@ -132,7 +136,7 @@ class Product(Process):
 
     @property
     def websocket_url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}/live/ws"
+        return f"ws{self.base.removeprefix('http')}/live/ws"
 
     # Its processes
 

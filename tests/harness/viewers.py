@@ -19,6 +19,7 @@ from websockets.sync.client import connect
 
 from ninjacam.testing import stamp
 from tests.harness.fair_clock import fair_s
+from tests.harness.http import unverified_tls
 from tests.harness.processes import wait_until
 
 WS_HEADER = struct.Struct("<BBHIqqIHHI")
@@ -193,6 +194,7 @@ class WsViewer(_Viewer):
                 additional_headers={"Authorization": f"Bearer {self.token}"},
                 compression=None,
                 max_size=1 << 24,
+                ssl=unverified_tls() if self.url.startswith("wss:") else None,
             ) as socket_:
                 for subscription in self._subscriptions:
                     socket_.send(json.dumps(subscription))

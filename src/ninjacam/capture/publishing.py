@@ -2,11 +2,10 @@
 
 import asyncio
 import logging
-import os
-import ssl
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import ConfigError
+from ninjacam.core.server_certificate import ServerCertificate
 from ninjacam.sources.publish import PLACES, PublishPorts
 from ninjacam.sources.publisher_port import Connection, PublisherPort
 from ninjacam.sources.rtmp.publisher import RtmpPublisher
@@ -16,29 +15,6 @@ logger = logging.getLogger("ninjacam.capture")
 
 RETRY_S = 2.0
 """Seconds between attempts to open a port: the process that was killed before this one may still hold it."""
-
-
-class ServerCertificate:
-    """A certificate that is loaded again when its file is replaced. Connections keep what they began with."""
-
-    def __init__(self, ports: PublishPorts) -> None:
-        self._paths = ports.certificate, ports.key or ports.certificate
-        self._loaded: tuple[int, ...] = ()
-        self._context: ssl.SSLContext | None = None
-
-    def context(self) -> ssl.SSLContext | None:
-        """None: there is no certificate. After an error, the last one stays in use."""
-        if not self._paths[0]:
-            return None
-        try:
-            state = tuple(os.stat(path).st_mtime_ns for path in self._paths)
-            if state != self._loaded:
-                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-                context.load_cert_chain(*self._paths)
-                self._context, self._loaded = context, state
-        except (OSError, ValueError) as error:  # Includes ssl.SSLError.
-            logger.warning("the certificate for publishers cannot be loaded: %s", error)
-        return self._context
 
 
 class Publishing:
@@ -55,7 +31,7 @@ class Publishing:
             return
         await self.close()
         self._ports = ports
-        certificate = ServerCertificate(ports)
+        certificate = ServerCertificate(ports.certificate, ports.key)
         if ports.rtmp_port:
             self._begin(
                 PublisherPort("RTMP", ports.host, ports.rtmp_port, self._make_rtmp, certificate.context)

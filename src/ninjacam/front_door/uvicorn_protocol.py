@@ -3,8 +3,8 @@
 Imported only if uvicorn runs with httptools. `connections` enforces deadlines, for all servers alike.
 """
 
-import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -90,11 +90,14 @@ class LimitedHttpToolsProtocol(HttpToolsProtocol):
 
 
 def announcing(on_connection: Callable[[], None]) -> type[LimitedHttpToolsProtocol]:
-    """Return the protocol that calls `on_connection` for each connection that the server accepts."""
+    """Return the protocol that calls `on_connection` for each connection that the server accepts.
+
+    It does so when it is made, because `connection_made` comes only after the TLS handshake.
+    """
 
     class AnnouncingProtocol(LimitedHttpToolsProtocol):
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
+        def __init__(self, *arguments: Any, **keywords: Any) -> None:
+            super().__init__(*arguments, **keywords)
             on_connection()
 
     return AnnouncingProtocol

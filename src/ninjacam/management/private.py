@@ -12,12 +12,12 @@ from pathlib import Path
 
 from django.conf import settings
 
-from ninjacam.conf import Settings
+from ninjacam.conf import OWN_CERTIFICATE, Settings
 from ninjacam.processes.processor_modules import PRODUCT_SETTINGS
 
 OTHERS = 0o077
 _OURS = re.compile(
-    r"\.?(secret_key|ninjacam\.sqlite3|demo-password|migrate\.lock|demo|run|recordings|exports|files|__pycache__)"
+    r"\.?(secret_key|ninjacam\.sqlite3|demo-password|tls\.pem|migrate\.lock|demo|run|recordings|exports|files|__pycache__)"
     r"(-wal|-shm|-journal|\..*)?|.*\.py"
 )
 """What we create in a data directory, and the user's code in it."""
@@ -58,6 +58,7 @@ def private_paths(config: Settings) -> list[PrivatePath]:
         ("exports directory", config.exports_dir),
     ):
         found.append(PrivatePath(what, path, path.is_relative_to(inside)))
+    found.append(PrivatePath("certificate", inside / OWN_CERTIFICATE, True))
     if is_product:
         found.append(PrivatePath("secret key", inside / "secret_key", True))
         found.append(PrivatePath("demo password", inside / "demo-password", True))

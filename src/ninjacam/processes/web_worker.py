@@ -21,6 +21,8 @@ from django.utils.module_loading import import_string
 from uvicorn.server import ServerState
 
 from ninjacam.asgi import get_application
+from ninjacam.conf import get_settings
+from ninjacam.core.server_certificate import ServerCertificate
 from ninjacam.project import application_path
 
 
@@ -105,9 +107,15 @@ class Server(uvicorn.Server):
 
 @functools.cache
 def load_config() -> uvicorn.Config:
-    """Import all that a worker needs: the application, its URLs and templates, which would else come with requests."""
+    """Import all that a worker needs: the application, its URLs and templates, which would else come with requests.
+
+    Raises: ConfigError: the certificate cannot be loaded.
+    """
     config = make_config(load_application())
     config.load()
+    settings = get_settings()
+    if settings.tls:
+        config.ssl = ServerCertificate(settings.certificate, settings.tls_key).listening_context()
     config.get_loop_factory()
     reverse("ninjacam:wall")
     for name in ("login", "wall", "camera"):

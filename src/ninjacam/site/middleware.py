@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.request import split_domain_port
 
 from ninjacam.actions.sign_in import COOKIE as KNOWN_COOKIE
+from ninjacam.conf import get_settings
 
 HSTS = "max-age=31536000"
 """One year, for this host name only: other services may use its subdomains."""
@@ -44,8 +45,10 @@ def secure_cookies(
     def mark(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
         host = split_domain_port(request.META.get("HTTP_HOST", ""))[0]
-        if request.is_secure() or host in settings.HTTPS_HOSTS:
-            response.headers.setdefault("Strict-Transport-Security", HSTS)
+        is_public = host in settings.HTTPS_HOSTS
+        if request.is_secure() or is_public:
+            if is_public or not get_settings().has_own_certificate:
+                response.headers.setdefault("Strict-Transport-Security", HSTS)
             for name in (settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME, KNOWN_COOKIE):
                 if name in response.cookies:
                     response.cookies[name]["secure"] = True

@@ -3,11 +3,12 @@ from typing import Any, cast
 
 from uvicorn import Config
 from uvicorn.lifespan.on import LifespanOn
+from uvicorn.server import ServerState
 
 from ninjacam.front_door import servers
 from ninjacam.front_door.connections import Connections
 from ninjacam.front_door.messages import Send
-from ninjacam.front_door.uvicorn_protocol import LimitedHttpToolsProtocol
+from ninjacam.front_door.uvicorn_protocol import LimitedHttpToolsProtocol, announcing
 from ninjacam.front_door.uvicorn_websocket import SharedFrameProtocol
 
 
@@ -84,3 +85,16 @@ def test_uvicorn_serves_with_our_protocols() -> None:
     servers.harden(cast(Send, LifespanOn(config).send), Connections(10, lambda _address: False))
     assert issubclass(cast(type, config.http_protocol_class), LimitedHttpToolsProtocol)
     assert config.ws_protocol_class is SharedFrameProtocol
+
+
+def test_a_connection_is_announced_when_it_is_accepted_and_not_after_its_tls_handshake() -> None:
+    seen: list[str] = []
+    config = Config(lambda: None, http="httptools", lifespan="off")
+    config.load()
+    make = announcing(lambda: seen.append("announced"))
+    asyncio.run(_make(make, config))  # asyncio and uvloop make the protocol before the handshake.
+    assert seen == ["announced"]
+
+
+async def _make(protocol: type[LimitedHttpToolsProtocol], config: Config) -> None:
+    protocol(config=config, server_state=ServerState(), app_state={})

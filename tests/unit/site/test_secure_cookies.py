@@ -54,3 +54,13 @@ def test_cookies_are_secure_if_the_browser_uses_https(
 def test_without_an_https_origin_nothing_is_secure(db: None) -> None:
     page = Client().get("/login/")
     assert not page.cookies["ninjacam_csrf"]["secure"] and "Strict-Transport-Security" not in page.headers
+
+
+def test_a_self_signed_certificate_is_never_required_by_hsts(
+    db: None, behind_https: None, settings: Any
+) -> None:
+    settings.NINJACAM = {**settings.NINJACAM, "TLS": True}
+    own = Client().get("/login/", headers={"Host": "nas", "X-Forwarded-Proto": "https"})
+    assert own.cookies["ninjacam_csrf"]["secure"] and "Strict-Transport-Security" not in own.headers
+    public = Client().get("/login/", headers={"Host": "cam.example.org"})
+    assert "Strict-Transport-Security" in public.headers

@@ -21,6 +21,7 @@ from ninjacam.conf import get_settings
 from ninjacam.core.errors import NinjacamError
 from ninjacam.core.interpreter import python_command
 from ninjacam.management.base import OwnCommand
+from ninjacam.management.certificate import prepare_certificate
 from ninjacam.supervision.process_supervisor import ProcessSupervisor, SupervisedProcess
 
 MAX_PORT = 65_535
@@ -123,12 +124,19 @@ class Command(OwnCommand):
             type=port_number,
             help="port on which devices publish over RTSP, usually 8554; 0: closed",
         )
+        parser.add_argument(
+            "--tls",
+            action="store_true",
+            help="use https, with TLS_CERTIFICATE, or with a self-signed certificate that is made at the first start",
+        )
         parser.add_argument("--workers", type=int, default=default_workers(), help="number of ASGI workers")
 
     def handle(self, *args: Any, **options: Any) -> None:
         for key in ("RTMP_PORT", "RTSP_PORT"):
             if (port := options[key.lower()]) is not None:
                 os.environ[f"NINJACAM_{key}"] = str(port)
+        if options["tls"]:
+            os.environ["NINJACAM_TLS"] = "1"
         get_settings.cache_clear()
         self.serve(options["host"], options["port"], options["workers"], [])
 
@@ -138,9 +146,10 @@ class Command(OwnCommand):
             raise CommandError("--workers must be from 1 to 64.")
         try:
             config = get_settings()
+            config.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fingerprint = prepare_certificate(config) if config.tls else ""
         except NinjacamError as exc:
             raise CommandError(str(exc)) from exc
-        config.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         require_no_engine(config.run_dir)
         with contextlib.closing(listen(host, port)) as listener:
             descriptor = listener.fileno()
@@ -158,8 +167,11 @@ class Command(OwnCommand):
             ]
             prefix = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
             shown = "localhost" if host in ("127.0.0.1", "0.0.0.0", "::1", "::") else host  # noqa: S104
+            scheme = "https" if config.tls else "http"
             self.stdout.write(
-                f"Ninjacam is running at http://{shown}:{listener.getsockname()[1]}{prefix}/ (Ctrl-C stops it)"
+                f"Ninjacam is running at {scheme}://{shown}:{listener.getsockname()[1]}{prefix}/ (Ctrl-C stops it)"
             )
+            if fingerprint:
+                self.stdout.write(f"SHA-256 fingerprint of the certificate: {fingerprint}")
             self.stdout.flush()
             ProcessSupervisor([*more, engine, *web], record=config.run_dir / "serve.json").run()
