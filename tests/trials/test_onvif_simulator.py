@@ -17,7 +17,7 @@ import pytest
 from ninjacam.core.errors import AuthenticationError, CommandError
 from ninjacam.core.movement import Vector
 from ninjacam.devices.client import request
-from ninjacam.devices.device import OnvifDevice
+from ninjacam.devices.onvif_device import OnvifDevice
 from ninjacam.devices.server import DeviceServer
 from ninjacam.onvif import device, media
 from ninjacam.onvif.client import OnvifClient

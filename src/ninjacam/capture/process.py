@@ -9,8 +9,8 @@ from ninjacam.capture.publishing import Publishing
 from ninjacam.capture.sink import PacketSinks
 from ninjacam.core.errors import ConfigError, NinjacamError
 from ninjacam.core.streams import MAIN, split_key, stream_key
-from ninjacam.devices.device import OnvifDevice
 from ninjacam.devices.events import DeviceEvents
+from ninjacam.devices.onvif_device import OnvifDevice
 from ninjacam.devices.server import DeviceServer
 from ninjacam.sources.base import source_from
 from ninjacam.sources.publish import PublishPorts

@@ -19,7 +19,7 @@ from ninjacam.core.errors import ConfigError
 from ninjacam.core.redact import split_credentials
 from ninjacam.core.schedule import parse_schedule
 from ninjacam.core.streams import MAIN, MAX_NAME_CHARS, StreamFacts
-from ninjacam.devices.device import SEARCH_SCHEME
+from ninjacam.devices.onvif_device import SEARCH_SCHEME
 from ninjacam.engine.specs import CameraSpec
 from ninjacam.models import archive
 from ninjacam.models.roles import GRANTED_BY, permission_name

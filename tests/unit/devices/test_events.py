@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ninjacam.core.errors import AuthenticationError, SourceTimeoutError
-from ninjacam.devices.device import OnvifDevice
 from ninjacam.devices.events import MAX_ACTIVE_S, MAX_STATES, MIN_ACTIVE_S, DeviceEvents
+from ninjacam.devices.onvif_device import OnvifDevice
 from ninjacam.onvif.client import OnvifClient
 from ninjacam.onvif.events import DeviceEvent
 from ninjacam.sources.base import SourceConfig

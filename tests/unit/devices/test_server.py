@@ -23,7 +23,7 @@ from ninjacam.core.errors import (
 from ninjacam.core.movement import Vector
 from ninjacam.devices import messages
 from ninjacam.devices.client import DeviceConnection, request
-from ninjacam.devices.device import OnvifDevice
+from ninjacam.devices.onvif_device import OnvifDevice
 from ninjacam.devices.server import DeviceServer
 from ninjacam.sources.base import SourceConfig
 from ninjacam.testing.clock import FakeClock
@@ -188,7 +188,7 @@ def test_garbage_on_the_socket_ends_only_its_connection(tmp_path: Path) -> None:
 CHILD = """
 import asyncio, sys
 from pathlib import Path
-from ninjacam.devices.device import OnvifDevice
+from ninjacam.devices.onvif_device import OnvifDevice
 from ninjacam.devices.server import DeviceServer
 from ninjacam.sources.base import SourceConfig
 

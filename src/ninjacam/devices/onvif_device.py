@@ -1,0 +1,126 @@
+"""A camera that takes commands by ONVIF: found and opened at the first command."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TypeVar
+
+from ninjacam.core.clock import SYSTEM_CLOCK, Clock
+from ninjacam.core.errors import AuthenticationError
+from ninjacam.core.movement import Abilities, Preset, Vector
+from ninjacam.onvif.client import OnvifClient
+from ninjacam.onvif.ptz import Ptz, open_ptz
+from ninjacam.onvif.search import find_device
+from ninjacam.sources.base import SourceConfig
+from ninjacam.sources.urls import parse_url
+
+T = TypeVar("T")
+SEARCH_SCHEME = "onvif"
+"""Scheme of the URL of a host on whose usual ports a device is searched."""
+DEVICE_PATH = "/onvif/device_service"
+"""The path that ONVIF requires (Core Specification, section 5.1.1)."""
+LOCKED_S = 30.0
+"""Seconds without commands after a rejected login, because cameras lock accounts."""
+
+
+class OnvifDevice:
+    """Finds and opens the device at the first command. Thread: the event loop.
+
+    `config.url`: of the device, with or without its path; or `onvif://host/`: it is searched there.
+    """
+
+    def __init__(self, config: SourceConfig, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._config = config
+        self._clock = clock
+        self._client: OnvifClient | None = None
+        self._ptz: Ptz | None = None
+        self._opening = asyncio.Lock()
+        self._refusal: tuple[int, AuthenticationError] | None = None
+        """Monotonic time and error of a rejected login."""
+
+    async def connect(self) -> OnvifClient:
+        """Return the client of the device. Raises: SourceError: it was not found."""
+        async with self._opening:
+            return await self._connect()
+
+    async def _connect(self) -> OnvifClient:
+        if self._client is None:
+            self._client = OnvifClient(await self._found(), clock=self._clock)
+        return self._client
+
+    async def _open(self) -> Ptz:
+        """Raises: UnsupportedCommandError: it cannot move; SourceError, CommandError."""
+        if self._ptz is None:
+            async with self._opening:
+                self._check_login()  # Another command may have been rejected while this one waited.
+                self._ptz = self._ptz or await open_ptz(await self._connect())
+        return self._ptz
+
+    async def _run(self, do: Callable[[Ptz], Awaitable[T]]) -> T:
+        """Open the device and send a command, unless the camera has just rejected the login."""
+        self._check_login()
+        try:
+            return await do(await self._open())
+        except AuthenticationError as error:
+            self._refusal = self._refusal or (self._clock.monotonic_ns(), error)
+            raise
+
+    async def _found(self) -> SourceConfig:
+        """Raises: SourceError: no device was found."""
+        target = parse_url(self._config.url)
+        if target.scheme == SEARCH_SCHEME:
+            return await find_device(self._config, target.host, DEVICE_PATH)
+        if target.path != "/":
+            return self._config
+        return replace(self._config, url=f"{target.scheme}://{target.authority}{DEVICE_PATH}")
+
+    def _check_login(self) -> None:
+        """Raises: AuthenticationError: the camera has just rejected the login."""
+        if self._refusal is not None:
+            refused_ns, error = self._refusal
+            if self._clock.monotonic_ns() - refused_ns < LOCKED_S * 1e9:
+                raise error
+            self._refusal = None
+
+    async def get_abilities(self) -> Abilities:
+        async def of(ptz: Ptz) -> Abilities:
+            return ptz.abilities
+
+        return await self._run(of)
+
+    async def move(self, velocity: Vector, timeout_s: float) -> None:
+        await self._run(lambda ptz: ptz.move(velocity, timeout_s))
+
+    async def stop(self) -> None:
+        await self._run(lambda ptz: ptz.stop())
+
+    async def move_by(self, translation: Vector) -> None:
+        await self._run(lambda ptz: ptz.move_by(translation))
+
+    async def move_to(self, position: Vector) -> None:
+        await self._run(lambda ptz: ptz.move_to(position))
+
+    async def get_position(self) -> Vector:
+        return await self._run(lambda ptz: ptz.get_position())
+
+    async def list_presets(self) -> list[Preset]:
+        return await self._run(lambda ptz: ptz.list_presets())
+
+    async def goto_preset(self, token: str) -> None:
+        await self._run(lambda ptz: ptz.goto_preset(token))
+
+    async def set_preset(self, name: str, token: str) -> str:
+        return await self._run(lambda ptz: ptz.set_preset(name, token))
+
+    async def remove_preset(self, token: str) -> None:
+        await self._run(lambda ptz: ptz.remove_preset(token))
+
+    async def go_home(self) -> None:
+        await self._run(lambda ptz: ptz.go_home())
+
+    async def set_home(self) -> None:
+        await self._run(lambda ptz: ptz.set_home())
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
