@@ -18,10 +18,13 @@ from ninjacam.codecs.sps import parse_sps
 from ninjacam.containers.mp4 import encode_emsg
 from ninjacam.core.errors import CommandError, ConfigError, DecodeError, NinjacamError, SourceError
 from ninjacam.core.packets import Codec, Flags, Kind, Packet, Track
+from ninjacam.core.streams import MAX_STREAMS
+from ninjacam.devices.advice import advise_encoder
+from ninjacam.devices.description import VideoProfile, name_streams
 from ninjacam.discovery import http, mdns, neighbours, ssdp, ws_discovery
 from ninjacam.discovery.devices import Evidence, FoundDevice
 from ninjacam.hub.wire import MessageReader, encode_packet
-from ninjacam.onvif import media
+from ninjacam.onvif import imaging, media
 from ninjacam.onvif.events import read_event
 from ninjacam.onvif.soap import make_envelope, read_response
 from ninjacam.recordings.annotations import _parse_emsg, _place
@@ -287,7 +290,17 @@ def read_soap(data: bytes) -> bool:
         return False
     profiles = media._profiles(content, "media") + media._profiles(content, "media2")
     assert all(0 <= profile.pixels < 10**18 and profile.name.isprintable() for profile in profiles)
-    media.choose_streams(profiles)
+    described = [
+        VideoProfile(each.token, each.name, each.source, f"rtsp://10.0.0.5/{each.token}", "", each.encoder)
+        for each in profiles
+        if each.encoder is not None
+    ]
+    names = name_streams(described, {"main": "rtsp://10.0.0.5/"})
+    assert len(names) <= 1 + MAX_STREAMS and all(
+        advise_encoder(each.encoder) is not None for each in described
+    )
+    imaging.read_imaging(content, content)
+    assert len(media._options("H264", content).sizes) <= 64
     for element in content.walk():
         read_event(element, 0.0, 10**18)
     return True

@@ -2,11 +2,23 @@
 
 from typing import Protocol
 
+from ninjacam.core.errors import UnsupportedCommandError
 from ninjacam.core.movement import Abilities, Preset, Vector
+from ninjacam.devices.description import DeviceDescription, EncoderSettings
+from ninjacam.onvif.device import Relay
+from ninjacam.onvif.imaging import Imaging, ImagingChanges
+from ninjacam.onvif.media import EncoderChanges
+
+
+def _unsupported(what: str) -> UnsupportedCommandError:
+    return UnsupportedCommandError(f"Ninjacam cannot {what} of this camera: its interface does not offer it.")
 
 
 class Device(Protocol):
-    """One camera. All methods raise NinjacamError. `stop` does not wait for the response to a `move`."""
+    """One camera. All methods raise NinjacamError. `stop` does not wait for the response to a `move`.
+
+    An adapter that derives from this class implements the movement, and of the rest what its protocol has.
+    """
 
     async def get_abilities(self) -> Abilities: ...
     async def move(self, velocity: Vector, timeout_s: float) -> None:
@@ -25,3 +37,36 @@ class Device(Protocol):
     async def go_home(self) -> None: ...
     async def set_home(self) -> None: ...
     def close(self) -> None: ...
+
+    async def describe(self) -> DeviceDescription:
+        raise _unsupported("read the description")
+
+    async def get_encoder(self, profile: str) -> EncoderSettings:
+        """`profile`: token."""
+        raise _unsupported("read the encoder settings")
+
+    async def set_encoder(self, profile: str, changes: EncoderChanges) -> None:
+        raise _unsupported("change the encoder settings")
+
+    async def set_clock(self) -> float:
+        """Set the camera's clock to ours. Return the seconds by which it is ahead then."""
+        raise _unsupported("set the clock")
+
+    async def get_imaging(self) -> Imaging:
+        raise _unsupported("read the imaging settings")
+
+    async def set_imaging(self, changes: ImagingChanges) -> None:
+        raise _unsupported("change the imaging settings")
+
+    async def move_focus(self, speed: float) -> None:
+        """Move the focus until `stop_focus`: near (-1) to far (1)."""
+        raise _unsupported("move the focus")
+
+    async def stop_focus(self) -> None:
+        raise _unsupported("move the focus")
+
+    async def list_outputs(self) -> list[Relay]:
+        raise _unsupported("read the outputs")
+
+    async def set_output(self, token: str, *, is_active: bool) -> None:
+        raise _unsupported("switch the outputs")

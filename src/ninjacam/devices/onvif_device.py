@@ -3,14 +3,22 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
-from ninjacam.core.errors import AuthenticationError
+from ninjacam.core.errors import AuthenticationError, CommandRejectedError, UnsupportedCommandError
 from ninjacam.core.movement import Abilities, Preset, Vector
+from ninjacam.devices.description import DeviceDescription, EncoderSettings, describe_device
+from ninjacam.devices.device import Device
+from ninjacam.onvif import device, imaging, media
 from ninjacam.onvif.client import OnvifClient
+from ninjacam.onvif.device import Relay
+from ninjacam.onvif.imaging import Imaging, ImagingChanges
+from ninjacam.onvif.media import EncoderChanges, Profile
 from ninjacam.onvif.ptz import Ptz, open_ptz
 from ninjacam.onvif.search import find_device
+from ninjacam.onvif.xml import printable
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.urls import parse_url
 
@@ -23,7 +31,7 @@ LOCKED_S = 30.0
 """Seconds without commands after a rejected login, because cameras lock accounts."""
 
 
-class OnvifDevice:
+class OnvifDevice(Device):
     """Finds and opens the device at the first command. Thread: the event loop.
 
     `config.url`: of the device, with or without its path; or `onvif://host/`: it is searched there.
@@ -34,6 +42,8 @@ class OnvifDevice:
         self._clock = clock
         self._client: OnvifClient | None = None
         self._ptz: Ptz | None = None
+        self._video_source = ""
+        """Token of the video source whose imaging settings are meant."""
         self._opening = asyncio.Lock()
         self._refusal: tuple[int, AuthenticationError] | None = None
         """Monotonic time and error of a rejected login."""
@@ -57,10 +67,25 @@ class OnvifDevice:
         return self._ptz
 
     async def _run(self, do: Callable[[Ptz], Awaitable[T]]) -> T:
-        """Open the device and send a command, unless the camera has just rejected the login."""
+        """Open the device and send a command of movement, unless the camera has just rejected the login."""
+
+        async def move() -> T:
+            return await do(await self._open())
+
+        return await self._checked(move)
+
+    async def _call(self, do: Callable[[OnvifClient], Awaitable[T]]) -> T:
+        """Find the device and send it another command, unless the camera has just rejected the login."""
+
+        async def call() -> T:
+            return await do(await self.connect())
+
+        return await self._checked(call)
+
+    async def _checked(self, do: Callable[[], Awaitable[T]]) -> T:
         self._check_login()
         try:
-            return await do(await self._open())
+            return await do()
         except AuthenticationError as error:
             self._refusal = self._refusal or (self._clock.monotonic_ns(), error)
             raise
@@ -121,6 +146,71 @@ class OnvifDevice:
     async def set_home(self) -> None:
         await self._run(lambda ptz: ptz.set_home())
 
+    # --- settings ---
+
+    async def describe(self) -> DeviceDescription:
+        return await self._call(describe_device)
+
+    async def get_encoder(self, profile: str) -> EncoderSettings:
+        async def get(client: OnvifClient) -> EncoderSettings:
+            found = await _find_profile(client, profile)
+            options = await media.get_encoder_options(client, found)
+            assert found.encoder is not None
+            return EncoderSettings(found.encoder, tuple(options))
+
+        return await self._call(get)
+
+    async def set_encoder(self, profile: str, changes: EncoderChanges) -> None:
+        async def change(client: OnvifClient) -> None:
+            found = await _find_profile(client, profile)
+            assert found.encoder is not None
+            await media.set_encoder(client, found, changes.apply_to(found.encoder))
+
+        await self._call(change)
+
+    async def set_clock(self) -> float:
+        now = datetime.fromtimestamp(self._clock.wall_ns() / 1e9, UTC)
+        return await self._call(lambda client: device.set_clock(client, now))
+
+    async def get_imaging(self) -> Imaging:
+        return await self._image(imaging.get_imaging)
+
+    async def set_imaging(self, changes: ImagingChanges) -> None:
+        await self._image(lambda client, source: imaging.set_imaging(client, source, changes))
+
+    async def move_focus(self, speed: float) -> None:
+        await self._image(lambda client, source: imaging.move_focus(client, source, speed))
+
+    async def stop_focus(self) -> None:
+        await self._image(imaging.stop_focus)
+
+    async def _image(self, do: Callable[[OnvifClient, str], Awaitable[T]]) -> T:
+        async def call(client: OnvifClient) -> T:
+            if not self._video_source:
+                sources = (profile.source for profile in await media.list_profiles(client))
+                self._video_source = next(filter(None, sources), "")
+            if not self._video_source:
+                raise UnsupportedCommandError(
+                    "The camera names no video source, so it has no imaging settings."
+                )
+            return await do(client, self._video_source)
+
+        return await self._call(call)
+
+    async def list_outputs(self) -> list[Relay]:
+        return await self._call(device.list_relays)
+
+    async def set_output(self, token: str, *, is_active: bool) -> None:
+        await self._call(lambda client: device.set_relay(client, token, is_active=is_active))
+
     def close(self) -> None:
         if self._client is not None:
             self._client.close()
+
+
+async def _find_profile(client: OnvifClient, token: str) -> Profile:
+    """Raises: CommandRejectedError: there is none with an encoder; SourceError, CommandError."""
+    for profile in await media.list_profiles(client):
+        if profile.token == token and profile.encoder is not None:
+            return profile
+    raise CommandRejectedError(f"The camera has no video profile “{printable(token, 64)}”.")

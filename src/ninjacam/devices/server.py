@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import CommandRejectedError, NinjacamError
@@ -15,12 +15,15 @@ from ninjacam.core.unix_sockets import listen_unix
 from ninjacam.devices.device import Device
 from ninjacam.devices.messages import MAX_LINE_BYTES, Json, decode, encode, socket_path
 from ninjacam.devices.movement import Movement
+from ninjacam.onvif.imaging import ImagingChanges
+from ninjacam.onvif.media import EncoderChanges
 
 logger = logging.getLogger("ninjacam.devices")
 
 MAX_CONNECTIONS = 64
 MAX_DURATION_S = 10.0
 """Maximum seconds of a movement that is not held."""
+MAX_FOCUS_S = 3.0
 MAX_WAITING = 8
 """Maximum number of unanswered requests of one connection."""
 
@@ -32,6 +35,7 @@ class DeviceServer:
         self._path = socket_path(run_dir, slug)
         self._slug = slug
         self._device = device
+        self._clock = clock
         self._movement = Movement(device, run_dir / f"{slug}.moving", self._on_error, clock=clock)
         self._server: asyncio.AbstractServer | None = None
         self._connections: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
@@ -47,6 +51,15 @@ class DeviceServer:
             "set_home": lambda _: self._device.set_home(),
             "set_preset": self._set_preset,
             "remove_preset": lambda message: self._device.remove_preset(_text(message, "preset")),
+            "device": lambda _: _as_json(self._device.describe()),
+            "get_encoder": lambda message: _as_json(self._device.get_encoder(_text(message, "profile"))),
+            "set_encoder": self._set_encoder,
+            "set_clock": lambda _: self._device.set_clock(),
+            "get_imaging": lambda _: _as_json(self._device.get_imaging()),
+            "set_imaging": self._set_imaging,
+            "move_focus": self._move_focus,
+            "list_outputs": self._list_outputs,
+            "set_output": self._set_output,
         }
 
     async def start(self) -> None:
@@ -149,9 +162,7 @@ class DeviceServer:
 
     async def _move_for(self, message: Json) -> None:
         """Move for a fixed time; the end of the connection does not end it."""
-        duration_s = message.get("duration_s")
-        if not isinstance(duration_s, (int, float)) or not 0 < duration_s <= MAX_DURATION_S:
-            raise CommandRejectedError(f"A movement lasts at most {MAX_DURATION_S:g} s.")
+        duration_s = _number(message, "duration_s", 0, MAX_DURATION_S)
         await self._device.get_abilities()  # The errors of opening it belong to this request.
         self._movement.hold(object(), _vector(message), duration_s)
 
@@ -167,13 +178,62 @@ class DeviceServer:
         token = str(message.get("preset") or "")[:64]
         return {"preset": await self._device.set_preset(_text(message, "name"), token)}
 
+    async def _set_encoder(self, message: Json) -> None:
+        await self._device.set_encoder(_text(message, "profile"), _changes(EncoderChanges, message))
+
+    async def _set_imaging(self, message: Json) -> None:
+        await self._device.set_imaging(_changes(ImagingChanges, message))
+
+    async def _move_focus(self, message: Json) -> None:
+        """Move the focus for a fixed time. It stops even if the process is asked to end meanwhile."""
+        speed, duration_s = _number(message, "speed", -1, 1), _number(message, "duration_s", 0, MAX_FOCUS_S)
+        if not speed:
+            raise CommandRejectedError("The speed of the focus must not be 0.")
+        try:
+            await self._device.move_focus(speed)
+            await self._clock.sleep(duration_s)
+        finally:
+            await self._device.stop_focus()
+
+    async def _list_outputs(self, _: Json) -> list[Json]:
+        return [asdict(output) for output in await self._device.list_outputs()]
+
+    async def _set_output(self, message: Json) -> None:
+        await self._device.set_output(_text(message, "output"), is_active=message.get("is_active") is True)
+
+
+async def _as_json(answer: Awaitable[Any]) -> Json:
+    return asdict(await answer)
+
+
+C = TypeVar("C", EncoderChanges, ImagingChanges)
+
+
+def _changes(kind: type[C], message: Json) -> C:
+    """Raises: CommandRejectedError."""
+    try:
+        return kind(**message["changes"])
+    except (KeyError, TypeError) as exc:
+        raise CommandRejectedError("The command does not say what to change.") from exc
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _number(message: Json, name: str, low: float, high: float) -> float:
+    """Raises: CommandRejectedError."""
+    value: Any = message.get(name)
+    if not (_is_number(value) and low <= value <= high):
+        raise CommandRejectedError(f"The command needs a {name} from {low:g} to {high:g}.")
+    return float(value)
+
 
 def _vector(message: Json) -> Vector:
     """Raises: CommandRejectedError."""
     values = [message.get(name) for name in ("pan", "tilt", "zoom")]
     for value in values:
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if value is not None and not (is_number and -1 <= value <= 1):
+        if value is not None and not (_is_number(value) and -1 <= value <= 1):
             raise CommandRejectedError("Pan, tilt and zoom must be from -1 to 1.")
     return Vector(*values)
 

@@ -1,90 +1,137 @@
-"""Focus, and the switch between day and night (ONVIF Imaging)."""
+"""Brightness and other levels, focus, and the switch between day and night (ONVIF Imaging)."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field, replace
 
-from ninjacam.core.errors import CommandRejectedError
+from ninjacam.core.errors import CommandRejectedError, UnsupportedCommandError
 from ninjacam.onvif.client import OnvifClient
 from ninjacam.onvif.xml import Element, escape, printable
 
-IrCutFilter = Literal["on", "off", "auto"]
-"""The filter blocks infrared light: on by day, off by night, when cameras usually switch their lamps on."""
+LEVELS = {
+    "brightness": "Brightness",
+    "contrast": "Contrast",
+    "saturation": "ColorSaturation",
+    "sharpness": "Sharpness",
+}
+"""Our names of the levels, and ONVIF's."""
+_ORDER = ("Brightness", "ColorSaturation", "Contrast", "Focus", "IrCutFilter", "Sharpness")
+"""The order of elements that the schema requires."""
+MAX_MODES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class ImagingSettings:
-    """Settings of a video source; None: the camera does not have this one. Numbers are in the camera's own units."""
+class ImagingLevel:
+    """A level and its range, in the camera's own unit. Without a range, it cannot be changed."""
 
-    ir_cut_filter: str | None = None
-    focus_mode: str | None = None
+    value: float
+    min: float | None = None
+    max: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Imaging:
+    """The settings of a video source, and what they can be set to. Empty: the camera does not have this one."""
+
+    ir_cut_filter: str = ""
+    """The filter blocks infrared light: "on" by day, "off" by night, when cameras usually switch their lamps on."""
+    ir_cut_filters: tuple[str, ...] = ()
+    focus_mode: str = ""
     """"auto" or "manual"."""
-    brightness: float | None = None
-    contrast: float | None = None
-    saturation: float | None = None
-    sharpness: float | None = None
+    focus_modes: tuple[str, ...] = ()
+    can_move_focus: bool = False
+    levels: dict[str, ImagingLevel] = field(default_factory=dict)
+    """By the names in LEVELS."""
 
 
 @dataclass(frozen=True, slots=True)
-class ImagingOptions:
-    """`can_focus`: the focus can be moved."""
+class ImagingChanges:
+    """The settings to change; empty: unchanged. `levels`: values by the names in LEVELS."""
 
-    ir_cut_filter: tuple[str, ...] = ()
-    focus_modes: tuple[str, ...] = ()
-    can_focus: bool = False
+    ir_cut_filter: str = ""
+    focus_mode: str = ""
+    levels: dict[str, float] = field(default_factory=dict)
 
 
 def _source(token: str) -> str:
     return f"<VideoSourceToken>{escape(token)}</VideoSourceToken>"
 
 
-async def get_settings(client: OnvifClient, source: str) -> ImagingSettings:
+async def get_imaging(client: OnvifClient, source: str) -> Imaging:
     """`source`: token of the video source (`Profile.source`). Raises: SourceError, CommandError."""
-    found = (await client.call("imaging", "GetImagingSettings", _source(source))).find("ImagingSettings")
-    found = found or Element("")
-    return ImagingSettings(
-        ir_cut_filter=printable(found.get_text("IrCutFilter"), 10).lower() or None,
-        focus_mode=printable(found.get_text("Focus", "AutoFocusMode"), 10).lower() or None,
-        brightness=found.get_float("Brightness"),
-        contrast=found.get_float("Contrast"),
-        saturation=found.get_float("ColorSaturation"),
-        sharpness=found.get_float("Sharpness"),
+    settings = await client.call("imaging", "GetImagingSettings", _source(source))
+    options = await client.call("imaging", "GetOptions", _source(source))
+    return replace(read_imaging(settings, options), can_move_focus=await _can_move_focus(client, source))
+
+
+def read_imaging(settings: Element, options: Element) -> Imaging:
+    """Return what the responses to GetImagingSettings and GetOptions say."""
+    found = settings.find("ImagingSettings") or Element("")
+    offered = options.find("ImagingOptions") or Element("")
+    levels = {
+        name: ImagingLevel(value, offered.get_float(element, "Min"), offered.get_float(element, "Max"))
+        for name, element in LEVELS.items()
+        if (value := found.get_float(element)) is not None
+    }
+    return Imaging(
+        ir_cut_filter=_mode(found.get_text("IrCutFilter")),
+        ir_cut_filters=_modes(offered.find_all("IrCutFilterModes")),
+        focus_mode=_mode(found.get_text("Focus", "AutoFocusMode")),
+        focus_modes=_modes(offered.find_all("Focus", "AutoFocusModes")),
+        levels=levels,
     )
 
 
-async def get_options(client: OnvifClient, source: str) -> ImagingOptions:
-    """Raises: SourceError, CommandError."""
-    found = (await client.call("imaging", "GetOptions", _source(source))).find("ImagingOptions") or Element(
-        ""
-    )
-    moves = await client.call("imaging", "GetMoveOptions", _source(source))
-    return ImagingOptions(
-        ir_cut_filter=tuple(
-            printable(each.text, 10).lower() for each in found.find_all("IrCutFilterModes")[:8]
-        ),
-        focus_modes=tuple(
-            printable(each.text, 10).lower() for each in found.find_all("Focus", "AutoFocusModes")[:8]
-        ),
-        can_focus=moves.find("MoveOptions", "Continuous") is not None,
-    )
+def _mode(text: str) -> str:
+    return printable(text, 10).lower()
 
 
-async def set_ir_cut_filter(client: OnvifClient, source: str, mode: IrCutFilter) -> None:
-    """Raises: CommandRejectedError, SourceError, CommandError."""
-    options = await get_options(client, source)
-    if mode not in options.ir_cut_filter:
-        offered = ", ".join(options.ir_cut_filter) or "nothing"
-        raise CommandRejectedError(f"The camera cannot set day and night to “{mode}”. It offers: {offered}.")
-    await _set(client, source, f"<t:IrCutFilter>{mode.upper()}</t:IrCutFilter>")
+def _modes(found: list[Element]) -> tuple[str, ...]:
+    return tuple(mode for each in found[:MAX_MODES] if (mode := _mode(each.text)))
 
 
-async def set_focus_mode(client: OnvifClient, source: str, mode: Literal["auto", "manual"]) -> None:
-    """Raises: SourceError, CommandError."""
-    await _set(client, source, f"<t:Focus><t:AutoFocusMode>{mode.upper()}</t:AutoFocusMode></t:Focus>")
+async def _can_move_focus(client: OnvifClient, source: str) -> bool:
+    try:
+        moves = await client.call("imaging", "GetMoveOptions", _source(source))
+    except (UnsupportedCommandError, CommandRejectedError):
+        return False
+    return moves.find("MoveOptions", "Continuous") is not None
 
 
-async def _set(client: OnvifClient, source: str, settings: str) -> None:
+async def set_imaging(client: OnvifClient, source: str, changes: ImagingChanges) -> None:
+    """Change settings; the camera keeps the others. Raises: CommandRejectedError: it does not offer such a value;
+    SourceError, CommandError.
+    """
+    offered = await get_imaging(client, source)
+    elements: dict[str, str] = {}
+    if changes.ir_cut_filter:
+        _check_mode("day and night", changes.ir_cut_filter, offered.ir_cut_filters)
+        elements["IrCutFilter"] = f"<t:IrCutFilter>{changes.ir_cut_filter.upper()}</t:IrCutFilter>"
+    if changes.focus_mode:
+        _check_mode("the focus", changes.focus_mode, offered.focus_modes)
+        mode = f"<t:AutoFocusMode>{changes.focus_mode.upper()}</t:AutoFocusMode>"
+        elements["Focus"] = f"<t:Focus>{mode}</t:Focus>"
+    for name, value in changes.levels.items():
+        _check_level(name, value, offered.levels.get(name))
+        elements[LEVELS[name]] = f"<t:{LEVELS[name]}>{value:g}</t:{LEVELS[name]}>"
+    settings = "".join(elements[name] for name in _ORDER if name in elements)
     content = f"{_source(source)}<ImagingSettings>{settings}</ImagingSettings>"
     await client.call("imaging", "SetImagingSettings", f"{content}<ForcePersistence>true</ForcePersistence>")
+
+
+def _check_mode(what: str, mode: str, offered: tuple[str, ...]) -> None:
+    """Raises: CommandRejectedError."""
+    if mode not in offered:
+        modes = ", ".join(offered) or "nothing"
+        raise CommandRejectedError(
+            f"The camera cannot set {what} to “{printable(mode, 10)}”. It offers: {modes}."
+        )
+
+
+def _check_level(name: str, value: float, level: ImagingLevel | None) -> None:
+    """Raises: CommandRejectedError."""
+    if level is None or level.min is None or level.max is None:
+        raise CommandRejectedError(f"The {printable(name, 20)} of the camera cannot be changed.")
+    if not level.min <= value <= level.max:
+        raise CommandRejectedError(f"The camera offers a {name} of {level.min:g} to {level.max:g}.")
 
 
 async def move_focus(client: OnvifClient, source: str, speed: float) -> None:

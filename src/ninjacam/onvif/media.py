@@ -3,7 +3,7 @@
 Media2 is used where the device has it: only there, H.265 is described.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from ninjacam.core.errors import CommandError, CommandRejectedError, NoVideoError, ProtocolError
 from ninjacam.onvif.client import OnvifClient, ServiceName
@@ -31,12 +31,32 @@ class Encoder:
 
 
 @dataclass(frozen=True, slots=True)
+class EncoderChanges:
+    """The settings of an encoder to change; None: unchanged."""
+
+    codec: str | None = None
+    width_px: int | None = None
+    height_px: int | None = None
+    fps: float | None = None
+    bitrate_kbps: int | None = None
+    gop_frames: int | None = None
+
+    def apply_to(self, encoder: Encoder) -> Encoder:
+        changed = {name: value for name, value in asdict(self).items() if value is not None}
+        return replace(encoder, **changed)
+
+
+@dataclass(frozen=True, slots=True)
 class EncoderOptions:
-    """What an encoder can be set to, for one codec. Ranges are (minimum, maximum)."""
+    """What an encoder can be set to, for one codec. Ranges are (minimum, maximum); None: unknown.
+
+    `fps`: the frame rates that the camera lists; empty: any within `fps_range`.
+    """
 
     codec: str
     sizes: tuple[tuple[int, int], ...] = ()
     fps: tuple[float, ...] = ()
+    fps_range: tuple[float, float] | None = None
     bitrate_kbps: tuple[int, int] | None = None
     gop_frames: tuple[int, int] | None = None
 
@@ -166,24 +186,6 @@ async def get_snapshot(client: OnvifClient, profile: Profile) -> bytes:
     return response.body
 
 
-def choose_streams(profiles: list[Profile]) -> dict[str, Profile]:
-    """Return the profiles for the streams `main` (the largest) and `sub` (the smallest other size), of one source.
-
-    Profiles without an encoder, and of other codecs than H.264, H.265 and MJPEG, are not streams for us.
-    """
-    usable = [profile for profile in profiles if profile.encoder and profile.encoder.codec in _CODECS]
-    if not usable:
-        return {}
-    usable = [profile for profile in usable if profile.source == usable[0].source]
-    main = max(usable, key=lambda profile: profile.pixels)
-    others = [profile for profile in usable if 0 < profile.pixels < main.pixels]
-    sub = min(others, key=lambda profile: profile.pixels, default=None)
-    return {"main": main, **({"sub": sub} if sub else {})}
-
-
-_CODECS = ("H264", "H265", "JPEG")
-
-
 # --- encoder settings ---
 
 
@@ -210,22 +212,24 @@ def _options(codec: str, found: Element) -> EncoderOptions:
         (_count(size.get_int("Width")), _count(size.get_int("Height")))
         for size in found.find_all("ResolutionsAvailable")[:64]
     ]
+    rates = _range(found.find("FrameRateRange"))
     return EncoderOptions(
         codec=printable(codec, 20).upper(),
         sizes=tuple(size for size in sizes if all(size)),
-        fps=_rates(found),
+        fps=_listed_rates(found),
+        fps_range=(float(rates[0]), float(rates[1])) if rates else None,
         bitrate_kbps=_range(found.find("BitrateRange")),
         gop_frames=_range(found.find("GovLengthRange"))
         or _listed(found.attributes.get("GovLengthRange", "")),
     )
 
 
-def _rates(found: Element) -> tuple[float, ...]:
-    """Return the supported frame rates: listed ones (Media2), or the limits of a range."""
+def _listed_rates(found: Element) -> tuple[float, ...]:
+    """Return the frame rates that Media2 lists, ascending."""
     listed = found.attributes.get("FrameRatesSupported", "").split()[:64]
-    rates = [float(text) for text in listed if text.replace(".", "", 1).isdigit() and len(text) < 9]
-    limits = _range(found.find("FrameRateRange"))
-    return tuple(sorted(rates)) if rates else tuple(map(float, limits)) if limits else ()
+    return tuple(
+        sorted(float(text) for text in listed if text.replace(".", "", 1).isdigit() and len(text) < 9)
+    )
 
 
 def _range(found: Element | None) -> tuple[int, int] | None:
@@ -246,6 +250,8 @@ async def set_encoder(client: OnvifClient, profile: Profile, wanted: Encoder) ->
     """
     present = _required_encoder(profile)
     _check_options(await get_encoder_options(client, profile), wanted)
+    if wanted.codec != present.codec:
+        wanted = replace(wanted, profile="")  # The codecs have different profiles.
     if profile.service == "media2":
         content = _media2_encoder(replace(wanted, token=present.token))
     else:
@@ -272,16 +278,25 @@ def _check_options(options: list[EncoderOptions], wanted: Encoder) -> None:
         raise CommandRejectedError(
             f"The camera does not offer {wanted.width_px}x{wanted.height_px}. It offers: {sizes}."
         )
-    if offered.fps and not offered.fps[0] <= wanted.fps <= offered.fps[-1]:
-        raise CommandRejectedError(
-            f"The camera offers {offered.fps[0]:g} to {offered.fps[-1]:g} frames per second."
-        )
+    _check_rate(offered, wanted.fps)
     for name, value, limits in (
         ("a bitrate", wanted.bitrate_kbps, offered.bitrate_kbps),
         ("a key-frame interval", wanted.gop_frames, offered.gop_frames),
     ):
         if value and limits and not limits[0] <= value <= limits[1]:
             raise CommandRejectedError(f"The camera offers {name} of {limits[0]} to {limits[1]}.")
+
+
+def _check_rate(offered: EncoderOptions, fps: float) -> None:
+    """Raises: CommandRejectedError."""
+    if offered.fps and fps not in offered.fps:
+        rates = ", ".join(f"{each:g}" for each in offered.fps)
+        raise CommandRejectedError(
+            f"The camera does not offer {fps:g} frames per second. It offers: {rates}."
+        )
+    if not offered.fps and offered.fps_range and not offered.fps_range[0] <= fps <= offered.fps_range[1]:
+        low, high = offered.fps_range
+        raise CommandRejectedError(f"The camera offers {low:g} to {high:g} frames per second.")
 
 
 def _media2_encoder(wanted: Encoder) -> str:

@@ -115,16 +115,15 @@ class FakeOnvifCamera(ServerThread):
         self.rejected = 0
         """Requests with a wrong login."""
         self.presets: dict[str, tuple[str, list[float]]] = {"1": ("Door", [0.5, 0.1, 0.0])}
-        self.ir_cut = "AUTO"
-        self.relays = {"relay1": "inactive"}
-        self.encoder = {
-            "codec": "H264",
-            "width": "1920",
-            "height": "1080",
-            "fps": "25",
-            "kbps": "4096",
-            "gop": "50",
+        self.imaging = {
+            "IrCutFilter": "AUTO",
+            "AutoFocusMode": "AUTO",
+            "Brightness": "50",
+            "Contrast": "40",
         }
+        self.relays = {"relay1": "inactive"}
+        self.encoders = {"sub": _encoder_of("640", "360"), "main": _encoder_of("1920", "1080")}
+        """The settings of the encoder of each profile."""
         self.subscriptions = 0
         self._motion = _Motion()
         self._nonces: deque[str] = deque(maxlen=100)
@@ -335,20 +334,20 @@ class FakeOnvifCamera(ServerThread):
 
     # --- media ---
 
-    def _encoder(self, token: str, width: str, height: str) -> str:
-        now = self.encoder
-        size = f"<t:Resolution><t:Width>{width}</t:Width><t:Height>{height}</t:Height></t:Resolution>"
+    def _encoder(self, token: str) -> str:
+        now = self.encoders[token]
+        size = f"<t:Width>{now['width']}</t:Width><t:Height>{now['height']}</t:Height>"
         rate = f"<t:FrameRateLimit>{now['fps']}</t:FrameRateLimit>"
         rate += f"<t:BitrateLimit>{now['kbps']}</t:BitrateLimit>"
         return (
-            f"<t:Name>{token}</t:Name><t:UseCount>1</t:UseCount><t:Encoding>{now['codec']}</t:Encoding>{size}"
-            f"<t:RateControl>{rate}</t:RateControl><t:Quality>4</t:Quality>"
+            f"<t:Name>{token}</t:Name><t:UseCount>1</t:UseCount><t:Encoding>{now['codec']}</t:Encoding>"
+            f"<t:Resolution>{size}</t:Resolution><t:RateControl>{rate}</t:RateControl><t:Quality>4</t:Quality>"
         )
 
-    def _profile(self, token: str, width: str, height: str, media2: bool) -> str:
+    def _profile(self, token: str, media2: bool) -> str:
         source = "<t:SourceToken>video1</t:SourceToken>"
-        encoder = self._encoder(token, width, height)
-        gop = self.encoder["gop"]
+        encoder = self._encoder(token)
+        codec, gop = self.encoders[token]["codec"], self.encoders[token]["gop"]
         ptz = "<t:NodeToken>node1</t:NodeToken><t:DefaultPTZTimeout>PT5S</t:DefaultPTZTimeout>"
         if media2:
             moves = f'<media2:PTZ token="ptz1">{ptz}</media2:PTZ>' if self.has_ptz else ""
@@ -359,7 +358,6 @@ class FakeOnvifCamera(ServerThread):
                 f"</media2:VideoEncoder>{moves}</media2:Configurations></media2:Profiles>"
             )
         moves = f'<t:PTZConfiguration token="ptz1">{ptz}</t:PTZConfiguration>' if self.has_ptz else ""
-        codec = self.encoder["codec"]
         specific = f"<t:{codec}><t:GovLength>{gop}</t:GovLength><t:{codec}Profile>Main</t:{codec}Profile></t:{codec}>"
         return (
             f'<media:Profiles token="{token}" fixed="true"><t:Name>{token}</t:Name>'
@@ -369,13 +367,11 @@ class FakeOnvifCamera(ServerThread):
         )
 
     def _do_get_profiles(self, _: dict[str, str], path: str) -> str:
-        media2 = path.endswith("media2")
-        main = self._profile("main", self.encoder["width"], self.encoder["height"], media2)
-        return self._profile("sub", "640", "360", media2) + main
+        return "".join(self._profile(token, path.endswith("media2")) for token in self.encoders)
 
     def _do_get_stream_uri(self, values: dict[str, str], path: str) -> str | None:
         token = values.get("ProfileToken", "")
-        if token not in ("main", "sub"):
+        if token not in self.encoders:
             return None
         uri = self.faults.stream_uri or self.rtsp_url.replace("/main", f"/{token}")
         if path.endswith("media2"):
@@ -385,9 +381,11 @@ class FakeOnvifCamera(ServerThread):
     def _do_get_snapshot_uri(self, _: dict[str, str], path: str) -> str:
         return f"<media:MediaUri><t:Uri>http://{self.host}:{self.port}/snapshot.jpg</t:Uri></media:MediaUri>"
 
-    def _do_get_video_encoder_configuration(self, _: dict[str, str], path: str) -> str:
-        encoder = self._encoder("main", self.encoder["width"], self.encoder["height"])
-        return f'<media:Configuration token="e-main">{encoder}</media:Configuration>'
+    def _do_get_video_encoder_configuration(self, values: dict[str, str], path: str) -> str | None:
+        token = values.get("ConfigurationToken", "").removeprefix("e-")
+        if token not in self.encoders:
+            return None
+        return f'<media:Configuration token="e-{token}">{self._encoder(token)}</media:Configuration>'
 
     def _do_get_video_encoder_configuration_options(self, _: dict[str, str], path: str) -> str:
         sizes = "".join(
@@ -405,7 +403,7 @@ class FakeOnvifCamera(ServerThread):
         gop = "<t:GovLengthRange><t:Min>1</t:Min><t:Max>100</t:Max></t:GovLengthRange>"
         return f"<media:Options><t:H264>{sizes}{gop}{rates}</t:H264></media:Options>"
 
-    def _do_set_video_encoder_configuration(self, values: dict[str, str], path: str) -> str:
+    def _do_set_video_encoder_configuration(self, values: dict[str, str], path: str) -> str | None:
         names = {
             "Encoding": "codec",
             "Width": "width",
@@ -414,7 +412,10 @@ class FakeOnvifCamera(ServerThread):
             "BitrateLimit": "kbps",
             "GovLength": "gop",
         }
-        self.encoder |= {names[name]: value for name, value in values.items() if name in names}
+        token = values.get("Configuration.token", "").removeprefix("e-")
+        if token not in self.encoders:
+            return None
+        self.encoders[token] |= {names[name]: value for name, value in values.items() if name in names}
         return ""
 
     # --- movement ---
@@ -527,21 +528,27 @@ class FakeOnvifCamera(ServerThread):
     # --- imaging ---
 
     def _do_get_imaging_settings(self, _: dict[str, str], path: str) -> str:
+        now = self.imaging
         return (
-            "<imaging:ImagingSettings><t:Brightness>50</t:Brightness><t:Focus><t:AutoFocusMode>AUTO</t:AutoFocusMode>"
-            f"</t:Focus><t:IrCutFilter>{self.ir_cut}</t:IrCutFilter></imaging:ImagingSettings>"
+            f"<imaging:ImagingSettings><t:Brightness>{now['Brightness']}</t:Brightness>"
+            f"<t:Contrast>{now['Contrast']}</t:Contrast>"
+            f"<t:Focus><t:AutoFocusMode>{now['AutoFocusMode']}</t:AutoFocusMode></t:Focus>"
+            f"<t:IrCutFilter>{now['IrCutFilter']}</t:IrCutFilter></imaging:ImagingSettings>"
         )
 
     def _do_get_options(self, _: dict[str, str], path: str) -> str:
         modes = "".join(f"<t:IrCutFilterModes>{mode}</t:IrCutFilterModes>" for mode in ("ON", "OFF", "AUTO"))
         focus = "<t:AutoFocusModes>AUTO</t:AutoFocusModes><t:AutoFocusModes>MANUAL</t:AutoFocusModes>"
-        return f"<imaging:ImagingOptions><t:Focus>{focus}</t:Focus>{modes}</imaging:ImagingOptions>"
+        levels = "".join(
+            f"<t:{name}><t:Min>0</t:Min><t:Max>100</t:Max></t:{name}>" for name in ("Brightness", "Contrast")
+        )
+        return f"<imaging:ImagingOptions>{levels}<t:Focus>{focus}</t:Focus>{modes}</imaging:ImagingOptions>"
 
     def _do_get_move_options(self, _: dict[str, str], path: str) -> str:
         return "<imaging:MoveOptions><t:Continuous><t:Speed/></t:Continuous></imaging:MoveOptions>"
 
     def _do_set_imaging_settings(self, values: dict[str, str], path: str) -> str:
-        self.ir_cut = values.get("IrCutFilter", self.ir_cut)
+        self.imaging |= {name: value for name, value in values.items() if name in self.imaging}
         return ""
 
     def _do_move(self, _: dict[str, str], path: str) -> str:
@@ -581,6 +588,10 @@ class FakeOnvifCamera(ServerThread):
 
     def _do_renew(self, _: dict[str, str], path: str) -> str:
         return ""
+
+
+def _encoder_of(width: str, height: str) -> dict[str, str]:
+    return {"codec": "H264", "width": width, "height": height, "fps": "25", "kbps": "4096", "gop": "50"}
 
 
 def _values(element: ET.Element) -> dict[str, str]:

@@ -110,8 +110,8 @@ def test_services_and_streams_are_found(legacy: bool) -> None:
         camera.faults.legacy = legacy
 
         async def go(client: OnvifClient) -> dict[str, str]:
-            streams = media.choose_streams(await media.list_profiles(client))
-            return {name: await media.get_stream_url(client, profile) for name, profile in streams.items()}
+            profiles = await media.list_profiles(client)
+            return {profile.name: await media.get_stream_url(client, profile) for profile in profiles}
 
         assert run(camera, go) == {"main": "rtsp://127.0.0.1:8554/main", "sub": "rtsp://127.0.0.1:8554/sub"}
 

@@ -14,6 +14,7 @@ from ninjacam.core.movement import Abilities, Vector
 from ninjacam.onvif import device, events, imaging, media
 from ninjacam.onvif.client import OnvifClient
 from ninjacam.onvif.events import DeviceEvent, pull_events, read_event
+from ninjacam.onvif.imaging import Imaging, ImagingChanges
 from ninjacam.onvif.media import EncoderOptions, Profile
 from ninjacam.onvif.ptz import Ptz, open_ptz
 from ninjacam.onvif.xml import parse_xml
@@ -38,7 +39,7 @@ def test_encoder_settings_are_read_and_changed(camera: FakeOnvifCamera, legacy: 
     camera.faults.legacy = legacy
 
     async def go(client: OnvifClient) -> tuple[Profile, list[EncoderOptions]]:
-        main = media.choose_streams(await media.list_profiles(client))["main"]
+        main = (await media.list_profiles(client))[1]
         options = await media.get_encoder_options(client, main)
         assert main.encoder is not None
         wanted = replace(main.encoder, width_px=1280, height_px=720, fps=15, bitrate_kbps=2000, gop_frames=30)
@@ -47,6 +48,8 @@ def test_encoder_settings_are_read_and_changed(camera: FakeOnvifCamera, legacy: 
             await media.set_encoder(client, main, replace(wanted, width_px=1281))
         with pytest.raises(CommandRejectedError, match="frames per second"):
             await media.set_encoder(client, main, replace(wanted, fps=100))
+        with pytest.raises(CommandRejectedError, match="a key-frame interval of 1 to 100"):
+            await media.set_encoder(client, main, replace(wanted, gop_frames=101))
         with pytest.raises(CommandRejectedError, match="does not offer VP8"):
             await media.set_encoder(client, main, replace(wanted, codec="VP8"))
         return main, options
@@ -56,7 +59,7 @@ def test_encoder_settings_are_read_and_changed(camera: FakeOnvifCamera, legacy: 
     assert (main.encoder.codec, main.encoder.width_px, main.encoder.fps) == ("H264", 1920, 25)
     assert (main.encoder.bitrate_kbps, main.encoder.gop_frames) == (4096, 50)
     assert options[0].codec == "H264" and (1280, 720) in options[0].sizes
-    assert {name: camera.encoder[name] for name in ("width", "height", "fps", "kbps", "gop")} == {
+    assert {name: camera.encoders["main"][name] for name in ("width", "height", "fps", "kbps", "gop")} == {
         "width": "1280", "height": "720", "fps": "15", "kbps": "2000", "gop": "30",
     }  # fmt: skip
 
@@ -104,16 +107,47 @@ def test_relays_are_switched(camera: FakeOnvifCamera) -> None:
     assert camera.relays == {"relay1": "active"}
 
 
-def test_day_and_night_are_set(camera: FakeOnvifCamera) -> None:
-    async def go(client: OnvifClient) -> None:
-        assert (await imaging.get_settings(client, "video1")).ir_cut_filter == "auto"
-        await imaging.set_ir_cut_filter(client, "video1", "off")
-        assert (await imaging.get_options(client, "video1")).can_focus
+def test_the_picture_is_adjusted_within_what_the_camera_offers(camera: FakeOnvifCamera) -> None:
+    async def go(client: OnvifClient) -> Imaging:
+        found = await imaging.get_imaging(client, "video1")
+        changes = ImagingChanges(ir_cut_filter="off", focus_mode="manual", levels={"brightness": 70.0})
+        await imaging.set_imaging(client, "video1", changes)
+        for wrong, says in (
+            (ImagingChanges(ir_cut_filter="dusk"), "It offers: on, off, auto"),
+            (ImagingChanges(focus_mode="dusk"), "It offers: auto, manual"),
+            (ImagingChanges(levels={"brightness": 101}), "0 to 100"),
+            (ImagingChanges(levels={"sharpness": 1}), "cannot be changed"),
+            (ImagingChanges(levels={"nonsense": 1}), "cannot be changed"),
+        ):
+            with pytest.raises(CommandRejectedError, match=says):
+                await imaging.set_imaging(client, "video1", wrong)
         await imaging.move_focus(client, "video1", 0.5)
+        await imaging.stop_focus(client, "video1")
+        return found
 
-    run(camera, go)
-    assert camera.ir_cut == "OFF"
+    found = run(camera, go)
+    assert (found.ir_cut_filter, found.ir_cut_filters) == ("auto", ("on", "off", "auto"))
+    assert (found.focus_mode, found.focus_modes, found.can_move_focus) == ("auto", ("auto", "manual"), True)
+    assert found.levels == {
+        "brightness": imaging.ImagingLevel(50, 0, 100), "contrast": imaging.ImagingLevel(40, 0, 100),
+    }  # fmt: skip
+    assert camera.imaging == {
+        "IrCutFilter": "OFF", "AutoFocusMode": "MANUAL", "Brightness": "70", "Contrast": "40",
+    }  # fmt: skip
     assert camera.named("Move")[0].values["Speed"] == "0.5"
+
+
+def test_a_camera_without_imaging_options_is_only_read(camera: FakeOnvifCamera) -> None:
+    camera.faults.body = {"GetOptions": "<x/>"}
+    camera.faults.fail = {"GetMoveOptions": "ActionNotSupported"}
+
+    async def go(client: OnvifClient) -> Imaging:
+        with pytest.raises(CommandRejectedError):
+            await imaging.set_imaging(client, "video1", ImagingChanges(levels={"brightness": 1}))
+        return await imaging.get_imaging(client, "video1")
+
+    found = run(camera, go)
+    assert found.levels["brightness"].max is None and not found.can_move_focus and not found.ir_cut_filters
 
 
 # --- movement ---

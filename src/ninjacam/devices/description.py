@@ -1,0 +1,159 @@
+"""What a device says about itself: identity, functions, clock, video profiles; and the streams to make of these."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ninjacam.core.errors import (
+    CommandError,
+    ConfigError,
+    NoVideoError,
+    ProtocolError,
+    SourceTimeoutError,
+)
+from ninjacam.core.redact import redact_url
+from ninjacam.core.streams import MAIN, MAX_STREAMS
+from ninjacam.onvif import device, media
+from ninjacam.onvif.client import OnvifClient, ServiceName
+from ninjacam.onvif.media import Encoder, EncoderOptions
+from ninjacam.sources.urls import parse_url
+
+MAX_PROFILES = 16
+"""Maximum number of profiles that are described: each takes a request."""
+TIMEOUT_S = 12.0
+CODECS = ("H264", "H265", "JPEG")
+"""The codecs of streams, as ONVIF names them."""
+SUB = "sub"
+_FUNCTIONS: tuple[ServiceName, ...] = ("ptz", "imaging", "events")
+
+
+@dataclass(frozen=True, slots=True)
+class VideoProfile:
+    """A video stream of the device. `url`: at its own host, without a login; empty: `error` says why there is none.
+
+    `source`: token of the video source, of which a camera with several lenses has several.
+    """
+
+    token: str
+    name: str
+    source: str
+    url: str
+    error: str
+    encoder: Encoder
+
+    @property
+    def pixels(self) -> int:
+        return self.encoder.width_px * self.encoder.height_px
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSettings:
+    """The encoder of a profile, and what it can be set to."""
+
+    encoder: Encoder
+    options: tuple[EncoderOptions, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceDescription:
+    """`functions`: "ptz", "imaging", "events", "outputs". `clock_offset_s`: by which its clock is ahead of ours."""
+
+    information: device.DeviceInformation
+    functions: tuple[str, ...]
+    clock_offset_s: float
+    profiles: tuple[VideoProfile, ...]
+
+
+async def describe_device(client: OnvifClient) -> DeviceDescription:
+    """Ask a device for everything. Raises: SourceTimeoutError: it takes too long; SourceError, CommandError."""
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            return await _describe(client)
+    except TimeoutError as exc:
+        raise SourceTimeoutError(
+            f"The camera did not describe itself within {TIMEOUT_S:g} s: check its network."
+        ) from exc
+
+
+async def _describe(client: OnvifClient) -> DeviceDescription:
+    offset_s = await client.get_clock_offset()
+    try:
+        information = await device.get_information(client)
+    except CommandError:
+        information = device.DeviceInformation()
+    functions = [name for name in _FUNCTIONS if await client.has_service(name)]
+    try:
+        relays = await device.list_relays(client)
+    except CommandError:
+        relays = []
+    profiles = [
+        await _profile(client, profile, profile.encoder)
+        for profile in (await media.list_profiles(client))[:MAX_PROFILES]
+        if profile.encoder is not None
+    ]
+    return DeviceDescription(
+        information, (*functions, *(("outputs",) if relays else ())), offset_s, tuple(profiles)
+    )
+
+
+async def _profile(client: OnvifClient, profile: media.Profile, encoder: Encoder) -> VideoProfile:
+    url, error = "", ""
+    try:
+        url = await media.get_stream_url(client, profile)
+    except (CommandError, ProtocolError, NoVideoError) as exc:
+        error = exc.message
+    return VideoProfile(profile.token, profile.name, profile.source, url, error, encoder)
+
+
+def name_streams(profiles: Sequence[VideoProfile], present: Mapping[str, str]) -> dict[str, str]:
+    """Return the names of a camera's streams by token of their profile: those that it has, and those to add.
+
+    `present`: the URLs of its streams by name. The profile with the URL of `main`, or else the largest one, is `main`.
+    The others of this video source are `sub`, `sub2` …, the smallest first. Profiles that share an encoder or a URL
+    are one stream. Profiles that are not streams for us have no name.
+    """
+    usable = [each for each in profiles if each.url and each.encoder.codec in CODECS]
+    usable = [each for each in usable if each.source == usable[0].source]
+    named = known_streams(usable, present)
+    rest = sorted(_distinct(usable, named), key=lambda each: each.pixels)
+    if rest and MAIN not in named.values():
+        named[rest.pop().token] = MAIN
+    room = MAX_STREAMS - len(present.keys() - {MAIN})
+    free = [name for name in _sub_names() if name not in present][:room]
+    return named | {each.token: name for each, name in zip(rest, free, strict=False)}
+
+
+def known_streams(profiles: Sequence[VideoProfile], present: Mapping[str, str]) -> dict[str, str]:
+    """Return the names of the streams that a camera has, by token of the profile with the same URL."""
+    known = {_address(url): name for name, url in present.items()}
+    return {each.token: known[_address(each.url)] for each in profiles if _address(each.url) in known}
+
+
+def _sub_names() -> list[str]:
+    return [SUB, *(f"{SUB}{number}" for number in range(2, 2 * MAX_STREAMS))]
+
+
+def _distinct(usable: list[VideoProfile], named: Mapping[str, str]) -> list[VideoProfile]:
+    """Return the profiles without a name that are not the same stream as another one."""
+    seen = {key for each in usable if each.token in named for key in _identity(each)}
+    found = []
+    for each in usable:
+        if each.token not in named and not seen.intersection(_identity(each)):
+            found.append(each)
+        seen.update(_identity(each))
+    return found
+
+
+def _identity(profile: VideoProfile) -> set[tuple[str, ...]]:
+    encoder = {("encoder", profile.encoder.token)} if profile.encoder.token else set()
+    return {("url", *_address(profile.url)), *encoder}
+
+
+def _address(url: str) -> tuple[str, ...]:
+    """Return what two spellings of one address have in common, such as a default port."""
+    url = redact_url(url)  # As stored addresses are.
+    try:
+        target = parse_url(url)
+    except ConfigError:
+        return (url,)
+    return (target.scheme, target.host, str(target.port), target.path)
