@@ -51,6 +51,12 @@ BODIES: dict[str, Any] = {
     "create_publish_key": {"name": "drone"},  # refused: the camera is connected to
     "create_grant": {"role": "view", "user": "stranger"},
     "send_ptz_command": {"command": "stop"},
+    "probe_new_device": {"url": "nonsense://10.0.0.7/"},  # refused before anything is opened
+    "probe_device": {"url": "nonsense://10.0.0.7/"},
+    "update_encoder": {"gop_frames": 50},
+    "update_imaging": {"ir_cut_filter": "auto"},
+    "move_focus": {"speed": 1},
+    "set_output": {"active": True},
     "discover_cameras": {"network": "8.8.8.0/24"},  # refused before anything is sent
     "put_stream": {"url": "rtsp://10.0.0.5/stream2"},
 }
@@ -60,6 +66,12 @@ QUERIES = {
     "delete_recordings": "camera=gone",
 }
 
+OF_DEVICES = {
+    "get_ptz", "send_ptz_command", "get_device", "add_device_streams", "get_encoder", "update_encoder", "set_clock",
+    "get_imaging", "update_imaging", "move_focus", "list_outputs", "set_output",
+}  # fmt: skip
+"""Operations that ask the camera itself. No engine runs here; tests/unit/api/test_device.py and
+tests/e2e/test_ptz.py call them."""
 VIEWER_MAY = {
     "get_me", "list_cameras", "get_camera", "list_streams", "list_views", "list_camera_views", "list_processors",
     "list_tokens", "create_token", "revoke_tokens", "create_link", "list_recordings", "get_timeline",
@@ -142,6 +154,8 @@ def url_of(route: Route, world: dict[str, Any], method: str = "GET") -> str:
         "<int:content_type_id>": "1",
         "<path:content_type_id>": "1",
         "<path:path>": "x.js",
+        "<path:profile>": "main",
+        "<path:output>": "relay1",
         "<str:name>": "swagger-ui.css",
         "<id>": "1",
     }.items():
@@ -219,8 +233,8 @@ def test_operations_serve_an_administrator(
     is_refused = name.startswith(("probe", "discover")) or name == "create_publish_key"
     usual = 200 if changes else {"POST": 201, "DELETE": 204}.get(method, 200)
     expected = 422 if is_refused else usual
-    if "ptz" in name:
-        expected = 503  # No engine runs here; tests/e2e/test_ptz.py moves a camera.
+    if name in OF_DEVICES:
+        expected = 503
     assert ask(signed_in(admin_user), route, method, world).status_code == expected
 
 

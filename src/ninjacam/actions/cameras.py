@@ -229,8 +229,12 @@ def _unlink(path: Path) -> bool:
 
 
 def source_to_probe(actor: Actor, fields: SourceFields, camera: Camera | None = None) -> SourceConfig:
-    """Return how to reach a camera that is to be tested before it is saved: a new one, or `camera` with `fields`
-    changed.
+    """Return how to reach a camera that is to be tested before it is saved. Raises: as `draft_camera`."""
+    return draft_camera(actor, fields, camera).source()
+
+
+def draft_camera(actor: Actor, fields: CameraFields | SourceFields, camera: Camera | None = None) -> Camera:
+    """Return a camera that is not saved: a new one, or `camera` with `fields` changed.
 
     Raises: ForbiddenError, InvalidError.
     """
@@ -242,7 +246,7 @@ def source_to_probe(actor: Actor, fields: SourceFields, camera: Camera | None = 
     else:
         raise ForbiddenError(_("You are not allowed to add cameras, so you cannot test addresses either."))
     assign_fields(draft, fields)
-    return draft.source()
+    return draft
 
 
 def assign_fields(camera: Camera, fields: CameraFields | SourceFields) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import subprocess
 import threading
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,9 +17,13 @@ from django.utils.translation import gettext as _
 from ninjacam.actions.audit import record
 from ninjacam.actions.cameras import SourceFields, source_to_probe
 from ninjacam.auth import Actor
-from ninjacam.core.errors import LimitError
+from ninjacam.core.errors import LimitError, ProtocolError, SourceTimeoutError
 from ninjacam.core.interpreter import bare_environment, python_command
+from ninjacam.devices.description import TIMEOUT_S as DEVICE_TIMEOUT_S
+from ninjacam.devices.description import DeviceDescription
+from ninjacam.devices.messages import error_of
 from ninjacam.models import Camera
+from ninjacam.queries.device import description_of
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.registry import waits_for_publisher
 
@@ -27,6 +32,7 @@ _START_S = 5.0  # Starting Python and libav on a slow machine.
 AT_ONCE = 3
 """Per web worker: each test takes a process, a connection and the decoding of a frame."""
 _MODULE = "ninjacam.capture.probe"
+_DEVICE_MODULE = "ninjacam.devices.probe"
 _TESTING: list[Any] = []
 """The users of the tests that this process runs."""
 _TESTING_LOCK = threading.Lock()
@@ -61,6 +67,33 @@ def run_probe(source: SourceConfig, user: Any = None) -> ProbeResult:
         return _failed(
             "waits_for_publisher", _("This camera waits for a publisher. Save it, then publish to it.")
         )
+    with _turn(user):
+        return _run(source)
+
+
+def describe_device(config: SourceConfig, user: Any = None) -> DeviceDescription:
+    """Ask a device to describe itself, once, in a process of its own, for at most 17 s.
+
+    Raises: LimitError; SourceError, CommandError: of the device.
+    """
+    question = json.dumps({"device": asdict(config)}).encode()
+    with _turn(user):
+        printed = _run_child(_DEVICE_MODULE, question, DEVICE_TIMEOUT_S + _START_S)
+    if printed is None:
+        raise SourceTimeoutError(_("The camera does not answer in time."))
+    try:
+        answer = json.loads(printed)
+        if answer["ok"]:
+            return description_of(answer["device"])
+        error = answer["error"]
+    except (ValueError, KeyError, TypeError) as exc:
+        raise ProtocolError(_("The camera's description cannot be read.")) from exc
+    raise error_of(error)
+
+
+@contextlib.contextmanager
+def _turn(user: Any) -> Iterator[None]:
+    """Raises: LimitError: this user, or too many others, are testing cameras."""
     key = None if user is None else user.pk
     with _TESTING_LOCK:
         if key is not None and key in _TESTING:
@@ -69,7 +102,7 @@ def run_probe(source: SourceConfig, user: Any = None) -> ProbeResult:
             raise LimitError(_("Other cameras are being tested. Try again in a few seconds."))
         _TESTING.append(key)
     try:
-        return _run(source)
+        yield
     finally:
         with _TESTING_LOCK:
             _TESTING.remove(key)
@@ -105,19 +138,25 @@ def _question(source: SourceConfig) -> bytes:
 
 
 def _run(source: SourceConfig) -> ProbeResult:
+    printed = _run_child(_MODULE, _question(source), TIMEOUT_S + _START_S)
+    return _too_slow() if printed is None else _read(printed)
+
+
+def _run_child(module: str, question: bytes, timeout_s: float) -> bytes | None:
+    """Return what a module prints; None: it takes too long."""
     try:
         done = subprocess.run(
-            python_command(_MODULE),
-            input=_question(source),
+            python_command(module),
+            input=question,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            timeout=TIMEOUT_S + _START_S,
+            timeout=timeout_s,
             check=False,
-            env=bare_environment(),  # Without the secret key: the child decodes data of an unknown device.
+            env=bare_environment(),  # Without the secret key: the child reads data of an unknown device.
         )
     except subprocess.TimeoutExpired:
-        return _too_slow()
-    return _read(done.stdout)
+        return None
+    return done.stdout
 
 
 def _read(printed: bytes) -> ProbeResult:

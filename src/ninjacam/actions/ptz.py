@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ninjacam.actions.audit import record
+from ninjacam.actions.commands import send_to_device
 from ninjacam.auth import Actor
-from ninjacam.conf import get_settings
-from ninjacam.core.errors import InvalidError, NinjacamError
+from ninjacam.core.errors import InvalidError
 from ninjacam.core.movement import Vector
-from ninjacam.devices.client import request
 from ninjacam.models import Role
 from ninjacam.queries.cameras import get_camera
-from ninjacam.queries.ptz import for_actor
 
 CommandName = Literal[
     "stop",
@@ -72,15 +70,7 @@ def send_command(actor: Actor, slug: str, command: PtzCommand) -> str | None:
     takes no commands; SourceError, CommandError: of the camera.
     """
     camera = get_camera(actor, slug, Role.CONTROL)
-    values = command.values()
-    code = "ok"
-    try:
-        result = request(get_settings().run_dir, camera.slug, command.name, **values)
-    except NinjacamError as error:
-        code = error.code
-        raise for_actor(actor, camera, error) from error
-    finally:
-        record(actor, f"ptz.{command.name}", camera.slug, **values, result=code)
+    result = send_to_device(actor, camera, f"ptz.{command.name}", command.name, **command.values())
     return str(result["preset"]) if command.name == "set_preset" else None
 
 

@@ -17,6 +17,7 @@ from ninjacam.api.media_paths import media_paths
 from ninjacam.api.routers import (
     annotations,
     cameras,
+    device,
     discovery,
     events,
     exports,
@@ -100,7 +101,7 @@ def _add_errors(operation: dict[str, Any], *, has_path: bool) -> None:
         codes.add("422")
     if "requestBody" in operation:
         codes |= {"400", "404", "409", "422", "429"}
-    if "control" in operation.get("tags", ()):  # The camera itself answers.
+    if {"control", "device"}.intersection(operation.get("tags", ())):  # The camera itself answers.
         codes |= {"409", "502", "503"}
     codes |= {str(code) for code, response in responses.items() if not response}
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -124,6 +125,7 @@ add_handlers(api)
 api.add_router("/me", me.router, tags=["me"])
 api.add_router("/cameras", cameras.router, tags=["cameras"])
 api.add_router("/cameras", ptz.router, tags=["control"])
+api.add_router("/cameras", device.router, tags=["device"])
 api.add_router("/discovery", discovery.router, tags=["cameras"])
 api.add_router("", streams.router, tags=["cameras"])
 api.add_router("", views.router, tags=["views"])

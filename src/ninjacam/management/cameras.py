@@ -9,15 +9,18 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from ninjacam.actions.cameras import CameraFields
+from ninjacam.actions.device import read_device
 from ninjacam.actions.probe import ProbeResult, run_probe
 from ninjacam.actions.sources import AddressFields
 from ninjacam.actions.streams import ROLE_STREAMS
 from ninjacam.core.errors import ConfigError, ForbiddenAddressError
 from ninjacam.core.redact import split_credentials
+from ninjacam.core.streams import MAIN
 from ninjacam.management.base import OPERATOR, NinjacamCommand, read_password
 from ninjacam.models import Camera
 from ninjacam.queries.status import Status
-from ninjacam.queries.streams import list_streams
+from ninjacam.queries.streams import list_streams, stream_urls
 from ninjacam.sources.addresses import check_address
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.registry import waits_for_publisher
@@ -73,6 +76,13 @@ class SourceCommand(NinjacamCommand):
                 self.warn(LOGIN_WAS_VISIBLE)
             found[name] = AddressFields(url=url)
         return found
+
+    def device_streams(self, fields: CameraFields, camera: Camera | None = None) -> dict[str, AddressFields]:
+        """Return the streams that the device describes and the camera lacks. Raises: NinjacamError."""
+        found, names = read_device(OPERATOR, fields, camera)
+        present = stream_urls(camera) if camera else {MAIN: ""}
+        urls = {names[profile.token]: profile.url for profile in found.profiles if profile.token in names}
+        return {name: AddressFields(url=url) for name, url in sorted(urls.items()) if name not in present}
 
     def add_check_arguments(self, parser: CommandParser) -> None:
         check = parser.add_mutually_exclusive_group()

@@ -112,3 +112,8 @@ def _streams_of(who: Actor, camera: Camera, status: Status) -> list[StreamReport
 def _figures(report: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, int]:
     """Return (error, number of subscribers)."""
     return report.get("error"), int(report.get("subscribers") or 0)
+
+
+def stream_urls(camera: Camera) -> dict[str, str]:
+    """Return the addresses of a camera's streams by name, as they may be shown."""
+    return {MAIN: camera.url, **{stream.name: stream.url for stream in camera.streams.all()}}

@@ -7,6 +7,8 @@ from django.core.management.base import CommandParser
 
 from ninjacam.actions.cameras import CameraFields, create_camera, source_to_probe
 from ninjacam.actions.publish_keys import create_publish_key
+from ninjacam.actions.sources import AddressFields
+from ninjacam.core.errors import NinjacamError
 from ninjacam.management.base import OPERATOR
 from ninjacam.management.cameras import SourceCommand
 from ninjacam.models import Camera
@@ -45,7 +47,8 @@ class Command(SourceCommand):
             "--onvif",
             default="",
             metavar="URL",
-            help="where the camera takes commands; “auto” to search its host",
+            help="where the camera takes commands; “auto” to search its host. Its other streams are added, too, unless "
+            "--sub, --stream or --no-check is given",
         )
         parser.add_argument("--no-audio", action="store_true")
         parser.add_argument("--no-verify-tls", action="store_true", help="accept a self-signed certificate")
@@ -68,6 +71,8 @@ class Command(SourceCommand):
         )
         streams = self.streams(options)
         answer = self.try_address(source_to_probe(OPERATOR, fields), options)
+        if options["onvif"] and not streams and not options["no_check"]:
+            streams = self._read_streams(fields)
         camera = create_camera(OPERATOR, options["slug"], fields, streams)
         if camera.is_published:
             self._make_key(camera)
@@ -78,6 +83,16 @@ class Command(SourceCommand):
         else:
             self.stdout.write(f"Added {camera.slug}. It does not work yet; Ninjacam keeps trying to connect.")
             self.warn(str((answer.error or {}).get("message", "")))
+        if streams:
+            self.stdout.write(f"Its other streams: {', '.join(sorted(streams))}.")
+
+    def _read_streams(self, fields: CameraFields) -> dict[str, AddressFields]:
+        """Return the streams that the device describes. A device that cannot be read only causes a warning."""
+        try:
+            return self.device_streams(fields)
+        except NinjacamError as error:
+            self.warn(f"Its other streams were not read: {error.message}")
+            return {}
 
     def _make_key(self, camera: Camera) -> None:
         """Print where to publish."""

@@ -40,6 +40,9 @@ class Command(SourceCommand):
         parser.add_argument(
             "--remove-stream", action="append", default=[], metavar="NAME", help="remove a stream"
         )
+        parser.add_argument(
+            "--read-streams", action="store_true", help="add the streams that the camera describes by ONVIF"
+        )
         for role, purpose in ROLES.items():
             parser.add_argument(
                 f"--{role.replace('_', '-')}",
@@ -85,7 +88,8 @@ class Command(SourceCommand):
         camera = get_camera(OPERATOR, options["slug"])
         fields = self._fields(options)
         streams, removed = self.streams(options), options["remove_stream"]
-        if not fields and not options["new_slug"] and not streams and not removed:
+        changes = fields or options["new_slug"] or streams or removed
+        if not changes and not options["read_streams"]:
             raise CommandError("Nothing to change. See `ninjacam set --help` for the options.")
         answer = None
         if _SOURCE & set(fields):
@@ -100,6 +104,15 @@ class Command(SourceCommand):
                 update_camera(OPERATOR, camera, fields)
             if options["new_slug"]:
                 camera = rename_camera(OPERATOR, camera, options["new_slug"])
-        self.stdout.write(f"Changed {camera.slug}.")
+        if changes:
+            self.stdout.write(f"Changed {camera.slug}.")
+        if options["read_streams"]:
+            self._read_streams(camera)
         if answer is not None and not answer.ok:
             self.warn(str((answer.error or {}).get("message", "")))
+
+    def _read_streams(self, camera: Camera) -> None:
+        found = self.device_streams({}, camera)
+        for name, address in found.items():
+            put_stream(OPERATOR, camera, name, address)
+        self.stdout.write(f"Added streams: {', '.join(found) or 'none, because it has all of them'}.")
