@@ -252,3 +252,81 @@ def test_the_page_moves_the_camera_with_a_key_and_with_the_pointer(
         wait(lambda: bool(camera.named("GotoPreset")), "the preset", product)
     moves = [command.values for command in camera.named("ContinuousMove")]
     assert (moves[0]["PanTilt.x"], moves[-1]["PanTilt.y"]) == ("-0.5", "0.5")
+
+
+@pytest.mark.chromium
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt install chromium).")
+def test_the_page_shows_the_device_and_changes_its_settings(
+    chromium: Browser, product: Product, camera: FakeOnvifCamera
+) -> None:
+    camera.encoders["main"]["gop"] = "250"
+    camera.faults.clock_offset_s = 7200
+    with chromium.tab() as tab:
+        product.sign_in(tab)
+        tab.navigate(product.url("/cameras/dome/"))
+        tab.js("document.querySelector('#device > details').open = true; 1")
+        for part in ("device", "imaging", "outputs"):
+            tab.until(f"document.querySelector('#device [data-part={part}]').hidden === false", 30)
+        text = tab.js("document.getElementById('device').innerText")
+        for expected in (
+            "Example",
+            "Dome 5",
+            "7200 s ahead",
+            "A key frame every 10 s delays the first picture",
+        ):
+            assert expected in text
+
+        tab.js("document.querySelector('[data-do=clock]').click(); 1")
+        tab.until("document.querySelector('[data-value=clock]').textContent === 'correct'", 30)
+        tab.js("document.querySelector('[name=ir_cut_filter]').value = 'off';"
+               "document.querySelector('[name=ir_cut_filter]').dispatchEvent(new Event('change')); 1")  # fmt: skip
+        wait(lambda: camera.imaging["IrCutFilter"] == "OFF", "the night mode", product)
+        tab.js("document.querySelector('[data-part=outputs] [data-active=true]').click(); 1")
+        wait(lambda: camera.relays == {"relay1": "active"}, "the output", product)
+
+        form = "document.querySelectorAll('[data-profiles] > li')[1].querySelector('form')"
+        tab.js(f"{form}.closest('details').open = true; 1")
+        tab.until(f"{form}.hidden === false", 30)
+        tab.js(f"{form}.gop_frames.value = 50; {form}.size.selectedIndex = 1; {form}.requestSubmit(); 1")
+        wait(lambda: camera.encoders["main"]["gop"] == "50", "the encoder", product)
+        assert camera.encoders["main"]["width"] == "1280"
+
+        tab.js("document.querySelector('[data-do=streams]').click(); 1")
+        tab.until("document.querySelector('#device [data-note]').textContent === 'Added: sub'", 30)
+    streams = product.client.get("/api/v1/cameras/dome").json()["streams"]
+    assert [each["name"] for each in streams] == ["main", "sub"]
+
+
+@pytest.mark.chromium
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt install chromium).")
+def test_the_form_reads_the_streams_of_a_new_camera(
+    chromium: Browser, product: Product, camera: FakeOnvifCamera
+) -> None:
+    with chromium.tab() as tab:
+        product.sign_in(tab)
+        tab.navigate(product.url("/add-camera/"))
+        tab.until("document.getElementById('read-streams').hidden === false", 30)
+        values = {
+            "url": "rtsp://127.0.0.1/",
+            "username": "admin",
+            "password": "secret",
+            "onvif_url": camera.url,
+        }
+        for name, value in values.items():
+            tab.js(f"document.getElementsByName('{name}')[0].value = {json.dumps(value)}; 1")
+        tab.js("document.getElementById('read-streams').click(); 1")
+        tab.until("document.getElementsByName('sub_url')[0].value !== ''", 30)
+        entered = tab.js(
+            "['url', 'sub_url'].map((name) => document.getElementsByName(name)[0].value).join(' ')"
+        )
+    assert entered == "rtsp://127.0.0.1:8554/main rtsp://127.0.0.1:8554/sub"
+
+
+def test_the_command_line_adds_the_streams_of_a_camera(product: Product, camera: FakeOnvifCamera) -> None:
+    login = ["--username", "admin", "--password-stdin"]
+    address = ["rtsp://127.0.0.1:8554/main", "--onvif", camera.url]
+    added = product.cli("add", "gate", *address, *login, stdin="secret\n")
+    assert "Its other streams: sub." in added
+    product.cli("set", "gate", "--remove-stream", "sub")
+    assert "Added streams: sub." in product.cli("set", "gate", "--read-streams")
+    assert "none, because it has all of them" in product.cli("set", "gate", "--read-streams")

@@ -206,7 +206,8 @@ def show_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
         "figures": figures,
         "state": state_label(figures["state"]),
         "may_configure": may_configure,
-        "may_move": bool(camera.onvif_url) and camera.enabled and principal.may("control", camera),
+        "has_device": bool(camera.onvif_url) and camera.enabled,
+        "may_control": principal.may("control", camera),
         "live": live,
         "streams": [
             {"stream": stream, "state": state_label(stream.state)}
@@ -302,6 +303,7 @@ def show_discovery(request: HttpRequest, principal: Principal) -> HttpResponse:
         "phone": _("phone"),
         "recorder": _("recorder"),
         "unknown": _("unknown device"),
+        "unread": _("Its other streams could not be read: {reason}"),
     }
     context = {"networks": networks, "network": next(iter(networks), ""), "strings": strings}
     return _render(request, principal, "ninjacam/discover.html", context)

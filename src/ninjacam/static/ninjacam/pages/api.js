@@ -1,14 +1,27 @@
 // Calls the API from our pages, with the session and the CSRF token.
 
+/** An error of the API: `message` is the `detail` of the problem+json. */
+export class ApiError extends Error {
+  /**
+   * @param {string} message
+   * @param {string} code
+   */
+  constructor(message, code) {
+    super(message);
+    this.code = code;
+  }
+}
+
 /**
  * @param {string} path below /api/v1/ of the mount point
- * @param {object} [body] makes it a POST
- * @returns {Promise<any>} the JSON of the response
- * @throws {Error} with the `detail` of the problem+json
+ * @param {object} [body] makes it a POST, or another method
+ * @param {"POST" | "PUT" | "PATCH"} method
+ * @returns {Promise<any>} the JSON of the response, or null if it is empty
+ * @throws {ApiError}
  */
-export async function callApi(path, body) {
-  const response = body ? await post(path, body) : await checked(fetch(url(path), { headers: headers() }));
-  return response.json();
+export async function callApi(path, body, method = "POST") {
+  const response = await (body ? send(method, path, body) : checked(fetch(url(path), { headers: headers() })));
+  return response.status === 204 ? null : response.json();
 }
 
 /**
@@ -16,10 +29,20 @@ export async function callApi(path, body) {
  * @param {object} body
  * @param {AbortSignal} [signal]
  * @returns {Promise<Response>} whose body has not been read
- * @throws {Error} with the `detail` of the problem+json
+ * @throws {ApiError}
  */
 export function post(path, body, signal) {
-  return checked(fetch(url(path), { method: "POST", headers: headers(), body: JSON.stringify(body), signal }));
+  return send("POST", path, body, signal);
+}
+
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {object} body
+ * @param {AbortSignal} [signal]
+ */
+function send(method, path, body, signal) {
+  return checked(fetch(url(path), { method, headers: headers(), body: JSON.stringify(body), signal }));
 }
 
 /** @param {string} path */
@@ -37,5 +60,5 @@ async function checked(asked) {
   const response = await asked;
   if (response.ok) return response;
   const answer = await response.json().catch(() => ({}));
-  throw new Error(answer.detail ?? `${response.status} ${response.statusText}`);
+  throw new ApiError(answer.detail ?? `${response.status} ${response.statusText}`, answer.code ?? "");
 }

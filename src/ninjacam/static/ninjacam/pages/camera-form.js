@@ -1,4 +1,5 @@
-// The form of a camera: "Test" opens it as entered and shows a frame, or the error, before anything is saved.
+// The form of a camera: "Test" opens it as entered and shows a frame, or the error, before anything is saved. "Read
+// streams from the camera" asks it by ONVIF, and enters the addresses of its streams.
 
 import { callApi } from "./api.js";
 import { drawJpeg } from "./jpeg-canvas.js";
@@ -6,7 +7,8 @@ import { drawJpeg } from "./jpeg-canvas.js";
 const form = /** @type {HTMLFormElement} */ (document.getElementById("camera-form"));
 const button = /** @type {HTMLButtonElement} */ (document.getElementById("test"));
 const result = /** @type {HTMLElement} */ (document.getElementById("test-result"));
-const { camera = "", testing = "", failed = "", fine = "" } = form.dataset;
+const reading = /** @type {HTMLButtonElement} */ (document.getElementById("read-streams"));
+const { camera = "", testing = "", failed = "", fine = "", described = "" } = form.dataset;
 
 /** @param {string} name */
 function field(name) {
@@ -57,6 +59,33 @@ async function test() {
   }
 }
 
+async function readStreams() {
+  if (!field("url")?.reportValidity()) return;
+  reading.disabled = true;
+  say(form.dataset.reading ?? "", "");
+  const onvif = field("onvif_url");
+  try {
+    const onvif_url = onvif?.value.trim() || "auto";
+    const device = await callApi(camera ? `cameras/${camera}/probe/device` : "cameras/probe/device", { ...source(), onvif_url });
+    /** @type {{ stream: string | null, url: string | null, encoder: any }[]} */
+    const profiles = device.profiles;
+    if (onvif && !onvif.value) onvif.value = "auto";
+    for (const { stream, url } of profiles) {
+      const into = stream === "sub" ? field("sub_url") : stream === "main" && !camera ? field("url") : null;
+      if (into && url && !url.includes("***")) into.value = url; // A masked secret is only known to the server.
+    }
+    const texts = profiles.map(({ stream, encoder }) => {
+      const format = `${encoder.codec} ${encoder.width_px} × ${encoder.height_px}`;
+      return stream ? `${stream}: ${format}` : format;
+    });
+    say(`${described} ${texts.join("; ") || "–"}`, "fine");
+  } catch (error) {
+    say(/** @type {Error} */ (error).message || failed, "error");
+  } finally {
+    reading.disabled = false;
+  }
+}
+
 /** Derive the short name from the name until the user edits it. */
 function suggestSlug() {
   const name = field("name");
@@ -71,6 +100,7 @@ function suggestSlug() {
   });
 }
 
-button.hidden = false;
+button.hidden = reading.hidden = false;
+reading.addEventListener("click", readStreams);
 button.addEventListener("click", test);
 suggestSlug();

@@ -2,6 +2,7 @@
 // All texts of devices come from the network. They are only ever set as text, never as markup.
 
 import { callApi, post } from "./api.js";
+import { element, fill, listItem, showTexts } from "./dom.js";
 import { readEvents } from "./event-stream.js";
 import { drawJpeg } from "./jpeg-canvas.js";
 
@@ -9,7 +10,7 @@ import { drawJpeg } from "./jpeg-canvas.js";
  * @typedef {{ url: string, name: string, state: string, codec: string, width_px: number, height_px: number }} Stream
  * @typedef {{ address: string, kind: string, title: string, slug: string, maker: string, model: string,
  *   certainty_word: string, reasons: string[], needs_password: boolean | null, streams: Stream[],
- *   camera: string | null }} Device
+ *   onvif_url: string, camera: string | null }} Device
  */
 
 const form = element(document, "#discover", HTMLFormElement);
@@ -23,23 +24,12 @@ const template = element(document, "#device", HTMLTemplateElement);
 const strings = JSON.parse(document.getElementById("discover-strings")?.textContent ?? "{}");
 /** @type {Map<string, HTMLLIElement>} */
 const cards = new Map();
+/** @type {Map<string, Device>} what was last reported of each device */
+const known = new Map();
 /** @type {AbortController | null} */
 let running = null;
 /** How many devices respond. */
 let alive = 0;
-
-/**
- * @template {Element} T
- * @param {ParentNode} parent
- * @param {string} selector
- * @param {new () => T} type
- * @returns {T}
- */
-function element(parent, selector, type) {
-  const found = parent.querySelector(selector);
-  if (!(found instanceof type)) throw new TypeError(`${selector} is missing`);
-  return found;
-}
 
 async function search() {
   running = new AbortController();
@@ -50,6 +40,7 @@ async function search() {
   status.textContent = strings.searching ?? "";
   list.replaceChildren();
   cards.clear();
+  known.clear();
   alive = 0;
   try {
     const body = { network: element(form, "#network", HTMLInputElement).value.trim() };
@@ -96,24 +87,17 @@ function say(text, isError) {
   status.textContent = text;
 }
 
-/**
- * @param {string | undefined} text
- * @param {Record<string, string | number>} values
- */
-function fill(text, values) {
-  return (text ?? "").replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
-}
-
 /** @param {Device} device */
 function showDevice(device) {
+  known.set(device.address, device);
   let card = cards.get(device.address);
   if (!card) {
-    card = element(/** @type {DocumentFragment} */ (template.content.cloneNode(true)), "li", HTMLLIElement);
+    card = listItem(template);
     const add = element(card, "form", HTMLFormElement);
     const own = card;
     add.addEventListener("submit", (event) => {
       event.preventDefault();
-      void addCamera(own, add);
+      void addCamera(own, add, known.get(device.address) ?? device);
     });
     cards.set(device.address, card);
     list.append(card);
@@ -124,12 +108,7 @@ function showDevice(device) {
   const locked = device.needs_password ? strings.locked : "";
   const facts = [device.address, kind, what, device.certainty_word, locked].filter(Boolean);
   element(card, ".device-what", HTMLElement).textContent = facts.join(" · ");
-  const reasons = device.reasons.map((reason) => {
-    const item = document.createElement("li");
-    item.textContent = reason;
-    return item;
-  });
-  element(card, ".device-why", HTMLElement).replaceChildren(...reasons);
+  showTexts(element(card, ".device-why", HTMLElement), device.reasons);
   if (device.camera) showKnown(card, device.camera);
   else showForm(element(card, "form", HTMLFormElement), device);
 }
@@ -171,26 +150,65 @@ function showKnown(card, slug) {
 }
 
 /**
+ * Add the camera with all its streams: those that it describes by ONVIF, else those that the search has seen.
+ *
  * @param {HTMLLIElement} card
  * @param {HTMLFormElement} add
+ * @param {Device} device
  */
-async function addCamera(card, add) {
+async function addCamera(card, add, device) {
   const button = element(add, "button", HTMLButtonElement);
   const error = element(add, ".error", HTMLElement);
   const values = new FormData(add);
-  /** @type {Record<string, string>} */
+  /** @type {Record<string, unknown>} */
   const body = {};
   for (const name of ["name", "slug", "url", "username", "password"]) body[name] = String(values.get(name) ?? "");
   button.disabled = true;
   error.textContent = "";
   try {
+    const note = device.onvif_url ? await readStreams(device, body) : addSeenStreams(device, body);
     const camera = await callApi("cameras", body);
     showKnown(card, camera.slug);
+    element(card, ".device-note", HTMLElement).textContent = note;
   } catch (reason) {
     error.textContent = /** @type {Error} */ (reason).message;
   } finally {
     button.disabled = false;
   }
+}
+
+/**
+ * Ask the device for its streams. Return why it could not be asked; the camera is then added with the chosen one.
+ *
+ * @param {Device} device
+ * @param {Record<string, unknown>} body
+ */
+async function readStreams(device, body) {
+  const { url, username, password } = body;
+  try {
+    const found = await callApi("cameras/probe/device", { url, username, password, onvif_url: device.onvif_url });
+    /** @type {{ stream: string | null, url: string }[]} */
+    const usable = found.profiles.filter((/** @type {any} */ each) => each.url && !each.url.includes("***"));
+    const named = usable.filter((each) => each.stream);
+    body.url = named.find((each) => each.stream === "main")?.url ?? url;
+    body.streams = named.flatMap((each) => (each.stream === "main" ? [] : [{ name: each.stream, url: each.url }]));
+    body.onvif_url = device.onvif_url;
+    return "";
+  } catch (reason) {
+    return fill(strings.unread, { reason: /** @type {Error} */ (reason).message });
+  }
+}
+
+/**
+ * Add the streams that were seen without a password.
+ *
+ * @param {Device} device
+ * @param {Record<string, unknown>} body
+ */
+function addSeenStreams(device, body) {
+  const others = device.streams.filter((stream) => stream.state === "verified" && stream.url !== body.url);
+  body.streams = others.map(({ url }, index) => ({ name: index ? `sub${index + 1}` : "sub", url }));
+  return "";
 }
 
 /**
