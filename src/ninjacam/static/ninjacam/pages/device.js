@@ -261,11 +261,14 @@ function showOutputs(place, outputs) {
 }
 
 const details = element(root, "details", HTMLDetailsElement);
-details.addEventListener("toggle", () => {
+function loadOnce() {
   if (!details.open || isLoaded) return;
   isLoaded = true;
   for (const part of ["device", "imaging", "outputs"]) void load(part);
-});
+}
+
+details.addEventListener("toggle", loadOnce);
+loadOnce(); // It may have been opened before this script was loaded.
 
 const place = root.querySelector("[data-part=device]");
 if (place instanceof HTMLElement) {
