@@ -20,10 +20,10 @@ from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.server import StreamServer
 from ninjacam.supervision.crash_record import RunningFile
 from ninjacam.vision.code import ProcessorCode
+from ninjacam.vision.context import Variant
 from ninjacam.vision.health import ViewHealth
 from ninjacam.vision.stream import DecodedStream
 from ninjacam.vision.variants import Variants
-from ninjacam.vision.views import Variant
 
 logger = logging.getLogger("ninjacam.vision")
 

@@ -7,8 +7,6 @@ import os
 import threading
 from pathlib import Path
 
-import cv2
-
 from ninjacam.core.clock import SYSTEM_CLOCK, until_tick_s
 from ninjacam.core.errors import NinjacamError
 from ninjacam.core.memory import give_back_freed
@@ -79,7 +77,8 @@ class VisionProcess:
         )
 
     async def run(self) -> None:
-        cv2.setNumThreads(1)  # Cheaper; and a crash in one of OpenCV's own threads could not be attributed.
+        # Cheaper; and a crash in one of OpenCV's own threads could not be attributed. OpenCV reads it when imported.
+        os.environ["OPENCV_FOR_THREADS_NUM"] = "1"
         self._running.watch_ends()
         await self._load()
         look = asyncio.create_task(self._look(), name="vision-look")

@@ -15,9 +15,9 @@ from ninjacam.core.packets import CameraState, Packet, StreamInfo
 from ninjacam.hub.server import Channel
 from ninjacam.supervision.crash_record import RunningFile
 from ninjacam.vision.code import ProcessorCode
+from ninjacam.vision.context import Shared, Variant, ViewContext
 from ninjacam.vision.pipeline import Pipeline
 from ninjacam.vision.reading import PacketReading
-from ninjacam.vision.views import Shared, Variant, ViewContext
 
 LINGER_S = 1.0
 """Seconds that the decoder keeps running without viewers, so that it is running when one reloads the page."""

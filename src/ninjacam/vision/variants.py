@@ -8,7 +8,7 @@ from ninjacam.core.packets import Codec, StreamInfo
 from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.server import Channel
 from ninjacam.vision.code import ProcessorCode
-from ninjacam.vision.views import Variant
+from ninjacam.vision.context import Variant
 
 MAX_VARIANTS = 8
 """Maximum number of encodings of one view in one codec. A client that requests another one gets the nearest of them, so

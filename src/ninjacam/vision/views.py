@@ -6,23 +6,20 @@ Not here: decoding (`vision.pipeline`), sockets and demand (`vision.camera`).
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from av.video.reformatter import VideoReformatter
 
 from ninjacam.core.annotations import encode_annotation_set
-from ninjacam.core.clock import Clock
 from ninjacam.core.errors import DecodeError, NinjacamError, ProcessorError
 from ninjacam.core.frames import Frame
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, CameraState, Codec, Flags, Kind, Packet, StreamInfo
 from ninjacam.core.viewer_errors import for_viewers
-from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.server import Channel
-from ninjacam.supervision.crash_record import RunningFile
 from ninjacam.vision.calling import Returned
-from ninjacam.vision.code import ProcessorCode, ProcessorStalled, interrupt
+from ninjacam.vision.code import ProcessorStalled, interrupt
+from ninjacam.vision.context import Variant, ViewContext
 from ninjacam.vision.health import ViewHealth
 from ninjacam.vision.images import DecodedFrame, H264Encoder, encode_jpeg, fit_width
 from ninjacam.vision.instance import Instance
@@ -63,41 +60,6 @@ class ViewInput:
     info: StreamInfo
 
 
-@dataclass(slots=True, eq=False)
-class Variant:
-    """One encoding of one view (or its annotations), and its subscribers. `sequence`: of its last packet."""
-
-    request: StreamRequest
-    channel: Channel
-    sequence: int = 0
-    failing: bool = False
-
-    @property
-    def is_video(self) -> bool:
-        return self.request.codec is not Codec.ANNOTATIONS
-
-
-@dataclass(slots=True)
-class Shared:
-    """State that outlives an abandoned thread. `variants` and `quarantined` are replaced as a whole by the loop.
-
-    `quarantined`, `stalled`: view -> (until, monotonic ns; reason): views that pause because, according to the engine,
-    they crashed their worker, and views that pause because they did not return.
-    """
-
-    variants: tuple[Variant, ...] = ()
-    health: dict[str, ViewHealth] = field(default_factory=dict)
-    quarantined: dict[str, tuple[int, ProcessorError]] = field(default_factory=dict)
-    stalled: dict[str, tuple[int, ProcessorError]] = field(default_factory=dict)
-
-    def resting(self, view: str, now_ns: int) -> ProcessorError | None:
-        for rests in (self.quarantined, self.stalled):
-            until_ns, why = rests.get(view, (0, None))
-            if why is not None and now_ns < until_ns:
-                return why
-        return None
-
-
 @dataclass(slots=True)
 class _Encoding:
     """State of a variant that belongs to the thread that makes it."""
@@ -105,21 +67,6 @@ class _Encoding:
     encoder: H264Encoder | None = None
     size: tuple[int, int] = (0, 0)
     due_ns: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ViewContext:
-    """Shared by all views of a camera. `publish`, `on_health`: called in the views' threads; they must switch to the
-    loop themselves.
-    """
-
-    camera: str
-    code: ProcessorCode
-    shared: Shared
-    running: RunningFile
-    publish: Callable[[list[tuple[Channel, Packet]]], None]
-    on_health: Callable[[], None]
-    clock: Clock
 
 
 class ViewMaker:

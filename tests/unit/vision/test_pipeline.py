@@ -18,8 +18,8 @@ from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.server import Channel
 from ninjacam.supervision.crash_record import RunningFile
 from ninjacam.testing import stamp
+from ninjacam.vision.context import Shared, Variant, ViewContext
 from ninjacam.vision.pipeline import Pipeline
-from ninjacam.vision.views import Shared, Variant, ViewContext
 from tests.harness.processes import wait_until
 from tests.harness.recordings import encode_stamped
 
