@@ -217,6 +217,31 @@ def test_a_killed_capture_process_stops_the_camera(product: Product, camera: Fak
     wait(lambda: not (product.data / "run/dome.moving").exists(), "the acknowledged stop", product)
 
 
+def patrol(product: Product) -> Any:
+    return product.client.get("/api/v1/cameras/dome/patrol").json()
+
+
+def test_a_patrol_survives_a_killed_capture_process_and_ends_when_a_user_moves_the_camera(
+    product: Product, camera: FakeOnvifCamera
+) -> None:
+    wait((product.data / "run/dome.device").exists, "the socket for commands", product)
+    body = {"steps": [{"preset": "1", "dwell_s": 3600}], "running": True}
+    assert product.client.request("PUT", "/api/v1/cameras/dome/patrol", json_body=body).status == 200
+    wait(lambda: bool(camera.named("GotoPreset")), "the first step", product)
+    wait(lambda: patrol(product)["state"] == "running", "the state of the patrol", product)
+
+    camera.commands.clear()
+    (capture,) = product.pids("capture")
+    os.kill(capture, signal.SIGKILL)
+    wait(lambda: bool(camera.named("GotoPreset")), "the first step again", product)
+
+    with socket_of(product) as socket:
+        socket.send(json.dumps({"op": "ptz", "camera": "dome", "pan": 1}))
+        wait(lambda: patrol(product)["state"] == "off", "the end of the patrol", product)
+    assert patrol(product)["ended_by"] == "boss (token)"
+    assert '"verb": "patrol.end", "subject": "dome", "by": "boss (token)"' in product.output
+
+
 @pytest.mark.chromium
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt install chromium).")
 def test_the_page_moves_the_camera_with_a_key_and_with_the_pointer(
@@ -250,6 +275,17 @@ def test_the_page_moves_the_camera_with_a_key_and_with_the_pointer(
         tab.js("document.querySelector('[data-presets]').value = 'preset:1';"
                "document.querySelector('[data-presets]').dispatchEvent(new Event('change')); 1")  # fmt: skip
         wait(lambda: bool(camera.named("GotoPreset")), "the preset", product)
+
+        tab.js("document.getElementById('patrol').open = true; 1")
+        tab.until("!document.querySelector('#patrol [data-do=stop]').checkVisibility()", 30)
+        count = len(camera.named("GotoPreset"))
+        tab.js(
+            "for (const name of ['add', 'start']) document.querySelector(`#patrol [data-do=${name}]`).click(); 1"
+        )
+        tab.until("document.querySelector('#patrol [data-note]').textContent.includes('step 1 of')", 30)
+        wait(lambda: len(camera.named("GotoPreset")) > count, "the first step of the patrol", product)
+        tab.js("document.querySelector('#patrol [data-do=stop]').click(); 1")
+        tab.until("document.querySelector('#patrol [data-note]').textContent === 'The patrol is off.'", 30)
     moves = [command.values for command in camera.named("ContinuousMove")]
     assert (moves[0]["PanTilt.x"], moves[-1]["PanTilt.y"]) == ("-0.5", "0.5")
 

@@ -54,6 +54,7 @@ BODIES: dict[str, Any] = {
     "probe_new_device": {"url": "nonsense://10.0.0.7/"},  # refused before anything is opened
     "probe_device": {"url": "nonsense://10.0.0.7/"},
     "update_encoder": {"gop_frames": 50},
+    "set_patrol": {"steps": [{"preset": "1", "dwell_s": 20}], "running": True},
     "update_imaging": {"ir_cut_filter": "auto"},
     "move_focus": {"speed": 1},
     "set_output": {"active": True},

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from ninjacam.actions.audit import record
 from ninjacam.actions.commands import send_to_device
+from ninjacam.actions.patrols import end_patrol
 from ninjacam.auth import Actor
 from ninjacam.core.errors import InvalidError
 from ninjacam.core.movement import Vector
@@ -27,6 +28,10 @@ CommandName = Literal[
 ]
 
 
+MOVING: frozenset[CommandName] = frozenset(
+    {"stop", "move_for", "move_by", "move_to", "goto_preset", "go_home"}
+)
+"""The commands that end a patrol."""
 NOWHERE = Vector()
 
 
@@ -70,6 +75,8 @@ def send_command(actor: Actor, slug: str, command: PtzCommand) -> str | None:
     takes no commands; SourceError, CommandError: of the camera.
     """
     camera = get_camera(actor, slug, Role.CONTROL)
+    if command.name in MOVING:
+        end_patrol(actor, camera.slug)
     result = send_to_device(actor, camera, f"ptz.{command.name}", command.name, **command.values())
     return str(result["preset"]) if command.name == "set_preset" else None
 
@@ -83,3 +90,4 @@ def record_movement(actor: Actor, slug: str, reason: str = "") -> None:
         record(actor, "ptz.release", slug, reason=reason)
     else:
         record(actor, "ptz.move", slug)
+        end_patrol(actor, slug)

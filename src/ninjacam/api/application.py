@@ -24,6 +24,7 @@ from ninjacam.api.routers import (
     grants,
     links,
     me,
+    patrols,
     ptz,
     publish_keys,
     recordings,
@@ -126,6 +127,7 @@ api.add_router("/me", me.router, tags=["me"])
 api.add_router("/cameras", cameras.router, tags=["cameras"])
 api.add_router("/cameras", ptz.router, tags=["control"])
 api.add_router("/cameras", device.router, tags=["device"])
+api.add_router("/cameras", patrols.router, tags=["cameras"])
 api.add_router("/discovery", discovery.router, tags=["cameras"])
 api.add_router("", streams.router, tags=["cameras"])
 api.add_router("", views.router, tags=["views"])

@@ -11,6 +11,7 @@ from ninjacam.core.errors import ConfigError, NinjacamError
 from ninjacam.core.streams import MAIN, split_key, stream_key
 from ninjacam.devices.events import DeviceEvents
 from ninjacam.devices.onvif_device import OnvifDevice
+from ninjacam.devices.patrol import PatrolPlan
 from ninjacam.devices.server import DeviceServer
 from ninjacam.sources.base import source_from
 from ninjacam.sources.publish import PublishPorts
@@ -96,8 +97,15 @@ class CaptureProcess:
         """Open, replace or close the socket for commands to a camera."""
         config = entry.get("device")
         present, server = self._devices.get(slug, (None, None))
-        if config == present:
-            return
+        if config != present:
+            server = await self._replace_device(slug, config, server)
+        if server is not None:
+            server.set_patrol(PatrolPlan.of(entry.get("patrol")))
+
+    async def _replace_device(
+        self, slug: str, config: Json | None, server: DeviceServer | None
+    ) -> DeviceServer | None:
+        """Close `server`, and open another one if there is a configuration."""
         if server is not None:
             del self._devices[slug]
             self._events.pop(slug).stop()
@@ -106,17 +114,18 @@ class CaptureProcess:
             await asyncio.gather(task, return_exceptions=True)
             await server.close()
         if config is None:
-            return
+            return None
         try:
             device = OnvifDevice(source_from(config))
-            server = DeviceServer(self._run_dir, slug, device)
+            server = DeviceServer(self._run_dir, slug, device, self._child.changed)
             await server.start()
         except (OSError, ConfigError) as exc:
             logger.error("%s cannot be controlled: %s", slug, exc)  # noqa: TRY400 (a sentence for a person)
-            return
+            return None
         self._devices[slug] = (config, server)
         events = self._events[slug] = DeviceEvents(slug, device.connect, self._child.changed)
         self._tasks[f"{slug} events"] = asyncio.create_task(events.run(), name=f"events-{slug}")
+        return server
 
     def _record(self, camera: Json) -> None:
         """ "record": "off", "always", or "events": within the windows of "keep". "record_stream": its name."""
@@ -178,7 +187,9 @@ class CaptureProcess:
     def _device_status(self, slug: str) -> Json:
         events = self._events.get(slug)
         active = events.report() if events is not None else {}
-        return {"device_events": active} if active else {}
+        _, server = self._devices.get(slug, (None, None))
+        patrol = server.report_patrol() if server is not None else None
+        return {**({"device_events": active} if active else {}), **({"patrol": patrol} if patrol else {})}
 
     def _camera_status(self, slug: str) -> Json:
         captures = self._streams_of(slug)

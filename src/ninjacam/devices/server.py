@@ -15,6 +15,7 @@ from ninjacam.core.unix_sockets import listen_unix
 from ninjacam.devices.device import Device
 from ninjacam.devices.messages import MAX_LINE_BYTES, Json, decode, encode, socket_path
 from ninjacam.devices.movement import Movement
+from ninjacam.devices.patrol import Patrol, PatrolPlan
 from ninjacam.onvif.imaging import ImagingChanges
 from ninjacam.onvif.media import EncoderChanges
 
@@ -28,15 +29,33 @@ MAX_WAITING = 8
 """Maximum number of unanswered requests of one connection."""
 
 
-class DeviceServer:
-    """The commands to one camera. Thread: the event loop."""
+_MOVING = frozenset({"stop", "move_for", "move_by", "move_to", "goto_preset", "go_home"})
+"""Commands with which a user takes control of the camera."""
 
-    def __init__(self, run_dir: Path, slug: str, device: Device, *, clock: Clock = SYSTEM_CLOCK) -> None:
+
+class DeviceServer:
+    """The commands to one camera, and its patrol. Thread: the event loop.
+
+    `on_change()`: `report_patrol` has changed.
+    """
+
+    def __init__(
+        self,
+        run_dir: Path,
+        slug: str,
+        device: Device,
+        on_change: Callable[[], None] = lambda: None,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
         self._path = socket_path(run_dir, slug)
         self._slug = slug
         self._device = device
         self._clock = clock
         self._movement = Movement(device, run_dir / f"{slug}.moving", self._on_error, clock=clock)
+        self._on_change = on_change
+        self._patrol: Patrol | None = None
+        self._patrolling: asyncio.Task[None] | None = None
         self._server: asyncio.AbstractServer | None = None
         self._connections: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
         self._commands: dict[str, Callable[[Json], Awaitable[Any]]] = {
@@ -75,6 +94,7 @@ class DeviceServer:
         if server is None:
             return
         server.close()
+        self.set_patrol(None)
         await self._movement.close()
         for writer, task in list(self._connections.items()):
             writer.close()
@@ -83,6 +103,35 @@ class DeviceServer:
         self._device.close()
         with contextlib.suppress(OSError):
             self._path.unlink()
+
+    # --- patrol ---
+
+    def set_patrol(self, plan: PatrolPlan | None) -> None:
+        """Begin a patrol, or end it. The same plan again changes nothing, even if a user has ended it."""
+        if plan == (self._patrol.plan if self._patrol is not None else None):
+            return
+        self._cancel_patrol()
+        self._patrol = None
+        if plan is not None:
+            self._patrol = Patrol(self._slug, plan, self._patrol_to, self._on_change, clock=self._clock)
+            self._patrolling = asyncio.create_task(self._patrol.run(), name=f"patrol-{self._slug}")
+
+    def report_patrol(self) -> Json | None:
+        return self._patrol.report() if self._patrol is not None else None
+
+    async def _patrol_to(self, preset: str) -> None:
+        await self._then(self._device.goto_preset(preset))
+
+    def _take_control(self) -> None:
+        """End the patrol: a user moves the camera."""
+        if self._patrol is not None and self._patrolling is not None:
+            self._cancel_patrol()
+            self._patrol.end()
+
+    def _cancel_patrol(self) -> None:
+        if self._patrolling is not None:
+            self._patrolling.cancel()
+            self._patrolling = None
 
     # --- connections ---
 
@@ -114,16 +163,22 @@ class DeviceServer:
 
     def _move(self, writer: asyncio.StreamWriter, message: Json) -> None:
         try:
-            self._movement.hold(writer, _vector(message))
+            velocity = _vector(message)
+            if not velocity.is_zero:
+                self._take_control()
+            self._movement.hold(writer, velocity)
         except NinjacamError as error:
             self._on_error(writer, error)
 
     async def _answer(self, writer: asyncio.StreamWriter, message: Json) -> None:
         number = message.get("id")
         try:
-            command = self._commands.get(str(message.get("op")))
+            op = str(message.get("op"))
+            command = self._commands.get(op)
             if command is None:
                 raise CommandRejectedError("Unknown command.")  # noqa: TRY301
+            if op in _MOVING:
+                self._take_control()
             self._send(writer, {"id": number, "result": await command(message)})
         except NinjacamError as error:
             self._send(writer, {"id": number, "error": error.as_dict()})

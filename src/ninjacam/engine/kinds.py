@@ -59,6 +59,7 @@ def _capture_work(camera: CameraSpec) -> Json:
         "keep": camera.keep,
         "before_s": camera.record_before_s,
         "device": asdict(camera.device) if camera.device is not None else None,
+        "patrol": asdict(camera.patrol) if camera.patrol is not None else None,
         "record_stream": camera.record_stream,
         "streams": [
             {"name": stream.name, "revision": stream.revision, "source": asdict(stream.source)}

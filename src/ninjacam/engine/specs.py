@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from ninjacam.core.streams import MAIN, StreamFacts
+from ninjacam.devices.patrol import PatrolPlan
 from ninjacam.sources.base import SourceConfig
 
 
@@ -45,6 +46,8 @@ class CameraSpec:
     error: dict[str, Any] | None = None
     device: SourceConfig | None = None
     """How to send commands to the camera (ONVIF); None: not at all. A change does not restart capture."""
+    patrol: PatrolPlan | None = None
+    """The patrol that should run; None: none."""
     width_px: int = 0
     streams: tuple[StreamSpec, ...] = ()
     record_stream: str = MAIN

@@ -20,6 +20,7 @@ from ninjacam.core.redact import split_credentials
 from ninjacam.core.schedule import parse_schedule
 from ninjacam.core.streams import MAIN, MAX_NAME_CHARS, StreamFacts
 from ninjacam.devices.onvif_device import SEARCH_SCHEME
+from ninjacam.devices.patrol import PatrolPlan, PatrolStep
 from ninjacam.engine.specs import CameraSpec
 from ninjacam.models import archive
 from ninjacam.models.roles import GRANTED_BY, permission_name
@@ -203,6 +204,11 @@ class Camera(StreamFields):
     live_stream = _override(_("stream for live video"))
     detect_stream = _override(_("stream for processors"))
     thumbnail_stream = _override(_("stream for thumbnails"))
+    patrol_steps = models.JSONField(_("steps of the patrol"), null=True, blank=True, editable=False)
+    patrol_started_at = models.DateTimeField(_("patrol started at"), null=True, blank=True, editable=False)
+    patrol_ended_by = models.CharField(
+        _("patrol ended by"), max_length=200, blank=True, default="", db_default="", editable=False
+    )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
@@ -291,6 +297,14 @@ class Camera(StreamFields):
         return tuple(self.publish_keys.values_list("key_hash", flat=True))
 
     @property
+    def patrol(self) -> PatrolPlan | None:
+        """Return the patrol that should run."""
+        if self.patrol_started_at is None or not self.patrol_steps:
+            return None
+        steps = tuple(PatrolStep(step["preset"], step["dwell_s"]) for step in self.patrol_steps)
+        return PatrolPlan(steps, self.patrol_started_at.isoformat())
+
+    @property
     def pre_post_roll_ns(self) -> tuple[int, int]:
         """Nanoseconds to record before an event's start and after its end."""
         return self.record_before_s * 10**9, self.record_after_s * 10**9
@@ -325,6 +339,7 @@ class Camera(StreamFields):
             record_before_s=self.record_before_s if record == "events" else 0,
             keep=keep if record == "events" else (),
             device=self.device(source),
+            patrol=self.patrol,
             revision=revision_of(source),
             width_px=self.width_px,
             streams=streams,
