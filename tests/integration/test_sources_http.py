@@ -143,22 +143,15 @@ def test_a_web_page_is_not_a_camera(clip: Clip) -> None:
             record(config(camera.url()))
 
 
-def test_a_single_image_is_not_a_stream(clip: Clip) -> None:
-    jpeg = clip.video.units[0].data
-
-    def picture(handler: http.server.BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
-        handler.send_header("Content-Type", "image/jpeg")
-        if handler.path == "/shot.jpg":
-            handler.send_header("Content-Length", str(len(jpeg)))
-        handler.end_headers()
-        handler.wfile.write(jpeg)
-
-    with web_server(picture) as base:
-        with pytest.raises(errors.NoVideoError, match="single image"):
-            record(config(f"{base}/shot.jpg"))
-        recording = record(config(f"{base}/no-length.jpg"))
-        assert isinstance(recording.error, errors.NoVideoError)
+@pytest.mark.parametrize("scheme", ["none", "basic", "digest"])
+def test_a_url_with_a_single_image_is_polled(clip: Clip, scheme: Scheme) -> None:
+    with FakeHttpCamera(clip, login=Login(scheme)) as camera:
+        url = camera.url("/shot.jpg#interval=0.1", login=False)
+        recording = record(config(url, username="admin", password="secret"), 8)
+    assert recording.error is None and recording.close_s < 1
+    numbers = stamps(recording.video)
+    assert None not in numbers and len(set(numbers)) > 1
+    assert camera.stats.connections <= 4  # With a login: one challenge by each of the two clients.
 
 
 @pytest.mark.parametrize(("status", "error"), [(404, errors.StreamNotFoundError), (403, errors.AuthenticationError),

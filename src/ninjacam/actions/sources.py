@@ -8,8 +8,8 @@ from ninjacam.core.errors import ConfigError, InvalidError, UnsupportedSchemeErr
 from ninjacam.core.redact import MASK, split_credentials
 from ninjacam.credentials import Credentials, unseal
 from ninjacam.models.stream_fields import StreamFields
-from ninjacam.sources.registry import scheme_of
-from ninjacam.sources.urls import binding_of, parse_url
+from ninjacam.sources.registry import check_url
+from ninjacam.sources.urls import binding_of
 
 
 class AddressFields(TypedDict, total=False):
@@ -61,8 +61,7 @@ def _check_url(stream: StreamFields, url: str) -> bool:
         )
     try:
         has_login = split_credentials(url)[0] != url
-        if scheme_of(url) not in ("file", "v4l2", "push"):
-            parse_url(url)
+        check_url(url)
     except (UnsupportedSchemeError, ConfigError) as error:
         raise InvalidError.of("url", error.message) from error
     except ValueError:  # Its text contains the URL.

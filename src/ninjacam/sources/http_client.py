@@ -83,6 +83,11 @@ class HttpBody:
         return self.message.header("content-type").lower()
 
     @property
+    def left_bytes(self) -> int:
+        """Return the size of the rest that the camera has announced; 0: unknown."""
+        return self._left_bytes or 0
+
+    @property
     def is_complete(self) -> bool:
         """Return whether the body has ended where the camera said, so that another response can follow."""
         return self._left_bytes == 0 or (self._dechunker is not None and self._dechunker.ended)
@@ -186,7 +191,7 @@ async def get(url: str, config: SourceConfig, *, headers: Iterable[str] = ()) ->
             is_challenged = True
             continue
         try:
-            _check(message.status, auth)
+            check_status(message.status, has_login=auth.has_credentials)
         except SourceError:
             body.close()
             raise
@@ -278,10 +283,10 @@ async def read_head(reader: asyncio.StreamReader, target: RequestTarget) -> tupl
         # 100 Continue, 103 Early Hints: the final response follows.
 
 
-def _check(status: int, auth: Authenticator) -> None:
-    """Raises: SourceError: the response is not video."""
+def check_status(status: int, *, has_login: bool) -> None:
+    """Raises: SourceError: the response is not video. `has_login`: whether a user or password was available."""
     if status == 401:
-        if auth.has_credentials:
+        if has_login:
             raise AuthenticationError("The camera rejects the user name or password: check both.")
         raise AuthenticationError("The camera requires a user name and a password: add them.")
     if status == 403:

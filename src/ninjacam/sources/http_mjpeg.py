@@ -1,6 +1,7 @@
 """MJPEG over HTTP (`http://phone:8080/video`), with our own small HTTP/1.1 client.
 
-If the response is another kind of video, FFmpeg reads it.
+If the response is a single JPEG image, the URL is polled (`http_snapshots`). If it is another kind of video, FFmpeg
+reads it.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from ninjacam.core.errors import (
 from ninjacam.core.packets import Codec, Kind, Track
 from ninjacam.sources.base import OnPacket, Source, SourceConfig, SourceStats
 from ninjacam.sources.http_client import HttpBody, get
+from ninjacam.sources.http_snapshots import SnapshotPolling, interval_of
 from ninjacam.sources.jpeg_images import JpegImages
 from ninjacam.sources.multipart import JpegParser, boundary_of
 from ninjacam.sources.urls import parse_url
@@ -29,6 +31,7 @@ MAX_PREAMBLE_BYTES = 4_096
 async def open_http(config: SourceConfig, *, clock: Clock) -> Source:
     """Request the URL, within `config.open_timeout_s`, and inspect the response. Raises: SourceError."""
     target = parse_url(config.url)
+    interval_of(config.url)
     started_ns = clock.monotonic_ns()
     body: HttpBody | None = None
     try:
@@ -66,7 +69,9 @@ async def _is_mjpeg(body: HttpBody) -> bool:
     if kind.startswith("multipart/"):
         return True
     if kind.startswith("image/") and body.is_finite:
-        raise _single_image_error()
+        if not kind.startswith("image/jp"):
+            raise _other_image_error()
+        return True
     if "mpegurl" in kind:
         return False
     start = await body.peek(_is_decided, MAX_PREAMBLE_BYTES)
@@ -77,7 +82,7 @@ async def _is_mjpeg(body: HttpBody) -> bool:
     if kind.startswith(_VIDEO_TYPES) or (not kind and start and not _is_text(start)):
         return False
     if kind.startswith("image/"):
-        raise _single_image_error()
+        raise _other_image_error()
     raise NotACameraError(
         "This URL returns a web page, not a video stream: use the camera's video URL (often /video)."
     )
@@ -100,10 +105,8 @@ def _is_text(start: bytes) -> bool:
     return not any(byte < 9 or 13 < byte < 32 for byte in start)
 
 
-def _single_image_error() -> NoVideoError:
-    return NoVideoError(
-        "This URL returns a single image, not a stream: use the camera's video URL (often /video)."
-    )
+def _other_image_error() -> NoVideoError:
+    return NoVideoError("This URL returns an image that is not JPEG: use the camera's JPEG or video URL.")
 
 
 class HttpMjpegSource(Source):
@@ -118,6 +121,7 @@ class HttpMjpegSource(Source):
         self._body = body
         self._clock = clock
         self._closed = False
+        self._polling: asyncio.Task[None] | None = None
         self._parser = JpegParser(boundary_of(body.message.header("content-type")))
         self._media_ns = 0
         self._images = 0
@@ -127,16 +131,48 @@ class HttpMjpegSource(Source):
         while data := await self._body.read():
             if self._closed:
                 break
-            received_ns = self._media_ns = self._clock.monotonic_ns()
-            self.stats.bytes_received += len(data)
+            self._note(len(data))
             for image in self._parser.feed(data):
                 self._images += 1
-                images.push_unit(image, received_ns * 9 // 100_000, received_ns)
+                self._deliver(images, image)
+        if not self._closed and self._is_single_image:
+            await self._poll(images)
         if self._closed:
             raise SourceEndedError("The camera was closed.")
-        if self._body.content_type.startswith("image/") and self._images <= 1:
-            raise _single_image_error()
         raise SourceEndedError("The camera closed the connection.")
+
+    @property
+    def _is_single_image(self) -> bool:
+        kind = self._body.content_type
+        return not kind.startswith("multipart/") and (
+            self._images == 1 or (self._images == 0 and kind.startswith("image/"))
+        )
+
+    async def _poll(self, images: JpegImages) -> None:
+        """Returns when closed. Raises: SourceError."""
+        self._body.close()
+
+        def take(image: bytes, size_bytes: int) -> None:
+            self._note(size_bytes)
+            self._deliver(images, image)
+
+        polling = SnapshotPolling(self._body.target, self._body.config, self._clock)
+        self._polling = asyncio.create_task(
+            polling.run(take, has_image=self._images == 1), name="http-snapshots"
+        )
+        try:
+            await asyncio.wait((self._polling,))
+        finally:
+            self._polling.cancel()
+        if not self._closed:
+            self._polling.result()
+
+    def _note(self, size_bytes: int) -> None:
+        self._media_ns = self._clock.monotonic_ns()
+        self.stats.bytes_received += size_bytes
+
+    def _deliver(self, images: JpegImages, image: bytes) -> None:
+        images.push_unit(image, self._media_ns * 9 // 100_000, self._media_ns)
 
     def media_ns(self) -> int:
         return self._media_ns
@@ -144,3 +180,5 @@ class HttpMjpegSource(Source):
     async def close(self) -> None:
         self._closed = True
         self._body.close()
+        if self._polling is not None:
+            self._polling.cancel()

@@ -52,20 +52,26 @@ class HttpSession:
     """One connection to a camera's web server; requests wait for each other. Thread: the event loop.
 
     The password is sent as a digest, and by HTTP Basic only over TLS: the web server at the camera's address need not
-    be the camera's.
+    be the camera's. `digest_only` False, for the server that the user has named: HTTP Basic is always allowed.
 
     Each request, with its redirects and its login, ends within `timeout_s`. Redirects are followed to the same host
     only.
     """
 
     def __init__(
-        self, config: SourceConfig, *, timeout_s: float = 5.0, max_body_bytes: int = MAX_BODY_BYTES
+        self,
+        config: SourceConfig,
+        *,
+        timeout_s: float = 5.0,
+        max_body_bytes: int = MAX_BODY_BYTES,
+        digest_only: bool | None = None,
     ) -> None:
         self._config = config
         self._timeout_s = timeout_s
         self._max_body_bytes = max_body_bytes
-        is_encrypted = config.url.lower().startswith("https:")
-        self._auth = Authenticator(config.username, config.password, digest_only=not is_encrypted)
+        if digest_only is None:
+            digest_only = not config.url.lower().startswith("https:")
+        self._auth = Authenticator(config.username, config.password, digest_only=digest_only)
         self._connection: _Connection | None = None
         self._turn = asyncio.Lock()
 
@@ -174,19 +180,24 @@ class HttpSession:
         body = HttpBody(message, connection.reader, connection.transport, target, self._config, ahead)
         data = bytearray()
         has_body = message.status not in (204, 304)
+        if has_body and body.left_bytes > self._max_body_bytes:
+            raise self._too_long()
         while has_body and not body.is_complete:
             piece = await body.read(limit_s=self._timeout_s)
             if not piece:
                 break
             data += piece
             if len(data) > self._max_body_bytes:
-                raise ProtocolError(
-                    f"The camera's answer is longer than {self._max_body_bytes >> 10} KB, so it is not read."
-                )
+                raise self._too_long()
         stays = "close" not in message.header("connection").lower()
         if not (stays and (body.is_complete or not has_body)):
             self.close()
         return HttpResponse(message.status, bytes(data), message.headers)
+
+    def _too_long(self) -> ProtocolError:
+        return ProtocolError(
+            f"The camera's answer is longer than {self._max_body_bytes >> 10} KB, so it is not read."
+        )
 
     def close(self) -> None:
         """Close the connection. The next request opens another one. Idempotent."""

@@ -12,7 +12,7 @@ from ninjacam.core.redact import split_credentials
 from ninjacam.sources.base import Source, SourceConfig
 from ninjacam.sources.publish import open_push
 from ninjacam.sources.rtsp.session import open_rtsp
-from ninjacam.sources.urls import check_characters
+from ninjacam.sources.urls import check_characters, parse_url
 
 Opener = Callable[[SourceConfig, Clock], Awaitable[Source]]
 
@@ -72,6 +72,18 @@ def scheme_of(url: str) -> str:
             f"Unsupported URL scheme {scheme[:20]!r}. Use one of {', '.join(sorted(OPENERS))}."
         )
     return scheme
+
+
+def check_url(url: str) -> None:
+    """Check a URL without network access. Raises: UnsupportedSchemeError; ConfigError: it is malformed."""
+    scheme = scheme_of(url)
+    if scheme in ("file", "v4l2", "push"):
+        return
+    parse_url(url)
+    if scheme in ("http", "https"):
+        from ninjacam.sources.http_snapshots import interval_of
+
+        interval_of(url)
 
 
 def runs_native_code(config: SourceConfig) -> bool:

@@ -35,6 +35,7 @@ class CameraForm(forms.Form):
         max_length=500,
         help_text=_(
             "See the camera's manual, for example rtsp://192.168.1.20/stream1 or http://192.168.1.21:8080/video. "
+            "The URL of a single JPEG image is requested each second; #interval=0.5 at its end sets another interval. "
             "Enter push: if the device connects to Ninjacam and publishes, as OBS and drones do."
         ),
         widget=forms.TextInput(attrs={"inputmode": "url", "autocapitalize": "none", "spellcheck": "false"}),
