@@ -35,6 +35,7 @@ from ninjacam.sources.base import SourceStats
 from ninjacam.sources.ffmpeg_http import check_playlist
 from ninjacam.sources.jpeg_images import JpegImages
 from ninjacam.sources.multipart import MAX_IMAGE_BYTES, Dechunker, JpegParser, boundary_of
+from ninjacam.sources.registry import check_url
 from ninjacam.sources.rtmp.amf import read_values, write_values
 from ninjacam.sources.rtmp.chunks import ChunkReader, MessageType, write_control, write_message
 from ninjacam.sources.rtmp.media import FlvMedia
@@ -42,6 +43,7 @@ from ninjacam.sources.rtsp.messages import parse_head
 from ninjacam.sources.rtsp.rtcp import parse_rtcp
 from ninjacam.sources.rtsp.sdp import parse_sdp, sprop_annexb
 from ninjacam.sources.rtsp.tracks import choose_tracks
+from ninjacam.sources.transport_stream import PACKET_BYTES, packets_in_datagram
 from ninjacam.sources.urls import control_uris, parse_url, redirect_target
 from ninjacam.testing.clock import FakeClock
 from ninjacam.testing.packets import H264_PPS, h264_sps
@@ -178,6 +180,20 @@ def read_url(data: bytes) -> bool:
     except ConfigError:
         return False
     return True
+
+
+def read_source_url(data: bytes) -> bool:
+    try:
+        check_url(data.decode("latin-1"))
+    except (ConfigError, SourceError):
+        return False
+    return True
+
+
+def read_datagram(data: bytes) -> bool:
+    packets = packets_in_datagram(data)
+    assert len(packets) % PACKET_BYTES == 0 and packets in data
+    return bool(packets)
 
 
 def read_rtcp(data: bytes) -> bool:
@@ -403,6 +419,7 @@ SOAP = make_envelope(
     '<Message><Message UtcTime="2026-01-01T00:00:00Z"><Data><SimpleItem Name="State" Value="true"/></Data></Message>'
     "</Message></n></r>"
 ).replace(b">", b">\n")
+TRANSPORT = [b"G\x01\0\x10" + bytes(184)] * 3
 AVCC = [b"\x01\x64\0\x1f\xff\xe1", len(SPS).to_bytes(2, "big") + SPS, b"\x01\0\x04\x68\xee\x3c\x80"]
 PARSERS = {
     "multipart": Parser([piece for picture in PICTURES[:3] for piece in (PART, picture, b"\r\n")], read_multipart),
@@ -411,6 +428,9 @@ PARSERS = {
     "head": Parser(lines(ANSWER), read_head),
     "sdp": Parser(lines(SDP), read_sdp),
     "url": Parser([b"rtsp:", b"//", b"u:p@", b"[::1]", b":554", b"/a", b"?b=c"], read_url),
+    "http url": Parser([b"http:", b"//", b"[::1]", b":80", b"/a", b"?b=c", b"#interval", b"=0.5"], read_source_url),
+    "udp url": Parser([b"udp:", b"//", b"@", b"239.1.2.3", b":1234", b"?sources=", b"10.0.0.1"], read_source_url),
+    "datagram": Parser([b"\x91\xa1\0\x01", bytes(8), b"csrc", b"\0\0\0\1extd", *TRANSPORT], read_datagram),
     "rtcp": Parser(list(RTCP), read_rtcp),
     "playlist": Parser(lines(PLAYLIST), read_playlist),
     "h264 sps": Parser([SPS[:4], SPS[4:]], read_sps),

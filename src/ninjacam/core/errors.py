@@ -18,7 +18,7 @@
     │   ├── SourceMemoryError          reading its data takes more memory than a camera may use
     │   ├── SourceStalledError         connected, but without video for too long
     │   ├── SourceEndedError           it closed the connection, or the file has ended
-    │   ├── SourceBusyError            another publisher is sending to this camera
+    │   ├── SourceBusyError            another publisher is sending to this camera, or another program uses its port
     │   └── DeviceError                a USB device is missing, busy or forbidden
     ├── CommandError                 a camera does not carry out a command
     │   ├── UnsupportedCommandError    it lacks this function

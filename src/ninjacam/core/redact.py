@@ -66,6 +66,8 @@ def split_credentials(url: str) -> tuple[str, str, str]:
     Raises: ConfigError: the URL is ambiguous; ValueError: it cannot be parsed.
     """
     scheme, slashes, rest = url.partition("://")
+    if scheme.lower() == "udp" and rest.startswith("@"):  # Players write it for "receive"; UDP has no login.
+        return f"{scheme}://{rest[1:]}", "", ""
     if not slashes or "@" not in rest or scheme.lower() in _WITHOUT_HOST:
         _ = urlsplit(url).port  # Raise here rather than in the caller that opens it.
         return url, "", ""  # Unchanged: rebuilding file:name would yield another file.

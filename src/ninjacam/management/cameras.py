@@ -120,6 +120,8 @@ class SourceCommand(NinjacamCommand):
 
 def _forbidden(source: SourceConfig) -> dict[str, Any] | None:
     """Return the error for an IP address where cameras are not allowed, without any network access."""
+    if source.url.lower().startswith("udp:"):
+        return None  # The address is not the camera's.
     try:
         address = ip_address(parse_url(source.url).host.partition("%")[0])
         check_address(address, source)

@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 import av
 import av.error
@@ -29,9 +29,7 @@ from ninjacam.core.lifecycle import Stop
 from ninjacam.core.packets import Packet, Track
 from ninjacam.sources.base import OnPacket, Source, SourceConfig, SourceStats
 from ninjacam.sources.ffmpeg_errors import translate_av_error
-from ninjacam.sources.ffmpeg_http import HttpFiles
 from ninjacam.sources.ffmpeg_reader import Reader
-from ninjacam.sources.http_client import HttpBody
 
 logger = logging.getLogger("ninjacam.sources")
 
@@ -44,6 +42,16 @@ _MAX_LATE_S, _MAX_EARLY_S = 0.5, 2.0
 """Limits for frames that come in bursts: beyond these, the source has paused, or its time has jumped."""
 
 
+class DemuxerFiles(Protocol):
+    """Provides all data that a demuxer requests, which opens no socket and no file itself."""
+
+    def open(self, url: str, flags: int, options: dict[str, str]) -> object:
+        """PyAV's `io_open`: return an object with `read(size)` and `close()`. Thread: the demuxer's."""
+
+    def close(self) -> None:
+        """Interrupt all reads. From any thread. Idempotent."""
+
+
 @dataclass(frozen=True, slots=True)
 class FfmpegInput:
     """What to open. `url` may contain credentials; `where` is its name in errors."""
@@ -54,8 +62,8 @@ class FfmpegInput:
     format: str | None = None
     options: dict[str, str] = field(default_factory=dict)
     loop: bool = False
-    body: HttpBody | None = None
-    """The response from `url`. Our HTTP client fetches everything else that the demuxer requests."""
+    files: DemuxerFiles | None = None
+    """What a network camera sends; the source owns it."""
     in_bursts: bool = False
     """For live sources that deliver several seconds at once: pass packets on at real pace."""
     unblock: Callable[[], None] | None = None
@@ -99,7 +107,6 @@ class FfmpegSource(Source):
         self._slots = threading.BoundedSemaphore(MAX_QUEUED)
         self._on_packet: OnPacket | None = None
         self._last_packet_ns = 0
-        self._http = HttpFiles(plan.body, config, self._loop, clock) if plan.body is not None else None
 
     # The event loop's side ----------------------------------------------------------------------------------------
 
@@ -127,8 +134,8 @@ class FfmpegSource(Source):
         self._stop.set()
         self._go.set()
         self._on_packet = None
-        if self._http is not None:
-            self._http.close()
+        if self._plan.files is not None:
+            self._plan.files.close()
         try:
             if self._plan.unblock is not None:
                 await self._end_thread(self._plan.unblock)
@@ -232,7 +239,7 @@ class FfmpegSource(Source):
             format=self._plan.format,
             options=dict(self._plan.options),
             timeout=timeout,
-            io_open=self._http.open if self._http is not None else None,
+            io_open=self._plan.files.open if self._plan.files is not None else None,
         )
 
     def _post(self, packet: Packet) -> None:

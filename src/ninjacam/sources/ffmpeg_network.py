@@ -3,12 +3,13 @@
 FFmpeg opens no socket and no file: our HTTP client fetches everything that its demuxers request (`ffmpeg_http`).
 """
 
+import asyncio
 from dataclasses import replace
 
 from ninjacam.core.clock import Clock
 from ninjacam.sources.base import Source
 from ninjacam.sources.ffmpeg import FfmpegInput, open_plan
-from ninjacam.sources.ffmpeg_http import is_playlist
+from ninjacam.sources.ffmpeg_http import HttpFiles, is_playlist
 from ninjacam.sources.http_client import HttpBody
 from ninjacam.sources.urls import RequestTarget
 
@@ -22,15 +23,15 @@ _PLAYLIST_FORMATS = f"hls,{_FORMATS}"
 async def open_answer(body: HttpBody, *, clock: Clock, timeout_s: float) -> Source:
     """Play a response of our HTTP client, and take ownership of it. Raises: SourceError."""
     target = body.target
+    config = replace(body.config, url=target.uri, open_timeout_s=timeout_s)
     plan = FfmpegInput(
         url=target.uri,
         where=f"{target.host}:{target.port}",
         kind="network",
         options=_options(target),
-        body=body,
+        files=HttpFiles(body, config, asyncio.get_running_loop(), clock),
         in_bursts=is_playlist(target),
     )
-    config = replace(body.config, url=target.uri, open_timeout_s=timeout_s)
     return await open_plan(plan, config, clock=clock)
 
 

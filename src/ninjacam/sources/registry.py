@@ -39,6 +39,12 @@ async def _open_device(config: SourceConfig, clock: Clock) -> Source:
     return await usb.open_device(config, clock=clock)
 
 
+async def _open_udp(config: SourceConfig, clock: Clock) -> Source:
+    from ninjacam.sources import udp
+
+    return await udp.open_udp(config, clock=clock)
+
+
 async def _open_push(config: SourceConfig, clock: Clock) -> Source:
     return await open_push(config, clock=clock)
 
@@ -48,18 +54,19 @@ OPENERS: dict[str, Opener] = {
     "rtsps": _open_rtsp,
     "http": _open_http,
     "https": _open_http,
+    "udp": _open_udp,
     "file": _open_file,
     "v4l2": _open_device,
     "push": _open_push,
 }
 SCHEMES = frozenset(OPENERS)
-_USE_ANOTHER = "Use the camera's rtsp: URL, or provide HLS or MPEG-TS over http:."
+_USE_ANOTHER = "Use the camera's rtsp: URL, or provide HLS or MPEG-TS over http:, or MPEG-TS over udp:."
 _REFUSED = {
     "rtmp": f"RTMP servers cannot be read. Add the camera as push: and let it publish to Ninjacam. {_USE_ANOTHER}",
     "rtmps": f"RTMP servers cannot be read. Add the camera as push: and let it publish to Ninjacam. {_USE_ANOTHER}",
     "srt": f"SRT is not supported. {_USE_ANOTHER}",
 }
-"""FFmpeg supports these, but must not open sockets, because this would bypass the checks of addresses and redirects."""
+"""FFmpeg supports some of these, but must not open sockets, because this would bypass the checks of addresses and redirects."""
 
 
 def scheme_of(url: str) -> str:
@@ -78,6 +85,11 @@ def check_url(url: str) -> None:
     """Check a URL without network access. Raises: UnsupportedSchemeError; ConfigError: it is malformed."""
     scheme = scheme_of(url)
     if scheme in ("file", "v4l2", "push"):
+        return
+    if scheme == "udp":
+        from ninjacam.sources.udp import parse_udp
+
+        parse_udp(url)
         return
     parse_url(url)
     if scheme in ("http", "https"):

@@ -1,4 +1,4 @@
-"""Modifies the bytes of an MPEG transport stream for FFmpeg's demuxer."""
+"""Finds the packets of an MPEG transport stream in datagrams, and modifies its bytes for FFmpeg's demuxer."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,29 @@ PACKET_BYTES = 188
 _SYNC = 0x47
 _NO_PAYLOAD, _HAS_PAYLOAD = 0x20, 0x10
 _DISCONTINUITY = 0x80
+
+
+_RTP_HEADER_BYTES = 12
+_RTP_MPEG_TS = 33
+"""Payload type (RFC 3551, section 6)."""
+
+
+def packets_in_datagram(data: bytes) -> bytes:
+    """Return the transport packets of a datagram, plain or in RTP (RFC 2250, section 2); b"": there are none."""
+    at = 0 if data[:1] == b"G" else _rtp_payload_at(data)
+    size_bytes = (len(data) - at) // PACKET_BYTES * PACKET_BYTES
+    packets = data[at : at + size_bytes]
+    return packets if packets[::PACKET_BYTES] == b"G" * (size_bytes // PACKET_BYTES) else b""
+
+
+def _rtp_payload_at(data: bytes) -> int:
+    """Return the offset of the payload of an RTP packet (RFC 3550, section 5.1); the end of `data`: it is not one."""
+    if len(data) < _RTP_HEADER_BYTES or data[0] >> 6 != 2 or data[1] & 0x7F != _RTP_MPEG_TS:
+        return len(data)
+    at = _RTP_HEADER_BYTES + 4 * (data[0] & 0x0F)
+    if data[0] & 0x10:
+        at += 4 + 4 * int.from_bytes(data[at + 2 : at + 4], "big")
+    return min(at, len(data))
 
 
 class PartReader:

@@ -18,6 +18,7 @@ from ninjacam.core.clock import Clock
 from ninjacam.core.errors import ConfigError, ForbiddenAddressError, ProtocolError, SourceTimeoutError
 from ninjacam.sources.addresses import IpAddress, check_address
 from ninjacam.sources.base import SourceConfig
+from ninjacam.sources.multicast import is_media_group, open_group, open_socket
 from ninjacam.sources.rtsp.connection import RtspConnection
 from ninjacam.sources.rtsp.delivery import OnRtcp, is_rtcp, transport_parameters
 from ninjacam.sources.rtsp.tracks import RtspTrack
@@ -25,17 +26,11 @@ from ninjacam.sources.rtsp.tracks import RtspTrack
 MAX_PORT_ATTEMPTS = 50
 MAX_BATCH = 64
 """Maximum number of datagrams per wake-up, so that a flood cannot delay other cameras of this process."""
-RECEIVE_BUFFER_BYTES = 4 << 20
-"""Requested receive buffer; the kernel grants less if net.core.rmem_max is smaller. A key frame arrives in one
-burst.
-"""
 MAX_WAIT_S = 5.0
 """Seconds for the first packet after PLAY."""
 _DATAGRAM_BYTES = 65_536
 _PUNCH_RTP = struct.pack(">BBHII", 0x80, 0, 0, 0, 0)
 _PUNCH_RTCP = struct.pack(">BBHI", 0x80, 201, 1, 0)
-_LOCAL_CONTROL = ipaddress.ip_network("224.0.0.0/24")
-"""Multicast groups of routing protocols: never a camera's."""
 _PORTS = re.compile(r"(\d{1,5})(?:\s*-\s*(\d{1,5}))?", re.ASCII)
 
 
@@ -114,12 +109,12 @@ class Datagrams:
             group = ipaddress.ip_address(parameters.get("destination", "").strip("[]"))
         except ValueError as exc:
             raise ProtocolError("The camera offers multicast, but names no group address.") from exc
-        if not group.is_multicast or group in _LOCAL_CONTROL or not rtp:
+        if not is_media_group(group) or not rtp:
             raise ProtocolError("The camera offers multicast at an address that is not a multicast group.")
         _close(channel)
         try:
-            channel.rtp = _open_group(group, rtp, self._own, self._scope)
-            channel.rtcp = _open_group(group, rtcp, self._own, self._scope)
+            channel.rtp = open_group(group, rtp, self._own, self._scope)
+            channel.rtcp = open_group(group, rtcp, self._own, self._scope)
         except OSError as exc:
             raise ProtocolError(
                 f"This host cannot receive the camera's multicast group: {exc.strerror}. "
@@ -248,9 +243,9 @@ def _ports(text: str) -> tuple[int, int]:
 
 def _open_pair(own: str) -> tuple[socket.socket, socket.socket]:
     """Open two sockets on `own`, with an even port and the next one (RFC 3550, section 11). Raises: ConfigError."""
-    kind = socket.AF_INET6 if ":" in own else socket.AF_INET
+    address = ipaddress.ip_address(own.partition("%")[0])
     for _ in range(MAX_PORT_ATTEMPTS):
-        pair = _socket(kind), _socket(kind)
+        pair = open_socket(address), open_socket(address)
         try:
             pair[0].bind((own, 0))
             port = pair[0].getsockname()[1]
@@ -262,34 +257,6 @@ def _open_pair(own: str) -> tuple[socket.socket, socket.socket]:
         for each in pair:
             each.close()
     raise ConfigError("This host has no two free UDP ports: close other programs, or use TCP.")
-
-
-def _open_group(group: IpAddress, port: int, own: str, scope: int) -> socket.socket:
-    """Join a multicast group, on the interface with the address `own` (IPv6: the number `scope`).
-
-    Raises: OSError.
-    """
-    receiver = _socket(socket.AF_INET6 if group.version == 6 else socket.AF_INET)
-    try:
-        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        receiver.bind((str(group), port))
-        if group.version == 6:
-            membership = group.packed + struct.pack("@I", scope)
-            receiver.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, membership)
-        else:
-            membership = group.packed + ipaddress.ip_address(own).packed
-            receiver.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
-    except BaseException:
-        receiver.close()
-        raise
-    return receiver
-
-
-def _socket(kind: socket.AddressFamily) -> socket.socket:
-    made = socket.socket(kind, socket.SOCK_DGRAM)
-    made.setblocking(False)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-    return made
 
 
 def _close(channel: _Channel) -> None:
