@@ -1,9 +1,8 @@
-"""MPEG-TS over UDP and HTTP, and FLV over HTTP, from Debian's ffmpeg; and HTTP servers whose FLV and TS are malformed."""
+"""MPEG-TS over UDP and HTTP, and FLV over HTTP, from Debian's ffmpeg; and servers that send malformed FLV and TS."""
 
 import http.server
 import random
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,11 +32,10 @@ def film(clip: Clip, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def port() -> Iterator[int]:
+def port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:
         found.bind(("127.0.0.1", 0))
-        number = int(found.getsockname()[1])
-    yield number
+        return int(found.getsockname()[1])
 
 
 SENT = {
@@ -101,6 +99,15 @@ MALFORMED = {
 }  # fmt: skip
 
 
+def _error_of(url: str) -> errors.SourceError:
+    try:
+        recording = record(config(url, read_timeout_s=1), 10)
+    except errors.SourceError as error:
+        return error
+    assert recording.error is not None and not recording.video
+    return recording.error
+
+
 @pytest.mark.parametrize("kind", MALFORMED)
 def test_malformed_flv_and_ts_over_http_are_typed_errors(kind: str) -> None:
     def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
@@ -109,14 +116,14 @@ def test_malformed_flv_and_ts_over_http_are_typed_errors(kind: str) -> None:
         handler.end_headers()
         handler.wfile.write(MALFORMED[kind])
 
-    with web_server(answer) as base, pytest.raises(errors.SourceError) as caught:
-        recording = record(config(f"{base}/live", read_timeout_s=1), 10)
-        assert not recording.video
-        raise recording.error or AssertionError
-    assert caught.value.code in ("not_a_camera", "no_video", "ended", "protocol_error", "timeout", "stalled")
+    with web_server(answer) as base:
+        error = _error_of(f"{base}/live")
+    assert error.code in ("not_a_camera", "no_video", "ended", "protocol_error", "timeout", "stalled")
 
 
-def test_a_damaged_transport_stream_delivers_only_frames_that_can_be_decoded(clip: Clip, tmp_path: Path) -> None:
+def test_a_damaged_transport_stream_delivers_only_frames_that_can_be_decoded(
+    clip: Clip, tmp_path: Path
+) -> None:
     """Every fiftieth packet is garbage."""
     write_file(clip, tmp_path / "film.ts")
     whole, chance = (tmp_path / "film.ts").read_bytes() * 2, random.Random(4)

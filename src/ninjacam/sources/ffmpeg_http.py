@@ -136,6 +136,9 @@ class HttpFiles:
             return  # The event loop has ended, and its sockets with it.
 
     def _ask(self, question: Coroutine[Any, Any, _T], limit_s: float) -> _T:
+        if self._closed:  # The event loop may end before it could run the question.
+            question.close()
+            raise SourceEndedError("The camera was closed.")
         try:
             answer = asyncio.run_coroutine_threadsafe(question, self._loop)
         except RuntimeError as exc:

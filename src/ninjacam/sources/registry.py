@@ -66,7 +66,9 @@ _REFUSED = {
     "rtmps": f"RTMP servers cannot be read. Add the camera as push: and let it publish to Ninjacam. {_USE_ANOTHER}",
     "srt": f"SRT is not supported. {_USE_ANOTHER}",
 }
-"""FFmpeg supports some of these, but must not open sockets, because this would bypass the checks of addresses and redirects."""
+"""FFmpeg supports some of these, but must not open sockets, because this would bypass the checks of addresses and
+redirects.
+"""
 
 
 def scheme_of(url: str) -> str:

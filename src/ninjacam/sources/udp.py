@@ -150,7 +150,9 @@ def _translate(exc: OSError, target: UdpTarget) -> SourceError:
             "?localaddr=192.168.1.5."
         )
     if exc.errno == errno.EADDRNOTAVAIL:
-        return HostNotFoundError(f"{target.address} is not an address of this host: use udp://:{target.port}.")
+        return HostNotFoundError(
+            f"{target.address} is not an address of this host: use udp://:{target.port}."
+        )
     return ProtocolError(f"{target.where} cannot be opened ({type(exc).__name__}).")
 
 
