@@ -80,6 +80,7 @@ class CameraAdminForm(CameraModelForm):
             "transport",
             "audio",
             "verify_tls",
+            "sleeps",
             "enabled",
             *RECORD,
             *ROLE_STREAMS,

@@ -48,6 +48,7 @@ class CameraFields(SourceFields, total=False):
     record_after_s: int
     record_schedule: str
     onvif_url: str
+    sleeps: bool
     record_stream: str
     live_stream: str
     detect_stream: str
@@ -58,7 +59,17 @@ STOP_TIMEOUT_S = 5.0
 """Seconds within which the engine stops a deleted camera."""
 DELETE_BATCH = 250
 RECORD = ("record", "record_before_s", "record_after_s", "record_schedule")
-_PLAIN = ("name", "enabled", *RECORD, *ROLE_STREAMS, "onvif_url", "transport", "audio", "verify_tls")
+_PLAIN = (
+    "name",
+    "enabled",
+    *RECORD,
+    *ROLE_STREAMS,
+    "onvif_url",
+    "sleeps",
+    "transport",
+    "audio",
+    "verify_tls",
+)
 _SOURCE = ("url", "username", "password")
 
 

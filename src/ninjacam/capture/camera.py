@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,15 @@ from ninjacam.capture.sink import PacketSink
 from ninjacam.capture.timeline import PacketClock
 from ninjacam.codecs.bitstream import parameter_sets, parse_sps
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock, until_tick_s
-from ninjacam.core.errors import DecodeError, NinjacamError, SourceStalledError
+from ninjacam.core.errors import (
+    ConnectionRefusedSourceError,
+    DecodeError,
+    HostNotFoundError,
+    NinjacamError,
+    SourceEndedError,
+    SourceStalledError,
+    SourceTimeoutError,
+)
 from ninjacam.core.lifecycle import Backoff, Stop, supervise
 from ninjacam.core.packets import LIVE, VIDEO, CameraState, Codec, Flags, Kind, Packet, StreamInfo
 from ninjacam.core.streams import MAIN, stream_key
@@ -45,22 +53,36 @@ BACKOFF = Backoff(first_s=0.5, max_s=2.0)
 5 s after it returns.
 """
 
+SLEEP_BACKOFF = Backoff(first_s=2.0, max_s=15.0)
+"""Delays between attempts to reach a sleeping camera while something needs it: some are awake for 20 s only."""
+FAILED_BACKOFF = Backoff(first_s=60.0, max_s=1800.0)
+"""Delays after which a stream besides `main` that has failed is connected again, if something needs it."""
+_UNREACHABLE = (
+    ConnectionRefusedSourceError,
+    HostNotFoundError,
+    SourceEndedError,
+    SourceStalledError,
+    SourceTimeoutError,
+)
+"""Errors of a camera that may be asleep."""
+
 _S = CameraState
 MOVES: dict[CameraState, frozenset[CameraState]] = {
     _S.IDLE: frozenset({_S.CONNECTING}),
-    _S.CONNECTING: frozenset({_S.LIVE, _S.RECONNECTING, _S.FAILED, _S.IDLE}),
-    _S.LIVE: frozenset({_S.STALLED, _S.RECONNECTING, _S.FAILED, _S.IDLE}),
-    _S.STALLED: frozenset({_S.LIVE, _S.RECONNECTING, _S.FAILED, _S.IDLE}),
-    _S.RECONNECTING: frozenset({_S.LIVE, _S.FAILED, _S.IDLE}),
-    _S.FAILED: frozenset(),
+    _S.ASLEEP: frozenset({_S.CONNECTING, _S.LIVE, _S.RECONNECTING, _S.FAILED}),
+    _S.CONNECTING: frozenset({_S.LIVE, _S.RECONNECTING, _S.FAILED, _S.IDLE, _S.ASLEEP}),
+    _S.LIVE: frozenset({_S.STALLED, _S.RECONNECTING, _S.FAILED, _S.IDLE, _S.ASLEEP}),
+    _S.STALLED: frozenset({_S.LIVE, _S.RECONNECTING, _S.FAILED, _S.IDLE, _S.ASLEEP}),
+    _S.RECONNECTING: frozenset({_S.LIVE, _S.FAILED, _S.IDLE, _S.ASLEEP}),
+    _S.FAILED: frozenset({_S.IDLE, _S.ASLEEP}),
 }
 
 
 class CameraCapture:
     """Owns a stream's connection, clock and `.packets` socket. Thread: the event loop.
 
-    `main` is always connected, another stream while it is used (`capture.demand`). `revision` identifies the
-    configuration. `on_change()` is called when the state changes.
+    `main` is always connected, another stream while it is used (`capture.demand`), and so is each stream of a camera
+    that sleeps. `revision` identifies the configuration. `on_change()` is called when the state changes.
     """
 
     def __init__(
@@ -77,7 +99,9 @@ class CameraCapture:
     ) -> None:
         self.key = stream_key(slug, stream)
         self.revision = revision
-        self.state = CameraState.CONNECTING if stream == MAIN else CameraState.IDLE
+        is_always_needed = stream == MAIN and not source.sleeps
+        self._rest_state = CameraState.ASLEEP if source.sleeps else CameraState.IDLE
+        self.state = CameraState.CONNECTING if is_always_needed else self._rest_state
         self.error: NinjacamError | None = None
         self._config = source
         self._clock = clock
@@ -94,7 +118,13 @@ class CameraCapture:
         self._beat_s = 0.0
         self._is_released = False
         """Whether this connection was closed because nothing uses the stream."""
-        self._demand = StreamDemand(always=stream == MAIN, clock=clock)
+        self._is_main = stream == MAIN
+        self._demand = StreamDemand(always=is_always_needed, clock=clock)
+        self._recording_needs = True
+        self._failures = 0
+        """Errors since the last frame that are not retried at once."""
+        self._misses = 0
+        """Unsuccessful attempts to reach a camera that sleeps, since something needs it."""
         self._channel = Channel(
             StreamInfo(self.key, state=self.state, epoch=epoch),
             camera_id=camera_id,
@@ -107,12 +137,18 @@ class CameraCapture:
         self._recording.record_to(sink, self._source.tracks if self._source is not None else None)
         self._update_demand()
 
+    def set_recording_need(self, needed: bool) -> None:
+        """Set whether recording alone is a reason to connect a camera that sleeps."""
+        self._recording_needs = needed
+        self._update_demand()
+
     def _on_subscribers(self) -> None:
         self._hurry()
         self._update_demand()
 
     def _update_demand(self) -> None:
-        self._demand.update(used=bool(self._channel.subscribers or self._recording.sink is not None))
+        records = self._recording.sink is not None and (self._recording_needs or not self._config.sleeps)
+        self._demand.update(used=bool(self._channel.subscribers or records))
 
     @property
     def sink(self) -> PacketSink | None:
@@ -122,19 +158,28 @@ class CameraCapture:
         """Run until `stop`. Raises: ConfigError: the socket for publishing cannot be created."""
         await self._server.start()
         try:
-            await supervise(
-                self._run_once,
-                stop=self._stop,
-                backoff=BACKOFF,
-                clock=self._clock,
-                on_error=self._on_error,
-                name=f"camera {self.key}",
-            )
+            await self._run_until_failed()
+            while not (self._is_main or self._stop.is_set()):
+                self._failures += 1
+                if not await self._stop.sleep(FAILED_BACKOFF.delay_s(self._failures), self._clock):
+                    self._move(self._rest_state, None)
+                    await self._run_until_failed()
             await self._stop.wait()  # A failed camera keeps its socket, which reports the error.
         finally:
             self._channel.close()
             self.record_to(None)
             await self._server.close()
+
+    async def _run_until_failed(self) -> None:
+        """Return when stopped, or after an error that is not retried."""
+        await supervise(
+            self._run_once,
+            stop=self._stop,
+            backoff=BACKOFF,
+            clock=self._clock,
+            on_error=self._on_error,
+            name=f"camera {self.key}",
+        )
 
     async def stop(self) -> None:
         self._stop.set()
@@ -145,24 +190,34 @@ class CameraCapture:
         """Connect, and again whenever the stream is needed again. Returns when stopped."""
         while not self._stop.is_set():
             await self._wait_for_demand()
-            if self._stop.is_set() or not await self._connect_once():
+            if self._stop.is_set():
                 return
+            try:
+                if not await self._connect_once():
+                    return
+            except _UNREACHABLE as error:
+                if not self._config.sleeps:
+                    raise
+                await self._sleep_after(error)
             self._channel.forget_gop()
             self._recording.flush()
 
+    async def _sleep_after(self, error: NinjacamError) -> None:
+        """The camera is asleep: return when it is time for the next attempt, at once if a subscriber comes."""
+        self._misses += 1
+        self._on_error(error, 0)
+        delay_s = SLEEP_BACKOFF.delay_s(self._misses)
+        await _wait_for_any(self._clock.sleep(delay_s), self._demand.wait_for_next(), self._stop.wait())
+
     async def _wait_for_demand(self) -> None:
         """Return once the stream is needed, or the capture is stopped."""
-        if self._demand.left_s and self.state is not CameraState.IDLE:
+        is_trying = self.state is not self._rest_state or self._misses > 0
+        if self._demand.left_s and is_trying:
             return
-        if self.state is not CameraState.IDLE:
-            self._move(CameraState.IDLE, None)
-        needed = asyncio.ensure_future(self._demand.wait())
-        stopped = asyncio.ensure_future(self._stop.wait())
-        try:
-            await asyncio.wait((needed, stopped), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            needed.cancel()
-            stopped.cancel()
+        if self.state is not self._rest_state:
+            self._move(self._rest_state, None)
+        self._misses = 0
+        await _wait_for_any(self._demand.wait(), self._stop.wait())
         if not self._stop.is_set():
             self._move(CameraState.CONNECTING, None)
 
@@ -190,7 +245,7 @@ class CameraCapture:
             await source.run(self._on_packet)
         except NinjacamError:
             if self._is_released:
-                self._move(CameraState.IDLE, None)
+                self._move(self._rest_state, None)
                 return True
             if watch.done() and not watch.cancelled():
                 watch.result()  # It closed the source, so its error is the cause.
@@ -289,6 +344,7 @@ class CameraCapture:
                 logger.info(
                     "%s: live, %s %dx%d", self.key, packet.codec.label, packet.width_px, packet.height_px
                 )
+                self._failures = self._misses = 0
                 self._move(CameraState.LIVE, None)
         else:
             repaired = self._timeline.repair(packet)
@@ -296,10 +352,15 @@ class CameraCapture:
         self._recording.add(repaired)
 
     def _on_error(self, error: NinjacamError, delay_s: float | None) -> None:
-        known = self.error is not None and str(self.error) == str(error)
-        logger.log(logging.DEBUG if known else logging.WARNING, "%s: %s", self.key, error)
         self._channel.forget_gop()
         self._recording.flush()
+        if self._config.sleeps and isinstance(error, _UNREACHABLE):
+            known = self.state is CameraState.ASLEEP
+            logger.log(logging.DEBUG if known else logging.INFO, "%s: asleep: %s", self.key, error)
+            self._move(CameraState.ASLEEP, None)
+            return
+        known = self.error is not None and str(self.error) == str(error)
+        logger.log(logging.DEBUG if known else logging.WARNING, "%s: %s", self.key, error)
         if delay_s is None:
             self._move(CameraState.FAILED, error)
         else:
@@ -319,6 +380,13 @@ class CameraCapture:
     def _notices(self, now_ns: int) -> list[tuple[str, str]]:
         """Return (code, sentence) for irregularities of a connected camera that are not errors."""
         source, since_ns = self._source, self._figures.connected_since_ns
+        if self.state is CameraState.ASLEEP and self._misses:
+            return [
+                (
+                    "asleep",
+                    "The camera does not answer, as is normal while it sleeps. Retrying while it is needed.",
+                )
+            ]
         if source is None or since_ns is None:
             return []
         found = []
@@ -357,6 +425,16 @@ class CameraCapture:
             "revision": self.revision,
             **self._figures.status(now_ns, self._clock.wall_ns(), self._last_video_ns, stats),
         }
+
+
+async def _wait_for_any(*waits: Coroutine[Any, Any, None]) -> None:
+    """Return when one of them has finished, and cancel the others."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def describe_rate(rate: float) -> str:

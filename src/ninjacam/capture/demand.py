@@ -36,6 +36,11 @@ class StreamDemand:
             return float("inf")
         return max(0.0, LINGER_S - (self._clock.monotonic_ns() - self._left_ns) / 1e9)
 
+    async def wait_for_next(self) -> None:
+        """Return when the next subscriber or sink comes."""
+        self._changed.clear()
+        await self._changed.wait()
+
     async def wait(self) -> None:
         """Return as soon as the stream is needed."""
         while not self.left_s:

@@ -7,6 +7,7 @@ from pathlib import Path
 from ninjacam.capture.camera import CameraCapture
 from ninjacam.capture.publishing import Publishing
 from ninjacam.capture.sink import PacketSinks
+from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.errors import ConfigError, NinjacamError
 from ninjacam.core.streams import MAIN, split_key, stream_key
 from ninjacam.devices.events import DeviceEvents
@@ -108,10 +109,11 @@ class CaptureProcess:
         """Close `server`, and open another one if there is a configuration."""
         if server is not None:
             del self._devices[slug]
-            self._events.pop(slug).stop()
-            task = self._tasks.pop(f"{slug} events")
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            if slug in self._events:
+                self._events.pop(slug).stop()
+                task = self._tasks.pop(f"{slug} events")
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
             await server.close()
         if config is None:
             return None
@@ -123,6 +125,8 @@ class CaptureProcess:
             logger.error("%s cannot be controlled: %s", slug, exc)  # noqa: TRY400 (a sentence for a person)
             return None
         self._devices[slug] = (config, server)
+        if config.get("sleeps"):
+            return  # Asking for events would keep it awake.
         events = self._events[slug] = DeviceEvents(slug, device.connect, self._child.changed)
         self._tasks[f"{slug} events"] = asyncio.create_task(events.run(), name=f"events-{slug}")
         return server
@@ -143,6 +147,8 @@ class CaptureProcess:
         if recorded.sink is not None:
             windows = [(from_ns, until_ns) for from_ns, until_ns in camera.get("keep", ())]
             recorded.sink.keep(windows if mode == "events" else None, camera.get("before_s", 0))
+            now_ns = SYSTEM_CLOCK.wall_ns()
+            recorded.set_recording_need(mode == "always" or any(until_ns > now_ns for _, until_ns in windows))
 
     def _streams_of(self, slug: str) -> dict[str, CameraCapture]:
         """Return the camera's streams by name."""

@@ -127,7 +127,8 @@ class CameraState(enum.StrEnum):
     CONNECTING: no frame yet since the start or a change. LIVE: receiving video. STALLED: connected, no video for 2
     s. RECONNECTING: connection lost, retrying. FAILED: not retried until its configuration changes. DISABLED:
     switched off by its owner. UNKNOWN: no engine reports it. IDLE: not connected, because nothing needs it; only
-    streams besides `main`.
+    streams besides `main`. ASLEEP: a battery camera that is not connected, because nothing needs it, or because it does
+    not answer.
     """
 
     CONNECTING = "connecting"
@@ -138,6 +139,7 @@ class CameraState(enum.StrEnum):
     DISABLED = "disabled"
     UNKNOWN = "unknown"
     IDLE = "idle"
+    ASLEEP = "asleep"
 
 
 LIVE = CameraState.LIVE

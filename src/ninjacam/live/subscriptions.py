@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ninjacam.models import Camera
 
 _BROKEN = (CameraState.RECONNECTING, CameraState.FAILED)
-_COMING = (CameraState.IDLE, CameraState.CONNECTING)
+_COMING = (CameraState.IDLE, CameraState.CONNECTING, CameraState.ASLEEP)
 _KNOWN_CODECS = frozenset(codec.label for codec in (Codec.H264, Codec.H265, Codec.MJPEG))
 
 

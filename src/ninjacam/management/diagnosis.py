@@ -209,7 +209,7 @@ def look_at_engine() -> Findings:
         report = status.camera(camera, details=True)
         error = report.get("error") or {}
         state = report["state"]
-        good = state in {CameraState.LIVE, CameraState.DISABLED, CameraState.CONNECTING}
+        good = state in {CameraState.LIVE, CameraState.DISABLED, CameraState.CONNECTING, CameraState.ASLEEP}
         yield Finding(
             "OK" if good else "WARN",
             f"camera {camera.slug}: {state}. {error.get('message', '')}".rstrip(" ."),

@@ -139,6 +139,7 @@ class Camera(StreamFields):
     class Transport(models.TextChoices):
         TCP = "tcp", "TCP"
         UDP = "udp", "UDP"
+        MULTICAST = "multicast", _("multicast")
 
     class Record(models.TextChoices):
         OFF = "off", _("off")
@@ -161,11 +162,19 @@ class Camera(StreamFields):
     name = models.CharField(_("name"), max_length=100, blank=True)
     enabled = models.BooleanField(_("enabled"), default=True)
     transport = models.CharField(
-        _("transport"), max_length=3, choices=Transport.choices, default=Transport.TCP
+        _("transport"), max_length=9, choices=Transport.choices, default=Transport.TCP
     )
     audio = models.BooleanField(_("audio"), default=True)
     verify_tls = models.BooleanField(
         _("verify the TLS certificate"), default=True, help_text=_("Switch off for self-signed certificates.")
+    )
+    sleeps = models.BooleanField(
+        _("sleeps"),
+        default=False,
+        db_default=False,
+        help_text=_(
+            "A battery camera: it is connected only while it is watched or recorded, and may be asleep."
+        ),
     )
     record = models.CharField(
         _("record"),

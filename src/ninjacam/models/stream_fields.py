@@ -1,6 +1,6 @@
 """What the camera's own stream and its others have in common: address, credentials, and the format last seen."""
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -12,6 +12,8 @@ from ninjacam.credentials import Credentials, fingerprint, seal, unseal
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.urls import binding_of
 
+_TRANSPORTS: dict[str, Literal["tcp", "udp", "multicast"]] = {"udp": "udp", "multicast": "multicast"}
+
 
 class StreamOwner(Protocol):
     """The camera: the settings that all its streams share."""
@@ -19,6 +21,7 @@ class StreamOwner(Protocol):
     transport: str
     verify_tls: bool
     audio: bool
+    sleeps: bool
 
 
 class StreamFields(models.Model):
@@ -89,9 +92,10 @@ class StreamFields(models.Model):
             url=secret.url or self.url,
             username=secret.username,
             password=secret.password,
-            transport="udp" if camera.transport == "udp" else "tcp",
+            transport=_TRANSPORTS.get(camera.transport, "tcp"),
             verify_tls=camera.verify_tls,
             audio=camera.audio,
+            sleeps=camera.sleeps,
             allowed_networks=config.allowed_networks,
             files_dir=config.files_dir,
         )
@@ -106,6 +110,7 @@ def revision_of(source: SourceConfig) -> str:
         source.transport,
         source.verify_tls,
         source.audio,
+        source.sleeps,
         source.allowed_networks,
         source.files_dir,
         source.publish_keys,

@@ -17,13 +17,17 @@ class SourceConfig:
     url: str
     username: str = field(default="", repr=False)
     password: str = field(default="", repr=False)
-    transport: Literal["tcp", "udp"] = "tcp"
-    """RTSP: how to ask for the packets. A camera that refuses this way is asked for the other one; TLS has TCP only."""
+    transport: Literal["tcp", "udp", "multicast"] = "tcp"
+    """RTSP: how to ask for the packets. A camera that refuses TCP is asked for the others, and the other way round; TLS
+    has TCP only.
+    """
     loop: bool = True
     """Files: repeat from the start."""
     verify_tls: bool = True
     """rtsps and https: verify the certificate. Cameras with self-signed certificates need False."""
     audio: bool = True
+    sleeps: bool = False
+    """A battery camera: connect only while something needs it, and expect that it does not answer."""
     open_timeout_s: float = 10.0
     """From the first name lookup to the response to PLAY. No open takes longer."""
     read_timeout_s: float = 5.0

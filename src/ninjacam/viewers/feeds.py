@@ -283,7 +283,7 @@ class Pool:
         self._feeds.clear()
 
 
-_COMING = (CameraState.LIVE, CameraState.CONNECTING, CameraState.IDLE)
+_COMING = (CameraState.LIVE, CameraState.CONNECTING, CameraState.IDLE, CameraState.ASLEEP)
 """States in which the first frame may take as long as a connection and a key frame do."""
 
 

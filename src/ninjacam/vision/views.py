@@ -43,6 +43,7 @@ TITLES = {
     CameraState.CONNECTING: "Connecting",
     CameraState.STALLED: "No video",
     CameraState.RECONNECTING: "Reconnecting",
+    CameraState.ASLEEP: "Camera asleep",
     CameraState.FAILED: "Camera not available",
     CameraState.DISABLED: "Camera disabled",
     CameraState.UNKNOWN: "Reconnecting",

@@ -83,6 +83,13 @@ class CameraForm(forms.Form):
         help_text=Camera._meta.get_field("onvif_url").help_text,
         widget=forms.TextInput(attrs={"inputmode": "url", "autocapitalize": "none", "spellcheck": "false"}),
     )
+    sleeps = forms.BooleanField(
+        label=_("Battery camera that sleeps"),
+        required=False,
+        help_text=_(
+            "It is connected only while it is watched or recorded, and shown as asleep if it does not answer."
+        ),
+    )
     enabled = forms.BooleanField(label=_("Enabled"), required=False, initial=True)
     record = forms.ChoiceField(
         label=_("Record"),
@@ -114,6 +121,7 @@ class CameraForm(forms.Form):
                 "transport",
                 "audio",
                 "verify_tls",
+                "sleeps",
                 "enabled",
                 "onvif_url",
                 *RECORD,
@@ -163,7 +171,7 @@ class CameraForm(forms.Form):
         """Return the changes for the action, without fields that are unchanged or invalid."""
         entered = self.cleaned_data
         fields = CameraFields()
-        for name in ("name", "transport", "audio", "verify_tls", "enabled"):
+        for name in ("name", "transport", "audio", "verify_tls", "sleeps", "enabled"):
             if name in entered:
                 fields[name] = entered[name]
         if "onvif_url" in self.data:  # A form without this field does not change it.

@@ -19,6 +19,7 @@ def player_strings() -> dict[str, str]:
         "live": _("Live"),
         "stalled": _("No new frames from the camera …"),
         "reconnecting": _("Reconnecting …"),
+        "asleep": _("This camera is asleep."),
         "failed": _("No video from this camera."),
         "disabled": _("This camera is disabled."),
         "unknown": _("The camera engine is not running."),

@@ -39,7 +39,15 @@ OnvifUrl = Annotated[
         "host.",
     ),
 ]
-State = Literal["connecting", "live", "stalled", "reconnecting", "failed", "disabled", "unknown"]
+State = Literal["connecting", "live", "stalled", "reconnecting", "asleep", "failed", "disabled", "unknown"]
+Transport = Literal["tcp", "udp", "multicast"]
+Sleeps = Annotated[
+    bool,
+    Field(
+        description="A battery camera: it is connected only while it is watched or recorded. While it does not answer, "
+        "its `state` is `asleep` and `error` is null."
+    ),
+]
 RoleStream = Annotated[
     str,
     Field(
@@ -54,7 +62,7 @@ class Notice(Schema):
     """Something unusual about a camera that runs nevertheless."""
 
     code: str = Field(
-        description="`waiting_for_key_frame`, `no_frames`, `no_media`, `gop_not_kept` or `clock_rate`. Later "
+        description="`waiting_for_key_frame`, `no_frames`, `no_media`, `gop_not_kept`, `clock_rate` or `asleep`. Later "
         "versions may add codes."
     )
     message: str
@@ -123,6 +131,7 @@ _CAMERA = {
         "audio": True,
         "verify_tls": True,
         "onvif_url": "auto",
+        "sleeps": False,
     },
     "created_at": "2026-11-22T08:00:00Z",
     "updated_at": "2026-11-22T08:00:00Z",
@@ -134,10 +143,11 @@ class SourceOut(Schema):
 
     url: str
     has_credentials: bool
-    transport: Literal["tcp", "udp"]
+    transport: Transport
     audio: bool
     verify_tls: bool
     onvif_url: str
+    sleeps: Sleeps
 
 
 class CameraOut(Schema):
@@ -185,7 +195,7 @@ class SourceFieldsIn(Schema):
         max_length=200,
         description="Empty to remove. Never returned.",
     )
-    transport: Literal["tcp", "udp"] = "tcp"
+    transport: Transport = "tcp"
     audio: bool = True
     verify_tls: bool = Field(True, description="false for cameras with self-signed certificates.")
 
@@ -207,6 +217,7 @@ class CameraIn(SourceFieldsIn):
     record_after_s: AfterS = 10
     record_schedule: Schedule = ""
     onvif_url: OnvifUrl = ""
+    sleeps: Sleeps = False
     record_stream: RoleStream = ""
     live_stream: RoleStream = ""
     detect_stream: RoleStream = ""
@@ -226,7 +237,7 @@ class SourceFieldsPatch(Schema):
     url: Url = Field(default_factory=str)
     username: Username = Field(default_factory=str)
     password: SecretStr = Field(default_factory=lambda: SecretStr(""), max_length=200)
-    transport: Literal["tcp", "udp"] = Field(default_factory=lambda: "tcp")
+    transport: Transport = Field(default_factory=lambda: "tcp")
     audio: bool = Field(default_factory=bool)
     verify_tls: bool = Field(default_factory=bool)
 
@@ -245,6 +256,7 @@ class CameraPatch(SourceFieldsPatch):
     record_after_s: AfterS = Field(default_factory=int)
     record_schedule: Schedule = Field(default_factory=str)
     onvif_url: OnvifUrl = Field(default_factory=str)
+    sleeps: Sleeps = Field(default_factory=bool)
     record_stream: RoleStream = Field(default_factory=str)
     live_stream: RoleStream = Field(default_factory=str)
     detect_stream: RoleStream = Field(default_factory=str)

@@ -14,7 +14,7 @@ from ninjacam.core.streams import NAME
 Url = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x20\x7f]+$")]
 Username = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 StreamState = Literal[
-    "idle", "connecting", "live", "stalled", "reconnecting", "failed", "disabled", "unknown"
+    "idle", "connecting", "live", "stalled", "reconnecting", "asleep", "failed", "disabled", "unknown"
 ]
 STREAM = {
     "camera": "door",

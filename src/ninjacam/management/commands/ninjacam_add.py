@@ -24,7 +24,7 @@ class Command(SourceCommand):
         parser.add_argument("--name", default="", help="display name")
         self.add_login_arguments(parser)
         self.add_stream_arguments(parser)
-        parser.add_argument("--transport", choices=["tcp", "udp"], default="tcp")
+        parser.add_argument("--transport", choices=Camera.Transport.values, default="tcp")
         parser.add_argument(
             "--record", choices=Camera.Record.values, default="off", help="default: %(default)s"
         )
@@ -50,6 +50,11 @@ class Command(SourceCommand):
             help="where the camera takes commands; “auto” to search its host. Its other streams are added, too, unless "
             "--sub, --stream or --no-check is given",
         )
+        parser.add_argument(
+            "--sleeps",
+            action="store_true",
+            help="a battery camera: connect only while it is watched or recorded",
+        )
         parser.add_argument("--no-audio", action="store_true")
         parser.add_argument("--no-verify-tls", action="store_true", help="accept a self-signed certificate")
         self.add_check_arguments(parser)
@@ -68,6 +73,7 @@ class Command(SourceCommand):
             record_before_s=options["before"],
             record_after_s=options["after"],
             onvif_url=options["onvif"],
+            sleeps=options["sleeps"],
         )
         streams = self.streams(options)
         answer = self.try_address(source_to_probe(OPERATOR, fields), options)

@@ -50,7 +50,7 @@ class Command(SourceCommand):
                 help=f"stream for {purpose}; '' for the rule",
             )
         parser.add_argument("--forget-login", action="store_true", help="remove the stored user and password")
-        parser.add_argument("--transport", choices=["tcp", "udp"])
+        parser.add_argument("--transport", choices=Camera.Transport.values)
         parser.add_argument("--record", choices=Camera.Record.values)
         parser.add_argument("--schedule", dest="record_schedule", help="mon-fri 07:00-19:00")
         parser.add_argument(
@@ -66,6 +66,11 @@ class Command(SourceCommand):
             help="where the camera takes commands; “auto”, or empty",
         )
         parser.add_argument("--enabled", action=BooleanOptionalAction, help="enable or disable the camera")
+        parser.add_argument(
+            "--sleeps",
+            action=BooleanOptionalAction,
+            help="a battery camera: connect only while it is watched or recorded",
+        )
         parser.add_argument("--audio", action=BooleanOptionalAction, help="record and play audio")
         parser.add_argument("--verify-tls", action=BooleanOptionalAction, help="verify the TLS certificate")
         self.add_check_arguments(parser)
@@ -74,7 +79,7 @@ class Command(SourceCommand):
         """Return the fields that the options name. Prompts for a password."""
         fields = CameraFields()
         for name in (*_SOURCE, "name", "record", "record_schedule", "record_before_s", "record_after_s",
-                     "enabled", "audio", "onvif_url", *ROLES):  # fmt: skip
+                     "enabled", "audio", "onvif_url", "sleeps", *ROLES):  # fmt: skip
             if options.get(name) is not None:
                 fields[name] = options[name]  # type: ignore[literal-required] # names of the TypedDict
         if options["forget_login"]:

@@ -89,7 +89,7 @@ async def open_rtsp(config: SourceConfig, *, clock: Clock) -> RtspSource:
     Raises: SourceError: each subclass says what to do.
     """
     target = parse_url(config.url)
-    if target.is_tls and config.transport == "udp":
+    if target.is_tls and config.transport != "tcp":
         raise ConfigError("rtsps: works over TCP only: set the transport of this camera to TCP.")
     try:
         async with asyncio.timeout(config.open_timeout_s):
@@ -156,7 +156,7 @@ async def _open_once(
         lambda: RtspConnection(clock, target.host), target.host, target.port, config, tls=target.is_tls
     )
     delivery: Delivery = (
-        Datagrams(connection, config, clock) if config.transport == "udp" else Interleaved(connection)
+        Interleaved(connection) if config.transport == "tcp" else Datagrams(connection, config, clock)
     )
     try:
         return await RtspSession(target, auth, config, clock, connection, delivery).open(attempt)

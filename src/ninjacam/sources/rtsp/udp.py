@@ -74,7 +74,8 @@ class Datagrams:
     def offers(self, index: int) -> tuple[str, ...]:
         channel = self._channel(index)
         port = channel.rtp.getsockname()[1]
-        return f"RTP/AVP;unicast;client_port={port}-{port + 1}", "RTP/AVP;multicast"
+        unicast, multicast = f"RTP/AVP;unicast;client_port={port}-{port + 1}", "RTP/AVP;multicast"
+        return (multicast, unicast) if self._config.transport == "multicast" else (unicast, multicast)
 
     def _channel(self, index: int) -> _Channel:
         """The sockets of track number `index`, opened on demand."""

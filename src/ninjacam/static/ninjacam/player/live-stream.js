@@ -31,7 +31,7 @@ import { WebCodecsPainter } from "./webcodecs.js";
 
 const SILENCE_MS = 2500; // live without a frame for this long: stalled
 const BLIND_MS = 4000; // frames come, and none is painted: this rung does not work here
-const CAMERA_STATES = new Set(["connecting", "live", "stalled", "reconnecting", "failed", "disabled", "unknown"]);
+const CAMERA_STATES = new Set(["connecting", "live", "stalled", "reconnecting", "asleep", "failed", "disabled", "unknown"]);
 const PAINTERS = { annexb: WebCodecsPainter, fmp4: MsePainter, jpeg: JpegPainter };
 
 export class LiveStream {

@@ -79,7 +79,7 @@ async function refused(response, handlers) {
   if (response.status >= 500 || response.status === 429) {
     const state = response.headers.get("x-ninjacam-state") ?? "";
     const off = state === "disabled" || state === "failed";
-    handlers.onstate(off ? state : "reconnecting", message, null);
+    handlers.onstate(off || state === "asleep" ? state : "reconnecting", message, null);
     return off ? "up" : "down";
   }
   const codes = /** @type {Record<number, string>} */ ({ 401: "not_authenticated", 403: "forbidden", 404: "not_found" });

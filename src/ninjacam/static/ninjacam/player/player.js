@@ -86,7 +86,8 @@ export class NinjacamPlayer extends HTMLElement {
   }
 
   /**
-   * Live: "idle", "connecting", "live", "stalled", "reconnecting", "failed", "disabled", "unknown" or "error".
+   * Live: "idle", "connecting", "live", "stalled", "reconnecting", "asleep", "failed", "disabled", "unknown" or
+   * "error".
    * In replay: "seeking", "playing", "paused", "gap", "ended" or "error".
    */
   get state() {

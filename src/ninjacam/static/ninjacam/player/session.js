@@ -28,8 +28,8 @@ import { StreamChoice, timing } from "./stream-choice.js";
 /**
  * `code` is the reason, if there is one; `message` is the server's message for users, or empty.
  * @typedef {object} PlayerState
- * @property {"idle" | "connecting" | "live" | "stalled" | "reconnecting" | "failed" | "disabled" | "unknown" | "error"
- *   | import("../replay/playback.js").PlaybackState} state
+ * @property {"idle" | "connecting" | "live" | "stalled" | "reconnecting" | "asleep" | "failed" | "disabled" | "unknown"
+ *   | "error" | import("../replay/playback.js").PlaybackState} state
  * @property {string} code
  * @property {string} message
  * @property {ViewError | null} viewError

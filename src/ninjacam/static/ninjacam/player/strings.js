@@ -6,6 +6,7 @@ export const strings = {
   live: "Live",
   stalled: "No new frames from the camera …",
   reconnecting: "Reconnecting …",
+  asleep: "This camera is asleep.",
   failed: "No video from this camera.",
   disabled: "This camera is disabled.",
   unknown: "The camera engine is not running.",
