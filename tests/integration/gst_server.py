@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """A GStreamer RTSP server of launch lines, one per stream: run it with the system's python3, which has gi.
 
-  /usr/bin/python3 gst_server.py PORT [--user U --password P [--digest]] LAUNCH [LAUNCH ...]
+  /usr/bin/python3 gst_server.py PORT [--user U --password P [--digest]] [--address A] [--multicast INTERFACE] LAUNCH
+    [LAUNCH ...]
 
 Serves rtsp://127.0.0.1:PORT/cam0, /cam1 ... and prints "listening" when it does.
 """
@@ -23,11 +24,13 @@ def main() -> None:
     parser.add_argument("--user", default="")
     parser.add_argument("--password", default="")
     parser.add_argument("--digest", action="store_true")
+    parser.add_argument("--address", default="127.0.0.1")
+    parser.add_argument("--multicast", default="", help="send to 239.255.77.20 only, on this interface")
     arguments = parser.parse_args()
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
     server.set_service(arguments.port)
-    server.set_address("127.0.0.1")
+    server.set_address(arguments.address)
     permissions = None
     if arguments.user:
         auth = GstRtspServer.RTSPAuth()
@@ -46,6 +49,12 @@ def main() -> None:
         factory = GstRtspServer.RTSPMediaFactory()
         factory.set_launch(f"( {launch} )")
         factory.set_shared(True)
+        if arguments.multicast:
+            addresses = GstRtspServer.RTSPAddressPool()
+            addresses.add_range("239.255.77.20", "239.255.77.20", 45000, 45010, 1)
+            factory.set_address_pool(addresses)
+            factory.set_protocols(GstRtsp.RTSPLowerTrans.UDP_MCAST)
+            factory.set_multicast_iface(arguments.multicast)
         if permissions is not None:
             factory.set_permissions(permissions)
         server.get_mount_points().add_factory(f"/cam{index}", factory)

@@ -11,6 +11,7 @@ import pytest
 
 from ninjacam.core.errors import AuthenticationError, StreamNotFoundError
 from ninjacam.core.packets import Codec, Kind
+from tests.harness import lan
 from tests.integration.source_support import config, decode, record
 
 PYTHON = Path("/usr/bin/python3")
@@ -140,3 +141,61 @@ def test_udp_delivers_every_frame() -> None:
         recording = record(config(f"{base}/cam0", transport="udp"), 30)
     assert recording.error is None
     assert len(decode(recording.video)) == len(recording.video)
+
+
+@contextmanager
+def neighbour(*arguments: str) -> Iterator[str]:
+    """The base URL of a server on another host, to which this thread is connected by a network of its own."""
+    host, port = "10.9.0.2", "8554"
+    script = f"echo begun; read _; ip addr add {host}/24 dev v1; ip link set v1 up; "
+    script += f'exec "$@" --address {host} --multicast v1'
+    command = ["unshare", "-n", "sh", "-c", script, "sh", str(PYTHON), str(SERVER), port, *arguments]
+    with (
+        lan.own_network(),
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server,
+    ):
+        assert server.stdin is not None and server.stdout is not None
+        try:
+            assert server.stdout.readline() == "begun\n"
+            commands = f"""link add v0 type veth peer name v1
+                link set v1 netns {server.pid}
+                addr add 10.9.0.1/24 dev v0
+                link set v0 up"""
+            subprocess.run(["ip", "-batch", "-"], input=commands, text=True, check=True)
+            server.stdin.write("\n")
+            server.stdin.flush()
+            assert server.stdout.readline() == "listening\n"
+            yield f"rtsp://{host}:{port}"
+        finally:
+            server.kill()
+
+
+@pytest.mark.skipif(bool(lan.missing()), reason=lan.missing() or "network namespaces")
+def test_multicast_is_used_if_it_is_chosen_or_the_camera_offers_nothing_else() -> None:
+    with neighbour(H264) as base:
+        for transport in ("multicast", "tcp"):
+            recording = record(config(f"{base}/cam0", transport=transport), 30)
+            assert recording.error is None and recording.stats.packets_lost == 0
+            assert len(decode(recording.video)) == len(recording.video)
+
+
+def _tunnelled(base: str) -> str:
+    return base.replace("rtsp:", "rtsp+http:")
+
+
+def test_a_tunnel_over_http_delivers_every_frame_and_the_audio() -> None:
+    """For longer than the interval of reports, which are requests in the tunnel, too."""
+    with gst_server(f"{H264} {ALAW}") as base:
+        recording = record(config(f"{_tunnelled(base)}/cam0"), 160, timeout_s=20)
+    assert recording.error is None and recording.close_s < 1
+    assert recording.stats.packets_lost == recording.stats.access_units_dropped == 0
+    assert len(decode(recording.video)) == len(recording.video) >= 160
+    assert {packet.codec for packet in recording.audio} == {Codec.PCMA}
+
+
+def test_login_is_answered_in_a_tunnel() -> None:
+    with gst_server("--user", "viewer", "--password", "pass word", "--digest", H264) as base:
+        url = f"{_tunnelled(base)}/cam0"
+        assert len(record(config(url, username="viewer", password="pass word"), 10).video) >= 10
+        with pytest.raises(AuthenticationError):
+            record(config(url, username="viewer", password="wrong"))

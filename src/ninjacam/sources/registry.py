@@ -52,6 +52,8 @@ async def _open_push(config: SourceConfig, clock: Clock) -> Source:
 OPENERS: dict[str, Opener] = {
     "rtsp": _open_rtsp,
     "rtsps": _open_rtsp,
+    "rtsp+http": _open_rtsp,
+    "rtsp+https": _open_rtsp,
     "http": _open_http,
     "https": _open_http,
     "udp": _open_udp,
@@ -105,7 +107,7 @@ def runs_native_code(config: SourceConfig) -> bool:
 
     Raises: UnsupportedSchemeError.
     """
-    return scheme_of(config.url) not in ("rtsp", "rtsps", "push")
+    return scheme_of(config.url) not in ("rtsp", "rtsps", "rtsp+http", "rtsp+https", "push")
 
 
 def waits_for_publisher(config: SourceConfig) -> bool:

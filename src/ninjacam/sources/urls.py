@@ -8,6 +8,7 @@ from ninjacam.core.errors import ConfigError, ProtocolError
 from ninjacam.core.redact import split_credentials
 
 _DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443, "rtmp": 1935, "rtmps": 443}
+_TUNNELS = ("rtsp+http", "rtsp+https")
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\]")
 _SAFE = "/:?#[]@!$&'()*+,;=%~-._"
 _DOUBLED_SCHEME = re.compile(r"(?:(rtsps?)://)+", re.IGNORECASE)
@@ -16,7 +17,7 @@ _DOUBLED_SCHEME = re.compile(r"(?:(rtsps?)://)+", re.IGNORECASE)
 @dataclass(frozen=True, slots=True)
 class RequestTarget:
     """The parsed URL of a request. `uri`: as requests name it, without user info and fragment, percent-encoded.
-    `path`: starts at the path.
+    `path`: starts at the path. `tunnel`: "http" or "https" for rtsp+http: and rtsp+https:, whose `scheme` is rtsp.
     """
 
     scheme: str
@@ -24,10 +25,16 @@ class RequestTarget:
     port: int
     uri: str
     path: str
+    tunnel: str = ""
 
     @property
     def is_tls(self) -> bool:
-        return self.scheme in ("rtsps", "https", "rtmps")
+        return (self.tunnel or self.scheme) in ("rtsps", "https", "rtmps")
+
+    @property
+    def http_authority(self) -> str:
+        """Return the authority as the HTTP requests of a tunnel name it."""
+        return replace(self, scheme=self.tunnel).authority
 
     @property
     def authority(self) -> str:
@@ -56,10 +63,11 @@ def parse_url(url: str) -> RequestTarget:
         raise ConfigError("The URL contains no host. Write it as rtsp://host:port/path.")
     if port == 0:
         raise ConfigError("Port 0 is invalid: use the camera's port, or omit it.")
-    port = port or _DEFAULT_PORTS.get(parts.scheme, 0)
+    scheme, _, tunnel = parts.scheme.partition("+") if parts.scheme in _TUNNELS else (parts.scheme, "", "")
+    port = port or _DEFAULT_PORTS.get(tunnel or scheme, 0)
     path = quote(parts.path or "", safe=_SAFE) + (f"?{quote(parts.query, safe=_SAFE)}" if parts.query else "")
-    target = RequestTarget(parts.scheme, host, port, "", path if path.startswith("/") else f"/{path}")
-    return replace(target, uri=f"{parts.scheme}://{target.authority}{path}")
+    target = RequestTarget(scheme, host, port, "", path if path.startswith("/") else f"/{path}", tunnel)
+    return replace(target, uri=f"{scheme}://{target.authority}{path}")
 
 
 def binding_of(url: str, *, verify_tls: bool) -> str:
@@ -74,7 +82,8 @@ def binding_of(url: str, *, verify_tls: bool) -> str:
         return url.partition(":")[0].lower()
     host = f"[{target.host}]" if ":" in target.host else target.host
     checked = (" verified" if verify_tls else " unverified") if target.is_tls else ""
-    return f"{target.scheme}://{host}:{target.port}{checked}"
+    scheme = f"{target.scheme}+{target.tunnel}" if target.tunnel else target.scheme
+    return f"{scheme}://{host}:{target.port}{checked}"
 
 
 def carries_login(now: RequestTarget, following: RequestTarget) -> bool:

@@ -206,7 +206,7 @@ def test_recording_wakes_a_camera_only_when_it_is_due(run: Run, tmp_path: Path) 
         assert battery.attempts_s == []
         battery.capture.set_recording_need(True)  # An event, or the schedule.
         await battery.film(3)
-        assert battery.capture.state is S.LIVE
+        assert battery.states[-1] is S.LIVE
         battery.capture.set_recording_need(False)
         await until(battery.clock, lambda: battery.capture.state is S.ASLEEP)
 
@@ -232,7 +232,7 @@ def test_a_stream_that_failed_is_connected_again_when_something_needs_it(run: Ru
         battery.error = None
         viewer = await a_viewer(battery.path)
         await battery.film(1)
-        assert battery.capture.state is S.LIVE
+        assert battery.states[-1] is S.LIVE
         viewer.close()
 
     run(go, stream="sub", sleeps=False)

@@ -28,6 +28,7 @@ from ninjacam.sources.rtsp.messages import RtspMessage
 from ninjacam.sources.rtsp.sdp import MAX_MEDIA, Description, parse_sdp
 from ninjacam.sources.rtsp.source import RtspSource
 from ninjacam.sources.rtsp.tracks import RtspTrack, choose_tracks
+from ninjacam.sources.rtsp.tunnel import connect_tunnel
 from ninjacam.sources.rtsp.udp import Datagrams
 from ninjacam.sources.urls import (
     RequestTarget,
@@ -89,8 +90,8 @@ async def open_rtsp(config: SourceConfig, *, clock: Clock) -> RtspSource:
     Raises: SourceError: each subclass says what to do.
     """
     target = parse_url(config.url)
-    if target.is_tls and config.transport != "tcp":
-        raise ConfigError("rtsps: works over TCP only: set the transport of this camera to TCP.")
+    if (target.is_tls or target.tunnel) and config.transport != "tcp":
+        raise ConfigError("This URL works over TCP only: set the transport of this camera to TCP.")
     try:
         async with asyncio.timeout(config.open_timeout_s):
             return await _follow(target, config, clock)
@@ -117,7 +118,7 @@ async def _follow(target: RequestTarget, config: SourceConfig, clock: Clock) -> 
             target, config, auth = _redirect(target, redirect.location, config)
             attempt = _Attempt()
         except _TransportRefusedError as error:
-            if refused is not None or target.is_tls:
+            if refused is not None or target.is_tls or target.tunnel:
                 raise refused or error from None
             refused = error
             config = replace(config, transport="udp" if config.transport == "tcp" else "tcp")
@@ -152,9 +153,7 @@ def _redirect(
 async def _open_once(
     target: RequestTarget, auth: Authenticator, config: SourceConfig, clock: Clock, attempt: _Attempt
 ) -> RtspSource:
-    _, connection = await addresses.connect(
-        lambda: RtspConnection(clock, target.host), target.host, target.port, config, tls=target.is_tls
-    )
+    connection = await _connect(target, config, clock)
     delivery: Delivery = (
         Interleaved(connection) if config.transport == "tcp" else Datagrams(connection, config, clock)
     )
@@ -164,6 +163,15 @@ async def _open_once(
         delivery.close()
         connection.fail(exc if isinstance(exc, SourceError) else ProtocolError("The camera was not opened."))
         raise
+
+
+async def _connect(target: RequestTarget, config: SourceConfig, clock: Clock) -> RtspConnection:
+    if target.tunnel:
+        return await connect_tunnel(target, config, clock)
+    _, connection = await addresses.connect(
+        lambda: RtspConnection(clock, target.host), target.host, target.port, config, tls=target.is_tls
+    )
+    return connection
 
 
 class RtspSession:
