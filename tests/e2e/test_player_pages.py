@@ -118,3 +118,8 @@ def test_a_camera_is_tested_before_it_is_saved(tab: Tab, demo: Process) -> None:
     try_out(f"rtsp://127.0.0.1:{camera_port}/cam0")
     assert "1280" in tab.js("document.querySelector('#test-result .fine').textContent")
     assert tab.js("document.querySelector('#test-result canvas').width") == 640
+    tab.js("document.querySelector('[name=sub_url]').value = 'rtsp://127.0.0.1:1/sub'")
+    try_out(f"rtsp://127.0.0.1:{camera_port}/cam0")
+    assert "1280" in tab.js("document.querySelector('#test-result .fine').textContent")
+    text = tab.js("document.querySelector('#test-result .error').textContent")
+    assert text.startswith("Address of the second stream: ") and "port 1" in text

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ninjacam.testing.http_camera import FakeHttpCamera
+from ninjacam.testing.scenes import SceneOptions, make_clip
 from tests.harness.processes import python, wait_until
 from tests.harness.recordings import encode_stamped, write_files
 from tests.harness.warm_cli import run_command
@@ -184,3 +186,21 @@ def test_streams_are_added_shown_and_removed(ninjacam: Ninjacam) -> None:
     shown = ninjacam("show", "gate")
     assert "rtsp://192.0.2.7/2" in shown.stdout and "192.0.2.8" not in shown.stdout
     assert "detect_stream" in shown.stdout and SECRET not in added.stdout + added.stderr + shown.stdout
+
+
+def test_each_stream_is_tested_before_it_is_saved(ninjacam: Ninjacam) -> None:
+    clip = make_clip(SceneOptions(width=320, height=240, seconds=1, codec="mjpeg"))
+    closed = "http://127.0.0.1:1/sub"
+    with FakeHttpCamera(clip) as camera:
+        refused = ninjacam("add", "shed", camera.url(), "--sub", closed, "--check")
+        assert refused.returncode == 1 and refused.stderr.startswith(
+            "ninjacam: Stream sub: 127.0.0.1 answers, but nothing"
+        )
+        assert ninjacam("show", "shed").returncode == 1
+        added = ninjacam(
+            "add", "shed", camera.url(), "--sub", camera.url("/shot.jpg"), "--stream", f"tiny={closed}"
+        )
+    assert {"Added shed: mjpeg, 320 x 240.", "Stream sub: mjpeg, 320 x 240."} <= {*added.stdout.splitlines()}
+    assert "Stream tiny: 127.0.0.1 answers, but nothing listens on port 1" in added.stderr
+    changed = ninjacam("set", "shed", "--sub", closed)
+    assert changed.returncode == 0 and "Stream sub: 127.0.0.1 answers, but nothing" in changed.stderr

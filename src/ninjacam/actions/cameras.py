@@ -26,6 +26,7 @@ from ninjacam.core.streams import MAIN
 from ninjacam.models import Camera, CameraGrant, Event, Export, Role, Segment, Stream, archive
 from ninjacam.queries.cameras import find_camera
 from ninjacam.queries.status import read_status
+from ninjacam.queries.streams import find_stream
 from ninjacam.recordings.layout import remove_empty, slug_of
 from ninjacam.sources.base import SourceConfig
 
@@ -258,6 +259,23 @@ def draft_camera(actor: Actor, fields: CameraFields | SourceFields, camera: Came
         raise ForbiddenError(_("You are not allowed to add cameras, so you cannot test addresses either."))
     assign_fields(draft, fields)
     return draft
+
+
+def streams_to_probe(
+    actor: Actor,
+    fields: SourceFields,
+    streams: Mapping[str, AddressFields],
+    camera: Camera | None = None,
+) -> dict[str, SourceConfig]:
+    """Return how to reach `streams` of the camera, by name, as `source_to_probe` does for `main`."""
+    draft = draft_camera(actor, fields, camera)
+    found = {}
+    for name, address in streams.items():
+        stream = (camera and find_stream(camera, name)) or Stream(name=name)
+        stream.camera = draft
+        assign_address(stream, address, verified_before=draft.verify_tls)
+        found[name] = stream.source()
+    return found
 
 
 def assign_fields(camera: Camera, fields: CameraFields | SourceFields) -> None:

@@ -2,7 +2,7 @@
 
 import argparse
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -102,8 +102,24 @@ class SourceCommand(NinjacamCommand):
             return None
         return read_password(from_stdin=False, prompt="Password: ") if options["username"] else None
 
-    def try_address(self, source: SourceConfig, options: dict[str, Any]) -> ProbeResult | None:
-        """Test the camera and return its answer, or None if it was not tested.
+    def try_streams(
+        self, sources: Mapping[str, SourceConfig], options: dict[str, Any]
+    ) -> dict[str, ProbeResult | None]:
+        """Test other streams than `main`, as `try_address` does. Raises: CommandError."""
+        return {name: self.try_address(source, options, name) for name, source in sources.items()}
+
+    def report_streams(self, answers: Mapping[str, ProbeResult | None]) -> None:
+        """Print the results of `try_streams`."""
+        for name, answer in answers.items():
+            if answer is not None and answer.ok:
+                self.stdout.write(f"Stream {name}: {answer.codec}, {answer.width} x {answer.height}.")
+            elif answer is not None:
+                self.warn(f"Stream {name}: {(answer.error or {}).get('message', '')}")
+
+    def try_address(
+        self, source: SourceConfig, options: dict[str, Any], stream: str = ""
+    ) -> ProbeResult | None:
+        """Test the camera and return its answer, or None if it was not tested. `stream`: a name for messages.
 
         Raises: CommandError: the address can never work, or the test failed and `--check` is given.
         """
@@ -114,7 +130,8 @@ class SourceCommand(NinjacamCommand):
             error = answer.error
         if error is not None and (options["check"] or (error["code"] in NEVER and not options["force"])):
             hint = " Use --force to save it anyway." if error["code"] in NEVER else ""
-            raise CommandError(f"{error['message']} Not saved.{hint}")
+            name = f"Stream {stream}: " if stream else ""
+            raise CommandError(f"{name}{error['message']} Not saved.{hint}")
         return answer
 
 

@@ -34,6 +34,7 @@ def test_a_camera_is_added_read_changed_and_removed(admin_user: User) -> None:
     assert made.json()["source"] == {
         "url": "rtsp://10.0.0.8/x", "has_credentials": True, "transport": "tcp", "audio": True, "verify_tls": True,
         "onvif_url": "",
+        "sleeps": False,
     }  # fmt: skip
     changed = send(client, "patch", f"{CAMERAS}/gate", {"enabled": False})
     assert changed.json()["enabled"] is False and changed.json()["state"] == "disabled"

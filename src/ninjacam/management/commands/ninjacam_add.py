@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from ninjacam.actions.cameras import CameraFields, create_camera, source_to_probe
+from ninjacam.actions.cameras import CameraFields, create_camera, source_to_probe, streams_to_probe
 from ninjacam.actions.publish_keys import create_publish_key
 from ninjacam.actions.sources import AddressFields
 from ninjacam.core.errors import NinjacamError
@@ -77,6 +77,7 @@ class Command(SourceCommand):
         )
         streams = self.streams(options)
         answer = self.try_address(source_to_probe(OPERATOR, fields), options)
+        answers = self.try_streams(streams_to_probe(OPERATOR, fields, streams), options)
         if options["onvif"] and not streams and not options["no_check"]:
             streams = self._read_streams(fields)
         camera = create_camera(OPERATOR, options["slug"], fields, streams)
@@ -91,6 +92,7 @@ class Command(SourceCommand):
             self.warn(str((answer.error or {}).get("message", "")))
         if streams:
             self.stdout.write(f"Its other streams: {', '.join(sorted(streams))}.")
+        self.report_streams(answers)
 
     def _read_streams(self, fields: CameraFields) -> dict[str, AddressFields]:
         """Return the streams that the device describes. A device that cannot be read only causes a warning."""

@@ -1,12 +1,19 @@
 """`ninjacam set SLUG`: change a camera."""
 
 from argparse import BooleanOptionalAction
-from typing import Any
+from typing import Any, cast
 
 from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
-from ninjacam.actions.cameras import CameraFields, rename_camera, source_to_probe, update_camera
+from ninjacam.actions.cameras import (
+    CameraFields,
+    SourceFields,
+    rename_camera,
+    source_to_probe,
+    streams_to_probe,
+    update_camera,
+)
 from ninjacam.actions.streams import delete_stream, put_stream
 from ninjacam.management.base import OPERATOR
 from ninjacam.management.cameras import SourceCommand
@@ -97,9 +104,10 @@ class Command(SourceCommand):
         if not changes and not options["read_streams"]:
             raise CommandError("Nothing to change. See `ninjacam set --help` for the options.")
         answer = None
-        if _SOURCE & set(fields):
-            source = {name: value for name, value in fields.items() if name in _SOURCE}
-            answer = self.try_address(source_to_probe(OPERATOR, source, camera), options)  # type: ignore[arg-type]
+        source = cast(SourceFields, {name: value for name, value in fields.items() if name in _SOURCE})
+        if source:
+            answer = self.try_address(source_to_probe(OPERATOR, source, camera), options)
+        answers = self.try_streams(streams_to_probe(OPERATOR, source, streams, camera), options)
         with transaction.atomic():
             for name, address in streams.items():
                 put_stream(OPERATOR, camera, name, address)
@@ -115,6 +123,7 @@ class Command(SourceCommand):
             self._read_streams(camera)
         if answer is not None and not answer.ok:
             self.warn(str((answer.error or {}).get("message", "")))
+        self.report_streams(answers)
 
     def _read_streams(self, camera: Camera) -> None:
         found = self.device_streams({}, camera)

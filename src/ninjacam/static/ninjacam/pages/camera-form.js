@@ -31,6 +31,27 @@ function source() {
   return body;
 }
 
+/** Return the second stream's source if it was entered or changed, else null. A login is for its own server only. */
+function subSource() {
+  const url = field("sub_url");
+  if (!url?.value.trim() || (camera && url.value === url.defaultValue)) return null;
+  const body = { ...source(), url: url.value.trim() };
+  return isSameServer(body.url, field("url")?.value.trim() ?? "") ? body : { ...body, username: "", password: "" };
+}
+
+/**
+ * @param {string} one
+ * @param {string} other
+ */
+function isSameServer(one, other) {
+  try {
+    const [first, second] = [new URL(one), new URL(other)];
+    return first.protocol === second.protocol && first.host === second.host;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * @param {string} text
  * @param {string} kind a class: "fine", "error" or ""
@@ -39,22 +60,37 @@ function say(text, kind) {
   const paragraph = document.createElement("p");
   paragraph.className = kind;
   paragraph.textContent = text;
-  result.replaceChildren(paragraph);
+  result.append(paragraph);
+}
+
+/**
+ * Test one address and show the result.
+ * @param {Record<string, string | boolean>} body
+ * @param {string} name shown before the result
+ */
+async function probe(body, name) {
+  const answer = await callApi(camera ? `cameras/${camera}/probe` : "cameras/probe", body);
+  if (!answer.ok) return say(name + (answer.error?.message ?? failed), "error");
+  const sound = answer.audio_codec ? `, ${answer.audio_codec}` : "";
+  say(`${name}${fine} ${answer.codec} ${answer.width_px} × ${answer.height_px}${sound}`, "fine");
+  if (answer.jpeg_base64) result.append(await drawJpeg(answer.jpeg_base64));
 }
 
 async function test() {
   if (!field("url")?.reportValidity()) return;
   button.disabled = true;
+  result.replaceChildren();
   say(testing, "");
+  const waiting = result.firstElementChild;
   try {
-    const answer = await callApi(camera ? `cameras/${camera}/probe` : "cameras/probe", source());
-    if (!answer.ok) return say(answer.error?.message ?? failed, "error");
-    const sound = answer.audio_codec ? `, ${answer.audio_codec}` : "";
-    say(`${fine} ${answer.codec} ${answer.width_px} × ${answer.height_px}${sound}`, "fine");
-    if (answer.jpeg_base64) result.append(await drawJpeg(answer.jpeg_base64));
+    await probe(source(), "");
+    const sub = subSource();
+    const label = form.querySelector("label[for=id_sub_url]")?.firstChild?.textContent ?? "";
+    if (sub) await probe(sub, `${label.trim()}: `);
   } catch (error) {
     say(/** @type {Error} */ (error).message || failed, "error");
   } finally {
+    waiting?.remove();
     button.disabled = false;
   }
 }
