@@ -84,7 +84,7 @@ def test_the_command_ends_by_sigterm_and_leaves_no_search_behind(tmp_path: Path)
         "--timeout",
         "30",
         "--data",
-        tmp_path,
+        str(tmp_path),
     ]
     with lan.own_network(), lan.lan(NEVER_ANSWERS), Process("discover", python(*arguments)) as command:
         child = wait_until(lambda: _child_of(command.pid), 60, "its search", processes=[command])
