@@ -126,7 +126,7 @@ class CaptureProcess:
             return None
         self._devices[slug] = (config, server)
         if config.get("sleeps"):
-            return  # Asking for events would keep it awake.
+            return server  # Asking for events would keep it awake.
         events = self._events[slug] = DeviceEvents(slug, device.connect, self._child.changed)
         self._tasks[f"{slug} events"] = asyncio.create_task(events.run(), name=f"events-{slug}")
         return server

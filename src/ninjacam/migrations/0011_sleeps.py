@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('ninjacam', '0009_streams'),
+        ('ninjacam', '0010_patrols'),
     ]
 
     operations = [
