@@ -1,18 +1,15 @@
-"""One publisher over RTMP: handshake, commands and media. It becomes the source of the camera whose key it has."""
+"""One publisher over RTMP: handshake, commands and media."""
 
 import asyncio
 import logging
-from typing import Any, cast
+from typing import Any
 
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import ProtocolError, SourceEndedError, SourceError
-from ninjacam.core.lifecycle import retrieve
-from ninjacam.core.packets import Kind, Packet, Track
-from ninjacam.sources.base import OnPacket, Source, SourceStats
-from ninjacam.sources.publish import Places, PublishPlace
+from ninjacam.sources.flv_publisher import FlvPublisher
+from ninjacam.sources.publish import Places
 from ninjacam.sources.rtmp.amf import read_values, write_values
 from ninjacam.sources.rtmp.chunks import ChunkReader, Message, MessageType, write_control, write_message
-from ninjacam.sources.rtmp.media import FlvMedia
 
 logger = logging.getLogger("ninjacam.sources")
 
@@ -25,22 +22,14 @@ WINDOW_BYTES = 2_500_000
 STREAM_ID = 1
 _MAX_UNSENT_BYTES = 65_536
 _BUFFER_BYTES = 1 << 17
-_FRAMES_WITHOUT_AUDIO = 10
-"""Frames after which announced audio that has not come is not waited for."""
 _PING, _PONG = 6, 7
 
 
-class RtmpPublisher(asyncio.BufferedProtocol, Source):
-    """Owner: the port until `publish`, then the camera. `ended` receives the SourceError that ends it."""
+class RtmpPublisher(FlvPublisher, asyncio.BufferedProtocol):
+    """The protocol of one connection."""
 
     def __init__(self, places: Places, clock: Clock) -> None:
-        self.tracks: tuple[Track, ...] = ()
-        self.stats = SourceStats()
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.ended.add_done_callback(retrieve)
-        self._places = places
-        self._clock = clock
-        self._transport: asyncio.Transport | None = None
+        super().__init__(places, clock)
         self._buffer = bytearray(_BUFFER_BYTES)
         self._interval_s = 0.0
         self._resting: asyncio.TimerHandle | None = None
@@ -51,27 +40,9 @@ class RtmpPublisher(asyncio.BufferedProtocol, Source):
         self._commands = 0
         self._window_bytes = WINDOW_BYTES
         self._acknowledged = 0
-        self._claiming: asyncio.Task[None] | None = None
-        self._place: PublishPlace | None = None
         self._app = ""
-        self._media = FlvMedia(self._deliver, self.stats)
-        self._media_ns = 0
-        self._expects_audio = False
-        self._early: list[Packet] = []
-        self._on_packet: OnPacket | None = None
-
-    @property
-    def is_publishing(self) -> bool:
-        """Return whether it has sent a first frame: the port's deadline no longer applies."""
-        return bool(self.tracks)
 
     # The connection -----------------------------------------------------------------------------------------------
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.end(SourceEndedError("The publisher closed the connection."))
 
     def get_buffer(self, sizehint: int) -> bytearray:
         return self._buffer
@@ -130,7 +101,6 @@ class RtmpPublisher(asyncio.BufferedProtocol, Source):
         if message.kind in (MessageType.VIDEO, MessageType.AUDIO, MessageType.AGGREGATE):
             if self._place is None:
                 raise ProtocolError("The publisher sends media before it has been admitted.")
-            self._media_ns = self._clock.monotonic_ns()
             self._take_media(message.kind, message.data, message.timestamp_ms)
         elif message.kind in (MessageType.COMMAND, MessageType.COMMAND_AMF3):
             self._commands += 1
@@ -148,10 +118,9 @@ class RtmpPublisher(asyncio.BufferedProtocol, Source):
 
     def _take_media(self, kind: int, data: bytes, timestamp_ms: int) -> None:
         if kind == MessageType.VIDEO:
-            self._media.take_video(data, timestamp_ms, self._media_ns)
-            self._follow_codec()
+            self._take_video(data, timestamp_ms)
         elif kind == MessageType.AUDIO:
-            self._media.take_audio(data, timestamp_ms, self._media_ns)
+            self._take_audio(data, timestamp_ms)
         else:
             self._split_aggregate(data, timestamp_ms)
 
@@ -215,8 +184,7 @@ class RtmpPublisher(asyncio.BufferedProtocol, Source):
         if len(parts) != 2 or parts[0] != "publish":
             self._refuse("NetStream.Publish.BadName", "Publish to rtmp://HOST/publish/KEY.")
             return
-        if self._transport is not None:
-            self._transport.pause_reading()
+        self._pause()
         self._claiming = asyncio.create_task(self._claim(parts[1]), name="rtmp-claim")
 
     async def _claim(self, key: str) -> None:
@@ -244,49 +212,7 @@ class RtmpPublisher(asyncio.BufferedProtocol, Source):
         if self._transport is not None:
             self._transport.close()  # After the answer has been sent.
 
-    # The source ---------------------------------------------------------------------------------------------------
-
-    def _deliver(self, packet: Packet) -> None:
-        if packet.kind is Kind.AUDIO and self._ignores_audio:
-            return
-        if self._on_packet is not None:
-            self._on_packet(packet)
-            return
-        self._early.append(packet)
-        if not self.tracks and self._is_described():
-            audio = None if self._ignores_audio else self._media.audio
-            self.tracks = tuple(track for track in (self._media.video, audio) if track)
-            if self._transport is not None:
-                self._transport.pause_reading()
-            if self._place is not None:
-                self._place.deliver(self)
-
-    @property
-    def _ignores_audio(self) -> bool:
-        is_late = bool(self.tracks) and len(self.tracks) < 2
-        return is_late or (self._place is not None and not self._place.config.audio)
-
-    def _is_described(self) -> bool:
-        frames = sum(packet.kind is Kind.VIDEO for packet in self._early)
-        waits_for_audio = self._expects_audio and self._media.audio is None
-        return frames > (_FRAMES_WITHOUT_AUDIO if waits_for_audio else 0)
-
-    def _follow_codec(self) -> None:
-        video = self._media.video
-        if self.tracks and video is not None and video.codec is not self.tracks[0].codec:
-            self.tracks = (video, *self.tracks[1:])
-
-    async def run(self, on_packet: OnPacket) -> None:
-        self._on_packet = on_packet
-        early, self._early = self._early, []
-        for packet in early:
-            on_packet(packet)
-        self._resume()
-        await asyncio.shield(self.ended)
-
-    def _resume(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
+    # Reading in beats ---------------------------------------------------------------------------------------------
 
     def relax(self, interval_s: float) -> None:
         """From now on, read only at multiples of `interval_s` on the loop's clock, so that many publishers wake this
@@ -312,28 +238,10 @@ class RtmpPublisher(asyncio.BufferedProtocol, Source):
         self._resting = None
         self._resume()
 
-    def media_ns(self) -> int:
-        return self._media_ns
-
-    async def close(self) -> None:
-        self._on_packet = _ignore
-        self.end(SourceEndedError("The camera was closed."))
-        if self._place is not None:
-            self._place.close()
-
-    def end(self, error: SourceError) -> None:
-        """End the connection with `error`; the first error counts. Idempotent."""
-        if self.ended.done():
-            return
-        self.ended.set_exception(error)
-        if self._claiming is not None:
-            self._claiming.cancel()
+    def _disconnect(self, error: SourceError) -> None:
         if self._resting is not None:
             self._resting.cancel()
-        if self._place is not None:
-            self._place.leave()
-        if self._transport is not None:
-            self._transport.abort()
+        super()._disconnect(error)
 
 
 def _values_of(message: Message) -> list[Any]:
@@ -342,7 +250,3 @@ def _values_of(message: Message) -> list[Any]:
         raise ProtocolError("The publisher sent a command that is too long.")
     is_amf3 = message.kind in (MessageType.COMMAND_AMF3, MessageType.DATA_AMF3)
     return read_values(message.data[1:] if is_amf3 and message.data[:1] == b"\0" else message.data)
-
-
-def _ignore(packet: Packet) -> None:
-    """The camera has closed this source."""
