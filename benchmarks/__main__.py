@@ -28,6 +28,7 @@ from benchmarks.memory import measure_memory
 from benchmarks.meter import load_average
 from benchmarks.one_camera import measure_one_camera
 from benchmarks.passthrough import measure_passthrough
+from benchmarks.phone import measure_phone
 from benchmarks.proc import machine
 from benchmarks.processes import measure_processes
 from benchmarks.ptz import measure_ptz
@@ -72,10 +73,12 @@ ALONE: dict[str, Callable[[Plan], Figures]] = {
     "discovery": discovery.measure_discovery,
     "ptz": measure_ptz,
     "publishing": measure_publishing,
+    "phone": measure_phone,
     "seed": blog.measure_seed,
 }
 MISSING: dict[str, Callable[[], str]] = {
     "chromium": chromium.missing,
+    "phone": chromium.missing,
     "seek": seek.missing,
     "discovery": discovery.missing,
     "streams": streams.missing,

@@ -298,6 +298,12 @@ ROWS = (
         lambda f: max(f["rtmp"]["p50_ms"], f["rtsp"]["p50_ms"]) <= 15,
     ),
     Row(
+        "phone-latency", "phone page: from the phone's own screen to another browser's (720p30, loopback), p50 (p95)",
+        "phone", "<= 120 ms",
+        lambda f: f"{f['p50_ms']:.0f} ({f['p95_ms']:.0f}) ms, {f['frames']} frames",
+        lambda f: f["p50_ms"] <= 120 and f["frames"] > 100,
+    ),
+    Row(
         "attack-gaps", "longest gap for viewers during each attack from the network, 2 workers", "attacks", "<= 300 ms",
         lambda f: ", ".join(f"{name} {each['gap_ms']:.0f}" for name, each in f.items()) + " ms",
         lambda f: all(each["gap_ms"] <= 300 for each in f.values()),

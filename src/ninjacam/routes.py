@@ -27,6 +27,7 @@ _CONVERTERS = {
     "slug": SLUG,
     "int": r"[1-9][0-9]{0,17}",
     "uuid": r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+    "str": r"[\w:-]{1,300}",
 }
 """Stricter than Django's converters of these names."""
 _PART = re.compile(r"<(\w+):(\w+)>")
@@ -68,7 +69,7 @@ class Route:
     """One row.
 
     `name`: of the URL in the namespace "ninjacam": a group, "-", and the kind that links and camera URLs name.
-    `pattern`: as for `django.urls.path`, below the mount point, with the converters slug, int and uuid.
+    `pattern`: as for `django.urls.path`, below the mount point, with the converters slug, int, uuid and str.
     `role`: for the camera `slug`; "": the handler decides by itself.
     `handler`: dotted path of a coroutine function `(worker, scope, receive, send, target)`.
     `has_links`: POST /links signs links to it. `label`: for the camera's page; "": not shown there.
@@ -264,6 +265,13 @@ ROUTES = (
         summary="Get file of export",
         description="The MP4 file of an export that is done, with byte ranges.",
         content_type="video/mp4",
+    ),
+    Route(
+        "publish-socket",
+        "publish/<str:link>/ws",
+        "",
+        "ninjacam.live.publish.serve_publisher",
+        protocol="websocket",
     ),
     Route("healthz", "healthz", "", "ninjacam.asgi.health.serve_health"),
     Route("metrics", "metrics", "", "ninjacam.asgi.health.serve_metrics"),

@@ -17,6 +17,7 @@ from django.core import signing
 MAX_AGE_S = 7 * 24 * 3600
 PARAMETER = "sig"
 _SALT = "ninjacam.link/3"
+_PUBLISH_SALT = "ninjacam.publish/1"
 _UNSIGNED = {PARAMETER, "_"}
 """Parameters that are not signed: the signature itself, and the parameter that pages use against caching."""
 
@@ -68,3 +69,19 @@ def read(signature: str, *, path: str, query: Mapping[str, str], now_s: float | 
     if (time.time() if now_s is None else now_s) >= link.expires_at_s:
         return None
     return link if link.path == path and link.query == signed_query(query) else None
+
+
+def sign_publish_link(prefix: str, *, lifetime_s: float, now_s: float | None = None) -> str:
+    """Return the part of a publishing page's path that stands for the publish key with this prefix."""
+    expires_at_s = int((time.time() if now_s is None else now_s) + lifetime_s)
+    return signing.dumps([prefix, expires_at_s], salt=_PUBLISH_SALT)
+
+
+def read_publish_link(text: str, *, now_s: float | None = None) -> str | None:
+    """Return the prefix of the publish key; None if the link is forged or has expired."""
+    try:
+        prefix, expires_at_s = signing.loads(text, salt=_PUBLISH_SALT)
+    except (signing.BadSignature, ValueError, TypeError):
+        return None
+    is_current = (time.time() if now_s is None else now_s) < expires_at_s
+    return str(prefix) if is_current else None

@@ -32,6 +32,7 @@ from ninjacam.recordings.reader import _read
 from ninjacam.recordings.repair import repair_file
 from ninjacam.sources.auth import Authenticator
 from ninjacam.sources.base import SourceStats
+from ninjacam.sources.browser.messages import AUDIO, VIDEO, FrameReader, frame, parse_claim, parse_tag
 from ninjacam.sources.ffmpeg_http import check_playlist
 from ninjacam.sources.jpeg_images import JpegImages
 from ninjacam.sources.multipart import MAX_IMAGE_BYTES, Dechunker, JpegParser, boundary_of
@@ -50,6 +51,8 @@ from ninjacam.testing.packets import H264_PPS, h264_sps
 from tests.unit.discovery.messages import ARP, DESCRIPTION, MDNS, PROBE_MATCHES, SENDER, SSDP
 from tests.unit.discovery.messages import PAGE as DISCOVERED_PAGE
 from tests.unit.recordings.recording_support import Recorded, encoded, stamped
+from tests.unit.sources.phone_support import AAC_CONFIG, AAC_FRAME, KEY_FRAME, MU_LAW, tag
+from tests.unit.sources.phone_support import AVCC as AVCC_TAG
 from tests.unit.sources.rtp_support import SPS, Sink
 from tests.unit.sources.test_multipart import HEAD, PICTURES
 from tests.unit.sources.test_rtsp_parts import SDP, SPS5
@@ -133,6 +136,35 @@ def read_rtmp(data: bytes) -> bool:
     except SourceError:
         return False
     return True
+
+
+def page_pieces() -> list[bytes]:
+    """What a web worker relays of a publishing page."""
+    video, audio = (AVCC_TAG, KEY_FRAME, KEY_FRAME), (MU_LAW, AAC_CONFIG, AAC_FRAME)
+    messages = [tag(VIDEO, 40 * n, data) for n, data in enumerate(video)]
+    messages += [tag(AUDIO, 40 * n, data) for n, data in enumerate(audio)]
+    return [frame(b'{"key": "%s"}' % (b"a" * 64)), *map(frame, messages)]
+
+
+def read_page(data: bytes) -> bool:
+    """The claim, and the tags of a publishing page."""
+    reader, media = FrameReader(), FlvMedia(lambda _: None, SourceStats())
+    is_admitted, count = False, 0
+    try:
+        for at in range(0, len(data), 101):
+            for message in reader.feed(data[at : at + 101]):
+                if not is_admitted:
+                    parse_claim(message)
+                    is_admitted = True
+                    continue
+                found = parse_tag(message)
+                take = media.take_video if found.kind == VIDEO else media.take_audio
+                take(found.data, found.timestamp_ms, at)
+                count += 1
+    except SourceError:
+        return False
+    assert len(reader._rest) <= len(data)
+    return count > 0
 
 
 def read_chunks(data: bytes) -> bool:
@@ -424,6 +456,7 @@ AVCC = [b"\x01\x64\0\x1f\xff\xe1", len(SPS).to_bytes(2, "big") + SPS, b"\x01\0\x
 PARSERS = {
     "multipart": Parser([piece for picture in PICTURES[:3] for piece in (PART, picture, b"\r\n")], read_multipart),
     "rtmp": Parser(rtmp_pieces(), read_rtmp),
+    "publishing page": Parser(page_pieces(), read_page),
     "chunks": Parser([chunk(PART), chunk(PICTURES[0]), b"0\r\n\r\n"], read_chunks),
     "head": Parser(lines(ANSWER), read_head),
     "sdp": Parser(lines(SDP), read_sdp),

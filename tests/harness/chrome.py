@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tests.harness.fair_clock import fair_s
@@ -166,7 +167,16 @@ class Tab:
 
     def sample_stamps(self, selector: str, seconds: float) -> list[StampSample]:
         """Each new number that is seen while `seconds` pass, read in every animation frame of the page."""
-        rows = self.js(f"{_STAMP_JS}.sample({json.dumps(selector)}, {seconds * 1000})")
+        self.begin_sampling(selector, seconds)
+        return self.take_samples()
+
+    def begin_sampling(self, selector: str, seconds: float) -> None:
+        """Begin `sample_stamps`, and return at once. `take_samples` waits for the result."""
+        call = f"{_STAMP_JS}.sample({json.dumps(selector)}, {seconds * 1000})"
+        self.js(f"void (globalThis.stampSamples = {call})")
+
+    def take_samples(self) -> list[StampSample]:
+        rows = self.js("globalThis.stampSamples")
         offset_s = time.monotonic() - time.time()
         return [StampSample(int(row[0]), row[1] / 1000 + offset_s, int(row[2]), int(row[3])) for row in rows]
 
@@ -203,7 +213,7 @@ class Browser(Process):
             try:
                 yield tab
             finally:
-                with contextlib.suppress(OSError, RuntimeError, TimeoutError):
+                with contextlib.suppress(OSError, RuntimeError, TimeoutError, ConnectionClosed):
                     tab.call("Page.close")
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ from ninjacam.models import Camera, CameraGrant, Role
 from ninjacam.routes import LINKED_ROUTES, ROUTES, ROUTES_BY_NAME, Parameter, Route
 from tests.unit.conftest import signed_in
 
-EXAMPLES = {"slug": "door", "int": "7", "uuid": "1c9e6679-7425-40de-944b-e07fc1f90ae7"}
+EXAMPLES = {"slug": "door", "int": "7", "uuid": "1c9e6679-7425-40de-944b-e07fc1f90ae7", "str": "a:b-c"}
 TIME = "2026-11-22T08:00:00Z"
 
 

@@ -158,6 +158,7 @@ def url_of(route: Route, world: dict[str, Any], method: str = "GET") -> str:
         "<path:profile>": "main",
         "<path:output>": "relay1",
         "<str:name>": "swagger-ui.css",
+        "<str:link>": "forged:link",
         "<id>": "1",
     }.items():
         path = path.replace(placeholder, value)

@@ -50,7 +50,7 @@ class CaptureProcess:
         self._devices: dict[str, tuple[Json, DeviceServer]] = {}
         """Configuration and socket of each camera that takes commands."""
         self._events: dict[str, DeviceEvents] = {}
-        self._publishing = Publishing()
+        self._publishing = Publishing(run_dir)
         self._names: dict[str, list[str]] = {}
         """The names of each camera's streams besides `main`."""
         self._child = Child(
@@ -88,7 +88,8 @@ class CaptureProcess:
                 self._begin(key, camera, stream)
         for camera in message["cameras"]:
             self._record(camera)
-        await self._publishing.open(PublishPorts(**message.get("publish_ports", {})))
+        if "publish_ports" in message:
+            await self._publishing.open(PublishPorts(**message["publish_ports"]))
         cameras = {camera["slug"]: camera for camera in message["cameras"]}
         await asyncio.gather(
             *(self._control(slug, cameras.get(slug, {})) for slug in {*cameras, *self._devices})

@@ -1,11 +1,16 @@
-"""The ports of a capture process on which cameras publish. Thread: the event loop."""
+"""The ports of a capture process on which cameras publish, and the socket for pages. Thread: the event loop."""
 
 import asyncio
+import contextlib
 import logging
+from pathlib import Path
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
-from ninjacam.core.errors import ConfigError
+from ninjacam.core.errors import ConfigError, SourceEndedError
 from ninjacam.core.server_certificate import ServerCertificate
+from ninjacam.core.unix_sockets import listen_unix
+from ninjacam.sources.browser.messages import socket_path
+from ninjacam.sources.browser.publisher import BrowserPublisher
 from ninjacam.sources.publish import PLACES, PublishPorts
 from ninjacam.sources.publisher_port import Connection, PublisherPort
 from ninjacam.sources.rtmp.publisher import RtmpPublisher
@@ -20,38 +25,38 @@ RETRY_S = 2.0
 class Publishing:
     """Opens and closes the ports. Errors do not end it: a port that is in use is tried again."""
 
-    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, run_dir: Path, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._run_dir = run_dir
         self._clock = clock
-        self._ports = PublishPorts()
+        self._ports: PublishPorts | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self, ports: PublishPorts) -> None:
-        """Have these ports open from now on."""
+        """Have these ports open from now on, and the socket on which web workers relay pages."""
         if ports == self._ports:
             return
         await self.close()
         self._ports = ports
         certificate = ServerCertificate(ports.certificate, ports.key)
-        if ports.rtmp_port:
-            self._begin(
-                PublisherPort("RTMP", ports.host, ports.rtmp_port, self._make_rtmp, certificate.context)
-            )
-        if ports.rtsp_port:
-            self._begin(
-                PublisherPort("RTSP", ports.host, ports.rtsp_port, self._make_rtsp, certificate.context)
-            )
+        for name, number, make in (
+            ("RTMP", ports.rtmp_port, self._make_rtmp),
+            ("RTSP", ports.rtsp_port, self._make_rtsp),
+        ):
+            if number:
+                self._begin(PublisherPort(name, ports.host, number, make, certificate.context))
+        self._begin(PageSocket(socket_path(self._run_dir), self._clock))
 
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
-        self._ports = PublishPorts()
+        self._ports = None
 
-    def _begin(self, port: PublisherPort) -> None:
+    def _begin(self, port: "PublisherPort | PageSocket") -> None:
         self._tasks.append(asyncio.create_task(self._listen(port), name="publishing"))
 
-    async def _listen(self, port: PublisherPort) -> None:
+    async def _listen(self, port: "PublisherPort | PageSocket") -> None:
         last = ""
         try:
             while True:
@@ -73,3 +78,38 @@ class Publishing:
     def _make_rtsp(self) -> tuple[Connection, asyncio.BaseProtocol]:
         publisher = RtspPublisher(PLACES, self._clock)
         return publisher, publisher.connection
+
+
+class PageSocket:
+    """The Unix socket on which web workers relay publishing pages. Its mode lets only our own user connect."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._server: asyncio.AbstractServer | None = None
+        self._opening: set[BrowserPublisher] = set()
+
+    async def start(self) -> None:
+        """Raises: ConfigError: the socket cannot be created."""
+        try:
+            listener = listen_unix(self._path)
+        except OSError as error:
+            raise ConfigError(
+                f"The socket for publishing pages cannot be created: {error.strerror}."
+            ) from error
+        self._server = await asyncio.get_running_loop().create_unix_server(self._make, sock=listener)
+
+    def _make(self) -> BrowserPublisher:
+        publisher = BrowserPublisher(PLACES, self._clock)
+        self._opening = {each for each in self._opening if not each.is_publishing} | {publisher}
+        publisher.ended.add_done_callback(lambda _: self._opening.discard(publisher))
+        return publisher
+
+    async def close(self) -> None:
+        """Close the socket and the connections that do not publish yet; the others belong to their cameras."""
+        if self._server is not None:
+            self._server.close()
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+        for publisher in [each for each in self._opening if not each.is_publishing]:
+            publisher.end(SourceEndedError("The port was closed."))

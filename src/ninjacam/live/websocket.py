@@ -5,12 +5,12 @@ import json
 import logging
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ninjacam.front_door.abort import abort_connection
 from ninjacam.front_door.messages import Message, Receive, Scope, Send
 from ninjacam.front_door.mount import Target
+from ninjacam.live.allowance import Allowance
 from ninjacam.live.encodings import Encoding, text_message
 from ninjacam.live.ptz import HeldMovements
 from ninjacam.live.sink import Sink
@@ -44,21 +44,6 @@ GOING_AWAY, POLICY, TOO_BIG, TRY_LATER = 1001, 1008, 1009, 1013
 NOT_AUTHENTICATED, REFUSED, TOO_SLOW = 4401, 4403, 4408
 
 
-@dataclass(slots=True)
-class _Allowance:
-    """A token bucket for messages of the client."""
-
-    left: float = MESSAGES_BURST
-    at: float = field(default_factory=time.monotonic)
-
-    def take(self) -> bool:
-        now = time.monotonic()
-        self.left = min(MESSAGES_BURST, self.left + (now - self.at) * MESSAGES_PER_S)
-        self.at = now
-        self.left -= 1
-        return self.left >= 0
-
-
 class LiveSocket:
     """One accepted WebSocket. Its task only receives messages of the client; feeds send the frames."""
 
@@ -77,7 +62,7 @@ class LiveSocket:
         self._receive = receive
         self._members: dict[int, SocketSubscription] = {}
         self._ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
-        self._allowance = _Allowance()
+        self._allowance = Allowance(MESSAGES_PER_S, MESSAGES_BURST)
         self._movements = HeldMovements(worker, principal, self.sink.put)
 
     # --- Viewer ---

@@ -14,7 +14,6 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from ninjacam.conf import get_settings
 from ninjacam.core.errors import ConfigError
 from ninjacam.core.redact import split_credentials
 from ninjacam.core.schedule import parse_schedule
@@ -329,12 +328,9 @@ class Camera(StreamFields):
     def spec(self, keep: tuple[tuple[int, int], ...] = ()) -> CameraSpec:
         """Return the camera's current specification for the engine. `keep`: the windows of its events.
 
-        Raises: ConfigError: the credentials cannot be decrypted, or the schedule cannot be read; the camera waits for
-        a publisher, but the ports are closed.
+        Raises: ConfigError: the credentials cannot be decrypted, or the schedule cannot be read.
         """
         source = self.source()
-        if self.is_published and not get_settings().publish_ports.is_open:
-            raise ConfigError("The ports for publishers are closed. Set RTMP_PORT or RTSP_PORT.")
         record = self.record_at(timezone.localtime(timezone.now()))
         streams = tuple(stream.spec() for stream in self.streams.all())
         usable = {stream.name for stream in streams if stream.error is None}

@@ -3,11 +3,17 @@
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
+from ninjacam import signing
 from ninjacam.auth import Actor
 from ninjacam.conf import get_settings
 from ninjacam.core.errors import NotFoundError
 from ninjacam.models import Camera, PublishKey
 from ninjacam.queries.cameras import get_camera
+
+SHOWN_LINK_S = 3600
+"""Seconds that a link works that a page shows as a QR code, which others may photograph."""
+RENEWED_LINK_S = 30 * 24 * 3600
+"""Seconds that a link works that a publishing page gets when it connects."""
 
 
 def list_publish_keys(actor: Actor, slug: str) -> QuerySet[PublishKey]:
@@ -38,3 +44,25 @@ def publish_urls(key: str, host: str) -> list[str]:
         for name, port in open_ports
         if port
     ]
+
+
+def make_publish_link(key: PublishKey, *, lifetime_s: float = SHOWN_LINK_S) -> str:
+    """Return the part of the path that identifies a publishing page. The link ends with the key."""
+    return signing.sign_publish_link(key.prefix, lifetime_s=lifetime_s)
+
+
+def get_linked_key(link: str) -> PublishKey:
+    """Return the key that a publishing page uses. The link itself is the permission to publish.
+
+    Raises: NotFoundError: the link is forged or has expired, its key was revoked, or its camera is disabled.
+    """
+    prefix = signing.read_publish_link(link)
+    keys = PublishKey.objects.filter(prefix=prefix, camera__enabled=True).select_related("camera")
+    key = keys.first() if prefix is not None else None
+    if key is None:
+        raise NotFoundError(
+            _(
+                "This link does not work any more. Scan a new code on the camera's page, or ask who gave it to you."
+            )
+        )
+    return key

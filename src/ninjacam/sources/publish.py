@@ -107,10 +107,14 @@ class Places:
 
         Raises: AuthenticationError: no camera here has this key; SourceBusyError: another publisher is sending.
         """
+        return await self.claim_hash(hash_key(key), publisher)
+
+    async def claim_hash(self, key_hash: str, publisher: Publisher) -> PublishPlace:
+        """As `claim`, with the key as `hash_key` returns it."""
         deadline_ns = self._clock.monotonic_ns() + int(CLAIM_S * 1e9)
         while True:
             now_ns = self._clock.monotonic_ns()
-            place = self.find(key)
+            place = self._by_key.get(key_hash)
             if place is not None and place.publisher is None:
                 place.publisher, place.claimed_ns = publisher, now_ns
                 return place

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from ninjacam.web import views
+from ninjacam.web.publishing_page import show_publishing
 
 urlpatterns = [
     path("", views.show_wall, name="wall"),
@@ -12,6 +13,7 @@ urlpatterns = [
     path("replay/", views.show_replay, name="replay"),
     path("add-camera/", views.add_camera, name="camera-add"),
     path("discover/", views.show_discovery, name="discover"),
+    path("publish/<str:link>/", show_publishing, name="publish"),
     path("cameras/<slug:slug>/", views.show_camera, name="camera"),
     path("cameras/<slug:slug>/edit/", views.edit_camera, name="camera-edit"),
     path("cameras/<slug:slug>/publish-keys/", views.show_publish_keys, name="publish-keys"),

@@ -33,13 +33,18 @@ from ninjacam.models import ApiToken, Camera
 from ninjacam.problems import problem_of
 from ninjacam.project import login_required, login_url
 from ninjacam.queries.cameras import get_camera, list_cameras, list_recorded
-from ninjacam.queries.publishing import get_publish_key, list_publish_keys, publish_urls
+from ninjacam.queries.publishing import (
+    get_publish_key,
+    list_publish_keys,
+    publish_urls,
+)
 from ninjacam.queries.status import Status, read_status
 from ninjacam.queries.streams import list_streams
 from ninjacam.queries.views import list_views
 from ninjacam.routes import ROUTES
 from ninjacam.web.forms import CameraForm
 from ninjacam.web.log_in import LogInForm, PasswordForm
+from ninjacam.web.phone_link import PhoneLink, make_phone_link
 from ninjacam.web.player import render_player, state_label
 
 P = ParamSpec("P")
@@ -208,6 +213,7 @@ def show_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
         "may_configure": may_configure,
         "has_device": bool(camera.onvif_url) and camera.enabled,
         "may_control": principal.may("control", camera),
+        "phone": _phone_link(request, camera) if may_configure else None,
         "live": live,
         "streams": [
             {"stream": stream, "state": state_label(stream.state)}
@@ -341,11 +347,20 @@ def show_publish_keys(request: HttpRequest, principal: Principal, slug: str) -> 
     if request.method == "POST" and request.POST.get("revoke", "").isdecimal():
         revoke_publish_key(principal, get_publish_key(principal, slug, int(request.POST["revoke"][:18])))
         return redirect("ninjacam:publish-keys", slug)
+    if request.GET.get("phone", "").isdecimal():
+        row = get_publish_key(principal, slug, int(request.GET["phone"][:18]))
+        context |= {"phone": make_phone_link(request, row), "phone_key": row}
     if request.method == "POST":
         _row, key = create_publish_key(principal, camera, request.POST.get("name", "")[:100])
         context |= {"key": key, "urls": publish_urls(key, split_domain_port(request.get_host())[0])}
     context["keys"] = list_publish_keys(principal, slug)
     return _render(request, principal, "ninjacam/publish_keys.html", context)
+
+
+def _phone_link(request: HttpRequest, camera: Camera) -> PhoneLink | None:
+    """Return the link with which a phone becomes this camera; None if no device can publish to it."""
+    key = camera.publish_keys.order_by("pk").first() if camera.is_published and camera.enabled else None
+    return make_phone_link(request, key) if key is not None else None
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -108,7 +108,10 @@ class Command(SourceCommand):
         urls = publish_urls(key, socket.gethostname())
         self.stdout.write(f"Added {camera.slug}. Its key, which is not shown again: {key}")
         if not urls:
-            self.warn("The ports for publishers are closed. Open one: ninjacam serve --rtmp-port 1935")
+            self.warn(
+                "The ports for publishers are closed, so only a phone's browser can publish: its link is on the "
+                "camera's page. Open one for other devices: ninjacam serve --rtmp-port 1935"
+            )
         for url in urls:
             self.stdout.write(f"Publish to {url}")
         if urls and urls[0].startswith(("rtmp:", "rtsp:")):

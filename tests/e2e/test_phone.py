@@ -1,0 +1,240 @@
+"""A browser is the camera, without an app: Chromium's fake camera publishes, and another browser shows it."""
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import unescape
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from ninjacam.testing.scenes import SceneOptions, make_clip
+from tests.harness.chrome import CHROMIUM, Browser, Tab
+from tests.harness.server import Product
+from tests.unit.sources.phone_support import AVCC, KEY_FRAME, tag
+
+pytestmark = [pytest.mark.chromium, pytest.mark.skipif(not CHROMIUM, reason="needs Chromium")]
+PLAYER = "ninjacam-player"
+
+
+@dataclass(frozen=True)
+class Stage:
+    product: Product
+    flags: tuple[str, ...]
+
+    def add(self, slug: str) -> str:
+        """Add a camera that waits for a publisher. Return the link of its page."""
+        self.product.cli("add", slug, "push:")
+        return self.link(slug)
+
+    def link(self, slug: str) -> str:
+        page = self.product.login().get(f"/cameras/{slug}/").text
+        assert "<svg" in page
+        found = re.search(r'id="phone-url" readonly value="([^"]+)"', page)
+        assert found, page
+        return unescape(found[1])
+
+    def phone(self) -> Browser:
+        return Browser(*self.flags)
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    directory = tmp_path_factory.mktemp("phone")
+    film = directory / "camera.mjpeg"
+    clip = make_clip(SceneOptions(width=640, height=360, seconds=2, codec="mjpeg"))
+    film.write_bytes(b"".join(unit.data for unit in clip.video.units))
+    flags = (
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-video-capture={film}",
+    )
+    environment = {"NINJACAM_HOSTS": "phone.test"}
+    with Product(directory / "data", workers=1, environment=environment) as product:
+        yield Stage(product, flags)
+
+
+@pytest.fixture(scope="module")
+def phone(stage: Stage) -> Iterator[Browser]:
+    with stage.phone() as running:
+        yield running
+
+
+def start(tab: Tab, link: str) -> None:
+    tab.navigate(link)
+    tab.until("!document.getElementById('start').disabled")
+    tab.js("document.getElementById('start').click()")
+
+
+def wait_live(tab: Tab) -> None:
+    tab.until("document.getElementById('state').dataset.is === 'live'", 20)
+
+
+def wait_note(tab: Tab, key: str, timeout_s: float = 20) -> None:
+    tab.until(f"document.getElementById('note').dataset.key === '{key}'", timeout_s)
+
+
+def closing_code(socket: ClientConnection) -> int:
+    """Wait until the server closes it. Return 0 if it sends no code. Raises: TimeoutError."""
+    try:
+        while socket.recv(10):
+            pass
+    except ConnectionClosed as closed:
+        return closed.rcvd.code if closed.rcvd else 0
+    return 0
+
+
+def test_a_phone_is_a_camera_and_another_browser_shows_its_pictures(stage: Stage, phone: Browser) -> None:
+    product, link = stage.product, stage.add("pocket")
+    with phone.tab() as camera, Browser() as other, other.tab() as screen:
+        start(camera, link)
+        wait_live(camera)
+        product.wait_for_state("pocket")
+        health = product.camera("pocket")["health"]
+        assert (health["codec"], health["audio_codec"]) == ("h264", "pcm_mulaw")
+        product.sign_in(screen)
+        screen.navigate(product.url("/cameras/pocket/"))
+        assert len({screen.wait_for_stamp(PLAYER) for _ in range(3)}) >= 1
+        camera.until("/^\\d+ ms/.test(document.getElementById('figures').textContent)", 20)
+        assert camera.js("location.pathname") not in link, "the link was renewed"
+        camera.js("document.getElementById('stop').click()")
+        product.wait_for_state("pocket", "reconnecting")
+        start(camera, camera.js("location.href"))
+        wait_live(camera)
+        product.wait_for_state("pocket")
+
+
+def test_a_second_phone_is_refused_while_the_first_one_sends(stage: Stage, phone: Browser) -> None:
+    product, link = stage.product, stage.add("shared")
+    with stage.phone() as another, phone.tab() as first, another.tab() as second:
+        start(first, link)
+        wait_live(first)
+        start(second, link)
+        wait_note(second, "busy")
+        assert product.camera("shared")["state"] == "live"
+        first.js("document.getElementById('stop').click()")
+        start(second, link)
+        wait_live(second)
+        product.wait_for_state("shared")
+
+
+def test_a_revoked_key_ends_the_stream_and_its_page(stage: Stage, phone: Browser) -> None:
+    product, link = stage.product, stage.add("lost")
+    keys = "/api/v1/cameras/lost/publish-keys"
+    with phone.tab() as tab:
+        start(tab, link)
+        wait_live(tab)
+        product.wait_for_state("lost")
+        (row,) = product.client.get(keys).json()["items"]
+        assert product.client.request("DELETE", f"{keys}/{row['id']}").status == 204
+        wait_note(tab, "invalid")
+        assert product.client.get(link.removeprefix(product.base)).status == 404
+        product.wait_for_state("lost", "failed")
+
+
+def test_a_phone_that_vanishes_leaves_its_place_to_the_next_one(stage: Stage, phone: Browser) -> None:
+    product, link = stage.product, stage.add("fallen")
+    with stage.phone() as gone, gone.tab() as tab:
+        start(tab, link)
+        wait_live(tab)
+        product.wait_for_state("fallen")
+        os.killpg(os.getpgid(gone.pid), signal.SIGKILL)
+        product.wait_for_state("fallen", "reconnecting")
+    with phone.tab() as tab:
+        start(tab, link)
+        wait_live(tab)
+        product.wait_for_state("fallen")
+
+
+def test_garbage_ends_only_its_own_connection(stage: Stage) -> None:
+    product = stage.product
+    address = f"ws{stage.add('field').removeprefix('http')}ws"
+    for garbage in ("text", b"", b"\xff" * 500, tag(9, 0, b"\xff" * 5000), bytes(1 << 21)):
+        with connect(address) as socket:
+            assert '"ready"' in str(socket.recv(10)), "the place is free"
+            pids = product.pids("capture")
+            socket.send(garbage)
+            assert closing_code(socket) != 1000
+    with connect(address) as socket:
+        assert '"ready"' in str(socket.recv(10))
+        socket.send(tag(9, 0, AVCC))
+        for number in range(12):
+            socket.send(tag(9, 40 * number, KEY_FRAME))
+        assert '"ack"' in str(socket.recv(10))
+        product.wait_for_state("field")
+    assert product.pids("capture") == pids
+
+
+def test_media_before_admission_and_forged_links_are_refused(stage: Stage) -> None:
+    address = f"ws{stage.add('gate').removeprefix('http')}ws"
+    with connect(address) as socket:
+        socket.send(tag(9, 0, KEY_FRAME))
+        assert closing_code(socket)
+    forged = address[:-6] + ("AAA/ws" if address[-6:-3] != "AAA" else "BBB/ws")
+    with connect(forged) as socket:
+        assert closing_code(socket) == 4404
+
+
+def test_the_page_says_why_it_cannot_start(stage: Stage, phone: Browser) -> None:
+    link = stage.add("hall")
+    with phone.tab() as tab:
+        tab.navigate(link.replace("127.0.0.1", "phone.test"))
+        tab.until("!document.getElementById('insecure').hidden")
+        assert tab.js("document.getElementById('start').disabled")
+        for name, key in (
+            ("NotAllowedError", "denied"),
+            ("NotFoundError", "missing"),
+            ("NotReadableError", "in_use"),
+        ):
+            tab.navigate(link)
+            tab.until("!document.getElementById('start').disabled")
+            tab.js(
+                f"navigator.mediaDevices.getUserMedia = async () => {{ throw new DOMException('', '{name}') }}"
+            )
+            tab.js("document.getElementById('start').click()")
+            wait_note(tab, key)
+        tab.js("delete window.VideoEncoder")
+        assert not tab.js("import('/static/ninjacam/publish/video-sender.js').then((m) => m.canEncode())")
+
+
+CONTROL = """(async () => {
+  const { RateControl } = await import('/static/ninjacam/publish/rate-control.js');
+  const rate = new RateControl(1_000_000);
+  const seen = [];
+  const step = (queuedMs, nowMs) => {
+    const changed = rate.update((queuedMs * rate.bitrateBps) / 8000, nowMs);
+    seen.push([Math.round(rate.bitrateBps / 1000), rate.isDropping, changed]);
+  };
+  step(0, 0); step(300, 1000); step(300, 1200); step(900, 1600); step(200, 2200); step(50, 2800);
+  for (let ms = 3000; ms < 60_000; ms += 500) rate.update(0, ms);
+  step(0, 60_000);
+  for (let ms = 61_000; ms < 80_000; ms += 500) rate.update(rate.bitrateBps / 8, ms);
+  step(2000, 80_000);
+  return seen;
+})()"""
+
+
+def test_the_bitrate_follows_the_connection(stage: Stage, phone: Browser) -> None:
+    with phone.tab(stage.product.url("/login/")) as tab:
+        assert tab.js(CONTROL) == [
+            [1000, False, False],
+            [700, False, True],
+            [700, False, False],  # not so soon again
+            [490, True, True],  # frames are skipped, too
+            [490, True, False],  # until little is left
+            [490, False, False],
+            [1000, False, False],  # it has risen again
+            [150, True, False],
+        ]
+
+
+def test_mu_law_is_that_of_g711(stage: Stage, phone: Browser) -> None:
+    with phone.tab(stage.product.url("/login/")) as tab:
+        found = tab.js(
+            "import('/static/ninjacam/publish/audio-sender.js')"
+            ".then((m) => [0, 1, -1, 0.5, -0.5, 0.01, -0.01].map(m.encodeMuLaw))"
+        )
+    assert found == [255, 128, 0, 143, 15, 227, 99]
