@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
+from ninjacam.testing.http_ptz_camera import FakeHttpPtzCamera
 from ninjacam.testing.onvif_camera import FakeOnvifCamera
 from tests.harness.chrome import CHROMIUM, Browser
 from tests.harness.processes import wait_until
@@ -366,3 +367,19 @@ def test_the_command_line_adds_the_streams_of_a_camera(product: Product, camera:
     product.cli("set", "gate", "--remove-stream", "sub")
     assert "Added streams: sub." in product.cli("set", "gate", "--read-streams")
     assert "none, because it has all of them" in product.cli("set", "gate", "--read-streams")
+
+
+def test_a_camera_without_onvif_is_moved_and_stops_when_its_controller_is_killed(product: Product) -> None:
+    """By a protocol without a timeout: the next capture process stops it."""
+    with FakeHttpPtzCamera("axis") as camera:
+        login = {"username": "admin", "password": "secret"}
+        product.add_camera("axis", "rtsp://127.0.0.1:9/", "--onvif", camera.url, **login)
+        wait((product.data / "run/axis.device").exists, "the socket for commands", product)
+        assert ptz(product, "axis").json()["presets"] == [{"token": "Door", "name": "Door"}]
+        assert ptz(product, "axis", command="move_to", pan=0.5).status == 200 and camera.position[0] == 90
+        assert product.client.get("/api/v1/cameras/axis/imaging").json()["code"] == "command_unsupported"
+        assert ptz(product, "axis", command="move_for", pan=1, duration_s=10).status == 200
+        wait(lambda: camera.is_moving, "the movement", product)
+        for pid in product.pids("capture"):
+            os.kill(pid, signal.SIGKILL)
+        wait(lambda: not camera.is_moving, "the stop", product)

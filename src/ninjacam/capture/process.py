@@ -13,6 +13,7 @@ from ninjacam.core.streams import MAIN, split_key, stream_key
 from ninjacam.devices.events import DeviceEvents
 from ninjacam.devices.onvif_device import OnvifDevice
 from ninjacam.devices.patrol import PatrolPlan
+from ninjacam.devices.registry import open_device
 from ninjacam.devices.server import DeviceServer
 from ninjacam.sources.base import source_from
 from ninjacam.sources.publish import PublishPorts
@@ -110,27 +111,31 @@ class CaptureProcess:
         """Close `server`, and open another one if there is a configuration."""
         if server is not None:
             del self._devices[slug]
-            if slug in self._events:
-                self._events.pop(slug).stop()
-                task = self._tasks.pop(f"{slug} events")
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+            await self._end_events(slug)
             await server.close()
         if config is None:
             return None
         try:
-            device = OnvifDevice(source_from(config))
+            device = open_device(source_from(config))
             server = DeviceServer(self._run_dir, slug, device, self._child.changed)
             await server.start()
         except (OSError, ConfigError) as exc:
             logger.error("%s cannot be controlled: %s", slug, exc)  # noqa: TRY400 (a sentence for a person)
             return None
         self._devices[slug] = (config, server)
-        if config.get("sleeps"):
-            return server  # Asking for events would keep it awake.
-        events = self._events[slug] = DeviceEvents(slug, device.connect, self._child.changed)
-        self._tasks[f"{slug} events"] = asyncio.create_task(events.run(), name=f"events-{slug}")
+        # Asking a camera that sleeps for events would keep it awake.
+        if isinstance(device, OnvifDevice) and not config.get("sleeps"):
+            events = self._events[slug] = DeviceEvents(slug, device.connect, self._child.changed)
+            self._tasks[f"{slug} events"] = asyncio.create_task(events.run(), name=f"events-{slug}")
         return server
+
+    async def _end_events(self, slug: str) -> None:
+        events = self._events.pop(slug, None)
+        if events is not None:
+            events.stop()
+            task = self._tasks.pop(f"{slug} events")
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     def _record(self, camera: Json) -> None:
         """ "record": "off", "always", or "events": within the windows of "keep". "record_stream": its name."""

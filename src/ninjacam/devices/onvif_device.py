@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
-from ninjacam.core.errors import AuthenticationError, CommandRejectedError, UnsupportedCommandError
+from ninjacam.core.errors import CommandRejectedError, UnsupportedCommandError
 from ninjacam.core.movement import Abilities, Preset, Vector
 from ninjacam.devices.description import DeviceDescription, EncoderSettings, describe_device
 from ninjacam.devices.device import Device
+from ninjacam.devices.login_guard import LoginGuard
 from ninjacam.onvif import device, imaging, media
 from ninjacam.onvif.client import OnvifClient
 from ninjacam.onvif.device import Relay
@@ -27,8 +28,6 @@ SEARCH_SCHEME = "onvif"
 """Scheme of the URL of a host on whose usual ports a device is searched."""
 DEVICE_PATH = "/onvif/device_service"
 """The path that ONVIF requires (Core Specification, section 5.1.1)."""
-LOCKED_S = 30.0
-"""Seconds without commands after a rejected login, because cameras lock accounts."""
 
 
 class OnvifDevice(Device):
@@ -45,8 +44,7 @@ class OnvifDevice(Device):
         self._video_source = ""
         """Token of the video source whose imaging settings are meant."""
         self._opening = asyncio.Lock()
-        self._refusal: tuple[int, AuthenticationError] | None = None
-        """Monotonic time and error of a rejected login."""
+        self._guard = LoginGuard(clock)
 
     async def connect(self) -> OnvifClient:
         """Return the client of the device. Raises: SourceError: it was not found."""
@@ -62,33 +60,21 @@ class OnvifDevice(Device):
         """Raises: UnsupportedCommandError: it cannot move; SourceError, CommandError."""
         if self._ptz is None:
             async with self._opening:
-                self._check_login()  # Another command may have been rejected while this one waited.
+                self._guard.check()  # Another command may have been rejected while this one waited.
                 self._ptz = self._ptz or await open_ptz(await self._connect())
         return self._ptz
 
     async def _run(self, do: Callable[[Ptz], Awaitable[T]]) -> T:
         """Open the device and send a command of movement, unless the camera has just rejected the login."""
 
-        async def move() -> T:
+        with self._guard.guarded():
             return await do(await self._open())
-
-        return await self._checked(move)
 
     async def _call(self, do: Callable[[OnvifClient], Awaitable[T]]) -> T:
         """Find the device and send it another command, unless the camera has just rejected the login."""
 
-        async def call() -> T:
+        with self._guard.guarded():
             return await do(await self.connect())
-
-        return await self._checked(call)
-
-    async def _checked(self, do: Callable[[], Awaitable[T]]) -> T:
-        self._check_login()
-        try:
-            return await do()
-        except AuthenticationError as error:
-            self._refusal = self._refusal or (self._clock.monotonic_ns(), error)
-            raise
 
     async def _found(self) -> SourceConfig:
         """Raises: SourceError: no device was found."""
@@ -98,14 +84,6 @@ class OnvifDevice(Device):
         if target.path != "/":
             return self._config
         return replace(self._config, url=f"{target.scheme}://{target.authority}{DEVICE_PATH}")
-
-    def _check_login(self) -> None:
-        """Raises: AuthenticationError: the camera has just rejected the login."""
-        if self._refusal is not None:
-            refused_ns, error = self._refusal
-            if self._clock.monotonic_ns() - refused_ns < LOCKED_S * 1e9:
-                raise error
-            self._refusal = None
 
     async def get_abilities(self) -> Abilities:
         async def of(ptz: Ptz) -> Abilities:

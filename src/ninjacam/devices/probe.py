@@ -13,14 +13,14 @@ from typing import Any
 from ninjacam.core.errors import NinjacamError
 from ninjacam.core.limits import confine, keep_files_private
 from ninjacam.devices.description import DeviceDescription
-from ninjacam.devices.onvif_device import OnvifDevice
+from ninjacam.devices.registry import open_device
 from ninjacam.sources.base import SourceConfig, source_from
 
 MEMORY_BYTES = 1 << 30
 
 
 async def _describe(config: SourceConfig) -> DeviceDescription:
-    device = OnvifDevice(config)
+    device = open_device(config)
     try:
         return await device.describe()
     finally:

@@ -18,8 +18,10 @@ from ninjacam.core.errors import ConfigError
 from ninjacam.core.redact import split_credentials
 from ninjacam.core.schedule import parse_schedule
 from ninjacam.core.streams import MAIN, MAX_NAME_CHARS, StreamFacts
+from ninjacam.devices.http_device import split_protocol
 from ninjacam.devices.onvif_device import SEARCH_SCHEME
 from ninjacam.devices.patrol import PatrolPlan, PatrolStep
+from ninjacam.devices.registry import ADAPTERS
 from ninjacam.engine.specs import CameraSpec
 from ninjacam.models import archive
 from ninjacam.models.roles import GRANTED_BY, permission_name
@@ -55,18 +57,21 @@ def check_onvif_url(text: str) -> None:
     if text in ("", AUTO):
         return
     try:
-        plain = split_credentials(text)[0]
-        scheme = parse_url(text).scheme
+        name, url = split_protocol(text)
+        plain = split_credentials(url)[0]
+        scheme = parse_url(url).scheme if not name or name in ADAPTERS else ""
     except (ConfigError, ValueError) as error:
         raise ValidationError(_("This is not a valid URL. Check its host and port."), code="url") from error
-    if plain != text:
+    if plain != url:
         raise ValidationError(
             _("Omit the user and password: those of the camera are used, if it is the same host."),
             code="login",
         )
     if scheme not in ("http", "https"):
         raise ValidationError(
-            _("The ONVIF address must start with http: or https:, or be “auto”."), code="scheme"
+            _("The address must start with http: or https:, or with %(kinds)s, or be “auto”.")
+            % {"kinds": ", ".join(f"{name}+http:" for name in sorted(ADAPTERS))},
+            code="scheme",
         )
 
 
@@ -289,7 +294,7 @@ class Camera(StreamFields):
             return replace(source, url=f"{SEARCH_SCHEME}://{host}/")
         if not self.onvif_url:
             return None
-        if video is not None and carries_login(video, parse_url(self.onvif_url)):
+        if video is not None and carries_login(video, parse_url(split_protocol(self.onvif_url)[1])):
             return replace(source, url=self.onvif_url)
         return replace(source, url=self.onvif_url, username="", password="")
 

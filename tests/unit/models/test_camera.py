@@ -6,6 +6,7 @@ from django.core.exceptions import ValidationError
 from ninjacam.core.errors import ConfigError
 from ninjacam.credentials import fingerprint, reseal, unseal
 from ninjacam.models import Camera
+from ninjacam.models.camera import check_onvif_url
 from tests.unit.conftest import PASSWORD
 
 
@@ -66,3 +67,46 @@ def test_slugs_that_are_unsuitable_for_urls_are_rejected(db: None, slug: str) ->
     with pytest.raises(ValidationError) as caught:
         Camera(slug=slug, url="rtsp://h/").full_clean()
     assert "slug" in caught.value.message_dict
+
+
+@pytest.mark.parametrize(
+    ("url", "has_login"),
+    [
+        ("auto", True),
+        ("http://192.0.2.1/onvif", True),
+        ("axis+http://192.0.2.1:8080/?channel=2", True),
+        ("dahua+https://192.0.2.1/", True),
+        ("http://192.0.2.2/", False),
+        ("axis+http://192.0.2.2/", False),
+    ],
+)
+def test_commands_get_the_login_only_at_the_host_that_it_was_entered_for(url: str, has_login: bool) -> None:
+    camera = Camera(slug="door", onvif_url=url)
+    camera.set_source("rtsp://192.0.2.1/stream1", "viewer", "geheim")
+    camera.full_clean(exclude=["slug"], validate_unique=False)
+    device = camera.device(camera.source())
+    assert device is not None and (device.username == "viewer") is has_login
+    assert device.url == ("onvif://192.0.2.1/" if url == "auto" else url)
+
+
+def test_commands_of_an_encrypted_camera_are_never_sent_with_its_login_in_clear_text() -> None:
+    camera = Camera(slug="door", onvif_url="axis+http://192.0.2.1/")
+    camera.set_source("rtsps://192.0.2.1/stream1", "viewer", "geheim")
+    device = camera.device(camera.source())
+    assert device is not None and not device.username and not device.password
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "vivotek+http://192.0.2.1/",
+        "axis+ftp://192.0.2.1/",
+        "axis+http://viewer:geheim@192.0.2.1/",
+        "ftp://192.0.2.1/",
+        "axis+",
+        "192.0.2.1",
+    ],
+)
+def test_addresses_for_commands_that_cannot_work_are_refused(url: str) -> None:
+    with pytest.raises(ValidationError):
+        check_onvif_url(url)

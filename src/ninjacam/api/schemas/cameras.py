@@ -35,8 +35,8 @@ OnvifUrl = Annotated[
         max_length=500,
         pattern=r"^[^\x00-\x20\x7f]*$",
         description="Where the camera takes commands: `http://192.168.1.20/onvif/device_service`, without a login; "
-        "`auto`: the usual ports of the camera's host; empty: nowhere. The camera's login is used if it is the same "
-        "host.",
+        "`auto`: the usual ports of the camera's host; `axis+http://…`, `dahua+http://…`: a camera without ONVIF; "
+        "empty: nowhere. The camera's login is used if it is the same host.",
     ),
 ]
 State = Literal["connecting", "live", "stalled", "reconnecting", "asleep", "failed", "disabled", "unknown"]
