@@ -14,6 +14,7 @@ from websockets.sync.client import ClientConnection, connect
 from ninjacam.testing.scenes import SceneOptions, make_clip
 from tests.harness.chrome import CHROMIUM, Browser, Tab
 from tests.harness.server import Product
+from tests.harness.viewers import WsViewer
 from tests.unit.sources.phone_support import AVCC, KEY_FRAME, tag
 
 pytestmark = [pytest.mark.chromium, pytest.mark.skipif(not CHROMIUM, reason="needs Chromium")]
@@ -102,9 +103,37 @@ def test_a_phone_is_a_camera_and_another_browser_shows_its_pictures(stage: Stage
         assert camera.js("location.pathname") not in link, "the link was renewed"
         camera.js("document.getElementById('stop').click()")
         product.wait_for_state("pocket", "reconnecting")
-        start(camera, camera.js("location.href"))
-        wait_live(camera)
-        product.wait_for_state("pocket")
+
+
+FAKE_AAC = """globalThis.AudioEncoder = class {
+  static isConfigSupported = async () => ({ supported: true });
+  state = "configured";
+  constructor({ output }) { this.output = output; }
+  configure() {}
+  close() {}
+  encode({ timestamp }) {
+    const chunk = new EncodedAudioChunk({ type: "key", timestamp, data: new Uint8Array(50) });
+    this.output(chunk, { decoderConfig: { description: new Uint8Array([0x11, 0x88]) } });
+  }
+}"""
+
+
+def test_browsers_that_read_frames_and_encode_audio_in_other_ways_work_too(
+    stage: Stage, phone: Browser
+) -> None:
+    """As Safari reads frames, and with an encoder for AAC, which Chromium has on phones only."""
+    product, link = stage.product, stage.add("other")
+    with phone.tab(link) as tab:
+        tab.js("delete globalThis.MediaStreamTrackProcessor")
+        tab.js(FAKE_AAC)
+        tab.until("!document.getElementById('start').disabled")
+        tab.js("document.getElementById('start').click()")
+        wait_live(tab)
+        product.wait_for_state("other")
+        health = product.camera("other")["health"]
+        assert (health["codec"], health["audio_codec"]) == ("h264", "aac")
+        with WsViewer(product.websocket_url, product.token, [("other", "")]) as viewer:
+            viewer.wait_units(30)
 
 
 def test_a_second_phone_is_refused_while_the_first_one_sends(stage: Stage, phone: Browser) -> None:

@@ -49,6 +49,7 @@ class Command(ninjacam_serve.Command):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        self.use_options(options)
         config = get_settings()
         config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         code = config.data_dir / "cameras.py"

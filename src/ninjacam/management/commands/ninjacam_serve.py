@@ -132,13 +132,17 @@ class Command(OwnCommand):
         parser.add_argument("--workers", type=int, default=default_workers(), help="number of ASGI workers")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        self.use_options(options)
+        self.serve(options["host"], options["port"], options["workers"], [])
+
+    def use_options(self, options: dict[str, Any]) -> None:
+        """Pass the options that are settings to this process and its children."""
         for key in ("RTMP_PORT", "RTSP_PORT"):
             if (port := options[key.lower()]) is not None:
                 os.environ[f"NINJACAM_{key}"] = str(port)
         if options["tls"]:
             os.environ["NINJACAM_TLS"] = "1"
         get_settings.cache_clear()
-        self.serve(options["host"], options["port"], options["workers"], [])
 
     def serve(self, host: str, port: int, workers: int, more: list[SupervisedProcess]) -> None:
         """Blocks. `more`: further processes, started first."""
