@@ -108,7 +108,7 @@ class _Publishers:
 
     def _run(self) -> None:
         started_s, step_s = time.monotonic(), FRAME_S / len(self._connections)
-        number = 0
+        number = 1
         while not self._stop.is_set():
             for index, connection in enumerate(self._connections):
                 time.sleep(max(0.0, started_s + number * FRAME_S + index * step_s - time.monotonic()))
@@ -157,7 +157,11 @@ def measure_publishing(plan: Plan) -> Figures:
         with _publishing_product(ports) as product:
             keys = [_add(product, f"cam{number}") for number in range(plan.publishers)]
             wait_until(partial(_is_open, ports[name]), 20, "the port", processes=[product])
-            with _Publishers([make(ports[name], key, clip) for key in keys], clip) as publishers:
+            connections = []
+            for key in keys:
+                connections.append(make(ports[name], key, clip))
+                connections[-1].send(0)  # An address may have only a few connections that send no video yet.
+            with _Publishers(connections, clip) as publishers:
                 for number in range(plan.publishers):
                     product.wait_for_state(f"cam{number}", timeout_s=30)
                 time.sleep(plan.warm_up_s + AT_EASE_S)

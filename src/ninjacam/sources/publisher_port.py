@@ -6,7 +6,7 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from typing import Protocol
 
 from ninjacam.core.errors import ConfigError, SourceEndedError, SourceError, SourceTimeoutError
@@ -38,6 +38,18 @@ class Connection(Protocol):
     def end(self, error: SourceError) -> None: ...
 
 
+@dataclass(slots=True)
+class _Opening:
+    """A connection that does not publish yet, or has just begun to."""
+
+    host: str
+    connection: Connection | None = None
+
+    @property
+    def is_publishing(self) -> bool:
+        return self.connection is not None and self.connection.is_publishing
+
+
 class PublisherPort:
     """`name`: of the protocol, for messages. `make()`: returns a connection and its asyncio protocol. `host`: ""
     listens on all addresses. `tls()`: returns the certificate for a new connection; None: TLS is refused.
@@ -58,8 +70,7 @@ class PublisherPort:
         self._tls = tls
         self._socket: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
-        self._opening: Counter[str] = Counter()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._opening: dict[asyncio.Task[None], _Opening] = {}
 
     async def start(self) -> None:
         """Raises: ConfigError: the port cannot be opened."""
@@ -80,7 +91,7 @@ class PublisherPort:
 
     async def close(self) -> None:
         """Close the port and the connections that do not publish yet; the others belong to their cameras."""
-        tasks = [*self._tasks, *([self._accepting] if self._accepting is not None else [])]
+        tasks = [*self._opening, *([self._accepting] if self._accepting is not None else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -97,23 +108,19 @@ class PublisherPort:
                 await asyncio.sleep(_PAUSE_S)
                 continue
             host = str(address[0]).removeprefix("::ffff:")
-            if self._opening[host] >= MAX_OPENING_OF_ADDRESS or self._opening.total() >= MAX_OPENING:
+            hosts = Counter(each.host for each in self._opening.values() if not each.is_publishing)
+            if hosts[host] >= MAX_OPENING_OF_ADDRESS or hosts.total() >= MAX_OPENING:
                 logger.warning("%s: %s has too many connections that do not publish", self._name, host)
                 accepted.close()
                 continue
-            task = asyncio.create_task(self._open(accepted, host), name=f"publisher-{self._name}")
-            self._opening[host] += 1
-            self._tasks.add(task)
-            task.add_done_callback(partial(self._forget, host))
+            opening = _Opening(host)
+            task = asyncio.create_task(self._open(accepted, opening), name=f"publisher-{self._name}")
+            self._opening[task] = opening
+            task.add_done_callback(self._opening.pop)
 
-    def _forget(self, host: str, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        self._opening[host] -= 1
-        if self._opening[host] <= 0:
-            del self._opening[host]
-
-    async def _open(self, accepted: socket.socket, host: str) -> None:
+    async def _open(self, accepted: socket.socket, opening: "_Opening") -> None:
         """Returns when the connection publishes, or has ended."""
+        host = opening.host
         connection: Connection | None = None
         try:
             async with asyncio.timeout(OPENING_S):
@@ -124,6 +131,7 @@ class PublisherPort:
                     accepted.close()
                     return
                 connection, protocol = self._make()
+                opening.connection = connection
                 await asyncio.get_running_loop().connect_accepted_socket(
                     lambda: protocol, accepted, ssl=context
                 )

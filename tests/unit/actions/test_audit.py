@@ -5,6 +5,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
 
+from ninjacam.actions.audit import record_taken
 from ninjacam.actions.cameras import CameraFields, create_camera, delete_camera, update_camera
 from ninjacam.actions.links import create_link
 from ninjacam.actions.tokens import create_token, revoke_token
@@ -65,3 +66,16 @@ def test_the_local_operator_may_do_everything(camera: Camera) -> None:
 
 def test_no_migration_is_missing(db: None) -> None:
     call_command("makemigrations", "ninjacam", "--check", "--dry-run", verbosity=0)
+
+
+def test_replays_are_recorded_once_for_each_hour_of_the_recordings(
+    viewer: User, camera: Camera, audit: pytest.LogCaptureFixture
+) -> None:
+    who = Principal(viewer, "session")
+    hour_ns = 3600 * 10**9
+    spans = [(0, 1), (1, 2), (hour_ns, hour_ns + 1), (hour_ns - 1, 2 * hour_ns), (0, 3 * hour_ns)]
+    counts = []
+    for start_ns, end_ns in spans:
+        record_taken(who, "recording.replay", camera.slug, start_ns, end_ns)
+        counts.append(len(audit.records))
+    assert counts == [1, 1, 2, 2, 3]

@@ -83,6 +83,29 @@ def test_body_memory_per_address_is_bounded_and_small_bodies_are_always_accepted
     asyncio.run(run())
 
 
+def test_body_memory_of_all_addresses_together_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "MAX_BODIES_BYTES", 1_000_000)
+
+    async def run() -> None:
+        held = Bodies()
+        slow = [
+            asyncio.ensure_future(
+                held.read(receiver([b"x" * 500_000], complete=False), bodies.DEFAULT, address)
+            )
+            for address in "abc"
+        ]
+        await asyncio.sleep(0.01)
+        assert [task.done() for task in slow] == [False, False, True]
+        with pytest.raises(Problem) as refused:
+            await slow[2]
+        assert refused.value.status == 503
+        for task in slow[:2]:
+            task.cancel()
+        await asyncio.gather(*slow[:2], return_exceptions=True)
+
+    asyncio.run(run())
+
+
 def test_a_replayed_body_is_received_once() -> None:
     async def run() -> list[Message]:
         receive = replay(b"abc", receiver([b"rest"]))
