@@ -1,12 +1,16 @@
 """The product on PostgreSQL: accounts, cameras, recordings and their index, four web workers."""
 
+import os
+import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ninjacam.conf import Settings
 from tests.harness.cameras import FakeCamera
 from tests.harness.postgres import Postgres, postgres_missing
 from tests.harness.processes import wait_until
@@ -67,3 +71,34 @@ def test_restarting_the_database_server_loses_no_frame_and_no_row(tmp_path: Path
             assert "Traceback" not in product.output, product.output
             product.cli("index", "--rebuild")
             assert "match the index" in product.cli("fsck")
+
+
+def test_concurrent_requests_do_not_exceed_the_limit_on_exports_of_a_user(tmp_path: Path) -> None:
+    limit = Settings.__dataclass_fields__["active_exports_per_user"].default
+    with (
+        Postgres() as postgres,
+        FakeCamera(*SMALL) as camera,
+        Product(tmp_path / "data", workers=4, environment={"DATABASE_URL": postgres.url}) as product,
+    ):
+        product.add_camera("door", camera.url(), "--record", "always")
+        wait_until(
+            lambda: product.client.get("/api/v1/recordings?camera=door").json()["items"],
+            30,
+            "a recording",
+            processes=[product],
+        )
+        (file, *_) = product.client.get("/api/v1/recordings?camera=door").json()["items"]
+        fields = {"camera": "door", "start": file["start"], "end": file["end"]}
+        engine = product.engine_pid()
+        os.kill(engine, signal.SIGSTOP)  # It starts no jobs, so no export ends meanwhile.
+        try:
+            with ThreadPoolExecutor(4 * limit) as pool:
+                requests = [
+                    pool.submit(product.client.post, "/api/v1/exports", json_body=fields)
+                    for _ in range(4 * limit)
+                ]
+                answers = [request.result() for request in requests]
+        finally:
+            os.kill(engine, signal.SIGCONT)
+        created = sum(answer.status == 201 for answer in answers)
+        assert created == limit, [answer.text for answer in answers]

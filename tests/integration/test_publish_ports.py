@@ -202,7 +202,11 @@ def test_rtmp_that_is_not_a_publisher_is_closed(data: bytes) -> None:
     in_client(scenario, rtsp=False)
 
 
-def test_an_address_has_few_connections_that_do_not_publish() -> None:
+def test_an_address_has_few_connections_that_do_not_publish(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        publisher_port, "OPENING_S", 600.0
+    )  # Not their time, but their number ends the last one.
+
     async def scenario(opened: Ports, client: Client) -> None:
         others = [await Client.connect(opened.rtmp.port) for _ in range(MAX_OPENING_OF_ADDRESS)]
         assert await others[-1].is_closed()

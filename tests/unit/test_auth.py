@@ -349,6 +349,7 @@ def test_a_token_ends_with_the_token_that_created_it(viewer: User, camera: Camer
     asked = [(of_child, "view", camera), (of_grandchild, "view", camera)]
     assert recheck(asked) == [True, True]
     revoke_token(OPERATOR, parent)
+    assert ApiToken.objects.filter(revoked_at=None).count() == 1, "the other one"
     assert [by_token(each) for each in (secret, child, grandchild)] == [None] * 3
     assert recheck(asked) == [False, False]
     assert principal_from(cookies={}, sig=sig, path=PATH, query=query) is None
