@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from ninjacam.conf import Settings
 from tests.harness.cameras import FakeCamera
 from tests.harness.postgres import Postgres, postgres_missing
 from tests.harness.processes import wait_until
@@ -74,7 +73,7 @@ def test_restarting_the_database_server_loses_no_frame_and_no_row(tmp_path: Path
 
 
 def test_concurrent_requests_do_not_exceed_the_limit_on_exports_of_a_user(tmp_path: Path) -> None:
-    limit = Settings.__dataclass_fields__["active_exports_per_user"].default
+    limit = 5  # ACTIVE_EXPORTS_PER_USER
     with (
         Postgres() as postgres,
         FakeCamera(*SMALL) as camera,

@@ -236,13 +236,17 @@ def test_a_stale_stream_next_to_the_live_one_is_ignored() -> None:
     assert camera.sink.data == [annexb(SLICE)] * 60 and camera.sink.disconts == 0
 
 
-def test_packets_of_another_source_before_the_announced_one_are_ignored() -> None:
+@pytest.mark.parametrize("announced", [{"ssrc": SSRC}, {"sequence": 65_530}], ids=str)
+def test_frames_of_an_ended_session_before_the_announced_one_are_ignored(announced: dict[str, int]) -> None:
     camera = Camera()
-    camera.receiver.announce(SSRC)
-    for sequence in range(3):
-        camera.put(rtp(sequence, 5, SLICE, marker=True, ssrc=99))
+    camera.receiver.announce(**announced)
+    for sequence in range(20):
+        payload = SLICE if sequence else stap_a(SPS, PPS, IDR)
+        camera.put(rtp(sequence, 3600 * sequence, payload, marker=True, ssrc=99))
+    camera.pause()
+    assert camera.sink.data == []
     camera.learn()
-    camera.put(rtp(3, 5, SLICE, marker=True, ssrc=99))
+    camera.put(rtp(20, 72_000, SLICE, marker=True, ssrc=99))
     camera.send(SLICE)
     assert camera.sink.data == [annexb(SLICE)]
 
