@@ -40,6 +40,7 @@ from ninjacam.sources.registry import check_url
 from ninjacam.sources.rtmp.amf import read_values, write_values
 from ninjacam.sources.rtmp.chunks import ChunkReader, MessageType, write_control, write_message
 from ninjacam.sources.rtmp.media import FlvMedia
+from ninjacam.sources.rtsp.back_channel import choose_format
 from ninjacam.sources.rtsp.messages import parse_head
 from ninjacam.sources.rtsp.rtcp import parse_rtcp
 from ninjacam.sources.rtsp.sdp import parse_sdp, sprop_annexb
@@ -203,6 +204,17 @@ def read_sdp(data: bytes) -> bool:
         choose_tracks(description, Sink(), SourceStats(), audio=True)
     except SourceError:
         return False
+    return True
+
+
+def read_back_channel(data: bytes) -> bool:
+    try:
+        media, audio = choose_format(parse_sdp(data), data)
+    except (SourceError, CommandError):
+        return False
+    control_uris("rtsp://camera/a/", media.control, TARGET)
+    assert 8000 <= audio.rate_hz <= 48_000 and 0 <= audio.payload_type < 128
+    assert 160 <= audio.packet_samples <= 9600 and audio.channels in (1, 2)
     return True
 
 
@@ -438,6 +450,10 @@ ANSWER = (
     b'WWW-Authenticate: Digest realm="The door", nonce="12ab", qop="auth,auth-int", algorithm=SHA-256\r\n'
     b"WWW-Authenticate: Basic realm=x\r\nLocation: http://u:p@camera:80/a?b\r\nSession: 12;timeout=60\r\n\r\n"
 )
+BACK_CHANNEL = (
+    b"m=audio 0 RTP/AVP 0 97 102\na=rtpmap:97 MPEG4-GENERIC/16000/1\na=rtpmap:102 PCMA/16000\na=ptime:40\n"
+    b"a=control:trackID=2\na=sendonly\n"
+)
 PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-STREAM-INF:BANDWIDTH=1\nv.m3u8\n#EXTINF:2,\na.ts\n"
 SEEN = [
     b'{"captured_us":%d,"view":"edges","annotations":[{"type":"box","points":[[0,0],[1,1]]}]}' % n
@@ -460,6 +476,7 @@ PARSERS = {
     "chunks": Parser([chunk(PART), chunk(PICTURES[0]), b"0\r\n\r\n"], read_chunks),
     "head": Parser(lines(ANSWER), read_head),
     "sdp": Parser(lines(SDP), read_sdp),
+    "back channel": Parser(lines(SDP + BACK_CHANNEL), read_back_channel),
     "url": Parser([b"rtsp:", b"//", b"u:p@", b"[::1]", b":554", b"/a", b"?b=c"], read_url),
     "http url": Parser([b"http:", b"//", b"[::1]", b":80", b"/a", b"?b=c", b"#interval", b"=0.5"], read_source_url),
     "udp url": Parser([b"udp:", b"//", b"@", b"239.1.2.3", b":1234", b"?sources=", b"10.0.0.1"], read_source_url),

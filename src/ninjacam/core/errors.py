@@ -22,7 +22,10 @@
     │   └── DeviceError                a USB device is missing, busy or forbidden
     ├── CommandError                 a camera does not carry out a command
     │   ├── UnsupportedCommandError    it lacks this function
-    │   └── CommandRejectedError       it rejects the command, or one of its values
+    │   │   └── NoLoudspeakerError       it takes no audio
+    │   ├── CommandRejectedError       it rejects the command, or one of its values
+    │   ├── SpeakerBusyError           another user is talking through its loudspeaker
+    │   └── TalkEndedError             the user has talked for too long, or has sent no audio
     ├── DecodeError                  a frame cannot be decoded
     ├── EncodeError                  a frame cannot be encoded
     ├── ProcessorError               a user's processor raised an exception, hung or killed its process
@@ -161,6 +164,18 @@ class UnsupportedCommandError(CommandError):
 class CommandRejectedError(CommandError):
     code = "command_rejected"
     retryable = False
+
+
+class NoLoudspeakerError(UnsupportedCommandError):
+    code = "no_loudspeaker"
+
+
+class SpeakerBusyError(CommandError):
+    code = "speaker_busy"
+
+
+class TalkEndedError(CommandError):
+    code = "talk_ended"
 
 
 class DecodeError(NinjacamError):

@@ -62,6 +62,7 @@ OPENERS: dict[str, Opener] = {
     "push": _open_push,
 }
 SCHEMES = frozenset(OPENERS)
+_RTSP = ("rtsp", "rtsps", "rtsp+http", "rtsp+https")
 _USE_ANOTHER = "Use the camera's rtsp: URL, or provide HLS or MPEG-TS over http:, or MPEG-TS over udp:."
 _REFUSED = {
     "rtmp": f"RTMP servers cannot be read. Add the camera as push: and let it publish to Ninjacam. {_USE_ANOTHER}",
@@ -107,7 +108,12 @@ def runs_native_code(config: SourceConfig) -> bool:
 
     Raises: UnsupportedSchemeError.
     """
-    return scheme_of(config.url) not in ("rtsp", "rtsps", "rtsp+http", "rtsp+https", "push")
+    return scheme_of(config.url) not in (*_RTSP, "push")
+
+
+def speaks_rtsp(url: str) -> bool:
+    """Return whether the camera is an RTSP server, which may take audio."""
+    return url.partition(":")[0].lower() in _RTSP
 
 
 def waits_for_publisher(config: SourceConfig) -> bool:

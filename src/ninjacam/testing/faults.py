@@ -42,3 +42,13 @@ class Faults:
     sender_report_interval_s: float = 5.0
     wall_offset_s: float = 0.0
     """Error of the camera's clock in the sender reports."""
+    back_channel: tuple[str, ...] = ()
+    """Formats that the camera's loudspeaker takes, such as "PCMU/8000"; empty: it has none."""
+    require_status: int = 551
+    """Without a loudspeaker: the answer to a DESCRIBE that requires one; 0: the description without it."""
+    back_channel_status: int = 0
+    """SETUP of the loudspeaker is answered with this status."""
+    back_channel_record_only: bool = False
+    """PLAY of a session with the loudspeaker alone is refused; RECORD is accepted."""
+    back_channel_packets: int = 0
+    """The camera closes the connection after this many packets of audio; 0: never."""

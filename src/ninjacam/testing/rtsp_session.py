@@ -15,13 +15,15 @@ from ninjacam.testing.authentication import Login
 from ninjacam.testing.clips import Unit
 from ninjacam.testing.faults import Faults
 from ninjacam.testing.rtp import INTERLEAVED_HEADER, count_receiver_reports, payload_type, sender_report
-from ninjacam.testing.sdp import describe
+from ninjacam.testing.sdp import BACK_CHANNEL, describe
 from ninjacam.testing.served_stream import ServedStream
 
 _BUFFER_LIMIT_BYTES = 4_000_000  # A client that is further behind continues at a later key frame.
 _REASONS = {200: "OK", 302: "Found", 400: "Bad RtspRequest", 401: "Unauthorized", 404: "Not Found",
-            454: "Session Not Found", 461: "Unsupported Transport", 501: "Not Implemented"}  # fmt: skip
+            454: "Session Not Found", 461: "Unsupported Transport", 501: "Not Implemented",
+            551: "Option not supported"}  # fmt: skip
 _METHODS = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER"
+FEATURE = "www.onvif.org/ver20/backchannel"
 _WEB_PAGE = b"<!doctype html><title>Router</title><h1>Please log in</h1>"
 WEB_ANSWER = (
     b"HTTP/1.1 400 Bad Request\r\nServer: lighttpd\r\nContent-Type: text/html\r\nContent-Length: %d\r\n"
@@ -50,6 +52,10 @@ class CameraStats:
     """Not sent because the client did not read."""
     methods: Counter[str] = field(default_factory=Counter)
     requests: deque[RtspRequest] = field(default_factory=lambda: deque(maxlen=1000))
+    audio: deque[bytes] = field(default_factory=lambda: deque(maxlen=10_000))
+    """The RTP packets that its loudspeaker has received."""
+    open_talks: int = 0
+    """Number of sessions with the loudspeaker."""
 
 
 class Host(Protocol):
@@ -109,6 +115,8 @@ class ServerSession:
         self._waiting_for_key = True
         self._heard_s = time.monotonic()
         self._next_report_s = 0.0
+        self._back_channel: int | None = None
+        """The interleaved channel of the audio for the loudspeaker."""
         self.peer: tuple[str, int] = writer.get_extra_info("peername")[:2]
 
     @property
@@ -207,15 +215,27 @@ class ServerSession:
                 first = await self._reader.readexactly(1)
                 if first == b"$":
                     head = await self._reader.readexactly(3)
-                    self.heard_rtcp(await self._reader.readexactly(int.from_bytes(head[1:], "big")))
+                    packet = await self._reader.readexactly(int.from_bytes(head[1:], "big"))
+                    if head[0] != self._back_channel:
+                        self.heard_rtcp(packet)
+                    elif not self._play_audio(packet):
+                        return
                 elif first not in b"\r\n":
                     request = _parse(first + await self._reader.readuntil(b"\r\n\r\n"))
                     await self._reader.readexactly(int(request.headers.get("content-length", "0")))
                     if not await self._receive(request):
                         return
         finally:
+            self._host.stats.open_talks -= self._back_channel is not None
             if self._stream:
                 self._stream.discard(self)
+
+    def _play_audio(self, packet: bytes) -> bool:
+        """Take a packet for the loudspeaker; False: the connection is to be closed."""
+        stats = self._host.stats
+        stats.audio.append(packet)
+        self._heard_s = time.monotonic()
+        return len(stats.audio) != self.faults.back_channel_packets
 
     async def _receive(self, request: RtspRequest) -> bool:
         """Answer one request; False: the connection is to be closed."""
@@ -240,7 +260,7 @@ class ServerSession:
                 await asyncio.sleep(faults.trickle_s)
         else:
             self._write(answer)
-        if request.method == "PLAY" and self._stream and " 200 " in answer[:16].decode():
+        if request.method in ("PLAY", "RECORD") and self._stream and " 200 " in answer[:16].decode():
             self._stream.add(self, gop_at_once=self._host.gop_at_once)
         return request.method != "TEARDOWN"
 
@@ -265,9 +285,13 @@ class ServerSession:
         if method == "DESCRIBE" and stream:
             return self._describe(reply, request, stream)
         if method == "SETUP" and stream:
-            status, headers = self._set_up(request.headers.get("transport", ""), stream, path)
+            transport = request.headers.get("transport", "")
+            if path.endswith(f"/{BACK_CHANNEL}"):
+                status, headers = self._set_up_back_channel(transport, stream)
+            else:
+                status, headers = self._set_up(transport, stream, path)
             return reply(status, *headers)
-        if method in ("PLAY", "PAUSE", "TEARDOWN", "GET_PARAMETER", "SET_PARAMETER"):
+        if method in ("PLAY", "RECORD", "PAUSE", "TEARDOWN", "GET_PARAMETER", "SET_PARAMETER"):
             return self._control(reply, request)
         return reply(501)
 
@@ -275,8 +299,13 @@ class ServerSession:
         """A request about the session."""
         method = request.method
         given = request.headers.get("session", "").partition(";")[0]
-        if method in ("PLAY", "PAUSE") and (not self._outlets or given != self._session_id):
+        is_set_up = bool(self._outlets) or self._back_channel is not None
+        if method in ("PLAY", "RECORD", "PAUSE") and (not is_set_up or given != self._session_id):
             return reply(454)
+        if method == "PLAY" and not self._outlets and self.faults.back_channel_record_only:
+            return reply(400)
+        if method == "RECORD" and self._outlets:
+            return reply(501)
         if method == "PAUSE" and self._stream:
             self._stream.discard(self)
         return reply(200, f"Session: {self._session_id}", *(["Range: npt=now-"] if method == "PLAY" else []))
@@ -287,15 +316,31 @@ class ServerSession:
             return reply(302, f"Location: {faults.redirect_to}")
         if faults.describe_status:
             return reply(faults.describe_status)
+        wants_back_channel = request.headers.get("require") == FEATURE
+        if wants_back_channel and not faults.back_channel and faults.require_status:
+            return reply(faults.require_status, f"Unsupported: {FEATURE}")
         body = describe(
             stream.clip,
             host=self._writer.get_extra_info("sockname")[0],
             sprop=faults.sdp_parameter_sets,
             video=not faults.no_video,
             codec_name=faults.codec_name,
+            back_channel=faults.back_channel if wants_back_channel else (),
         )
         base = request.url.rstrip("/") + "/"
         return reply(200, "Content-Type: application/sdp", f"Content-Base: {base}", body=body)
+
+    def _set_up_back_channel(self, transport: str, stream: ServedStream) -> tuple[int, list[str]]:
+        channels = re.search(r"interleaved=(\d+)-(\d+)", transport)
+        if stream.faults.back_channel_status or channels is None or not stream.faults.back_channel:
+            return stream.faults.back_channel_status or 461, []
+        self._stream = stream
+        self._host.stats.open_talks += self._back_channel is None
+        self._back_channel = int(channels[1])
+        return 200, [
+            f"Transport: RTP/AVP/TCP;unicast;interleaved={channels[1]}-{channels[2]};ssrc=0000BEEF",
+            f"Session: {self._session_id};timeout={stream.faults.session_timeout_s}",
+        ]
 
     def _set_up(self, transport: str, stream: ServedStream, path: str) -> tuple[int, list[str]]:
         found = re.search(r"/track(\d+)$", path)

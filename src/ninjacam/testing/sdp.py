@@ -1,11 +1,16 @@
 """The session description that a fake camera answers to DESCRIBE (RFC 4566)."""
 
 import base64
+from collections.abc import Sequence
 
 from ninjacam.codecs.bitstream import parameter_sets
 from ninjacam.core.packets import Codec
 from ninjacam.testing.clips import Clip, ClipTrack
 from ninjacam.testing.rtp import payload_type
+
+BACK_CHANNEL = "track-back"
+"""The control of the loudspeaker."""
+_STATIC_NUMBERS = {"PCMU/8000": 0, "PCMA/8000": 8}
 
 
 def describe(
@@ -16,10 +21,12 @@ def describe(
     sprop: bool = True,
     video: bool = True,
     codec_name: str = "",
+    back_channel: Sequence[str] = (),
 ) -> str:
     """`control_base`: put before the tracks' control URLs, which are relative without it.
 
     `sprop`: give the parameter sets. `video`: False leaves the video out. `codec_name`: claim the video to be that.
+    `back_channel`: the formats of a loudspeaker.
     """
     lines = [
         "v=0",
@@ -44,7 +51,19 @@ def describe(
         lines.append(f"a=control:{control_base + '/' if control_base else ''}track{index}")
         if track.codec.is_video:
             lines.append(f"a=framerate:{clip.fps:g}")
-    return "\r\n".join(lines) + "\r\n"
+    return "\r\n".join(lines + _back_channel_lines(back_channel)) + "\r\n"
+
+
+def _back_channel_lines(formats: Sequence[str]) -> list[str]:
+    if not formats:
+        return []
+    numbers = [_STATIC_NUMBERS.get(name, 110 + index) for index, name in enumerate(formats)]
+    return [
+        f"m=audio 0 RTP/AVP {' '.join(map(str, numbers))}",
+        *(f"a=rtpmap:{number} {name}" for number, name in zip(numbers, formats, strict=True)),
+        f"a=control:{BACK_CHANNEL}",
+        "a=sendonly",
+    ]
 
 
 def _format_lines(track: ClipTrack, number: int, sprop: bool) -> list[str]:

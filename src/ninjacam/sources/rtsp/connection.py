@@ -6,6 +6,7 @@ message or packet, within a limit.
 
 import asyncio
 import re
+import socket
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -336,6 +337,17 @@ class RtspConnection(asyncio.BufferedProtocol):
         self._transport.write(data)
         if self._transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
             self.fail(SourceEndedError("The camera does not read our requests."))
+
+    @property
+    def unsent_bytes(self) -> int:
+        """The size of what was written and is not sent yet."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    def limit_send_buffer(self, size_bytes: int) -> None:
+        """Limit what the kernel keeps of what was written and is not sent yet. Has no effect in a tunnel."""
+        if self._transport is not None:
+            own = self._transport.get_extra_info("socket")
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size_bytes)
 
     def write_interleaved(self, channel: int, data: bytes) -> None:
         self.write(bytes((_DOLLAR, channel)) + len(data).to_bytes(2, "big") + data)

@@ -49,19 +49,23 @@ login.
 _OPTIONAL_S = 2.0
 """Seconds to wait for an optional response."""
 _REDIRECTS = (301, 302, 303, 305, 307, 308)
-_FINAL = (401, 403, 453, 461, 503, *_REDIRECTS)
+FINAL = (401, 403, 453, 461, 503, *_REDIRECTS)
 """Statuses that another form of the request does not change."""
 _SCHEMES = ("rtsp", "rtsps")
 _Answer = TypeVar("_Answer")
 
 
-class _Redirected(Exception):  # noqa: N818 (it is an answer, not an error)
+class Redirected(Exception):  # noqa: N818 (it is an answer, not an error)
     def __init__(self, location: str) -> None:
         self.location = location
 
 
 class _TransportRefusedError(ProtocolError):
     """The camera does not support the requested transport (status 461)."""
+
+
+class OptionRefusedError(ProtocolError):
+    """The camera does not support the required feature (status 551)."""
 
 
 @dataclass(slots=True)
@@ -111,11 +115,11 @@ async def _follow(target: RequestTarget, config: SourceConfig, clock: Clock) -> 
         attempt.knew_login = auth.is_challenged
         try:
             return await _open_once(target, auth, config, clock, attempt)
-        except _Redirected as redirect:
+        except Redirected as redirect:
             redirects += 1
             if redirects > MAX_REDIRECTS:
                 raise ProtocolError("The camera redirects too often.") from None
-            target, config, auth = _redirect(target, redirect.location, config)
+            target, config, auth = follow_redirect(target, redirect.location, config)
             attempt = _Attempt()
         except _TransportRefusedError as error:
             if refused is not None or target.is_tls or target.tunnel:
@@ -139,7 +143,7 @@ async def _follow(target: RequestTarget, config: SourceConfig, clock: Clock) -> 
             attempt = less
 
 
-def _redirect(
+def follow_redirect(
     target: RequestTarget, location: str, config: SourceConfig
 ) -> tuple[RequestTarget, SourceConfig, Authenticator]:
     """Return the target of a redirect, with its configuration and login. Raises: SourceError: it is not allowed."""
@@ -153,7 +157,7 @@ def _redirect(
 async def _open_once(
     target: RequestTarget, auth: Authenticator, config: SourceConfig, clock: Clock, attempt: _Attempt
 ) -> RtspSource:
-    connection = await _connect(target, config, clock)
+    connection = await connect_rtsp(target, config, clock)
     delivery: Delivery = (
         Interleaved(connection) if config.transport == "tcp" else Datagrams(connection, config, clock)
     )
@@ -165,7 +169,8 @@ async def _open_once(
         raise
 
 
-async def _connect(target: RequestTarget, config: SourceConfig, clock: Clock) -> RtspConnection:
+async def connect_rtsp(target: RequestTarget, config: SourceConfig, clock: Clock) -> RtspConnection:
+    """Connect, through HTTP if the URL says so. The caller sets the deadline. Raises: SourceError."""
     if target.tunnel:
         return await connect_tunnel(target, config, clock)
     _, connection = await addresses.connect(
@@ -175,7 +180,10 @@ async def _connect(target: RequestTarget, config: SourceConfig, clock: Clock) ->
 
 
 class RtspSession:
-    """The requests of one session over one connection, with its login and session id."""
+    """The requests of one session over one connection, with its login and session id.
+
+    `require`: the feature that all requests require (RFC 2326, section 12.32); "": none.
+    """
 
     def __init__(
         self,
@@ -185,11 +193,14 @@ class RtspSession:
         clock: Clock,
         connection: RtspConnection,
         delivery: Delivery,
+        *,
+        require: str = "",
     ) -> None:
         self._target = target
         self._auth = auth
         self._config = config
         self._clock = clock
+        self._require = require
         self.connection = connection
         self.delivery = delivery
         self.session_id = ""
@@ -202,7 +213,7 @@ class RtspSession:
             attempt.asked = "OPTIONS"
             await self._ask_options()
         attempt.asked = "DESCRIBE"
-        answer = await self._describe()
+        answer = await self.describe()
         description = parse_sdp(answer.body)
         base = base_uri(answer.header("content-base") or answer.header("content-location"), self._target)
         self.uri = control_uri(base, description.control)
@@ -234,19 +245,19 @@ class RtspSession:
         if answer.status == 401 and "www-authenticate" not in answer.headers:
             return  # The response to DESCRIBE will contain the challenge.
         if answer.status in (401, *_REDIRECTS):
-            self._check("OPTIONS", answer)
+            self.check("OPTIONS", answer)
         methods = ",".join(answer.headers.get("public", []))
         self.methods = frozenset(method.strip().upper() for method in methods.split(","))
 
-    async def _describe(self) -> RtspMessage:
+    async def describe(self) -> RtspMessage:
         headers = {"Accept": "application/sdp"}
         answer = await self.request("DESCRIBE", self._target.uri, headers)
-        if answer.status not in _FINAL and answer.status >= 400 and self._target.path == "/":
+        if answer.status not in FINAL and answer.status >= 400 and self._target.path == "/":
             # Without a path, a trailing slash matters to some cameras.
             uri = self._target.uri.rstrip("/") + ("" if self._target.uri.endswith("/") else "/")
             other = await self.request("DESCRIBE", uri, headers)
             answer = other if other.status < 300 else answer
-        self._check("DESCRIBE", answer)
+        self.check("DESCRIBE", answer)
         if not re.search(
             rb"^\s*(?:v=0|m=)", answer.body.lstrip(b"\xef\xbb\xbf"), re.MULTILINE | re.IGNORECASE
         ):
@@ -300,19 +311,19 @@ class RtspSession:
                 self.delivery.accept(index, track, transport)
                 return
             refused = refused or answer
-            if answer.status in _FINAL:
+            if answer.status in FINAL:
                 refused = answer
                 break
         assert refused is not None
         if refused.status == 461:
             raise _TransportRefusedError(self.delivery.refusal)
-        self._check("SETUP", refused)
+        self.check("SETUP", refused)
 
     async def _set_up_optional(self, index: int, track: RtspTrack, base: str) -> bool:
         """Return whether the camera grants the track."""
         try:
             await self._set_up(index, track, base)
-        except (SourceEndedError, _Redirected):
+        except (SourceEndedError, Redirected):
             raise
         except SourceError:
             return False
@@ -341,13 +352,13 @@ class RtspSession:
                         self._note_sequences(tracks, answer)
                     return
                 refused = refused or answer
-                if answer.status in _FINAL:
-                    self._check("PLAY", answer)
+                if answer.status in FINAL:
+                    self.check("PLAY", answer)
         for track in tracks:
             answer = await self._ask_to_play(control_uri(base, track.control), {}, tracks)
             if track is tracks[0] and answer is not None and answer.status >= 300:
                 assert refused is not None
-                self._check("PLAY", refused)
+                self.check("PLAY", refused)
 
     async def _ask_to_play(
         self, uri: str, headers: dict[str, str], tracks: list[RtspTrack]
@@ -375,6 +386,8 @@ class RtspSession:
         """Send a request, and respond to a challenge. Raises: SourceError: the connection ended."""
         if self.session_id:
             headers = {**headers, "Session": self.session_id}
+        if self._require:
+            headers = {**headers, "Require": self._require}
         for attempt in range(3):
             authorization = self._auth.header(method, uri)
             extra = {"Authorization": authorization} if authorization else {}
@@ -390,16 +403,16 @@ class RtspSession:
 
     async def expect_ok(self, method: str, uri: str, headers: dict[str, str]) -> RtspMessage:
         answer = await self.request(method, uri, headers)
-        self._check(method, answer)
+        self.check(method, answer)
         return answer
 
-    def _check(self, method: str, answer: RtspMessage) -> None:
+    def check(self, method: str, answer: RtspMessage) -> None:
         """Raises: SourceError: the response is an error; the only table from RTSP statuses to errors."""
         status = answer.status
         if 200 <= status < 300:
             return
         if status in _REDIRECTS and answer.header("location"):
-            raise _Redirected(answer.header("location"))
+            raise Redirected(answer.header("location"))
         if status == 401:
             if self._auth.has_credentials:
                 raise AuthenticationError("The camera rejects the user name or password: check both.")
@@ -412,6 +425,8 @@ class RtspSession:
             raise StreamNotFoundError("The camera has no stream at this path: check the path of the URL.")
         if status in (453, 503):
             raise ProtocolError("The camera is busy: it may serve too many viewers already.")
+        if status == 551:
+            raise OptionRefusedError(f"The camera does not support what {method} requires (status 551).")
         # Without its reason phrase, which may repeat our request including secrets.
         raise ProtocolError(f"The camera refused {method} (status {status}).")
 
