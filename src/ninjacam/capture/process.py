@@ -7,6 +7,7 @@ from pathlib import Path
 from ninjacam.capture.camera import CameraCapture
 from ninjacam.capture.publishing import Publishing
 from ninjacam.capture.sink import PacketSinks
+from ninjacam.capture.talks import TalkServers
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.errors import ConfigError, NinjacamError
 from ninjacam.core.streams import MAIN, split_key, stream_key
@@ -57,6 +58,7 @@ class CaptureProcess:
         self._child = Child(
             name=name, run_dir=run_dir, orphan_s=orphan_s, assign=self._assign, status=self._status
         )
+        self._talks = TalkServers(run_dir, self._child.changed)
 
     async def run(self) -> None:
         try:
@@ -64,6 +66,7 @@ class CaptureProcess:
         finally:
             await self._publishing.close()
             await asyncio.gather(
+                self._talks.close(),
                 *(self._end(key) for key in list(self._streams)),
                 *(self._control(slug, {}) for slug in list(self._devices)),
             )
@@ -93,7 +96,8 @@ class CaptureProcess:
             await self._publishing.open(PublishPorts(**message["publish_ports"]))
         cameras = {camera["slug"]: camera for camera in message["cameras"]}
         await asyncio.gather(
-            *(self._control(slug, cameras.get(slug, {})) for slug in {*cameras, *self._devices})
+            self._talks.assign({slug: camera["source"] for slug, camera in cameras.items()}),
+            *(self._control(slug, cameras.get(slug, {})) for slug in {*cameras, *self._devices}),
         )
 
     async def _control(self, slug: str, entry: Json) -> None:
@@ -192,7 +196,14 @@ class CaptureProcess:
         slugs = [slug for slug, name in map(split_key, self._streams) if name == MAIN]
         return {
             "kind": "capture",
-            "cameras": {slug: {**self._camera_status(slug), **self._device_status(slug)} for slug in slugs},
+            "cameras": {
+                slug: {
+                    **self._camera_status(slug),
+                    **self._device_status(slug),
+                    **self._talks.report(slug),
+                }
+                for slug in slugs
+            },
             "segments": self._sinks.report() if self._sinks is not None else [],
         }
 
