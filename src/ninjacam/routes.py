@@ -78,7 +78,7 @@ class Route:
 
     name: str
     pattern: str
-    role: Literal["view", "replay", "export", ""]
+    role: Literal["view", "replay", "export", "control", ""]
     handler: str
     parameters: tuple[Parameter, ...] = ()
     protocol: Literal["http", "websocket"] = "http"
@@ -192,6 +192,17 @@ ROUTES = (
         summary="Open WebSocket",
         description="The player's connection for any number of cameras and views. docs/websocket.md describes the "
         "protocol.",
+    ),
+    Route(
+        "live-talk",
+        "live/<slug:slug>/talk",
+        "control",
+        "ninjacam.live.talk.serve_talk",
+        protocol="websocket",
+        operation_id="open_talk",
+        summary="Talk to camera",
+        description="A WebSocket that carries audio to the camera's loudspeaker. docs/websocket.md describes the "
+        "messages.",
     ),
     Route(
         "rec-hls",

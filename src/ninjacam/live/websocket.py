@@ -200,24 +200,29 @@ class LiveSocket:
             member.wants = 2
 
 
+def close_code(problem: Problem) -> int:
+    """Return the close code of a refused WebSocket."""
+    if problem.code == "stopping":
+        return GOING_AWAY
+    return {401: NOT_AUTHENTICATED, 429: TRY_LATER, 503: TRY_LATER}.get(problem.status, REFUSED)
+
+
 async def serve_socket(worker: Worker, scope: Scope, receive: Receive, send: Send, target: Target) -> None:
     """Handle one WebSocket from its handshake to its end."""
     await receive()  # websocket.connect
     try:
         principal = await worker.database.run(auth.authorise_socket, scope)
     except Problem as problem:
-        code = {401: NOT_AUTHENTICATED, 429: TRY_LATER, 503: TRY_LATER}.get(problem.status, REFUSED)
         # Accept first: browsers reveal the close code only of a WebSocket that was open.
         await send({"type": "websocket.accept"})
-        await send({"type": "websocket.close", "code": code, "reason": problem.detail[:100]})
+        await send({"type": "websocket.close", "code": close_code(problem), "reason": problem.detail[:100]})
         return
     socket = LiveSocket(worker, principal, scope, receive, send)
     await send({"type": "websocket.accept"})
     try:
         worker.add(socket)
     except Problem as problem:
-        code = GOING_AWAY if problem.code == "stopping" else TRY_LATER
-        await send({"type": "websocket.close", "code": code, "reason": problem.detail[:100]})
+        await send({"type": "websocket.close", "code": close_code(problem), "reason": problem.detail[:100]})
         return
     try:
         await socket.serve()

@@ -8,7 +8,7 @@ import asyncio
 import io
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -234,6 +234,38 @@ def record_movement(principal: "Principal", slug: str, reason: str) -> None:
     from ninjacam.actions import ptz
 
     ptz.record_movement(principal, slug, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class TalkPermission:
+    """A user who may talk to a camera. `details`: may see the details of its errors. `may_see_users`: who talks."""
+
+    principal: "Principal"
+    camera: "Camera"
+    details: bool
+    may_see_users: bool
+
+
+def authorise_talk(scope: Scope, slug: str) -> TalkPermission:
+    """For a WebSocket that carries audio to a camera.
+
+    Raises: Problem 400, 401, 429; 403: the page is not ours; NotFoundError, ForbiddenError.
+    """
+    from ninjacam.models import Role
+    from ninjacam.queries.cameras import get_camera
+
+    principal = authorise_socket(scope)
+    camera = get_camera(principal, slug, Role.CONTROL)
+    return TalkPermission(
+        principal, camera, may_see_details(principal, camera), principal.may_all("view_cameragrant")
+    )
+
+
+def record_talk(principal: "Principal", slug: str, verb: str, details: dict[str, object]) -> None:
+    """Record the start or the end of a talk."""
+    from ninjacam.actions import talk
+
+    talk.record_talk(principal, slug, verb, **details)
 
 
 def may_see_details(principal: "Principal", camera: "Camera") -> bool:

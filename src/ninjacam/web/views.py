@@ -40,8 +40,10 @@ from ninjacam.queries.publishing import (
 )
 from ninjacam.queries.status import Status, read_status
 from ninjacam.queries.streams import list_streams
+from ninjacam.queries.talk import talk_ability
 from ninjacam.queries.views import list_views
 from ninjacam.routes import ROUTES
+from ninjacam.sources.registry import speaks_rtsp
 from ninjacam.web.forms import CameraForm
 from ninjacam.web.log_in import LogInForm, PasswordForm
 from ninjacam.web.phone_link import PhoneLink, make_phone_link
@@ -214,6 +216,8 @@ def show_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
         "has_device": bool(camera.onvif_url) and camera.enabled,
         "may_control": principal.may("control", camera),
         "phone": _phone_link(request, camera) if may_configure else None,
+        "takes_audio": speaks_rtsp(camera.url) and camera.enabled,
+        "talk": talk_ability(camera, figures),
         "live": live,
         "streams": [
             {"stream": stream, "state": state_label(stream.state)}

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
@@ -26,6 +27,7 @@ from ninjacam.api.schemas.cameras import (
     ProbePatch,
     Record,
     SourceOut,
+    TalkOut,
 )
 from ninjacam.api.schemas.fields import RoleName, plain
 from ninjacam.api.schemas.pages import PageQuery
@@ -39,6 +41,7 @@ from ninjacam.queries.pages import paginate
 from ninjacam.queries.status import Status as EngineStatus
 from ninjacam.queries.status import read_status
 from ninjacam.queries.streams import list_streams
+from ninjacam.queries.talk import talk_ability
 from ninjacam.routes import ROUTES
 
 router = Router()
@@ -141,6 +144,7 @@ def camera_out(who: Principal, camera: Camera, status: EngineStatus) -> CameraOu
         state=report["state"],
         error=ErrorOut.of(report.get("error")),
         health=_health(report),
+        talk=TalkOut(**asdict(talk_ability(camera, report))),
         roles=cast(list[RoleName], roles),
         urls={route.kind: route.path(camera.slug) for route in ROUTES if route.is_camera_url},
         record_stream=camera.record_stream,

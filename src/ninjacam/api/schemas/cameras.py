@@ -102,6 +102,15 @@ class Health(Schema):
     )
 
 
+class TalkOut(Schema):
+    """Whether the camera takes audio for a loudspeaker, as its answers have shown."""
+
+    state: Literal["unknown", "yes", "no"] = Field(
+        description="`unknown` until somebody talks to the camera."
+    )
+    reason: str = Field(description="A sentence if `state` is `no`, else empty.")
+
+
 _CAMERA = {
     "slug": "door",
     "name": "Front door",
@@ -113,6 +122,7 @@ _CAMERA = {
     "state": "live",
     "error": None,
     "health": {"codec": "h264", "width_px": 1280, "height_px": 720, "fps": 25.0, "bitrate_bps": 3100000},
+    "talk": {"state": "unknown", "reason": ""},
     "roles": ["view", "configure"],
     "urls": {
         "mjpeg": "/live/door/mjpeg",
@@ -165,6 +175,7 @@ class CameraOut(Schema):
     state: State
     error: ErrorOut | None
     health: Health
+    talk: TalkOut
     roles: list[RoleName]
     urls: dict[str, str] = Field(
         description="Paths on this server, for a session or a token: "

@@ -1,0 +1,26 @@
+"""Whether one can talk to a camera, as far as its answers have shown."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from django.utils.translation import gettext as _
+
+from ninjacam.models import Camera
+from ninjacam.sources.registry import speaks_rtsp
+
+
+@dataclass(frozen=True, slots=True)
+class TalkAbility:
+    """`state`: "unknown" until somebody talks. `reason`: a sentence, if it is "no"."""
+
+    state: Literal["unknown", "yes", "no"]
+    reason: str = ""
+
+
+def talk_ability(camera: Camera, report: Mapping[str, Any]) -> TalkAbility:
+    """`report`: of the camera, as `Status.camera` returns it."""
+    if not speaks_rtsp(camera.url):
+        return TalkAbility("no", _("You can talk to cameras with an RTSP address only."))
+    found = report.get("talk")
+    return TalkAbility(found["state"], found["reason"]) if found else TalkAbility("unknown")
