@@ -359,6 +359,48 @@ def test_the_form_reads_the_streams_of_a_new_camera(
     assert entered == "rtsp://127.0.0.1:8554/main rtsp://127.0.0.1:8554/sub"
 
 
+@pytest.mark.chromium
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt install chromium).")
+def test_a_found_camera_is_added_with_all_its_streams(
+    chromium: Browser, product: Product, camera: FakeOnvifCamera
+) -> None:
+    """The search itself is replaced: tests/e2e/test_discovery.py searches a simulated network."""
+    stream = {
+        "url": "rtsp://127.0.0.1/guess",
+        "name": "main",
+        "state": "locked",
+        "codec": "",
+        "width_px": 0,
+        "height_px": 0,
+    }
+    device = {
+        "address": "127.0.0.1", "kind": "camera", "title": "Found", "slug": "found", "maker": "", "model": "",
+        "certainty_word": "certain", "reasons": [], "needs_password": True, "streams": [stream],
+        "onvif_url": camera.url, "camera": None,
+    }  # fmt: skip
+    events = f"event: device\ndata: {json.dumps(device)}\n\n"
+    with chromium.tab() as tab:
+        product.sign_in(tab)
+        tab.navigate(product.url("/discover/"))
+        tab.until("document.getElementById('start').disabled === false", 30)
+        tab.js(
+            "const ask = window.fetch; window.fetch = (url, options) => String(url).endsWith('/discovery')"
+            f" ? Promise.resolve(new Response({json.dumps(events)})) : ask(url, options);"
+            " document.getElementById('start').click(); 1"
+        )
+        tab.until("document.querySelector('.device-add')?.hidden === false", 30)
+        for name, value in {"username": "admin", "password": "secret"}.items():
+            tab.js(f"document.querySelector('.device-add [name={name}]').value = '{value}'; 1")
+        tab.js("document.querySelector('.device-add').requestSubmit(); 1")
+        tab.until("document.querySelector('.device-known').hidden === false", 30)
+        assert tab.js("document.querySelector('.device-note').textContent") == ""
+    found = product.camera("found")
+    assert [(each["name"], each["url"]) for each in found["streams"]] == [
+        ("main", "rtsp://127.0.0.1:8554/main"), ("sub", "rtsp://127.0.0.1:8554/sub"),
+    ]  # fmt: skip
+    assert found["source"]["onvif_url"] == camera.url
+
+
 def test_the_command_line_adds_the_streams_of_a_camera(product: Product, camera: FakeOnvifCamera) -> None:
     login = ["--username", "admin", "--password-stdin"]
     address = ["rtsp://127.0.0.1:8554/main", "--onvif", camera.url]

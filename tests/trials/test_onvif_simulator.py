@@ -13,11 +13,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from ninjacam.core.errors import AuthenticationError, CommandError
 from ninjacam.core.movement import Vector
 from ninjacam.devices.client import request
+from ninjacam.devices.description import DeviceDescription, name_streams
 from ninjacam.devices.onvif_device import OnvifDevice
+from ninjacam.devices.patrol import PatrolPlan, PatrolStep
 from ninjacam.devices.server import DeviceServer
 from ninjacam.onvif import device, media
 from ninjacam.onvif.client import OnvifClient
@@ -81,6 +84,47 @@ def test_it_is_described_and_moved(simulator: Any) -> None:
         with pytest.raises(CommandError, match="not supported"):
             await client.call("device", "GetRelayOutputs")
         client.close()
+
+    asyncio.run(go())
+
+
+def test_it_is_described_by_the_socket_and_patrolled(simulator: Any, tmp_path: Path) -> None:
+    """It has neither encoder options nor imaging nor outputs, and says so with a fault for each."""
+
+    async def ask(op: str, **values: Any) -> Any:
+        return await asyncio.to_thread(request, tmp_path, "door", op, **values)
+
+    async def go() -> None:
+        server = DeviceServer(tmp_path, "door", OnvifDevice(config_of(simulator)))
+        await server.start()
+        found = TypeAdapter(DeviceDescription).validate_python(await ask("device"))
+        assert found.information.manufacturer == "PythonCam" and "ptz" in found.functions
+        assert abs(found.clock_offset_s) < 5
+        urls = {name: profile.url for profile in found.profiles
+                if (name := name_streams(found.profiles, {}).get(profile.token))}  # fmt: skip
+        assert urls == {"main": "rtsp://127.0.0.1:8554/video_main", "sub": "rtsp://127.0.0.1:8554/video_sub"}
+        main = max(found.profiles, key=lambda profile: profile.pixels)
+        assert (main.encoder.codec, main.encoder.width_px, main.encoder.height_px) == ("H264", 1920, 1080)
+        for op, values in (
+            ("set_encoder", {"profile": main.token, "changes": {"gop_frames": 50}}),
+            ("set_clock", {}),
+            ("get_imaging", {}),
+            ("set_output", {"output": "1", "is_active": True}),
+        ):
+            with pytest.raises(CommandError):
+                await ask(op, **values)
+
+        await ask("move_by", pan=0.25)
+        here = (await ask("position"))["pan"]
+        token = (await ask("set_preset", name="Gate"))["preset"]
+        await ask("move_to", pan=-0.5)
+        server.set_patrol(PatrolPlan((PatrolStep(token, 3600),), "now"))
+        await asyncio.to_thread(
+            wait_until, lambda: abs(simulator.ptz.state.pan - here) < 0.05, 20, "the first step"
+        )
+        await ask("stop")
+        assert (server.report_patrol() or {})["state"] == "ended"
+        await server.close()
 
     asyncio.run(go())
 

@@ -56,7 +56,7 @@ class EncoderSettings:
 
 @dataclass(frozen=True, slots=True)
 class DeviceDescription:
-    """`functions`: "ptz", "imaging", "events", "outputs". `clock_offset_s`: by which its clock is ahead of ours."""
+    """`functions`: "ptz", "imaging", "events", "outputs". `clock_offset_s`: seconds by which its clock is ahead."""
 
     information: device.DeviceInformation
     functions: tuple[str, ...]

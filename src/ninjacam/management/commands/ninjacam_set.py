@@ -14,6 +14,7 @@ from ninjacam.actions.cameras import (
     streams_to_probe,
     update_camera,
 )
+from ninjacam.actions.sources import AddressFields
 from ninjacam.actions.streams import delete_stream, put_stream
 from ninjacam.management.base import OPERATOR
 from ninjacam.management.cameras import SourceCommand
@@ -99,8 +100,8 @@ class Command(SourceCommand):
     def run(self, options: dict[str, Any]) -> None:
         camera = get_camera(OPERATOR, options["slug"])
         fields = self._fields(options)
-        streams, removed = self.streams(options), options["remove_stream"]
-        changes = fields or options["new_slug"] or streams or removed
+        streams = self.streams(options)
+        changes = fields or options["new_slug"] or streams or options["remove_stream"]
         if not changes and not options["read_streams"]:
             raise CommandError("Nothing to change. See `ninjacam set --help` for the options.")
         answer = None
@@ -108,15 +109,7 @@ class Command(SourceCommand):
         if source:
             answer = self.try_address(source_to_probe(OPERATOR, source, camera), options)
         answers = self.try_streams(streams_to_probe(OPERATOR, source, streams, camera), options)
-        with transaction.atomic():
-            for name, address in streams.items():
-                put_stream(OPERATOR, camera, name, address)
-            for name in removed:
-                delete_stream(OPERATOR, camera, name)
-            if fields:
-                update_camera(OPERATOR, camera, fields)
-            if options["new_slug"]:
-                camera = rename_camera(OPERATOR, camera, options["new_slug"])
+        camera = self._save(camera, fields, streams, options)
         if changes:
             self.stdout.write(f"Changed {camera.slug}.")
         if options["read_streams"]:
@@ -124,6 +117,19 @@ class Command(SourceCommand):
         if answer is not None and not answer.ok:
             self.warn(str((answer.error or {}).get("message", "")))
         self.report_streams(answers)
+
+    @staticmethod
+    @transaction.atomic
+    def _save(
+        camera: Camera, fields: CameraFields, streams: dict[str, AddressFields], options: dict[str, Any]
+    ) -> Camera:
+        for name, address in streams.items():
+            put_stream(OPERATOR, camera, name, address)
+        for name in options["remove_stream"]:
+            delete_stream(OPERATOR, camera, name)
+        if fields:
+            update_camera(OPERATOR, camera, fields)
+        return rename_camera(OPERATOR, camera, options["new_slug"]) if options["new_slug"] else camera
 
     def _read_streams(self, camera: Camera) -> None:
         found = self.device_streams({}, camera)

@@ -134,7 +134,7 @@ async function loadEncoder(item, form, profile) {
     const { encoder, options, advice } = await callApi(encoderPath(profile));
     showEncoder(item, encoder, advice, profile.stream);
     showEncoderForm(form, encoder, options);
-    form.hidden = false;
+    form.hidden = !options.length; // Such a camera only shows its settings.
   } catch (error) {
     say(/** @type {Error} */ (error).message, true);
     return;
