@@ -237,6 +237,41 @@ def test_a_phone_that_sends_jpegs_over_http_is_a_camera(product: Product, jpegs:
         assert product.camera("phone")["health"]["codec"] == "mjpeg"
 
 
+def test_a_url_with_a_single_image_is_a_camera(product: Product, jpegs: Clip) -> None:
+    with FakeHttpCamera(jpegs) as camera:
+        assert "mjpeg, 640 x 360" in product.cli("add", "stills", camera.url("/shot.jpg#interval=0.2"))
+        assert_shows(product, "stills")
+
+
+def test_a_battery_camera_is_connected_only_while_it_is_watched_and_is_never_down(
+    product: Product, clip: Clip
+) -> None:
+    def watched() -> WsViewer:
+        return WsViewer(product.websocket_url, product.token, [("battery", "")])
+
+    with FakeRtspCamera(clip) as battery:
+        product.cli("add", "battery", battery.url(), "--sleeps", "--no-check")
+        product.wait_for_state("battery", "asleep")
+        assert battery.stats.connections == 0
+        with watched() as viewer:
+            viewer.wait_units(5)
+            product.wait_for_state("battery")
+        product.wait_for_state("battery", "asleep")
+        connections = battery.stats.connections
+    with watched() as viewer:  # Nothing listens there any more.
+        wait_until(
+            lambda: product.camera("battery")["health"]["notices"], 20, "a notice", processes=[product]
+        )
+        found = product.camera("battery")
+        assert (found["state"], found["error"]) == ("asleep", None)
+        assert [notice["code"] for notice in found["health"]["notices"]] == ["asleep"]
+        states = [message["state"] for message in viewer.messages if message["op"] == "state"]
+    assert set(states) <= {"asleep", "connecting"} and "asleep" in states
+    assert connections == 1
+    events = product.client.get("/api/v1/events?camera=battery").json()["items"]
+    assert events == []
+
+
 def test_a_camera_over_udp_is_live(product: Product, camera: FakeRtspCamera) -> None:
     added = product.cli("add", "udp", camera.url(), "--transport", "udp")
     assert "h264, 640 x 360" in added
