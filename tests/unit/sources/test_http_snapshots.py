@@ -237,6 +237,7 @@ async def test_an_incomplete_image_is_dropped_and_polling_continues() -> None:
         Answer(IMAGES[0][:-20]),
         Answer(b"<html>Log in</html>", content_type="text/html"),
         Answer(b"busy", status="503 Busy"),
+        Answer(IMAGES[1], status="500 Error"),
         Answer(b""),
         Answer(b"\x89PNG\r\n\x1a\n" + bytes(500), content_type="image/png"),
     ],

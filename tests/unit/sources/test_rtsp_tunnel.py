@@ -176,7 +176,7 @@ REFUSALS = {
     "a page": (
         b"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n<html>",
         errors.NotACameraError,
-        "web server",
+        "without RTSP over HTTP",
     ),
     "a redirect": (
         b"HTTP/1.0 302 Found\r\nLocation: http://169.254.169.254/\r\n\r\n",

@@ -23,7 +23,15 @@ from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.multicast import is_media_group
 from ninjacam.sources.registry import check_url, open_source, runs_native_code
 from ninjacam.sources.transport_stream import PACKET_BYTES, packets_in_datagram
-from ninjacam.sources.udp import MAX_DATAGRAMS_PER_S, _Allowance, _find_sender, _listen, open_udp, parse_udp
+from ninjacam.sources.udp import (
+    MAX_DATAGRAMS_PER_S,
+    _Allowance,
+    _Datagrams,
+    _find_sender,
+    _listen,
+    open_udp,
+    parse_udp,
+)
 from ninjacam.testing.clock import FakeClock
 from ninjacam.testing.scenes import SceneOptions, make_clip
 from tests.unit.sources.test_publish import in_loop
@@ -270,11 +278,54 @@ async def test_only_the_named_sender_is_accepted(stream: bytes) -> None:
 
 
 @in_loop
+async def test_after_the_first_transport_packets_only_their_sender_is_received(stream: bytes) -> None:
+    first, second, third = list(datagrams(stream))[:3]
+    with free_port() as port, sender_at() as made, sender_at("127.0.0.2") as other:
+        target = parse_udp(f"udp://127.0.0.1:{port}")
+        receiver = _listen(target)
+        try:
+            for sender, data in ((other, b"noise" * 50), (made, first), (other, second), (made, third)):
+                sender.sendto(data, ("127.0.0.1", port))
+            found = await _find_sender(receiver, target, config(port), SYSTEM_CLOCK)
+            assert found == made.getsockname()
+            # What was queued before is discarded by its address, what comes now by the kernel.
+            received = _Datagrams(receiver, found, SYSTEM_CLOCK)
+            assert await asyncio.to_thread(received.read, 1 << 16) == third
+            other.sendto(second, ("127.0.0.1", port))
+            receiver.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                receiver.recv(100)
+        finally:
+            receiver.close()
+
+
+@in_loop
+async def test_a_flood_waits_for_the_next_second() -> None:
+    slept_s: list[float] = []
+
+    class Clock(FakeClock):
+        async def sleep(self, seconds: float) -> None:
+            slept_s.append(seconds)
+            self.advance(seconds)
+
+    class Flooded(socket.socket):
+        left = 2 * MAX_DATAGRAMS_PER_S + 10
+
+        def recvfrom(self, *_: object) -> tuple[bytes, tuple[str, int]]:  # type: ignore[override]  # of no network
+            self.left -= 1
+            return (b"noise" if self.left else b"G" + bytes(187)), ("127.0.0.1", 9)
+
+    with Flooded(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        await _find_sender(receiver, parse_udp("udp://:5000"), config(5000), Clock())
+    assert sum(slept_s) == pytest.approx(2)
+
+
+@in_loop
 async def test_senders_outside_of_the_allowed_networks_are_ignored(stream: bytes) -> None:
     with free_port() as port, sender_at() as made:
         sent = ((made, data) for data in datagrams(stream))
         settings = config(port, allowed_networks=("10.0.0.0/8",), open_timeout_s=0.3)
-        with pytest.raises(errors.SourceTimeoutError, match=f"UDP port {port}"):
+        with pytest.raises(errors.SourceTimeoutError, match=f"has arrived at UDP port {port}"):
             await receive(settings, sent, "127.0.0.1", 1)
         named = config(port, query="?sources=169.254.169.254")
         with pytest.raises(errors.ForbiddenAddressError):
