@@ -49,30 +49,30 @@ SENT = {
 }
 
 
-class TestSenders:
-    pytestmark = needs_ffmpeg
+@needs_ffmpeg[0]
+@needs_ffmpeg[1]
+@pytest.mark.parametrize("kind", SENT)
+def test_a_transport_stream_over_udp_is_played_without_loss(
+    film: Path, clip: Clip, port: int, kind: str
+) -> None:
+    form, to, where = SENT[kind]
+    with sender(film, "-f", form, to.format(port=port)):
+        recording = record(config(f"udp://{where.format(port=port)}"), 40)
+    assert recording.error is None and recording.close_s < 1
+    assert {track.codec for track in recording.tracks} == {Codec.H264, Codec.AAC}
+    assert recording.audio and steps(stamps(recording.video), clip.frames) == {1}
 
-    @pytest.mark.parametrize("kind", SENT)
-    def test_a_transport_stream_over_udp_is_played_without_loss(
-        self, film: Path, clip: Clip, port: int, kind: str
-    ) -> None:
-        form, to, where = SENT[kind]
-        with sender(film, "-f", form, to.format(port=port)):
-            recording = record(config(f"udp://{where.format(port=port)}"), 40)
-        assert recording.error is None and recording.close_s < 1
-        assert {track.codec for track in recording.tracks} == {Codec.H264, Codec.AAC}
-        assert recording.audio and steps(stamps(recording.video), clip.frames) == {1}
 
-    @pytest.mark.parametrize("form", ["mpegts", "flv"])
-    def test_a_stream_over_http_is_played_without_loss(
-        self, film: Path, clip: Clip, port: int, form: str
-    ) -> None:
-        with sender(film, "-f", form, "-listen", "1", f"http://127.0.0.1:{port}/live") as ffmpeg:
-            wait_until(lambda: _is_listening(port), 20, "ffmpeg listens", processes=[ffmpeg])
-            recording = record(config(f"http://127.0.0.1:{port}/live"), 40)
-        assert recording.error is None and recording.close_s < 1
-        assert {track.codec for track in recording.tracks} == {Codec.H264, Codec.AAC}
-        assert recording.audio and steps(stamps(recording.video), clip.frames) == {1}
+@needs_ffmpeg[0]
+@needs_ffmpeg[1]
+@pytest.mark.parametrize("form", ["mpegts", "flv"])
+def test_a_stream_over_http_is_played_without_loss(film: Path, clip: Clip, port: int, form: str) -> None:
+    with sender(film, "-f", form, "-listen", "1", f"http://127.0.0.1:{port}/live") as ffmpeg:
+        wait_until(lambda: _is_listening(port), 20, "ffmpeg listens", processes=[ffmpeg])
+        recording = record(config(f"http://127.0.0.1:{port}/live"), 40)
+    assert recording.error is None and recording.close_s < 1
+    assert {track.codec for track in recording.tracks} == {Codec.H264, Codec.AAC}
+    assert recording.audio and steps(stamps(recording.video), clip.frames) == {1}
 
 
 def _is_listening(port: int) -> bool:
