@@ -23,7 +23,7 @@ from ninjacam.testing.scenes import SceneOptions, make_clip
 from tests.harness.chrome import CHROMIUM, Browser
 from tests.harness.processes import wait_until
 from tests.harness.server import PASSWORD, Product
-from tests.harness.sound import decode_ulaw, strength
+from tests.harness.sound import decode_aac, decode_ulaw, strength
 
 CHUNK_S = 0.02
 TONE_HZ, FORBIDDEN_HZ = 1000, 6000
@@ -201,10 +201,13 @@ def test_aac_is_sent_to_a_camera_that_takes_nothing_else(product: Product, camer
         for _ in range(15):
             socket.send(chunk)
             threading.Event().wait(0.064)
-        wait(lambda: len(camera.stats.audio) >= 8, "audio", product)
-    for packet in list(camera.stats.audio):
+        wait(lambda: len(camera.stats.audio) >= 10, "audio", product)
+    packets = list(camera.stats.audio)
+    for packet in packets:
         size_bits, header = int.from_bytes(packet[12:14], "big"), int.from_bytes(packet[14:16], "big")
         assert size_bits == 16 and header >> 3 == len(packet) - 16
+    sound = decode_aac([packet[16:] for packet in packets], 16_000)[2048:]
+    assert strength(sound, TONE_HZ, 16_000) > 100 * strength(sound, 1700, 16_000)
 
 
 def test_a_lost_socket_ends_the_talk(product: Product, camera: FakeRtspCamera) -> None:

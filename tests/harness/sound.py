@@ -1,9 +1,12 @@
 """What a test hears."""
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import av
 import numpy as np
+
+from ninjacam.codecs.aac import low_complexity_config
 
 Sound: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[np.float64]]"
 """Samples from -1 to 1."""
@@ -16,6 +19,15 @@ def decode_ulaw(data: bytes) -> Sound:
     context.sample_rate, context.layout = 8000, "mono"
     frames = context.decode(av.Packet(data))
     return np.concatenate([frame.to_ndarray().reshape(-1) for frame in frames]) / 32768
+
+
+def decode_aac(frames: Sequence[bytes], rate_hz: int) -> Sound:
+    """Decode frames of AAC-LC, mono, with FFmpeg."""
+    context = av.CodecContext.create("aac", "r")
+    assert isinstance(context, av.AudioCodecContext)
+    context.extradata = low_complexity_config(rate_hz, 1)
+    decoded = [frame for data in frames for frame in context.decode(av.Packet(data))]
+    return np.concatenate([frame.to_ndarray().reshape(-1) for frame in decoded]).astype(np.float64)
 
 
 def strength(sound: Sound, tone_hz: float, rate_hz: int = 8000) -> float:

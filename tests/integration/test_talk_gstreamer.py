@@ -87,6 +87,14 @@ def test_a_tone_arrives_as_the_tone_that_was_sent(tmp_path: Path, encoding: str)
     assert strength(sound, TONE_HZ) > 1000 * strength(sound, 1700)
 
 
+def test_a_tone_arrives_through_http(tmp_path: Path) -> None:
+    path = tmp_path / "heard.pcm"
+    with onvif_server(path, "PCMU") as url:
+        assert isinstance(asyncio.run(talk(tmp_path, url.replace("rtsp:", "rtsp+http:"), 1.0)), Ready)
+    sound: Sound = np.frombuffer(path.read_bytes(), "<i2") / 32768
+    assert len(sound) > 4000 and strength(sound, TONE_HZ) > 1000 * strength(sound, 1700)
+
+
 def test_a_server_without_a_back_channel_has_no_loudspeaker(tmp_path: Path) -> None:
     with gst_server(H264) as base:
         refusal = asyncio.run(talk(tmp_path, f"{base}/cam0", 1.0))

@@ -96,7 +96,7 @@ class CaptureProcess:
             await self._publishing.open(PublishPorts(**message["publish_ports"]))
         cameras = {camera["slug"]: camera for camera in message["cameras"]}
         await asyncio.gather(
-            self._talks.assign({slug: camera["source"] for slug, camera in cameras.items()}),
+            self._talks.assign(cameras.values()),
             *(self._control(slug, cameras.get(slug, {})) for slug in {*cameras, *self._devices}),
         )
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ninjacam.core.errors import ConfigError
@@ -23,13 +23,14 @@ class TalkServers:
         self._servers: dict[str, tuple[Json, TalkServer]] = {}
         """Source and socket, by the camera's slug."""
 
-    async def assign(self, sources: dict[str, Json]) -> None:
-        """Have sockets for these cameras, by slug, from now on."""
+    async def assign(self, cameras: Iterable[Json]) -> None:
+        """Have sockets for these cameras from now on."""
+        sources = {camera["slug"]: camera["source"] for camera in cameras}
         wanted = {slug: source for slug, source in sources.items() if speaks_rtsp(source["url"])}
         await asyncio.gather(*(self._replace(slug, wanted.get(slug)) for slug in {*wanted, *self._servers}))
 
     async def close(self) -> None:
-        await self.assign({})
+        await self.assign(())
 
     def report(self, slug: str) -> Json:
         """Return what is reported of a camera: {"talk": …}, or nothing."""

@@ -20,11 +20,6 @@ def encode_g711(pcm: bytes, law: Law) -> bytes:
     return bytes(map(_table(law).__getitem__, samples))
 
 
-def silence(law: Law) -> int:
-    """Return the code of a sample of value 0."""
-    return _table(law)[0]
-
-
 @lru_cache(maxsize=2)
 def _table(law: Law) -> bytes:
     """Return the code of each sample, by the sample as an unsigned number."""

@@ -324,6 +324,21 @@ def test_a_wrong_password_is_sent_once(tmp_path: Path, camera: FakeRtspCamera) -
     play(tmp_path, camera, scenario, username="admin", password="wrong")
 
 
+def test_a_redirect_is_followed_without_the_password(tmp_path: Path, camera: FakeRtspCamera) -> None:
+    with FakeRtspCamera(VIDEO, login=Login("digest", "admin", "secret")) as other:
+        other.faults.back_channel = ("PCMU/8000",)
+        camera.faults.redirect_to = other.url(login=False).replace("127.0.0.1", "localhost")
+
+        async def scenario(stage: Stage) -> None:
+            user = await stage.press()
+            assert isinstance(user.error, AuthenticationError)
+            other.login = Login()
+            assert (await stage.press()).ready
+
+        play(tmp_path, camera, scenario, username="admin", password="secret")
+        assert not any("authorization" in request.headers for request in other.stats.requests)
+
+
 def test_a_talk_without_audio_ends(tmp_path: Path, camera: FakeRtspCamera) -> None:
     clock = FakeClock()
 
