@@ -6,7 +6,9 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import unescape
+from itertools import pairwise
 
+import av
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
@@ -225,8 +227,55 @@ def test_the_page_says_why_it_cannot_start(stage: Stage, phone: Browser) -> None
             )
             tab.js("document.getElementById('start').click()")
             wait_note(tab, key)
-        tab.js("delete window.VideoEncoder")
-        assert not tab.js("import('/static/ninjacam/publish/video-sender.js').then((m) => m.canEncode())")
+        without(tab, link, "VideoEncoder", "MediaRecorder")
+        wait_note(tab, "unsupported")
+
+
+def without(tab: Tab, link: str, *names: str) -> None:
+    """Open the page in a browser that lacks these interfaces."""
+    source = "".join(f"delete globalThis.{name};" for name in names)
+    script = tab.call("Page.addScriptToEvaluateOnNewDocument", source=source)["identifier"]
+    tab.navigate(link)
+    tab.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
+
+
+def test_a_browser_without_webcodecs_publishes_with_its_recorder(stage: Stage, phone: Browser) -> None:
+    product, link = stage.product, stage.add("older")
+    with phone.tab() as tab:
+        without(tab, link, "VideoEncoder", "AudioEncoder")
+        tab.until("!document.getElementById('start').disabled")
+        tab.js("document.getElementById('start').click()")
+        wait_live(tab)
+        product.wait_for_state("older")
+        with WsViewer(product.websocket_url, product.token, [("older", "")]) as viewer:
+            units = viewer.wait_units(70)
+        steps = [b.pts_us - a.pts_us for a, b in pairwise(units)]
+        decoder = av.CodecContext.create("h264", "r")
+        assert len([frame for unit in units for frame in decoder.decode(av.Packet(unit.data))]) > 50
+        assert sum(unit.key for unit in units) >= 2 and min(steps) > 0
+        assert 30_000 < sorted(steps)[len(steps) // 2] < 70_000
+        health = product.camera("older")["health"]
+        assert (health["codec"], health["audio_codec"], health["frames_dropped"]) == ("h264", "pcm_mulaw", 0)
+
+
+FRAGMENTS = """(async () => {
+  const { FragmentReader } = await import('/static/ninjacam/publish/fragment-reader.js');
+  const fill = (count, byte) => new Array(count).fill(byte);
+  const moov = [0, 0, 0, 16, 109, 111, 111, 118, ...fill(8, 255)];
+  const large = [0, 0, 0, 1, 109, 100, 97, 116, ...fill(8, 255)];
+  return [[], fill(7, 0), fill(64, 0), moov, large, fill(64, 255)].map((bytes) => {
+    try {
+      return new FragmentReader().feed(Uint8Array.from(bytes)).length;
+    } catch (error) {
+      return error.constructor.name;
+    }
+  });
+})()"""
+
+
+def test_a_recorder_that_writes_something_else_is_an_error(stage: Stage, phone: Browser) -> None:
+    with phone.tab(stage.product.url("/login/")) as tab:
+        assert tab.js(FRAGMENTS) == [0, 0, "Error", "Error", "Error", "Error"]
 
 
 CONTROL = """(async () => {

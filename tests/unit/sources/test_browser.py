@@ -148,6 +148,17 @@ async def test_video_does_not_wait_long_for_audio_that_never_comes(clock: FakeCl
 
 
 @in_loop
+async def test_audio_that_follows_the_first_frames_is_a_track(clock: FakeClock) -> None:
+    page = Page(clock)
+    await page.claim()
+    page.send(
+        tag(VIDEO, 0, AVCC), tag(VIDEO, 0, KEY_FRAME), tag(AUDIO, 10, MU_LAW), tag(VIDEO, 40, KEY_FRAME)
+    )
+    assert [track.codec for track in page.publisher.tracks] == [Codec.H264, Codec.PCMU]
+    await page.end()
+
+
+@in_loop
 async def test_a_camera_without_audio_does_not_wait_for_it(clock: FakeClock) -> None:
     page = Page(clock, audio=False)
     await page.claim()

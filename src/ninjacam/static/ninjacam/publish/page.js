@@ -3,7 +3,7 @@
 import { AudioSender } from "./audio-sender.js";
 import { DeviceCamera, keyOf } from "./camera.js";
 import { PublisherConnection } from "./connection.js";
-import { readFrames } from "./frames.js";
+import { RecorderSender, canRecord } from "./recorder-sender.js";
 import { VideoSender, canEncode } from "./video-sender.js";
 
 const FIGURES_MS = 1000;
@@ -28,9 +28,9 @@ class PublishingPage {
   #sound = find("sound");
   #camera = new DeviceCamera();
   #connection = new PublisherConnection();
+  /** @type {VideoSender | RecorderSender} */
   #video = new VideoSender(this.#connection);
   #audio = new AudioSender(this.#connection);
-  #stopReading = () => {};
   /** @type {WakeLockSentinel | null} */
   #wakeLock = null;
   #timer = 0;
@@ -44,8 +44,11 @@ class PublishingPage {
       return;
     }
     if (!(await canEncode())) {
-      this.#complain("unsupported");
-      return;
+      if (!canRecord()) {
+        this.#complain("unsupported");
+        return;
+      }
+      this.#video = new RecorderSender(this.#connection);
     }
     this.#start.disabled = false;
     this.#start.onclick = () => this.#begin();
@@ -103,7 +106,7 @@ class PublishingPage {
     this.#preview.srcObject = new MediaStream([track]);
     this.#preview.classList.toggle("mirrored", this.#camera.isFront);
     await this.#preview.play().catch(() => {}); // It is only the preview; browsers interrupt it when the track changes.
-    this.#stopReading = readFrames(track, this.#preview, (frame, capturedMs) => this.#video.take(frame, capturedMs));
+    this.#video.read(track, this.#preview);
     this.#flip.hidden = !(await this.#camera.hasOther());
     this.#torch.hidden = !this.#camera.hasTorch;
     this.#torch.setAttribute("aria-pressed", "false");
@@ -122,7 +125,6 @@ class PublishingPage {
   }
 
   async #change() {
-    this.#stopReading();
     try {
       await this.#camera.flip();
       await this.#read();
@@ -143,7 +145,6 @@ class PublishingPage {
   #end(key) {
     this.#isRunning = false;
     this.#connection.close();
-    this.#stopReading();
     this.#video.close();
     this.#audio.close();
     this.#camera.close();

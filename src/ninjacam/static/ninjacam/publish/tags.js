@@ -40,9 +40,20 @@ export function bytesOf(source) {
 /** @param {Uint8Array} avcC the AVCDecoderConfigurationRecord */
 export const videoConfigTag = (avcC) => makeTag(VIDEO, 0, [KEY_FRAME, 0, 0, 0, 0], avcC);
 
-/** @param {EncodedVideoChunk} chunk its timestamp is ours, in microseconds; its NAL units have their lengths before them */
-export const videoTag = (chunk) =>
-  makeTag(VIDEO, Math.round(chunk.timestamp / 1000), [chunk.type === "key" ? KEY_FRAME : OTHER_FRAME, 1, 0, 0, 0], dataOf(chunk));
+/**
+ * @param {number} timestampMs when it is decoded
+ * @param {boolean} isKey
+ * @param {Uint8Array} data its NAL units have their lengths before them
+ * @param {number} [offsetMs] how much later it is shown
+ */
+export function frameTag(timestampMs, isKey, data, offsetMs = 0) {
+  const offset = Math.round(offsetMs);
+  const head = [isKey ? KEY_FRAME : OTHER_FRAME, 1, (offset >> 16) & 0xff, (offset >> 8) & 0xff, offset & 0xff];
+  return makeTag(VIDEO, Math.round(timestampMs), head, data);
+}
+
+/** @param {EncodedVideoChunk} chunk its timestamp is ours, in microseconds */
+export const videoTag = (chunk) => frameTag(chunk.timestamp / 1000, chunk.type === "key", dataOf(chunk));
 
 /** @param {Uint8Array} config the AudioSpecificConfig */
 export const aacConfigTag = (config) => makeTag(AUDIO, 0, [AAC, 0], config);

@@ -1,5 +1,6 @@
 // Encodes the frames of a camera to H.264, and drops what the connection cannot carry.
 
+import { readFrames } from "./frames.js";
 import { RateControl } from "./rate-control.js";
 import { bytesOf, videoConfigTag, videoTag } from "./tags.js";
 
@@ -50,6 +51,7 @@ export class VideoSender {
   #keyMs = -Infinity;
   #lastMs = 0;
   #frames = 0;
+  #stopReading = () => {};
   /** The encoder has failed. */
   onerror = () => {};
 
@@ -81,11 +83,20 @@ export class VideoSender {
   }
 
   /**
-   * Take the ownership of a frame.
+   * Send the frames of this track from now on.
+   * @param {MediaStreamTrack} track
+   * @param {HTMLVideoElement} video which shows it
+   */
+  read(track, video) {
+    this.#stopReading();
+    this.#stopReading = readFrames(track, video, (frame, capturedMs) => this.#own(frame, capturedMs));
+  }
+
+  /**
    * @param {VideoFrame} frame
    * @param {number} capturedMs on the clock of performance.now()
    */
-  take(frame, capturedMs) {
+  #own(frame, capturedMs) {
     try {
       this.#take(frame, capturedMs);
     } finally {
@@ -140,7 +151,7 @@ export class VideoSender {
       this.onerror();
       return;
     }
-    this.close();
+    this.#closeEncoder();
     this.#rate = new RateControl(maxBps);
     this.#config = config;
     this.restart();
@@ -172,6 +183,12 @@ export class VideoSender {
   }
 
   close() {
+    this.#stopReading();
+    this.#stopReading = () => {};
+    this.#closeEncoder();
+  }
+
+  #closeEncoder() {
     const encoder = this.#encoder;
     this.#encoder = this.#config = this.#avcC = null;
     if (encoder && encoder.state !== "closed") encoder.close();
