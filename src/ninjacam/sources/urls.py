@@ -32,6 +32,11 @@ class RequestTarget:
         return (self.tunnel or self.scheme) in ("rtsps", "https", "rtmps")
 
     @property
+    def needs_tcp(self) -> bool:
+        """Return whether media can only arrive on the connection of the requests."""
+        return self.is_tls or bool(self.tunnel)
+
+    @property
     def http_authority(self) -> str:
         """Return the authority as the HTTP requests of a tunnel name it."""
         return replace(self, scheme=self.tunnel).authority

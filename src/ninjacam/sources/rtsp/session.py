@@ -94,7 +94,7 @@ async def open_rtsp(config: SourceConfig, *, clock: Clock) -> RtspSource:
     Raises: SourceError: each subclass says what to do.
     """
     target = parse_url(config.url)
-    if (target.is_tls or target.tunnel) and config.transport != "tcp":
+    if target.needs_tcp and config.transport != "tcp":
         raise ConfigError("This URL works over TCP only: set the transport of this camera to TCP.")
     try:
         async with asyncio.timeout(config.open_timeout_s):
@@ -122,7 +122,7 @@ async def _follow(target: RequestTarget, config: SourceConfig, clock: Clock) -> 
             target, config, auth = follow_redirect(target, redirect.location, config)
             attempt = _Attempt()
         except _TransportRefusedError as error:
-            if refused is not None or target.is_tls or target.tunnel:
+            if refused is not None or target.needs_tcp:
                 raise refused or error from None
             refused = error
             config = replace(config, transport="udp" if config.transport == "tcp" else "tcp")
