@@ -219,8 +219,13 @@ def test_imaging_and_outputs_need_the_role_control(
         assert send(client, method, path, body).json()["code"] == "command_rejected"
     for path in ("dome/device", "dome/device/encoders/main"):
         assert get(client, path).status_code == 403
-    for method, path in (("put", "dome/device/clock"), ("post", "dome/device/streams")):
-        assert send(client, method, path).status_code == 403
+    for method, path, body in (
+        ("put", "dome/device/clock", {}),
+        ("post", "dome/device/streams", {}),
+        ("post", "dome/probe/device", {}),
+        ("patch", "dome/device/encoders/main", {"gop_frames": 50}),
+    ):
+        assert send(client, method, path, body).status_code == 403
 
 
 def test_the_focus_stops_although_the_answer_to_its_movement_is_lost(

@@ -112,12 +112,17 @@ def test_a_command_ends_the_patrol_and_says_who_sent_it(guard: Client, camera: C
     assert found["state"] == "off" and found["ended_by"].startswith("guard")
 
 
-def test_a_held_key_ends_the_patrol_and_its_release_does_not(guard: Client, camera: Camera) -> None:
+def test_a_held_key_ends_the_patrol_and_its_release_does_not(
+    guard: Client, camera: Camera, caplog: pytest.LogCaptureFixture
+) -> None:
     user = User.objects.get(username="guard")
     who = Principal(user, "session")
     put(guard)
     record_movement(who, "door", "released")
     assert guard.get(PATH).json()["state"] == "waiting"
-    record_movement(who, "door")
+    with caplog.at_level("INFO", "ninjacam.audit"):
+        record_movement(who, "door")
+        record_movement(who, "door")
+    assert caplog.text.count('"verb": "patrol.end", "subject": "door", "by": "guard') == 1
     assert guard.get(PATH).json()["ended_by"].startswith("guard")
     assert put(guard).json()["ended_by"] == ""

@@ -96,6 +96,12 @@ def test_an_unknown_address_of_main_is_taken_for_the_largest_profile() -> None:
     assert named == {"large": "main", "small": "sub", "medium": "sub2"}
 
 
+def test_a_stored_address_with_a_masked_secret_is_recognized() -> None:
+    profiles = [profile("a", 640, url="rtsp://10.0.0.5/live?password=hunter2&stream=1"), THREE[1]]
+    present = {"main": "rtsp://10.0.0.5/large", "sub": "rtsp://10.0.0.5/live?password=***&stream=1"}
+    assert name_streams(profiles, present) == {"large": "main", "a": "sub"}
+
+
 def test_profiles_that_are_not_other_streams_are_skipped() -> None:
     large = THREE[1]
     profiles = [

@@ -37,10 +37,13 @@ Scenario = Callable[[], Awaitable[None]]
 def serve(run_dir: Path, camera: FakeHttpPtzCamera, scenario: Scenario, **options: Any) -> None:
     """Run `scenario` beside the socket for commands to `camera`."""
     password, path = options.pop("password", "secret"), options.pop("path", "")
+    timeout_s = options.pop("timeout_s", None)
 
     async def go() -> None:
         config = SourceConfig(camera.url + path, username="admin", password=password)
-        server = DeviceServer(run_dir, "door", open_device(config), **options)
+        device: Any = open_device(config)
+        device._session._timeout_s = timeout_s or device._session._timeout_s
+        server = DeviceServer(run_dir, "door", device, **options)
         await server.start()
         try:
             await scenario()
@@ -123,7 +126,7 @@ def test_a_stop_does_not_wait_for_a_slow_movement(camera: FakeHttpPtzCamera, tmp
         connection.close()
         await until(lambda: any(map(is_stop, camera.commands)))
 
-    serve(tmp_path, camera, scenario)
+    serve(tmp_path, camera, scenario, timeout_s=3600)
 
 
 @BOTH
