@@ -84,6 +84,13 @@ def test_cookies_are_secure_and_links_use_https(stage: Stage) -> None:
     assert made["url"].startswith(f"wss://127.0.0.1:{product.port}/")
 
 
+def test_the_certificate_can_be_downloaded_without_its_key(stage: Stage) -> None:
+    answer = HttpClient(stage.product.base).get("/ninjacam.crt")
+    assert answer.headers["content-type"] == "application/x-x509-ca-cert"
+    assert read_certificate(answer.body)[0] == fingerprint_at(stage.product.port)
+    assert "PRIVATE KEY" in stage.file.read_text() and "PRIVATE KEY" not in answer.text
+
+
 def test_plain_http_on_the_port_is_closed(stage: Stage) -> None:
     with socket.create_connection(("127.0.0.1", stage.product.port), timeout=10) as plain:
         plain.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")

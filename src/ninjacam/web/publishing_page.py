@@ -1,15 +1,21 @@
 """The page with which a phone becomes a camera."""
 
-from django.http import HttpRequest, HttpResponse
+import re
+from pathlib import Path
+
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from ninjacam.conf import get_settings
 from ninjacam.core.errors import NinjacamError
 from ninjacam.problems import problem_of
 from ninjacam.queries.publishing import get_linked_key
 from ninjacam.web.views import in_complete_language
+
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
 @require_safe
@@ -45,4 +51,23 @@ def show_publishing(request: HttpRequest, link: str) -> HttpResponse:
         "failed": _("The camera has stopped. Start it again."),
         "delay": _("{ms} ms delay, {kbps} kbit/s, {width} x {height}, {fps} frames/s"),
     }
-    return render(request, "ninjacam/publish.html", {"camera": key.camera, "strings": strings})
+    context = {
+        "camera": key.camera,
+        "strings": strings,
+        "has_own_certificate": get_settings().has_own_certificate,
+    }
+    return render(request, "ninjacam/publish.html", context)
+
+
+@require_safe
+@never_cache
+def download_certificate(request: HttpRequest) -> HttpResponse:
+    """The self-signed certificate without its key, for devices to install. It is public: each handshake sends it."""
+    config = get_settings()
+    path = Path(config.certificate)
+    is_there = config.has_own_certificate and path.is_file()
+    found = _CERTIFICATE.search(path.read_bytes()) if is_there else None
+    if found is None:
+        raise Http404
+    headers = {"Content-Disposition": 'attachment; filename="ninjacam.crt"'}
+    return HttpResponse(found[0] + b"\n", content_type="application/x-x509-ca-cert", headers=headers)

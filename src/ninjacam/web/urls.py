@@ -3,7 +3,7 @@
 from django.urls import path
 
 from ninjacam.web import views
-from ninjacam.web.publishing_page import show_publishing
+from ninjacam.web.publishing_page import download_certificate, show_publishing
 
 urlpatterns = [
     path("", views.show_wall, name="wall"),
@@ -13,6 +13,7 @@ urlpatterns = [
     path("replay/", views.show_replay, name="replay"),
     path("add-camera/", views.add_camera, name="camera-add"),
     path("discover/", views.show_discovery, name="discover"),
+    path("ninjacam.crt", download_certificate, name="certificate"),
     path("publish/<str:link>/", show_publishing, name="publish"),
     path("cameras/<slug:slug>/", views.show_camera, name="camera"),
     path("cameras/<slug:slug>/edit/", views.edit_camera, name="camera-edit"),
