@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from ninjacam.capture.camera import reorder_depth
+from ninjacam.capture.camera import find_sps, reorder_depth
 from ninjacam.capture.timeline import PacketClock
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.errors import SourceError
@@ -45,7 +45,7 @@ class Recording:
     def decoding_times(self) -> list[int]:
         """As capture derives them."""
         timeline = PacketClock(SYSTEM_CLOCK)
-        timeline.set_reorder_depth(reorder_depth(self.video[0]))
+        timeline.set_reorder_depth(reorder_depth(self.video[0].codec, find_sps(self.video[0])))
         return [packet.pts - packet.dts_offset for packet in map(timeline.repair, self.video)]
 
 

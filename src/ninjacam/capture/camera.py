@@ -14,7 +14,7 @@ from ninjacam.capture.liveness import MAX_PATIENCE_S, Pace, describe_silence
 from ninjacam.capture.recording import CameraRecording
 from ninjacam.capture.sink import PacketSink
 from ninjacam.capture.timeline import PacketClock
-from ninjacam.codecs.bitstream import parameter_sets, parse_sps
+from ninjacam.codecs.bitstream import SpsInfo, parameter_sets, parse_sps
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock, until_tick_s
 from ninjacam.core.errors import (
     ConnectionRefusedSourceError,
@@ -335,8 +335,9 @@ class CameraCapture:
             self._last_video_ns = packet.received_ns
             self._pace.add(packet.received_ns, is_key=bool(packet.flags & Flags.KEY))
             if packet.flags & Flags.CONFIG:
-                self._timeline.set_reorder_depth(reorder_depth(packet))
-                self._figures.describe(packet)
+                sps = find_sps(packet)
+                self._timeline.set_reorder_depth(reorder_depth(packet.codec, sps))
+                self._figures.describe(packet, sps.fps if sps else 0.0)
             repaired = self._timeline.repair(packet)
             if self._beat_s and (repaired.flags & Flags.DISCONT or self._timeline.uses_arrival):
                 self._hurry()
@@ -445,12 +446,19 @@ def describe_rate(rate: float) -> str:
     )
 
 
-def reorder_depth(packet: Packet) -> int | None:
-    """Return how many frames a decoder must hold back; None: the stream does not specify it."""
+def find_sps(packet: Packet) -> SpsInfo | None:
+    """Return the sequence parameter set of a packet with parameter sets, or None if it is malformed or has none."""
     if packet.codec is Codec.MJPEG:
-        return 0
+        return None
     sets = parameter_sets(packet.codec, packet.data)
     try:
-        return parse_sps(packet.codec, sets.sps[0]).max_reorder if sets.sps else None
+        return parse_sps(packet.codec, sets.sps[0]) if sets.sps else None
     except DecodeError:
         return None
+
+
+def reorder_depth(codec: Codec, sps: SpsInfo | None) -> int | None:
+    """Return how many frames a decoder must hold back; None: the stream does not specify it."""
+    if codec is Codec.MJPEG:
+        return 0
+    return sps.max_reorder if sps else None

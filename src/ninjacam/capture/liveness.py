@@ -26,8 +26,7 @@ class Pace:
         self._frames = 0
         self._last_key_ns = 0
         self._trials = 0
-        self.key_interval_s = 0.0
-        """Interval between the last two key frames of a connection; 0: unknown."""
+        self._key_interval_s = 0.0
 
     def connected(self) -> None:
         """Begin a connection. Until one has delivered two frames, each gets more time than the previous one:
@@ -46,8 +45,16 @@ class Pace:
         self._frames += 1
         if is_key:
             if self._last_key_ns:
-                self.key_interval_s = (received_ns - self._last_key_ns) / 1e9
+                self._key_interval_s = (received_ns - self._last_key_ns) / 1e9
             self._last_key_ns = received_ns
+
+    @property
+    def key_interval_s(self) -> float:
+        """Return the interval between the last two key frames of a connection, or the time since the last one while
+        that is longer; 0: unknown.
+        """
+        since_key_s = (self._last_ns - self._last_key_ns) / 1e9 if self._last_key_ns else 0.0
+        return max(self._key_interval_s, since_key_s)
 
     @property
     def has_frames(self) -> bool:

@@ -14,6 +14,8 @@ MAX_PIXELS = 139_264 * 256
 """Maximum of H.264's highest level, 6.2 (table A-1): 8192 x 4352. Beyond it, a picture of a few bytes costs
 gigabytes.
 """
+MIN_FPS, MAX_FPS = 0.1, 240.0
+"""Frame rates that a camera may have; others are placeholders of its encoder."""
 
 H264_SPS, H265_VPS, H265_SPS = 7, 32, 33
 # Profiles whose SPS carries the chroma format (H.264, 7.3.2.1.1).
@@ -29,6 +31,7 @@ class SpsInfo:
     """A parsed sequence parameter set. `width_px` x `height_px`: after cropping.
 
     `max_reorder`: how many pictures may precede one that is displayed earlier; None: not specified.
+    `fps`: H.264 only: frames per second; 0: not specified.
     `may_have_fields`: H.264 only: pictures may be interlaced; `frame_num_bits` and `has_separate_planes` are then
     needed to parse slice headers (`bitstream.field_of`). `profile_tier_level`: H.265 only, the 12 bytes that hvcC
     repeats. `codec_string`: RFC 6381, "avc1.64001f".
@@ -48,6 +51,7 @@ class SpsInfo:
     may_have_fields: bool = False
     frame_num_bits: int = 4
     has_separate_planes: bool = False
+    fps: float = 0.0
 
 
 def parse_sps(codec: Codec, nal: bytes) -> SpsInfo:
@@ -140,6 +144,7 @@ def parse_h264_sps(nal: bytes) -> SpsInfo:
         width_px -= across * (reader.ue() + reader.ue())
         height_px -= down * (reader.ue() + reader.ue())
     width_px, height_px = checked_size(width_px, height_px)
+    fps, max_reorder = _read_h264_vui(reader)
     never_reorders = profile_idc == 66 or order_type == 2
     return SpsInfo(
         codec=Codec.H264,
@@ -148,13 +153,14 @@ def parse_h264_sps(nal: bytes) -> SpsInfo:
         profile_idc=profile_idc,
         level_idc=level_idc,
         codec_string=f"avc1.{profile_idc:02x}{constraints:02x}{level_idc:02x}",
-        max_reorder=0 if never_reorders else _h264_vui_reorder(reader),
+        max_reorder=0 if never_reorders else max_reorder,
         chroma_format_idc=chroma,
         bit_depth_luma=depth_luma,
         bit_depth_chroma=depth_chroma,
         may_have_fields=not frames_only,
         frame_num_bits=frame_num_bits,
         has_separate_planes=bool(separate_planes),
+        fps=fps,
     )
 
 
@@ -181,14 +187,15 @@ def _skip_scaling_lists(reader: BitReader, count: int) -> None:
             last = following or last
 
 
-def _h264_vui_reorder(reader: BitReader) -> int | None:
-    """Return max_num_reorder_frames (E.2.1), None if not specified.
+def _read_h264_vui(reader: BitReader) -> tuple[float, int | None]:
+    """Return (frames per second, 0 if not specified; max_num_reorder_frames, None if not specified) (E.2.1).
 
     Malformed VUIs are common, and not a reason to refuse a camera.
     """
+    fps = 0.0
     try:
         if not reader.bits(1):
-            return None
+            return fps, None
         if reader.bits(1) and reader.bits(8) == 255:
             reader.skip(32)
         if reader.bits(1):
@@ -201,19 +208,26 @@ def _h264_vui_reorder(reader: BitReader) -> int | None:
             reader.ue()
             reader.ue()
         if reader.bits(1):
-            reader.skip(65)
+            fps = _frame_rate(reader.bits(32), reader.bits(32))
+            reader.skip(1)
         nal_hrd = _skip_hrd(reader)
         if _skip_hrd(reader) or nal_hrd:
             reader.skip(1)
         reader.skip(1)
         if not reader.bits(1):
-            return None
+            return fps, None
         reader.skip(1)
         for _ in range(4):
             reader.ue()
-        return reader.ue(16)
+        return fps, reader.ue(16)
     except DecodeError:
-        return None
+        return fps, None
+
+
+def _frame_rate(units_in_tick: int, time_scale: int) -> float:
+    """Return frames per second of ticks that last a field each (E.2.1); 0 if that is not a frame rate."""
+    fps = time_scale / (2 * units_in_tick) if units_in_tick else 0.0
+    return fps if MIN_FPS <= fps <= MAX_FPS else 0.0
 
 
 def _skip_hrd(reader: BitReader) -> bool:

@@ -48,9 +48,13 @@ def source_from(values: Mapping[str, Any]) -> SourceConfig:
 
 @dataclass(slots=True)
 class SourceStats:
-    """Counters since the open. Owner: the source; anyone may read."""
+    """Figures since the open. Owner: the source; anyone may read. RTSP updates those of the whole connection once a
+    second.
+    """
 
     bytes_received: int = 0
+    packets_received: int = 0
+    """RTP packets; 0 if the source has none."""
     packets_lost: int = 0
     """Missing RTP packets."""
     packets_reordered: int = 0
@@ -64,6 +68,12 @@ class SourceStats:
     """Complete frames before the first one that a decoder can start with."""
     keys_without_sets: int = 0
     """Key frames discarded because their parameter sets are unknown."""
+    jitter_s: float | None = None
+    """Interarrival jitter of the video (RFC 3550, section 6.4.1); None: unknown, or packets are not read at once."""
+    declared_fps: float = 0.0
+    """Frames per second according to the camera's description of the stream; 0: not specified."""
+    clock_offset_s: float | None = None
+    """How far the camera's wall clock is ahead of ours, from its sender reports; None: unknown."""
 
 
 class Source(Protocol):

@@ -30,6 +30,8 @@ class Faults:
     """The session description has no video."""
     codec_name: str = ""
     """The session description claims the video to be this, such as "VP8"."""
+    declared_fps: float = 0.0
+    """The session description declares this frame rate; 0: that of the clip."""
     sdp_parameter_sets: bool = True
     in_band_parameter_sets: bool = True
     refuse_tcp: bool = False

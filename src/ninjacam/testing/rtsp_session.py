@@ -326,6 +326,7 @@ class ServerSession:
             video=not faults.no_video,
             codec_name=faults.codec_name,
             back_channel=faults.back_channel if wants_back_channel else (),
+            declared_fps=faults.declared_fps,
         )
         base = request.url.rstrip("/") + "/"
         return reply(200, "Content-Type: application/sdp", f"Content-Base: {base}", body=body)

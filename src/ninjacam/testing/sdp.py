@@ -22,11 +22,13 @@ def describe(
     video: bool = True,
     codec_name: str = "",
     back_channel: Sequence[str] = (),
+    declared_fps: float = 0.0,
 ) -> str:
     """`control_base`: put before the tracks' control URLs, which are relative without it.
 
     `sprop`: give the parameter sets. `video`: False leaves the video out. `codec_name`: claim the video to be that.
     `back_channel`: the formats of a loudspeaker.
+    `declared_fps`: frame rate of the video; 0: that of the clip.
     """
     lines = [
         "v=0",
@@ -50,7 +52,7 @@ def describe(
         lines += [f"m={kind} 0 RTP/AVP {number}", *formats]
         lines.append(f"a=control:{control_base + '/' if control_base else ''}track{index}")
         if track.codec.is_video:
-            lines.append(f"a=framerate:{clip.fps:g}")
+            lines.append(f"a=framerate:{declared_fps or clip.fps:g}")
     return "\r\n".join(lines + _back_channel_lines(back_channel)) + "\r\n"
 
 

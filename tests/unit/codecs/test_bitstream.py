@@ -54,7 +54,9 @@ def test_h264_size_profile_and_codec_string() -> None:
     assert info.profile_idc == 100 and info.level_idc == 40
     assert info.codec_string == "avc1.640028"
     assert info.max_reorder == 2
+    assert info.fps == 25
     assert parse_sps(Codec.H264, SPS_720).max_reorder == 0
+    assert parse_sps(Codec.H264, SPS_720).fps == 25
     assert codec_string(Codec.H264, annexb(SPS_720, PPS, IDR)) == "avc1.4d401f"
 
 

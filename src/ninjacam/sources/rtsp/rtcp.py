@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 NTP_UNIX_OFFSET_S = 2_208_988_800
 SENDER_REPORT, RECEIVER_REPORT, DESCRIPTION, GOODBYE = 200, 201, 202, 203
 _SENDER = struct.Struct(">IIIII")
+MIN_JITTER_FRAMES = 32
+"""Number of frames after which the jitter is known: it is averaged over 16."""
+_MAX_PAUSE_S = 10
 
 
 @dataclass(slots=True)
@@ -45,30 +48,58 @@ def parse_rtcp(data: bytes) -> tuple[SenderReport | None, set[int]]:
 
 @dataclass(slots=True)
 class ReceptionState:
-    """Reception statistics of one source. `packets` counts received packets in order."""
+    """Reception statistics of one source. `packets` counts received packets in order, `earlier_packets` those of
+    earlier sources and sequences.
+    """
 
     clock_hz: int
     ssrc: int = -1
     packets: int = 0
+    earlier_packets: int = 0
     first_sequence: int = 0
     jitter: float = 0.0
     report: SenderReport | None = None
     report_received_ns: int = 0
+    _is_read_at_once: bool = field(default=True, repr=False)
+    _frames: int = field(default=0, repr=False)
+    _newest_pts: int = field(default=0, repr=False)
     _transit: float = field(default=0.0, repr=False)
     _reported_expected: int = field(default=0, repr=False)
     _reported_packets: int = field(default=0, repr=False)
 
     def restart(self, ssrc: int, sequence: int) -> None:
+        self.earlier_packets += self.packets
         self.ssrc, self.packets, self.first_sequence = ssrc, 0, sequence
         self._transit = self.jitter = 0.0
+        self._frames = 0
         self._reported_expected = self._reported_packets = 0
 
+    def set_read_at_once(self, *, is_read_at_once: bool) -> None:
+        """Packets that are read later than they arrive do not show the jitter, which then keeps its last value."""
+        if is_read_at_once and not self._is_read_at_once:
+            self._transit, self._frames = 0.0, 0
+        self._is_read_at_once = is_read_at_once
+
+    @property
+    def jitter_s(self) -> float | None:
+        """Return the current jitter, or None if it is not being measured."""
+        is_known = self._is_read_at_once and self._frames >= MIN_JITTER_FRAMES
+        return self.jitter / self.clock_hz if is_known else None
+
     def note_arrival(self, pts: int, received_ns: int) -> None:
-        """RFC 3550, A.8, once per frame: the packets of a frame share its timestamp and would count as jitter."""
+        """RFC 3550, A.8, once per frame: the packets of a frame share its timestamp and would count as jitter. Not
+        for B-frames, which the camera sends later than frames that are displayed after them.
+        """
+        if not self._is_read_at_once:
+            return
+        if -self.clock_hz * _MAX_PAUSE_S < pts - self._newest_pts < 0:
+            return
+        self._newest_pts = pts
         transit = received_ns * 1e-9 * self.clock_hz - pts
         if self._transit:
             difference = abs(transit - self._transit)
-            if difference < self.clock_hz * 10:
+            if difference < self.clock_hz * _MAX_PAUSE_S:
+                self._frames += 1
                 self.jitter += (difference - self.jitter) / 16
         self._transit = transit
 

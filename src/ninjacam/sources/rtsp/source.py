@@ -13,6 +13,7 @@ from ninjacam.sources.rtsp.connection import RtspConnection
 from ninjacam.sources.rtsp.delivery import Delivery
 from ninjacam.sources.rtsp.messages import RtspMessage
 from ninjacam.sources.rtsp.tracks import RtspTrack
+from ninjacam.sources.track_clock import ClockOffset
 
 REPORT_INTERVAL_S = 5.0
 MAX_KEEP_ALIVE_S = 30.0
@@ -60,6 +61,9 @@ class RtspSource(Source):
         self._reported_ns = clock.monotonic_ns()
         self._closing = False
         self._seen_packets = 0
+        self._clock_offset = ClockOffset()
+        self._compared_ns = 0
+        """Time of the last sender report whose clock was compared."""
         self._goodbye_ticks: int | None = None
         """Time since the camera sent BYE; None: it has not, or it continued."""
 
@@ -102,6 +106,8 @@ class RtspSource(Source):
 
     def relax(self, interval_s: float) -> None:
         self._delivery.relax(interval_s)
+        for track in self._tracks:
+            track.receiver.reception.set_read_at_once(is_read_at_once=not interval_s)
 
     async def close(self) -> None:
         if self._closing:
@@ -146,7 +152,7 @@ class RtspSource(Source):
         while True:
             await self._clock.sleep(until_tick_s(interval_s, self._clock))
             now_ns = self._clock.monotonic_ns()
-            self.stats.bytes_received = delivery.bytes_received
+            self._measure(now_ns)
             if now_ns - delivery.last_bytes_ns > limit_s * 1e9:
                 connection.fail(SourceStalledError(f"The camera has sent nothing for {limit_s:g} s."))
                 return
@@ -160,6 +166,19 @@ class RtspSource(Source):
                 self._reported_ns = now_ns
                 for track in self._tracks:
                     delivery.send_rtcp(track, track.receiver.receiver_report(self._ssrc, now_ns))
+
+    def _measure(self, now_ns: int) -> None:
+        """Update the figures of the connection."""
+        stats, receptions = self.stats, [track.receiver.reception for track in self._tracks]
+        stats.bytes_received = self._delivery.bytes_received
+        stats.packets_received = sum(each.earlier_packets + each.packets for each in receptions)
+        video = receptions[0]
+        stats.jitter_s = video.jitter_s
+        if video.report is not None and video.report_received_ns != self._compared_ns:
+            self._compared_ns = video.report_received_ns
+            own_ns = self._clock.wall_ns() - (now_ns - video.report_received_ns)
+            self._clock_offset.update(video.report.wall_ns, own_ns)
+            stats.clock_offset_s = self._clock_offset.seconds
 
     def _has_ended(self) -> bool:
         """Return whether the camera has sent BYE and no video has arrived since the last tick."""

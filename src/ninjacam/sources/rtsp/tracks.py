@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from ninjacam.codecs.bitstream import parameter_sets, parse_sps
+from ninjacam.codecs.sps import MAX_FPS, MIN_FPS
 from ninjacam.core.errors import DecodeError, NoVideoError, UnsupportedCodecError
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, Codec, Kind, Track
 from ninjacam.sources.base import SourceStats
@@ -60,6 +61,7 @@ def choose_tracks(
         raise UnsupportedCodecError(
             f"The camera sends {shown}, which cannot be read: set it to H.264, H.265 or MJPEG in its own settings."
         )
+    stats.declared_fps = _declared_fps(video[0])
     chosen = [_video_track(*video, emit, stats, ordered)]
     # Streams marked "sendonly" are back channels: the camera's loudspeaker, which expects audio from us.
     audios = [
@@ -120,6 +122,14 @@ def _video_format(
             ParameterSetCache(codec, extradata), emit, stats, clock, has_donl=has_donl
         )
     return Track(Kind.VIDEO, codec, VIDEO_CLOCK_HZ, extradata, width_px, height_px), depacketizer
+
+
+def _declared_fps(media: Media) -> float:
+    """Return the frame rate of the description (RFC 8866, section 6.13, or its older nonstandard name); 0: none."""
+    text = media.attributes.get("framerate") or media.attributes.get("x-framerate", "")
+    found = re.match(r"\s*(\d{1,3}(?:\.\d{1,6})?)\s*\Z", text, re.ASCII)
+    fps = float(found[1]) if found else 0.0
+    return fps if MIN_FPS <= fps <= MAX_FPS else 0.0
 
 
 def _size_of(media: Media, codec: Codec, extradata: bytes) -> tuple[int, int]:
