@@ -19,6 +19,7 @@ from django.db.models import Q, QuerySet
 from ninjacam.adapters.database import database
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import DecodeError
+from ninjacam.engine.bitrates import DAYS, BitrateChange, RecordedHour, compare_bitrates
 from ninjacam.engine.retention import (
     DAY_NS,
     Disk,
@@ -36,6 +37,7 @@ from ninjacam.supervision.control import Json
 T = TypeVar("T")
 logger = logging.getLogger("ninjacam.adapters")
 
+HOUR_NS = 3600 * 10**9
 BATCH = 250
 """Rows per transaction: below 999 parameters per query, and short enough not to delay web workers."""
 HEAD = 64
@@ -169,6 +171,20 @@ class DatabaseIndex:
                 "disk_full": full,
                 "disk_low": low,
             }
+
+    def compare_bitrates(self) -> dict[str, BitrateChange]:
+        """Return how the bitrate of each camera has changed, of which enough is recorded. Raises: NinjacamError."""
+        with database():
+            slugs = list(Camera.objects.values_list("slug", flat=True))
+            now_ns = self._clock.wall_ns()
+            hours = [
+                RecordedHour(slug, days_ago, file_format, size_bytes, length_ns)
+                for days_ago in range(DAYS + 1)
+                for slug, file_format, size_bytes, length_ns in Segment.objects.format_sums(
+                    slugs, now_ns - days_ago * DAY_NS - HOUR_NS, now_ns - days_ago * DAY_NS
+                )
+            ]
+        return compare_bitrates(hours)
 
     def _disk(self) -> Disk | None:
         """Return the disk usage as it would be without exports. None: the directory does not exist."""

@@ -16,6 +16,7 @@ from ninjacam.core.lifecycle import Stop
 from ninjacam.core.packets import CameraState
 from ninjacam.engine.event_writer import EventWriter
 from ninjacam.engine.events import EventKeeper, EventLog
+from ninjacam.engine.findings import Figures, FindingKeeper
 from ninjacam.engine.kinds import KINDS, ProcessKind, Situation
 from ninjacam.engine.plan import OWN_CAPTURE, PUBLISHED_CAPTURE, make_plan
 from ninjacam.engine.recording import RecordingKeeper, SegmentIndex
@@ -87,6 +88,7 @@ class Engine:
             if index is not None
             else None
         )
+        self._findings = FindingKeeper(clock=clock)
         self._stream_writer = (
             StreamWriter(streams, self._storage, lambda: (self._state.cameras, self._cameras), clock=clock)
             if streams is not None
@@ -299,21 +301,25 @@ class Engine:
         views: Json = {}
         processors: list[Json] = []
         modules: list[Json] = []
+        scenes: Json = {}
         for child in self._children.values():
             kind = KINDS[child.kind]
             if kind.reads_cameras:
                 cameras.update(child.report.get("cameras", {}))
             if kind.runs_user_code:
                 views.update(child.report.get("views", {}))
+                scenes.update(child.report.get("scenes", {}))
                 processors = child.report.get("processors", processors)
                 modules = child.report.get("modules", modules)
+        statuses = {
+            spec.slug: _camera_status(spec, cameras.get(spec.slug), self._capture_errors.get(spec.slug))
+            for spec in self._state.cameras
+        }
+        self._add_findings(statuses, scenes)
         return {
             "updated_ns": self._clock.wall_ns(),
             "engine_pid": os.getpid(),
-            "cameras": {
-                spec.slug: _camera_status(spec, cameras.get(spec.slug), self._capture_errors.get(spec.slug))
-                for spec in self._state.cameras
-            },
+            "cameras": statuses,
             "processors": processors,
             "modules": modules,
             "views": views,
@@ -330,6 +336,16 @@ class Engine:
                 for child in self._children.values()
             ],
         }
+
+    def _add_findings(self, statuses: Json, scenes: Json) -> None:
+        bitrates = self._recordings.bitrates if self._recordings is not None else {}
+        figures = {
+            slug: Figures(status, scenes.get(slug, {}), bitrates.get(slug))
+            for slug, status in statuses.items()
+        }
+        for slug, findings in self._findings.observe(figures).items():
+            if findings:
+                statuses[slug]["findings"] = findings
 
 
 def _place_of(camera: CameraSpec) -> str:

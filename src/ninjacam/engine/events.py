@@ -46,9 +46,13 @@ CAMERA_DOWN = Rule("camera_down", 5, 5)
 RECORDING_FAILED = Rule("recording_failed", 3, 30)
 DISK_FULL = Rule("disk_full", 0, 600)
 """If recordings fill the disk constantly, the oldest file is deleted about once per file length."""
+SCENE_END_AFTER_S = 30.0
+"""A new engine finds within this time that a condition continues."""
 DISK_LOW = Rule("disk_low", 0, 60)
 """Other files fill the disk."""
-RULES = (CAMERA_DOWN, RECORDING_FAILED, DISK_FULL, DISK_LOW)
+SCENE_RULES = {code: Rule(f"camera_{code}", 0, SCENE_END_AFTER_S) for code in ("black", "covered", "frozen")}
+"""By the code of the finding (`engine.findings`), which has already lasted."""
+RULES = (CAMERA_DOWN, RECORDING_FAILED, DISK_FULL, DISK_LOW, *SCENE_RULES.values())
 DEVICE_END_AFTER_S = 5.0
 """Cameras report motion again and again: within this time, it is one event."""
 DISK_LOW_TEXT = (
@@ -126,9 +130,17 @@ class EventKeeper:
                 failing = (recording or {}).get("state") == "failing"
                 data = {"code": error.get("code", "")}
                 self._observe(RECORDING_FAILED, slug, failing, _label(error), data)
+            self._observe_scene(slug, status.get("findings") or ())
             self._observe_device(slug, status.get("device_events") or {})
         for slug, kind in [key for key in self._conditions if key[0] != HOST and key[0] not in cameras]:
             self._end(self._conditions.pop((slug, kind)), self._clock.wall_ns())
+
+    def _observe_scene(self, slug: str, findings: Iterable[Mapping[str, Any]]) -> None:
+        found = {each["code"]: each for each in findings}
+        for code, rule in SCENE_RULES.items():
+            finding = found.get(code)
+            label, since_ns = (finding["message"], finding["since_ns"]) if finding else ("", None)
+            self._observe(rule, slug, finding is not None, label, {}, since_ns)
 
     def _observe_device(self, slug: str, active: Mapping[str, Mapping[str, Any]]) -> None:
         """`active`: as `devices.events.DeviceEvents.report` returns it."""

@@ -4,10 +4,11 @@ Not here: where the index is stored (`ninjacam.adapters`), and events (`engine.e
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock, until_tick_s
+from ninjacam.engine.bitrates import BitrateChange
 from ninjacam.engine.storage import StorageThread
 from ninjacam.recordings.segments import SegmentInfo
 from ninjacam.supervision.control import Json
@@ -16,6 +17,7 @@ logger = logging.getLogger("ninjacam.engine")
 
 WRITE_EVERY_S = 1.0
 RETAIN_EVERY_S = 10.0
+COMPARE_EVERY_S = 600.0
 MAX_WAITING = 4096
 """Maximum number of files that wait for the database: 4 hours of 16 cameras. Further ones are dropped, and found by
 the scan.
@@ -44,6 +46,10 @@ class SegmentIndex(Protocol):
         """Delete what exceeds the limits. Return the usage for the status, including "disk_full" and "disk_low"."""
         ...
 
+    def compare_bitrates(self) -> Mapping[str, BitrateChange]:
+        """Return how the bitrate of each camera has changed, of which enough is recorded."""
+        ...
+
     def close(self) -> None:
         """From any thread: stop whatever runs soon."""
 
@@ -69,6 +75,8 @@ class RecordingKeeper:
         self._scan_at_ns = 0  # Monotonic.
         self._scan_again = True
         self._held: Json = {}
+        self._compare_at_ns = 0  # Monotonic.
+        self.bitrates: Mapping[str, BitrateChange] = {}
 
     def hear(self, reported: Sequence[dict[str, Any]]) -> None:
         """Queue reports of files from capture. Only the latest state of each file is kept."""
@@ -113,6 +121,10 @@ class RecordingKeeper:
                     if held is not None:
                         self._held = held
                         self._on_disk(bool(held.get("disk_full")), bool(held.get("disk_low")))
+                if now_ns >= self._compare_at_ns:
+                    self._compare_at_ns = now_ns + int(COMPARE_EVERY_S * 1e9)
+                    compared = await self._storage.run(self._index.compare_bitrates)
+                    self.bitrates = self.bitrates if compared is None else compared
                 await self._clock.sleep(until_tick_s(WRITE_EVERY_S, self._clock))
         finally:
             self._index.close()

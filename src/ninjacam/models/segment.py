@@ -1,6 +1,6 @@
 """The index of the recordings: a row per file. `ninjacam index --rebuild` rebuilds it from the files."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -62,6 +62,21 @@ class SegmentQuerySet(models.QuerySet["Segment"]):
             "sizes": NumberList("size_bytes"),
         }
         return self.order_by().values("slug").annotate(**columns).values_list("slug", *columns)
+
+    def format_sums(
+        self, slugs: Collection[str], start_ns: int, end_ns: int
+    ) -> Iterator[tuple[str, tuple[str, int, int], int, int]]:
+        """Yield (slug, (codec, width, height), size in bytes, length in ns) of the files that start in [start, end)."""
+        found = self.filter(slug__in=slugs, start_ns__gte=start_ns, start_ns__lt=end_ns)
+        sums = (Sum("size_bytes"), Sum(F("end_ns") - F("start_ns")))
+        groups = (
+            found.order_by()
+            .values("slug", "codec", "width_px", "height_px")
+            .annotate(sizes=sums[0], lengths=sums[1])
+        )
+        rows = groups.values_list("slug", "codec", "width_px", "height_px", "sizes", "lengths")
+        for slug, codec, width_px, height_px, size_bytes, length_ns in rows:
+            yield slug, (codec, width_px, height_px), size_bytes, length_ns
 
     def put(self, found: Iterable[segments.SegmentInfo]) -> None:
         """Create or update the rows of these files, by path, in one transaction. Never changes `protected`."""

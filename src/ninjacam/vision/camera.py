@@ -205,6 +205,12 @@ class CameraPixels:
         now_ns = self._clock.monotonic_ns()
         return {view: self._view_status(view, now_ns) for view in ["", *self._code.views(self.slug)]}
 
+    def scene(self) -> dict[str, Any]:
+        """Return the figures of what the camera shows; empty if no stream is being decoded."""
+        now_ns = self._clock.monotonic_ns()
+        scenes = (stream.decoded.shared.scene.report(now_ns) for stream in self._streams.values())
+        return next(filter(None, scenes), {})
+
     def _view_status(self, view: str, now_ns: int) -> dict[str, Any]:
         source = self._source_of(MAIN, view)
         shared = self._streams[source].decoded.shared

@@ -11,6 +11,7 @@ from ninjacam.hub.server import Channel
 from ninjacam.supervision.crash_record import RunningFile
 from ninjacam.vision.code import ProcessorCode
 from ninjacam.vision.health import ViewHealth
+from ninjacam.vision.scene import SceneWatch
 
 
 @dataclass(slots=True, eq=False)
@@ -39,6 +40,7 @@ class Shared:
     health: dict[str, ViewHealth] = field(default_factory=dict)
     quarantined: dict[str, tuple[int, ProcessorError]] = field(default_factory=dict)
     stalled: dict[str, tuple[int, ProcessorError]] = field(default_factory=dict)
+    scene: SceneWatch = field(default_factory=SceneWatch)
 
     def resting(self, view: str, now_ns: int) -> ProcessorError | None:
         for rests in (self.quarantined, self.stalled):

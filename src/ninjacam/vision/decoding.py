@@ -88,6 +88,8 @@ class Decoding:
             self._number += 1
 
     def _show(self, frame: DecodedFrame | None, packet: Packet) -> None:
+        if frame is not None:
+            self._context.shared.scene.look(frame, packet.received_ns)
         view_input = ViewInput(frame, packet, self._number, self._frame_ns, self._info)
         wanted = {variant.request.view for variant in self._context.shared.variants}
         for view, thread in list(self._views.items()):  # The loop may remove one meanwhile.

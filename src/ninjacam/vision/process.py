@@ -155,6 +155,7 @@ class VisionProcess:
             "kind": "vision",
             "cameras": dict.fromkeys(self._cameras),
             "views": {slug: camera.status() for slug, camera in self._cameras.items()},
+            "scenes": {slug: scene for slug, camera in self._cameras.items() if (scene := camera.scene())},
             "processors": self._code.describe(),
             "modules": [
                 {"module": file.name, "error": self._code.errors.get(file.name)}

@@ -18,10 +18,12 @@ from ninjacam.adapters.segment_index import DatabaseIndex
 from ninjacam.conf import get_settings
 from ninjacam.core.errors import ConfigError, NinjacamError
 from ninjacam.core.packets import Codec
+from ninjacam.engine.bitrates import BitrateChange
 from ninjacam.engine.events import EngineEvent
 from ninjacam.engine.retention import Disk, RetentionRules
 from ninjacam.models import Camera, Event, Segment
 from ninjacam.recordings import segments
+from ninjacam.testing.clock import FakeClock
 from tests.unit.recordings.recording_support import WALL_NS, Recorded, encoded
 
 pytestmark = pytest.mark.django_db
@@ -486,3 +488,27 @@ def test_retention_is_a_setting(settings: Any) -> None:
             get_settings()
     settings.NINJACAM = {key: value for key, value in settings.NINJACAM.items() if key != "RETENTION"}
     assert get_settings().recordings_dir == get_settings().data_dir / "recordings"
+
+
+def test_the_bitrate_of_the_last_hour_is_compared_with_the_same_hour_of_earlier_days(root: Path) -> None:
+    clock = FakeClock()
+    now_ns = clock.wall_ns()
+    for slug in ("door", "yard", "deleted"):
+        if slug != "deleted":
+            Camera.objects.create(slug=slug, url="rtsp://192.168.1.20/")
+        for days_ago in range(6):
+            for minutes_ago in (20, 40, 600):
+                start_ns = now_ns - days_ago * 24 * HOUR_NS - minutes_ago * 60 * 10**9
+                size_bytes = 1_000_000 if (days_ago, slug) == (0, "door") else 2_000_000
+                Segment.objects.create(
+                    slug=slug,
+                    path=f"{slug}/{start_ns}.mp4",
+                    start_ns=start_ns,
+                    end_ns=start_ns + 600 * 10**9,
+                    size_bytes=size_bytes if minutes_ago < 600 else 9_000_000,
+                    codec="h264",
+                    width_px=1920,
+                    height_px=1080,
+                )
+    found = DatabaseIndex(root, RetentionRules(), clock=clock).compare_bitrates()
+    assert found == {"door": BitrateChange(13_333, 26_667), "yard": BitrateChange(26_667, 26_667)}

@@ -211,3 +211,40 @@ def test_an_event_of_a_camera_that_a_previous_engine_left_ends() -> None:
     host.pass_s(10, door=LIVE)
     ((slug, kind, _, end),) = host.told
     assert (slug, kind) == ("door", "motion") and end is not None
+
+
+def with_finding(code: str, since_ns: int) -> dict[str, Any]:
+    return status(
+        "live", findings=[{"code": code, "message": "The camera shows a black image.", "since_ns": since_ns}]
+    )
+
+
+def test_a_black_image_is_one_event_from_the_beginning_of_its_finding() -> None:
+    host = Host()
+    host.pass_s(20, door=LIVE)
+    host.pass_s(30, door=with_finding("black", host.begun_ns + 8 * S))
+    assert host.told == [("door", "camera_black", 8, None)]
+    host.pass_s(20, door=LIVE)
+    host.pass_s(20, door=with_finding("black", host.begun_ns + 70 * S))
+    assert host.told == [("door", "camera_black", 8, None)], "a short interruption does not end it"
+    host.pass_s(40, door=LIVE)
+    assert host.told == [("door", "camera_black", 8, 90)]
+    (event,) = host.log.values()
+    assert (event.label, event.triggers_recording) == ("The camera shows a black image.", False)
+
+
+@pytest.mark.parametrize("code", ["packet_loss", "jitter", "less_data"])
+def test_other_findings_are_not_events(code: str) -> None:
+    host = Host()
+    host.pass_s(60, door=with_finding(code, host.begun_ns))
+    assert host.told == []
+
+
+def test_a_new_engine_continues_the_event_of_a_frozen_image() -> None:
+    begun_ns = FakeClock().wall_ns() - 100 * S
+    host = Host(EngineEvent("door", "camera_frozen", begun_ns))
+    host.pass_s(20, door=LIVE)
+    host.pass_s(20, door=with_finding("frozen", host.begun_ns + 20 * S))
+    assert host.told == []
+    host.pass_s(31, door=LIVE)
+    assert host.told == [("door", "camera_frozen", -100, 40)]

@@ -8,7 +8,8 @@ import pytest
 
 from ninjacam.core.errors import NinjacamError
 from ninjacam.engine import recording
-from ninjacam.engine.recording import RecordingKeeper
+from ninjacam.engine.bitrates import BitrateChange
+from ninjacam.engine.recording import COMPARE_EVERY_S, RecordingKeeper
 from ninjacam.engine.storage import StorageThread
 from ninjacam.recordings.segments import SegmentInfo
 from ninjacam.supervision.control import Json
@@ -24,6 +25,8 @@ class MemoryIndex:
         self.rows: dict[str, SegmentInfo] = {}
         self.scans: list[int] = []
         self.retained = 0
+        self.compared = 0
+        self.bitrates: dict[str, BitrateChange] = {}
         self.away = False
         self.disk_full = False
         self.disk_low = False
@@ -48,6 +51,11 @@ class MemoryIndex:
         self._ask()
         self.retained += 1
         return {"used_bytes": 7, "disk_full": self.disk_full, "disk_low": self.disk_low}
+
+    def compare_bitrates(self) -> dict[str, BitrateChange]:
+        self._ask()
+        self.compared += 1
+        return self.bitrates
 
     def close(self) -> None:
         self.closed = True
@@ -209,3 +217,22 @@ def test_the_end_of_the_engine_closes_the_index() -> None:
         await host.pass_s(1)
 
     assert play(script).closed
+
+
+def test_bitrates_are_compared_now_and_then() -> None:
+    change = BitrateChange(1, 2)
+
+    async def script(host: Host) -> None:
+        host.index.bitrates = {"door": change}
+        await host.pass_s(5)
+        assert host.index.compared == 1
+        await host.pass_s(int(COMPARE_EVERY_S))
+        assert host.keeper.bitrates == {"door": change}
+        host.index.away = True
+        await host.pass_s(int(COMPARE_EVERY_S))
+        assert host.keeper.bitrates == {"door": change}
+        host.index.away, host.index.bitrates = False, {}
+        await host.pass_s(int(COMPARE_EVERY_S))
+        assert host.keeper.bitrates == {}
+
+    play(script)

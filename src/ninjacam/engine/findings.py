@@ -1,0 +1,300 @@
+"""Findings: what is unusual about a camera, in the owner's words, with one sentence of advice each.
+
+Each finding is a limit of one figure (`CHECKS`), which must be crossed for some time, and crossed back by some distance
+for some time. Pure bookkeeping. Not here: measuring the figures (`ninjacam.capture`, `ninjacam.vision`,
+`engine.bitrates`). docs/design/0013-camera-health.md
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import product
+from typing import Any
+
+from ninjacam.core.clock import SYSTEM_CLOCK, Clock
+from ninjacam.core.packets import CameraState
+from ninjacam.engine.bitrates import BitrateChange
+
+Json = dict[str, Any]
+_RUNNING = (CameraState.LIVE, CameraState.STALLED)
+UNKNOWN_AFTER_S = 120.0
+"""Seconds after which a finding ends whose figure is unknown: a camera that reconnects is still the same."""
+
+
+class Level(StrEnum):
+    """INFO: worth knowing. WARNING: some video is lost or late. PROBLEM: the camera does not show what it should."""
+
+    INFO = "info"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Everything that is known of a camera. `report`: its status. `scene`: figures of its decoded frames, as
+    `vision.scene.SceneWatch.report` returns them; empty: it is not decoded.
+    """
+
+    report: Mapping[str, Any] = field(default_factory=dict)
+    scene: Mapping[str, Any] = field(default_factory=dict)
+    bitrate: BitrateChange | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding. `value`: the figure, None: unknown. `begin`, `end`: limits at which the finding begins and ends;
+    large values are unusual if `begin` is above `end` or equal, else small ones. `warning`, `problem`: limits of these
+    levels. `label`: one or two words for lists. `message`: a sentence with numbers and units.
+    """
+
+    code: str
+    label: str
+    value: Callable[[Figures], float | None]
+    begin: float
+    end: float
+    message: Callable[[Figures], str]
+    advice: str
+    warning: float | None = None
+    problem: float | None = None
+    begin_after_s: float = 10.0
+    end_after_s: float = 20.0
+
+    def exceeds(self, value: float, limit: float | None) -> bool:
+        if limit is None:
+            return False
+        return value >= limit if self.begin >= self.end else value <= limit
+
+    def level(self, value: float) -> Level:
+        if self.exceeds(value, self.problem):
+            return Level.PROBLEM
+        return Level.WARNING if self.exceeds(value, self.warning) else Level.INFO
+
+
+# --- figures ---
+
+
+def _reported(name: str) -> Callable[[Figures], float | None]:
+    return lambda figures: figures.report.get(name)
+
+
+def _frame_share(figures: Figures) -> float | None:
+    """Return the sent share of the declared frames."""
+    mean_fps, declared_fps = figures.report.get("mean_fps"), figures.report.get("declared_fps")
+    return mean_fps / declared_fps if mean_fps is not None and declared_fps else None
+
+
+def _clock_error_s(figures: Figures) -> float | None:
+    offset_s = figures.report.get("clock_offset_s")
+    return None if offset_s is None else abs(offset_s)
+
+
+def _bitrate_share(figures: Figures) -> float | None:
+    return figures.bitrate.share if figures.bitrate is not None else None
+
+
+BLACK_LEVEL, NOT_BLACK_LEVEL = 30.0, 36.0
+"""Brightness (8 bits of luma, of which video uses 16 to 235) of the brightest part of a frame that shows nothing."""
+
+
+def _brightest(figures: Figures) -> float | None:
+    return figures.scene.get("brightest")
+
+
+def _unless_black(name: str) -> Callable[[Figures], float | None]:
+    """A black frame has no detail, and does not change: one finding is enough."""
+
+    def value(figures: Figures) -> float | None:
+        brightest = _brightest(figures)
+        return None if brightest is None or brightest <= BLACK_LEVEL else figures.scene.get(name)
+
+    return value
+
+
+# --- words ---
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.1f} %" if share < 0.0995 else f"{share * 100:.0f} %"
+
+
+def describe_duration(seconds: float) -> str:
+    """Return a duration in its one or two largest units: “45 s”, “1 h 2 min”, “26 years”."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min" + (f" {seconds % 60} s" if seconds < 600 and seconds % 60 else "")
+    minutes = round(seconds / 60)
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h" + (f" {minutes % 60} min" if minutes % 60 else "")
+    days = round(seconds / 86_400)
+    return f"{days} days" if days < 730 else f"{round(days / 365.25)} years"
+
+
+def _say_loss(figures: Figures) -> str:
+    return f"The camera loses {_percent(figures.report['packet_loss'])} of its packets."
+
+
+def _say_jitter(figures: Figures) -> str:
+    return f"Frames arrive irregularly, by {figures.report['jitter_s'] * 1000:.0f} ms on average."
+
+
+def _say_frame_rate(figures: Figures) -> str:
+    mean_fps, declared_fps = figures.report["mean_fps"], figures.report["declared_fps"]
+    return f"The camera sends {mean_fps:.3g} frames per second instead of {declared_fps:.3g}."
+
+
+def _say_key_interval(figures: Figures) -> str:
+    seconds = figures.report["key_interval_s"]
+    return (
+        f"The camera sends a key frame every {seconds:.0f} s: after an interruption, video starts that late."
+    )
+
+
+def _say_clock(figures: Figures) -> str:
+    offset_s = figures.report["clock_offset_s"]
+    direction = "ahead" if offset_s > 0 else "behind"
+    return f"The camera's clock is {describe_duration(abs(offset_s))} {direction}."
+
+
+def _say_less(figures: Figures) -> str:
+    assert figures.bitrate is not None
+    less = _percent(1 - figures.bitrate.share)
+    return f"In the last hour, the camera sent {less} less data than at this time in the last 7 days."
+
+
+def _say_more(figures: Figures) -> str:
+    assert figures.bitrate is not None
+    times = f"{figures.bitrate.share:.1f} times"
+    return f"In the last hour, the camera sent {times} as much data as at this time in the last 7 days."
+
+
+def _say_frozen(figures: Figures) -> str:
+    return f"The image has not changed at all for {describe_duration(figures.scene['still_s'])}."
+
+
+CHECKS = (
+    Check(
+        "key_frame_interval", "rare key frames", _reported("key_interval_s"), begin=4.6, end=4.2, warning=9.0,
+        message=_say_key_interval,
+        advice="Set the key frame interval (GOP, I-frame interval) to 2 s in the camera, and disable smart codecs.",
+    ),
+    Check(
+        "packet_loss", "packet loss", _reported("packet_loss"), begin=0.01, end=0.005, warning=0.01, problem=0.05,
+        message=_say_loss,
+        advice="Connect the camera by cable or move it nearer to the access point; if that does not help, lower its "
+        "bitrate.",
+    ),
+    Check(
+        "jitter", "jitter", _reported("jitter_s"), begin=0.04, end=0.025, warning=0.08,
+        message=_say_jitter,
+        advice="Connect the camera by cable, or use a Wi-Fi channel with less traffic.",
+    ),
+    Check(
+        "frame_rate", "few frames", _frame_share, begin=0.8, end=0.9, warning=0.8,
+        message=_say_frame_rate,
+        advice="Lower the resolution or the maximum exposure time in the camera, or its frame rate if that is "
+        "intended.",
+    ),
+    Check(
+        "clock_offset", "clock", _clock_error_s, begin=5.0, end=3.0, warning=60.0,
+        message=_say_clock,
+        advice="Enable NTP in the camera, and check its time zone.",
+    ),
+    Check(
+        "less_data", "less data", _bitrate_share, begin=0.6, end=0.7, warning=0.6,
+        message=_say_less,
+        advice="Check that the lens is not covered and that the settings of the camera have not changed.",
+    ),
+    Check(
+        "more_data", "more data", _bitrate_share, begin=2.0, end=1.7,
+        message=_say_more,
+        advice="Check the bitrate setting of the camera: recordings fill the disk sooner.",
+    ),
+    Check(
+        "black", "black", _brightest, begin=BLACK_LEVEL, end=NOT_BLACK_LEVEL, problem=NOT_BLACK_LEVEL,
+        message=lambda _: "The camera shows a black image.",
+        advice="Check the light, the lens cover, and the infrared setting of the camera.",
+    ),
+    Check(
+        "covered", "covered", _unless_black("detail"), begin=1.3, end=1.6, warning=1.6,
+        message=lambda _: "The image has almost no detail: the lens may be covered or dirty.",
+        advice="Check the lens, and clean it.",
+    ),
+    Check(
+        "frozen", "frozen", _unless_black("still_s"), begin=60.0, end=60.0, problem=60.0,
+        begin_after_s=0.0, message=_say_frozen,
+        advice="Restart the camera.",
+    ),
+)  # fmt: skip
+"""All findings. The most serious one of a level is the last."""
+_RANKS = {(level, check.code): rank for rank, (level, check) in enumerate(product(Level, CHECKS))}
+
+
+# --- state ---
+
+
+@dataclass(slots=True)
+class _Condition:
+    """State of a check. `is_beyond`: whether the figure is beyond the limit, since `changed_ns` (monotonic) and
+    `changed_wall_ns`. `finding`: None while it has not been there for long enough.
+    """
+
+    is_beyond: bool
+    changed_ns: int
+    changed_wall_ns: int
+    finding: Json | None = None
+
+
+class FindingKeeper:
+    """The findings of all cameras. Thread: the event loop."""
+
+    def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
+        self._conditions: dict[str, dict[str, _Condition]] = {}
+
+    def observe(self, figures: Mapping[str, Figures]) -> dict[str, list[Json]]:
+        """Process the current figures of all cameras. Return their findings, the most serious first: {"code", "label",
+        "level", "message", "advice", "since_ns" (wall clock)}.
+        """
+        self._conditions = {slug: self._conditions.get(slug, {}) for slug in figures}
+        return {slug: self._observe(self._conditions[slug], each) for slug, each in figures.items()}
+
+    def _observe(self, conditions: dict[str, _Condition], figures: Figures) -> list[Json]:
+        is_running = figures.report.get("state") in _RUNNING
+        for check in CHECKS:
+            value = check.value(figures) if is_running else None
+            if value is not None or check.code in conditions:
+                self._apply(check, conditions, value, figures)
+        found = [each.finding for each in conditions.values() if each.finding is not None]
+        return sorted(found, key=lambda each: _RANKS[each["level"], each["code"]], reverse=True)
+
+    def _apply(
+        self, check: Check, conditions: dict[str, _Condition], value: float | None, figures: Figures
+    ) -> None:
+        condition = conditions.get(check.code)
+        has_begun = condition is not None and condition.finding is not None
+        is_beyond = value is not None and check.exceeds(value, check.end if has_begun else check.begin)
+        now_ns = self._clock.monotonic_ns()
+        if condition is None:
+            if not is_beyond:
+                return
+            condition = conditions[check.code] = _Condition(True, now_ns, self._clock.wall_ns())
+        elif is_beyond is not condition.is_beyond:
+            condition.is_beyond, condition.changed_ns = is_beyond, now_ns
+            if not has_begun:
+                condition.changed_wall_ns = self._clock.wall_ns()
+        lasted_s = (now_ns - condition.changed_ns) / 1e9
+        if value is not None and is_beyond and (has_begun or lasted_s >= check.begin_after_s):
+            condition.finding = {
+                "code": check.code,
+                "label": check.label,
+                "level": check.level(value),
+                "message": check.message(figures),
+                "advice": check.advice,
+                "since_ns": condition.changed_wall_ns,
+            }
+        elif not is_beyond:
+            end_after_s = UNKNOWN_AFTER_S if value is None else check.end_after_s
+            if not has_begun or lasted_s >= end_after_s:
+                del conditions[check.code]
