@@ -15,7 +15,27 @@ from ninjacam.viewers.worker import Worker
 
 _CAMERA_FIGURES = (
     ("fps", "ninjacam_camera_fps", "gauge", "Frames per second from the camera."),
+    ("declared_fps", "ninjacam_camera_declared_fps", "gauge", "Frames per second that the camera declares."),
     ("bitrate_bps", "ninjacam_camera_bitrate_bps", "gauge", "Bits per second from the camera."),
+    (
+        "key_interval_s",
+        "ninjacam_camera_key_frame_interval_seconds",
+        "gauge",
+        "Seconds between two key frames.",
+    ),
+    (
+        "packet_loss",
+        "ninjacam_camera_packet_loss_ratio",
+        "gauge",
+        "Lost share of the packets of the last minute.",
+    ),
+    ("jitter_s", "ninjacam_camera_jitter_seconds", "gauge", "Interarrival jitter of the frames (RFC 3550)."),
+    (
+        "clock_offset_s",
+        "ninjacam_camera_clock_offset_seconds",
+        "gauge",
+        "Seconds by which the camera's clock is ahead of the server's.",
+    ),
     (
         "packets_lost",
         "ninjacam_camera_packets_lost_total",
@@ -38,6 +58,7 @@ _RECORDING_FIGURES = (
     ("deleted_bytes", "deleted_bytes_total", "counter", "Bytes deleted by retention."),
     ("waiting", "waiting", "gauge", "Files waiting to be indexed in the database."),
 )
+_FINDING = "1 for each finding about the camera's health."
 _FAILING = "1 while a camera that should be recorded cannot be."
 _DISK_FULL = "1 while the oldest recordings are deleted because the disk is full."
 _DISK_LOW = "1 while other files fill the disk of the recordings."
@@ -105,6 +126,12 @@ def _camera_lines(cameras: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
             _labels(camera=slug): each[key] for slug, each in cameras.items() if each.get(key) is not None
         }
         yield from _figure(name, kind, text, values)
+    findings = {
+        _labels(camera=slug, code=finding["code"], level=finding["level"]): 1
+        for slug, each in cameras.items()
+        for finding in each.get("findings", ())
+    }
+    yield from _figure("ninjacam_camera_finding", "gauge", _FINDING, findings)
     recorded = {slug: each.get("recording", {}).get("state", "off") for slug, each in cameras.items()}
     failing = {_labels(camera=slug): int(is_ == "failing") for slug, is_ in recorded.items() if is_ != "off"}
     yield from _figure("ninjacam_recording_failing", "gauge", _FAILING, failing)

@@ -176,6 +176,7 @@ def describe(camera: Camera, status: Status) -> dict[str, Any]:
         "name": camera.name,
         "state": str(report["state"]),
         "error": report.get("error"),
+        "findings": list(report.get("findings", ())),
         "url": camera.url,
         "has_credentials": camera.has_credentials,
         "enabled": camera.enabled,

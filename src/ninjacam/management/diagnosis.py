@@ -22,6 +22,7 @@ from ninjacam.core.errors import ConfigError, UnsupportedSchemeError
 from ninjacam.core.packets import CameraState
 from ninjacam.credentials import unseal
 from ninjacam.engine.events import DISK_LOW_TEXT
+from ninjacam.engine.findings import Level
 from ninjacam.management.private import private_paths
 from ninjacam.management.proxy import look_through, origins
 from ninjacam.models import Camera
@@ -214,6 +215,11 @@ def look_at_engine() -> Findings:
             "OK" if good else "WARN",
             f"camera {camera.slug}: {state}. {error.get('message', '')}".rstrip(" ."),
         )
+        for finding in report.get("findings", ()):
+            yield Finding(
+                "OK" if finding["level"] == Level.INFO else "WARN",
+                f"camera {camera.slug}: {finding['message']} {finding['advice']}",
+            )
     if status.recordings.get("disk_low"):
         yield Finding("FIX", DISK_LOW_TEXT)
     for module in status.modules:

@@ -29,6 +29,7 @@ from ninjacam.auth import Principal
 from ninjacam.conf import get_settings
 from ninjacam.core.errors import ConflictError, ForbiddenError, InvalidError, NinjacamError, ViewNotFoundError
 from ninjacam.discovery.networks import MIN_PREFIX
+from ninjacam.engine.findings import Level
 from ninjacam.models import ApiToken, Camera
 from ninjacam.problems import problem_of
 from ninjacam.project import login_required, login_url
@@ -156,8 +157,10 @@ def show_wall(request: HttpRequest, principal: Principal) -> HttpResponse:
 
 def _tile(camera: Camera, status: Status, chosen: str) -> dict[str, Any]:
     views = [str(processor["name"]) for processor in status.views_of(camera.slug)]
+    findings = status.camera(camera, details=False).get("findings", ())
     return {
         "camera": camera,
+        "finding": next((finding for finding in findings if finding["level"] != Level.INFO), None),
         "views": views,
         "player": render_player(
             camera.slug,

@@ -20,6 +20,7 @@ from ninjacam.api.schemas.cameras import (
     CameraOut,
     CameraPage,
     CameraPatch,
+    FindingOut,
     Health,
     Notice,
     ProbeIn,
@@ -167,20 +168,36 @@ def _health(report: Mapping[str, Any]) -> Health:
         width_px=count("width"),
         height_px=count("height"),
         fps=count("fps"),
+        declared_fps=count("declared_fps"),
         bitrate_bps=count("bitrate_bps"),
         audio_codec=report.get("audio_codec") or "",
         last_video_at=_time(report.get("last_video_ns")),
         connected_since=_time(report.get("connected_since_ns")),
         packets_lost=count("packets_lost"),
+        packet_loss=report.get("packet_loss"),
+        jitter_s=report.get("jitter_s"),
+        clock_offset_s=report.get("clock_offset_s"),
         packets_ignored=count("packets_ignored"),
         sequence_restarts=count("sequence_restarts"),
         frames_dropped=count("frames_dropped"),
         frames_skipped=count("frames_skipped"),
         key_frame_interval_s=count("key_interval_s"),
         clock_rate=report.get("clock_rate"),
+        findings=[_finding_out(finding) for finding in report.get("findings") or ()],
         notices=[Notice(**notice) for notice in report.get("notices") or ()],
         reconnects=count("reconnects"),
         subscribers=count("subscribers"),
+    )
+
+
+def _finding_out(finding: Mapping[str, Any]) -> FindingOut:
+    return FindingOut(
+        code=finding["code"],
+        label=finding["label"],
+        level=finding["level"],
+        message=finding["message"],
+        advice=finding["advice"],
+        since=datetime.fromtimestamp(finding["since_ns"] / 1e9, UTC),
     )
 
 

@@ -68,6 +68,20 @@ class Notice(Schema):
     message: str
 
 
+class FindingOut(Schema):
+    """Something unusual about a camera, and what to do about it."""
+
+    code: str = Field(
+        description="`packet_loss`, `jitter`, `frame_rate`, `key_frame_interval`, `clock_offset`, `less_data`, "
+        "`more_data`, `black`, `covered` or `frozen`. Later versions may add codes."
+    )
+    label: str = Field(description="One to three words for lists.")
+    level: Literal["info", "warning", "problem"]
+    message: str
+    advice: str
+    since: datetime
+
+
 class Health(Schema):
     """Current figures; empty if the camera is not running."""
 
@@ -75,11 +89,24 @@ class Health(Schema):
     width_px: int = 0
     height_px: int = 0
     fps: float = 0
+    declared_fps: float = Field(0, description="Frames per second that the camera declares; 0: not declared.")
     bitrate_bps: int = 0
     audio_codec: str = ""
     last_video_at: datetime | None = None
     connected_since: datetime | None = None
     packets_lost: int = 0
+    packet_loss: float | None = Field(
+        None, description="Lost share of the packets of the last minute, 0 to 1; null: not known yet."
+    )
+    jitter_s: float | None = Field(
+        None,
+        description="Interarrival jitter of the frames in seconds (RFC 3550); null while no viewer is connected.",
+    )
+    clock_offset_s: float | None = Field(
+        None,
+        description="Seconds by which the camera's clock is ahead of the server's; null: the camera does not report "
+        "its time of day.",
+    )
     packets_ignored: int = Field(
         0, description="Number of packets of another format or source than the stream's."
     )
@@ -90,10 +117,16 @@ class Health(Schema):
     frames_skipped: int = Field(
         0, description="Number of frames before the first key frame of this connection."
     )
-    key_frame_interval_s: float = Field(0, description="Seconds between the last two key frames; 0: unknown.")
+    key_frame_interval_s: float = Field(
+        0,
+        description="Seconds between the last two key frames, or since the last one if that is longer; 0: unknown.",
+    )
     clock_rate: float | None = Field(
         None,
         description="Camera seconds per second, if the camera's clock is too fast or slow to be used.",
+    )
+    findings: list[FindingOut] = Field(
+        [], description="Unusual figures, the most serious first, each with advice."
     )
     notices: list[Notice] = Field([], description="Unusual conditions, in sentences.")
     reconnects: int = 0

@@ -14,7 +14,8 @@ Kind = Annotated[
     str,
     Field(
         pattern=r"^[a-z0-9_]{1,32}$",
-        description="A word of your choice. Ninjacam itself uses `camera_down`, `recording_failed` and `disk_full`.",
+        description="A word of your choice. Ninjacam itself uses `camera_down`, `camera_black`, `camera_covered`, "
+        "`camera_frozen`, `recording_failed`, `disk_full` and `disk_low`.",
     ),
 ]
 Label = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]

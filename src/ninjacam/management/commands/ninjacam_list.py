@@ -23,8 +23,17 @@ class Command(NinjacamCommand):
         if options["json"]:
             self.stdout.write(json.dumps(cameras, ensure_ascii=False, indent=2))
         elif cameras:
-            names = ("slug", "state", "record", "url", "name")
-            for line in table([names, *(tuple(str(each[name]) for name in names) for each in cameras)]):
+            names = ("slug", "state", "health", "record", "url", "name")
+            rows = [{**each, "health": _health_label(each["findings"])} for each in cameras]
+            for line in table([names, *(tuple(str(row[name]) for name in names) for row in rows)]):
                 self.stdout.write(line)
         else:
             self.stdout.write("There are no cameras yet. Add one: ninjacam add SLUG URL")
+
+
+def _health_label(findings: list[dict[str, Any]]) -> str:
+    """Return the label of the most serious finding, and the number of others."""
+    if not findings:
+        return "-"
+    others = len(findings) - 1
+    return f"{findings[0]['label']} +{others}" if others else str(findings[0]["label"])

@@ -12,7 +12,7 @@ from ninjacam.queries.status import read_status
 
 
 class Command(NinjacamCommand):
-    help = "Show a camera's settings, state and errors."
+    help = "Show a camera's settings, state, health and errors."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("slug", help="short name of the camera")
@@ -24,10 +24,11 @@ class Command(NinjacamCommand):
             self.stdout.write(json.dumps(about, ensure_ascii=False, indent=2))
             return
         about["error"] = (about["error"] or {}).get("message", "")
-        streams = about.pop("streams")
+        streams, findings = about.pop("streams"), about.pop("findings")
         words = {True: "yes", False: "no"}
         rows = [(name, words.get(value, str(value))) for name, value in about.items() if value != ""]
         rows += [(f"stream {stream['name']}", _describe_stream(stream)) for stream in streams]
+        rows += [(finding["level"], f"{finding['message']} {finding['advice']}") for finding in findings]
         for line in table(rows):
             self.stdout.write(line)
 

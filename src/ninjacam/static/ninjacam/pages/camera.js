@@ -10,9 +10,14 @@ const EVERY_MS = 2000;
 const root = /** @type {HTMLElement} */ (document.getElementById("camera"));
 const player = /** @type {Player} */ (document.querySelector("ninjacam-player"));
 const trouble = /** @type {HTMLElement} */ (document.getElementById("trouble"));
+const list = /** @type {HTMLElement} */ (document.getElementById("findings"));
+let shownFindings = "";
 const { slug = "", view = "", lost = "" } = root.dataset;
 const lang = document.documentElement.lang;
 const number = new Intl.NumberFormat(lang, { maximumFractionDigits: 1 });
+const percent = new Intl.NumberFormat(lang, { style: "percent", maximumFractionDigits: 1 });
+const seconds = new Intl.NumberFormat(lang, { style: "unit", unit: "second", maximumFractionDigits: 1 });
+const milliseconds = new Intl.NumberFormat(lang, { style: "unit", unit: "millisecond", maximumFractionDigits: 1 });
 const moment = new Intl.DateTimeFormat(lang, { dateStyle: "short", timeStyle: "medium" });
 
 /**
@@ -30,17 +35,39 @@ function showTrouble(text) {
   if (trouble.textContent !== text) trouble.textContent = text;
 }
 
+/** @param {{ level: string, message: string, advice: string, since: string }[]} findings */
+function showFindings(findings) {
+  list.hidden = !findings.length;
+  list.replaceChildren(...findings.map(({ level, message, advice, since }) => {
+    const item = document.createElement("li");
+    const strong = document.createElement("strong");
+    item.dataset.level = level;
+    item.title = moment.format(new Date(since));
+    strong.textContent = message;
+    item.append(strong, ` ${advice}`);
+    return item;
+  }));
+}
+
 /** @param {any} camera CameraOut of the API */
 function showCamera({ state, error, health }) {
   showTrouble([error, ...health.notices].flatMap((each) => each?.message ?? []).join(" "));
+  const shown = JSON.stringify(health.findings);
+  if (shown !== shownFindings) showFindings(health.findings); // A screen reader would read them again.
+  shownFindings = shown;
   show("state", stateLabel(state));
   show("size", health.width_px ? `${health.width_px} × ${health.height_px} ${health.codec}` : "–");
-  show("fps", health.fps ? number.format(health.fps) : "–");
+  const declared = health.declared_fps ? ` / ${number.format(health.declared_fps)}` : "";
+  show("fps", health.fps ? `${number.format(health.fps)}${declared}` : "–");
   show("bitrate", health.bitrate_bps ? `${number.format(health.bitrate_bps / 1e6)} Mbit/s` : "–");
   show("subscribers", String(health.subscribers));
   show("connected", health.connected_since ? moment.format(new Date(health.connected_since)) : "–");
   show("reconnects", String(health.reconnects));
-  show("packets_lost", String(health.packets_lost));
+  const loss = health.packet_loss ? ` (${percent.format(health.packet_loss)})` : "";
+  show("packets_lost", `${health.packets_lost}${loss}`);
+  show("key_interval", health.key_frame_interval_s ? seconds.format(health.key_frame_interval_s) : "–");
+  show("jitter", health.jitter_s === null ? "–" : milliseconds.format(health.jitter_s * 1000));
+  show("clock", health.clock_offset_s === null ? "–" : seconds.format(health.clock_offset_s || 0)); // never -0
 }
 
 function showPlayer() {
