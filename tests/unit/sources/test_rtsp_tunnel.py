@@ -14,6 +14,7 @@ from ninjacam.core.packets import Packet
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.registry import check_url, open_source, runs_native_code
 from ninjacam.sources.urls import binding_of, parse_url
+from ninjacam.testing.tls import server_context
 from tests.unit.sources.rtp_support import IDR, PPS, SLICE, SPS, interleaved, rtp, stap_a
 from tests.unit.sources.test_publish import in_loop
 
@@ -94,9 +95,9 @@ class TunnelCamera:
 
 
 @asynccontextmanager
-async def tunnel_camera(**changes: object) -> AsyncIterator[TunnelCamera]:
+async def tunnel_camera(*, tls: bool = False, **changes: object) -> AsyncIterator[TunnelCamera]:
     camera = replace(TunnelCamera(), **changes)  # type: ignore[arg-type]  # a test's own
-    server = await asyncio.start_server(camera.accept, "127.0.0.1", 0)
+    server = await asyncio.start_server(camera.accept, "127.0.0.1", 0, ssl=server_context() if tls else None)
     camera.port = server.sockets[0].getsockname()[1]
     try:
         yield camera
@@ -158,6 +159,15 @@ async def test_requests_go_in_base64_through_the_post_with_the_cookie_of_the_get
         assert len(cookies) == 1
         assert camera.requests[1] == f"DESCRIBE rtsp://127.0.0.1:{camera.port}/live?x=1 RTSP/1.0"
         assert camera.requests[-1].startswith("TEARDOWN")
+
+
+@in_loop
+async def test_a_tunnel_over_https_plays_and_its_certificate_is_verified() -> None:
+    async with tunnel_camera(tls=True) as camera:
+        url = f"rtsp+https://127.0.0.1:{camera.port}/live"
+        assert len(await first_packets(config(camera, url=url, verify_tls=False), 3)) >= 3
+        with pytest.raises(errors.ProtocolError, match="certificate"):
+            await open_source(config(camera, url=url))
 
 
 @pytest.mark.parametrize("challenge", [b'Basic realm="x"', b'Digest realm="x", nonce="1"'])
