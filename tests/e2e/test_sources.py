@@ -29,6 +29,7 @@ from tests.harness.processes import free_port, wait_until
 from tests.harness.server import Product
 from tests.harness.viewers import MjpegViewer, Picture, WsViewer
 from tests.integration.source_support import write_file
+from tests.integration.test_sources_ffmpeg import needs_ffmpeg, sender
 
 SECRET = "hunter2-of-the-yard"
 
@@ -241,6 +242,18 @@ def test_a_url_with_a_single_image_is_a_camera(product: Product, jpegs: Clip) ->
     with FakeHttpCamera(jpegs) as camera:
         assert "mjpeg, 640 x 360" in product.cli("add", "stills", camera.url("/shot.jpg#interval=0.2"))
         assert_shows(product, "stills")
+
+
+@needs_ffmpeg[0]
+@needs_ffmpeg[1]
+def test_an_encoder_that_sends_mpeg_ts_over_udp_is_a_camera(
+    product: Product, tmp_path: Path, clip: Clip
+) -> None:
+    write_file(clip, tmp_path / "film.mp4")
+    port = free_port()
+    with sender(tmp_path / "film.mp4", "-f", "mpegts", f"udp://127.0.0.1:{port}?pkt_size=1316"):
+        assert "h264, 640 x 360" in product.cli("add", "encoder", f"udp://127.0.0.1:{port}")
+        assert_shows(product, "encoder")
 
 
 def test_a_battery_camera_is_connected_only_while_it_is_watched_and_is_never_down(
