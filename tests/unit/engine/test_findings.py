@@ -147,6 +147,8 @@ def test_each_check_has_a_case() -> None:
         figures(mean_fps=0, declared_fps=0),
         figures(key_interval_s=0),
         figures(key_interval_s=4.0),
+        figures(key_interval_s=10.0, codec="mjpeg", mean_fps=None),
+        figures(key_interval_s=10.0, mean_fps=0.1, declared_fps=0),
         figures(packet_loss=0.004),
         figures(clock_offset_s=-4.0),
         figures(bitrate=BitrateChange(2_500_000, 3_000_000)),
