@@ -19,8 +19,10 @@ from ninjacam.containers.mp4 import encode_emsg
 from ninjacam.core.errors import CommandError, ConfigError, DecodeError, NinjacamError, SourceError
 from ninjacam.core.packets import Codec, Flags, Kind, Packet, Track
 from ninjacam.core.streams import MAX_STREAMS
+from ninjacam.devices import axis, dahua
 from ninjacam.devices.advice import advise_encoder
 from ninjacam.devices.description import VideoProfile, name_streams
+from ninjacam.devices.http_device import MAX_PRESETS
 from ninjacam.discovery import http, mdns, neighbours, ssdp, ws_discovery
 from ninjacam.discovery.devices import Evidence, FoundDevice
 from ninjacam.hub.wire import MessageReader, encode_packet
@@ -430,6 +432,16 @@ def read_discovery(parse: Callable[[bytes, str], object]) -> Callable[[bytes], b
     return read
 
 
+def read_presets(data: bytes) -> bool:
+    text = data.decode("utf-8", "replace")
+    found = [*dahua.parse_presets(text), *axis.parse_presets(text)]
+    assert len(found) <= 2 * MAX_PRESETS
+    assert all(
+        each.name.isprintable() and len(each.name) <= 80 and 0 < len(each.token) <= 64 for each in found
+    )
+    return bool(found)
+
+
 def read_neighbours(data: bytes) -> bool:
     found = neighbours.parse_neighbours(data.decode("ascii", "replace"))
     for address, mac in found.items():
@@ -469,6 +481,9 @@ SOAP = make_envelope(
 ).replace(b">", b">\n")
 TRANSPORT = [b"G\x01\0\x10" + bytes(184)] * 3
 AVCC = [b"\x01\x64\0\x1f\xff\xe1", len(SPS).to_bytes(2, "big") + SPS, b"\x01\0\x04\x68\xee\x3c\x80"]
+PRESETS = (
+    b"presets[0].Index=1\r\npresets[0].Name=Gate\r\nPreset Positions for camera 1\r\npresetposno2=Yard\r\n"
+)
 PARSERS = {
     "multipart": Parser([piece for picture in PICTURES[:3] for piece in (PART, picture, b"\r\n")], read_multipart),
     "rtmp": Parser(rtmp_pieces(), read_rtmp),
@@ -491,6 +506,7 @@ PARSERS = {
     "annotations": Parser([encode_emsg(1, 90_000, 3600, line + b"\n") for line in SEEN], read_annotation_box),
     "avcc": Parser(AVCC, read_config),
     "soap": Parser(lines(SOAP), read_soap),
+    "presets": Parser(lines(PRESETS), read_presets),
     "xml": Parser(list(PROBE_MATCHES), read_discovery(ws_discovery.parse_answer)),
     "upnp": Parser(list(DESCRIPTION), read_discovery(ssdp.parse_description)),
     "ssdp": Parser(list(SSDP), read_discovery(ssdp.parse_answer)),

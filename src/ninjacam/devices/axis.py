@@ -64,9 +64,7 @@ class AxisDevice(HttpDevice):
         await self._command(self._of_camera(**values))
 
     async def list_presets(self) -> list[Preset]:
-        text = await self._send(self._of_camera(query="presetposall"))
-        names = [match[1].strip() for line in text.splitlines() if (match := _PRESET.match(line.strip()))]
-        return [Preset(name, printable(name, 80)) for name in dict.fromkeys(names[:MAX_PRESETS]) if name]
+        return parse_presets(await self._send(self._of_camera(query="presetposall")))
 
     async def goto_preset(self, token: str) -> None:
         if token not in {preset.token for preset in await self.list_presets()}:
@@ -91,3 +89,9 @@ class AxisDevice(HttpDevice):
 
     def _of_camera(self, **values: object) -> dict[str, object]:
         return {"camera": self._channel, **values}
+
+
+def parse_presets(text: str) -> list[Preset]:
+    """Return the presets of a response of lines such as presetposno1=Gate."""
+    names = [match[1].strip() for line in text.splitlines() if (match := _PRESET.match(line.strip()))]
+    return [Preset(name, printable(name, 80)) for name in dict.fromkeys(names[:MAX_PRESETS]) if name]

@@ -56,16 +56,7 @@ class DahuaDevice(HttpDevice):
         await self._command({"action": action, "channel": self._channel, **values})
 
     async def list_presets(self) -> list[Preset]:
-        text = await self._send({"action": "getPresets", "channel": self._channel})
-        found: dict[str, dict[str, str]] = {}
-        for line in text.splitlines()[: 8 * MAX_PRESETS]:
-            if match := _PRESET.match(line):
-                found.setdefault(match[1], {})[match[2]] = match[3].strip()
-        return [
-            Preset(number, printable(each.get("Name", ""), 80) or number)
-            for each in list(found.values())[:MAX_PRESETS]
-            if (number := each.get("Index", "")).isascii() and number.isdigit() and len(number) < 5
-        ]
+        return parse_presets(await self._send({"action": "getPresets", "channel": self._channel}))
 
     async def goto_preset(self, token: str) -> None:
         await self._ptz("start", "GotoPreset", 0, _number(token), 0)
@@ -108,3 +99,16 @@ def _number(token: str) -> int:
     if not (token.isascii() and token.isdigit() and len(token) < 5):
         raise CommandRejectedError("The presets of this camera are numbers.")
     return int(token)
+
+
+def parse_presets(text: str) -> list[Preset]:
+    """Return the presets of a response of lines such as presets[0].Index=1 and presets[0].Name=Gate."""
+    found: dict[str, dict[str, str]] = {}
+    for line in text.splitlines()[: 8 * MAX_PRESETS]:
+        if match := _PRESET.match(line):
+            found.setdefault(match[1], {})[match[2]] = match[3].strip()
+    return [
+        Preset(number, printable(each.get("Name", ""), 80) or number)
+        for each in list(found.values())[:MAX_PRESETS]
+        if (number := each.get("Index", "")).isascii() and number.isdigit() and len(number) < 5
+    ]
