@@ -36,6 +36,7 @@ from benchmarks.publishing import measure_publishing
 from benchmarks.recording import measure_recording
 from benchmarks.stage import QUICK, Figures, Plan, Stage
 from benchmarks.table import ROWS, cells, markdown
+from benchmarks.talk import measure_talk
 from benchmarks.threads import measure_threads
 from benchmarks.timeline import measure_timeline
 from tests.harness.cameras import gstreamer_missing
@@ -72,6 +73,7 @@ ALONE: dict[str, Callable[[Plan], Figures]] = {
     "attacks": measure_attacks,
     "discovery": discovery.measure_discovery,
     "ptz": measure_ptz,
+    "talk": measure_talk,
     "publishing": measure_publishing,
     "phone": measure_phone,
     "seed": blog.measure_seed,

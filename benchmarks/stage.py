@@ -67,6 +67,7 @@ class Plan:
     export_minutes: int = 10
     attack_s: float = 8.0
     ptz_presses: int = 100
+    talks: int = 60
     publishers: int = 16
 
 

@@ -285,6 +285,17 @@ ROWS = (
         lambda f: f["stop_worst_ms"] <= 300,
     ),
     Row(
+        "talk-delay", "talk: from a sound to the camera's wire, p95 (p50); from the press to a ready camera", "talk",
+        "<= 300 ms",
+        lambda f: f"{f['delay_ms']['p95']:.0f} ms ({f['delay_ms']['p50']:.0f}); {f['press_ms']['p95']:.0f} ms",
+        lambda f: f["delay_ms"]["p95"] <= 300,
+    ),
+    Row(
+        "talk-end", "talk: to the camera's TEARDOWN, p95: button released / socket lost", "talk", "<= 300 ms",
+        lambda f: " / ".join(f"{f[name]['p95']:.0f}" for name in ("release_ms", "lost_socket_ms")) + " ms",
+        lambda f: max(f["release_ms"]["p95"], f["lost_socket_ms"]["p95"]) <= 300,
+    ),
+    Row(
         "publish-cpu", "CPU for each of 16 publishers of 720p25, nobody watches: RTMP / RTSP", "publishing", "<= 0.4 %",
         lambda f: " / ".join(
             f"{f[name]['each_percent']:.2f} % ({_kinds(f[name]['cpu'])})" for name in ("rtmp", "rtsp")
