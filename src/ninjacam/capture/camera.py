@@ -27,7 +27,7 @@ from ninjacam.core.errors import (
 )
 from ninjacam.core.lifecycle import Backoff, Stop, supervise
 from ninjacam.core.packets import LIVE, VIDEO, CameraState, Codec, Flags, Kind, Packet, StreamInfo
-from ninjacam.core.streams import MAIN, stream_key
+from ninjacam.core.streams import MAIN, split_key, stream_key
 from ninjacam.hub.server import Channel, StreamServer
 from ninjacam.sources.base import Source, SourceConfig
 from ninjacam.sources.registry import open_source
@@ -100,10 +100,9 @@ class CameraCapture:
         self.key = stream_key(slug, stream)
         self.revision = revision
         is_always_needed = stream == MAIN and not source.sleeps
-        self._rest_state = CameraState.ASLEEP if source.sleeps else CameraState.IDLE
+        self._config = source
         self.state = CameraState.CONNECTING if is_always_needed else self._rest_state
         self.error: NinjacamError | None = None
-        self._config = source
         self._clock = clock
         self._on_change = on_change
         self._timeline = PacketClock(clock)
@@ -118,13 +117,7 @@ class CameraCapture:
         self._beat_s = 0.0
         self._is_released = False
         """Whether this connection was closed because nothing uses the stream."""
-        self._is_main = stream == MAIN
         self._demand = StreamDemand(always=is_always_needed, clock=clock)
-        self._recording_needs = True
-        self._failures = 0
-        """Errors since the last frame that are not retried at once."""
-        self._misses = 0
-        """Unsuccessful attempts to reach a camera that sleeps, since something needs it."""
         self._channel = Channel(
             StreamInfo(self.key, state=self.state, epoch=epoch),
             camera_id=camera_id,
@@ -139,7 +132,7 @@ class CameraCapture:
 
     def set_recording_need(self, needed: bool) -> None:
         """Set whether recording alone is a reason to connect a camera that sleeps."""
-        self._recording_needs = needed
+        self._demand.recording_counts = needed or not self._config.sleeps
         self._update_demand()
 
     def _on_subscribers(self) -> None:
@@ -147,8 +140,14 @@ class CameraCapture:
         self._update_demand()
 
     def _update_demand(self) -> None:
-        records = self._recording.sink is not None and (self._recording_needs or not self._config.sleeps)
-        self._demand.update(used=bool(self._channel.subscribers or records))
+        self._demand.update(
+            has_subscribers=self._channel.subscribers > 0, is_recorded=self._recording.sink is not None
+        )
+
+    @property
+    def _rest_state(self) -> CameraState:
+        """Return the state while nothing needs the stream."""
+        return CameraState.ASLEEP if self._config.sleeps else CameraState.IDLE
 
     @property
     def sink(self) -> PacketSink | None:
@@ -159,9 +158,9 @@ class CameraCapture:
         await self._server.start()
         try:
             await self._run_until_failed()
-            while not (self._is_main or self._stop.is_set()):
-                self._failures += 1
-                if not await self._stop.sleep(FAILED_BACKOFF.delay_s(self._failures), self._clock):
+            while split_key(self.key)[1] != MAIN and not self._stop.is_set():
+                self._demand.failures += 1
+                if not await self._stop.sleep(FAILED_BACKOFF.delay_s(self._demand.failures), self._clock):
                     self._move(self._rest_state, None)
                     await self._run_until_failed()
             await self._stop.wait()  # A failed camera keeps its socket, which reports the error.
@@ -204,19 +203,19 @@ class CameraCapture:
 
     async def _sleep_after(self, error: NinjacamError) -> None:
         """The camera is asleep: return when it is time for the next attempt, at once if a subscriber comes."""
-        self._misses += 1
+        self._demand.misses += 1
         self._on_error(error, 0)
-        delay_s = SLEEP_BACKOFF.delay_s(self._misses)
+        delay_s = SLEEP_BACKOFF.delay_s(self._demand.misses)
         await _wait_for_any(self._clock.sleep(delay_s), self._demand.wait_for_next(), self._stop.wait())
 
     async def _wait_for_demand(self) -> None:
         """Return once the stream is needed, or the capture is stopped."""
-        is_trying = self.state is not self._rest_state or self._misses > 0
+        is_trying = self.state is not self._rest_state or self._demand.misses > 0
         if self._demand.left_s and is_trying:
             return
         if self.state is not self._rest_state:
             self._move(self._rest_state, None)
-        self._misses = 0
+        self._demand.misses = 0
         await _wait_for_any(self._demand.wait(), self._stop.wait())
         if not self._stop.is_set():
             self._move(CameraState.CONNECTING, None)
@@ -345,7 +344,7 @@ class CameraCapture:
                 logger.info(
                     "%s: live, %s %dx%d", self.key, packet.codec.label, packet.width_px, packet.height_px
                 )
-                self._failures = self._misses = 0
+                self._demand.meet()
                 self._move(CameraState.LIVE, None)
         else:
             repaired = self._timeline.repair(packet)
@@ -381,7 +380,7 @@ class CameraCapture:
     def _notices(self, now_ns: int) -> list[tuple[str, str]]:
         """Return (code, sentence) for irregularities of a connected camera that are not errors."""
         source, since_ns = self._source, self._figures.connected_since_ns
-        if self.state is CameraState.ASLEEP and self._misses:
+        if self.state is CameraState.ASLEEP and self._demand.misses:
             return [
                 (
                     "asleep",

@@ -11,18 +11,29 @@ LINGER_S = 5.0
 class StreamDemand:
     """The need for one stream: always, or while it is used and LINGER_S longer. Thread: the event loop.
 
-    A stream is used while its socket has subscribers, or a sink records it.
+    A stream is used while its socket has subscribers, or a sink records it and `recording_counts`.
     """
 
     def __init__(self, *, always: bool, clock: Clock) -> None:
+        self.recording_counts = True
+        """Whether recording alone is a reason to connect the stream."""
+        self.misses = 0
+        """Unsuccessful attempts to reach a camera that sleeps, since something needs it."""
+        self.failures = 0
+        """Errors since the last frame that are not retried at once."""
         self._always = always
         self._clock = clock
         self._used = False
         self._left_ns = clock.monotonic_ns() - int(LINGER_S * 1e9)
         self._changed = asyncio.Event()
 
-    def update(self, *, used: bool) -> None:
-        """Call whenever a subscriber or sink comes or leaves."""
+    def meet(self) -> None:
+        """The stream has delivered a frame."""
+        self.misses = self.failures = 0
+
+    def update(self, *, has_subscribers: bool, is_recorded: bool) -> None:
+        """Call whenever a subscriber or sink comes or leaves, or `recording_counts` changes."""
+        used = has_subscribers or (is_recorded and self.recording_counts)
         if self._used and not used:
             self._left_ns = self._clock.monotonic_ns()
         self._used = used
