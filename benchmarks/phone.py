@@ -61,13 +61,16 @@ def _sample_both(camera: Tab, screen: Tab, window_s: float) -> tuple[list[StampS
 
 
 def _match(sent: list[StampSample], received: list[StampSample]) -> list[float]:
-    """Return the times in ms from each number on the phone to its next appearance on the other screen."""
+    """Return the times in ms from each number on the phone to its next appearance on the other screen.
+
+    A number that the phone's screen skipped has no time; its last appearance was in the previous round of the clip.
+    """
     latencies_ms = []
     for sample in received:
         earlier = [
             each.monotonic_s
             for each in sent
-            if each.number == sample.number and each.monotonic_s <= sample.monotonic_s
+            if each.number == sample.number and 0 <= sample.monotonic_s - each.monotonic_s < SECONDS / 2
         ]
         if earlier:
             latencies_ms.append((sample.monotonic_s - max(earlier)) * 1000)
