@@ -386,3 +386,25 @@ def test_a_camera_is_added_with_a_second_stream(admin: Client) -> None:
     entered = {**CAMERA, "slug": "gate", "url": "rtsp://192.0.2.5/1", "sub_url": "rtsp://192.0.2.5/2"}
     assert admin.post("/add-camera/", entered).status_code == 302
     assert str(Stream.objects.get()) == "gate.sub"
+
+
+@pytest.mark.parametrize(
+    ("roles", "sees"),
+    [
+        (["view"], set()),
+        (["view", "control"], {'id="ptz"', 'id="patrol"', 'id="device"', 'data-part="imaging"', 'data-part="outputs"'}),
+        (["configure"], {'id="device"', 'data-part="device"', 'data-do="clock"'}),
+    ],
+)  # fmt: skip
+def test_the_device_is_controlled_and_configured_by_role(
+    door: Camera, roles: list[str], sees: set[str]
+) -> None:
+    client = client_of("guard", *roles)
+    parts = {'id="ptz"', 'id="patrol"', 'id="device"', 'data-part="imaging"', 'data-part="outputs"',
+             'data-part="device"', 'data-do="clock"'}  # fmt: skip
+    assert not any(part in html(client, "/cameras/door/") for part in parts)  # It takes no commands.
+    Camera.objects.update(onvif_url="auto")
+    page = html(client, "/cameras/door/")
+    assert {part for part in parts if part in page} == sees
+    Camera.objects.update(enabled=False)
+    assert not any(part in html(client, "/cameras/door/") for part in parts)
