@@ -18,8 +18,9 @@ CLOCK_TOLERANCE = timedelta(hours=1)
 def make_certificate(names: Sequence[str], *, now: datetime, lifetime: timedelta) -> tuple[bytes, bytes]:
     """Return (certificate, private key) in PEM.
 
-    `names`: host names and IP addresses, the first one is the subject's. `now`: aware. It is a certificate authority
-    for no other certificates (path length 0), because iOS and Android let users trust only authorities.
+    `names`: host names and IP addresses, the first one is the subject's. `now`: aware. It is a certificate authority,
+    because iOS and Android let users trust only these, and limited to its own names: whoever steals the key of a
+    certificate that a phone trusts cannot make certificates of other sites.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0][:64])])
@@ -37,6 +38,7 @@ def make_certificate(names: Sequence[str], *, now: datetime, lifetime: timedelta
         .not_valid_after(now + lifetime)
         .add_extension(x509.SubjectAlternativeName(list(map(_general_name, names))), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_only_for(list(map(_general_name, names))), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(key, hashes.SHA256())
@@ -52,6 +54,19 @@ def _general_name(name: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         return x509.DNSName(name)
+
+
+def _only_for(names: list[x509.GeneralName]) -> x509.NameConstraints:
+    """Permit certificates for these names. A kind of name that is not permitted would be unlimited: exclude it."""
+    addresses = [name.value for name in names if isinstance(name, x509.IPAddress)]
+    permitted: list[x509.GeneralName] = [name for name in names if isinstance(name, x509.DNSName)]
+    permitted += [x509.IPAddress(ipaddress.ip_network(address)) for address in addresses]
+    excluded: list[x509.GeneralName] = []
+    if len(addresses) == len(names):
+        excluded.append(x509.DNSName(""))
+    if not addresses:
+        excluded += [x509.IPAddress(ipaddress.ip_network(all_)) for all_ in ("0.0.0.0/0", "::/0")]
+    return x509.NameConstraints(permitted, excluded or None)
 
 
 def read_certificate(pem: bytes) -> tuple[str, datetime]:
