@@ -63,8 +63,8 @@ def ninjacam(tmp_path_factory: pytest.TempPathFactory) -> Ninjacam:
 
 def test_cameras_are_listed_and_shown_without_credentials(ninjacam: Ninjacam) -> None:
     lines = ninjacam("list").stdout.splitlines()
-    assert lines[0].split() == ["slug", "state", "record", "url", "name"]
-    assert lines[1].split() == ["door", "unknown", "off", "rtsps://127.0.0.1:9/x"]
+    assert lines[0].split() == ["slug", "state", "health", "record", "url", "name"]
+    assert lines[1].split() == ["door", "unknown", "-", "off", "rtsps://127.0.0.1:9/x"]
     (listed,) = json.loads(ninjacam("list", "--json").stdout)
     assert listed == ninjacam.show("door") and listed["has_credentials"] is True
     text = ninjacam("show", "door")

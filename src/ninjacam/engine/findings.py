@@ -281,29 +281,29 @@ class FindingKeeper:
     def _apply(
         self, check: Check, conditions: dict[str, _Condition], value: float | None, figures: Figures
     ) -> None:
-        condition = conditions.get(check.code)
-        has_begun = condition is not None and condition.finding is not None
+        condition = conditions.get(check.code) or _Condition(False, 0, 0)
+        has_begun = condition.finding is not None
         is_beyond = value is not None and check.exceeds(value, check.end if has_begun else check.begin)
         now_ns = self._clock.monotonic_ns()
-        if condition is None:
-            if not is_beyond:
-                return
-            condition = conditions[check.code] = _Condition(True, now_ns, self._clock.wall_ns())
-        elif is_beyond is not condition.is_beyond:
+        if is_beyond is not condition.is_beyond:
             condition.is_beyond, condition.changed_ns = is_beyond, now_ns
             if not has_begun:
                 condition.changed_wall_ns = self._clock.wall_ns()
         lasted_s = (now_ns - condition.changed_ns) / 1e9
-        if value is not None and is_beyond and (has_begun or lasted_s >= check.begin_after_s):
-            condition.finding = {
-                "code": check.code,
-                "label": check.label,
-                "level": check.level(value),
-                "message": check.message(figures),
-                "advice": check.advice,
-                "since_ns": condition.changed_wall_ns,
-            }
-        elif not is_beyond:
-            end_after_s = UNKNOWN_AFTER_S if value is None else check.end_after_s
-            if not has_begun or lasted_s >= end_after_s:
-                del conditions[check.code]
+        if value is not None and is_beyond:
+            conditions[check.code] = condition
+            if has_begun or lasted_s >= check.begin_after_s:
+                condition.finding = _describe(check, value, figures, condition.changed_wall_ns)
+        elif not has_begun or lasted_s >= (UNKNOWN_AFTER_S if value is None else check.end_after_s):
+            conditions.pop(check.code, None)
+
+
+def _describe(check: Check, value: float, figures: Figures, since_ns: int) -> Json:
+    return {
+        "code": check.code,
+        "label": check.label,
+        "level": check.level(value),
+        "message": check.message(figures),
+        "advice": check.advice,
+        "since_ns": since_ns,
+    }

@@ -73,7 +73,7 @@ class SourceStats:
     declared_fps: float = 0.0
     """Frames per second according to the camera's description of the stream; 0: not specified."""
     clock_offset_s: float | None = None
-    """How far the camera's wall clock is ahead of ours, from its sender reports; None: unknown."""
+    """Seconds by which the camera's wall clock is ahead of this host's, from its sender reports; None: unknown."""
 
 
 class Source(Protocol):

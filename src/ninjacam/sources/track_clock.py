@@ -1,4 +1,4 @@
-"""A camera's wall clock, for one track, and how far it is ahead of ours."""
+"""A camera's wall clock, for one track, and its offset from the clock of this host."""
 
 EARLIEST_NS = 946_598_400_000_000_000
 """1999-12-31 UTC. An earlier time is not a time of day: RFC 3550 (section 6.4.1) allows cameras without a clock to
