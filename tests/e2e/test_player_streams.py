@@ -265,16 +265,16 @@ class Choice:
         self._tab = tab
         tab.js(
             f"import('{CHOICE}').then(({{ StreamChoice }}) => {{ Math.random = () => 0;"
-            f"window.choice = new StreamChoice({width_px}); choice.displayed(choice.wish, '', 0); }})"
+            f"window.choice = new StreamChoice({width_px}); choice.displayed(choice.selection, '', 0); }})"
         )
 
     def next(self, at_s: float, width_px: int) -> Any:
         """Return the stream to request: its name, or a width; None: no other one."""
-        wish = self._tab.js(f"choice.next({at_s * 1000}, {width_px})")
-        return wish and (wish["stream"] or wish["width"])
+        selection = self._tab.js(f"choice.next({at_s * 1000}, {width_px})")
+        return selection and (selection["stream"] or selection["width"])
 
     def displayed(self, source: str, width_px: int) -> None:
-        self._tab.js(f"choice.displayed(choice.wish, '{source}', {width_px}), 1")
+        self._tab.js(f"choice.displayed(choice.selection, '{source}', {width_px}), 1")
 
     def switched(self, at_s: float, source: str, width_px: int) -> None:
         self._tab.js(f"choice.switched({at_s * 1000}), 1")
@@ -299,9 +299,9 @@ def test_sizes_that_flap_cause_one_switch_in_five_seconds(tab: Tab) -> None:
     switches = []
     for tick in range(200):  # 50 s
         at_s, width = tick / 4, 640 if tick // 4 % 2 else 300
-        if wish := choice.next(at_s, width):
+        if selection := choice.next(at_s, width):
             switches.append(at_s)
-            choice.switched(at_s, "main" if wish > 320 else "sub", 1920 if wish > 320 else 320)
+            choice.switched(at_s, "main" if selection > 320 else "sub", 1920 if selection > 320 else 320)
     assert len(switches) >= 5
     assert all(after - before >= 5 for before, after in pairwise(switches))
 

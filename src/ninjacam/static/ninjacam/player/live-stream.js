@@ -13,7 +13,7 @@ import { WebCodecsPainter } from "./webcodecs.js";
 /** @typedef {import("./painter.js").Painter} Painter */
 /** @typedef {import("./painter.js").FrameImage} FrameImage */
 /** @typedef {import("./painter.js").PaintMeta} PaintMeta */
-/** @typedef {import("./stream-choice.js").StreamWish} StreamWish */
+/** @typedef {import("./stream-choice.js").StreamSelection} StreamSelection */
 /** @typedef {import("./wire.js").MediaFrame} MediaFrame */
 /** @typedef {{ base: string, camera: string, view: string }} Watched */
 
@@ -35,7 +35,7 @@ const CAMERA_STATES = new Set(["connecting", "live", "stalled", "reconnecting", 
 const PAINTERS = { annexb: WebCodecsPainter, fmp4: MsePainter, jpeg: JpegPainter };
 
 export class LiveStream {
-  wish;
+  selection;
   /** @type {StreamInfo | null} */
   info = null;
   /** @type {Painter | null} */
@@ -62,12 +62,12 @@ export class LiveStream {
 
   /**
    * @param {Watched} watched
-   * @param {StreamWish} wish
+   * @param {StreamSelection} selection
    * @param {Rung} rung
    * @param {LiveStreamHost} host
    */
-  constructor(watched, wish, rung, host) {
-    this.wish = wish;
+  constructor(watched, selection, rung, host) {
+    this.selection = selection;
     this.#host = host;
     const handlers = {
       onstream: (/** @type {StreamInfo} */ info) => this.#describe(info),
@@ -80,10 +80,10 @@ export class LiveStream {
     if (rung.format) {
       const connection = connectionTo(base);
       this.link = connection.link;
-      const request = { camera, view, ...wish, format: rung.format, codecs: rung.codecs };
+      const request = { camera, view, ...selection, format: rung.format, codecs: rung.codecs };
       this.#unsubscribe = connection.subscribe(request, handlers);
     } else {
-      this.#unsubscribe = watchMjpeg({ base, camera, view, ...wish }, handlers);
+      this.#unsubscribe = watchMjpeg({ base, camera, view, ...selection }, handlers);
     }
   }
 

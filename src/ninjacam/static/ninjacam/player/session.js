@@ -10,7 +10,7 @@ import { StreamChoice, timing } from "./stream-choice.js";
 /** @typedef {import("./painter.js").Painter} Painter */
 /** @typedef {import("./painter.js").FrameImage} FrameImage */
 /** @typedef {import("./painter.js").PaintMeta} PaintMeta */
-/** @typedef {import("./stream-choice.js").StreamWish} StreamWish */
+/** @typedef {import("./stream-choice.js").StreamSelection} StreamSelection */
 /** @typedef {import("./wire.js").MediaFrame} MediaFrame */
 /** @typedef {import("./connection.js").StreamInfo} StreamInfo */
 /** @typedef {import("./connection.js").ViewError} ViewError */
@@ -135,15 +135,15 @@ export class Session {
       return;
     }
     const { stream, width } = this.#wanted;
-    const wish = this.#choice?.wish ?? { stream, width };
-    this.#choice?.displayed(wish, "", 0);
-    this.#current = this.#open(wish);
+    const selection = this.#choice?.selection ?? { stream, width };
+    this.#choice?.displayed(selection, "", 0);
+    this.#current = this.#open(selection);
     this.#report();
   }
 
-  /** @param {StreamWish} wish */
-  #open(wish) {
-    return new LiveStream(this.#wanted, wish, this.#rungs[this.#rung], this.#streamHost);
+  /** @param {StreamSelection} selection */
+  #open(selection) {
+    return new LiveStream(this.#wanted, selection, this.#rungs[this.#rung], this.#streamHost);
   }
 
   #closeStreams() {
@@ -170,15 +170,15 @@ export class Session {
   #choose(choice) {
     const now = performance.now();
     if (this.#current?.isStalled && this.#current.silentMs > timing.silent) choice.silent(now);
-    const wish = choice.next(now, this.#host.widthPx());
-    if (!this.#next && wish) this.#next = this.#open(wish);
+    const selection = choice.next(now, this.#host.widthPx());
+    if (!this.#next && selection) this.#next = this.#open(selection);
     else if (this.#next && now - this.#next.openedAt > timing.deliver) this.#giveUpNext();
   }
 
   #giveUpNext() {
     const next = this.#next;
     if (!next) return;
-    console.warn(`ninjacam: no video from the requested stream of ${this.#wanted.camera}`, next.wish);
+    console.warn(`ninjacam: no video from the requested stream of ${this.#wanted.camera}`, next.selection);
     this.#choice?.failed(performance.now());
     this.#dropNext();
     if (this.#current?.isClosed) this.#subscribe();
@@ -196,7 +196,7 @@ export class Session {
     const { info, painter } = stream;
     if (!info || !painter) return;
     if (stream === this.#next && this.#current && stream.isSameAs(this.#current)) {
-      this.#choice?.confirmed(stream.wish);
+      this.#choice?.confirmed(stream.selection);
       return this.#dropNext();
     }
     this.#host.attach(painter, this.#rungs[this.#rung].name);
@@ -209,7 +209,7 @@ export class Session {
    * @param {StreamInfo} info
    */
   #describe(stream, info) {
-    this.#choice?.displayed(stream.wish, info.source ?? "", info.width);
+    this.#choice?.displayed(stream.selection, info.source ?? "", info.width);
     this.#host.stream(info);
   }
 

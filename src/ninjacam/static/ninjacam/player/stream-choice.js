@@ -2,8 +2,8 @@
 // Not here: subscriptions (session.js), sizes (display-width.js) and the clock, which callers pass in.
 
 /**
- * What decides about the stream: its name, or else the smallest one that is at least `width` wide.
- * @typedef {object} StreamWish
+ * The stream to request: its name, or else the smallest one that is at least `width` wide.
+ * @typedef {object} StreamSelection
  * @property {string} stream empty: by width
  * @property {number | null} width in device pixels
  */
@@ -23,9 +23,9 @@ export const timing = {
 const LOSSES = 2;
 const SMALL_PX = 320; // requests the stream for slow viewers: narrower ones show too little
 
-/** @type {StreamWish} */
+/** @type {StreamSelection} */
 const SMALLEST = { stream: "", width: SMALL_PX };
-/** @type {StreamWish} */
+/** @type {StreamSelection} */
 const MAIN = { stream: "main", width: null };
 
 export class StreamChoice {
@@ -35,7 +35,7 @@ export class StreamChoice {
   #fromPx = 0; // widths for which the server has chosen, or would choose, the present stream
   #toPx = 0;
   #source = "";
-  /** @type {StreamWish | null} instead of the size, until #limitedUntil */
+  /** @type {StreamSelection | null} instead of the size, until #limitedUntil */
   #limit = null;
   #limitedUntil = 0;
   #blockedUntil = 0;
@@ -50,8 +50,8 @@ export class StreamChoice {
     this.#widthPx = this.#settledPx = widthPx;
   }
 
-  /** What to request now, whatever is displayed. @returns {StreamWish} */
-  get wish() {
+  /** What to request now, whatever is displayed. @returns {StreamSelection} */
+  get selection() {
     return this.#limit ?? { stream: "", width: this.#settledPx || null };
   }
 
@@ -62,15 +62,15 @@ export class StreamChoice {
 
   /**
    * The stream that is displayed, and the request that it answers.
-   * @param {StreamWish} wish
+   * @param {StreamSelection} selection
    * @param {string} source its name; empty: unknown
    * @param {number} widthPx 0: unknown
    */
-  displayed(wish, source, widthPx) {
+  displayed(selection, source, widthPx) {
     this.#source = source;
-    this.#fromPx = wish.stream ? Infinity : (wish.width ?? Infinity);
+    this.#fromPx = selection.stream ? Infinity : (selection.width ?? Infinity);
     // The server sends a narrower stream than requested only if there is none that is wide enough.
-    this.#toPx = wish.width && wish.width <= widthPx ? widthPx : Infinity;
+    this.#toPx = selection.width && selection.width <= widthPx ? widthPx : Infinity;
   }
 
   /** @param {number} nowMs */
@@ -78,7 +78,7 @@ export class StreamChoice {
     this.#switchedAt = nowMs;
   }
 
-  /** The server answers this request with the stream that is displayed. @param {StreamWish} wish */
+  /** The server answers this request with the stream that is displayed. @param {StreamSelection} selection */
   confirmed({ width }) {
     if (!width) return;
     this.#fromPx = Math.min(this.#fromPx, width);
@@ -116,17 +116,17 @@ export class StreamChoice {
   /**
    * @param {number} nowMs
    * @param {number} widthPx of the display
-   * @returns {StreamWish | null} another stream to request; null: stay
+   * @returns {StreamSelection | null} another stream to request; null: stay
    */
   next(nowMs, widthPx) {
     this.#resized(nowMs, widthPx);
     if (this.#limit && nowMs >= this.#limitedUntil) this.#limit = null;
     if (nowMs < this.#blockedUntil || nowMs - this.#switchedAt < timing.between) return null;
-    const { wish } = this;
-    return this.#isAnswered(wish) ? null : wish;
+    const { selection } = this;
+    return this.#isAnswered(selection) ? null : selection;
   }
 
-  /** @param {StreamWish} wish */
+  /** @param {StreamSelection} selection */
   #isAnswered({ stream, width }) {
     if (stream) return this.#source === stream;
     return width === null || (this.#fromPx <= width && width <= this.#toPx);
@@ -146,7 +146,7 @@ export class StreamChoice {
 
   /**
    * At once, whenever the last switch was.
-   * @param {StreamWish} limit
+   * @param {StreamSelection} limit
    * @param {number} nowMs
    */
   #limitTo(limit, nowMs) {
