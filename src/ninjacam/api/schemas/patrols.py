@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from ninja import Schema
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from ninjacam.api.schemas.fields import example, input_example
 from ninjacam.api.schemas.problems import ErrorOut
@@ -24,7 +24,7 @@ class PatrolIn(Schema):
     model_config = input_example(steps=_STEPS, running=True)
 
     steps: list[PatrolStepFields] = Field(max_length=MAX_STEPS)
-    running: bool
+    running: StrictBool
 
 
 class PatrolOut(Schema):
