@@ -109,7 +109,7 @@ def _speak(connection: ClientConnection, seconds: float) -> None:
 
 
 def _wait(condition: Callable[[], bool], since_s: float, connection: ClientConnection | None = None) -> float:
-    """Return the milliseconds from `since_s` until the condition is true. `connection`: on which to go on speaking."""
+    """Return the milliseconds from `since_s` until the condition is true. `connection`: that sends audio meanwhile."""
     sent_s = since_s
     while not condition():
         now_s = time.monotonic()

@@ -19,7 +19,7 @@ def make_certificate(names: Sequence[str], *, now: datetime, lifetime: timedelta
     """Return (certificate, private key) in PEM.
 
     `names`: host names and IP addresses, the first one is the subject's. `now`: aware. It is a certificate authority,
-    because iOS and Android let users trust only these, and limited to its own names: whoever steals the key of a
+    because iOS and Android let users trust only these, and limited to its own names: someone who steals the key of a
     certificate that a phone trusts cannot make certificates of other sites.
     """
     key = ec.generate_private_key(ec.SECP256R1())

@@ -90,14 +90,13 @@ class Engine:
         )
         self._findings = FindingKeeper(clock=clock)
         self._stream_writer = (
-            StreamWriter(streams, self._storage, lambda: (self._state.cameras, self._cameras), clock=clock)
+            StreamWriter(streams, self._storage, lambda: (self._specs, self._cameras), clock=clock)
             if streams is not None
             else None
         )
         self._cameras: Json = {}
         """The status of all cameras, as last written."""
-        self._state = WantedState()
-        self._is_wanted_known = False
+        self._state: WantedState | None = None  # Not read yet.
         self._children: dict[str, ChildProcess] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._assigned: dict[str, set[str]] = {}
@@ -231,14 +230,17 @@ class Engine:
                     trouble = str(exc)
                 else:
                     trouble = ""
-                    if not self._is_wanted_known or state != self._state:
-                        self._is_wanted_known = True
+                    if state != self._state:
                         self._state = state
                         self._apply()
             await self._clock.sleep(until_tick_s(READ_EVERY_S, self._clock))
 
+    @property
+    def _specs(self) -> tuple[CameraSpec, ...]:
+        return self._state.cameras if self._state is not None else ()
+
     def _apply(self) -> None:
-        if not self._is_wanted_known:
+        if self._state is None:
             return  # Children of the previous engine may already report while others are still being adopted.
         plan = make_plan(
             self._state.cameras,
@@ -274,7 +276,7 @@ class Engine:
         while True:
             status = self.status()
             self._cameras = status["cameras"]
-            if self._is_wanted_known:
+            if self._state is not None:
                 self._events.observe_cameras(status["cameras"])
             try:
                 self._status.write(status)
@@ -313,7 +315,7 @@ class Engine:
                 modules = child.report.get("modules", modules)
         statuses = {
             spec.slug: _camera_status(spec, cameras.get(spec.slug), self._capture_errors.get(spec.slug))
-            for spec in self._state.cameras
+            for spec in self._specs
         }
         self._add_findings(statuses, scenes)
         return {

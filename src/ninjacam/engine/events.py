@@ -119,21 +119,24 @@ class EventKeeper:
         if not self.adopted:
             return
         for slug, status in cameras.items():
-            state, error = status.get("state"), status.get("error") or {}
-            if state != CameraState.CONNECTING:  # Neither down nor up.
-                down = state in _DOWN
-                data = {"state": str(state), "code": error.get("code", "")}
-                self._observe(CAMERA_DOWN, slug, down, _label(error), data, status.get("last_video_ns"))
-            recording = status.get("recording")
-            if recording is not None or state == CameraState.DISABLED:
-                error = (recording or {}).get("error") or {}
-                failing = (recording or {}).get("state") == "failing"
-                data = {"code": error.get("code", "")}
-                self._observe(RECORDING_FAILED, slug, failing, _label(error), data)
+            self._observe_camera(slug, status)
             self._observe_scene(slug, status.get("findings") or ())
             self._observe_device(slug, status.get("device_events") or {})
         for slug, kind in [key for key in self._conditions if key[0] != HOST and key[0] not in cameras]:
             self._end(self._conditions.pop((slug, kind)), self._clock.wall_ns())
+
+    def _observe_camera(self, slug: str, status: Mapping[str, Any]) -> None:
+        state, error = status.get("state"), status.get("error") or {}
+        if state != CameraState.CONNECTING:  # Neither down nor up.
+            down = state in _DOWN
+            data = {"state": str(state), "code": error.get("code", "")}
+            self._observe(CAMERA_DOWN, slug, down, _label(error), data, status.get("last_video_ns"))
+        recording = status.get("recording")
+        if recording is not None or state == CameraState.DISABLED:
+            error = (recording or {}).get("error") or {}
+            failing = (recording or {}).get("state") == "failing"
+            data = {"code": error.get("code", "")}
+            self._observe(RECORDING_FAILED, slug, failing, _label(error), data)
 
     def _observe_scene(self, slug: str, findings: Iterable[Mapping[str, Any]]) -> None:
         found = {each["code"]: each for each in findings}
