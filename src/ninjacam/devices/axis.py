@@ -4,9 +4,8 @@ Source: the manufacturer's VAPIX Pan Tilt Zoom API: /axis-cgi/com/ptz.cgi.
 """
 
 import re
-from collections.abc import Mapping
 
-from ninjacam.core.errors import CommandRejectedError, ProtocolError
+from ninjacam.core.errors import CommandRejectedError
 from ninjacam.core.movement import Abilities, Preset, Vector
 from ninjacam.devices.http_device import MAX_PRESETS, HttpDevice, checked_axes
 from ninjacam.onvif.xml import printable
@@ -20,6 +19,7 @@ class AxisDevice(HttpDevice):
     """Presets are identified by their names. The protocol has no timeout for a movement."""
 
     path = "/axis-cgi/com/ptz.cgi"
+    confirms = False
 
     async def get_abilities(self) -> Abilities:
         """Raises: SourceError, CommandError: it cannot move."""
@@ -80,12 +80,6 @@ class AxisDevice(HttpDevice):
 
     async def go_home(self) -> None:
         await self._command(self._of_camera(move="home"))
-
-    async def _command(self, values: Mapping[str, object], *, urgent: bool = False) -> None:
-        """Raises: ProtocolError: the camera does not confirm the command; SourceError, CommandError."""
-        text = (await self._send(values, urgent=urgent)).strip()
-        if text and not text.upper().startswith("OK"):  # The response to a command is empty.
-            raise ProtocolError(f"The camera does not confirm the command. It says: “{printable(text)}”.")
 
     def _of_camera(self, **values: object) -> dict[str, object]:
         return {"camera": self._channel, **values}

@@ -6,9 +6,8 @@ Source: the manufacturer's HTTP API description, chapter PTZ: /cgi-bin/ptz.cgi.
 import contextlib
 import math
 import re
-from collections.abc import Mapping
 
-from ninjacam.core.errors import CommandError, CommandRejectedError, ProtocolError
+from ninjacam.core.errors import CommandError, CommandRejectedError
 from ninjacam.core.movement import Abilities, Preset, Vector
 from ninjacam.devices.http_device import MAX_PRESETS, HttpDevice, checked_axes
 from ninjacam.onvif.xml import printable
@@ -78,12 +77,6 @@ class DahuaDevice(HttpDevice):
         numbered = {f"arg{number}": value for number, value in enumerate(arguments, 1)}
         values = {"action": action, "channel": self._channel, "code": code, **numbered}
         await self._command(values, urgent=urgent)
-
-    async def _command(self, values: Mapping[str, object], *, urgent: bool = False) -> None:
-        """Raises: ProtocolError: the camera does not confirm the command; SourceError, CommandError."""
-        text = await self._send(values, urgent=urgent)
-        if not text.strip().upper().startswith("OK"):
-            raise ProtocolError(f"The camera does not confirm the command. It says: “{printable(text)}”.")
 
 
 def _step(value: float | None) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ninjacam.core.errors import (
+    AuthenticationError,
     CommandError,
     ConfigError,
     NoVideoError,
@@ -77,18 +78,19 @@ async def describe_device(client: OnvifClient) -> DeviceDescription:
 
 async def _describe(client: OnvifClient) -> DeviceDescription:
     offset_s = await client.get_clock_offset()
+    listed = await media.list_profiles(client)  # First: a wrong login fails here, and is not repeated.
     try:
         information = await device.get_information(client)
-    except CommandError:
+    except (CommandError, AuthenticationError):
         information = device.DeviceInformation()
     functions = [name for name in _FUNCTIONS if await client.has_service(name)]
     try:
         relays = await device.list_relays(client)
-    except CommandError:
+    except (CommandError, AuthenticationError):
         relays = []
     profiles = [
         await _profile(client, profile, profile.encoder)
-        for profile in (await media.list_profiles(client))[:MAX_PROFILES]
+        for profile in listed[:MAX_PROFILES]
         if profile.encoder is not None
     ]
     return DeviceDescription(

@@ -3,6 +3,7 @@
 Passwords are sent as a digest, and by HTTP Basic only over TLS (`sources.http_session`), as for ONVIF.
 """
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import parse_qs, quote, urlencode
@@ -11,8 +12,10 @@ from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import (
     AuthenticationError,
     CommandError,
+    CommandRejectedError,
     ConfigError,
     NotACameraError,
+    ProtocolError,
     UnsupportedCommandError,
 )
 from ninjacam.core.movement import Vector
@@ -40,6 +43,8 @@ class HttpDevice(Device):
 
     path = ""
     """Of the CGI program for commands."""
+    confirms = True
+    """Whether the response to a command is OK, and never empty."""
 
     def __init__(self, config: SourceConfig, *, clock: Clock = SYSTEM_CLOCK) -> None:
         """Raises: ConfigError."""
@@ -56,15 +61,22 @@ class HttpDevice(Device):
         """Stop must not wait for the response to another command."""
 
     async def _send(self, values: Mapping[str, object], *, urgent: bool = False) -> str:
-        """Send a command, and return the text of the response. Raises: SourceError, CommandError."""
+        """Send a command, and return the text of the response. Raises: SourceError, CommandError.
+
+        `urgent`: a stop, which is sent even after a rejected login, because the camera may be moving.
+        """
         session = self._stopping if urgent else self._session
         url = f"{self._base}{self.path}?{urlencode(values, safe=',', quote_via=quote)}"
-        with self._guard.guarded():
+        with contextlib.nullcontext() if urgent else self._guard.guarded():
             response = await session.request("GET", url)
-            if response.status in (401, 403):
+            if response.status == 401:
                 raise AuthenticationError(
-                    "The camera rejects the user name or password for commands: check both, and this user's rights."
+                    "The camera rejects the user name or password for commands: check both."
                 )
+        if response.status == 403:
+            raise CommandRejectedError(
+                "The camera does not allow this user to send the command: give the user more rights in the camera."
+            )
         if response.status in (404, 405, 501):
             raise NotACameraError(
                 f"The camera has no commands of this kind at this address (HTTP status {response.status}): check the "
@@ -80,6 +92,12 @@ class HttpDevice(Device):
                 f"The camera could not carry out the command. It says: “{printable(text) or response.status}”."
             )
         return text
+
+    async def _command(self, values: Mapping[str, object], *, urgent: bool = False) -> None:
+        """Raises: ProtocolError: the camera does not confirm the command; SourceError, CommandError."""
+        text = (await self._send(values, urgent=urgent)).strip()
+        if not text.upper().startswith("OK") and (text or self.confirms):
+            raise ProtocolError(f"The camera does not confirm the command. It says: “{printable(text)}”.")
 
     async def get_position(self) -> Vector:
         raise UnsupportedCommandError("The camera's position is not read through this interface.")

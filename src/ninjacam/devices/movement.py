@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
-from ninjacam.core.errors import NinjacamError
+from ninjacam.core.errors import AuthenticationError, NinjacamError
 from ninjacam.core.movement import Vector
 
 logger = logging.getLogger("ninjacam.devices")
@@ -22,6 +22,8 @@ RENEW_S = 0.5
 """Interval at which a movement is renewed at the camera, which stops by itself after TIMEOUT_S."""
 TIMEOUT_S = 1.0
 RETRY_S = 0.25
+REJECTED_RETRY_S = 1.0
+"""Pause after a stop whose login was rejected. It doubles each time, because cameras lock accounts."""
 GIVE_UP_S = 60.0
 """Seconds for which a failed stop is repeated."""
 
@@ -152,6 +154,7 @@ class Movement:
             if target is None:
                 return
             self._changed.clear()
+            was_still = not self._may_move
             self._mark()
             self._is_answered.clear()
             try:
@@ -160,7 +163,10 @@ class Movement:
                 self._on_error(holder, error)
                 if self._holder is holder:
                     self._end_hold()
-                self._halt()  # The camera may have taken the command.
+                if was_still and isinstance(error, AuthenticationError):
+                    self._unmark()
+                else:
+                    self._halt()  # The camera may have taken the command.
             finally:
                 self._is_answered.set()
             await self._wait_for_change(RENEW_S)
@@ -185,18 +191,26 @@ class Movement:
             self._halting = asyncio.create_task(self._send_stop(), name="device-stop")
 
     async def _send_stop(self) -> None:
-        """Send Stop until the camera acknowledges one that it received after the last move."""
+        """Send Stop until the camera acknowledges one that it received after the last move.
+
+        If it never does, the marker stays, so the next stop or the next process tries again.
+        """
         deadline_ns = self._clock.monotonic_ns() + round(GIVE_UP_S * 1e9)
+        rejected_retry_s = REJECTED_RETRY_S
         while self._target is None and self._may_move:
             was_answered = self._is_answered.is_set()
             try:
                 await self._mover.stop()
             except NinjacamError as error:
                 self._on_error(None, error)
-                if not error.retryable or self._clock.monotonic_ns() >= deadline_ns:
-                    self._unmark()
+                is_rejected = isinstance(error, AuthenticationError)
+                if not (error.retryable or is_rejected):
+                    self._unmark()  # The camera has no such command.
                     return
-                await self._clock.sleep(RETRY_S)
+                if self._clock.monotonic_ns() >= deadline_ns:
+                    return
+                await self._clock.sleep(rejected_retry_s if is_rejected else RETRY_S)
+                rejected_retry_s *= 2 if is_rejected else 1
                 continue
             if was_answered:
                 self._unmark()

@@ -44,7 +44,9 @@ class OnvifDevice(Device):
         self._video_source = ""
         """Token of the video source whose imaging settings are meant."""
         self._opening = asyncio.Lock()
-        self._guard = LoginGuard(clock)
+        self._movement_guard = LoginGuard(clock)
+        self._settings_guard = LoginGuard(clock)
+        """Separate: a camera rejects settings of a user who may only move it, as if the password were wrong."""
 
     async def connect(self) -> OnvifClient:
         """Return the client of the device. Raises: SourceError: it was not found."""
@@ -60,20 +62,18 @@ class OnvifDevice(Device):
         """Raises: UnsupportedCommandError: it cannot move; SourceError, CommandError."""
         if self._ptz is None:
             async with self._opening:
-                self._guard.check()  # Another command may have been rejected while this one waited.
+                self._movement_guard.check()  # Another command may have been rejected while this one waited.
                 self._ptz = self._ptz or await open_ptz(await self._connect())
         return self._ptz
 
     async def _run(self, do: Callable[[Ptz], Awaitable[T]]) -> T:
         """Open the device and send a command of movement, unless the camera has just rejected the login."""
-
-        with self._guard.guarded():
+        with self._movement_guard.guarded():
             return await do(await self._open())
 
     async def _call(self, do: Callable[[OnvifClient], Awaitable[T]]) -> T:
         """Find the device and send it another command, unless the camera has just rejected the login."""
-
-        with self._guard.guarded():
+        with self._settings_guard.guarded():
             return await do(await self.connect())
 
     async def _found(self) -> SourceConfig:
@@ -95,7 +95,8 @@ class OnvifDevice(Device):
         await self._run(lambda ptz: ptz.move(velocity, timeout_s))
 
     async def stop(self) -> None:
-        await self._run(lambda ptz: ptz.stop())
+        """A rejected login does not keep it from being sent: the camera may be moving."""
+        await (await self._open()).stop()
 
     async def move_by(self, translation: Vector) -> None:
         await self._run(lambda ptz: ptz.move_by(translation))
@@ -160,7 +161,9 @@ class OnvifDevice(Device):
         await self._image(lambda client, source: imaging.move_focus(client, source, speed))
 
     async def stop_focus(self) -> None:
-        await self._image(imaging.stop_focus)
+        """As for `stop`: sent whenever `move_focus` may have been."""
+        if self._client is not None and self._video_source:
+            await imaging.stop_focus(self._client, self._video_source)
 
     async def _image(self, do: Callable[[OnvifClient, str], Awaitable[T]]) -> T:
         async def call(client: OnvifClient) -> T:

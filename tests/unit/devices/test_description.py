@@ -49,9 +49,10 @@ def test_a_stream_on_another_host_is_described_without_its_address() -> None:
     assert name_streams(found.profiles, {}) == {}
 
 
-def test_a_device_that_only_describes_its_streams_is_described() -> None:
+@pytest.mark.parametrize("fault", ["ActionNotSupported", "NoEntity", "NotAuthorized"])
+def test_a_device_that_only_describes_its_streams_is_described(fault: str) -> None:
     with FakeOnvifCamera(has_ptz=False) as camera:
-        camera.faults.fail = {"GetDeviceInformation": "ActionNotSupported", "GetRelayOutputs": "NoEntity"}
+        camera.faults.fail = {"GetDeviceInformation": fault, "GetRelayOutputs": fault}
         found = run(camera, describe_device)
     assert found.information == DeviceInformation() and found.functions == ("imaging", "events")
     assert len(found.profiles) == 2
@@ -61,6 +62,7 @@ def test_a_rejected_login_and_a_slow_device_are_typed_errors(monkeypatch: pytest
     with FakeOnvifCamera() as camera:
         with pytest.raises(AuthenticationError):
             run(camera, describe_device, password="wrong")
+        assert camera.rejected == 1, "cameras lock accounts"
         monkeypatch.setattr(description, "TIMEOUT_S", 0.2)
         camera.faults.delays_s = {"GetProfiles": 60}
         with pytest.raises(SourceTimeoutError, match="did not describe itself"):

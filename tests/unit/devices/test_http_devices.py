@@ -25,6 +25,7 @@ from ninjacam.devices.client import DeviceConnection
 from ninjacam.devices.registry import ADAPTERS, open_device
 from ninjacam.devices.server import DeviceServer
 from ninjacam.sources.base import SourceConfig
+from ninjacam.testing.authentication import Login
 from ninjacam.testing.clock import FakeClock
 from ninjacam.testing.http_ptz_camera import FakeHttpPtzCamera
 from tests.unit.devices.test_server import ask, until
@@ -174,6 +175,39 @@ def test_a_rejected_login_is_not_repeated_for_a_while(camera: FakeHttpPtzCamera,
 
     serve(tmp_path, camera, scenario, password="wrong")
     assert len(camera.authorizations) == 2 and not camera.commands
+
+
+@BOTH
+def test_a_moving_camera_is_stopped_although_it_has_just_rejected_a_login(
+    camera: FakeHttpPtzCamera, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        connection = DeviceConnection(lambda _: None, lambda: None)
+        await connection.open(tmp_path, "door")
+        connection.move(Vector(pan=-0.5))
+        await until(lambda: camera.is_moving)
+        accepted, camera.login = camera.login, Login("digest", "admin", "another", qop=True)
+        with pytest.raises(AuthenticationError):
+            await ask(tmp_path, "describe")
+        camera.login = accepted
+        connection.close()
+        await until(lambda: not any(camera.velocity))
+
+    serve(tmp_path, camera, scenario, clock=FakeClock())
+
+
+@BOTH
+def test_a_command_that_the_user_may_not_send_blocks_no_other(
+    camera: FakeHttpPtzCamera, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        camera.raw = response(b"no", "403 Forbidden")
+        with pytest.raises(CommandRejectedError, match="more rights"):
+            await ask(tmp_path, "set_preset", name="Gate")
+        camera.raw = None
+        await ask(tmp_path, "describe")
+
+    serve(tmp_path, camera, scenario)
 
 
 @BOTH

@@ -170,7 +170,12 @@ def test_a_camera_that_is_gone_is_given_up(with_rig: Run) -> None:
         await rig.clock.run(GIVE_UP_S + 2)
         count = len(rig.log)
         await rig.clock.run(60)
-        assert len(rig.log) == count and not rig.marker.exists()
+        assert len(rig.log) == count and rig.marker.exists()
+        rig.stop_error = None
+        rig.movement = rig.new()
+        rig.movement.recover()
+        await rig.clock.run(0.1)
+        assert len(rig.log) == count + 1 and not rig.marker.exists(), "the next process tries again"
 
     with_rig(scenario)
 
@@ -180,7 +185,24 @@ def test_a_rejected_login_is_not_repeated(with_rig: Run) -> None:
         rig.move_error = rig.stop_error = AuthenticationError("no")
         rig.movement.hold("a", LEFT)
         await rig.clock.run(5)
-        assert rig.commands == ["move -1", "stop"] and len(rig.errors) == 2
+        assert rig.commands == ["move -1"] and len(rig.errors) == 1
+        assert not rig.marker.exists(), "a camera that rejects the first movement does not move"
+
+    with_rig(scenario)
+
+
+def test_a_rejected_stop_of_a_moving_camera_is_repeated_at_growing_intervals(with_rig: Run) -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.movement.hold("a", LEFT)
+        await rig.clock.run(0.1)
+        rig.move_error = rig.stop_error = AuthenticationError("no")
+        rig.movement.hold("a", RIGHT)  # Rejected, but the camera moves to the left.
+        await rig.clock.run(GIVE_UP_S / 2)
+        stops = [at_s for at_s, what in rig.log if what == "stop"]
+        assert len(stops) == 5 and rig.marker.exists(), "cameras lock accounts"
+        rig.stop_error = None
+        await rig.clock.run(GIVE_UP_S / 2)
+        assert rig.commands.count("stop") == 6 and not rig.marker.exists()
 
     with_rig(scenario)
 

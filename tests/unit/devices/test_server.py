@@ -108,6 +108,35 @@ def test_a_rejected_login_is_not_repeated_for_a_while(tmp_path: Path) -> None:
         serve(tmp_path, camera, scenario, password="wrong")
 
 
+def test_settings_that_the_user_may_not_change_keep_nobody_from_moving_the_camera(tmp_path: Path) -> None:
+    with FakeOnvifCamera() as camera:
+        camera.faults.fail = {"SetSystemDateAndTime": "NotAuthorized"}
+
+        async def scenario() -> None:
+            with pytest.raises(AuthenticationError):
+                await ask(tmp_path, "set_clock")
+            await ask(tmp_path, "move_for", pan=1, duration_s=0.1)
+
+        serve(tmp_path, camera, scenario)
+
+
+def test_a_moving_camera_is_stopped_although_it_has_just_rejected_a_login(tmp_path: Path) -> None:
+    with FakeOnvifCamera() as camera:
+
+        async def scenario() -> None:
+            connection = DeviceConnection(lambda _: None, lambda: None)
+            await connection.open(tmp_path, "door")
+            connection.move(Vector(pan=1))
+            await until(lambda: camera.is_moving)
+            camera.faults.fail = {"GetPresets": "NotAuthorized"}
+            with pytest.raises(AuthenticationError):
+                await ask(tmp_path, "describe")
+            connection.close()
+            await until(lambda: "Stop" in [command.name for command in camera.commands])
+
+        serve(tmp_path, camera, scenario, clock=FakeClock())
+
+
 def test_a_camera_that_is_off_is_a_typed_error(tmp_path: Path) -> None:
     camera = FakeOnvifCamera()
     camera.start()
