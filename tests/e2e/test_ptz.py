@@ -278,7 +278,8 @@ def test_the_page_moves_the_camera_with_a_key_and_with_the_pointer(
         wait(lambda: bool(camera.named("GotoPreset")), "the preset", product)
 
         tab.js("document.getElementById('patrol').open = true; 1")
-        tab.until("!document.querySelector('#patrol [data-do=stop]').checkVisibility()", 30)
+        tab.until("!document.querySelector('#patrol [data-do=add]').disabled", 30)
+        assert not tab.js("document.querySelector('#patrol [data-do=stop]').checkVisibility()")
         count = len(camera.named("GotoPreset"))
         tab.js(
             "for (const name of ['add', 'start']) document.querySelector(`#patrol [data-do=${name}]`).click(); 1"
@@ -287,6 +288,18 @@ def test_the_page_moves_the_camera_with_a_key_and_with_the_pointer(
         wait(lambda: len(camera.named("GotoPreset")) > count, "the first step of the patrol", product)
         tab.js("document.querySelector('#patrol [data-do=stop]').click(); 1")
         tab.until("document.querySelector('#patrol [data-note]').textContent === 'The patrol is off.'", 30)
+
+        steps = [{"preset": "1", "dwell_s": 60.0}, {"preset": "2", "dwell_s": 70.0}]
+        url = "/api/v1/cameras/dome/patrol"
+        assert product.client.request("PUT", url, json_body={"steps": steps, "running": True}).status == 200
+        tab.navigate(product.url("/cameras/dome/"))
+        tab.until("document.getElementById('ptz')?.hidden === false", 30)
+        tab.js("load = fetch; fetch = (url, ...rest) => load(/ptz$/.test(url) ? '/lost' : url, ...rest); 1")
+        tab.js("document.getElementById('patrol').open = true; 1")
+        tab.until("document.querySelector('#patrol [data-do=stop]').checkVisibility()", 30)
+        tab.js("document.querySelector('#patrol [data-do=stop]').click(); 1")
+        wait(lambda: patrol(product)["state"] == "off", "the end of the patrol", product)
+        assert patrol(product)["steps"] == steps, "the page could not list the presets"
     moves = [command.values for command in camera.named("ContinuousMove")]
     assert (moves[0]["PanTilt.x"], moves[-1]["PanTilt.y"]) == ("-0.5", "0.5")
 

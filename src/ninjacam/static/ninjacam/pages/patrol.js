@@ -12,7 +12,10 @@ const path = `cameras/${root.dataset.camera}`;
 const strings = root.dataset;
 /** @type {{ token: string, name: string }[]} */
 let presets = [];
-let isLoaded = false;
+/** @type {{ preset: string, dwell_s: number }[]} as the server has them */
+let saved = [];
+let isLoaded = false; // whether the list shows them; the camera names its presets late, or not at all
+let isLoading = false;
 let timer = 0;
 
 /**
@@ -48,10 +51,11 @@ function showState(patrol) {
 async function save(running) {
   const inputs = [...list.querySelectorAll("input")];
   if (running && !inputs.every((input) => input.reportValidity())) return;
-  const steps = [...list.children].map((item) => ({
+  const listed = [...list.children].map((item) => ({
     preset: element(item, "select", HTMLSelectElement).value,
     dwell_s: Number(element(item, "input", HTMLInputElement).value),
   }));
+  const steps = isLoaded ? listed : saved;
   try {
     showState(await callApi(`${path}/patrol`, { steps, running }, "PUT"));
   } catch (error) {
@@ -60,18 +64,22 @@ async function save(running) {
 }
 
 async function load() {
-  if (!root.open) return;
+  if (!root.open || isLoading) return;
+  isLoading = true;
   try {
     const patrol = await callApi(`${path}/patrol`);
+    saved = patrol.steps;
+    showState(patrol);
     if (!isLoaded) {
       presets = (await callApi(`${path}/ptz`)).presets;
-      patrol.steps.forEach(addStep);
+      saved.forEach(addStep);
       isLoaded = true;
+      element(root, "[data-do=add]", HTMLButtonElement).disabled = false;
     }
-    showState(patrol);
   } catch (error) {
     say(/** @type {Error} */ (error).message, true);
   }
+  isLoading = false;
   clearTimeout(timer);
   timer = setTimeout(load, EVERY_MS);
 }
