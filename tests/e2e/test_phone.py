@@ -196,6 +196,11 @@ def test_garbage_ends_only_its_own_connection(stage: Stage) -> None:
             socket.send(tag(9, 40 * number, KEY_FRAME))
         assert '"ack"' in str(socket.recv(10))
         product.wait_for_state("field")
+        socket.send(tag(9, 480, b"\x12\0\0\0\0"))  # a codec that nobody knows
+        assert closing_code(socket) == 4410, "the page may connect again"
+    product.wait_for_state("field", "reconnecting")
+    with connect(address) as socket:
+        assert '"ready"' in str(socket.recv(10))
     assert product.pids("capture") == pids
 
 
@@ -207,6 +212,27 @@ def test_media_before_admission_and_forged_links_are_refused(stage: Stage) -> No
     forged = address[:-6] + ("AAA/ws" if address[-6:-3] != "AAA" else "BBB/ws")
     with connect(forged) as socket:
         assert closing_code(socket) == 4404
+
+
+def test_a_page_that_is_stopped_while_it_starts_stays_stopped(stage: Stage, phone: Browser) -> None:
+    product, link = stage.product, stage.add("hasty")
+    with phone.tab() as tab:
+        tab.navigate(link)
+        tab.until("!document.getElementById('start').disabled")
+        tab.js(
+            "addModule = AudioWorklet.prototype.addModule; sockets = 0; Socket = WebSocket;"
+            "AudioWorklet.prototype.addModule = async function (url) {"
+            " document.getElementById('stop').click(); await addModule.call(this, url); isLoaded = true; };"
+            "WebSocket = class extends Socket { constructor(url) { super(url); sockets += 1; } };"
+            "document.getElementById('sound').checked = true; document.getElementById('start').click(); 1"
+        )
+        tab.until("globalThis.isLoaded === true")
+        tab.until("!document.getElementById('start').hidden && !document.getElementById('start').disabled")
+        tab.js("new Promise((done) => setTimeout(done, 300))")
+        assert tab.js("[sockets, document.getElementById('state').dataset.is]") == [0, "stopped"]
+        tab.js("AudioWorklet.prototype.addModule = addModule; document.getElementById('start').click()")
+        wait_live(tab)
+        product.wait_for_state("hasty")
 
 
 def test_the_page_says_why_it_cannot_start(stage: Stage, phone: Browser) -> None:

@@ -27,6 +27,8 @@ MAX_PUBLISHERS_PER_ADDRESS = 16
 MESSAGES_PER_S, MESSAGES_BURST = 300.0, 900.0
 """60 frames and 50 audio packets a second, and what a slow connection has held back."""
 CONNECT_S = 5.0
+LINK_EVERY_S = 86_400.0
+"""Interval at which a page gets a new link, so that a connection may last longer than a link."""
 _READ_BYTES = 4096
 GOING_AWAY, POLICY, TRY_LATER = 1001, 1008, 1013
 NOT_FOUND, REFUSED, ENDED = 4404, 4403, 4410
@@ -69,7 +71,7 @@ async def serve_publisher(worker: Worker, scope: Scope, receive: Receive, send: 
         await send({"type": "websocket.close", "code": code, "reason": problem.detail[:100]})
         return
     try:
-        await _serve(worker, key_hash, link, receive, send)
+        await _serve(worker, scope, key_hash, link, receive, send)
     finally:
         pages.leave(network)
 
@@ -83,7 +85,9 @@ def _authorize(scope: Scope, link: str) -> tuple[str, str]:
     return key.key_hash, make_publish_link(key, lifetime_s=RENEWED_LINK_S)
 
 
-async def _serve(worker: Worker, key_hash: str, link: str, receive: Receive, send: Send) -> None:
+async def _serve(
+    worker: Worker, scope: Scope, key_hash: str, link: str, receive: Receive, send: Send
+) -> None:
     try:
         async with asyncio.timeout(CONNECT_S):
             with unix_address(socket_path(worker.settings.run_dir)) as address:
@@ -97,6 +101,7 @@ async def _serve(worker: Worker, key_hash: str, link: str, receive: Receive, sen
     tasks = [
         asyncio.create_task(relay.run_up(), name="publisher-up"),
         asyncio.create_task(relay.run_down(), name="publisher-down"),
+        asyncio.create_task(_renew_link(worker, scope, link, relay), name="publisher-link"),
         asyncio.create_task(worker.stop.wait(), name="publisher-stop"),
     ]
     try:
@@ -114,6 +119,16 @@ async def _serve(worker: Worker, key_hash: str, link: str, receive: Receive, sen
     if relay.close_code:
         with contextlib.suppress(OSError, RuntimeError):  # Of the server: the connection is closed.
             await send({"type": "websocket.close", "code": relay.close_code, "reason": relay.reason[:100]})
+
+
+async def _renew_link(worker: Worker, scope: Scope, link: str, relay: "_Relay") -> None:
+    """Does not return."""
+    while True:
+        await asyncio.sleep(LINK_EVERY_S)
+        # The database may be away. If the key was revoked, the stream ends anyway.
+        with contextlib.suppress(Problem):
+            _key_hash, link = await worker.database.run(_authorize, scope, link)
+            await relay.send_link(link)
 
 
 class _Relay:
@@ -170,4 +185,8 @@ class _Relay:
             return
         if answer.get("op") == "ready":
             answer["link"] = self._link
+        await self._send({"type": "websocket.send", "text": json.dumps(answer)})
+
+    async def send_link(self, link: str) -> None:
+        answer = {"op": "link", "link": link}
         await self._send({"type": "websocket.send", "text": json.dumps(answer)})

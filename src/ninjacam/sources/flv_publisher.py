@@ -7,7 +7,7 @@ import asyncio
 from typing import cast
 
 from ninjacam.core.clock import Clock
-from ninjacam.core.errors import SourceEndedError, SourceError
+from ninjacam.core.errors import ProtocolError, SourceEndedError, SourceError
 from ninjacam.core.lifecycle import retrieve
 from ninjacam.core.packets import Kind, Packet, Track
 from ninjacam.sources.base import OnPacket, Source, SourceStats
@@ -79,6 +79,8 @@ class FlvPublisher(Source):
         if self._on_packet is not None:
             self._on_packet(packet)
             return
+        if packet.kind is Kind.AUDIO and not self._early:
+            return  # Audio before the first frame is of no use, and could be endless.
         self._early.append(packet)
         if not self.tracks and self._is_described():
             audio = None if self._ignores_audio else self._media.audio
@@ -122,9 +124,14 @@ class FlvPublisher(Source):
             self._place.close()
 
     def end(self, error: SourceError) -> None:
-        """End the connection with `error`; the first error counts. Idempotent."""
+        """End the connection with `error`; the first error counts. Idempotent.
+
+        The camera waits for the next publisher, even if this one would fail again: the next may be another device.
+        """
         if self.ended.done():
             return
+        if self.is_publishing and not error.retryable:
+            error = ProtocolError(error.message)
         self.ended.set_exception(error)
         if self._claiming is not None:
             self._claiming.cancel()

@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
 
-from ninjacam.core.errors import ProtocolError, SourceEndedError
+from ninjacam.core.errors import NinjacamError, ProtocolError, SourceEndedError
 from ninjacam.core.packets import Codec, Kind, Packet
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.browser.messages import (
@@ -132,8 +133,8 @@ async def test_a_page_becomes_the_source_of_its_camera(clock: FakeClock) -> None
     assert not page.transport.paused
     page.send(tag(VIDEO, 80, KEY_FRAME))
     kinds = [packet.kind for packet in page.packets]
-    assert kinds == [Kind.AUDIO, Kind.VIDEO, Kind.VIDEO]
-    assert page.packets[2].pts - page.packets[1].pts == 40 * 90
+    assert kinds == [Kind.VIDEO, Kind.VIDEO], "audio before the first frame is of no use"
+    assert page.packets[1].pts - page.packets[0].pts == 40 * 90
     await page.end()
     assert page.transport.closed
 
@@ -197,6 +198,36 @@ async def test_garbage_after_admission_ends_the_page_and_frees_the_place(clock: 
     assert page.transport.closed and page.place.publisher is None
     assert page.transport.answers[-1]["op"] == "end"
     await page.end()
+
+
+@in_loop
+async def test_endless_audio_before_the_first_frame_takes_no_memory(clock: FakeClock) -> None:
+    page = Page(clock)
+    await page.claim()
+    chunk = tag(AUDIO, 0, MU_LAW[:1] + bytes(1 << 16))
+    page.send(chunk)
+    tracemalloc.start()
+    try:
+        for _ in range(200):
+            page.send(chunk)
+        assert tracemalloc.get_traced_memory()[1] < 2 << 20
+    finally:
+        tracemalloc.stop()
+    await page.end()
+
+
+@in_loop
+async def test_a_camera_waits_for_the_next_device_if_a_publisher_changes_to_an_unknown_codec(
+    clock: FakeClock,
+) -> None:
+    page = Page(clock)
+    await page.claim()
+    page.send(tag(AUDIO, 0, MU_LAW), tag(VIDEO, 0, AVCC), tag(VIDEO, 40, KEY_FRAME))
+    await page.run()
+    page.send(tag(VIDEO, 80, b"\x12\0\0\0\0"))
+    (error,) = await asyncio.gather(page.task, return_exceptions=True)
+    assert isinstance(error, NinjacamError) and error.retryable and "H.264" in error.message
+    assert page.transport.closed
 
 
 @in_loop

@@ -71,9 +71,16 @@ export class PublisherConnection {
     } else if (answer.op === "ready") {
       this.#isReady = true;
       this.#readyMs = performance.now();
-      history.replaceState(null, "", location.pathname.replace(/[^/]+\/$/, `${answer.link}/`));
+      this.#keepLink(answer.link);
       this.onready(answer);
+    } else if (answer.op === "link") {
+      this.#keepLink(answer.link);
     }
+  }
+
+  /** The link works for longer than the one with which the page was opened. @param {string} link */
+  #keepLink(link) {
+    history.replaceState(null, "", location.pathname.replace(/[^/]+\/$/, `${link}/`));
   }
 
   /**

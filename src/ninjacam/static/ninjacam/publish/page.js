@@ -35,7 +35,8 @@ class PublishingPage {
   #wakeLock = null;
   #timer = 0;
   #delayMs = 0;
-  #isRunning = false;
+  #run = 0; // number of the present one; 0: stopped
+  #runs = 0;
 
   async show() {
     this.#say("stopped");
@@ -73,7 +74,7 @@ class PublishingPage {
   }
 
   async #begin() {
-    this.#isRunning = true;
+    const run = (this.#run = ++this.#runs);
     this.#start.disabled = true;
     this.#complain("");
     this.#say("starting");
@@ -83,19 +84,27 @@ class PublishingPage {
       this.#end(keyOf(error));
       return;
     }
-    if (!this.#isRunning) {
-      this.#camera.close();
-      return;
-    }
+    if (this.#isOver(run)) return;
     this.#start.hidden = true;
     this.#stop.hidden = false;
     this.#sound.disabled = true;
     await this.#read();
+    if (this.#isOver(run)) return;
     await this.#listen();
+    if (this.#isOver(run)) return;
     this.#say("connecting");
     this.#connection.open();
     this.#timer = setInterval(() => this.#showFigures(), FIGURES_MS);
     await this.#keepAwake();
+  }
+
+  /**
+   * Whether it was stopped meanwhile. What was opened since then is closed again.
+   * @param {number} run
+   */
+  #isOver(run) {
+    if (!this.#run) this.#end();
+    return this.#run !== run;
   }
 
   /** Show and read the camera's track. */
@@ -143,7 +152,7 @@ class PublishingPage {
 
   /** @param {string} [key] of the message that says why */
   #end(key) {
-    this.#isRunning = false;
+    this.#run = 0;
     this.#connection.close();
     this.#video.close();
     this.#audio.close();
@@ -159,7 +168,7 @@ class PublishingPage {
   }
 
   async #keepAwake() {
-    if (!this.#isRunning || document.hidden || !navigator.wakeLock) return;
+    if (!this.#run || document.hidden || !navigator.wakeLock) return;
     this.#wakeLock = await navigator.wakeLock.request("screen").catch(() => null); // Refused with a low battery.
   }
 
