@@ -128,21 +128,16 @@ class CameraCapture:
     def record_to(self, sink: PacketSink | None) -> None:
         """Use this sink from now on, and close the previous one. This camera owns the sink and closes it."""
         self._recording.record_to(sink, self._source.tracks if self._source is not None else None)
-        self._update_demand()
+        self._demand.update(is_recorded=sink is not None)
 
-    def set_recording_need(self, needed: bool) -> None:
-        """Set whether recording alone is a reason to connect a camera that sleeps."""
-        self._demand.recording_counts = needed or not self._config.sleeps
-        self._update_demand()
+    def need_recording(self, until_ns: float) -> None:
+        """Set until when (wall clock) recording alone is a reason to connect a camera that sleeps."""
+        if self._config.sleeps:
+            self._demand.update(record_until_ns=until_ns)
 
     def _on_subscribers(self) -> None:
         self._hurry()
-        self._update_demand()
-
-    def _update_demand(self) -> None:
-        self._demand.update(
-            has_subscribers=self._channel.subscribers > 0, is_recorded=self._recording.sink is not None
-        )
+        self._demand.update(has_subscribers=self._channel.subscribers > 0)
 
     @property
     def _rest_state(self) -> CameraState:

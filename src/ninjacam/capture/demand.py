@@ -1,6 +1,7 @@
 """Decides whether a stream has to be connected."""
 
 import asyncio
+import math
 
 from ninjacam.core.clock import Clock
 
@@ -11,19 +12,18 @@ LINGER_S = 5.0
 class StreamDemand:
     """The need for one stream: always, or while it is used and LINGER_S longer. Thread: the event loop.
 
-    A stream is used while its socket has subscribers, or a sink records it and `recording_counts`.
+    A stream is used while its socket has subscribers, or a sink records it for a reason to connect it.
     """
 
     def __init__(self, *, always: bool, clock: Clock) -> None:
-        self.recording_counts = True
-        """Whether recording alone is a reason to connect the stream."""
+        self._record_until_ns = math.inf
         self.misses = 0
         """Unsuccessful attempts to reach a camera that sleeps, since something needs it."""
         self.failures = 0
         """Errors since the last frame that are not retried at once."""
         self._always = always
         self._clock = clock
-        self._used = False
+        self._has_subscribers = self._is_recorded = False
         self._left_ns = clock.monotonic_ns() - int(LINGER_S * 1e9)
         self._changed = asyncio.Event()
 
@@ -31,21 +31,40 @@ class StreamDemand:
         """The stream has delivered a frame."""
         self.misses = self.failures = 0
 
-    def update(self, *, has_subscribers: bool, is_recorded: bool) -> None:
-        """Call whenever a subscriber or sink comes or leaves, or `recording_counts` changes."""
-        used = has_subscribers or (is_recorded and self.recording_counts)
-        if self._used and not used:
-            self._left_ns = self._clock.monotonic_ns()
-        self._used = used
-        if used:
+    def update(
+        self,
+        *,
+        has_subscribers: bool | None = None,
+        is_recorded: bool | None = None,
+        record_until_ns: float | None = None,
+    ) -> None:
+        """Set what has changed.
+
+        `record_until_ns`: wall clock until which recording alone is a reason to connect the stream; inf: always.
+        """
+        was_used = self._used_s > 0
+        if has_subscribers is not None:
+            self._has_subscribers = has_subscribers
+        if is_recorded is not None:
+            self._is_recorded = is_recorded
+        if record_until_ns is not None:
+            self._record_until_ns = record_until_ns
+        if self._used_s > 0:
             self._changed.set()
+        elif was_used:
+            self._left_ns = self._clock.monotonic_ns()
+
+    @property
+    def _used_s(self) -> float:
+        """Return for how many seconds the stream is still used."""
+        if self._always or self._has_subscribers:
+            return math.inf
+        return (self._record_until_ns - self._clock.wall_ns()) / 1e9 if self._is_recorded else 0.0
 
     @property
     def left_s(self) -> float:
         """Return for how many seconds the stream is still needed, if nothing changes; 0: it is not needed."""
-        if self._always or self._used:
-            return float("inf")
-        return max(0.0, LINGER_S - (self._clock.monotonic_ns() - self._left_ns) / 1e9)
+        return max(0.0, self._used_s, LINGER_S - (self._clock.monotonic_ns() - self._left_ns) / 1e9)
 
     async def wait_for_next(self) -> None:
         """Return when the next subscriber or sink comes."""

@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
+import math
 from pathlib import Path
 
 from ninjacam.capture.camera import CameraCapture
 from ninjacam.capture.publishing import Publishing
 from ninjacam.capture.sink import PacketSinks
 from ninjacam.capture.talks import TalkServers
-from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.errors import ConfigError, NinjacamError
 from ninjacam.core.streams import MAIN, split_key, stream_key
 from ninjacam.devices.events import DeviceEvents
@@ -152,13 +152,15 @@ class CaptureProcess:
                 capture.record_to(None)
         if mode == "off":
             return
+        windows = [(from_ns, until_ns) for from_ns, until_ns in camera.get("keep", ())]
+        last_ns = max((until_ns for _, until_ns in windows), default=0)
+        recorded.need_recording(
+            math.inf if mode == "always" else last_ns
+        )  # First: a sink would wake the camera.
         if recorded.sink is None:
             recorded.record_to(self._sinks.open(slug))
         if recorded.sink is not None:
-            windows = [(from_ns, until_ns) for from_ns, until_ns in camera.get("keep", ())]
             recorded.sink.keep(windows if mode == "events" else None, camera.get("before_s", 0))
-            now_ns = SYSTEM_CLOCK.wall_ns()
-            recorded.set_recording_need(mode == "always" or any(until_ns > now_ns for _, until_ns in windows))
 
     def _streams_of(self, slug: str) -> dict[str, CameraCapture]:
         """Return the camera's streams by name."""

@@ -1,15 +1,19 @@
 """What a capture process does for a camera that sleeps, in place of what it does for others."""
 
+import asyncio
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ninjacam.capture.camera import WATCH_EVERY_S
 from ninjacam.capture.process import CaptureProcess
-from ninjacam.core.clock import SYSTEM_CLOCK
-from ninjacam.core.packets import Packet, Track
+from ninjacam.core.packets import CameraState, Packet, Track
+from ninjacam.core.streams import MAIN
 from ninjacam.sources.base import SourceConfig
+from ninjacam.testing.clock import FakeClock
+from tests.unit.capture.test_sleeping import Battery
 from tests.unit.sources.test_publish import in_loop
 
 
@@ -46,33 +50,41 @@ class FakeSinks:
         return []
 
 
-class FakeCapture:
-    sink: FakeSink | None = None
-    needed: bool | None = None
-
-    def record_to(self, sink: FakeSink | None) -> None:
-        self.sink = sink
-
-    def set_recording_need(self, needed: bool) -> None:
-        self.needed = needed
-
-
 @pytest.mark.parametrize(
-    ("record", "windows_s", "needed"),
+    ("record", "windows_s", "asleep_after_s"),
     [
-        ("always", [], True),  # Also while the schedule says so.
-        ("events", [], False),
-        ("events", [(-60, -30)], False),
-        ("events", [(-60, -30), (-5, 10)], True),
+        ("always", [], None),  # Also while the schedule says so.
+        ("events", [], 0),
+        ("events", [(-60, -30)], 0),
+        ("events", [(-60, -30), (-5, 10)], 10),
     ],
 )
-def test_recording_needs_the_camera_always_or_during_an_event(
-    tmp_path: Path, record: str, windows_s: list[tuple[int, int]], needed: bool
+@in_loop
+async def test_recording_needs_a_camera_that_sleeps_always_or_during_an_event(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    record: str,
+    windows_s: list[tuple[int, int]],
+    asleep_after_s: float | None,
 ) -> None:
+    """Nothing is assigned when an event ends: the end of its window counts."""
     process = CaptureProcess(name="capture-1", run_dir=tmp_path, orphan_s=1, sinks=FakeSinks())
-    capture = FakeCapture()
-    process._streams["door"] = capture  # type: ignore[assignment]  # as far as it is used
-    now_ns = SYSTEM_CLOCK.wall_ns()
+    clock = FakeClock()
+    battery = Battery(clock, tmp_path, monkeypatch, MAIN, sleeps=True)
+    battery.error = None
+    process._streams["door"] = battery.capture
+    running = asyncio.create_task(battery.capture.run())
+    now_ns = clock.wall_ns()
     keep = [(now_ns + start * 10**9, now_ns + end * 10**9) for start, end in windows_s]
     process._record({"slug": "door", "record": record, "keep": keep})
-    assert capture.sink is not None and capture.needed is needed
+    try:
+        await clock.run(1)
+        assert len(battery.attempts_s) == (asleep_after_s != 0)
+        if asleep_after_s != 0:
+            await battery.film(8.5)
+            await clock.run(0.5 + WATCH_EVERY_S + 0.5)  # Not long enough to lose the camera.
+            assert (battery.capture.state is CameraState.ASLEEP) is (asleep_after_s is not None)
+    finally:
+        await battery.capture.stop()
+        await clock.run(1)
+        await running

@@ -1,6 +1,7 @@
 """Cameras that sleep, and streams that have failed: when they are connected, and what is reported meanwhile."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from pathlib import Path
@@ -200,14 +201,14 @@ def test_other_errors_are_retried_and_reported(run: Run) -> None:
 def test_recording_wakes_a_camera_only_when_it_is_due(run: Run, tmp_path: Path) -> None:
     async def go(battery: Battery) -> None:
         battery.error = None
-        battery.capture.set_recording_need(False)
+        battery.capture.need_recording(0)
         battery.capture.record_to(writer.open("door"))
         await battery.clock.run(3600)
         assert battery.attempts_s == []
-        battery.capture.set_recording_need(True)  # An event, or the schedule.
+        battery.capture.need_recording(math.inf)  # An event, or the schedule.
         await battery.film(3)
         assert battery.states[-1] is S.LIVE
-        battery.capture.set_recording_need(False)
+        battery.capture.need_recording(0)
         await until(battery.clock, lambda: battery.capture.state is S.ASLEEP)
 
     writer = RecordingWriter(tmp_path / "recordings")
