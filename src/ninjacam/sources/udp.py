@@ -77,7 +77,14 @@ def parse_udp(url: str) -> UdpTarget:
     if not (is_media_group(address) if address.is_multicast else _may_be_own(address)):
         raise ConfigError(f"{address} is not a multicast group for media or an address of this host. {_HELP}")
     interface = _address(query.get("localaddr", [""])[0])
-    return UdpTarget(address, port, _address(query.get("sources", [""])[0]), str(interface or ""))
+    sender = _address(query.get("sources", [""])[0])
+    if sender is not None and sender.version != address.version:
+        raise ConfigError(
+            f"Only {_kind(address)} arrives at {address}, but sources names an {_kind(sender)} address."
+        )
+    if interface is not None and not interface.version == address.version == 4:
+        raise ConfigError("localaddr is for IPv4 groups only. For IPv6, the routes choose the interface.")
+    return UdpTarget(address, port, sender, str(interface or ""))
 
 
 def _address(text: str) -> IpAddress | None:
@@ -86,6 +93,10 @@ def _address(text: str) -> IpAddress | None:
         return ipaddress.ip_address(text) if text else None
     except ValueError:
         raise ConfigError(f"Use IP addresses in udp: URLs, not host names. {_HELP}") from None
+
+
+def _kind(address: IpAddress) -> str:
+    return f"IPv{address.version}"
 
 
 def _may_be_own(address: IpAddress) -> bool:

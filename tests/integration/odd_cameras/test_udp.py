@@ -250,7 +250,7 @@ def test_an_allowed_source_is_accepted() -> None:
     open_once(UdpCamera(sender="127.0.0.3", source="127.0.0.3"), open_timeout_s=10.0)
 
 
-@pytest.mark.parametrize("group", ["127.0.0.1", "224.0.0.5", "not an address"])
+@pytest.mark.parametrize("group", ["127.0.0.1", "224.0.0.5", "ff05::1234", "not an address"])
 def test_an_invalid_multicast_group_is_rejected(group: str) -> None:
-    with pytest.raises(Exception, match="multicast"):
+    with pytest.raises(ProtocolError, match="multicast"):
         open_once(Multicast(group=group), open_timeout_s=5.0)

@@ -171,6 +171,10 @@ def test_a_url_names_the_sender_and_the_interface() -> None:
         "udp://192.168.1.20@239.1.2.3:1234",
         "udp://:5000?sources=camera",
         "udp://[::5000",
+        "udp://@239.1.2.3:1234?localaddr=fe80::1",
+        "udp://[ff05::1234]:5000?localaddr=192.168.1.5",
+        "udp://@239.1.2.3:1234?sources=2001:db8::1",
+        "udp://:5000?sources=2001:db8::1",
     ],
 )
 def test_other_urls_are_refused_with_a_sentence(url: str) -> None:

@@ -112,6 +112,11 @@ class Datagrams:
             raise ProtocolError("The camera offers multicast, but names no group address.") from exc
         if not is_media_group(group) or not rtp:
             raise ProtocolError("The camera offers multicast at an address that is not a multicast group.")
+        if group.version != ipaddress.ip_address(self._own).version:
+            raise ProtocolError(
+                f"The camera offers multicast over IPv{group.version}, but is connected over another version. "
+                "Set the transport of this camera to TCP."
+            )
         _close(channel)
         try:
             channel.rtp = open_group(group, rtp, self._own, self._scope)
