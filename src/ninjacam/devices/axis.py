@@ -4,10 +4,11 @@ Source: the manufacturer's VAPIX Pan Tilt Zoom API: /axis-cgi/com/ptz.cgi.
 """
 
 import re
+from dataclasses import replace
 
 from ninjacam.core.errors import CommandRejectedError
 from ninjacam.core.movement import Abilities, Preset, Vector
-from ninjacam.devices.http_device import MAX_PRESETS, HttpDevice, checked_axes
+from ninjacam.devices.http_device import ABILITIES, MAX_PRESETS, HttpDevice, checked_axes
 from ninjacam.onvif.xml import printable
 
 DEGREES = {"pan": 180.0, "tilt": 180.0}
@@ -24,16 +25,7 @@ class AxisDevice(HttpDevice):
     async def get_abilities(self) -> Abilities:
         """Raises: SourceError, CommandError: it cannot move."""
         await self.list_presets()
-        return Abilities(
-            continuous_move=True,
-            continuous_zoom=True,
-            relative_move=True,
-            relative_zoom=True,
-            absolute_move=True,
-            absolute_zoom=True,
-            home=True,
-            max_presets=MAX_PRESETS,
-        )
+        return replace(ABILITIES, home=True)
 
     async def move(self, velocity: Vector, timeout_s: float) -> None:
         await self._command(self._speeds(velocity))

@@ -6,10 +6,11 @@ Source: the manufacturer's HTTP API description, chapter PTZ: /cgi-bin/ptz.cgi.
 import contextlib
 import math
 import re
+from dataclasses import replace
 
 from ninjacam.core.errors import CommandError, CommandRejectedError
 from ninjacam.core.movement import Abilities, Preset, Vector
-from ninjacam.devices.http_device import MAX_PRESETS, HttpDevice, checked_axes
+from ninjacam.devices.http_device import ABILITIES, MAX_PRESETS, HttpDevice, checked_axes
 from ninjacam.onvif.xml import printable
 
 MIN_STEP, MAX_STEP = 5, 100
@@ -23,18 +24,9 @@ class DahuaDevice(HttpDevice):
     path = "/cgi-bin/ptz.cgi"
 
     async def get_abilities(self) -> Abilities:
-        """The protocol has no query for them. Raises: SourceError, CommandError: it cannot move."""
+        """Raises: SourceError, CommandError: it cannot move."""
         await self.list_presets()
-        return Abilities(
-            continuous_move=True,
-            continuous_zoom=True,
-            relative_move=True,
-            relative_zoom=True,
-            absolute_move=True,
-            absolute_zoom=True,
-            max_presets=MAX_PRESETS,
-            min_timeout_s=1.0,
-        )
+        return replace(ABILITIES, min_timeout_s=1.0)
 
     async def move(self, velocity: Vector, timeout_s: float) -> None:
         steps = [_step(value) for value in (velocity.pan, velocity.tilt, velocity.zoom)]

@@ -18,7 +18,7 @@ from ninjacam.core.errors import (
     ProtocolError,
     UnsupportedCommandError,
 )
-from ninjacam.core.movement import Vector
+from ninjacam.core.movement import Abilities, Vector
 from ninjacam.devices.device import Device
 from ninjacam.devices.login_guard import LoginGuard
 from ninjacam.onvif.xml import printable
@@ -30,6 +30,16 @@ STOP_TIMEOUT_S = 2.0
 MAX_BODY_BYTES = 1 << 18
 MAX_PRESETS = 300
 MAX_CHANNEL = 256
+ABILITIES = Abilities(
+    continuous_move=True,
+    continuous_zoom=True,
+    relative_move=True,
+    relative_zoom=True,
+    absolute_move=True,
+    absolute_zoom=True,
+    max_presets=MAX_PRESETS,
+)
+"""Those of both protocols, which have no query for them."""
 
 
 def split_protocol(url: str) -> tuple[str, str]:

@@ -3,7 +3,6 @@
 The dead man's switch itself is in the capture process (`ninjacam.devices.movement`).
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from ninjacam.core.viewer_errors import without_details
 from ninjacam.devices.client import DeviceConnection
 from ninjacam.devices.messages import error_of
 from ninjacam.front_door.messages import Message
+from ninjacam.live.background import BackgroundWrites
 from ninjacam.live.encodings import text_message
 from ninjacam.live.subscriptions import is_number
 from ninjacam.problems import Problem, problem_of
@@ -55,7 +55,7 @@ class HeldMovements:
         self._principal = principal
         self._put = put
         self._held: dict[str, _Held] = {}
-        self._recording: set[asyncio.Task[None]] = set()
+        self._records = BackgroundWrites(worker)
         self._is_closed = False
 
     async def take(self, message: dict[str, Any]) -> None:
@@ -143,17 +143,7 @@ class HeldMovements:
 
     def _record(self, slug: str, reason: str) -> None:
         """Record the start ("") or the end of a movement, without delaying it."""
-        task = asyncio.get_running_loop().create_task(
-            self._worker.database.run(auth.record_movement, self._principal, slug, reason),
-            name="record-movement",
-        )
-        self._recording.add(task)
-        task.add_done_callback(self._recorded)
-
-    def _recorded(self, task: "asyncio.Task[None]") -> None:
-        self._recording.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            logger.warning("a movement could not be recorded: %s", error)
+        self._records.write(auth.record_movement, self._principal, slug, reason)
 
     def _refuse(self, slug: str, problem: Problem) -> None:
         self._put(text_message(op="ptz", camera=slug[:50], code=problem.code, message=problem.detail))

@@ -5,9 +5,7 @@ docs/websocket.md describes the messages. The camera's capture process speaks to
 
 import asyncio
 import logging
-import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ninjacam.core.errors import NinjacamError
@@ -15,6 +13,8 @@ from ninjacam.core.viewer_errors import without_details
 from ninjacam.front_door.abort import abort_connection
 from ninjacam.front_door.messages import Message, Receive, Scope, Send
 from ninjacam.front_door.mount import Target
+from ninjacam.live.allowance import Allowance
+from ninjacam.live.background import BackgroundWrites
 from ninjacam.live.encodings import text_message
 from ninjacam.live.sink import Sink
 from ninjacam.live.websocket import CLOSE_GRACE_S, GOING_AWAY, POLICY, TOO_BIG, TOO_SLOW, close_code
@@ -41,21 +41,6 @@ BURST_BYTES = 1_000_000.0
 """What arrives at once after the network has stalled."""
 
 
-@dataclass(slots=True)
-class _Allowance:
-    """A token bucket for the audio of the client."""
-
-    left: float = BURST_BYTES
-    at: float = field(default_factory=time.monotonic)
-
-    def take(self, size_bytes: int) -> bool:
-        now = time.monotonic()
-        self.left = min(BURST_BYTES, self.left + (now - self.at) * MAX_BYTES_PER_S)
-        self.at = now
-        self.left -= max(size_bytes, MIN_CHUNK_BYTES)
-        return self.left >= 0
-
-
 class TalkSocket:
     """One accepted WebSocket: a `Viewer` that sends. Thread: the event loop."""
 
@@ -75,9 +60,9 @@ class TalkSocket:
         self._permission = permission
         self._receive = receive
         self._connection = TalkConnection(self._ready, self._ended_by_itself)
-        self._allowance = _Allowance()
+        self._allowance = Allowance(MAX_BYTES_PER_S, BURST_BYTES)
         self._is_ready = False
-        self._recording: set[asyncio.Task[None]] = set()
+        self._records = BackgroundWrites(worker)
         self._ended: asyncio.Future[tuple[str, int | None]] = asyncio.get_running_loop().create_future()
         """Why the talk has ended, and the close code to send; None: the socket is already closed."""
 
@@ -171,7 +156,11 @@ class TalkSocket:
             if message["type"] != "websocket.receive":
                 continue
             pcm = message.get("bytes")
-            if pcm is None or len(pcm) % SAMPLE_BYTES or not self._allowance.take(len(pcm)):
+            if (
+                pcm is None
+                or len(pcm) % SAMPLE_BYTES
+                or not self._allowance.take(max(len(pcm), MIN_CHUNK_BYTES))
+            ):
                 self._end("failed", POLICY)
                 return
             if len(pcm) > MAX_CHUNK_BYTES:
@@ -184,19 +173,7 @@ class TalkSocket:
 
     def _record(self, verb: str, **details: object) -> None:
         """Record the start or the end of a talk, without delaying it."""
-        task = asyncio.get_running_loop().create_task(
-            self._worker.database.run(
-                auth.record_talk, self.principal, self._permission.camera.slug, verb, details
-            ),
-            name="record-talk",
-        )
-        self._recording.add(task)
-        task.add_done_callback(self._recorded)
-
-    def _recorded(self, task: "asyncio.Task[None]") -> None:
-        self._recording.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            logger.warning("a talk could not be recorded: %s", error)
+        self._records.write(auth.record_talk, self.principal, self._permission.camera.slug, verb, details)
 
 
 async def serve_talk(worker: Worker, scope: Scope, receive: Receive, send: Send, target: Target) -> None:
