@@ -1,9 +1,10 @@
-"""Addresses of Unix sockets, including paths that are too long for one, and listening sockets."""
+"""Addresses of Unix sockets, including paths that are too long for one, listening sockets, and servers."""
 
+import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 from ninjacam.core.errors import ConfigError
@@ -52,3 +53,55 @@ def listen_unix(path: Path) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+class UnixServer:
+    """A listening socket at `path`, and its connections: at most `max_connections`. Thread: the event loop.
+
+    `serve(reader, writer)`: handles a connection, which is closed when it returns. `max_line_bytes`: of `readline`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+        *,
+        max_connections: int,
+        max_line_bytes: int,
+    ) -> None:
+        self._path = path
+        self._serve = serve
+        self._max_connections = max_connections
+        self._max_line_bytes = max_line_bytes
+        self._server: asyncio.AbstractServer | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Raises: OSError: the socket cannot be created."""
+        self._server = await asyncio.start_unix_server(
+            self._accept, sock=listen_unix(self._path), limit=self._max_line_bytes
+        )
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        try:
+            if len(self._connections) < self._max_connections and task is not None:
+                self._connections.add(task)
+                await self._serve(reader, writer)
+        finally:
+            if task is not None:
+                self._connections.discard(task)
+            writer.close()
+
+    async def close(self) -> None:
+        """End all connections. Idempotent."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.close()
+        connections = list(self._connections)
+        for task in connections:
+            task.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+        with contextlib.suppress(OSError):
+            self._path.unlink()

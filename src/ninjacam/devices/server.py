@@ -1,7 +1,6 @@
 """The capture process's end of the device socket: takes commands for one camera and sends them to it."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
@@ -11,7 +10,7 @@ from typing import Any, TypeVar
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import CommandRejectedError, NinjacamError
 from ninjacam.core.movement import Vector
-from ninjacam.core.unix_sockets import listen_unix
+from ninjacam.core.unix_sockets import UnixServer
 from ninjacam.devices.device import Device
 from ninjacam.devices.messages import MAX_LINE_BYTES, Json, decode, encode, socket_path
 from ninjacam.devices.movement import Movement
@@ -48,7 +47,6 @@ class DeviceServer:
         *,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._path = socket_path(run_dir, slug)
         self._slug = slug
         self._device = device
         self._clock = clock
@@ -56,8 +54,12 @@ class DeviceServer:
         self._on_change = on_change
         self._patrol: Patrol | None = None
         self._patrolling: asyncio.Task[None] | None = None
-        self._server: asyncio.AbstractServer | None = None
-        self._connections: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
+        self._server = UnixServer(
+            socket_path(run_dir, slug),
+            self._serve,
+            max_connections=MAX_CONNECTIONS,
+            max_line_bytes=MAX_LINE_BYTES,
+        )
         self._commands: dict[str, Callable[[Json], Awaitable[Any]]] = {
             "describe": self._describe,
             "position": self._get_position,
@@ -83,26 +85,15 @@ class DeviceServer:
 
     async def start(self) -> None:
         """Raises: OSError: the socket cannot be created."""
-        self._server = await asyncio.start_unix_server(
-            self._accept, sock=listen_unix(self._path), limit=MAX_LINE_BYTES
-        )
+        await self._server.start()
         self._movement.recover()
 
     async def close(self) -> None:
         """Stop the camera if it moves, and end all connections. Idempotent."""
-        server, self._server = self._server, None
-        if server is None:
-            return
-        server.close()
+        await self._server.close()
         self.set_patrol(None)
         await self._movement.close()
-        for writer, task in list(self._connections.items()):
-            writer.close()
-            task.cancel()
-        await asyncio.gather(*self._connections.values(), return_exceptions=True)
         self._device.close()
-        with contextlib.suppress(OSError):
-            self._path.unlink()
 
     # --- patrol ---
 
@@ -135,12 +126,7 @@ class DeviceServer:
 
     # --- connections ---
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if len(self._connections) >= MAX_CONNECTIONS or task is None:
-            writer.close()
-            return
-        self._connections[writer] = task
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         requests: set[asyncio.Task[None]] = set()
         try:
             while line := await reader.readline():
@@ -158,8 +144,6 @@ class DeviceServer:
             logger.debug("%s: a connection to the device socket broke off", self._slug)
         finally:
             self._movement.release(writer)
-            self._connections.pop(writer, None)
-            writer.close()
 
     def _move(self, writer: asyncio.StreamWriter, message: Json) -> None:
         try:

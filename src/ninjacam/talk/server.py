@@ -16,7 +16,7 @@ from ninjacam.core.errors import (
     TalkEndedError,
     UnsupportedCommandError,
 )
-from ninjacam.core.unix_sockets import listen_unix
+from ninjacam.core.unix_sockets import UnixServer
 from ninjacam.devices.messages import decode, encode
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.rtsp.back_channel import BackChannel, open_back_channel
@@ -52,34 +52,27 @@ class TalkServer:
         *,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._path = socket_path(run_dir, slug)
         self._slug = slug
         self._source = source
         self._on_change = on_change
         self._clock = clock
-        self._server: asyncio.AbstractServer | None = None
-        self._connections: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
+        self._server = UnixServer(
+            socket_path(run_dir, slug),
+            self._accept,
+            max_connections=MAX_CONNECTIONS,
+            max_line_bytes=MAX_LINE_BYTES,
+        )
         self._talk: Talk | None = None
         """The present one."""
         self._ability: tuple[Literal["unknown", "yes", "no"], str] = ("unknown", "")
 
     async def start(self) -> None:
         """Raises: OSError: the socket cannot be created."""
-        self._server = await asyncio.start_unix_server(
-            self._accept, sock=listen_unix(self._path), limit=MAX_LINE_BYTES
-        )
+        await self._server.start()
 
     async def close(self) -> None:
         """End the talk. Idempotent."""
-        server, self._server = self._server, None
-        if server is None:
-            return
-        server.close()
-        for task in self._connections.values():
-            task.cancel()
-        await asyncio.gather(*self._connections.values(), return_exceptions=True)
-        with contextlib.suppress(OSError):
-            self._path.unlink()
+        await self._server.close()
 
     def report(self) -> dict[str, Any]:
         """Return whether one can talk to the camera, as its answers have shown: `state`, and `reason` if not."""
@@ -87,11 +80,6 @@ class TalkServer:
         return {"state": state, "reason": reason}
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if len(self._connections) >= MAX_CONNECTIONS or task is None:
-            writer.close()
-            return
-        self._connections[writer] = task
         try:
             await self._serve(reader, writer)
         except (OSError, ValueError):  # OSError includes TimeoutError.
@@ -102,9 +90,6 @@ class TalkServer:
         except Exception:  # The boundary: a bug must not end the connection without an answer.
             logger.exception("%s: a talk failed", self._slug)
             _send(writer, {"error": CommandError("An internal error occurred.").as_dict()})
-        finally:
-            self._connections.pop(writer, None)
-            writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Raises: NinjacamError; OSError, ValueError: the other end has gone, or does not speak."""
