@@ -59,12 +59,12 @@ needs_aac = pytest.mark.skipif(not _has("voaacenc"), reason="needs GStreamer's v
 
 
 @contextmanager
-def gst_server(*arguments: str) -> Iterator[str]:
+def gst_server(*arguments: str, script: Path = SERVER) -> Iterator[str]:
     """The base URL of a running server: stream n is /camn."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     server = subprocess.Popen(
-        [str(PYTHON), str(SERVER), str(port), *arguments],
+        [str(PYTHON), str(script), str(port), *arguments],
         stdout=subprocess.PIPE,
         stderr=sys.stderr,
         text=True,

@@ -1,9 +1,6 @@
 """Talking to an ONVIF server that nobody here wrote: GStreamer's, which decodes what it receives."""
 
 import asyncio
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +14,7 @@ from ninjacam.talk.client import Ready, Refusal, TalkConnection
 from ninjacam.talk.server import TalkServer
 from tests.harness.fair_clock import fair_timeout
 from tests.harness.sound import Sound, strength
-from tests.integration.test_sources_gstreamer import H264, PYTHON, _has, gst_server
+from tests.integration.test_sources_gstreamer import H264, _has, gst_server
 
 SERVER = Path(__file__).with_name("gst_onvif_server.py")
 TONE_HZ = 1000
@@ -33,22 +30,8 @@ pytestmark = [
 
 @contextmanager
 def onvif_server(path: Path, encoding: str) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [str(PYTHON), str(SERVER), str(port), str(path), encoding],
-        stdout=subprocess.PIPE,
-        stderr=sys.stderr,
-        text=True,
-    )
-    assert server.stdout is not None
-    try:
-        assert server.stdout.readline().strip() == "listening"
-        yield f"rtsp://127.0.0.1:{port}/cam0"
-    finally:
-        server.kill()
-        server.wait(10)
-        server.stdout.close()
+    with gst_server(str(path), encoding, script=SERVER) as base:
+        yield f"{base}/cam0"
 
 
 async def talk(run_dir: Path, url: str, seconds: float) -> Ready | Refusal | None:

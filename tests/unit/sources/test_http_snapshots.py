@@ -3,7 +3,7 @@
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -15,6 +15,7 @@ from ninjacam.sources.http_mjpeg import open_http
 from ninjacam.sources.http_snapshots import MAX_FAILURES, interval_of
 from ninjacam.sources.multipart import MAX_IMAGE_BYTES
 from ninjacam.testing.clock import FakeClock
+from tests.unit.sources.scripted_server import Packets, listening
 from tests.unit.sources.test_multipart import jpeg
 from tests.unit.sources.test_publish import in_loop
 
@@ -64,22 +65,9 @@ class SnapshotServer:
     outstanding: int = 0
     max_outstanding: int = 0
     on_request: Callable[[], None] = lambda: None
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        self.tasks.add(asyncio.ensure_future(self._run(reader, writer)))
-
-    async def _run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            with suppress(OSError, asyncio.IncompleteReadError):
-                await self._serve(reader, writer)
-        finally:
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             request = (await reader.readuntil(b"\r\n\r\n")).decode()
             answer = self.answers[min(len(self.requests), len(self.answers) - 1)]
@@ -104,16 +92,8 @@ class SnapshotServer:
 @asynccontextmanager
 async def serving(*answers: Answer) -> AsyncIterator[SnapshotServer]:
     script = SnapshotServer(list(answers))
-    server = await asyncio.start_server(script.accept, "127.0.0.1", 0)
-    script.port = server.sockets[0].getsockname()[1]
-    try:
+    async with listening(script.serve) as script.port:
         yield script
-    finally:
-        server.close()
-        await server.wait_closed()
-        for task in script.tasks:
-            task.cancel()
-        await asyncio.gather(*script.tasks, return_exceptions=True)
 
 
 def config(server: SnapshotServer, **changes: object) -> SourceConfig:
@@ -126,16 +106,9 @@ async def receive(
 ) -> tuple[list[Packet], errors.SourceError | None, Source]:
     """Return the packets, up to `count`, and the error if the source ended before."""
     source = await open_http(source_config, clock=clock)
-    packets: list[Packet] = []
-    enough = asyncio.Event()
-
-    def take(packet: Packet) -> None:
-        packets.append(packet)
-        if len(packets) >= count:
-            enough.set()
-
-    running = asyncio.ensure_future(source.run(take))
-    waiting = asyncio.ensure_future(enough.wait())
+    packets = Packets(count)
+    running = asyncio.ensure_future(source.run(packets.take))
+    waiting = asyncio.ensure_future(packets.enough.wait())
     async with asyncio.timeout(10):
         await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()

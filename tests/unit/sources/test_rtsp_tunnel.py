@@ -3,7 +3,7 @@
 import asyncio
 import base64
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -16,6 +16,7 @@ from ninjacam.sources.registry import check_url, open_source, runs_native_code
 from ninjacam.sources.urls import binding_of, parse_url
 from ninjacam.testing.tls import server_context
 from tests.unit.sources.rtp_support import IDR, PPS, SLICE, SPS, interleaved, rtp, stap_a
+from tests.unit.sources.scripted_server import Packets, listening
 from tests.unit.sources.test_publish import in_loop
 
 SDP = b"v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:track\r\n"
@@ -34,22 +35,18 @@ class TunnelCamera:
     close_post: bool = False
     challenge: bytes = b""
     port: int = 0
+    connections: int = 0
+    """Number of those that are open."""
     heads: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     tunnels: dict[str, asyncio.StreamWriter] = field(default_factory=dict)
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.tasks.add(asyncio.ensure_future(self._run(reader, writer)))
-
-    async def _run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         try:
-            with suppress(OSError, asyncio.IncompleteReadError):
-                await self._serve(reader, writer)
+            await self._serve(reader, writer)
         finally:
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
+            self.connections -= 1
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -97,16 +94,8 @@ class TunnelCamera:
 @asynccontextmanager
 async def tunnel_camera(*, tls: bool = False, **changes: object) -> AsyncIterator[TunnelCamera]:
     camera = replace(TunnelCamera(), **changes)  # type: ignore[arg-type]  # a test's own
-    server = await asyncio.start_server(camera.accept, "127.0.0.1", 0, ssl=server_context() if tls else None)
-    camera.port = server.sockets[0].getsockname()[1]
-    try:
+    async with listening(camera.serve, server_context() if tls else None) as camera.port:
         yield camera
-    finally:
-        server.close()
-        await server.wait_closed()
-        for task in camera.tasks:
-            task.cancel()
-        await asyncio.gather(*camera.tasks, return_exceptions=True)
 
 
 def config(camera: TunnelCamera, **changes: object) -> SourceConfig:
@@ -116,18 +105,11 @@ def config(camera: TunnelCamera, **changes: object) -> SourceConfig:
 
 async def first_packets(source_config: SourceConfig, count: int) -> list[Packet]:
     source = await open_source(source_config)
-    packets: list[Packet] = []
-    enough = asyncio.Event()
-
-    def take(packet: Packet) -> None:
-        packets.append(packet)
-        if len(packets) >= count:
-            enough.set()
-
-    running = asyncio.ensure_future(source.run(take))
+    packets = Packets(count)
+    running = asyncio.ensure_future(source.run(packets.take))
     try:
         async with asyncio.timeout(5):
-            await enough.wait()
+            await packets.enough.wait()
     finally:
         await source.close()
         await asyncio.gather(running, return_exceptions=True)
@@ -236,7 +218,9 @@ async def test_a_silent_camera_is_a_timeout_and_leaves_no_connection() -> None:
         with pytest.raises(errors.SourceTimeoutError):
             await open_source(config(camera, open_timeout_s=0.3))
         async with asyncio.timeout(3):
-            await asyncio.gather(*camera.tasks)
+            while camera.connections:  # noqa: ASYNC110 (it is a number)
+                await asyncio.sleep(0.01)
+        assert camera.heads
 
 
 @in_loop

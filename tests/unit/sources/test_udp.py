@@ -34,6 +34,7 @@ from ninjacam.sources.udp import (
 )
 from ninjacam.testing.clock import FakeClock
 from ninjacam.testing.scenes import SceneOptions, make_clip
+from tests.unit.sources.scripted_server import Packets
 from tests.unit.sources.test_publish import in_loop
 
 GROUP = "239.255.77.8"
@@ -99,19 +100,12 @@ async def receive(
             made.sendto(data, (to, port))
             await asyncio.sleep(0.002)
 
-    packets: list[Packet] = []
-    enough = asyncio.Event()
-
-    def take(packet: Packet) -> None:
-        packets.append(packet)
-        if len(packets) >= count:
-            enough.set()
-
+    packets = Packets(count)
     feeding = asyncio.ensure_future(feed())
     try:
         source = await open_source(source_config)
-        running = asyncio.ensure_future(source.run(take))
-        waiting = asyncio.ensure_future(enough.wait())
+        running = asyncio.ensure_future(source.run(packets.take))
+        waiting = asyncio.ensure_future(packets.enough.wait())
         await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         ended_by_itself = running.done()
