@@ -230,9 +230,18 @@ def test_a_page_that_is_stopped_while_it_starts_stays_stopped(stage: Stage, phon
         tab.until("!document.getElementById('start').hidden && !document.getElementById('start').disabled")
         tab.js("new Promise((done) => setTimeout(done, 300))")
         assert tab.js("[sockets, document.getElementById('state').dataset.is]") == [0, "stopped"]
-        tab.js("AudioWorklet.prototype.addModule = addModule; document.getElementById('start').click()")
+        tab.js(
+            "AudioWorklet.prototype.addModule = addModule; tracks = [];"
+            "open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);"
+            "navigator.mediaDevices.getUserMedia = async (wish) => {"
+            " const stream = await open(wish); tracks.push(...stream.getTracks()); return stream; };"
+            "document.getElementById('start').click()"
+        )
         wait_live(tab)
         product.wait_for_state("hasty")
+        tab.js("for (const id of ['flip', 'stop']) document.getElementById(id).click(); 1")
+        tab.until("tracks.length === 3 && tracks.every((each) => each.readyState === 'ended')")
+        assert tab.js("document.getElementById('preview').srcObject") is None
 
 
 def test_the_page_says_why_it_cannot_start(stage: Stage, phone: Browser) -> None:

@@ -231,6 +231,7 @@ class _Datagrams:
     """`DemuxerFiles` with a single file: the transport packets of one sender."""
 
     def __init__(self, receiver: socket.socket, sender: tuple[Any, ...], clock: Clock) -> None:
+        receiver.settimeout(_LOOK_S)
         self._receiver = receiver
         self._sender = sender
         self._allowance = _Allowance(clock)
@@ -254,7 +255,6 @@ class _Datagrams:
         with self._lock:
             if self._closed.is_set():
                 return b""
-            self._receiver.settimeout(_LOOK_S)
             try:
                 data, sender = self._receiver.recvfrom(_DATAGRAM_BYTES)
             except TimeoutError:

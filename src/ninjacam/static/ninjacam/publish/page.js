@@ -103,8 +103,18 @@ class PublishingPage {
    * @param {number} run
    */
   #isOver(run) {
-    if (!this.#run) this.#end();
+    if (!this.#run) this.#close();
     return this.#run !== run;
+  }
+
+  #close() {
+    this.#connection.close();
+    this.#video.close();
+    this.#audio.close();
+    this.#camera.close();
+    this.#preview.srcObject = null;
+    void this.#wakeLock?.release().catch(() => {});
+    this.#wakeLock = null;
   }
 
   /** Show and read the camera's track. */
@@ -134,9 +144,12 @@ class PublishingPage {
   }
 
   async #change() {
+    const run = this.#run;
     try {
       await this.#camera.flip();
+      if (this.#isOver(run)) return;
       await this.#read();
+      this.#isOver(run);
     } catch (error) {
       this.#end(keyOf(error));
     }
@@ -153,13 +166,8 @@ class PublishingPage {
   /** @param {string} [key] of the message that says why */
   #end(key) {
     this.#run = 0;
-    this.#connection.close();
-    this.#video.close();
-    this.#audio.close();
-    this.#camera.close();
-    this.#preview.srcObject = null;
+    this.#close();
     clearInterval(this.#timer);
-    void this.#wakeLock?.release().catch(() => {});
     this.#start.hidden = this.#start.disabled = this.#sound.disabled = false;
     this.#stop.hidden = this.#flip.hidden = this.#torch.hidden = true;
     find("figures").textContent = "";
@@ -169,7 +177,10 @@ class PublishingPage {
 
   async #keepAwake() {
     if (!this.#run || document.hidden || !navigator.wakeLock) return;
-    this.#wakeLock = await navigator.wakeLock.request("screen").catch(() => null); // Refused with a low battery.
+    const run = this.#run;
+    const lock = await navigator.wakeLock.request("screen").catch(() => null); // Refused with a low battery.
+    if (this.#isOver(run)) void lock?.release().catch(() => {});
+    else this.#wakeLock = lock;
   }
 
   #showFigures() {
