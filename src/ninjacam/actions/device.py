@@ -120,6 +120,6 @@ def move_focus(actor: Actor, slug: str, speed: float, duration_s: float) -> None
 
 
 def set_output(actor: Actor, slug: str, output: str, *, is_active: bool) -> None:
-    """Switch a relay output. Raises: as `set_encoder`; CommandRejectedError: there is no such output."""
+    """Switch a relay output. Raises: as `set_encoder`; CommandRejectedError: the output does not exist."""
     camera = get_camera(actor, slug, Role.CONTROL)
     send_to_device(actor, camera, "output.set", "set_output", output=output, is_active=is_active)

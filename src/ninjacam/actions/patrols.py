@@ -48,7 +48,10 @@ def _check(steps: Sequence[PatrolStep], *, running: bool) -> None:
 
 
 def end_patrol(actor: Actor, slug: str) -> None:
-    """End the patrol because `actor`, who may control the camera, moves it. The device has already ended it."""
+    """Save that the patrol has ended because `actor` moves the camera. The device has already ended it.
+
+    The caller has checked the permission.
+    """
     running = Camera.objects.filter(slug=slug, patrol_started_at__isnull=False)
     if running.update(patrol_started_at=None, patrol_ended_by=actor.name[:200]):
         record(actor, "patrol.end", slug)

@@ -51,6 +51,6 @@ class TalkServers:
         try:
             await server.start()
         except (OSError, ConfigError) as exc:
-            logger.error("nobody can talk to %s: %s", slug, exc)  # noqa: TRY400 (a sentence for a person)
+            logger.error("the talk socket of %s cannot be created: %s", slug, exc)  # noqa: TRY400 (a sentence for a person)
             return
         self._servers[slug] = (source, server)

@@ -1,6 +1,6 @@
 """A patrol: a camera goes from preset to preset, until it is stopped or a user moves the camera.
 
-Not here: who may start one, and where it is stored (`ninjacam.actions.patrols`, `ninjacam.models`).
+Not here: permissions (`ninjacam.actions.patrols`) and storage (`ninjacam.models`).
 """
 
 import itertools

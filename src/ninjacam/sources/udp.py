@@ -251,7 +251,7 @@ class _Datagrams:
         return data
 
     def _receive(self) -> bytes:
-        """Return the packets of the next datagram; b"": it has none, or there is no datagram."""
+        """Return the transport packets of the next datagram; b"" if it contains none, or none has arrived."""
         with self._lock:
             if self._closed.is_set():
                 return b""

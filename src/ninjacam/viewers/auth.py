@@ -238,7 +238,10 @@ def record_movement(principal: "Principal", slug: str, reason: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class TalkPermission:
-    """A user who may talk to a camera. `details`: may see the details of its errors. `may_see_users`: who talks."""
+    """The permission of a user to talk to a camera.
+
+    `details`: whether errors are shown in detail. `may_see_users`: whether the name of the speaker is shown.
+    """
 
     principal: "Principal"
     camera: "Camera"

@@ -1,4 +1,4 @@
-"""Patrols by the API: who may start one, what may be saved, and what ends it."""
+"""Patrols in the API: permissions, validation, and the end of a patrol."""
 
 import json
 from typing import Any
