@@ -40,7 +40,7 @@ def test_a_recording_counts_until_its_time() -> None:
     demand = StreamDemand(always=False, clock=clock)
     demand.update(record_until_ns=0)
     demand.update(is_recorded=True)
-    assert demand.left_s == 0, "a sink alone is no reason to connect the stream"
+    assert demand.left_s == 0, "a sink alone does not need the stream"
     demand.update(record_until_ns=clock.wall_ns() + 10 * 10**9)
     assert demand.left_s == 10
     clock.advance(11)
