@@ -87,6 +87,23 @@ def find_steps_across(log: list[dict[str, Any]]) -> list[int]:
     ]
 
 
+@pytest.mark.parametrize(("await_ms", "begins_at_key"), [(10_000, True), (0, False)])
+def test_a_new_stream_begins_at_a_live_key_frame_if_one_comes_in_time(
+    tab: Tab, media: FakeMedia, await_ms: int, begins_at_key: bool
+) -> None:
+    media.sends_cached = True
+    set_timing(tab, between=0, awaitKey=await_ms)
+    make(tab, "width:300px")
+    displays(tab, SUB_PX)
+    tab.until(
+        f"probe.players.p.paints.at(-1).stamp % {GOP} === {GOP // 4}"
+    )  # the next key frame is 1.5 s away
+    resize(tab, 640)
+    displays(tab, MAIN_PX)
+    first = next(each["stamp"] for each in paints(tab, 2) if each["width"] == MAIN_PX)
+    assert (first % GOP < 3) is begins_at_key
+
+
 @pytest.mark.parametrize("rung", RUNGS)
 def test_the_stream_follows_the_size_without_a_gap(tab: Tab, media: FakeMedia, rung: str) -> None:
     set_timing(tab, between=0, catchUp=60_000)

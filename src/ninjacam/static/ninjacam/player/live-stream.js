@@ -4,6 +4,7 @@ import { connectionTo } from "./connection.js";
 import { JpegPainter } from "./jpeg.js";
 import { watchMjpeg } from "./mjpeg.js";
 import { MsePainter } from "./mse.js";
+import { timing } from "./stream-choice.js";
 import { WebCodecsPainter } from "./webcodecs.js";
 
 /** @typedef {import("./connection.js").Link} Link */
@@ -31,6 +32,7 @@ import { WebCodecsPainter } from "./webcodecs.js";
 
 const SILENCE_MS = 2500; // live without a frame for this long: stalled
 const BLIND_MS = 4000; // frames come, and none is painted: this rung does not work here
+const CACHED_US = 300_000; // a first frame this much older than the displayed one comes from the server's cache
 const CAMERA_STATES = new Set(["connecting", "live", "stalled", "reconnecting", "asleep", "failed", "disabled", "unknown"]);
 const PAINTERS = { annexb: WebCodecsPainter, fmp4: MsePainter, jpeg: JpegPainter };
 
@@ -59,16 +61,23 @@ export class LiveStream {
   #frameMs = 40;
   #sequence = -1; // of the last frame; -1: any frame may come next
   #framesDecodedBefore = 0;
+  /** @type {(() => number) | null} capture time of the displayed frame in us, 0: unknown; null: begin at any key frame */
+  #displayedUs;
+  /** @type {MediaFrame[]} cached frames, while a live key frame is awaited */
+  #held = [];
+  #heldUntil = 0;
 
   /**
    * @param {Watched} watched
    * @param {StreamSelection} selection
    * @param {Rung} rung
    * @param {LiveStreamHost} host
+   * @param {(() => number) | null} displayedUs of the stream that this one replaces
    */
-  constructor(watched, selection, rung, host) {
+  constructor(watched, selection, rung, host, displayedUs = null) {
     this.selection = selection;
     this.#host = host;
+    this.#displayedUs = displayedUs;
     const handlers = {
       onstream: (/** @type {StreamInfo} */ info) => this.#describe(info),
       onframe: (/** @type {MediaFrame} */ frame) => this.#receive(frame),
@@ -159,10 +168,33 @@ export class LiveStream {
     this.#receivedAt = now;
     if (frame.key) this.#blindSince ||= now;
     if (this.#isAfterGap(frame)) this.#host.lost(this);
+    if (this.#isHeld(frame, now)) return;
     this.painter?.push(frame);
     if (this.#blindSince && now - this.#blindSince > BLIND_MS && !this.isBlocked) {
       this.#host.painterFailed(this, "Frames came, and none was shown.", true);
     }
+  }
+
+  /**
+   * Whether to wait for a live key frame instead: decoding the cached frames at once, beside the stream that is
+   * displayed, makes that one stutter.
+   * @param {MediaFrame} frame
+   * @param {number} now
+   */
+  #isHeld(frame, now) {
+    if (!this.#displayedUs) return false;
+    const isFirst = !this.#heldUntil;
+    if (isFirst) this.#heldUntil = now + timing.awaitKey;
+    const ageUs = isFirst ? this.#displayedUs() - frame.capturedUs : Infinity;
+    const isCached = frame.key === isFirst && frame.capturedUs > 0 && ageUs > CACHED_US && this.info?.format !== "jpeg";
+    if (isCached && now < this.#heldUntil) {
+      this.#held.push(frame);
+      return true;
+    }
+    if (!frame.key) for (const each of this.#held) this.painter?.push(each);
+    this.#held = [];
+    this.#displayedUs = null;
+    return false;
   }
 
   /**

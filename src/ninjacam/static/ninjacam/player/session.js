@@ -141,9 +141,12 @@ export class Session {
     this.#report();
   }
 
-  /** @param {StreamSelection} selection */
-  #open(selection) {
-    return new LiveStream(this.#wanted, selection, this.#rungs[this.#rung], this.#streamHost);
+  /**
+   * @param {StreamSelection} selection
+   * @param {() => number} [displayedUs] see LiveStream
+   */
+  #open(selection, displayedUs) {
+    return new LiveStream(this.#wanted, selection, this.#rungs[this.#rung], this.#streamHost, displayedUs);
   }
 
   #closeStreams() {
@@ -171,7 +174,8 @@ export class Session {
     const now = performance.now();
     if (this.#current?.isStalled && this.#current.silentMs > timing.silent) choice.silent(now);
     const selection = choice.next(now, this.#host.widthPx());
-    if (!this.#next && selection) this.#next = this.#open(selection);
+    const displayedUs = () => (this.#current?.isClosed ? 0 : (this.#current?.paintedCapturedUs ?? 0));
+    if (!this.#next && selection) this.#next = this.#open(selection, displayedUs);
     else if (this.#next && now - this.#next.openedAt > timing.deliver) this.#giveUpNext();
   }
 

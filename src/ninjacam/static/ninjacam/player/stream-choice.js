@@ -13,6 +13,7 @@ export const timing = {
   settle: 500, // how long a new size must be stable
   between: 5_000, // from one switch to the next
   silent: 5_000, // a stream other than main that paints nothing for this long may not be connected
+  awaitKey: 2_200, // a new stream begins at a live key frame if one comes in this time, else at the cached one
   catchUp: 3_000, // a new stream is displayed when it has caught up with the previous one, or after this time
   deliver: 12_000, // a stream that has painted nothing after this time is given up
   lossWindow: 20_000, // two losses in this time mean that the link or the decoder is too slow
