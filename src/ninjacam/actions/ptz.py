@@ -12,6 +12,7 @@ from ninjacam.actions.patrols import end_patrol
 from ninjacam.auth import Actor
 from ninjacam.core.errors import InvalidError
 from ninjacam.core.movement import Vector
+from ninjacam.devices.messages import MOVING
 from ninjacam.models import Role
 from ninjacam.queries.cameras import get_camera
 
@@ -26,12 +27,6 @@ CommandName = Literal[
     "go_home",
     "set_home",
 ]
-
-
-MOVING: frozenset[CommandName] = frozenset(
-    {"stop", "move_for", "move_by", "move_to", "goto_preset", "go_home"}
-)
-"""The commands that end a patrol."""
 NOWHERE = Vector()
 
 

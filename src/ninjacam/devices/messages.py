@@ -13,6 +13,8 @@ from ninjacam.core.errors import CommandError, NinjacamError, ProtocolError, Sou
 
 Json = dict[str, Any]
 MAX_LINE_BYTES = 256 << 10
+MOVING = frozenset({"stop", "move_for", "move_by", "move_to", "goto_preset", "go_home"})
+"""Commands with which a user takes control of the camera, which ends its patrol."""
 
 
 def socket_path(run_dir: Path, slug: str) -> Path:

@@ -12,7 +12,7 @@ from ninjacam.core.errors import CommandRejectedError, NinjacamError
 from ninjacam.core.movement import Vector
 from ninjacam.core.unix_sockets import UnixServer
 from ninjacam.devices.device import Device
-from ninjacam.devices.messages import MAX_LINE_BYTES, Json, decode, encode, socket_path
+from ninjacam.devices.messages import MAX_LINE_BYTES, MOVING, Json, decode, encode, socket_path
 from ninjacam.devices.movement import Movement
 from ninjacam.devices.patrol import Patrol, PatrolPlan
 from ninjacam.onvif.imaging import ImagingChanges
@@ -26,10 +26,6 @@ MAX_DURATION_S = 10.0
 MAX_FOCUS_S = 3.0
 MAX_WAITING = 8
 """Maximum number of unanswered requests of one connection."""
-
-
-_MOVING = frozenset({"stop", "move_for", "move_by", "move_to", "goto_preset", "go_home"})
-"""Commands with which a user takes control of the camera."""
 
 
 class DeviceServer:
@@ -161,7 +157,7 @@ class DeviceServer:
             command = self._commands.get(op)
             if command is None:
                 raise CommandRejectedError("Unknown command.")  # noqa: TRY301
-            if op in _MOVING:
+            if op in MOVING:
                 self._take_control()
             self._send(writer, {"id": number, "result": await command(message)})
         except NinjacamError as error:
