@@ -16,7 +16,7 @@ from ninjacam import __version__
 from ninjacam.core.clock import SYSTEM_CLOCK, until_tick_s
 from ninjacam.core.lifecycle import Stop
 from ninjacam.core.log_limit import LogLimit
-from ninjacam.supervision.control import ControlServer, Json
+from ninjacam.supervision.control import ControlServer, Json, NameTakenError
 
 logger = logging.getLogger("ninjacam.supervision")
 
@@ -69,7 +69,11 @@ class Child:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop.set)
-        await self._control.start()
+        try:
+            await self._control.start()
+        except NameTakenError:
+            logger.info("%s: another process of this name runs already; ending", self.name)
+            return
         tasks = [
             asyncio.create_task(self._apply(), name="control-apply"),
             asyncio.create_task(self._report(), name="control-report"),

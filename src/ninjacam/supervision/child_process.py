@@ -152,16 +152,25 @@ class ChildProcess:
             return False
         self._reported_ns = SYSTEM_CLOCK.monotonic_ns()
         self._client = client
-        if self._process is None:
-            self._take_over(client)
+        pid = client.peer_pid()
+        if pid is not None and pid != self.pid:
+            await self._take_over(pid)
         return True
 
-    def _take_over(self, client: ControlClient) -> None:
-        """Keep a handle to a process that another engine started, because it may be stopped and never report."""
-        self.pid = client.peer_pid()
-        if self.pid is not None:
-            with contextlib.suppress(OSError):
-                self._process = PidfdProcess(self.pid, os.pidfd_open(self.pid))
+    async def _take_over(self, pid: int) -> None:
+        """Keep a handle to a process that another engine started, because it may be stopped and never report.
+
+        That engine may have been killed just after it started the process. Then `_process` is the second of this name,
+        and ends.
+        """
+        second, self._process = self._process, None
+        self.pid = pid
+        with contextlib.suppress(OSError):
+            self._process = PidfdProcess(pid, os.pidfd_open(pid))
+        if second is not None:
+            logger.info("%s: pid %s, which another engine started, runs already", self.name, pid)
+            second.kill()
+            await second.wait()
 
     def _heard(self, report: Json) -> None:
         self._reported_ns = SYSTEM_CLOCK.monotonic_ns()

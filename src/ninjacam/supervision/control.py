@@ -1,13 +1,16 @@
 """The control channel of a child process: JSON lines over a Unix socket that the child listens on.
 
 The child owns the socket so that it outlives the engine: an engine that comes back finds `<run>/<name>.control` and
-adopts the running children. Commands go down whole ("these are your cameras"), reports come up about once a
-second and are the heartbeat. Credentials pass here; the socket has mode 0600 in a directory of mode 0700.
+adopts the running children. At most one process of a name listens, and holds a lock on `<run>/<name>.lock` meanwhile.
+Commands go down whole ("these are your cameras"), reports come up about once a second and are the heartbeat.
+Credentials pass here; the socket has mode 0600 in a directory of mode 0700.
 """
 
 import asyncio
 import contextlib
+import fcntl
 import json
+import os
 import socket
 import struct
 from collections.abc import Callable
@@ -20,6 +23,10 @@ from ninjacam.core.unix_sockets import listen_unix, unix_address
 Json = dict[str, Any]
 MAX_LINE_BYTES = 8 << 20
 """A command names all cameras of a process, a report their tracebacks too."""
+
+
+class NameTakenError(Exception):
+    """Another process of this name listens: one that an engine started before it was killed."""
 
 
 class _Lines(asyncio.Protocol):
@@ -68,11 +75,14 @@ class ControlServer:
         self._on_connect = on_connect
         self._server: asyncio.AbstractServer | None = None
         self._inode = 0
+        self._lock: int | None = None
         self._connections: set[_Lines] = set()
 
     async def start(self) -> None:
+        """Raises: NameTakenError; OSError: the run directory cannot be used."""
         loop = asyncio.get_running_loop()
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = _lock(self.path.with_suffix(".lock"))
         self._server = await loop.create_unix_server(self._accept, sock=listen_unix(self.path))
         self._inode = self.path.stat().st_ino
 
@@ -104,8 +114,23 @@ class ControlServer:
             for connection in list(self._connections):
                 if connection.transport is not None:
                     connection.transport.close()
-            with contextlib.suppress(OSError):
-                self.path.unlink()
+            if self.is_reachable():
+                with contextlib.suppress(OSError):
+                    self.path.unlink()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _lock(path: Path) -> int:
+    """Return the descriptor that holds the lock. Raises: NameTakenError; OSError."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        os.close(descriptor)
+        raise NameTakenError from exc
+    return descriptor
 
 
 class ControlClient:
@@ -129,7 +154,7 @@ class ControlClient:
         return True
 
     def peer_pid(self) -> int | None:
-        """Who listens there, by the kernel's word (SO_PEERCRED); None: not connected."""
+        """Return the pid of the process that listens there (SO_PEERCRED); None: not connected."""
         if self._lines is None or self._lines.transport is None:
             return None
         peer = self._lines.transport.get_extra_info("socket")

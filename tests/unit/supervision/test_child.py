@@ -56,3 +56,28 @@ def test_without_an_engine_a_child_continues_for_a_limited_time(
             await running
 
     asyncio.run(live())
+
+
+def test_a_second_child_of_a_name_ends_and_leaves_the_socket_of_the_first(tmp_path: Path) -> None:
+    async def assign(_: dict[str, object]) -> None: ...
+
+    async def live() -> None:
+        first, second, third = (
+            Child(name="c", run_dir=tmp_path, orphan_s=60, assign=assign, status=dict) for _ in range(3)
+        )
+        running = asyncio.create_task(first.run())
+        await asyncio.sleep(0.02)
+        async with asyncio.timeout(5):
+            await second.run()
+        assert first._control.is_reachable()
+        first.stop.set()
+        async with asyncio.timeout(5):
+            await running
+        running = asyncio.create_task(third.run())
+        await asyncio.sleep(0.02)
+        assert third._control.is_reachable()
+        third.stop.set()
+        async with asyncio.timeout(5):
+            await running
+
+    asyncio.run(live())

@@ -112,3 +112,57 @@ def test_the_exit_status_of_a_child_is_reported_even_if_it_never_listened(
         return CommandProcess([sys.executable, "-c", program], {**os.environ, "STATUS": "3"})
 
     assert deaths_of(start, tmp_path) == [death]
+
+
+CHILD = """
+import asyncio, sys, time
+from pathlib import Path
+from ninjacam.supervision.child import Child
+
+async def assign(message): ...
+
+time.sleep(float(sys.argv[2]))
+asyncio.run(Child(name="capture-1", run_dir=Path(sys.argv[1]), orphan_s=20, assign=assign, status=dict).run())
+"""
+
+
+@pytest.mark.parametrize(("first_s", "second_s"), [(0.5, 30.0), (0.0, 0.0)])
+def test_a_process_that_a_killed_engine_had_just_started_is_taken_over(
+    tmp_path: Path, first_s: float, second_s: float
+) -> None:
+    def start_one(delay_s: float) -> CommandProcess:
+        command = [sys.executable, "-c", CHILD, str(tmp_path), str(delay_s)]
+        return CommandProcess(command, {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+
+    started: list[CommandProcess] = []
+
+    async def start() -> CommandProcess:
+        started.append(start_one(second_s))
+        return started[-1]
+
+    async def go() -> None:
+        heard: asyncio.Queue[int] = asyncio.Queue()
+        deaths: list[Death] = []
+        orphan = start_one(first_s)
+        child = ChildProcess(
+            name="capture-1",
+            kind="capture",
+            start=start,
+            run_dir=tmp_path,
+            hang_s=20,
+            on_report=lambda report: heard.put_nowait(report["pid"]),
+            on_death=lambda _, death: deaths.append(death),
+        )
+        running = asyncio.create_task(child.run())
+        async with asyncio.timeout(20):
+            pids = [await heard.get()]
+            while len(alive := [each.pid for each in (orphan, *started) if not each.has_ended()]) > 1:
+                await asyncio.sleep(0.02)
+            pids.append(await heard.get())
+            assert (pids, alive, deaths) == ([pids[0]] * 2, [pids[0]], [])
+            assert second_s == 0 or pids[0] == orphan.pid
+            child.stop()
+            await running
+            await asyncio.to_thread(orphan._popen.wait)
+
+    asyncio.run(go())
