@@ -88,6 +88,8 @@ class UnixServer:
             if len(self._connections) < self._max_connections and task is not None:
                 self._connections.add(task)
                 await self._serve(reader, writer)
+        except asyncio.CancelledError:
+            pass  # `close` ends this task. asyncio of Python 3.11 would log the cancellation as an error.
         finally:
             if task is not None:
                 self._connections.discard(task)

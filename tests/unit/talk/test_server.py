@@ -160,6 +160,18 @@ def test_audio_reaches_the_loudspeaker_in_correct_packets(tmp_path: Path, camera
     assert all("backchannel" in request.headers["require"] for request in required)
 
 
+def test_a_server_that_closes_during_a_talk_logs_no_error(
+    tmp_path: Path, camera: FakeRtspCamera, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.press()
+        await stage.server.close()
+        await until(lambda: camera.stats.open_talks == 0)
+
+    play(tmp_path, camera, scenario)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 def test_a_pause_advances_the_timestamp_and_marks_the_next_packet(
     tmp_path: Path, camera: FakeRtspCamera
 ) -> None:
