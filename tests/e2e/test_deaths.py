@@ -19,7 +19,7 @@ import pytest
 from ninjacam.recordings.reader import read_recording
 from tests.harness.cameras import FakeCamera
 from tests.harness.processes import is_alive, wait_until
-from tests.harness.recorded import assert_consecutive, assert_decodes, files_of, stamps
+from tests.harness.recorded import assert_consecutive, assert_decodes, end_ns_of, files_of, stamps
 from tests.harness.server import Product
 
 SMALL = ("--size", "320x240", "--bitrate", "300000", "--gop", "25", "--gop-at-once")
@@ -91,9 +91,7 @@ def kill_each_process(tmp_path: Path, times: int) -> list[float]:
         ]
         product.wait_for_state("door", timeout_s=40)
         back_ns = time.time_ns()
-        wait_until(
-            lambda: files_of(root)[-1].end_ns > back_ns + 3_000_000_000, 20, "recording", processes=[product]
-        )
+        wait_until(lambda: end_ns_of(root) > back_ns + 3_000_000_000, 20, "recording", processes=[product])
         wait_until(
             lambda: "match the index" in product.cli("fsck", check=False),
             30,
@@ -101,6 +99,7 @@ def kill_each_process(tmp_path: Path, times: int) -> list[float]:
             processes=[product],
         )
         assert product.terminate(10) < 5
+        output = product.output
     segments = files_of(root)
     kills = killers[0].kills
     lost_s = []
@@ -114,7 +113,8 @@ def kill_each_process(tmp_path: Path, times: int) -> list[float]:
         ]
         is_full = before.end_ns - before.start_ns > 59_000_000_000
         assert within or (is_full and missing_s < 1), (
-            f"nobody was killed after {before.path}: {missing_s:.1f} s"
+            f"nothing was killed after {before.path}: {missing_s:.1f} s; "
+            f"{[(killer.kind, killer.kills) for killer in killers]}\n{output}"
         )
         if missing_s > 1:
             lost_s.append((within[0] - before.end_ns) / 1e9)

@@ -1,5 +1,6 @@
 """What is on the disk after recording: which files, whether they decode, and whether each picture is there once."""
 
+import contextlib
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from ninjacam.core.errors import DecodeError
 from ninjacam.recordings.layout import iter_paths
 from ninjacam.recordings.reader import read_segment
 from ninjacam.recordings.segments import SegmentInfo
@@ -14,9 +16,18 @@ from ninjacam.testing import stamp
 
 
 def files_of(root: Path) -> list[SegmentInfo]:
-    """In the order of their starts, match the index."""
+    """Return the files in the order of their starts. Call it when nothing records any more."""
     found = [read_segment(root / path, root=root) for path in iter_paths(root)]
     return sorted(found, key=lambda each: each.start_ns)
+
+
+def end_ns_of(root: Path) -> int:
+    """Return the end of the recording so far; 0: there is none. A file that was created a moment ago is skipped."""
+    ends_ns = [0]
+    for path in iter_paths(root):
+        with contextlib.suppress(DecodeError):
+            ends_ns.append(read_segment(root / path, root=root).end_ns)
+    return max(ends_ns)
 
 
 def assert_decodes(path: Path) -> None:
