@@ -8,7 +8,8 @@ from ninjacam.core.errors import ConfigError
 
 MASK = "***"
 
-_LOGIN = re.compile(r"(?<=://)(\S*@)(\S*)")
+_WITHOUT_HOST = ("file", "v4l2")
+_LOGIN = re.compile(r"([A-Za-z0-9+.-]*)://(\S*@)(\S*)")
 """Matches up to the last @: the text before it may be a password that contains an unescaped / or ?."""
 _PARAMETER = re.compile(r"([?&;#/,])([^=&;?#/,\s]{1,80})=([^&;#\s]+)")
 """Matches secrets in the query, the fragment or, for some cameras, the path."""
@@ -27,11 +28,14 @@ def redact_url(url: str) -> str:
 
 
 def _mask_login(found: re.Match[str]) -> str:
-    return found[0] if _has_no_login(found[0]) else f"{MASK}@{found[2]}"
+    scheme, before, after = found.groups()
+    return found[0] if _has_no_login(scheme, before + after) else f"{scheme}://{MASK}@{after}"
 
 
-def _has_no_login(rest: str) -> bool:
+def _has_no_login(scheme: str, rest: str) -> bool:
     """Return whether no @ in the part of a URL behind "://" can end a user name or password."""
+    if scheme.lower() in _WITHOUT_HOST and ":" not in rest:
+        return True
     authority = _authority_of(rest)
     path = rest[len(authority) :]
     before = path[: path.rfind("@")].lower()
@@ -50,7 +54,6 @@ def _mask(found: re.Match[str]) -> str:
 
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\s/?#@:\[\]]+)(?::(\d{1,5}))?(?=[/?#]|\Z)", re.ASCII)
-_WITHOUT_HOST = ("file", "v4l2")
 _AMBIGUOUS = (
     "The URL is ambiguous. If the password contains one of / ? # [ @ :, enter user and password "
     "separately; write an @ in the path as %40."

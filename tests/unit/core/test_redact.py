@@ -38,6 +38,8 @@ SECRET = "hunter2"
         "rtsp://cam/live@1,rtsp://bob:hunter2@10.0.0.9/x",
         "rtsp://hunter2/x@10.0.0.9",
         "it failed: rtsp://bob:hunter2@10.0.0.9/x (again)",
+        "file:///films/a@b.mp4,rtsp://bob:hunter2@10.0.0.9/x",
+        "file://bob:hunter2@10.0.0.9/x",
     ],
 )
 def test_secrets_are_masked_wherever_cameras_put_them(url: str) -> None:
@@ -55,6 +57,8 @@ def test_secrets_are_masked_wherever_cameras_put_them(url: str) -> None:
         "rtsp://[fd00::1]:554/live@1",
         "https://cam.lan/mail@example?a=b@c",
         "file:clips/door.mp4",
+        "file:///films/a@b.mp4",
+        "v4l2:///dev/v4l/by-id/usb-cam@1",
         "v4l2:///dev/video0?format=mjpeg&size=1280x720&fps=25",
     ],
 )
