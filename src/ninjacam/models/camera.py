@@ -185,18 +185,21 @@ class Camera(StreamFields):
         max_length=8,
         choices=Record.choices,
         default=Record.OFF,
+        db_default=Record.OFF,
         help_text=_("Recordings are kept until the oldest ones are deleted to make room."),
     )
     record_before_s = models.PositiveSmallIntegerField(
-        _("seconds before an event"), default=5, validators=[MaxValueValidator(60)]
+        _("seconds before an event"), default=5, db_default=5, validators=[MaxValueValidator(60)]
     )
     record_after_s = models.PositiveSmallIntegerField(
-        _("seconds after an event"), default=10, validators=[MaxValueValidator(600)]
+        _("seconds after an event"), default=10, db_default=10, validators=[MaxValueValidator(600)]
     )
     record_schedule = models.CharField(
         _("schedule"),
         max_length=500,
         blank=True,
+        default="",
+        db_default="",
         validators=[check_schedule],
         help_text=_(
             "For example: mon-fri 07:00-19:00; sat,sun 10:00-14:00. “22:00-06:00” continues past midnight."
@@ -207,6 +210,7 @@ class Camera(StreamFields):
         max_length=500,
         blank=True,
         default="",
+        db_default="",
         validators=[check_onvif_url],
         help_text=_(
             "To move the camera. “auto” searches the usual ports of its address; or for example "

@@ -76,7 +76,7 @@ class ApiToken(models.Model):
         verbose_name=_("created with"),
     )
     scopes = models.JSONField(_("scopes"), default=list)
-    cameras = models.JSONField(default=dict, editable=False)
+    cameras = models.JSONField(default=dict, db_default={}, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
     last_used_at = models.DateTimeField(_("last used at"), null=True, blank=True, editable=False)
