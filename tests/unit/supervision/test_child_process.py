@@ -140,10 +140,14 @@ def test_a_process_that_a_killed_engine_had_just_started_is_taken_over(
         started.append(start_one(second_s))
         return started[-1]
 
+    def living() -> list[int]:
+        return [each.pid for each in (orphan, *started) if not each.has_ended()]
+
+    orphan = start_one(first_s)
+
     async def go() -> None:
         heard: asyncio.Queue[int] = asyncio.Queue()
         deaths: list[Death] = []
-        orphan = start_one(first_s)
         child = ChildProcess(
             name="capture-1",
             kind="capture",
@@ -156,7 +160,7 @@ def test_a_process_that_a_killed_engine_had_just_started_is_taken_over(
         running = asyncio.create_task(child.run())
         async with asyncio.timeout(20):
             pids = [await heard.get()]
-            while len(alive := [each.pid for each in (orphan, *started) if not each.has_ended()]) > 1:
+            while len(alive := living()) > 1:  # noqa: ASYNC110 (another process ends)
                 await asyncio.sleep(0.02)
             pids.append(await heard.get())
             assert (pids, alive, deaths) == ([pids[0]] * 2, [pids[0]], [])
