@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ninjacam.core.errors import CommandError, SourceTimeoutError, StreamUnavailableError
+from ninjacam.core.json_lines import Json, decode, encode
 from ninjacam.core.movement import Vector
 from ninjacam.core.unix_sockets import unix_address
-from ninjacam.devices.messages import MAX_LINE_BYTES, Json, decode, encode, error_of, socket_path
+from ninjacam.devices.messages import MAX_LINE_BYTES, error_of, socket_path
 
 TIMEOUT_S = 15.0
 """Seconds for a request: a device is opened with several requests of up to 5 s."""

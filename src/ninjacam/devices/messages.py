@@ -4,14 +4,12 @@ A request is {"op", "id", …}; its response {"id", "result"} or {"id", "error":
 response; if it fails, {"id": null, "error"} follows. When the connection ends, so does its movement.
 """
 
-import json
 from pathlib import Path
-from typing import Any
 
 from ninjacam.core import errors
-from ninjacam.core.errors import CommandError, NinjacamError, ProtocolError, SourceError
+from ninjacam.core.errors import CommandError, NinjacamError, SourceError
+from ninjacam.core.json_lines import Json
 
-Json = dict[str, Any]
 MAX_LINE_BYTES = 256 << 10
 MOVING = frozenset({"stop", "move_for", "move_by", "move_to", "goto_preset", "go_home"})
 """Commands with which a user takes control of the camera, which ends its patrol."""
@@ -19,21 +17,6 @@ MOVING = frozenset({"stop", "move_for", "move_by", "move_to", "goto_preset", "go
 
 def socket_path(run_dir: Path, slug: str) -> Path:
     return run_dir / f"{slug}.device"
-
-
-def encode(message: Json) -> bytes:
-    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
-
-
-def decode(line: bytes) -> Json:
-    """Raises: ProtocolError."""
-    try:
-        message = json.loads(line)
-    except (ValueError, RecursionError) as exc:
-        raise ProtocolError("The device socket received invalid JSON.") from exc
-    if not isinstance(message, dict):
-        raise ProtocolError("The device socket received no JSON object.")
-    return message
 
 
 _KINDS = {

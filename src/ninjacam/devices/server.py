@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import CommandRejectedError, NinjacamError
+from ninjacam.core.json_lines import Json, decode, encode
 from ninjacam.core.movement import Vector
 from ninjacam.core.unix_sockets import UnixServer
 from ninjacam.devices.device import Device
-from ninjacam.devices.messages import MAX_LINE_BYTES, MOVING, Json, decode, encode, socket_path
+from ninjacam.devices.messages import MAX_LINE_BYTES, MOVING, socket_path
 from ninjacam.devices.movement import Movement
 from ninjacam.devices.patrol import Patrol, PatrolPlan
 from ninjacam.onvif.imaging import ImagingChanges

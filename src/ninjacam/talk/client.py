@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ninjacam.core.errors import NinjacamError, StreamUnavailableError
+from ninjacam.core.json_lines import decode, encode
 from ninjacam.core.unix_sockets import unix_address
-from ninjacam.devices.messages import decode, encode, error_of
+from ninjacam.devices.messages import error_of
 from ninjacam.talk.messages import MAX_LINE_BYTES, MAX_NAME_CHARS, socket_path
 
 MAX_UNSENT_BYTES = 65_536

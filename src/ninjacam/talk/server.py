@@ -16,8 +16,8 @@ from ninjacam.core.errors import (
     TalkEndedError,
     UnsupportedCommandError,
 )
+from ninjacam.core.json_lines import decode, encode
 from ninjacam.core.unix_sockets import UnixServer
-from ninjacam.devices.messages import decode, encode
 from ninjacam.sources.base import SourceConfig
 from ninjacam.sources.rtsp.back_channel import BackChannel, open_back_channel
 from ninjacam.talk.encoders import AudioEncoder, make_encoder
