@@ -55,7 +55,7 @@ def run(registry: ProcessorRegistry, name: str, images: list[Any]) -> list[Any]:
     """What it returned for these images, called as a vision worker calls it."""
     entry = registry.get(name)
     assert entry is not None
-    made = new_processor(entry, "gate")
+    made = new_processor(entry, "gate").processor
     returned = [
         call_processor(made, name, frame(image, camera="gate", number=number), with_image=True)
         for number, image in enumerate(images)

@@ -60,6 +60,7 @@ BODIES: dict[str, Any] = {
     "set_output": {"active": True},
     "discover_cameras": {"network": "8.8.8.0/24"},  # refused before anything is sent
     "put_stream": {"url": "rtsp://10.0.0.5/stream2"},
+    "update_processor_options": {"values": {"low": 3}},
 }
 
 QUERIES = {
@@ -73,6 +74,8 @@ OF_DEVICES = {
 }  # fmt: skip
 """Operations that ask the camera itself. No engine runs here; tests/unit/api/test_device.py and
 tests/e2e/test_ptz.py call them."""
+OF_PROCESSORS = {"get_processor_options", "update_processor_options"}
+"""Operations that need a processor, which the engine reports: tests/unit/api/test_processor_options.py."""
 VIEWER_MAY = {
     "get_me", "list_cameras", "get_camera", "list_streams", "list_views", "list_camera_views", "list_processors",
     "list_tokens", "create_token", "revoke_tokens", "create_link", "list_recordings", "get_timeline",
@@ -144,6 +147,7 @@ def url_of(route: Route, world: dict[str, Any], method: str = "GET") -> str:
     for placeholder, value in {
         "<slug:slug>": "door",
         "<slug:name>": "sub",
+        "<slug:processor>": "edges",
         "<int:grant_id>": str(world["grant"]),
         "<int:token_id>": str(world["token"]),
         "<int:recording_id>": str(world["recording"]),
@@ -237,6 +241,8 @@ def test_operations_serve_an_administrator(
     expected = 422 if is_refused else usual
     if name in OF_DEVICES:
         expected = 503
+    if name in OF_PROCESSORS:
+        expected = 404
     assert ask(signed_in(admin_user), route, method, world).status_code == expected
 
 

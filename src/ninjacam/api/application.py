@@ -25,6 +25,7 @@ from ninjacam.api.routers import (
     links,
     me,
     patrols,
+    processor_options,
     ptz,
     publish_keys,
     recordings,
@@ -128,6 +129,7 @@ api.add_router("/cameras", cameras.router, tags=["cameras"])
 api.add_router("/cameras", ptz.router, tags=["control"])
 api.add_router("/cameras", device.router, tags=["device"])
 api.add_router("/cameras", patrols.router, tags=["cameras"])
+api.add_router("/cameras", processor_options.router, tags=["views"])
 api.add_router("/discovery", discovery.router, tags=["cameras"])
 api.add_router("", streams.router, tags=["cameras"])
 api.add_router("", views.router, tags=["views"])

@@ -1,9 +1,12 @@
 """Messages between our processes as lines of JSON, each an object."""
 
 import json
+import socket
+from pathlib import Path
 from typing import Any
 
 from ninjacam.core.errors import ProtocolError
+from ninjacam.core.unix_sockets import unix_address
 
 Json = dict[str, Any]
 
@@ -21,3 +24,19 @@ def decode(line: bytes) -> Json:
     if not isinstance(message, dict):
         raise ProtocolError("The other process sent no JSON object.")
     return message
+
+
+def ask(path: Path, question: Json, *, timeout_s: float, max_bytes: int) -> Json | None:
+    """Send one message to the Unix socket `path` and return the answer, of at most `max_bytes`; None: there was none,
+    because the other process has ended. Blocks.
+
+    Raises: OSError: the socket cannot be connected to, TimeoutError included; ProtocolError.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(timeout_s)
+        with unix_address(path) as address:
+            connection.connect(address)
+        connection.sendall(encode(question))
+        with connection.makefile("rb") as lines:
+            line = lines.readline(max_bytes)
+    return decode(line) if line else None

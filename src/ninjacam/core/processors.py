@@ -11,12 +11,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import Any, TypeAlias, TypeVar, overload
+from typing import Any, ClassVar, TypeAlias, TypeVar, overload
 
 from ninjacam.core.errors import ConfigError
 from ninjacam.core.frames import Frame
+from ninjacam.core.options import OptionsModel, options_model_of, schema_of
 
-ProcessorFunction: TypeAlias = Callable[[Frame], Any]
+ProcessorFunction: TypeAlias = Callable[..., Any]
+"""Called with a Frame and, if it has the parameter `options`, with its options."""
+MAX_FPS = 240.0
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}\Z")
 _WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -36,12 +39,17 @@ class Processor:
     its module is reloaded, or when its worker ends. All methods of an instance run in the same thread, one after the
     other, so `self` needs no lock. Instances for other cameras run at the same time in other threads: whatever they
     share (globals of the module, class attributes) must allow that, and most OpenCV objects do not.
+
+    `Options`: a pydantic model that users fill in for each camera; None: the processor has no options.
     """
+
+    Options: ClassVar[type[Any] | None] = None
 
     def setup(self, camera: str, options: Any) -> None:
         """Prepare this instance: load models, create subtractors. May take up to 30 s.
 
-        `camera`: its slug. `options`: None until processors can declare options.
+        `camera`: its slug. `options`: an instance of `Options`, or None if the processor has none. After a change of
+        the options, a new instance replaces this one.
         """
 
     def process(self, frame: Frame) -> Any:
@@ -56,7 +64,14 @@ class FunctionProcessor(Processor):
     """Adapts a function to the interface of `Processor`."""
 
     def __init__(self, function: ProcessorFunction) -> None:
-        self.process = function  # type: ignore[assignment, method-assign]
+        self._call: Callable[..., Any] = function
+
+    def setup(self, camera: str, options: Any) -> None:
+        if options is not None:
+            self._call = partial(self._call, options=options)
+
+    def process(self, frame: Frame) -> Any:
+        return self._call(frame)
 
 
 class FairLock:
@@ -97,6 +112,8 @@ class Registration:
     `make`: returns a new instance. `cameras`: glob patterns of the slugs that have the view. `module`: where it is
     defined. `record`: its annotations are recorded. `turns`: serializes calls of a function for different cameras,
     which share its globals; None for a class. `width_px`: width of the frames that it needs; 0: those of `main`.
+    `fps`: maximum number of frames per second; 0: all. `options`: its model, and `options_schema` the JSON Schema of
+    the model; None: it has no options.
     """
 
     name: str
@@ -108,6 +125,9 @@ class Registration:
     function: ProcessorFunction | None = None
     turns: FairLock | None = None
     width_px: int = 0
+    fps: float = 0.0
+    options: type[OptionsModel] | None = None
+    options_schema: dict[str, Any] | None = None
 
     def applies_to(self, camera: str) -> bool:
         return any(fnmatchcase(camera, pattern) for pattern in self.cameras)
@@ -164,6 +184,7 @@ def processor(
     cameras: str | list[str] | tuple[str, ...] = "*",
     record: bool = False,
     width_px: int = 0,
+    fps: float = 0,
 ) -> Callable[[Definition], Definition]: ...
 
 
@@ -174,6 +195,7 @@ def processor(
     cameras: str | list[str] | tuple[str, ...] = "*",
     record: bool = False,
     width_px: int = 0,
+    fps: float = 0,
 ) -> Any:
     """Make a function, or a subclass of `Processor`, a view of cameras.
 
@@ -193,17 +215,24 @@ def processor(
     `record`: its annotations are recorded with the camera. It runs for as long as that is, watched or not.
     `width_px`: the width that it needs. It receives frames of the camera's smallest stream that is at least as wide,
     at the width of that stream: they are not scaled. 0: frames of the camera's main stream.
+    `fps`: the maximum number of frames per second that it receives. 0: all frames.
+    Options: a function with a second parameter `options` receives an instance of the pydantic model that is the
+    parameter's annotation, a class declares the model as its attribute `Options`.
 
     Shared: a function is one object for all cameras, and so is everything that it uses from its module. Calls of one
     function are therefore made one at a time; those for different cameras take turns, each with its latest frame.
     Functions that use the same object (a network, a background subtractor) take turns with each other, too. Cameras
     are spread over several processes, so module-level state is not shared by all of them. State of one camera, and
     work that is to run for several cameras at the same time, belong into a class: see `Processor`.
-    Raises: ConfigError: the name is malformed or taken, the width is not a number of pixels, or a class is not a
-    subclass of `Processor`.
+    Raises: ConfigError: the name is malformed or taken, the width or the frame rate is not a number, the options are
+    not a pydantic model, or a class is not a subclass of `Processor`.
     """
     if not isinstance(width_px, int) or width_px < 0:
         raise ConfigError(f"The width of a processor must be a number of pixels, not {width_px!r}.")
+    if isinstance(fps, bool) or not isinstance(fps, int | float) or not 0 <= fps <= MAX_FPS:
+        raise ConfigError(
+            f"The frame rate of a processor must be a number from 0 to {MAX_FPS:g}, not {fps!r}."
+        )
     patterns = (cameras,) if isinstance(cameras, str) else tuple(cameras)
 
     def register(definition: Any, name: str | None = None) -> Any:
@@ -213,6 +242,7 @@ def processor(
             raise ConfigError(
                 f"Derive the class {own_name} from ninjacam.Processor and define process(frame)."
             )
+        model = options_model_of(definition)
         registry.add(
             Registration(
                 name=name or (_WORD_STARTS.sub("_", own_name).lower() if is_class else own_name),
@@ -224,6 +254,9 @@ def processor(
                 function=None if is_class else definition,
                 turns=None if is_class else FairLock(),
                 width_px=width_px,
+                fps=float(fps),
+                options=model,
+                options_schema=None if model is None else schema_of(model),
             )
         )
         return definition

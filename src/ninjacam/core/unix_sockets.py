@@ -74,12 +74,17 @@ class UnixServer:
         self._max_connections = max_connections
         self._max_line_bytes = max_line_bytes
         self._server: asyncio.AbstractServer | None = None
+        self._inode = 0
         self._connections: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Raises: OSError: the socket cannot be created."""
+        """Idempotent. Raises: OSError: the socket cannot be created."""
+        if self._server is not None:
+            return
+        listener = listen_unix(self._path)
+        self._inode = self._path.stat().st_ino
         self._server = await asyncio.start_unix_server(
-            self._accept, sock=listen_unix(self._path), limit=self._max_line_bytes
+            self._accept, sock=listener, limit=self._max_line_bytes
         )
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -96,7 +101,7 @@ class UnixServer:
             writer.close()
 
     async def close(self) -> None:
-        """End all connections. Idempotent."""
+        """End all connections. Idempotent. Keeps a socket of the same name that another process has created since."""
         server, self._server = self._server, None
         if server is None:
             return
@@ -106,4 +111,5 @@ class UnixServer:
             task.cancel()
         await asyncio.gather(*connections, return_exceptions=True)
         with contextlib.suppress(OSError):
-            self._path.unlink()
+            if self._path.stat().st_ino == self._inode:
+                self._path.unlink()

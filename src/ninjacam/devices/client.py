@@ -2,13 +2,12 @@
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ninjacam.core.errors import CommandError, SourceTimeoutError, StreamUnavailableError
-from ninjacam.core.json_lines import Json, decode, encode
+from ninjacam.core.json_lines import Json, ask, decode, encode
 from ninjacam.core.movement import Vector
 from ninjacam.core.unix_sockets import unix_address
 from ninjacam.devices.messages import MAX_LINE_BYTES, error_of, socket_path
@@ -23,21 +22,16 @@ def request(run_dir: Path, slug: str, op: str, *, timeout_s: float = TIMEOUT_S, 
     Raises: StreamUnavailableError: the camera is disabled or has no ONVIF address; SourceError, CommandError: of
     the camera.
     """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(timeout_s)
-        try:
-            with unix_address(socket_path(run_dir, slug)) as address:
-                connection.connect(address)
-            connection.sendall(encode({"op": op, "id": 1, **values}))
-            with connection.makefile("rb") as lines:
-                line = lines.readline(MAX_LINE_BYTES)
-        except TimeoutError as exc:
-            raise SourceTimeoutError("The camera did not answer in time.") from exc
-        except OSError as exc:
-            raise _unavailable(slug) from exc
-    if not line:
+    question = {"op": op, "id": 1, **values}
+    try:
+        answer = ask(socket_path(run_dir, slug), question, timeout_s=timeout_s, max_bytes=MAX_LINE_BYTES)
+    except TimeoutError as exc:
+        raise SourceTimeoutError("The camera did not answer in time.") from exc
+    except OSError as exc:
+        raise _unavailable(slug) from exc
+    if answer is None:
         raise CommandError("The process that controls this camera has ended; try again in a moment.")
-    return _result(decode(line))
+    return _result(answer)
 
 
 def _unavailable(slug: str) -> StreamUnavailableError:

@@ -74,6 +74,7 @@ def _vision_work(camera: CameraSpec) -> Json:
         "camera_id": camera.camera_id,
         "streams": [asdict(facts) for facts in camera.facts],
         "detect_stream": camera.detect_stream,
+        "options": camera.options,
     }
 
 

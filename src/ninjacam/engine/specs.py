@@ -1,6 +1,7 @@
 """The desired state of this host: plain values, equal if nothing has to be done."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from ninjacam.core.streams import MAIN, StreamFacts
@@ -52,6 +53,8 @@ class CameraSpec:
     streams: tuple[StreamSpec, ...] = ()
     record_stream: str = MAIN
     detect_stream: str = ""
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Processor -> option -> the value that was set for this camera."""
 
     @property
     def usable_streams(self) -> tuple[StreamSpec, ...]:

@@ -137,7 +137,8 @@ class Camera(StreamFields):
     """A camera, and its main stream. Others are rows of `Stream`. `set_source` splits the input; `spec` reassembles it.
 
     `record_stream`, `live_stream`, `detect_stream`, `thumbnail_stream`: the name of the stream for that role; empty:
-    chosen by the rules of `core.streams`.
+    chosen by the rules of `core.streams`. `processor_options`: processor -> option -> the value that a user has set, in
+    its JSON form; None: none.
     """
 
     class Transport(models.TextChoices):
@@ -226,6 +227,7 @@ class Camera(StreamFields):
     patrol_ended_by = models.CharField(
         _("patrol ended by"), max_length=200, blank=True, default="", db_default="", editable=False
     )
+    processor_options = models.JSONField(_("options of processors"), null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
@@ -360,4 +362,5 @@ class Camera(StreamFields):
             # If the stream cannot be opened, recording `main` is better than recording nothing.
             record_stream=self.record_stream if self.record_stream in usable else MAIN,
             detect_stream=self.detect_stream,
+            options=self.processor_options or {},
         )

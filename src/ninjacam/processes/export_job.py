@@ -93,6 +93,7 @@ def _load_view(camera: str, view: str) -> Any:
     django.setup()
     from ninjacam import events
     from ninjacam.conf import get_settings
+    from ninjacam.models import Camera
     from ninjacam.processes.processor_modules import processor_modules
     from ninjacam.vision.calling import RecordedView
     from ninjacam.vision.code import ProcessorCode
@@ -100,7 +101,8 @@ def _load_view(camera: str, view: str) -> Any:
     events.send_to(events.discard)  # The result of an export is what counts; errors of close() were logged.
     code = ProcessorCode(processor_modules(get_settings()))
     code.refresh()
-    return RecordedView(camera, view, code)
+    options = Camera.objects.filter(slug=camera).values_list("processor_options", flat=True).first()
+    return RecordedView(camera, view, code, (options or {}).get(view))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
 """The boundary to user code: calls processors, and validates what they return: an image, annotations, or both."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import av
 from av.video.reformatter import VideoReformatter
 
 from ninjacam.core.annotations import AnnotationSet, are_annotations, to_annotation_set
-from ninjacam.core.errors import DecodeError, EncodeError, ProcessorError, ViewNotFoundError
+from ninjacam.core.errors import ConfigError, DecodeError, EncodeError, ProcessorError, ViewNotFoundError
 from ninjacam.core.frames import Frame
+from ninjacam.core.options import fit_options
 from ninjacam.core.processors import Processor, Registration
 from ninjacam.vision.code import ProcessorCode, ProcessorStalled, one_line, user_traceback
 from ninjacam.vision.drawing import draw_annotations
@@ -25,13 +26,21 @@ class Returned(NamedTuple):
     annotation_set: AnnotationSet | None
 
 
-def new_processor(entry: Registration, camera: str) -> Processor:
-    """Return an instance for one camera, set up. Raises: ProcessorError; ProcessorStalled."""
+class NewProcessor(NamedTuple):
+    """An instance that is set up. `problems`: name of an option -> why its value is not used."""
 
-    def create() -> Processor:
+    processor: Processor
+    problems: dict[str, str]
+
+
+def new_processor(entry: Registration, camera: str, values: Mapping[str, Any] | None = None) -> NewProcessor:
+    """Create an instance for one camera, with these values of its options. Raises: ProcessorError; ProcessorStalled."""
+
+    def create() -> NewProcessor:
+        fitted = None if entry.options is None else fit_options(entry.options, values or {})
         made = entry.make()
-        made.setup(camera, None)
-        return made
+        made.setup(camera, None if fitted is None else fitted.options)
+        return NewProcessor(made, {} if fitted is None else fitted.problems)
 
     return _guarded(entry.name, create)
 
@@ -51,7 +60,7 @@ def _guarded(view: str, call: Callable[[], T]) -> T:
         return call()
     except (ProcessorStalled, DecodeError):
         raise
-    except EncodeError as exc:
+    except (ConfigError, EncodeError) as exc:
         raise ProcessorError(f"{view}: {exc}") from exc
     except BaseException as exc:
         # KeyboardInterrupt and CancelledError too: user code must not end the thread.
@@ -84,13 +93,15 @@ class RecordedView:
     Raises: ViewNotFoundError: the camera has none with this name; ProcessorError: it does not load.
     """
 
-    def __init__(self, camera: str, view: str, code: ProcessorCode) -> None:
+    def __init__(
+        self, camera: str, view: str, code: ProcessorCode, options: Mapping[str, Any] | None = None
+    ) -> None:
         entry = code.current.get(view)
         if isinstance(entry, ProcessorError):
             raise entry
         if entry is None or not entry.applies_to(camera):
             raise ViewNotFoundError(f"The camera {camera!r} has no view {view!r}.")
-        self._made = new_processor(entry, camera)
+        self._made = new_processor(entry, camera, options).processor
         self._view = view
         self._camera = camera
         self._reformatter = VideoReformatter()

@@ -6,7 +6,7 @@ The socket of `main` also offers the views of processors, whatever stream these 
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,7 @@ class CameraPixels:
         self._facts: tuple[StreamFacts, ...] = ()
         self._detect_stream = ""
         self._blamed: dict[str, tuple[int, ProcessorError]] = {}
+        self._options: Mapping[str, Mapping[str, Any]] = {}
         self._streams: dict[str, _Stream] = {}
         self._rates: dict[str, tuple[int, int, float]] = {}
 
@@ -95,6 +96,7 @@ class CameraPixels:
             clock=self._clock,
         )
         decoded.shared.quarantined = self._blamed
+        decoded.shared.options = self._options
         variants = Variants(
             self.slug,
             self._camera_id,
@@ -185,6 +187,15 @@ class CameraPixels:
         }
         for stream in self._streams.values():
             stream.decoded.shared.quarantined = self._blamed
+
+    def set_options(self, options: Mapping[str, Mapping[str, Any]]) -> None:
+        """Set the values of the options of this camera's processors: view -> name -> value."""
+        if options == self._options:
+            return
+        self._options = options
+        for stream in self._streams.values():
+            stream.decoded.shared.options = options
+            stream.decoded.retry_failed()
 
     def code_changed(self) -> None:
         """The code was saved: retry all views at once. Others may be recorded now, or need another stream."""

@@ -283,6 +283,8 @@ class ProcessorCode:
                 "description": entry.description,
                 "record": entry.record,
                 "width_px": entry.width_px,
+                "fps": entry.fps,
+                "options": entry.options_schema,
             }
             for _, entry in sorted(self.current.items())
             if isinstance(entry, Registration)

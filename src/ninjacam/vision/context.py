@@ -1,7 +1,8 @@
 """What the event loop and the threads of one stream share. Imports neither OpenCV nor PyAV."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import ProcessorError
@@ -33,13 +34,15 @@ class Shared:
     """State that outlives an abandoned thread. `variants` and `quarantined` are replaced as a whole by the loop.
 
     `quarantined`, `stalled`: view -> (until, monotonic ns; reason): views that pause because, according to the engine,
-    they crashed their worker, and views that pause because they did not return.
+    they crashed their worker, and views that pause because they did not return. `options`: view -> the values of its
+    options that were set for this camera.
     """
 
     variants: tuple[Variant, ...] = ()
     health: dict[str, ViewHealth] = field(default_factory=dict)
     quarantined: dict[str, tuple[int, ProcessorError]] = field(default_factory=dict)
     stalled: dict[str, tuple[int, ProcessorError]] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     scene: SceneWatch = field(default_factory=SceneWatch)
 
     def resting(self, view: str, now_ns: int) -> ProcessorError | None:

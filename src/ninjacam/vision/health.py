@@ -1,7 +1,7 @@
 """The health of a view: its current error, its past failures, and when to log a failure."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ninjacam.core.clock import Clock
@@ -20,7 +20,8 @@ class ViewHealth:
     """For one view of one camera. Written by the view's thread, read by the loop.
 
     `error`: the current error. `failures`, `last_error`, `last_failed_ns` (wall clock): failures since the
-    processor's code was loaded, even if it works now.
+    processor's code was loaded, even if it works now. `option_problems`: name of an option -> why its
+    value is not used.
     """
 
     error: ProcessorError | None = None
@@ -32,6 +33,7 @@ class ViewHealth:
     last_error: ProcessorError | None = None
     last_failed_ns: int = 0
     code: object = None
+    option_problems: dict[str, str] = field(default_factory=dict)
     _logged: str = ""
     _logged_ns: int = -LOG_SAME_EVERY_NS
     _logged_failures: int = 0
@@ -63,4 +65,5 @@ class ViewHealth:
             "failures": self.failures,
             "last_error": self.last_error.as_dict() if self.last_error is not None else None,
             "last_failed_us": self.last_failed_ns // 1000,
+            "option_problems": self.option_problems,
         }

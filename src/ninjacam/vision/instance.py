@@ -2,6 +2,8 @@
 
 import logging
 import threading
+from collections.abc import Mapping
+from typing import Any
 
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import ProcessorError
@@ -15,6 +17,7 @@ logger = logging.getLogger("ninjacam.vision")
 CALL_LIMIT_S = 2.0
 SETUP_LIMIT_S = 30.0
 """Seconds for setup: loading a large model from a slow disk takes many seconds."""
+_NO_VALUES: Mapping[str, Any] = {}
 
 
 class Instance:
@@ -32,6 +35,9 @@ class Instance:
         self._clock = clock
         self._entry: Registration | None = None
         self._made: Processor | None = None
+        self._values: Mapping[str, Any] = {}
+        self.option_problems: dict[str, str] = {}
+        """Name of an option -> why its value is not used."""
         self._entered_ns = 0  # Monotonic, while user code runs; else 0.
         self._limit_s = CALL_LIMIT_S
         self._turn: tuple[FairLock, threading.Lock] | None = None
@@ -51,15 +57,17 @@ class Instance:
         if turn is not None:
             turn[0].give_back(turn[1])
 
-    def call(self, entry: Registration, frame: Frame, *, with_image: bool) -> Returned:
-        """Raises: ProcessorError, ProcessorStalled, DecodeError."""
+    def call(
+        self, entry: Registration, frame: Frame, *, with_image: bool, values: Mapping[str, Any] = _NO_VALUES
+    ) -> Returned:
+        """`values`: of its options. Raises: ProcessorError, ProcessorStalled, DecodeError."""
         try:
             self.take_turn(entry)  # It exists, unless its module was reloaded meanwhile.
-            if entry is not self._entry:
+            if entry is not self._entry or values != self._values:
                 self.close()
                 self._enter(SETUP_LIMIT_S)
-                self._made = new_processor(entry, self._camera)
-                self._entry = entry
+                self._made, self.option_problems = new_processor(entry, self._camera, values)
+                self._entry, self._values = entry, values
             assert self._made is not None
             self._enter(CALL_LIMIT_S)
             return call_processor(self._made, self._view, frame, with_image=with_image)

@@ -16,6 +16,7 @@ from ninjacam.supervision.control import Json
 from ninjacam.supervision.crash_record import LEFT_OUT, RunningFile
 from ninjacam.vision.camera import CameraPixels
 from ninjacam.vision.code import ModuleFile, ProcessorCode, interrupt
+from ninjacam.vision.options import OptionsServer
 
 logger = logging.getLogger("ninjacam.vision")
 
@@ -70,6 +71,7 @@ class VisionProcess:
         self._code = ProcessorCode(
             modules, running=self._running, left_out=json.loads(os.environ.get(LEFT_OUT, "{}"))
         )
+        self._options = OptionsServer(run_dir / f"{name}.options", self._code)
         self._cameras: dict[str, CameraPixels] = {}
         self._is_stuck = False
         self._child = Child(
@@ -87,7 +89,10 @@ class VisionProcess:
         finally:
             look.cancel()
             await asyncio.gather(
-                look, *(camera.close() for camera in self._cameras.values()), return_exceptions=True
+                look,
+                self._options.close(),
+                *(camera.close() for camera in self._cameras.values()),
+                return_exceptions=True,
             )
             if not self._is_stuck:
                 self._running.end_in_order()
@@ -127,6 +132,7 @@ class VisionProcess:
         self._child.changed()
 
     async def _assign(self, message: Json) -> None:
+        await self._options.start()  # Not earlier: now this is the only process of its name.
         wanted = {entry["slug"]: entry for entry in message["cameras"]}
         for slug in [slug for slug in self._cameras if slug not in wanted]:
             await self._cameras.pop(slug).close()
@@ -148,6 +154,7 @@ class VisionProcess:
                 await camera.close()
                 continue
             self._cameras[slug] = camera
+            camera.set_options(entry.get("options", {}))
             camera.set_quarantine([entry for entry in message["quarantined"] if entry["camera"] == slug])
 
     def _status(self) -> Json:

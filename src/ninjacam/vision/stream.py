@@ -111,6 +111,10 @@ class DecodedStream:
         """The code was saved: retry all views at once."""
         self.shared.quarantined = {}
         self.shared.stalled = {}
+        self.retry_failed()
+
+    def retry_failed(self) -> None:
+        """Retry views that raised an exception at their next frame."""
         for health in self.shared.health.values():
             health.next_try_ns = 0
 

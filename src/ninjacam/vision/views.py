@@ -6,7 +6,7 @@ Not here: decoding (`vision.pipeline`), sockets and demand (`vision.camera`).
 import logging
 import threading
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from av.video.reformatter import VideoReformatter
@@ -15,6 +15,7 @@ from ninjacam.core.annotations import encode_annotation_set
 from ninjacam.core.errors import DecodeError, NinjacamError, ProcessorError
 from ninjacam.core.frames import Frame
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, CameraState, Codec, Flags, Kind, Packet, StreamInfo
+from ninjacam.core.processors import Registration
 from ninjacam.core.viewer_errors import for_viewers
 from ninjacam.hub.server import Channel
 from ninjacam.vision.calling import Returned
@@ -62,12 +63,29 @@ class ViewInput:
 
 
 @dataclass(slots=True)
+class _Cadence:
+    """Limits frames per second."""
+
+    due_ns: int = 0
+
+    def is_due(self, fps: float, now_ns: int) -> bool:
+        """Return whether a frame is due, and count it. `fps`: 0: no limit."""
+        if not fps:
+            return True
+        if now_ns < self.due_ns:
+            return False
+        period_ns = int(1e9 / fps)
+        self.due_ns = max(self.due_ns + period_ns, now_ns - period_ns // 2)
+        return True
+
+
+@dataclass(slots=True)
 class _Encoding:
     """State of a variant that belongs to the thread that makes it."""
 
     encoder: H264Encoder | None = None
     size: tuple[int, int] = (0, 0)
-    due_ns: int = 0
+    cadence: _Cadence = field(default_factory=_Cadence)
 
 
 class ViewMaker:
@@ -80,6 +98,7 @@ class ViewMaker:
         self._context = context
         self._health = context.shared.health.setdefault(view, ViewHealth())
         self._reformatter = VideoReformatter()
+        self._cadence = _Cadence()
         self._encodings: dict[Variant, _Encoding] = {}
 
     def take_turn(self) -> None:
@@ -95,6 +114,11 @@ class ViewMaker:
 
     def _make_due(self, view_input: ViewInput) -> None:
         now_ns = self._context.clock.monotonic_ns()
+        entry = self._context.code.current.get(self.view)
+        if isinstance(entry, Registration) and entry.fps and view_input.frame is not None:
+            if not self._cadence.is_due(entry.fps, now_ns):
+                return
+            view_input = replace(view_input, frame_ns=max(view_input.frame_ns, 1e9 / entry.fps))
         due = self._find_due(now_ns)
         if not due:
             return
@@ -114,17 +138,7 @@ class ViewMaker:
         """Return the variants of this view that get a frame now."""
         variants = [v for v in self._context.shared.variants if v.request.view == self.view]
         self._encodings = {v: self._encodings.get(v) or _Encoding() for v in variants}
-        return [v for v in variants if self._is_due(v, now_ns)]
-
-    def _is_due(self, variant: Variant, now_ns: int) -> bool:
-        if not variant.request.max_fps:
-            return True
-        encoding = self._encodings[variant]
-        if now_ns < encoding.due_ns:
-            return False
-        period_ns = int(1e9 / variant.request.max_fps)
-        encoding.due_ns = max(encoding.due_ns + period_ns, now_ns - period_ns // 2)
-        return True
+        return [v for v in variants if self._encodings[v].cadence.is_due(v.request.max_fps, now_ns)]
 
     def _make(self, view_input: ViewInput, now_ns: int, *, with_image: bool) -> Returned:
         """Return the view's result; if it fails, an image that shows the reason."""
@@ -193,10 +207,12 @@ class ViewMaker:
         )
         self._health.begin(entry)
         try:
-            returned = self.instance.call(entry, frame, with_image=with_image)
+            values = self._context.shared.options.get(self.view, {})
+            returned = self.instance.call(entry, frame, with_image=with_image, values=values)
         except ProcessorError as exc:
             self._health.failed(self._context.camera, exc, self._context.clock)
             raise
+        self._health.option_problems = self.instance.option_problems
         self._health.cost_ns += (self._context.clock.monotonic_ns() - now_ns - self._health.cost_ns) / 8
         return returned
 

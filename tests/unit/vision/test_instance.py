@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from pydantic import BaseModel, Field
 
 from ninjacam import Frame, Processor
 from ninjacam.core.clock import SYSTEM_CLOCK
@@ -110,6 +111,33 @@ def test_saved_code_gets_a_new_instance_and_the_old_one_is_closed(tmp_path: Path
         "setup first door", "process first", "process first", "close first",
         "setup second door", "process second", "close second",
     ]  # fmt: skip
+
+
+def test_changed_options_get_a_new_instance(tmp_path: Path) -> None:
+    class Sizes(BaseModel):
+        width: int = Field(3, ge=1)
+
+    said: list[Any] = []
+
+    class Scale(Processor):
+        Options = Sizes
+
+        def setup(self, camera: str, options: Sizes) -> None:
+            said.append(options.width)
+
+        def process(self, frame: Frame) -> None:
+            said.append("process")
+
+        def close(self) -> None:
+            said.append("close")
+
+    instance = Instance("door", "view", RunningFile(tmp_path / "running"), SYSTEM_CLOCK)
+    entry = Registration("view", Scale, ("*",), "cameras", options=Sizes)
+    image = frame(np.zeros((4, 4), np.uint8))
+    for values in ({}, {"width": 5}, {"width": 5}, {"width": 0}):
+        instance.call(entry, image, with_image=False, values=values)
+    assert said == [3, "process", "close", 5, "process", "process", "close", 3, "process"]
+    assert instance.option_problems == {"width": "Input should be greater than or equal to 1"}
 
 
 def test_a_failing_setup_is_retried_and_an_abandoned_instance_is_not_closed(tmp_path: Path) -> None:

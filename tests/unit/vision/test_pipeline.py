@@ -11,15 +11,17 @@ from typing import Any, cast
 import pytest
 
 from ninjacam import Frame, Text
-from ninjacam.core.clock import SYSTEM_CLOCK
-from ninjacam.core.packets import CameraState, Codec, Packet, StreamInfo
+from ninjacam.core.clock import SYSTEM_CLOCK, Clock
+from ninjacam.core.packets import CameraState, Codec, Kind, Packet, StreamInfo
 from ninjacam.core.processors import FunctionProcessor, Registration
 from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.server import Channel
 from ninjacam.supervision.crash_record import RunningFile
 from ninjacam.testing import stamp
+from ninjacam.testing.clock import FakeClock
 from ninjacam.vision.context import Shared, Variant, ViewContext
 from ninjacam.vision.pipeline import Pipeline
+from ninjacam.vision.views import ViewInput, ViewMaker
 from tests.harness.processes import wait_until
 from tests.harness.recordings import encode_stamped
 
@@ -30,24 +32,29 @@ def number_of(frame: Frame) -> list[Text]:
     return [Text(0, 0, str(stamp.read(frame.gray)))]
 
 
+def pipeline_of(
+    directory: Path, info: StreamInfo, published: list[Packet], *, fps: float = 0, clock: Clock = SYSTEM_CLOCK
+) -> Pipeline:
+    """Return a pipeline that publishes the numbers of its frames as annotations."""
+    numbers = Registration("numbers", partial(FunctionProcessor, number_of), ("*",), "cameras", fps=fps)
+    return Pipeline(
+        ViewContext(
+            camera="door",
+            code=cast(Any, SimpleNamespace(current={"numbers": numbers})),
+            shared=Shared(variants=(Variant(StreamRequest("numbers", Codec.ANNOTATIONS), Channel(info)),)),
+            running=RunningFile(directory / "running"),
+            publish=lambda pairs: published.extend(packet for _, packet in pairs),
+            on_health=lambda: None,
+            clock=clock,
+        )
+    )
+
+
 @pytest.mark.parametrize("bframes", [0, 2])
 def test_annotations_have_the_time_of_their_frame(tmp_path: Path, bframes: int) -> None:
     info = StreamInfo("door", state=CameraState.LIVE)
     published: list[Packet] = []
-    shared = Shared(variants=(Variant(StreamRequest("numbers", Codec.ANNOTATIONS), Channel(info)),))
-    numbers = Registration("numbers", partial(FunctionProcessor, number_of), ("*",), "cameras")
-    code = SimpleNamespace(current={"numbers": numbers})
-    pipeline = Pipeline(
-        ViewContext(
-            camera="door",
-            code=cast(Any, code),
-            shared=shared,
-            running=RunningFile(tmp_path / "running"),
-            publish=lambda pairs: published.extend(packet for _, packet in pairs),
-            on_health=lambda: None,
-            clock=SYSTEM_CLOCK,
-        )
-    )
+    pipeline = pipeline_of(tmp_path, info, published)
     packets = [
         each._replace(received_ns=time.monotonic_ns() + 10**11)  # none is late, however slow this machine is
         for each in encode_stamped(PICTURES, bframes=bframes)
@@ -67,3 +74,37 @@ def test_annotations_have_the_time_of_their_frame(tmp_path: Path, bframes: int) 
         number = int(told["annotations"][0]["label"])
         assert told["captured_us"] == seen.captured_ns // 1000
         assert told["captured_us"] == pytest.approx(first_us + number * 40_000, abs=1)
+
+
+@pytest.mark.parametrize(("fps", "count"), [(0, 50), (5, 10), (10, 20), (7, 14), (40, 50)])
+def test_a_processor_receives_at_most_the_frames_per_second_that_it_asks_for(
+    tmp_path: Path, fps: float, count: int
+) -> None:
+    clock, published, calls = FakeClock(), list[Packet](), list[int]()
+    info = StreamInfo("door", state=CameraState.LIVE)
+
+    def note(frame: Frame) -> list[Text]:
+        calls.append(frame.number)
+        return []
+
+    entry = Registration("numbers", partial(FunctionProcessor, note), ("*",), "cameras", fps=fps)
+    maker = ViewMaker(
+        "numbers",
+        ViewContext(
+            camera="door",
+            code=cast(Any, SimpleNamespace(current={"numbers": entry})),
+            shared=Shared(variants=(Variant(StreamRequest("numbers", Codec.ANNOTATIONS), Channel(info)),)),
+            running=RunningFile(tmp_path / "running"),
+            publish=lambda pairs: published.extend(packet for _, packet in pairs),
+            on_health=lambda: None,
+            clock=clock,
+        ),
+    )
+    image = SimpleNamespace(width=64, height=36, bgr=None, gray=None)
+    image.for_thread = lambda _: image
+    for number in range(50):
+        packet = Packet(Kind.VIDEO, Codec.H264, b"", number * 3600, clock.monotonic_ns())
+        maker.make(ViewInput(cast(Any, image), packet, number, 40e6, info))
+        clock.advance(0.04)
+    assert len(published) == len(calls) == pytest.approx(count, abs=2)
+    assert {packet.duration for packet in published} == {max(3600, int(90_000 / fps)) if fps else 3600}

@@ -1,0 +1,132 @@
+"""Options of processors: models that users write with pydantic, and the values that fit them.
+
+Imports pydantic only where there is such a model.
+"""
+
+import inspect
+import json
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ninjacam.core.errors import ConfigError
+
+MAX_SCHEMA_BYTES = 32 << 10
+MAX_VALUES_BYTES = 16 << 10
+"""Maximum size of the values of one processor as JSON."""
+MAX_PROBLEM_CHARS = 300
+
+
+class OptionsModel(Protocol):
+    """What Ninjacam uses of a pydantic model."""
+
+    @classmethod
+    def model_validate(cls, obj: Any) -> "OptionsModel": ...
+    @classmethod
+    def model_json_schema(cls) -> dict[str, Any]: ...
+    def model_dump(self, *, mode: str, by_alias: bool) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FittedOptions:
+    """`options`: the validated model. `problems`: name of an option -> why its value is not used."""
+
+    options: OptionsModel
+    problems: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Return the values of all options in their JSON form."""
+        return self.options.model_dump(mode="json", by_alias=True)
+
+
+def options_model_of(definition: Any) -> type[OptionsModel] | None:
+    """Return the options of a processor: the class attribute `Options`, or the annotation of a function's parameter
+    `options`; None: it has none.
+
+    Raises: ConfigError: it is not a pydantic model, or its schema cannot be made.
+    """
+    if isinstance(definition, type):
+        model, what = getattr(definition, "Options", None), f"{definition.__name__}.Options"
+    else:
+        model, what = _annotation_of(definition), f"The annotation of “options” in {_name(definition)}"
+    if model is None:
+        return None
+    if not (isinstance(model, type) and hasattr(model, "model_json_schema")):
+        raise ConfigError(f"{what} must be a pydantic model: derive it from pydantic.BaseModel.")
+    return model
+
+
+def takes_options(function: Callable[..., Any]) -> bool:
+    """Return whether a function has the parameter `options`."""
+    try:
+        return "options" in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # Some functions of C extensions have no signature.
+        return False
+
+
+def schema_of(model: type[OptionsModel]) -> dict[str, Any]:
+    """Return the JSON Schema of a model. Raises: ConfigError: there is none, or it is too large."""
+    try:
+        schema = model.model_json_schema()
+        size_bytes = len(json.dumps(schema))
+    except Exception as exc:  # The boundary to the user's model.
+        raise ConfigError(
+            f"The options {model.__name__} cannot be described as a JSON Schema: {_one_line(exc)}. "
+            "Use types that JSON has."
+        ) from exc
+    if size_bytes > MAX_SCHEMA_BYTES:
+        raise ConfigError(f"The JSON Schema of {model.__name__} is larger than {MAX_SCHEMA_BYTES >> 10} KB.")
+    return schema
+
+
+def fit_options(model: type[OptionsModel], values: Mapping[str, Any]) -> FittedOptions:
+    """Validate `values`, in their JSON form. Those that do not fit are left out, so that the others still apply.
+
+    Runs the user's validators. Raises: ConfigError: an option has neither a value that fits nor a default.
+    """
+    from pydantic import ValidationError
+
+    known = schema_of(model).get("properties", {})
+    problems = {name: "The processor has no such option." for name in values if name not in known}
+    used = {name: value for name, value in values.items() if name in known}
+    while True:
+        try:
+            return FittedOptions(model.model_validate(used), problems)
+        except ValidationError as exc:
+            found = {str(each["loc"][0]) if each["loc"] else "": str(each["msg"]) for each in exc.errors()}
+        wrong = [name for name in found if name in used]
+        if not used:
+            name, message = next(iter(found.items()))
+            raise ConfigError(
+                f"The option “{name}” has no value ({message}). Set it on the camera's page, or give it a default."
+            )
+        if not wrong:  # A rule for several options is broken, or a default is missing.
+            wrong = list(used)
+        text = next(iter(found.values()))
+        problems |= {name: found.get(name, text)[:MAX_PROBLEM_CHARS] for name in wrong}
+        used = {name: value for name, value in used.items() if name not in wrong}
+
+
+def _annotation_of(function: Any) -> Any:
+    if not takes_options(function):
+        return None
+    try:
+        return typing.get_type_hints(function)["options"]
+    except KeyError:
+        raise ConfigError(
+            f"The parameter “options” of {_name(function)} needs an annotation: a pydantic model."
+        ) from None
+    except Exception as exc:  # The boundary to user code: an annotation that cannot be evaluated.
+        raise ConfigError(
+            f"The annotation of “options” in {_name(function)} cannot be evaluated: {_one_line(exc)}."
+        ) from exc
+
+
+def _name(function: Any) -> str:
+    return str(getattr(function, "__name__", function))
+
+
+def _one_line(exc: Exception) -> str:
+    return f"{type(exc).__name__}: {exc}".splitlines()[0][:200]

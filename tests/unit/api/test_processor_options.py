@@ -1,0 +1,128 @@
+"""Options of processors in the API. A vision worker checks them for real in tests/e2e/test_views.py."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from ninjacam.actions import processor_options as actions
+from ninjacam.core.errors import ProcessorError, StreamUnavailableError
+from ninjacam.core.options import MAX_VALUES_BYTES
+from ninjacam.models import Camera
+from ninjacam.queries import processor_options as queries
+from ninjacam.queries.status import Status
+from ninjacam.vision.options import CheckedValues
+from tests.unit.api.test_device import with_role
+from tests.unit.conftest import signed_in
+
+pytestmark = pytest.mark.django_db
+PATH = "/api/v1/cameras/door/options/edges"
+SCHEMA = {
+    "type": "object",
+    "properties": {"low": {"type": "integer", "default": 80}, "text": {"type": "string"}},
+}
+STATUS = Status(
+    engine_running=True,
+    processors=(
+        {"name": "edges", "cameras": ["*"], "description": "Canny edges.", "options": SCHEMA},
+        {"name": "blur", "cameras": ["yard"], "options": SCHEMA},
+        {"name": "plain", "cameras": ["*"], "options": None},
+    ),
+    views={"door": {"edges": {"option_problems": {"low": "Too low."}}}},
+)
+
+
+@pytest.fixture
+def owner(camera: Camera, monkeypatch: pytest.MonkeyPatch) -> Client:
+    monkeypatch.setattr(queries, "read_status", lambda: STATUS)
+    monkeypatch.setattr(actions, "check_values", check)
+    return with_role("owner", camera, "configure")
+
+
+def check(_: Any, processor: str, values: Mapping[str, Any]) -> CheckedValues:
+    assert processor == "edges"
+    if values.get("text") == "down":
+        raise StreamUnavailableError("No vision worker runs.")
+    if values.get("text") == "broken":
+        raise ProcessorError("The option “url” has no value.")
+    wrong = {name: "It does not fit." for name, value in values.items() if value == "wrong"}
+    return CheckedValues(dict(values), wrong)
+
+
+def patch(client: Client, values: Any) -> Any:
+    return client.patch(PATH, data=json.dumps({"values": values}), content_type="application/json")
+
+
+def test_options_are_listed_with_schema_values_and_problems(owner: Client) -> None:
+    (item,) = owner.get("/api/v1/cameras/door/options").json()["items"]
+    assert item == {
+        "processor": "edges", "description": "Canny edges.", "options_schema": SCHEMA, "values": {},
+        "problems": {"low": "Too low."},
+    }  # fmt: skip
+    assert owner.get(PATH).json() == item
+    for name in ("blur", "plain", "nothing"):
+        assert owner.get(f"/api/v1/cameras/door/options/{name}").status_code == 404
+
+
+def test_pages_of_options_follow_each_other(owner: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["a", "b", "c"]
+    processors = tuple({"name": name, "cameras": ["*"], "options": SCHEMA} for name in names)
+    monkeypatch.setattr(queries, "read_status", lambda: Status(engine_running=True, processors=processors))
+    found, after = [], ""
+    for _ in names:
+        page = owner.get(f"/api/v1/cameras/door/options?limit=1&after={after}").json()
+        found += [item["processor"] for item in page["items"]]
+        after = page["next"]
+    assert (found, after) == (names, None)
+
+
+def test_a_change_is_stored_and_audited_and_null_resets(
+    owner: Client, camera: Camera, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = camera.spec()
+    with caplog.at_level("INFO", "ninjacam.audit"):
+        assert patch(owner, {"low": 12, "text": "secret words"}).json()["values"]["low"] == 12
+    line = next(r.getMessage() for r in caplog.records if "processor.options" in r.getMessage())
+    assert "edges" in line and "low" in line and "secret words" not in line
+    assert patch(owner, {"text": None}).json()["values"] == {"low": 12}
+    camera.refresh_from_db()
+    after = camera.spec()
+    assert after.options == {"edges": {"low": 12}}
+    assert after != before and after.revision == before.revision, "capture must not restart"
+    patch(owner, {"low": None})
+    camera.refresh_from_db()
+    assert camera.processor_options is None
+
+
+def test_values_that_do_not_fit_change_nothing_and_are_named(owner: Client, camera: Camera) -> None:
+    answer = patch(owner, {"low": "wrong", "text": "wrong"})
+    assert answer.status_code == 422
+    assert {each["field"] for each in answer.json()["errors"]} == {"low", "text"}
+    camera.refresh_from_db()
+    assert camera.processor_options is None
+    Camera.objects.update(processor_options={"edges": {"low": "wrong"}})
+    assert patch(owner, {"text": "fits"}).status_code == 200, "an old problem prevents no other change"
+
+
+@pytest.mark.parametrize(
+    ("values", "status"),
+    [
+        ({"text": "down"}, 503),
+        ({"text": "broken"}, 422),
+        ({"text": "x" * MAX_VALUES_BYTES}, 422),
+        ("no", 422),
+    ],
+)
+def test_what_cannot_be_checked_is_refused(owner: Client, camera: Camera, values: Any, status: int) -> None:
+    assert patch(owner, values).status_code == status
+    camera.refresh_from_db()
+    assert camera.processor_options is None
+
+
+def test_only_the_role_configure_sees_and_changes_them(owner: Client, camera: Camera, viewer: User) -> None:
+    for client in (signed_in(viewer), with_role("guard", camera, "control")):
+        assert client.get(PATH).status_code == patch(client, {"low": 3}).status_code == 403
+        assert client.get("/api/v1/cameras/door/options").status_code == 403
