@@ -15,7 +15,7 @@ import pytest
 from tests.harness.cameras import FakeCamera
 from tests.harness.fair_clock import fair_s
 from tests.harness.http import HttpClient
-from tests.harness.processes import wait_until
+from tests.harness.processes import kill, wait_until
 from tests.harness.server import Product
 from tests.harness.viewers import MjpegViewer, Picture, Unit, WsViewer
 
@@ -195,6 +195,80 @@ def test_a_failing_view_reports_it_and_does_not_affect_others(scene: Scene, line
         assert mended.at_s - repaired_s < 4.0
         assert not viewer.ended and not raw.ended and not player.ended
     wait_until(lambda: scene.view().get("error", "unknown") is None, 5, "the error is gone from the API")
+
+
+TUNED = """
+from typing import Literal
+from ninjacam import Frame, Processor, processor
+from pydantic import BaseModel, Field
+
+class Look(BaseModel):
+    colour: Literal["blue", "green", "red"] = "blue"
+    share: float = Field(0.5, gt=0, le=1)
+    FIELD
+
+BGR = {"blue": (255, 0, 0), "green": (0, 255, 0), "red": (0, 0, 255)}
+
+@processor(fps=5)
+class Paint(Processor):
+    Options = Look
+
+    def setup(self, camera, options):
+        self.options = options
+
+    def process(self, frame: Frame):
+        first = int(frame.height * (1 - self.options.share))
+        frame.image[first:] = BGR[self.options.colour]
+"""
+
+
+def test_options_apply_while_the_view_runs_and_survive_restarts_and_changes_of_the_code(scene: Scene) -> None:
+    product, path = scene.product, "/api/v1/cameras/door/options/paint"
+
+    def change(**values: Any) -> Any:
+        return product.client.request("PATCH", path, json_body={"values": values})
+
+    def problems() -> Any:
+        return product.client.get(path).json()["problems"]
+
+    try:
+        scene.save(TUNED.replace("FIELD", ""))
+        with scene.mjpeg() as viewer, scene.ws("") as player:
+            wait_colour(viewer, "blue", 10)
+            wait_until(lambda: product.client.get(path).status == 200, 10, "the options are known")
+            schema = product.client.get(path).json()["options_schema"]
+            assert schema["properties"]["colour"]["enum"] == ["blue", "green", "red"]
+            pids = product.pids("vision")
+            answer = change(colour="red")
+            assert answer.status == 200, answer.text
+            set_s = fair_s()
+            assert wait_colour(viewer, "red", 10).at_s - set_s < 2.0
+            refused = change(colour="pink", share=2)
+            assert refused.status == 422
+            assert {each["field"] for each in refused.json()["errors"]} == {"colour", "share"}
+            assert change(share=0.9).status == 200
+            player.wait_units(25)
+            assert product.pids("vision") == pids, "nothing was restarted"
+            viewer.wait_for(lambda _: 3 < scene.view()["fps"] < 8, 10, "five frames per second")
+
+            kill(pids[0])
+            wait_colour(viewer, "red", 15)
+            scene.save(TUNED.replace("FIELD", "").replace('"red"]', '"white"]').replace("0.5, gt", "0.2, gt"))
+            wait_colour(viewer, "blue", 10)
+            wait_until(lambda: "colour" in problems(), 10, "the value that does not fit is reported")
+            assert product.client.get(path).json()["values"] == {"colour": "red", "share": 0.9}
+            assert change(colour="pink").status == 422
+            assert change(share=None).status == 200, "the others can still be changed"
+            scene.save(TUNED.replace("FIELD", ""))
+            wait_colour(viewer, "red", 10)
+            wait_until(lambda: problems() == {}, 10, "it fits again")
+            scene.save(TUNED.replace("FIELD", "word: str"))
+            assert "“word” has no value" in scene.wait_failed()["error"]["message"]
+            assert change(word="x").status == 200
+            wait_colour(viewer, "red", 10)
+            assert not viewer.ended and not player.ended
+    finally:
+        change(colour=None, share=None, word=None)
 
 
 def test_a_module_that_fails_to_load_is_reported_to_users_who_may_configure(scene: Scene) -> None:

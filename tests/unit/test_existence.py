@@ -36,7 +36,7 @@ def vault(run_dir: Path, viewer: User, admin_user: User) -> dict[str, Any]:
     camera.set_source("rtsp://10.9.9.9/secret")
     camera.save()
     processors = [
-        {"name": "edges", "module": "site.cameras", "cameras": ["*"]},
+        {"name": "edges", "module": "site.cameras", "cameras": ["*"], "options": {"type": "object"}},
         {"name": "coins", "module": "site.cameras", "cameras": [SLUG, "door"]},
         {"name": "gold", "module": "site.cameras", "cameras": [SLUG]},
     ]
