@@ -34,6 +34,7 @@ from ninjacam.models import ApiToken, Camera
 from ninjacam.problems import problem_of
 from ninjacam.project import login_required, login_url
 from ninjacam.queries.cameras import get_camera, list_cameras, list_recorded
+from ninjacam.queries.processor_options import options_of
 from ninjacam.queries.publishing import (
     get_publish_key,
     list_publish_keys,
@@ -119,12 +120,12 @@ def page(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
         except NinjacamError as error:
             problem = problem_of(error)
             context = {"title": problem.as_dict()["title"], "detail": problem.detail}
-            return _render(request, principal, "ninjacam/error.html", context, status=problem.status)
+            return render_page(request, principal, "ninjacam/error.html", context, status=problem.status)
 
     return checked
 
 
-def _render(
+def render_page(
     request: HttpRequest, principal: Principal, template: str, context: Mapping[str, Any], status: int = 200
 ) -> HttpResponse:
     """Render with the context that every page needs around its content."""
@@ -152,7 +153,7 @@ def show_wall(request: HttpRequest, principal: Principal) -> HttpResponse:
         "engine_running": status.engine_running,
         "may_replay": list_cameras(principal, "replay").exists(),
     }
-    return _render(request, principal, "ninjacam/wall.html", context)
+    return render_page(request, principal, "ninjacam/wall.html", context)
 
 
 def _tile(camera: Camera, status: Status, chosen: str) -> dict[str, Any]:
@@ -219,6 +220,7 @@ def show_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
         "has_device": bool(camera.onvif_url) and camera.enabled,
         "may_control": principal.may("control", camera),
         "phone": _phone_link(request, camera) if may_configure else None,
+        "processors": options_of(camera, status) if may_configure else (),
         "takes_audio": speaks_rtsp(camera.url) and camera.enabled,
         "talk": talk_ability(camera, figures),
         "live": live,
@@ -228,7 +230,7 @@ def show_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
         ],
         "template_tag": f'{{% camera "{slug}" view="{chosen}" %}}' if chosen else f'{{% camera "{slug}" %}}',
     }
-    return _render(request, principal, "ninjacam/camera.html", context)
+    return render_page(request, principal, "ninjacam/camera.html", context)
 
 
 @require_safe
@@ -270,7 +272,7 @@ def show_replay(request: HttpRequest, principal: Principal) -> HttpResponse:
         "rates": RATES,
         "time": request.GET.get("time", ""),
     }
-    return _render(request, principal, "ninjacam/replay.html", context)
+    return render_page(request, principal, "ninjacam/replay.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -319,7 +321,7 @@ def show_discovery(request: HttpRequest, principal: Principal) -> HttpResponse:
         "unread": _("Its other streams could not be read: {reason}"),
     }
     context = {"networks": networks, "network": next(iter(networks), ""), "strings": strings}
-    return _render(request, principal, "ninjacam/discover.html", context)
+    return render_page(request, principal, "ninjacam/discover.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -361,7 +363,7 @@ def show_publish_keys(request: HttpRequest, principal: Principal, slug: str) -> 
         _row, key = create_publish_key(principal, camera, request.POST.get("name", "")[:100])
         context |= {"key": key, "urls": publish_urls(key, split_domain_port(request.get_host())[0])}
     context["keys"] = list_publish_keys(principal, slug)
-    return _render(request, principal, "ninjacam/publish_keys.html", context)
+    return render_page(request, principal, "ninjacam/publish_keys.html", context)
 
 
 def _phone_link(request: HttpRequest, camera: Camera) -> PhoneLink | None:
@@ -390,12 +392,14 @@ def show_account(request: HttpRequest, principal: Principal) -> HttpResponse:
             return redirect("ninjacam:account")
     tokens = ApiToken.objects.filter(user_id=user.pk, revoked_at=None).select_related("parent")[:MAX_TOKENS]
     context = {"form": form, "tokens": [token for token in tokens if token.is_usable()]}
-    return _render(request, principal, "ninjacam/account.html", context, 422 if form and form.errors else 200)
+    return render_page(
+        request, principal, "ninjacam/account.html", context, 422 if form and form.errors else 200
+    )
 
 
 def _show_form(request: HttpRequest, principal: Principal, form: CameraForm) -> HttpResponse:
     context = {"form": form, "camera": form.camera}
-    return _render(request, principal, "ninjacam/camera_form.html", context, 422 if form.errors else 200)
+    return render_page(request, principal, "ninjacam/camera_form.html", context, 422 if form.errors else 200)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -407,6 +411,6 @@ def delete_camera(request: HttpRequest, principal: Principal, slug: str) -> Http
         actions.delete_camera(principal, camera, recordings=wanted)
         return redirect("ninjacam:wall")
     may_delete = principal.may("export", camera)
-    return _render(
+    return render_page(
         request, principal, "ninjacam/camera_delete.html", {"camera": camera, "may_delete": may_delete}
     )

@@ -71,7 +71,8 @@ def test_pages_of_options_follow_each_other(owner: Client, monkeypatch: pytest.M
     names = ["a", "b", "c"]
     processors = tuple({"name": name, "cameras": ["*"], "options": SCHEMA} for name in names)
     monkeypatch.setattr(queries, "read_status", lambda: Status(engine_running=True, processors=processors))
-    found, after = [], ""
+    found: list[str] = []
+    after: str | None = ""
     for _ in names:
         page = owner.get(f"/api/v1/cameras/door/options?limit=1&after={after}").json()
         found += [item["processor"] for item in page["items"]]

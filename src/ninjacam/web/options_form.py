@@ -1,0 +1,102 @@
+"""The form for the options of a processor, made from their JSON Schema. A vision worker validates what is entered."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext as _
+
+from ninjacam.core.errors import InvalidError
+from ninjacam.queries.processor_options import ProcessorOptions
+
+Schema = Mapping[str, Any]
+MAX_REFERENCES = 20
+
+
+class OptionsForm(forms.Form):
+    """`options`: what to change. Its fields have the names of the options."""
+
+    def __init__(self, data: Any, options: ProcessorOptions) -> None:
+        super().__init__(data, prefix="option")
+        self._defaults: dict[str, Any] = {}
+        self._values = options.values
+        for name, schema in options.schema.get("properties", {}).items():
+            found = _resolve(schema, options.schema)
+            self._defaults[name] = schema.get("default", found.get("default"))
+            self.fields[name] = _field(name, found, self._defaults[name])
+            self.initial[name] = _shown(self.fields[name], options.values.get(name, self._defaults[name]))
+            if self.fields[name].help_text:
+                self.fields[name].widget.attrs["aria-describedby"] = f"id_option-{name}_helptext"
+        for name, problem in options.problems.items():
+            if name in self.fields:
+                self.fields[name].help_text = _("Not used: %(problem)s") % {"problem": problem}
+
+    def changes(self) -> dict[str, Any]:
+        """Return what was changed, for `actions.processor_options.set_options`. An empty field means the default."""
+        changes: dict[str, Any] = {}
+        for name, default in self._defaults.items():
+            value = self.cleaned_data.get(name)
+            if isinstance(self.fields[name], forms.ChoiceField):
+                value = json.loads(value) if value else None
+            if value in ("", default):
+                value = None
+            if value != self._values.get(name):
+                changes[name] = value
+        return changes
+
+    def reset(self) -> dict[str, Any]:
+        """Return the changes that set all options to their defaults, also those that no longer exist."""
+        return dict.fromkeys(self._values)
+
+    def show_error(self, error: InvalidError) -> None:
+        for name, messages in error.fields.items():
+            for message in messages:
+                self.add_error(name if name in self.fields else None, message)
+
+
+def _resolve(schema: Schema, root: Schema) -> Schema:
+    """Follow references, and leave null out of alternatives."""
+    for _step in range(MAX_REFERENCES):
+        options = [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]
+        reference = schema.get("$ref", "")
+        if reference.startswith("#/$defs/"):
+            inner = root.get("$defs", {}).get(reference.removeprefix("#/$defs/"), {})
+        elif len(schema.get("allOf", ())) == 1:
+            inner = schema["allOf"][0]
+        elif len(options) == 1:
+            inner = options[0]
+        else:
+            break
+        outer = {name: value for name, value in schema.items() if name not in ("$ref", "allOf", "anyOf")}
+        schema = {**inner, **outer}
+    return schema
+
+
+def _field(name: str, schema: Schema, default: Any) -> forms.Field:
+    common: dict[str, Any] = {
+        "label": schema.get("title") or name,
+        "help_text": schema.get("description", ""),
+        "required": False,
+    }
+    kind = schema.get("type")
+    if "enum" in schema:
+        choices = [(json.dumps(value), str(value)) for value in schema["enum"]]
+        return forms.ChoiceField(choices=choices, **common)
+    if kind == "boolean":
+        return forms.BooleanField(**common)
+    if kind in ("integer", "number"):
+        common |= {"min_value": schema.get("minimum"), "max_value": schema.get("maximum")}
+        field: forms.Field = forms.IntegerField(**common) if kind == "integer" else forms.FloatField(**common)
+    elif kind == "string":
+        field = forms.CharField(max_length=schema.get("maxLength"), strip=False, **common)
+    else:
+        widget = forms.Textarea(attrs={"rows": 3, "spellcheck": "false"})
+        return forms.JSONField(widget=widget, **common)
+    if default is not None:
+        field.widget.attrs["placeholder"] = str(default)
+    return field
+
+
+def _shown(field: forms.Field, value: Any) -> Any:
+    return json.dumps(value) if isinstance(field, forms.ChoiceField) else value
