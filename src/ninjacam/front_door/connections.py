@@ -7,12 +7,15 @@ only. See docs/design/0006-front-door.md.
 
 import asyncio
 import contextlib
+import fcntl
 import logging
 import os
 import socket
 import stat
 import sys
+import termios
 import time
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -23,6 +26,8 @@ logger = logging.getLogger("ninjacam.front_door")
 
 IDLE_S = 10.0
 """Maximum seconds without a complete request head: before the first request, and between requests."""
+NEW_S = 0.25
+"""For this long, a connection is not closed to accept another one: the server may be about to serve its request."""
 MAX_IDLE_PER_ADDRESS = 64
 """Maximum number of connections without a request per address and worker. A browser opens six."""
 MANY_CLOSED = 16
@@ -176,12 +181,13 @@ class Connections:
         chosen = {inode: each for inode, each in idle.items()
                   if now_s - each.idle_since_s > IDLE_S and each.peer not in self._bodies}  # fmt: skip
         chosen |= self._too_many(_without(idle, chosen))
-        excess = max(len(served) - len(chosen) - self._max, self._missing_places())
-        if excess > 0:
-            chosen |= _oldest_of_the_largest(_without(idle, chosen), excess)
-        self._cut(chosen)
-        if chosen:
-            self._log_closed(len(chosen))
+        excess = max(0, len(served) - len(chosen) - self._max)
+        chosen |= _oldest_of_the_largest(_without(idle, chosen), excess)
+        older = {inode: each for inode, each in idle.items() if now_s - each.idle_since_s > NEW_S}
+        room = _oldest_of_the_largest(_without(older, chosen), self._missing_places() - excess)
+        count = self._cut(chosen) + self._cut(room, spare_unread=True)
+        if count:
+            self._log_closed(count)
 
     def _log_closed(self, count: int) -> None:
         is_many = count >= MANY_CLOSED
@@ -200,8 +206,8 @@ class Connections:
     def _missing_places(self) -> int:
         """Return how many connections wait in the kernel, if some also waited at the previous check.
 
-        The server does not accept them, because its limit is lower than ours (granian) or it cannot open more files.
-        After a mere burst, this closes a few idle connections too many.
+        The server does not accept them, because its limit is lower than ours (granian), it cannot open more files, or
+        it is busy.
         """
         waiting = sum(each.waiting for each in self._sockets.values())
         before, self._waiting = self._waiting, waiting
@@ -258,13 +264,15 @@ class Connections:
         self._answered.clear()
         return served
 
-    def _cut(self, chosen: dict[int, _Socket]) -> None:
-        if not chosen:
-            return
-        for descriptor, inode in _socket_descriptors():
+    def _cut(self, chosen: dict[int, _Socket], *, spare_unread: bool = False) -> int:
+        """Return how many were closed. `spare_unread`: not those of which a busy server has not read a request yet."""
+        count = 0
+        for descriptor, inode in _socket_descriptors() if chosen else ():
             each = chosen.get(inode)
-            if each is not None and _shut_down(descriptor, each.peer):
-                self.cut_count += 1
+            if each is not None and _shut_down(descriptor, each.peer, spare_unread=spare_unread):
+                count += 1
+        self.cut_count += count
+        return count
 
     def abort(self, peer: Peer | None) -> None:
         """Close one connection at once, without waiting for its peer to read."""
@@ -341,10 +349,18 @@ def _accept_queue(descriptor: int) -> int:
     return 0
 
 
-def _shut_down(descriptor: int, peer: Peer | None) -> bool:
+def _shut_down(descriptor: int, peer: Peer | None, *, spare_unread: bool) -> bool:
     """Close a duplicate whose peer was compared again, because the server's threads may have closed the original."""
     with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as each:
-        if each.getpeername()[:2] == peer:
-            each.shutdown(socket.SHUT_RDWR)
-            return True
+        if each.getpeername()[:2] != peer or (spare_unread and _has_unread(each)):
+            return False
+        each.shutdown(socket.SHUT_RDWR)
+        return True
     return False
+
+
+def _has_unread(connection: socket.socket) -> bool:
+    """Raises: OSError."""
+    count = array("i", [0])
+    fcntl.ioctl(connection, termios.FIONREAD, count)
+    return count[0] > 0

@@ -10,7 +10,7 @@ import pytest
 
 from ninjacam.front_door import connections as connections_module
 from ninjacam.front_door import log_limits
-from ninjacam.front_door.connections import IDLE_S, MANY_CLOSED, MAX_IDLE_PER_ADDRESS, Connections
+from ninjacam.front_door.connections import IDLE_S, MANY_CLOSED, MAX_IDLE_PER_ADDRESS, NEW_S, Connections
 
 
 class Listener:
@@ -151,7 +151,28 @@ def test_a_server_that_accepts_no_more_gets_free_slots(listener: Listener, clock
     assert count_open(idle) == 20, "a burst is not a shortage yet"
     connections.look_once()
     connections.look_once()
+    assert count_open(idle) == 20, "a server may be about to serve their requests"
+    clock.now_s += NEW_S + 0.1
+    connections.look_once()
     assert count_open(idle) == 15
+
+
+def test_a_connection_whose_request_a_busy_server_has_not_read_is_not_closed_for_another(
+    listener: Listener, clock: Clock
+) -> None:
+    connections = make(clock)
+    clients = listener.connect(20, "127.0.0.2")
+    for client in clients[:10]:  # The oldest.
+        client.send(b"GET / HTTP/1.1\r\n\r\n")
+    listener.connect(5, "127.0.0.3", accept=False)
+    for _ in range(6):
+        connections.look_once()
+        clock.now_s += NEW_S + 0.1
+    assert count_open(clients[:10]) == 10
+    assert count_open(clients[10:]) <= 10
+    clock.now_s += IDLE_S
+    connections.look_once()
+    assert count_open(clients) == 0, "a request that is never served has a deadline"
 
 
 def test_other_sockets_of_the_process_are_not_touched(listener: Listener, clock: Clock) -> None:
