@@ -6,7 +6,7 @@ Imports pydantic only where there is such a model.
 import inspect
 import json
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -95,18 +95,22 @@ def fit_options(model: type[OptionsModel], values: Mapping[str, Any]) -> FittedO
         try:
             return FittedOptions(model.model_validate(used), problems)
         except ValidationError as exc:
-            found = {str(each["loc"][0]) if each["loc"] else "": str(each["msg"]) for each in exc.errors()}
-        wrong = [name for name in found if name in used]
-        if not used:
-            name, message = next(iter(found.items()))
-            raise ConfigError(
-                f"The option “{name}” has no value ({message}). Set it on the camera's page, or give it a default."
-            )
-        if not wrong:  # A rule for several options is broken, or a default is missing.
-            wrong = list(used)
-        text = next(iter(found.values()))
-        problems |= {name: found.get(name, text)[:MAX_PROBLEM_CHARS] for name in wrong}
+            wrong = _problems_of(exc.errors(), used)
+        problems |= wrong
         used = {name: value for name, value in used.items() if name not in wrong}
+
+
+def _problems_of(errors: Sequence[Mapping[str, Any]], used: Mapping[str, Any]) -> dict[str, str]:
+    """Return which of the used values do not fit, and why. Raises: ConfigError: there is none to leave out."""
+    texts = {str(each["loc"][0]) if each["loc"] else "": str(each["msg"]) for each in errors}
+    first = next(iter(texts))
+    if not used:
+        raise ConfigError(
+            f"The option “{first}” has no value ({texts[first]}). Set it on the camera's page, or give it a default."
+        )
+    # Without any, a rule for several options is broken, or a default is missing.
+    wrong = [name for name in texts if name in used] or list(used)
+    return {name: texts.get(name, texts[first])[:MAX_PROBLEM_CHARS] for name in wrong}
 
 
 def _annotation_of(function: Any) -> Any:

@@ -114,14 +114,12 @@ class ViewMaker:
 
     def _make_due(self, view_input: ViewInput) -> None:
         now_ns = self._context.clock.monotonic_ns()
-        entry = self._context.code.current.get(self.view)
-        if isinstance(entry, Registration) and entry.fps and view_input.frame is not None:
-            if not self._cadence.is_due(entry.fps, now_ns):
-                return
-            view_input = replace(view_input, frame_ns=max(view_input.frame_ns, 1e9 / entry.fps))
-        due = self._find_due(now_ns)
+        fps = self._max_fps() if view_input.frame is not None else 0.0
+        due = self._find_due(now_ns) if self._cadence.is_due(fps, now_ns) else []
         if not due:
             return
+        if fps:
+            view_input = replace(view_input, frame_ns=max(view_input.frame_ns, 1e9 / fps))
         videos = [variant for variant in due if variant.is_video]
         made = self._make(view_input, now_ns, with_image=bool(videos))
         if self.abandoned:
@@ -133,6 +131,11 @@ class ViewMaker:
             pairs += [(each.channel, self._packet(each, data, view_input, Flags.KEY)) for each in others]
         if pairs and not self.abandoned:
             self._context.publish(pairs)
+
+    def _max_fps(self) -> float:
+        """Return the frame rate that the processor asks for; 0: all frames."""
+        entry = self._context.code.current.get(self.view)
+        return entry.fps if isinstance(entry, Registration) else 0.0
 
     def _find_due(self, now_ns: int) -> list[Variant]:
         """Return the variants of this view that get a frame now."""
