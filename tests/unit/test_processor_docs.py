@@ -67,11 +67,11 @@ def run(registry: ProcessorRegistry, name: str, images: list[Any]) -> list[Any]:
 @pytest.mark.usefixtures("module")
 def test_each_processor_works_on_real_frames(registry: ProcessorRegistry, created: list[str]) -> None:
     names = {entry.name for entry in registry}
-    assert names == {"edges", "motion", "clock", "doorbell", "faces"}
+    assert names == {"edges", "motion", "brightest", "clock", "doorbell", "faces"}
     for name in names - {"faces"}:
         for returned in run(registry, name, pictures()):
             assert returned.image.dtype == np.uint8
-            assert (returned.annotation_set is not None) == (name in ("motion", "doorbell"))
+            assert (returned.annotation_set is not None) == (name in ("motion", "brightest", "doorbell"))
     assert created == []
 
 
