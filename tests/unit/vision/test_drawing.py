@@ -46,6 +46,7 @@ def test_keypoints_with_a_low_score_and_their_edges_are_not_drawn() -> None:
     assert is_clear(image, 110, 60) and is_clear(image, 140, 60)
     assert image[15:26, 75:86, 2].max() > 200, "the point without an edge"
     assert is_clear(image, 80, 40)
+    assert not image[:10, :10].any(), "no point is drawn for None"
 
 
 def test_a_mask_tints_its_pixels() -> None:
@@ -66,6 +67,14 @@ def test_a_mask_at_the_edge_of_the_frame_is_not_moved() -> None:
     image = draw(Mask(mask, left=-30, top=100, **COLOR))
     assert image[100:120, :10, 2].min() > 90
     assert not image[:, 10:].any() and not image[:100].any()
+
+
+def test_a_mask_does_not_hide_the_image_and_may_be_smaller_than_a_pixel() -> None:
+    image = np.full((120, 160, 3), 100, np.uint8)
+    small, large = Mask(np.ones((1, 1), bool), left=1000, top=1000), Mask(np.ones((600, 800), bool), **COLOR)
+    draw_annotations(image, to_annotation_set([small, large], 1600, 1200), "faces")
+    assert image[30, 40].tolist() == [60, 60, 162]
+    assert (image[60:, 80:] == 100).all()
 
 
 @pytest.mark.parametrize("shape", [Box(100, 40, 140, 80, trail=[(20, 20), (20, 60)], **COLOR),
