@@ -125,7 +125,11 @@ def test_a_track_has_its_own_color_and_is_part_of_the_label(tab: Tab, media: Fak
     tab.js("(() => { const pen = CanvasRenderingContext2D.prototype, fill = pen.fillText; window.texts = [];"
            "pen.fillText = function (text, ...where) { texts.push(text); fill.call(this, text, ...where); };"
            "})()")  # fmt: skip
-    tracks = [{"label": "person", "track": 7, "score": 0.93}, {"label": "dog", "track": 7}, {"track": 8}]
+    tracks: list[dict[str, Any]] = [
+        {"label": "person", "track": 7, "score": 0.93},
+        {"label": "dog", "track": 7},
+        {"track": 8},
+    ]
     media.annotate("faces", stand_still(tab, media), [
         {"type": "box", "points": [[0.25 * number, 0.5], [0.25 * number + 0.125, 0.75]], **each}
         for number, each in enumerate(tracks, 1)
