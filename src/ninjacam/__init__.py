@@ -7,7 +7,7 @@ Each name is imported when it is first used; everything else is imported from it
 
 TYPE_CHECKING = False  # type checkers take it for typing's, which is not imported (see above)
 if TYPE_CHECKING:
-    from ninjacam.core.annotations import Box, Point, Polygon, Text
+    from ninjacam.core.annotations import Box, Keypoints, Line, Mask, Point, Polygon, Text
     from ninjacam.core.frames import Frame
     from ninjacam.core.processors import Processor, processor
     from ninjacam.core.text import draw_text, text_size
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Box",
     "Frame",
+    "Keypoints",
+    "Line",
+    "Mask",
     "Point",
     "Polygon",
     "Processor",
@@ -30,6 +33,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "Box": "annotations",
     "Frame": "frames",
+    "Keypoints": "annotations",
+    "Line": "annotations",
+    "Mask": "annotations",
     "Point": "annotations",
     "Polygon": "annotations",
     "Processor": "processors",

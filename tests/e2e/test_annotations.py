@@ -27,13 +27,21 @@ from tests.harness.viewers import Picture, WsViewer
 
 SMALL = ("--size", "640x360", "--bitrate", "900000", "--gop", "25", "--gop-at-once")
 CODE = """
-from ninjacam import Box, Frame, Text, processor
+import numpy as np
+from ninjacam import Box, Frame, Keypoints, Line, Mask, Text, processor
 from ninjacam.testing import stamp
 
 @processor(record={record})
 def numbers(frame: Frame):
     number = stamp.read(frame.gray)
-    return [Text(frame.width / 2, frame.height / 2, str(number)), Box(100, 100, 300, 200, color="#0000ff")]
+    return [
+        Text(frame.width / 2, frame.height / 2, str(number)),
+        Box(100, 100, 300, 200, color="#0000ff"),
+        Box(320, 0, 640, 36, track=7, trail=[(0, 0), (320, 36)]),
+        Line([(0, 180), (640, 180)], color="#0000ff"),
+        Keypoints([(64, 36), (128, 36, 0.1), (64, 72)], [(0, 1), (0, 2)]),
+        Mask(np.eye(2, dtype=np.uint8), left=320, top=180, track=8),
+    ]
 """
 LOOP = 250
 PLAYER = "document.querySelector('ninjacam-player')"
@@ -120,6 +128,13 @@ def test_recorded_frames_have_their_annotations_even_without_viewers(scene: Scen
         assert seen["annotations"][1] == {
             "type": "box", "points": [[0.1562, 0.2778], [0.4688, 0.5556]], "color": "#0000ff"
         }  # fmt: skip
+        assert seen["annotations"][2:] == [
+            {"type": "box", "points": [[0.5, 0], [1, 0.1]], "track": 7, "trail": [[0, 0], [0.5, 0.1]]},
+            {"type": "line", "points": [[0, 0.5], [1, 0.5]], "color": "#0000ff"},
+            {"type": "keypoints", "points": [[0.1, 0.1], None, [0.1, 0.2]], "edges": [[0, 2]]},
+            {"type": "mask", "points": [[0.5, 0.5], [0.5031, 0.5056]], "size": [2, 2], "runs": [0, 1, 2, 1],
+             "track": 8},
+        ]  # fmt: skip
     assert scene.view_state() == "running"
 
 

@@ -96,6 +96,76 @@ def test_annotations_are_drawn_on_their_frame(tab: Tab, media: FakeMedia) -> Non
     assert pixel(tab, 240, 220) == CLEAR, "the picture is seen in it"
 
 
+def test_all_kinds_of_annotations_are_drawn(tab: Tab, media: FakeMedia) -> None:
+    """The video is 640 x 360 CSS pixels. As vision/drawing.py draws them: tests/unit/vision/test_drawing.py."""
+    make(tab, overlay="faces")
+    red = {"color": "#ff0000"}
+    media.annotate("faces", stand_still(tab, media), [
+        {"type": "line", "points": [[0.125, 0.25], [0.25, 0.25], [0.25, 0.5], [0.125, 0.5]], **red},
+        {"type": "keypoints", "points": [[0.375, 0.25], [0.5, 0.25], None, [0.375, 0.5]], "edges": [[0, 1], [1, 2]],
+         **red},
+        # ".xx" and "x..", each cell 32 x 36 pixels
+        {"type": "mask", "points": [[0.625, 0.25], [0.775, 0.45]], "size": [3, 2], "runs": [1, 3, 2], **red},
+        box([0.75, 0.75], [0.875, 0.875], trail=[[0.5, 0.625], [0.5, 0.8125]], label="last"),
+    ])  # fmt: skip
+    tab.until(f"{labels().replace('?.map', '?.slice(-1).map')} === 'last'")
+    assert pixel(tab, 120, 89.5) == pixel(tab, 160, 130) == pixel(tab, 120, 180) == RED, "the line"
+    assert pixel(tab, 80, 130) == CLEAR, "it is open"
+    assert pixel(tab, 280, 90) == pixel(tab, 240, 90) == pixel(tab, 322, 91) == RED, "an edge and its points"
+    assert pixel(tab, 240, 180) == RED and pixel(tab, 280, 180) == CLEAR, "a point without an edge"
+    inside, outside = [(440, 100), (490, 120), (410, 140)], [(410, 100), (440, 140), (490, 150)]
+    assert all(pixel(tab, *at) == [255, 0, 0, 102] for at in inside), "the mask"
+    assert all(pixel(tab, *at) == CLEAR for at in outside)
+    assert pixel(tab, 320, 260)[3] > 100 and pixel(tab, 400, 292)[3] > 100, "the trail"
+    assert pixel(tab, 519, 292)[3] > 100 and pixel(tab, 530, 292) == CLEAR, "it ends at the center of the box"
+
+
+def test_a_track_has_its_own_color_and_is_part_of_the_label(tab: Tab, media: FakeMedia) -> None:
+    make(tab, overlay="faces")
+    tab.js("(() => { const pen = CanvasRenderingContext2D.prototype, fill = pen.fillText; window.texts = [];"
+           "pen.fillText = function (text, ...where) { texts.push(text); fill.call(this, text, ...where); };"
+           "})()")  # fmt: skip
+    tracks: list[dict[str, Any]] = [
+        {"label": "person", "track": 7, "score": 0.93},
+        {"label": "dog", "track": 7},
+        {"track": 8},
+    ]
+    media.annotate("faces", stand_still(tab, media), [
+        {"type": "box", "points": [[0.25 * number, 0.5], [0.25 * number + 0.125, 0.75]], **each}
+        for number, each in enumerate(tracks, 1)
+    ])  # fmt: skip
+    tab.until("texts.length === 3")
+    assert tab.js("texts") == ["person #7 93%", "dog #7", "#8"]
+    first, second, third = (pixel(tab, 160 * number, 220) for number in (1, 2, 3))
+    assert first == second == [61, 64, 245, 255], "hsl(239 90% 60%), as vision/drawing.py has it"
+    assert third not in (first, CLEAR)
+
+
+UNDRAWABLE: list[Any] = [
+    {"type": "line", "points": [[0.1, 0.1]]},
+    {"type": "line", "points": [[0.1, 0.1], None]},
+    {"type": "keypoints", "points": [None], "edges": []},
+    {"type": "keypoints", "points": [[0.1, 0.1]]},
+    {"type": "keypoints", "points": [[0.1, 0.1]], "edges": [7]},
+    {"type": "mask", "points": [[0, 0], [1, 1]], "size": [2, 2]},
+    {"type": "mask", "points": [[0, 0], [1, 1]], "runs": [1, 3]},
+    {"type": "mask", "points": [[0, 0], [1, 1]], "size": [2, 2], "runs": [1, -1, 1]},
+    {"type": "mask", "points": [[0, 0], [1, 1]], "size": [2, 2], "runs": [1, 4]},
+    {"type": "mask", "points": [[0, 0], [1, 1]], "size": [1e9, 1e9], "runs": [1, 1e15]},
+    {"type": "mask", "points": [[0, 0], [1, 1]], "size": [2, 2], "runs": [0.5, 0.1]},
+    {"type": "box", "points": [[0, 0], [1, 1]], "trail": [0]},
+    {"type": "box", "points": [[0, 0], [1, 1]], "trail": "x"},
+]  # fmt: skip
+
+
+def test_undrawable_annotations_are_ignored(tab: Tab, media: FakeMedia) -> None:
+    make(tab, overlay="faces")
+    odd = {"type": "keypoints", "points": [[0.1, 0.1]], "edges": [[0, 9], [-1, 0], [0.5, 0]], "label": "odd"}
+    media.annotate("faces", stand_still(tab, media), [*UNDRAWABLE, odd, text("last")])
+    tab.until(f"{PLAYER}.annotations.faces?.at(-1)?.label === 'last'")
+    assert tab.js(f"{PLAYER}.annotations.faces") == [odd, text("last")]
+
+
 def test_annotations_stay_valid_for_a_second_and_are_drawn_once(tab: Tab, media: FakeMedia) -> None:
     make(tab, overlay="faces")
     tab.until(f"{PLAYER}.state === 'live'")

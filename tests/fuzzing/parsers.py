@@ -468,7 +468,9 @@ BACK_CHANNEL = (
 )
 PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-STREAM-INF:BANDWIDTH=1\nv.m3u8\n#EXTINF:2,\na.ts\n"
 SEEN = [
-    b'{"captured_us":%d,"view":"edges","annotations":[{"type":"box","points":[[0,0],[1,1]]}]}' % n
+    b'{"captured_us":%d,"view":"edges","annotations":[{"type":"box","points":[[0,0],[1,1]],"track":7,'
+    b'"trail":[[0,1]]},{"type":"keypoints","points":[[0,0],null],"edges":[[0,0]]},'
+    b'{"type":"mask","points":[[0,0],[1,1]],"size":[2,2],"runs":[1,2,1]}]}' % n
     for n in (1, 2)
 ]
 BOXES = recorded_boxes()

@@ -20,17 +20,34 @@ class AnnotationsQuery(Schema):
 
 
 _Fraction = Annotated[float, Field(ge=0, le=1)]
+_Position = tuple[_Fraction, _Fraction]
+_Count = Annotated[int, Field(ge=0)]
 
 
 class AnnotationOut(Schema):
-    """`points`: [x, y] as fractions of the frame's width and height: two opposite corners of a box, one point of a
-    point or text, all points of a polygon."""
+    """`points`: [x, y] as fractions of the frame's width and height: two opposite corners of a box or of the rectangle
+    of a mask, one point of a point or text, all points of a line, a polygon or keypoints. Keypoints that are not drawn
+    are null."""
 
-    type: Literal["box", "point", "polygon", "text"]
-    points: list[tuple[_Fraction, _Fraction]]
+    type: Literal["box", "point", "line", "polygon", "keypoints", "mask", "text"]
+    points: list[_Position | None]
     label: str = ""
     score: float | None = Field(None, ge=0, le=1)
-    color: str = Field("", description="As #rrggbb; empty: chosen by the label.")
+    color: str = Field("", description="As #rrggbb; empty: chosen by the track, or else by the label.")
+    track: int | None = Field(
+        None, ge=0, lt=2**53, description="Number that an object keeps from frame to frame."
+    )
+    trail: list[_Position] = Field([], description="Earlier positions, oldest first.")
+    edges: list[tuple[_Count, _Count]] = Field(
+        [], description="Of keypoints: pairs of indices of connected points."
+    )
+    size: tuple[_Count, _Count] | None = Field(
+        None, description="Of a mask: number of columns and rows of cells."
+    )
+    runs: list[_Count] = Field(
+        [],
+        description="Of a mask: run lengths of cells, row by row, alternately outside and inside, starting outside.",
+    )
 
 
 class AnnotationSetOut(Schema):

@@ -1,6 +1,7 @@
 // Draws annotations on a canvas. No state and no network. vision/drawing.py draws them into images in the same style.
 
 /** @typedef {import("./annotations.js").Annotation} Annotation */
+/** @typedef {import("./annotations.js").Pair} Pair */
 /** @typedef {{ width: number, height: number }} Size */
 /** @typedef {{ left: number, top: number, right: number, bottom: number }} Rect in CSS pixels */
 
@@ -11,10 +12,22 @@
  * @property {number} density device pixels per CSS pixel
  */
 
-/** @typedef {{ path: Path2D, bounds: Rect, annotation: Annotation, color: string }} Shape */
+/** @typedef {{ x: number, y: number }} Position on the canvas, in CSS pixels */
+
+/**
+ * @typedef {object} Shape
+ * @property {Path2D} lines
+ * @property {Path2D} dots filled
+ * @property {Path2D} area filled with a translucent colour
+ * @property {Path2D} trail a thin line
+ * @property {Rect} bounds
+ * @property {Annotation} annotation
+ * @property {string} color
+ */
 
 const LINE_PX = 2;
 const DOT_PX = 4; // radius
+const AREA_OPACITY = 0.4;
 const OUTLINE = "#000000b0"; // keeps a line visible on a background of its own colour
 const FONT = "600 12px system-ui, sans-serif";
 const STRIP_PX = 18; // behind a label
@@ -73,36 +86,101 @@ export function drawAnnotations(pen, lists, place) {
  */
 function shapeOf(pen, annotation, view, { video, density }) {
   const snap = (/** @type {number} */ px) => Math.round(px * density) / density;
-  const points = annotation.points.map(([x, y]) => ({
+  /** @param {Pair} at @returns {Position} */
+  const locate = ([x, y]) => ({
     x: snap(video.left + x * (video.right - video.left)),
     y: snap(video.top + y * (video.bottom - video.top)),
-  }));
-  if (annotation.type === "box") points.length = 2;
+  });
+  const { type, trail = [] } = annotation;
+  const points = annotation.points.map((each) => each && locate(each));
+  const visible = points.filter((each) => each !== null);
+  if (type === "box" || type === "mask") visible.length = 2;
+  const bounds = boundsOf(visible);
+  const [lines, dots, area] = [new Path2D(), new Path2D(), new Path2D()];
+  if (type === "box") lines.rect(bounds.left, bounds.top, bounds.right - bounds.left, bounds.bottom - bounds.top);
+  else if (type === "line" || type === "polygon") addLine(lines, visible);
+  else if (type === "keypoints") addEdges(lines, points, annotation.edges ?? []);
+  else if (type === "mask") addCells(area, annotation, locate);
+  if (type === "polygon") lines.closePath();
+  if (type === "point" || type === "keypoints") addDots(dots, visible);
+  const thin = new Path2D();
+  const center = { x: (bounds.left + bounds.right) / 2, y: (bounds.top + bounds.bottom) / 2 };
+  if (trail.length) addLine(thin, [...trail.map(locate), center]);
+  return { lines, dots, area, trail: thin, bounds, annotation, color: colorOf(pen, annotation, view) };
+}
+
+/** @param {Position[]} points @returns {Rect} */
+function boundsOf(points) {
   const xs = points.map(({ x }) => x);
   const ys = points.map(({ y }) => y);
-  const bounds = { left: Math.min(...xs), top: Math.min(...ys), right: Math.max(...xs), bottom: Math.max(...ys) };
-  const path = new Path2D();
-  if (annotation.type === "box") {
-    path.rect(bounds.left, bounds.top, bounds.right - bounds.left, bounds.bottom - bounds.top);
-  } else if (annotation.type === "point") {
-    path.arc(points[0].x, points[0].y, DOT_PX, 0, 2 * Math.PI);
-  } else if (annotation.type === "polygon") {
-    for (const { x, y } of points) path.lineTo(x, y);
-    path.closePath();
+  return { left: Math.min(...xs), top: Math.min(...ys), right: Math.max(...xs), bottom: Math.max(...ys) };
+}
+
+/** @param {Path2D} path @param {Position[]} points */
+function addLine(path, points) {
+  for (const { x, y } of points) path.lineTo(x, y);
+}
+
+/** @param {Path2D} path @param {Position[]} points */
+function addDots(path, points) {
+  for (const { x, y } of points) {
+    path.moveTo(x + DOT_PX, y);
+    path.arc(x, y, DOT_PX, 0, 2 * Math.PI);
   }
-  return { path, bounds, annotation, color: colorOf(pen, annotation, view) };
 }
 
 /**
- * Return the annotation's own colour, or one derived from its label.
+ * @param {Path2D} path
+ * @param {(Position | null)[]} points
+ * @param {Pair[]} edges
+ */
+function addEdges(path, points, edges) {
+  for (const [from, to] of edges) {
+    const [start, end] = [points[from], points[to]];
+    if (!start || !end) continue;
+    path.moveTo(start.x, start.y);
+    path.lineTo(end.x, end.y);
+  }
+}
+
+/**
+ * Add the cells of a mask. Their edges lie on whole device pixels, so that no seams are visible between them.
+ * @param {Path2D} path
+ * @param {Annotation} mask
+ * @param {(at: Pair) => Position} locate
+ */
+function addCells(path, { points, size = [0, 0], runs = [] }, locate) {
+  const [[left, top], [right, bottom]] = /** @type {[Pair, Pair]} */ (points);
+  const [columns, rows] = size;
+  /** @param {number} column @param {number} row */
+  const corner = (column, row) => locate([left + ((right - left) * column) / columns, top + ((bottom - top) * row) / rows]);
+  let cell = 0;
+  runs.forEach((run, index) => {
+    const end = cell + run;
+    while (cell < end) {
+      const row = Math.floor(cell / columns);
+      const rowEnd = Math.min(end, (row + 1) * columns);
+      if (index % 2) {
+        const from = corner(cell - row * columns, row);
+        const to = corner(rowEnd - row * columns, row + 1);
+        path.rect(from.x, from.y, to.x - from.x, to.y - from.y);
+      }
+      cell = rowEnd;
+    }
+  });
+}
+
+/**
+ * Return the annotation's own colour, or one derived from its track, or else from its label.
  * @param {CanvasRenderingContext2D} pen
  * @param {Annotation} annotation
  * @param {string} view
  * @returns {string} "#rrggbb", unless the annotation's own colour is translucent
  */
-function colorOf(pen, { label, color }, view) {
+function colorOf(pen, { label, color, track }, view) {
   let hue = 0;
-  for (const letter of String(label ?? view)) hue = (hue * 31 + Number(letter.codePointAt(0))) % 360;
+  if (Number.isInteger(track)) hue = ((Number(track) % 360) * 137) % 360; // consecutive tracks have distant hues
+  else for (const letter of String(label ?? view)) hue = (hue * 31 + Number(letter.codePointAt(0))) % 360;
   pen.fillStyle = `hsl(${hue} 90% 60%)`;
   if (color) pen.fillStyle = String(color); // invalid colors are ignored
   return String(pen.fillStyle);
@@ -113,15 +191,22 @@ function colorOf(pen, { label, color }, view) {
  * @param {Shape} shape
  * @param {number} density
  */
-function drawShape(pen, { path, annotation, color }, density) {
+function drawShape(pen, { lines, dots, area, trail, color }, density) {
   const linePx = (LINE_PX * Math.max(1, Math.round(density))) / density; // a whole number of device pixels, so that lines are crisp
+  pen.strokeStyle = pen.fillStyle = color;
+  pen.globalAlpha = AREA_OPACITY;
+  pen.fill(area);
+  pen.globalAlpha = 1;
+  pen.lineWidth = linePx / 2;
+  pen.stroke(trail);
   pen.strokeStyle = OUTLINE;
   pen.lineWidth = linePx * 2;
-  pen.stroke(path);
-  pen.strokeStyle = pen.fillStyle = color;
+  pen.stroke(lines);
+  pen.stroke(dots);
+  pen.strokeStyle = color;
   pen.lineWidth = linePx;
-  if (annotation.type === "point") pen.fill(path);
-  else pen.stroke(path);
+  pen.stroke(lines);
+  pen.fill(dots);
 }
 
 /**
@@ -130,9 +215,11 @@ function drawShape(pen, { path, annotation, color }, density) {
  * @param {Shape} shape
  * @param {Rect} visible
  */
-function drawLabel(pen, { bounds, annotation: { type, label, score }, color }, visible) {
-  const words = String(label ?? "").slice(0, MAX_LETTERS);
-  const text = `${words} ${typeof score === "number" ? `${Math.round(score * 100)}%` : ""}`.trim();
+function drawLabel(pen, { bounds, annotation: { type, label, score, track }, color }, visible) {
+  const words = [String(label ?? "").slice(0, MAX_LETTERS)];
+  if (Number.isInteger(track)) words.push(`#${track}`);
+  if (typeof score === "number") words.push(`${Math.round(score * 100)}%`);
+  const text = words.join(" ").trim();
   const isVisible =
     bounds.right >= visible.left && bounds.left <= visible.right && bounds.bottom >= visible.top && bounds.top <= visible.bottom;
   if (!text || !isVisible) return;
