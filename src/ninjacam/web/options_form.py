@@ -91,6 +91,7 @@ def _field(name: str, schema: Schema, default: Any) -> forms.Field:
     elif kind == "string":
         field = forms.CharField(max_length=schema.get("maxLength"), strip=False, **common)
     else:
+        common["help_text"] = common["help_text"] or _("As JSON.")
         widget = forms.Textarea(attrs={"rows": 3, "spellcheck": "false"})
         return forms.JSONField(widget=widget, **common)
     if default is not None:
