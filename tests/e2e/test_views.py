@@ -271,6 +271,44 @@ def test_options_apply_while_the_view_runs_and_survive_restarts_and_changes_of_t
         change(colour=None, share=None, word=None)
 
 
+ALWAYS = """
+from ninjacam import Frame, Processor, events, processor
+
+@processor(when="always", fps=5)
+class Count(Processor):
+    def setup(self, camera, options):
+        self.frames = 0
+
+    def process(self, frame: Frame):
+        self.frames += 1
+        if self.frames % 5 == 1:
+            events.create(frame.camera, "counted", label=str(self.frames))
+        return []
+"""
+
+
+def test_a_processor_that_always_runs_needs_no_viewer_and_survives_its_worker(scene: Scene) -> None:
+    product = scene.product
+
+    def counted() -> int:
+        answer = product.client.get("/api/v1/events?camera=door&kind=counted")
+        return len(answer.json()["items"])
+
+    scene.save(ALWAYS)
+    try:
+        wait_until(lambda: counted() >= 3, 20, "events without a viewer", processes=[product])
+        assert scene.view("count")["state"] == "running"
+        kill(product.pids("vision")[0])
+        before = counted()
+        wait_until(lambda: counted() >= before + 3, 20, "events after a restart", processes=[product])
+    finally:
+        scene.save(paint("blue"))
+    wait_until(lambda: not scene.view("count"), 10, "the processor is gone")
+    wait_until(
+        lambda: product.camera("door")["health"]["subscribers"] == 0, 10, "nothing is decoded any more"
+    )
+
+
 def test_a_module_that_fails_to_load_is_reported_to_users_who_may_configure(scene: Scene) -> None:
     guest = scene.product.login(GUEST, PASSWORD)
     with scene.mjpeg() as viewer:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import Any, ClassVar, TypeAlias, TypeVar, overload
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, get_args, overload
 
 from ninjacam.core.errors import ConfigError
 from ninjacam.core.frames import Frame
@@ -20,6 +20,8 @@ from ninjacam.core.options import OptionsModel, options_model_of, schema_of
 ProcessorFunction: TypeAlias = Callable[..., Any]
 """Called with a Frame and, if it has the parameter `options`, with its options."""
 MAX_FPS = 240.0
+When: TypeAlias = Literal["watched", "recorded", "always"]
+"""When a processor runs: while somebody watches its view; also while the camera is recorded; always."""
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}\Z")
 _WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -112,8 +114,8 @@ class Registration:
     `make`: returns a new instance. `cameras`: glob patterns of the slugs that have the view. `module`: where it is
     defined. `record`: its annotations are recorded. `turns`: serializes calls of a function for different cameras,
     which share its globals; None for a class. `width_px`: width of the frames that it needs; 0: those of `main`.
-    `fps`: maximum number of frames per second; 0: all. `options`: its model, and `options_schema` the JSON Schema of
-    the model; None: it has no options.
+    `when`: when it runs. `fps`: maximum number of frames per second; 0: all. `options`: its model, and
+    `options_schema` the JSON Schema of the model; None: it has no options.
     """
 
     name: str
@@ -125,6 +127,7 @@ class Registration:
     function: ProcessorFunction | None = None
     turns: FairLock | None = None
     width_px: int = 0
+    when: When = "watched"
     fps: float = 0.0
     options: type[OptionsModel] | None = None
     options_schema: dict[str, Any] | None = None
@@ -185,6 +188,7 @@ def processor(
     record: bool = False,
     width_px: int = 0,
     fps: float = 0,
+    when: When = "watched",
 ) -> Callable[[Definition], Definition]: ...
 
 
@@ -196,6 +200,7 @@ def processor(
     record: bool = False,
     width_px: int = 0,
     fps: float = 0,
+    when: When = "watched",
 ) -> Any:
     """Make a function, or a subclass of `Processor`, a view of cameras.
 
@@ -216,6 +221,8 @@ def processor(
     `width_px`: the width that it needs. It receives frames of the camera's smallest stream that is at least as wide,
     at the width of that stream: they are not scaled. 0: frames of the camera's main stream.
     `fps`: the maximum number of frames per second that it receives. 0: all frames.
+    `when`: "watched": it runs while its view has viewers. "recorded": the same as `record=True`. "always": it runs
+    without viewers, too, for example to create events; of a camera that sleeps, only while it is awake for viewers.
     Options: a function with a second parameter `options` receives an instance of the pydantic model that is the
     parameter's annotation, a class declares the model as its attribute `Options`.
 
@@ -233,6 +240,8 @@ def processor(
         raise ConfigError(
             f"The frame rate of a processor must be a number from 0 to {MAX_FPS:g}, not {fps!r}."
         )
+    if when not in get_args(When):
+        raise ConfigError(f"Unknown time to run a processor {when!r}. Use watched, recorded or always.")
     patterns = (cameras,) if isinstance(cameras, str) else tuple(cameras)
 
     def register(definition: Any, name: str | None = None) -> Any:
@@ -250,7 +259,8 @@ def processor(
                 cameras=patterns,
                 module=getattr(definition, "__module__", ""),
                 description=(definition.__doc__ or "").strip().partition("\n")[0],
-                record=record,
+                record=record or when == "recorded",
+                when=when,
                 function=None if is_class else definition,
                 turns=None if is_class else FairLock(),
                 width_px=width_px,

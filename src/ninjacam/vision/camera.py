@@ -68,8 +68,11 @@ class CameraPixels:
         self._streams: dict[str, _Stream] = {}
         self._rates: dict[str, tuple[int, int, float]] = {}
 
-    async def set_streams(self, facts: Iterable[StreamFacts], detect_stream: str = "") -> None:
+    async def set_streams(
+        self, facts: Iterable[StreamFacts], detect_stream: str = "", *, sleeps: bool = False
+    ) -> None:
         """Serve these streams, of which `main` is one. `detect_stream`: for processors; "": chosen by their widths.
+        `sleeps`: the camera is connected only for viewers and recordings.
 
         Raises: ConfigError: a socket cannot be created.
         """
@@ -82,6 +85,7 @@ class CameraPixels:
                 stream = self._make_stream(name)
                 await stream.server.start()
                 self._streams[name] = stream
+            self._streams[name].variants.may_wake = not sleeps
         self._meet_demand()
 
     def _make_stream(self, name: str) -> _Stream:

@@ -268,6 +268,14 @@ class ProcessorCode:
             if isinstance(entry, Registration) and entry.record and entry.applies_to(camera)
         ]
 
+    def always(self, camera: str) -> list[str]:
+        """Return the names of a camera's views that are made without viewers, too."""
+        return [
+            name
+            for name, entry in sorted(self.current.items())
+            if isinstance(entry, Registration) and entry.when == "always" and entry.applies_to(camera)
+        ]
+
     def _is_for(self, camera: str, name: str, entry: Registration | ProcessorError) -> bool:
         if isinstance(entry, Registration):
             return entry.applies_to(camera)

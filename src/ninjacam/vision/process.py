@@ -147,7 +147,7 @@ class VisionProcess:
             )
             try:
                 facts = [StreamFacts(**each) for each in entry["streams"]]
-                await camera.set_streams(facts, entry["detect_stream"])
+                await camera.set_streams(facts, entry["detect_stream"], sleeps=entry.get("sleeps", False))
             except NinjacamError as exc:
                 logger.error("%s: %s", slug, exc)  # noqa: TRY400 (a sentence for a person)
                 self._cameras.pop(slug, None)

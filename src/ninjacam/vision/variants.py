@@ -38,6 +38,9 @@ class Variants:
         self._describe = describe
         self._on_demand = on_demand
         self._by_request: dict[StreamRequest, Variant] = {}
+        self._unwatched: dict[str, Variant] = {}
+        self.may_wake = True
+        """Whether views may be made without viewers. A camera that sleeps must not be woken for them."""
 
     def find_channel(self, request: StreamRequest) -> Channel:
         """Raises: ViewNotFoundError, which is sent to the subscriber."""
@@ -84,14 +87,21 @@ class Variants:
 
     def wanted(self) -> Iterator[Variant]:
         """Yield the variants to make. The recorder names no view and gets the annotations of all views that are
-        recorded.
+        recorded. A view that is always made has a variant of its own, without subscribers.
         """
+        always = self._code.always(self._slug) if self._code is not None and self.may_wake else []
+        self._unwatched = {view: self._unwatched.get(view) or self._make_unwatched(view) for view in always}
+        yield from self._unwatched.values()
         for request, variant in self._by_request.items():
             if variant.is_video or request.view:
                 yield variant
                 continue
             for view in self._code.recorded(self._slug) if self._code is not None else ():
                 yield Variant(replace(request, view=view), variant.channel)
+
+    def _make_unwatched(self, view: str) -> Variant:
+        request = StreamRequest(view, Codec.ANNOTATIONS)
+        return Variant(request, Channel(self._describe(request), camera_id=self._camera_id))
 
     def count_encodings(self, view: str) -> int:
         return sum(request.view == view and each.is_video for request, each in self._by_request.items())
