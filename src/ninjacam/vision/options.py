@@ -33,6 +33,8 @@ MAX_ANSWER_BYTES = 1 << 20
 QUESTION_S = 2.0
 VALIDATORS_S = 2.0
 """Seconds for the user's validators."""
+MAX_STUCK = 2
+"""Maximum number of threads whose validators do not return."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class OptionsServer:
 
     def __init__(self, path: Path, code: ProcessorCode) -> None:
         self._code = code
+        self._stuck: list[threading.Thread] = []
         self._server = UnixServer(
             path, self._serve, max_connections=MAX_CONNECTIONS, max_line_bytes=MAX_QUESTION_BYTES
         )
@@ -82,6 +85,9 @@ class OptionsServer:
             raise entry
         if entry is None or entry.options is None or not isinstance(values, dict):
             raise ViewNotFoundError(f"The processor {name!r} does not exist, or has no options.")
+        self._stuck = [thread for thread in self._stuck if thread.is_alive()]
+        if len(self._stuck) >= MAX_STUCK:
+            raise ProcessorError(f"{name}: earlier calls of validators have not returned yet.")
         answers: list[Json | NinjacamError] = []
         thread = threading.Thread(
             target=_run_validators, args=(entry, values, answers), name=f"options-{name}", daemon=True
@@ -90,6 +96,7 @@ class OptionsServer:
         await asyncio.to_thread(thread.join, VALIDATORS_S)
         if not answers:
             interrupt(thread)
+            self._stuck.append(thread)
             raise ProcessorError(f"{name}: the validators did not return within {VALIDATORS_S:g} s.")
         answer = answers[0]
         if isinstance(answer, NinjacamError):

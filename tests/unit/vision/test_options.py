@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,10 @@ from ninjacam import Frame
 from ninjacam.core.errors import ProcessorError, StreamUnavailableError
 from ninjacam.core.processors import FunctionProcessor, Registration
 from ninjacam.vision import options as options_module
-from ninjacam.vision.options import MAX_QUESTION_BYTES, OptionsServer, check_values
+from ninjacam.vision.options import MAX_QUESTION_BYTES, MAX_STUCK, OptionsServer, check_values
+from tests.harness.processes import wait_until
+
+RELEASE = threading.Event()
 
 
 class Sizes(BaseModel):
@@ -28,6 +32,8 @@ class Sizes(BaseModel):
         if text == "hang":
             while True:
                 pass
+        if text == "sleep":
+            RELEASE.wait(30)
         if text == "break":
             raise KeyError("a bug of the user")
         return text
@@ -100,3 +106,25 @@ def test_garbage_ends_only_its_own_connection(tmp_path: Path) -> None:
         return check_values(tmp_path, "sizes", {"width": 5})
 
     assert ask_worker(tmp_path, send).values["width"] == 5
+
+
+def test_validators_that_never_return_take_a_bounded_number_of_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(options_module, "VALIDATORS_S", 0.1)
+    texts = []
+
+    def ask() -> Any:
+        for _ in range(MAX_STUCK + 2):
+            with pytest.raises(ProcessorError) as caught:
+                check_values(tmp_path, "sizes", {"text": "sleep"})
+            texts.append(caught.value.message)
+        assert sum(thread.name == "options-sizes" for thread in threading.enumerate()) == MAX_STUCK
+        RELEASE.set()
+        wait_until(
+            lambda: not any(thread.name == "options-sizes" for thread in threading.enumerate()), 10, "the end"
+        )
+        return check_values(tmp_path, "sizes", {"width": 4})
+
+    assert ask_worker(tmp_path, ask).values["width"] == 4
+    assert ["earlier calls" in text for text in texts] == [False] * MAX_STUCK + [True] * 2
