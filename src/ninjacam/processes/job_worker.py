@@ -49,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             assign=nothing,
             status=lambda: {"kind": "jobs", "jobs": jobs.pids()},
         )
+        child.claim()
         # Not a daemon thread: its jobs end with it, and are queued again first.
         thread = threading.Thread(target=_work, args=(jobs, stop, child.stop.set), name="export-jobs")
         thread.start()

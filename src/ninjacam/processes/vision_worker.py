@@ -31,17 +31,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     confine(memory_bytes=resource.RLIM_INFINITY)  # Models map more address space than they use.
     keep_freed_frames()
     config = get_settings()
-    process = VisionProcess(
-        name=options.name,
-        run_dir=options.run_dir,
-        orphan_s=options.orphan_s,
-        modules=processor_modules(config),
-        reload=config.reload,
-    )
+
+    async def run() -> None:
+        process = VisionProcess(
+            name=options.name,
+            run_dir=options.run_dir,
+            orphan_s=options.orphan_s,
+            modules=processor_modules(config),
+            reload=config.reload,
+        )
+        await process.run()
+
     gc.freeze()  # Loaded objects stay: exclude them from garbage collections, which would delay frames.
     queue = events.EventQueue()
     events.send_to(queue.put)
-    run_loop(process.run)
+    run_loop(run)
     queue.close(EVENTS_S)
     leave()  # Processors may still be running in OpenCV.
 

@@ -16,7 +16,7 @@ from ninjacam import __version__
 from ninjacam.core.clock import SYSTEM_CLOCK, until_tick_s
 from ninjacam.core.lifecycle import Stop
 from ninjacam.core.log_limit import LogLimit
-from ninjacam.supervision.control import ControlServer, Json, NameTakenError
+from ninjacam.supervision.control import NAME_TAKEN_STATUS, ControlServer, Json, NameTakenError
 
 logger = logging.getLogger("ninjacam.supervision")
 
@@ -65,15 +65,19 @@ class Child:
                 self._commands.get_nowait()  # each command is whole: the latest counts
             self._commands.put_nowait(message)
 
+    def claim(self) -> None:
+        """Take the name before `run` does, so that what is done in between happens in one process of this name only.
+
+        Raises: NameTakenError.
+        """
+        self._control.claim()
+
     async def run(self) -> None:
+        """Raises: NameTakenError; OSError: the run directory cannot be used."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop.set)
-        try:
-            await self._control.start()
-        except NameTakenError:
-            logger.info("%s: another process of this name runs already; ending", self.name)
-            return
+        await self._control.start()
         tasks = [
             asyncio.create_task(self._apply(), name="control-apply"),
             asyncio.create_task(self._report(), name="control-report"),
@@ -128,7 +132,10 @@ def child_parser() -> argparse.ArgumentParser:
 
 
 def run_loop(main: Callable[[], Awaitable[None]]) -> None:
-    """Run a child's or worker's main coroutine, on uvloop where it is installed."""
+    """Run a child's or worker's main coroutine, on uvloop where it is installed.
+
+    `main`: called in the loop. If it raises NameTakenError, this process ends with NAME_TAKEN_STATUS.
+    """
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
@@ -137,7 +144,11 @@ def run_loop(main: Callable[[], Awaitable[None]]) -> None:
         handler.addFilter(limit)
 
     async def go() -> None:
-        await main()
+        try:
+            await main()
+        except NameTakenError:
+            logger.info("another process of this name runs already; ending")
+            raise SystemExit(NAME_TAKEN_STATUS) from None
 
     try:
         import uvloop

@@ -14,7 +14,7 @@ from pathlib import Path
 from ninjacam import __version__
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.lifecycle import Backoff, Stop
-from ninjacam.supervision.control import ControlClient, Json
+from ninjacam.supervision.control import NAME_TAKEN_STATUS, ControlClient, Json
 from ninjacam.supervision.started import PidfdProcess, StartedProcess
 
 logger = logging.getLogger("ninjacam.supervision")
@@ -23,6 +23,11 @@ START_DEADLINE_S = 90.0
 """Seconds from exec to a listening control socket. Django projects with many apps take seconds."""
 STOP_DEADLINE_S = 1.2
 CONNECT_EVERY_S = 0.02
+ADOPT_S = 3.0
+"""Seconds for a child of an earlier engine to report."""
+ANSWER_S = 1.0
+"""Seconds for a child to report after a connection; it does so within 0.1 s if the host is not busy."""
+TAKEN_S = 0.3
 LATE_S = 0.5
 """If the engine checks a child later than planned by more than this, the engine itself was stopped."""
 FORGIVEN_S = 1.5
@@ -91,10 +96,13 @@ class ChildProcess:
         """Return whether a child of this name already runs, with this version. One of another version is stopped."""
         if not await self._connect():
             return False
-        for _ in range(150):
-            if self.report or self._lost.is_set():
-                break
-            await asyncio.sleep(CONNECT_EVERY_S)
+        assert self._client is not None
+        pid = self._client.peer_pid()
+        if pid is not None and _is_named(
+            pid, self.name
+        ):  # Not a fork that has inherited the socket of a dead one.
+            self._take_over(pid)  # It may be stopped, and never report.
+        await self._wait_for_report(ADOPT_S)
         if self.report.get("version") == __version__:
             logger.info("%s: adopted pid %s", self.name, self.pid)
             return True
@@ -123,6 +131,9 @@ class ChildProcess:
             if self._stop.is_set():
                 break
             death = await self._end()
+            if death.returncode == NAME_TAKEN_STATUS:
+                await self._stop.sleep(TAKEN_S)  # The other process has not listened yet.
+                continue
             self._on_death(self, death)
             lived_s = (SYSTEM_CLOCK.monotonic_ns() - started_ns) / 1e9
             failures = 0 if lived_s > GOOD_LIFE_S else failures + 1
@@ -140,37 +151,58 @@ class ChildProcess:
         """Return when the child listens, has died, has taken too long, or must stop."""
         deadline_ns = SYSTEM_CLOCK.monotonic_ns() + int(START_DEADLINE_S * 1e9)
         while SYSTEM_CLOCK.monotonic_ns() < deadline_ns and not self._stop.is_set():
-            if await self._connect() or (self._process is not None and self._process.has_ended()):
+            if await self._connect() and await self._is_usable():
+                return
+            if self._process is not None and self._process.has_ended():
                 return
             await asyncio.sleep(CONNECT_EVERY_S)
         self._killed_by_us = not self._stop.is_set()
 
     async def _connect(self) -> bool:
         self._lost.clear()
+        self.report = {}
         client = ControlClient(self._control_path, self._heard, self._lost.set)
         if not await client.connect():
             return False
         self._reported_ns = SYSTEM_CLOCK.monotonic_ns()
         self._client = client
-        pid = client.peer_pid()
-        if pid is not None and pid != self.pid:
-            await self._take_over(pid)
         return True
 
-    async def _take_over(self, pid: int) -> None:
-        """Keep a handle to a process that another engine started, because it may be stopped and never report.
-
-        That engine may have been killed just after it started the process. Then `_process` is the second of this name,
-        and ends.
+    async def _is_usable(self) -> bool:
+        """Return whether the process that listens is the one that was started, or one that another engine started just
+        before it was killed. The latter is taken over, and the former ends. Otherwise, the connection is closed.
         """
-        second, self._process = self._process, None
-        self.pid = pid
+        assert self._client is not None
+        pid = self._client.peer_pid()
+        if pid is None or pid == self.pid:
+            return True
+        # A fork made by user code may hold the socket of a process that is dead: only a report is proof.
+        await self._wait_for_report(ANSWER_S)
+        if self.report.get("pid") == pid and self.report.get("version") == __version__:
+            logger.info("%s: pid %s, which another engine started, runs already", self.name, pid)
+            second = self._process
+            self._take_over(pid)
+            if second is not None:
+                second.kill()
+                await second.wait()
+            return True
+        if self.report:
+            self._client.send({"op": "stop"})
+        self._client.close()
+        self._client = None
+        return False
+
+    async def _wait_for_report(self, timeout_s: float) -> None:
+        for _ in range(round(timeout_s / CONNECT_EVERY_S)):
+            if self.report or self._lost.is_set():
+                return
+            await asyncio.sleep(CONNECT_EVERY_S)
+
+    def _take_over(self, pid: int) -> None:
+        """Keep a handle to a process that another engine started."""
+        self.pid, self._process = pid, None
         with contextlib.suppress(OSError):
             self._process = PidfdProcess(pid, os.pidfd_open(pid))
-        if second is not None:
-            logger.info("%s: pid %s, which another engine started, runs already", self.name, pid)
-            second.kill()
-            await second.wait()
 
     def _heard(self, report: Json) -> None:
         self._reported_ns = SYSTEM_CLOCK.monotonic_ns()
@@ -229,3 +261,11 @@ class ChildProcess:
         self.pid = None
         self.report = {}
         return Death(returncode, self._killed_by_us)
+
+
+def _is_named(pid: int, name: str) -> bool:
+    """Return whether the command line of a process contains the name."""
+    try:
+        return name.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False

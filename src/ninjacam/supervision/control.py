@@ -25,8 +25,12 @@ MAX_LINE_BYTES = 8 << 20
 """A command names all cameras of a process, a report their tracebacks too."""
 
 
+NAME_TAKEN_STATUS = 87
+"""The exit status of a child that ended because another process of its name runs."""
+
+
 class NameTakenError(Exception):
-    """Another process of this name listens: one that an engine started before it was killed."""
+    """Another process of this name runs: one that an engine started before it was killed."""
 
 
 class _Lines(asyncio.Protocol):
@@ -78,11 +82,19 @@ class ControlServer:
         self._lock: int | None = None
         self._connections: set[_Lines] = set()
 
+    def claim(self) -> None:
+        """Take the name, for as long as this process runs or until `close`. Idempotent.
+
+        Raises: NameTakenError; OSError: the run directory cannot be used.
+        """
+        if self._lock is None:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = _lock(self.path.with_suffix(".lock"))
+
     async def start(self) -> None:
-        """Raises: NameTakenError; OSError: the run directory cannot be used."""
+        """Raises: as `claim`."""
         loop = asyncio.get_running_loop()
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = _lock(self.path.with_suffix(".lock"))
+        self.claim()
         self._server = await loop.create_unix_server(self._accept, sock=listen_unix(self.path))
         self._inode = self.path.stat().st_ino
 
@@ -123,11 +135,14 @@ class ControlServer:
 
 
 def _lock(path: Path) -> int:
-    """Return the descriptor that holds the lock. Raises: NameTakenError; OSError."""
+    """Return the descriptor that holds the lock, which a fork made by user code does not inherit.
+
+    Raises: NameTakenError; OSError.
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as exc:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError) as exc:
         os.close(descriptor)
         raise NameTakenError from exc
     return descriptor

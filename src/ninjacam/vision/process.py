@@ -67,6 +67,10 @@ class VisionProcess:
         self._memory_bytes = memory_bytes or host_memory_bytes() // 2
         self._run_dir = run_dir
         self._reload = reload
+        self._child = Child(
+            name=name, run_dir=run_dir, orphan_s=orphan_s, assign=self._assign, status=self._status
+        )
+        self._child.claim()
         self._running = RunningFile(run_dir / f"{name}.running")
         self._code = ProcessorCode(
             modules, running=self._running, left_out=json.loads(os.environ.get(LEFT_OUT, "{}"))
@@ -74,9 +78,6 @@ class VisionProcess:
         self._options = OptionsServer(run_dir / f"{name}.options", self._code)
         self._cameras: dict[str, CameraPixels] = {}
         self._is_stuck = False
-        self._child = Child(
-            name=name, run_dir=run_dir, orphan_s=orphan_s, assign=self._assign, status=self._status
-        )
 
     async def run(self) -> None:
         # Cheaper; and a crash in one of OpenCV's own threads could not be attributed. OpenCV reads it when imported.

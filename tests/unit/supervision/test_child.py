@@ -7,7 +7,9 @@ import pytest
 
 from ninjacam.supervision import child as child_module
 from ninjacam.supervision.child import Child
+from ninjacam.supervision.control import NAME_TAKEN_STATUS
 from ninjacam.testing.clock import FakeClock
+from tests.unit.supervision.scripts import run_script
 
 
 @pytest.mark.parametrize("turns", range(12))
@@ -58,26 +60,33 @@ def test_without_an_engine_a_child_continues_for_a_limited_time(
     asyncio.run(live())
 
 
-def test_a_second_child_of_a_name_ends_and_leaves_the_socket_of_the_first(tmp_path: Path) -> None:
+SECOND = """
+import sys
+from pathlib import Path
+from ninjacam.supervision.child import Child, run_loop
+
+async def assign(message): ...
+
+child = Child(name="c", run_dir=Path(sys.argv[1]), orphan_s=0.1, assign=assign, status=dict)
+run_loop(child.run)
+"""
+
+
+def test_a_second_process_of_a_name_ends_and_leaves_the_socket_of_the_first(tmp_path: Path) -> None:
     async def assign(_: dict[str, object]) -> None: ...
 
+    def start_second() -> int:
+        return run_script(SECOND, str(tmp_path)).returncode
+
     async def live() -> None:
-        first, second, third = (
-            Child(name="c", run_dir=tmp_path, orphan_s=60, assign=assign, status=dict) for _ in range(3)
-        )
+        first = Child(name="c", run_dir=tmp_path, orphan_s=60, assign=assign, status=dict)
         running = asyncio.create_task(first.run())
         await asyncio.sleep(0.02)
-        async with asyncio.timeout(5):
-            await second.run()
+        assert await asyncio.to_thread(start_second) == NAME_TAKEN_STATUS
         assert first._control.is_reachable()
         first.stop.set()
         async with asyncio.timeout(5):
             await running
-        running = asyncio.create_task(third.run())
-        await asyncio.sleep(0.02)
-        assert third._control.is_reachable()
-        third.stop.set()
-        async with asyncio.timeout(5):
-            await running
+        assert await asyncio.to_thread(start_second) == 0, "the name is free again"
 
     asyncio.run(live())

@@ -2,6 +2,7 @@ import asyncio
 import errno
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -115,58 +116,112 @@ def test_the_exit_status_of_a_child_is_reported_even_if_it_never_listened(
 
 
 CHILD = """
-import asyncio, sys, time
+import asyncio, os, sys, time
 from pathlib import Path
-from ninjacam.supervision.child import Child
+from ninjacam.supervision.child import Child, run_loop
 
 async def assign(message): ...
 
+def make(): return Child(name="capture-1", run_dir=Path(sys.argv[1]), orphan_s=20, assign=assign, status=dict)
+
+async def run_with_fork():
+    child = make()
+    running = asyncio.create_task(child.run())
+    await asyncio.sleep(0.1)
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(60)
+        os._exit(0)
+    print(pid, flush=True)
+    await running
+
 time.sleep(float(sys.argv[2]))
-asyncio.run(Child(name="capture-1", run_dir=Path(sys.argv[1]), orphan_s=20, assign=assign, status=dict).run())
+run_loop(run_with_fork if sys.argv[3:] else make().run)
 """
+
+
+class Supervised:
+    """A ChildProcess whose processes run CHILD."""
+
+    def __init__(self, run_dir: Path, delay_s: float) -> None:
+        self.started: list[CommandProcess] = []
+        self.deaths: list[Death] = []
+        self.heard: asyncio.Queue[int] = asyncio.Queue()
+        self._run_dir = run_dir
+        self._delay_s = delay_s
+        self.child = ChildProcess(
+            name="capture-1",
+            kind="capture",
+            start=self._start,
+            run_dir=run_dir,
+            hang_s=20,
+            on_report=lambda report: self.heard.put_nowait(report["pid"]),
+            on_death=lambda _, death: self.deaths.append(death),
+        )
+
+    def start_one(self, delay_s: float) -> CommandProcess:
+        command = [sys.executable, "-c", CHILD, str(self._run_dir), str(delay_s)]
+        return CommandProcess(command, {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+
+    async def _start(self) -> CommandProcess:
+        self.started.append(self.start_one(self._delay_s))
+        return self.started[-1]
 
 
 @pytest.mark.parametrize(("first_s", "second_s"), [(0.5, 30.0), (0.0, 0.0)])
 def test_a_process_that_a_killed_engine_had_just_started_is_taken_over(
     tmp_path: Path, first_s: float, second_s: float
 ) -> None:
-    def start_one(delay_s: float) -> CommandProcess:
-        command = [sys.executable, "-c", CHILD, str(tmp_path), str(delay_s)]
-        return CommandProcess(command, {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
-
-    started: list[CommandProcess] = []
-
-    async def start() -> CommandProcess:
-        started.append(start_one(second_s))
-        return started[-1]
-
-    def living() -> list[int]:
-        return [each.pid for each in (orphan, *started) if not each.has_ended()]
-
-    orphan = start_one(first_s)
-
     async def go() -> None:
-        heard: asyncio.Queue[int] = asyncio.Queue()
-        deaths: list[Death] = []
-        child = ChildProcess(
-            name="capture-1",
-            kind="capture",
-            start=start,
-            run_dir=tmp_path,
-            hang_s=20,
-            on_report=lambda report: heard.put_nowait(report["pid"]),
-            on_death=lambda _, death: deaths.append(death),
-        )
-        running = asyncio.create_task(child.run())
+        supervised = Supervised(tmp_path, second_s)
+        orphan = supervised.start_one(first_s)
+
+        def living() -> list[int]:
+            return [each.pid for each in (orphan, *supervised.started) if not each.has_ended()]
+
+        running = asyncio.create_task(supervised.child.run())
         async with asyncio.timeout(20):
-            pids = [await heard.get()]
-            while len(alive := living()) > 1:  # noqa: ASYNC110 (another process ends)
+            while len(alive := living()) != 1 or supervised.child.pid not in alive:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
-            pids.append(await heard.get())
-            assert (pids, alive, deaths) == ([pids[0]] * 2, [pids[0]], [])
-            assert second_s == 0 or pids[0] == orphan.pid
-            child.stop()
+            while await supervised.heard.get() != alive[0]:
+                pass
+            assert supervised.deaths == []
+            assert second_s == 0 or alive == [orphan.pid]
+            supervised.child.stop()
             await running
             await asyncio.to_thread(orphan._popen.wait)
 
     asyncio.run(go())
+
+
+def test_a_fork_that_holds_the_socket_of_a_killed_process_does_not_prevent_its_restart(
+    tmp_path: Path,
+) -> None:
+    command = [sys.executable, "-c", CHILD, str(tmp_path), "0", "fork"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as forking:
+        assert forking.stdout is not None
+        fork = int(forking.stdout.readline())
+        forking.kill()
+        try:
+            forking.wait(10)
+
+            async def go() -> None:
+                supervised = Supervised(tmp_path, 0.3)
+                assert not await supervised.child.adopt(), "nobody reports"
+                running = asyncio.create_task(supervised.child.run())
+                async with asyncio.timeout(20):
+                    assert await supervised.heard.get() == supervised.started[0].pid
+                    assert (len(supervised.started), supervised.deaths) == (1, [])
+                    supervised.child.stop()
+                    await running
+
+            asyncio.run(go())
+        finally:
+            os.kill(fork, signal.SIGKILL)
+
+
+def test_another_process_with_the_number_of_a_dead_one_is_not_adopted() -> None:
+    assert child_process._is_named(os.getpid(), "pytest")
+    assert not child_process._is_named(os.getpid(), "capture-1")
+    assert not child_process._is_named(2**22 + 1, "capture-1")
