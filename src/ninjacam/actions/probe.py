@@ -6,18 +6,18 @@ import binascii
 import contextlib
 import json
 import subprocess
-import threading
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from ninjacam.actions.audit import record
 from ninjacam.actions.cameras import SourceFields, source_to_probe
+from ninjacam.actions.child_processes import UserSlots, run_module
 from ninjacam.auth import Actor
-from ninjacam.core.errors import LimitError, ProtocolError, SourceTimeoutError
+from ninjacam.core.errors import ProtocolError, SourceTimeoutError
 from ninjacam.core.interpreter import bare_environment, python_command
 from ninjacam.devices.description import TIMEOUT_S as DEVICE_TIMEOUT_S
 from ninjacam.devices.description import DeviceDescription
@@ -33,9 +33,11 @@ AT_ONCE = 3
 """Per web worker: each test takes a process, a connection and the decoding of a frame."""
 _MODULE = "ninjacam.capture.probe"
 _DEVICE_MODULE = "ninjacam.devices.probe"
-_TESTING: list[Any] = []
-"""The users of the tests that this process runs."""
-_TESTING_LOCK = threading.Lock()
+_SLOTS = UserSlots(
+    AT_ONCE,
+    own=gettext_lazy("You are already testing a camera. Wait until that test has finished."),
+    others=gettext_lazy("Other cameras are being tested. Try again in a few seconds."),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def run_probe(source: SourceConfig, user: Any = None) -> ProbeResult:
         return _failed(
             "waits_for_publisher", _("This camera waits for a publisher. Save it, then publish to it.")
         )
-    with _turn(user):
+    with _SLOTS.take(user):
         return _run(source)
 
 
@@ -77,8 +79,8 @@ def describe_device(config: SourceConfig, user: Any = None) -> DeviceDescription
     Raises: LimitError; SourceError, CommandError: of the device.
     """
     question = json.dumps({"device": asdict(config)}).encode()
-    with _turn(user):
-        printed = _run_child(_DEVICE_MODULE, question, DEVICE_TIMEOUT_S + _START_S)
+    with _SLOTS.take(user):
+        printed = run_module(_DEVICE_MODULE, question, DEVICE_TIMEOUT_S + _START_S, bare=True)
     if printed is None:
         raise SourceTimeoutError(_("The camera does not answer in time."))
     try:
@@ -89,23 +91,6 @@ def describe_device(config: SourceConfig, user: Any = None) -> DeviceDescription
     except (ValueError, KeyError, TypeError) as exc:
         raise ProtocolError(_("The camera's description cannot be read.")) from exc
     raise error_of(error)
-
-
-@contextlib.contextmanager
-def _turn(user: Any) -> Iterator[None]:
-    """Raises: LimitError: this user, or too many others, are testing cameras."""
-    key = None if user is None else user.pk
-    with _TESTING_LOCK:
-        if key is not None and key in _TESTING:
-            raise LimitError(_("You are already testing a camera. Wait until that test has finished."))
-        if len(_TESTING) >= AT_ONCE:
-            raise LimitError(_("Other cameras are being tested. Try again in a few seconds."))
-        _TESTING.append(key)
-    try:
-        yield
-    finally:
-        with _TESTING_LOCK:
-            _TESTING.remove(key)
 
 
 async def probe_source(source: SourceConfig) -> ProbeResult:
@@ -138,25 +123,8 @@ def _question(source: SourceConfig) -> bytes:
 
 
 def _run(source: SourceConfig) -> ProbeResult:
-    printed = _run_child(_MODULE, _question(source), TIMEOUT_S + _START_S)
+    printed = run_module(_MODULE, _question(source), TIMEOUT_S + _START_S, bare=True)
     return _too_slow() if printed is None else _read(printed)
-
-
-def _run_child(module: str, question: bytes, timeout_s: float) -> bytes | None:
-    """Return what a module prints; None: it takes too long."""
-    try:
-        done = subprocess.run(
-            python_command(module),
-            input=question,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=timeout_s,
-            check=False,
-            env=bare_environment(),  # Without the secret key: the child reads data of an unknown device.
-        )
-    except subprocess.TimeoutExpired:
-        return None
-    return done.stdout
 
 
 def _read(printed: bytes) -> ProbeResult:

@@ -6,7 +6,7 @@ Imports pydantic only where there is such a model.
 import inspect
 import json
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -22,7 +22,7 @@ class OptionsModel(Protocol):
     """What Ninjacam uses of a pydantic model."""
 
     @classmethod
-    def model_validate(cls, obj: Any) -> "OptionsModel": ...
+    def model_validate_json(cls, json_data: str) -> "OptionsModel": ...
     @classmethod
     def model_json_schema(cls) -> dict[str, Any]: ...
     def model_dump(self, *, mode: str, by_alias: bool) -> dict[str, Any]: ...
@@ -58,14 +58,6 @@ def options_model_of(definition: Any) -> type[OptionsModel] | None:
     return model
 
 
-def takes_options(function: Callable[..., Any]) -> bool:
-    """Return whether a function has the parameter `options`."""
-    try:
-        return "options" in inspect.signature(function).parameters
-    except (TypeError, ValueError):  # Some functions of C extensions have no signature.
-        return False
-
-
 def schema_of(model: type[OptionsModel]) -> dict[str, Any]:
     """Return the JSON Schema of a model. Raises: ConfigError: there is none, or it is too large."""
     try:
@@ -81,6 +73,14 @@ def schema_of(model: type[OptionsModel]) -> dict[str, Any]:
     return schema
 
 
+def properties_of(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the schemas of the options, by name. The schema of a model that contains itself is a reference."""
+    name = schema.get("$ref", "").rpartition("/")[2]
+    model = schema.get("$defs", {}).get(name, {}) if name else schema
+    properties: Mapping[str, Any] = model.get("properties", {})
+    return properties
+
+
 def fit_options(model: type[OptionsModel], values: Mapping[str, Any]) -> FittedOptions:
     """Validate `values`, in their JSON form. Those that do not fit are left out, so that the others still apply.
 
@@ -88,12 +88,12 @@ def fit_options(model: type[OptionsModel], values: Mapping[str, Any]) -> FittedO
     """
     from pydantic import ValidationError
 
-    known = schema_of(model).get("properties", {})
+    known = properties_of(schema_of(model))
     problems = {name: "The processor has no such option." for name in values if name not in known}
     used = {name: value for name, value in values.items() if name in known}
     while True:
         try:
-            return FittedOptions(model.model_validate(used), problems)
+            return FittedOptions(model.model_validate_json(json.dumps(used)), problems)
         except ValidationError as exc:
             wrong = _problems_of(exc.errors(), used)
         problems |= wrong
@@ -114,8 +114,14 @@ def _problems_of(errors: Sequence[Mapping[str, Any]], used: Mapping[str, Any]) -
 
 
 def _annotation_of(function: Any) -> Any:
-    if not takes_options(function):
+    try:
+        parameter = inspect.signature(function).parameters.get("options")
+    except (TypeError, ValueError):  # Some functions of C extensions have no signature.
         return None
+    if parameter is None:
+        return None
+    if parameter.annotation is parameter.empty and parameter.default is not parameter.empty:
+        return None  # A parameter of its author's own, for other calls.
     try:
         return typing.get_type_hints(function)["options"]
     except KeyError:

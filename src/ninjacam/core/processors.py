@@ -222,7 +222,7 @@ def processor(
     at the width of that stream: they are not scaled. 0: frames of the camera's main stream.
     `fps`: the maximum number of frames per second that it receives. 0: all frames.
     `when`: "watched": it runs while its view has viewers. "recorded": the same as `record=True`. "always": it runs
-    without viewers, too, for example to create events; of a camera that sleeps, only while it is awake for viewers.
+    without viewers, too, for example to create events; for a camera that sleeps, the same as "watched".
     Options: a function with a second parameter `options` receives an instance of the pydantic model that is the
     parameter's annotation, a class declares the model as its attribute `Options`.
 

@@ -9,7 +9,7 @@ from ninjacam.core.errors import ConfigError
 MASK = "***"
 
 _WITHOUT_HOST = ("file", "v4l2")
-_LOGIN = re.compile(r"([A-Za-z0-9+.-]*)://(\S*@)(\S*)")
+_LOGIN = re.compile(r"([A-Za-z0-9+.-]{0,32})://(\S*@)(\S*)")
 """Matches up to the last @: the text before it may be a password that contains an unescaped / or ?."""
 _PARAMETER = re.compile(r"([?&;#/,])([^=&;?#/,\s]{1,80})=([^&;#\s]+)")
 """Matches secrets in the query, the fragment or, for some cameras, the path."""

@@ -15,11 +15,13 @@ from ninjacam.queries.status import Status, read_status
 
 @dataclass(frozen=True, slots=True)
 class ProcessorOptions:
-    """`schema`: JSON Schema of the options. `values`: those that were set for the camera; others have the default.
+    """`module`: where the processor is defined. `schema`: JSON Schema of the options. `values`: those that were set for
+    the camera; others have the default.
     `problems`: name of an option -> why its value is not used, as of the processor's last start.
     """
 
     processor: str
+    module: str
     description: str
     schema: Mapping[str, Any]
     values: Mapping[str, Any]
@@ -46,6 +48,7 @@ def options_of(camera: Camera, status: Status) -> list[ProcessorOptions]:
     return [
         ProcessorOptions(
             processor=str(each["name"]),
+            module=str(each.get("module", "")),
             description=str(each.get("description", "")),
             schema=each["options"],
             values=stored.get(each["name"], {}),

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ninjacam.core import processors
 from ninjacam.core.errors import ProcessorError, UnsafeCodeError
 from ninjacam.core.ownership import check_code_is_safe
 from ninjacam.core.processors import ProcessorRegistry, Registration, registry
@@ -27,7 +28,7 @@ logger = logging.getLogger("ninjacam.vision")
 
 MAX_TRACEBACK_CHARS = 8_000
 MAX_CAUSES = 10
-_OURS = str(Path(__file__).parent)
+_OURS = (str(Path(__file__).parent), processors.__file__)
 
 
 class ProcessorStalled(BaseException):  # Raised into user code: `except Exception` must not catch it.
@@ -307,7 +308,7 @@ def user_traceback(exc: BaseException) -> str:
         if each is None:
             break
         frames = [
-            frame for frame in each.stack if not frame.filename.startswith((_OURS, "<frozen importlib"))
+            frame for frame in each.stack if not frame.filename.startswith((*_OURS, "<frozen importlib"))
         ]
         each.stack = traceback.StackSummary.from_list(frames)
         each = each.__cause__ or each.__context__
@@ -324,7 +325,7 @@ def one_line(exc: BaseException) -> str:
         text = "(without a text)"
     words = f"{type(exc).__name__}: {text}".splitlines()[0][:200]
     lines = [(at.tb_frame.f_code.co_filename, at.tb_lineno) for at in _frames(exc)]
-    own = [line for line in lines if not line[0].startswith((_OURS, "<")) and not is_installed(line[0])]
+    own = [line for line in lines if not line[0].startswith((*_OURS, "<")) and not is_installed(line[0])]
     return f"{words} ({Path(own[-1][0]).name}, line {own[-1][1]})" if own else words
 
 

@@ -16,7 +16,6 @@ from ninjacam.supervision.control import Json
 from ninjacam.supervision.crash_record import LEFT_OUT, RunningFile
 from ninjacam.vision.camera import CameraPixels
 from ninjacam.vision.code import ModuleFile, ProcessorCode, interrupt
-from ninjacam.vision.options import OptionsServer
 
 logger = logging.getLogger("ninjacam.vision")
 
@@ -75,7 +74,6 @@ class VisionProcess:
         self._code = ProcessorCode(
             modules, running=self._running, left_out=json.loads(os.environ.get(LEFT_OUT, "{}"))
         )
-        self._options = OptionsServer(run_dir / f"{name}.options", self._code)
         self._cameras: dict[str, CameraPixels] = {}
         self._is_stuck = False
 
@@ -91,7 +89,6 @@ class VisionProcess:
             look.cancel()
             await asyncio.gather(
                 look,
-                self._options.close(),
                 *(camera.close() for camera in self._cameras.values()),
                 return_exceptions=True,
             )
@@ -133,7 +130,6 @@ class VisionProcess:
         self._child.changed()
 
     async def _assign(self, message: Json) -> None:
-        await self._options.start()  # Not earlier: now this is the only process of its name.
         wanted = {entry["slug"]: entry for entry in message["cameras"]}
         for slug in [slug for slug in self._cameras if slug not in wanted]:
             await self._cameras.pop(slug).close()

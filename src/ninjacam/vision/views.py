@@ -86,6 +86,7 @@ class _Encoding:
     encoder: H264Encoder | None = None
     size: tuple[int, int] = (0, 0)
     cadence: _Cadence = field(default_factory=_Cadence)
+    has_begun: bool = False
 
 
 class ViewMaker:
@@ -115,7 +116,7 @@ class ViewMaker:
     def _make_due(self, view_input: ViewInput) -> None:
         now_ns = self._context.clock.monotonic_ns()
         fps = self._max_fps() if view_input.frame is not None else 0.0
-        due = self._find_due(now_ns) if self._cadence.is_due(fps, now_ns) else []
+        due = self._find_due(now_ns, only_new=not self._cadence.is_due(fps, now_ns))
         if not due:
             return
         if fps:
@@ -137,11 +138,18 @@ class ViewMaker:
         entry = self._context.code.current.get(self.view)
         return entry.fps if isinstance(entry, Registration) else 0.0
 
-    def _find_due(self, now_ns: int) -> list[Variant]:
-        """Return the variants of this view that get a frame now."""
+    def _find_due(self, now_ns: int, *, only_new: bool) -> list[Variant]:
+        """Return the variants of this view that get a frame now. `only_new`: those that have had none, because a viewer
+        waits for the first.
+        """
         variants = [v for v in self._context.shared.variants if v.request.view == self.view]
         self._encodings = {v: self._encodings.get(v) or _Encoding() for v in variants}
-        return [v for v in variants if self._encodings[v].cadence.is_due(v.request.max_fps, now_ns)]
+        encodings = self._encodings
+        found = [v for v in variants if not (only_new and encodings[v].has_begun)]
+        due = [v for v in found if encodings[v].cadence.is_due(v.request.max_fps, now_ns)]
+        for variant in due:
+            encodings[variant].has_begun = True
+        return due
 
     def _make(self, view_input: ViewInput, now_ns: int, *, with_image: bool) -> Returned:
         """Return the view's result; if it fails, an image that shows the reason."""

@@ -5,13 +5,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from ninjacam.core.errors import InvalidError
+from ninjacam.core.options import properties_of
 from ninjacam.queries.processor_options import ProcessorOptions
 
 Schema = Mapping[str, Any]
 MAX_REFERENCES = 20
+_UNSET = ("", "---------")
+
+
+class _JsonField(forms.JSONField):
+    def to_python(self, value: Any) -> Any:
+        try:
+            return super().to_python(value)
+        except RecursionError as exc:
+            raise ValidationError(_("The JSON is nested too deeply.")) from exc
 
 
 class OptionsForm(forms.Form):
@@ -21,11 +32,13 @@ class OptionsForm(forms.Form):
         super().__init__(data, prefix="option")
         self._defaults: dict[str, Any] = {}
         self._values = options.values
-        for name, schema in options.schema.get("properties", {}).items():
+        for name, schema in properties_of(options.schema).items():
             found = _resolve(schema, options.schema)
-            self._defaults[name] = schema.get("default", found.get("default"))
-            self.fields[name] = _field(name, found, self._defaults[name])
-            self.initial[name] = _shown(self.fields[name], options.values.get(name, self._defaults[name]))
+            default = self._defaults[name] = schema.get("default", found.get("default"))
+            self.fields[name] = _field(name, found, default)
+            # A value that is not used stays stored until the user enters another.
+            value = default if name in options.problems else options.values.get(name, default)
+            self.initial[name] = _shown(self.fields[name], value)
             if self.fields[name].help_text:
                 self.fields[name].widget.attrs["aria-describedby"] = f"id_option-{name}_helptext"
         for name, problem in options.problems.items():
@@ -35,14 +48,11 @@ class OptionsForm(forms.Form):
     def changes(self) -> dict[str, Any]:
         """Return what was changed, for `actions.processor_options.set_options`. An empty field means the default."""
         changes: dict[str, Any] = {}
-        for name, default in self._defaults.items():
+        for name in self.changed_data:
             value = self.cleaned_data.get(name)
             if isinstance(self.fields[name], forms.ChoiceField):
                 value = json.loads(value) if value else None
-            if value in ("", default):
-                value = None
-            if value != self._values.get(name):
-                changes[name] = value
+            changes[name] = None if value in ("", self._defaults[name]) else value
         return changes
 
     def reset(self) -> dict[str, Any]:
@@ -82,7 +92,11 @@ def _field(name: str, schema: Schema, default: Any) -> forms.Field:
     kind = schema.get("type")
     if "enum" in schema:
         choices = [(json.dumps(value), str(value)) for value in schema["enum"]]
-        return forms.ChoiceField(choices=choices, **common)
+        return forms.ChoiceField(
+            choices=choices if default in schema["enum"] else [_UNSET, *choices], **common
+        )
+    if kind == "boolean" and default is None:
+        return forms.ChoiceField(choices=[_UNSET, ("true", _("yes")), ("false", _("no"))], **common)
     if kind == "boolean":
         return forms.BooleanField(**common)
     if kind in ("integer", "number"):
@@ -93,11 +107,14 @@ def _field(name: str, schema: Schema, default: Any) -> forms.Field:
     else:
         common["help_text"] = common["help_text"] or _("As JSON.")
         widget = forms.Textarea(attrs={"rows": 3, "spellcheck": "false"})
-        return forms.JSONField(widget=widget, **common)
+        return _JsonField(widget=widget, **common)
     if default is not None:
         field.widget.attrs["placeholder"] = str(default)
     return field
 
 
 def _shown(field: forms.Field, value: Any) -> Any:
-    return json.dumps(value) if isinstance(field, forms.ChoiceField) else value
+    """Return the initial value of a field. A choice is JSON; nothing is chosen for None."""
+    if isinstance(field, forms.ChoiceField):
+        return "" if value is None else json.dumps(value)
+    return value

@@ -1,7 +1,6 @@
-"""Options of processors in the API. A vision worker checks them for real in tests/e2e/test_views.py."""
+"""Options of processors in the API. They are checked for real in tests/e2e/test_views.py."""
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -9,12 +8,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from ninjacam.actions import processor_options as actions
-from ninjacam.core.errors import ProcessorError, StreamUnavailableError
 from ninjacam.core.options import MAX_VALUES_BYTES
 from ninjacam.models import Camera
 from ninjacam.queries import processor_options as queries
 from ninjacam.queries.status import Status
-from ninjacam.vision.options import CheckedValues
 from tests.unit.api.test_device import with_role
 from tests.unit.conftest import signed_in
 
@@ -27,7 +24,13 @@ SCHEMA = {
 STATUS = Status(
     engine_running=True,
     processors=(
-        {"name": "edges", "cameras": ["*"], "description": "Canny edges.", "options": SCHEMA},
+        {
+            "name": "edges",
+            "module": "site.cameras",
+            "cameras": ["*"],
+            "description": "Canny edges.",
+            "options": SCHEMA,
+        },
         {"name": "blur", "cameras": ["yard"], "options": SCHEMA},
         {"name": "plain", "cameras": ["*"], "options": None},
     ),
@@ -38,18 +41,23 @@ STATUS = Status(
 @pytest.fixture
 def owner(camera: Camera, monkeypatch: pytest.MonkeyPatch) -> Client:
     monkeypatch.setattr(queries, "read_status", lambda: STATUS)
-    monkeypatch.setattr(actions, "check_values", check)
+    monkeypatch.setattr(actions, "run_module", check)
     return with_role("owner", camera, "configure")
 
 
-def check(_: Any, processor: str, values: Mapping[str, Any]) -> CheckedValues:
-    assert processor == "edges"
-    if values.get("text") == "down":
-        raise StreamUnavailableError("No vision worker runs.")
-    if values.get("text") == "broken":
-        raise ProcessorError("The option “url” has no value.")
-    wrong = {name: "It does not fit." for name, value in values.items() if value == "wrong"}
-    return CheckedValues(dict(values), wrong)
+def check(module: str, question: bytes, *_: Any, bare: bool) -> bytes | None:
+    assert not bare, "the user's settings may read any variable"
+    asked = json.loads(question)
+    assert (asked["module"], asked["processor"]) == ("site.cameras", "edges")
+    match asked["values"].get("text"):
+        case "hang":
+            return None
+        case "crash":
+            return b""
+        case "broken":
+            return b'{"error": "The option has no value."}'
+    wrong = {name: "It does not fit." for name, value in asked["values"].items() if value == "wrong"}
+    return json.dumps({"values": asked["values"], "problems": wrong}).encode()
 
 
 def patch(client: Client, values: Any) -> Any:
@@ -109,16 +117,18 @@ def test_values_that_do_not_fit_change_nothing_and_are_named(owner: Client, came
 
 
 @pytest.mark.parametrize(
-    ("values", "status"),
+    "values",
     [
-        ({"text": "down"}, 503),
-        ({"text": "broken"}, 422),
-        ({"text": "x" * MAX_VALUES_BYTES}, 422),
-        ("no", 422),
+        {"text": "hang"},
+        {"text": "crash"},
+        {"text": "broken"},
+        {"text": "x" * MAX_VALUES_BYTES},
+        {"low": float("nan")},
+        "no",
     ],
 )
-def test_what_cannot_be_checked_is_refused(owner: Client, camera: Camera, values: Any, status: int) -> None:
-    assert patch(owner, values).status_code == status
+def test_what_cannot_be_checked_is_refused(owner: Client, camera: Camera, values: Any) -> None:
+    assert patch(owner, values).status_code == 422
     camera.refresh_from_db()
     assert camera.processor_options is None
 

@@ -1,9 +1,10 @@
 from collections.abc import Callable
+from datetime import time
 from enum import StrEnum
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ninjacam import Frame, Processor, processor
 from ninjacam.core.errors import ConfigError
@@ -40,6 +41,7 @@ def detect(frame: Frame, options: Edges) -> None: ...
 def plain(frame: Frame) -> None: ...
 def bare(frame: Frame, options) -> None: ...  # type: ignore[no-untyped-def]
 def number(frame: Frame, options: int) -> None: ...
+def own(frame: Frame, options=None) -> None: ...  # type: ignore[no-untyped-def]
 def unknown(frame: Frame, options: "Elsewhere") -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
 
@@ -53,7 +55,15 @@ class Wrong(Processor):
 
 @pytest.mark.parametrize(
     ("definition", "model"),
-    [(detect, Edges), (plain, None), (WithOptions, Edges), (Processor, None), (len, None), (print, None)],
+    [
+        (detect, Edges),
+        (plain, None),
+        (own, None),
+        (WithOptions, Edges),
+        (Processor, None),
+        (len, None),
+        (print, None),
+    ],
 )
 def test_the_model_of_a_function_or_class_is_found(definition: Any, model: Any) -> None:
     assert options_model_of(definition) is model
@@ -106,6 +116,28 @@ def test_an_option_without_a_default_must_be_set() -> None:
     for values in ({}, {"size": 4}, {"url": 5}):
         with pytest.raises(ConfigError, match="“url” has no value"):
             fit_options(Needs, values)
+
+
+def test_values_are_read_as_json_also_by_strict_models() -> None:
+    class Strict(BaseModel):
+        model_config = ConfigDict(strict=True)
+        at: time = time(7)
+        size: tuple[int, int] = (1, 2)
+
+    fitted = fit_options(Strict, {"at": "08:00:00", "size": [3, 4]})
+    assert (fitted.options, fitted.problems) == (Strict(at=time(8), size=(3, 4)), {})
+    assert fitted.values == {"at": "08:00:00", "size": [3, 4]}
+
+
+class Tree(BaseModel):
+    name: str = "root"
+    inner: "Tree | None" = None
+
+
+def test_a_model_that_contains_itself_has_options() -> None:
+    fitted = fit_options(Tree, {"inner": {"name": "leaf"}, "gone": 1})
+    assert fitted.options == Tree(inner=Tree(name="leaf"))
+    assert list(fitted.problems) == ["gone"]
 
 
 def test_a_schema_that_cannot_be_sent_is_refused() -> None:

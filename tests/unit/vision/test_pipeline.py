@@ -108,3 +108,34 @@ def test_a_processor_receives_at_most_the_frames_per_second_that_it_asks_for(
         clock.advance(0.04)
     assert len(published) == len(calls) == pytest.approx(count, abs=2)
     assert {packet.duration for packet in published} == {max(3600, int(90_000 / fps)) if fps else 3600}
+
+
+def test_a_new_viewer_of_a_slow_processor_gets_a_frame_at_once(tmp_path: Path) -> None:
+    clock, published = FakeClock(), list[int]()
+    info = StreamInfo("door", state=CameraState.LIVE)
+    shared = Shared(variants=(Variant(StreamRequest("numbers", Codec.ANNOTATIONS), Channel(info)),))
+    entry = Registration("numbers", partial(FunctionProcessor, lambda _: []), ("*",), "cameras", fps=0.1)
+    maker = ViewMaker(
+        "numbers",
+        ViewContext(
+            camera="door",
+            code=cast(Any, SimpleNamespace(current={"numbers": entry})),
+            shared=shared,
+            running=RunningFile(tmp_path / "running"),
+            publish=lambda pairs: published.append(len(pairs)),
+            on_health=lambda: None,
+            clock=clock,
+        ),
+    )
+    image = SimpleNamespace(width=64, height=36, bgr=None, gray=None)
+    image.for_thread = lambda _: image
+    packet = Packet(Kind.VIDEO, Codec.H264, b"", 0, clock.monotonic_ns())
+    for _ in range(50):
+        clock.advance(0.04)
+        maker.make(ViewInput(cast(Any, image), packet, 0, 40e6, info))
+    assert sum(published) <= 2
+    shared.variants = (*shared.variants, Variant(StreamRequest("numbers", Codec.ANNOTATIONS), Channel(info)))
+    before = sum(published)
+    maker.make(ViewInput(cast(Any, image), packet, 0, 40e6, info))
+    maker.make(ViewInput(cast(Any, image), packet, 0, 40e6, info))
+    assert sum(published) == before + 1

@@ -14,7 +14,6 @@ from ninjacam.models import Camera
 from ninjacam.queries import processor_options as queries
 from ninjacam.queries.processor_options import ProcessorOptions
 from ninjacam.queries.status import Status
-from ninjacam.vision.options import CheckedValues
 from ninjacam.web import options_page, views
 from ninjacam.web.options_form import OptionsForm
 from tests.unit.api.test_device import with_role
@@ -38,8 +37,10 @@ class Everything(BaseModel):
     url: str = ""
 
 
-def form_of(data: dict[str, str] | None = None, **values: Any) -> OptionsForm:
-    options = ProcessorOptions("edges", "", schema_of(Everything), values, {"low": "Too <low>."})
+def form_of(
+    data: dict[str, str] | None = None, problems: dict[str, str] | None = None, **values: Any
+) -> OptionsForm:
+    options = ProcessorOptions("edges", "cameras", "", schema_of(Everything), values, problems or {})
     return OptionsForm(
         None if data is None else {f"option-{name}": text for name, text in data.items()}, options
     )
@@ -73,6 +74,29 @@ def test_what_is_entered_is_changed_and_what_is_emptied_is_reset() -> None:
     assert form_of(low=3, gone=4).reset() == {"low": None, "gone": None}
 
 
+class Unset(BaseModel):
+    mode: Literal["a", "b"] | None = None
+    flag: bool | None = None
+    low: int = 80
+
+
+def test_options_without_a_value_stay_so_and_what_does_not_fit_is_kept() -> None:
+    options = ProcessorOptions("edges", "cameras", "", schema_of(Unset), {"low": "x"}, {"low": "No number."})
+    page = str(OptionsForm(None, options))
+    assert page.count('<option value="" selected>') == 2 and 'value="80"' in page
+    for entered, changes in (
+        ({"low": "80"}, {}),
+        ({"low": "80", "mode": '"b"', "flag": "false"}, {"mode": "b", "flag": False}),
+        ({"low": "90"}, {"low": 90}),
+    ):
+        form = OptionsForm({f"option-{name}": text for name, text in entered.items()}, options)
+        assert form.is_valid() and form.changes() == changes
+
+
+def test_json_that_is_nested_too_deeply_is_refused() -> None:
+    assert list(form_of({**DEFAULTS, "words": "[" * 20_000}).errors) == ["words"]
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [("low", "x"), ("low", "999"), ("mode", '"other"'), ("words", "["), ("label", "too long")],
@@ -86,7 +110,7 @@ def test_a_schema_that_refers_to_itself_becomes_a_field_for_json() -> None:
         "properties": {"tree": {"$ref": "#/$defs/Tree"}, "odd": {"$ref": "http://elsewhere/"}},
         "$defs": {"Tree": {"$ref": "#/$defs/Tree"}},
     }
-    assert "textarea" in str(OptionsForm(None, ProcessorOptions("edges", "", schema, {}, {})))
+    assert "textarea" in str(OptionsForm(None, ProcessorOptions("edges", "cameras", "", schema, {}, {})))
 
 
 PATH = "/cameras/door/options/edges/"
@@ -102,7 +126,7 @@ def owner(camera: Camera, monkeypatch: pytest.MonkeyPatch) -> Client:
     monkeypatch.setattr(queries, "read_status", lambda: status)
     monkeypatch.setattr(views, "read_status", lambda: status)
     monkeypatch.setattr(
-        "ninjacam.actions.processor_options.check_values", lambda _, __, values: CheckedValues(values, {})
+        "ninjacam.actions.processor_options.run_module", lambda *_, **__: b'{"values": {}, "problems": {}}'
     )
     return with_role("owner", camera, "configure")
 
