@@ -60,7 +60,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def check(processor: str = "draw", timeout_s: float = 60, **values: Any) -> Any:
-    question = {"module": "cameras", "processor": processor, "values": values}
+    question = {"module": "ninjacam_data_cameras", "processor": processor, "values": values}
     printed = run_module(
         "ninjacam.processes.options_check", json.dumps(question).encode(), timeout_s, bare=False
     )
@@ -87,7 +87,7 @@ def test_a_validator_that_never_returns_is_ended(site: Path) -> None:
     assert check(timeout_s=4, text="hang") is None
     assert time.monotonic() - started_s < 10
     running = subprocess.run(["ps", "axo", "args"], capture_output=True, text=True, check=True).stdout
-    assert "options_check" not in running
+    assert "-m ninjacam.processes.options_check" not in running
 
 
 @pytest.mark.parametrize(
