@@ -1,4 +1,4 @@
-"""Devices that publish to the product over RTMP and RTSP. FFmpeg is the publisher."""
+"""Devices that publish to the product over RTMP and RTSP. FFmpeg and GStreamer are the publishers."""
 
 import os
 import re
@@ -13,7 +13,7 @@ import pytest
 from ninjacam.testing.scenes import SceneOptions, make_clip
 from ninjacam.testing.tls import make_certificate
 from tests.harness.processes import free_port, kill, wait_until
-from tests.harness.publisher import Publisher, RtmpSocket
+from tests.harness.publisher import Publisher, RtmpSocket, gst_publisher, has_gst
 from tests.harness.server import Product
 from tests.harness.viewers import WsViewer
 from tests.integration.source_support import write_file
@@ -84,6 +84,26 @@ def test_the_codec_may_change_from_publisher_to_publisher(stage: Stage) -> None:
     ):
         with Publisher(urls[scheme], file) as publisher:
             _wait_for_codec(product, "yard", codec, publisher)
+
+
+@pytest.mark.gstreamer
+@pytest.mark.skipif(
+    not has_gst("x264enc", "rtspclientsink", "rtmp2sink"), reason="needs gstreamer1.0-rtsp and plugins (apt)"
+)
+@pytest.mark.parametrize("scheme", ["rtmp", "rtsp"])
+def test_gstreamer_publishes(stage: Stage, scheme: str) -> None:
+    product, urls = stage.product, stage.add(f"gst-{scheme}")
+    slug = f"gst-{scheme}"
+    with gst_publisher(urls[scheme]) as publisher:
+        wait_until(
+            lambda: product.camera(slug)["state"] == "live", 20, "video", processes=[product, publisher]
+        )
+        with WsViewer(product.websocket_url, product.token, [(slug, "")]) as viewer:
+            units = viewer.wait_units(50)
+            assert units[-1].at_s - units[0].at_s < 1.5 * 49 / 25
+        health = product.camera(slug)["health"]
+        assert (health["width_px"], health["height_px"], health["packets_lost"]) == (320, 240, 0)
+    product.wait_for_state(slug, "reconnecting")
 
 
 def test_one_that_vanishes_without_a_word_loses_its_place(stage: Stage) -> None:

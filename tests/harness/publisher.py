@@ -3,8 +3,10 @@
 As a program: `python -m tests.harness.publisher URL FILE` sends the file in a loop, in real time.
 """
 
+import shutil
 import socket
 import ssl
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -24,6 +26,33 @@ class Publisher(Process):
         super().__init__(
             f"publisher {url.partition(':')[0]}", python("-m", "tests.harness.publisher", url, str(file))
         )
+
+
+GST_PICTURE = (
+    "videotestsrc is-live=true ! video/x-raw,format=I420,width=320,height=240,framerate=25/1 "
+    "! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=25"
+)
+GST_SINKS = {
+    "rtsp": "rtspclientsink protocols=tcp location={url}",
+    "rtmp": "h264parse ! flvmux streamable=true ! rtmp2sink location={url}",
+}
+
+
+def gst_publisher(url: str) -> Process:
+    """Return a GStreamer pipeline that publishes H.264."""
+    scheme = url.partition(":")[0]
+    pipeline = f"{GST_PICTURE} ! {GST_SINKS[scheme].format(url=url)}"
+    return Process(f"gstreamer {scheme}", ["gst-launch-1.0", "-q", *pipeline.split()])
+
+
+def has_gst(*elements: str) -> bool:
+    """Return whether GStreamer's tools and these elements are installed."""
+    if not shutil.which("gst-inspect-1.0"):
+        return False
+    return all(
+        subprocess.run(["gst-inspect-1.0", "--exists", each], check=False).returncode == 0
+        for each in elements
+    )
 
 
 class RtmpSocket:
