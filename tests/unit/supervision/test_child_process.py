@@ -14,6 +14,7 @@ from ninjacam.supervision import child_process
 from ninjacam.supervision.child_process import ChildProcess, Death
 from ninjacam.supervision.started import CommandProcess, StartedProcess
 from ninjacam.testing.clock import FakeClock
+from tests.harness.processes import wait_until
 
 
 def deaths_of(start: Callable[[], Awaitable[StartedProcess]], run_dir: Path) -> list[Death]:
@@ -222,6 +223,8 @@ def test_a_fork_that_holds_the_socket_of_a_killed_process_does_not_prevent_its_r
 
 
 def test_another_process_with_the_number_of_a_dead_one_is_not_adopted() -> None:
-    assert child_process._is_named(os.getpid(), "pytest")
-    assert not child_process._is_named(os.getpid(), "capture-1")
-    assert not child_process._is_named(2**22 + 1, "capture-1")
+    with subprocess.Popen([sys.executable, "-c", "input()", "capture-1"], stdin=subprocess.PIPE) as other:
+        wait_until(lambda: child_process._is_named(other.pid, "capture-1"), 10, "exec")
+        assert not child_process._is_named(other.pid, "vision-1")
+        other.communicate(b"\n")
+    assert not child_process._is_named(other.pid, "capture-1")
