@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import replace
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,41 +26,55 @@ from tests.harness.processes import wait_until
 from tests.harness.recordings import encode_stamped
 
 PICTURES = 40
+LIVE = StreamInfo("door", state=CameraState.LIVE)
 
 
 def number_of(frame: Frame) -> list[Text]:
     return [Text(0, 0, str(stamp.read(frame.gray)))]
 
 
-def pipeline_of(
-    directory: Path, info: StreamInfo, published: list[Packet], *, fps: float = 0, clock: Clock = SYSTEM_CLOCK
-) -> Pipeline:
-    """Return a pipeline that publishes the numbers of its frames as annotations."""
-    numbers = Registration("numbers", partial(FunctionProcessor, number_of), ("*",), "cameras", fps=fps)
-    return Pipeline(
-        ViewContext(
-            camera="door",
-            code=cast(Any, SimpleNamespace(current={"numbers": numbers})),
-            shared=Shared(variants=(Variant(StreamRequest("numbers", Codec.ANNOTATIONS), Channel(info)),)),
-            running=RunningFile(directory / "running"),
-            publish=lambda pairs: published.extend(packet for _, packet in pairs),
-            on_health=lambda: None,
-            clock=clock,
-        )
+def annotations_of(info: StreamInfo) -> Variant:
+    return Variant(StreamRequest("numbers", Codec.ANNOTATIONS), Channel(info))
+
+
+def context_of(
+    directory: Path,
+    function: Callable[[Frame], Any],
+    published: list[Packet],
+    *,
+    fps: float = 0,
+    clock: Clock = SYSTEM_CLOCK,
+) -> ViewContext:
+    """Return the context of the view "numbers", whose annotations are watched."""
+    entry = Registration("numbers", partial(FunctionProcessor, function), ("*",), "cameras", fps=fps)
+    return ViewContext(
+        camera="door",
+        code=cast(Any, SimpleNamespace(current={"numbers": entry})),
+        shared=Shared(variants=(annotations_of(LIVE),)),
+        running=RunningFile(directory / "running"),
+        publish=lambda pairs: published.extend(packet for _, packet in pairs),
+        on_health=lambda: None,
+        clock=clock,
     )
+
+
+def view_input(number: int, clock: Clock) -> ViewInput:
+    image = SimpleNamespace(width=64, height=36, bgr=None, gray=None)
+    image.for_thread = lambda _: image
+    packet = Packet(Kind.VIDEO, Codec.H264, b"", number * 3600, clock.monotonic_ns())
+    return ViewInput(cast(Any, image), packet, number, 40e6, LIVE)
 
 
 @pytest.mark.parametrize("bframes", [0, 2])
 def test_annotations_have_the_time_of_their_frame(tmp_path: Path, bframes: int) -> None:
-    info = StreamInfo("door", state=CameraState.LIVE)
     published: list[Packet] = []
-    pipeline = pipeline_of(tmp_path, info, published)
+    pipeline = Pipeline(context_of(tmp_path, number_of, published))
     packets = [
         each._replace(received_ns=time.monotonic_ns() + 10**11)  # none is late, however slow this machine is
         for each in encode_stamped(PICTURES, bframes=bframes)
     ]
     times = {each.captured_ns // 1000 for each in packets}
-    pipeline.put_info(replace(info))
+    pipeline.put_info(LIVE)
     try:
         for number, packet in enumerate(packets):
             pipeline.put(packet)
@@ -81,61 +95,29 @@ def test_a_processor_receives_at_most_the_frames_per_second_that_it_asks_for(
     tmp_path: Path, fps: float, count: int
 ) -> None:
     clock, published, calls = FakeClock(), list[Packet](), list[int]()
-    info = StreamInfo("door", state=CameraState.LIVE)
 
     def note(frame: Frame) -> list[Text]:
         calls.append(frame.number)
         return []
 
-    entry = Registration("numbers", partial(FunctionProcessor, note), ("*",), "cameras", fps=fps)
-    maker = ViewMaker(
-        "numbers",
-        ViewContext(
-            camera="door",
-            code=cast(Any, SimpleNamespace(current={"numbers": entry})),
-            shared=Shared(variants=(Variant(StreamRequest("numbers", Codec.ANNOTATIONS), Channel(info)),)),
-            running=RunningFile(tmp_path / "running"),
-            publish=lambda pairs: published.extend(packet for _, packet in pairs),
-            on_health=lambda: None,
-            clock=clock,
-        ),
-    )
-    image = SimpleNamespace(width=64, height=36, bgr=None, gray=None)
-    image.for_thread = lambda _: image
+    maker = ViewMaker("numbers", context_of(tmp_path, note, published, fps=fps, clock=clock))
     for number in range(50):
-        packet = Packet(Kind.VIDEO, Codec.H264, b"", number * 3600, clock.monotonic_ns())
-        maker.make(ViewInput(cast(Any, image), packet, number, 40e6, info))
+        maker.make(view_input(number, clock))
         clock.advance(0.04)
     assert len(published) == len(calls) == pytest.approx(count, abs=2)
     assert {packet.duration for packet in published} == {max(3600, int(90_000 / fps)) if fps else 3600}
 
 
 def test_a_new_viewer_of_a_slow_processor_gets_a_frame_at_once(tmp_path: Path) -> None:
-    clock, published = FakeClock(), list[int]()
-    info = StreamInfo("door", state=CameraState.LIVE)
-    shared = Shared(variants=(Variant(StreamRequest("numbers", Codec.ANNOTATIONS), Channel(info)),))
-    entry = Registration("numbers", partial(FunctionProcessor, lambda _: []), ("*",), "cameras", fps=0.1)
-    maker = ViewMaker(
-        "numbers",
-        ViewContext(
-            camera="door",
-            code=cast(Any, SimpleNamespace(current={"numbers": entry})),
-            shared=shared,
-            running=RunningFile(tmp_path / "running"),
-            publish=lambda pairs: published.append(len(pairs)),
-            on_health=lambda: None,
-            clock=clock,
-        ),
-    )
-    image = SimpleNamespace(width=64, height=36, bgr=None, gray=None)
-    image.for_thread = lambda _: image
-    packet = Packet(Kind.VIDEO, Codec.H264, b"", 0, clock.monotonic_ns())
-    for _ in range(50):
+    clock, published = FakeClock(), list[Packet]()
+    context = context_of(tmp_path, lambda _: [], published, fps=0.1, clock=clock)
+    maker = ViewMaker("numbers", context)
+    for number in range(50):
         clock.advance(0.04)
-        maker.make(ViewInput(cast(Any, image), packet, 0, 40e6, info))
-    assert sum(published) <= 2
-    shared.variants = (*shared.variants, Variant(StreamRequest("numbers", Codec.ANNOTATIONS), Channel(info)))
-    before = sum(published)
-    maker.make(ViewInput(cast(Any, image), packet, 0, 40e6, info))
-    maker.make(ViewInput(cast(Any, image), packet, 0, 40e6, info))
-    assert sum(published) == before + 1
+        maker.make(view_input(number, clock))
+    before = len(published)
+    assert before <= 2
+    context.shared.variants = (*context.shared.variants, annotations_of(LIVE))
+    for number in (50, 51):
+        maker.make(view_input(number, clock))
+    assert len(published) == before + 1
