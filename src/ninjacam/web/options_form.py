@@ -44,6 +44,8 @@ class OptionsForm(forms.Form):
         for name, problem in options.problems.items():
             if name in self.fields:
                 self.fields[name].help_text = _("Not used: %(problem)s") % {"problem": problem}
+        self.unknown = sorted(options.values.keys() - self.fields.keys())
+        """Stored options that the code no longer has."""
 
     def changes(self) -> dict[str, Any]:
         """Return what was changed, for `actions.processor_options.set_options`. An empty field means the default."""

@@ -147,6 +147,16 @@ def test_the_page_saves_and_resets(owner: Client, camera: Camera) -> None:
 
 
 @pytest.mark.django_db
+def test_stored_options_that_no_longer_exist_are_listed(owner: Client, camera: Camera) -> None:
+    Camera.objects.update(processor_options={"edges": {"low": 3, "gone<b>": 1}})
+    page = owner.get(PATH).content.decode()
+    assert "no such options any more: gone&lt;b&gt;." in page
+    owner.post(PATH, {"reset": "1"})
+    camera.refresh_from_db()
+    assert camera.processor_options is None
+
+
+@pytest.mark.django_db
 def test_what_the_worker_refuses_is_shown_at_its_field(
     owner: Client, camera: Camera, monkeypatch: pytest.MonkeyPatch
 ) -> None:
