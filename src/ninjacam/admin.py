@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 
 from ninjacam.actions.audit import acting, record
@@ -18,6 +20,7 @@ from ninjacam.core.errors import InvalidError
 from ninjacam.core.streams import MAX_STREAMS
 from ninjacam.models import ApiToken, Camera, CameraGrant, Event, Segment, Stream
 from ninjacam.models.stream_fields import StreamFields
+from ninjacam.queries.processor_options import options_of
 from ninjacam.queries.status import read_status
 
 if TYPE_CHECKING:  # Generic in the stubs only.
@@ -189,8 +192,20 @@ class CameraAdmin(_OnRecord, CameraModelAdmin):
     def state(self, camera: Camera) -> str:
         return str(read_status().camera(camera, details=False)["state"])
 
+    @admin.display(description=_("options of processors"))
+    def processors(self, camera: Camera) -> str:
+        """Link to the pages of the options, where they are validated."""
+        return format_html_join(
+            ", ",
+            '<a href="{}">{}</a>',
+            (
+                (reverse("ninjacam:processor-options", args=[camera.slug, each.processor]), each.processor)
+                for each in options_of(camera, read_status())
+            ),
+        )
+
     def get_readonly_fields(self, request: HttpRequest, obj: Camera | None = None) -> list[str]:
-        return ["slug"] if obj else []  # Sockets and recordings are named after it.
+        return ["slug", "processors"] if obj else []  # Sockets and recordings are named after the slug.
 
 
 @admin.register(CameraGrant)

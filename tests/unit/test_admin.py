@@ -6,6 +6,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from ninjacam.models import ApiToken, Camera, Event, Segment, Stream
+from ninjacam.queries.status import Status
 from tests.unit.conftest import PASSWORD, signed_in
 
 NO_ROWS = {
@@ -49,6 +50,18 @@ def test_a_camera_is_added_with_encrypted_credentials(
     camera = Camera.objects.get()
     assert camera.url == "rtsp://10.0.0.8/x" and camera.source().password == PASSWORD
     assert PASSWORD not in caplog.text
+
+
+def test_a_camera_links_to_the_options_of_its_processors(
+    admin: Client, camera: Camera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processors = ({"name": "edges", "cameras": ["*"], "options": {"properties": {}}},)
+    monkeypatch.setattr(
+        "ninjacam.admin.read_status", lambda: Status(engine_running=True, processors=processors)
+    )
+    assert '<a href="/cameras/door/options/edges/">edges</a>' in admin.get(change(camera)).content.decode()
+    assert "/options/" not in admin.get(ADD).content.decode()
+    assert save(admin, change(camera), url="rtsp://10.0.0.5/stream1", name="Gate").status_code == 302
 
 
 def test_no_page_shows_credentials(admin: Client, camera: Camera) -> None:
