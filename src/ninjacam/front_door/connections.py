@@ -26,7 +26,7 @@ logger = logging.getLogger("ninjacam.front_door")
 
 IDLE_S = 10.0
 """Maximum seconds without a complete request head: before the first request, and between requests."""
-NEW_S = 0.25
+NEW_S = 0.1
 """For this long, a connection is not closed to accept another one: the server may be about to serve its request."""
 MAX_IDLE_PER_ADDRESS = 64
 """Maximum number of connections without a request per address and worker. A browser opens six."""
