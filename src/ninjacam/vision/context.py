@@ -23,6 +23,8 @@ class Variant:
     channel: Channel
     sequence: int = 0
     failing: bool = False
+    has_output: bool = True
+    """False: the view is made for what its processor does, and nobody receives the result."""
 
     @property
     def is_video(self) -> bool:

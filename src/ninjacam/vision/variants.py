@@ -101,7 +101,7 @@ class Variants:
 
     def _make_unwatched(self, view: str) -> Variant:
         request = StreamRequest(view, Codec.ANNOTATIONS)
-        return Variant(request, Channel(self._describe(request), camera_id=self._camera_id))
+        return Variant(request, Channel(self._describe(request)), has_output=False)
 
     def count_encodings(self, view: str) -> int:
         return sum(request.view == view and each.is_video for request, each in self._by_request.items())

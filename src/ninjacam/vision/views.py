@@ -126,9 +126,9 @@ class ViewMaker:
         if self.abandoned:
             return
         pairs = self._encode(videos, made.image, view_input) if made.image is not None else []
-        if made.annotation_set is not None:
+        others = [variant for variant in due if variant.has_output and not variant.is_video]
+        if made.annotation_set is not None and others:
             data = encode_annotation_set(self.view, view_input.packet.captured_ns, made.annotation_set)
-            others = [variant for variant in due if not variant.is_video]
             pairs += [(each.channel, self._packet(each, data, view_input, Flags.KEY)) for each in others]
         if pairs and not self.abandoned:
             self._context.publish(pairs)

@@ -121,3 +121,18 @@ def test_a_new_viewer_of_a_slow_processor_gets_a_frame_at_once(tmp_path: Path) -
     for number in (50, 51):
         maker.make(view_input(number, clock))
     assert len(published) == before + 1
+
+
+def test_what_nobody_receives_is_processed_and_not_published(tmp_path: Path) -> None:
+    clock, published, calls = FakeClock(), list[Packet](), list[int]()
+
+    def note(frame: Frame) -> list[Text]:
+        calls.append(frame.number)
+        return []
+
+    context = context_of(tmp_path, note, published, clock=clock)
+    context.shared.variants[0].has_output = False
+    maker = ViewMaker("numbers", context)
+    for number in range(3):
+        maker.make(view_input(number, clock))
+    assert (calls, published) == ([0, 1, 2], [])
