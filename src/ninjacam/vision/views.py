@@ -11,7 +11,7 @@ from typing import Any
 
 from av.video.reformatter import VideoReformatter
 
-from ninjacam.core.annotations import encode_annotation_set
+from ninjacam.core.annotations import AnnotationSet, encode_annotation_set
 from ninjacam.core.errors import DecodeError, NinjacamError, ProcessorError
 from ninjacam.core.frames import Frame
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, CameraState, Codec, Flags, Kind, Packet, StreamInfo
@@ -127,11 +127,17 @@ class ViewMaker:
             return
         pairs = self._encode(videos, made.image, view_input) if made.image is not None else []
         others = [variant for variant in due if variant.has_output and not variant.is_video]
-        if made.annotation_set is not None and others:
-            data = encode_annotation_set(self.view, view_input.packet.captured_ns, made.annotation_set)
-            pairs += [(each.channel, self._packet(each, data, view_input, Flags.KEY)) for each in others]
+        pairs += self._encode_annotations(others, made.annotation_set, view_input)
         if pairs and not self.abandoned:
             self._context.publish(pairs)
+
+    def _encode_annotations(
+        self, variants: list[Variant], annotation_set: AnnotationSet | None, view_input: ViewInput
+    ) -> list[tuple[Channel, Packet]]:
+        if annotation_set is None or not variants:
+            return []
+        data = encode_annotation_set(self.view, view_input.packet.captured_ns, annotation_set)
+        return [(each.channel, self._packet(each, data, view_input, Flags.KEY)) for each in variants]
 
     def _max_fps(self) -> float:
         """Return the frame rate that the processor asks for; 0: all frames."""
