@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ninjacam.core.annotations import Box, Keypoints, Line, Mask, Point, Polygon, Text
     from ninjacam.core.frames import Frame
     from ninjacam.core.processors import Processor, processor
+    from ninjacam.core.results import Result
     from ninjacam.core.text import draw_text, text_size
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Point",
     "Polygon",
     "Processor",
+    "Result",
     "Text",
     "__version__",
     "draw_text",
@@ -39,6 +41,7 @@ _HOMES = {
     "Point": "annotations",
     "Polygon": "annotations",
     "Processor": "processors",
+    "Result": "results",
     "Text": "annotations",
     "draw_text": "text",
     "processor": "processors",

@@ -309,6 +309,46 @@ def test_a_processor_that_always_runs_needs_no_viewer_and_survives_its_worker(sc
     )
 
 
+CHAIN = """
+import time
+from ninjacam import Frame, Result, processor
+
+@processor(fps=5)
+def choose(frame: Frame):
+    MORE
+    return Result(data=("green", frame.number))
+
+@processor(after="choose", every_frame=True)
+def paint(frame: Frame):
+    colour, number = frame.results["choose"].data
+    assert 0 <= frame.number - number < 25
+    frame.image[frame.height // 2 :] = {"green": (0, 255, 0)}[colour]
+"""
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"), [("raise ValueError('no model')", "no model"), ("time.sleep(60)", "did not return")]
+)
+def test_a_view_uses_the_results_of_a_processor_that_nobody_watches_and_shows_nothing_without_them(
+    scene: Scene, lines: str, told: str
+) -> None:
+    with scene.mjpeg() as viewer, scene.mjpeg("") as raw:
+        viewer.wait_live()
+        scene.save(CHAIN.replace("MORE", ""))
+        wait_colour(viewer, "green", 10)
+        before = viewer.count
+        wait_until(lambda: viewer.count > before + 40, 10, "every frame")
+        rates = {name: scene.view(name)["fps"] for name in ("choose", "paint")}
+        assert rates["choose"] < 8 < 15 < rates["paint"], rates
+        broken_s = fair_s()
+        scene.save(CHAIN.replace("MORE", lines))
+        error = wait_until(lambda: scene.view()["error"], 10, "the error", processes=[scene.product])
+        assert "paint: it runs after choose" in error["message"] and told in error["message"]
+        viewer.wait_placeholder(5)
+        raw.wait_live(5)
+        assert raw.longest_gap_s(broken_s) < 2.0
+
+
 def test_a_module_that_fails_to_load_is_reported_to_users_who_may_configure(scene: Scene) -> None:
     guest = scene.product.login(GUEST, PASSWORD)
     with scene.mjpeg() as viewer:

@@ -68,13 +68,28 @@ def run(registry: ProcessorRegistry, name: str, images: list[Any]) -> list[Any]:
 def test_each_processor_works_on_real_frames(registry: ProcessorRegistry, created: list[str]) -> None:
     names = {entry.name for entry in registry}
     drawers = {"edges", "outlines", "clock"}
-    annotators = {"motion", "brightest", "brightness", "doorbell"}
-    assert names == drawers | annotators | {"faces"}
+    annotators = {"motion", "brightest", "brightness", "doorbell", "movement"}
+    assert names == drawers | annotators | {"faces", "blurred"}
     for name in drawers | annotators:
         for returned in run(registry, name, pictures()):
             assert returned.image.dtype == np.uint8
             assert (returned.annotation_set is not None) == (name in annotators)
     assert created == []
+
+
+@pytest.mark.usefixtures("module")
+def test_moving_things_are_blurred_and_the_rest_is_not(registry: ProcessorRegistry) -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (360, 640, 3), np.uint8)
+    moving = noise.copy()
+    moving[100:160, 200:260] = 255 - noise[100:160, 200:260] // 4
+    found = run(registry, "movement", [noise] * 5 + [moving])[-1].result
+    assert len(found.boxes) == 1
+    entry = registry.get("blurred")
+    assert entry is not None
+    made = new_processor(entry, "gate").processor
+    shown = call_processor(made, "blurred", frame(moving, results={"movement": found}), with_image=True).image
+    assert shown[110:150, 210:250].std() < 10 < moving[110:150, 210:250].std()
+    assert (shown[:80] == moving[:80]).all()
 
 
 @pytest.mark.usefixtures("module")

@@ -1,6 +1,6 @@
 """The decoded frame that a processor receives."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,17 +13,20 @@ if TYPE_CHECKING:
     GrayImage: TypeAlias = NDArray[np.uint8]
     """uint8, shape (height, width)."""
 
+    from ninjacam.core.results import Result
+
 
 class Frame:
     """One frame of a camera, decoded on demand.
 
     `camera`: its slug. `number`: counts the decoded frames, from 0. `pts_s`: seconds on the camera's own clock.
     `captured_at`: aware UTC time of capture. `received_ns`: this host's monotonic clock. `width`, `height`: pixels.
+    `results`: the latest results of the processors that run before this one in its chain, by name.
     The frame is valid only during the call; to keep the image, copy it.
     """
 
     __slots__ = ("_bgr", "_load_bgr", "_load_gray", "camera", "captured_ns", "height", "number", "pts_s",
-                 "received_ns", "width")  # fmt: skip
+                 "received_ns", "results", "width")  # fmt: skip
 
     def __init__(
         self,
@@ -37,6 +40,7 @@ class Frame:
         height: int,
         load_bgr: "Callable[[], BgrImage]",
         load_gray: "Callable[[], GrayImage]",
+        results: "Mapping[str, Result] | None" = None,
     ) -> None:
         self.camera = camera
         self.number = number
@@ -45,6 +49,7 @@ class Frame:
         self.received_ns = received_ns
         self.width = width
         self.height = height
+        self.results: Mapping[str, Result] = {} if results is None else results
         self._load_bgr = load_bgr
         self._load_gray = load_gray
         self._bgr: Any = None

@@ -114,8 +114,8 @@ class Registration:
     `make`: returns a new instance. `cameras`: glob patterns of the slugs that have the view. `module`: where it is
     defined. `record`: its annotations are recorded. `turns`: serializes calls of a function for different cameras,
     which share its globals; None for a class. `width_px`: width of the frames that it needs; 0: those of `main`.
-    `when`: when it runs. `fps`: maximum number of frames per second; 0: all. `options`: its model, and
-    `options_schema` the JSON Schema of the model; None: it has no options.
+    `when`: when it runs. `after`, `every_frame`: see `processor`. `fps`: maximum number of frames per second; 0: all.
+    `options`: its model, and `options_schema` the JSON Schema of the model; None: it has no options.
     """
 
     name: str
@@ -129,6 +129,8 @@ class Registration:
     width_px: int = 0
     when: When = "watched"
     fps: float = 0.0
+    after: str = ""
+    every_frame: bool = False
     options: type[OptionsModel] | None = None
     options_schema: dict[str, Any] | None = None
 
@@ -189,6 +191,8 @@ def processor(
     width_px: int = 0,
     fps: float = 0,
     when: When = "watched",
+    after: str = "",
+    every_frame: bool = False,
 ) -> Callable[[Definition], Definition]: ...
 
 
@@ -201,6 +205,8 @@ def processor(
     width_px: int = 0,
     fps: float = 0,
     when: When = "watched",
+    after: str = "",
+    every_frame: bool = False,
 ) -> Any:
     """Make a function, or a subclass of `Processor`, a view of cameras.
 
@@ -216,13 +222,16 @@ def processor(
     - None: the frame as it is, with whatever was drawn on `frame.image`;
     - annotations, a list of `Box`, `Point`, `Polygon` and `Text`, [] for nothing seen: players draw them over the
       camera's own video (`overlay="faces"`), and where the view itself is watched they are drawn into it;
-    - (image or None, annotations).
+    - (image or None, annotations);
+    - a `Result`: any of these, with values and data.
     `record`: its annotations are recorded with the camera. It runs for as long as that is, watched or not.
     `width_px`: the width that it needs. It receives frames of the camera's smallest stream that is at least as wide,
     at the width of that stream: they are not scaled. 0: frames of the camera's main stream.
     `fps`: the maximum number of frames per second that it receives. 0: all frames.
     `when`: "watched": it runs while its view has viewers. "recorded": the same as `record=True`. "always": it runs
     without viewers, too, for example to create events; for a camera that sleeps, the same as "watched".
+    `after`: the name of another processor. This one gets the same frames afterwards, in its own thread, with its latest
+    results in `frame.results`. `every_frame`: it also gets the frames that the other one skipped because of its `fps`.
     Options: a function with a second parameter `options` receives an instance of the pydantic model that is the
     parameter's annotation, a class declares the model as its attribute `Options`.
 
@@ -239,6 +248,12 @@ def processor(
     if isinstance(fps, bool) or not isinstance(fps, int | float) or not 0 <= fps <= MAX_FPS:
         raise ConfigError(
             f"The frame rate of a processor must be a number from 0 to {MAX_FPS:g}, not {fps!r}."
+        )
+    if after and width_px:
+        raise ConfigError(f"Remove width_px: this processor gets the frames of the processor {after!r}.")
+    if every_frame and not after:
+        raise ConfigError(
+            "Remove every_frame, or specify with after=... which processor this one runs after."
         )
     if when not in get_args(When):
         raise ConfigError(f"Unknown time to run a processor {when!r}. Use watched, recorded or always.")
@@ -265,6 +280,8 @@ def processor(
                 turns=None if is_class else FairLock(),
                 width_px=width_px,
                 fps=float(fps),
+                after=after,
+                every_frame=every_frame,
                 options=model,
                 options_schema=None if model is None else schema_of(model),
             )

@@ -102,7 +102,7 @@ def _load_view(camera: str, view: str) -> Any:
     code = ProcessorCode(processor_modules(get_settings()))
     code.refresh()
     options = Camera.objects.filter(slug=camera).values_list("processor_options", flat=True).first()
-    return RecordedView(camera, view, code, (options or {}).get(view))
+    return RecordedView(camera, view, code, options)
 
 
 if __name__ == "__main__":

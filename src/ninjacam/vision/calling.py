@@ -1,7 +1,9 @@
 """The boundary to user code: calls processors, and validates what they return: an image, annotations, or both."""
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 import av
@@ -12,6 +14,8 @@ from ninjacam.core.errors import ConfigError, DecodeError, EncodeError, Processo
 from ninjacam.core.frames import Frame
 from ninjacam.core.options import fit_options
 from ninjacam.core.processors import Processor, Registration
+from ninjacam.core.results import Result, to_values
+from ninjacam.vision.chains import broken_chain, preceding_views
 from ninjacam.vision.code import ProcessorCode, ProcessorStalled, one_line, user_traceback
 from ninjacam.vision.drawing import draw_annotations
 from ninjacam.vision.images import DecodedFrame, check_image
@@ -19,11 +23,18 @@ from ninjacam.vision.images import DecodedFrame, check_image
 T = TypeVar("T")
 
 
+NO_VALUES: Mapping[str, float] = MappingProxyType({})
+
+
 class Returned(NamedTuple):
-    """`image`: as returned by `check_image`, or None if not requested. `annotation_set`: None without annotations."""
+    """`image`: as returned by `check_image`, or None if not requested. `annotation_set`: None without annotations.
+    `result`: for the processors that run afterwards; None: no processor was called. `values`: by name.
+    """
 
     image: Any
-    annotation_set: AnnotationSet | None
+    annotation_set: AnnotationSet | None = None
+    result: Result | None = None
+    values: Mapping[str, float] = NO_VALUES
 
 
 class NewProcessor(NamedTuple):
@@ -69,59 +80,93 @@ def _guarded(view: str, call: Callable[[], T]) -> T:
 
 def _check(returned: Any, frame: Frame, view: str, *, with_image: bool) -> Returned:
     """Raises: EncodeError."""
-    image, annotations = returned, None
+    result = _to_result(returned)
+    annotation_set = None
+    if result.annotations is not None:
+        annotation_set = to_annotation_set(result.annotations, frame.width, frame.height)
+    values = to_values(result.values) if result.values else NO_VALUES
+    image = None
+    if result.image is not None:
+        image = check_image(result.image)
+    elif with_image:
+        image = check_image(frame.image)
+        if annotation_set:
+            draw_annotations(image, annotation_set, view)
+    return Returned(image, annotation_set, result, values)
+
+
+def _to_result(returned: Any) -> Result:
+    """Raises: EncodeError: the annotations of a result are not annotations."""
+    if isinstance(returned, Result):
+        if returned.annotations is not None and not are_annotations(returned.annotations):
+            raise EncodeError(
+                "The annotations of a Result must be a list of Box, Point and the like, or None."
+            )
+        return returned
     if are_annotations(returned):
-        image, annotations = None, returned
-    elif isinstance(returned, tuple) and len(returned) == 2 and are_annotations(returned[1]):
-        image, annotations = returned
-    annotation_set = (
-        None if annotations is None else to_annotation_set(annotations, frame.width, frame.height)
-    )
-    if image is not None:
-        return Returned(check_image(image), annotation_set)
-    if not with_image:
-        return Returned(None, annotation_set)
-    image = check_image(frame.image)
-    if annotation_set:
-        draw_annotations(image, annotation_set, view)
-    return Returned(image, annotation_set)
+        return Result(annotations=returned)
+    if isinstance(returned, tuple) and len(returned) == 2 and are_annotations(returned[1]):
+        return Result(*returned)
+    return Result(returned)
 
 
 class RecordedView:
-    """A view made from recorded frames, in the caller's thread, without a deadline.
+    """A view made from recorded frames, in the caller's thread, without a deadline. The processors that run before it
+    in its chain are called first, for each frame. `options`: view -> the values of its options.
 
     Raises: ViewNotFoundError: the camera has none with this name; ProcessorError: it does not load.
     """
 
     def __init__(
-        self, camera: str, view: str, code: ProcessorCode, options: Mapping[str, Any] | None = None
+        self,
+        camera: str,
+        view: str,
+        code: ProcessorCode,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         entry = code.current.get(view)
-        if isinstance(entry, ProcessorError):
-            raise entry
-        if entry is None or not entry.applies_to(camera):
+        if entry is None or (isinstance(entry, Registration) and not entry.applies_to(camera)):
             raise ViewNotFoundError(f"The camera {camera!r} has no view {view!r}.")
-        self._made = new_processor(entry, camera, options).processor
+        before = preceding_views(code.current, view, camera)
+        if isinstance(entry, Registration) and entry.after and not before:
+            raise broken_chain(view, entry.after)
+        self._made: dict[str, Processor] = {}
+        for name in (*before, view):
+            each = code.current[name]
+            if isinstance(each, ProcessorError):
+                raise each
+            self._made[name] = new_processor(each, camera, (options or {}).get(name)).processor
         self._view = view
         self._camera = camera
         self._reformatter = VideoReformatter()
 
     def draw(self, av_frame: av.VideoFrame, captured_ns: int, number: int, pts_s: float) -> Any:
         """Return uint8, (height, width, 3) BGR or (height, width). Raises: ProcessorError, DecodeError."""
-        decoded_frame = DecodedFrame(av_frame, self._reformatter)
-        frame = Frame(
-            camera=self._camera,
-            number=number,
-            pts_s=pts_s,
-            captured_ns=captured_ns,
-            received_ns=time.monotonic_ns(),
-            width=decoded_frame.width,
-            height=decoded_frame.height,
-            load_bgr=decoded_frame.bgr,
-            load_gray=decoded_frame.gray,
-        )
-        return call_processor(self._made, self._view, frame, with_image=True).image
+        results: dict[str, Result] = {}
+        image = None
+        for name, made in self._made.items():
+            # Each has its own image, as when the view is live: a processor may draw on it.
+            decoded_frame = DecodedFrame(av_frame, self._reformatter)
+            frame = Frame(
+                camera=self._camera,
+                number=number,
+                pts_s=pts_s,
+                captured_ns=captured_ns,
+                received_ns=time.monotonic_ns(),
+                width=decoded_frame.width,
+                height=decoded_frame.height,
+                load_bgr=decoded_frame.bgr,
+                load_gray=decoded_frame.gray,
+                results=dict(results),
+            )
+            returned = call_processor(made, name, frame, with_image=name == self._view)
+            image = returned.image
+            if returned.result is not None:
+                results[name] = returned.result
+        return image
 
     def close(self) -> None:
         """Raises: ProcessorError."""
-        close_processor(self._made, self._view)
+        with contextlib.ExitStack() as stack:
+            for name, made in self._made.items():
+                stack.callback(close_processor, made, name)

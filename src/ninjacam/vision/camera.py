@@ -19,6 +19,7 @@ from ninjacam.core.streams import MAIN, StreamFacts, choose, stream_key
 from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.server import StreamServer
 from ninjacam.supervision.crash_record import RunningFile
+from ninjacam.vision.chains import first_view
 from ninjacam.vision.code import ProcessorCode
 from ninjacam.vision.context import Variant
 from ninjacam.vision.health import ViewHealth
@@ -124,7 +125,7 @@ class CameraPixels:
         """
         if not view:
             return name
-        entry = self._code.current.get(view)
+        entry = self._code.current.get(first_view(self._code.current, view, self.slug))
         width_px = entry.width_px if isinstance(entry, Registration) else 0
         facts = [each for each in self._facts if each.name in self._streams]
         return choose(facts, override=self._detect_stream, width_px=width_px)

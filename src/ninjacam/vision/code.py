@@ -293,6 +293,7 @@ class ProcessorCode:
                 "record": entry.record,
                 "width_px": entry.width_px,
                 "fps": entry.fps,
+                "after": entry.after,
                 "options": entry.options_schema,
             }
             for _, entry in sorted(self.current.items())

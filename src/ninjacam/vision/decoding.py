@@ -7,10 +7,12 @@ here: the thread and its queue (`vision.pipeline`), user code (`vision.views`).
 
 import logging
 import queue
+from collections.abc import Sequence
 
 from ninjacam.core.errors import DecodeError
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, CameraState, Codec, Flags, Kind, Packet, StreamInfo
 from ninjacam.vision.backlog import Backlog
+from ninjacam.vision.chains import preceding_views
 from ninjacam.vision.context import ViewContext
 from ninjacam.vision.images import DecodedFrame, Decoder
 from ninjacam.vision.views import LATE_NS, ViewInput, ViewMaker, ViewThread
@@ -97,14 +99,25 @@ class Decoding:
                 self._views.pop(view, None)
                 thread.stop()
         # The threads of user code start before this one encodes the camera's own view.
-        for view in sorted(wanted):
-            if view:
-                maker = self._views.get(view)
-                if maker is None:
-                    maker = self._views[view] = ViewThread(view, self._context)
-                maker.offer(view_input)
+        self._offer(view_input, sorted(wanted - {""}))
         if "" in wanted:
             self._raw.make(view_input)
+
+    def _offer(self, view_input: ViewInput, wanted: Sequence[str]) -> None:
+        """Offer a frame to the views that start a chain. Others get it from the view before them."""
+        current = self._context.code.current
+        threads: dict[str, ViewThread] = {}
+        for view in wanted:
+            thread = self._views.get(view)
+            if thread is None:
+                thread = self._views[view] = ViewThread(view, self._context)
+            threads[view] = thread
+        before = {view: preceding_views(current, view, self._camera)[-1:] for view in wanted}
+        for view, thread in threads.items():
+            thread.followers = tuple(threads[other] for other in wanted if before[other] == [view])
+        for view, thread in threads.items():
+            if not before[view]:
+                thread.offer(view_input)
 
     def _show_down(self) -> None:
         """Show in every view that the camera is unavailable, and why; once a second, so that new viewers see it too."""

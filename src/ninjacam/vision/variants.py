@@ -1,12 +1,13 @@
 """The requested encodings of the views at one socket. Not here: making them (`ninjacam.vision.views`)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from ninjacam.core.errors import ViewNotFoundError
 from ninjacam.core.packets import Codec, StreamInfo
 from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.server import Channel
+from ninjacam.vision.chains import preceding_views
 from ninjacam.vision.code import ProcessorCode
 from ninjacam.vision.context import Variant
 
@@ -86,12 +87,28 @@ class Variants:
         return variant.channel.subscribers
 
     def wanted(self) -> Iterator[Variant]:
-        """Yield the variants to make. The recorder names no view and gets the annotations of all views that are
-        recorded. A view that is always made has a variant of its own, without subscribers.
+        """Yield the variants to make. Views that are always made, and those that run before others in a chain, have
+        variants of their own, without subscribers.
         """
-        always = self._code.always(self._slug) if self._code is not None and self.may_wake else []
-        self._unwatched = {view: self._unwatched.get(view) or self._make_unwatched(view) for view in always}
+        variants = list(self._requested())
+        unwatched = self._views_without_viewers({variant.request.view for variant in variants})
+        self._unwatched = {
+            view: self._unwatched.get(view) or self._make_unwatched(view) for view in unwatched
+        }
         yield from self._unwatched.values()
+        yield from variants
+
+    def _views_without_viewers(self, watched: Iterable[str]) -> set[str]:
+        if self._code is None:
+            return set()
+        always = self._code.always(self._slug) if self.may_wake else []
+        current = self._code.current
+        return {*always}.union(*(preceding_views(current, view, self._slug) for view in (*always, *watched)))
+
+    def _requested(self) -> Iterator[Variant]:
+        """Yield the variants with subscribers. The recorder names no view and gets the annotations of all views that
+        are recorded.
+        """
         for request, variant in self._by_request.items():
             if variant.is_video or request.view:
                 yield variant

@@ -6,6 +6,7 @@ Not here: decoding (`vision.pipeline`), sockets and demand (`vision.camera`).
 import logging
 import threading
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,9 +17,11 @@ from ninjacam.core.errors import DecodeError, NinjacamError, ProcessorError
 from ninjacam.core.frames import Frame
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, CameraState, Codec, Flags, Kind, Packet, StreamInfo
 from ninjacam.core.processors import Registration
+from ninjacam.core.results import Result
 from ninjacam.core.viewer_errors import for_viewers
 from ninjacam.hub.server import Channel
 from ninjacam.vision.calling import Returned
+from ninjacam.vision.chains import Preceding, broken_chain
 from ninjacam.vision.code import ProcessorStalled, interrupt
 from ninjacam.vision.context import Variant, ViewContext
 from ninjacam.vision.health import ViewHealth
@@ -36,7 +39,7 @@ FAILING_EVERY_NS = 500_000_000
 """A view that raises is called again twice a second, not at each frame."""
 LINGER_NS = 1_000_000_000
 """Seconds that a view keeps its processor without viewers, so that reloading a page does not reset its state."""
-NOTHING = Returned(None, None)
+NOTHING = Returned(None)
 HOW_TO_SEE_MORE = "If you may configure this camera, its page shows the traceback."
 """Shown to every viewer, so without the traceback, which reveals the server's files."""
 
@@ -53,13 +56,16 @@ TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class ViewInput:
-    """The input of a view at one moment. `frame`: None while the camera is unavailable, for the reason in `info`."""
+    """The input of a view at one moment. `frame`: None while the camera is unavailable, for the reason in `info`.
+    `preceding`: what the processors before it returned; None: it starts a chain.
+    """
 
     frame: DecodedFrame | None
     packet: Packet
     number: int
     frame_ns: float
     info: StreamInfo
+    preceding: Preceding | None = None
 
 
 @dataclass(slots=True)
@@ -75,7 +81,9 @@ class _Cadence:
         if now_ns < self.due_ns:
             return False
         period_ns = int(1e9 / fps)
-        self.due_ns = max(self.due_ns + period_ns, now_ns - period_ns // 2)
+        self.due_ns += period_ns
+        if self.due_ns < now_ns - period_ns // 2:
+            self.due_ns = now_ns + period_ns  # After a pause, no frames are made up for.
         return True
 
 
@@ -95,6 +103,8 @@ class ViewMaker:
     def __init__(self, view: str, context: ViewContext) -> None:
         self.view = view
         self.abandoned = False
+        self.preceding = Preceding()
+        """For the views that run after this one: the result for the last frame."""
         self.instance = Instance(context.camera, view, context.running, context.clock)
         self._context = context
         self._health = context.shared.health.setdefault(view, ViewHealth())
@@ -114,8 +124,12 @@ class ViewMaker:
             self.instance.give_back_turn()
 
     def _make_due(self, view_input: ViewInput) -> None:
+        self.preceding = replace(self.preceding, is_new=False)
+        entry = self._context.code.current.get(self.view)
+        if _is_skipped(entry, view_input):
+            return
         now_ns = self._context.clock.monotonic_ns()
-        fps = self._max_fps() if view_input.frame is not None else 0.0
+        fps = entry.fps if isinstance(entry, Registration) and view_input.frame is not None else 0.0
         due = self._find_due(now_ns, only_new=not self._cadence.is_due(fps, now_ns))
         if not due:
             return
@@ -123,6 +137,7 @@ class ViewMaker:
             view_input = replace(view_input, frame_ns=max(view_input.frame_ns, 1e9 / fps))
         videos = [variant for variant in due if variant.is_video]
         made = self._make(view_input, now_ns, with_image=bool(videos))
+        self._keep_result(made.result, view_input)
         if self.abandoned:
             return
         pairs = self._encode(videos, made.image, view_input) if made.image is not None else []
@@ -131,6 +146,13 @@ class ViewMaker:
         if pairs and not self.abandoned:
             self._context.publish(pairs)
 
+    def _keep_result(self, result: Result | None, view_input: ViewInput) -> None:
+        if result is not None:
+            before = view_input.preceding.results if view_input.preceding is not None else {}
+            self.preceding = Preceding({**before, self.view: result}, is_new=True)
+        elif view_input.frame is not None:
+            self.preceding = Preceding(error=self._health.error)
+
     def _encode_annotations(
         self, variants: list[Variant], annotation_set: AnnotationSet | None, view_input: ViewInput
     ) -> list[tuple[Channel, Packet]]:
@@ -138,11 +160,6 @@ class ViewMaker:
             return []
         data = encode_annotation_set(self.view, view_input.packet.captured_ns, annotation_set)
         return [(each.channel, self._packet(each, data, view_input, Flags.KEY)) for each in variants]
-
-    def _max_fps(self) -> float:
-        """Return the frame rate that the processor asks for; 0: all frames."""
-        entry = self._context.code.current.get(self.view)
-        return entry.fps if isinstance(entry, Registration) else 0.0
 
     def _find_due(self, now_ns: int, *, only_new: bool) -> list[Variant]:
         """Return the variants of this view that get a frame now. `only_new`: those that have had none, because a viewer
@@ -166,7 +183,7 @@ class ViewMaker:
             error = for_viewers(view_input.info.error)  # All viewers of the view see this image.
             title = f"{self._context.camera}: {TITLES.get(view_input.info.state, 'No video')}"
             lines = [str(error["message"])] if error else []
-            return Returned(message_image(title, lines, health.last_image), None)
+            return Returned(message_image(title, lines, health.last_image))
         if health.error is not None and now_ns < health.next_try_ns:
             return NOTHING
         decoded_frame = view_input.frame.for_thread(self._reformatter)
@@ -174,7 +191,7 @@ class ViewMaker:
             made = (
                 self._process(decoded_frame, view_input, now_ns, with_image)
                 if self.view
-                else Returned(decoded_frame.bgr(), None)
+                else Returned(decoded_frame.bgr())
             )
         except ProcessorError as exc:
             health.next_try_ns = now_ns + FAILING_EVERY_NS
@@ -182,7 +199,7 @@ class ViewMaker:
             if not with_image:
                 return NOTHING
             lines = [exc.message, HOW_TO_SEE_MORE]
-            return Returned(message_image(f"{self.view}: not working", lines, decoded_frame.bgr()), None)
+            return Returned(message_image(f"{self.view}: not working", lines, decoded_frame.bgr()))
         except DecodeError as exc:
             logger.debug("%s: %s", self._context.camera, exc)
             return NOTHING
@@ -221,6 +238,7 @@ class ViewMaker:
             height=decoded_frame.height,
             load_bgr=decoded_frame.bgr,
             load_gray=decoded_frame.gray,
+            results=_results_before(entry, view_input.preceding),
         )
         self._health.begin(entry)
         try:
@@ -295,11 +313,32 @@ class ViewMaker:
         )  # fmt: skip
 
 
+def _is_skipped(entry: Registration | ProcessorError | None, view_input: ViewInput) -> bool:
+    """Return whether a processor does not get this frame, because the one before it in its chain skipped it."""
+    if view_input.frame is None or view_input.preceding is None or not isinstance(entry, Registration):
+        return False
+    return not (entry.every_frame or view_input.preceding.is_new or view_input.preceding.error)
+
+
+def _results_before(entry: Registration, preceding: Preceding | None) -> Mapping[str, Result]:
+    """Raises: ProcessorError: its chain is broken, or the processor before it does not work."""
+    if not entry.after:
+        return {}
+    if preceding is None:
+        raise broken_chain(entry.name, entry.after)
+    if preceding.error is not None:
+        raise ProcessorError(f"{entry.name}: it runs after {entry.after}. {preceding.error.message}")
+    return preceding.results
+
+
 class ViewThread:
-    """Each view runs user code in its own thread, so that it delays nothing else."""
+    """Each view runs user code in its own thread, so that it delays nothing else. `followers`: the threads that get its
+    frames afterwards, with its results.
+    """
 
     def __init__(self, view: str, context: ViewContext) -> None:
         self.maker = ViewMaker(view, context)
+        self.followers: tuple[ViewThread, ...] = ()
         self.broken = False
         """Whether the thread has ended by itself."""
         self._clock = context.clock
@@ -320,6 +359,12 @@ class ViewThread:
         self._offered_ns = self._clock.monotonic_ns()
         self._waiting.append(view_input)
         self._ready.set()
+
+    def _pass_on(self, view_input: ViewInput) -> None:
+        if self.followers and not self.maker.abandoned:
+            passed = replace(view_input, preceding=self.maker.preceding)
+            for follower in self.followers:
+                follower.offer(passed)
 
     def stop(self) -> None:
         self._stopped = True
@@ -354,5 +399,6 @@ class ViewThread:
                 age_ns = self._clock.monotonic_ns() - view_input.packet.received_ns
                 if not (self._waiting and age_ns > LATE_NS):
                     self.maker.make(view_input)
+                    self._pass_on(view_input)
             if self._stopped:
                 return

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ninjacam import Box, Frame, Text
+from ninjacam import Box, Frame, Result, Text
 from ninjacam.core.errors import ProcessorError
 from ninjacam.core.processors import FunctionProcessor
 from ninjacam.vision.calling import Returned, call_processor
@@ -108,3 +108,31 @@ def test_an_object_that_fails_while_it_is_read_is_an_error_of_the_processor() ->
 
     with pytest.raises(ProcessorError, match="RuntimeError: broken label"):
         call(lambda _: [Box(0, 0, 1, 1, label=Broken())])  # type: ignore[arg-type]
+
+
+def test_a_result_contains_everything_at_once() -> None:
+    image = np.zeros((30, 40, 3), np.uint8)
+    returned = call(lambda _: Result(image, [Box(0, 0, 160, 120)], {"in": np.float32(2)}, data={"any": 1}))
+    assert returned.image is image
+    assert returned.annotation_set and returned.annotation_set[0]["type"] == "box"
+    assert returned.values == {"in": 2.0} and type(returned.values["in"]) is float
+    assert returned.result is not None and returned.result.data == {"any": 1}
+    assert returned.result.boxes == [Box(0, 0, 160, 120)]
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (Result(values={"In": 1}), "Invalid name of a value: 'In'"),
+        (Result(values={"x" * 33: 1}), "Invalid name of a value"),
+        (Result(values={"a": float("nan")}), "The value 'a' is nan"),
+        (Result(values={"a": "many"}), "The value 'a' must be a number, not str"),  # type: ignore[dict-item]
+        (Result(values={f"a{n}": n for n in range(17)}), "17 values; the maximum is 16"),
+        (Result(values=[1]), "must be a dictionary of numbers, not list"),  # type: ignore[arg-type]
+        (Result(annotations=[1]), "annotations of a Result must be a list"),  # type: ignore[list-item]
+        (Result(image="no"), "image"),
+    ],
+)
+def test_an_invalid_result_is_an_error_of_the_processor(result: Result, message: str) -> None:
+    with pytest.raises(ProcessorError, match=message):
+        call(lambda _: result)

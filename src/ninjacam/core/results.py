@@ -1,0 +1,64 @@
+"""The result of one call of a processor. Not here: validation of what user code returns (`ninjacam.vision.calling`)."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, SupportsFloat
+
+from ninjacam.core.annotations import Annotation, Box
+from ninjacam.core.errors import EncodeError
+
+MAX_VALUES = 16
+"""Maximum number of values of one frame."""
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a processor returns for a frame, if an image or annotations alone are not enough.
+
+    `image`: as returned alone; None: the frame. `annotations`: a list, in pixels of the frame. `values`: numbers by
+    name, which become time series of the camera: at most 16, names of a-z, 0-9 and _, starting with a letter. `data`:
+    any object, for the processors that run after this one; it is passed on as it is, to another thread.
+    """
+
+    image: Any = None
+    annotations: Sequence[Annotation] | None = None
+    values: Mapping[str, SupportsFloat] = field(default_factory=dict)
+    data: Any = None
+
+    @property
+    def boxes(self) -> list[Box]:
+        """Return the annotations that are boxes."""
+        return [each for each in self.annotations or () if isinstance(each, Box)]
+
+
+def to_values(values: Mapping[str, SupportsFloat]) -> dict[str, float]:
+    """Return the values as floats. Raises: EncodeError: with a message for the processor's author."""
+    if not isinstance(values, Mapping):
+        raise EncodeError(f"The values must be a dictionary of numbers, not {type(values).__name__}.")
+    if len(values) > MAX_VALUES:
+        raise EncodeError(
+            f"The processor returned {len(values)} values; the maximum is {MAX_VALUES} per frame."
+        )
+    return {_to_name(name): _to_number(name, value) for name, value in values.items()}
+
+
+def _to_name(name: object) -> str:
+    if not isinstance(name, str) or not _NAME.match(name):
+        text = repr(name)[:60]
+        raise EncodeError(
+            f"Invalid name of a value: {text}. Use at most 32 of a-z, 0-9 and _, a letter first."
+        )
+    return name
+
+
+def _to_number(name: str, value: SupportsFloat) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError) as exc:
+        raise EncodeError(f"The value {name!r} must be a number, not {type(value).__name__}.") from exc
+    if not math.isfinite(number):
+        raise EncodeError(f"The value {name!r} is {number}. Leave it out of frames for which it is unknown.")
+    return number

@@ -1,0 +1,56 @@
+"""Chains of processors: a processor that runs `after` another one gets its frames from that one, with its results."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ninjacam.core.errors import ProcessorError
+from ninjacam.core.processors import Registration
+from ninjacam.core.results import Result
+
+MAX_CHAIN = 8
+"""Maximum number of processors in one chain."""
+
+Processors = Mapping[str, Registration | ProcessorError]
+
+
+@dataclass(frozen=True, slots=True)
+class Preceding:
+    """The results of the processors before a view in its chain, for one frame.
+
+    `results`: name -> its latest result. `is_new`: whether the last of them was called for this frame. `error`: why it
+    has no result.
+    """
+
+    results: Mapping[str, Result] = field(default_factory=dict)
+    is_new: bool = False
+    error: ProcessorError | None = None
+
+
+def preceding_views(current: Processors, view: str, camera: str) -> list[str]:
+    """Return the processors that run before `view`, the first one first.
+
+    Empty if it starts a chain, or if its chain is broken: one of them does not exist for this camera, or the chain has
+    no start or is too long.
+    """
+    found: list[str] = []
+    entry = current.get(view)
+    while isinstance(entry, Registration) and entry.after:
+        name = entry.after
+        entry = current.get(name)
+        is_missing = entry is None or (isinstance(entry, Registration) and not entry.applies_to(camera))
+        if is_missing or name in found or name == view or len(found) + 1 == MAX_CHAIN:
+            return []
+        found.insert(0, name)
+    return found
+
+
+def first_view(current: Processors, view: str, camera: str) -> str:
+    """Return the start of the chain of `view`: itself if nothing runs before it."""
+    return next(iter(preceding_views(current, view, camera)), view)
+
+
+def broken_chain(view: str, after: str) -> ProcessorError:
+    return ProcessorError(
+        f"The processor {view!r} runs after {after!r}, which is not a processor of this camera, or runs after "
+        f"{view!r} itself, or is at the end of a chain of more than {MAX_CHAIN - 1}."
+    )
