@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,16 +16,27 @@ if TYPE_CHECKING:
     from ninjacam.core.results import Result
 
 
+class Area(NamedTuple):
+    """A moving area: its edges in pixels of the frame. `share`: its moving parts as a part of the image, 0 to 1."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    share: float
+
+
 class Frame:
     """One frame of a camera, decoded on demand.
 
     `camera`: its slug. `number`: counts the decoded frames, from 0. `pts_s`: seconds on the camera's own clock.
     `captured_at`: aware UTC time of capture. `received_ns`: this host's monotonic clock. `width`, `height`: pixels.
+    `motion`: the areas that move, in pixels of the frame, for processors with `when="motion"`.
     `results`: the latest results of the processors that run before this one in its chain, by name.
     The frame is valid only during the call; to keep the image, copy it.
     """
 
-    __slots__ = ("_bgr", "_load_bgr", "_load_gray", "camera", "captured_ns", "height", "number", "pts_s",
+    __slots__ = ("_bgr", "_load_bgr", "_load_gray", "camera", "captured_ns", "height", "motion", "number", "pts_s",
                  "received_ns", "results", "width")  # fmt: skip
 
     def __init__(
@@ -41,6 +52,7 @@ class Frame:
         load_bgr: "Callable[[], BgrImage]",
         load_gray: "Callable[[], GrayImage]",
         results: "Mapping[str, Result] | None" = None,
+        motion: tuple[Area, ...] = (),
     ) -> None:
         self.camera = camera
         self.number = number
@@ -49,6 +61,7 @@ class Frame:
         self.received_ns = received_ns
         self.width = width
         self.height = height
+        self.motion = motion
         self.results: Mapping[str, Result] = {} if results is None else results
         self._load_bgr = load_bgr
         self._load_gray = load_gray

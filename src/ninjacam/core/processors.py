@@ -20,8 +20,10 @@ from ninjacam.core.options import OptionsModel, options_model_of, schema_of
 ProcessorFunction: TypeAlias = Callable[..., Any]
 """Called with a Frame and, if it has the parameter `options`, with its options."""
 MAX_FPS = 240.0
-When: TypeAlias = Literal["watched", "recorded", "always"]
-"""When a processor runs: while somebody watches its view; also while the camera is recorded; always."""
+When: TypeAlias = Literal["watched", "recorded", "motion", "always"]
+"""When a processor runs: while somebody watches its view; also while the camera is recorded; while something moves;
+always.
+"""
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}\Z")
 _WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -229,7 +231,9 @@ def processor(
     at the width of that stream: they are not scaled. 0: frames of the camera's main stream.
     `fps`: the maximum number of frames per second that it receives. 0: all frames.
     `when`: "watched": it runs while its view has viewers. "recorded": the same as `record=True`. "always": it runs
-    without viewers, too, for example to create events; for a camera that sleeps, the same as "watched".
+    without viewers, too, for example to create events. "motion": the same while something moves, and for a frame every
+    10 s otherwise; `frame.motion` has the areas that move. For a camera that sleeps, the last two are the same as
+    "watched".
     `after`: the name of another processor. This one gets the same frames afterwards, in its own thread, with its latest
     results in `frame.results`. `every_frame`: it also gets the frames that the other one skipped because of its `fps`.
     Options: a function with a second parameter `options` receives an instance of the pydantic model that is the
@@ -256,7 +260,9 @@ def processor(
             "Remove every_frame, or specify with after=... which processor this one runs after."
         )
     if when not in get_args(When):
-        raise ConfigError(f"Unknown time to run a processor {when!r}. Use watched, recorded or always.")
+        raise ConfigError(
+            f"Unknown time to run a processor {when!r}. Use watched, recorded, motion or always."
+        )
     patterns = (cameras,) if isinstance(cameras, str) else tuple(cameras)
 
     def register(definition: Any, name: str | None = None) -> Any:

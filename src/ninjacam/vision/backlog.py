@@ -3,17 +3,21 @@
 import queue
 
 from ninjacam.core.packets import Packet, StreamInfo
+from ninjacam.vision.gate import Gate
 
 MAX_WAITING = 100
 """Maximum number of waiting packets; beyond it, decoding cannot keep up and skips to a key frame."""
 
 
 class Backlog:
-    """Filled by the event loop, emptied by one thread. `needs_key`: skip to the next key frame."""
+    """Filled by the event loop, emptied by one thread. `needs_key`: skip to the next key frame. An item is a packet and
+    those before it that were held back.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, gate: Gate | None = None) -> None:
         self.needs_key = True
-        self._queue: queue.SimpleQueue[Packet | StreamInfo | None] = queue.SimpleQueue()
+        self._gate = gate or Gate()
+        self._queue: queue.SimpleQueue[tuple[Packet, ...] | StreamInfo | None] = queue.SimpleQueue()
 
     @property
     def waiting(self) -> int:
@@ -24,7 +28,9 @@ class Backlog:
             self.needs_key = True
             if not packet.is_key:
                 return
-        self._queue.put(packet)
+        packets = self._gate.take(packet)
+        if packets:
+            self._queue.put(packets)
 
     def put_info(self, info: StreamInfo) -> None:
         self._queue.put(info)
@@ -33,6 +39,6 @@ class Backlog:
         """The thread ends once it has taken what waits."""
         self._queue.put(None)
 
-    def get(self, timeout: float | None) -> Packet | StreamInfo | None:
+    def get(self, timeout: float | None) -> tuple[Packet, ...] | StreamInfo | None:
         """Return the next item; None: it is closed. `timeout`: in seconds. Raises: queue.Empty."""
         return self._queue.get(timeout=timeout)

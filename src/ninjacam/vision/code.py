@@ -19,7 +19,7 @@ from pathlib import Path
 from ninjacam.core import processors
 from ninjacam.core.errors import ProcessorError, UnsafeCodeError
 from ninjacam.core.ownership import check_code_is_safe
-from ninjacam.core.processors import ProcessorRegistry, Registration, registry
+from ninjacam.core.processors import ProcessorRegistry, Registration, When, registry
 from ninjacam.supervision.crash_record import RunningFile, loading_name, running_words
 from ninjacam.vision.helpers import Helpers
 from ninjacam.vision.sharing import is_installed, join_turns
@@ -269,12 +269,12 @@ class ProcessorCode:
             if isinstance(entry, Registration) and entry.record and entry.applies_to(camera)
         ]
 
-    def always(self, camera: str) -> list[str]:
-        """Return the names of a camera's views that are made without viewers, too."""
+    def made(self, camera: str, when: When) -> list[str]:
+        """Return the names of a camera's views that are made at this time."""
         return [
             name
             for name, entry in sorted(self.current.items())
-            if isinstance(entry, Registration) and entry.when == "always" and entry.applies_to(camera)
+            if isinstance(entry, Registration) and entry.when == when and entry.applies_to(camera)
         ]
 
     def _is_for(self, camera: str, name: str, entry: Registration | ProcessorError) -> bool:

@@ -10,6 +10,7 @@ from ninjacam.core.packets import Codec, Packet
 from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.server import Channel
 from ninjacam.supervision.crash_record import RunningFile
+from ninjacam.vision.attention import Attention
 from ninjacam.vision.code import ProcessorCode
 from ninjacam.vision.health import ViewHealth
 from ninjacam.vision.scene import SceneWatch
@@ -25,6 +26,7 @@ class Variant:
     failing: bool = False
     has_output: bool = True
     """False: the view is made for what its processor does, and nobody receives the result."""
+    waits_for_motion: bool = False
 
     @property
     def is_video(self) -> bool:
@@ -46,6 +48,7 @@ class Shared:
     stalled: dict[str, tuple[int, ProcessorError]] = field(default_factory=dict)
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     scene: SceneWatch = field(default_factory=SceneWatch)
+    attention: Attention = field(default_factory=Attention)
 
     def resting(self, view: str, now_ns: int) -> ProcessorError | None:
         for rests in (self.quarantined, self.stalled):

@@ -59,9 +59,10 @@ class Decoding:
                     self._backlog.needs_key = True
                     self._show_down()
             else:
-                self._handle(item)
+                for packet in item:
+                    self._handle(packet, is_last=packet is item[-1])
 
-    def _handle(self, packet: Packet) -> None:
+    def _handle(self, packet: Packet, *, is_last: bool) -> None:
         if self._backlog.needs_key:
             if not packet.is_key:
                 return
@@ -82,6 +83,8 @@ class Decoding:
         except DecodeError as exc:
             logger.debug("%s: %s", self._camera, exc)
             return
+        if not is_last:
+            return
         if self._backlog.waiting and self._context.clock.monotonic_ns() - packet.received_ns > LATE_NS:
             return
         for frame in frames[-1:]:
@@ -90,9 +93,14 @@ class Decoding:
             self._number += 1
 
     def _show(self, frame: DecodedFrame | None, packet: Packet) -> None:
+        attention = self._context.shared.attention
         if frame is not None:
             self._context.shared.scene.look(frame, packet.received_ns)
-        view_input = ViewInput(frame, packet, self._number, self._frame_ns, self._info)
+            if any(variant.waits_for_motion for variant in self._context.shared.variants):
+                attention.look(frame, packet.received_ns)
+        view_input = ViewInput(
+            frame, packet, self._number, self._frame_ns, self._info, attention.areas, attention.is_awake
+        )
         wanted = {variant.request.view for variant in self._context.shared.variants}
         for view, thread in list(self._views.items()):  # The loop may remove one meanwhile.
             if thread.broken or (view not in wanted and thread.has_lingered):

@@ -25,7 +25,7 @@ class Pipeline:
         self.broken = False
         """Whether the thread has ended by itself."""
         self._context = context
-        self._backlog = Backlog()
+        self._backlog = Backlog(context.shared.attention.gate)
         self._thread = threading.Thread(target=self._run, name=f"vision-{context.camera}", daemon=True)
         self._thread.start()
 

@@ -67,6 +67,7 @@ class DecodedStream:
     def make(self, variants: tuple[Variant, ...]) -> None:
         """Make these from now on. Without any, stop decoding after LINGER_S."""
         self.shared.variants = variants
+        self.shared.attention.gate.is_used = all(each.waits_for_motion for each in variants)
         if variants:
             self._cancel_linger()
             if not self.is_decoding:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from ninjacam.core.errors import ViewNotFoundError
 from ninjacam.core.packets import Codec, StreamInfo
+from ninjacam.core.processors import When
 from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.server import Channel
 from ninjacam.vision.chains import preceding_views
@@ -91,19 +92,33 @@ class Variants:
         variants of their own, without subscribers.
         """
         variants = list(self._requested())
-        unwatched = self._views_without_viewers({variant.request.view for variant in variants})
-        self._unwatched = {
-            view: self._unwatched.get(view) or self._make_unwatched(view) for view in unwatched
-        }
+        waiting = set(self._views_made("motion"))
+        for variant in variants:
+            variant.waits_for_motion = variant.request.view in waiting and not variant.is_video
+        before, self._unwatched = self._unwatched, {}
+        for view, waits in self._views_without_viewers(variants, waiting).items():
+            unwatched = self._unwatched[view] = before.get(view) or self._make_unwatched(view)
+            unwatched.waits_for_motion = waits
         yield from self._unwatched.values()
         yield from variants
 
-    def _views_without_viewers(self, watched: Iterable[str]) -> set[str]:
+    def _views_made(self, when: When) -> list[str]:
+        return self._code.made(self._slug, when) if self._code is not None and self.may_wake else []
+
+    def _views_without_viewers(self, variants: Iterable[Variant], waiting: set[str]) -> dict[str, bool]:
+        """Return view -> whether it waits for motion. One that precedes others waits if all of these do."""
         if self._code is None:
-            return set()
-        always = self._code.always(self._slug) if self.may_wake else []
+            return {}
+        always = self._views_made("always")
+        watched = {each.request.view for each in variants if not each.waits_for_motion}
         current = self._code.current
-        return {*always}.union(*(preceding_views(current, view, self._slug) for view in (*always, *watched)))
+        found = dict.fromkeys(waiting, True)
+        for view in waiting:
+            found |= dict.fromkeys(preceding_views(current, view, self._slug), True)
+        found |= dict.fromkeys(always, False)
+        for view in (*always, *watched):
+            found |= dict.fromkeys(preceding_views(current, view, self._slug), False)
+        return found
 
     def _requested(self) -> Iterator[Variant]:
         """Yield the variants with subscribers. The recorder names no view and gets the annotations of all views that

@@ -14,7 +14,7 @@ from av.video.reformatter import VideoReformatter
 
 from ninjacam.core.annotations import AnnotationSet, encode_annotation_set
 from ninjacam.core.errors import DecodeError, NinjacamError, ProcessorError
-from ninjacam.core.frames import Frame
+from ninjacam.core.frames import Area, Frame
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, CameraState, Codec, Flags, Kind, Packet, StreamInfo
 from ninjacam.core.processors import Registration
 from ninjacam.core.results import Result
@@ -57,6 +57,7 @@ TITLES = {
 @dataclass(frozen=True, slots=True)
 class ViewInput:
     """The input of a view at one moment. `frame`: None while the camera is unavailable, for the reason in `info`.
+    `motion`: what moves, if a processor waits for that. `is_awake`: whether such processors receive this frame.
     `preceding`: what the processors before it returned; None: it starts a chain.
     """
 
@@ -65,6 +66,8 @@ class ViewInput:
     number: int
     frame_ns: float
     info: StreamInfo
+    motion: tuple[Area, ...] = ()
+    is_awake: bool = True
     preceding: Preceding | None = None
 
 
@@ -126,11 +129,16 @@ class ViewMaker:
     def _make_due(self, view_input: ViewInput) -> None:
         self.preceding = replace(self.preceding, is_new=False)
         entry = self._context.code.current.get(self.view)
-        if _is_skipped(entry, view_input):
+        variants = [
+            each
+            for each in self._context.shared.variants
+            if each.request.view == self.view and (view_input.is_awake or not each.waits_for_motion)
+        ]
+        if not variants or _is_skipped(entry, view_input):
             return
         now_ns = self._context.clock.monotonic_ns()
         fps = entry.fps if isinstance(entry, Registration) and view_input.frame is not None else 0.0
-        due = self._find_due(now_ns, only_new=not self._cadence.is_due(fps, now_ns))
+        due = self._find_due(variants, now_ns, only_new=not self._cadence.is_due(fps, now_ns))
         if not due:
             return
         if fps:
@@ -161,11 +169,10 @@ class ViewMaker:
         data = encode_annotation_set(self.view, view_input.packet.captured_ns, annotation_set)
         return [(each.channel, self._packet(each, data, view_input, Flags.KEY)) for each in variants]
 
-    def _find_due(self, now_ns: int, *, only_new: bool) -> list[Variant]:
-        """Return the variants of this view that get a frame now. `only_new`: those that have had none, because a viewer
+    def _find_due(self, variants: list[Variant], now_ns: int, *, only_new: bool) -> list[Variant]:
+        """Return those of the variants that get a frame now. `only_new`: those that have had none, because a viewer
         waits for the first.
         """
-        variants = [v for v in self._context.shared.variants if v.request.view == self.view]
         self._encodings = {v: self._encodings.get(v) or _Encoding() for v in variants}
         encodings = self._encodings
         found = [v for v in variants if not (only_new and encodings[v].has_begun)]
@@ -239,6 +246,7 @@ class ViewMaker:
             load_bgr=decoded_frame.bgr,
             load_gray=decoded_frame.gray,
             results=_results_before(entry, view_input.preceding),
+            motion=view_input.motion,
         )
         self._health.begin(entry)
         try:

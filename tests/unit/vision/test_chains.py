@@ -212,7 +212,7 @@ def test_a_processor_with_a_broken_chain_reports_it(tmp_path: Path) -> None:
 def test_a_watched_view_makes_the_processors_before_it_run() -> None:
     current = current_of(entry("a"), entry("b", after="a"), entry("c", after="b"))
     code = SimpleNamespace(
-        current=current, views=lambda _: [*current], always=lambda _: [], recorded=lambda _: []
+        current=current, views=lambda _: [*current], made=lambda *_: [], recorded=lambda _: []
     )
     variants = Variants(
         "door", 1, cast(Any, code), describe=lambda request: LIVE, on_demand=lambda request: None

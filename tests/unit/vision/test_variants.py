@@ -63,11 +63,13 @@ def test_the_decorator_takes_the_known_times(monkeypatch: pytest.MonkeyPatch) ->
     registry = ProcessorRegistry()
     monkeypatch.setattr("ninjacam.core.processors.registry", registry)
     found = []
-    for arguments in ({}, {"record": True}, {"when": "recorded"}, {"when": "always"}):
+    for arguments in ({}, {"record": True}, {"when": "recorded"}, {"when": "always"}, {"when": "motion"}):
         processor(**arguments)(nothing)
         made = registry.get("nothing")
         assert made is not None
         found.append((made.when, made.record))
-    assert found == [("watched", False), ("watched", True), ("recorded", True), ("always", False)]
-    with pytest.raises(ConfigError, match="Use watched, recorded or always"):
+    assert found == [
+        ("watched", False), ("watched", True), ("recorded", True), ("always", False), ("motion", False)
+    ]  # fmt: skip
+    with pytest.raises(ConfigError, match="Use watched, recorded, motion or always"):
         processor(when="never")(nothing)  # type: ignore[call-overload]

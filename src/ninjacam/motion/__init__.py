@@ -1,0 +1,5 @@
+"""Motion in the luma plane: where something moves, and nothing about what it is. Imports OpenCV and NumPy."""
+
+from ninjacam.motion.detector import MotionDetector
+
+__all__ = ["MotionDetector"]
