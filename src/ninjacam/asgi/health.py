@@ -51,6 +51,27 @@ _CAMERA_FIGURES = (
     ("subscribers", "ninjacam_camera_subscribers", "gauge", "Readers of the camera's local stream."),
 )
 
+_VIEW_FIGURES = (
+    (
+        "ms_p50",
+        "ninjacam_view_ms_p50",
+        "gauge",
+        "Milliseconds per call of the processor, median of the latest.",
+    ),
+    ("ms_p95", "ninjacam_view_ms_p95", "gauge", "Milliseconds per call of the processor, 95th percentile."),
+    ("fps", "ninjacam_view_fps", "gauge", "Frames per second of the view."),
+    ("frames", "ninjacam_view_frames_total", "counter", "Frames of the view."),
+    ("dropped", "ninjacam_view_dropped_total", "counter", "Frames that the processor was too slow for."),
+    ("failures", "ninjacam_view_failures_total", "counter", "Failed calls of the processor."),
+    (
+        "skipped_share",
+        "ninjacam_view_skipped_ratio",
+        "gauge",
+        "Share of frames that were not decoded because nothing moved, for processors that wait for motion.",
+    ),
+)
+"""Key in the report of a view; name, type and help of the figure."""
+
 _RECORDING_FIGURES = (
     ("used_bytes", "bytes", "gauge", "Size of all recordings in bytes."),
     ("free_bytes", "disk_free_bytes", "gauge", "Free space on the disk of the recordings in bytes."),
@@ -105,6 +126,7 @@ def _lines(totals: tuple[list[int], int]) -> Iterator[str]:
     )
     if status.engine_running:
         yield from _camera_lines(status.cameras)
+        yield from _view_lines(status.views)
         yield from _recording_lines(status.recordings)
         events = {_labels(kind=kind): count for kind, count in status.events.items()}
         yield from _figure("ninjacam_events_total", "counter", _EVENTS, events)
@@ -135,6 +157,19 @@ def _camera_lines(cameras: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     recorded = {slug: each.get("recording", {}).get("state", "off") for slug, each in cameras.items()}
     failing = {_labels(camera=slug): int(is_ == "failing") for slug, is_ in recorded.items() if is_ != "off"}
     yield from _figure("ninjacam_recording_failing", "gauge", _FAILING, failing)
+
+
+def _view_lines(views: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[str]:
+    """For the views of processors."""
+    reports = {
+        _labels(camera=slug, view=view): report
+        for slug, of_camera in views.items()
+        for view, report in of_camera.items()
+        if view
+    }
+    for key, name, kind, text in _VIEW_FIGURES:
+        values = {labels: report[key] for labels, report in reports.items() if report.get(key) is not None}
+        yield from _figure(name, kind, text, values)
 
 
 def _recording_lines(held: Mapping[str, Any]) -> Iterator[str]:

@@ -16,7 +16,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class ViewReport:
-    """One view of a camera; `name` is "" for the camera itself. `failed_at`: time of `last_error`.
+    """One view of a camera; `name` is "" for the camera itself. `failed_at`: time of `last_error`. `ms_p50`, `ms_p95`:
+    of the latest calls of its processor. `dropped`: frames that it was too slow for. `skipped_share`: frames that were
+    not decoded because nothing moved; None if it does not wait for motion.
 
     `error`, `last_error`: as `NinjacamError.as_dict` makes them, with the traceback for users who may configure the
     camera.
@@ -28,7 +30,11 @@ class ViewReport:
     state: str
     error: Mapping[str, Any] | None
     ms_per_frame: float
+    ms_p50: float
+    ms_p95: float
     fps: float
+    dropped: int
+    skipped_share: float | None
     failures: int
     last_error: Mapping[str, Any] | None
     failed_at: datetime | None
@@ -54,7 +60,11 @@ def _views_of(who: Principal, camera: Camera, status: Status) -> list[ViewReport
                 state=report.get("state", "idle") if status.engine_running else "unknown",
                 error=shown(report.get("error")),
                 ms_per_frame=report.get("ms_per_frame") or 0,
+                ms_p50=report.get("ms_p50") or 0,
+                ms_p95=report.get("ms_p95") or 0,
                 fps=report.get("fps") or 0,
+                dropped=report.get("dropped") or 0,
+                skipped_share=report.get("skipped_share"),
                 failures=report.get("failures") or 0,
                 last_error=shown(report.get("last_error")),
                 failed_at=_EPOCH + timedelta(microseconds=failed_us) if failed_us else None,

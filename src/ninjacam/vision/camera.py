@@ -231,7 +231,8 @@ class CameraPixels:
         source = self._source_of(MAIN, view)
         shared = self._streams[source].decoded.shared
         health = shared.health.get(view) or ViewHealth()
-        is_running = any(variant.request.view == view for variant in shared.variants)
+        variants = [variant for variant in shared.variants if variant.request.view == view]
+        waits = bool(variants) and all(variant.waits_for_motion for variant in variants)
         entry = self._code.current.get(view)
         errors: tuple[NinjacamError | None, ...] = (
             health.error,
@@ -240,10 +241,11 @@ class CameraPixels:
         )
         error = next((each.as_dict() for each in errors if each is not None), None)
         return {
-            "state": "failed" if error else "running" if is_running else "idle",
+            "state": _state(bool(error), bool(variants), is_waiting=waits and not shared.attention.is_awake),
             "error": error,
             "stream": source,
             **health.report(),
+            "skipped_share": shared.attention.gate.skipped_share if waits else None,
             "fps": self._rate(view, health.frames, now_ns),
             "encodings": self._streams[MAIN].variants.count_encodings(view),
         }
@@ -255,3 +257,11 @@ class CameraPixels:
             rate = round((frames - before) / elapsed_s, 2) if elapsed_s > 0 else 0.0
             self._rates[view] = (frames, now_ns, rate)
         return rate
+
+
+def _state(has_failed: bool, is_running: bool, *, is_waiting: bool) -> str:
+    if has_failed:
+        return "failed"
+    if not is_running:
+        return "idle"
+    return "waiting" if is_waiting else "running"

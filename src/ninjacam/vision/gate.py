@@ -38,6 +38,11 @@ class Gate:
         self._needs_key = False
         self._sizes = PacketSizes()
 
+    @property
+    def skipped_share(self) -> float:
+        """Return the share of frames that were not decoded."""
+        return round(self.held_back / max(1, self.held_back + self.passed), 4)
+
     def open_until(self, until_ns: int) -> None:
         self._open_until_ns = max(self._open_until_ns, until_ns)
 

@@ -1,6 +1,7 @@
 """The health of a view: its current error, its past failures, and when to log a failure."""
 
 import logging
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,8 @@ logger = logging.getLogger("ninjacam.vision")
 
 LOG_EVERY_NS = 1_000_000_000
 """Minimum seconds between log lines about different errors of one view."""
+MAX_DURATIONS = 256
+"""Number of the latest calls that percentiles are made of."""
 LOG_SAME_EVERY_NS = 60_000_000_000
 """Minimum seconds between log lines about the same error, which contain the number of failures."""
 
@@ -20,14 +23,15 @@ class ViewHealth:
     """For one view of one camera. Written by the view's thread, read by the loop.
 
     `error`: the current error. `failures`, `last_error`, `last_failed_ns` (wall clock): failures since the
-    processor's code was loaded, even if it works now. `option_problems`: name of an option -> why its
-    value is not used.
+    processor's code was loaded, even if it works now. `frames`, `dropped`: frames that were made, and those that had to
+    be left out because the processor is slow. `option_problems`: name of an option -> why its value is not used.
     """
 
     error: ProcessorError | None = None
     next_try_ns: int = 0
     cost_ns: float = 0.0
     frames: int = 0
+    dropped: int = 0
     last_image: Any = None
     failures: int = 0
     last_error: ProcessorError | None = None
@@ -37,6 +41,16 @@ class ViewHealth:
     _logged: str = ""
     _logged_ns: int = -LOG_SAME_EVERY_NS
     _logged_failures: int = 0
+    _durations_ns: deque[int] = field(default_factory=lambda: deque(maxlen=MAX_DURATIONS))
+
+    def took(self, duration_ns: int) -> None:
+        """Note the time of one call of the processor."""
+        self.cost_ns += (duration_ns - self.cost_ns) / 8
+        self._durations_ns.append(duration_ns)
+
+    def _percentile_ms(self, percent: int) -> float:
+        durations = sorted(self._durations_ns.copy())
+        return round(durations[len(durations) * percent // 100] / 1e6, 3) if durations else 0.0
 
     def begin(self, code: object) -> None:
         """The processor is called as defined by `code`: forget failures of other code."""
@@ -62,6 +76,10 @@ class ViewHealth:
         """Return it as part of the worker's status."""
         return {
             "ms_per_frame": round(self.cost_ns / 1e6, 3),
+            "ms_p50": self._percentile_ms(50),
+            "ms_p95": self._percentile_ms(95),
+            "frames": self.frames,
+            "dropped": self.dropped,
             "failures": self.failures,
             "last_error": self.last_error.as_dict() if self.last_error is not None else None,
             "last_failed_us": self.last_failed_ns // 1000,

@@ -110,7 +110,7 @@ class ViewMaker:
         """For the views that run after this one: the result for the last frame."""
         self.instance = Instance(context.camera, view, context.running, context.clock)
         self._context = context
-        self._health = context.shared.health.setdefault(view, ViewHealth())
+        self.health = context.shared.health.setdefault(view, ViewHealth())
         self._reformatter = VideoReformatter()
         self._cadence = _Cadence()
         self._encodings: dict[Variant, _Encoding] = {}
@@ -159,7 +159,7 @@ class ViewMaker:
             before = view_input.preceding.results if view_input.preceding is not None else {}
             self.preceding = Preceding({**before, self.view: result}, is_new=True)
         elif view_input.frame is not None:
-            self.preceding = Preceding(error=self._health.error)
+            self.preceding = Preceding(error=self.health.error)
 
     def _encode_annotations(
         self, variants: list[Variant], annotation_set: AnnotationSet | None, view_input: ViewInput
@@ -183,7 +183,7 @@ class ViewMaker:
 
     def _make(self, view_input: ViewInput, now_ns: int, *, with_image: bool) -> Returned:
         """Return the view's result; if it fails, an image that shows the reason."""
-        health = self._health
+        health = self.health
         if view_input.frame is None:
             if not with_image:
                 return NOTHING
@@ -219,8 +219,8 @@ class ViewMaker:
         return made
 
     def _set_error(self, error: ProcessorError | None) -> None:
-        if (error is None) != (self._health.error is None) or str(error) != str(self._health.error):
-            self._health.error = error
+        if (error is None) != (self.health.error is None) or str(error) != str(self.health.error):
+            self.health.error = error
             self._context.on_health()
 
     def _process(
@@ -248,15 +248,15 @@ class ViewMaker:
             results=_results_before(entry, view_input.preceding),
             motion=view_input.motion,
         )
-        self._health.begin(entry)
+        self.health.begin(entry)
         try:
             values = self._context.shared.options.get(self.view, {})
             returned = self.instance.call(entry, frame, with_image=with_image, values=values)
         except ProcessorError as exc:
-            self._health.failed(self._context.camera, exc, self._context.clock)
+            self.health.failed(self._context.camera, exc, self._context.clock)
             raise
-        self._health.option_problems = self.instance.option_problems
-        self._health.cost_ns += (self._context.clock.monotonic_ns() - now_ns - self._health.cost_ns) / 8
+        self.health.option_problems = self.instance.option_problems
+        self.health.took(self._context.clock.monotonic_ns() - now_ns)
         return returned
 
     def _encode(
@@ -365,6 +365,8 @@ class ViewThread:
 
     def offer(self, view_input: ViewInput) -> None:
         self._offered_ns = self._clock.monotonic_ns()
+        if len(self._waiting) == MAX_WAITING:
+            self.maker.health.dropped += 1
         self._waiting.append(view_input)
         self._ready.set()
 
@@ -405,8 +407,10 @@ class ViewThread:
                 self.maker.take_turn()  # Newer frames may arrive meanwhile.
                 view_input = self._waiting.popleft()
                 age_ns = self._clock.monotonic_ns() - view_input.packet.received_ns
-                if not (self._waiting and age_ns > LATE_NS):
-                    self.maker.make(view_input)
-                    self._pass_on(view_input)
+                if self._waiting and age_ns > LATE_NS:
+                    self.maker.health.dropped += 1
+                    continue
+                self.maker.make(view_input)
+                self._pass_on(view_input)
             if self._stopped:
                 return

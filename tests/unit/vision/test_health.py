@@ -6,7 +6,7 @@ import pytest
 
 from ninjacam.core.errors import ProcessorError
 from ninjacam.testing.clock import FakeClock
-from ninjacam.vision.health import ViewHealth
+from ninjacam.vision.health import MAX_DURATIONS, ViewHealth
 
 
 def error(words: str = "edges: ValueError: no") -> ProcessorError:
@@ -50,3 +50,15 @@ def test_new_code_starts_without_failures() -> None:
     health.begin(second)
     report = health.report()
     assert (report["failures"], report["last_error"], report["last_failed_us"]) == (0, None, 0)
+
+
+def test_percentiles_are_those_of_the_latest_calls() -> None:
+    health = ViewHealth()
+    assert health.report()["ms_p50"] == health.report()["ms_p95"] == 0
+    for _ in range(1000):
+        health.took(10**9)
+    for number in range(MAX_DURATIONS):
+        health.took((number + 1) * 1_000_000)
+    report = health.report()
+    assert report["ms_p50"] == pytest.approx(MAX_DURATIONS * 0.5, abs=2)
+    assert report["ms_p95"] == pytest.approx(MAX_DURATIONS * 0.95, abs=2)

@@ -9,7 +9,7 @@ from ninjacam.api.schemas.fields import example
 from ninjacam.api.schemas.pages import PageOut
 from ninjacam.api.schemas.problems import ErrorOut
 
-ViewState = Literal["idle", "running", "failed", "unknown"]
+ViewState = Literal["idle", "running", "waiting", "failed", "unknown"]
 
 _VIEW = {
     "camera": "door",
@@ -19,7 +19,11 @@ _VIEW = {
     "state": "running",
     "error": None,
     "ms_per_frame": 4.2,
+    "ms_p50": 4.0,
+    "ms_p95": 6.3,
     "fps": 25.0,
+    "dropped": 0,
+    "skipped_share": None,
     "failures": 0,
     "last_error": None,
     "last_failed_at": None,
@@ -29,8 +33,11 @@ _VIEW = {
 class ViewOut(Schema):
     """A view of a camera. `view` is "" for the camera's own frames, with the label "raw".
 
-    `error`: the current error. `failures`, `last_error`, `last_failed_at`: failed calls of its processor since its code
-    was loaded, even if it works now.
+    `state`: "waiting": its processor waits for motion. `ms_p50`, `ms_p95`: milliseconds per frame, of the latest
+    calls. `dropped`: frames that the processor was too slow for. `skipped_share`: frames of its stream that were not
+    decoded because nothing moved, 0 to 1; null if it does not wait for motion. `error`: the current error.
+    `failures`, `last_error`, `last_failed_at`: failed calls of its processor since its code was loaded, even if it
+    works now.
     """
 
     model_config = example(**_VIEW)
@@ -42,7 +49,11 @@ class ViewOut(Schema):
     state: ViewState
     error: ErrorOut | None
     ms_per_frame: float
+    ms_p50: float
+    ms_p95: float
     fps: float
+    dropped: int
+    skipped_share: float | None
     failures: int
     last_error: ErrorOut | None
     last_failed_at: datetime | None

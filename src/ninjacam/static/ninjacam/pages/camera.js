@@ -70,6 +70,24 @@ function showCamera({ state, error, health }) {
   show("clock", health.clock_offset_s === null ? "–" : seconds.format(health.clock_offset_s || 0)); // never -0
 }
 
+/** @param {{ items: any[] }} page ViewPage of the API */
+function showViews({ items }) {
+  const table = document.getElementById("processors");
+  for (const { view, state, fps, ms_p50, ms_p95, dropped, skipped_share } of items) {
+    const row = table?.querySelector(`tr[data-view="${CSS.escape(view)}"]`);
+    const texts = [
+      table?.dataset[state] ?? state,
+      fps ? number.format(fps) : "–",
+      ms_p95 ? `${number.format(ms_p50)} / ${number.format(ms_p95)}` : "–",
+      dropped ? String(dropped) : "–",
+      skipped_share === null ? "–" : percent.format(skipped_share),
+    ];
+    row?.querySelectorAll("td").forEach((cell, index) => {
+      if (cell.textContent !== texts[index]) cell.textContent = texts[index];
+    });
+  }
+}
+
 function showPlayer() {
   const { rung, stream, fps, width, height, latencyMs } = player.stats;
   if (!rung) return;
@@ -82,6 +100,7 @@ async function refresh() {
   if (document.visibilityState === "visible") {
     showPlayer();
     await callApi(`cameras/${slug}`).then(showCamera, () => showTrouble(lost));
+    if (document.getElementById("processors")) await callApi(`cameras/${slug}/views`).then(showViews, () => undefined);
   }
   setTimeout(refresh, EVERY_MS);
 }
