@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ninjacam.core.errors import DecodeError
 from ninjacam.core.frames import Area
-from ninjacam.vision.gate import Gate
+from ninjacam.vision.motion_gate import MotionGate
 
 if TYPE_CHECKING:
     from ninjacam.motion import MotionDetector
@@ -28,7 +28,7 @@ class Attention:
     """`areas`: what moves in the last frame that was examined. Thread: the decoding thread; times are monotonic."""
 
     def __init__(self) -> None:
-        self.gate = Gate()
+        self.gate = MotionGate()
         self.areas: tuple[Area, ...] = ()
         self.is_awake = False
         """Whether processors that wait for motion receive the present frame."""

@@ -3,7 +3,7 @@
 import queue
 
 from ninjacam.core.packets import Packet, StreamInfo
-from ninjacam.vision.gate import Gate
+from ninjacam.vision.motion_gate import MotionGate
 
 MAX_WAITING = 100
 """Maximum number of waiting packets; beyond it, decoding cannot keep up and skips to a key frame."""
@@ -14,9 +14,9 @@ class Backlog:
     those before it that were held back.
     """
 
-    def __init__(self, gate: Gate | None = None) -> None:
+    def __init__(self, gate: MotionGate | None = None) -> None:
         self.needs_key = True
-        self._gate = gate or Gate()
+        self._gate = gate or MotionGate()
         self._queue: queue.SimpleQueue[tuple[Packet, ...] | StreamInfo | None] = queue.SimpleQueue()
 
     @property

@@ -128,27 +128,25 @@ class ViewMaker:
 
     def _make_due(self, view_input: ViewInput) -> None:
         self.preceding = replace(self.preceding, is_new=False)
-        entry = self._context.code.current.get(self.view)
-        variants = [
-            each
-            for each in self._context.shared.variants
-            if each.request.view == self.view and (view_input.is_awake or not each.waits_for_motion)
-        ]
-        if not variants or _is_skipped(entry, view_input):
-            return
         now_ns = self._context.clock.monotonic_ns()
+        entry = self._context.code.current.get(self.view)
+        if _is_skipped(entry, view_input):
+            return
         fps = entry.fps if isinstance(entry, Registration) and view_input.frame is not None else 0.0
-        due = self._find_due(variants, now_ns, only_new=not self._cadence.is_due(fps, now_ns))
+        due = self._find_due(self._find_awake(view_input), fps, now_ns)
         if not due:
             return
         if fps:
             view_input = replace(view_input, frame_ns=max(view_input.frame_ns, 1e9 / fps))
-        videos = [variant for variant in due if variant.is_video]
-        made = self._make(view_input, now_ns, with_image=bool(videos))
+        made = self._make(view_input, now_ns, with_image=any(variant.is_video for variant in due))
         self._keep_result(made.result, view_input)
-        if self.abandoned:
-            return
-        pairs = self._encode(videos, made.image, view_input) if made.image is not None else []
+        if not self.abandoned:
+            self._publish(made, due, view_input)
+
+    def _publish(self, made: Returned, due: list[Variant], view_input: ViewInput) -> None:
+        pairs: list[tuple[Channel, Packet]] = []
+        if made.image is not None:
+            pairs = self._encode([variant for variant in due if variant.is_video], made.image, view_input)
         others = [variant for variant in due if variant.has_output and not variant.is_video]
         pairs += self._encode_annotations(others, made.annotation_set, view_input)
         if pairs and not self.abandoned:
@@ -169,12 +167,22 @@ class ViewMaker:
         data = encode_annotation_set(self.view, view_input.packet.captured_ns, annotation_set)
         return [(each.channel, self._packet(each, data, view_input, Flags.KEY)) for each in variants]
 
-    def _find_due(self, variants: list[Variant], now_ns: int, *, only_new: bool) -> list[Variant]:
-        """Return those of the variants that get a frame now. `only_new`: those that have had none, because a viewer
-        waits for the first.
+    def _find_awake(self, view_input: ViewInput) -> list[Variant]:
+        """Return the variants of this view, without those that wait for motion while nothing moves."""
+        return [
+            each
+            for each in self._context.shared.variants
+            if each.request.view == self.view and (view_input.is_awake or not each.waits_for_motion)
+        ]
+
+    def _find_due(self, variants: list[Variant], fps: float, now_ns: int) -> list[Variant]:
+        """Return those of the variants that get a frame now. While the processor gets none, because of its frame rate,
+        these are the ones that have had none, because a viewer waits for the first.
         """
         self._encodings = {v: self._encodings.get(v) or _Encoding() for v in variants}
-        encodings = self._encodings
+        if not variants:
+            return []
+        encodings, only_new = self._encodings, not self._cadence.is_due(fps, now_ns)
         found = [v for v in variants if not (only_new and encodings[v].has_begun)]
         due = [v for v in found if encodings[v].cadence.is_due(v.request.max_fps, now_ns)]
         for variant in due:

@@ -12,7 +12,7 @@ from ninjacam.core.processors import FunctionProcessor, Registration
 from ninjacam.hub.request import StreamRequest
 from ninjacam.vision.attention import HOLD_NS, IDLE_EVERY_NS, Attention
 from ninjacam.vision.backlog import Backlog
-from ninjacam.vision.gate import MAX_HELD, OPEN_NS, Gate
+from ninjacam.vision.motion_gate import MAX_HELD, OPEN_NS, MotionGate
 from ninjacam.vision.variants import Variants
 
 FRAME_NS = 40_000_000
@@ -25,7 +25,7 @@ def packet(number: int, size: int = 500) -> Packet:
     return Packet(Kind.VIDEO, Codec.H264, bytes(size), number * 3600, number * FRAME_NS, flags=flags)
 
 
-def still(gate: Gate, until: int, first: int = 0) -> list[Packet]:
+def still(gate: MotionGate, until: int, first: int = 0) -> list[Packet]:
     """Feed packets of a still scene, and return those that pass."""
     passed: list[Packet] = []
     for number in range(first, until):
@@ -34,23 +34,23 @@ def still(gate: Gate, until: int, first: int = 0) -> list[Packet]:
 
 
 @pytest.fixture
-def gate() -> Gate:
-    made = Gate()
+def gate() -> MotionGate:
+    made = MotionGate()
     made.is_used = True
     return made
 
 
-def test_only_key_frames_of_a_still_scene_pass(gate: Gate) -> None:
+def test_only_key_frames_of_a_still_scene_pass(gate: MotionGate) -> None:
     still(gate, 250)
     assert all(each.is_key for each in still(gate, 1000, 250))
     assert gate.held_back > 600
 
 
 def test_without_processors_that_wait_everything_passes() -> None:
-    assert len(still(Gate(), 300)) == 300
+    assert len(still(MotionGate(), 300)) == 300
 
 
-def test_larger_packets_open_the_gate_and_nothing_since_the_key_frame_is_missing(gate: Gate) -> None:
+def test_larger_packets_open_the_gate_and_nothing_since_the_key_frame_is_missing(gate: MotionGate) -> None:
     still(gate, 1020)
     passed: list[Packet] = []
     for number in range(1020, 1025):
@@ -62,7 +62,7 @@ def test_larger_packets_open_the_gate_and_nothing_since_the_key_frame_is_missing
 
 
 def test_a_scene_that_moves_all_the_time_does_not_open_it_for_ever_and_a_key_frame_does_not(
-    gate: Gate,
+    gate: MotionGate,
 ) -> None:
     still(gate, 500)
     for number in range(500, 3000):
@@ -71,7 +71,7 @@ def test_a_scene_that_moves_all_the_time_does_not_open_it_for_ever_and_a_key_fra
     assert len(gate.take(packet(3050))) == 1
 
 
-def test_the_decoding_thread_opens_the_gate(gate: Gate) -> None:
+def test_the_decoding_thread_opens_the_gate(gate: MotionGate) -> None:
     still(gate, 1010)
     gate.open_until(1012 * FRAME_NS)
     assert len(gate.take(packet(1010))) == 10
@@ -79,13 +79,13 @@ def test_the_decoding_thread_opens_the_gate(gate: Gate) -> None:
     assert len(gate.take(packet(1012))) == 0
 
 
-def test_a_viewer_gets_frames_at_once(gate: Gate) -> None:
+def test_a_viewer_gets_frames_at_once(gate: MotionGate) -> None:
     still(gate, 1010)
     gate.is_used = False
     assert len(gate.take(packet(1010))) == 10
 
 
-def test_what_is_held_is_bounded(gate: Gate) -> None:
+def test_what_is_held_is_bounded(gate: MotionGate) -> None:
     still(gate, 500)
     key = packet(0)._replace(received_ns=500 * FRAME_NS)
     assert gate.take(key) == (key,)
@@ -98,7 +98,7 @@ def test_what_is_held_is_bounded(gate: Gate) -> None:
     assert len(gate.take(packet(3051))) == 1
 
 
-def test_packets_that_were_held_are_one_item_of_the_backlog(gate: Gate) -> None:
+def test_packets_that_were_held_are_one_item_of_the_backlog(gate: MotionGate) -> None:
     backlog = Backlog(gate)
     for number in range(1020):
         backlog.put(packet(number))
