@@ -22,7 +22,7 @@ DEVIATIONS = 4.0
 MIN_LARGER_BYTES = 120.0
 
 
-class Gate:
+class MotionGate:
     """`is_used`: whether all that is made of the frames may wait for motion.
 
     Thread: the event loop; `open_until` may be called in any. Times are monotonic.
