@@ -80,8 +80,13 @@ def _vision_work(camera: CameraSpec) -> Json:
 
 
 def _vision(situation: Situation) -> dict[str, Json]:
+    ready: dict[str, list[str]] = {}
+    for camera in situation.state.cameras:
+        for name in camera.processors:
+            ready.setdefault(name, []).append(camera.slug)
     return {
         name: {
+            "ready_made": ready,
             "cameras": [_vision_work(camera) for camera in cameras],
             "quarantined": [
                 entry

@@ -54,6 +54,7 @@ class CameraSpec:
     record_stream: str = MAIN
     detect_stream: str = ""
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    processors: tuple[str, ...] = ()
     """Processor -> option -> the value that was set for this camera."""
 
     @property

@@ -12,7 +12,7 @@ import sys
 import threading
 import traceback
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,9 @@ logger = logging.getLogger("ninjacam.vision")
 
 MAX_TRACEBACK_CHARS = 8_000
 MAX_CAUSES = 10
+READY_MADE = "ninjacam.processors"
+"""Package of the processors that come with Ninjacam. Each is a module, and is loaded when a camera uses it."""
+_READY_MADE_DIR = Path(__file__).parents[1] / "processors"
 _OURS = (str(Path(__file__).parent), processors.__file__)
 
 
@@ -125,6 +128,7 @@ class ProcessorCode:
         )
         self._needs: dict[str, dict[str, Path]] = {}  # module name -> its helpers: name -> path
         self._helper_versions: dict[str, FileVersion] = {}
+        self._ready_made: dict[str, tuple[str, ...]] = {}  # Name of a module -> slugs of its cameras.
         self._broken: dict[
             str, tuple[Registration, ProcessorError]
         ] = {}  # View -> (what it was, why it is missing).
@@ -151,8 +155,28 @@ class ProcessorCode:
             name for name, path in known.items() if _read_version(path) != self._helper_versions.get(name)
         }
 
+    def set_ready_made(self, cameras: Mapping[str, Sequence[str]]) -> bool:
+        """Set the cameras that use ready-made processors: name -> slugs. Return whether to call `refresh`."""
+        wanted = {f"{READY_MADE}.{name}": tuple(sorted(slugs)) for name, slugs in cameras.items()}
+        has_changed = wanted != self._ready_made
+        self._ready_made = wanted
+        return has_changed
+
+    def _find_ready_made(self) -> list[ModuleFile]:
+        """Return the files to load: without those of processors that no camera uses any more."""
+        wanted = self._ready_made
+        for file in self.files:
+            if file.name.startswith(f"{READY_MADE}.") and file.name not in wanted:
+                self._forget(file.name)
+                self._versions.pop(file.name, None)
+        known = [file for file in self.files if not file.name.startswith(f"{READY_MADE}.")]
+        paths = {name: _READY_MADE_DIR / f"{name.rpartition('.')[2]}.py" for name in sorted(wanted)}
+        owners = frozenset([_READY_MADE_DIR.stat().st_uid])
+        return known + [ModuleFile(name, path, owners) for name, path in paths.items() if path.is_file()]
+
     def refresh(self) -> None:
         """Load what has changed. Thread: one at a time; takes as long as the user's imports do."""
+        self.files = self._find_ready_made()
         self._helpers.install()
         helpers = self._changed_helpers()
         if helpers:
@@ -251,6 +275,9 @@ class ProcessorCode:
             self._broken[was.name] = (was, ProcessorError(sentence))
 
     def _publish(self) -> None:
+        for each in self._registry:
+            if each.module in self._ready_made:
+                each.cameras = self._ready_made[each.module]
         join_turns(self._registry)
         current: dict[str, Registration | ProcessorError] = {p.name: p for p in self._registry}
         for name, (_, error) in self._broken.items():

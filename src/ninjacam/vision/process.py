@@ -76,6 +76,7 @@ class VisionProcess:
         )
         self._cameras: dict[str, CameraPixels] = {}
         self._is_stuck = False
+        self._must_load = False
 
     async def run(self) -> None:
         # Cheaper; and a crash in one of OpenCV's own threads could not be attributed. OpenCV reads it when imported.
@@ -112,7 +113,10 @@ class VisionProcess:
                 logger.error("too many processors are stuck; this worker ends and a new one takes over")
                 self._is_stuck = True
                 self._child.stop.set()
-            if self._reload and self._code.changed() and (loading is None or loading.done()):
+            if loading is not None and not loading.done():
+                continue
+            if self._must_load or (self._reload and self._code.changed()):
+                self._must_load = False
                 loading = asyncio.create_task(self._load(), name="vision-load")
 
     async def _load(self) -> None:
@@ -130,6 +134,7 @@ class VisionProcess:
         self._child.changed()
 
     async def _assign(self, message: Json) -> None:
+        self._must_load |= self._code.set_ready_made(message.get("ready_made", {}))
         wanted = {entry["slug"]: entry for entry in message["cameras"]}
         for slug in [slug for slug in self._cameras if slug not in wanted]:
             await self._cameras.pop(slug).close()
