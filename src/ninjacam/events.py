@@ -48,13 +48,15 @@ def create(
     data: dict[str, Any] | None = None,
     record: bool = True,
     protected: bool = False,
+    sighting: "Sighting | None" = None,
 ) -> "Event | None":
     """Create an event of a camera. Does not check permissions, because your code may do everything.
 
     `camera`: its slug (`frame.camera`). `kind`: a word of your choice, a-z, 0-9 and _, at most 32 characters.
     `label`: a line of text. `start`: aware; None: now. Specify only one of `end`, `duration_s` and `ongoing`;
     without them, the event is a moment. `data`: at most 4,096 bytes of JSON. `record`: the camera records the event,
-    if it records events. `protected`: retention keeps the event and its recordings.
+    if it records events. `protected`: retention keeps the event and its recordings. `sighting`: where and when the
+    object is seen best.
 
     In a processor, this returns None at once: another thread writes the event shortly afterwards, so a slow database
     does not delay frames. At most `EVENTS_PER_MINUTE` events of a camera are written, and 200 wait; others are

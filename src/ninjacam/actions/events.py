@@ -32,6 +32,8 @@ AHEAD_NS = 60 * 10**9
 """Maximum time by which a start may be in the future, because the client's clock may differ from ours."""
 MAX_ONGOING = 100
 """Maximum number of ongoing events of one camera that make it record."""
+MAX_ZONES_CHARS = 500
+_ZONE = re.compile(r"\S{1,50}\Z")
 OWN_KINDS = frozenset(rule.kind for rule in RULES)
 
 
@@ -48,6 +50,32 @@ class EventInput:
     data: dict[str, Any] = field(default_factory=dict)
     triggers_recording: bool = True
     protected: bool = False
+    key: str = ""
+    sighting: "Sighting | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """The moment at which the object of an event is seen best. `at_ns`: wall clock. `box`: left, top, right, bottom in
+    fractions of the image. `zones`: names of the zones that it has been in so far.
+    """
+
+    at_ns: int
+    score: float | None = None
+    track: int | None = None
+    box: tuple[float, float, float, float] | None = None
+    zones: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EventChange:
+    """A change of the event with this key. None: unchanged. `data`: is added to that of the event."""
+
+    key: str
+    label: str | None = None
+    end_ns: int | None = None
+    data: dict[str, Any] | None = None
+    sighting: Sighting | None = None
 
 
 def create_event(actor: Actor, slug: str, event_input: EventInput) -> Event:
@@ -77,6 +105,10 @@ def create_event(actor: Actor, slug: str, event_input: EventInput) -> Event:
     if end_ns is None:
         _check_ongoing(camera)
     with transaction.atomic():
+        if event_input.key:
+            present = Event.objects.filter(key=event_input.key).first()
+            if present is not None:
+                return present  # It was created before a restart.
         event = Event.objects.create(
             slug=camera.slug,
             kind=event_input.kind,
@@ -87,11 +119,49 @@ def create_event(actor: Actor, slug: str, event_input: EventInput) -> Event:
             source=_source(actor),
             triggers_recording=event_input.triggers_recording,
             protected=event_input.protected,
+            key=event_input.key,
+            **_sighting_fields(event_input.sighting),
         )
         if event_input.protected:
             check_protection(actor, camera.slug)
     record(actor, "event.create", camera.slug, event=event.pk, kind=event.kind)
     return event
+
+
+def change_event(slug: str, change: EventChange) -> bool:
+    """Apply a change by the event's creator. Return False if there is no such event of the camera, because it was
+    deleted or never written. Raises: InvalidError.
+    """
+    with transaction.atomic():
+        event = Event.objects.select_for_update().filter(key=change.key, slug=slug).first()
+        if event is None:
+            return False
+        changes: dict[str, Any] = _sighting_fields(change.sighting)
+        if change.label is not None:
+            changes["label"] = change.label
+        if change.data:
+            changes["data"] = _checked({**event.data, **change.data})
+        if change.end_ns is not None:
+            latest_ns = event.start_ns + MAX_LENGTH_NS
+            changes["end_ns"] = min(max(change.end_ns, event.start_ns), latest_ns)
+        Event.objects.filter(pk=event.pk).update(**changes)
+    return True
+
+
+def _sighting_fields(sighting: Sighting | None) -> dict[str, Any]:
+    """Raises: InvalidError."""
+    if sighting is None:
+        return {}
+    names = [name for name in dict.fromkeys(sighting.zones) if _ZONE.match(name)]
+    zones = "".join(f" {name}" for name in names)[: MAX_ZONES_CHARS - 1]
+    box = None if sighting.box is None else [round(min(1.0, max(0.0, each)), 5) for each in sighting.box]
+    return {
+        "best_ns": sighting.at_ns,
+        "score": sighting.score,
+        "track": sighting.track,
+        "box": box,
+        "zones": f"{zones} " if zones else "",
+    }
 
 
 @lru_cache(maxsize=1)

@@ -7,6 +7,7 @@ from ninjacam.models.camera import Camera, CameraQuerySet
 from ninjacam.models.event import Event, EventQuerySet
 from ninjacam.models.export import Export, ExportQuerySet, ExportState
 from ninjacam.models.grant import CameraGrant
+from ninjacam.models.processor_state import ProcessorState
 from ninjacam.models.publish_key import PublishKey
 from ninjacam.models.roles import GRANTED_BY, Role, permission_name
 from ninjacam.models.segment import Segment, SegmentQuerySet
@@ -24,6 +25,7 @@ __all__ = [
     "Export",
     "ExportQuerySet",
     "ExportState",
+    "ProcessorState",
     "PublishKey",
     "Role",
     "Segment",

@@ -155,7 +155,9 @@ class Event(models.Model):
     """An event. `slug`: of the camera, which the event outlives; empty for the host. `end_ns`: None while it is
     ongoing; equal to the start for a moment. `source`: "engine", "user:<name>", "token:<name>".
     `triggers_recording`: makes its camera record, if the camera records events. `protected`: retention keeps it and
-    its recordings.
+    its recordings. `key`: of an event that its creator changes later. `score`: 0 to 1. `track`: of the object. `box`:
+    [left, top, right, bottom] in fractions of the image at `best_ns`, when the object is seen best. `zones`: names,
+    each with a space before and after it.
     """
 
     slug = models.CharField(_("camera"), max_length=50, blank=True)
@@ -169,6 +171,13 @@ class Event(models.Model):
     protected = models.BooleanField(
         _("protected"), default=False, help_text=_("Retention keeps it and its recordings.")
     )
+
+    key = models.CharField(_("key"), max_length=100, default="", db_default="", blank=True, editable=False)
+    score = models.FloatField(_("score"), null=True, blank=True)
+    track = models.BigIntegerField(_("track"), null=True, blank=True)
+    box = models.JSONField(_("box"), null=True, blank=True)
+    best_ns = models.BigIntegerField(_("best moment"), null=True, blank=True)
+    zones = models.CharField(_("zones"), max_length=500, default="", db_default="", blank=True)
 
     objects = EventQuerySet.as_manager()
 
@@ -191,6 +200,13 @@ class Event(models.Model):
                 fields=["slug", "start_ns"], condition=Q(protected=True), name="ninjacam_event_protected"
             ),
         ]
+        constraints = [
+            models.UniqueConstraint(fields=["key"], condition=~Q(key=""), name="ninjacam_event_key"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.slug}: {self.label or self.kind}"
+
+    @property
+    def zone_names(self) -> list[str]:
+        return self.zones.split()
