@@ -1,0 +1,31 @@
+"""Engines, models on disk, and a cache of loaded models that each test finds empty."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ninjacam.inference import loading, onnx_runtime
+
+
+@pytest.fixture(autouse=True)
+def _nothing_loaded() -> Iterator[None]:
+    loading._loaded.clear()
+    yield
+    loading._loaded.clear()
+
+
+@pytest.fixture(params=["onnxruntime", "OpenCV"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each test that uses it runs with each engine."""
+    name: str = request.param
+    if name == "OpenCV":
+        monkeypatch.setattr(onnx_runtime, "find_devices", lambda: ())
+    return name
+
+
+@pytest.fixture
+def models_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    made = tmp_path / "models"
+    monkeypatch.setattr("ninjacam.inference.location._find_models_dir", lambda: made)
+    return made
