@@ -8,13 +8,23 @@ import hashlib
 import http.client
 import re
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BufferedRandom
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
+from urllib.request import (
+    HTTPDefaultErrorHandler,
+    HTTPErrorProcessor,
+    HTTPHandler,
+    HTTPRedirectHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
+    Request,
+)
 
 from ninjacam import __version__
 from ninjacam.core.errors import DownloadError
@@ -37,7 +47,7 @@ class _InterruptedError(Exception):
     """The connection ended too early, or was not established. The message is the reason."""
 
 
-class _Redirects(urllib.request.HTTPRedirectHandler):
+class _Redirects(HTTPRedirectHandler):
     max_redirections = MAX_REDIRECTS
     max_repeats = MAX_REDIRECTS
 
@@ -80,7 +90,7 @@ def download(
 
 
 @contextmanager
-def _locked(part: Path) -> Iterator[IO[bytes]]:
+def _locked(part: Path) -> Iterator[BufferedRandom]:
     """Open the file for one process. Raises: DownloadError."""
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
@@ -93,7 +103,7 @@ def _locked(part: Path) -> Iterator[IO[bytes]]:
         raise DownloadError(f"{part.parent} cannot be written: {exc.strerror or exc}.") from exc
 
 
-def _fetch(url: str, file: IO[bytes], size_bytes: int, deadline_s: float, on_progress: Progress) -> None:
+def _fetch(url: str, file: BufferedRandom, size_bytes: int, deadline_s: float, on_progress: Progress) -> None:
     """Append what is missing. Raises: DownloadError, _InterruptedError."""
     have = file.seek(0, 2)
     if have > size_bytes:
@@ -131,15 +141,15 @@ def _open(url: str, have: int) -> http.client.HTTPResponse:
     headers = {"User-Agent": f"ninjacam/{__version__}", "Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
-    opener = urllib.request.OpenerDirector()  # Without file:, ftp: and data:, which a redirect could name.
+    opener = OpenerDirector()  # Without file:, ftp: and data:, which a redirect could name.
     for handler in (
-        urllib.request.ProxyHandler(), urllib.request.HTTPHandler(), urllib.request.HTTPSHandler(), _Redirects(),
-        urllib.request.HTTPDefaultErrorHandler(), urllib.request.HTTPErrorProcessor(),
+        ProxyHandler(), HTTPHandler(), HTTPSHandler(), _Redirects(),
+        HTTPDefaultErrorHandler(), HTTPErrorProcessor(),
     ):  # fmt: skip
         opener.add_handler(handler)
     try:
-        answer = opener.open(urllib.request.Request(url, headers=headers), timeout=SOCKET_S)
-    except urllib.error.HTTPError as exc:
+        answer = opener.open(Request(url, headers=headers), timeout=SOCKET_S)  # noqa: S310 (http only)
+    except HTTPError as exc:
         exc.close()
         if exc.code in (429, 500, 502, 503, 504):
             raise _InterruptedError(f"the server answered {exc.code}") from exc
@@ -179,6 +189,6 @@ def _host(url: str) -> str:
     return urlsplit(url).hostname or url
 
 
-def _sha256(file: IO[bytes]) -> str:
+def _sha256(file: BufferedRandom) -> str:
     file.seek(0)
     return hashlib.file_digest(file, "sha256").hexdigest()

@@ -34,7 +34,10 @@ class Engine(Protocol):
     def device(self) -> str: ...
 
     def run(self, inputs: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-        """Return all outputs by name, in the order of the model. Raises: RuntimeError; TimeoutError: no turn in time."""
+        """Return all outputs by name, in the order of the model.
+
+        Raises: RuntimeError; TimeoutError: no turn in time.
+        """
 
 
 @dataclass(frozen=True, slots=True)

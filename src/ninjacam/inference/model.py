@@ -134,7 +134,10 @@ class Model:
     def _boxes(self, found: Candidates) -> list[Box]:
         rows = zip(found.boxes.tolist(), found.classes.tolist(), found.scores.tolist(), strict=True)
         # Networks in 16 bits may return a score slightly above 1.
-        return [Box(*corners, self.labels[number], min(score, 1.0)) for corners, number, score in rows]
+        return [
+            Box(left, top, right, bottom, self.labels[number], min(score, 1.0))
+            for (left, top, right, bottom), number, score in rows
+        ]
 
 
 def _fraction(name: str, value: float) -> float:

@@ -157,7 +157,8 @@ def _initializer(reader: _Reader, message: memoryview) -> str:
 
 def _tensor(reader: _Reader, message: memoryview) -> TensorInfo:
     """Read a ValueInfoProto."""
-    name, dtype, shape = "", 0, ()
+    name, dtype = "", 0
+    shape: tuple[int | None, ...] = ()
     for number, value in reader.fields(message):
         if number == 1:
             name = _text(value)

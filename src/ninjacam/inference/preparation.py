@@ -74,21 +74,23 @@ def place(image: BgrImage, size: Size, spec: ModelSpec) -> tuple[BgrImage, Place
     placed = _resize(image, scaled)
     if free_x or free_y:
         gray = (spec.padding,) * 3
-        placed = cv2.copyMakeBorder(
+        bordered = cv2.copyMakeBorder(
             placed, top, free_y - top, left, free_x - left, cv2.BORDER_CONSTANT, value=gray
         )
+        placed = np.asarray(bordered, np.uint8)
     return placed, Placement(scaled[0] / width_px, scaled[1] / height_px, left, top, width_px, height_px)
 
 
 def to_blob(placed: Sequence[BgrImage], spec: ModelSpec) -> Floats:
     """Return the input of a network: float32, (images, 3, height, width), in its order of colors, normalized."""
     is_uniform = len(set(spec.scale)) == 1
-    blob: Floats = cv2.dnn.blobFromImages(
+    made = cv2.dnn.blobFromImages(
         list(placed),
         scalefactor=spec.scale[0] if is_uniform else 1.0,
         mean=spec.mean,
         swapRB=spec.colors == "rgb",
     )
+    blob = np.asarray(made, np.float32)
     if not is_uniform:
         blob *= np.array(spec.scale, np.float32).reshape(1, 3, 1, 1)
     return blob
@@ -97,6 +99,5 @@ def to_blob(placed: Sequence[BgrImage], spec: ModelSpec) -> Floats:
 def _resize(image: BgrImage, size: Size) -> BgrImage:
     if (image.shape[1], image.shape[0]) == size:
         return image
-    return cv2.resize(
-        image, size, interpolation=cv2.INTER_LINEAR
-    )  # As upstream: networks were measured with it.
+    # Linear, as the authors of the networks do it.
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)

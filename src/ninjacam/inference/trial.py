@@ -50,7 +50,8 @@ def try_model(directory: Path, device: str = "auto", *, timeout_s: float = TRIAL
         answer = json.loads(done.stdout)
     except ValueError as exc:
         raise ModelError(
-            f"The model “{directory.name}” crashes the engine, so it is not used. Copy the file again, or use another one."
+            f"The model “{directory.name}” crashes the engine, so it is not used. "
+            "Copy the file again, or use another one."
         ) from exc
     if "error" in answer:
         raise ModelError(str(answer["error"]))

@@ -1,4 +1,4 @@
-"""Downloads from a server that does what servers do: it breaks off, ignores ranges, redirects, or sends something else."""
+"""Downloads from a server that breaks off, ignores ranges, redirects, or sends something else."""
 
 import hashlib
 import threading
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.request import Request
 
 import pytest
 
@@ -199,7 +200,7 @@ def test_redirects_to_other_schemes_are_not_followed(server: Server, part: Path,
 
 
 def test_a_redirect_never_removes_the_encryption() -> None:
-    request = download_module.urllib.request.Request("https://example.org/x")
+    request = Request("https://example.org/x")
     with pytest.raises(DownloadError, match=r"without encryption"):
         download_module._Redirects().redirect_request(request, None, 302, "", {}, "http://example.org/x")
 

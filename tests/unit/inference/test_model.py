@@ -95,8 +95,6 @@ def test_images_may_come_in_other_layouts_and_types(tmp_path: Path, engine: str)
         "detection_scores": [[0.9]],
     }
     content = constant_network(outputs, shape=(1, 32, 64, 3), dtype=TensorProto.UINT8)
-    if engine == "OpenCV":
-        pytest.skip("OpenCV's engine does not take images of uint8.")
     path = write(tmp_path, content)
     (box,) = load_model(path, decoder="ssd", labels=LABELS)(IMAGE)
     assert (box.left, box.top, box.right, box.bottom) == pytest.approx(
@@ -104,12 +102,12 @@ def test_images_may_come_in_other_layouts_and_types(tmp_path: Path, engine: str)
     ) and box.label == "dog"
 
 
-def test_half_precision_is_converted(tmp_path: Path) -> None:
+def test_half_precision_is_converted(tmp_path: Path, engine: str) -> None:
     content = constant_network({"output": ONE_OBJECT}, dtype=TensorProto.FLOAT16)
     assert len(load_model(write(tmp_path, content), decoder="yolox", labels=LABELS)(IMAGE)) == 1
 
 
-def test_networks_that_scale_boxes_receive_their_input_size(tmp_path: Path) -> None:
+def test_networks_that_scale_boxes_receive_their_input_size(tmp_path: Path, engine: str) -> None:
     sizes = helper.make_tensor_value_info("orig_target_sizes", TensorProto.INT64, [1, 2])
     outputs = {"labels": [[1]], "boxes": [[(16, 16, 32, 32)]], "scores": [[0.9]]}
     path = write(tmp_path, constant_network(outputs, extra_inputs=[sizes]))

@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,7 +49,5 @@ def test_a_file_of_endless_fields_is_given_up() -> None:
 
 @given(st.binary(max_size=200), st.integers(0, len(CONTENT)), st.integers(0, 60))
 def test_changed_files_raise_nothing_else(noise: bytes, at: int, width: int) -> None:
-    try:
+    with contextlib.suppress(NotOnnxError):
         read_header(CONTENT[:at] + noise + CONTENT[at + width :])
-    except NotOnnxError:
-        pass

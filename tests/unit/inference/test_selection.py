@@ -50,5 +50,5 @@ def test_nothing_is_selected_of_nothing() -> None:
 def test_a_network_that_finds_something_everywhere_is_limited() -> None:
     rows = np.random.default_rng(1).uniform(0, 100, (5 * MAX_CANDIDATES, 6)).astype(np.float32)
     rows[:, 2:4] += rows[:, :2]
-    many = Candidates(rows[:, :4], rows[:, 4] / 200, np.zeros(len(rows), np.int64))
+    many = Candidates(rows[:, :4], rows[:, 4] / np.float32(200), np.zeros(len(rows), np.int64))
     assert len(select(many, iou=1, max_boxes=256)) == 256

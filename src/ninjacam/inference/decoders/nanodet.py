@@ -1,4 +1,4 @@
-"""NanoDet and NanoDet-Plus: scores, and the distances to the sides of a box as distributions (generalized focal loss)."""
+"""NanoDet and NanoDet-Plus: scores, and distances to the sides of a box as distributions (generalized focal loss)."""
 
 import numpy as np
 
@@ -65,7 +65,7 @@ def _split_levels(arrays: list[Floats], class_count: int) -> tuple[list[Floats],
 
 
 def _cell_count(level: Floats) -> int:
-    return level.shape[1]
+    return int(level.shape[1])
 
 
 def _decode_image(
