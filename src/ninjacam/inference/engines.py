@@ -50,10 +50,9 @@ class EngineInfo:
 
 def find_engines() -> list[EngineInfo]:
     """Return the engines that are installed, the one that is used first."""
-    found = []
-    if version := onnx_runtime.installed_version():
-        found.append(EngineInfo(f"onnxruntime {version}", onnx_runtime.find_devices()))
-    found.append(EngineInfo(f"OpenCV {opencv_dnn.version()}", ("cpu",)))
+    found = [EngineInfo(f"OpenCV {opencv_dnn.version()}", ("cpu",))]
+    if devices := onnx_runtime.find_devices():
+        found.insert(0, EngineInfo(f"onnxruntime {onnx_runtime.version()}", devices))
     return found
 
 

@@ -1,6 +1,5 @@
 """ONNX Runtime, which is optional: `pip install "ninjacam[onnxruntime]"`."""
 
-import importlib.metadata
 from functools import cache
 from typing import Any
 
@@ -11,20 +10,9 @@ _PROVIDERS = {
     "openvino": "OpenVINOExecutionProvider",
     "cpu": "CPUExecutionProvider",
 }
-_PACKAGES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
 _ERRORS_ONLY = 3
 """Severity of its log. Lower ones report details of each model."""
 MAX_REASON_CHARS = 200
-
-
-def installed_version() -> str:
-    """Return the version; "": it is not installed."""
-    for package in _PACKAGES:
-        try:
-            return importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return ""
 
 
 @cache
@@ -36,6 +24,12 @@ def _runtime() -> Any:
         return None
     onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
     return onnxruntime
+
+
+def version() -> str:
+    """Return the version; "": it is not installed."""
+    runtime = _runtime()
+    return "" if runtime is None else str(runtime.__version__)
 
 
 def find_devices() -> tuple[str, ...]:
@@ -59,12 +53,12 @@ class OnnxRuntimeEngine:
         options.log_severity_level = _ERRORS_ONLY
         providers = list(dict.fromkeys([_PROVIDERS[device], _PROVIDERS["cpu"]]))
         try:
-            self._session = runtime.InferenceSession(content, options, providers=providers)
+            self._session = runtime.InferenceSession(content, options, providers=providers, enable_fallback=0)
         except Exception as exc:  # Its errors have no common base class besides Exception.
             raise RuntimeError(_reason(exc)) from exc
         if self._session.get_providers()[0] != providers[0]:
             raise RuntimeError("its libraries are missing or do not fit")
-        self.name = f"onnxruntime {runtime.__version__}"
+        self.name = f"onnxruntime {version()}"
         self.device = device
         self._outputs = [each.name for each in self._session.get_outputs()]
 

@@ -1,5 +1,6 @@
 """OpenCV's own engine, which is always there. It runs on the CPU."""
 
+import re
 from typing import Any
 
 import cv2
@@ -12,6 +13,9 @@ from ninjacam.inference.onnx_header import ModelHeader
 WAIT_S = 10.0
 """Longest wait for the other cameras' turns. A vision worker interrupts the call earlier."""
 MAX_REASON_CHARS = 200
+_WHERE = re.compile(
+    r"OpenCV\([^)]*\) \S+:\d+: error: (\(-?\d+:[^)]*\) )?|>? ?Node \[\S+?\]:\(\S+\) parse error: "
+)
 
 
 def version() -> str:
@@ -51,5 +55,5 @@ class OpenCvEngine:
 
 def reason(exc: Exception) -> str:
     """Return what is readable of a message such as “OpenCV(5.0.0) file.cpp:12: error: (-215:…) text in function …”."""
-    text = " ".join(str(getattr(exc, "err", "") or exc).split())
+    text = " ".join(_WHERE.sub("", str(getattr(exc, "err", "") or exc)).split())
     return text[:MAX_REASON_CHARS].rstrip(". ") or type(exc).__name__

@@ -31,6 +31,6 @@ def pull(models_dir: Path, name: str, on_progress: Progress = lambda have, size:
             f"run: ninjacam models add {entry.file_name} --name {name}"
         ) from exc
     spec = entry.spec.model_copy(update={"source": entry.url})
-    stored = install(models_dir, part, name, spec, entry.labels, try_model)
+    stored = install(models_dir, part, name, spec, entry.labels, lambda made: try_model(made).engine)
     part.unlink(missing_ok=True)
     return stored

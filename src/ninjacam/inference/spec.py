@@ -32,7 +32,7 @@ class ModelSpec(BaseModel):
     `input_size`: width and height in pixels. `colors`: order of the channels. A network receives (pixel - mean) *
     scale, for each channel in that order. `letterbox`: where the image is placed in the input, so that it keeps its
     aspect ratio; "none": it is stretched. `padding`: brightness around it. `score`: the default threshold. `sha256`: of
-    model.onnx; "": not checked.
+    model.onnx; "": not checked. `tried_with`: the engine that has run it without a crash.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,6 +46,7 @@ class ModelSpec(BaseModel):
     padding: int = Field(0, ge=0, le=255)
     score: float = Field(0.4, ge=0.01, le=1)
     sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$")
+    tried_with: str = ""
     licence: str = ""
     source: str = ""
 

@@ -116,12 +116,12 @@ def install(
     name: str,
     spec: ModelSpec,
     labels: Sequence[str],
-    check: Callable[[Path], Any],
+    check: Callable[[StoredModel], str],
 ) -> StoredModel:
     """Copy a file into the directory of models, under a name that is not in use.
 
-    `check`: is called with the finished directory before it gets its name, and raises ModelError if the model does not
-    work. Raises: ModelError.
+    `check`: is called before the model gets its name, and returns the engine that runs it. Raises: ModelError; whatever
+    `check` raises.
     """
     target = models_dir / check_name(name)
     if target.exists():
@@ -130,13 +130,13 @@ def install(
         try:
             shutil.copyfile(file, made / ONNX)
             write_labels(made / LABELS, labels)
-            (made / SPEC).write_text(spec.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        except OSError as exc:
-            raise ModelError(f"The model “{name}” cannot be written: {exc.strerror}.") from exc
-        check(made)
-        try:
+            tried_with = check(StoredModel(name, made / ONNX, spec, tuple(labels)))
+            tried = spec.model_copy(update={"tried_with": tried_with})
+            (made / SPEC).write_text(tried.model_dump_json(indent=2) + "\n", encoding="utf-8")
             made.rename(target)
-        except OSError as exc:  # Another process has installed one of this name meanwhile.
+        except (
+            OSError
+        ) as exc:  # The disk is full, or another process has installed one of this name meanwhile.
             raise ModelError(f"The model “{name}” cannot be written: {exc.strerror}.") from exc
     return read_stored(target)
 

@@ -1,7 +1,7 @@
-"""Tries a model in a process of its own before it is installed: an engine may crash on a file, or never return.
+"""Tries a model in a process of its own before it is used: an engine may crash on a file, or never return.
 
-`python -m ninjacam.inference.trial` reads {"directory", "device"} from standard input, and prints {"engine", "device",
-"duration_ms"} or {"error": a sentence}.
+`python -m ninjacam.inference.trial` reads {"name", "file", "spec", "labels", "device"} from standard input, and prints
+{"engine", "device", "duration_ms"} or {"error": a sentence}.
 """
 
 import json
@@ -17,9 +17,11 @@ from typing import Any
 from ninjacam.core.errors import ModelError, NinjacamError
 from ninjacam.core.interpreter import bare_environment, python_command
 from ninjacam.core.limits import confine, keep_files_private
+from ninjacam.inference.spec import ModelSpec
+from ninjacam.inference.stored import StoredModel
 
-TRIAL_S = 60.0
-"""Seconds to load a model and run it three times."""
+TRIAL_S = 25.0
+"""Seconds to load a model and run it three times: less than a processor may take for `setup`."""
 DATA_BYTES = 4 << 30
 """Memory that a model may take."""
 RUNS = 3
@@ -34,28 +36,47 @@ class TrialResult:
     duration_ms: float
 
 
-def try_model(directory: Path, device: str = "auto", *, timeout_s: float = TRIAL_S) -> TrialResult:
-    """Load the model in `directory` and run it. Raises: ModelError: it does not work."""
-    question = json.dumps({"directory": str(directory.absolute()), "device": device}).encode()
+def try_model(stored: StoredModel, device: str = "auto", *, timeout_s: float = TRIAL_S) -> TrialResult:
+    """Load the model and run it. Blocks for a second. Raises: ModelError: it does not work."""
+    question = {
+        "name": stored.name,
+        "file": str(stored.file.absolute()),
+        "spec": stored.spec.model_dump(),
+        "labels": stored.labels,
+        "device": device,
+    }
     try:
         done = subprocess.run(
-            python_command(__name__), input=question, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            timeout=timeout_s, check=False, env={**bare_environment(), "OPENCV_FOR_THREADS_NUM": "1"},
-        )  # fmt: skip
+            python_command(__name__),
+            input=json.dumps(question).encode(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=timeout_s,
+            check=False,
+            env=_environment(),
+        )
+    except OSError as exc:
+        raise ModelError(f"The model “{stored.name}” cannot be tried: {exc.strerror}.") from exc
     except subprocess.TimeoutExpired as exc:
         raise ModelError(
-            f"The model “{directory.name}” did not return within {timeout_s:.0f} s. Use a smaller one."
+            f"The model “{stored.name}” did not return within {timeout_s:.0f} s. Use a smaller one."
         ) from exc
     try:
         answer = json.loads(done.stdout)
     except ValueError as exc:
         raise ModelError(
-            f"The model “{directory.name}” crashes the engine, so it is not used. "
+            f"The model “{stored.name}” crashes the engine, so it is not used. "
             "Copy the file again, or use another one."
         ) from exc
     if "error" in answer:
         raise ModelError(str(answer["error"]))
     return TrialResult(str(answer["engine"]), str(answer["device"]), float(answer["duration_ms"]))
+
+
+def _environment() -> dict[str, str]:
+    """Return an environment without secrets, with the choice of a GPU."""
+    chosen = {name: value for name, value in os.environ.items() if name.startswith("CUDA_")}
+    return {**bare_environment(), **chosen, "OPENCV_FOR_THREADS_NUM": "1"}
 
 
 def main() -> None:
@@ -65,7 +86,9 @@ def main() -> None:
     question = json.load(sys.stdin)
     confine(memory_bytes=resource.RLIM_INFINITY, data_bytes=DATA_BYTES)
     try:
-        answer = _try(Path(question["directory"]), question["device"])
+        spec = ModelSpec.model_validate(question["spec"])
+        labels = tuple(question["labels"])
+        answer = _try(StoredModel(question["name"], Path(question["file"]), spec, labels), question["device"])
     except NinjacamError as exc:
         answer = {"error": exc.message}
     output.write(json.dumps(answer))
@@ -73,15 +96,13 @@ def main() -> None:
     os._exit(0)  # Threads of an engine need not end.
 
 
-def _try(directory: Path, device: Any) -> dict[str, Any]:
+def _try(stored: StoredModel, device: Any) -> dict[str, Any]:
     """Raises: NinjacamError."""
     import numpy as np
 
-    from ninjacam.inference.loading import open_network
     from ninjacam.inference.model import Model
-    from ninjacam.inference.stored import read_stored
+    from ninjacam.inference.opening import open_network
 
-    stored = read_stored(directory)
     network = open_network(stored, device)
     model = Model(stored.name, stored.labels, network, stored.spec.score)
     width_px, height_px = stored.spec.input_size

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ninjacam.inference import loading, onnx_runtime
+from ninjacam.inference.stored import StoredModel
 
 
 @pytest.fixture(autouse=True)
@@ -29,3 +30,11 @@ def models_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     made = tmp_path / "models"
     monkeypatch.setattr("ninjacam.inference.location._find_models_dir", lambda: made)
     return made
+
+
+@pytest.fixture(autouse=True)
+def trials(monkeypatch: pytest.MonkeyPatch) -> list[StoredModel]:
+    """Models that would be tried in a process of their own before they are loaded, which takes half a second each."""
+    tried: list[StoredModel] = []
+    monkeypatch.setattr(loading, "try_model", lambda stored, device: tried.append(stored))
+    return tried

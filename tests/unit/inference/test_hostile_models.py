@@ -11,9 +11,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ninjacam import load_model
 from ninjacam.core.errors import ModelError
-from ninjacam.inference import trial
+from ninjacam.inference import loading, onnx_runtime, trial
 from ninjacam.inference.spec import make_spec
-from ninjacam.inference.stored import install
+from ninjacam.inference.stored import StoredModel, describe_file, install
 from ninjacam.inference.trial import try_model
 from tests.unit.inference.networks import ONE_OBJECT, constant_network
 
@@ -43,6 +43,7 @@ def file(tmp_path: Path) -> Callable[[bytes], Path]:
 
 
 File = Callable[[bytes], Path]
+Stored = Callable[[bytes], StoredModel]
 
 
 def test_truncated(file: File, engine: str) -> None:
@@ -157,45 +158,43 @@ def test_a_shape_that_contradicts_the_graph(file: File, engine: str) -> None:
 
 
 @pytest.fixture
-def stored(tmp_path: Path) -> Callable[..., Path]:
-    def make(content: bytes) -> Path:
+def stored(tmp_path: Path) -> Stored:
+    def make(content: bytes) -> StoredModel:
         source = tmp_path / "source.onnx"
         source.write_bytes(content)
         spec = make_spec({"decoder": "yolox", "input_size": (64, 64)})
-        return install(tmp_path / "models", source, "tiny", spec, LABELS, lambda made: None).file.parent
+        return install(tmp_path / "models", source, "tiny", spec, LABELS, lambda made: "")
 
     return make
 
 
-def test_a_trial_reports_the_engine_and_the_duration(stored: Callable[..., Path]) -> None:
+def test_a_trial_reports_the_engine_and_the_duration(stored: Stored) -> None:
     result = try_model(stored(GOOD))
     assert (
         result.engine.startswith("onnxruntime") and result.device == "cpu" and 0 < result.duration_ms < 1000
     )
 
 
-def test_a_trial_reports_the_error(stored: Callable[..., Path]) -> None:
+def test_a_trial_reports_the_error(stored: Stored) -> None:
     with pytest.raises(ModelError, match=r"^model.onnx is truncated. Copy or download it again.$"):
         try_model(stored(GOOD[:-50]))
 
 
 def test_a_trial_survives_an_engine_that_crashes(
-    stored: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stored: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trial, "python_command", lambda module: ["sh", "-c", "kill -SEGV $$"])
     with pytest.raises(ModelError, match=r"^The model “tiny” crashes the engine, so it is not used."):
         try_model(stored(GOOD))
 
 
-def test_a_trial_ends_an_engine_that_never_returns(
-    stored: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_trial_ends_an_engine_that_never_returns(stored: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "python_command", lambda module: ["sleep", "60"])
     with pytest.raises(ModelError, match=r"did not return within 0 s"):
         try_model(stored(GOOD), timeout_s=0.2)
 
 
-def test_a_network_that_needs_endless_memory_is_refused(stored: Callable[..., Path]) -> None:
+def test_a_network_that_needs_endless_memory_is_refused(stored: Stored) -> None:
     """It asks for 4 TB when it runs."""
     shape = numpy_helper.from_array(np.array([1 << 20, 1 << 20]), "shape")
     image = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 64, 64])
@@ -210,3 +209,45 @@ def test_a_network_that_needs_endless_memory_is_refused(stored: Callable[..., Pa
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     with pytest.raises(ModelError, match=r"“tiny”"):
         try_model(stored(model.SerializeToString()))
+
+
+def crashing_network() -> bytes:
+    """Return a file with a node whose input does not exist, on which OpenCV 5.0 crashes."""
+    model = onnx.load_from_string(GOOD)
+    model.graph.node[2].input[1] = "nowhere"
+    content: bytes = model.SerializeToString()
+    return content
+
+
+@pytest.fixture
+def without_onnxruntime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither this process nor its children have ONNX Runtime."""
+    monkeypatch.setattr(onnx_runtime, "find_devices", lambda: ())
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path/onnxruntime.py").write_text("raise ImportError")
+    monkeypatch.syspath_prepend(str(tmp_path / "path"))
+
+
+@pytest.mark.usefixtures("without_onnxruntime")
+def test_a_file_that_crashes_opencv_is_one_sentence(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "try_model", try_model)
+    assert load_model(file(GOOD), decoder="yolox", labels=LABELS).engine.startswith("OpenCV")
+    assert fails(file(crashing_network())).startswith("The model “bad” ")
+
+
+def test_files_are_tried_once_by_each_engine(
+    file: File, tmp_path: Path, trials: list[StoredModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = file(GOOD)
+    for _ in range(2):
+        load_model(path, decoder="yolox", labels=LABELS)
+    assert len(trials) == 1
+    spec, labels = describe_file(path, "yolox", LABELS)
+    stored = install(tmp_path / "models", path, "tiny", spec, labels, lambda made: try_model(made).engine)
+    assert stored.spec.tried_with.startswith("onnxruntime ")
+    load_model(stored.file.parent)
+    assert len(trials) == 1
+    monkeypatch.setattr(onnx_runtime, "find_devices", lambda: ())
+    loading._loaded.clear()
+    load_model(stored.file.parent)
+    assert [each.name for each in trials] == ["bad", "tiny"]

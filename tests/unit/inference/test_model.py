@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 import ninjacam
 from ninjacam import Box, load_model
 from ninjacam.core.errors import ConfigError, ModelError, ProcessorError
-from ninjacam.inference import engines, loading, onnx_runtime
+from ninjacam.inference import engines, loading, onnx_runtime, opening
 from ninjacam.inference.model import Model
 from ninjacam.inference.spec import make_spec
 from ninjacam.inference.stored import install
@@ -117,7 +117,7 @@ def test_networks_that_scale_boxes_receive_their_input_size(tmp_path: Path, engi
 
 def test_a_model_is_loaded_once_and_shared(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
-    original = loading.open_network
+    original = opening.open_network
 
     def open_slowly(*args: Any) -> Any:
         opened.append(args)
@@ -183,7 +183,7 @@ def test_a_turn_that_does_not_come_is_an_error(tiny: Path, monkeypatch: pytest.M
 
 def test_an_installed_model_is_found_by_name(models_dir: Path, tiny: Path) -> None:
     spec = make_spec({"decoder": "yolox", "input_size": (64, 64), "score": 0.95})
-    install(models_dir, tiny, "my-model", spec, LABELS, lambda made: None)
+    install(models_dir, tiny, "my-model", spec, LABELS, lambda made: "")
     model = load_model("my-model")
     assert model.name == "my-model" and model(IMAGE) == [] and len(model(IMAGE, score=0.5)) == 1
     assert load_model(models_dir / "my-model")._network is model._network

@@ -8,7 +8,15 @@ from ninjacam.inference.catalogue import CATALOGUE
 from ninjacam.inference.files import sha256_of
 from ninjacam.inference.loading import load_model
 from ninjacam.inference.spec import COCO, check_labels, make_spec, parse_spec, read_labels
-from ninjacam.inference.stored import describe_file, find_stored, install, list_stored, read_stored, remove
+from ninjacam.inference.stored import (
+    StoredModel,
+    describe_file,
+    find_stored,
+    install,
+    list_stored,
+    read_stored,
+    remove,
+)
 from tests.unit.inference.networks import MODELS, ONE_OBJECT, constant_network
 
 SPEC = make_spec({"decoder": "yolox", "input_size": (64, 64), "licence": "MIT"})
@@ -23,7 +31,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def add(models_dir: Path, file: Path, name: str = "tiny") -> Path:
-    return install(models_dir, file, name, SPEC, LABELS, lambda made: None).file.parent
+    return install(models_dir, file, name, SPEC, LABELS, lambda made: "").file.parent
 
 
 def test_a_model_is_a_directory_with_three_files(models_dir: Path, file: Path) -> None:
@@ -37,8 +45,8 @@ def test_a_model_is_a_directory_with_three_files(models_dir: Path, file: Path) -
 
 
 def test_a_model_that_does_not_work_is_not_installed(models_dir: Path, file: Path) -> None:
-    def check(made: Path) -> None:
-        assert made.name == "tiny" and not (models_dir / "tiny").exists()
+    def check(made: StoredModel) -> str:
+        assert made.name == "tiny" and made.file.exists() and not (models_dir / "tiny").exists()
         raise ModelError("It does not work.")
 
     with pytest.raises(ModelError, match=r"does not work"):
@@ -134,7 +142,7 @@ def test_the_input_size_is_read_from_the_file(tmp_path: Path) -> None:
 
 def test_a_file_that_has_changed_is_not_loaded(models_dir: Path, file: Path) -> None:
     spec, labels = describe_file(file, "yolox", LABELS)
-    install(models_dir, file, "tiny", spec, labels, lambda made: None)
+    install(models_dir, file, "tiny", spec, labels, lambda made: "")
     load_model("tiny")
     (models_dir / "tiny/model.onnx").write_bytes(constant_network({"other": ONE_OBJECT}))
     with pytest.raises(

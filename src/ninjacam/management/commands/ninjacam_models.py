@@ -91,15 +91,16 @@ class Command(NinjacamCommand):
             if options[key] is not None
         }  # fmt: skip
         spec, labels = describe_file(file, options["decoder"], labels, changes)
-        results: list[TrialResult] = []
-        stored = install(
-            get_settings().models_dir, file, name, spec, labels, lambda made: results.append(try_model(made))
-        )
+        trials: list[TrialResult] = []
+
+        def check(made: StoredModel) -> str:
+            trials.append(try_model(made))
+            return trials[0].engine
+
+        stored = install(get_settings().models_dir, file, name, spec, labels, check)
         self._report("Added", stored)
-        for result in results:
-            self.stdout.write(
-                f"One image takes {result.duration_ms:.0f} ms ({result.engine}, {result.device})."
-            )
+        trial = trials[0]
+        self.stdout.write(f"One image takes {trial.duration_ms:.0f} ms ({trial.engine}, {trial.device}).")
 
     def _pull(self, options: dict[str, Any]) -> None:
         stored = pull(get_settings().models_dir, options["name"], self._progress)
