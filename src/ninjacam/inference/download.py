@@ -80,7 +80,7 @@ def download(
                 break
             except _InterruptedError as exc:
                 if attempt == ATTEMPTS or time.monotonic() > deadline_s:
-                    raise DownloadError(f"The download from {_host(url)} was interrupted: {exc}.") from exc
+                    raise DownloadError(f"The download from {_host(url)} failed: {exc}.") from exc
                 pause(PAUSE_S)
         if _sha256(file) != sha256:
             file.truncate(0)

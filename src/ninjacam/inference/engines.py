@@ -23,7 +23,7 @@ ADVICE = {
 }
 
 
-class Engine(Protocol):
+class InferenceEngine(Protocol):
     """A loaded network. Threads may call `run` at the same time; they take turns where the engine needs it."""
 
     @property
@@ -56,7 +56,7 @@ def find_engines() -> list[EngineInfo]:
     return found
 
 
-def open_engine(name: str, content: bytes, header: ModelHeader, device: str) -> Engine:
+def open_engine(name: str, content: bytes, header: ModelHeader, device: str) -> InferenceEngine:
     """Load a network on the device, or on the CPU with one line in the log if the device is not available.
 
     `name`: of the model, for the log. Raises: ConfigError: unknown device; RuntimeError: the engine refuses the model.

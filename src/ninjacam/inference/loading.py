@@ -1,5 +1,6 @@
 """Loads models, each once per process."""
 
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,8 +23,13 @@ MAX_LOADED = 8
 WAIT_S = 60.0
 """Longest wait for models that other threads are loading."""
 
+RETRY_S = 30.0
+"""Seconds after which a model that has failed is opened again, if its file has not changed before."""
+
 _Key: TypeAlias = tuple[Path, int, int, ModelSpec, int, str]
 _loaded: OrderedDict[_Key, Network] = OrderedDict()
+_failed: dict[_Key, tuple[str, float]] = {}
+"""The message, and when it failed (monotonic, seconds); the latest one last."""
 _turns = FairLock()
 
 
@@ -70,16 +76,30 @@ def _load_once(stored: StoredModel, device: Device) -> Network:
     key = (path, found.st_mtime_ns, found.st_size, stored.spec, len(stored.labels), device)
     network = _loaded.get(key)
     if network is None:
-        if not _is_tried(stored):
-            try_model(stored, device)
-        network = open_network(stored, device)
+        network = _loaded[key] = _open_once(stored, device, key)
         for old in [each for each in _loaded if each[0] == path and each[1:3] != key[1:3]]:
             del _loaded[old]  # An earlier content of the same file.
-        _loaded[key] = network
     _loaded.move_to_end(key)
     while len(_loaded) > MAX_LOADED:
         _loaded.popitem(last=False)
     return network
+
+
+def _open_once(stored: StoredModel, device: Device, key: _Key) -> Network:
+    """Views that fail are made again twice a second: a file that has failed is refused without another trial."""
+    message, failed_s = _failed.pop(key, ("", 0.0))
+    if message and time.monotonic() - failed_s < RETRY_S:
+        _failed[key] = message, failed_s
+        raise ModelError(message)
+    try:
+        if not _is_tried(stored):
+            try_model(stored, device)
+        return open_network(stored, device)
+    except ModelError as exc:
+        _failed[key] = exc.message, time.monotonic()
+        while len(_failed) > MAX_LOADED:
+            del _failed[next(iter(_failed))]
+        raise
 
 
 def _is_tried(stored: StoredModel) -> bool:

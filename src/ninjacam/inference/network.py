@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from ninjacam.inference.candidates import Candidates, MismatchError
 from ninjacam.inference.decoders.registry import Decode
-from ninjacam.inference.engines import Engine
+from ninjacam.inference.engines import InferenceEngine
 from ninjacam.inference.model_inputs import DTYPES, SIZES_INPUT, image_input, is_channels_last
 from ninjacam.inference.onnx_header import ModelHeader
 from ninjacam.inference.preparation import BgrImage, place, to_blob
@@ -42,7 +42,7 @@ class DecodedNetwork:
     """A network whose outputs one of our decoders understands."""
 
     def __init__(
-        self, spec: ModelSpec, class_count: int, header: ModelHeader, engine: Engine, decode: Decode
+        self, spec: ModelSpec, class_count: int, header: ModelHeader, engine: InferenceEngine, decode: Decode
     ) -> None:
         self.engine_name = engine.name
         self.device = engine.device

@@ -28,7 +28,7 @@ def pull(models_dir: Path, name: str, on_progress: Progress = lambda have, size:
     except DownloadError as exc:
         raise DownloadError(
             f"{exc.message} Without a connection, download {entry.url} on another computer, copy it to this one and "
-            f"run: ninjacam models add {entry.file_name} --name {name}"
+            f"run: ninjacam models add {entry.file_name}"
         ) from exc
     spec = entry.spec.model_copy(update={"source": entry.url})
     stored = install(models_dir, part, name, spec, entry.labels, lambda made: try_model(made).engine)

@@ -12,8 +12,10 @@ from ninjacam.inference.stored import StoredModel
 @pytest.fixture(autouse=True)
 def _nothing_loaded() -> Iterator[None]:
     loading._loaded.clear()
+    loading._failed.clear()
     yield
     loading._loaded.clear()
+    loading._failed.clear()
 
 
 @pytest.fixture(params=["onnxruntime", "OpenCV"])

@@ -251,3 +251,26 @@ def test_files_are_tried_once_by_each_engine(
     loading._loaded.clear()
     load_model(stored.file.parent)
     assert [each.name for each in trials] == ["bad", "tiny"]
+
+
+def test_a_file_that_has_failed_is_opened_again_when_it_changes_or_after_a_while(
+    file: File, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A view that fails is made again twice a second, and a trial takes half a second."""
+    trials: list[str] = []
+
+    def fail(stored: StoredModel, device: str) -> None:
+        trials.append(stored.name)
+        raise ModelError("It crashes.")
+
+    monkeypatch.setattr(loading, "try_model", fail)
+    for _ in range(3):
+        assert fails(file(GOOD)) == "It crashes."
+    assert len(trials) == 3, "each write is a new version of the file"
+    path = file(GOOD)
+    for _ in range(3):
+        assert fails(path) == "It crashes."
+    assert len(trials) == 4
+    monkeypatch.setattr(loading, "RETRY_S", 0)
+    assert fails(path) == "It crashes."
+    assert len(trials) == 5

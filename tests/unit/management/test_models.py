@@ -87,7 +87,7 @@ def test_a_file_of_the_catalogue_needs_no_options(models_dir: Path) -> None:
     path = MODELS / "face_detection_yunet_2023mar.onnx"
     if not path.exists():
         pytest.skip("../shared/models has no YuNet.")
-    assert "1 labels, decoder yunet, licence MIT" in run("add", path, "--name", "yunet")
+    assert "1 labels, decoder yunet, licence MIT" in run("add", path)
     assert [line.split()[1] for line in run("list").splitlines() if line.startswith("yunet")] == ["installed"]
 
 

@@ -5,7 +5,6 @@ import numpy as np
 from ninjacam.inference.candidates import (
     Candidates,
     Floats,
-    MismatchError,
     Outputs,
     Size,
     best_classes,
@@ -21,40 +20,34 @@ def decode_nanodet(outputs: Outputs, size: Size, class_count: int, min_score: fl
     Raises: MismatchError.
     """
     arrays = [array[None] if array.ndim == 2 else array for array in outputs.values()]
-    if any(array.ndim != 3 for array in arrays):
-        raise _mismatch(outputs, size, class_count)
-    if len(arrays) == 1:
-        levels = [arrays[0][..., :class_count]], [arrays[0][..., class_count:]]
-        offset = 0.0  # NanoDet-Plus measures from the corner of a cell.
-    else:
-        levels = _split_levels(arrays, class_count)
-        offset = 0.5  # NanoDet measures from the middle of a cell, between its pixels.
-    counts = [[array.shape[:2] for array in each] for each in levels]
-    widths = {array.shape[2] for array in levels[1]}
-    if counts[0] != counts[1] or len(widths) != 1:
-        raise _mismatch(outputs, size, class_count)
-    scores, distances = (np.concatenate(each, axis=1) for each in levels)
-    cells = grid_of(size, scores.shape[1])
-    bins, rest = divmod(distances.shape[2], 4)
-    if cells is None or scores.shape[2] != class_count or rest or bins < 2:
-        raise _mismatch(outputs, size, class_count)
+    scores, distances = _split(arrays, class_count)
+    counts = {tuple(array.shape[:2] for array in levels) for levels in (scores, distances)}
+    widths = {array.shape[2] for array in distances}
+    cell_count = sum(array.shape[1] for array in scores)
+    cells = grid_of(size, cell_count) if len(counts) == len(widths) == 1 else None
+    if cells is None or scores[0].shape[2] != class_count or not _is_distribution(*widths):
+        expected = f"(images, cells, {class_count}) and (images, cells, 4 * bins), in one output or in levels"
+        raise mismatch(f"{describe_counts(size)} cells, {expected}", outputs)
+    # NanoDet-Plus measures from the corner of a cell; NanoDet from the middle, between its pixels.
+    offset = 0.0 if len(arrays) == 1 else 0.5
     centers = (cells[:, :2] + offset) * cells[:, 2:] - offset
+    images = zip(np.concatenate(scores, axis=1), np.concatenate(distances, axis=1), strict=True)
     return [
-        _decode_image(score, distance.reshape(-1, 4, bins), centers, cells[:, 2], min_score)
-        for score, distance in zip(scores, distances, strict=True)
+        _decode_image(score, distance.reshape(len(cells), 4, -1), centers, cells[:, 2], min_score)
+        for score, distance in images
     ]
 
 
-def _mismatch(outputs: Outputs, size: Size, class_count: int) -> MismatchError:
-    counts = describe_counts(size)
-    return mismatch(
-        f"{counts} cells (images, cells, {class_count}) and (images, cells, 4 * bins), in one output or in levels",
-        outputs,
-    )
+def _is_distribution(width: int) -> bool:
+    return width >= 8 and width % 4 == 0
 
 
-def _split_levels(arrays: list[Floats], class_count: int) -> tuple[list[Floats], list[Floats]]:
-    """Return the scores and the distances of each level, the finest first."""
+def _split(arrays: list[Floats], class_count: int) -> tuple[list[Floats], list[Floats]]:
+    """Return the scores and the distances of each level, the finest first; none if an array has other dimensions."""
+    if any(array.ndim != 3 for array in arrays):
+        return [], []
+    if len(arrays) == 1:
+        return [arrays[0][..., :class_count]], [arrays[0][..., class_count:]]
     scores = [array for array in arrays if array.shape[2] == class_count]
     distances = [array for array in arrays if array.shape[2] != class_count]
     if not distances:  # The number of classes is that of the distances.

@@ -29,22 +29,25 @@ def decode_rtdetr(outputs: Outputs, size: Size, class_count: int, min_score: flo
     """
     if {"labels", "boxes", "scores"} <= outputs.keys():
         return _decode_labelled(outputs, min_score)
-    arrays = list(outputs.values())
+    boxes, scores = _split(list(outputs.values()), class_count)
+    if boxes is None or scores is None or boxes.shape[:2] != scores.shape[:2]:
+        raise mismatch(_EXPECTED.format(classes=class_count, both=4 + class_count), outputs)
+    return [_decode_image(*each, size, min_score) for each in zip(boxes, scores, strict=True)]
+
+
+def _split(arrays: list[Floats], class_count: int) -> tuple[Floats | None, Floats | None]:
+    """Return boxes and scores of all images; None: there are none."""
     if any(array.ndim != 3 for array in arrays):
-        arrays = []
-    if len(arrays) == 1 and arrays[0].shape[2] == 4 + class_count:
-        return [_decode_image(rows[:, :4], rows[:, 4:], size, min_score) for rows in arrays[0]]
-    boxes = [array for array in arrays if array.shape[2] == 4]
-    logits = [array for array in arrays if array.shape[2] == class_count]
-    if class_count == 4 and len(arrays) == 2:
-        logits, boxes = arrays[:1], arrays[1:]
-    if len(boxes) == len(logits) == 1 and boxes[0].shape[:2] == logits[0].shape[:2]:
-        with np.errstate(over="ignore"):
-            scores = 1 / (1 + np.exp(-logits[0]))
-        return [
-            _decode_image(box, score, size, min_score) for box, score in zip(boxes[0], scores, strict=True)
-        ]
-    raise mismatch(_EXPECTED.format(classes=class_count, both=4 + class_count), outputs)
+        return None, None
+    widths = [array.shape[2] for array in arrays]
+    if widths == [4 + class_count]:
+        return arrays[0][..., :4], arrays[0][..., 4:]
+    if sorted(widths) != sorted([4, class_count]):
+        return None, None
+    # With four classes, the logits come first, as in all exports.
+    logits, boxes = arrays if widths[1] == 4 else arrays[::-1]
+    with np.errstate(over="ignore"):
+        return boxes, (1 / (1 + np.exp(-logits))).astype(np.float32)
 
 
 def _decode_image(boxes: Floats, scores: Floats, size: Size, min_score: float) -> Candidates:

@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 
 from ninjacam.conf import get_settings
 from ninjacam.core.errors import ModelError
-from ninjacam.inference.catalogue import CATALOGUE
+from ninjacam.inference.catalogue import CATALOGUE, by_sha256
 from ninjacam.inference.decoders.registry import DECODERS
 from ninjacam.inference.pull import pull
 from ninjacam.inference.spec import COCO, read_labels
@@ -28,7 +28,7 @@ class Command(NinjacamCommand):
         listing.add_argument("--json", action="store_true", help="print a JSON array of objects")
         add = verbs.add_parser("add", help="add an ONNX file; it is copied, and tried first")
         add.add_argument("file", type=Path, help="ONNX file")
-        add.add_argument("--name", help="name for load_model; default: that of the file")
+        add.add_argument("--name", help="name for load_model; default: that of the catalogue or of the file")
         add.add_argument(
             "--decoder",
             default="",
@@ -81,7 +81,6 @@ class Command(NinjacamCommand):
 
     def _add(self, options: dict[str, Any]) -> None:
         file = options["file"]
-        name = options["name"] or file.stem.lower()
         labels = _read_labels(options["labels"], options["decoder"])
         changes = {
             key: options[key]
@@ -91,6 +90,8 @@ class Command(NinjacamCommand):
             if options[key] is not None
         }  # fmt: skip
         spec, labels = describe_file(file, options["decoder"], labels, changes)
+        known = by_sha256(spec.sha256)
+        name = options["name"] or (known.name if known else file.stem.lower())
         trials: list[TrialResult] = []
 
         def check(made: StoredModel) -> str:
