@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
@@ -108,6 +109,8 @@ def test_half_precision_is_converted(tmp_path: Path, engine: str) -> None:
 
 
 def test_networks_that_scale_boxes_receive_their_input_size(tmp_path: Path, engine: str) -> None:
+    if engine == "OpenCV" and cv2.__version__.startswith("4"):
+        pytest.skip("OpenCV 4 does not run networks with inputs that no node uses.")
     sizes = helper.make_tensor_value_info("orig_target_sizes", TensorProto.INT64, [1, 2])
     outputs = {"labels": [[1]], "boxes": [[(16, 16, 32, 32)]], "scores": [[0.9]]}
     path = write(tmp_path, constant_network(outputs, extra_inputs=[sizes]))
