@@ -17,7 +17,7 @@ def read_file(path: Path) -> bytes:
             size_bytes = path.stat().st_size
             content = b"" if size_bytes > MAX_MODEL_BYTES else file.read(MAX_MODEL_BYTES + 1)
     except OSError as exc:
-        raise ModelError(f"{path} cannot be read: {exc.strerror}.") from exc
+        raise ModelError(f"{path.name} cannot be read: {exc.strerror}.") from exc
     if max(size_bytes, len(content)) > MAX_MODEL_BYTES:
         raise ModelError(
             f"{path.name} has {size_bytes >> 20} MB; a model has at most {MAX_MODEL_BYTES >> 20} MB. Use a smaller one."

@@ -71,7 +71,7 @@ def _load_once(stored: StoredModel, device: Device) -> Network:
     try:
         found = stored.file.stat()
     except OSError as exc:
-        raise ModelError(f"{stored.file} cannot be read: {exc.strerror}.") from exc
+        raise ModelError(f"{stored.file.name} cannot be read: {exc.strerror}.") from exc
     path = stored.file.resolve()
     key = (path, found.st_mtime_ns, found.st_size, stored.spec, len(stored.labels), device)
     network = _loaded.get(key)

@@ -108,10 +108,10 @@ def read_text(path: Path) -> str:
         if len(content) <= MAX_TEXT_BYTES:
             return content.decode()
     except OSError as exc:
-        raise ModelError(f"{path} cannot be read: {exc.strerror}.") from exc
+        raise ModelError(f"{path.name} cannot be read: {exc.strerror}.") from exc
     except UnicodeDecodeError as exc:
-        raise ModelError(f"{path} is not text in UTF-8.") from exc
-    raise ModelError(f"{path} is larger than {MAX_TEXT_BYTES >> 20} MB.")
+        raise ModelError(f"{path.name} is not text in UTF-8.") from exc
+    raise ModelError(f"{path.name} is larger than {MAX_TEXT_BYTES >> 20} MB.")
 
 
 def check_name(name: str) -> str:

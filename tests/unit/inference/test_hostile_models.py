@@ -63,7 +63,7 @@ def test_empty(file: File) -> None:
 
 
 def test_missing(tmp_path: Path) -> None:
-    assert fails(tmp_path / "no.onnx") == f"{tmp_path / 'no.onnx'} cannot be read: No such file or directory."
+    assert fails(tmp_path / "no.onnx") == "no.onnx cannot be read: No such file or directory."
 
 
 def test_two_gigabytes(tmp_path: Path) -> None:
