@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from benchmarks import blog, chromium, discovery, seek, streams
+from benchmarks import blog, chromium, discovery, inference, seek, streams
 from benchmarks.attacks import measure_attacks
 from benchmarks.export import measure_export
 from benchmarks.first_frame import measure_first_frame
@@ -72,6 +72,7 @@ ALONE: dict[str, Callable[[Plan], Figures]] = {
     "export": measure_export,
     "attacks": measure_attacks,
     "discovery": discovery.measure_discovery,
+    "inference": inference.measure_inference,
     "ptz": measure_ptz,
     "talk": measure_talk,
     "publishing": measure_publishing,
@@ -83,6 +84,7 @@ MISSING: dict[str, Callable[[], str]] = {
     "phone": chromium.missing,
     "seek": seek.missing,
     "discovery": discovery.missing,
+    "inference": inference.missing,
     "streams": streams.missing,
     "seed": blog.missing,
 }

@@ -330,6 +330,13 @@ ROWS = (
         lambda f: f"{f['found']} in {f['seconds']:.1f} s, {f['connections']} connections",
         lambda f: f["found"] == 20 and f["seconds"] <= 8 and f["connections"] <= 300,
     ),
+    Row(
+        "inference", "one inference, one thread: p50 (CPU), memory, start", "inference", "",
+        lambda f: ", ".join(
+            f"{name}: {each['p50_ms']} ({each['cpu_ms']}) ms, {each['memory_mb']} MB, {each['start_ms']} ms"
+            for name, each in f.items()
+        ),
+    ),
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ninjacam.core.processors import Processor, processor
     from ninjacam.core.results import Result
     from ninjacam.core.text import draw_text, text_size
+    from ninjacam.inference.loading import load_model
 
 __all__ = [
     "Box",
@@ -26,6 +27,7 @@ __all__ = [
     "Text",
     "__version__",
     "draw_text",
+    "load_model",
     "processor",
     "text_size",
 ]
@@ -33,21 +35,22 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Box": "annotations",
-    "Frame": "frames",
-    "Keypoints": "annotations",
-    "Line": "annotations",
-    "Mask": "annotations",
-    "Point": "annotations",
-    "Polygon": "annotations",
-    "Processor": "processors",
-    "Result": "results",
-    "Text": "annotations",
-    "draw_text": "text",
-    "processor": "processors",
-    "text_size": "text",
+    "Box": "core.annotations",
+    "Frame": "core.frames",
+    "Keypoints": "core.annotations",
+    "Line": "core.annotations",
+    "Mask": "core.annotations",
+    "Point": "core.annotations",
+    "Polygon": "core.annotations",
+    "Processor": "core.processors",
+    "Result": "core.results",
+    "Text": "core.annotations",
+    "draw_text": "core.text",
+    "load_model": "inference.loading",
+    "processor": "core.processors",
+    "text_size": "core.text",
 }
-"""Name -> the module of `ninjacam.core` that defines it."""
+"""Name -> the module of `ninjacam` that defines it."""
 
 
 def __getattr__(name: str) -> object:
@@ -55,7 +58,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(f"ninjacam.core.{_HOMES[name]}"), name)
+    value = getattr(import_module(f"ninjacam.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
 

@@ -4,7 +4,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class NinjacamConfig(AppConfig):
-    """Registers the system checks and the receivers of the audit record.
+    """Registers the system checks, the receivers of the audit record and the directory of models.
 
     Starts nothing: no thread, no camera, no import of user code.
     """
@@ -16,6 +16,9 @@ class NinjacamConfig(AppConfig):
     def ready(self) -> None:
         from ninjacam import checks  # noqa: F401 (registers)
         from ninjacam.actions import audit_signals, sign_in
+        from ninjacam.conf import get_settings
+        from ninjacam.inference.location import set_models_dir
 
+        set_models_dir(lambda: get_settings().models_dir)
         audit_signals.connect()
         user_logged_in.connect(sign_in.note_login, dispatch_uid="ninjacam.sign_in")

@@ -110,6 +110,10 @@ class Settings:
         return PublishPorts(self.bind_host, self.rtmp_port, self.rtsp_port, self.certificate, self.tls_key)
 
     @property
+    def models_dir(self) -> Path:
+        return self.data_dir / "models"
+
+    @property
     def status_path(self) -> Path:
         return self.run_dir / "status.json"
 

@@ -2,7 +2,8 @@
 
     NinjacamError
     ├── ConfigError                  a setting or an argument is invalid
-    │   └── UnsafeCodeError            other users can modify the code that we would run
+    │   ├── UnsafeCodeError            other users can modify the code that we would run
+    │   └── ModelError                 a network cannot be used: its file, its description or its outputs
     ├── SourceError                  a camera does not deliver video
     │   ├── UnsupportedSchemeError     ftp://, exec: ...
     │   ├── ForbiddenAddressError      cameras are not allowed at this address
@@ -30,6 +31,7 @@
     ├── EncodeError                  a frame cannot be encoded
     ├── ProcessorError               a user's processor raised an exception, hung or killed its process
     ├── ViewNotFoundError            the camera has no processor of this name
+    ├── DownloadError                a file cannot be downloaded
     ├── RecordingError               packets cannot be written to a file
     │   └── DiskFullError              the disk has no room for them
     ├── LimitError                   a limit that protects this host has been reached: try again later
@@ -74,6 +76,10 @@ class ConfigError(NinjacamError):
 
 class UnsafeCodeError(ConfigError):
     code = "unsafe_code"
+
+
+class ModelError(ConfigError):
+    code = "model"
 
 
 class SourceError(NinjacamError):
@@ -202,6 +208,10 @@ class ProcessorError(NinjacamError):
 class ViewNotFoundError(NinjacamError):
     code = "view_not_found"
     retryable = False
+
+
+class DownloadError(NinjacamError):
+    code = "download"
 
 
 class LimitError(NinjacamError):

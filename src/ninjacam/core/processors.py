@@ -8,6 +8,7 @@ import re
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
@@ -91,13 +92,30 @@ class FairLock:
     def take(self) -> threading.Lock:
         """Wait for the lock. Return the ticket for `give_back`."""
         ticket = threading.Lock()
+        self._wait(ticket)
+        return ticket
+
+    @contextmanager
+    def turn(self, timeout_s: float) -> Iterator[None]:
+        """Hold the lock. An exception that another thread raises in this one cannot leave it locked.
+
+        Raises: TimeoutError: it is not free in time.
+        """
+        ticket = threading.Lock()
+        try:
+            if not self._wait(ticket, timeout_s):
+                raise TimeoutError
+            yield
+        finally:
+            self.give_back(ticket)
+
+    def _wait(self, ticket: threading.Lock, timeout_s: float = -1) -> bool:
+        """Return whether it is the turn of this ticket; -1: wait without limit."""
         ticket.acquire()
         with self._mutex:
             self._queue.append(ticket)
             is_first = self._queue[0] is ticket
-        if not is_first:
-            ticket.acquire()  # The previous holder releases it.
-        return ticket
+        return is_first or ticket.acquire(timeout=timeout_s)  # The previous holder releases it.
 
     def give_back(self, ticket: threading.Lock) -> None:
         with self._mutex:

@@ -18,11 +18,12 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from ninjacam.conf import get_settings
-from ninjacam.core.errors import ConfigError, UnsupportedSchemeError
+from ninjacam.core.errors import ConfigError, ModelError, UnsupportedSchemeError
 from ninjacam.core.packets import CameraState
 from ninjacam.credentials import unseal
 from ninjacam.engine.events import DISK_LOW_TEXT
 from ninjacam.engine.findings import Level
+from ninjacam.inference.stored import list_stored
 from ninjacam.management.private import private_paths
 from ninjacam.management.proxy import look_through, origins
 from ninjacam.models import Camera
@@ -100,6 +101,19 @@ def look_at_codecs() -> Findings:
             )
         else:
             yield Finding("OK", f"codec {name}")
+
+
+def look_at_inference() -> Findings:
+    """Report the engines that run networks, the one that is used first, and models that cannot be used."""
+    try:
+        from ninjacam.inference.engines import find_engines
+    except ImportError:
+        return  # OpenCV cannot be imported, which `look_at_python` reports.
+    for engine in find_engines():
+        yield Finding("OK", f"networks run on {engine.name}: {', '.join(engine.devices)}")
+    for _name, found in list_stored(get_settings().models_dir):
+        if isinstance(found, ModelError):
+            yield Finding("WARN", found.message)
 
 
 def look_at_server() -> Findings:
@@ -242,6 +256,7 @@ def look_at_proxy() -> Findings:
 PARTS: tuple[Callable[[], Findings], ...] = (
     look_at_python,
     look_at_codecs,
+    look_at_inference,
     look_at_server,
     look_at_checks,
     look_at_host,

@@ -17,7 +17,7 @@ from ninjacam.processes.processor_modules import PRODUCT_SETTINGS
 
 OTHERS = 0o077
 _OURS = re.compile(
-    r"\.?(secret_key|ninjacam\.sqlite3|demo-password|tls\.pem|migrate\.lock|demo|run|recordings|exports|files|__pycache__)"
+    r"\.?(secret_key|ninjacam\.sqlite3|demo-password|tls\.pem|migrate\.lock|demo|run|recordings|exports|files|models|__pycache__)"
     r"(-wal|-shm|-journal|\..*)?|.*\.py"
 )
 """What we create in a data directory, and the user's code in it."""

@@ -9,6 +9,7 @@ from ninjacam import Processor
 from ninjacam.core import processors
 from ninjacam.core.errors import ConfigError
 from ninjacam.core.processors import FairLock, ProcessorRegistry, processor
+from ninjacam.vision.code import ProcessorStalled, interrupt
 
 
 @pytest.fixture
@@ -85,3 +86,35 @@ def test_a_holder_that_never_returns_loses_its_turn() -> None:
     assert len(taken) == 1
     turns.give_back(stuck)  # it comes back after all, and takes nothing from the new holder
     assert turns._queue[0] is taken[0]
+
+
+def test_a_turn_that_does_not_come_in_time_is_given_up() -> None:
+    turns = FairLock()
+    with turns.turn(1), pytest.raises(TimeoutError), turns.turn(0.01):
+        pass
+    assert not turns._queue
+    with turns.turn(0):
+        pass
+
+
+def test_an_interrupted_thread_gives_its_turn_back() -> None:
+    """A vision worker raises an exception in a thread that waits too long: it arrives when the wait is over."""
+    turns = FairLock()
+    held = turns.take()
+    ended = threading.Event()
+
+    def work() -> None:
+        try:
+            with turns.turn(5):
+                time.sleep(5)
+        except ProcessorStalled:
+            ended.set()
+
+    waiting = threading.Thread(target=work)
+    waiting.start()
+    while len(turns._queue) < 2:
+        time.sleep(0.001)
+    interrupt(waiting)
+    turns.give_back(held)
+    waiting.join(2)
+    assert ended.is_set() and not turns._queue

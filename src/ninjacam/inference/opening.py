@@ -1,0 +1,68 @@
+"""Opens a network: reads its file, checks it, and gives it to an engine.
+
+Not here: which networks are loaded (`loading`).
+"""
+
+import numpy as np
+
+from ninjacam.core.errors import ModelError
+from ninjacam.inference.candidates import MismatchError
+from ninjacam.inference.decoders.registry import DECODERS
+from ninjacam.inference.engines import Device, find_engines, open_engine
+from ninjacam.inference.faces import FaceNetwork
+from ninjacam.inference.files import check_header, read_file, sha256_of
+from ninjacam.inference.model import translated
+from ninjacam.inference.model_inputs import declared_size
+from ninjacam.inference.network import DecodedNetwork, Network
+from ninjacam.inference.onnx_header import ModelHeader
+from ninjacam.inference.spec import MIN_SIZE_PX, ModelSpec
+from ninjacam.inference.stored import StoredModel
+
+MIN_SCORE = 0.01
+
+
+def open_network(stored: StoredModel, device: Device) -> Network:
+    """Load a network into memory, and run it once. Raises: ModelError, ConfigError."""
+    content = read_file(stored.file)
+    if stored.spec.sha256 and sha256_of(content) != stored.spec.sha256:
+        raise ModelError(
+            f"The file of the model “{stored.name}” has changed since it was added. Remove it, and add it again."
+        )
+    header = check_header(content, stored.file.name)
+    with translated(stored.name):
+        network = _open(stored, content, header, device)
+        width_px, height_px = stored.spec.input_size
+        network.detect([np.zeros((height_px, width_px, 3), np.uint8)], MIN_SCORE)
+    return network
+
+
+def engine_for(spec: ModelSpec) -> str:
+    """Return name and version of the engine that runs the network here."""
+    engines = find_engines()
+    return (engines[-1] if DECODERS[spec.decoder].decode is None else engines[0]).name
+
+
+def _open(stored: StoredModel, content: bytes, header: ModelHeader, device: Device) -> Network:
+    """Raises: ModelError, ConfigError, MismatchError."""
+    decode = DECODERS[stored.spec.decoder].decode
+    try:
+        if decode is None:
+            return FaceNetwork(stored.spec, content)
+        _check_size(stored.spec, header)
+        engine = open_engine(stored.name, content, header, device)
+    except RuntimeError as exc:
+        raise ModelError(
+            f"The model “{stored.name}” (ONNX opset {header.opset}) cannot be loaded: {exc}. "
+            "Export it again with another opset, or use another model."
+        ) from exc
+    return DecodedNetwork(stored.spec, len(stored.labels), header, engine, decode)
+
+
+def _check_size(spec: ModelSpec, header: ModelHeader) -> None:
+    """Raises: MismatchError."""
+    for given, declared in zip(spec.input_size, declared_size(header), strict=True):
+        if declared not in (None, given) or (declared or given) < MIN_SIZE_PX:
+            shown = " x ".join("any" if each is None else str(each) for each in declared_size(header))
+            raise MismatchError(
+                f"its input is {shown} pixels, not {spec.input_size[0]} x {spec.input_size[1]}"
+            )

@@ -1,0 +1,56 @@
+"""Tiny ONNX files whose outputs are given arrays, and fixtures around them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+SIZE = (64, 64)
+SHARED = Path(__file__).resolve().parents[4] / "shared"
+MODELS, MEDIA = SHARED / "models", SHARED / "media"
+
+
+def constant_network(
+    outputs: Mapping[str, Any],
+    *,
+    shape: Sequence[int | str] = (1, 3, 64, 64),
+    dtype: int = TensorProto.FLOAT,
+    opset: int = 13,
+    extra_inputs: Sequence[Any] = (),
+) -> bytes:
+    """Return an ONNX file that returns these arrays, shape (1, ...), for each image of its input."""
+    image = helper.make_tensor_value_info("images", dtype, list(shape))
+    nodes = [
+        helper.make_node("Cast", ["images"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["float"], ["mean"], axes=[1, 2, 3], keepdims=1),
+        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+    ]
+    constants = [numpy_helper.from_array(np.zeros((1, 1, 1, 1), np.float32), "zero")]
+    infos = []
+    for name, value in outputs.items():
+        array = np.asarray(value, np.float32)
+        constants.append(numpy_helper.from_array(array, f"{name}_values"))
+        constants.append(numpy_helper.from_array(np.array([-1, *[1] * (array.ndim - 1)]), f"{name}_shape"))
+        nodes.append(helper.make_node("Reshape", ["nothing", f"{name}_shape"], [f"{name}_nothing"]))
+        nodes.append(helper.make_node("Add", [f"{name}_values", f"{name}_nothing"], [name]))
+        infos.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [shape[0], *array.shape[1:]]))
+    graph = helper.make_graph(nodes, "constant", [image, *extra_inputs], infos, constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    onnx.checker.check_model(model)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def yolox_rows(*objects: tuple[int, Sequence[float]], classes: int = 2) -> Any:
+    """Return the output of a YOLOX for SIZE, shape (1, 84, 5 + classes). `objects`: cell, and the values of its row."""
+    rows = np.zeros((1, 84, 5 + classes), np.float32)
+    for cell, values in objects:
+        rows[0, cell] = values
+    return rows
+
+
+# In cell 9, column 1 and row 1 of stride 8: center (12, 12), 16 x 24 pixels.
+ONE_OBJECT = yolox_rows((9, (0.5, 0.5, np.log(2), np.log(3), 0.9, 0.1, 1.0)))
