@@ -105,7 +105,7 @@ def side_of(point: PixelPoint, start: PixelPoint, end: PixelPoint) -> float:
 
 
 def passes_through(path: Sequence[PixelPoint], start: PixelPoint, end: PixelPoint) -> bool:
-    """Return whether a straight path between two points on different sides of a line meets the segment `start` to `end`."""
+    """Return whether a straight path, whose ends are on different sides of a line, meets its segment."""
     (from_x, from_y), to = path
     before, after = side_of((from_x, from_y), start, end), side_of(to, start, end)
     if before == after:

@@ -29,7 +29,7 @@ class BestDetection:
         return to_datetime(self.captured_ns)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Visit:
     """One object from its first to its last detection. Read-only for callers: `Visits` changes it.
 

@@ -145,7 +145,8 @@ class Visits:
                     updated.append(lost.visit)
         for track in (each.track for each in self._ongoing):
             self._candidates.remove(track)
-        return VisitUpdate(started, updated, self._end(list(expected.values())))
+        ended = self._end(list(expected.values()))
+        return VisitUpdate(started, [visit for visit in updated if visit not in ended], ended)
 
     def _continue(self, ongoing: _Ongoing, each: TrackedBox, detections: int = 1) -> bool:
         """Add a detection to a visit. Return whether it is the best one, or `is_stationary` has changed."""
