@@ -6,12 +6,16 @@ python -m benchmarks.tracking
 import statistics
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 
 from ninjacam import Box
 from ninjacam.tracking import LineCounter, Tracker, Visits, ZoneOccupancy
 from ninjacam.tracking.assignment import assign
+
+Input = TypeVar("Input")
+Output = TypeVar("Output")
 
 START_NS, FRAME_NS = 1_700_000_000_000_000_000, 100_000_000
 FRAMES = 60
@@ -39,48 +43,29 @@ def make_frames(count: int) -> list[list[Box]]:
     return frames
 
 
-def measure(call: Callable[[int], object], calls: int) -> tuple[float, float]:
-    """Return the median and the 95th percentile of the CPU time in us. `call` receives 0, 1, 2 …"""
-    took_us = []
-    for number in range(calls):
+def show(name: str, update: Callable[[Input, int], Output], inputs: list[Input]) -> list[Output]:
+    """Print the median and the 95th percentile of the CPU time of `update`. Return its results."""
+    results, took_us = [], []
+    for number, each in enumerate(inputs):
         begun_ns = time.process_time_ns()
-        call(number)
+        results.append(update(each, START_NS + number * FRAME_NS))
         took_us.append((time.process_time_ns() - begun_ns) / 1000)
-    return statistics.median(took_us), sorted(took_us)[int(0.95 * calls)]
+    p95_us = sorted(took_us)[int(0.95 * len(took_us))]
+    print(f"{name:34}{statistics.median(took_us):6.0f} us{p95_us:6.0f} us")
+    return results
 
 
 def main() -> None:
     print(f"{'':34}{'median':>9}{'p95':>9}")
     for count in (10, 50, 300):
         frames = make_frames(count)
-        tracker = Tracker(max_trail=16)
-        followed: list[list[Box]] = []
-        times_ns = [START_NS + number * FRAME_NS for number in range(FRAMES)]
-
-        def track(
-            number: int,
-            tracker: Tracker = tracker,
-            followed: list[list[Box]] = followed,
-            frames: list[list[Box]] = frames,
-            times_ns: list[int] = times_ns,
-        ) -> None:
-            followed.append(tracker.update(frames[number], times_ns[number]))
-
-        show(f"Tracker, {count} boxes", measure(track, FRAMES))
-        for name, update in (
-            ("LineCounter", LineCounter(LINE).update),
-            ("ZoneOccupancy", ZoneOccupancy(POLYGON).update),
-            ("Visits", Visits().update),
-        ):
-            figures = measure(lambda n, update=update: update(followed[n], times_ns[n]), FRAMES)  # type: ignore[misc]
-            show(f"{name}, {count} boxes", figures)
+        followed = show(f"Tracker, {count} boxes", Tracker(max_trail=16).update, frames)
+        show(f"LineCounter, {count} boxes", LineCounter(LINE).update, followed)
+        show(f"ZoneOccupancy, {count} boxes", ZoneOccupancy(POLYGON).update, followed)
+        show(f"Visits, {count} boxes", Visits().update, followed)
     random = np.random.default_rng(3)
-    problems = [random.random((50, 50)) for _ in range(60)]
-    show("assignment, 50 x 50, all pairs", measure(lambda n: assign(problems[n]), 60))
-
-
-def show(name: str, figures_us: tuple[float, float]) -> None:
-    print(f"{name:34}{figures_us[0]:6.0f} us{figures_us[1]:6.0f} us")
+    problems = [random.random((50, 50)) for _ in range(FRAMES)]
+    show("assignment, 50 x 50, all pairs", lambda gains, _: assign(gains), problems)
 
 
 if __name__ == "__main__":

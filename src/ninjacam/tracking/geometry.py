@@ -83,16 +83,6 @@ def overlap_of(first: Corners, second: Corners) -> float:
     return width * height / (areas - width * height)
 
 
-def distances(first: Array, second: Array) -> Array:
-    """Return the distance of each pair of boxes' centers, in units of the longest side of the two boxes.
-
-    Shapes: (n, 4), (m, 4) -> (n, m).
-    """
-    offset = (first[:, None, :2] + first[:, None, 2:] - second[:, :2] - second[:, 2:]) / 2
-    longest = np.maximum(_longest_sides(first)[:, None], _longest_sides(second))
-    return np.hypot(offset[..., 0], offset[..., 1]) / longest  # type: ignore[no-any-return]
-
-
 def side_of(point: PixelPoint, start: PixelPoint, end: PixelPoint) -> float:
     """Return the distance of a point from the infinite line from `start` to `end`, in pixels.
 
@@ -133,7 +123,3 @@ def are_inside(points: Array, polygon: Array) -> NDArray[np.bool_]:
 
 def _areas(corners: Array) -> Array:
     return (corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1])
-
-
-def _longest_sides(corners: Array) -> Array:
-    return (corners[:, 2:] - corners[:, :2]).max(axis=1)  # type: ignore[no-any-return]

@@ -4,6 +4,7 @@ from typing import Any
 
 from ninjacam.core.annotations import Box
 from ninjacam.core.errors import InvalidError
+from ninjacam.tracking.geometry import Corners
 
 MAX_INTEGER = 2**63 - 1
 MAX_NUMBER = 1e7
@@ -23,12 +24,17 @@ def box_to_json(box: Box) -> dict[str, Any]:
 
 
 def box_from_json(value: Any) -> Box:
-    """Return the box. Raises: InvalidError, LookupError or TypeError: it is not the result of `box_to_json`."""
-    left, top, right, bottom = (to_number(each) for each in value["corners"])
+    """Return the box. Raises: InvalidError, LookupError, TypeError or ValueError: it is not one."""
+    score = None if value["score"] is None else to_number(value["score"])
+    return Box(*to_corners(value["corners"]), to_label(value["label"]), score)
+
+
+def to_corners(value: Any) -> Corners:
+    """Return the corners of a box with an area. Raises: InvalidError, TypeError or ValueError."""
+    left, top, right, bottom = (to_number(each) for each in value)
     if not (left < right and top < bottom):
         raise invalid_state()
-    score = None if value["score"] is None else to_number(value["score"])
-    return Box(left, top, right, bottom, to_label(value["label"]), score)
+    return left, top, right, bottom
 
 
 def to_integer(value: Any) -> int:

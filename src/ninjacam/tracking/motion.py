@@ -75,7 +75,7 @@ class BoxMotion:
         zeros = np.zeros_like(added)
         self.position = np.vstack([self.position, added])
         self.velocity = np.vstack([self.velocity, zeros])
-        self.position_variance = np.vstack([self.position_variance, (size * [2 * MEASURED_ERROR] * 4) ** 2])
+        self.position_variance = np.vstack([self.position_variance, (size * ([2 * MEASURED_ERROR] * 4)) ** 2])
         self.shared_variance = np.vstack([self.shared_variance, zeros])
         first_speed = size * [FIRST_SPEED, FIRST_SPEED, 0, 0]
         self.velocity_variance = np.vstack([self.velocity_variance, first_speed**2])

@@ -13,10 +13,11 @@ from ninjacam.core.errors import InvalidError
 from ninjacam.tracking.assignment import assign
 from ninjacam.tracking.boxes import TrackedBox, to_tracked
 from ninjacam.tracking.capture_clock import NS_PER_S, CaptureClock, CaptureTime, to_interval_ns
-from ninjacam.tracking.geometry import Array, Corners, corners_of, distances
-from ninjacam.tracking.json_values import box_from_json, invalid_state, to_integer
+from ninjacam.tracking.course import Course, distances_from_paths
+from ninjacam.tracking.geometry import Corners
+from ninjacam.tracking.json_values import invalid_state, to_integer
 from ninjacam.tracking.memory import TrackMemory
-from ninjacam.tracking.stationary import ParkedObject, ParkedObjects, Stillness
+from ninjacam.tracking.parked import ParkedObject, ParkedObjects
 from ninjacam.tracking.visit import BestDetection, Visit, visit_from_json, visit_to_json
 
 MAX_ONGOING = 512
@@ -26,9 +27,11 @@ MAX_CANDIDATE_UNSEEN_NS = 2 * NS_PER_S
 MAX_GAP_NS = 120 * NS_PER_S
 """Longest interval without frames, such as a restart, that a visit outlasts."""
 REACH = 0.5
-"""How far a lost object may be from its last place, in units of its longer side. The rest depends on the time."""
-REACH_PER_S = 0.5
-"""The same for each second that it was not seen. A person walks 0.8 body heights per second."""
+"""How far a lost object may be found from where it may be expected, in units of its longer side."""
+REACH_PER_S = 0.8
+"""The same for each second of an interval without frames, in which it may have gone anywhere. A person walks 0.8 body
+heights per second.
+"""
 BETTER = 1.1
 """A detection replaces the best one if its quality is higher by this factor. Callers store an image each time."""
 STATE_VERSION = 1
@@ -51,7 +54,7 @@ class _Ongoing:
     visit: Visit
     track: int | None
     watched_ns: int
-    stillness: Stillness
+    course: Course
 
 
 @dataclass(slots=True)
@@ -90,7 +93,7 @@ class Visits:
         min_detections: int = 3,
         min_s: float = 0.0,
         end_after_s: float = 5.0,
-        stationary_s: float = 10.0,
+        stationary_s: float = 30.0,
         remember_s: float = 120.0,
         ends_when_stationary: bool = False,
     ) -> None:
@@ -152,8 +155,8 @@ class Visits:
         """Add a detection to a visit. Return whether it is the best one, or `is_stationary` has changed."""
         visit, was_stationary = ongoing.visit, ongoing.visit.is_stationary
         ongoing.watched_ns = self._clock.watched_ns
-        ongoing.stillness.see(each.corners, self._clock.elapsed_ns)
-        visit.is_stationary = self._clock.elapsed_ns - ongoing.stillness.since_ns >= self._stationary_ns
+        ongoing.course.see(each.corners, self._clock.elapsed_ns)
+        visit.is_stationary = self._clock.elapsed_ns - ongoing.course.still_since_ns >= self._stationary_ns
         visit.end_ns, visit.box = self._clock.captured_ns, each.box
         visit.detections += detections
         is_better = _quality(each) > BETTER * visit.best.quality
@@ -162,11 +165,14 @@ class Visits:
         return is_better or visit.is_stationary != was_stationary
 
     def _see_candidates(self, tracked: list[TrackedBox]) -> list[tuple[TrackedBox, _Candidate]]:
-        """Count the detections of tracks without a visit. Return those that are not at the place of a parked object."""
+        """Count the detections of tracks without a visit. Return those that are not parked objects.
+
+        A parked object appears at its place. One that appears elsewhere and comes to the place is another one.
+        """
         clock, seen = self._clock, []
         for each, parked in zip(tracked, self._parked.find(tracked), strict=True):
             candidate = self._candidates.see(each.track, clock.watched_ns)
-            if parked is not None:
+            if parked is not None and (candidate.parked or not candidate.detections):
                 parked.watched_ns = clock.watched_ns
                 candidate.parked = parked
                 candidate.detections = candidate.strong_detections = 0
@@ -185,36 +191,33 @@ class Visits:
     def _find_again(self) -> dict[int, _Ongoing]:
         """Return the visit that each candidate probably continues, by track.
 
-        Its object was lost before the candidate appeared, and the candidate appeared where it may have moved to.
+        Its object was lost before the candidate appeared, and the candidate appeared where the object may have gone:
+        between its last place and where it would be with its last speed.
         """
         now_ns = self._clock.watched_ns
         lost = [each for each in self._ongoing if each.track is None or each.watched_ns < now_ns]
         candidates = [(track, each) for track, each in self._candidates if each.detections]
         if not lost or not candidates:
             return {}
-        distance = distances(
-            np.array([corners_of(old.visit.box) for old in lost]),
-            np.array([new.first_corners for _, new in candidates]),
+        new = [each for _, each in candidates]
+        gaps_ns = _differences([each.first_captured_ns for each in new], [old.visit.end_ns for old in lost])
+        unseen_ns = _differences([each.first_watched_ns for each in new], [old.watched_ns for old in lost])
+        is_restored = np.array([old.track is None for old in lost])[:, None]
+        labels = np.array([old.visit.label for old in lost], object)[:, None]
+        is_possible = (
+            (labels == np.array([each.label for each in new], object))
+            & (is_restored | (unseen_ns > 0))
+            & (unseen_ns <= self._end_after_ns)
+            & (gaps_ns <= self._end_after_ns + MAX_GAP_NS)
         )
-        reach, is_possible = self._reach(lost, [new for _, new in candidates])
-        gains = (1 - distance / reach) * is_possible
+        distances = distances_from_paths(
+            [old.course for old in lost],
+            np.array([each.first_corners for each in new]),
+            np.maximum(gaps_ns, 0) / NS_PER_S,
+        )
+        reach = REACH + REACH_PER_S * np.maximum(gaps_ns - unseen_ns, 0) / NS_PER_S
+        gains = (1 - distances / reach) * is_possible
         return {candidates[column][0]: lost[row] for row, column in assign(gains)}
-
-    def _reach(self, lost: list[_Ongoing], new: list[_Candidate]) -> tuple[Array, NDArray[np.bool_]]:
-        """Return how far each lost object may have moved until each candidate appeared, and whether it may be the same.
-
-        Shapes: (len(lost), len(new)), in units of the longer side.
-        """
-        seen_ns = np.array([-1 if old.track is None else old.watched_ns for old in lost], np.int64)
-        end_ns = np.array([old.visit.end_ns for old in lost], np.int64)
-        is_still = np.array([old.visit.is_stationary and old.track is not None for old in lost])
-        gap_ns = np.array([each.first_captured_ns for each in new], np.int64) - end_ns[:, None]
-        was_lost_before = seen_ns[:, None] < np.array([each.first_watched_ns for each in new], np.int64)
-        labels = np.array([old.visit.label for old in lost], object)
-        same_label = labels[:, None] == np.array([each.label for each in new], object)
-        is_possible = was_lost_before & same_label & (gap_ns <= self._end_after_ns + MAX_GAP_NS)
-        speed = np.where(is_still, 0, REACH_PER_S)[:, None]
-        return REACH + speed * np.maximum(gap_ns, 0) / NS_PER_S, is_possible
 
     def _is_visit(self, candidate: _Candidate) -> bool:
         return (
@@ -224,8 +227,8 @@ class Visits:
         )
 
     def _start(self, each: TrackedBox, candidate: _Candidate) -> Visit:
-        if candidate.parked is not None:
-            self._parked.remove(candidate.parked)
+        if candidate.parked is not None and candidate.parked.watched_ns < candidate.first_watched_ns:
+            self._parked.remove(candidate.parked)  # It has moved. Otherwise, something else is still there.
         visit = Visit(
             id=self._next_id,
             label=each.box.label,
@@ -236,9 +239,9 @@ class Visits:
             best=self._best(each),
         )
         self._next_id += 1
-        stillness = Stillness(candidate.first_corners, candidate.first_elapsed_ns)
-        stillness.see(each.corners, self._clock.elapsed_ns)
-        self._ongoing.append(_Ongoing(visit, each.track, self._clock.watched_ns, stillness))
+        course = Course.begin(candidate.first_corners, candidate.first_elapsed_ns)
+        course.see(each.corners, self._clock.elapsed_ns)
+        self._ongoing.append(_Ongoing(visit, each.track, self._clock.watched_ns, course))
         return visit
 
     def _best(self, each: TrackedBox) -> BestDetection:
@@ -272,8 +275,7 @@ class Visits:
                 {
                     "visit": visit_to_json(each.visit),
                     "watched_ns": each.watched_ns,
-                    "place": list(each.stillness.place),
-                    "still_since_ns": each.stillness.since_ns,
+                    "course": each.course.state(),
                 }
                 for each in self._ongoing
             ],
@@ -293,7 +295,7 @@ class Visits:
                 raise invalid_state()
             clock = CaptureClock.from_state(state["clock"])
             next_id = to_integer(state["next_id"])
-            ongoing = [_ongoing_from_json(each) for each in state["visits"]]
+            ongoing = [_ongoing_from_json(each, clock) for each in state["visits"]]
             parked = ParkedObjects.from_state(state["parked"])
         except (LookupError, TypeError, ValueError) as exc:
             raise invalid_state() from exc
@@ -301,10 +303,18 @@ class Visits:
         self._candidates.clear()
 
 
-def _ongoing_from_json(value: Any) -> _Ongoing:
-    place = box_from_json({"corners": value["place"], "label": "", "score": None})
-    stillness = Stillness(corners_of(place), to_integer(value["still_since_ns"]))
-    return _Ongoing(visit_from_json(value["visit"]), None, to_integer(value["watched_ns"]), stillness)
+def _ongoing_from_json(value: Any, clock: CaptureClock) -> _Ongoing:
+    return _Ongoing(
+        visit=visit_from_json(value["visit"]),
+        track=None,
+        watched_ns=to_integer(value["watched_ns"]),
+        course=Course.from_state(value["course"], clock.elapsed_ns),
+    )
+
+
+def _differences(columns: Sequence[int], rows: Sequence[int]) -> NDArray[np.int64]:
+    """Return column - row for each pair, shape (len(rows), len(columns))."""
+    return np.array(columns, np.int64) - np.array(rows, np.int64)[:, None]
 
 
 def _quality(each: TrackedBox) -> float:

@@ -13,7 +13,7 @@ from ninjacam import Box
 from ninjacam.core.errors import InvalidError
 from ninjacam.tracking import Tracker, Visit, Visits, VisitUpdate
 from ninjacam.tracking.memory import MAX_REMEMBERED
-from ninjacam.tracking.stationary import MAX_PARKED
+from ninjacam.tracking.parked import MAX_PARKED
 from tests.unit.tracking.scenes import Walker, at, feet, film, seconds
 
 
@@ -33,6 +33,11 @@ class Log:
     @property
     def ids(self) -> list[int]:
         return [visit.id for _, visit in self.started]
+
+
+def parking(**options: Any) -> Visits:
+    """Return visits whose objects are stationary after 10 s, so that scenes are short."""
+    return Visits(stationary_s=10, **options)
 
 
 def stand(x: float = 300, y: float = 300, label: str = "car", score: float = 0.9, track: int = 1) -> Box:
@@ -98,6 +103,12 @@ def test_a_visit_waits_for_a_candidate_that_probably_continues_it() -> None:
     assert log.ids == [1] and log.ended == []
 
 
+def test_a_person_who_appears_behind_one_who_has_left_is_another_visit() -> None:
+    leaves = [*move(300, 80, 0, 3, label="person"), *hold(None, 3, 5)]
+    enters = move(460, 10, 5, 8, label="person", track=2)
+    assert play(Visits(), [*leaves, *enters]).ids == [1, 2]
+
+
 def test_another_person_far_away_is_another_visit() -> None:
     scene = [*hold(stand(100), 0, 3), *hold(None, 3, 4), *hold(stand(900, track=2), 4, 8)]
     assert play(Visits(), scene).ids == [1, 2]
@@ -113,7 +124,7 @@ def test_a_parked_car_is_one_visit_also_after_short_losses() -> None:
         since_s = 3 + 40 * number
         scene += hold(stand(300, track=number + 1), since_s, since_s + 20)
         scene += hold(None, since_s + 20, since_s + 40)
-    log = play(Visits(), scene)
+    log = play(parking(), scene)
     assert log.ids == [1] and len(log.ended) == 1
     assert log.started[0][1].is_stationary
     assert [visit.is_stationary for _, visit in log.updated].count(True) >= 1
@@ -121,11 +132,11 @@ def test_a_parked_car_is_one_visit_also_after_short_losses() -> None:
 
 def test_a_parked_car_that_moves_is_another_visit() -> None:
     parked = [*hold(stand(), 0, 20), *hold(None, 20, 30), *hold(stand(track=2), 30, 40)]
-    log = play(Visits(), [*parked, *move(300, 60, 40, 44, track=2)])
+    log = play(parking(), [*parked, *move(300, 60, 40, 44, track=2)])
     assert log.ids == [1, 2]
     assert 40 < log.started[1][0] < 41.5
     after = play(
-        Visits(),
+        parking(),
         [*parked, *move(300, 60, 40, 44, track=2), *hold(None, 44, 60), *hold(stand(track=3), 60, 62)],
     )
     assert after.ids == [1, 2, 3], "the place is free, so the next car there is new"
@@ -133,21 +144,28 @@ def test_a_parked_car_that_moves_is_another_visit() -> None:
 
 def test_a_car_at_the_place_of_another_one_is_new_after_a_long_time() -> None:
     scene = [*hold(stand(), 0, 20), *hold(None, 20, 200), *hold(stand(track=2), 200, 203)]
-    assert play(Visits(), scene).ids == [1, 2]
-    assert play(Visits(remember_s=300), scene).ids == [1]
+    assert play(parking(), scene).ids == [1, 2]
+    assert play(parking(remember_s=300), scene).ids == [1]
 
 
 def test_a_person_in_front_of_a_parked_car_is_a_visit() -> None:
     scene = [*hold(stand(), 0, 20), *hold(None, 20, 30), *hold(stand(label="person", track=2), 30, 33)]
-    assert play(Visits(), scene).ids == [1, 2]
+    assert play(parking(), scene).ids == [1, 2]
 
 
 def test_a_visit_may_end_when_its_object_is_stationary() -> None:
     scene = [*move(0, 100, 0, 3), *hold(stand(), 3, 60), *move(300, 100, 60, 64), *hold(None, 64, 75)]
-    log = play(Visits(ends_when_stationary=True), scene)
+    log = play(parking(ends_when_stationary=True), scene)
     assert log.ids == [1, 2]
     assert [round(second) for second, _ in log.ended] == [13, 69]
-    assert play(Visits(), scene).ids == [1]
+    assert play(parking(), scene).ids == [1]
+
+
+def test_a_person_who_comes_to_the_place_of_another_one_is_a_visit() -> None:
+    """The second one appears elsewhere, so it is not the first one, found again."""
+    first = [*move(0, 100, 0, 3, label="person"), *hold(stand(label="person"), 3, 20), *hold(None, 20, 30)]
+    second = [*move(200, 50, 30, 32, label="person", track=2), *hold(stand(label="person", track=2), 32, 40)]
+    assert play(parking(), [*first, *second]).ids == [1, 2]
 
 
 def test_a_car_that_passes_a_lost_parked_one_is_another_visit() -> None:
@@ -156,7 +174,7 @@ def test_a_car_that_passes_a_lost_parked_one_is_another_visit() -> None:
         *move(0, 120, 20, 24, track=2),
         *hold(stand(track=3), 24, 40),
     ]
-    assert play(Visits(), scene).ids == [1, 2]
+    assert play(parking(), scene).ids == [1, 2]
 
 
 def test_the_best_detection_is_reported_with_the_frame_that_shows_it() -> None:
@@ -202,25 +220,25 @@ def test_a_visit_that_ended_during_a_restart_is_reported_as_ended() -> None:
 
 
 def test_parked_cars_are_remembered_over_a_restart() -> None:
-    before = Visits()
+    before = parking()
     assert play(before, [*hold(stand(), 0, 20), *hold(None, 20, 30)]).ids == [1]
-    after = Visits()
+    after = parking()
     after.restore(json.loads(json.dumps(before.state())))
     assert play(after, hold(stand(), 60, 80)).ids == []
 
 
 def test_a_restored_state_is_the_same_state() -> None:
-    before, after = Visits(), Visits()
+    before, after = parking(), parking()
     play(before, [*hold(stand(), 0, 20), *hold(None, 20, 30), *hold(stand(900), 30, 33)])
     after.restore(before.state())
     assert after.state() == before.state()
-    empty = Visits()
-    empty.restore(Visits().state())
+    empty = parking()
+    empty.restore(parking().state())
     assert play(empty, hold(stand(), 0, 3)).ids == [1]
 
 
 def damaged_states() -> list[Any]:
-    visits = Visits()
+    visits = parking()
     play(visits, [*hold(stand(), 0, 20), *hold(None, 20, 30), *hold(stand(900), 30, 33)])
     found: list[Any] = [None, 5, [], {}, "x"]
 
@@ -279,7 +297,8 @@ def test_memory_is_bounded() -> None:
     visits = Visits(min_detections=1, stationary_s=0, end_after_s=0.1)
     for number in range(40):
         boxes = [stand(60 * x, 200 * number, track=100 * number + x) for x in range(100)]
-        visits.update(boxes, at(number))
+        for second in (number, number + 0.2):
+            visits.update(boxes, at(second))
         visits.update([], at(number + 0.5))
     assert len(visits.ongoing) == 0
     assert len(visits.state()["parked"]) == MAX_PARKED

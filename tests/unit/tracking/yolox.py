@@ -20,7 +20,7 @@ PERSON = 0
 
 
 class Yolox:
-    """Finds persons. Input: BGR, 0 to 255, enlarged or reduced to 416 x 416 pixels without distortion, 114 beside it."""
+    """Finds persons. Its input is BGR, 0 to 255, scaled to fit into 416 x 416 pixels; the rest has the value 114."""
 
     def __init__(self, path: Path = MODEL) -> None:
         self._network = cv2.dnn.readNetFromONNX(str(path))

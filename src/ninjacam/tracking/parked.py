@@ -1,4 +1,4 @@
-"""Objects that do not move, such as parked cars, and those that were there before their detection was lost."""
+"""Stationary objects whose visits have ended: they are still there, although their detection was lost."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,25 +8,12 @@ import numpy as np
 
 from ninjacam.core.annotations import Box
 from ninjacam.tracking.boxes import TrackedBox
-from ninjacam.tracking.geometry import Corners, corners_of, overlap, overlap_of
+from ninjacam.tracking.course import SAME_PLACE_OVERLAP
+from ninjacam.tracking.geometry import corners_of, overlap
 from ninjacam.tracking.json_values import box_from_json, box_to_json, invalid_state, to_integer
 
-SAME_PLACE_OVERLAP = 0.5
-"""Two boxes are at the same place if their IoU is at least this. Detectors agree with themselves by 0.8 to 0.9."""
 MAX_PARKED = 256
 """Maximum number of remembered objects; of more, those that were seen least recently are forgotten."""
-
-
-@dataclass(slots=True)
-class Stillness:
-    """The place where an object is, and since when (elapsed time)."""
-
-    place: Corners
-    since_ns: int
-
-    def see(self, corners: Corners, elapsed_ns: int) -> None:
-        if overlap_of(self.place, corners) < SAME_PLACE_OVERLAP:
-            self.place, self.since_ns = corners, elapsed_ns
 
 
 @dataclass(slots=True, eq=False)
