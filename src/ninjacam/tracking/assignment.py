@@ -27,9 +27,9 @@ def assign(gains: Array) -> list[tuple[int, int]]:
             continue
         part = np.maximum(gains[np.ix_(rows, columns)], 0)
         if len(rows) <= len(columns):
-            chosen = enumerate(_solve(-part))
+            chosen = list(enumerate(_solve(-part)))
         else:
-            chosen = ((row, column) for column, row in enumerate(_solve(-part.T)))
+            chosen = [(row, column) for column, row in enumerate(_solve(-part.T))]
         pairs += [(rows[row], columns[column]) for row, column in chosen if part[row, column] > 0]
     return sorted(pairs)
 
@@ -72,7 +72,7 @@ def _solve(costs: Array) -> list[int]:
             column_of[row], row_of[column] = column, row
     for row in np.flatnonzero(column_of < 0).tolist():
         _augment(row, costs, row_prices, column_prices, column_of, row_of)
-    return column_of.tolist()  # type: ignore[no-any-return]
+    return column_of.tolist()
 
 
 def _augment(

@@ -118,7 +118,8 @@ def are_inside(points: Array, polygon: Array) -> NDArray[np.bool_]:
     spans = (y1 <= y) != (y2 <= y)
     height = np.where(y1 == y2, 1, y2 - y1)  # Horizontal edges span nothing.
     is_right = x < x1 + (y - y1) * (x2 - x1) / height
-    return (np.count_nonzero(spans & is_right, axis=1) % 2).astype(bool)
+    inside: NDArray[np.bool_] = np.count_nonzero(spans & is_right, axis=1) % 2 == 1
+    return inside
 
 
 def _areas(corners: Array) -> Array:

@@ -27,7 +27,7 @@ class TrackMemory(Generic[State]):
 
     def see(self, track: int, watched_ns: int) -> State:
         """Return the state of a track that is in the frame of this time."""
-        _, state = self._states.pop(track, None) or (0, self._new_state())
+        state = self._states.pop(track)[1] if track in self._states else self._new_state()
         self._states[track] = watched_ns, state
         return state
 

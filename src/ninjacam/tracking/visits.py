@@ -2,36 +2,23 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ninjacam.core.annotations import Box
 from ninjacam.core.errors import InvalidError
-from ninjacam.tracking.assignment import assign
 from ninjacam.tracking.boxes import TrackedBox, to_tracked
 from ninjacam.tracking.capture_clock import NS_PER_S, CaptureClock, CaptureTime, to_interval_ns
-from ninjacam.tracking.course import Course, distances_from_paths
-from ninjacam.tracking.geometry import Corners
+from ninjacam.tracking.course import Course
 from ninjacam.tracking.json_values import invalid_state, to_integer
 from ninjacam.tracking.memory import TrackMemory
-from ninjacam.tracking.parked import ParkedObject, ParkedObjects
+from ninjacam.tracking.parked import ParkedObjects
+from ninjacam.tracking.recognition import MAX_GAP_NS, Candidate, OngoingVisit, find_again
 from ninjacam.tracking.visit import BestDetection, Visit, visit_from_json, visit_to_json
 
 MAX_ONGOING = 512
 """Maximum number of visits at a time; others begin later."""
 MAX_CANDIDATE_UNSEEN_NS = 2 * NS_PER_S
 """After this time, the detections of a track that has not become a visit are forgotten."""
-MAX_GAP_NS = 120 * NS_PER_S
-"""Longest interval without frames, such as a restart, that a visit outlasts."""
-REACH = 0.5
-"""How far a lost object may be found from where it may be expected, in units of its longer side."""
-REACH_PER_S = 0.8
-"""The same for each second of an interval without frames, in which it may have gone anywhere. A person walks 0.8 body
-heights per second.
-"""
 BETTER = 1.1
 """A detection replaces the best one if its quality is higher by this factor. Callers store an image each time."""
 STATE_VERSION = 1
@@ -45,30 +32,6 @@ class VisitUpdate(NamedTuple):
     started: list[Visit]
     updated: list[Visit]
     ended: list[Visit]
-
-
-@dataclass(slots=True, eq=False)
-class _Ongoing:
-    """An ongoing visit. `track`: None after `restore`. `watched_ns`: when the object was last seen."""
-
-    visit: Visit
-    track: int | None
-    watched_ns: int
-    course: Course
-
-
-@dataclass(slots=True)
-class _Candidate:
-    """A track that may become a visit, from its first detection (`first_…`). `parked`: the object that it may be."""
-
-    label: str = ""
-    first_corners: Corners = (0.0, 0.0, 0.0, 0.0)
-    first_captured_ns: int = 0
-    first_elapsed_ns: int = 0
-    first_watched_ns: int = 0
-    detections: int = 0
-    strong_detections: int = 0
-    parked: ParkedObject | None = None
 
 
 class Visits:
@@ -110,8 +73,8 @@ class Visits:
         self._ends_when_stationary = ends_when_stationary
         self._clock = CaptureClock()
         self._next_id = 1
-        self._ongoing: list[_Ongoing] = []
-        self._candidates = TrackMemory(_Candidate)
+        self._ongoing: list[OngoingVisit] = []
+        self._candidates = TrackMemory(Candidate)
         self._parked = ParkedObjects()
 
     @property
@@ -129,14 +92,9 @@ class Visits:
         """
         tracked = [each for each in to_tracked(boxes) if each.score >= self._continue_score]
         self._clock.advance(captured_at)
-        by_track = {each.track: each for each in self._ongoing}
-        updated = [
-            ongoing.visit
-            for each in tracked
-            if (ongoing := by_track.get(each.track)) and self._continue(ongoing, each)
-        ]
-        candidates = self._see_candidates([each for each in tracked if each.track not in by_track])
-        expected = self._find_again()
+        updated = self._continue_visits(tracked)
+        candidates = self._see_candidates(tracked)
+        expected = find_again(self._ongoing, self._candidates, self._clock.watched_ns, self._end_after_ns)
         started = []
         for each, candidate in candidates:
             lost = expected.get(each.track)
@@ -144,14 +102,22 @@ class Visits:
                 started.append(self._start(each, candidate))
             elif lost is not None and candidate.detections >= self._min_detections:
                 lost.track = each.track
+                self._candidates.remove(each.track)
                 if self._continue(lost, each, candidate.detections):
                     updated.append(lost.visit)
-        for track in (each.track for each in self._ongoing):
-            self._candidates.remove(track)
         ended = self._end(list(expected.values()))
         return VisitUpdate(started, [visit for visit in updated if visit not in ended], ended)
 
-    def _continue(self, ongoing: _Ongoing, each: TrackedBox, detections: int = 1) -> bool:
+    def _continue_visits(self, tracked: list[TrackedBox]) -> list[Visit]:
+        """Add the detections of tracks that have a visit. Return the visits that have changed."""
+        by_track: dict[int | None, TrackedBox] = {each.track: each for each in tracked}
+        return [
+            ongoing.visit
+            for ongoing in self._ongoing
+            if (each := by_track.get(ongoing.track)) and self._continue(ongoing, each)
+        ]
+
+    def _continue(self, ongoing: OngoingVisit, each: TrackedBox, detections: int = 1) -> bool:
         """Add a detection to a visit. Return whether it is the best one, or `is_stationary` has changed."""
         visit, was_stationary = ongoing.visit, ongoing.visit.is_stationary
         ongoing.watched_ns = self._clock.watched_ns
@@ -164,13 +130,15 @@ class Visits:
             visit.best = self._best(each)
         return is_better or visit.is_stationary != was_stationary
 
-    def _see_candidates(self, tracked: list[TrackedBox]) -> list[tuple[TrackedBox, _Candidate]]:
+    def _see_candidates(self, tracked: list[TrackedBox]) -> list[tuple[TrackedBox, Candidate]]:
         """Count the detections of tracks without a visit. Return those that are not parked objects.
 
         A parked object appears at its place. One that appears elsewhere and comes to the place is another one.
         """
         clock, seen = self._clock, []
-        for each, parked in zip(tracked, self._parked.find(tracked), strict=True):
+        with_visit = {each.track for each in self._ongoing}
+        new = [each for each in tracked if each.track not in with_visit]
+        for each, parked in zip(new, self._parked.find(new), strict=True):
             candidate = self._candidates.see(each.track, clock.watched_ns)
             if parked is not None and (candidate.parked or not candidate.detections):
                 parked.watched_ns = clock.watched_ns
@@ -188,45 +156,14 @@ class Visits:
         self._parked.forget(clock.watched_ns - self._remember_ns)
         return seen
 
-    def _find_again(self) -> dict[int, _Ongoing]:
-        """Return the visit that each candidate probably continues, by track.
-
-        Its object was lost before the candidate appeared, and the candidate appeared where the object may have gone:
-        between its last place and where it would be with its last speed.
-        """
-        now_ns = self._clock.watched_ns
-        lost = [each for each in self._ongoing if each.track is None or each.watched_ns < now_ns]
-        candidates = [(track, each) for track, each in self._candidates if each.detections]
-        if not lost or not candidates:
-            return {}
-        new = [each for _, each in candidates]
-        gaps_ns = _differences([each.first_captured_ns for each in new], [old.visit.end_ns for old in lost])
-        unseen_ns = _differences([each.first_watched_ns for each in new], [old.watched_ns for old in lost])
-        is_restored = np.array([old.track is None for old in lost])[:, None]
-        labels = np.array([old.visit.label for old in lost], object)[:, None]
-        is_possible = (
-            (labels == np.array([each.label for each in new], object))
-            & (is_restored | (unseen_ns > 0))
-            & (unseen_ns <= self._end_after_ns)
-            & (gaps_ns <= self._end_after_ns + MAX_GAP_NS)
-        )
-        distances = distances_from_paths(
-            [old.course for old in lost],
-            np.array([each.first_corners for each in new]),
-            np.maximum(gaps_ns, 0) / NS_PER_S,
-        )
-        reach = REACH + REACH_PER_S * np.maximum(gaps_ns - unseen_ns, 0) / NS_PER_S
-        gains = (1 - distances / reach) * is_possible
-        return {candidates[column][0]: lost[row] for row, column in assign(gains)}
-
-    def _is_visit(self, candidate: _Candidate) -> bool:
+    def _is_visit(self, candidate: Candidate) -> bool:
         return (
             candidate.strong_detections >= self._min_detections
             and self._clock.elapsed_ns - candidate.first_elapsed_ns >= self._min_ns
             and len(self._ongoing) < MAX_ONGOING
         )
 
-    def _start(self, each: TrackedBox, candidate: _Candidate) -> Visit:
+    def _start(self, each: TrackedBox, candidate: Candidate) -> Visit:
         if candidate.parked is not None and candidate.parked.watched_ns < candidate.first_watched_ns:
             self._parked.remove(candidate.parked)  # It has moved. Otherwise, something else is still there.
         visit = Visit(
@@ -239,15 +176,16 @@ class Visits:
             best=self._best(each),
         )
         self._next_id += 1
+        self._candidates.remove(each.track)
         course = Course.begin(candidate.first_corners, candidate.first_elapsed_ns)
         course.see(each.corners, self._clock.elapsed_ns)
-        self._ongoing.append(_Ongoing(visit, each.track, self._clock.watched_ns, course))
+        self._ongoing.append(OngoingVisit(visit, each.track, self._clock.watched_ns, course))
         return visit
 
     def _best(self, each: TrackedBox) -> BestDetection:
         return BestDetection(self._clock.captured_ns, each.box, each.score, _quality(each))
 
-    def _end(self, expected: list[_Ongoing]) -> list[Visit]:
+    def _end(self, expected: list[OngoingVisit]) -> list[Visit]:
         """End visits, except those which a candidate will probably continue."""
         waiting = {id(each) for each in expected}
         ended = [each for each in self._ongoing if id(each) not in waiting and self._has_ended(each)]
@@ -257,7 +195,7 @@ class Visits:
                 self._parked.add(each.visit.box, each.watched_ns)
         return [each.visit for each in ended]
 
-    def _has_ended(self, each: _Ongoing) -> bool:
+    def _has_ended(self, each: OngoingVisit) -> bool:
         unseen_ns = self._clock.captured_ns - each.visit.end_ns
         return (
             self._clock.watched_ns - each.watched_ns > self._end_after_ns
@@ -303,18 +241,13 @@ class Visits:
         self._candidates.clear()
 
 
-def _ongoing_from_json(value: Any, clock: CaptureClock) -> _Ongoing:
-    return _Ongoing(
+def _ongoing_from_json(value: Any, clock: CaptureClock) -> OngoingVisit:
+    return OngoingVisit(
         visit=visit_from_json(value["visit"]),
         track=None,
         watched_ns=to_integer(value["watched_ns"]),
         course=Course.from_state(value["course"], clock.elapsed_ns),
     )
-
-
-def _differences(columns: Sequence[int], rows: Sequence[int]) -> NDArray[np.int64]:
-    """Return column - row for each pair, shape (len(rows), len(columns))."""
-    return np.array(columns, np.int64) - np.array(rows, np.int64)[:, None]
 
 
 def _quality(each: TrackedBox) -> float:

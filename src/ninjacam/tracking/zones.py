@@ -28,13 +28,13 @@ class Stay(NamedTuple):
 
 class ZoneUpdate(NamedTuple):
     """The changes of one update. `entered`, `left`: objects that are now inside, and no longer inside. `loitering`:
-    objects that have now been inside for the loitering time. `count`: how many are inside.
+    objects that have now been inside for the loitering time. `occupancy`: how many are inside.
     """
 
     entered: list[Stay]
     left: list[Stay]
     loitering: list[Stay]
-    count: int
+    occupancy: int
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ class ZoneOccupancy:
     interval without frames counts at most 1 s.
 
     An object that is inside when it is first seen enters. All that enter leave or are inside: the numbers of `entered`
-    and `left` so far differ by `count`. Not thread-safe. Raises: InvalidError: a parameter is out of range.
+    and `left` so far differ by `occupancy`. Not thread-safe. Raises: InvalidError: a parameter is out of range.
     """
 
     def __init__(
@@ -106,7 +106,9 @@ class ZoneOccupancy:
             raise InvalidError.of("polygon", "The zone has no polygon. Pass points (x, y).")
         self._clock.advance(captured_at)
         self._polygon = new_polygon
-        entered, left, loitering = [], [], []
+        entered: list[Stay] = []
+        left: list[Stay] = []
+        loitering: list[Stay] = []
         for each, is_inside in zip(tracked, self._are_inside(tracked, new_polygon), strict=True):
             state = self._states.see(each.track, self._clock.watched_ns)
             state.box = each.box
@@ -116,8 +118,8 @@ class ZoneOccupancy:
                 loitering.append(self._stay(each.track, state))
         gone = self._states.forget(self._clock.watched_ns - self._max_unseen_ns)
         left += [self._stay(track, state) for track, state in gone if state.is_inside]
-        count = sum(state.is_inside for _, state in self._states)
-        return ZoneUpdate(entered, left, loitering, count)
+        occupancy = sum(state.is_inside for _, state in self._states)
+        return ZoneUpdate(entered, left, loitering, occupancy)
 
     def _are_inside(self, tracked: list[TrackedBox], polygon: tuple[PixelPoint, ...]) -> list[bool]:
         if not tracked:

@@ -64,7 +64,7 @@ def test_people_are_found_and_keep_their_tracks() -> None:
             )
     precision, recall = correct / (correct + wrong), correct / (correct + missed)
     print(f"precision {precision:.3f}, recall {recall:.3f}, {correct + missed} people")
-    assert precision > 0.9 and recall > 0.5
+    assert precision > 0.8 and recall > 0.8
 
 
 def count_hits(boxes: list[Box], points: list[tuple[float, float]]) -> int:

@@ -15,6 +15,7 @@ from ninjacam.core.annotation_values import MAX_TRACK
 from ninjacam.core.annotations import to_annotation_set
 from ninjacam.core.errors import InvalidError
 from ninjacam.tracking import Tracker
+from ninjacam.tracking.geometry import corners_of
 from ninjacam.tracking.tracker import MAX_TRACKED
 from tests.unit.tracking.scenes import Walker, at, film, seconds, track_film, tracks_in, with_score
 
@@ -125,7 +126,8 @@ def test_irregular_frame_times_and_missed_detections_change_no_track(seed: int) 
         if chance.random() < 0.15:
             return None
         dx, dy = chance.gauss(0, 2), chance.gauss(0, 2)
-        return Box(box.left + dx, box.top + dy, box.right + dx, box.bottom + dy, box.label, 0.9)
+        left, top, right, bottom = corners_of(box)
+        return Box(left + dx, top + dy, right + dx, bottom + dy, box.label, 0.9)
 
     assert tracks_in(track_film(film(walkers, times_s), change=detect)) == {1, 2, 3}
 

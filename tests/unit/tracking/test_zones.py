@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ INSIDE, OUTSIDE = (200.0, 200.0), (400.0, 200.0)
 
 
 def follow(
-    zone: ZoneOccupancy, positions: list[tuple[float, float] | None], fps: float = 10
+    zone: ZoneOccupancy, positions: Sequence[tuple[float, float] | None], fps: float = 10
 ) -> list[ZoneUpdate]:
     """Update with one object, which is not seen where a position is None."""
     return [
@@ -42,7 +43,7 @@ def changes(updates: list[ZoneUpdate]) -> list[tuple[str, int]]:
 def test_an_object_enters_after_some_frames_and_leaves_after_some_frames() -> None:
     updates = follow(ZoneOccupancy(ZONE), [OUTSIDE] * 5 + [INSIDE] * 10 + [OUTSIDE] * 5)
     assert changes(updates) == [("entered", 7), ("left", 17)]
-    assert [update.count for update in updates] == [0] * 7 + [1] * 10 + [0] * 3
+    assert [update.occupancy for update in updates] == [0] * 7 + [1] * 10 + [0] * 3
     (entered,), (left,) = updates[7].entered, updates[17].left
     assert (entered.track, entered.label, entered.entered_ns) == (1, "person", at(0.5))
     assert (entered.dwell_s, left.dwell_s, left.entered_ns) == (0.2, 0.9, at(0.5))
@@ -81,7 +82,7 @@ def test_a_gap_without_frames_does_not_end_a_stay() -> None:
     zone = ZoneOccupancy(ZONE, loitering_s=20)
     follow(zone, [INSIDE] * 5)
     update = zone.update([feet(*INSIDE)], at(30))
-    assert (update.entered, update.left, update.count) == ([], [], 1)
+    assert (update.entered, update.left, update.occupancy) == ([], [], 1)
     assert update.loitering[0].dwell_s == 30
 
 
@@ -107,14 +108,14 @@ def test_a_new_polygon_applies_at_once() -> None:
     zone = ZoneOccupancy(inertia=1)
     with pytest.raises(InvalidError, match="no polygon"):
         zone.update([], at(0))
-    assert zone.update([feet(*INSIDE)], at(0), ZONE).count == 1
-    assert zone.update([feet(*INSIDE)], at(1), [(0, 0), (9, 0), (9, 9)]).count == 0
+    assert zone.update([feet(*INSIDE)], at(0), ZONE).occupancy == 1
+    assert zone.update([feet(*INSIDE)], at(1), [(0, 0), (9, 0), (9, 9)]).occupancy == 0
 
 
 def test_the_anchor_decides_where_a_box_is() -> None:
     low = feet(200, 340)  # its feet are below the zone, its center is inside
-    assert ZoneOccupancy(ZONE, inertia=1).update([low], at(0)).count == 0
-    assert ZoneOccupancy(ZONE, inertia=1, anchor="center").update([low], at(0)).count == 1
+    assert ZoneOccupancy(ZONE, inertia=1).update([low], at(0)).occupancy == 0
+    assert ZoneOccupancy(ZONE, inertia=1, anchor="center").update([low], at(0)).occupancy == 1
 
 
 def test_concave_polygons_have_an_outside_between_their_arms() -> None:
@@ -179,5 +180,5 @@ def test_those_who_entered_have_left_or_are_inside(
         for stay in update.left:
             inside.remove(stay.track)
         assert all(stay.dwell_s >= 0 for stay in [*update.entered, *update.left, *update.loitering])
-        assert update.count == len(inside)
+        assert update.occupancy == len(inside)
         assert {stay.track for stay in zone.inside} == inside
