@@ -63,11 +63,13 @@ def _independent_parts(gains: Array) -> list[tuple[list[int], list[int]]]:
 def _solve(costs: Array) -> list[int]:
     """Return the column of each row, with the smallest sum of costs. Shape (n, m) with n <= m."""
     row_count, column_count = costs.shape
-    row_prices = costs.min(axis=1)
-    column_prices = np.zeros(column_count)
+    # A column may have a price from the start only if it is certain to be assigned.
+    column_prices = costs.min(axis=0) if row_count == column_count else np.zeros(column_count)
+    reduced = costs - column_prices
+    row_prices = reduced.min(axis=1)
     column_of = np.full(row_count, -1)
     row_of = np.full(column_count, -1)
-    for row, column in enumerate(costs.argmin(axis=1).tolist()):
+    for row, column in enumerate(reduced.argmin(axis=1).tolist()):
         if row_of[column] < 0:
             column_of[row], row_of[column] = column, row
     for row in np.flatnonzero(column_of < 0).tolist():

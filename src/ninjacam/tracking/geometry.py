@@ -1,5 +1,6 @@
 """Geometry of boxes, lines and polygons, in pixels of the frame: x to the right, y down."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -91,7 +92,7 @@ def side_of(point: PixelPoint, start: PixelPoint, end: PixelPoint) -> float:
     """
     along_x, along_y = end[0] - start[0], end[1] - start[1]
     across = along_x * (point[1] - start[1]) - along_y * (point[0] - start[0])
-    return float(across / np.hypot(along_x, along_y))
+    return across / math.hypot(along_x, along_y)
 
 
 def passes_through(path: Sequence[PixelPoint], start: PixelPoint, end: PixelPoint) -> bool:

@@ -22,6 +22,8 @@ REACH_PER_S = 0.8
 """The same for each second of an interval without frames, in which it may have gone anywhere. A person walks 0.8 body
 heights per second.
 """
+MAX_LOST_IN_GAP_NS = 2 * NS_PER_S
+"""An object that frames have not shown for this time was not lost in an interval without frames, which counts 1 s."""
 
 
 @dataclass(slots=True, eq=False)
@@ -81,7 +83,8 @@ def _gains(lost: list[OngoingVisit], new: list[Candidate], end_after_ns: int) ->
         np.array([each.first_corners for each in new]),
         np.maximum(gaps_ns, 0) / NS_PER_S,
     )
-    reach = REACH + REACH_PER_S * np.maximum(gaps_ns - unseen_ns, 0) / NS_PER_S
+    unwatched_s = np.maximum(gaps_ns - unseen_ns, 0) / NS_PER_S
+    reach = REACH + REACH_PER_S * unwatched_s * (unseen_ns <= MAX_LOST_IN_GAP_NS)
     gains: Array = (1 - distances / reach) * is_possible
     return gains
 
