@@ -85,6 +85,7 @@ def test_the_visit_is_one_event_with_a_picture_also_after_a_restart(
     for each in video(5):
         visitors.process(each)
     assert json.loads((tmp_path / "gate.json").read_text())["next_id"] == 2
+    assert not (tmp_path / "gate.new").exists()
     visitors = make(module.Visitors)
     for each in video(9, since_s=5):
         visitors.process(each)

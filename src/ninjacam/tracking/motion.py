@@ -1,9 +1,9 @@
 """Where boxes are expected to be: a Kalman filter with constant velocity for each of many boxes.
 
-ByteTrack's filter has a diagonal noise, so its 8 x 8 covariance consists of four independent 2 x 2 ones: those of the
-center's x and y, and of the width and height. They are computed here as arrays, for all boxes at once. Two things
-differ. Its unit of time is a second instead of a frame, because cameras do not send frames at equal intervals. And the
-size has no velocity: over a gap of seconds it would shrink to nothing.
+ByteTrack's filter has a diagonal noise, so its 8 x 8 covariance consists of four independent 2 x 2 ones, which are
+computed here as arrays, for all boxes at once. Three things differ. The unit of time is a second instead of a frame,
+because cameras do not send frames at equal intervals. The size has no velocity: over a gap of seconds it would shrink
+to nothing. And it is width and height instead of aspect ratio and height, so that both have the same unit.
 """
 
 import numpy as np
