@@ -46,9 +46,13 @@ def corners_of(box: Box) -> Corners:
 
 
 def find_anchor(corners: Corners, anchor: Anchor) -> PixelPoint:
-    """Return the anchor of a box."""
+    """Return the anchor of a box.
+
+    "bottom" is half a pixel above the lower edge, in the lowest row of pixels. So a box that ends at the lower edge of
+    the frame is inside a zone that ends there.
+    """
     left, top, right, bottom = corners
-    return (left + right) / 2, bottom if anchor == "bottom" else (top + bottom) / 2
+    return (left + right) / 2, bottom - 0.5 if anchor == "bottom" else (top + bottom) / 2
 
 
 def check_anchor(anchor: str) -> None:

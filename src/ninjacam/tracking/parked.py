@@ -44,17 +44,14 @@ class ParkedObjects:
         if not self._parked or not boxes:
             return [None] * len(boxes)
         places = np.array([corners_of(each.box) for each in self._parked])
-        overlaps = overlap(np.array([each.corners for each in boxes]), places)
-        found: list[ParkedObject | None] = []
-        for each, row in zip(boxes, overlaps.tolist(), strict=True):
-            same = (
-                (value, -index)
-                for index, value in enumerate(row)
-                if value >= SAME_PLACE_OVERLAP and self._parked[index].box.label == each.box.label
-            )
-            best = max(same, default=None)
-            found.append(None if best is None else self._parked[-best[1]])
-        return found
+        labels = np.array([each.box.label for each in boxes], object)
+        same_label = labels[:, None] == np.array([each.box.label for each in self._parked], object)
+        overlaps = overlap(np.array([each.corners for each in boxes]), places) * same_label
+        best, largest = overlaps.argmax(axis=1).tolist(), overlaps.max(axis=1).tolist()
+        return [
+            self._parked[index] if value >= SAME_PLACE_OVERLAP else None
+            for index, value in zip(best, largest, strict=True)
+        ]
 
     def forget(self, before_ns: int) -> None:
         """Remove the objects that were last seen before this time."""

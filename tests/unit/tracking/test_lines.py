@@ -153,6 +153,6 @@ def test_the_counts_differ_by_the_side_where_the_object_is(positions: list[tuple
     """On a line that cannot be passed at its ends."""
     counter = LineCounter(LINE)
     walk(counter, positions)
-    sides = [y > 300 for _, y in positions if abs(y - 300) > 10]
+    sides = [y > 300 for _, y in positions if abs(y - 0.5 - 300) > 10]
     expected = 0 if not sides else sides[-1] - sides[0]
     assert counter.forward - counter.backward == expected

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ninjacam import Box
-from ninjacam.tracking import Tracker, Visit, Visits
+from ninjacam.tracking import LineCounter, Tracker, Visit, Visits, ZoneOccupancy, ZoneUpdate
 from ninjacam.tracking.assignment import assign
 from tests.unit.tracking.scenes import at
 from tests.unit.tracking.yolox import MEDIA, MODEL, Yolox, read_frames
@@ -50,6 +50,23 @@ def test_each_visit_is_found_once_also_over_a_restart() -> None:
     for restart_s in (10, 30, 60, 80, 100, 130):
         started, ended = follow_visits(frames, restart_s)
         assert [visit.id for visit in started] == [visit.id for visit in ended] == [1, 2, 3, 4, 5, 6]
+
+    counter, zone = count_people(frames)
+    assert (counter.forward, counter.backward) == (6, 0)
+    assert [len(update.entered) for update in zone if update.entered] == [1] * 6
+    assert sum(len(update.left) for update in zone) == 6 and max(update.occupancy for update in zone) == 1
+
+
+def count_people(frames: Detections) -> tuple[LineCounter, list[ZoneUpdate]]:
+    """Return the counts at an upright line on the way out, and in a zone around the table."""
+    tracker, counter = Tracker(), LineCounter([(560, 432), (560, 0)])
+    zone = ZoneOccupancy([(330, 0), (560, 0), (560, 432), (330, 432)])
+    updates = []
+    for number, boxes in frames:
+        tracked = tracker.update(boxes, at(number / FPS))
+        counter.update(tracked, at(number / FPS))
+        updates.append(zone.update(tracked, at(number / FPS)))
+    return counter, updates
 
 
 def follow_visits(frames: Detections, restart_s: float) -> tuple[list[Visit], list[Visit]]:

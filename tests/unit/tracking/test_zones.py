@@ -118,6 +118,12 @@ def test_the_anchor_decides_where_a_box_is() -> None:
     assert ZoneOccupancy(ZONE, inertia=1, anchor="center").update([low], at(0)).occupancy == 1
 
 
+def test_a_box_at_the_lower_edge_of_the_frame_is_in_a_zone_that_ends_there() -> None:
+    zone = ZoneOccupancy([(0, 200), (640, 200), (640, 360), (0, 360)], inertia=1)
+    assert zone.update([feet(300, 360)], at(0)).occupancy == 1
+    assert zone.update([feet(300, 361)], at(1)).occupancy == 0
+
+
 def test_concave_polygons_have_an_outside_between_their_arms() -> None:
     shape = np.array([(0, 0), (90, 0), (90, 90), (60, 90), (60, 30), (30, 30), (30, 90), (0, 90)], float)
     points = np.array([(15, 80), (45, 80), (75, 80), (45, 15), (-5, 45), (95, 45)], float)

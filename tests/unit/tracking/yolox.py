@@ -44,13 +44,13 @@ class Yolox:
         usable = scores >= MIN_SCORE
         centers = (found[usable, :2] + self._cells[usable]) * self._strides[usable] / scale
         sizes = np.exp(found[usable, 2:4]) * self._strides[usable] / scale
-        corners = np.hstack([centers - sizes / 2, sizes])
-        kept = cv2.dnn.NMSBoxes(corners.tolist(), scores[usable].tolist(), MIN_SCORE, MAX_OVERLAP)
+        rectangles = np.hstack([centers - sizes / 2, sizes])
+        kept = cv2.dnn.NMSBoxes(rectangles.tolist(), scores[usable].tolist(), MIN_SCORE, MAX_OVERLAP)
+        corners = np.hstack([centers - sizes / 2, centers + sizes / 2])[kept]
+        corners = np.clip(corners, 0, [width_px, height_px, width_px, height_px])
         return [
-            Box(x, y, x + width, y + height, "person", min(1.0, score))
-            for (x, y, width, height), score in zip(
-                corners[kept].tolist(), scores[usable][kept].tolist(), strict=True
-            )
+            Box(*each, "person", min(1.0, score))
+            for each, score in zip(corners.tolist(), scores[usable][kept].tolist(), strict=True)
         ]
 
 
