@@ -49,8 +49,10 @@ class Yolox:
         corners = np.hstack([centers - sizes / 2, centers + sizes / 2])[kept]
         corners = np.clip(corners, 0, [width_px, height_px, width_px, height_px])
         return [
-            Box(*each, "person", min(1.0, score))
-            for each, score in zip(corners.tolist(), scores[usable][kept].tolist(), strict=True)
+            Box(left, top, right, bottom, "person", min(1.0, score))
+            for (left, top, right, bottom), score in zip(
+                corners.tolist(), scores[usable][kept].tolist(), strict=True
+            )
         ]
 
 
