@@ -120,7 +120,7 @@ def test_a_processor_never_waits_for_the_database_and_excess_events_are_dropped_
             assert events.create("gate", f"e{number}") is None
     assert queued.dropped == 7
     assert [record.getMessage() for record in caplog.records] == [
-        "gate: an event 'e200' is dropped (1 so far): the database is too slow"
+        "gate: an event (e200) is dropped (1 so far): the database is too slow"
     ]
     written.open.set()
     queued.close(5)

@@ -50,6 +50,7 @@ def new_processor(entry: Registration, camera: str, values: Mapping[str, Any] | 
     def create() -> NewProcessor:
         fitted = None if entry.options is None else fit_options(entry.options, values or {})
         made = entry.make()
+        made.camera, made.name = camera, entry.name
         made.setup(camera, None if fitted is None else fitted.options)
         return NewProcessor(made, {} if fitted is None else fitted.problems)
 
