@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ninjacam.core.frames import Frame
     from ninjacam.core.processors import Processor, processor
     from ninjacam.core.text import draw_text, text_size
+    from ninjacam.core.zones import Zone
 
 __all__ = [
     "Box",
@@ -22,6 +23,7 @@ __all__ = [
     "Polygon",
     "Processor",
     "Text",
+    "Zone",
     "__version__",
     "draw_text",
     "processor",
@@ -40,6 +42,7 @@ _HOMES = {
     "Polygon": "annotations",
     "Processor": "processors",
     "Text": "annotations",
+    "Zone": "zones",
     "draw_text": "text",
     "processor": "processors",
     "text_size": "text",

@@ -2,7 +2,8 @@
 
     NinjacamError
     ├── ConfigError                  a setting or an argument is invalid
-    │   └── UnsafeCodeError            other users can modify the code that we would run
+    │   ├── UnsafeCodeError            other users can modify the code that we would run
+    │   └── UnknownZoneError           a processor asks for a zone that the camera does not have
     ├── SourceError                  a camera does not deliver video
     │   ├── UnsupportedSchemeError     ftp://, exec: ...
     │   ├── ForbiddenAddressError      cameras are not allowed at this address
@@ -74,6 +75,13 @@ class ConfigError(NinjacamError):
 
 class UnsafeCodeError(ConfigError):
     code = "unsafe_code"
+
+
+class UnknownZoneError(ConfigError, KeyError):
+    """It is a KeyError, too, as mappings raise it."""
+
+    code = "unknown_zone"
+    __str__ = Exception.__str__  # That of KeyError quotes the message.
 
 
 class SourceError(NinjacamError):

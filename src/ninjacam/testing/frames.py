@@ -1,15 +1,24 @@
 """Frames for unit tests of your own processors."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from ninjacam.core.frames import Frame
+from ninjacam.core.zones import Zone, Zones
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 FRAME_NS = 40_000_000
 
 
-def frame(image: Any, *, camera: str = "test", number: int = 0, captured_at: datetime | None = None) -> Frame:
+def frame(
+    image: Any,
+    *,
+    camera: str = "test",
+    number: int = 0,
+    captured_at: datetime | None = None,
+    zones: Iterable[Zone] = (),
+) -> Frame:
     """Return a frame that shows `image`, as a camera's decoder would deliver it.
 
         from ninjacam.testing import frame
@@ -23,7 +32,8 @@ def frame(image: Any, *, camera: str = "test", number: int = 0, captured_at: dat
         motion.close()
 
     `image`: uint8, (height, width, 3) BGR or (height, width) gray; not changed: the frame has a copy. `frame.gray` is
-    its luma, 16 to 235, as cameras send it. `captured_at`: aware; None: 25 frames per second from 2026-01-01.
+    its luma, 16 to 235, as cameras send it. `captured_at`: aware; None: 25 frames per second from 2026-01-01. `zones`:
+    those of the camera, such as `Zone("door", "line", [(0, 0.5), (1, 0.5)])`.
     Raises: TypeError, ValueError: it is not such an image.
     """
     import cv2  # which importing the fake cameras must not take
@@ -58,4 +68,5 @@ def frame(image: Any, *, camera: str = "test", number: int = 0, captured_at: dat
         height=image.shape[0],
         load_bgr=lambda: bgr,
         load_gray=lambda: luma,
+        zones=Zones(zones),
     )

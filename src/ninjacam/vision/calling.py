@@ -12,6 +12,7 @@ from ninjacam.core.errors import ConfigError, DecodeError, EncodeError, Processo
 from ninjacam.core.frames import Frame
 from ninjacam.core.options import fit_options
 from ninjacam.core.processors import Processor, Registration
+from ninjacam.core.zones import Zones
 from ninjacam.vision.code import ProcessorCode, ProcessorStalled, one_line, user_traceback
 from ninjacam.vision.drawing import draw_annotations
 from ninjacam.vision.images import DecodedFrame, check_image
@@ -94,7 +95,12 @@ class RecordedView:
     """
 
     def __init__(
-        self, camera: str, view: str, code: ProcessorCode, options: Mapping[str, Any] | None = None
+        self,
+        camera: str,
+        view: str,
+        code: ProcessorCode,
+        options: Mapping[str, Any] | None = None,
+        zones: Zones | None = None,
     ) -> None:
         entry = code.current.get(view)
         if isinstance(entry, ProcessorError):
@@ -104,6 +110,7 @@ class RecordedView:
         self._made = new_processor(entry, camera, options).processor
         self._view = view
         self._camera = camera
+        self._zones = zones
         self._reformatter = VideoReformatter()
 
     def draw(self, av_frame: av.VideoFrame, captured_ns: int, number: int, pts_s: float) -> Any:
@@ -119,6 +126,7 @@ class RecordedView:
             height=decoded_frame.height,
             load_bgr=decoded_frame.bgr,
             load_gray=decoded_frame.gray,
+            zones=self._zones,
         )
         return call_processor(self._made, self._view, frame, with_image=True).image
 

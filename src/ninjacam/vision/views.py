@@ -221,6 +221,7 @@ class ViewMaker:
             height=decoded_frame.height,
             load_bgr=decoded_frame.bgr,
             load_gray=decoded_frame.gray,
+            zones=self._context.shared.zones,
         )
         self._health.begin(entry)
         try:
