@@ -231,7 +231,9 @@ class CameraAdmin(_OnRecord, CameraModelAdmin):
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Camera | None = None) -> list[str]:
-        return ["slug", "processors", "draw_zones"] if obj else []  # Sockets and recordings are named after the slug.
+        return (
+            ["slug", "processors", "draw_zones"] if obj else []
+        )  # Sockets and recordings are named after the slug.
 
 
 @admin.register(CameraGrant)

@@ -146,7 +146,8 @@ def test_the_walk_finds_the_routes(vault: dict[str, Any], run_dir: Path, admin_u
     assert changed >= {
         "list_cameras", "get_camera", "list_views", "list_camera_views", "list_grants", "list_recordings",
         "get_recording", "get_timeline", "list_events", "get_event", "list_exports", "get_export",
-        "list_annotations", "list_zones", "get_zone", "GET cameras/<slug:slug>/zones/", "GET ", "GET cameras/<slug:slug>/", "GET cameras/<slug:slug>/edit/",
+        "list_annotations", "list_zones", "get_zone", "GET cameras/<slug:slug>/zones/",
+        "GET ", "GET cameras/<slug:slug>/", "GET cameras/<slug:slug>/edit/",
     }  # fmt: skip
 
 

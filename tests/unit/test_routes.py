@@ -17,7 +17,17 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from ninja.operation import PathView
 
-from ninjacam.models import ApiToken, Camera, CameraGrant, CameraZone, Event, Export, PublishKey, Segment, Stream
+from ninjacam.models import (
+    ApiToken,
+    Camera,
+    CameraGrant,
+    CameraZone,
+    Event,
+    Export,
+    PublishKey,
+    Segment,
+    Stream,
+)
 from ninjacam.routes import ROUTES as MEDIA_ROUTES
 from tests.unit.conftest import signed_in
 

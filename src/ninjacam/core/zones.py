@@ -39,6 +39,8 @@ MAX_MASKS = 8
 """Maximum number of masks that are kept for one size of frames: 2 MB each for 1920 x 1080."""
 MAX_SIZES = 4
 """Maximum number of sizes of frames that masks are kept for: processors receive frames of different streams."""
+MAX_NAMED = 10
+"""Maximum number of names in a message."""
 _SHIFT = 4  # fractional bits of the corners that OpenCV receives
 
 Points: TypeAlias = tuple[tuple[float, float], ...]
@@ -115,9 +117,7 @@ class Zones(Mapping[str, Zone]):
 
     def __init__(self, zones: Iterable[Zone] = (), width_px: int = 1, height_px: int = 1) -> None:
         found = tuple(zones)
-        self._by_name = {
-            zone.name: replace(zone, width_px=width_px, height_px=height_px) for zone in found
-        }
+        self._by_name = {zone.name: replace(zone, width_px=width_px, height_px=height_px) for zone in found}
         # Neither refers to this object: it and its masks are freed as soon as they are no longer used.
         self._of_size = lru_cache(MAX_SIZES)(partial(Zones, found))
         self._mask = lru_cache(MAX_MASKS)(partial(_draw, self._by_name, width_px, height_px))
@@ -127,7 +127,7 @@ class Zones(Mapping[str, Zone]):
         try:
             return self._by_name[name]
         except KeyError:
-            known = ", ".join(f"“{each}”" for each in self._by_name) or "none"
+            known = ", ".join(f"“{each}”" for each in [*self._by_name][:MAX_NAMED]) or "none"
             raise UnknownZoneError(
                 f"The camera has no zone “{name}”. Draw it on the page of the camera's zones, or use one of "
                 f"these: {known}."

@@ -8,7 +8,13 @@ from django.utils.translation import gettext_lazy as _
 
 from ninjacam.actions.zones import ZoneFields
 from ninjacam.core.errors import InvalidError, NinjacamError
-from ninjacam.core.zones import DEFAULT_COLOR, MAX_INERTIA_S, MAX_LOITERING_S, MAX_NAME_CHARS, MAX_PRESET_CHARS
+from ninjacam.core.zones import (
+    DEFAULT_COLOR,
+    MAX_INERTIA_S,
+    MAX_LOITERING_S,
+    MAX_NAME_CHARS,
+    MAX_PRESET_CHARS,
+)
 from ninjacam.models import CameraZone
 
 MAX_POINTS_CHARS = 4000

@@ -111,9 +111,7 @@ def test_an_unknown_zone_is_an_error_that_names_the_known_ones() -> None:
         return frame.zones["porch"].points
 
     with pytest.raises(ProcessorError, match="see: The camera has no zone “porch”"):
-        call_processor(
-            FunctionProcessor(see), "see", frame(np.zeros((9, 9), np.uint8)), with_image=False
-        )
+        call_processor(FunctionProcessor(see), "see", frame(np.zeros((9, 9), np.uint8)), with_image=False)
 
 
 def test_a_zone_survives_json_and_can_be_compared_and_hashed() -> None:
@@ -130,7 +128,8 @@ def test_a_zone_survives_json_and_can_be_compared_and_hashed() -> None:
         (
             "fractions",
             [
-                [], SQUARE[:2], [(0, 0)] * (MAX_POINTS + 1), [(0, 0, 0)] * 3, [(0,)] * 3, "abc", None, 7, [0.1, 0.2, 0.3],
+                [], SQUARE[:2], [(0, 0)] * (MAX_POINTS + 1), [(0, 0, 0)] * 3, [(0,)] * 3, "abc", None, 7,
+                [0.1, 0.2, 0.3],
                 [(0, 0), (1, 0), (1.01, 1)], [(0, 0), (1, 0), (-0.01, 1)], [(0, 0), (1, 0), (math.nan, 1)],
                 [(0, 0), (1, 0), (math.inf, 1)], [(0, 0), (1, 0), (1e308, 1)], [(0, 0), (1, 0), (10**400, 1)],
                 [(0, 0), (1, 0), ("1", 1)], [(0, 0), (1, 0), (True, 1)], [(0, 0), (1, 0), ([1], 1)], [["ab", "cd"]] * 3,

@@ -24,9 +24,7 @@ def list_zones(request: HttpRequest, slug: str, query: Query[PageQuery]) -> Zone
     return ZonePage(items=[_zone_out(each) for each in page.items], next=page.next)
 
 
-@router.post(
-    "/{slug:slug}/zones", response={201: ZoneOut}, operation_id="create_zone", summary="Create zone"
-)
+@router.post("/{slug:slug}/zones", response={201: ZoneOut}, operation_id="create_zone", summary="Create zone")
 def create_zone(request: HttpRequest, slug: str, zone: ZoneIn) -> Status[ZoneOut]:
     """Add a zone, line or mask, at most 32 for each camera. Running processors find it in `frame.zones` within two
     seconds. Requires the role `configure`."""
@@ -34,9 +32,7 @@ def create_zone(request: HttpRequest, slug: str, zone: ZoneIn) -> Status[ZoneOut
     return Status(201, _zone_out(made))
 
 
-@router.get(
-    "/{slug:slug}/zones/{slug:zone}", response=ZoneOut, operation_id="get_zone", summary="Get zone"
-)
+@router.get("/{slug:slug}/zones/{slug:zone}", response=ZoneOut, operation_id="get_zone", summary="Get zone")
 def get_zone(request: HttpRequest, slug: str, zone: str) -> ZoneOut:
     """One zone, line or mask. Requires the role `view`."""
     return _zone_out(queries.get_zone(principal(request), slug, zone))

@@ -15,13 +15,25 @@ const SVG = "http://www.w3.org/2000/svg";
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 export class ShapeEditor {
-  /** Called if a shape was selected on the image. @type {(key: string) => void} */
+  /**
+   * Called if a shape was selected on the image.
+   * @type {(key: string) => void}
+   */
   onselect = () => {};
-  /** Called for each change of the selected shape. @type {(key: string, points: Point[]) => void} */
+  /**
+   * Called for each change of the selected shape.
+   * @type {(key: string, points: Point[]) => void}
+   */
   onchange = () => {};
-  /** Called if the point that `removePoint` would remove is another one. @type {(canRemove: boolean) => void} */
+  /**
+   * Called if the point that `removePoint` would remove is another one.
+   * @type {(canRemove: boolean) => void}
+   */
   onpoint = () => {};
-  /** Called when a new shape has all its points. @type {(kind: Kind, points: Point[]) => void} */
+  /**
+   * Called when a new shape has all its points.
+   * @type {(kind: Kind, points: Point[]) => void}
+   */
   ondrawn = () => {};
   /** Called if the drawing of a new shape was cancelled. */
   oncancel = () => {};
@@ -82,6 +94,7 @@ export class ShapeEditor {
   select(key) {
     if (key === this.#selected) return;
     this.#selected = key;
+    if (key) this.#drawing = null;
     this.#choosePoint(-1);
     this.#render();
   }
@@ -363,7 +376,11 @@ function scaled(points, width, height) {
 function outline(points, isClosed, color, kind, key) {
   const data = `M${points.map((point) => point.join(" ")).join("L")}${isClosed ? "Z" : ""}`;
   const common = { d: points.length ? data : "", "data-key": key };
-  const parts = [make("path", { ...common, class: "halo" }), make("path", { ...common, class: kind, stroke: color, fill: isClosed ? color : "none" })];
+  const parts = [
+    make("path", { ...common, class: "halo" }),
+    make("path", { ...common, class: "hit" }), // A line is thinner than a finger.
+    make("path", { ...common, class: kind, stroke: color, fill: isClosed ? color : "none" }),
+  ];
   const [end, before] = [points.at(-1), points.at(-2)];
   if (!isClosed && kind !== "shape new" && end && before) {
     const degrees = (Math.atan2(end[1] - before[1], end[0] - before[0]) * 180) / Math.PI;

@@ -32,6 +32,7 @@ const path = `cameras/${root.dataset.slug}/zones`;
 const strings = JSON.parse(document.getElementById("zones-strings")?.textContent ?? "{}");
 /** @type {{ max_zones: number, max_points: number, min_points: Record<string, number> }} */
 const limits = JSON.parse(document.getElementById("zones-limits")?.textContent ?? "{}");
+/** @type {ShapeEditor} */
 const editor = new ShapeEditor(element(root, "[data-shapes]", SVGSVGElement), limits, describePoint);
 const blank = element(list, "[data-new]", HTMLLIElement);
 /** @type {Map<string, Card>} */
@@ -279,7 +280,7 @@ blank.remove();
 for (const item of /** @type {NodeListOf<HTMLLIElement>} */ (list.querySelectorAll(":scope > li"))) {
   adopt(item, element(item, "form", HTMLFormElement).dataset.name ?? "");
 }
-const linked = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+const linked = document.getElementById(location.hash.slice(1));
 if (linked instanceof HTMLDetailsElement) linked.open = true;
 hint.textContent = strings.idle ?? "";
 element(root, "[data-tools]", HTMLElement).hidden = false;
