@@ -302,6 +302,7 @@ def test_a_drawn_zone_reaches_a_running_processor_within_two_seconds_without_a_r
 
     try:
         scene.save(ZONED)
+        wait_until(lambda: scene.view("strict"), 5, "the new view")
         with scene.mjpeg() as viewer, scene.ws("") as player, scene.mjpeg("strict") as strict:
             wait_colour(viewer, "green", 10)
             strict.wait_placeholder(5)

@@ -102,7 +102,7 @@ class ZoneForm(forms.Form):
     points = PointsField()
 
     def __init__(self, zone: CameraZone | None = None, data: Any = None) -> None:
-        stored = {name: getattr(zone, name) for name in self.base_fields} if zone is not None else {}
+        stored = {name: _shown(getattr(zone, name)) for name in self.base_fields} if zone is not None else {}
         # Several forms are on the page, but only one of them is sent: only its identifiers need to differ.
         super().__init__(data, initial=stored, auto_id=f"id_{zone.pk if zone else 'new'}_%s")
         self.zone = zone
@@ -131,3 +131,8 @@ class ZoneForm(forms.Form):
                 self.add_error(name if name in self.fields else None, message)
         if not fields:
             self.add_error(None, error.message)
+
+
+def _shown(value: Any) -> Any:
+    """Return the initial value of a field: 30 for 30.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -15,6 +15,7 @@ from ninjacam.core.zones import MAX_POINTS, MAX_ZONES, MIN_POINTS
 from ninjacam.models import Role
 from ninjacam.queries.cameras import get_camera
 from ninjacam.queries.zones import get_zone, list_zones
+from ninjacam.routes import ROUTES
 from ninjacam.web.player import render_player
 from ninjacam.web.views import page, render_page
 from ninjacam.web.zone_form import ZoneForm
@@ -43,6 +44,7 @@ def edit_zones(request: HttpRequest, principal: Principal, slug: str) -> HttpRes
         "new": sent if sent is not None and sent.zone is None else ZoneForm(),
         "sent": sent,
         "player": render_player(slug, {"fit": "fill"}),
+        "snapshot": next(route.path(slug) for route in ROUTES if route.kind == "snapshot"),
         "limits": {"max_zones": MAX_ZONES, "max_points": MAX_POINTS, "min_points": dict(MIN_POINTS)},
         "strings": _strings(),
     }

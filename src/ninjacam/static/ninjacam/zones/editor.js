@@ -385,7 +385,7 @@ function outline(points, isClosed, color, kind, key) {
   if (!isClosed && kind !== "shape new" && end && before) {
     const degrees = (Math.atan2(end[1] - before[1], end[0] - before[0]) * 180) / Math.PI;
     const turned = `translate(${end.join(" ")}) rotate(${degrees})`;
-    parts.push(make("path", { class: "arrow", d: "M-8 0L-22 -8V8Z", fill: color, transform: turned, "data-key": key }));
+    parts.push(make("path", { class: "arrow", d: "M0 0L-18 -8V8Z", fill: color, transform: turned, "data-key": key }));
   }
   return parts;
 }
