@@ -185,6 +185,13 @@ class ZoneAdminForm(ZoneModelForm):
     class Meta:
         model = CameraZone
         fields = ["name", "kind", "points", "inertia_s", "loitering_s", "preset", "color"]
+        widgets = {  # Narrow ones: they share a row.
+            "name": forms.TextInput(attrs={"size": 14}),
+            "inertia_s": forms.NumberInput(attrs={"class": "vIntegerField"}),
+            "loitering_s": forms.NumberInput(attrs={"class": "vIntegerField"}),
+            "preset": forms.TextInput(attrs={"size": 6}),
+            "color": forms.TextInput(attrs={"type": "color"}),
+        }
 
 
 class ZoneInline(ZoneTabularInline):

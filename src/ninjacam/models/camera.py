@@ -288,7 +288,7 @@ class Camera(StreamFields):
     def drawn_zones(self) -> tuple[Zone, ...]:
         """Return its zones, lines and masks, by name. Reads them, unless they are prefetched.
 
-        Those that cannot be used are left out: somebody has written them without our checks.
+        Rows that cannot be used are left out: they were written by other means than our actions.
         """
         found = (each.find_zone() for each in (self.zones.all() if self.pk else ()))
         return tuple(zone for zone in found if zone is not None)

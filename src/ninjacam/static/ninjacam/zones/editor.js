@@ -305,7 +305,7 @@ export class ShapeEditor {
     const isSelected = key === this.#selected;
     const kind = `shape ${shape.kind}${isSelected ? " selected" : ""}`;
     const parts = outline(points, shape.kind !== "line", shape.color, kind, key);
-    parts.push(label(shape.name, points));
+    parts.push(label(shape.name, points, width));
     return isSelected ? [...parts, ...this.#handles(key, shape, points)] : parts;
   }
 
@@ -393,10 +393,14 @@ function outline(points, isClosed, color, kind, key) {
 /**
  * @param {string} name
  * @param {Point[]} points
+ * @param {number} width
  */
-function label(name, points) {
+function label(name, points, width) {
   const [x, y] = points.reduce((highest, point) => (point[1] < highest[1] ? point : highest));
-  const text = make("text", { class: "label", x: x + 10, y: Math.max(18, y - 10) });
+  const isRight = x > width * 0.7; // It would leave the image.
+  const text = make("text", {
+    class: "label", x: isRight ? x - 10 : x + 10, y: Math.max(18, y - 10), "text-anchor": isRight ? "end" : "start",
+  });
   text.textContent = name;
   return text;
 }
