@@ -10,6 +10,7 @@
 Not here: events of the API and the engine (`ninjacam.actions.events`, `ninjacam.engine.events`).
 """
 
+import contextlib
 import json
 import logging
 import queue
@@ -238,13 +239,12 @@ class EventQueue:
 
     def put(self, camera: str, item: "EventInput | EventChange") -> None:
         # Leaves room for changes: an event whose end is dropped would last for ever.
-        is_full = self._waiting.qsize() >= MAX_WAITING and hasattr(item, "kind")
-        try:
-            if is_full:
-                raise queue.Full
-            self._waiting.put_nowait((camera, item))
-        except queue.Full:
-            self._drop(camera, item, "the database is too slow")
+        may_wait = self._waiting.qsize() < MAX_WAITING or not hasattr(item, "kind")
+        with contextlib.suppress(queue.Full):
+            if may_wait:
+                self._waiting.put_nowait((camera, item))
+                return
+        self._drop(camera, item, "the database is too slow")
 
     def close(self, timeout_s: float) -> None:
         """Wait up to this time until all events are written."""

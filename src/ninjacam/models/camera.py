@@ -18,6 +18,7 @@ from ninjacam.core.errors import ConfigError
 from ninjacam.core.redact import split_credentials
 from ninjacam.core.schedule import parse_schedule
 from ninjacam.core.streams import MAIN, MAX_NAME_CHARS, StreamFacts
+from ninjacam.core.zones import Zone
 from ninjacam.devices.http_device import split_protocol
 from ninjacam.devices.onvif_device import SEARCH_SCHEME
 from ninjacam.devices.patrol import PatrolPlan, PatrolStep
@@ -284,6 +285,14 @@ class Camera(StreamFields):
         others = self.streams.all() if self.pk else ()
         return (StreamFacts(MAIN, self.width_px), *(stream.facts for stream in others))
 
+    def drawn_zones(self) -> tuple[Zone, ...]:
+        """Return its zones, lines and masks, by name. Reads them, unless they are prefetched.
+
+        Rows that cannot be used are left out: they were written by other means than our actions.
+        """
+        found = (each.find_zone() for each in (self.zones.all() if self.pk else ()))
+        return tuple(zone for zone in found if zone is not None)
+
     def device(self, source: SourceConfig) -> SourceConfig | None:
         """Return how to send commands to the camera; None: it takes none.
 
@@ -363,4 +372,5 @@ class Camera(StreamFields):
             record_stream=self.record_stream if self.record_stream in usable else MAIN,
             detect_stream=self.detect_stream,
             options=self.processor_options or {},
+            zones=self.drawn_zones(),
         )

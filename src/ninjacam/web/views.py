@@ -221,6 +221,7 @@ def show_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
         "may_control": principal.may("control", camera),
         "phone": _phone_link(request, camera) if may_configure else None,
         "processors": options_of(camera, status) if may_configure else (),
+        "zones": camera.zones.all() if may_configure else (),
         "takes_audio": speaks_rtsp(camera.url) and camera.enabled,
         "talk": talk_ability(camera, figures),
         "live": live,
