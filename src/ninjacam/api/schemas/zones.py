@@ -10,9 +10,10 @@ from ninjacam.api.schemas.pages import PageOut
 from ninjacam.core.zones import COLOR, DEFAULT_COLOR, MAX_INERTIA_S, MAX_LOITERING_S, MAX_POINTS, NAME
 
 Kind = Literal["zone", "line", "mask"]
-Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
+Position = Annotated[list[Fraction], Field(min_length=2, max_length=2)]
 Points = Annotated[
-    list[tuple[Fraction, Fraction]],
+    list[Position],
     Field(
         min_length=2,
         max_length=MAX_POINTS,
@@ -27,6 +28,7 @@ Inertia = Annotated[
         ge=0,
         le=MAX_INERTIA_S,
         allow_inf_nan=False,
+        strict=True,
         description="Seconds that an object must be inside before it counts.",
     ),
 ]
@@ -36,6 +38,7 @@ Loitering = Annotated[
         ge=0,
         le=MAX_LOITERING_S,
         allow_inf_nan=False,
+        strict=True,
         description="Seconds inside after which an object loiters; 0: never.",
     ),
 ]
