@@ -38,7 +38,7 @@ def module(registry: ProcessorRegistry) -> ModuleType:
 @pytest.fixture
 def created() -> Iterator[list[str]]:
     kinds: list[str] = []
-    events.send_to(lambda camera, told: kinds.append(told.kind))
+    events.send_to(lambda camera, item: kinds.append(getattr(item, "kind", "")))
     yield kinds
     events.send_to(None)
 

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from ninjacam.core.errors import ConfigError
+from ninjacam.core.ready_made import READY_MADE
 from ninjacam.core.redact import split_credentials
 from ninjacam.core.schedule import parse_schedule
 from ninjacam.core.streams import MAIN, MAX_NAME_CHARS, StreamFacts
@@ -51,6 +52,19 @@ def check_schedule(text: str) -> None:
         parse_schedule(text)
     except ConfigError as error:
         raise ValidationError(error.message, code="schedule") from error
+
+
+def check_ready_made(names: object) -> None:
+    """Raises: ValidationError: it is not a list of names of ready-made processors."""
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValidationError(_("Enter a list of names."), code="processors")
+    for name in names:
+        if name not in READY_MADE:
+            raise ValidationError(
+                _("Unknown processor “%(name)s”. Use: %(known)s."),
+                params={"name": name[:50], "known": ", ".join(READY_MADE)},
+                code="processors",
+            )
 
 
 def check_onvif_url(text: str) -> None:
@@ -138,8 +152,8 @@ class Camera(StreamFields):
     """A camera, and its main stream. Others are rows of `Stream`. `set_source` splits the input; `spec` reassembles it.
 
     `record_stream`, `live_stream`, `detect_stream`, `thumbnail_stream`: the name of the stream for that role; empty:
-    chosen by the rules of `core.streams`. `processor_options`: processor -> option -> the value that a user has set, in
-    its JSON form; None: none.
+    chosen by the rules of `core.streams`. `processors`: names of the ready-made ones that it uses.
+    `processor_options`: processor -> option -> the value that a user has set, in its JSON form; None: none.
     """
 
     class Transport(models.TextChoices):
@@ -227,6 +241,9 @@ class Camera(StreamFields):
     patrol_started_at = models.DateTimeField(_("patrol started at"), null=True, blank=True, editable=False)
     patrol_ended_by = models.CharField(
         _("patrol ended by"), max_length=200, blank=True, default="", db_default="", editable=False
+    )
+    processors = models.JSONField(
+        _("ready-made processors"), null=True, blank=True, validators=[check_ready_made]
     )
     processor_options = models.JSONField(_("options of processors"), null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
@@ -371,6 +388,7 @@ class Camera(StreamFields):
             # If the stream cannot be opened, recording `main` is better than recording nothing.
             record_stream=self.record_stream if self.record_stream in usable else MAIN,
             detect_stream=self.detect_stream,
+            processors=tuple(self.processors or ()),
             options=self.processor_options or {},
             zones=self.drawn_zones(),
         )
