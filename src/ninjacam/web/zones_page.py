@@ -80,9 +80,13 @@ def _strings() -> dict[str, Any]:
             "Drag a point to move it, or an edge to add a point. With the keyboard: Tab to a point, then arrow keys, "
             "Insert or Delete."
         ),
-        "draw_zone": _("Click the corners on the image. Click the first one again to finish."),
+        "draw_zone": _(
+            "Click the corners on the image. To finish, click the first one again or press Enter."
+        ),
         "draw_line": _("Click the start of the line, then its end. It is crossed from either side."),
-        "draw_mask": _("Click the corners of the area to ignore. Click the first one again to finish."),
+        "draw_mask": _(
+            "Click the corners of the area to ignore. To finish, click the first one again or press Enter."
+        ),
         "too_many": _("A camera has at most {count} zones, lines and masks."),
         "too_few_points": _("A shape of this kind has at least {count} points."),
         "unreadable": _("Write each point as x,y with numbers from 0 to 1, and separate points by spaces."),
