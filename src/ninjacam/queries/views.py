@@ -23,7 +23,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class ViewReport:
     """One view of a camera; `name` is "" for the camera itself. `failed_at`: time of `last_error`. `ms_p50`, `ms_p95`:
     of the latest calls of its processor. `dropped`: frames that it was too slow for. `skipped_share`: frames that were
-    not decoded because nothing moved; None if it does not wait for motion.
+    not decoded because nothing moved; None if it does not wait for motion. `values`: the latest of each name.
 
     `error`, `last_error`: as `NinjacamError.as_dict` makes them, with the traceback for users who may configure the
     camera.
@@ -40,6 +40,7 @@ class ViewReport:
     fps: float
     dropped: int
     skipped_share: float | None
+    values: Mapping[str, float]
     failures: int
     last_error: Mapping[str, Any] | None
     failed_at: datetime | None
@@ -70,6 +71,7 @@ def _views_of(who: Principal, camera: Camera, status: Status) -> list[ViewReport
                 fps=report.get("fps") or 0,
                 dropped=report.get("dropped") or 0,
                 skipped_share=report.get("skipped_share"),
+                values=report.get("values") or {},
                 failures=report.get("failures") or 0,
                 last_error=shown(report.get("last_error")),
                 failed_at=_EPOCH + timedelta(microseconds=failed_us) if failed_us else None,

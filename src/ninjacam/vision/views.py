@@ -267,6 +267,9 @@ class ViewMaker:
                 self._context.failures.keep(entry, frame, decoded_frame.bgr(), exc, dict(values))
             raise
         self.health.option_problems = self.instance.option_problems
+        self.health.values = (
+            {**self.health.values, **returned.values} if returned.values else self.health.values
+        )
         self.health.took(self._context.clock.monotonic_ns() - now_ns)
         return returned
 

@@ -96,6 +96,7 @@ def _view_out(view: ViewReport) -> ViewOut:
         fps=view.fps,
         dropped=view.dropped,
         skipped_share=view.skipped_share,
+        values=dict(view.values),
         failures=view.failures,
         last_error=ErrorOut.of(view.last_error),
         last_failed_at=view.failed_at,
