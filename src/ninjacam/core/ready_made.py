@@ -3,6 +3,8 @@
 READY_MADE = {
     "motion": "Events while something moves, in zones if the camera has any.",
     "objects": "People, vehicles and animals: one event for each visit. Needs a model.",
+    "faces": "Faces: one event for each visit. Needs a model.",
+    "privacy": "The image in which persons, faces or masks are hidden. Needs a model.",
 }
 """Name -> description."""
 PACKAGE = "ninjacam.processors"
