@@ -5,6 +5,7 @@ READY_MADE = {
     "objects": "People, vehicles and animals: one event for each visit. Needs a model.",
     "faces": "Faces: one event for each visit. Needs a model.",
     "privacy": "The image in which persons, faces or masks are hidden. Needs a model.",
+    "codes": "QR codes, barcodes and ArUco markers: one event when a code appears.",
 }
 """Name -> description."""
 PACKAGE = "ninjacam.processors"
