@@ -6,6 +6,7 @@ READY_MADE = {
     "faces": "Faces: one event for each visit. Needs a model.",
     "privacy": "The image in which persons, faces or masks are hidden. Needs a model.",
     "codes": "QR codes, barcodes and ArUco markers: one event when a code appears.",
+    "tampering": "Events when the camera is moved or out of focus. Not for cameras that turn.",
 }
 """Name -> description."""
 PACKAGE = "ninjacam.processors"
