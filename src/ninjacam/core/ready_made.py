@@ -7,6 +7,8 @@ READY_MADE = {
     "privacy": "The image in which persons, faces or masks are hidden. Needs a model.",
     "codes": "QR codes, barcodes and ArUco markers: one event when a code appears.",
     "tampering": "Events when the camera is moved or out of focus. Not for cameras that turn.",
+    "clock": "The image with date, time and the name of the camera.",
+    "occupancy": "How many objects are in each zone, and which ones loiter. Needs “objects”.",
 }
 """Name -> description."""
 PACKAGE = "ninjacam.processors"

@@ -7,7 +7,7 @@ from ninjacam.processors.value_names import to_value_name
 from ninjacam.processors.visit_events import VisitEvents
 from ninjacam.tracking import LineCounter
 
-LABELS = ["person", "bicycle", "car", "motorcycle", "bus", "truck", "dog", "cat"]
+LABELS = ["person", "bicycle", "car", "motorbike", "bus", "truck", "dog", "cat"]
 
 
 class ObjectOptions(BaseModel):

@@ -37,7 +37,10 @@ class VisitEvents:
         return len(self._visits.ongoing)
 
     def update(self, found: list[Box], frame: Frame) -> tuple[list[Box], VisitUpdate]:
-        """Return the boxes with their tracks, without those in masks, and the changes of visits. Call it for each frame."""
+        """Return the boxes that are not in masks, with their tracks, and the changes of visits.
+
+        Call it for each frame, also without boxes.
+        """
         tracked = self._tracker.update(
             [box for box in found if not _is_masked(box, frame)], frame.captured_at
         )

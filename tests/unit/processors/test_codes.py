@@ -26,14 +26,15 @@ def wall() -> Any:
 
 def with_qr(text: str, image: Any = None, left: int = 60) -> Any:
     image = wall() if image is None else image
-    drawn = cv2.resize(cv2.QRCodeEncoder_create().encode(text), (150, 150), interpolation=cv2.INTER_NEAREST)
+    drawn = cv2.resize(cv2.QRCodeEncoder.create().encode(text), (150, 150), interpolation=cv2.INTER_NEAREST)
     image[80:230, left : left + 150] = drawn
     return image
 
 
 def with_barcode() -> Any:
     """EAN-13: guards, six digits of L and G codes by the first digit, six of R codes."""
-    left = "0001101 0011001 0010011 0111101 0100011 0110001 0101111 0111011 0110111 0001011".split()
+    codes_of_digits = "0001101 0011001 0010011 0111101 0100011 0110001 0101111 0111011 0110111 0001011"
+    left = codes_of_digits.split()
     right = [each.translate(str.maketrans("01", "10")) for each in left]
     mirrored = [each[::-1] for each in right]
     digits = [int(each) for each in EAN]

@@ -10,6 +10,7 @@ import pytest
 
 from ninjacam import Box, Zone
 from ninjacam.core.errors import ModelError
+from ninjacam.inference.spec import COCO, read_labels
 from ninjacam.processors import objects
 from ninjacam.processors.objects import Objects
 from ninjacam.testing import frame
@@ -132,6 +133,10 @@ def test_lines_are_counted_in_both_directions(
 def test_weak_detections_begin_no_visit(start: Callable[..., Any], recorded: Recorded, model: Model) -> None:
     walk(start(Objects), model, steps(0, 15), crossing, score=0.3)
     assert not recorded.begun
+
+
+def test_the_models_of_the_catalogue_have_the_default_labels() -> None:
+    assert set(objects.LABELS) <= set(read_labels(COCO))
 
 
 def test_a_missing_model_is_reported(start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,8 +23,8 @@ def draw_scene(seed: int, size: tuple[int, int] = (840, 560)) -> Any:
     random = np.random.default_rng(seed)
     image = np.full((size[1], size[0], 3), (120, 130, 125), np.uint8)
     for _ in range(120):
-        x, y = random.integers(0, size[0]), random.integers(0, size[1])
-        wide, high = random.integers(8, 90, 2)
+        x, y = int(random.integers(0, size[0])), int(random.integers(0, size[1]))
+        wide, high = random.integers(8, 90, 2).tolist()
         color = tuple(int(each) for each in random.integers(30, 220, 3))
         cv2.rectangle(image, (x, y), (x + wide, y + high), color, -1)
     return image
