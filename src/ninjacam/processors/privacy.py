@@ -109,13 +109,11 @@ def hide(image: Any, hidden: Any, style: str, block_px: int) -> Any:
     if not hidden.any():
         return image
     if style == "black":
-        image[hidden > 0] = 0
-        return image
+        return cv2.copyTo(np.zeros_like(image), hidden, image)
     height, width = image.shape[:2]
     few = cv2.resize(image, (-(-width // block_px), -(-height // block_px)), interpolation=cv2.INTER_AREA)
     way = cv2.INTER_LINEAR if style == "blur" else cv2.INTER_NEAREST
-    cv2.copyTo(cv2.resize(few, (width, height), interpolation=way), hidden, image)
-    return image
+    return cv2.copyTo(cv2.resize(few, (width, height), interpolation=way), hidden, image)
 
 
 def _size(box: Box) -> tuple[float, float]:

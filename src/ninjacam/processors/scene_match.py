@@ -31,8 +31,9 @@ class Look(NamedTuple):
 
 
 class Match(NamedTuple):
-    """How clearly two frames match, in standard deviations. `best`: with any shift. `here`: without one. Unrelated frames
-    reach 5, and frames of the same place 10 or more, also at night and out of focus.
+    """How clearly two frames match, in standard deviations. `best`: with any shift. `here`: without one.
+
+    Unrelated frames reach 5, and frames of the same place 10 or more, also at night and out of focus.
     """
 
     best: float

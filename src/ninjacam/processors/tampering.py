@@ -16,7 +16,8 @@ from ninjacam import Frame, Processor, Result, events, processor
 from ninjacam.processors.scene_match import Look, look_at, match, sharpness
 
 MIN_STILL = 8.0
-"""Match of successive frames, in standard deviations, from which the image has edges and nothing that moves fills it."""
+"""Match of successive frames, in standard deviations, from which the image has edges, and nothing fills it that moves.
+"""
 SHARP_AGAIN = 1.25
 """Factor between the sharpness at which the image is out of focus and the one at which it is sharp again."""
 LEARN_S = 300.0
