@@ -1,7 +1,9 @@
 """Each ready-made processor as a vision worker loads and calls it, with real models and real video."""
 
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 
 from ninjacam import Zone
 from ninjacam.core.processors import ProcessorRegistry, Registration
-from ninjacam.core.ready_made import READY_MADE
+from ninjacam.core.ready_made import PACKAGE, READY_MADE
 from ninjacam.core.results import Result
 from ninjacam.inference.stored import describe_file, install
 from ninjacam.testing import frame
@@ -45,6 +47,9 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ProcessorCode:
     monkeypatch.setattr("ninjacam.inference.location._find_models_dir", lambda: models_dir)
     for name, file in FILES.items():
         install(models_dir, MODELS / file, name, *describe_file(MODELS / file), lambda made: "")
+    for name in READY_MADE:  # Loading replaces these.
+        module = import_module(f"{PACKAGE}.{name}")
+        monkeypatch.setitem(sys.modules, module.__name__, module)
     fresh = ProcessorRegistry()
     monkeypatch.setattr("ninjacam.core.processors.registry", fresh)
     made = ProcessorCode([], into=fresh)
