@@ -49,7 +49,7 @@ def test_a_section_lists_the_options_with_their_defaults(name: str) -> None:
 @pytest.mark.parametrize("name", READY_MADE)
 def test_the_kinds_of_events_are_documented(name: str) -> None:
     source = (ROOT / "src" / "ninjacam" / "processors" / f"{name}.py").read_text()
-    kinds = re.findall(r'(?:events\.\w+\(|_Alarm\()\s*(?:self\.)?camera,\s*"(\w+)"', source)
+    kinds = re.findall(r'(?:events\.(?:begin|create)\(|_Alarm\()\s*(?:self\.)?camera,\s*"(\w+)"', source)
     for kind in kinds:
         assert f"`{kind}`" in SECTIONS[name]
 

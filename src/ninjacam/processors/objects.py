@@ -3,17 +3,21 @@
 from pydantic import BaseModel, Field
 
 from ninjacam import Box, Frame, Processor, Result, events, load_model, processor
+from ninjacam.core.errors import ModelError
 from ninjacam.processors.value_names import to_value_name
 from ninjacam.processors.visit_events import VisitEvents
 from ninjacam.tracking import LineCounter
 
-LABELS = ["person", "bicycle", "car", "motorbike", "bus", "truck", "dog", "cat"]
+LABELS = ["person", "bicycle", "car", "motorcycle", "motorbike", "bus", "truck", "dog", "cat"]
+"""With both names that models of the COCO data set use."""
 
 
 class ObjectOptions(BaseModel):
     model: str = Field("yolox-nano", max_length=100, description="A model of `ninjacam models list`.")
     labels: list[str] = Field(
-        LABELS, max_length=80, description="What to look for. Empty: all labels of the model."
+        LABELS,
+        max_length=80,
+        description="What to look for. Empty: all. Labels that the model lacks are ignored.",
     )
     score: float = Field(0.5, ge=0.05, le=1, description="Score that a visit needs to begin.")
     continue_score: float = Field(0.2, ge=0.05, le=1, description="Score that continues a visit.")
@@ -29,6 +33,12 @@ class Objects(Processor):
     def setup(self, camera: str, options: ObjectOptions) -> None:
         self.options = options
         self.model = load_model(options.model)
+        self.labels = [label for label in options.labels if label in self.model.labels]
+        if options.labels and not self.labels:
+            raise ModelError(
+                f"The model “{options.model}” finds none of these: {', '.join(options.labels[:10])}. "
+                f"Change the option “labels”; the model's are {', '.join(self.model.labels[:10])}, …."
+            )
         self.visits = VisitEvents(
             self,
             score=options.score,
@@ -38,7 +48,7 @@ class Objects(Processor):
         self.counters: dict[str, LineCounter] = {}
 
     def process(self, frame: Frame) -> Result:
-        found = self.model(frame.image, score=self.visits.min_score, labels=self.options.labels or None)
+        found = self.model(frame.image, score=self.visits.min_score, labels=self.labels or None)
         tracked, update = self.visits.update(found, frame)
         values = self._count(tracked, frame)
         values["visits"] = self.visits.ongoing
@@ -53,7 +63,7 @@ class Objects(Processor):
         }
         for line in lines[:MAX_LINES]:
             ends = [line.points[0], line.points[-1]]
-            crossed = self.counters[line.name].update(tracked, frame.captured_at, ends)
+            crossed = self.counters[line.name].update(tracked, frame.captured_ns, ends)
             values[to_value_name(line, "_forward")] = crossed.forward
             values[to_value_name(line, "_backward")] = crossed.backward
             for crossing in crossed.crossings:

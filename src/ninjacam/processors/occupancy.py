@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 from pydantic import BaseModel, Field
 
@@ -44,6 +45,7 @@ class Occupancy(Processor):
             self.save_state(None)
 
     def process(self, frame: Frame) -> Result:
+        self.last_ns = frame.captured_ns
         labels = set(self.options.labels)
         boxes = [
             box
@@ -55,11 +57,10 @@ class Occupancy(Processor):
         values: dict[str, float] = {}
         shapes = []
         for zone in zones:
-            update = self.counters[zone.name][1].update(boxes, frame.captured_at, zone.points)
+            update = self.counters[zone.name][1].update(boxes, frame.captured_ns, zone.points)
             self._report(zone.name, update, frame)
             values[to_value_name(zone)] = update.occupancy
             shapes.append(Polygon(zone.points, f"{zone.name}: {update.occupancy}", color=zone.color))
-        self.last_ns = frame.captured_ns
         if self.events and frame.captured_ns - self.saved_ns > SAVE_EVERY_NS:
             self._save()
         return Result(annotations=shapes, values=values)
@@ -87,19 +88,22 @@ class Occupancy(Processor):
 
     def _report(self, zone: str, update: ZoneUpdate, frame: Frame) -> None:
         for stay in update.loitering:
-            self.events[zone, stay.track] = events.begin(
+            event = self.events[zone, stay.track] = events.resume(self.camera, uuid4().hex)
+            self._save()  # First: after a restart, it must contain each event that was begun.
+            events.begin(
                 self.camera,
                 "loitering",
                 label=stay.label,
                 start=_to_time(stay.entered_ns),
                 data={"zone": zone},
                 sighting=events.Sighting.of(stay.box, frame, zones=(zone,)),
+                key=event.key,
             )
         ended = [stay for stay in update.left if (zone, stay.track) in self.events]
         for stay in ended:
             event = self.events.pop((zone, stay.track))
             event.end(_end_of(stay), data={"seconds": round(stay.dwell_s, 1)})
-        if update.loitering or ended:
+        if ended:
             self._save()
 
     def _end_all(self, zone: str, at_ns: int) -> None:

@@ -102,6 +102,8 @@ class Tampering(Processor):
         if keys or had_event:
             self.last_ns = frame.captured_ns
             self.save_state({"keys": keys, "last_ns": self.last_ns} if keys else None)
+        for alarm in (self.moved, self.defocused):
+            alarm.begin()  # Afterwards: the state must contain each event that was begun.
 
     def _learn(self, reference: _Reference, look: Look, sharp: float | None, frame: Frame) -> None:
         elapsed_s = max(0, frame.captured_ns - reference.seen_ns) / 1e9
@@ -133,6 +135,7 @@ class _Alarm:
     def __init__(self, camera: str, kind: str, options: TamperingOptions) -> None:
         self.camera, self.kind, self.options = camera, kind, options
         self.event: events.OngoingEvent | None = None
+        self.has_begun = False
         self.since_ns: int | None = None
         self.over_since_ns: int | None = None
 
@@ -144,11 +147,18 @@ class _Alarm:
             self.since_ns = now_ns if self.since_ns is None else self.since_ns
             if self.event is None and now_ns - self.since_ns >= self.options.after_s * 1e9:
                 key = f"{self.kind}-{self.camera}-{self.since_ns}"
-                self.event = events.begin(self.camera, self.kind, start=_to_time(self.since_ns), key=key)
+                self.event, self.has_begun = events.resume(self.camera, key), False
         elif is_on is not None and self.since_ns is not None:
             self.over_since_ns = now_ns if self.over_since_ns is None else self.over_since_ns
             if self.event is None or now_ns - self.over_since_ns >= END_AFTER_NS:
                 self.stop(self.over_since_ns)
+
+    def begin(self) -> None:
+        """Create the event, if there is a new one."""
+        if self.event is not None and self.since_ns is not None and not self.has_begun:
+            self.has_begun = True
+            start = _to_time(self.since_ns)
+            events.begin(self.camera, self.kind, start=start, key=self.event.key)
 
     def lasts_long(self, frame: Frame) -> bool:
         since_ns = frame.captured_ns if self.since_ns is None else self.since_ns

@@ -26,8 +26,11 @@ class VisitEvents:
         """The lowest score that a detector should return."""
         self._tracker = Tracker(start_score=score, continue_score=self.min_score, max_trail=MAX_TRAIL)
         self._visits = Visits(start_score=score, continue_score=self.min_score, end_after_s=end_after_s)
-        self._events: dict[int, events.OngoingEvent] = {}
+        self._with_event: set[int] = set()
+        """Visits whose event has begun. Of others, the object has not been in a zone yet."""
+        self._is_restored = False
         self._zones: dict[int, set[str]] = {}
+        self._changed: set[int] = set()
         self._saved_ns = 0
         self._restore(processor.load_state())
 
@@ -42,57 +45,83 @@ class VisitEvents:
         Call it for each frame, also without boxes.
         """
         tracked = self._tracker.update(
-            [box for box in found if not _is_masked(box, frame)], frame.captured_at
+            [box for box in found if not _is_masked(box, frame)], frame.captured_ns
         )
-        update = self._visits.update(tracked, frame.captured_at)
-        self._see_zones(frame, update)
+        update = self._visits.update(tracked, frame.captured_ns)
+        self._note_zones(frame)
+        begun = [visit for visit in self._visits.ongoing if self._should_begin(visit, frame)]
+        self._with_event |= {visit.id for visit in begun}
+        ended = [visit for visit in update.ended if visit.id in self._with_event]
         for visit in update.ended:
-            self._end(visit)
-        if update.started or update.ended or frame.captured_ns - self._saved_ns > SAVE_EVERY_NS:
-            self._save(frame)
+            self._with_event.discard(visit.id)
+        if begun or update.ended or frame.captured_ns - self._saved_ns > SAVE_EVERY_NS:
+            self._save(frame)  # First: after a restart, it must contain each event that was begun.
+        for visit in begun:
+            self._begin(visit, frame)
+        self._send_changes(frame, update)
+        for visit in ended:
+            seconds = {"detections": visit.detections, "seconds": round(visit.seconds, 1)}
+            self._event_of(visit).end(visit.end, data=seconds)
+        for visit in update.ended:
+            self._zones.pop(visit.id, None)
         return tracked, update
 
-    def _see_zones(self, frame: Frame, update: VisitUpdate) -> None:
-        """Begin the events of visits, those of a camera with zones when an object is in one, and keep them current."""
+    def _note_zones(self, frame: Frame) -> None:
         zones = [zone for zone in frame.zones.values() if zone.kind == "zone"]
-        changed = {visit.id for visit in update.updated}
         for visit in self._visits.ongoing:
             seen = self._zones.setdefault(visit.id, set())
             inside = _zones_at(visit.box, zones) if visit.end_ns == frame.captured_ns else set()
-            is_new = not inside <= seen
-            seen |= inside
-            if visit.id not in self._events and (seen or not zones):
-                self._begin(visit, frame)
-            elif visit.id in self._events and (is_new or visit.id in changed):
-                self._events[visit.id].update(sighting=self._sighting(visit, frame))
+            if not inside <= seen:
+                self._changed.add(visit.id)
+                seen |= inside
+
+    def _should_begin(self, visit: Visit, frame: Frame) -> bool:
+        """Return whether the event of a visit begins now: at once, or when its object is in one of the zones."""
+        has_zones = any(zone.kind == "zone" for zone in frame.zones.values())
+        return visit.id not in self._with_event and (bool(self._zones.get(visit.id)) or not has_zones)
 
     def _begin(self, visit: Visit, frame: Frame) -> None:
-        camera = self._processor.camera
-        self._events[visit.id] = events.begin(
-            camera,
+        events.begin(
+            self._processor.camera,
             to_kind(visit.label),
             label=visit.label,
             start=visit.start,
             sighting=self._sighting(visit, frame),
-            key=f"{self._processor.name}-{camera}-{visit.start_ns}-{visit.id}",
+            key=self._key_of(visit),
         )
+
+    def _send_changes(self, frame: Frame, update: VisitUpdate) -> None:
+        changed = self._changed | {visit.id for visit in update.updated}
+        self._changed = set()
+        for visit in self._visits.ongoing:
+            if visit.id not in self._with_event:
+                continue
+            if self._is_restored:
+                self._begin(visit, frame)  # It may not have been written before the restart.
+            elif visit.id in changed:
+                self._event_of(visit).update(sighting=self._sighting(visit, frame))
+        self._is_restored = False
+
+    def _key_of(self, visit: Visit) -> str:
+        return f"{self._processor.name}-{self._processor.camera}-{visit.start_ns}-{visit.id}"
+
+    def _event_of(self, visit: Visit) -> events.OngoingEvent:
+        return events.resume(self._processor.camera, self._key_of(visit))
 
     def _sighting(self, visit: Visit, frame: Frame) -> events.Sighting:
         zones = tuple(sorted(self._zones.get(visit.id, ())))
         return events.Sighting.of(visit.best.box, frame, at_ns=visit.best.captured_ns, zones=zones)
-
-    def _end(self, visit: Visit) -> None:
-        event = self._events.pop(visit.id, None)
-        self._zones.pop(visit.id, None)
-        if event is not None:
-            event.end(visit.end, data={"detections": visit.detections, "seconds": round(visit.seconds, 1)})
 
     def _save(self, frame: Frame) -> None:
         self._saved_ns = frame.captured_ns
         self._processor.save_state(
             {
                 "visits": self._visits.state(),
-                "keys": {str(visit): event.key for visit, event in self._events.items()},
+                "with_event": {
+                    str(visit.id): self._key_of(visit)
+                    for visit in self._visits.ongoing
+                    if visit.id in self._with_event
+                },
                 "zones": {str(visit): sorted(zones) for visit, zones in self._zones.items()},
             }
         )
@@ -101,16 +130,15 @@ class VisitEvents:
         """Continue the visits of the previous instance. Its events end if the state cannot be used."""
         if not state:
             return
-        camera = self._processor.camera
-        open_events = {int(visit): events.resume(camera, key) for visit, key in state["keys"].items()}
         try:
             self._visits.restore(state["visits"])
         except InvalidError:
-            for event in open_events.values():
-                event.end()
+            for key in state["with_event"].values():
+                events.resume(self._processor.camera, key).end()
             return
-        self._events = open_events
+        self._with_event = {int(visit) for visit in state["with_event"]}
         self._zones = {int(visit): set(zones) for visit, zones in state["zones"].items()}
+        self._is_restored = True
 
 
 def to_kind(label: str) -> str:

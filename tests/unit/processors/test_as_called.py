@@ -52,6 +52,7 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ProcessorCode:
         monkeypatch.setitem(sys.modules, module.__name__, module)
     fresh = ProcessorRegistry()
     monkeypatch.setattr("ninjacam.core.processors.registry", fresh)
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))  # Loading adds a finder.
     made = ProcessorCode([], into=fresh)
     made.set_ready_made({name: ["gate"] for name in READY_MADE})
     made.refresh()

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ninjacam import Box, Result, Zone, load_model
+from ninjacam import Box, Result, Zone, events, load_model
 from ninjacam.processors import objects
 from ninjacam.processors.objects import Objects
 from ninjacam.processors.occupancy import MAX_ZONES, Occupancy
@@ -132,6 +132,16 @@ def test_the_event_of_a_worker_that_died_is_ended_by_the_next_one(
     start(Occupancy)
     assert [item.key for item in recorded.ended] == [recorded.begun[0].key]
     assert recorded.states["gate", "occupancy"] is None
+
+
+def test_the_state_contains_an_event_before_it_begins(start: Callable[..., Any], recorded: Recorded) -> None:
+    """A worker that dies between both would leave an event that never ends."""
+    known = []
+    events.send_to(
+        lambda camera, item: known.append(item.key in recorded.states["gate", "occupancy"]["keys"])
+    )
+    watch(start(Occupancy), 10, between(0, 10, person(10)), [zone("yard", 0, 0.5, loitering_s=5)])
+    assert known == [True]
 
 
 def test_closing_ends_events(start: Callable[..., Any], recorded: Recorded) -> None:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from ninjacam import events
 from ninjacam.processors.tampering import Tampering
 from ninjacam.testing import frame
 from tests.unit.inference.networks import MEDIA
@@ -181,6 +182,16 @@ def test_the_event_of_a_worker_that_died_is_ended_by_the_next_one(
     start(Tampering)
     assert [item.key for item in recorded.ended] == state["keys"]
     assert recorded.states["gate", "tampering"] is None
+
+
+def test_the_state_contains_an_event_before_it_begins(start: Callable[..., Any], recorded: Recorded) -> None:
+    """A worker that dies between both would leave an event that never ends."""
+    known = []
+    events.send_to(
+        lambda camera, item: known.append(item.key in recorded.states["gate", "tampering"]["keys"])
+    )
+    watch(start(Tampering), [(unchanged, 20), (moved, 20)])
+    assert known == [True]
 
 
 def test_closing_ends_the_event(start: Callable[..., Any], recorded: Recorded) -> None:
