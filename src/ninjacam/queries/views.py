@@ -5,11 +5,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from ninjacam.auth import Principal
+from ninjacam.conf import get_settings
+from ninjacam.core.errors import NotFoundError
 from ninjacam.core.viewer_errors import without_traceback
 from ninjacam.models import Camera, Role
-from ninjacam.queries.cameras import list_cameras
+from ninjacam.queries.cameras import get_camera, list_cameras
 from ninjacam.queries.status import Status
+from ninjacam.vision.failure_cases import failure_path
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -75,6 +80,18 @@ def _views_of(who: Principal, camera: Camera, status: Status) -> list[ViewReport
 
 def _whole(error: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     return error or None
+
+
+def read_failure(who: Principal, slug: str, view: str) -> bytes:
+    """Return the ZIP file of the view's last failure on this host.
+
+    Raises: NotFoundError, also if it has not failed; ForbiddenError.
+    """
+    camera = get_camera(who, slug, Role.CONFIGURE)
+    try:
+        return failure_path(get_settings().run_dir, camera.slug, view).read_bytes()
+    except OSError as exc:
+        raise NotFoundError(_("No failure of “%(view)s” is known.") % {"view": view}) from exc
 
 
 @dataclass(frozen=True, slots=True)

@@ -264,6 +264,8 @@ class ViewMaker:
             returned = self.instance.call(entry, frame, with_image=with_image, values=values)
         except ProcessorError as exc:
             self.health.failed(self._context.camera, exc, self._context.clock)
+            if self._context.failures is not None:
+                self._context.failures.keep(entry, frame, decoded_frame.bgr(), exc, dict(values))
             raise
         self.health.option_problems = self.instance.option_problems
         self.health.took(self._context.clock.monotonic_ns() - now_ns)
