@@ -214,7 +214,8 @@ class ViewMaker:
             if not with_image:
                 return NOTHING
             lines = [exc.message, HOW_TO_SEE_MORE]
-            return Returned(message_image(f"{self.view}: not working", lines, decoded_frame.bgr()))
+            # Not the frame: viewers of a view that hides something must not see it.
+            return Returned(message_image(f"{self.view}: not working", lines, health.last_image))
         except DecodeError as exc:
             logger.debug("%s: %s", self._context.camera, exc)
             return NOTHING
