@@ -118,3 +118,28 @@ def test_an_interrupted_thread_gives_its_turn_back() -> None:
     turns.give_back(held)
     waiting.join(2)
     assert ended.is_set() and not turns._queue
+
+
+def test_a_waiter_that_gives_its_ticket_back_does_not_let_another_one_in() -> None:
+    turns = FairLock()
+    held = turns.take()
+    tickets: list[threading.Lock] = []
+
+    def wait(name: str) -> None:
+        ticket = threading.Lock()
+        tickets.append(ticket)
+        turns._wait(ticket)
+        entered.append(name)
+
+    entered: list[str] = []
+    threads = [threading.Thread(target=wait, args=(name,), daemon=True) for name in ("first", "second")]
+    for count, thread in enumerate(threads, 1):
+        thread.start()
+        while len(turns._queue) <= count:
+            time.sleep(0.001)
+    turns.give_back(tickets[0])
+    time.sleep(0.05)
+    assert entered == [], "the holder has not given its turn back"
+    turns.give_back(held)
+    threads[1].join(5)
+    assert entered == ["second"]
