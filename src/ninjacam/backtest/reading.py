@@ -1,0 +1,171 @@
+"""Decodes a video in the order and with the attention of a live camera, ahead of user code, in a thread of its own.
+
+The thread does what `vision.decoding` does: packets pass the motion gate, and the frames are examined for motion if a
+processor waits for that. So a processor with `when="motion"` receives the same frames as live, and a still scene costs
+as little.
+"""
+
+import contextlib
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import av
+from av.video.reformatter import VideoReformatter
+
+from ninjacam.backtest.video import VideoPacket, VideoPart, iter_packets
+from ninjacam.core.frames import Area
+from ninjacam.core.packets import Codec, Flags, Kind, Packet
+from ninjacam.vision.attention import Attention
+from ninjacam.vision.images import DecodedFrame
+
+MAX_AHEAD = 8
+"""Maximum number of decoded frames that wait for user code."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedFrame:
+    """`number`: counts the decoded frames of a part, from 0. `motion`: what moves, if a processor waits for that.
+    `is_awake`: whether such processors receive this frame. `is_warm_up`: before the span that counts.
+    """
+
+    frame: av.VideoFrame
+    number: int
+    captured_ns: int
+    pts_s: float
+    motion: tuple[Area, ...] = ()
+    is_awake: bool = True
+    is_warm_up: bool = False
+
+
+def iter_frames(part: VideoPart, *, examines: bool = False, skips_still: bool = False) -> Iterator[RecordedFrame]:
+    """Yield the frames of `part`. `examines`: for motion. `skips_still`: frames of a still scene are not decoded.
+
+    Raises: DecodeError: the file has no video.
+    """
+    return _Reading(part, examines=examines, skips_still=skips_still).run()
+
+
+class _Reading:
+    def __init__(self, part: VideoPart, *, examines: bool, skips_still: bool) -> None:
+        self._part = part
+        self._attention = Attention() if examines else None
+        if self._attention is not None:
+            self._attention.gate.is_used = skips_still
+        self._held: dict[int, VideoPacket] = {}
+        self._sequence = 0
+        self._number = 0
+        self._reformatter = VideoReformatter()
+
+    def run(self) -> Iterator[RecordedFrame]:
+        context: Any = None
+        last: VideoPacket | None = None
+        for each in iter_packets(self._part):
+            if last is not None and each.context is not context:
+                yield from self._decode(last, None)  # The last frames of the previous file.
+            last, context = each, each.context
+            if not each.packet.size:
+                yield from self._decode(each, None)
+                last = None
+                continue
+            passed = self._pass_gate(each)
+            for one in passed:
+                for frame in self._decode(one, one.packet):
+                    if self._part.end_ns and frame.captured_ns >= self._part.end_ns:
+                        return
+                    if one is passed[-1]:  # Live, only the newest frame is shown when the gate opens.
+                        yield frame
+
+    def _pass_gate(self, each: VideoPacket) -> list[VideoPacket]:
+        """Return the packets to decode now."""
+        if self._attention is None:
+            return [each]
+        packet, self._sequence = each.packet, self._sequence + 1
+        if packet.is_keyframe:
+            self._held.clear()
+        self._held[self._sequence] = each
+        taken = self._attention.gate.take(
+            Packet(
+                Kind.VIDEO,
+                Codec.NONE,
+                bytes(packet),
+                0,
+                each.captured_ns(packet.pts),
+                flags=Flags.KEY if packet.is_keyframe else Flags.NONE,
+                sequence=self._sequence,
+            )
+        )
+        return [self._held.pop(one.sequence) for one in taken]
+
+    def _decode(self, source: VideoPacket, packet: Any) -> Iterator[RecordedFrame]:
+        try:
+            frames = source.context.decode(packet)
+        except (av.FFmpegError, ValueError):
+            return  # Damaged; the next one may work.
+        for frame in frames:
+            captured_ns = source.captured_ns(frame.pts)
+            if captured_ns < (self._part.warm_up_ns or self._part.start_ns):
+                continue
+            if self._part.end_ns and captured_ns >= self._part.end_ns and packet is None:
+                continue
+            yield self._examined(frame, captured_ns, source.pts_s(frame.pts))
+
+    def _examined(self, frame: av.VideoFrame, captured_ns: int, pts_s: float) -> RecordedFrame:
+        number, self._number = self._number, self._number + 1
+        is_warm_up = captured_ns < self._part.start_ns
+        attention = self._attention
+        if attention is None:
+            return RecordedFrame(frame, number, captured_ns, pts_s, is_warm_up=is_warm_up)
+        attention.look(DecodedFrame(frame, self._reformatter), captured_ns)
+        return RecordedFrame(
+            frame, number, captured_ns, pts_s, attention.areas, attention.is_awake, is_warm_up
+        )
+
+
+class ReadAhead:
+    """Runs `frames` in a thread, up to MAX_AHEAD frames ahead. Iterate once; `close` ends the thread."""
+
+    def __init__(self, frames: Iterator[RecordedFrame]) -> None:
+        self._frames = frames
+        self._queue: queue.Queue[RecordedFrame | BaseException | None] = queue.Queue(MAX_AHEAD)
+        self._is_closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="backtest-decoder", daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[RecordedFrame]:
+        while True:
+            item = self._queue.get()
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def close(self) -> None:
+        """Idempotent."""
+        self._is_closed.set()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._queue.get_nowait()
+        self._thread.join()
+
+    def _run(self) -> None:
+        last: BaseException | None = None
+        try:
+            for frame in self._frames:
+                if not self._put(frame):
+                    return
+        except BaseException as exc:  # It is raised in the thread that iterates.
+            last = exc
+        self._put(last)
+
+    def _put(self, item: RecordedFrame | BaseException | None) -> bool:
+        while not self._is_closed.is_set():
+            try:
+                self._queue.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False
