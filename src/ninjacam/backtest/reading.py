@@ -15,7 +15,7 @@ from typing import Any
 import av
 from av.video.reformatter import VideoReformatter
 
-from ninjacam.backtest.video import VideoPacket, VideoPart, iter_packets
+from ninjacam.backtest.video import NS, RAW_FPS, VideoPacket, VideoPart, iter_packets
 from ninjacam.core.frames import Area
 from ninjacam.core.packets import Codec, Flags, Kind, Packet
 from ninjacam.vision.attention import Attention
@@ -40,7 +40,9 @@ class RecordedFrame:
     is_warm_up: bool = False
 
 
-def iter_frames(part: VideoPart, *, examines: bool = False, skips_still: bool = False) -> Iterator[RecordedFrame]:
+def iter_frames(
+    part: VideoPart, *, examines: bool = False, skips_still: bool = False
+) -> Iterator[RecordedFrame]:
     """Yield the frames of `part`. `examines`: for motion. `skips_still`: frames of a still scene are not decoded.
 
     Raises: DecodeError: the file has no video.
@@ -86,15 +88,13 @@ class _Reading:
         if packet.is_keyframe:
             self._held.clear()
         self._held[self._sequence] = each
+        captured_ns = self._part.starts_ns + self._sequence * NS // RAW_FPS
+        if packet.pts is not None:
+            captured_ns = each.captured_ns(packet.pts)
+        flags = Flags.KEY if packet.is_keyframe else Flags.NONE
         taken = self._attention.gate.take(
             Packet(
-                Kind.VIDEO,
-                Codec.NONE,
-                bytes(packet),
-                0,
-                each.captured_ns(packet.pts),
-                flags=Flags.KEY if packet.is_keyframe else Flags.NONE,
-                sequence=self._sequence,
+                Kind.VIDEO, Codec.NONE, bytes(packet), 0, captured_ns, flags=flags, sequence=self._sequence
             )
         )
         return [self._held.pop(one.sequence) for one in taken]

@@ -31,8 +31,8 @@ RAW_FPS = 25
 
 @dataclass(frozen=True, slots=True)
 class VideoPart:
-    """A span of a video. `paths`: recordings, in order, or one other file (`is_recorded` False), of which `starts_ns` is
-    the time of capture of its first frame.
+    """A span of a video. `paths`: recordings, in order, or one other file (`is_recorded` False). `starts_ns`: when the
+    first frame of that file was captured.
 
     Frames are decoded from `warm_up_ns` on, and count from `start_ns` up to, not including, `end_ns`. 0: no limit.
     """
