@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ninjacam.core.processors import Processor, processor
     from ninjacam.core.results import Result
     from ninjacam.core.text import draw_text, text_size
+    from ninjacam.core.zones import Zone
     from ninjacam.inference.loading import load_model
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Processor",
     "Result",
     "Text",
+    "Zone",
     "__version__",
     "draw_text",
     "load_model",
@@ -45,6 +47,7 @@ _HOMES = {
     "Processor": "core.processors",
     "Result": "core.results",
     "Text": "core.annotations",
+    "Zone": "core.zones",
     "draw_text": "core.text",
     "load_model": "inference.loading",
     "processor": "core.processors",

@@ -7,7 +7,7 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 
 from ninjacam.actions.audit import acting, record
@@ -18,10 +18,12 @@ from ninjacam.actions.tokens import revoke_token
 from ninjacam.auth import principal_of_request
 from ninjacam.core.errors import InvalidError
 from ninjacam.core.streams import MAX_STREAMS
-from ninjacam.models import ApiToken, Camera, CameraGrant, Event, Segment, Stream
+from ninjacam.core.zones import MAX_ZONES
+from ninjacam.models import ApiToken, Camera, CameraGrant, CameraZone, Event, Segment, Stream
 from ninjacam.models.stream_fields import StreamFields
 from ninjacam.queries.processor_options import options_of
 from ninjacam.queries.status import read_status
+from ninjacam.web.zone_form import PointsField
 
 if TYPE_CHECKING:  # Generic in the stubs only.
     CameraModelForm = forms.ModelForm[Camera]
@@ -34,13 +36,15 @@ if TYPE_CHECKING:  # Generic in the stubs only.
     StreamModelForm = forms.ModelForm[Stream]
     StreamInlineFormSet = forms.models.BaseInlineFormSet[Stream, Camera, forms.ModelForm[Stream]]
     StreamTabularInline = admin.TabularInline[Stream, Camera]
+    ZoneModelForm = forms.ModelForm[CameraZone]
+    ZoneTabularInline = admin.TabularInline[CameraZone, Camera]
 else:
-    CameraModelForm = StreamModelForm = forms.ModelForm
+    CameraModelForm = StreamModelForm = ZoneModelForm = forms.ModelForm
     StreamInlineFormSet = forms.models.BaseInlineFormSet
     CameraModelAdmin = GrantModelAdmin = TokenModelAdmin = SegmentModelAdmin = EventModelAdmin = (
         admin.ModelAdmin
     )
-    GrantTabularInline = StreamTabularInline = admin.TabularInline
+    GrantTabularInline = StreamTabularInline = ZoneTabularInline = admin.TabularInline
 
 
 class _OnRecord:
@@ -175,6 +179,28 @@ class StreamInline(StreamTabularInline):
     max_num = MAX_STREAMS
 
 
+class ZoneAdminForm(ZoneModelForm):
+    points = PointsField()
+
+    class Meta:
+        model = CameraZone
+        fields = ["name", "kind", "points", "inertia_s", "loitering_s", "preset", "color"]
+        widgets = {  # Narrow ones: they share a row.
+            "name": forms.TextInput(attrs={"size": 14}),
+            "inertia_s": forms.NumberInput(attrs={"class": "vIntegerField"}),
+            "loitering_s": forms.NumberInput(attrs={"class": "vIntegerField"}),
+            "preset": forms.TextInput(attrs={"size": 6}),
+            "color": forms.TextInput(attrs={"type": "color"}),
+        }
+
+
+class ZoneInline(ZoneTabularInline):
+    model = CameraZone
+    form = ZoneAdminForm
+    extra = 0
+    max_num = MAX_ZONES
+
+
 class GrantInline(GrantTabularInline):
     model = CameraGrant
     extra = 0
@@ -186,7 +212,7 @@ class CameraAdmin(_OnRecord, CameraModelAdmin):
     list_display = ["slug", "name", "state", "url", "enabled", "record"]
     list_filter = ["enabled", "record"]
     search_fields = ["slug", "name"]
-    inlines = [StreamInline, GrantInline]
+    inlines = [StreamInline, ZoneInline, GrantInline]
 
     @admin.display(description=_("state"))
     def state(self, camera: Camera) -> str:
@@ -204,8 +230,17 @@ class CameraAdmin(_OnRecord, CameraModelAdmin):
             ),
         )
 
+    @admin.display(description=_("zones"))
+    def draw_zones(self, camera: Camera) -> str:
+        """Link to the page where zones are drawn on the camera's image."""
+        return format_html(
+            '<a href="{}">{}</a>', reverse("ninjacam:zones", args=[camera.slug]), _("Draw zones")
+        )
+
     def get_readonly_fields(self, request: HttpRequest, obj: Camera | None = None) -> list[str]:
-        return ["slug", "processors"] if obj else []  # Sockets and recordings are named after the slug.
+        return (
+            ["slug", "processors", "draw_zones"] if obj else []
+        )  # Sockets and recordings are named after the slug.
 
 
 @admin.register(CameraGrant)

@@ -4,23 +4,32 @@
 
     events.create("gate", "visitor", label="Ada", duration_s=20, data={"badge": 17})
 
+    visit = events.begin("gate", "visitor")
+    visit.end(label="Ada")
+
 Not here: events of the API and the engine (`ninjacam.actions.events`, `ninjacam.engine.events`).
 """
 
+import contextlib
 import json
 import logging
 import queue
 import re
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from uuid import uuid4
 
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.errors import LimitError, NinjacamError
+from ninjacam.core.sightings import Sighting
+
+__all__ = ["OngoingEvent", "Sighting", "begin", "create", "resume"]
 
 if TYPE_CHECKING:
-    from ninjacam.actions.events import EventInput
+    from ninjacam.actions.events import EventChange, EventInput
     from ninjacam.models import Event
 
 logger = logging.getLogger("ninjacam.events")
@@ -32,7 +41,9 @@ RETRY_S = 1.0
 _KIND = re.compile(r"[a-z0-9_]{1,32}\Z")
 _LABEL = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{0,200}\Z")
 
-Sink = Callable[[str, "EventInput"], None]
+_KEY = re.compile(r"[!-~]{1,100}\Z")
+
+Sink: TypeAlias = Callable[[str, "EventInput | EventChange"], None]
 _sink: Sink | None = None
 
 
@@ -48,14 +59,14 @@ def create(
     data: dict[str, Any] | None = None,
     record: bool = True,
     protected: bool = False,
-    sighting: "Sighting | None" = None,
+    sighting: Sighting | None = None,
 ) -> "Event | None":
     """Create an event of a camera. Does not check permissions, because your code may do everything.
 
     `camera`: its slug (`frame.camera`). `kind`: a word of your choice, a-z, 0-9 and _, at most 32 characters.
     `label`: a line of text. `start`: aware; None: now. Specify only one of `end`, `duration_s` and `ongoing`;
     without them, the event is a moment. `data`: at most 4,096 bytes of JSON. `record`: the camera records the event,
-    if it records events. `protected`: retention keeps the event and its recordings. `sighting`: where and when the
+    if it records events. `protected`: retention keeps the event and its recordings. `sighting`: when and where its
     object is seen best.
 
     In a processor, this returns None at once: another thread writes the event shortly afterwards, so a slow database
@@ -67,6 +78,123 @@ def create(
     LimitError: it has too many ongoing events.
     """
     from ninjacam.actions.events import EventInput
+
+    _check(kind, label, data)
+    event_input = EventInput(
+        kind=kind,
+        label=label,
+        start_ns=SYSTEM_CLOCK.wall_ns() if start is None else _to_ns("start", start),
+        end_ns=None if end is None else _to_ns("end", end),
+        duration_ns=None if duration_s is None else int(duration_s * 1e9),
+        ongoing=ongoing,
+        data=data or {},
+        triggers_recording=record,
+        protected=protected,
+        sighting=sighting,
+    )
+    if _sink is None:
+        return _write(camera, event_input, "code")
+    _sink(camera, event_input)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class OngoingEvent:
+    """An event that has begun. `key`: save it if your code continues the event after a restart (`resume`)."""
+
+    camera: str
+    key: str
+
+    def update(
+        self,
+        *,
+        label: str | None = None,
+        data: dict[str, Any] | None = None,
+        sighting: Sighting | None = None,
+    ) -> None:
+        """Change what is not None. `data`: is added to that of the event. Raises: InvalidError."""
+        self._send(None, label, data, sighting)
+
+    def end(
+        self,
+        at: datetime | None = None,
+        *,
+        label: str | None = None,
+        data: dict[str, Any] | None = None,
+        sighting: Sighting | None = None,
+    ) -> None:
+        """End the event. `at`: aware; None: now. The others: as in `update`. Raises: InvalidError."""
+        end_ns = SYSTEM_CLOCK.wall_ns() if at is None else _to_ns("at", at)
+        self._send(end_ns, label, data, sighting)
+
+    def _send(
+        self,
+        end_ns: int | None,
+        label: str | None,
+        data: dict[str, Any] | None,
+        sighting: Sighting | None,
+    ) -> None:
+        from ninjacam.actions.events import EventChange, change_event
+
+        _check("event", label or "", data)
+        change = EventChange(self.key, label, end_ns, data, sighting)
+        if _sink is None:
+            change_event(self.camera, change)
+        else:
+            _sink(self.camera, change)
+
+
+def begin(
+    camera: str,
+    kind: str,
+    *,
+    label: str = "",
+    start: datetime | None = None,
+    data: dict[str, Any] | None = None,
+    record: bool = True,
+    protected: bool = False,
+    sighting: Sighting | None = None,
+    key: str = "",
+) -> OngoingEvent:
+    """Create an event that lasts until its `end` is called; the camera records it for at most a day.
+
+    `key`: up to 100 characters of ASCII without spaces; an event with this key is not created twice. "": a new one.
+    Other parameters, what happens in a processor, and exceptions: as for `create`.
+    """
+    from ninjacam.actions.events import EventInput
+
+    _check(kind, label, data)
+    key = key or uuid4().hex
+    resume(camera, key)
+    event_input = EventInput(
+        kind=kind,
+        label=label,
+        start_ns=SYSTEM_CLOCK.wall_ns() if start is None else _to_ns("start", start),
+        ongoing=True,
+        data=data or {},
+        triggers_recording=record,
+        protected=protected,
+        sighting=sighting,
+        key=key,
+    )
+    if _sink is None:
+        _write(camera, event_input, "code")
+    else:
+        _sink(camera, event_input)
+    return OngoingEvent(camera, key)
+
+
+def resume(camera: str, key: str) -> OngoingEvent:
+    """Return the event with this key, to continue it after a restart. Raises: InvalidError: it cannot be a key."""
+    from ninjacam.core.errors import InvalidError
+
+    if not _KEY.match(key):
+        raise InvalidError.of("key", "Invalid key. Use 1 to 100 characters of ASCII without spaces.")
+    return OngoingEvent(camera, key)
+
+
+def _check(kind: str, label: str, data: dict[str, Any] | None) -> None:
+    """Raises: InvalidError."""
     from ninjacam.core.errors import InvalidError
 
     if not _KIND.match(kind):
@@ -84,21 +212,6 @@ def create(
         raise InvalidError.of(
             "data", f"The data cannot be converted to JSON: {exc}. Convert NumPy arrays and numbers first."
         ) from exc
-    event_input = EventInput(
-        kind=kind,
-        label=label,
-        start_ns=SYSTEM_CLOCK.wall_ns() if start is None else _to_ns("start", start),
-        end_ns=None if end is None else _to_ns("end", end),
-        duration_ns=None if duration_s is None else int(duration_s * 1e9),
-        ongoing=ongoing,
-        data=data or {},
-        triggers_recording=record,
-        protected=protected,
-    )
-    if _sink is None:
-        return _write(camera, event_input, "code")
-    _sink(camera, event_input)
-    return None
 
 
 def send_to(sink: Sink | None) -> None:
@@ -107,7 +220,7 @@ def send_to(sink: Sink | None) -> None:
     _sink = sink
 
 
-def discard(camera: str, event_input: "EventInput") -> None:
+def discard(camera: str, item: "EventInput | EventChange") -> None:
     """A sink that drops all events."""
 
 
@@ -117,18 +230,21 @@ class EventQueue:
     def __init__(self, write: Sink | None = None, *, retry_s: float = RETRY_S) -> None:
         self._write = write or _write_from_processor
         self._retry_s = retry_s
-        self._waiting: queue.Queue[tuple[str, EventInput] | None] = queue.Queue(MAX_WAITING)
+        self._waiting: queue.Queue[tuple[str, EventInput | EventChange] | None] = queue.Queue(2 * MAX_WAITING)
         self._closing = threading.Event()
         self._logged_ns = -LOG_EVERY_NS
         self.dropped = 0
         self._thread = threading.Thread(target=self._run, name="event-writer", daemon=True)
         self._thread.start()
 
-    def put(self, camera: str, event_input: "EventInput") -> None:
-        try:
-            self._waiting.put_nowait((camera, event_input))
-        except queue.Full:
-            self._drop(camera, event_input, "the database is too slow")
+    def put(self, camera: str, item: "EventInput | EventChange") -> None:
+        # Leaves room for changes: an event whose end is dropped would last for ever.
+        may_wait = self._waiting.qsize() < MAX_WAITING or not hasattr(item, "kind")
+        with contextlib.suppress(queue.Full):
+            if may_wait:
+                self._waiting.put_nowait((camera, item))
+                return
+        self._drop(camera, item, "the database is too slow")
 
     def close(self, timeout_s: float) -> None:
         """Wait up to this time until all events are written."""
@@ -148,7 +264,7 @@ class EventQueue:
                 if self._closing.wait(self._retry_s):
                     return
 
-    def _written(self, camera: str, event_input: "EventInput") -> bool:
+    def _written(self, camera: str, item: "EventInput | EventChange") -> bool:
         """Return False if the database is unavailable, to try again."""
         from django.db import (
             DatabaseError,
@@ -160,35 +276,37 @@ class EventQueue:
 
         close_old_connections()
         try:
-            self._write(camera, event_input)
+            self._write(camera, item)
         except (OperationalError, InterfaceError):
             connections.close_all()
             return False
         except (NinjacamError, DatabaseError) as exc:
-            self._drop(camera, event_input, str(exc))
+            self._drop(camera, item, str(exc))
         return True
 
-    def _drop(self, camera: str, event_input: "EventInput", why: str) -> None:
+    def _drop(self, camera: str, item: "EventInput | EventChange", why: str) -> None:
         self.dropped += 1
         now_ns = SYSTEM_CLOCK.monotonic_ns()
         if now_ns - self._logged_ns >= LOG_EVERY_NS:
             self._logged_ns = now_ns
-            logger.warning(
-                "%s: an event %r is dropped (%d so far): %s", camera, event_input.kind, self.dropped, why
-            )
+            kind = getattr(item, "kind", "a change of one")
+            logger.warning("%s: an event (%s) is dropped (%d so far): %s", camera, kind, self.dropped, why)
 
 
-def _write_from_processor(camera: str, event_input: "EventInput") -> None:
+def _write_from_processor(camera: str, item: "EventInput | EventChange") -> None:
     """Raises: NinjacamError, DatabaseError."""
-    from ninjacam.actions.events import event_rates
+    from ninjacam.actions.events import EventChange, change_event, event_rates
     from ninjacam.conf import get_settings
 
+    if isinstance(item, EventChange):
+        change_event(camera, item)
+        return
     per_minute = get_settings().events_per_minute
     if event_rates(per_minute).take(("processor", camera)):
         raise LimitError(
             f"Processors create too many events of {camera!r}: the limit is {per_minute} per minute."
         )
-    _write(camera, event_input, "processor")
+    _write(camera, item, "processor")
 
 
 def _write(camera: str, event_input: "EventInput", source: str) -> "Event":

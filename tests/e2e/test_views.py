@@ -271,6 +271,69 @@ def test_options_apply_while_the_view_runs_and_survive_restarts_and_changes_of_t
         change(colour=None, share=None, word=None)
 
 
+ZONED = f"""
+from pathlib import Path
+from ninjacam import Frame, Processor, processor
+
+@processor
+class Paint(Processor):
+    def setup(self, camera, options):
+        with Path(__file__).with_name("setups.txt").open("a") as file:
+            file.write("x")
+
+    def process(self, frame: Frame):
+        frame.image[:] = {BGR["green"]}
+        frame.image[frame.zones.mask("lawn")] = {BGR["red"]}
+
+@processor
+def strict(frame: Frame):
+    return frame.zones["lawn"].points and []
+"""
+
+
+def test_a_drawn_zone_reaches_a_running_processor_within_two_seconds_without_a_restart(scene: Scene) -> None:
+    product, path = scene.product, "/api/v1/cameras/door/zones"
+    upper, lower = ([[0, top], [1, top], [1, top + 0.5], [0, top + 0.5]] for top in (0, 0.5))
+
+    def send(method: str, path: str, **body: Any) -> float:
+        answer = product.client.request(method, path, json_body=body)
+        assert answer.status < 300, answer.text
+        return fair_s()
+
+    try:
+        scene.save(ZONED)
+        wait_until(lambda: scene.view("strict"), 5, "the new view")
+        with scene.mjpeg() as viewer, scene.ws("") as player, scene.mjpeg("strict") as strict:
+            wait_colour(viewer, "green", 10)
+            strict.wait_placeholder(5)
+            error = wait_until(lambda: scene.view("strict")["error"], 5, "the error")
+            assert "The camera has no zone “lawn”" in error["message"]
+            pids = product.pids("vision")
+            setups = (product.data / "setups.txt").read_text()
+            drawn_s = send("POST", path, name="lawn", points=lower)
+            assert wait_colour(viewer, "red", 10).at_s - drawn_s < 2.0
+            strict.wait_live(5)
+            moved_s = send("PATCH", f"{path}/lawn", points=upper)
+            assert wait_colour(viewer, "green", 10).at_s - moved_s < 2.0
+            renamed_s = send("POST", path, name="other", points=lower)
+            send("PATCH", f"{path}/lawn", points=lower)
+            assert wait_colour(viewer, "red", 10).at_s - renamed_s < 2.0
+            removed_s = send("DELETE", f"{path}/lawn")
+            assert wait_colour(viewer, "green", 10).at_s - removed_s < 2.0
+            assert product.pids("vision") == pids, "the worker was not restarted"
+            assert (product.data / "setups.txt").read_text() == setups, "the instance was not replaced"
+
+            send("POST", path, name="lawn", points=lower)
+            wait_colour(viewer, "red", 10)
+            kill(pids[0])
+            wait_until(lambda: product.pids("vision") not in ([], pids), 15, "another worker")
+            wait_colour(viewer, "red", 15)
+            assert not viewer.ended and not player.ended
+    finally:
+        for name in ("lawn", "other"):
+            product.client.request("DELETE", f"{path}/{name}")
+
+
 ALWAYS = """
 from ninjacam import Frame, Processor, events, processor
 

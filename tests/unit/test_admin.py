@@ -5,7 +5,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from ninjacam.models import ApiToken, Camera, Event, Segment, Stream
+from ninjacam.models import ApiToken, Camera, CameraZone, Event, Segment, Stream
 from ninjacam.queries.status import Status
 from tests.unit.conftest import PASSWORD, signed_in
 
@@ -13,6 +13,7 @@ NO_ROWS = {
     "grants-TOTAL_FORMS": "0", "grants-INITIAL_FORMS": "0", "grants-MIN_NUM_FORMS": "0", "grants-MAX_NUM_FORMS": "99",
     "streams-TOTAL_FORMS": "0", "streams-INITIAL_FORMS": "0", "streams-MIN_NUM_FORMS": "0",
     "streams-MAX_NUM_FORMS": "8",
+    "zones-TOTAL_FORMS": "0", "zones-INITIAL_FORMS": "0", "zones-MIN_NUM_FORMS": "0", "zones-MAX_NUM_FORMS": "32",
 }  # fmt: skip
 ADD = "/admin/ninjacam/camera/add/"
 
@@ -62,6 +63,48 @@ def test_a_camera_links_to_the_options_of_its_processors(
     assert '<a href="/cameras/door/options/edges/">edges</a>' in admin.get(change(camera)).content.decode()
     assert "/options/" not in admin.get(ADD).content.decode()
     assert save(admin, change(camera), url="rtsp://10.0.0.5/stream1", name="Gate").status_code == 302
+
+
+def zone_row(number: int, **fields: str) -> dict[str, str]:
+    values = {"kind": "zone", "inertia_s": "0", "loitering_s": "0", "preset": "", "color": "#4aa8ff"} | fields
+    return {f"zones-{number}-{name}": value for name, value in values.items()}
+
+
+def test_zones_are_drawn_on_their_page_and_changed_by_numbers_here(
+    admin: Client, camera: Camera, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert '<a href="/cameras/door/zones/">Draw zones</a>' in admin.get(change(camera)).content.decode()
+    url = {"url": camera.url, "zones-TOTAL_FORMS": "1"}
+    added = zone_row(0, name="porch", points="0.1,0.2 0.9,0.2\n0.5,0.75", inertia_s="0.5")
+    with caplog.at_level(logging.INFO, "ninjacam.audit"):
+        assert save(admin, change(camera), **url, **added).status_code == 302
+    zone = CameraZone.objects.get()
+    assert zone.points == [[0.1, 0.2], [0.9, 0.2], [0.5, 0.75]] and zone.inertia_s == 0.5
+    assert '"zone.create"' in caplog.text and '"porch"' in caplog.text
+    page = admin.get(change(camera)).content.decode()
+    assert "0.1,0.2 0.9,0.2 0.5,0.75" in page
+    kept = {"zones-INITIAL_FORMS": "1", "zones-0-id": str(zone.pk)}
+    caplog.clear()
+    with caplog.at_level(logging.INFO, "ninjacam.audit"):
+        assert save(admin, change(camera), **url, **kept, **added).status_code == 302
+    assert "zone." not in caplog.text, "nothing was changed"
+    for wrong in (
+        "0.1,0.2",
+        "0,0 1,0 2,1",
+        "0,0 1,0 nan,1",
+        "0,0 1,0 1",
+        "[" * 5000,
+        "",
+        "0,0 1,0 1e308,1e999",
+    ):
+        changed = zone_row(0, name="porch", points=wrong)
+        assert save(admin, change(camera), **url, **kept, **changed).status_code == 200, wrong
+    other = zone_row(0, name="no name", points="0,0 1,0 1,1")
+    assert save(admin, change(camera), **url, **kept, **other).status_code == 200
+    zone.refresh_from_db()
+    assert (zone.name, len(zone.points)) == ("porch", 3)
+    assert save(admin, change(camera), **url, **kept, **added, **{"zones-0-DELETE": "on"}).status_code == 302
+    assert not CameraZone.objects.exists()
 
 
 def test_no_page_shows_credentials(admin: Client, camera: Camera) -> None:

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pytest
 from django.db import OperationalError
 
 from ninjacam import events
-from ninjacam.actions.events import EventInput
+from ninjacam.actions.events import EventChange, EventInput
 from ninjacam.core.errors import InvalidError, LimitError, NotFoundError
 from ninjacam.models import Camera, Event
 from tests.harness.processes import wait_until
@@ -84,13 +84,13 @@ class Written:
         self.entered = threading.Event()
         self.errors: list[Exception | None] = []
 
-    def __call__(self, camera: str, told: EventInput) -> None:
+    def __call__(self, camera: str, item: EventInput | EventChange) -> None:
         self.entered.set()
         self.open.wait(10)
         error = self.errors.pop(0) if self.errors else None
         if error is not None:
             raise error
-        self.kinds.append(told.kind)
+        self.kinds.append(getattr(item, "kind", "change"))
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_a_processor_never_waits_for_the_database_and_excess_events_are_dropped_
             assert events.create("gate", f"e{number}") is None
     assert queued.dropped == 7
     assert [record.getMessage() for record in caplog.records] == [
-        "gate: an event 'e200' is dropped (1 so far): the database is too slow"
+        "gate: an event (e200) is dropped (1 so far): the database is too slow"
     ]
     written.open.set()
     queued.close(5)
@@ -162,3 +162,60 @@ def test_an_export_creates_no_events() -> None:
     finally:
         events.send_to(None)
     assert Event.objects.count() == 0
+
+
+def test_changes_of_events_have_room_when_no_more_events_do(
+    queued: events.EventQueue, written: Written
+) -> None:
+    written.open.clear()
+    ongoing = events.begin("gate", "visit")
+    assert written.entered.wait(5)
+    for number in range(events.MAX_WAITING + 1):
+        events.create("gate", f"e{number}")
+    ongoing.end()
+    assert queued.dropped == 1
+    written.open.set()
+    queued.close(5)
+    assert written.kinds[-1] == "change"
+
+
+@pytest.mark.usefixtures("camera")
+def test_an_event_that_lasts_is_changed_and_ended() -> None:
+    start = datetime(2026, 11, 30, 12, tzinfo=UTC)
+    ongoing = events.begin("gate", "visit", label="person", start=start, data={"a": 1})
+    event = Event.objects.get()
+    assert event.end_ns is None and event.triggers_recording and event.key == ongoing.key
+    best = events.Sighting(event.start_ns + 5, 0.9, 12, (0.1, 0.2, 0.3, 1.4), ("yard", "gate", "no good"))
+    ongoing.update(label="Ada", data={"b": 2}, sighting=best)
+    event.refresh_from_db()
+    assert (event.label, event.data, event.score, event.track) == ("Ada", {"a": 1, "b": 2}, 0.9, 12)
+    assert event.box == [0.1, 0.2, 0.3, 1.0] and event.zone_names == ["yard", "gate"]
+    assert event.zones == " yard gate "
+    events.resume("gate", ongoing.key).end(start + timedelta(seconds=7))
+    event.refresh_from_db()
+    assert event.end_ns == event.start_ns + 7 * 10**9 and event.label == "Ada"
+
+
+@pytest.mark.usefixtures("camera")
+def test_an_event_with_the_same_key_is_created_once_and_belongs_to_its_camera() -> None:
+    for _ in range(2):
+        events.begin("gate", "visit", key="person-1")
+    assert Event.objects.count() == 1
+    events.resume("yard", "person-1").end()
+    assert Event.objects.get().end_ns is None, "another camera's"
+    events.resume("gate", "unknown").end()
+
+
+@pytest.mark.usefixtures("camera")
+def test_an_event_ends_neither_before_its_start_nor_a_day_later() -> None:
+    start = datetime(2026, 11, 30, 12, tzinfo=UTC)
+    for key, days, seconds in (("a", -1, 0), ("b", 3, 86_400)):
+        events.begin("gate", "visit", key=key, start=start).end(start + timedelta(days=days))
+        event = Event.objects.get(key=key)
+        assert event.end_ns == event.start_ns + seconds * 10**9
+
+
+@pytest.mark.parametrize("key", ["with space", "ü", "x" * 101])
+def test_a_key_that_cannot_be_used_is_refused(key: str) -> None:
+    with pytest.raises(InvalidError):
+        events.begin("gate", "visit", key=key)

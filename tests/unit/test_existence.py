@@ -14,7 +14,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from ninjacam.models import Camera, CameraGrant, Event, Export, PublishKey, Segment
+from ninjacam.models import Camera, CameraGrant, CameraZone, Event, Export, PublishKey, Segment
 from tests.unit.conftest import signed_in, with_token
 from tests.unit.test_routes import BODIES, HOUR_AGO, NOW, OPERATIONS, PAGES, Route, url_of
 
@@ -55,6 +55,7 @@ def vault(run_dir: Path, viewer: User, admin_user: User) -> dict[str, Any]:
     event = Event.objects.create(slug=SLUG, kind="motion", start_ns=now_ns - 10**10, source="user:root")
     export = Export.objects.create(slug=SLUG, start_ns=0, end_ns=1, kind="copy", created_by=admin_user)
     grant = CameraGrant.objects.create(camera=camera, user=admin_user, role="view")
+    CameraZone.objects.create(camera=camera, name="lawn", points=[[0, 0], [1, 0], [1, 1]])
     # The viewer has each role for another camera, and thereby comes as far as one can.
     for role in ("replay", "export", "control", "configure"):
         CameraGrant.objects.create(camera=Camera.objects.get(slug="door"), user=viewer, role=role)
@@ -145,7 +146,8 @@ def test_the_walk_finds_the_routes(vault: dict[str, Any], run_dir: Path, admin_u
     assert changed >= {
         "list_cameras", "get_camera", "list_views", "list_camera_views", "list_grants", "list_recordings",
         "get_recording", "get_timeline", "list_events", "get_event", "list_exports", "get_export",
-        "list_annotations", "GET ", "GET cameras/<slug:slug>/", "GET cameras/<slug:slug>/edit/",
+        "list_annotations", "list_zones", "get_zone", "GET cameras/<slug:slug>/zones/",
+        "GET ", "GET cameras/<slug:slug>/", "GET cameras/<slug:slug>/edit/",
     }  # fmt: skip
 
 

@@ -17,7 +17,17 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from ninja.operation import PathView
 
-from ninjacam.models import ApiToken, Camera, CameraGrant, Event, Export, PublishKey, Segment, Stream
+from ninjacam.models import (
+    ApiToken,
+    Camera,
+    CameraGrant,
+    CameraZone,
+    Event,
+    Export,
+    PublishKey,
+    Segment,
+    Stream,
+)
 from ninjacam.routes import ROUTES as MEDIA_ROUTES
 from tests.unit.conftest import signed_in
 
@@ -61,6 +71,8 @@ BODIES: dict[str, Any] = {
     "discover_cameras": {"network": "8.8.8.0/24"},  # refused before anything is sent
     "put_stream": {"url": "rtsp://10.0.0.5/stream2"},
     "update_processor_options": {"values": {"low": 3}},
+    "create_zone": {"name": "porch", "points": [[0, 0], [1, 0], [1, 1]]},
+    "update_zone": {"loitering_s": 30},
 }
 
 QUERIES = {
@@ -79,7 +91,7 @@ OF_PROCESSORS = {"get_processor_options", "update_processor_options"}
 VIEWER_MAY = {
     "get_me", "list_cameras", "get_camera", "list_streams", "list_views", "list_camera_views", "list_processors",
     "list_tokens", "create_token", "revoke_tokens", "create_link", "list_recordings", "get_timeline",
-    "list_events", "list_exports",
+    "list_events", "list_exports", "list_zones", "get_zone",
 }  # fmt: skip
 STRANGER_MAY = {
     "get_me", "list_cameras", "list_streams", "list_views", "list_processors", "list_tokens", "create_token",
@@ -120,6 +132,7 @@ PAGES = [route for route in ROUTES if not route.operations and route.path not in
 def world(camera: Camera, viewer: User, stranger: User, admin_user: User) -> dict[str, Any]:
     grant = CameraGrant.objects.get()
     Stream.objects.create(camera=camera, name="sub", url="rtsp://10.0.0.5/stream2")
+    CameraZone.objects.create(camera=camera, name="lawn", points=[[0, 0], [1, 0], [1, 1]])
     token = ApiToken.objects.create(user=admin_user, name="t", prefix="abc", scopes=["*"])
     recording = Segment.objects.create(
         slug="door", path="door/2026-11-22/08/00-00.mp4", start_ns=NOW_NS - 10**11,
@@ -148,6 +161,7 @@ def url_of(route: Route, world: dict[str, Any], method: str = "GET") -> str:
         "<slug:slug>": "door",
         "<slug:name>": "sub",
         "<slug:processor>": "edges",
+        "<slug:zone>": "lawn",
         "<int:grant_id>": str(world["grant"]),
         "<int:token_id>": str(world["token"]),
         "<int:recording_id>": str(world["recording"]),

@@ -54,6 +54,7 @@ class CameraFields(SourceFields, total=False):
     live_stream: str
     detect_stream: str
     thumbnail_stream: str
+    processors: list[str]
 
 
 STOP_TIMEOUT_S = 5.0
@@ -66,6 +67,7 @@ _PLAIN = (
     *RECORD,
     *ROLE_STREAMS,
     "onvif_url",
+    "processors",
     "sleeps",
     "transport",
     "audio",

@@ -21,6 +21,7 @@ from ninjacam.conf import get_settings
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.errors import ConflictError, InvalidError, LimitError
 from ninjacam.core.rates import RateLimit
+from ninjacam.core.sightings import Sighting
 from ninjacam.engine.events import RULES
 from ninjacam.models import ApiToken, Camera, Event, Role
 from ninjacam.models.event import ENGINE, MAX_LENGTH_NS
@@ -51,20 +52,7 @@ class EventInput:
     triggers_recording: bool = True
     protected: bool = False
     key: str = ""
-    sighting: "Sighting | None" = None
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """The moment at which the object of an event is seen best. `at_ns`: wall clock. `box`: left, top, right, bottom in
-    fractions of the image. `zones`: names of the zones that it has been in so far.
-    """
-
-    at_ns: int
-    score: float | None = None
-    track: int | None = None
-    box: tuple[float, float, float, float] | None = None
-    zones: tuple[str, ...] = ()
+    sighting: Sighting | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from ninjacam.adapters.sqlite_files import SqliteFiles
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import ConfigError, NinjacamError
 from ninjacam.engine.specs import CameraSpec, WantedState
-from ninjacam.models import Camera, Event, Export, PublishKey, Stream
+from ninjacam.models import Camera, CameraZone, Event, Export, PublishKey, Stream
 from ninjacam.models.event import Windows
 from ninjacam.sources.base import SourceConfig
 
@@ -42,6 +42,7 @@ class DatabaseWanted:
         # Compile the queries once: this costs more than running them.
         self._select_rows = _settings_of(Camera)
         self._select_streams = _settings_of(Stream)
+        self._select_zones = _settings_of(CameraZone)
         keys = PublishKey.objects.order_by("pk").values_list("camera", "key_hash")
         self._select_keys = keys.query.sql_with_params()
         self._active_export = Export.objects.active().order_by().values_list("pk")[:1].query.sql_with_params()
@@ -89,15 +90,16 @@ class DatabaseWanted:
         with connections[Camera.objects.db].cursor() as cursor:
             cursor.execute(*self._select_rows)
             rows = cursor.fetchall()
-            cursor.execute(*self._select_streams)
-            rows += cursor.fetchall()
+            for others in (self._select_streams, self._select_zones):
+                cursor.execute(*others)
+                rows += cursor.fetchall()
             if self._has_publishers:
                 cursor.execute(*self._select_keys)
                 rows += cursor.fetchall()
         if rows == self._rows:
             return
         # Read after the rows, so a change in between is detected the next time.
-        cameras = list(Camera.objects.prefetch_related("streams"))
+        cameras = list(Camera.objects.prefetch_related("streams", "zones"))
         self._has_publishers = any(camera.is_published for camera in cameras)
         windows = _windows(cameras)
         self._specs = tuple(_spec(camera, windows.get(camera.slug, ())) for camera in cameras)
@@ -128,7 +130,7 @@ def _has_files(directory: Path) -> bool:
         return False
 
 
-def _settings_of(model: type[Camera] | type[Stream]) -> tuple[str, tuple[Any, ...]]:
+def _settings_of(model: type[Camera] | type[Stream] | type[CameraZone]) -> tuple[str, tuple[Any, ...]]:
     """Return the query for the columns that specifications depend on, without those that only report."""
     names = [field.attname for field in model._meta.concrete_fields if field.attname not in REPORTED]
     return model._base_manager.order_by("pk").values_list(*names).query.sql_with_params()

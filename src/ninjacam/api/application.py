@@ -32,6 +32,7 @@ from ninjacam.api.routers import (
     streams,
     tokens,
     views,
+    zones,
 )
 from ninjacam.api.schemas.problems import ProblemOut
 from ninjacam.problems import Problem
@@ -130,6 +131,7 @@ api.add_router("/cameras", ptz.router, tags=["control"])
 api.add_router("/cameras", device.router, tags=["device"])
 api.add_router("/cameras", patrols.router, tags=["cameras"])
 api.add_router("/cameras", processor_options.router, tags=["views"])
+api.add_router("/cameras", zones.router, tags=["views"])
 api.add_router("/discovery", discovery.router, tags=["cameras"])
 api.add_router("", streams.router, tags=["cameras"])
 api.add_router("", views.router, tags=["views"])

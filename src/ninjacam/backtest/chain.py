@@ -15,6 +15,7 @@ from ninjacam.backtest.reading import RecordedFrame
 from ninjacam.core.errors import DecodeError, InvalidError, ProcessorError
 from ninjacam.core.frames import Frame
 from ninjacam.core.processors import Processor, Registration
+from ninjacam.core.zones import Zones
 from ninjacam.vision.cadence import Cadence
 from ninjacam.vision.calling import Returned, call_processor, close_processor, new_processor
 from ninjacam.vision.chains import Preceding, Processors, broken_chain, preceding_views
@@ -130,9 +131,11 @@ class ChainRun:
         chain: Sequence[Registration],
         options: OptionValues | None = None,
         *,
+        zones: Zones | None = None,
         on_call: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._camera = camera
+        self._zones = zones
         self._on_call = on_call
         self._reformatter = VideoReformatter()
         self._members: list[_Member] = []
@@ -232,5 +235,6 @@ class ChainRun:
             load_bgr=decoded.bgr,
             load_gray=decoded.gray,
             results=results,
-            motion=recorded.motion if self.examines else (),
+            motion=recorded.motion,
+            zones=self._zones,
         )

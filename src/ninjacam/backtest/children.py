@@ -6,7 +6,6 @@ import os
 import selectors
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from ninjacam.backtest.job import Question, Task
@@ -43,7 +42,7 @@ class Job:
             start_new_session=True,
         )
         self._heard_ns = clock.monotonic_ns()
-        self._send(asdict(question))
+        self._send(question.as_dict())
 
     @property
     def descriptor(self) -> int:

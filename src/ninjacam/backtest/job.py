@@ -26,6 +26,7 @@ from ninjacam.backtest.video import VideoPart
 from ninjacam.core.annotations import encode_annotation_set
 from ninjacam.core.errors import DecodeError
 from ninjacam.core.processors import Registration
+from ninjacam.core.zones import Zone, Zones
 from ninjacam.vision.drawing import draw_annotations
 from ninjacam.vision.images import DecodedFrame, check_image, encode_jpeg
 
@@ -41,11 +42,22 @@ ALIVE_EVERY = 250
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a process is for. `camera`: "": the first one that the processor names. `with_pictures`: of events."""
+    """What a process is for. `camera`: "": the first one that the processor names. `zones`: of the camera.
+    `with_pictures`: of events.
+    """
 
     camera: str
     processor: str
     with_pictures: bool = False
+    zones: tuple[Zone, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Question":
+        """Raises: InvalidError: a zone cannot be used."""
+        return cls(**{**values, "zones": tuple(Zone(**each) for each in values["zones"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +97,10 @@ class PartRun:
 
     def run(self, task: Task) -> None:
         """Raises: InvalidError, ProcessorError, DecodeError."""
-        run = ChainRun(self._question.camera, self._chain, task.options, on_call=self._collector.enter)
-        frames = iter_frames(task.part, examines=run.examines, skips_still=run.skips_still)
+        zones = Zones(self._question.zones)
+        enter = self._collector.enter
+        run = ChainRun(self._question.camera, self._chain, task.options, zones=zones, on_call=enter)
+        frames = iter_frames(task.part, examines=run.examines, skips_still=run.skips_still, zones=zones)
         last: RecordedFrame | None = None
         try:
             with closing(ReadAhead(frames)) as ahead:

@@ -18,6 +18,7 @@ from av.video.reformatter import VideoReformatter
 from ninjacam.backtest.video import NS, RAW_FPS, VideoPacket, VideoPart, iter_packets
 from ninjacam.core.frames import Area
 from ninjacam.core.packets import Codec, Flags, Kind, Packet
+from ninjacam.core.zones import Zones
 from ninjacam.vision.attention import Attention
 from ninjacam.vision.images import DecodedFrame
 
@@ -41,18 +42,20 @@ class RecordedFrame:
 
 
 def iter_frames(
-    part: VideoPart, *, examines: bool = False, skips_still: bool = False
+    part: VideoPart, *, examines: bool = False, skips_still: bool = False, zones: Zones | None = None
 ) -> Iterator[RecordedFrame]:
     """Yield the frames of `part`. `examines`: for motion. `skips_still`: frames of a still scene are not decoded.
+    `zones`: of the camera: motion in masks does not count.
 
     Raises: DecodeError: the file has no video.
     """
-    return _Reading(part, examines=examines, skips_still=skips_still).run()
+    return _Reading(part, zones, examines=examines, skips_still=skips_still).run()
 
 
 class _Reading:
-    def __init__(self, part: VideoPart, *, examines: bool, skips_still: bool) -> None:
+    def __init__(self, part: VideoPart, zones: Zones | None, *, examines: bool, skips_still: bool) -> None:
         self._part = part
+        self._zones = zones
         self._attention = Attention() if examines else None
         if self._attention is not None:
             self._attention.gate.is_used = skips_still
@@ -118,7 +121,7 @@ class _Reading:
         attention = self._attention
         if attention is None:
             return RecordedFrame(frame, number, captured_ns, pts_s, is_warm_up=is_warm_up)
-        attention.look(DecodedFrame(frame, self._reformatter), captured_ns)
+        attention.look(DecodedFrame(frame, self._reformatter), captured_ns, self._zones)
         return RecordedFrame(
             frame, number, captured_ns, pts_s, attention.areas, attention.is_awake, is_warm_up
         )

@@ -4,6 +4,7 @@
     ├── ConfigError                  a setting or an argument is invalid
     │   ├── UnsafeCodeError            other users can modify the code that we would run
     │   └── ModelError                 a network cannot be used: its file, its description or its outputs
+    │   └── UnknownZoneError           a processor asks for a zone that the camera does not have
     ├── SourceError                  a camera does not deliver video
     │   ├── UnsupportedSchemeError     ftp://, exec: ...
     │   ├── ForbiddenAddressError      cameras are not allowed at this address
@@ -80,6 +81,13 @@ class UnsafeCodeError(ConfigError):
 
 class ModelError(ConfigError):
     code = "model"
+
+
+class UnknownZoneError(ConfigError, KeyError):
+    """It is a KeyError, too, as mappings raise it."""
+
+    code = "unknown_zone"
+    __str__ = Exception.__str__  # That of KeyError quotes the message.
 
 
 class SourceError(NinjacamError):

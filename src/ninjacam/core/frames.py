@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from ninjacam.core.zones import Zones
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -36,8 +38,8 @@ class Frame:
     The frame is valid only during the call; to keep the image, copy it.
     """
 
-    __slots__ = ("_bgr", "_load_bgr", "_load_gray", "camera", "captured_ns", "height", "motion", "number", "pts_s",
-                 "received_ns", "results", "width")  # fmt: skip
+    __slots__ = ("_bgr", "_load_bgr", "_load_gray", "_zones", "camera", "captured_ns", "height", "motion", "number",
+                 "pts_s", "received_ns", "results", "width")  # fmt: skip
 
     def __init__(
         self,
@@ -53,6 +55,7 @@ class Frame:
         load_gray: "Callable[[], GrayImage]",
         results: "Mapping[str, Result] | None" = None,
         motion: tuple[Area, ...] = (),
+        zones: Zones | None = None,
     ) -> None:
         self.camera = camera
         self.number = number
@@ -66,6 +69,7 @@ class Frame:
         self._load_bgr = load_bgr
         self._load_gray = load_gray
         self._bgr: Any = None
+        self._zones = zones
 
     @property
     def image(self) -> "BgrImage":
@@ -82,6 +86,12 @@ class Frame:
     def gray(self) -> "GrayImage":
         """The luma plane as decoded: uint8, (height, width), READ-ONLY, rows may be padded. No conversion, no copy."""
         return self._load_gray()
+
+    @property
+    def zones(self) -> Zones:
+        """The zones, lines and masks of the camera by name, in pixels of this frame."""
+        zones = Zones() if self._zones is None else self._zones
+        return zones.of_size(self.width, self.height)
 
     @property
     def captured_at(self) -> datetime:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, get_args, overloa
 from ninjacam.core.errors import ConfigError
 from ninjacam.core.frames import Frame
 from ninjacam.core.options import OptionsModel, options_model_of, schema_of
+from ninjacam.core.processor_states import load_state, save_state
 
 ProcessorFunction: TypeAlias = Callable[..., Any]
 """Called with a Frame and, if it has the parameter `options`, with its options."""
@@ -50,6 +51,10 @@ class Processor:
     """
 
     Options: ClassVar[type[Any] | None] = None
+    camera: str = ""
+    """The slug of the camera, also in `setup`."""
+    name: str = ""
+    """The name of the processor, which is that of its view."""
 
     def setup(self, camera: str, options: Any) -> None:
         """Prepare this instance: load models, create subtractors. May take up to 30 s.
@@ -61,6 +66,19 @@ class Processor:
     def process(self, frame: Frame) -> Any:
         """Return an image, annotations, both or None, as described at `processor`. Called once per frame."""
         raise NotImplementedError(f"{type(self).__name__} does not define the method process(frame).")
+
+    def load_state(self) -> Any:
+        """Return what an earlier instance for this camera has saved; None: nothing. For `setup`: it may block.
+
+        In exports and tests there is no state.
+        """
+        return load_state(self.camera, self.name)
+
+    def save_state(self, state: Any) -> None:
+        """Keep a state over restarts: a dictionary or list of at most 256 KB as JSON. It is written within a second or
+        two, by another thread. Raises: InvalidError: it cannot be converted to JSON, or is too large.
+        """
+        save_state(self.camera, self.name, state)
 
     def close(self) -> None:
         """Release what `setup` acquired. Not called if a call never returned, or if the process died."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from ninjacam.core.streams import MAIN, StreamFacts
+from ninjacam.core.zones import Zone
 from ninjacam.devices.patrol import PatrolPlan
 from ninjacam.sources.base import SourceConfig
 
@@ -56,6 +57,7 @@ class CameraSpec:
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     processors: tuple[str, ...] = ()
     """Processor -> option -> the value that was set for this camera."""
+    zones: tuple[Zone, ...] = ()
 
     @property
     def usable_streams(self) -> tuple[StreamSpec, ...]:

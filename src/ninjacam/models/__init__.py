@@ -1,4 +1,4 @@
-"""Models: cameras and their streams, grants, API tokens, the index of the recordings, exports, events.
+"""Models: cameras with their streams and zones, grants, API tokens, the index of the recordings, exports, events.
 
 Not here: who may write them (`ninjacam.actions`), and anything that opens a camera.
 """
@@ -13,6 +13,7 @@ from ninjacam.models.roles import GRANTED_BY, Role, permission_name
 from ninjacam.models.segment import Segment, SegmentQuerySet
 from ninjacam.models.stream import Stream
 from ninjacam.models.token import ApiToken
+from ninjacam.models.zone import CameraZone
 
 __all__ = [
     "GRANTED_BY",
@@ -20,6 +21,7 @@ __all__ = [
     "Camera",
     "CameraGrant",
     "CameraQuerySet",
+    "CameraZone",
     "Event",
     "EventQuerySet",
     "Export",

@@ -15,9 +15,11 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from ninjacam.core.errors import ConfigError
+from ninjacam.core.ready_made import READY_MADE
 from ninjacam.core.redact import split_credentials
 from ninjacam.core.schedule import parse_schedule
 from ninjacam.core.streams import MAIN, MAX_NAME_CHARS, StreamFacts
+from ninjacam.core.zones import Zone
 from ninjacam.devices.http_device import split_protocol
 from ninjacam.devices.onvif_device import SEARCH_SCHEME
 from ninjacam.devices.patrol import PatrolPlan, PatrolStep
@@ -50,6 +52,19 @@ def check_schedule(text: str) -> None:
         parse_schedule(text)
     except ConfigError as error:
         raise ValidationError(error.message, code="schedule") from error
+
+
+def check_ready_made(names: object) -> None:
+    """Raises: ValidationError: it is not a list of names of ready-made processors."""
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValidationError(_("Enter a list of names."), code="processors")
+    for name in names:
+        if name not in READY_MADE:
+            raise ValidationError(
+                _("Unknown processor “%(name)s”. Use: %(known)s."),
+                params={"name": name[:50], "known": ", ".join(READY_MADE)},
+                code="processors",
+            )
 
 
 def check_onvif_url(text: str) -> None:
@@ -137,8 +152,8 @@ class Camera(StreamFields):
     """A camera, and its main stream. Others are rows of `Stream`. `set_source` splits the input; `spec` reassembles it.
 
     `record_stream`, `live_stream`, `detect_stream`, `thumbnail_stream`: the name of the stream for that role; empty:
-    chosen by the rules of `core.streams`. `processor_options`: processor -> option -> the value that a user has set, in
-    its JSON form; None: none.
+    chosen by the rules of `core.streams`. `processors`: names of the ready-made ones that it uses.
+    `processor_options`: processor -> option -> the value that a user has set, in its JSON form; None: none.
     """
 
     class Transport(models.TextChoices):
@@ -227,6 +242,9 @@ class Camera(StreamFields):
     patrol_ended_by = models.CharField(
         _("patrol ended by"), max_length=200, blank=True, default="", db_default="", editable=False
     )
+    processors = models.JSONField(
+        _("ready-made processors"), null=True, blank=True, validators=[check_ready_made]
+    )
     processor_options = models.JSONField(_("options of processors"), null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
@@ -283,6 +301,14 @@ class Camera(StreamFields):
         """Return the facts of all its streams, `main` first. Reads the streams, unless they are prefetched."""
         others = self.streams.all() if self.pk else ()
         return (StreamFacts(MAIN, self.width_px), *(stream.facts for stream in others))
+
+    def drawn_zones(self) -> tuple[Zone, ...]:
+        """Return its zones, lines and masks, by name. Reads them, unless they are prefetched.
+
+        Rows that cannot be used are left out: they were written by other means than our actions.
+        """
+        found = (each.find_zone() for each in (self.zones.all() if self.pk else ()))
+        return tuple(zone for zone in found if zone is not None)
 
     def device(self, source: SourceConfig) -> SourceConfig | None:
         """Return how to send commands to the camera; None: it takes none.
@@ -362,5 +388,7 @@ class Camera(StreamFields):
             # If the stream cannot be opened, recording `main` is better than recording nothing.
             record_stream=self.record_stream if self.record_stream in usable else MAIN,
             detect_stream=self.detect_stream,
+            processors=tuple(self.processors or ()),
             options=self.processor_options or {},
+            zones=self.drawn_zones(),
         )

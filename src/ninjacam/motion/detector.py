@@ -46,8 +46,6 @@ MAX_GAP_S = 30.0
 """A longer pause, for example of the camera, begins with a new background."""
 MAX_CHANGED = 0.6
 """Share of the cells of which more have never changed by motion: the camera was moved, or its lamp was switched."""
-MOSTLY = 127
-"""Value of a cell of which more than half is ignored."""
 MAX_AREAS = 50
 SPARSE, DENSE = 3 * 255 // 9 - 1, 7 * 255 // 9 - 1
 """Changed cells among a cell and its neighbours, times 255 / 9: the minimum usually, and where cells flicker."""
@@ -144,12 +142,12 @@ class MotionDetector:
         """Whether the last frame differs from the background, by motion or not. One frame is enough to see that."""
 
     def update(
-        self, luma: "GrayImage", captured_ns: int, ignored: "NDArray[np.uint8] | None" = None
+        self, luma: "GrayImage", captured_ns: int, ignored: "NDArray[np.bool_] | None" = None
     ) -> list[Area]:
         """Return the areas that move, the largest first.
 
-        `luma`: uint8, (height, width). `captured_ns`: its time; the clock does not matter. `ignored`: uint8, the same
-        shape, not 0 where motion does not count.
+        `luma`: uint8, (height, width). `captured_ns`: its time; the clock does not matter. `ignored`: bool, the same
+        shape: where motion does not count.
         """
         now = _reduce(luma)
         elapsed_s = (captured_ns - self._last_ns) / 1e9
@@ -160,7 +158,9 @@ class MotionDetector:
         changed = background.changed(now)
         if ignored is not None:
             rows, columns = changed.shape
-            changed[cv2.resize(ignored, (columns, rows), interpolation=cv2.INTER_AREA) > MOSTLY] = 0
+            changed[
+                cv2.resize(ignored.view(np.uint8), (columns, rows), interpolation=cv2.INTER_NEAREST) > 0
+            ] = 0
         if cv2.countNonZero(changed) > MAX_CHANGED * changed.size:
             self._begin(now, captured_ns)
             self.has_changed = True

@@ -63,7 +63,7 @@ def _run(question: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> 
 
     cv2.setNumThreads(1)
     keep_freed_frames()
-    asked = Question(**question)
+    asked = Question.from_dict(question)
     events.send_to(events.discard)  # Importing a module creates no events.
     current = load_processors(processor_modules(get_settings()), asked.processor, asked.camera)
     asked = replace(asked, camera=asked.camera or choose_camera(current, asked.processor))

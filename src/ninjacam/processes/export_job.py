@@ -93,6 +93,7 @@ def _load_view(camera: str, view: str) -> Any:
     django.setup()
     from ninjacam import events
     from ninjacam.conf import get_settings
+    from ninjacam.core.zones import Zones
     from ninjacam.models import Camera
     from ninjacam.processes.processor_modules import processor_modules
     from ninjacam.vision.calling import RecordedView
@@ -101,8 +102,8 @@ def _load_view(camera: str, view: str) -> Any:
     events.send_to(events.discard)  # The result of an export is what counts; errors of close() were logged.
     code = ProcessorCode(processor_modules(get_settings()))
     code.refresh()
-    options = Camera.objects.filter(slug=camera).values_list("processor_options", flat=True).first()
-    return RecordedView(camera, view, code, options)
+    row = Camera.objects.filter(slug=camera).first() or Camera(slug=camera)
+    return RecordedView(camera, view, code, row.processor_options, Zones(row.drawn_zones()))
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ import django
 from ninjacam.core.limits import keep_files_private, leave
 from ninjacam.supervision.child import child_parser, run_loop
 
-EVENTS_S = 0.5
-"""Seconds for waiting events to be written when the worker ends. The engine waits for 1.2 s."""
+EVENTS_S = 0.4
+"""Seconds for waiting events, and again for states, to be written when the worker ends. The engine waits for 1.2 s."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -22,9 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     django.setup()
 
     from ninjacam import events
+    from ninjacam.adapters.processor_states import DatabaseStates
     from ninjacam.conf import get_settings
     from ninjacam.core.limits import confine
     from ninjacam.core.memory import keep_freed_frames
+    from ninjacam.core.processor_states import keep_states_in
     from ninjacam.processes.processor_modules import processor_modules
     from ninjacam.vision.process import VisionProcess
 
@@ -43,10 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         await process.run()
 
     gc.freeze()  # Loaded objects stay: exclude them from garbage collections, which would delay frames.
-    queue = events.EventQueue()
+    queue, states = events.EventQueue(), DatabaseStates()
     events.send_to(queue.put)
+    keep_states_in(states)
     run_loop(run)
     queue.close(EVENTS_S)
+    states.close(EVENTS_S)
     leave()  # Processors may still be running in OpenCV.
 
 

@@ -1,6 +1,7 @@
 """Events of cameras and of the host. Users with the role `replay` for a camera read its events."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
@@ -16,13 +17,34 @@ def get_event(actor: Actor, event_id: int, role: str = Role.REPLAY) -> Event:
     return require_recorded(actor, event, role, _("No event %(id)s.") % {"id": event_id})
 
 
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Conditions that events must meet. `label`: a part of it. Empty, None: any."""
+
+    kinds: Collection[str] = ()
+    label: str = ""
+    zone: str = ""
+    min_score: float | None = None
+
+    def apply(self, found: EventQuerySet) -> EventQuerySet:
+        if self.kinds:
+            found = found.filter(kind__in=self.kinds)
+        if self.label:
+            found = found.filter(label__icontains=self.label)
+        if self.zone:
+            found = found.filter(zones__contains=f" {self.zone} ")
+        if self.min_score is not None:
+            found = found.filter(score__gte=self.min_score)
+        return found
+
+
 def list_events(
-    who: Principal, wanted: list[str], start_ns: int, end_ns: int, kinds: Collection[str] = ()
+    who: Principal, wanted: list[str], start_ns: int, end_ns: int, conditions: EventFilter | None = None
 ) -> EventQuerySet:
     """Return the events that overlap [start, end): of the cameras in `wanted`, or of all that `who` may replay.
 
-    `kinds`: only these; empty: all. Without `wanted`, users who may replay all cameras also get the events of deleted
+    Without `wanted`, users who may replay all cameras also get the events of deleted
     cameras and of the host. Raises: NotFoundError, ForbiddenError: for one of `wanted`.
     """
     found = Event.objects.overlapping(list_recorded_or_all(who, wanted), start_ns, end_ns)
-    return found.filter(kind__in=kinds) if kinds else found
+    return found if conditions is None else conditions.apply(found)

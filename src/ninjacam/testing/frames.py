@@ -1,11 +1,12 @@
 """Frames for unit tests of your own processors."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from ninjacam.core.frames import Frame
+from ninjacam.core.frames import Area, Frame
 from ninjacam.core.results import Result
+from ninjacam.core.zones import Zone, Zones
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 FRAME_NS = 40_000_000
@@ -18,6 +19,8 @@ def frame(
     number: int = 0,
     captured_at: datetime | None = None,
     results: Mapping[str, Result] | None = None,
+    motion: Iterable[Area] = (),
+    zones: Iterable[Zone] = (),
 ) -> Frame:
     """Return a frame that shows `image`, as a camera's decoder would deliver it.
 
@@ -33,7 +36,9 @@ def frame(
 
     `image`: uint8, (height, width, 3) BGR or (height, width) gray; not changed: the frame has a copy. `frame.gray` is
     its luma, 16 to 235, as cameras send it. `captured_at`: aware; None: 25 frames per second from 2026-01-01.
-    `results`: of the processors that run before the tested one in its chain, by name.
+    `results`: of the processors that run before the tested one in its chain, by name. `motion`: what moves, for
+    processors with `when="motion"`. `zones`: those of the camera,
+    such as `Zone("door", "line", [(0, 0.5), (1, 0.5)])`.
     Raises: TypeError, ValueError: it is not such an image.
     """
     import cv2  # which importing the fake cameras must not take
@@ -69,4 +74,6 @@ def frame(
         load_bgr=lambda: bgr,
         load_gray=lambda: luma,
         results=results,
+        motion=tuple(motion),
+        zones=Zones(zones),
     )

@@ -1,6 +1,6 @@
 """Runs your processors over video files in your own tests, as a vision worker runs them, but with each frame."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from ninjacam.core.annotations import Annotation, Box
 from ninjacam.core.errors import InvalidError, ProcessorError
 from ninjacam.core.options import options_model_of
 from ninjacam.core.processors import FunctionProcessor, Processor, Registration
+from ninjacam.core.zones import Zone, Zones
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ def run_processor(
     *,
     options: Mapping[str, Any] | None = None,
     camera: str = "test",
+    zones: Iterable[Zone] = (),
     start_s: float = 0,
     end_s: float | None = None,
     continue_after_errors: bool = False,
@@ -82,7 +84,7 @@ def run_processor(
 
     `processor`: the decorated function or class, one that is not decorated, or the name of one whose module is imported.
     Those that run before it in its chain run, too. `options`: values of its options; those of processors before it are
-    {"name.option": value}. `start_s`, `end_s`: the part of the clip.
+    {"name.option": value}. `zones`: of the camera. `start_s`, `end_s`: the part of the clip.
     `fps`, `when` and `after` apply as they do live. Events are collected, not written. The clock of this host does not
     matter: the clip begins on 2026-01-01 00:00 UTC, and the same clip has the same result each time.
 
@@ -97,6 +99,7 @@ def run_processor(
         clip,
         options=options,
         camera=camera,
+        zones=Zones(zones),
         span_s=(start_s, end_s),
         continue_after_errors=continue_after_errors,
     ):
@@ -110,6 +113,7 @@ def iter_processor(
     *,
     options: Mapping[str, Any] | None = None,
     camera: str = "test",
+    zones: Iterable[Zone] = (),
     start_s: float = 0,
     end_s: float | None = None,
     continue_after_errors: bool = False,
@@ -121,6 +125,7 @@ def iter_processor(
         clip,
         options=options,
         camera=camera,
+        zones=Zones(zones),
         span_s=(start_s, end_s),
         continue_after_errors=continue_after_errors,
     )
@@ -133,6 +138,7 @@ def _iter(
     *,
     options: Mapping[str, Any] | None,
     camera: str,
+    zones: Zones,
     span_s: tuple[float, float | None],
     continue_after_errors: bool,
 ) -> Iterator[FrameRun]:
@@ -143,10 +149,12 @@ def _iter(
         end_ns=0 if span_s[1] is None else FILE_STARTS_NS + int(span_s[1] * NS),
     )
     with _collected(collector):
-        run = ChainRun(camera, chain, _split(options or {}, chain[-1].name), on_call=collector.enter)
+        run = ChainRun(
+            camera, chain, _split(options or {}, chain[-1].name), zones=zones, on_call=collector.enter
+        )
     failures: tuple[Failure, ...] = ()
     try:
-        frames = iter_frames(part, examines=run.examines, skips_still=run.skips_still)
+        frames = iter_frames(part, examines=run.examines, skips_still=run.skips_still, zones=zones)
         with closing(ReadAhead(frames)) as ahead:
             for recorded in ahead:
                 with _collected(collector):

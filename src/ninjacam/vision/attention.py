@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ninjacam.core.errors import DecodeError
 from ninjacam.core.frames import Area
+from ninjacam.core.zones import Zones
 from ninjacam.vision.motion_gate import MotionGate
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ class Attention:
     def is_moving(self) -> bool:
         return bool(self.areas)
 
-    def look(self, frame: "DecodedFrame", received_ns: int) -> None:
-        """Examine a frame, unless the last one was a moment ago."""
+    def look(self, frame: "DecodedFrame", received_ns: int, zones: Zones | None = None) -> None:
+        """Examine a frame, unless the last one was a moment ago. Motion in masks of `zones` does not count."""
         if 0 <= received_ns - self._looked_ns < LOOK_EVERY_NS:
             return
         self._looked_ns = received_ns
@@ -51,7 +52,11 @@ class Attention:
 
             self._detector = MotionDetector(sensitivity=SENSITIVITY)
         try:
-            self.areas = tuple(self._detector.update(frame.gray(), received_ns))
+            luma = frame.gray()
+            ignored = None
+            if zones is not None and any(zone.kind == "mask" for zone in zones.values()):
+                ignored = zones.of_size(luma.shape[1], luma.shape[0]).masked
+            self.areas = tuple(self._detector.update(luma, received_ns, ignored))
         except DecodeError:
             return
         if self.areas:

@@ -15,6 +15,7 @@ from ninjacam.core.frames import Frame
 from ninjacam.core.options import fit_options
 from ninjacam.core.processors import Processor, Registration
 from ninjacam.core.results import Result, to_values
+from ninjacam.core.zones import Zones
 from ninjacam.vision.chains import broken_chain, preceding_views
 from ninjacam.vision.code import ProcessorCode, ProcessorStalled, one_line, user_traceback
 from ninjacam.vision.drawing import draw_annotations
@@ -50,6 +51,7 @@ def new_processor(entry: Registration, camera: str, values: Mapping[str, Any] | 
     def create() -> NewProcessor:
         fitted = None if entry.options is None else fit_options(entry.options, values or {})
         made = entry.make()
+        made.camera, made.name = camera, entry.name
         made.setup(camera, None if fitted is None else fitted.options)
         return NewProcessor(made, {} if fitted is None else fitted.problems)
 
@@ -123,6 +125,7 @@ class RecordedView:
         view: str,
         code: ProcessorCode,
         options: Mapping[str, Mapping[str, Any]] | None = None,
+        zones: Zones | None = None,
     ) -> None:
         entry = code.current.get(view)
         if entry is None or (isinstance(entry, Registration) and not entry.applies_to(camera)):
@@ -138,6 +141,7 @@ class RecordedView:
             self._made[name] = new_processor(each, camera, (options or {}).get(name)).processor
         self._view = view
         self._camera = camera
+        self._zones = zones
         self._reformatter = VideoReformatter()
 
     def draw(self, av_frame: av.VideoFrame, captured_ns: int, number: int, pts_s: float) -> Any:
@@ -158,6 +162,7 @@ class RecordedView:
                 load_bgr=decoded_frame.bgr,
                 load_gray=decoded_frame.gray,
                 results=dict(results),
+                zones=self._zones,
             )
             returned = call_processor(made, name, frame, with_image=name == self._view)
             image = returned.image

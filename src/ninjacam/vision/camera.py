@@ -16,6 +16,7 @@ from ninjacam.core.errors import NinjacamError, ProcessorError
 from ninjacam.core.packets import Kind, StreamInfo, Track
 from ninjacam.core.processors import Registration
 from ninjacam.core.streams import MAIN, StreamFacts, choose, stream_key
+from ninjacam.core.zones import Zone, Zones
 from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.server import StreamServer
 from ninjacam.supervision.crash_record import RunningFile
@@ -66,6 +67,8 @@ class CameraPixels:
         self._detect_stream = ""
         self._blamed: dict[str, tuple[int, ProcessorError]] = {}
         self._options: Mapping[str, Mapping[str, Any]] = {}
+        self._drawn: tuple[Zone, ...] = ()
+        self._zones = Zones()
         self._streams: dict[str, _Stream] = {}
         self._rates: dict[str, tuple[int, int, float]] = {}
 
@@ -102,6 +105,7 @@ class CameraPixels:
         )
         decoded.shared.quarantined = self._blamed
         decoded.shared.options = self._options
+        decoded.shared.zones = self._zones
         variants = Variants(
             self.slug,
             self._camera_id,
@@ -200,6 +204,16 @@ class CameraPixels:
         self._options = options
         for stream in self._streams.values():
             stream.decoded.shared.options = options
+            stream.decoded.retry_failed()
+
+    def set_zones(self, zones: Iterable[Zone]) -> None:
+        """Set the camera's zones, lines and masks. Processors find them in their next frame."""
+        drawn = tuple(zones)
+        if drawn == self._drawn:
+            return  # Their masks stay.
+        self._drawn, self._zones = drawn, Zones(drawn)
+        for stream in self._streams.values():
+            stream.decoded.shared.zones = self._zones
             stream.decoded.retry_failed()
 
     def code_changed(self) -> None:

@@ -20,6 +20,7 @@ from ninjacam.core import processors
 from ninjacam.core.errors import ProcessorError, UnsafeCodeError
 from ninjacam.core.ownership import check_code_is_safe
 from ninjacam.core.processors import ProcessorRegistry, Registration, When, registry
+from ninjacam.core.ready_made import PACKAGE, READY_MADE
 from ninjacam.supervision.crash_record import RunningFile, loading_name, running_words
 from ninjacam.vision.helpers import Helpers
 from ninjacam.vision.sharing import is_installed, join_turns
@@ -28,8 +29,6 @@ logger = logging.getLogger("ninjacam.vision")
 
 MAX_TRACEBACK_CHARS = 8_000
 MAX_CAUSES = 10
-READY_MADE = "ninjacam.processors"
-"""Package of the processors that come with Ninjacam. Each is a module, and is loaded when a camera uses it."""
 _READY_MADE_DIR = Path(__file__).parents[1] / "processors"
 _OURS = (str(Path(__file__).parent), processors.__file__)
 
@@ -157,7 +156,9 @@ class ProcessorCode:
 
     def set_ready_made(self, cameras: Mapping[str, Sequence[str]]) -> bool:
         """Set the cameras that use ready-made processors: name -> slugs. Return whether to call `refresh`."""
-        wanted = {f"{READY_MADE}.{name}": tuple(sorted(slugs)) for name, slugs in cameras.items()}
+        wanted = {
+            f"{PACKAGE}.{name}": tuple(sorted(slugs)) for name, slugs in cameras.items() if name in READY_MADE
+        }
         has_changed = wanted != self._ready_made
         self._ready_made = wanted
         return has_changed
@@ -166,10 +167,10 @@ class ProcessorCode:
         """Return the files to load: without those of processors that no camera uses any more."""
         wanted = self._ready_made
         for file in self.files:
-            if file.name.startswith(f"{READY_MADE}.") and file.name not in wanted:
+            if file.name.startswith(f"{PACKAGE}.") and file.name not in wanted:
                 self._forget(file.name)
                 self._versions.pop(file.name, None)
-        known = [file for file in self.files if not file.name.startswith(f"{READY_MADE}.")]
+        known = [file for file in self.files if not file.name.startswith(f"{PACKAGE}.")]
         paths = {name: _READY_MADE_DIR / f"{name.rpartition('.')[2]}.py" for name in sorted(wanted)}
         owners = frozenset([_READY_MADE_DIR.stat().st_uid])
         return known + [ModuleFile(name, path, owners) for name, path in paths.items() if path.is_file()]

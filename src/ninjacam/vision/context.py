@@ -7,6 +7,7 @@ from typing import Any
 from ninjacam.core.clock import Clock
 from ninjacam.core.errors import ProcessorError
 from ninjacam.core.packets import Codec, Packet
+from ninjacam.core.zones import Zones
 from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.server import Channel
 from ninjacam.supervision.crash_record import RunningFile
@@ -39,7 +40,7 @@ class Shared:
 
     `quarantined`, `stalled`: view -> (until, monotonic ns; reason): views that pause because, according to the engine,
     they crashed their worker, and views that pause because they did not return. `options`: view -> the values of its
-    options that were set for this camera.
+    options that were set for this camera. `zones`: of the camera, replaced as a whole by the loop.
     """
 
     variants: tuple[Variant, ...] = ()
@@ -47,6 +48,7 @@ class Shared:
     quarantined: dict[str, tuple[int, ProcessorError]] = field(default_factory=dict)
     stalled: dict[str, tuple[int, ProcessorError]] = field(default_factory=dict)
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    zones: Zones = field(default_factory=Zones)
     scene: SceneWatch = field(default_factory=SceneWatch)
     attention: Attention = field(default_factory=Attention)
 

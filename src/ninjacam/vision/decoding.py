@@ -97,7 +97,7 @@ class Decoding:
         if frame is not None:
             self._context.shared.scene.look(frame, packet.received_ns)
             if any(variant.waits_for_motion for variant in self._context.shared.variants):
-                attention.look(frame, packet.received_ns)
+                attention.look(frame, packet.received_ns, self._context.shared.zones)
         view_input = ViewInput(
             frame, packet, self._number, self._frame_ns, self._info, attention.areas, attention.is_awake
         )

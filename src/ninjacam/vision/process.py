@@ -11,6 +11,7 @@ from ninjacam.core.clock import SYSTEM_CLOCK, until_tick_s
 from ninjacam.core.errors import NinjacamError
 from ninjacam.core.memory import give_back_freed
 from ninjacam.core.streams import StreamFacts
+from ninjacam.core.zones import Zone
 from ninjacam.supervision.child import OUT_OF_MEMORY_STATUS, Child
 from ninjacam.supervision.control import Json
 from ninjacam.supervision.crash_record import LEFT_OUT, RunningFile
@@ -157,6 +158,7 @@ class VisionProcess:
                 continue
             self._cameras[slug] = camera
             camera.set_options(entry.get("options", {}))
+            camera.set_zones(Zone(**each) for each in entry.get("zones", ()))
             camera.set_quarantine([entry for entry in message["quarantined"] if entry["camera"] == slug])
 
     def _status(self) -> Json:

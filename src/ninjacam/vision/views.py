@@ -237,6 +237,7 @@ class ViewMaker:
             load_gray=decoded_frame.gray,
             results=_results_before(entry, view_input.preceding),
             motion=view_input.motion,
+            zones=self._context.shared.zones,
         )
         self.health.begin(entry)
         try:

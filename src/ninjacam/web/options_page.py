@@ -1,9 +1,10 @@
-"""The page with the options of a processor for one camera, beside its view."""
+"""The processors of one camera: the choice of ready-made ones, and the page with the options of each."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
+from ninjacam.actions.cameras import CameraFields, update_camera
 from ninjacam.actions.processor_options import set_options
 from ninjacam.auth import Principal
 from ninjacam.core.errors import InvalidError
@@ -12,6 +13,17 @@ from ninjacam.queries.processor_options import get_options
 from ninjacam.web.options_form import OptionsForm
 from ninjacam.web.player import render_player
 from ninjacam.web.views import page, render_page
+
+MAX_CHOSEN = 50
+
+
+@require_POST
+@page
+def choose_processors(request: HttpRequest, principal: Principal, slug: str) -> HttpResponse:
+    """The form on the camera's page. Raises: InvalidError, NotFoundError, ForbiddenError."""
+    camera = get_camera(principal, slug, "configure")
+    update_camera(principal, camera, CameraFields(processors=request.POST.getlist("processor")[:MAX_CHOSEN]))
+    return redirect("ninjacam:camera", slug)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -28,6 +28,7 @@ from ninjacam.actions.tokens import MAX_TOKENS, revoke_all_tokens
 from ninjacam.auth import Principal
 from ninjacam.conf import get_settings
 from ninjacam.core.errors import ConflictError, ForbiddenError, InvalidError, NinjacamError, ViewNotFoundError
+from ninjacam.core.ready_made import READY_MADE
 from ninjacam.discovery.networks import MIN_PREFIX
 from ninjacam.engine.findings import Level
 from ninjacam.models import ApiToken, Camera
@@ -221,6 +222,8 @@ def show_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
         "may_control": principal.may("control", camera),
         "phone": _phone_link(request, camera) if may_configure else None,
         "processors": options_of(camera, status) if may_configure else (),
+        "ready_made": _ready_made(camera) if may_configure else (),
+        "zones": camera.zones.all() if may_configure else (),
         "takes_audio": speaks_rtsp(camera.url) and camera.enabled,
         "talk": talk_ability(camera, figures),
         "live": live,
@@ -364,6 +367,13 @@ def show_publish_keys(request: HttpRequest, principal: Principal, slug: str) -> 
         context |= {"key": key, "urls": publish_urls(key, split_domain_port(request.get_host())[0])}
     context["keys"] = list_publish_keys(principal, slug)
     return render_page(request, principal, "ninjacam/publish_keys.html", context)
+
+
+def _ready_made(camera: Camera) -> list[dict[str, object]]:
+    chosen = camera.processors or ()
+    return [
+        {"name": name, "description": text, "is_chosen": name in chosen} for name, text in READY_MADE.items()
+    ]
 
 
 def _phone_link(request: HttpRequest, camera: Camera) -> PhoneLink | None:

@@ -12,7 +12,7 @@ from ninjacam.adapters.wanted import DatabaseWanted
 from ninjacam.core.errors import ConfigError, NinjacamError
 from ninjacam.core.streams import MAIN, StreamFacts
 from ninjacam.engine.streams import SeenStream
-from ninjacam.models import Camera, Event, Export, ExportState, Stream
+from ninjacam.models import Camera, CameraZone, Event, Export, ExportState, Stream
 from ninjacam.testing.clock import FakeClock
 from tests.unit.conftest import PASSWORD
 
@@ -95,6 +95,23 @@ def test_a_change_of_a_stream_is_seen_and_what_was_seen_of_it_changes_nothing(ca
     assert wanted.read().cameras[0].streams == ()
 
 
+def test_a_changed_zone_takes_effect_at_the_next_read_and_restarts_no_capture(camera: Camera) -> None:
+    wanted = DatabaseWanted(NOWHERE)
+    (before,) = wanted.read().cameras
+    assert before.zones == ()
+    row = CameraZone.objects.create(camera=camera, name="porch", points=[[0, 0], [1, 0], [1, 1]])
+    CameraZone.objects.create(camera=camera, name="broken", points=[[0, 7]])
+    (after,) = wanted.read().cameras
+    (zone,) = after.zones
+    assert (zone.name, zone.fractions) == ("porch", ((0, 0), (1, 0), (1, 1))), "others do not stop the camera"
+    assert after.revision == before.revision and wanted.read().cameras == (after,)
+    row.inertia_s = 2
+    row.save()
+    assert wanted.read().cameras[0].zones[0].inertia_s == 2
+    row.delete()
+    assert wanted.read().cameras[0].zones == ()
+
+
 def test_what_was_seen_is_stored_and_is_no_change_of_the_camera(camera: Camera) -> None:
     before = Camera.objects.get(pk=camera.pk)
     DatabaseStreamLog().put(
@@ -124,12 +141,12 @@ def test_a_changed_camera_takes_effect_at_the_next_read(camera: Camera, yard: Ca
     assert [each.slug for each in wanted.read().cameras] == ["door"]
 
 
-def test_reading_without_changes_takes_three_queries(
+def test_reading_without_changes_takes_four_queries(
     camera: Camera, yard: Camera, django_assert_num_queries: Any
 ) -> None:
     wanted = DatabaseWanted(NOWHERE)
     before = wanted.read()
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         assert wanted.read() == before
 
 

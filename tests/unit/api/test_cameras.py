@@ -395,3 +395,18 @@ def test_only_users_who_may_configure_a_camera_read_its_address_in_errors(
     assert "refuses the connection" in shown["/api/v1/cameras/door"] + shown["/cameras/door/"]
     for path in ("/api/v1/cameras/door", "/cameras/door/"):
         assert text in signed_in(admin_user).get(path).content.decode()
+
+
+def test_ready_made_processors_are_chosen_by_name(admin_user: User, camera: Camera) -> None:
+    client = signed_in(admin_user)
+    assert client.get(f"{CAMERAS}/door").json()["processors"] == []
+    changed = send(client, "patch", f"{CAMERAS}/door", {"processors": ["motion"]})
+    assert changed.status_code == 200 and changed.json()["processors"] == ["motion"]
+    assert Camera.objects.get().spec().processors == ("motion",)
+    send(client, "patch", f"{CAMERAS}/door", {"name": "Door"})
+    assert Camera.objects.get().processors == ["motion"], "unchanged"
+    for wrong in (["none-such"], ["../motion"], [1], "motion", ["motion"] * 51):
+        answer = send(client, "patch", f"{CAMERAS}/door", {"processors": wrong})
+        assert answer.status_code == 422, wrong
+    assert "Use: motion" in send(client, "patch", f"{CAMERAS}/door", {"processors": ["x"]}).json()["detail"]
+    assert send(client, "patch", f"{CAMERAS}/door", {"processors": []}).json()["processors"] == []

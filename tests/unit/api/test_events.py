@@ -60,7 +60,7 @@ def test_an_event_is_created_and_read_back(guard: Client, caplog: pytest.LogCapt
     assert body == {
         "id": Event.objects.get().pk, "camera": "door", "kind": "motion", "label": "Täter", "start": at(0),
         "end": at(8), "data": {"zone": ["gate", 1, None, 0.5]}, "source": "user:stranger", "record": True,
-        "protected": False,
+        "protected": False, "score": None, "track": None, "box": None, "best_at": None, "zones": [],
     }  # fmt: skip
     assert guard.get(f"{EVENTS}/{body['id']}").json() == body
     assert guard.get(f"{EVENTS}?{DAY}").json() == {"items": [body], "next": None}
@@ -285,3 +285,20 @@ def test_the_timeline_of_many_cameras_needs_no_more_queries(
     asked = [query["sql"] for query in queries]
     assert sum('FROM "ninjacam_segment"' in sql for sql in asked) == 1
     assert sum('FROM "ninjacam_event"' in sql for sql in asked) == 1
+
+
+def test_events_are_found_by_label_zone_and_score(guard: Client) -> None:
+    sightings = [("person", " yard door ", 0.9), ("car", " yard ", 0.6), ("Person in red", "", None)]
+    for number, (label, zones, score) in enumerate(sightings):
+        happened("door", number, label=label, zones=zones, score=score, box=[0, 0, 1, 1])
+
+    def found(**query: Any) -> list[str]:
+        answer = guard.get(f"{EVENTS}?{DAY}&{urlencode(query)}")
+        return [item["label"] for item in answer.json()["items"]]
+
+    assert found(label="person") == ["Person in red", "person"]
+    assert found(zone="yard") == ["car", "person"]
+    assert found(zone="door") == ["person"] and found(zone="doo") == []
+    assert found(min_score=0.7) == ["person"] and found(min_score=0.5, zone="yard", label="CAR") == ["car"]
+    for wrong in ({"min_score": 2}, {"min_score": "x"}, {"label": "x" * 201}):
+        assert guard.get(EVENTS, wrong).status_code == 422

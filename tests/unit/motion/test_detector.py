@@ -143,8 +143,8 @@ def test_an_object_that_stops_becomes_a_part_of_the_background() -> None:
 
 
 def test_ignored_parts_are_not_reported() -> None:
-    ignored = np.zeros((HEIGHT, WIDTH), np.uint8)
-    ignored[170:260] = 255
+    ignored = np.zeros((HEIGHT, WIDTH), np.bool_)
+    ignored[160:270] = True
     detector, still = MotionDetector(), street()
     for number in range(60):
         image = still.copy()

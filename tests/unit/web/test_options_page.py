@@ -6,6 +6,7 @@ from typing import Any, Literal
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.urls import reverse
 from pydantic import BaseModel, Field
 
 from ninjacam.core.errors import InvalidError
@@ -175,3 +176,28 @@ def test_only_the_role_configure_sees_the_page(owner: Client, camera: Camera, vi
         assert client.get(PATH).status_code == 403
         assert PATH not in client.get("/cameras/door/").content.decode()
     assert owner.get("/cameras/door/options/other/").status_code == 404
+
+
+def test_ready_made_processors_are_chosen_on_the_page_of_the_camera(admin_user: User, camera: Camera) -> None:
+    client = signed_in(admin_user)
+    url = reverse("ninjacam:camera", args=[camera.slug])
+    assert 'value="motion"' in client.get(url).content.decode()
+    choose = reverse("ninjacam:processors-choose", args=[camera.slug])
+    assert client.post(choose, {"processor": ["motion", "objects"]}).status_code == 302
+    camera.refresh_from_db()
+    assert camera.processors == ["motion", "objects"]
+    assert 'value="motion" checked' in client.get(url).content.decode()
+    assert client.post(choose, {"processor": ["none-such"]}).status_code == 422
+    assert client.post(choose).status_code == 302
+    camera.refresh_from_db()
+    assert camera.processors == []
+    assert client.get(choose).status_code == 405
+
+
+@pytest.mark.parametrize("role", ["view", "control"])
+def test_users_who_may_not_configure_choose_none(camera: Camera, role: str) -> None:
+    client = with_role("guest", camera, role)
+    assert (
+        'name="processor"' not in client.get(reverse("ninjacam:camera", args=[camera.slug])).content.decode()
+    )
+    assert client.post(reverse("ninjacam:processors-choose", args=[camera.slug])).status_code == 403

@@ -26,7 +26,8 @@ def list_events(request: HttpRequest, query: Query[EventsQuery]) -> EventPage:
     """The events that overlap [start, end), of cameras that you may replay, newest first. If you may replay all
     cameras, also the events of deleted cameras and of the host."""
     span = span_ns(query.start, query.end)
-    found = events.list_events(principal(request), query.camera, *span, query.kind)
+    wanted = events.EventFilter(tuple(query.kind), query.label, query.zone, query.min_score)
+    found = events.list_events(principal(request), query.camera, *span, wanted)
     page = paginate(found, ("-start_ns", "-pk"), query.after, query.limit)
     return EventPage(items=[_event_out(event) for event in page.items], next=page.next)
 
@@ -103,4 +104,9 @@ def _event_out(event: Event) -> EventOut:
         source=event.source,
         record=event.triggers_recording,
         protected=event.protected,
+        score=event.score,
+        track=event.track,
+        box=event.box,
+        best_at=None if event.best_ns is None else to_time(event.best_ns),
+        zones=event.zone_names,
     )

@@ -41,6 +41,10 @@ OnvifUrl = Annotated[
 ]
 State = Literal["connecting", "live", "stalled", "reconnecting", "asleep", "failed", "disabled", "unknown"]
 Transport = Literal["tcp", "udp", "multicast"]
+ReadyMade = Annotated[
+    list[Annotated[str, Field(max_length=50)]],
+    Field(max_length=50, description="The ready-made processors that the camera uses, by name."),
+]
 Sleeps = Annotated[
     bool,
     Field(
@@ -165,6 +169,7 @@ _CAMERA = {
     "record_stream": "",
     "live_stream": "",
     "detect_stream": "",
+    "processors": ["motion"],
     "thumbnail_stream": "",
     "streams": [STREAM],
     "source": {
@@ -218,6 +223,7 @@ class CameraOut(Schema):
     record_stream: str
     live_stream: str
     detect_stream: str
+    processors: list[str]
     thumbnail_stream: str
     streams: list[StreamOut] = Field(description="`main` first, then the others by name.")
     source: SourceOut | None
@@ -262,6 +268,7 @@ class CameraIn(SourceFieldsIn):
     record_schedule: Schedule = ""
     onvif_url: OnvifUrl = ""
     sleeps: Sleeps = False
+    processors: ReadyMade = Field(default_factory=list)
     record_stream: RoleStream = ""
     live_stream: RoleStream = ""
     detect_stream: RoleStream = ""
@@ -301,6 +308,7 @@ class CameraPatch(SourceFieldsPatch):
     record_schedule: Schedule = Field(default_factory=str)
     onvif_url: OnvifUrl = Field(default_factory=str)
     sleeps: Sleeps = Field(default_factory=bool)
+    processors: ReadyMade = Field(default_factory=list)
     record_stream: RoleStream = Field(default_factory=str)
     live_stream: RoleStream = Field(default_factory=str)
     detect_stream: RoleStream = Field(default_factory=str)

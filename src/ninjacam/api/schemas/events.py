@@ -31,6 +31,11 @@ _EVENT = {
     "source": "token:detector",
     "record": True,
     "protected": False,
+    "score": 0.87,
+    "track": 12,
+    "box": [0.41, 0.22, 0.55, 0.81],
+    "best_at": "2026-11-22T08:12:17Z",
+    "zones": ["gate"],
 }
 
 
@@ -38,6 +43,9 @@ class EventsQuery(RecordingsQuery):
     kind: list[Kind] = Field(
         default_factory=list, max_length=50, description="Repeat it for several kinds. Without it: all kinds."
     )
+    label: str = Field("", max_length=200, description="Events whose label contains this text.")
+    zone: str = Field("", max_length=50, description="Events whose object was in the zone of this name.")
+    min_score: float | None = Field(None, ge=0, le=1, description="Events with at least this score.")
 
 
 class EventIn(Schema):
@@ -78,7 +86,11 @@ class EventPatch(Schema):
 
 
 class EventOut(Schema):
-    """`camera`: null for an event of the host. `end`: null while the event is ongoing. `source`: its creator."""
+    """`camera`: null for an event of the host. `end`: null while the event is ongoing. `source`: its creator.
+
+    Of the object, if the event has one: `score`: 0 to 1. `track`: its number. `best_at`: when it is seen best; `box`:
+    where, as left, top, right, bottom in fractions of the image. `zones`: names of the zones that it was in.
+    """
 
     model_config = example(**_EVENT)
 
@@ -92,6 +104,11 @@ class EventOut(Schema):
     source: str
     record: bool
     protected: bool
+    score: float | None
+    track: int | None
+    box: list[float] | None
+    best_at: datetime | None
+    zones: list[str]
 
 
 class EventPage(PageOut[EventOut]):

@@ -124,13 +124,14 @@ def _make_spec(options: dict[str, Any]) -> BacktestSpec:
     if not 1 <= processes <= 4 * cores:
         raise CommandError(f"Specify 1 to {4 * cores} processes.")
     name, camera = options["processor"], options["camera"]
-    stored = _stored_options(camera)
+    row = Camera.objects.filter(slug=camera).first() or Camera(slug=camera)  # A file may be of any camera.
+    stored = row.processor_options or {}
     changed = _parse_changes(name, options["changes"])
     wanted = {each: {**stored.get(each, {}), **changed.get(each, {})} for each in {*stored, *changed}}
     with_stored_too = options["compare"] == Path()
     if with_stored_too and not changed:
         raise CommandError("Specify with --set what to compare, or a file: --compare FILE.")
-    question = Question(camera, name, with_pictures=options["html"] is not None)
+    question = Question(camera, name, options["html"] is not None, row.drawn_zones())
     runs = (stored, wanted) if with_stored_too else (wanted,)
     if options["file"] is not None:
         video, length_s = _file_video(options)
@@ -182,12 +183,6 @@ def _recorded_video(options: dict[str, Any]) -> tuple[VideoPart, tuple[RecordedF
         starts_ns=start_ns,
     )
     return video, files, recorded_length_s(files, start_ns, end_ns)
-
-
-def _stored_options(camera: str) -> dict[str, dict[str, Any]]:
-    """Return the options of a camera; none if it is not in the database, because a file can have any name."""
-    row = Camera.objects.filter(slug=camera).values_list("processor_options", flat=True).first()
-    return row or {}
 
 
 def _parse_changes(processor: str, changes: list[str]) -> dict[str, dict[str, Any]]:

@@ -15,7 +15,7 @@ export class ApiError extends Error {
 /**
  * @param {string} path below /api/v1/ of the mount point
  * @param {object} [body] makes it a POST, or another method
- * @param {"POST" | "PUT" | "PATCH"} method
+ * @param {"POST" | "PUT" | "PATCH" | "DELETE"} method
  * @returns {Promise<any>} the JSON of the response, or null if it is empty
  * @throws {ApiError}
  */

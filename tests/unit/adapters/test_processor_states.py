@@ -1,0 +1,79 @@
+"""States of processors, kept in the database."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+
+from ninjacam.adapters import processor_states
+from ninjacam.adapters.processor_states import DatabaseStates
+from ninjacam.core.errors import InvalidError
+from ninjacam.models import Camera, ProcessorState
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def camera() -> Camera:
+    return Camera.objects.create(slug="gate", url="rtsp://127.0.0.1/x")
+
+
+@pytest.fixture
+def states() -> Iterator[DatabaseStates]:
+    made = DatabaseStates(write_every_s=0.01)
+    yield made
+    made.close(5)
+
+
+@pytest.mark.usefixtures("camera")
+def test_the_last_state_is_loaded_at_once_and_after_a_restart(states: DatabaseStates) -> None:
+    assert states.load("gate", "count") is None
+    for number in range(100):
+        states.save("gate", "count", {"number": number})
+    assert states.load("gate", "count") == {"number": 99}
+    states.close(5)
+    other = DatabaseStates()
+    assert other.load("gate", "count") == {"number": 99}
+    other.close(5)
+    assert ProcessorState.objects.count() == 1
+
+
+def test_the_state_of_a_camera_that_does_not_exist_is_dropped(states: DatabaseStates) -> None:
+    states.save("nowhere", "count", 1)
+    states.close(5)
+    assert ProcessorState.objects.count() == 0
+
+
+def test_a_deleted_camera_leaves_no_state(camera: Camera, states: DatabaseStates) -> None:
+    states.save("gate", "count", 1)
+    states.close(5)
+    camera.delete()
+    assert ProcessorState.objects.count() == 0
+
+
+@pytest.mark.parametrize("state", [{1, 2}, float("nan"), "x" * (300 << 10), [object()]])
+def test_a_state_that_cannot_be_kept_is_refused(states: DatabaseStates, state: Any) -> None:
+    with pytest.raises(InvalidError):
+        states.save("gate", "count", state)
+
+
+@pytest.mark.usefixtures("camera")
+def test_an_unavailable_database_is_tried_again_with_the_newest_state(
+    states: DatabaseStates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed, real = threading.Event(), processor_states._write
+
+    def write(*arguments: Any) -> None:
+        if not failed.is_set():
+            failed.set()
+            raise OperationalError
+        real(*arguments)
+
+    monkeypatch.setattr(processor_states, "_write", write)
+    states.save("gate", "count", 1)
+    assert failed.wait(5)
+    states.save("gate", "count", 2)
+    states.close(5)
+    assert ProcessorState.objects.get().state == 2
