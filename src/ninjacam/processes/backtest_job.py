@@ -1,8 +1,8 @@
 """`python -m ninjacam.processes.backtest_job`: runs a processor over video. `ninjacam backtest` starts it.
 
 User code runs here, and not in the command: if it crashes or never returns, it ends with this process. Reads lines of
-JSON from standard input: `backtest.job.Question`, and then one `Task` after the other. Prints {"ready": …}, and for each
-task the lines of `backtest.job`.
+JSON from standard input: `backtest.job.Question`, and then one `Task` after the other. Prints {"ready": …}, and for
+each task the lines of `backtest.job`.
 """
 
 import argparse

@@ -24,8 +24,8 @@ from ninjacam.core.zones import Zone, Zones
 class FrameRun:
     """What a processor returned for one frame.
 
-    `at_s`: seconds since the start of the clip. `annotations`: in pixels. `values`, `data`: of its `Result`. `image`: as it
-    returned it, or None. `events`: that it created or changed during this call. `error`: it raised an exception.
+    `at_s`: seconds since the start of the clip. `annotations`: in pixels. `values`, `data`: of its `Result`. `image`:
+    as it returned it, or None. `events`: that it created or changed during this call. `error`: it raised an exception.
     """
 
     number: int
@@ -82,14 +82,15 @@ def run_processor(
             run = run_processor(Visitors, "tests/door.mp4", options={"score": 0.4})
             assert run.count_events("visit") == 6
 
-    `processor`: the decorated function or class, one that is not decorated, or the name of one whose module is imported.
-    Those that run before it in its chain run, too. `options`: values of its options; those of processors before it are
+    `processor`: a function or class, decorated or not, or the name of a processor whose module is imported. Those that
+    run before it in its chain run, too. `options`: values of its options; those of processors before it are
     {"name.option": value}. `zones`: of the camera. `start_s`, `end_s`: the part of the clip.
     `fps`, `when` and `after` apply as they do live. Events are collected, not written. The clock of this host does not
     matter: the clip begins on 2026-01-01 00:00 UTC, and the same clip has the same result each time.
 
-    Raises: ProcessorError, from the exception of your code, unless `continue_after_errors`: then the run continues as it
-    does live. InvalidError: an option does not fit, or there is no such processor. DecodeError: the clip cannot be read.
+    Raises: ProcessorError: your code raised an exception, which is its cause; with `continue_after_errors`, the run
+    continues as it does live. InvalidError: an option does not fit, or there is no such processor. DecodeError: the
+    clip cannot be read.
     """
     collector = EventCollector()
     frames = []

@@ -4,15 +4,12 @@ import json
 import os
 import sys
 import time
-from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
-from ninjacam.api.times import to_ns
 from ninjacam.backtest.comparison import Comparison, compare
 from ninjacam.backtest.job import Question
 from ninjacam.backtest.parts import RecordedFile
@@ -24,6 +21,7 @@ from ninjacam.backtest.video import FILE_STARTS_NS, NS, VideoPart, find_length_n
 from ninjacam.conf import get_settings
 from ninjacam.core.errors import InvalidError, NotFoundError, ProcessorError
 from ninjacam.management.base import NinjacamCommand
+from ninjacam.management.times import parse_time
 from ninjacam.models import Camera, Segment
 
 MAX_SPAN_S = 32 * 86_400
@@ -43,10 +41,8 @@ class Command(NinjacamCommand):
             "--file", type=Path, help="video file; with --camera: as if that camera had sent it"
         )
         parser.add_argument("--camera", default="", help="camera whose recordings, options and name are used")
-        parser.add_argument("--from", dest="start", type=_parse_time, help="start, such as 2026-11-22T20:00")
-        parser.add_argument(
-            "--to", dest="end", type=_parse_time, help="end; default: an hour after the start"
-        )
+        parser.add_argument("--from", dest="start", type=parse_time, help="start, such as 2026-11-22T20:00")
+        parser.add_argument("--to", dest="end", type=parse_time, help="end; default: an hour after the start")
         parser.add_argument(
             "--set",
             dest="changes",
@@ -202,19 +198,6 @@ def _parse_value(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return text
-
-
-def _parse_time(text: str) -> int:
-    """Return ns since 1970. Raises: ArgumentTypeError."""
-    try:
-        time_of_day = parse_datetime(text)
-    except ValueError:
-        time_of_day = None
-    if time_of_day is None or not 1971 <= time_of_day.year <= 2200:
-        raise ArgumentTypeError(f"unknown time {text[:40]!r}; use one such as 2026-11-22T20:00")
-    if time_of_day.tzinfo is None:
-        time_of_day = timezone.make_aware(time_of_day)
-    return to_ns(time_of_day)
 
 
 def _read_compared(path: Path | None) -> RunResult | None:
