@@ -1,4 +1,4 @@
-"""Finds when something moved in a region of recorded video, from key frames only: two seconds of video cost one frame.
+"""Finds when something moved in a region of recorded video, from key frames only, at most one every two seconds.
 
 Key frames are decoded and reduced by several threads, a file each; one detector then compares them in order.
 """
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ninjacam.core.frames import GrayImage
 
 MAX_MOVEMENTS = 1_000
+STEP_NS = 1_900_000_000
+"""Minimum time between two key frames that are examined: one every 2 s, because decoding them is most of the work."""
 MIN_AREA, MIN_AREA_OF_REGION = 0.001, 0.02
 """Smallest moving area: the smaller one of a share of the image and a share of the region."""
 
@@ -49,6 +51,7 @@ def search_motion(
     found = MotionSearch(searched_until_ns=start_ns)
     deadline_s = time.monotonic() + budget_s
     ignored: Any = None
+    moved_before = False
     for file, frames in _read_ahead(files, start_ns - WARM_UP_NS, end_ns):
         for captured_ns, luma in frames:
             if ignored is None or ignored.shape != luma.shape:
@@ -57,7 +60,8 @@ def search_motion(
             if captured_ns >= start_ns:
                 found.key_frames += 1
                 if detector.has_changed:
-                    _note(found.movements, captured_ns)
+                    _note(found.movements, captured_ns, continues=moved_before)
+                moved_before = detector.has_changed
         found.searched_until_ns = max(start_ns, min(file.end_ns, end_ns))
         if time.monotonic() >= deadline_s or len(found.movements) >= MAX_MOVEMENTS:
             return found
@@ -65,8 +69,9 @@ def search_motion(
     return found
 
 
-def _note(movements: list[Movement], at_ns: int) -> None:
-    if movements and at_ns - movements[-1].end_ns <= MERGE_NS:
+def _note(movements: list[Movement], at_ns: int, *, continues: bool) -> None:
+    """Add a key frame that shows motion. `continues`: the key frame before it did, too."""
+    if movements and (continues or at_ns - movements[-1].end_ns <= MERGE_NS):
         movements[-1] = movements[-1]._replace(end_ns=at_ns)
     else:
         movements.append(Movement(at_ns, at_ns))
@@ -107,7 +112,7 @@ def _read(path: Path, start_ns: int, end_ns: int) -> list[_SmallFrame]:
     found = []
     reformatter = VideoReformatter()
     try:
-        for captured_ns, frame in iter_key_frames(path, start_ns, end_ns, is_exact=False):
+        for captured_ns, frame in iter_key_frames(path, start_ns, end_ns, step_ns=STEP_NS, is_exact=False):
             # A copy: the array must not depend on the decoder's frame.
             found.append(_SmallFrame(captured_ns, shrink(DecodedFrame(frame, reformatter).gray()).copy()))
     except (DecodeError, OSError):

@@ -8,7 +8,7 @@ from ninjacam.core.errors import InvalidError
 NS = 1_000_000_000
 WARM_UP_NS = 20 * NS
 """Time before the span that is examined to learn the background."""
-MERGE_NS = 10 * NS
+MERGE_NS = 3 * NS
 """A shorter pause does not end a movement."""
 MIN_SIDE = 0.01
 """Minimum width and height of a region."""

@@ -1,7 +1,7 @@
 """`python -m ninjacam.processes.motion_search_job`: searches recordings for motion, for web workers and commands.
 
-A separate process, because a decoder in C reads camera data. Reads {"files", "start_ns", "end_ns", "region", "budget_s"}
-from standard input; prints a `MotionSearch` as JSON.
+A separate process, because a decoder in C reads camera data. Reads {"files", "start_ns", "end_ns", "region",
+"budget_s"} from standard input; prints a `MotionSearch` as JSON.
 """
 
 import json

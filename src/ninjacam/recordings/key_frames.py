@@ -29,17 +29,20 @@ class KeyFrame(NamedTuple):
     frame: av.VideoFrame
 
 
-def iter_key_frames(path: Path, start_ns: int, end_ns: int, *, is_exact: bool = True) -> Iterator[KeyFrame]:
+def iter_key_frames(
+    path: Path, start_ns: int, end_ns: int, *, step_ns: int = 0, is_exact: bool = True
+) -> Iterator[KeyFrame]:
     """Yield the key frames of [start, end) with which a fragment begins. Damaged ones are skipped.
 
-    `is_exact` False: without the deblocking filter, which is faster. Raises: DecodeError: not a recording; OSError.
+    `step_ns`: minimum time between two of them. `is_exact` False: without the deblocking filter, which is faster. Raises: DecodeError: not a recording; OSError.
     """
     recording = read_recording(path)
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         context = _make_decoder(descriptor, recording, is_exact=is_exact)
+        due_ns = start_ns
         for fragment in recording.fragments:
-            if not fragment.is_key or not start_ns <= fragment.start_ns < end_ns:
+            if not fragment.is_key or not due_ns <= fragment.start_ns < end_ns:
                 continue
             try:
                 offset, size_bytes = find_key(os.pread(descriptor, HEAD_BYTES, fragment.offset))
@@ -48,6 +51,7 @@ def iter_key_frames(path: Path, start_ns: int, end_ns: int, *, is_exact: bool = 
                 logger.debug("a recorded key frame is skipped: %s", exc)
                 continue
             if frame is not None:
+                due_ns = fragment.start_ns + step_ns
                 yield KeyFrame(fragment.start_ns, frame)
     finally:
         os.close(descriptor)

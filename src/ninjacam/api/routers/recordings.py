@@ -83,8 +83,8 @@ def update_recording(request: HttpRequest, recording_id: int, change: RecordingP
     openapi_extra={"responses": {429: {}}},
 )
 def search_camera_motion(request: HttpRequest, slug: str, query: Query[MotionSearchQuery]) -> MotionSearchOut:
-    """When something moved in a region of the image, from key frames only. Requires the role `replay`. A search takes up
-    to 15 seconds; if `next` is not null, continue with it as `start`."""
+    """When something moved in a region of the image, from key frames only. Requires the role `replay`. A search takes
+    up to 15 seconds; if `next` is not null, continue with it as `start`."""
     start_ns, end_ns = span_ns(query.start, query.end)
     found = search_motion(principal(request), slug, start_ns, end_ns, Region.parse(query.region))
     has_more = found.searched_until_ns < end_ns
