@@ -8,7 +8,7 @@ as little.
 import contextlib
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +43,7 @@ class RecordedFrame:
 
 def iter_frames(
     part: VideoPart, *, examines: bool = False, skips_still: bool = False, zones: Zones | None = None
-) -> Iterator[RecordedFrame]:
+) -> Generator[RecordedFrame, None, None]:
     """Yield the frames of `part`. `examines`: for motion. `skips_still`: frames of a still scene are not decoded.
     `zones`: of the camera: motion in masks does not count.
 
@@ -64,7 +64,7 @@ class _Reading:
         self._number = 0
         self._reformatter = VideoReformatter()
 
-    def run(self) -> Iterator[RecordedFrame]:
+    def run(self) -> Generator[RecordedFrame, None, None]:
         context: Any = None
         last: VideoPacket | None = None
         for each in iter_packets(self._part):
@@ -130,7 +130,7 @@ class _Reading:
 class ReadAhead:
     """Runs `frames` in a thread, up to MAX_AHEAD frames ahead. Iterate once; `close` ends the thread."""
 
-    def __init__(self, frames: Iterator[RecordedFrame]) -> None:
+    def __init__(self, frames: Generator[RecordedFrame, None, None]) -> None:
         self._frames = frames
         self._queue: queue.Queue[RecordedFrame | BaseException | None] = queue.Queue(MAX_AHEAD)
         self._is_closed = threading.Event()
@@ -159,9 +159,11 @@ class ReadAhead:
         try:
             for frame in self._frames:
                 if not self._put(frame):
-                    return
+                    break
         except BaseException as exc:  # It is raised in the thread that iterates.
             last = exc
+        finally:
+            self._frames.close()
         self._put(last)
 
     def _put(self, item: RecordedFrame | BaseException | None) -> bool:

@@ -6,6 +6,7 @@ Memory does not grow with the length: packets are read as the decoder needs them
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -142,19 +143,21 @@ def _iter_file(part: VideoPart) -> Iterator[VideoPacket]:
             logger.warning("%s is skipped from here on: %s", part.paths[0], exc)
 
 
-def _open(path: Path) -> Any:
-    """Return an open container. Raises: DecodeError."""
+@contextmanager
+def _open(path: Path) -> Iterator[Any]:
+    """Open a container. Raises: DecodeError."""
     if not path.is_file():
         raise DecodeError(f"No file “{path.name}”. Check its path.")
-    try:
-        # A file object: libavformat then opens neither URLs nor the files that a playlist names.
-        container = av.open(path.open("rb"), "r")
-    except (av.FFmpegError, OSError) as exc:
-        raise DecodeError(f"“{path.name}” cannot be read as a video. Convert it to MP4 first.") from exc
-    if not container.streams.video:
-        container.close()
-        raise DecodeError(f"“{path.name}” has no video.")
-    return container
+    with ExitStack() as stack:
+        try:
+            # A file object: libavformat then opens neither URLs nor the files that a playlist names.
+            file = stack.enter_context(path.open("rb"))
+            container = stack.enter_context(av.open(file, "r"))
+        except (av.FFmpegError, OSError) as exc:
+            raise DecodeError(f"“{path.name}” cannot be read as a video. Convert it to MP4 first.") from exc
+        if not container.streams.video:
+            raise DecodeError(f"“{path.name}” has no video.")
+        yield container
 
 
 def _prepare(container: Any) -> Any:

@@ -34,7 +34,8 @@ def iter_key_frames(
 ) -> Iterator[KeyFrame]:
     """Yield the key frames of [start, end) with which a fragment begins. Damaged ones are skipped.
 
-    `step_ns`: minimum time between two of them. `is_exact` False: without the deblocking filter, which is faster. Raises: DecodeError: not a recording; OSError.
+    `step_ns`: minimum time between two of them. `is_exact` False: without the deblocking filter, which is faster.
+    Raises: DecodeError: not a recording; OSError.
     """
     recording = read_recording(path)
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
