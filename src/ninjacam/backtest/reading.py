@@ -15,7 +15,7 @@ from typing import Any
 import av
 from av.video.reformatter import VideoReformatter
 
-from ninjacam.backtest.video import NS, RAW_FPS, VideoPacket, VideoPart, iter_packets
+from ninjacam.backtest.video import VideoPacket, VideoPart, iter_packets
 from ninjacam.core.frames import Area
 from ninjacam.core.packets import Codec, Flags, Kind, Packet
 from ninjacam.core.zones import Zones
@@ -62,6 +62,7 @@ class _Reading:
         self._held: dict[int, VideoPacket] = {}
         self._sequence = 0
         self._number = 0
+        self._is_over = False
         self._reformatter = VideoReformatter()
 
     def run(self) -> Generator[RecordedFrame, None, None]:
@@ -69,31 +70,30 @@ class _Reading:
         last: VideoPacket | None = None
         for each in iter_packets(self._part):
             if last is not None and each.context is not context:
-                yield from self._decode(last, None)  # The last frames of the previous file.
+                yield from self._show(last, _decode(last, None))  # The last frames of the previous file.
             last, context = each, each.context
             if not each.packet.size:
-                yield from self._decode(each, None)
+                yield from self._show(each, _decode(each, None))
                 last = None
                 continue
             passed = self._pass_gate(each)
             for one in passed:
-                for frame in self._decode(one, one.packet):
-                    if self._part.end_ns and frame.captured_ns >= self._part.end_ns:
-                        return
-                    if one is passed[-1]:  # Live, only the newest frame is shown when the gate opens.
-                        yield frame
+                frames = _decode(one, one.packet)
+                if one is passed[-1]:
+                    # As live: when the gate opens, or the decoder catches up, only the newest frame is shown.
+                    yield from self._show(one, frames[-1:])
+            if self._is_over:
+                return
 
     def _pass_gate(self, each: VideoPacket) -> list[VideoPacket]:
-        """Return the packets to decode now."""
-        if self._attention is None:
-            return [each]
+        """Return the packets to decode now. Those of files without times all pass."""
         packet, self._sequence = each.packet, self._sequence + 1
+        if self._attention is None or packet.pts is None:
+            return [each]
         if packet.is_keyframe:
             self._held.clear()
         self._held[self._sequence] = each
-        captured_ns = self._part.starts_ns + self._sequence * NS // RAW_FPS
-        if packet.pts is not None:
-            captured_ns = each.captured_ns(packet.pts)
+        captured_ns = each.captured_ns(packet.pts)
         flags = Flags.KEY if packet.is_keyframe else Flags.NONE
         taken = self._attention.gate.take(
             Packet(
@@ -102,18 +102,16 @@ class _Reading:
         )
         return [self._held.pop(one.sequence) for one in taken]
 
-    def _decode(self, source: VideoPacket, packet: Any) -> Iterator[RecordedFrame]:
-        try:
-            frames = source.context.decode(packet)
-        except (av.FFmpegError, ValueError):
-            return  # Damaged; the next one may work.
+    def _show(self, source: VideoPacket, frames: list[av.VideoFrame]) -> Iterator[RecordedFrame]:
+        """Yield those of the frames that are within the part."""
+        part = self._part
         for frame in frames:
             captured_ns = source.captured_ns(frame.pts)
-            if captured_ns < (self._part.warm_up_ns or self._part.start_ns):
-                continue
-            if self._part.end_ns and captured_ns >= self._part.end_ns and packet is None:
-                continue
-            yield self._examined(frame, captured_ns, source.pts_s(frame.pts))
+            if part.end_ns and captured_ns >= part.end_ns:
+                self._is_over = True
+                return
+            if captured_ns >= (part.warm_up_ns or part.start_ns):
+                yield self._examined(frame, captured_ns, source.pts_s(frame.pts))
 
     def _examined(self, frame: av.VideoFrame, captured_ns: int, pts_s: float) -> RecordedFrame:
         number, self._number = self._number, self._number + 1
@@ -125,6 +123,15 @@ class _Reading:
         return RecordedFrame(
             frame, number, captured_ns, pts_s, attention.areas, attention.is_awake, is_warm_up
         )
+
+
+def _decode(source: VideoPacket, packet: Any) -> list[av.VideoFrame]:
+    """Return the frames that come out; None: those that the decoder holds back."""
+    try:
+        frames: list[av.VideoFrame] = source.context.decode(packet)
+    except (av.FFmpegError, ValueError):
+        return []  # Damaged; the next one may work.
+    return frames
 
 
 class ReadAhead:
