@@ -18,6 +18,8 @@ MODULE = "ninjacam.processes.backtest_job"
 READ_BYTES = 1 << 18
 MAX_LINE_BYTES = 4 << 20
 POLL_S = 0.5
+SETUP_S = 60.0
+"""Minimum time for loading a module, and for `setup` and the first frame: loading large models takes many seconds."""
 
 
 class JobCrashedError(NinjacamError):
@@ -34,6 +36,7 @@ class Job:
         self.ready: Line | None = None
         self._clock = clock
         self._rest = b""
+        self._has_begun = False
         self._popen = subprocess.Popen(
             [*python_command(MODULE), "--parent", str(os.getpid())],
             stdin=subprocess.PIPE,
@@ -49,12 +52,17 @@ class Job:
         assert self._popen.stdout is not None
         return self._popen.stdout.fileno()
 
-    @property
-    def silent_s(self) -> float:
-        return (self._clock.monotonic_ns() - self._heard_ns) / 1e9
+    def overdue_s(self, timeout_s: float) -> float:
+        """Return the limit in seconds that it has exceeded without a line, or 0."""
+        if self.task is None and self.ready is not None:
+            return 0.0  # It is idle.
+        limit_s = timeout_s if self._has_begun else max(timeout_s, SETUP_S)
+        is_overdue = (self._clock.monotonic_ns() - self._heard_ns) / 1e9 > limit_s
+        return limit_s if is_overdue else 0.0
 
     def begin(self, task: Task) -> None:
         self.task = task
+        self._has_begun = False
         self._heard_ns = self._clock.monotonic_ns()
         self._send(task.as_dict())
 
@@ -71,6 +79,7 @@ class Job:
             self._popen.wait()
             raise JobCrashedError("The processor ended its process")
         self._heard_ns = self._clock.monotonic_ns()
+        self._has_begun = self.task is not None
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > MAX_LINE_BYTES:
             raise JobCrashedError("The process of the processor printed too long a line")
@@ -89,7 +98,7 @@ class Job:
 
 class Jobs:
     """`on_line(task, line)`: a line of a task. `on_crash(task, why)`: its process has ended; other tasks of its run are
-    not begun. `timeout_s`: of one call of user code, and of loading it.
+    not begun. `timeout_s`: of one call of user code.
     """
 
     def __init__(
@@ -155,8 +164,8 @@ class Jobs:
                     continue
                 for line in lines:
                     self._take(job, line)
-            elif (job.task is not None or job.ready is None) and job.silent_s > self._timeout_s:
-                self._crashed(job, f"The processor did not return within {self._timeout_s:g} s")
+            elif limit_s := job.overdue_s(self._timeout_s):
+                self._crashed(job, f"The processor did not return within {limit_s:g} s")
 
     def _take(self, job: Job, line: Line) -> None:
         if "error" in line:
