@@ -63,7 +63,7 @@ class _Reading:
         self._sequence = 0
         self._number = 0
         self._is_over = False
-        self._reformatter = VideoReformatter()
+        self._reformatter, self._scaler = VideoReformatter(), VideoReformatter()
 
     def run(self) -> Generator[RecordedFrame, None, None]:
         context: Any = None
@@ -111,7 +111,13 @@ class _Reading:
                 self._is_over = True
                 return
             if captured_ns >= (part.warm_up_ns or part.start_ns):
-                yield self._examined(frame, captured_ns, source.pts_s(frame.pts))
+                yield self._examined(self._scaled(frame), captured_ns, source.pts_s(frame.pts))
+
+    def _scaled(self, frame: av.VideoFrame) -> av.VideoFrame:
+        width = self._part.width_px & ~1
+        if not width or width >= frame.width:
+            return frame
+        return self._scaler.reformat(frame, width, max(2, round(frame.height * width / frame.width / 2) * 2))
 
     def _examined(self, frame: av.VideoFrame, captured_ns: int, pts_s: float) -> RecordedFrame:
         number, self._number = self._number, self._number + 1

@@ -35,6 +35,7 @@ class VideoPart:
     """A span of a video. `paths`: recordings, in order, or one other file (`is_recorded` False). `starts_ns`: when the
     first frame of that file was captured.
 
+    `width_px`: to which frames are scaled, as if they were of a smaller stream; 0: they are not.
     Frames are decoded from `warm_up_ns` on, and count from `start_ns` up to, not including, `end_ns`. 0: no limit.
     """
 
@@ -44,6 +45,7 @@ class VideoPart:
     warm_up_ns: int = 0
     start_ns: int = 0
     end_ns: int = 0
+    width_px: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,7 @@ def run_processor(
     options: Mapping[str, Any] | None = None,
     camera: str = "test",
     zones: Iterable[Zone] = (),
+    width_px: int = 0,
     start_s: float = 0,
     end_s: float | None = None,
     continue_after_errors: bool = False,
@@ -84,7 +85,8 @@ def run_processor(
 
     `processor`: a function or class, decorated or not, or the name of a processor whose module is imported. Those that
     run before it in its chain run, too. `options`: values of its options; those of processors before it are
-    {"name.option": value}. `zones`: of the camera. `start_s`, `end_s`: the part of the clip.
+    {"name.option": value}. `zones`: of the camera. `width_px`: to which frames are scaled. `start_s`, `end_s`: the part
+    of the clip.
     `fps`, `when` and `after` apply as they do live. Events are collected, not written. The clock of this host does not
     matter: the clip begins on 2026-01-01 00:00 UTC, and the same clip has the same result each time.
 
@@ -101,6 +103,7 @@ def run_processor(
         options=options,
         camera=camera,
         zones=Zones(zones),
+        width_px=width_px,
         span_s=(start_s, end_s),
         continue_after_errors=continue_after_errors,
     ):
@@ -115,6 +118,7 @@ def iter_processor(
     options: Mapping[str, Any] | None = None,
     camera: str = "test",
     zones: Iterable[Zone] = (),
+    width_px: int = 0,
     start_s: float = 0,
     end_s: float | None = None,
     continue_after_errors: bool = False,
@@ -127,6 +131,7 @@ def iter_processor(
         options=options,
         camera=camera,
         zones=Zones(zones),
+        width_px=width_px,
         span_s=(start_s, end_s),
         continue_after_errors=continue_after_errors,
     )
@@ -140,12 +145,14 @@ def _iter(
     options: Mapping[str, Any] | None,
     camera: str,
     zones: Zones,
+    width_px: int,
     span_s: tuple[float, float | None],
     continue_after_errors: bool,
 ) -> Iterator[FrameRun]:
     chain = _find_chain(processor, camera)
     part = VideoPart(
         (str(clip),),
+        width_px=width_px,
         start_ns=FILE_STARTS_NS + int(span_s[0] * NS),
         end_ns=0 if span_s[1] is None else FILE_STARTS_NS + int(span_s[1] * NS),
     )

@@ -65,6 +65,14 @@ def test_files_that_are_not_videos_are_one_sentence(tmp_path: Path, content: byt
         find_length_ns(tmp_path / "x.mp4")
 
 
+def test_frames_are_scaled_to_the_width_of_a_smaller_stream(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "v.mp4", 1)
+    for width_px, size in ((160, (160, 90)), (100, (100, 56)), (1000, (320, 180))):
+        frames = list(iter_frames(VideoPart((str(video),), width_px=width_px)))
+        assert {(each.frame.width, each.frame.height) for each in frames} == {size}
+        assert times(frames) == [number / FPS for number in range(FPS)]
+
+
 def test_a_torn_file_ends_where_it_is_torn(tmp_path: Path) -> None:
     (made,) = write_files(tmp_path, encode_stamped(100), 10)
     made.path.write_bytes(made.path.read_bytes()[: made.segment.size_bytes * 2 // 3])

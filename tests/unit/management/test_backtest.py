@@ -1,4 +1,4 @@
-"""Arguments of `ninjacam backtest` and `ninjacam motion-search`; tests/integration/test_backtest.py runs them for real."""
+"""Arguments of `ninjacam backtest` and `motion-search`; tests/integration/test_backtest.py runs them for real."""
 
 from pathlib import Path
 
@@ -32,6 +32,7 @@ SPAN = ["--camera", "door", "--from", "2026-09-21T14:13:20Z", "--to", "2026-09-2
         (["--compare"], "Specify with --set what to compare, or a file: --compare FILE."),
         (["--processes", "100000"], "processes."),
         (["--processes", "-1"], "processes."),
+        (["--width", "5"], "Specify a width of 64 to 8192 pixels."),
         (["--timeout", "0"], "Specify a timeout of up to 3600 s."),
         (["--timeout", "nan"], "Specify a timeout of up to 3600 s."),
         (["--file", "/etc/passwd"], "“passwd” cannot be read as a video."),

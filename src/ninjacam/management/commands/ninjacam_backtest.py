@@ -26,6 +26,7 @@ from ninjacam.models import Camera, Segment
 
 MAX_SPAN_S = 32 * 86_400
 MAX_TIMEOUT_S = 3600.0
+MAX_WIDTH_PX = 8192
 PROGRESS_EVERY_S = 0.5
 
 
@@ -59,6 +60,13 @@ class Command(NinjacamCommand):
             type=Path,
             metavar="FILE",
             help="compare with a run without --set, or with the result in FILE, saved with --json",
+        )
+        parser.add_argument(
+            "--width",
+            type=int,
+            default=0,
+            metavar="PX",
+            help="scale the frames to this width: that of the stream which the processor receives live",
         )
         parser.add_argument("--json", action="store_true", help="print the result as JSON")
         parser.add_argument(
@@ -115,6 +123,8 @@ def _make_spec(options: dict[str, Any]) -> BacktestSpec:
     """Raises: CommandError, NinjacamError."""
     if not 0 < options["timeout"] <= MAX_TIMEOUT_S:
         raise CommandError(f"Specify a timeout of up to {MAX_TIMEOUT_S:g} s.")
+    if options["width"] and not 64 <= options["width"] <= MAX_WIDTH_PX:
+        raise CommandError(f"Specify a width of 64 to {MAX_WIDTH_PX} pixels.")
     cores = len(os.sched_getaffinity(0))
     processes = options["processes"] or cores
     if not 1 <= processes <= 4 * cores:
@@ -151,7 +161,8 @@ def _file_video(options: dict[str, Any]) -> tuple[VideoPart, float]:
     starts_ns = options["start"] or FILE_STARTS_NS
     # The last frame may begin at the end that the file states.
     end_ns = starts_ns + length_ns + NS if length_ns else 0
-    return VideoPart((str(path),), starts_ns=starts_ns, end_ns=end_ns), length_ns / NS
+    video = VideoPart((str(path),), starts_ns=starts_ns, end_ns=end_ns, width_px=options["width"])
+    return video, length_ns / NS
 
 
 def _recorded_video(options: dict[str, Any]) -> tuple[VideoPart, tuple[RecordedFile, ...], float]:
@@ -177,6 +188,7 @@ def _recorded_video(options: dict[str, Any]) -> tuple[VideoPart, tuple[RecordedF
         start_ns=start_ns,
         end_ns=end_ns,
         starts_ns=start_ns,
+        width_px=options["width"],
     )
     return video, files, recorded_length_s(files, start_ns, end_ns)
 
