@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from benchmarks import backtest, blog, chromium, discovery, inference, seek, streams
+from benchmarks import backtest, blog, chromium, discovery, inference, seek, streams, vision
 from benchmarks.attacks import measure_attacks
 from benchmarks.export import measure_export
 from benchmarks.first_frame import measure_first_frame
@@ -74,6 +74,7 @@ ALONE: dict[str, Callable[[Plan], Figures]] = {
     "discovery": discovery.measure_discovery,
     "inference": inference.measure_inference,
     "backtest": backtest.measure_backtest,
+    "vision": vision.measure_vision,
     "ptz": measure_ptz,
     "talk": measure_talk,
     "publishing": measure_publishing,
@@ -87,6 +88,7 @@ MISSING: dict[str, Callable[[], str]] = {
     "discovery": discovery.missing,
     "inference": inference.missing,
     "backtest": backtest.missing,
+    "vision": vision.missing,
     "streams": streams.missing,
     "seed": blog.missing,
 }

@@ -35,7 +35,7 @@ class Failure(NamedTuple):
     error: ProcessorError
 
 
-class Outcome(NamedTuple):
+class FrameOutcome(NamedTuple):
     """What one frame resulted in. `returned`: None: the processor was not called, or failed. `frame`: the input of its
     call, or None. `took_ns`: of the call, CPU and waiting. `failures`: of all processors of the chain.
     """
@@ -159,14 +159,14 @@ class ChainRun:
         """Return whether the whole chain waits for motion."""
         return all(member.waits for member in self._members)
 
-    def process(self, recorded: RecordedFrame) -> Outcome:
+    def process(self, recorded: RecordedFrame) -> FrameOutcome:
         """Call the processors that are due."""
         failures: list[Failure] = []
         preceding: Preceding | None = None
-        outcome = Outcome(recorded)
+        outcome = FrameOutcome(recorded)
         for member in self._members:
             member.preceding = replace(member.preceding, is_new=False)
-            outcome = Outcome(recorded)
+            outcome = FrameOutcome(recorded)
             if self._is_due(member, recorded, preceding):
                 if preceding is not None and preceding.error is not None:
                     member.preceding = Preceding(error=preceding.error)
@@ -200,7 +200,7 @@ class ChainRun:
         recorded: RecordedFrame,
         preceding: Preceding | None,
         failures: list[Failure],
-    ) -> Outcome:
+    ) -> FrameOutcome:
         results = {} if preceding is None else preceding.results
         frame = self._make_frame(recorded, dict(results))
         self._on_call(recorded.captured_ns)
@@ -212,14 +212,14 @@ class ChainRun:
             member.next_try_ns = recorded.captured_ns + FAILING_EVERY_NS
             member.preceding = Preceding(error=exc)
             failures.append(Failure(member.entry.name, exc))
-            return Outcome(recorded, frame)
+            return FrameOutcome(recorded, frame)
         except DecodeError:
-            return Outcome(recorded)
+            return FrameOutcome(recorded)
         took_ns = time.perf_counter_ns() - begun_ns
         member.error = None
         if returned.result is not None:
             member.preceding = Preceding({**results, member.entry.name: returned.result}, is_new=True)
-        return Outcome(recorded, frame, returned, took_ns)
+        return FrameOutcome(recorded, frame, returned, took_ns)
 
     def _make_frame(self, recorded: RecordedFrame, results: dict[str, Any]) -> Frame:
         # Each processor has its own image, as when it is live: it may draw on it.

@@ -28,7 +28,7 @@ class JobCrashedError(NinjacamError):
     code = "job_crashed"
 
 
-class Job:
+class JobChild:
     """One process. `task`: what it is doing; None: nothing. `ready`: its first answer; None: it is still loading."""
 
     def __init__(self, question: Question, clock: Clock) -> None:
@@ -96,7 +96,7 @@ class Job:
                     pipe.close()
 
 
-class Jobs:
+class JobChildren:
     """`on_line(task, line)`: a line of a task. `on_crash(task, why)`: its process has ended; other tasks of its run are
     not begun. `timeout_s`: of one call of user code.
     """
@@ -116,7 +116,7 @@ class Jobs:
         self._on_crash = on_crash
         self._clock = clock
         self._selector = selectors.DefaultSelector()
-        self._jobs: list[Job] = []
+        self._jobs: list[JobChild] = []
         self._waiting: list[Task] = []
 
     def start(self) -> Line:
@@ -146,8 +146,8 @@ class Jobs:
         self._jobs = []
         self._selector.close()
 
-    def _add(self) -> Job:
-        job = Job(self._question, self._clock)
+    def _add(self) -> JobChild:
+        job = JobChild(self._question, self._clock)
         self._jobs.append(job)
         self._selector.register(job.descriptor, selectors.EVENT_READ, job)
         return job
@@ -167,7 +167,7 @@ class Jobs:
             elif limit_s := job.overdue_s(self._timeout_s):
                 self._crashed(job, f"The processor did not return within {limit_s:g} s")
 
-    def _take(self, job: Job, line: Line) -> None:
+    def _take(self, job: JobChild, line: Line) -> None:
         if "error" in line:
             raise _to_error(line["error"])
         if "ready" in line:
@@ -179,7 +179,7 @@ class Jobs:
             if "done" in line:
                 job.task = None
 
-    def _crashed(self, job: Job, why: str) -> None:
+    def _crashed(self, job: JobChild, why: str) -> None:
         self._selector.unregister(job.descriptor)
         self._jobs.remove(job)
         job.end()

@@ -19,7 +19,7 @@ from typing import Any
 
 from av.video.reformatter import VideoReformatter
 
-from ninjacam.backtest.chain import ChainRun, Failure, OptionValues, Outcome
+from ninjacam.backtest.chain import ChainRun, Failure, OptionValues, FrameOutcome
 from ninjacam.backtest.events import EventCollector
 from ninjacam.backtest.reading import ReadAhead, RecordedFrame, iter_frames
 from ninjacam.backtest.video import VideoPart
@@ -113,7 +113,7 @@ class PartRun:
         done = {"frames": self._frames, "skipped": self._skipped, "dropped_events": self._collector.dropped}
         self._report({"done": done})
 
-    def _take(self, outcome: Outcome) -> None:
+    def _take(self, outcome: FrameOutcome) -> None:
         recorded = outcome.recorded
         if recorded.is_warm_up:
             # Its events and results are those of the part before.
@@ -149,7 +149,7 @@ class PartRun:
             }
         )
 
-    def _report_events(self, outcome: Outcome | None) -> None:
+    def _report_events(self, outcome: FrameOutcome | None) -> None:
         seen = set(self._collector.seen)
         jpeg = ""
         if outcome is not None and seen and self._question.with_pictures and self._pictures < MAX_PICTURES:
@@ -163,7 +163,7 @@ class PartRun:
                 event.jpeg = jpeg
             self._report({"event": {"index": index, **event.as_dict()}})
 
-    def _draw(self, outcome: Outcome) -> str:
+    def _draw(self, outcome: FrameOutcome) -> str:
         """Return the frame with its annotations as base64 of a JPEG image; "": it cannot be converted."""
         source = DecodedFrame(outcome.recorded.frame, self._reformatter)
         try:
@@ -175,7 +175,7 @@ class PartRun:
         return base64.b64encode(encode_jpeg(image, PICTURE_QUALITY)).decode()
 
 
-def _describe_call(outcome: Outcome) -> dict[str, Any]:
+def _describe_call(outcome: FrameOutcome) -> dict[str, Any]:
     """Return the line of one call. The digest is that of all that the processor returned."""
     returned, frame = outcome.returned, outcome.frame
     assert returned is not None

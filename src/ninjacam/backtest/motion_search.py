@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from ninjacam.backtest.movements import MERGE_NS, WARM_UP_NS, WHOLE, MotionSearch, Movement, Region
+from ninjacam.backtest.movements import MERGE_NS, WARM_UP_NS, WHOLE, MotionSearch, MotionSpan, Region
 from ninjacam.backtest.parts import RecordedFile
 from ninjacam.core.errors import DecodeError
 from ninjacam.motion import MotionDetector, shrink
@@ -69,12 +69,12 @@ def search_motion(
     return found
 
 
-def _note(movements: list[Movement], at_ns: int, *, continues: bool) -> None:
+def _note(movements: list[MotionSpan], at_ns: int, *, continues: bool) -> None:
     """Add a key frame that shows motion. `continues`: the key frame before it did, too."""
     if movements and (continues or at_ns - movements[-1].end_ns <= MERGE_NS):
         movements[-1] = movements[-1]._replace(end_ns=at_ns)
     else:
-        movements.append(Movement(at_ns, at_ns))
+        movements.append(MotionSpan(at_ns, at_ns))
 
 
 def _outside(region: Region, shape: tuple[int, ...]) -> Any:

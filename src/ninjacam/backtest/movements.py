@@ -42,7 +42,7 @@ class Region(NamedTuple):
 WHOLE = Region(0.0, 0.0, 1.0, 1.0)
 
 
-class Movement(NamedTuple):
+class MotionSpan(NamedTuple):
     """The times of the first and the last key frame that differ. It may have begun at the key frame before."""
 
     start_ns: int
@@ -55,7 +55,7 @@ class MotionSearch:
     `key_frames`: examined.
     """
 
-    movements: list[Movement] = field(default_factory=list)
+    movements: list[MotionSpan] = field(default_factory=list)
     searched_until_ns: int = 0
     key_frames: int = 0
 
@@ -65,7 +65,7 @@ class MotionSearch:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "MotionSearch":
         return cls(
-            [Movement(*each) for each in values["movements"]],
+            [MotionSpan(*each) for each in values["movements"]],
             values["searched_until_ns"],
             values["key_frames"],
         )

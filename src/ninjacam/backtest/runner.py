@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ninjacam.backtest.chain import OptionValues
-from ninjacam.backtest.children import Jobs, Line
+from ninjacam.backtest.children import JobChildren, Line
 from ninjacam.backtest.job import Question, Task
 from ninjacam.backtest.parts import RecordedFile, split
 from ninjacam.backtest.results import ResultBuilder, RunResult
@@ -54,7 +54,9 @@ def run_backtest(
         runs[task.run].crashed(task, why)
         runs[task.run].result.timing.wall_s = (clock.monotonic_ns() - begun_ns) / 1e9
 
-    jobs = Jobs(spec.question, timeout_s=spec.timeout_s, on_line=on_line, on_crash=on_crash, clock=clock)
+    jobs = JobChildren(
+        spec.question, timeout_s=spec.timeout_s, on_line=on_line, on_crash=on_crash, clock=clock
+    )
     with closing(jobs):
         ready = jobs.start()
         begun_ns = clock.monotonic_ns()  # Starting a process is not part of the speed.

@@ -18,7 +18,7 @@ from ninjacam.codecs.sps import MAX_PIXELS
 from ninjacam.core.errors import DecodeError
 from ninjacam.core.packets import VIDEO_CLOCK_HZ
 from ninjacam.recordings.clip import PlacedFile, place_files
-from ninjacam.recordings.decoded_frames import CaptureTimes, span_of
+from ninjacam.recordings.decoded_frames import RecordedTimes, span_of
 from ninjacam.recordings.reader import VIDEO_TRACK
 
 logger = logging.getLogger("ninjacam.backtest")
@@ -93,7 +93,7 @@ def _iter_placed(placed: PlacedFile) -> Iterator[VideoPacket]:
     try:
         with av.open(span_of(descriptor, placed, fragments), "r", format="mp4") as container:
             context = _prepare(container)
-            times = CaptureTimes(fragments)
+            times = RecordedTimes(fragments)
             for packet in container.demux(container.streams.video[0]):
                 times.takes(packet, keys_only=False)
                 yield VideoPacket(

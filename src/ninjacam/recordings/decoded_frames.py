@@ -107,7 +107,7 @@ def iter_frames(
             context.options = {"max_pixels": str(MAX_PIXELS)}
             context.thread_type = "SLICE"
             wanted = [stream, *(container.streams.audio[:1] if on_sound is not None else ())]
-            clock = CaptureTimes(chosen)
+            clock = RecordedTimes(chosen)
             move = placed.ticks[VIDEO_TRACK]
             for packet in container.demux(wanted):
                 if packet.stream is not stream:
@@ -129,7 +129,7 @@ def _decode(context: Any, packet: Any) -> list[tuple[av.VideoFrame, int]]:
         return []
 
 
-class CaptureTimes:
+class RecordedTimes:
     """The capture times of the frames of a file, by the clocks of its fragments."""
 
     def __init__(self, fragments: list[Fragment]) -> None:

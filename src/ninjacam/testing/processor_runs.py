@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ninjacam import events
-from ninjacam.backtest.chain import ChainRun, Failure, Outcome, find_chain
+from ninjacam.backtest.chain import ChainRun, Failure, FrameOutcome, find_chain
 from ninjacam.backtest.events import CollectedEvent, EventCollector
 from ninjacam.backtest.reading import ReadAhead, iter_frames
 from ninjacam.backtest.video import FILE_STARTS_NS, NS, VideoPart
@@ -188,7 +188,7 @@ def _collected(collector: EventCollector) -> Iterator[None]:
         events.send_to(None)
 
 
-def _to_frame_run(outcome: Outcome, collector: EventCollector) -> FrameRun:
+def _to_frame_run(outcome: FrameOutcome, collector: EventCollector) -> FrameRun:
     recorded, returned = outcome.recorded, outcome.returned
     result = None if returned is None else returned.result
     changed = tuple(collector.events[index] for index in collector.take_changed())

@@ -11,7 +11,14 @@ import pytest
 from pydantic import BaseModel, Field
 
 from ninjacam import Frame, Processor, Result
-from ninjacam.backtest.chain import ChainRun, Outcome, choose_camera, find_chain, waiting_members, warm_up_s
+from ninjacam.backtest.chain import (
+    ChainRun,
+    FrameOutcome,
+    choose_camera,
+    find_chain,
+    waiting_members,
+    warm_up_s,
+)
 from ninjacam.backtest.reading import RecordedFrame
 from ninjacam.core.errors import InvalidError, ProcessorError
 from ninjacam.core.options import options_model_of
@@ -41,7 +48,7 @@ def recorded(count: int, **more: Any) -> Iterator[RecordedFrame]:
         yield RecordedFrame(image, number, START_NS + number * FRAME_NS, number / 25, **more)
 
 
-def run(chain: list[Registration], count: int, options: Any = None, **more: Any) -> list[Outcome]:
+def run(chain: list[Registration], count: int, options: Any = None, **more: Any) -> list[FrameOutcome]:
     made = ChainRun("door", chain, options)
     return [made.process(each) for each in recorded(count, **more)]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ninjacam.backtest.motion_search import search_motion
-from ninjacam.backtest.movements import WHOLE, MotionSearch, Movement, Region
+from ninjacam.backtest.movements import WHOLE, MotionSearch, MotionSpan, Region
 from ninjacam.backtest.parts import RecordedFile
 from ninjacam.core.errors import InvalidError
 from ninjacam.core.packets import Packet
@@ -65,7 +65,7 @@ def test_missing_and_damaged_files_are_gaps(files: list[RecordedFile], tmp_path:
 
 
 def test_the_result_survives_json() -> None:
-    found = MotionSearch([Movement(1, 2)], 3, 4)
+    found = MotionSearch([MotionSpan(1, 2)], 3, 4)
     assert MotionSearch.from_dict(found.as_dict()) == found
 
 

@@ -23,6 +23,7 @@ from ninjacam.core.errors import (
 )
 from ninjacam.onvif import device, media
 from ninjacam.onvif.client import OnvifClient
+from ninjacam.onvif.soap import make_envelope
 from ninjacam.sources.base import SourceConfig
 from ninjacam.testing.onvif_camera import FakeOnvifCamera
 
@@ -133,6 +134,7 @@ def test_addresses_of_services_on_other_hosts_are_asked_at_our_host() -> None:
         "rtsp://",
         "rtsp://127.0.0.1 :1/",
         "rtsp://127.0.0.1@192.0.2.9/",
+        "ftp://127.0.0.1/stream",
     ],
 )
 def test_a_stream_on_another_host_is_refused(shared: FakeOnvifCamera, uri: str) -> None:
@@ -143,6 +145,12 @@ def test_a_stream_on_another_host_is_refused(shared: FakeOnvifCamera, uri: str) 
 
     with pytest.raises(ProtocolError, match="The camera names"):
         run(shared, go)
+
+
+def test_services_of_a_camera_with_tls_are_called_with_tls() -> None:
+    client = OnvifClient(SourceConfig("https://192.0.2.9/onvif/device_service"))
+    assert client.own_address("http://192.0.2.9/onvif/media") == "https://192.0.2.9/onvif/media"
+    assert client.own_address("https://192.0.2.9:8443/onvif/media") == "https://192.0.2.9:8443/onvif/media"
 
 
 def test_a_login_in_the_address_of_a_stream_is_removed() -> None:
@@ -209,6 +217,11 @@ LIES: dict[str, tuple[bytes, type[Exception], str]] = {
     "an empty answer": (response(b""), ProtocolError, "malformed"),
     "half an answer": (response(b"<s:Envelope", length=500) + b"", SourceTimeoutError, "did not answer"),
     "no service": (response(b"not found", "404 Not Found"), NotACameraError, "no ONVIF service"),
+    "an error without a fault": (
+        response(make_envelope("<x/>"), "500 No"),
+        CommandError,
+        "could not carry out",
+    ),
     "a bad gateway": (response(b"", "502 Bad Gateway"), ProtocolError, "502"),
     "a login without a challenge": (response(b"no", "401 No"), AuthenticationError, "user name or password"),
     "an unknown login": (
@@ -236,6 +249,32 @@ def test_a_web_server_that_asks_for_basic_gets_no_password() -> None:
         run(url, device.get_information, password="hunter2!")
     encoded = base64.b64encode(b"admin:hunter2!").decode()
     assert seen and not any("hunter2" in each or encoded in each for each in seen)
+
+
+def test_a_camera_with_tls_that_names_an_image_in_clear_text_gets_no_password_there() -> None:
+    class Basic(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(self.headers.get("Authorization", ""))
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="admin"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Quiet."""
+
+    async def go(url: str) -> None:
+        config = SourceConfig("https://127.0.0.1/onvif/device_service", username="admin", password="hunter2!")
+        client = OnvifClient(config)
+        try:
+            await client.get(url, max_body_bytes=1000)
+        finally:
+            client.close()
+
+    seen: list[str] = []
+    with web_server(Basic) as url, pytest.raises(ProtocolError, match="without TLS"):
+        asyncio.run(go(url))
+    assert not any(seen)
 
 
 @pytest.mark.parametrize("lie", LIES)

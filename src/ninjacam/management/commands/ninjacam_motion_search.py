@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from ninjacam.actions.motion_search import search_motion
 from ninjacam.api.times import to_text, to_time
-from ninjacam.backtest.movements import MERGE_NS, Movement, Region
+from ninjacam.backtest.movements import MERGE_NS, MotionSpan, Region
 from ninjacam.management.base import OPERATOR, NinjacamCommand
 from ninjacam.management.times import parse_time
 
@@ -38,7 +38,7 @@ class Command(NinjacamCommand):
         start_ns, end_ns = options["start"], options["end"]
         if not 0 < end_ns - start_ns <= MAX_SPAN_NS:
             raise CommandError("The end must be after the start, by at most 32 days.")
-        movements: list[Movement] = []
+        movements: list[MotionSpan] = []
         key_frames = 0
         while start_ns < end_ns:
             found = search_motion(OPERATOR, options["camera"], start_ns, end_ns, region)
@@ -55,7 +55,7 @@ class Command(NinjacamCommand):
         self._print(movements[-1:])
         self.stdout.write(f"{len(movements)} movements, {key_frames} key frames examined.")
 
-    def _add(self, movements: list[Movement], found: Movement, *, as_json: bool) -> None:
+    def _add(self, movements: list[MotionSpan], found: MotionSpan, *, as_json: bool) -> None:
         """Add a movement, or continue the last one, and print those that have ended."""
         if movements and found.start_ns - movements[-1].end_ns <= MERGE_NS:
             movements[-1] = movements[-1]._replace(end_ns=found.end_ns)
@@ -64,7 +64,7 @@ class Command(NinjacamCommand):
             self._print(movements[-1:])
         movements.append(found)
 
-    def _print(self, movements: list[Movement]) -> None:
+    def _print(self, movements: list[MotionSpan]) -> None:
         for each in movements:
             length_s = (each.end_ns - each.start_ns) / 1e9
             self.stdout.write(f"{_local(each.start_ns)}  {length_s:.0f} s")
