@@ -20,7 +20,7 @@ def packets_of(path: Path, *, repeats: int = 1) -> list[Packet]:
     """The frames of a video file, as a camera sends them, several times."""
     clip = load_clip(path)
     track = clip.video
-    packets = []
+    packets: list[Packet] = []
     for number in range(repeats):
         for unit in track.units:
             sent, pts = (

@@ -19,7 +19,7 @@ from typing import Any
 
 from av.video.reformatter import VideoReformatter
 
-from ninjacam.backtest.chain import ChainRun, Failure, OptionValues, FrameOutcome
+from ninjacam.backtest.chain import ChainRun, Failure, FrameOutcome, OptionValues
 from ninjacam.backtest.events import EventCollector
 from ninjacam.backtest.reading import ReadAhead, RecordedFrame, iter_frames
 from ninjacam.backtest.video import VideoPart

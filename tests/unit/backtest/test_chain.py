@@ -56,7 +56,7 @@ def run(chain: list[Registration], count: int, options: Any = None, **more: Any)
 def test_frames_have_the_capture_time_on_all_clocks_and_the_zones() -> None:
     seen: list[Frame] = []
     zones = Zones([Zone("path", "zone", [(0, 0), (1, 0), (1, 1)])])
-    made = ChainRun("door", [entry("a", lambda frame: seen.append(frame) or [])], zones=zones)
+    made = ChainRun("door", [entry("a", seen.append)], zones=zones)
     for each in recorded(2):
         made.process(each)
     assert [frame.captured_ns - START_NS for frame in seen] == [0, FRAME_NS]
@@ -116,11 +116,9 @@ def test_after_a_failure_the_processors_that_follow_are_not_called() -> None:
             raise ValueError("no")
         return []
 
-    calls = []
-    outcomes = run(
-        [entry("a", fail), entry("b", lambda frame: calls.append(frame.number) or [], after="a")], 20
-    )
-    assert calls == list(range(13, 20))
+    calls: list[Frame] = []
+    outcomes = run([entry("a", fail), entry("b", calls.append, after="a")], 20)
+    assert [frame.number for frame in calls] == list(range(13, 20))
     assert [each.processor for outcome in outcomes for each in outcome.failures] == ["a"]
 
 
