@@ -77,7 +77,7 @@ def _limited(lines: Iterator[str]) -> Iterator[str]:
 
 def format_event(event: CollectedEvent, zone: tzinfo = UTC) -> str:
     parts = [format_time(event.start_ns, zone), event.kind]
-    if event.label:
+    if event.label not in ("", event.kind):
         parts.append(f"“{event.label}”")
     if event.end_ns is not None:
         parts.append(f"{(event.end_ns - event.start_ns) / NS:.1f} s")
