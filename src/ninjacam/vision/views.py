@@ -196,7 +196,8 @@ class ViewMaker:
             if not with_image:
                 return NOTHING
             lines = [exc.message, HOW_TO_SEE_MORE]
-            return Returned(message_image(f"{self.view}: not working", lines, decoded_frame.bgr()))
+            # Not the frame: viewers of a view that hides something must not see it.
+            return Returned(message_image(f"{self.view}: not working", lines, health.last_image))
         except DecodeError as exc:
             logger.debug("%s: %s", self._context.camera, exc)
             return NOTHING
@@ -245,8 +246,13 @@ class ViewMaker:
             returned = self.instance.call(entry, frame, with_image=with_image, values=values)
         except ProcessorError as exc:
             self.health.failed(self._context.camera, exc, self._context.clock)
+            if self._context.failures is not None:
+                self._context.failures.keep(entry, frame, decoded_frame.bgr(), exc, dict(values))
             raise
         self.health.option_problems = self.instance.option_problems
+        self.health.values = (
+            {**self.health.values, **returned.values} if returned.values else self.health.values
+        )
         self.health.took(self._context.clock.monotonic_ns() - now_ns)
         return returned
 
