@@ -14,7 +14,6 @@ from ninjacam.vision.code import ProcessorCode
 def code(monkeypatch: pytest.MonkeyPatch) -> Iterator[ProcessorCode]:
     fresh = ProcessorRegistry()
     monkeypatch.setattr("ninjacam.core.processors.registry", fresh)
-    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))  # Loading adds a finder.
     known = {name: sys.modules.get(f"{PACKAGE}.{name}") for name in READY_MADE}
     yield ProcessorCode([], into=fresh)
     for name, module in known.items():
