@@ -42,7 +42,7 @@ class Everywhere:
 @pytest.fixture
 def network(monkeypatch: pytest.MonkeyPatch) -> Iterator[Addresses]:
     made = Addresses()
-    monkeypatch.setattr(dialer.addresses, "connect", made.connect)
+    monkeypatch.setattr("ninjacam.sources.addresses.connect", made.connect)
     yield made
     assert made.open == 0, "each connection is closed"
 
