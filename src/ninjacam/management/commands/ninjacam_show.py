@@ -26,6 +26,7 @@ class Command(NinjacamCommand):
         about["error"] = (about["error"] or {}).get("message", "")
         streams, findings = about.pop("streams"), about.pop("findings")
         words = {True: "yes", False: "no"}
+        about["processors"] = ", ".join(about["processors"])
         rows = [(name, words.get(value, str(value))) for name, value in about.items() if value != ""]
         rows += [(f"stream {stream['name']}", _describe_stream(stream)) for stream in streams]
         rows += [(finding["level"], f"{finding['message']} {finding['advice']}") for finding in findings]
