@@ -87,6 +87,15 @@ def test_only_the_named_fields_of_a_camera_are_changed_and_it_can_be_removed(nin
     assert ninjacam("show", "yard").returncode == 1
 
 
+def test_ready_made_processors_are_chosen_and_shown(ninjacam: Ninjacam) -> None:
+    assert ninjacam("set", "door", "--processors", "motion, clock").stdout == "Changed door.\n"
+    assert "processors       motion, clock\n" in ninjacam("show", "door").stdout
+    assert ninjacam.show("door")["processors"] == ["motion", "clock"]
+    assert "Unknown processor “edges”. Use: motion" in ninjacam("set", "door", "--processors", "edges").stderr
+    assert ninjacam("set", "door", "--processors", "").returncode == 0
+    assert ninjacam.show("door")["processors"] == []
+
+
 def test_a_camera_can_be_renamed(ninjacam: Ninjacam) -> None:
     assert ninjacam("add", "before", "rtsp://127.0.0.1:9/x", "--no-check").returncode == 0
     assert ninjacam("set", "before", "--slug", "after", "--name", "A").stdout == "Changed after.\n"
