@@ -89,7 +89,7 @@ def test_a_payload_has_the_event_as_the_api_returns_it(
 ) -> None:
     event = events.create(
         "door", "person", label="Täter \u2028", duration_s=1.25, data={"a": [1, None]},
-        sighting=events.Sighting(time.time_ns(), 0.8, (0.1, 0.2, 0.3, 0.4), track=7, zones=("porch",)),
+        sighting=events.Sighting(time.time_ns(), 0.8, 7, (0.1, 0.2, 0.3, 0.4), ("porch",)),
     )  # fmt: skip
     assert event is not None
     answer = signed_in(admin_user).get(f"/api/v1/events/{event.pk}").json()
@@ -112,9 +112,9 @@ def test_a_delivery_is_written_only_if_the_event_is(webhook: Webhook, camera: Ca
 
 def test_an_event_that_meets_the_conditions_later_is_delivered_then(camera: Camera) -> None:
     make_webhook(zone="porch")
-    visit = events.begin("door", "person", sighting=events.Sighting(1, 0.5, None))
+    visit = events.begin("door", "person", sighting=events.Sighting(1, 0.5))
     assert phases() == []
-    visit.update(sighting=events.Sighting(2, 0.6, None, zones=("porch",)))
+    visit.update(sighting=events.Sighting(2, 0.6, zones=("porch",)))
     assert phases() == ["begun"]
 
 
