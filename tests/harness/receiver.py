@@ -57,8 +57,6 @@ class Receiver:
                 self.end_headers()
                 self.wfile.write(b"ok")
 
-            do_GET = do_POST
-
             def log_message(self, *_: Any) -> None: ...
 
         class Server(ThreadingHTTPServer):

@@ -52,7 +52,9 @@ def test_a_webhook_is_created_with_a_secret_that_is_shown_once(
 def test_fields_change_and_secrets_are_kept(admin: Client, camera: Camera) -> None:
     create(admin, secret=WEBHOOK_SECRET)
     url = Webhook.objects.get().url
-    assert change(admin, url=url, cameras=["door"], min_score=0.5, schedule="mon 07:00-08:00").status_code == 200
+    assert (
+        change(admin, url=url, cameras=["door"], min_score=0.5, schedule="mon 07:00-08:00").status_code == 200
+    )
     webhook = Webhook.objects.get()
     assert webhook.target() == (HOOK, WEBHOOK_SECRET) and webhook.cameras == ["door"]
     assert change(admin, url="http://10.0.0.9:8123/hook", min_score=None).status_code == 200
@@ -112,7 +114,9 @@ def test_invalid_values_are_refused(admin: Client, fields: dict[str, Any], field
     assert "short" not in answer.content.decode() and "pw@" not in answer.content.decode()
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:8123/", "http://192.168.1.5/", "https://[fd12::1]/", "http://box/"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8123/", "http://192.168.1.5/", "https://[fd12::1]/", "http://box/"]
+)
 def test_receivers_on_private_networks_are_allowed(admin: Client, url: str) -> None:
     assert create(admin, url=url).status_code == 201
 

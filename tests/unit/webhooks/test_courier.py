@@ -50,7 +50,7 @@ def run(outbox: MemoryOutbox, send: Callable[..., Awaitable[int]], until: Callab
         stop = Stop()
         courier = asyncio.create_task(Courier(stop, outbox=outbox, send=send).run())  # type: ignore[arg-type]
         async with asyncio.timeout(5):
-            while not until():
+            while not until():  # noqa: ASYNC110 (waits for another task)
                 await asyncio.sleep(0.01)
         stop.set()
         await courier

@@ -14,7 +14,9 @@ NOW_S = 1_800_000_000
 def documented() -> Any:
     """`verify_signature` as docs/webhooks.md has it."""
     text = (Path(__file__).parents[3] / "docs/webhooks.md").read_text(encoding="utf-8")
-    block = next(each for each in re.findall(r"```python\n(.*?)```", text, re.S) if "def verify_signature" in each)
+    block = next(
+        each for each in re.findall(r"```python\n(.*?)```", text, re.S) if "def verify_signature" in each
+    )
     namespace: dict[str, Any] = {}
     exec(compile(block, "webhooks.md", "exec"), namespace)
     return namespace["verify_signature"]
