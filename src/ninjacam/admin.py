@@ -26,11 +26,11 @@ from ninjacam.models import (
     Camera,
     CameraGrant,
     CameraZone,
-    Delivery,
     Event,
     Segment,
     Stream,
     Webhook,
+    WebhookDelivery,
 )
 from ninjacam.models.outbox import note_changed
 from ninjacam.models.stream_fields import StreamFields
@@ -53,7 +53,7 @@ if TYPE_CHECKING:  # Generic in the stubs only.
     ZoneTabularInline = admin.TabularInline[CameraZone, Camera]
     WebhookModelForm = forms.ModelForm[Webhook]
     WebhookModelAdmin = admin.ModelAdmin[Webhook]
-    DeliveryModelAdmin = admin.ModelAdmin[Delivery]
+    DeliveryModelAdmin = admin.ModelAdmin[WebhookDelivery]
 else:
     CameraModelForm = StreamModelForm = ZoneModelForm = WebhookModelForm = forms.ModelForm
     WebhookModelAdmin = DeliveryModelAdmin = admin.ModelAdmin
@@ -455,11 +455,11 @@ class WebhookAdmin(_OnRecord, WebhookModelAdmin):
 
     @admin.display(description=_("given up"))
     def dead(self, webhook: Webhook) -> str:
-        url = f"{reverse('admin:ninjacam_delivery_changelist')}?webhook__id__exact={webhook.pk}&state__exact=dead"
+        url = f"{reverse('admin:ninjacam_webhookdelivery_changelist')}?webhook__id__exact={webhook.pk}&state__exact=dead"
         return format_html('<a href="{}">{}</a>', url, webhook.deliveries.filter(state="dead").count())
 
 
-@admin.register(Delivery)
+@admin.register(WebhookDelivery)
 class DeliveryAdmin(DeliveryModelAdmin):
     """View and retry deliveries. Only events create them."""
 
@@ -468,7 +468,7 @@ class DeliveryAdmin(DeliveryModelAdmin):
     list_select_related = ["webhook"]
     show_full_result_count = False
     actions = ["retry"]
-    fields = [
+    readonly_fields = [
         "webhook",
         "event_id",
         "phase",
@@ -480,10 +480,10 @@ class DeliveryAdmin(DeliveryModelAdmin):
         "error",
         "payload",
     ]
-    readonly_fields = tuple(fields)
+    fields = readonly_fields
 
     @admin.display(description=_("created at"))
-    def created(self, delivery: Delivery) -> datetime:
+    def created(self, delivery: WebhookDelivery) -> datetime:
         return datetime.fromtimestamp(delivery.created_ns / 1e9, UTC)
 
     @admin.action(description=_("Retry the selected deliveries"), permissions=["change"])
@@ -499,7 +499,7 @@ class DeliveryAdmin(DeliveryModelAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: Delivery | None = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: WebhookDelivery | None = None) -> bool:
         return False
 
 

@@ -197,7 +197,7 @@ def test_events_are_streamed_from_every_worker_and_continue_at_the_last_one(prod
 
 def test_the_stream_has_only_events_of_cameras_that_one_may_replay(product: Product) -> None:
     product.add_camera("vault", "rtsp://127.0.0.1:9/z")
-    product.cli("createuser", "guard", "--password-stdin", stdin="a long passphrase of ours\n")
+    product.cli("createuser", "guard", "--password-stdin", stdin="a long passphrase\n")
     token = product.make_token("t", "*", user="guard")
     refused = Stream(product, token=token)
     assert refused.response.status == 403

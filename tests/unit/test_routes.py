@@ -22,13 +22,13 @@ from ninjacam.models import (
     Camera,
     CameraGrant,
     CameraZone,
-    Delivery,
     Event,
     Export,
     PublishKey,
     Segment,
     Stream,
     Webhook,
+    WebhookDelivery,
 )
 from ninjacam.routes import ROUTES as MEDIA_ROUTES
 from tests.unit.conftest import signed_in
@@ -152,7 +152,7 @@ def world(camera: Camera, viewer: User, stranger: User, admin_user: User) -> dic
     webhook = Webhook(name="Home")
     webhook.set_target("http://10.0.0.5/hook", "whsec_0123456789abcdef")
     webhook.save()
-    delivery = Delivery.objects.create(
+    delivery = WebhookDelivery.objects.create(
         webhook=webhook, event_id=event.pk, phase="begun", payload="{}", created_ns=0, next_try_ns=0
     )
     return {

@@ -13,7 +13,7 @@ from ninjacam.actions.validation import invalid
 from ninjacam.auth import Actor
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.core.errors import ConfigError, ConflictError, InvalidError, QuotaError
-from ninjacam.models import Camera, Delivery, DeliveryState, Webhook
+from ninjacam.models import Camera, DeliveryState, Webhook, WebhookDelivery
 from ninjacam.models.webhook import MAX_NAMES, MAX_WEBHOOKS
 from ninjacam.queries.webhooks import require_webhooks
 from ninjacam.webhooks.request import check_url
@@ -87,14 +87,14 @@ def delete_webhook(actor: Actor, webhook: Webhook) -> None:
 
 
 @audited
-def retry_delivery(actor: Actor, delivery: Delivery) -> Delivery:
+def retry_delivery(actor: Actor, delivery: WebhookDelivery) -> WebhookDelivery:
     """Send a delivery that failed or waits at once, with all its attempts again.
 
     Raises: ForbiddenError; ConflictError: it was delivered, or is being sent.
     """
     require_webhooks(actor, "change")
     now_ns = SYSTEM_CLOCK.wall_ns()
-    held = Delivery.objects.filter(pk=delivery.pk, leased_until_ns__lte=now_ns)
+    held = WebhookDelivery.objects.filter(pk=delivery.pk, leased_until_ns__lte=now_ns)
     changed = held.exclude(state=DeliveryState.DELIVERED).update(
         state=DeliveryState.WAITING, attempts=0, next_try_ns=now_ns, ended_ns=None
     )

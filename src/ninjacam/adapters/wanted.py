@@ -15,13 +15,13 @@ from ninjacam.engine.specs import CameraSpec, WantedState
 from ninjacam.models import (
     Camera,
     CameraZone,
-    Delivery,
     DeliveryState,
     Event,
     Export,
     PublishKey,
     Stream,
     Webhook,
+    WebhookDelivery,
 )
 from ninjacam.models.event import Windows
 from ninjacam.sources.base import SourceConfig
@@ -58,7 +58,7 @@ class DatabaseWanted:
         self._select_keys = keys.query.sql_with_params()
         self._active_export = Export.objects.active().order_by().values_list("pk")[:1].query.sql_with_params()
         self._any_export = Export.objects.order_by().values_list("pk")[:1].query.sql_with_params()
-        waiting = Delivery.objects.filter(webhook=OuterRef("pk"), state=DeliveryState.WAITING)
+        waiting = WebhookDelivery.objects.filter(webhook=OuterRef("pk"), state=DeliveryState.WAITING)
         first = Subquery(waiting.order_by("next_try_ns").values("next_try_ns")[:1])
         webhooks = Webhook.objects.filter(enabled=True).order_by().values_list(first)
         self._next_deliveries = webhooks.query.sql_with_params()
@@ -135,7 +135,7 @@ class DatabaseWanted:
 
     def _has_deliveries(self) -> bool:
         """Return whether a delivery to a webhook is due. One index lookup per webhook."""
-        with connections[Delivery.objects.db].cursor() as cursor:
+        with connections[WebhookDelivery.objects.db].cursor() as cursor:
             cursor.execute(*self._next_deliveries)
             now_ns = self._clock.wall_ns()
             return any(next_ns is not None and next_ns <= now_ns for (next_ns,) in cursor.fetchall())

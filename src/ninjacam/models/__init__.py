@@ -15,7 +15,7 @@ from ninjacam.models.roles import GRANTED_BY, Role, permission_name
 from ninjacam.models.segment import Segment, SegmentQuerySet
 from ninjacam.models.stream import Stream
 from ninjacam.models.token import ApiToken
-from ninjacam.models.webhook import Delivery, DeliveryState, Phase, Webhook
+from ninjacam.models.webhook import DeliveryState, Phase, Webhook, WebhookDelivery
 from ninjacam.models.zone import CameraZone
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "CameraGrant",
     "CameraQuerySet",
     "CameraZone",
-    "Delivery",
     "DeliveryState",
     "Event",
     "EventQuerySet",
@@ -41,5 +40,6 @@ __all__ = [
     "SegmentQuerySet",
     "Stream",
     "Webhook",
+    "WebhookDelivery",
     "permission_name",
 ]

@@ -16,7 +16,7 @@ from ninjacam import signals
 from ninjacam.core.clock import SYSTEM_CLOCK
 from ninjacam.models.event import Event
 from ninjacam.models.event_update import EventUpdate
-from ninjacam.models.webhook import Delivery, DeliveryState, Phase, Webhook
+from ninjacam.models.webhook import DeliveryState, Phase, Webhook, WebhookDelivery
 
 
 def note_begun(event: Event) -> None:
@@ -59,10 +59,10 @@ def _enqueue(event: Event) -> None:
         each for webhook in Webhook.objects.filter(enabled=True) for each in _deliveries(webhook, event)
     ]
     if deliveries:
-        Delivery.objects.bulk_create(deliveries, ignore_conflicts=True)
+        WebhookDelivery.objects.bulk_create(deliveries, ignore_conflicts=True)
 
 
-def _deliveries(webhook: Webhook, event: Event) -> list[Delivery]:
+def _deliveries(webhook: Webhook, event: Event) -> list[WebhookDelivery]:
     now_ns = SYSTEM_CLOCK.wall_ns()
     long_enough_ns = event.start_ns + int(webhook.min_duration_s * 1e9)
     is_short = webhook.min_duration_s > 0 and event.end_ns is not None and event.end_ns < long_enough_ns
@@ -70,7 +70,7 @@ def _deliveries(webhook: Webhook, event: Event) -> list[Delivery]:
     begins = webhook.on_begin and has_matched
     found = [_delivery(webhook, event, Phase.BEGUN, max(now_ns, long_enough_ns))] if begins else []
     if event.end_ns is not None:
-        begun = Delivery.objects.filter(webhook=webhook, event_id=event.pk, phase=Phase.BEGUN)
+        begun = WebhookDelivery.objects.filter(webhook=webhook, event_id=event.pk, phase=Phase.BEGUN)
         if is_short:
             begun.filter(state=DeliveryState.WAITING, attempts=0).delete()
         # A receiver of the beginning also receives the end, even if the event has changed.
@@ -79,7 +79,7 @@ def _deliveries(webhook: Webhook, event: Event) -> list[Delivery]:
     return found
 
 
-def _delivery(webhook: Webhook, event: Event, phase: Phase, next_try_ns: int) -> Delivery:
+def _delivery(webhook: Webhook, event: Event, phase: Phase, next_try_ns: int) -> WebhookDelivery:
     key, now_ns = uuid4(), SYSTEM_CLOCK.wall_ns()
     payload = {
         "id": str(key),
@@ -87,7 +87,7 @@ def _delivery(webhook: Webhook, event: Event, phase: Phase, next_try_ns: int) ->
         "created_at": _text(now_ns),
         "event": event_json(event),
     }
-    return Delivery(
+    return WebhookDelivery(
         webhook=webhook,
         event_id=event.pk,
         phase=phase,

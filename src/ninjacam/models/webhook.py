@@ -124,7 +124,7 @@ class Webhook(models.Model):
         return parse_schedule(self.schedule).is_on(timezone.localtime(start))
 
 
-class Delivery(models.Model):
+class WebhookDelivery(models.Model):
     """One request to a webhook, written in the transaction of its event. `event_id`: of the event, which may be
     deleted before. `key`: the same for each attempt. `payload`: the body of the request. Times: ns since 1970.
     `leased_until_ns`: until then, a process is sending it. `ended_ns`: when it was delivered or given up. `status`:

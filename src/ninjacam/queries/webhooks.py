@@ -5,7 +5,7 @@ from django.utils.translation import gettext as _
 
 from ninjacam.auth import Actor
 from ninjacam.core.errors import ForbiddenError, NotFoundError
-from ninjacam.models import Delivery, Webhook
+from ninjacam.models import Webhook, WebhookDelivery
 
 
 def require_webhooks(actor: Actor, verb: str) -> None:
@@ -28,7 +28,7 @@ def get_webhook(actor: Actor, webhook_id: int) -> Webhook:
     return webhook
 
 
-def list_deliveries(actor: Actor, webhook_id: int, state: str = "") -> QuerySet[Delivery]:
+def list_deliveries(actor: Actor, webhook_id: int, state: str = "") -> QuerySet[WebhookDelivery]:
     """Return the deliveries of a webhook, newest first; in this state, if one is given.
 
     Raises: ForbiddenError, NotFoundError.
@@ -37,7 +37,7 @@ def list_deliveries(actor: Actor, webhook_id: int, state: str = "") -> QuerySet[
     return found.filter(state=state) if state else found
 
 
-def get_delivery(actor: Actor, webhook_id: int, delivery_id: int) -> Delivery:
+def get_delivery(actor: Actor, webhook_id: int, delivery_id: int) -> WebhookDelivery:
     """Raises: ForbiddenError, NotFoundError."""
     found = list_deliveries(actor, webhook_id).filter(pk=delivery_id).select_related("webhook").first()
     if found is None:

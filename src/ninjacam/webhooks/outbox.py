@@ -11,7 +11,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import ConfigError
-from ninjacam.models import Delivery, DeliveryState, Phase, Webhook
+from ninjacam.models import DeliveryState, Phase, Webhook, WebhookDelivery
 from ninjacam.webhooks.backoff import delay_s
 from ninjacam.webhooks.request import DeliveryError
 
@@ -59,7 +59,7 @@ class Outbox:
     def claim(self, in_flight: Mapping[int, int]) -> list[Claimed]:
         """Claim deliveries that are due. `in_flight`: number of running ones by webhook."""
         now_ns = self._clock.wall_ns()
-        due = Delivery.objects.filter(
+        due = WebhookDelivery.objects.filter(
             state=DeliveryState.WAITING, next_try_ns__lte=now_ns, leased_until_ns__lte=now_ns
         )
         webhooks = Webhook.objects.filter(Exists(due.filter(webhook=OuterRef("pk"))), enabled=True)
@@ -71,8 +71,8 @@ class Outbox:
         return claimed
 
     def _claim(self, webhook: Webhook, count: int, now_ns: int) -> list[Claimed]:
-        waiting = Delivery.objects.filter(webhook=webhook, state=DeliveryState.WAITING)
-        before = Delivery.objects.filter(
+        waiting = WebhookDelivery.objects.filter(webhook=webhook, state=DeliveryState.WAITING)
+        before = WebhookDelivery.objects.filter(
             webhook=webhook,
             event_id=OuterRef("event_id"),
             state=DeliveryState.WAITING,
@@ -94,7 +94,7 @@ class Outbox:
             state=DeliveryState.DELIVERED, status=status, error="", ended_ns=now_ns, leased_until_ns=0
         )
         if claimed.attempts > 1:  # The receiver is back: try the others at once.
-            waiting = Delivery.objects.filter(webhook=claimed.webhook_id, state=DeliveryState.WAITING)
+            waiting = WebhookDelivery.objects.filter(webhook=claimed.webhook_id, state=DeliveryState.WAITING)
             waiting.filter(attempts__gt=0, next_try_ns__gt=now_ns).update(next_try_ns=now_ns)
 
     def failed(self, claimed: Claimed, error: DeliveryError) -> None:
@@ -117,17 +117,19 @@ class Outbox:
         for each in claimed:
             self._held(each).update(leased_until_ns=0)
 
-    def _held(self, claimed: Claimed) -> QuerySet[Delivery]:
+    def _held(self, claimed: Claimed) -> QuerySet[WebhookDelivery]:
         """Return the row, unless it was claimed again, retried by a user, or deleted."""
-        return Delivery.objects.filter(pk=claimed.pk, state=DeliveryState.WAITING, attempts=claimed.attempts)
+        return WebhookDelivery.objects.filter(
+            pk=claimed.pk, state=DeliveryState.WAITING, attempts=claimed.attempts
+        )
 
     def clean(self) -> None:
         """Delete old rows, and give up the oldest of too many waiting ones."""
         now_ns = self._clock.wall_ns()
         for state, kept_ns in ((DeliveryState.DELIVERED, KEPT_NS), (DeliveryState.DEAD, DEAD_KEPT_NS)):
-            old = Delivery.objects.filter(state=state, ended_ns__lte=now_ns - kept_ns)
+            old = WebhookDelivery.objects.filter(state=state, ended_ns__lte=now_ns - kept_ns)
             while keys := list(old.order_by().values_list("pk", flat=True)[:BATCH]):
-                Delivery.objects.filter(pk__in=keys).delete()
+                WebhookDelivery.objects.filter(pk__in=keys).delete()
         for webhook in Webhook.objects.all():
             waiting = webhook.deliveries.filter(state=DeliveryState.WAITING)
             last = waiting.order_by("-pk").values_list("pk", flat=True)[MAX_WAITING : MAX_WAITING + 1].first()
@@ -137,7 +139,7 @@ class Outbox:
                 )
 
 
-def _claimed(webhook: Webhook, row: Delivery) -> Claimed:
+def _claimed(webhook: Webhook, row: WebhookDelivery) -> Claimed:
     url, secret, error = "", "", ""
     try:
         url, secret = webhook.target()

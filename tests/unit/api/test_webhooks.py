@@ -9,7 +9,7 @@ from django.contrib.auth.models import Permission, User
 from django.core.management import call_command
 from django.test import Client
 
-from ninjacam.models import Camera, Delivery, Webhook
+from ninjacam.models import Camera, Webhook, WebhookDelivery
 from ninjacam.models.outbox import note_begun
 from ninjacam.models.webhook import MAX_WEBHOOKS
 from tests.unit.conftest import WEBHOOK_SECRET, make_event, make_webhook, signed_in, with_token
@@ -148,9 +148,9 @@ def test_each_permission_allows_its_operation(stranger: User, webhook: Webhook) 
 
 def test_deliveries_are_listed_by_state_and_retried(admin: Client, webhook: Webhook) -> None:
     note_begun(make_event())
-    begun, ended = Delivery.objects.order_by("pk")
+    begun, ended = WebhookDelivery.objects.order_by("pk")
     dead = {"state": "dead", "attempts": 32, "status": 500, "error": "No.", "ended_ns": 1}
-    Delivery.objects.filter(pk=begun.pk).update(**dead)
+    WebhookDelivery.objects.filter(pk=begun.pk).update(**dead)
     deliveries = f"{URL}/{webhook.pk}/deliveries"
     listed = admin.get(f"{deliveries}?state=dead").json()["items"]
     assert [each["id"] for each in listed] == [begun.pk] and listed[0]["error"] == "No."
@@ -170,8 +170,8 @@ def test_a_delivery_that_has_arrived_or_is_being_sent_is_not_retried(
     admin: Client, webhook: Webhook, state: dict[str, Any]
 ) -> None:
     note_begun(make_event())
-    Delivery.objects.update(**state)
-    delivery = Delivery.objects.earliest("pk")
+    WebhookDelivery.objects.update(**state)
+    delivery = WebhookDelivery.objects.earliest("pk")
     answer = admin.post(f"{URL}/{webhook.pk}/deliveries/{delivery.pk}/retry")
     assert answer.status_code == 409
     assert admin.post(f"{URL}/{webhook.pk + 1}/deliveries/{delivery.pk}/retry").status_code == 404
@@ -180,7 +180,7 @@ def test_a_delivery_that_has_arrived_or_is_being_sent_is_not_retried(
 def test_deleting_a_webhook_deletes_its_deliveries(admin: Client, webhook: Webhook) -> None:
     note_begun(make_event())
     assert admin.delete(f"{URL}/{webhook.pk}").status_code == 204
-    assert not Delivery.objects.exists()
+    assert not WebhookDelivery.objects.exists()
 
 
 def test_the_secrets_are_encrypted_again_with_a_new_key(webhook: Webhook, settings: Any) -> None:
@@ -221,11 +221,11 @@ def test_the_admin_applies_the_same_rules(
 
 def test_the_admin_shows_and_retries_dead_deliveries(admin: Client, webhook: Webhook) -> None:
     note_begun(make_event())
-    Delivery.objects.update(state="dead", error="The receiver refuses connections.")
-    page = f"/admin/ninjacam/delivery/?webhook__id__exact={webhook.pk}&state__exact=dead"
+    WebhookDelivery.objects.update(state="dead", error="The receiver refuses connections.")
+    page = f"/admin/ninjacam/webhookdelivery/?webhook__id__exact={webhook.pk}&state__exact=dead"
     assert page.replace("&", "&amp;") in admin.get("/admin/ninjacam/webhook/").content.decode()
     assert "refuses connections" in admin.get(page).content.decode()
-    pk = Delivery.objects.earliest("pk").pk
-    assert "event.begun" in admin.get(f"/admin/ninjacam/delivery/{pk}/change/").content.decode()
-    admin.post("/admin/ninjacam/delivery/", {"action": "retry", "_selected_action": [pk]})
-    assert Delivery.objects.get(pk=pk).state == "waiting"
+    pk = WebhookDelivery.objects.earliest("pk").pk
+    assert "event.begun" in admin.get(f"/admin/ninjacam/webhookdelivery/{pk}/change/").content.decode()
+    admin.post("/admin/ninjacam/webhookdelivery/", {"action": "retry", "_selected_action": [pk]})
+    assert WebhookDelivery.objects.get(pk=pk).state == "waiting"

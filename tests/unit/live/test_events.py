@@ -83,7 +83,8 @@ def test_an_idle_client_gets_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None
         client.offer([])
         assert client.text == ""
         now_s = time.monotonic()
-        monkeypatch.setattr(live.time, "monotonic", lambda: now_s + live.HEARTBEAT_S + 1)
+        later = SimpleNamespace(monotonic=lambda: now_s + live.HEARTBEAT_S + 1)
+        monkeypatch.setattr("ninjacam.live.events.time", later)
         client.offer([])
         client.offer([])
         assert client.text == ": still here\n\n"
@@ -94,7 +95,7 @@ def test_an_idle_client_gets_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_missing_position_is_waited_for_and_then_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     feed = EventFeed(cast(Any, None))
     now_s = [100.0]
-    monkeypatch.setattr(live.time, "monotonic", lambda: now_s[0])
+    monkeypatch.setattr("ninjacam.live.events.time", SimpleNamespace(monotonic=lambda: now_s[0]))
     rows = [update(5), update(6), update(8)]
     assert feed._without_gap(4, rows) == rows[:2]
     assert feed._without_gap(6, rows[2:]) == []

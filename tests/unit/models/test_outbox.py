@@ -15,7 +15,7 @@ from ninjacam.actions.events import update_event
 from ninjacam.adapters.event_log import DatabaseEventLog
 from ninjacam.auth import LocalOperator
 from ninjacam.engine.events import EngineEvent
-from ninjacam.models import Camera, Delivery, Event, EventUpdate, Webhook
+from ninjacam.models import Camera, Event, EventUpdate, Webhook, WebhookDelivery
 from ninjacam.models.event_update import KEPT, TRIM_EVERY
 from tests.unit.conftest import START_NS, make_event, make_webhook, signed_in
 
@@ -24,7 +24,7 @@ S = 10**9
 
 
 def phases(**conditions: Any) -> list[str]:
-    return list(Delivery.objects.filter(**conditions).order_by("pk").values_list("phase", flat=True))
+    return list(WebhookDelivery.objects.filter(**conditions).order_by("pk").values_list("phase", flat=True))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_an_event_is_delivered_once_per_phase(webhook: Webhook, camera: Camera) 
     visit.end()
     visit.end()
     assert phases() == ["begun", "ended"]
-    begun, ended = Delivery.objects.order_by("pk")
+    begun, ended = WebhookDelivery.objects.order_by("pk")
     assert begun.key != ended.key
     body = json.loads(ended.payload)
     assert body["type"] == "event.ended" and body["id"] == str(ended.key)
@@ -93,7 +93,7 @@ def test_a_payload_has_the_event_as_the_api_returns_it(
     )  # fmt: skip
     assert event is not None
     answer = signed_in(admin_user).get(f"/api/v1/events/{event.pk}").json()
-    assert json.loads(Delivery.objects.earliest("pk").payload)["event"] == answer
+    assert json.loads(WebhookDelivery.objects.earliest("pk").payload)["event"] == answer
 
 
 def test_a_disabled_webhook_receives_nothing(camera: Camera) -> None:
@@ -129,14 +129,14 @@ def test_the_beginning_waits_for_the_minimum_duration(camera: Camera) -> None:
     make_webhook(min_duration_s=10)
     before_ns = time.time_ns()
     events.begin("door", "person")
-    assert Delivery.objects.get().next_try_ns >= before_ns + 10 * S
+    assert WebhookDelivery.objects.get().next_try_ns >= before_ns + 10 * S
 
 
 @pytest.mark.parametrize("attempts", [0, 1])
 def test_a_short_event_is_delivered_only_if_its_beginning_was_sent(camera: Camera, attempts: int) -> None:
     make_webhook(min_duration_s=3600, on_end=True)
     visit = events.begin("door", "person")
-    Delivery.objects.update(attempts=attempts)
+    WebhookDelivery.objects.update(attempts=attempts)
     visit.end()
     assert phases() == (["begun", "ended"] if attempts else [])
 
@@ -203,11 +203,9 @@ def test_signals_are_sent_after_the_commit(
     def ended(sender: Any, event: Event, **_: Any) -> None:
         received.append(("ended", event.label, event.end_ns))
 
-    connected = [
-        (signals.event_begun, begun), (signals.event_changed, changed), (signals.event_ended, ended),
-    ]  # fmt: skip
-    for signal, receiver in connected:
-        signal.connect(receiver)
+    signals.event_begun.connect(begun)
+    signals.event_changed.connect(changed)
+    signals.event_ended.connect(ended)
     try:
         with django_capture_on_commit_callbacks() as callbacks:
             visit = events.begin("door", "person")
@@ -216,8 +214,9 @@ def test_signals_are_sent_after_the_commit(
         for callback in callbacks:
             callback()
     finally:
-        for signal, receiver in connected:
-            signal.disconnect(receiver)
+        signals.event_begun.disconnect(begun)
+        signals.event_changed.disconnect(changed)
+        signals.event_ended.disconnect(ended)
     end_ns = Event.objects.get().end_ns
     assert [each[0] for each in received] == ["begun", "changed", "ended"]
     assert received[1][2] == ["label"] and received[2] == ("ended", "Ada", end_ns)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ninjacam.models import Delivery, Webhook
+from ninjacam.models import Webhook, WebhookDelivery
 from ninjacam.models.outbox import note_begun
 from ninjacam.testing.clock import FakeClock
 from ninjacam.webhooks.backoff import MAX_ATTEMPTS
@@ -31,7 +31,7 @@ def enqueue(count: int = 1, **fields: Any) -> None:
     """Due at any time."""
     for _ in range(count):
         note_begun(make_event(**fields))
-    Delivery.objects.update(next_try_ns=0)
+    WebhookDelivery.objects.update(next_try_ns=0)
 
 
 def only(claimed: list[Claimed]) -> Claimed:
@@ -42,7 +42,7 @@ def only(claimed: list[Claimed]) -> Claimed:
 def test_a_claim_has_what_is_sent(outbox: Outbox) -> None:
     make_webhook()
     enqueue()
-    row, claimed = Delivery.objects.get(), only(outbox.claim({}))
+    row, claimed = WebhookDelivery.objects.get(), only(outbox.claim({}))
     assert (claimed.url, claimed.secret) == ("http://127.0.0.1:9/hook", WEBHOOK_SECRET)
     assert claimed.body == row.payload.encode() and claimed.key == str(row.key)
     assert WEBHOOK_SECRET not in repr(claimed)
@@ -59,7 +59,7 @@ def test_a_claimed_delivery_is_due_again_when_its_lease_ends(outbox: Outbox, clo
     again = only(outbox.claim({}))
     assert (again.key, again.body, again.attempts) == (first.key, first.body, 2)
     outbox.delivered(first, 200)  # The first process was only slow: its result is obsolete.
-    assert Delivery.objects.get().state == "waiting"
+    assert WebhookDelivery.objects.get().state == "waiting"
 
 
 def test_the_end_waits_for_the_beginning(outbox: Outbox, clock: FakeClock, webhook: Webhook) -> None:
@@ -75,7 +75,7 @@ def test_the_end_waits_for_the_beginning(outbox: Outbox, clock: FakeClock, webho
 
 def test_the_end_is_sent_after_a_beginning_that_was_given_up(outbox: Outbox, webhook: Webhook) -> None:
     enqueue()
-    Delivery.objects.filter(phase="begun").update(attempts=MAX_ATTEMPTS - 1)
+    WebhookDelivery.objects.filter(phase="begun").update(attempts=MAX_ATTEMPTS - 1)
     outbox.failed(only(outbox.claim({})), DOWN)
     assert b"event.ended" in only(outbox.claim({})).body
 
@@ -98,18 +98,18 @@ def test_attempts_are_repeated_with_growing_delays_and_then_given_up(
         outbox.failed(claimed, DeliveryError("No.", 500))
         assert outbox.claim({}) == []
         clock.advance(min(5 * 2 ** (attempt - 1), 900))
-    row = Delivery.objects.get()
+    row = WebhookDelivery.objects.get()
     assert (row.state, row.status, row.error) == ("dead", 500, "No.") and row.ended_ns is not None
 
 
 def test_a_receiver_that_is_back_gets_the_others_at_once(outbox: Outbox, clock: FakeClock) -> None:
     make_webhook()
     enqueue(3)
-    Delivery.objects.update(attempts=8)
+    WebhookDelivery.objects.update(attempts=8)
     for claimed in outbox.claim({}):
         outbox.failed(claimed, DOWN)
-    first = Delivery.objects.earliest("pk")
-    Delivery.objects.filter(pk=first.pk).update(next_try_ns=0)
+    first = WebhookDelivery.objects.earliest("pk")
+    WebhookDelivery.objects.filter(pk=first.pk).update(next_try_ns=0)
     outbox.delivered(only(outbox.claim({})), 200)
     assert len(outbox.claim({})) == 2
 
@@ -143,7 +143,7 @@ def test_old_rows_are_deleted_and_too_many_waiting_ones_given_up(
     monkeypatch.setattr("ninjacam.webhooks.outbox.MAX_WAITING", 2)
     webhook = make_webhook()
     enqueue(7)
-    pks = list(Delivery.objects.order_by("pk").values_list("pk", flat=True))
+    pks = list(WebhookDelivery.objects.order_by("pk").values_list("pk", flat=True))
     now_ns = clock.wall_ns()
     for pk, state, ended_ns in (
         (pks[0], "delivered", now_ns - KEPT_NS),
@@ -151,7 +151,7 @@ def test_old_rows_are_deleted_and_too_many_waiting_ones_given_up(
         (pks[2], "dead", now_ns - DEAD_KEPT_NS),
         (pks[3], "dead", now_ns - DEAD_KEPT_NS + S),
     ):
-        Delivery.objects.filter(pk=pk).update(state=state, ended_ns=ended_ns)
+        WebhookDelivery.objects.filter(pk=pk).update(state=state, ended_ns=ended_ns)
     outbox.clean()
     assert list(webhook.deliveries.order_by("pk").values_list("pk", "state")) == [
         (pks[1], "delivered"), (pks[3], "dead"), (pks[4], "dead"), (pks[5], "waiting"), (pks[6], "waiting"),

@@ -22,7 +22,7 @@ from ninjacam.api.schemas.webhooks import (
     WebhookPatch,
 )
 from ninjacam.api.times import to_time
-from ninjacam.models import Delivery, DeliveryState, Webhook
+from ninjacam.models import DeliveryState, Webhook, WebhookDelivery
 from ninjacam.queries import webhooks as queries
 from ninjacam.queries.pages import paginate
 
@@ -126,7 +126,7 @@ def _webhook_out(webhook: Webhook) -> WebhookOut:
     )
 
 
-def _delivery_out(delivery: Delivery) -> DeliveryOut:
+def _delivery_out(delivery: WebhookDelivery) -> DeliveryOut:
     waits = delivery.state == DeliveryState.WAITING
     return DeliveryOut(
         id=delivery.pk,
