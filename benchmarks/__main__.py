@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from benchmarks import blog, chromium, discovery, inference, seek, streams
+from benchmarks import blog, chromium, discovery, inference, seek, streams, vision
 from benchmarks.attacks import measure_attacks
 from benchmarks.export import measure_export
 from benchmarks.first_frame import measure_first_frame
@@ -73,6 +73,7 @@ ALONE: dict[str, Callable[[Plan], Figures]] = {
     "attacks": measure_attacks,
     "discovery": discovery.measure_discovery,
     "inference": inference.measure_inference,
+    "vision": vision.measure_vision,
     "ptz": measure_ptz,
     "talk": measure_talk,
     "publishing": measure_publishing,
@@ -85,6 +86,7 @@ MISSING: dict[str, Callable[[], str]] = {
     "seek": seek.missing,
     "discovery": discovery.missing,
     "inference": inference.missing,
+    "vision": vision.missing,
     "streams": streams.missing,
     "seed": blog.missing,
 }

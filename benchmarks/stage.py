@@ -69,6 +69,7 @@ class Plan:
     ptz_presses: int = 100
     talks: int = 60
     publishers: int = 16
+    motion_cameras: int = 40
 
 
 QUICK = Plan(

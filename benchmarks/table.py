@@ -337,6 +337,19 @@ ROWS = (
             for name, each in f.items()
         ),
     ),
+    Row(
+        "objects", "YOLOX-Nano at 5 fps on 720p25 with a sub-stream of 640x360, in all: moving / still scene",
+        "vision", "<= 15 / <= 1.5 %",
+        lambda f: f"{f['moving']['total']:.1f} % ({f['moving']['fps']:.1f} fps, {_kinds(f['moving']['cpu'])}) / "
+                  f"{f['still']['total']:.2f} % ({_kinds(f['still']['cpu'])})",
+        lambda f: f["moving"]["total"] <= 15 and f["moving"]["fps"] >= 4.8 and f["still"]["total"] <= 1.5,
+    ),
+    Row(
+        "motion", "cameras of 640x360 at 10 fps with motion, none falling behind", "vision", ">= 40",
+        lambda f: f"{f['many']['cameras']}: {f['many']['fps_least']:.1f} fps at least, {f['many']['dropped']} frames "
+                  f"dropped, {f['many']['total']:.0f} % of a core ({_kinds(f['many']['cpu'])})",
+        lambda f: f["many"]["cameras"] >= 40 and not f["many"]["dropped"] and f["many"]["fps_least"] >= 9.5,
+    ),
 )  # fmt: skip
 
 

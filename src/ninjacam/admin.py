@@ -236,7 +236,7 @@ class CameraAdmin(_OnRecord, CameraModelAdmin):
         return str(read_status().camera(camera, details=False)["state"])
 
     @admin.display(description=_("options of processors"))
-    def processors(self, camera: Camera) -> str:
+    def processor_links(self, camera: Camera) -> str:
         """Link to the pages of the options, where they are validated."""
         return format_html_join(
             ", ",
@@ -256,7 +256,7 @@ class CameraAdmin(_OnRecord, CameraModelAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Camera | None = None) -> list[str]:
         return (
-            ["slug", "processors", "draw_zones"] if obj else []
+            ["slug", "processor_links", "draw_zones"] if obj else []
         )  # Sockets and recordings are named after the slug.
 
 

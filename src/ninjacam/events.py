@@ -10,20 +10,15 @@
 Not here: events of the API and the engine (`ninjacam.actions.events`, `ninjacam.engine.events`).
 """
 
-import contextlib
 import json
-import logging
-import queue
 import re
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import uuid4
 
 from ninjacam.core.clock import SYSTEM_CLOCK
-from ninjacam.core.errors import LimitError, NinjacamError
 from ninjacam.core.sightings import Sighting
 
 __all__ = ["OngoingEvent", "Sighting", "begin", "create", "resume"]
@@ -32,12 +27,6 @@ if TYPE_CHECKING:
     from ninjacam.actions.events import EventChange, EventInput
     from ninjacam.models import Event
 
-logger = logging.getLogger("ninjacam.events")
-
-MAX_WAITING: Final = 200
-"""Maximum number of events of one vision worker that wait for the database. Others are dropped, counted and logged."""
-LOG_EVERY_NS = 1_000_000_000
-RETRY_S = 1.0
 _KIND = re.compile(r"[a-z0-9_]{1,32}\Z")
 _LABEL = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{0,200}\Z")
 
@@ -222,91 +211,6 @@ def send_to(sink: Sink | None) -> None:
 
 def discard(camera: str, item: "EventInput | EventChange") -> None:
     """A sink that drops all events."""
-
-
-class EventQueue:
-    """A sink for vision workers: `put` never waits, because another thread writes. Call `close` at the end."""
-
-    def __init__(self, write: Sink | None = None, *, retry_s: float = RETRY_S) -> None:
-        self._write = write or _write_from_processor
-        self._retry_s = retry_s
-        self._waiting: queue.Queue[tuple[str, EventInput | EventChange] | None] = queue.Queue(2 * MAX_WAITING)
-        self._closing = threading.Event()
-        self._logged_ns = -LOG_EVERY_NS
-        self.dropped = 0
-        self._thread = threading.Thread(target=self._run, name="event-writer", daemon=True)
-        self._thread.start()
-
-    def put(self, camera: str, item: "EventInput | EventChange") -> None:
-        # Leaves room for changes: an event whose end is dropped would last for ever.
-        may_wait = self._waiting.qsize() < MAX_WAITING or not hasattr(item, "kind")
-        with contextlib.suppress(queue.Full):
-            if may_wait:
-                self._waiting.put_nowait((camera, item))
-                return
-        self._drop(camera, item, "the database is too slow")
-
-    def close(self, timeout_s: float) -> None:
-        """Wait up to this time until all events are written."""
-        self._closing.set()
-        try:
-            self._waiting.put(None, timeout=timeout_s)
-        except queue.Full:
-            return
-        self._thread.join(timeout_s)
-
-    def _run(self) -> None:
-        while True:
-            item = self._waiting.get()
-            if item is None:
-                return
-            while not self._written(*item):
-                if self._closing.wait(self._retry_s):
-                    return
-
-    def _written(self, camera: str, item: "EventInput | EventChange") -> bool:
-        """Return False if the database is unavailable, to try again."""
-        from django.db import (
-            DatabaseError,
-            InterfaceError,
-            OperationalError,
-            close_old_connections,
-            connections,
-        )
-
-        close_old_connections()
-        try:
-            self._write(camera, item)
-        except (OperationalError, InterfaceError):
-            connections.close_all()
-            return False
-        except (NinjacamError, DatabaseError) as exc:
-            self._drop(camera, item, str(exc))
-        return True
-
-    def _drop(self, camera: str, item: "EventInput | EventChange", why: str) -> None:
-        self.dropped += 1
-        now_ns = SYSTEM_CLOCK.monotonic_ns()
-        if now_ns - self._logged_ns >= LOG_EVERY_NS:
-            self._logged_ns = now_ns
-            kind = getattr(item, "kind", "a change of one")
-            logger.warning("%s: an event (%s) is dropped (%d so far): %s", camera, kind, self.dropped, why)
-
-
-def _write_from_processor(camera: str, item: "EventInput | EventChange") -> None:
-    """Raises: NinjacamError, DatabaseError."""
-    from ninjacam.actions.events import EventChange, change_event, event_rates
-    from ninjacam.conf import get_settings
-
-    if isinstance(item, EventChange):
-        change_event(camera, item)
-        return
-    per_minute = get_settings().events_per_minute
-    if event_rates(per_minute).take(("processor", camera)):
-        raise LimitError(
-            f"Processors create too many events of {camera!r}: the limit is {per_minute} per minute."
-        )
-    _write(camera, item, "processor")
 
 
 def _write(camera: str, event_input: "EventInput", source: str) -> "Event":

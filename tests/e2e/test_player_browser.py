@@ -159,9 +159,11 @@ def test_cached_frames_are_not_played_in_slow_motion(tab: Tab, media: FakeMedia)
     state_is(tab, "live", name="late")
     with spell() as passed:
         next_paints(tab, 10, "late")
-    ages_ms = [true_age_ms(media, paint) / passed.slowdown for paint in paints(tab, "late")]
-    assert sum(age_ms > 400 for age_ms in ages_ms) <= 2
-    assert ages_ms[-1] < 300
+    drawn = [(paint["atMs"], true_age_ms(media, paint) / passed.slowdown) for paint in paints(tab, "late")]
+    late_ms = [at_ms for at_ms, age_ms in drawn if age_ms > 400]
+    # A slow browser may draw some of them, but not at their own pace, which would take almost two seconds.
+    assert not late_ms or late_ms[-1] - drawn[0][0] < 600 * passed.slowdown, drawn
+    assert drawn[-1][1] < 300
 
 
 @pytest.mark.parametrize("rung", ["webcodecs", "mse"])

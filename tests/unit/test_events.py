@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from django.db import OperationalError
 
-from ninjacam import events
+from ninjacam import events, processor_writer
 from ninjacam.actions.events import EventChange, EventInput
 from ninjacam.core.errors import InvalidError, LimitError, NotFoundError
 from ninjacam.models import Camera, Event
+from ninjacam.processor_writer import MAX_WAITING, ProcessorWriter
 from tests.harness.processes import wait_until
 
 AT = datetime(2026, 3, 4, 5, 6, 7, 250_000, tzinfo=UTC)
@@ -99,9 +100,9 @@ def written() -> Written:
 
 
 @pytest.fixture
-def queued(written: Written, monkeypatch: pytest.MonkeyPatch) -> Iterator[events.EventQueue]:
-    monkeypatch.setattr("django.db.close_old_connections", lambda: None)
-    made = events.EventQueue(written, retry_s=0.01)
+def queued(written: Written, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProcessorWriter]:
+    monkeypatch.setattr(processor_writer, "close_old_connections", lambda: None)
+    made = ProcessorWriter(written, retry_s=0.01)
     events.send_to(made.put)
     yield made
     events.send_to(None)
@@ -110,13 +111,13 @@ def queued(written: Written, monkeypatch: pytest.MonkeyPatch) -> Iterator[events
 
 
 def test_a_processor_never_waits_for_the_database_and_excess_events_are_dropped_and_logged_once(
-    queued: events.EventQueue, written: Written, caplog: pytest.LogCaptureFixture
+    queued: ProcessorWriter, written: Written, caplog: pytest.LogCaptureFixture
 ) -> None:
     written.open.clear()
     assert events.create("gate", "first") is None
     assert written.entered.wait(5)
     with caplog.at_level(logging.WARNING, "ninjacam.events"):
-        for number in range(events.MAX_WAITING + 7):
+        for number in range(MAX_WAITING + 7):
             assert events.create("gate", f"e{number}") is None
     assert queued.dropped == 7
     assert [record.getMessage() for record in caplog.records] == [
@@ -124,11 +125,11 @@ def test_a_processor_never_waits_for_the_database_and_excess_events_are_dropped_
     ]
     written.open.set()
     queued.close(5)
-    assert written.kinds == ["first", *(f"e{number}" for number in range(events.MAX_WAITING))]
+    assert written.kinds == ["first", *(f"e{number}" for number in range(MAX_WAITING))]
 
 
 def test_an_event_waits_for_an_unavailable_database_but_not_after_a_refusal(
-    queued: events.EventQueue, written: Written
+    queued: ProcessorWriter, written: Written
 ) -> None:
     away = OperationalError("away")
     written.errors = [away, away, None, LimitError("too many"), None]
@@ -139,7 +140,7 @@ def test_an_event_waits_for_an_unavailable_database_but_not_after_a_refusal(
     assert queued.dropped == 1
 
 
-def test_a_processor_gets_an_error_for_its_mistake_at_once(queued: events.EventQueue) -> None:
+def test_a_processor_gets_an_error_for_its_mistake_at_once(queued: ProcessorWriter) -> None:
     with pytest.raises(InvalidError, match="kind 'No Spaces'"):
         events.create("gate", "No Spaces")
 
@@ -148,9 +149,9 @@ def test_a_processor_gets_an_error_for_its_mistake_at_once(queued: events.EventQ
 def test_processors_of_a_camera_create_no_more_events_than_the_setting_allows(settings: Any) -> None:
     settings.NINJACAM = {**getattr(settings, "NINJACAM", {}), "EVENTS_PER_MINUTE": 4}
     for _ in range(2):  # half of them at once
-        events._write_from_processor("gate", EventInput("visitor", start_ns=1))
+        processor_writer._write_event("gate", EventInput("visitor", start_ns=1))
     with pytest.raises(LimitError, match="the limit is 4 per minute"):
-        events._write_from_processor("gate", EventInput("visitor", start_ns=1))
+        processor_writer._write_event("gate", EventInput("visitor", start_ns=1))
     assert Event.objects.filter(source="processor").count() == 2
 
 
@@ -165,12 +166,12 @@ def test_an_export_creates_no_events() -> None:
 
 
 def test_changes_of_events_have_room_when_no_more_events_do(
-    queued: events.EventQueue, written: Written
+    queued: ProcessorWriter, written: Written
 ) -> None:
     written.open.clear()
     ongoing = events.begin("gate", "visit")
     assert written.entered.wait(5)
-    for number in range(events.MAX_WAITING + 1):
+    for number in range(MAX_WAITING + 1):
         events.create("gate", f"e{number}")
     ongoing.end()
     assert queued.dropped == 1

@@ -1,4 +1,4 @@
-"""The state that processors keep over restarts. Not here: where it is kept (`adapters.processor_states`)."""
+"""The state that processors keep over restarts. Not here: where it is kept (`ninjacam.processor_writer`)."""
 
 from typing import Any, Protocol
 

@@ -74,8 +74,10 @@ class Processor:
         return load_state(self.camera, self.name)
 
     def save_state(self, state: Any) -> None:
-        """Keep a state over restarts: a dictionary or list of at most 256 KB as JSON. It is written within a second or
-        two, by another thread. Raises: InvalidError: it cannot be converted to JSON, or is too large.
+        """Keep a state over restarts: a dictionary or list of at most 256 KB as JSON. Another thread writes it within a
+        second, and before an event that is created or changed afterwards.
+
+        Raises: InvalidError: it cannot be converted to JSON, or is too large.
         """
         save_state(self.camera, self.name, state)
 

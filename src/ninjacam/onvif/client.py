@@ -287,6 +287,8 @@ class OnvifClient:
             raise ProtocolError(
                 f"The camera names an address for its stream that starts with {target.scheme}:."
             )
+        if target.scheme == "http" and self.target.is_tls:  # The login would be sent in clear text.
+            raise ProtocolError("The camera names an address without TLS, which is not used.")
         if target.host != self.target.host and not await self._is_own(target.host):
             raise ProtocolError(
                 f"The camera names a stream on another host ({target.host[:60]}), which is not used. "

@@ -12,8 +12,8 @@ import django
 from ninjacam.core.limits import keep_files_private, leave
 from ninjacam.supervision.child import child_parser, run_loop
 
-EVENTS_S = 0.4
-"""Seconds for waiting events, and again for states, to be written when the worker ends. The engine waits for 1.2 s."""
+EVENTS_S = 0.5
+"""Seconds for waiting events and states to be written when the worker ends. The engine waits for 1.2 s."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -22,12 +22,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     django.setup()
 
     from ninjacam import events
-    from ninjacam.adapters.processor_states import DatabaseStates
     from ninjacam.conf import get_settings
     from ninjacam.core.limits import confine
     from ninjacam.core.memory import keep_freed_frames
     from ninjacam.core.processor_states import keep_states_in
     from ninjacam.processes.processor_modules import processor_modules
+    from ninjacam.processor_writer import ProcessorWriter
     from ninjacam.vision.process import VisionProcess
 
     confine(memory_bytes=resource.RLIM_INFINITY)  # Models map more address space than they use.
@@ -45,12 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         await process.run()
 
     gc.freeze()  # Loaded objects stay: exclude them from garbage collections, which would delay frames.
-    queue, states = events.EventQueue(), DatabaseStates()
-    events.send_to(queue.put)
-    keep_states_in(states)
+    writer = ProcessorWriter()
+    events.send_to(writer.put)
+    keep_states_in(writer)
     run_loop(run)
-    queue.close(EVENTS_S)
-    states.close(EVENTS_S)
+    writer.close(EVENTS_S)
     leave()  # Processors may still be running in OpenCV.
 
 

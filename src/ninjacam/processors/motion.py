@@ -33,8 +33,8 @@ class Motion(Processor):
         self.zones: set[str] = set()
         state = self.load_state()
         if state:  # The previous worker has ended during an event.
-            events.resume(camera, state["key"]).end(_to_time(state["last_ns"]))
             self.save_state(None)
+            events.resume(camera, state["key"]).end(_to_time(state["last_ns"]))
 
     def process(self, frame: Frame) -> Result:
         found = [(area, zones) for area in frame.motion if (zones := self._zones_of(area, frame)) is not None]
@@ -62,6 +62,7 @@ class Motion(Processor):
         sighting = events.Sighting.of(box, frame, zones=tuple(sorted(self.zones)))
         if self.event is None:
             key = f"motion-{self.camera}-{frame.captured_ns}"
+            self._save(key)
             self.event = events.begin(
                 self.camera, "motion", start=frame.captured_at, key=key, sighting=sighting
             )
@@ -69,14 +70,17 @@ class Motion(Processor):
             self.event.update(sighting=sighting)
         self.best_share = max(self.best_share, area.share)
         if frame.captured_ns - self.saved_ns > SAVE_EVERY_NS:
-            self.saved_ns = frame.captured_ns
-            self.save_state({"key": self.event.key, "last_ns": self.last_ns})
+            self._save(self.event.key)
+
+    def _save(self, key: str) -> None:
+        self.saved_ns = self.last_ns
+        self.save_state({"key": key, "last_ns": self.last_ns})
 
     def _end(self) -> None:
         event, self.event = self.event, None
         if event is not None:
-            event.end(_to_time(self.last_ns))
             self.save_state(None)
+            event.end(_to_time(self.last_ns))
         self.best_share, self.zones = 0.0, set()
 
     def close(self) -> None:

@@ -5,17 +5,20 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from ninjacam import Box, Frame, Processor, Result, Zone, events, load_model, processor
-from ninjacam.core.errors import InvalidError
+from ninjacam.core.errors import InvalidError, ModelError
 from ninjacam.tracking import LineCounter, Tracker, Visit, Visits, VisitUpdate
 
 SAVE_EVERY_NS = 2_000_000_000
-LABELS = ["person", "bicycle", "car", "motorcycle", "bus", "truck", "dog", "cat"]
+LABELS = ["person", "bicycle", "car", "motorcycle", "motorbike", "bus", "truck", "dog", "cat"]
+"""With both names that models of the COCO data set use."""
 
 
 class ObjectOptions(BaseModel):
     model: str = Field("yolox-nano", max_length=100, description="A model of `ninjacam models list`.")
     labels: list[str] = Field(
-        LABELS, max_length=80, description="What to look for. Empty: all labels of the model."
+        LABELS,
+        max_length=80,
+        description="What to look for. Empty: all. Labels that the model lacks are ignored.",
     )
     score: float = Field(0.5, ge=0.05, le=1, description="Score that a visit needs to begin.")
     continue_score: float = Field(0.2, ge=0.05, le=1, description="Score that continues a visit.")
@@ -31,6 +34,12 @@ class Objects(Processor):
     def setup(self, camera: str, options: ObjectOptions) -> None:
         self.options = options
         self.model = load_model(options.model)
+        self.labels = [label for label in options.labels if label in self.model.labels]
+        if options.labels and not self.labels:
+            raise ModelError(
+                f"The model “{options.model}” finds none of these: {', '.join(options.labels[:10])}. "
+                f"Change the option “labels”; the model's are {', '.join(self.model.labels[:10])}, …."
+            )
         self.tracker = Tracker(
             start_score=options.score, continue_score=min(options.continue_score, options.score), max_trail=24
         )
@@ -40,8 +49,11 @@ class Objects(Processor):
             end_after_s=options.end_after_s,
         )
         self.counters: dict[str, LineCounter] = {}
-        self.events: dict[int, events.OngoingEvent] = {}
+        self.with_event: set[int] = set()
+        """Visits whose event has begun. Of others, the object has not been in a zone yet."""
+        self.is_restored = False
         self.zones: dict[int, set[str]] = {}
+        self.changed: set[int] = set()
         self.saved_ns = 0
         self._restore(self.load_state())
 
@@ -49,17 +61,28 @@ class Objects(Processor):
         found = self.model(
             frame.image,
             score=min(self.options.continue_score, self.options.score),
-            labels=self.options.labels or None,
+            labels=self.labels or None,
         )
         found = [box for box in found if not self._is_masked(box, frame)]
-        tracked = self.tracker.update(found, frame.captured_at)
-        update = self.visits.update(tracked, frame.captured_at)
+        tracked = self.tracker.update(found, frame.captured_ns)
+        update = self.visits.update(tracked, frame.captured_ns)
         values = self._count(tracked, frame)
-        self._see_zones(frame, update)
+        self._note_zones(frame)
+        begun = [visit for visit in self.visits.ongoing if self._should_begin(visit, frame)]
+        self.with_event |= {visit.id for visit in begun}
+        ended = [visit for visit in update.ended if visit.id in self.with_event]
         for visit in update.ended:
-            self._end(visit)
-        if update.started or update.ended or frame.captured_ns - self.saved_ns > SAVE_EVERY_NS:
-            self._save(frame)
+            self.with_event.discard(visit.id)
+        if begun or update.ended or frame.captured_ns - self.saved_ns > SAVE_EVERY_NS:
+            self._save(frame)  # First: after a restart, it must contain each event that was begun.
+        for visit in begun:
+            self._begin(visit, frame)
+        self._send_changes(frame, update)
+        for visit in ended:
+            seconds = {"detections": visit.detections, "seconds": round(visit.seconds, 1)}
+            self._event_of(visit).end(visit.end, data=seconds)
+        for visit in update.ended:
+            self.zones.pop(visit.id, None)
         values["visits"] = len(self.visits.ongoing)
         return Result(annotations=tracked, values=values, data=update)
 
@@ -68,39 +91,51 @@ class Objects(Processor):
         x, y = _foot(box)
         return any(zone.kind == "mask" and zone.contains(x, y) for zone in frame.zones.values())
 
-    def _see_zones(self, frame: Frame, update: VisitUpdate) -> None:
-        """Begin the events of visits, those of a camera with zones when an object is in one, and keep them current."""
+    def _note_zones(self, frame: Frame) -> None:
         zones = [zone for zone in frame.zones.values() if zone.kind == "zone"]
-        changed = {visit.id for visit in update.updated}
         for visit in self.visits.ongoing:
             seen = self.zones.setdefault(visit.id, set())
             inside = _zones_at(visit.box, zones) if visit.end_ns == frame.captured_ns else set()
-            is_new = not inside <= seen
-            seen |= inside
-            if visit.id not in self.events and (seen or not zones):
-                self._begin(visit, frame)
-            elif visit.id in self.events and (is_new or visit.id in changed):
-                self.events[visit.id].update(sighting=self._sighting(visit, frame))
+            if not inside <= seen:
+                self.changed.add(visit.id)
+                seen |= inside
+
+    def _should_begin(self, visit: Visit, frame: Frame) -> bool:
+        """Return whether the event of a visit begins now: at once, or when its object is in one of the zones."""
+        has_zones = any(zone.kind == "zone" for zone in frame.zones.values())
+        return visit.id not in self.with_event and (bool(self.zones.get(visit.id)) or not has_zones)
 
     def _begin(self, visit: Visit, frame: Frame) -> None:
-        self.events[visit.id] = events.begin(
+        events.begin(
             self.camera,
             _kind_of(visit.label),
             label=visit.label,
             start=visit.start,
             sighting=self._sighting(visit, frame),
-            key=f"objects-{self.camera}-{visit.start_ns}-{visit.id}",
+            key=self._key_of(visit),
         )
+
+    def _send_changes(self, frame: Frame, update: VisitUpdate) -> None:
+        changed = self.changed | {visit.id for visit in update.updated}
+        self.changed = set()
+        for visit in self.visits.ongoing:
+            if visit.id not in self.with_event:
+                continue
+            if self.is_restored:
+                self._begin(visit, frame)  # It may not have been written before the restart.
+            elif visit.id in changed:
+                self._event_of(visit).update(sighting=self._sighting(visit, frame))
+        self.is_restored = False
+
+    def _key_of(self, visit: Visit) -> str:
+        return f"objects-{self.camera}-{visit.start_ns}-{visit.id}"
+
+    def _event_of(self, visit: Visit) -> events.OngoingEvent:
+        return events.resume(self.camera, self._key_of(visit))
 
     def _sighting(self, visit: Visit, frame: Frame) -> events.Sighting:
         zones = tuple(sorted(self.zones.get(visit.id, ())))
         return events.Sighting.of(visit.best.box, frame, at_ns=visit.best.captured_ns, zones=zones)
-
-    def _end(self, visit: Visit) -> None:
-        event = self.events.pop(visit.id, None)
-        self.zones.pop(visit.id, None)
-        if event is not None:
-            event.end(visit.end, data={"detections": visit.detections, "seconds": round(visit.seconds, 1)})
 
     def _count(self, tracked: list[Box], frame: Frame) -> dict[str, float]:
         """Count crossings of the camera's lines, and create an event for each."""
@@ -111,7 +146,7 @@ class Objects(Processor):
         }
         for line in lines[:MAX_LINES]:
             ends = [line.points[0], line.points[-1]]
-            crossed = self.counters[line.name].update(tracked, frame.captured_at, ends)
+            crossed = self.counters[line.name].update(tracked, frame.captured_ns, ends)
             name = line.name.replace("-", "_")[:20]
             values |= {f"{_word(name)}_forward": crossed.forward, f"{_word(name)}_backward": crossed.backward}
             for crossing in crossed.crossings:
@@ -129,7 +164,11 @@ class Objects(Processor):
         self.save_state(
             {
                 "visits": self.visits.state(),
-                "keys": {str(visit): event.key for visit, event in self.events.items()},
+                "with_event": {
+                    str(visit.id): self._key_of(visit)
+                    for visit in self.visits.ongoing
+                    if visit.id in self.with_event
+                },
                 "zones": {str(visit): sorted(zones) for visit, zones in self.zones.items()},
             }
         )
@@ -138,15 +177,15 @@ class Objects(Processor):
         """Continue the visits of the previous instance. Its events end if the state cannot be used."""
         if not state:
             return
-        open_events = {int(visit): events.resume(self.camera, key) for visit, key in state["keys"].items()}
         try:
             self.visits.restore(state["visits"])
         except InvalidError:
-            for event in open_events.values():
-                event.end()
+            for key in state["with_event"].values():
+                events.resume(self.camera, key).end()
             return
-        self.events = open_events
+        self.with_event = {int(visit) for visit in state["with_event"]}
         self.zones = {int(visit): set(zones) for visit, zones in state["zones"].items()}
+        self.is_restored = True
 
 
 MAX_LINES = 7

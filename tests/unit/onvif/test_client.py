@@ -238,6 +238,32 @@ def test_a_web_server_that_asks_for_basic_gets_no_password() -> None:
     assert seen and not any("hunter2" in each or encoded in each for each in seen)
 
 
+def test_a_camera_with_tls_that_names_an_image_in_clear_text_gets_no_password_there() -> None:
+    class Basic(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(self.headers.get("Authorization", ""))
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="admin"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Quiet."""
+
+    async def go(url: str) -> None:
+        config = SourceConfig("https://127.0.0.1/onvif/device_service", username="admin", password="hunter2!")
+        client = OnvifClient(config)
+        try:
+            await client.get(url, max_body_bytes=1000)
+        finally:
+            client.close()
+
+    seen: list[str] = []
+    with web_server(Basic) as url, pytest.raises(ProtocolError, match="without TLS"):
+        asyncio.run(go(url))
+    assert not any(seen)
+
+
 @pytest.mark.parametrize("lie", LIES)
 def test_a_lying_camera_ends_in_a_typed_error(lie: str) -> None:
     raw, error, says = LIES[lie]

@@ -22,6 +22,8 @@ BEGIN = datetime(2026, 11, 30, tzinfo=UTC)
 class Model:
     """Returns the boxes that the test sets."""
 
+    labels = ("person", "car", "dog")
+
     def __init__(self) -> None:
         self.boxes: list[Box] = []
         self.asked: dict[str, Any] = {}
@@ -56,6 +58,7 @@ def walk(
         left = left_at(second)
         model.boxes = [] if left < 0 else [person(left, **box)]
         made = frame(IMAGE, camera="gate", captured_at=BEGIN + timedelta(seconds=second), zones=zones)
+        made.captured_ns += 123  # Cameras have times that no datetime has.
         returned.append(processor.process(made))
     return returned
 
@@ -77,7 +80,7 @@ def test_a_visit_is_one_event_with_its_best_moment(
     assert begun[0].start_ns / 1e9 - BEGIN.timestamp() == pytest.approx(2, abs=0.5)
     assert [item.end_ns / 1e9 - BEGIN.timestamp() for item in recorded.ended] == pytest.approx([6.8], abs=0.3)
     assert begun[0].sighting.score == pytest.approx(0.9) and len(begun[0].sighting.box) == 4
-    assert model.asked["labels"] == objects.LABELS
+    assert model.asked["labels"] == ["person", "car", "dog"], "those that the model has"
     tracks = {box.track for each in returned for box in each.annotations}
     assert len(tracks) == 1
     assert max(each.values["visits"] for each in returned) == 1
@@ -89,14 +92,14 @@ def test_a_restart_continues_the_visit(start: Callable[..., Any], recorded: Reco
     state = json.loads(json.dumps(recorded.states["gate", "objects"]))
     recorded.states["gate", "objects"] = state
     walk(start(Objects), model, steps(5.4, 15), crossing)
-    assert len(recorded.begun) == 1
-    assert [item.key for item in recorded.ended] == [recorded.begun[0].key]
+    assert {item.key for item in recorded.begun} == {recorded.ended[0].key}, "begun again, with the same key"
+    assert len(recorded.ended) == 1
 
 
 def test_a_state_that_cannot_be_used_ends_its_events(
     start: Callable[..., Any], recorded: Recorded, model: Model
 ) -> None:
-    recorded.states["gate", "objects"] = {"visits": {"version": 99}, "keys": {"1": "old"}, "zones": {}}
+    recorded.states["gate", "objects"] = {"visits": {"version": 99}, "with_event": {"1": "old"}, "zones": {}}
     start(Objects)
     assert [item.key for item in recorded.ended] == ["old"]
 
@@ -139,6 +142,12 @@ def test_weak_detections_begin_no_visit(start: Callable[..., Any], recorded: Rec
 )
 def test_labels_become_kinds_of_events(label: str, kind: str) -> None:
     assert objects._kind_of(label) == kind
+
+
+def test_labels_that_no_model_has_are_reported(start: Callable[..., Any], model: Model) -> None:
+    with pytest.raises(ModelError, match="finds none of these: unicorn"):
+        start(Objects, labels=["unicorn"])
+    start(Objects, labels=[])
 
 
 def test_a_missing_model_is_reported(start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:

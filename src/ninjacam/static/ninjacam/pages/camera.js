@@ -72,19 +72,20 @@ function showCamera({ state, error, health }) {
 
 /** @param {{ items: any[] }} page ViewPage of the API */
 function showViews({ items }) {
-  const table = document.getElementById("processors");
+  const list = document.getElementById("processors");
   for (const { view, state, fps, ms_p50, ms_p95, dropped, skipped_share } of items) {
-    const row = table?.querySelector(`tr[data-view="${CSS.escape(view)}"]`);
-    const texts = [
-      table?.dataset[state] ?? state,
-      fps ? number.format(fps) : "–",
-      ms_p95 ? `${number.format(ms_p50)} / ${number.format(ms_p95)}` : "–",
-      dropped ? String(dropped) : "–",
-      skipped_share === null ? "–" : percent.format(skipped_share),
+    const item = list?.querySelector(`[data-view="${CSS.escape(view)}"]`);
+    if (!list || !item) continue;
+    const say = list.dataset;
+    const figures = [
+      fps ? `${number.format(fps)} ${say.fps}` : "",
+      ms_p95 ? `${number.format(ms_p50)} – ${milliseconds.format(ms_p95)}` : "",
+      dropped ? `${dropped} ${say.dropped}` : "",
+      skipped_share ? `${percent.format(skipped_share)} ${say.saved}` : "",
     ];
-    row?.querySelectorAll("td").forEach((cell, index) => {
-      if (cell.textContent !== texts[index]) cell.textContent = texts[index];
-    });
+    const [label, details] = item.querySelectorAll("span, small");
+    label.textContent = say[state] ?? state;
+    details.textContent = figures.filter(Boolean).join(" · ");
   }
 }
 

@@ -1,0 +1,106 @@
+"""What processors create, on its way to the database: states, and their order with events. Events: test_events.py."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+
+from ninjacam import events, processor_writer
+from ninjacam.core.errors import InvalidError
+from ninjacam.models import Camera, Event, ProcessorState
+from ninjacam.processor_writer import ProcessorWriter
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def camera() -> Camera:
+    return Camera.objects.create(slug="gate", url="rtsp://127.0.0.1/x")
+
+
+@pytest.fixture
+def states() -> Iterator[ProcessorWriter]:
+    made = ProcessorWriter(save_every_s=0.01, retry_s=0.01)
+    yield made
+    made.close(5)
+
+
+@pytest.mark.usefixtures("camera")
+def test_the_last_state_is_loaded_at_once_and_after_a_restart(states: ProcessorWriter) -> None:
+    assert states.load("gate", "count") is None
+    for number in range(100):
+        states.save("gate", "count", {"number": number})
+    assert states.load("gate", "count") == {"number": 99}
+    states.close(5)
+    other = ProcessorWriter()
+    assert other.load("gate", "count") == {"number": 99}
+    other.close(5)
+    assert ProcessorState.objects.count() == 1
+
+
+def test_the_state_of_a_camera_that_does_not_exist_is_dropped(states: ProcessorWriter) -> None:
+    states.save("nowhere", "count", 1)
+    states.close(5)
+    assert ProcessorState.objects.count() == 0
+
+
+def test_a_deleted_camera_leaves_no_state(camera: Camera, states: ProcessorWriter) -> None:
+    states.save("gate", "count", 1)
+    states.close(5)
+    camera.delete()
+    assert ProcessorState.objects.count() == 0
+
+
+@pytest.mark.parametrize("state", [{1, 2}, float("nan"), "x" * (300 << 10), [object()]])
+def test_a_state_that_cannot_be_kept_is_refused(states: ProcessorWriter, state: Any) -> None:
+    with pytest.raises(InvalidError):
+        states.save("gate", "count", state)
+
+
+@pytest.mark.usefixtures("camera")
+def test_an_unavailable_database_is_tried_again_with_the_newest_state(
+    states: ProcessorWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed, real = threading.Event(), processor_writer._write_state
+
+    def write(*arguments: Any) -> None:
+        if not failed.is_set():
+            failed.set()
+            raise OperationalError
+        real(*arguments)
+
+    monkeypatch.setattr(processor_writer, "_write_state", write)
+    states.save("gate", "count", 1)
+    assert failed.wait(5)
+    states.save("gate", "count", 2)
+    states.close(5)
+    assert ProcessorState.objects.get().state == 2
+
+
+@pytest.mark.usefixtures("camera")
+def test_a_state_is_written_before_an_event_that_follows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    write_event, write_state = processor_writer._write_event, processor_writer._write_state
+
+    def note_event(*arguments: Any) -> None:
+        order.append("event")
+        write_event(*arguments)
+
+    def note_state(*arguments: Any) -> None:
+        order.append("state")
+        write_state(*arguments)
+
+    monkeypatch.setattr(processor_writer, "_write_state", note_state)
+    writer = ProcessorWriter(note_event, save_every_s=60)
+    events.send_to(writer.put)
+    try:
+        writer.save("gate", "count", 1)
+        events.begin("gate", "visit", key="a")
+        events.resume("gate", "a").end()
+    finally:
+        events.send_to(None)
+        writer.close(5)
+    assert order == ["state", "event", "event"]
+    assert Event.objects.get().end_ns is not None
