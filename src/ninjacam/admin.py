@@ -455,7 +455,8 @@ class WebhookAdmin(_OnRecord, WebhookModelAdmin):
 
     @admin.display(description=_("given up"))
     def dead(self, webhook: Webhook) -> str:
-        url = f"{reverse('admin:ninjacam_webhookdelivery_changelist')}?webhook__id__exact={webhook.pk}&state__exact=dead"
+        page = reverse("admin:ninjacam_webhookdelivery_changelist")
+        url = f"{page}?webhook__id__exact={webhook.pk}&state__exact=dead"
         return format_html('<a href="{}">{}</a>', url, webhook.deliveries.filter(state="dead").count())
 
 
@@ -468,7 +469,7 @@ class DeliveryAdmin(DeliveryModelAdmin):
     list_select_related = ["webhook"]
     show_full_result_count = False
     actions = ["retry"]
-    readonly_fields = [
+    fields = readonly_fields = (
         "webhook",
         "event_id",
         "phase",
@@ -479,8 +480,7 @@ class DeliveryAdmin(DeliveryModelAdmin):
         "status",
         "error",
         "payload",
-    ]
-    fields = readonly_fields
+    )
 
     @admin.display(description=_("created at"))
     def created(self, delivery: WebhookDelivery) -> datetime:
