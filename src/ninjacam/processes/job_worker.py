@@ -62,8 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         finally:
             stop.set()
             courier_stop.set()
-            for each in (thread, courier):
-                await asyncio.to_thread(each.join, STOP_S / 2)
+            await asyncio.gather(*(asyncio.to_thread(each.join, STOP_S) for each in (thread, courier)))
 
     gc.freeze()
     run_loop(run)

@@ -3,6 +3,7 @@
 import json
 import time
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,6 +95,16 @@ def test_a_payload_has_the_event_as_the_api_returns_it(
     assert event is not None
     answer = signed_in(admin_user).get(f"/api/v1/events/{event.pk}").json()
     assert json.loads(WebhookDelivery.objects.earliest("pk").payload)["event"] == answer
+
+
+def test_the_documented_body_has_the_fields_of_a_payload(webhook: Webhook, camera: Camera) -> None:
+    text = (Path(__file__).parents[3] / "docs/webhooks.md").read_text(encoding="utf-8")
+    documented = json.loads(text.partition("```json\n")[2].partition("```")[0])
+    events.create("door", "person", label="x" * 200, data={"text": "ä" * 600})
+    payload = WebhookDelivery.objects.earliest("pk").payload
+    assert len(payload) < 32 << 10
+    assert json.loads(payload).keys() == documented.keys()
+    assert json.loads(payload)["event"].keys() == documented["event"].keys()
 
 
 def test_a_disabled_webhook_receives_nothing(camera: Camera) -> None:
