@@ -41,10 +41,12 @@ Zone = Annotated[
     str, Field(max_length=50, pattern=r"^\S*$", description="Name of a zone that the object was in.")
 ]
 Score = Annotated[
-    float | None, Field(ge=0, le=1, description="Minimum score; null: also events without a score.")
+    Annotated[float, Field(ge=0, le=1, strict=True)] | None,
+    Field(description="Minimum score; null: also events without a score."),
 ]
 Duration = Annotated[
-    float, Field(ge=0, le=86400, description="Seconds that an event must last before it is sent.")
+    float,
+    Field(ge=0, le=86400, strict=True, description="Seconds that an event must last before it is sent."),
 ]
 Schedule = Annotated[
     str,
