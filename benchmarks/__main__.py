@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from benchmarks import blog, chromium, discovery, inference, seek, streams, vision
+from benchmarks import backtest, blog, chromium, discovery, inference, seek, streams, vision
 from benchmarks.attacks import measure_attacks
 from benchmarks.export import measure_export
 from benchmarks.first_frame import measure_first_frame
@@ -73,6 +73,7 @@ ALONE: dict[str, Callable[[Plan], Figures]] = {
     "attacks": measure_attacks,
     "discovery": discovery.measure_discovery,
     "inference": inference.measure_inference,
+    "backtest": backtest.measure_backtest,
     "vision": vision.measure_vision,
     "ptz": measure_ptz,
     "talk": measure_talk,
@@ -86,6 +87,7 @@ MISSING: dict[str, Callable[[], str]] = {
     "seek": seek.missing,
     "discovery": discovery.missing,
     "inference": inference.missing,
+    "backtest": backtest.missing,
     "vision": vision.missing,
     "streams": streams.missing,
     "seed": blog.missing,

@@ -130,13 +130,14 @@ class _LatencyViewer(WsViewer):
     def __init__(self, product: Product, slug: str, publishers: _Publishers) -> None:
         super().__init__(product.websocket_url, product.token, [(slug, "")])
         self._publishers = publishers
+        self._begun_s = time.monotonic()
         self.latencies_s: list[float] = []
 
     def _note(self, message: str | bytes) -> None:
         now_s = time.monotonic()
         if isinstance(message, bytes):
             sent_s = self._publishers.sent_s.get(message[WS_HEADER.size :][-_TAIL_BYTES:])
-            if sent_s is not None:
+            if sent_s is not None and sent_s > self._begun_s:  # Without the cached GOP.
                 self.latencies_s.append(now_s - sent_s)
         else:
             super()._note(message)
@@ -168,7 +169,7 @@ def measure_publishing(plan: Plan) -> Figures:
                 cpu = measure_cpu(product.pid, plan.idle_window_s)
                 with _LatencyViewer(product, "cam0", publishers) as viewer:
                     time.sleep(plan.window_s)
-                latencies_s = viewer.latencies_s[plan.publishers :]  # without the cached GOP
+                latencies_s = viewer.latencies_s
         figures[name] = {
             "cpu": cpu.as_dict(),
             "each_percent": cpu.total / plan.publishers,

@@ -351,6 +351,19 @@ ROWS = (
         ),
     ),
     Row(
+        "backtest", "backtest of motion on one-by-one-person-detection.mp4 (each frame examined)", "backtest",
+        ">= 40 x real time",
+        lambda f: f"{f['motion']['speed']:.0f} x ({f['every_frame']['speed']:.0f} x)",
+        lambda f: min(f["motion"]["speed"], f["every_frame"]["speed"]) >= 40,
+    ),
+    Row(
+        "motion-search", "search of recordings for motion in a region (with the start of the command)", "backtest",
+        ">= 500 x real time",
+        lambda f: f"{f['search']['speed']} x ({f['search']['command_speed']} x), "
+        f"{f['search']['key_frames']} key frames of 768 x 432",
+        lambda f: f["search"]["speed"] >= 500,
+    ),
+    Row(
         "objects", "YOLOX-Nano at 5 fps on 720p25 with a sub-stream of 640x360, in all: moving / still scene",
         "vision", "<= 15 / <= 1.5 %",
         lambda f: f"{f['moving']['total']:.1f} % ({f['moving']['fps']:.1f} fps, {_kinds(f['moving']['cpu'])}) / "

@@ -43,7 +43,7 @@ _NO_MIGRATION = {"doctor", "openapi", "engine"}
 def _verbs() -> list[str]:
     commands = Path(__file__).parent / "management" / "commands"
     names = (module.name for module in pkgutil.iter_modules([str(commands)]))
-    return sorted(name.removeprefix(_PREFIX) for name in names if name.startswith(_PREFIX))
+    return sorted(name.removeprefix(_PREFIX).replace("_", "-") for name in names if name.startswith(_PREFIX))
 
 
 def _split_data(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -84,7 +84,7 @@ def _run(verb: str, arguments: list[str]) -> int:
 
     try:
         django.setup()
-        command = load_command_class("ninjacam", _PREFIX + verb)
+        command = load_command_class("ninjacam", _PREFIX + verb.replace("-", "_"))
         parser = command.create_parser("ninjacam", verb)
         parser.epilog = "--data DIR, or NINJACAM_DATA: where everything is kept."
         options = vars(parser.parse_args(arguments))

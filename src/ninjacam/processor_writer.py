@@ -62,7 +62,7 @@ class ProcessorWriter:
         self._thread.start()
 
     def put(self, camera: str, item: Item) -> None:
-        # Leaves room for changes: an event whose end is dropped would last for ever.
+        # Leaves room for changes: without its end, an event would last for a day.
         may_wait = self._waiting.qsize() < MAX_WAITING or isinstance(item, EventChange)
         with contextlib.suppress(queue.Full):
             if may_wait:

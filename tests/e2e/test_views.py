@@ -176,6 +176,8 @@ def test_a_failing_view_reports_it_and_does_not_affect_others(scene: Scene, line
         if told:
             assert "cameras.py" in error["traceback"] and told in error["traceback"]
             assert "ninjacam/vision" not in error["traceback"], "the user's own frames alone"
+            kept = scene.product.client.get("/api/v1/cameras/door/views/paint/failure")
+            assert kept.status == 200 and kept.body.startswith(b"PK"), "the frame, with a test"
         viewer.wait_placeholder(5)
         seen = scene.view(client=guest)
         assert seen["state"] == "failed"

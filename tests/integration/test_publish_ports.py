@@ -26,7 +26,9 @@ URI = "rtsp://127.0.0.1/publish/right"
 
 @pytest.fixture(autouse=True)
 def quick_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadline for opening connections must not close what something else should close."""
     monkeypatch.setattr(publish, "CLAIM_S", 0.5)
+    monkeypatch.setattr(publisher_port, "OPENING_S", 600.0)
 
 
 class Ports:
@@ -185,6 +187,7 @@ def command(name: str, *values: object) -> bytes:
         HANDSHAKE + b"\xff" * 100,
         HANDSHAKE + write_message(MessageType.VIDEO, b"\x17\x01\0\0\0"),
         HANDSHAKE + command("createStream", None) * 100,
+        HANDSHAKE + command("connect", {"app": "publish"}, *["a" * 20_000] * 4),
         HANDSHAKE + write_message(MessageType.COMMAND, write_values("connect")),
         HANDSHAKE + b"\x03\0\0\0" + (MAX_MESSAGE_BYTES + 1).to_bytes(3, "big") + b"\x14" + bytes(4),
         HANDSHAKE + command("connect", {"app": "publish"}) + command("play", None, "right"),
@@ -202,6 +205,15 @@ def test_rtmp_that_is_not_a_publisher_is_closed(data: bytes) -> None:
     in_client(scenario, rtsp=False)
 
 
+def test_tls_without_a_certificate_is_refused_with_the_reason(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(opened: Ports, client: Client) -> None:
+        client.writer.write(b"\x16\x03\x01")
+        assert await client.is_closed() and not opened.made
+
+    in_client(scenario, rtsp=False)
+    assert "uses TLS, but there is no certificate" in caplog.text
+
+
 def test_an_address_has_few_connections_that_do_not_publish(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         publisher_port, "OPENING_S", 600.0
@@ -209,6 +221,21 @@ def test_an_address_has_few_connections_that_do_not_publish(monkeypatch: pytest.
 
     async def scenario(opened: Ports, client: Client) -> None:
         others = [await Client.connect(opened.rtmp.port) for _ in range(MAX_OPENING_OF_ADDRESS)]
+        assert await others[-1].is_closed()
+        for each in others:
+            await each.close()
+
+    in_client(scenario, rtsp=False)
+
+
+def test_all_addresses_together_have_few_connections_that_do_not_publish(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(publisher_port, "OPENING_S", 600.0)
+    monkeypatch.setattr(publisher_port, "MAX_OPENING", MAX_OPENING_OF_ADDRESS - 2)
+
+    async def scenario(opened: Ports, client: Client) -> None:
+        others = [await Client.connect(opened.rtmp.port) for _ in range(publisher_port.MAX_OPENING)]
         assert await others[-1].is_closed()
         for each in others:
             await each.close()

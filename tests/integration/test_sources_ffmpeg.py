@@ -231,6 +231,16 @@ def test_the_password_is_sent_to_its_own_host_only(folder: Path, clip: Clip) -> 
     assert SECRET not in str(caught.value)
 
 
+def test_another_host_gets_no_password_even_if_it_asks(folder: Path) -> None:
+    with web_server(folder, f"viewer:{SECRET}") as server, web_server(folder, "other:login") as other:
+        url = server.playlist(name="/cam.m3u8")
+        variant = f"http://localhost:{other.port}/variant.m3u8"
+        server.texts["/cam.m3u8"] = f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1000000\n{variant}\n"
+        with pytest.raises(errors.AuthenticationError):
+            record(config(url, username="viewer", password=SECRET))
+        assert other.seen and {authorization for *_, authorization in other.seen} == {""}
+
+
 def test_a_playlist_does_not_lead_from_tls_to_clear_text(folder: Path, clip: Clip) -> None:
     """A part over https plays; the same part over http is not asked for."""
     with web_server(folder, tls=True) as server, web_server(folder) as in_clear:

@@ -15,10 +15,12 @@ from django.utils import timezone
 from ninjacam import signing
 from ninjacam.actions.links import create_link
 from ninjacam.actions.tokens import create_token, revoke_all_tokens, revoke_token
-from ninjacam.auth import LocalOperator, Principal, link_for, principal_from, recheck
+from ninjacam.auth import LocalOperator, Principal, link_for, principal_from, recheck, refresh
 from ninjacam.core.errors import ForbiddenError, InvalidError, LimitError
 from ninjacam.models import ApiToken, Camera, CameraGrant
+from ninjacam.problems import Problem
 from ninjacam.queries.cameras import find_camera
+from ninjacam.viewers.auth import authorise_again, authorise_movement
 from tests.unit.conftest import signed_in
 
 OPERATOR = LocalOperator()
@@ -166,6 +168,35 @@ def test_a_link_gives_the_current_permissions_of_its_issuer(viewer: User, camera
     CameraGrant.objects.all().delete()
     found = principal_from(cookies={}, sig=sig, path=PATH, query=query)
     assert found is not None and not found.may("view", camera)
+
+
+def test_links_and_sessions_end_with_the_account(viewer: User, camera: Camera) -> None:
+    who, _ = by_session(viewer)
+    assert who is not None
+    sig, query = by_link(who, camera)
+    linked = principal_from(cookies={}, sig=sig, path=PATH, query=query)
+    assert linked is not None and None not in refresh([who, linked]).values()
+    User.objects.filter(pk=viewer.pk).update(is_active=False)
+    assert principal_from(cookies={}, sig=sig, path=PATH, query=query) is None
+    assert refresh([who, linked]) == {who: None, linked: None}
+
+
+def test_movements_and_subscriptions_of_an_open_socket_end_with_its_token(
+    viewer: User, camera: Camera
+) -> None:
+    CameraGrant.objects.create(camera=camera, user=viewer, role="control")
+    row, token = make_token(viewer, "*")
+    who = by_token(token)
+    assert who is not None and authorise_again(who, camera.slug, "", "", 0)[0] == camera
+    authorise_movement(who, camera.slug)
+    revoke_token(OPERATOR, row)
+    for check in (
+        lambda: authorise_movement(who, camera.slug),
+        lambda: authorise_again(who, camera.slug, "", "", 0),
+    ):
+        with pytest.raises(Problem) as refused:
+            check()
+        assert refused.value.status == 401
 
 
 def test_a_link_expires(viewer: User, camera: Camera, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,7 +90,7 @@ OF_DEVICES = {
 }  # fmt: skip
 """Operations that ask the camera itself. No engine runs here; tests/unit/api/test_device.py and
 tests/e2e/test_ptz.py call them."""
-OF_PROCESSORS = {"get_processor_options", "update_processor_options"}
+OF_PROCESSORS = {"get_processor_options", "update_processor_options", "get_view_failure"}
 """Operations that need a processor, which the engine reports: tests/unit/api/test_processor_options.py."""
 VIEWER_MAY = {
     "get_me", "list_cameras", "get_camera", "list_streams", "list_views", "list_camera_views", "list_processors",
@@ -173,6 +173,7 @@ def url_of(route: Route, world: dict[str, Any], method: str = "GET") -> str:
         "<slug:slug>": "door",
         "<slug:name>": "sub",
         "<slug:processor>": "edges",
+        "<slug:view>": "edges",
         "<slug:zone>": "lawn",
         "<int:grant_id>": str(world["grant"]),
         "<int:token_id>": str(world["token"]),

@@ -170,6 +170,13 @@ def _view_lines(views: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterato
     for key, name, kind, text in _VIEW_FIGURES:
         values = {labels: report[key] for labels, report in reports.items() if report.get(key) is not None}
         yield from _figure(name, kind, text, values)
+    numbers = {
+        _labels(camera=slug, view=view, name=name): value
+        for slug, of_camera in views.items()
+        for view, report in of_camera.items()
+        for name, value in report.get("values", {}).items()
+    }
+    yield from _figure("ninjacam_view_value", "gauge", "Latest number that the processor returned.", numbers)
 
 
 def _recording_lines(held: Mapping[str, Any]) -> Iterator[str]:

@@ -22,6 +22,7 @@ from ninjacam.core.processor_states import load_state, save_state
 ProcessorFunction: TypeAlias = Callable[..., Any]
 """Called with a Frame and, if it has the parameter `options`, with its options."""
 MAX_FPS = 240.0
+MAX_WARM_UP_S = 600.0
 When: TypeAlias = Literal["watched", "recorded", "motion", "always"]
 """When a processor runs: while somebody watches its view; also while the camera is recorded; while something moves;
 always.
@@ -155,6 +156,7 @@ class Registration:
     defined. `record`: its annotations are recorded. `turns`: serializes calls of a function for different cameras,
     which share its globals; None for a class. `width_px`: width of the frames that it needs; 0: those of `main`.
     `when`: when it runs. `after`, `every_frame`: see `processor`. `fps`: maximum number of frames per second; 0: all.
+    `warm_up_s`: see `processor`; None: unknown.
     `options`: its model, and `options_schema` the JSON Schema of the model; None: it has no options.
     """
 
@@ -171,6 +173,7 @@ class Registration:
     fps: float = 0.0
     after: str = ""
     every_frame: bool = False
+    warm_up_s: float | None = None
     options: type[OptionsModel] | None = None
     options_schema: dict[str, Any] | None = None
 
@@ -219,6 +222,17 @@ registry = ProcessorRegistry()
 Definition = TypeVar("Definition", bound=ProcessorFunction | type[Processor])
 
 
+def _check_warm_up(warm_up_s: Any) -> None:
+    """Raises: ConfigError."""
+    if warm_up_s is None:
+        return
+    is_number = isinstance(warm_up_s, int | float) and not isinstance(warm_up_s, bool)
+    if not is_number or not 0 <= warm_up_s <= MAX_WARM_UP_S:
+        raise ConfigError(
+            f"The time that a processor needs to warm up must be 0 to {MAX_WARM_UP_S:g} s, not {warm_up_s!r}."
+        )
+
+
 @overload
 def processor(definition: Definition, /) -> Definition: ...
 @overload
@@ -233,6 +247,7 @@ def processor(
     when: When = "watched",
     after: str = "",
     every_frame: bool = False,
+    warm_up_s: float | None = None,
 ) -> Callable[[Definition], Definition]: ...
 
 
@@ -247,6 +262,7 @@ def processor(
     when: When = "watched",
     after: str = "",
     every_frame: bool = False,
+    warm_up_s: float | None = None,
 ) -> Any:
     """Make a function, or a subclass of `Processor`, a view of cameras.
 
@@ -274,6 +290,9 @@ def processor(
     "watched".
     `after`: the name of another processor. This one gets the same frames afterwards, in its own thread, with its latest
     results in `frame.results`. `every_frame`: it also gets the frames that the other one skipped because of its `fps`.
+    `warm_up_s`: seconds of video after which a new instance has the same results as one that has always run; 0: each
+    frame stands for itself. A backtest then runs parts of a video at the same time. Leave it out if events or results
+    last longer, such as tracks and visits.
     Options: a function with a second parameter `options` receives an instance of the pydantic model that is the
     parameter's annotation, a class declares the model as its attribute `Options`.
 
@@ -297,6 +316,7 @@ def processor(
         raise ConfigError(
             "Remove every_frame, or specify with after=... which processor this one runs after."
         )
+    _check_warm_up(warm_up_s)
     if when not in get_args(When):
         raise ConfigError(
             f"Unknown time to run a processor {when!r}. Use watched, recorded, motion or always."
@@ -326,6 +346,7 @@ def processor(
                 fps=float(fps),
                 after=after,
                 every_frame=every_frame,
+                warm_up_s=warm_up_s,
                 options=model,
                 options_schema=None if model is None else schema_of(model),
             )

@@ -3,6 +3,12 @@
 READY_MADE = {
     "motion": "Events while something moves, in zones if the camera has any.",
     "objects": "People, vehicles and animals: one event for each visit. Needs a model.",
+    "faces": "Faces: one event for each visit. Needs a model.",
+    "privacy": "The image in which persons, faces or masks are hidden. Needs a model.",
+    "codes": "QR codes, barcodes and ArUco markers: one event when a code appears.",
+    "tampering": "Events when the camera is moved or out of focus. Not for cameras that turn.",
+    "clock": "The image with date, time and the name of the camera.",
+    "occupancy": "How many objects are in each zone, and which ones loiter. Needs “objects”.",
 }
 """Name -> description."""
 PACKAGE = "ninjacam.processors"

@@ -19,8 +19,8 @@ class Result:
     """What a processor returns for a frame, if an image or annotations alone are not enough.
 
     `image`: as returned alone; None: the frame. `annotations`: a list, in pixels of the frame. `values`: numbers by
-    name, which become time series of the camera: at most 16, names of a-z, 0-9 and _, starting with a letter. `data`:
-    any object, for the processors that run after this one; it is passed on as it is, to another thread.
+    name, of which the API and metrics have the latest: at most 16, names of a-z, 0-9 and _, starting with a letter.
+    `data`: any object, for the processors that run after this one; it is passed on as it is, to another thread.
     """
 
     image: Any = None

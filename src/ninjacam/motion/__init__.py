@@ -1,5 +1,5 @@
 """Motion in the luma plane: where something moves, and nothing about what it is. Imports OpenCV and NumPy."""
 
-from ninjacam.motion.detector import MotionDetector
+from ninjacam.motion.detector import MotionDetector, shrink
 
-__all__ = ["MotionDetector"]
+__all__ = ["MotionDetector", "shrink"]

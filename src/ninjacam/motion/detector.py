@@ -228,12 +228,19 @@ def _similarity(one: "Cells", other: "Cells") -> "Cells":
     return similarity
 
 
-def _reduce(luma: "GrayImage") -> _Reduced:
-    """Halve the image until it has few enough cells: OpenCV does this ten times as fast as scaling to another size."""
+def shrink(luma: "GrayImage") -> "GrayImage":
+    """Return the image that the detector works with. Shrinking it again, as the detector does, changes nothing.
+
+    It is halved until it has few enough cells: OpenCV does this ten times as fast as scaling to another size.
+    """
     small: NDArray[Any] = luma
     while max(small.shape) > MAX_COLUMNS:
         height, width = max(2, small.shape[0] // 2 * 2), max(2, small.shape[1] // 2 * 2)
         small = cv2.resize(small[:height, :width], (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-    cells = small.astype(np.float32)
+    return small
+
+
+def _reduce(luma: "GrayImage") -> _Reduced:
+    cells = shrink(luma).astype(np.float32)
     around = cv2.blur(cells, (SURROUNDINGS, SURROUNDINGS))
     return _Reduced(cells, (cells - around) / (around + np.float32(DARK)))

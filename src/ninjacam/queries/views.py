@@ -5,11 +5,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from ninjacam.auth import Principal
+from ninjacam.conf import get_settings
+from ninjacam.core.errors import NotFoundError
 from ninjacam.core.viewer_errors import without_traceback
 from ninjacam.models import Camera, Role
-from ninjacam.queries.cameras import list_cameras
+from ninjacam.queries.cameras import get_camera, list_cameras
 from ninjacam.queries.status import Status
+from ninjacam.vision.failure_cases import failure_path
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -18,7 +23,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class ViewReport:
     """One view of a camera; `name` is "" for the camera itself. `failed_at`: time of `last_error`. `ms_p50`, `ms_p95`:
     of the latest calls of its processor. `dropped`: frames that it was too slow for. `skipped_share`: frames that were
-    not decoded because nothing moved; None if it does not wait for motion.
+    not decoded because nothing moved; None if it does not wait for motion. `values`: the latest of each name.
 
     `error`, `last_error`: as `NinjacamError.as_dict` makes them, with the traceback for users who may configure the
     camera.
@@ -35,6 +40,7 @@ class ViewReport:
     fps: float
     dropped: int
     skipped_share: float | None
+    values: Mapping[str, float]
     failures: int
     last_error: Mapping[str, Any] | None
     failed_at: datetime | None
@@ -65,6 +71,7 @@ def _views_of(who: Principal, camera: Camera, status: Status) -> list[ViewReport
                 fps=report.get("fps") or 0,
                 dropped=report.get("dropped") or 0,
                 skipped_share=report.get("skipped_share"),
+                values=report.get("values") or {},
                 failures=report.get("failures") or 0,
                 last_error=shown(report.get("last_error")),
                 failed_at=_EPOCH + timedelta(microseconds=failed_us) if failed_us else None,
@@ -75,6 +82,18 @@ def _views_of(who: Principal, camera: Camera, status: Status) -> list[ViewReport
 
 def _whole(error: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     return error or None
+
+
+def read_failure(who: Principal, slug: str, view: str) -> bytes:
+    """Return the ZIP file of the view's last failure on this host.
+
+    Raises: NotFoundError, also if it has not failed; ForbiddenError.
+    """
+    camera = get_camera(who, slug, Role.CONFIGURE)
+    try:
+        return failure_path(get_settings().run_dir, camera.slug, view).read_bytes()
+    except OSError as exc:
+        raise NotFoundError(_("No failure of “%(view)s” is known.") % {"view": view}) from exc
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ def iter_frames(
             context.options = {"max_pixels": str(MAX_PIXELS)}
             context.thread_type = "SLICE"
             wanted = [stream, *(container.streams.audio[:1] if on_sound is not None else ())]
-            clock = _Clock(chosen)
+            clock = RecordedTimes(chosen)
             move = placed.ticks[VIDEO_TRACK]
             for packet in container.demux(wanted):
                 if packet.stream is not stream:
@@ -129,15 +129,15 @@ def _decode(context: Any, packet: Any) -> list[tuple[av.VideoFrame, int]]:
         return []
 
 
-class _Clock:
-    """Return when a frame was captured, by the clock of its fragment."""
+class RecordedTimes:
+    """The capture times of the frames of a file, by the clocks of its fragments."""
 
     def __init__(self, fragments: list[Fragment]) -> None:
         self._coming = list(reversed(fragments))
         self._known: list[tuple[int, int]] = []  # (pts of a fragment's first frame, its wall clock in ns)
 
     def takes(self, packet: Any, *, keys_only: bool) -> bool:
-        """Note the time of a packet; whether it is to be decoded. `keys_only`: the first of each fragment."""
+        """Note the time of a packet. Return whether it is to be decoded. `keys_only`: the first of each fragment."""
         if not packet.size or packet.pts is None or packet.dts is None:
             return True
         begins = self._saw(packet.dts, packet.pts)

@@ -28,8 +28,13 @@ IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Protocol = TypeVar("_Protocol", bound=asyncio.BaseProtocol)
 
 MAX_ADDRESSES = 8
-# Metadata services of clouds outside of the link-local range: never a camera.
-_METADATA = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "192.0.0.192", "fd00:ec2::254")))
+# Metadata services of clouds: never a camera, even where its network is allowed.
+_METADATA = frozenset(
+    map(
+        ipaddress.ip_address,
+        ("169.254.169.254", "169.254.170.2", "100.100.100.200", "192.0.0.192", "fd00:ec2::254"),
+    )
+)
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.EADDRNOTAVAIL})
 

@@ -18,7 +18,7 @@ MAX_BOXES = 512
 """Maximum number of boxes of one frame. Of more, those with the highest scores are used."""
 
 
-class Detections(NamedTuple):
+class BoxArrays(NamedTuple):
     """Boxes with an area, in their order. `corners`: shape (n, 4): left, top, right, bottom. `scores`: shape (n,), 0 to
     1; a box without a score has 1.
     """
@@ -37,14 +37,14 @@ class TrackedBox(NamedTuple):
     score: float
 
 
-def to_detections(boxes: Sequence[Box]) -> Detections:
+def to_detections(boxes: Sequence[Box]) -> BoxArrays:
     """Return the boxes that have an area, at most MAX_BOXES. Raises: InvalidError: see the rules of this module."""
     corners, scores = _to_arrays(boxes)
     usable = np.flatnonzero((corners[:, 2] > corners[:, 0]) & (corners[:, 3] > corners[:, 1]))
     if usable.size > MAX_BOXES:
         best = np.argsort(-scores[usable], kind="stable")[:MAX_BOXES]
         usable = np.sort(usable[best])
-    return Detections([boxes[index] for index in usable.tolist()], corners[usable], scores[usable])
+    return BoxArrays([boxes[index] for index in usable.tolist()], corners[usable], scores[usable])
 
 
 def to_tracked(boxes: Sequence[Box]) -> list[TrackedBox]:

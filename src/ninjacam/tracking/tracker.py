@@ -14,7 +14,7 @@ from ninjacam.core.annotation_values import MAX_TRACK
 from ninjacam.core.annotations import MAX_TRAIL, Box
 from ninjacam.core.errors import InvalidError
 from ninjacam.tracking.association import Association
-from ninjacam.tracking.boxes import Detections, to_detections
+from ninjacam.tracking.boxes import BoxArrays, to_detections
 from ninjacam.tracking.capture_clock import CaptureClock, CaptureTime, to_interval_ns
 from ninjacam.tracking.geometry import grow
 from ninjacam.tracking.motion import BoxMotion, to_centers
@@ -122,7 +122,7 @@ class Tracker:
         self._forget()
         return returned
 
-    def _associate(self, found: Detections) -> dict[int, int]:
+    def _associate(self, found: BoxArrays) -> dict[int, int]:
         """Return the row of `_tracks` by the index of its detection."""
         has_number = np.array([track.track is not None for track in self._tracks], bool)
         seen_ns = np.array([track.watched_ns for track in self._tracks], np.int64)
@@ -138,7 +138,7 @@ class Tracker:
         pairs.add(~has_number, is_usable, nearby, enlarged, MIN_OVERLAP)
         return pairs.row_of
 
-    def _start(self, found: Detections, taken: Collection[int]) -> dict[int, _Track]:
+    def _start(self, found: BoxArrays, taken: Collection[int]) -> dict[int, _Track]:
         """Add a track for each detection with a high score that belongs to none. Return them by its index."""
         strong = np.flatnonzero(found.scores >= self._start_score).tolist()
         started = [index for index in strong if index not in taken]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from ninjacam.core.errors import ProcessorError
 from ninjacam.core.processors import Registration
+from ninjacam.core.ready_made import READY_MADE
 from ninjacam.core.results import Result
 
 MAX_CHAIN = 8
@@ -50,6 +51,10 @@ def first_view(current: Processors, view: str, camera: str) -> str:
 
 
 def broken_chain(view: str, after: str) -> ProcessorError:
+    if after in READY_MADE and view in READY_MADE:
+        return ProcessorError(
+            f"The processor {view!r} needs the processor {after!r}. Choose it for this camera, too."
+        )
     return ProcessorError(
         f"The processor {view!r} runs after {after!r}, which is not a processor of this camera, or runs after "
         f"{view!r} itself, or is at the end of a chain of more than {MAX_CHAIN - 1}."

@@ -13,6 +13,7 @@ from ninjacam.hub.server import Channel
 from ninjacam.supervision.crash_record import RunningFile
 from ninjacam.vision.attention import Attention
 from ninjacam.vision.code import ProcessorCode
+from ninjacam.vision.failure_cases import FailureCases
 from ninjacam.vision.health import ViewHealth
 from ninjacam.vision.scene import SceneWatch
 
@@ -73,3 +74,4 @@ class ViewContext:
     publish: Callable[[list[tuple[Channel, Packet]]], None]
     on_health: Callable[[], None]
     clock: Clock
+    failures: FailureCases | None = None

@@ -2,6 +2,7 @@
 
 import logging
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,7 @@ class ViewHealth:
     `error`: the current error. `failures`, `last_error`, `last_failed_ns` (wall clock): failures since the
     processor's code was loaded, even if it works now. `frames`, `dropped`: frames that were made, and those that had to
     be left out because the processor is slow. `option_problems`: name of an option -> why its value is not used.
+    `values`: the latest numbers that the processor returned, by name.
     """
 
     error: ProcessorError | None = None
@@ -38,6 +40,7 @@ class ViewHealth:
     last_failed_ns: int = 0
     code: object = None
     option_problems: dict[str, str] = field(default_factory=dict)
+    values: Mapping[str, float] = field(default_factory=dict)
     _logged: str = ""
     _logged_ns: int = -LOG_SAME_EVERY_NS
     _logged_failures: int = 0
@@ -84,4 +87,5 @@ class ViewHealth:
             "last_error": self.last_error.as_dict() if self.last_error is not None else None,
             "last_failed_us": self.last_failed_ns // 1000,
             "option_problems": self.option_problems,
+            "values": dict(self.values),
         }

@@ -12,6 +12,8 @@ OPEN_NS = 1_500_000_000
 MAX_HELD = 600
 MAX_HELD_BYTES = 8 << 20
 """Maximum that is held since a key frame. Beyond it, the gate cannot open before the next key frame."""
+KEY_EVERY_NS = 900_000_000
+"""Minimum interval of the key frames that pass: in MJPEG, every frame is one."""
 WARM_UP = 50
 """Number of packets that pass at first."""
 FAST, SLOW = 0.3, 0.005
@@ -36,6 +38,8 @@ class MotionGate:
         self._held: list[Packet] = []
         self._held_bytes = 0
         self._needs_key = False
+        self._last_was_key = False
+        self._key_ns = -KEY_EVERY_NS
         self._sizes = PacketSizes()
 
     @property
@@ -48,14 +52,20 @@ class MotionGate:
 
     def take(self, packet: Packet) -> tuple[Packet, ...]:
         """Return the packets to decode now, of which `packet` is the last, or none."""
-        if not packet.is_key and self._sizes.are_larger(len(packet.data)):
+        is_intra_only = packet.is_key and self._last_was_key
+        self._last_was_key = packet.is_key
+        if (is_intra_only or not packet.is_key) and self._sizes.are_larger(len(packet.data)):
             self.open_until(packet.received_ns + OPEN_NS)
+        is_closed = self.is_used and packet.received_ns >= self._open_until_ns
         if packet.is_key:
             self._drop_held()
             self._needs_key = False
-        elif self._needs_key or (self.is_used and packet.received_ns >= self._open_until_ns):
+            is_closed &= packet.received_ns - self._key_ns < KEY_EVERY_NS
+        if self._needs_key or is_closed:
             self._hold(packet)
             return ()
+        if packet.is_key:
+            self._key_ns = packet.received_ns
         waiting, self._held, self._held_bytes = self._held, [], 0
         self.passed += 1 + len(waiting)
         return (*waiting, packet)

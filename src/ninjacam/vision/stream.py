@@ -16,6 +16,7 @@ from ninjacam.hub.server import Channel
 from ninjacam.supervision.crash_record import RunningFile
 from ninjacam.vision.code import ProcessorCode
 from ninjacam.vision.context import Shared, Variant, ViewContext
+from ninjacam.vision.failure_cases import FailureCases
 from ninjacam.vision.pipeline import Pipeline
 from ninjacam.vision.reading import PacketReading
 
@@ -47,6 +48,7 @@ class DecodedStream:
         self._running = running
         self._on_health = on_health
         self._clock = clock
+        self._failures = FailureCases(path.parent)
         self._loop = asyncio.get_running_loop()
         self._reading = PacketReading(path, on_info, clock)
         self._linger: asyncio.TimerHandle | None = None
@@ -95,6 +97,7 @@ class DecodedStream:
                 publish=lambda pairs: self._to_loop(_publish_all, pairs),
                 on_health=lambda: self._to_loop(self._on_health),
                 clock=self._clock,
+                failures=self._failures,
             )
         )
         self._reading.begin(pipeline)

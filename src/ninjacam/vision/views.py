@@ -20,6 +20,7 @@ from ninjacam.core.processors import Registration
 from ninjacam.core.results import Result
 from ninjacam.core.viewer_errors import for_viewers
 from ninjacam.hub.server import Channel
+from ninjacam.vision.cadence import Cadence
 from ninjacam.vision.calling import Returned
 from ninjacam.vision.chains import Preceding, broken_chain
 from ninjacam.vision.code import ProcessorStalled, interrupt
@@ -72,31 +73,12 @@ class ViewInput:
 
 
 @dataclass(slots=True)
-class _Cadence:
-    """Limits frames per second."""
-
-    due_ns: int = 0
-
-    def is_due(self, fps: float, now_ns: int) -> bool:
-        """Return whether a frame is due, and count it. `fps`: 0: no limit."""
-        if not fps:
-            return True
-        if now_ns < self.due_ns:
-            return False
-        period_ns = int(1e9 / fps)
-        self.due_ns += period_ns
-        if self.due_ns < now_ns - period_ns // 2:
-            self.due_ns = now_ns + period_ns  # After a pause, no frames are made up for.
-        return True
-
-
-@dataclass(slots=True)
 class _Encoding:
     """State of a variant that belongs to the thread that makes it."""
 
     encoder: H264Encoder | None = None
     size: tuple[int, int] = (0, 0)
-    cadence: _Cadence = field(default_factory=_Cadence)
+    cadence: Cadence = field(default_factory=Cadence)
     has_begun: bool = False
 
 
@@ -112,7 +94,7 @@ class ViewMaker:
         self._context = context
         self.health = context.shared.health.setdefault(view, ViewHealth())
         self._reformatter = VideoReformatter()
-        self._cadence = _Cadence()
+        self._cadence = Cadence()
         self._encodings: dict[Variant, _Encoding] = {}
 
     def take_turn(self) -> None:
@@ -214,7 +196,8 @@ class ViewMaker:
             if not with_image:
                 return NOTHING
             lines = [exc.message, HOW_TO_SEE_MORE]
-            return Returned(message_image(f"{self.view}: not working", lines, decoded_frame.bgr()))
+            # Not the frame: viewers of a view that hides something must not see it.
+            return Returned(message_image(f"{self.view}: not working", lines, health.last_image))
         except DecodeError as exc:
             logger.debug("%s: %s", self._context.camera, exc)
             return NOTHING
@@ -263,8 +246,13 @@ class ViewMaker:
             returned = self.instance.call(entry, frame, with_image=with_image, values=values)
         except ProcessorError as exc:
             self.health.failed(self._context.camera, exc, self._context.clock)
+            if self._context.failures is not None:
+                self._context.failures.keep(entry, frame, decoded_frame.bgr(), exc, dict(values))
             raise
         self.health.option_problems = self.instance.option_problems
+        self.health.values = (
+            {**self.health.values, **returned.values} if returned.values else self.health.values
+        )
         self.health.took(self._context.clock.monotonic_ns() - now_ns)
         return returned
 

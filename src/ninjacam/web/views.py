@@ -220,10 +220,6 @@ def show_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
         "may_configure": may_configure,
         "has_device": bool(camera.onvif_url) and camera.enabled,
         "may_control": principal.may("control", camera),
-        "phone": _phone_link(request, camera) if may_configure else None,
-        "processors": options_of(camera, status) if may_configure else (),
-        "ready_made": _ready_made(camera) if may_configure else (),
-        "zones": camera.zones.all() if may_configure else (),
         "takes_audio": speaks_rtsp(camera.url) and camera.enabled,
         "talk": talk_ability(camera, figures),
         "live": live,
@@ -232,6 +228,7 @@ def show_camera(request: HttpRequest, principal: Principal, slug: str) -> HttpRe
             for stream in list_streams(principal, [camera], status)
         ],
         "template_tag": f'{{% camera "{slug}" view="{chosen}" %}}' if chosen else f'{{% camera "{slug}" %}}',
+        **(_for_configuring(request, camera, status) if may_configure else {}),
     }
     return render_page(request, principal, "ninjacam/camera.html", context)
 
@@ -367,6 +364,15 @@ def show_publish_keys(request: HttpRequest, principal: Principal, slug: str) -> 
         context |= {"key": key, "urls": publish_urls(key, split_domain_port(request.get_host())[0])}
     context["keys"] = list_publish_keys(principal, slug)
     return render_page(request, principal, "ninjacam/publish_keys.html", context)
+
+
+def _for_configuring(request: HttpRequest, camera: Camera, status: Status) -> dict[str, object]:
+    return {
+        "phone": _phone_link(request, camera),
+        "processors": options_of(camera, status),
+        "ready_made": _ready_made(camera),
+        "zones": camera.zones.all(),
+    }
 
 
 def _ready_made(camera: Camera) -> list[dict[str, object]]:

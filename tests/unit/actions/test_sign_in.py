@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core import signing
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
 
@@ -17,6 +18,7 @@ from ninjacam.actions.sign_in import (
     FAILURES_PER_ACCOUNT,
     FAILURES_PER_NETWORK,
     Busy,
+    account_of,
     remember_browser,
 )
 from ninjacam.auth import BAD_TOKENS
@@ -95,6 +97,21 @@ def test_a_forged_cookie_does_not_make_a_browser_known(owner: User, value: str) 
     client = Client()
     client.cookies[COOKIE] = value.encode("utf-8", "replace").decode()
     assert log_in(client, "owner", PASSWORD).status_code == 429
+
+
+def test_a_cookie_with_a_wrong_signature_does_not_make_a_browser_known(owner: User) -> None:
+    response = HttpResponse()
+    remember_browser(RequestFactory().get("/"), response, owner)
+    genuine = response.cookies[COOKIE].value
+    attack("owner", FAILURES_PER_ACCOUNT)
+    for value, status in (
+        (genuine[:-1] + ("A" if genuine[-1] != "A" else "B"), 429),
+        (signing.dumps([account_of("owner"), "0" * 24]), 429),  # for another purpose
+        (genuine, 302),
+    ):
+        client = Client()
+        client.cookies[COOKIE] = value
+        assert log_in(client, "owner", PASSWORD).status_code == status
 
 
 def test_the_cookie_of_one_account_does_not_help_with_another(owner: User, stranger: User) -> None:

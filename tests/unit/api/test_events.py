@@ -155,6 +155,14 @@ def test_the_number_of_ongoing_events_is_limited(guard: Client, settings: Any) -
     assert tell(guard).status_code == 201
 
 
+def test_ongoing_events_of_one_camera_leave_room_for_those_of_others(guard: Client, yard: Camera) -> None:
+    Event.objects.bulk_create(
+        Event(slug="yard", kind="x", start_ns=n, end_ns=None, source="x", triggers_recording=True)
+        for n in range(100)
+    )
+    assert tell(guard, ongoing=True).status_code == 201
+
+
 def test_an_event_created_by_a_token_names_the_token(admin_user: User, camera: Camera) -> None:
     client = with_token(admin_user, "control:door")
     assert tell(client).json()["source"] == "token:test"

@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
+from django.http import UnreadablePostError
 from django.test import Client
 
 from ninjacam.core.errors import (
@@ -93,9 +94,23 @@ def test_every_error_has_one_status() -> None:
     ]  # fmt: skip
 
 
-def test_an_unavailable_database_is_503(admin_user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_disconnects_within_its_body_is_400(
+    admin_user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone() -> None:
+        raise UnreadablePostError("error on read")
+
+    client = signed_in(admin_user)
+    monkeypatch.setattr("ninjacam.api.routers.cameras.read_status", gone)
+    check(client.get("/api/v1/cameras"), 400, "malformed")
+
+
+@pytest.mark.parametrize("error", [OperationalError("database is locked"), InterfaceError("closed")])
+def test_an_unavailable_database_is_503(
+    error: Exception, admin_user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def away() -> None:
-        raise OperationalError("database is locked")
+        raise error
 
     client = signed_in(admin_user)
     monkeypatch.setattr("ninjacam.api.routers.cameras.read_status", away)

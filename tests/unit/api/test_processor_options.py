@@ -1,6 +1,7 @@
 """Options of processors in the API. They are checked for real in tests/e2e/test_views.py."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from ninjacam.core.options import MAX_VALUES_BYTES
 from ninjacam.models import Camera
 from ninjacam.queries import processor_options as queries
 from ninjacam.queries.status import Status
+from ninjacam.vision.failure_cases import failure_path
 from tests.unit.api.test_device import with_role
 from tests.unit.conftest import signed_in
 
@@ -137,3 +139,23 @@ def test_only_the_role_configure_sees_and_changes_them(owner: Client, camera: Ca
     for client in (signed_in(viewer), with_role("guard", camera, "control")):
         assert client.get(PATH).status_code == patch(client, {"low": 3}).status_code == 403
         assert client.get("/api/v1/cameras/door/options").status_code == 403
+
+
+def test_the_frame_of_a_failure_is_for_users_who_may_configure(
+    admin_user: User, camera: Camera, run_dir: Path
+) -> None:
+    client = signed_in(admin_user)
+    url = f"/api/v1/cameras/{camera.slug}/views/edges/failure"
+    assert client.get(url).status_code == 404
+    kept = failure_path(run_dir, camera.slug, "edges")
+    kept.parent.mkdir()
+    kept.write_bytes(b"PK a zip")
+    answer = client.get(url)
+    assert answer.content == b"PK a zip" and answer["Content-Type"] == "application/zip"
+    assert answer["Content-Disposition"] == 'attachment; filename="door-edges-failure.zip"'
+    assert answer["Cache-Control"] == "no-store"
+    for view in ("..", "%2e%2e%2fdoor", "Edges", "a" * 51, "other"):
+        assert client.get(f"/api/v1/cameras/{camera.slug}/views/{view}/failure").status_code in (404, 422)
+    assert with_role("guest", camera, "control").get(url).status_code == 403
+    stranger = User.objects.create_user("stranger")
+    assert signed_in(stranger).get(url).status_code == 404

@@ -246,4 +246,23 @@ def test_protected_recordings_of_one_camera_cannot_crowd_out_the_others(
     event = {"camera": "door", "kind": "motion", "start": at(210), "protected": True}
     refused = replayer.post("/api/v1/events", event, content_type="application/json")
     assert (refused.status_code, refused.json()["code"]) == (409, "quota")
+    made = replayer.post("/api/v1/events", {**event, "protected": False}, content_type="application/json")
+    path = f"/api/v1/events/{made.json()['id']}"
+    refused = replayer.patch(path, {"protected": True}, content_type="application/json")
+    assert refused.status_code == 409 and refused.json()["code"] == "quota"
+    assert replayer.get(path).json()["protected"] is False
     assert protect(signed_in(admin_user), third) == 200
+
+
+def test_a_protected_event_cannot_be_extended_beyond_what_may_be_protected(
+    replayer: Client, stranger: User, camera: Camera, settings: Any
+) -> None:
+    grant(stranger, camera, "export", "control")
+    settings.NINJACAM = {**settings.NINJACAM, "RETENTION": {"bytes": 9000}}  # 3 cameras: 1500 bytes each
+    event = {"camera": "door", "kind": "motion", "start": at(10), "end": at(20), "protected": True}
+    made = replayer.post("/api/v1/events", event, content_type="application/json")
+    assert made.status_code == 201
+    path = f"/api/v1/events/{made.json()['id']}"
+    refused = replayer.patch(path, {"end": at(250)}, content_type="application/json")
+    assert refused.status_code == 409 and refused.json()["code"] == "quota"
+    assert replayer.get(path).json()["end"] == at(20)

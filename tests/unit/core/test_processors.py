@@ -118,3 +118,29 @@ def test_an_interrupted_thread_gives_its_turn_back() -> None:
     turns.give_back(held)
     waiting.join(2)
     assert ended.is_set() and not turns._queue
+
+
+def test_waiters_that_give_their_tickets_back_do_not_let_another_one_in() -> None:
+    turns = FairLock()
+    held = turns.take()
+    tickets: list[threading.Lock] = []
+
+    def wait(name: str) -> None:
+        ticket = threading.Lock()
+        tickets.append(ticket)
+        turns._wait(ticket)
+        entered.append(name)
+
+    entered: list[str] = []
+    threads = [threading.Thread(target=wait, args=(name,), daemon=True) for name in "abc"]
+    for count, thread in enumerate(threads, 1):
+        thread.start()
+        while len(turns._queue) <= count:
+            time.sleep(0.001)
+    for ticket in tickets[:2]:
+        turns.give_back(ticket)
+    time.sleep(0.05)
+    assert entered == [], "the holder has not given its turn back"
+    turns.give_back(held)
+    threads[2].join(5)
+    assert entered == ["c"]

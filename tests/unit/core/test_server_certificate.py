@@ -69,6 +69,18 @@ class Connection:
         return self.client.read() == data
 
 
+def test_a_key_that_is_replaced_after_its_certificate_is_noticed(files: Files) -> None:
+    files.write_new()
+    certificate = ServerCertificate(str(files.certificate), str(files.key))
+    first = certificate.context()
+    pair = make_certificate(["localhost"], now=NOW, lifetime=timedelta(days=1))
+    for number, (path, content) in enumerate(zip((files.certificate, files.key), pair, strict=True)):
+        assert certificate.context() is first  # As long as they do not fit together.
+        path.write_bytes(content)
+        os.utime(path, ns=(10**10 + number, 10**10 + number))
+    assert certificate.context() not in (first, None)
+
+
 @pytest.mark.parametrize("name", [None, "localhost"])
 def test_a_new_certificate_is_used_for_new_connections_and_old_ones_continue(
     files: Files, name: str | None

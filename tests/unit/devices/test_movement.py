@@ -23,6 +23,9 @@ class Rig:
         self.errors: list[NinjacamError] = []
         self.answers = asyncio.Event()
         self.answers.set()
+        self.stop_answers = asyncio.Event()
+        self.stop_answers.set()
+        self.timeouts_s: list[float] = []
         self.move_error: NinjacamError | None = None
         self.stop_error: NinjacamError | None = None
         self.marker = marker
@@ -41,12 +44,14 @@ class Rig:
 
     async def move(self, velocity: Vector, timeout_s: float) -> None:
         self.note(f"move {velocity.pan:g}")
+        self.timeouts_s.append(timeout_s)
         await self.answers.wait()
         if self.move_error:
             raise self.move_error
 
     async def stop(self) -> None:
         self.note("stop")
+        await self.stop_answers.wait()
         if self.stop_error:
             raise self.stop_error
 
@@ -94,6 +99,31 @@ def test_a_held_movement_is_renewed_at_the_camera(with_rig: Run) -> None:
     async def scenario(rig: Rig) -> None:
         await rig.refresh("a", LEFT, 2 * RENEW_S + 0.1)
         assert rig.log == [(0.0, "move -1"), (RENEW_S, "move -1"), (2 * RENEW_S, "move -1")]
+
+    with_rig(scenario)
+
+
+def test_without_a_renewal_the_camera_stops_by_itself_soon(with_rig: Run) -> None:
+    async def scenario(rig: Rig) -> None:
+        await rig.refresh("a", LEFT, 2 * RENEW_S + 0.1)
+        assert all(RENEW_S < each <= 2 for each in rig.timeouts_s) and len(rig.timeouts_s) == 3
+
+    with_rig(scenario)
+
+
+def test_a_move_waits_for_the_answer_to_a_stop(with_rig: Run) -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.movement.hold("a", LEFT)
+        await rig.clock.run(0.1)
+        rig.stop_answers.clear()
+        rig.movement.release("a")
+        await rig.clock.run(0)
+        rig.movement.hold("a", RIGHT)
+        await rig.clock.run(0.1)
+        assert rig.commands == ["move -1", "stop"]
+        rig.stop_answers.set()
+        await rig.clock.run(0)
+        assert rig.commands == ["move -1", "stop", "move 1"]
 
     with_rig(scenario)
 

@@ -20,11 +20,12 @@ from ninjacam.core.errors import (
     NinjacamError,
     StreamUnavailableError,
 )
+from ninjacam.core.json_lines import decode, encode
 from ninjacam.core.movement import Vector
 from ninjacam.devices import messages
 from ninjacam.devices.client import DeviceConnection, request
 from ninjacam.devices.onvif_device import OnvifDevice
-from ninjacam.devices.server import DeviceServer
+from ninjacam.devices.server import MAX_WAITING, DeviceServer
 from ninjacam.sources.base import SourceConfig
 from ninjacam.testing.clock import FakeClock
 from ninjacam.testing.onvif_camera import FakeOnvifCamera
@@ -282,6 +283,45 @@ def test_a_killed_web_worker_stops_the_camera_and_a_killed_controller_too(tmp_pa
             for process in processes:
                 process.kill()
                 process.wait()
+
+
+def test_the_end_of_the_server_stops_the_camera(tmp_path: Path) -> None:
+    with FakeOnvifCamera() as camera:
+        camera.faults.ignores_timeout = True
+
+        async def scenario() -> None:
+            await ask(tmp_path, "move_for", pan=0.5, duration_s=10)
+            await until(lambda: camera.is_moving)
+
+        serve(tmp_path, camera, scenario)
+        assert not camera.is_moving and not (tmp_path / "door.moving").exists()
+
+
+def test_a_movement_of_unlimited_duration_is_refused(tmp_path: Path) -> None:
+    with FakeOnvifCamera() as camera:
+
+        async def scenario() -> None:
+            with pytest.raises(CommandRejectedError, match="from 0 to 10"):
+                await ask(tmp_path, "move_for", pan=0.5, duration_s=11)
+
+        serve(tmp_path, camera, scenario)
+
+
+def test_a_connection_has_few_unanswered_requests(tmp_path: Path) -> None:
+    with FakeOnvifCamera() as camera:
+        camera.faults.delays_s = {"GetStatus": 60}
+
+        async def scenario() -> None:
+            path = str(messages.socket_path(tmp_path, "door"))
+            reader, writer = await asyncio.open_unix_connection(path)
+            for number in range(MAX_WAITING + 1):
+                writer.write(encode({"id": number, "op": "position"}))
+            async with asyncio.timeout(20):
+                answer = decode(await reader.readline())
+            assert answer["id"] == MAX_WAITING and "Too many commands" in str(answer["error"])
+            writer.close()
+
+        serve(tmp_path, camera, scenario)
 
 
 def test_every_error_of_a_camera_survives_the_socket() -> None:

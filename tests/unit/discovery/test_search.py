@@ -14,7 +14,7 @@ from ninjacam.discovery.inbox import MAX_DATAGRAMS, MAX_PARSED_PER_SENDER, Inbox
 from ninjacam.discovery.networks import Scope, parse_network
 from ninjacam.discovery.search import Search, SearchConfig, World
 from tests.harness.lan_devices import probe_matches, rtsp, silent, webcam
-from tests.unit.discovery.messages import PROBE_MATCHES
+from tests.unit.discovery.messages import MDNS, PROBE_MATCHES
 
 HERE = "127.0.0.1"
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -240,6 +240,14 @@ def test_a_flood_of_answers_is_read_only_in_part() -> None:
     fresh = Inbox(scope, found.append, lambda *_: None)
     fresh.datagram_received(answer + b" " * inbox.MAX_DATAGRAM_BYTES, ("192.168.1.10", 3702))
     assert len(found) == MAX_PARSED_PER_SENDER
+
+
+@pytest.mark.parametrize(("network", "count"), [("192.168.1.0/28", 0), ("192.168.1.0/24", 1)])
+def test_an_answer_about_a_host_outside_of_the_search_is_ignored(network: str, count: int) -> None:
+    found: list[Evidence] = []
+    made = Inbox(Scope([], parse_network(network), ()), found.append, lambda *_: None)
+    made.datagram_received(b"".join(MDNS), ("192.168.1.5", 5353))
+    assert len(found) == count
 
 
 @pytest.mark.parametrize(

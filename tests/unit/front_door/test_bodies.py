@@ -48,6 +48,26 @@ def test_a_body_that_is_too_slow_is_rejected() -> None:
     assert refused.value.status == 408
 
 
+def test_the_deadline_is_for_the_whole_body() -> None:
+    async def trickle() -> Message:
+        await asyncio.sleep(0.02)
+        return {"type": "http.request", "body": b"a", "more_body": True}
+
+    limit = BodyLimit(max_bytes=1000, deadline_s=0.2)  # All of it would take 20 s.
+    with pytest.raises(Problem) as refused:
+        read(trickle, limit)
+    assert refused.value.status == 408
+
+    async def run() -> None:
+        receive = counted(trickle, limit)
+        while True:
+            await receive()
+
+    with pytest.raises(Problem) as refused:
+        asyncio.run(run())
+    assert refused.value.status == 408
+
+
 def test_a_client_that_disconnects_early_still_gets_400() -> None:
     async def receive() -> Message:
         return {"type": "http.disconnect"}

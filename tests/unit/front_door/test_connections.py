@@ -130,6 +130,18 @@ def test_if_all_slots_are_used_the_address_with_the_most_loses_its_idle_connecti
     assert abs(count_open(many[5:]) - count_open(more)) <= 1
 
 
+def test_connections_of_an_address_with_few_stay_although_they_are_older(
+    listener: Listener, clock: Clock
+) -> None:
+    connections = make(clock, max_connections=30)
+    few = listener.connect(4, "127.0.0.3")
+    connections.look_once()
+    clock.now_s += 1
+    many = listener.connect(40, "127.0.0.2")
+    connections.look_once()
+    assert (count_open(few), count_open(many)) == (4, 26)
+
+
 def test_a_pending_body_counts_as_idle_if_slots_are_missing(listener: Listener, clock: Clock) -> None:
     connections = make(clock, max_connections=16)
     clients = listener.connect(20, "127.0.0.2")

@@ -111,6 +111,23 @@ def test_a_slot_released_early_is_not_given_twice() -> None:
     asyncio.run(run())
 
 
+def test_a_request_that_ends_when_its_turn_comes_gives_it_back() -> None:
+    async def run() -> None:
+        gate = Gate()
+        async with contextlib.AsyncExitStack() as stack:
+            enter = stack.enter_async_context
+            places = [await enter(gate.place("a", str(n))) for n in range(MAX_RUNNING_PER_ADDRESS)]
+            waiting = Request(gate, "a", "last")
+            await settle()
+            places[0].leave()  # The turn of the waiting request begins, but it has not run since.
+            waiting.task.cancel()
+            await settle()
+            assert gate._running["a"] == MAX_RUNNING_PER_ADDRESS - 1
+        assert not gate._running
+
+    asyncio.run(run())
+
+
 def test_too_long_a_queue_and_too_long_a_wait_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         gate = Gate()

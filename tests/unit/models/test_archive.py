@@ -94,6 +94,15 @@ def test_rebuilding_the_index_assigns_files_to_their_own_cameras(root: Path, cam
     assert sorted(Segment.objects.values_list("slug", "path", "start_ns", "end_ns", "size_bytes")) == rows
 
 
+def test_what_a_camera_leaves_does_not_go_to_another_camera(root: Path, camera: Camera) -> None:
+    record(root)
+    camera.delete()
+    new_camera("door-old")  # It has not recorded anything.
+    new_camera()
+    assert owners() == [{"door-old-2"}] * 3
+    assert {path.partition("/")[0] for path in files(root)} == {"door-old-2"}
+
+
 def test_a_renamed_camera_keeps_its_recordings(root: Path, camera: Camera, viewer: User) -> None:
     before = record(root)
     rename_camera(OPERATOR, camera, "front")

@@ -23,6 +23,7 @@ from ninjacam.core.errors import (
 )
 from ninjacam.onvif import device, media
 from ninjacam.onvif.client import OnvifClient
+from ninjacam.onvif.soap import make_envelope
 from ninjacam.sources.base import SourceConfig
 from ninjacam.testing.onvif_camera import FakeOnvifCamera
 
@@ -133,6 +134,7 @@ def test_addresses_of_services_on_other_hosts_are_asked_at_our_host() -> None:
         "rtsp://",
         "rtsp://127.0.0.1 :1/",
         "rtsp://127.0.0.1@192.0.2.9/",
+        "ftp://127.0.0.1/stream",
     ],
 )
 def test_a_stream_on_another_host_is_refused(shared: FakeOnvifCamera, uri: str) -> None:
@@ -143,6 +145,12 @@ def test_a_stream_on_another_host_is_refused(shared: FakeOnvifCamera, uri: str) 
 
     with pytest.raises(ProtocolError, match="The camera names"):
         run(shared, go)
+
+
+def test_services_of_a_camera_with_tls_are_called_with_tls() -> None:
+    client = OnvifClient(SourceConfig("https://192.0.2.9/onvif/device_service"))
+    assert client.own_address("http://192.0.2.9/onvif/media") == "https://192.0.2.9/onvif/media"
+    assert client.own_address("https://192.0.2.9:8443/onvif/media") == "https://192.0.2.9:8443/onvif/media"
 
 
 def test_a_login_in_the_address_of_a_stream_is_removed() -> None:
@@ -209,6 +217,11 @@ LIES: dict[str, tuple[bytes, type[Exception], str]] = {
     "an empty answer": (response(b""), ProtocolError, "malformed"),
     "half an answer": (response(b"<s:Envelope", length=500) + b"", SourceTimeoutError, "did not answer"),
     "no service": (response(b"not found", "404 Not Found"), NotACameraError, "no ONVIF service"),
+    "an error without a fault": (
+        response(make_envelope("<x/>"), "500 No"),
+        CommandError,
+        "could not carry out",
+    ),
     "a bad gateway": (response(b"", "502 Bad Gateway"), ProtocolError, "502"),
     "a login without a challenge": (response(b"no", "401 No"), AuthenticationError, "user name or password"),
     "an unknown login": (

@@ -159,5 +159,11 @@ def test_a_fault_is_a_typed_error(data: bytes, error: type[Exception], says: str
         read_response(data)
 
 
+@pytest.mark.parametrize("namespace", ["http://schemas.xmlsoap.org/soap/envelope/", "urn:wrong"])
+def test_the_namespace_of_the_envelope_does_not_matter(namespace: str) -> None:
+    data = f'<x:Envelope xmlns:x="{namespace}"><x:Body><y/></x:Body></x:Envelope>'
+    assert read_response(data.encode()).name == "y"
+
+
 def test_an_empty_body_is_an_empty_element() -> None:
     assert read_response(make_envelope("")).name == ""

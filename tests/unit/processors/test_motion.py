@@ -66,7 +66,7 @@ def test_only_zones_count_if_there_are_any(start: Callable[..., Any], recorded: 
     assert recorded.begun[0].sighting.zones == ("yard",)
     motion = start(Motion)
     motion.process(at(2, Area(120, 0, 160, 20, 0.05), zones=[line]))
-    assert len(recorded.begun) == 2, "a line is no zone"
+    assert len(recorded.begun) == 2, "a line is not a zone"
 
 
 def test_the_event_of_a_worker_that_died_is_ended_by_the_next_one(

@@ -137,13 +137,6 @@ def test_weak_detections_begin_no_visit(start: Callable[..., Any], recorded: Rec
     assert not recorded.begun
 
 
-@pytest.mark.parametrize(
-    ("label", "kind"), [("traffic light", "traffic_light"), ("Ö", "_"), ("x" * 50, "x" * 32), ("", "object")]
-)
-def test_labels_become_kinds_of_events(label: str, kind: str) -> None:
-    assert objects._kind_of(label) == kind
-
-
 def test_labels_that_no_model_has_are_reported(start: Callable[..., Any], model: Model) -> None:
     with pytest.raises(ModelError, match="finds none of these: unicorn"):
         start(Objects, labels=["unicorn"])

@@ -35,6 +35,17 @@ def test_a_list_of_networks_replaces_the_default() -> None:
     check("169.254.3.4", "169.254.0.0/16")
     with pytest.raises(ForbiddenAddressError):
         check("192.168.1.1", "10.0.0.0/8")
+    for address in (
+        "169.254.169.254",
+        "::ffff:169.254.169.254",
+        "100.100.100.200",
+        "192.0.0.192",
+        "fd00:ec2::254",
+        "224.0.0.1",
+        "0.0.0.0",
+    ):
+        with pytest.raises(ForbiddenAddressError):
+            check(address, "0.0.0.0/0", "::/0")
     with pytest.raises(ConfigError):
         check("10.0.0.1", "ten")
 

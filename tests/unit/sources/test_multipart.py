@@ -199,6 +199,12 @@ def test_segments_without_an_image_have_a_constant_cost_per_byte() -> None:
     assert len(parser._buffer) < MAX_SEGMENTS * 65_537
 
 
+def test_an_image_has_a_limited_number_of_segments() -> None:
+    parser = JpegParser()
+    assert parser.feed(b"\xff\xd8" + segment(0xFE, b"") * (MAX_SEGMENTS + 1)) == [b""]
+    assert len(parser._buffer) < 8
+
+
 @pytest.mark.parametrize(
     ("content_type", "boundary"),
     [

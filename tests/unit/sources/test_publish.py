@@ -115,6 +115,21 @@ async def test_a_silent_publisher_loses_its_place(places: Places, clock: FakeClo
 
 
 @in_loop
+async def test_a_publisher_has_time_to_send_its_first_media(places: Places, clock: FakeClock) -> None:
+    await clock.run(SILENT_S + 1)
+    places.add(CONFIG)
+    first = FakePublisher(clock)
+    first.last_ns = 0
+    await places.claim("first", first)
+    claiming = asyncio.ensure_future(places.claim("first", FakePublisher(clock)))
+    await clock.run(SILENT_S - 0.5)
+    assert first.error is None
+    await clock.run(1)
+    assert first.error is not None
+    claiming.cancel()
+
+
+@in_loop
 async def test_a_place_whose_publisher_left_before_its_first_frame_is_free_again(
     places: Places, clock: FakeClock
 ) -> None:

@@ -1,12 +1,15 @@
 """RTMP's parts: AMF, chunks and media."""
 
+import asyncio
 import struct
 
 import pytest
 
-from ninjacam.core.errors import ProtocolError, UnsupportedCodecError
+from ninjacam.core.clock import SYSTEM_CLOCK
+from ninjacam.core.errors import ProtocolError, SourceEndedError, UnsupportedCodecError
 from ninjacam.core.packets import Codec, Flags, Packet
 from ninjacam.sources.base import SourceStats
+from ninjacam.sources.publish import Places
 from ninjacam.sources.rtmp.amf import MAX_DEPTH, MAX_VALUES, read_values, write_values
 from ninjacam.sources.rtmp.chunks import (
     MAX_CHUNK_STREAMS,
@@ -18,6 +21,7 @@ from ninjacam.sources.rtmp.chunks import (
     write_message,
 )
 from ninjacam.sources.rtmp.media import FlvMedia
+from ninjacam.sources.rtmp.publisher import RtmpPublisher
 from ninjacam.testing.packets import H264_PPS, h264_sps
 
 H264_SPS = h264_sps(1280, 720)
@@ -44,7 +48,7 @@ class TestAmf:
             b"\x00\x40",
             b"\x02\xff\xffshort",
             b"\x0a\xff\xff\xff\xff",
-            b"\x03\x00\x01a" * (MAX_DEPTH + 2),
+            b"\x03\x00\x01a" * (MAX_DEPTH + 2) + b"\x05" + b"\0\0\x09" * (MAX_DEPTH + 2),
             b"\x05" * (MAX_VALUES + 1),
             b"\x7f",
         ],
@@ -52,6 +56,39 @@ class TestAmf:
     def test_malformed_and_endless_values_are_refused(self, data: bytes) -> None:
         with pytest.raises(ProtocolError):
             read_values(data)
+
+
+class TestAnswers:
+    def test_a_publisher_that_does_not_read_its_answers_is_closed(self) -> None:
+        class Full(asyncio.Transport):
+            unsent_bytes = 0
+
+            def write(self, data: bytes | bytearray | memoryview) -> None:
+                self.unsent_bytes += len(data)
+
+            def get_write_buffer_size(self) -> int:
+                return self.unsent_bytes
+
+            def is_closing(self) -> bool:
+                return False
+
+            def abort(self) -> None:
+                """Closed by the test's end."""
+
+        async def run() -> None:
+            publisher, transport = RtmpPublisher(Places(), SYSTEM_CLOCK), Full()
+            publisher.connection_made(transport)
+            ping = write_message(MessageType.USER_CONTROL, b"\x00\x06" + bytes(4), chunk_stream=2)
+            for data in [b"\x03" + bytes(1536) + bytes(1536), *[ping * 100] * 1000]:
+                if publisher.ended.done():
+                    break
+                publisher.get_buffer(0)[: len(data)] = data
+                publisher.buffer_updated(len(data))
+            with pytest.raises(SourceEndedError, match="does not read"):
+                publisher.ended.result()
+            assert transport.unsent_bytes < 1 << 17
+
+        asyncio.run(run())
 
 
 class TestChunks:
@@ -94,6 +131,13 @@ class TestChunks:
         begun = write_message(9, b"v" * 200, chunk_stream=6)[: 12 + 128]
         data = begun + write_control(MessageType.ABORT, 6) + write_message(8, b"a", chunk_stream=6)
         assert [each.kind for each in feed(ChunkReader(), data)] == [8]
+
+    def test_aborted_messages_take_no_room(self) -> None:
+        reader = ChunkReader()
+        feed(reader, write_control(MessageType.SET_CHUNK_SIZE, MAX_MESSAGE_BYTES // 2))
+        half = MAX_MESSAGE_BYTES.to_bytes(3, "big") + b"\x09" + bytes(4 + MAX_MESSAGE_BYTES // 2)
+        for _ in range(3):
+            assert feed(reader, b"\x06\0\0\0" + half + write_control(MessageType.ABORT, 6)) == []
 
     def test_a_message_larger_than_allowed_is_refused_before_it_arrives(self) -> None:
         head = b"\x06\0\0\0" + (MAX_MESSAGE_BYTES + 1).to_bytes(3, "big") + b"\x09" + bytes(4)

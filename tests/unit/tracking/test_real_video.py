@@ -20,7 +20,7 @@ FPS = 10
 EVERY = 5
 """Frames between two detections: 2 detections per second, so that the test takes seconds on a slow machine."""
 
-Detections = list[tuple[int, list[Box]]]
+BoxArrays = list[tuple[int, list[Box]]]
 """(number of the frame, boxes)"""
 
 
@@ -28,7 +28,7 @@ def ground_truth(name: str) -> Any:
     return json.loads((Path(__file__).parent / name).read_text())
 
 
-def detect(name: str) -> Detections:
+def detect(name: str) -> BoxArrays:
     for path in (MODEL, MEDIA / name):
         if not path.exists():
             pytest.skip(f"../shared has no {path.name}.")
@@ -57,7 +57,7 @@ def test_each_visit_is_found_once_also_over_a_restart() -> None:
     assert sum(len(update.left) for update in zone) == 6 and max(update.occupancy for update in zone) == 1
 
 
-def count_people(frames: Detections) -> tuple[LineCounter, list[ZoneUpdate]]:
+def count_people(frames: BoxArrays) -> tuple[LineCounter, list[ZoneUpdate]]:
     """Return the counts at an upright line on the way out, and in a zone around the table."""
     tracker, counter = Tracker(), LineCounter([(560, 432), (560, 0)])
     zone = ZoneOccupancy([(330, 0), (560, 0), (560, 432), (330, 432)])
@@ -69,7 +69,7 @@ def count_people(frames: Detections) -> tuple[LineCounter, list[ZoneUpdate]]:
     return counter, updates
 
 
-def follow_visits(frames: Detections, restart_s: float) -> tuple[list[Visit], list[Visit]]:
+def follow_visits(frames: BoxArrays, restart_s: float) -> tuple[list[Visit], list[Visit]]:
     """Return the visits that started and that ended. A restart loses the frames of three seconds."""
     tracker, visits, is_restarted = Tracker(), Visits(), False
     started: list[Visit] = []

@@ -124,3 +124,21 @@ def test_a_client_that_disconnects_blocks_nobody() -> None:
         assert not queue.turns._running and not queue.turns._served
 
     asyncio.run(script())
+
+
+def test_a_client_that_disconnects_when_its_turn_begins_gives_it_back() -> None:
+    async def script() -> None:
+        turns = Turns(1, max_waiting=2, max_waiting_of_user=2)
+
+        async def wait() -> None:
+            async with turns.turn("b"):
+                raise AssertionError
+
+        async with turns.turn("a"):
+            waiting = asyncio.create_task(wait())
+            await asyncio.sleep(0)
+        waiting.cancel()  # Its turn has begun, but it has not run since.
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert waiting.cancelled() and not turns._running
+
+    asyncio.run(script())

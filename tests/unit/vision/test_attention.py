@@ -46,6 +46,32 @@ def test_only_key_frames_of_a_still_scene_pass(gate: MotionGate) -> None:
     assert gate.held_back > 600
 
 
+def test_of_a_stream_of_key_frames_one_passes_in_a_second(gate: MotionGate) -> None:
+    """As MJPEG, where all frames are key frames."""
+
+    def key(number: int, size: int = 9000) -> Packet:
+        return packet(number)._replace(flags=Flags.KEY, data=bytes(size))
+
+    for number in range(250):
+        gate.take(key(number))
+    passed = [gate.take(key(number)) for number in range(250, 500)]
+    assert 9 <= sum(map(bool, passed)) <= 12
+    assert all(len(each) == 1 for each in passed if each)
+    larger = [gate.take(key(number, 16_000)) for number in range(500, 510)]
+    assert any(larger[:6]) and larger[-1], "something moves"
+
+
+def test_a_key_frame_that_was_held_back_is_decoded_with_those_that_need_it(gate: MotionGate) -> None:
+    still(gate, 1001)
+    early = packet(1)._replace(flags=Flags.KEY, received_ns=1010 * FRAME_NS)
+    assert gate.take(early) == ()
+    for number in range(1011, 1015):
+        assert gate.take(packet(number)) == ()
+    gate.open_until(1100 * FRAME_NS)
+    flushed = gate.take(packet(1015))
+    assert len(flushed) == 6 and flushed[0] is early
+
+
 def test_without_processors_that_wait_everything_passes() -> None:
     assert len(still(MotionGate(), 300)) == 300
 

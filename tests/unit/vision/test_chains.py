@@ -19,7 +19,7 @@ from ninjacam.hub.request import StreamRequest
 from ninjacam.hub.server import Channel
 from ninjacam.supervision.crash_record import RunningFile
 from ninjacam.vision.backlog import Backlog
-from ninjacam.vision.chains import MAX_CHAIN, first_view, preceding_views
+from ninjacam.vision.chains import MAX_CHAIN, broken_chain, first_view, preceding_views
 from ninjacam.vision.context import Shared, Variant, ViewContext
 from ninjacam.vision.decoding import Decoding
 from ninjacam.vision.variants import Variants
@@ -207,6 +207,13 @@ def test_a_processor_with_a_broken_chain_reports_it(tmp_path: Path) -> None:
             chain.shared.health["b"].error
         )
     assert not called
+
+
+def test_a_ready_made_processor_names_the_one_that_it_needs() -> None:
+    message = broken_chain("occupancy", "objects").message
+    assert (
+        message == "The processor 'occupancy' needs the processor 'objects'. Choose it for this camera, too."
+    )
 
 
 def test_a_watched_view_makes_the_processors_before_it_run() -> None:

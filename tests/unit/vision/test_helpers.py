@@ -49,9 +49,8 @@ class Project:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     fresh = ProcessorRegistry()
     monkeypatch.setattr("ninjacam.core.processors.registry", fresh)
-    before, finders = set(sys.modules), list(sys.meta_path)
+    before = set(sys.modules)
     yield Project(tmp_path, fresh)
-    sys.meta_path[:] = finders
     for name in set(sys.modules) - before:
         if getattr(sys.modules[name], "__file__", None) and str(tmp_path) in str(sys.modules[name].__file__):
             del sys.modules[name]

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import cv2
+import numpy as np
 import pytest
 
 from ninjacam import Frame, Text
@@ -136,3 +138,38 @@ def test_what_nobody_receives_is_processed_and_not_published(tmp_path: Path) -> 
     for number in range(3):
         maker.make(view_input(number, clock))
     assert (calls, published) == ([0, 1, 2], [])
+
+
+def test_a_view_that_fails_shows_no_frame_that_was_not_processed(tmp_path: Path) -> None:
+    """A view that hides something would show it, only darker."""
+    clock, published = FakeClock(), list[Packet]()
+    is_working = True
+
+    def hide(frame: Frame) -> Any:
+        if not is_working:
+            raise ValueError("no model")
+        return np.full((360, 640, 3), (0, 200, 0), np.uint8)
+
+    context = context_of(tmp_path, hide, published, clock=clock)
+    context.shared.variants = (Variant(StreamRequest("numbers", Codec.MJPEG), Channel(LIVE)),)
+
+    def show() -> Any:
+        white = np.full((360, 640, 3), 255, np.uint8)
+        image = SimpleNamespace(width=640, height=360, bgr=lambda: white, gray=lambda: white[..., 0])
+        image.for_thread = lambda _: image
+        packet = Packet(Kind.VIDEO, Codec.H264, b"", 0, clock.monotonic_ns())
+        clock.advance(1)
+        maker.make(ViewInput(cast(Any, image), packet, 0, 40e6, LIVE))
+        shown = cv2.imdecode(np.frombuffer(published[-1].data, np.uint8), cv2.IMREAD_COLOR)
+        assert shown is not None
+        return shown[-5, -5].tolist()
+
+    is_working = False
+    maker = ViewMaker("numbers", context)
+    assert max(show()) < 50, "a dark background"
+    is_working = True
+    blue, green, red = show()
+    assert green > 190 and max(blue, red) < 10
+    is_working = False
+    blue, green, red = show()
+    assert 40 < green < 80 and max(blue, red) < 20, "the last processed image"

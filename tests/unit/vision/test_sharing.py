@@ -64,6 +64,42 @@ def by_default(frame, meter=networks["day"]):
 def by_class(frame):
     return Finder().find(frame)
 
+def closing_over(meter):
+    def by_closure(frame):
+        return meter.getTimeSec()
+    return by_closure
+
+def closing_over_it_too(meter):
+    def by_other_closure(frame):
+        return meter.getTimeSec()
+    return by_other_closure
+
+enclosed = cv2.TickMeter()
+processor(closing_over(enclosed))
+processor(closing_over_it_too(enclosed))
+
+first, second = cv2.TickMeter(), cv2.TickMeter()
+
+@processor
+def a_first(frame):
+    return first
+
+@processor
+def b_first_too(frame):
+    return first
+
+@processor
+def c_second(frame):
+    return second
+
+@processor
+def d_second_too(frame):
+    return second
+
+@processor
+def e_joins_both(frame):
+    return first, second
+
 processor("by_method")(Finder().find)
 processor("by_partial")(functools.partial(Finder.find, Finder()))
 """
@@ -77,6 +113,8 @@ TOGETHER = {
     frozenset({"uses_it", "uses_it_by_a_helper"}),
     frozenset({"by_module", "by_import"}),
     frozenset({"by_container", "by_default"}),
+    frozenset({"by_closure", "by_other_closure"}),
+    frozenset({"a_first", "b_first_too", "c_second", "d_second_too", "e_joins_both"}),
     frozenset({"by_class", "by_method", "by_partial"}),
     frozenset({"uses_the_kernel"}),
     frozenset({"uses_the_kernel_too"}),

@@ -7,8 +7,10 @@ from ninja import Query, Router, Status
 from pydantic_core import to_json
 
 from ninjacam.actions import cameras
+from ninjacam.actions.motion_search import search_motion
 from ninjacam.actions.recordings import protect_segment
 from ninjacam.api.auth import principal
+from ninjacam.api.schemas.motion_search import MotionSearchOut, MotionSearchQuery, MovementOut
 from ninjacam.api.schemas.recordings import (
     RecordingOut,
     RecordingPage,
@@ -18,6 +20,7 @@ from ninjacam.api.schemas.recordings import (
     TimelineQuery,
 )
 from ninjacam.api.times import span_ns, to_text, to_time
+from ninjacam.backtest.movements import Region
 from ninjacam.models import Segment
 from ninjacam.queries.cameras import list_recorded
 from ninjacam.queries.pages import paginate
@@ -70,6 +73,30 @@ def update_recording(request: HttpRequest, recording_id: int, change: RecordingP
     """Protect a recorded file from retention, or end its protection. Needs the role `export`."""
     who = principal(request)
     return _recording_out(protect_segment(who, get_segment(who, recording_id), protected=change.protected))
+
+
+@router.get(
+    "/cameras/{slug:slug}/motion-search",
+    response=MotionSearchOut,
+    operation_id="search_motion",
+    summary="Search recordings for motion",
+    openapi_extra={"responses": {429: {}}},
+)
+def search_camera_motion(request: HttpRequest, slug: str, query: Query[MotionSearchQuery]) -> MotionSearchOut:
+    """When something moved in a region of the image, from key frames only. Requires the role `replay`. A search takes
+    up to 15 seconds; if `next` is not null, continue with it as `start`."""
+    start_ns, end_ns = span_ns(query.start, query.end)
+    found = search_motion(principal(request), slug, start_ns, end_ns, Region.parse(query.region))
+    has_more = found.searched_until_ns < end_ns
+    return MotionSearchOut(
+        start=to_time(start_ns),
+        end=to_time(found.searched_until_ns),
+        next=to_time(found.searched_until_ns) if has_more else None,
+        key_frames=found.key_frames,
+        movements=[
+            MovementOut(start=to_time(each.start_ns), end=to_time(each.end_ns)) for each in found.movements
+        ],
+    )
 
 
 @router.get("/timeline", response=TimelineOut, operation_id="get_timeline", summary="Get timeline")

@@ -2,7 +2,7 @@
 
 from typing import cast
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
 
 from ninjacam.api.auth import principal
@@ -35,6 +35,29 @@ def list_camera_views(request: HttpRequest, slug: str, query: Query[PageQuery]) 
     """The camera's own frames, and a view for each of its processors, with their errors."""
     who = principal(request)
     return _view_page(views.list_views(who, [get_camera(who, slug)], read_status()), query)
+
+
+@router.get(
+    "/cameras/{slug:slug}/views/{slug:view}/failure",
+    operation_id="get_view_failure",
+    summary="Get failure of view",
+    openapi_extra={
+        "responses": {
+            200: {
+                "description": "OK",
+                "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+            }
+        }
+    },
+)
+def get_view_failure(request: HttpRequest, slug: str, view: str) -> HttpResponse:
+    """The frame on which the processor has last failed, with a test that repeats the failure and the traceback: a ZIP
+    file. Requires the role `configure`."""
+    body = views.read_failure(principal(request), slug, view)
+    response = HttpResponse(body, content_type="application/zip")
+    response["Content-Disposition"] = f'attachment; filename="{slug}-{view}-failure.zip"'
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 @router.get("/processors", response=ProcessorPage, operation_id="list_processors", summary="List processors")
@@ -73,6 +96,7 @@ def _view_out(view: ViewReport) -> ViewOut:
         fps=view.fps,
         dropped=view.dropped,
         skipped_share=view.skipped_share,
+        values=dict(view.values),
         failures=view.failures,
         last_error=ErrorOut.of(view.last_error),
         last_failed_at=view.failed_at,

@@ -1,7 +1,7 @@
 """Views of cameras, and the processors that make them."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from ninja import Schema
 
@@ -11,7 +11,7 @@ from ninjacam.api.schemas.problems import ErrorOut
 
 ViewState = Literal["idle", "running", "waiting", "failed", "unknown"]
 
-_VIEW = {
+_VIEW: dict[str, Any] = {
     "camera": "door",
     "view": "edges",
     "label": "edges",
@@ -24,6 +24,7 @@ _VIEW = {
     "fps": 25.0,
     "dropped": 0,
     "skipped_share": None,
+    "values": {},
     "failures": 0,
     "last_error": None,
     "last_failed_at": None,
@@ -35,9 +36,9 @@ class ViewOut(Schema):
 
     `state`: "waiting": its processor waits for motion. `ms_p50`, `ms_p95`: milliseconds per frame, of the latest
     calls. `dropped`: frames that the processor was too slow for. `skipped_share`: frames of its stream that were not
-    decoded because nothing moved, 0 to 1; null if it does not wait for motion. `error`: the current error.
-    `failures`, `last_error`, `last_failed_at`: failed calls of its processor since its code was loaded, even if it
-    works now.
+    decoded because nothing moved, 0 to 1; null if it does not wait for motion. `values`: the latest numbers that the
+    processor returned, by name. `error`: the current error. `failures`, `last_error`, `last_failed_at`: failed calls
+    of its processor since its code was loaded, even if it works now.
     """
 
     model_config = example(**_VIEW)
@@ -54,6 +55,7 @@ class ViewOut(Schema):
     fps: float
     dropped: int
     skipped_share: float | None
+    values: dict[str, float]
     failures: int
     last_error: ErrorOut | None
     last_failed_at: datetime | None

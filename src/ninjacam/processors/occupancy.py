@@ -1,0 +1,130 @@
+"""The ready-made processor `occupancy`: how many objects are in each zone, and which ones stay there for long."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from pydantic import BaseModel, Field
+
+from ninjacam import Frame, Polygon, Processor, Result, Zone, events, processor
+from ninjacam.processors.value_names import to_value_name
+from ninjacam.tracking import Stay, ZoneOccupancy, ZoneUpdate
+
+MAX_ZONES = 16
+"""Zones that are counted: each is a value of the frame."""
+MAX_SAVED = 1000
+"""Events that are ended if the worker ends by itself: the state must not be larger than 256 KB."""
+SAVE_EVERY_NS = 2_000_000_000
+
+
+class OccupancyOptions(BaseModel):
+    labels: list[str] = Field([], max_length=80, description="What to count. Empty: all objects.")
+    min_frames: int = Field(
+        3, ge=1, le=50, description="Frames in a row that must show an object inside or outside."
+    )
+    max_unseen_s: float = Field(3, ge=0.5, le=60, description="Seconds out of sight after which it has left.")
+
+
+@processor("occupancy", after="objects", when="motion")
+class Occupancy(Processor):
+    """The number of objects in each zone, and events of those that stay longer than the loitering time of the zone."""
+
+    Options = OccupancyOptions
+
+    def setup(self, camera: str, options: OccupancyOptions) -> None:
+        self.options = options
+        self.counters: dict[
+            str, tuple[tuple[float, float], ZoneOccupancy]
+        ] = {}  # Its times, and the objects.
+        self.events: dict[tuple[str, int], events.OngoingEvent] = {}
+        self.last_ns = self.saved_ns = 0
+        state = self.load_state()
+        if state:  # The previous worker has ended during events; objects have other tracks now.
+            for key in state["keys"]:
+                events.resume(camera, key).end(_to_time(state["last_ns"]))
+            self.save_state(None)
+
+    def process(self, frame: Frame) -> Result:
+        self.last_ns = frame.captured_ns
+        labels = set(self.options.labels)
+        boxes = [
+            box
+            for box in frame.results["objects"].boxes
+            if box.track is not None and (not labels or box.label in labels)
+        ]
+        zones = [zone for zone in frame.zones.values() if zone.kind == "zone"][:MAX_ZONES]
+        self._set_zones(zones, frame)
+        values: dict[str, float] = {}
+        shapes = []
+        for zone in zones:
+            update = self.counters[zone.name][1].update(boxes, frame.captured_ns, zone.points)
+            self._report(zone.name, update, frame)
+            values[to_value_name(zone)] = update.occupancy
+            shapes.append(Polygon(zone.points, f"{zone.name}: {update.occupancy}", color=zone.color))
+        if self.events and frame.captured_ns - self.saved_ns > SAVE_EVERY_NS:
+            self._save()
+        return Result(annotations=shapes, values=values)
+
+    def _set_zones(self, zones: list[Zone], frame: Frame) -> None:
+        """Keep one counter for each zone. One whose times have changed begins again."""
+        before, self.counters = self.counters, {}
+        for zone in zones:
+            times = zone.inertia_s, zone.loitering_s
+            known = before.get(zone.name)
+            if known is None or known[0] != times:
+                known = times, self._new_counter(zone)
+            self.counters[zone.name] = known
+        for name, (times, _) in before.items():
+            if name not in self.counters or self.counters[name][0] != times:
+                self._end_all(name, frame.captured_ns)
+
+    def _new_counter(self, zone: Zone) -> ZoneOccupancy:
+        return ZoneOccupancy(
+            inertia=self.options.min_frames,
+            inertia_s=zone.inertia_s,
+            loitering_s=zone.loitering_s or None,
+            max_unseen_s=self.options.max_unseen_s,
+        )
+
+    def _report(self, zone: str, update: ZoneUpdate, frame: Frame) -> None:
+        for stay in update.loitering:
+            event = self.events[zone, stay.track] = events.resume(self.camera, uuid4().hex)
+            self._save()  # First: after a restart, it must contain each event that was begun.
+            events.begin(
+                self.camera,
+                "loitering",
+                label=stay.label,
+                start=_to_time(stay.entered_ns),
+                data={"zone": zone},
+                sighting=events.Sighting.of(stay.box, frame, zones=(zone,)),
+                key=event.key,
+            )
+        ended = [stay for stay in update.left if (zone, stay.track) in self.events]
+        for stay in ended:
+            event = self.events.pop((zone, stay.track))
+            event.end(_end_of(stay), data={"seconds": round(stay.dwell_s, 1)})
+        if ended:
+            self._save()
+
+    def _end_all(self, zone: str, at_ns: int) -> None:
+        """End the events of a zone, which has been removed or changed."""
+        for each in [each for each in self.events if each[0] == zone]:
+            self.events.pop(each).end(_to_time(at_ns))
+            self._save()
+
+    def _save(self) -> None:
+        self.saved_ns = self.last_ns
+        keys = [event.key for event in self.events.values()][-MAX_SAVED:]
+        self.save_state({"keys": keys, "last_ns": self.last_ns} if keys else None)
+
+    def close(self) -> None:
+        for name in list(self.counters):
+            self._end_all(name, self.last_ns)
+
+
+def _end_of(stay: Stay) -> datetime:
+    return _to_time(stay.entered_ns + int(stay.dwell_s * 1e9))
+
+
+def _to_time(time_ns: Any) -> datetime:
+    return datetime.fromtimestamp(time_ns / 1e9, UTC)

@@ -1,0 +1,115 @@
+"""Keeps the frame on which a processor has failed as a ZIP file, with a test that repeats the failure."""
+
+import io
+import logging
+import os
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ninjacam.core.errors import ProcessorError
+from ninjacam.core.frames import Frame
+from ninjacam.core.processors import Registration
+
+logger = logging.getLogger("ninjacam.vision")
+
+KEEP_EVERY_NS = 10_000_000_000
+"""Minimum interval between two files of one view: encoding a frame takes some ten milliseconds."""
+DATA_MODULE = "ninjacam_data_cameras"
+
+
+def failure_path(run_dir: Path, camera: str, view: str) -> Path:
+    """Return where the last failure of a view is kept."""
+    return run_dir / "failures" / f"{camera}@{view}.zip"
+
+
+class FailureCases:
+    """`run_dir`: of the host. Thread: any, but one at a time for each view."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._run_dir = run_dir
+        self._kept_ns: dict[tuple[str, str], int] = {}
+
+    def keep(
+        self, entry: Registration, frame: Frame, image: Any, error: ProcessorError, values: dict[str, Any]
+    ) -> None:
+        """Write the file, unless the last one was a moment ago. `image`: as decoded; `values`: of its options."""
+        key = frame.camera, entry.name
+        if frame.received_ns - self._kept_ns.get(key, -KEEP_EVERY_NS) < KEEP_EVERY_NS:
+            return
+        self._kept_ns[key] = frame.received_ns
+        path = failure_path(self._run_dir, *key)
+        unfinished = path.with_suffix(f".{os.getpid()}")
+        try:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            unfinished.write_bytes(_to_zip(entry, frame, image, error, values))
+            unfinished.replace(path)
+        except OSError as exc:
+            logger.warning("%s: the failure of %s cannot be kept: %s", *key, exc.strerror)
+
+
+def _to_zip(
+    entry: Registration, frame: Frame, image: Any, error: ProcessorError, values: dict[str, Any]
+) -> bytes:
+    import cv2
+
+    _, png = cv2.imencode(".png", image)
+    name = entry.name.replace("-", "_")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(f"{name}_failure/frame.png", png.tobytes())
+        archive.writestr(f"{name}_failure/test_{name}.py", write_test(entry, frame, values))
+        archive.writestr(f"{name}_failure/traceback.txt", f"{error.message}\n\n{error.traceback}")
+    return buffer.getvalue()
+
+
+def write_test(entry: Registration, frame: Frame, values: dict[str, Any]) -> str:
+    """Return the source of a test that calls the processor with the frame."""
+    definition = entry.function or entry.make
+    symbol = str(getattr(definition, "__name__", entry.name))
+    module = "cameras" if entry.module == DATA_MODULE else entry.module
+    at = datetime.fromtimestamp(frame.captured_ns / 1e9, UTC)
+    imports = [symbol]
+    if entry.function is not None:
+        arguments = "made"
+        if entry.options is not None:
+            model = str(getattr(entry.options, "__name__", "Options"))
+            imports.append(model)
+            arguments = f"made, {model}(**{values!r})"
+        calls = [f"{symbol}({arguments})"]
+    else:
+        options = "None" if entry.options is None else f"processor.Options(**{values!r})"
+        calls = [
+            f"processor = {symbol}()  # Its state was another one.",
+            f"processor.setup({frame.camera!r}, {options})",
+            "processor.process(made)",
+        ]
+    zones = [f"Zone({zone.name!r}, {zone.kind!r}, {[*zone.fractions]!r})," for zone in frame.zones.values()]
+    chain = [f"# Pass results={{{entry.after!r}: Result(...)}}, which are not kept."] if entry.after else []
+    lines = [
+        f'"""{entry.name} failed on this frame of {frame.camera}. See traceback.txt.',
+        "",
+        f"Captured at {at:%Y-%m-%d %H:%M:%S} UTC.",
+        '"""',
+        "",
+        "from pathlib import Path",
+        "",
+        "import cv2",
+        "",
+        "from ninjacam import Zone",
+        "from ninjacam.testing import frame",
+        f"from {module} import {', '.join(sorted(imports))}",
+        "",
+        "",
+        f"def test_{entry.name.replace('-', '_')}_processes_the_frame() -> None:",
+        '    image = cv2.imread(str(Path(__file__).with_name("frame.png")))',
+        "    zones: list[Zone] = [",
+        *(f"        {each}" for each in zones),
+        "    ]",
+        *(f"    {each}" for each in chain),
+        f"    made = frame(image, camera={frame.camera!r}, number={frame.number}, zones=zones)",
+        *(f"    {each}" for each in calls),
+        "",
+    ]
+    return "\n".join(lines)
