@@ -1,5 +1,6 @@
 """The index of a month of 16 cameras and its events: its size, how fast it is written, and how long the timeline of a
-day takes: the spans alone, and all that the API answers, by the API's own code without HTTP.
+day takes: the spans alone, and all that the API answers, by the API's own code without HTTP. And how long it takes to
+list and filter the events of a camera that has 10,000.
 
   python -m benchmarks.timeline [--days 30] [--cameras 16] [--events 100]
 """
@@ -25,6 +26,7 @@ END_NS = 1_795_000_000 * 10**9
 BATCH = 250
 ROUNDS = 30
 BUCKETS = 288
+VISITS = 10_000
 
 
 def generate(days: int, cameras: int) -> Iterator[list[dict[str, object]]]:
@@ -88,6 +90,51 @@ def tell(days: int, cameras: int, events_a_day: int) -> int:
     return count
 
 
+def fill_visits() -> str:
+    """One camera with VISITS events of persons and cars within a month. Return its name."""
+    from ninjacam.models import Event
+
+    chance = random.Random(4)
+    times_ns = sorted(END_NS - chance.randrange(30 * DAY_NS) for _ in range(VISITS))
+    Event.objects.bulk_create(
+        (
+            Event(
+                slug="cam-busy", kind="visit", label=chance.choice(("person", "car", "dog")), start_ns=start_ns,
+                end_ns=start_ns + 20 * 10**9, source="processor", score=chance.random(), box=[0.1, 0.2, 0.3, 0.4],
+                zones=chance.choice(("", " porch ", " porch street ")), best_ns=start_ns, track=number,
+            )
+            for number, start_ns in enumerate(times_ns)
+        ),
+        batch_size=50,
+    )  # fmt: skip
+    return "cam-busy"
+
+
+def find_events(slug: str) -> Figures:
+    """Milliseconds of the first page of a month, by the filters of the API; "rare": only 0.1 % of the events match."""
+    from ninjacam.models import Event
+    from ninjacam.queries.events import EventFilter
+    from ninjacam.queries.pages import paginate
+
+    filters = {
+        "all": EventFilter(),
+        "filtered": EventFilter(("visit",), "PERSON", "porch", 0.5),
+        "rare": EventFilter(label="person", zone="street", min_score=0.99),
+        "none": EventFilter(label="nobody"),
+    }
+    figures: Figures = {}
+    for name, wanted in filters.items():
+        took_ms = []
+        for _ in range(ROUNDS):
+            began_s = time.perf_counter()
+            found = wanted.apply(Event.objects.overlapping([slug], END_NS - 31 * DAY_NS, END_NS))
+            page = paginate(found, ("-start_ns", "-pk"), "", 100)
+            took_ms.append((time.perf_counter() - began_s) * 1000)
+            assert bool(page.items) == (name != "none")
+        figures[name] = {"p50_ms": statistics.median(took_ms), "worst_ms": max(took_ms)}
+    return figures
+
+
 def ask(cameras: int, days: int, question: Callable[[list[str], int, int], int]) -> list[float]:
     """Milliseconds of each of `ROUNDS` questions for a day of the month. `question`: for how many cameras."""
     slugs = [f"cam-{number:02d}" for number in range(1, cameras + 1)]
@@ -132,6 +179,7 @@ def measure_database(days: int, cameras: int, events_a_day: int, data: Path) -> 
         "cpu_us_per_row": cpu_s / rows * 1e6,
         "events": tell(days, cameras, events_a_day),
     }
+    busy = fill_visits()
     with connection.cursor() as cursor:
         # On PostgreSQL a daemon does that by itself within minutes.
         is_sqlite = connection.vendor == "sqlite"
@@ -142,6 +190,7 @@ def measure_database(days: int, cameras: int, events_a_day: int, data: Path) -> 
     for name, question in (("spans", ask_spans), ("all", ask_all)):
         took_ms = ask(cameras, days, question)
         figures[name] = {"p50_ms": statistics.median(took_ms), "worst_ms": max(took_ms)}
+    figures["find"] = find_events(busy)
     connection.close()
     return figures
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
+from django.db import transaction
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -15,11 +16,23 @@ from ninjacam.actions.cameras import RECORD, CameraFields, assign_fields
 from ninjacam.actions.sources import AddressFields, assign_address
 from ninjacam.actions.streams import ROLE_STREAMS
 from ninjacam.actions.tokens import revoke_token
+from ninjacam.actions.webhooks import WebhookFields, assign_webhook, retry_delivery
 from ninjacam.auth import principal_of_request
-from ninjacam.core.errors import InvalidError
+from ninjacam.core.errors import ConflictError, ForbiddenError, InvalidError
 from ninjacam.core.streams import MAX_STREAMS
 from ninjacam.core.zones import MAX_ZONES
-from ninjacam.models import ApiToken, Camera, CameraGrant, CameraZone, Event, Segment, Stream
+from ninjacam.models import (
+    ApiToken,
+    Camera,
+    CameraGrant,
+    CameraZone,
+    Event,
+    Segment,
+    Stream,
+    Webhook,
+    WebhookDelivery,
+)
+from ninjacam.models.outbox import note_changed
 from ninjacam.models.stream_fields import StreamFields
 from ninjacam.queries.processor_options import options_of
 from ninjacam.queries.status import read_status
@@ -38,8 +51,12 @@ if TYPE_CHECKING:  # Generic in the stubs only.
     StreamTabularInline = admin.TabularInline[Stream, Camera]
     ZoneModelForm = forms.ModelForm[CameraZone]
     ZoneTabularInline = admin.TabularInline[CameraZone, Camera]
+    WebhookModelForm = forms.ModelForm[Webhook]
+    WebhookModelAdmin = admin.ModelAdmin[Webhook]
+    DeliveryModelAdmin = admin.ModelAdmin[WebhookDelivery]
 else:
-    CameraModelForm = StreamModelForm = ZoneModelForm = forms.ModelForm
+    CameraModelForm = StreamModelForm = ZoneModelForm = WebhookModelForm = forms.ModelForm
+    WebhookModelAdmin = DeliveryModelAdmin = admin.ModelAdmin
     StreamInlineFormSet = forms.models.BaseInlineFormSet
     CameraModelAdmin = GrantModelAdmin = TokenModelAdmin = SegmentModelAdmin = EventModelAdmin = (
         admin.ModelAdmin
@@ -338,13 +355,152 @@ class EventAdmin(EventModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Event, form: Any, change: bool) -> None:
         # Save only these: the engine may write the others at the same time.
-        Event.objects.filter(pk=obj.pk).update(label=obj.label, protected=obj.protected)
+        with transaction.atomic():
+            Event.objects.filter(pk=obj.pk).update(label=obj.label, protected=obj.protected)
+            note_changed(Event.objects.get(pk=obj.pk), form.changed_data)
         _record(request, "event.update", obj.slug, event=obj.pk, protected=obj.protected)
 
     def delete_model(self, request: HttpRequest, obj: Event) -> None:
         pk = obj.pk
         super().delete_model(request, obj)
         _record(request, "event.delete", obj.slug, event=pk, kind=obj.kind)
+
+
+class NamesField(forms.CharField):
+    """A list of names, separated by commas."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return ", ".join(map(str, value)) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> Any:
+        return [name.strip() for name in (super().to_python(value) or "").split(",") if name.strip()]
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool(self.to_python(data) != (initial or []))
+
+
+class WebhookAdminForm(WebhookModelForm):
+    secret = forms.CharField(
+        label=_("Secret"),
+        required=False,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text=_(
+            "Signs each request. 16 to 200 characters of ASCII, stored encrypted and never shown. "
+            "Leave it empty to keep the stored one."
+        ),
+    )
+    cameras = NamesField(
+        label=_("Cameras"),
+        required=False,
+        help_text=_("Short names, separated by commas. Empty: all cameras."),
+    )
+    kinds = NamesField(
+        label=_("Kinds"),
+        required=False,
+        help_text=_("Kinds of events, separated by commas. Empty: all kinds."),
+    )
+
+    class Meta:
+        model = Webhook
+        fields = [
+            "name",
+            "url",
+            "secret",
+            "verify_tls",
+            "enabled",
+            "on_begin",
+            "on_end",
+            "cameras",
+            "kinds",
+            "label",
+            "zone",
+            "min_score",
+            "min_duration_s",
+            "schedule",
+        ]
+
+    def clean(self) -> dict[str, Any]:
+        """Applies the rules of the actions."""
+        entered = super().clean() or {}
+        if self.errors:
+            return entered
+        draft = Webhook.objects.get(pk=self.instance.pk) if self.instance.pk else Webhook()
+        fields = {name: entered[name] for name in self.Meta.fields}
+        if not fields["secret"] and draft.pk:
+            del fields["secret"]
+        try:
+            assign_webhook(draft, WebhookFields(**fields))  # type: ignore[typeddict-item] # the form's fields
+        except InvalidError as error:
+            raise forms.ValidationError(error.fields) from error
+        entered["url"] = draft.url
+        self.sealed = draft.credentials
+        return entered
+
+    def _post_clean(self) -> None:
+        if not self.errors:
+            self.instance.credentials = self.sealed
+        super()._post_clean()  # type: ignore[misc] # Django's hook, which the stubs leave out
+
+
+@admin.register(Webhook)
+class WebhookAdmin(_OnRecord, WebhookModelAdmin):
+    form = WebhookAdminForm
+    list_display = ["name", "url", "enabled", "waiting", "dead"]
+    list_filter = ["enabled"]
+
+    @admin.display(description=_("waiting"))
+    def waiting(self, webhook: Webhook) -> int:
+        return webhook.deliveries.filter(state="waiting").count()
+
+    @admin.display(description=_("given up"))
+    def dead(self, webhook: Webhook) -> str:
+        page = reverse("admin:ninjacam_webhookdelivery_changelist")
+        url = f"{page}?webhook__id__exact={webhook.pk}&state__exact=dead"
+        return format_html('<a href="{}">{}</a>', url, webhook.deliveries.filter(state="dead").count())
+
+
+@admin.register(WebhookDelivery)
+class DeliveryAdmin(DeliveryModelAdmin):
+    """View and retry deliveries. Only events create them."""
+
+    list_display = ["webhook", "event_id", "phase", "state", "attempts", "created", "status", "error"]
+    list_filter = ["state", "webhook"]
+    list_select_related = ["webhook"]
+    show_full_result_count = False
+    actions = ["retry"]
+    fields = readonly_fields = (
+        "webhook",
+        "event_id",
+        "phase",
+        "key",
+        "state",
+        "attempts",
+        "created",
+        "status",
+        "error",
+        "payload",
+    )
+
+    @admin.display(description=_("created at"))
+    def created(self, delivery: WebhookDelivery) -> datetime:
+        return datetime.fromtimestamp(delivery.created_ns / 1e9, UTC)
+
+    @admin.action(description=_("Retry the selected deliveries"), permissions=["change"])
+    def retry(self, request: HttpRequest, queryset: Any) -> None:
+        actor = principal_of_request(request)
+        for delivery in queryset:
+            try:
+                if actor is not None:
+                    retry_delivery(actor, delivery)
+            except (ConflictError, ForbiddenError) as error:
+                self.message_user(request, error.message, "warning")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: WebhookDelivery | None = None) -> bool:
+        return False
 
 
 def _record(request: HttpRequest, verb: str, subject: str, **details: object) -> None:

@@ -284,6 +284,27 @@ ROUTES = (
         "ninjacam.live.publish.serve_publisher",
         protocol="websocket",
     ),
+    Route(
+        "events-stream",
+        "api/v1/events/stream",
+        "",
+        "ninjacam.live.events.serve_events",
+        (
+            Parameter(
+                "camera",
+                {"type": "string", "maxLength": 50},
+                "Only events of this camera. Without it: of all cameras that you may replay.",
+            ),
+            Parameter("kind", {"type": "string", "maxLength": 32}, "Only events of this kind."),
+        ),
+        operation_id="stream_events",
+        summary="Stream events",
+        description="Server-sent events `begun`, `changed` and `ended`, whose data is the event. A client that sends "
+        "the header `Last-Event-ID`, as browsers do when they reconnect, receives what it has missed; after too long a "
+        "time it receives `reset` instead, and should list the events again. Needs the role `replay`. At most 10 "
+        "streams per user and worker. docs/webhooks.md describes the messages.",
+        content_type="text/event-stream",
+    ),
     Route("healthz", "healthz", "", "ninjacam.asgi.health.serve_health"),
     Route("metrics", "metrics", "", "ninjacam.asgi.health.serve_metrics"),
 )

@@ -33,6 +33,7 @@ def not_wrapped(request: HttpRequest, **_kwargs: object) -> HttpResponse:
 _route_patterns = [path(route.pattern, not_wrapped, name=route.name) for route in ROUTES]
 
 urlpatterns = [
-    path("api/v1/", api_urls()),
+    # First, because the API answers 404 to all other paths below its own.
     path("", include((_route_patterns + page_patterns, "ninjacam"))),
+    path("api/v1/", api_urls()),
 ]

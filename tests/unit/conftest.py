@@ -12,13 +12,15 @@ from ninjacam.actions.events import event_rates
 from ninjacam.actions.tokens import create_token
 from ninjacam.auth import LocalOperator
 from ninjacam.conf import get_settings
-from ninjacam.models import Camera, CameraGrant
+from ninjacam.models import Camera, CameraGrant, Event, Webhook
 from ninjacam.throttle import _throttle
 
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.load_profile("repeatable")
 
 PASSWORD = "s3cret-of-the-camera"
+WEBHOOK_SECRET = "whsec_0123456789abcdef"
+START_NS = 1_700_000_000 * 10**9
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +74,25 @@ def yard(db: None) -> Camera:
     made.set_source("rtsp://10.0.0.6/stream1")
     made.save()
     return made
+
+
+def make_webhook(**fields: Any) -> Webhook:
+    webhook = Webhook(name="Home", **fields)
+    webhook.set_target("http://127.0.0.1:9/hook", WEBHOOK_SECRET)
+    webhook.save()
+    return webhook
+
+
+def make_event(**fields: Any) -> Event:
+    """A moment, in the past."""
+    values = {"slug": "door", "kind": "person", "start_ns": START_NS, "end_ns": START_NS, "source": "code"}
+    return Event.objects.create(**{**values, **fields})
+
+
+@pytest.fixture
+def webhook(db: None) -> Webhook:
+    """For the beginning and the end of all events."""
+    return make_webhook(on_end=True)
 
 
 @pytest.fixture

@@ -27,6 +27,8 @@ from ninjacam.models import (
     PublishKey,
     Segment,
     Stream,
+    Webhook,
+    WebhookDelivery,
 )
 from ninjacam.routes import ROUTES as MEDIA_ROUTES
 from tests.unit.conftest import signed_in
@@ -73,6 +75,8 @@ BODIES: dict[str, Any] = {
     "update_processor_options": {"values": {"low": 3}},
     "create_zone": {"name": "porch", "points": [[0, 0], [1, 0], [1, 1]]},
     "update_zone": {"loitering_s": 30},
+    "create_webhook": {"name": "x", "url": "http://10.0.0.8/hook"},
+    "update_webhook": {"name": "changed"},
 }
 
 QUERIES = {
@@ -145,6 +149,12 @@ def world(camera: Camera, viewer: User, stranger: User, admin_user: User) -> dic
     export = Export.objects.create(
         slug="door", start_ns=0, end_ns=1, kind="copy", state="failed", created_by=viewer
     )
+    webhook = Webhook(name="Home")
+    webhook.set_target("http://10.0.0.5/hook", "whsec_0123456789abcdef")
+    webhook.save()
+    delivery = WebhookDelivery.objects.create(
+        webhook=webhook, event_id=event.pk, phase="begun", payload="{}", created_ns=0, next_try_ns=0
+    )
     return {
         "grant": grant.pk,
         "token": token.pk,
@@ -152,6 +162,8 @@ def world(camera: Camera, viewer: User, stranger: User, admin_user: User) -> dic
         "event": event.pk,
         "export": export.pk,
         "key": PublishKey.create(camera)[0].pk,
+        "webhook": webhook.pk,
+        "delivery": delivery.pk,
     }
 
 
@@ -168,6 +180,8 @@ def url_of(route: Route, world: dict[str, Any], method: str = "GET") -> str:
         "<int:recording_id>": str(world["recording"]),
         "<int:event_id>": str(world["event"]),
         "<int:key_id>": str(world["key"]),
+        "<int:webhook_id>": str(world.get("webhook", 10**6)),
+        "<int:delivery_id>": str(world.get("delivery", 10**6)),
         "<uuid:export_id>": str(world["export"]),
         "<uuidstr:export_id>": str(world["export"]),
         "<path:object_id>": "1",
@@ -250,7 +264,7 @@ def test_operations_let_a_viewer_only_view(
 def test_operations_serve_an_administrator(
     route: Route, method: str, name: str, world: dict[str, Any], admin_user: User
 ) -> None:
-    changes = name in {"cancel_export", "retry_export", "revoke_tokens"}
+    changes = name in {"cancel_export", "retry_export", "retry_delivery", "revoke_tokens"}
     is_refused = name.startswith(("probe", "discover")) or name == "create_publish_key"
     usual = 200 if changes else {"POST": 201, "DELETE": 204}.get(method, 200)
     expected = 422 if is_refused else usual

@@ -25,6 +25,7 @@ from ninjacam.core.sightings import Sighting
 from ninjacam.engine.events import RULES
 from ninjacam.models import ApiToken, Camera, Event, Role
 from ninjacam.models.event import ENGINE, MAX_LENGTH_NS
+from ninjacam.models.outbox import note_begun, note_changed
 from ninjacam.queries.cameras import get_camera, get_recorded
 
 MAX_DATA_BYTES = 4096
@@ -112,6 +113,7 @@ def create_event(actor: Actor, slug: str, event_input: EventInput) -> Event:
         )
         if event_input.protected:
             check_protection(actor, camera.slug)
+        note_begun(event)
     record(actor, "event.create", camera.slug, event=event.pk, kind=event.kind)
     return event
 
@@ -132,8 +134,19 @@ def change_event(slug: str, change: EventChange) -> bool:
         if change.end_ns is not None:
             latest_ns = event.start_ns + MAX_LENGTH_NS
             changes["end_ns"] = min(max(change.end_ns, event.start_ns), latest_ns)
-        Event.objects.filter(pk=event.pk).update(**changes)
+        _write_changes(event, changes)
     return True
+
+
+def _write_changes(event: Event, changes: dict[str, Any]) -> None:
+    """Save only the changes: the engine may write other fields at the same time. Call it in a transaction."""
+    if not changes:
+        return
+    was_ongoing = event.end_ns is None
+    Event.objects.filter(pk=event.pk).update(**changes)
+    for name, value in changes.items():
+        setattr(event, name, value)
+    note_changed(event, changes, has_ended=was_ongoing and event.end_ns is not None)
 
 
 def _sighting_fields(sighting: Sighting | None) -> dict[str, Any]:
@@ -207,10 +220,11 @@ def update_event(
         get_recorded(actor, event.slug, Role.EXPORT)
         changes["protected"] = protected
     if changes:
-        # Save only these: the engine may write the others at the same time.
+        was_protected = event.protected
         with transaction.atomic():
-            Event.objects.filter(pk=event.pk).update(**changes)
-            if changes.get("protected") or (event.protected and "end_ns" in changes):
+            event = Event.objects.select_for_update().get(pk=event.pk)
+            _write_changes(event, changes)
+            if changes.get("protected") or (was_protected and "end_ns" in changes):
                 check_protection(actor, event.slug)
         record(actor, "event.update", event.slug, event=event.pk, fields=sorted(changes))
     event.refresh_from_db()

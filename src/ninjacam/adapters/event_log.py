@@ -8,6 +8,7 @@ from ninjacam.adapters.database import database
 from ninjacam.engine.events import EngineEvent
 from ninjacam.models import Camera, Event
 from ninjacam.models.event import ENGINE
+from ninjacam.models.outbox import note_begun, note_changed
 
 
 class DatabaseEventLog:
@@ -25,7 +26,7 @@ class DatabaseEventLog:
             for event in events:
                 if event.end_ns is not None and event.slug and _is_gone(event):
                     continue
-                Event.objects.update_or_create(
+                row, is_new = Event.objects.update_or_create(
                     slug=event.slug,
                     kind=event.kind,
                     start_ns=event.start_ns,
@@ -38,6 +39,10 @@ class DatabaseEventLog:
                         "triggers_recording": event.triggers_recording,
                     },
                 )
+                if is_new:
+                    note_begun(row)
+                elif row.end_ns is not None:  # The engine changes nothing else, and ends an event once.
+                    note_changed(row, (), has_ended=True)
 
 
 def _is_gone(event: EngineEvent) -> bool:

@@ -6,17 +6,28 @@ from pathlib import Path
 from typing import Any
 
 from django.db import DatabaseError, close_old_connections, connections
+from django.db.models import OuterRef, Subquery
 
 from ninjacam.adapters.sqlite_files import SqliteFiles
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.errors import ConfigError, NinjacamError
 from ninjacam.engine.specs import CameraSpec, WantedState
-from ninjacam.models import Camera, CameraZone, Event, Export, PublishKey, Stream
+from ninjacam.models import (
+    Camera,
+    CameraZone,
+    DeliveryState,
+    Event,
+    Export,
+    PublishKey,
+    Stream,
+    Webhook,
+    WebhookDelivery,
+)
 from ninjacam.models.event import Windows
 from ninjacam.sources.base import SourceConfig
 
 JOBS_LINGER_NS = 30 * 10**9
-"""Nanoseconds that the jobs process keeps running without exports, because another may follow soon."""
+"""Nanoseconds that the jobs process keeps running without work, because more may follow soon."""
 FIRST_CLEAN_NS = 60 * 10**9
 CLEAN_EVERY_NS = 600 * 10**9
 """The jobs process removes expired exports when it starts, so it is started at least this often while there are any
@@ -47,6 +58,10 @@ class DatabaseWanted:
         self._select_keys = keys.query.sql_with_params()
         self._active_export = Export.objects.active().order_by().values_list("pk")[:1].query.sql_with_params()
         self._any_export = Export.objects.order_by().values_list("pk")[:1].query.sql_with_params()
+        waiting = WebhookDelivery.objects.filter(webhook=OuterRef("pk"), state=DeliveryState.WAITING)
+        first = Subquery(waiting.order_by("next_try_ns").values("next_try_ns")[:1])
+        webhooks = Webhook.objects.filter(enabled=True).order_by().values_list(first)
+        self._next_deliveries = webhooks.query.sql_with_params()
         self._rows: list[tuple[Any, ...]] | None = None
         """The rows that `_specs` was built from; None: it also depends on the time or on events, so it is rebuilt
         each time.
@@ -106,15 +121,24 @@ class DatabaseWanted:
         self._rows = rows if all(map(_lasts, cameras, self._specs)) else None
 
     def _has_jobs(self) -> bool:
-        """Return whether exports are waiting or running, were a moment ago, or expired ones must be removed."""
+        """Return whether exports are waiting or running, or deliveries are due; were a moment ago; or expired exports
+        must be removed.
+        """
         now_ns = self._clock.monotonic_ns()
-        is_active = _has_row(self._active_export)
+        is_active = _has_row(self._active_export) or self._has_deliveries()
         if not is_active and now_ns >= self._clean_ns:
             self._clean_ns = now_ns + CLEAN_EVERY_NS
             is_active = _has_row(self._any_export) or _has_files(self._exports_dir)
         if is_active:
             self._jobs_until_ns = now_ns + JOBS_LINGER_NS
         return now_ns < self._jobs_until_ns
+
+    def _has_deliveries(self) -> bool:
+        """Return whether a delivery to a webhook is due. One index lookup per webhook."""
+        with connections[WebhookDelivery.objects.db].cursor() as cursor:
+            cursor.execute(*self._next_deliveries)
+            now_ns = self._clock.wall_ns()
+            return any(next_ns is not None and next_ns <= now_ns for (next_ns,) in cursor.fetchall())
 
 
 def _has_row(query: tuple[str, tuple[Any, ...]]) -> bool:

@@ -32,6 +32,7 @@ from ninjacam.api.routers import (
     streams,
     tokens,
     views,
+    webhooks,
     zones,
 )
 from ninjacam.api.schemas.problems import ProblemOut
@@ -138,6 +139,7 @@ api.add_router("", views.router, tags=["views"])
 api.add_router("", recordings.router, tags=["recordings"])
 api.add_router("", annotations.router, tags=["recordings"])
 api.add_router("/events", events.router, tags=["events"])
+api.add_router("/webhooks", webhooks.router, tags=["events"])
 api.add_router("/exports", exports.router, tags=["recordings"])
 api.add_router("", grants.router, tags=["access"])
 api.add_router("", publish_keys.router, tags=["cameras"])

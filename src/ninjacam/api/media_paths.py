@@ -43,7 +43,7 @@ def _operation(route: Route) -> dict[str, Any]:
         }
         for each in (*route.parameters, _SIG)
     ]
-    is_text = route.content_type.endswith("mpegurl")
+    is_text = route.content_type.endswith(("mpegurl", "event-stream"))
     body = {"schema": {"type": "string"} if is_text else {"type": "string", "format": "binary"}}
     content = {"content": {route.content_type: body}} if route.content_type else {}
     return {

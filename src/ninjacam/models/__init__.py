@@ -1,10 +1,12 @@
-"""Models: cameras with their streams and zones, grants, API tokens, the index of the recordings, exports, events.
+"""Models: cameras with their streams and zones, grants, API tokens, the index of the recordings, exports, events,
+webhooks.
 
 Not here: who may write them (`ninjacam.actions`), and anything that opens a camera.
 """
 
 from ninjacam.models.camera import Camera, CameraQuerySet
 from ninjacam.models.event import Event, EventQuerySet
+from ninjacam.models.event_update import EventUpdate
 from ninjacam.models.export import Export, ExportQuerySet, ExportState
 from ninjacam.models.grant import CameraGrant
 from ninjacam.models.processor_state import ProcessorState
@@ -13,6 +15,7 @@ from ninjacam.models.roles import GRANTED_BY, Role, permission_name
 from ninjacam.models.segment import Segment, SegmentQuerySet
 from ninjacam.models.stream import Stream
 from ninjacam.models.token import ApiToken
+from ninjacam.models.webhook import DeliveryState, Phase, Webhook, WebhookDelivery
 from ninjacam.models.zone import CameraZone
 
 __all__ = [
@@ -22,16 +25,21 @@ __all__ = [
     "CameraGrant",
     "CameraQuerySet",
     "CameraZone",
+    "DeliveryState",
     "Event",
     "EventQuerySet",
+    "EventUpdate",
     "Export",
     "ExportQuerySet",
     "ExportState",
+    "Phase",
     "ProcessorState",
     "PublishKey",
     "Role",
     "Segment",
     "SegmentQuerySet",
     "Stream",
+    "Webhook",
+    "WebhookDelivery",
     "permission_name",
 ]

@@ -49,17 +49,31 @@ def move(old: str, new: str) -> None:
     """Rename recordings, events and exports. The directory is renamed when the transaction is committed."""
     from ninjacam.models.event import ENGINE, Event
     from ninjacam.models.export import Export
+    from ninjacam.models.outbox import note_changed
     from ninjacam.models.segment import Segment
 
     with transaction.atomic():
         path = Concat(Value(new), Substr("path", len(old) + 1))
         Segment.objects.filter(slug=old, path__startswith=f"{old}/").update(slug=new, path=path)
         # The engine knows them by the old name, so it cannot end them. It creates new ones for ongoing conditions.
-        Event.objects.filter(slug=old, source=ENGINE, end_ns=None).update(end_ns=SYSTEM_CLOCK.wall_ns())
+        for event in Event.objects.filter(slug=old, source=ENGINE, end_ns=None):
+            event.end_ns = SYSTEM_CLOCK.wall_ns()
+            event.save(update_fields=["end_ns"])
+            note_changed(event, (), has_ended=True)
         Event.objects.filter(slug=old).update(slug=new)
         Export.objects.filter(slug=old).update(slug=new)
         root = get_settings().recordings_dir
         transaction.on_commit(lambda: _move_directory(root, old, new))
+
+
+def rename_in_webhooks(old: str, new: str) -> None:
+    """Change a camera's name in the conditions of webhooks. Call it in the transaction that renames the camera."""
+    from ninjacam.models.webhook import Webhook
+
+    for webhook in Webhook.objects.all():
+        if old in webhook.cameras:
+            names = [new if name == old else name for name in webhook.cameras]
+            Webhook.objects.filter(pk=webhook.pk).update(cameras=names)
 
 
 def _move_directory(root: Path, old: str, new: str) -> None:

@@ -282,6 +282,7 @@ class Camera(StreamFields):
             super().save(**options)
             if before and before != self.slug:
                 archive.move(before, self.slug)
+                archive.rename_in_webhooks(before, self.slug)
 
     def clean(self) -> None:
         if self.record == self.Record.SCHEDULE and not self.record_schedule:

@@ -1,4 +1,4 @@
-"""`python -m ninjacam.processes.job_worker`: runs exports, each in a separate process.
+"""`python -m ninjacam.processes.job_worker`: runs exports, each in a separate process, and sends webhooks.
 
 Started by the engine, never by hand.
 """
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import django
 
+from ninjacam.core.lifecycle import Stop
 from ninjacam.core.limits import keep_files_private
 from ninjacam.supervision.child import Child, child_parser, run_loop
 
@@ -52,12 +53,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         child.claim()
         # Not a daemon thread: its jobs end with it, and are queued again first.
         thread = threading.Thread(target=_work, args=(jobs, stop, child.stop.set), name="export-jobs")
-        thread.start()
+        courier_stop = Stop()
+        courier = threading.Thread(target=_send, args=(courier_stop, child.stop.set), name="webhooks")
+        for each in (thread, courier):
+            each.start()
         try:
             await child.run()
         finally:
             stop.set()
-            await asyncio.to_thread(thread.join, STOP_S)
+            courier_stop.set()
+            await asyncio.gather(*(asyncio.to_thread(each.join, STOP_S) for each in (thread, courier)))
 
     gc.freeze()
     run_loop(run)
@@ -75,6 +80,18 @@ def _work(jobs: "ExportJobs", stop: threading.Event, on_end: Callable[[], None])
         jobs.close()
         connections.close_all()
         on_end()  # A bug has ended it: the engine starts another worker.
+
+
+def _send(stop: Stop, on_end: Callable[[], None]) -> None:
+    from ninjacam.webhooks.courier import Courier
+
+    async def run() -> None:
+        await Courier(stop).run()
+
+    try:
+        asyncio.run(run())
+    finally:
+        on_end()  # As in `_work`.
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from ninjacam.routes import RAW_VIEW
 if TYPE_CHECKING:
     from ninjacam.auth import Principal
     from ninjacam.models import Camera
+    from ninjacam.queries.event_updates import Span, Update
 
 T = TypeVar("T")
 THREADS = 2
@@ -234,6 +235,32 @@ def record_movement(principal: "Principal", slug: str, reason: str) -> None:
     from ninjacam.actions import ptz
 
     ptz.record_movement(principal, slug, reason)
+
+
+def authorise_events(scope: Scope, wanted: list[str]) -> "tuple[Principal, frozenset[str] | None, Span]":
+    """For a stream of events: return the principal, the cameras whose events it may read (None: all, and the host),
+    and the positions of the journal. Raises: Problem, NotFoundError, ForbiddenError.
+    """
+    from ninjacam.queries.event_updates import journal_span, replayable
+
+    check_host(scope)
+    principal = identify(scope)
+    return principal, replayable(principal, wanted), journal_span()
+
+
+def read_event_updates(since: int, max_rows: int) -> "list[Update]":
+    from ninjacam.queries.event_updates import read_updates
+
+    return read_updates(since, max_rows)
+
+
+def authorise_events_again(
+    asked: "list[tuple[Principal, list[str]]]",
+) -> "list[frozenset[str] | None]":
+    """Return the cameras whose events each may read now. Empty: none."""
+    from ninjacam.queries.event_updates import replayable_again
+
+    return replayable_again(asked)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,18 @@ from ninjacam.adapters.wanted import DatabaseWanted
 from ninjacam.core.errors import ConfigError, NinjacamError
 from ninjacam.core.streams import MAIN, StreamFacts
 from ninjacam.engine.streams import SeenStream
-from ninjacam.models import Camera, CameraZone, Event, Export, ExportState, Stream
+from ninjacam.models import (
+    Camera,
+    CameraZone,
+    Event,
+    Export,
+    ExportState,
+    Stream,
+    Webhook,
+    WebhookDelivery,
+)
 from ninjacam.testing.clock import FakeClock
-from tests.unit.conftest import PASSWORD
+from tests.unit.conftest import PASSWORD, make_webhook
 
 pytestmark = pytest.mark.django_db
 S = 10**9
@@ -59,6 +68,24 @@ def test_the_export_worker_runs_while_there_are_exports_and_a_while_longer(
     clock.advance(29)
     assert wanted.read().has_jobs
     clock.advance(2)
+    assert not wanted.read().has_jobs
+
+
+def test_the_jobs_process_runs_while_a_delivery_is_due_and_a_while_longer(camera: Camera) -> None:
+    clock = FakeClock()
+    wanted = DatabaseWanted(NOWHERE, clock)
+    webhook, now_ns = make_webhook(), clock.wall_ns()
+    row = WebhookDelivery.objects.create(
+        webhook=webhook, event_id=1, phase="begun", payload="{}", created_ns=0, next_try_ns=now_ns + 100 * S
+    )
+    assert not wanted.read().has_jobs
+    clock.advance(101)
+    assert wanted.read().has_jobs
+    WebhookDelivery.objects.filter(pk=row.pk).update(state="delivered")
+    clock.advance(31)
+    assert not wanted.read().has_jobs
+    WebhookDelivery.objects.filter(pk=row.pk).update(state="waiting")
+    Webhook.objects.update(enabled=False)
     assert not wanted.read().has_jobs
 
 
@@ -141,12 +168,12 @@ def test_a_changed_camera_takes_effect_at_the_next_read(camera: Camera, yard: Ca
     assert [each.slug for each in wanted.read().cameras] == ["door"]
 
 
-def test_reading_without_changes_takes_four_queries(
+def test_reading_without_changes_takes_five_queries(
     camera: Camera, yard: Camera, django_assert_num_queries: Any
 ) -> None:
     wanted = DatabaseWanted(NOWHERE)
     before = wanted.read()
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         assert wanted.read() == before
 
 

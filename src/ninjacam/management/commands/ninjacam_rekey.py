@@ -1,4 +1,4 @@
-"""`ninjacam rekey`: encrypt all camera credentials again."""
+"""`ninjacam rekey`: encrypt all camera credentials and secrets of webhooks again."""
 
 from typing import Any
 
@@ -6,12 +6,13 @@ from django.db import transaction
 
 from ninjacam.credentials import reseal
 from ninjacam.management.base import NinjacamCommand
-from ninjacam.models import Camera, Stream
+from ninjacam.models import Camera, Stream, Webhook
 
 
 class Command(NinjacamCommand):
     help = (
-        "Encrypt all camera credentials with the first of NINJACAM['SECRET_KEYS'], so that older ones can go."
+        "Encrypt all credentials of cameras and webhooks with the first of NINJACAM['SECRET_KEYS'], so that older "
+        "ones can go."
     )
 
     def run(self, options: dict[str, Any]) -> None:
@@ -24,4 +25,8 @@ class Command(NinjacamCommand):
             for stream in streams:
                 stream.credentials = reseal(stream.credentials)
             Stream.objects.bulk_update(streams, ["credentials"])
+            webhooks = list(Webhook.objects.all())
+            for webhook in webhooks:
+                webhook.credentials = reseal(webhook.credentials)
+            Webhook.objects.bulk_update(webhooks, ["credentials"])
         self.stdout.write(f"Encrypted the credentials of {len(cameras)} cameras.")

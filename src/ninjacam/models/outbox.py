@@ -1,0 +1,125 @@
+"""What follows from a write of an event: deliveries and a row of the journal in its transaction, signals after it.
+
+Every write of an event besides deletions calls `note_begun` or `note_changed`.
+"""
+
+import json
+from collections.abc import Collection
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+from django.db import transaction
+
+from ninjacam import signals
+from ninjacam.core.clock import SYSTEM_CLOCK
+from ninjacam.models.event import Event
+from ninjacam.models.event_update import EventUpdate
+from ninjacam.models.webhook import DeliveryState, Phase, Webhook, WebhookDelivery
+
+
+def note_begun(event: Event) -> None:
+    """Call it in the transaction that creates the event, which may already have its end."""
+    _note(event, EventUpdate.Kind.BEGUN)
+    if event.end_ns is not None:
+        _note(event, EventUpdate.Kind.ENDED)
+    _enqueue(event)
+
+
+def note_changed(event: Event, fields: Collection[str], *, has_ended: bool = False) -> None:
+    """Call it in the transaction that changes these fields of the event. `has_ended`: it was ongoing before."""
+    others = sorted(set(fields) - {"end_ns"} if has_ended else fields)
+    if others:
+        _note(event, EventUpdate.Kind.CHANGED, fields=others)
+    if has_ended:
+        _note(event, EventUpdate.Kind.ENDED)
+    if has_ended or event.end_ns is None:  # Webhooks receive no changes of the past.
+        _enqueue(event)
+
+
+_SIGNALS = {
+    EventUpdate.Kind.BEGUN: signals.event_begun,
+    EventUpdate.Kind.CHANGED: signals.event_changed,
+    EventUpdate.Kind.ENDED: signals.event_ended,
+}
+
+
+def _note(event: Event, kind: EventUpdate.Kind, **details: object) -> None:
+    EventUpdate.write(event.pk, kind)
+    signal = _SIGNALS[kind]
+    if signal.has_listeners(Event):
+        # Django logs the exceptions of receivers.
+        transaction.on_commit(partial(signal.send_robust, Event, event=event, **details))
+
+
+def _enqueue(event: Event) -> None:
+    """Write the deliveries that are missing. Those that exist are not written again."""
+    deliveries = [
+        each for webhook in Webhook.objects.filter(enabled=True) for each in _deliveries(webhook, event)
+    ]
+    if deliveries:
+        WebhookDelivery.objects.bulk_create(deliveries, ignore_conflicts=True)
+
+
+def _deliveries(webhook: Webhook, event: Event) -> list[WebhookDelivery]:
+    now_ns = SYSTEM_CLOCK.wall_ns()
+    long_enough_ns = event.start_ns + int(webhook.min_duration_s * 1e9)
+    is_short = webhook.min_duration_s > 0 and event.end_ns is not None and event.end_ns < long_enough_ns
+    has_matched = webhook.matches(event) and not is_short
+    begins = webhook.on_begin and has_matched
+    found = [_delivery(webhook, event, Phase.BEGUN, max(now_ns, long_enough_ns))] if begins else []
+    if event.end_ns is not None:
+        begun = WebhookDelivery.objects.filter(webhook=webhook, event_id=event.pk, phase=Phase.BEGUN)
+        if is_short:
+            begun.filter(state=DeliveryState.WAITING, attempts=0).delete()
+        # A receiver of the beginning also receives the end, even if the event has changed.
+        if webhook.on_end and (has_matched or begun.exists()):
+            found.append(_delivery(webhook, event, Phase.ENDED, now_ns))
+    return found
+
+
+def _delivery(webhook: Webhook, event: Event, phase: Phase, next_try_ns: int) -> WebhookDelivery:
+    key, now_ns = uuid4(), SYSTEM_CLOCK.wall_ns()
+    payload = {
+        "id": str(key),
+        "type": f"event.{phase.value}",
+        "created_at": _text(now_ns),
+        "event": event_json(event),
+    }
+    return WebhookDelivery(
+        webhook=webhook,
+        event_id=event.pk,
+        phase=phase,
+        key=key,
+        payload=json.dumps(payload, separators=(",", ":")),
+        created_ns=now_ns,
+        next_try_ns=next_try_ns,
+    )
+
+
+def event_json(event: Event) -> dict[str, Any]:
+    """Return the event as the API returns it."""
+    return {
+        "id": event.pk,
+        "camera": event.slug or None,
+        "kind": event.kind,
+        "label": event.label,
+        "start": _text(event.start_ns),
+        "end": None if event.end_ns is None else _text(event.end_ns),
+        "data": event.data,
+        "source": event.source,
+        "record": event.triggers_recording,
+        "protected": event.protected,
+        "score": event.score,
+        "track": event.track,
+        "box": event.box,
+        "best_at": None if event.best_ns is None else _text(event.best_ns),
+        "zones": event.zone_names,
+    }
+
+
+def _text(time_ns: int) -> str:
+    time = datetime.fromtimestamp(time_ns // 10**9, UTC).replace(microsecond=time_ns % 10**9 // 1000)
+    text = time.isoformat(timespec="milliseconds" if time.microsecond else "seconds")
+    return text.replace("+00:00", "Z")

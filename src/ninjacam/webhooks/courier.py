@@ -1,0 +1,120 @@
+"""The loop that sends deliveries, in a thread with an event loop of its own. A slow receiver delays only itself."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from django.db import DatabaseError, connections
+
+from ninjacam.core.clock import SYSTEM_CLOCK, Clock
+from ninjacam.core.lifecycle import Stop
+from ninjacam.webhooks.outbox import Claimed, Outbox
+from ninjacam.webhooks.request import DeliveryError, post
+from ninjacam.webhooks.signature import HEADER, sign
+
+logger = logging.getLogger("ninjacam.webhooks")
+
+IDLE_EVERY_S = 1.0
+CLEAN_EVERY_NS = 600 * 10**9
+LAST_WRITE_S = 0.5
+Post = Callable[..., Awaitable[int]]
+
+
+class Courier:
+    """`run` returns when `stop` is set. Owns one database connection, in a thread."""
+
+    def __init__(
+        self, stop: Stop, *, outbox: Outbox | None = None, send: Post = post, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        self._stop = stop
+        self._outbox = outbox or Outbox(clock=clock)
+        self._send = send
+        self._clock = clock
+        self._running: dict[asyncio.Task[None], Claimed] = {}
+        self._wake = asyncio.Event()
+        self._database = ThreadPoolExecutor(1, thread_name_prefix="webhook-database")
+        self._clean_ns = 0
+        self._is_away = False
+
+    async def run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                self._wake.clear()
+                await self.run_once()
+                await self._wait()
+        finally:
+            await self._close()
+
+    async def run_once(self) -> None:
+        """Start to send what is due."""
+        in_flight = Counter(claimed.webhook_id for claimed in self._running.values())
+        for claimed in await self._query(self._outbox.claim, in_flight) or ():
+            task = asyncio.create_task(self._deliver(claimed), name=f"webhook-{claimed.webhook_id}")
+            self._running[task] = claimed
+            task.add_done_callback(self._ended)
+        now_ns = self._clock.monotonic_ns()
+        if now_ns >= self._clean_ns:
+            self._clean_ns = now_ns + CLEAN_EVERY_NS
+            await self._query(self._outbox.clean)
+
+    async def _wait(self) -> None:
+        """Until a delivery has ended, which may let another begin, or a second has passed."""
+        waits = [asyncio.ensure_future(each) for each in (self._wake.wait(), self._stop.sleep(IDLE_EVERY_S))]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for each in waits:
+            each.cancel()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.pop(task, None)
+        self._wake.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("a delivery failed by a bug; it is tried again", exc_info=error)
+
+    async def _deliver(self, claimed: Claimed) -> None:
+        try:
+            if claimed.error:
+                raise DeliveryError(claimed.error)  # noqa: TRY301 (the same handling as of others)
+            headers = {
+                "Idempotency-Key": claimed.key,
+                HEADER: sign(claimed.body, claimed.secret, self._clock.wall_ns() // 10**9),
+            }
+            status = await self._send(claimed.url, claimed.body, headers, verify_tls=claimed.verify_tls)
+        except DeliveryError as error:
+            await self._query(self._outbox.failed, claimed, error)
+        else:
+            await self._query(self._outbox.delivered, claimed, status)
+
+    async def _query(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return None if the database is unavailable. What was claimed is then sent again when its lease ends."""
+
+        def call() -> Any:
+            try:
+                return function(*arguments)
+            except DatabaseError as error:
+                connections.close_all()
+                if not self._is_away:
+                    logger.warning(
+                        "the database does not respond; webhooks wait for it: %s", type(error).__name__
+                    )
+                self._is_away = True
+                return None
+
+        answer = await asyncio.get_running_loop().run_in_executor(self._database, call)
+        self._is_away = self._is_away and answer is None
+        return answer
+
+    async def _close(self) -> None:
+        running = dict(self._running)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        try:
+            async with asyncio.timeout(LAST_WRITE_S):
+                await self._query(self._outbox.release, list(running.values()))
+                await self._query(connections.close_all)
+        except TimeoutError:
+            pass  # The leases end by themselves.
+        self._database.shutdown(wait=False, cancel_futures=True)
