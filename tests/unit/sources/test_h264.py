@@ -6,7 +6,7 @@ import pytest
 
 from ninjacam.codecs.bitstream import START_CODE
 from ninjacam.core.packets import Codec, Flags
-from ninjacam.sources.access_units import MAX_ACCESS_UNIT_BYTES, SETTLE_NS
+from ninjacam.sources.access_units import MAX_ACCESS_UNIT_BYTES, MAX_NAL_UNITS, SETTLE_NS
 from ninjacam.sources.base import SourceStats
 from ninjacam.sources.parameter_sets import ParameterSetCache
 from ninjacam.sources.rtsp.h264 import H264Depacketizer
@@ -203,6 +203,18 @@ def test_a_picture_without_an_end_is_discarded() -> None:
     camera.learn()
     piece = b"\x7c\x05" + bytes(60_000)
     camera.send(b"\x7c\x85" + bytes(60_000), *[piece] * (MAX_ACCESS_UNIT_BYTES // 60_000 + 20))
+    camera.send(SLICE)
+    assert camera.stats.access_units_dropped == 1
+    assert camera.sink.data == [annexb(SLICE)]
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "count"), [(60_000, MAX_ACCESS_UNIT_BYTES // 60_000 + 20), (100, MAX_NAL_UNITS + 500)]
+)
+def test_a_picture_of_endless_nal_units_is_discarded(size_bytes: int, count: int) -> None:
+    camera = Camera()
+    camera.learn()
+    camera.send(*[b"\x06" + b"\x05" * size_bytes] * count, SLICE)
     camera.send(SLICE)
     assert camera.stats.access_units_dropped == 1
     assert camera.sink.data == [annexb(SLICE)]
