@@ -177,7 +177,8 @@ def test_an_invalid_camera_url_is_rejected_at_once(product: Product) -> None:
         ("srt://host:9000", "SRT"),
         ("exec:ls", "exec"),
         ("file:/etc/passwd", "outside"),
-        ("rtsp://169.254.169.254/x", "link-local"),
+        ("rtsp://169.254.7.7/x", "link-local"),
+        ("rtsp://169.254.169.254/x", "cannot be the address of a camera"),
         ("rtsp://", "URL"),
         ("nonsense", "Use one of"),
     ):

@@ -138,6 +138,16 @@ class TcpOnly(OddCamera):
         return await super().on_setup(client, request)
 
 
+class StillEnding(TcpOnly):
+    """Is busy when the next session begins, because it is still ending the one that it has refused, as GStreamer."""
+
+    async def on_describe(self, client: OddClient, request: OddRequest) -> bytes | None:
+        self.described = getattr(self, "described", 0) + 1
+        if self.described == 2:
+            return self.reply(request, "503 Service Unavailable")
+        return await super().on_describe(client, request)
+
+
 WHOLE = [
     UdpCamera(),
     UdpCamera("H.265", codec="hevc"),
@@ -147,6 +157,7 @@ WHOLE = [
     Multicast(),
     UdpCamera("asked for TCP", settings={}),  # libcamera-vid and VLC (scottlamb/retina#103)
     TcpOnly(),
+    StillEnding(),
 ]
 
 

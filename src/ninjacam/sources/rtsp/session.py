@@ -46,6 +46,8 @@ MAX_HANG_UPS = 3
 """Maximum number of reconnects if the camera closes the connection while opening, each with fewer requests or with a
 login.
 """
+BUSY_PAUSE_S = 1.0
+"""Seconds until a camera that has refused our transport has ended that session."""
 _OPTIONAL_S = 2.0
 """Seconds to wait for an optional response."""
 _REDIRECTS = (301, 302, 303, 305, 307, 308)
@@ -62,6 +64,10 @@ class Redirected(Exception):  # noqa: N818 (it is an answer, not an error)
 
 class _TransportRefusedError(ProtocolError):
     """The camera does not support the requested transport (status 461)."""
+
+
+class _BusyError(ProtocolError):
+    """The camera cannot serve another session at present (status 453 or 503)."""
 
 
 class OptionRefusedError(ProtocolError):
@@ -111,6 +117,7 @@ async def _follow(target: RequestTarget, config: SourceConfig, clock: Clock) -> 
     attempt = _Attempt()
     redirects = hang_ups = 0
     refused: _TransportRefusedError | None = None
+    has_waited = False
     while True:
         attempt.knew_login = auth.is_challenged
         try:
@@ -126,6 +133,13 @@ async def _follow(target: RequestTarget, config: SourceConfig, clock: Clock) -> 
                 raise refused or error from None
             refused = error
             config = replace(config, transport="udp" if config.transport == "tcp" else "tcp")
+            auth.reconnect()
+            attempt = _Attempt()
+        except _BusyError:
+            if refused is None or has_waited:
+                raise
+            has_waited = True  # GStreamer is busy while it ends the session that it has refused.
+            await asyncio.sleep(BUSY_PAUSE_S)
             auth.reconnect()
             attempt = _Attempt()
         except SourceTimeoutError as error:
@@ -424,7 +438,7 @@ class RtspSession:
         if status in (404, 410):
             raise StreamNotFoundError("The camera has no stream at this path: check the path of the URL.")
         if status in (453, 503):
-            raise ProtocolError("The camera is busy: it may serve too many viewers already.")
+            raise _BusyError("The camera is busy: it may serve too many viewers already.")
         if status == 551:
             raise OptionRefusedError(f"The camera does not support what {method} requires (status 551).")
         # Without its reason phrase, which may repeat our request including secrets.
