@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from ninjacam.core.clock import Clock
@@ -112,49 +112,73 @@ async def open_rtsp(config: SourceConfig, *, clock: Clock) -> RtspSource:
         ) from exc
 
 
-async def _follow(target: RequestTarget, config: SourceConfig, clock: Clock) -> RtspSource:
-    auth = Authenticator(config.username, config.password)
-    attempt = _Attempt()
-    redirects = hang_ups = 0
+@dataclass(slots=True)
+class _Opening:
+    """What has been learned about a camera by the attempts so far. Its methods prepare the next attempt, or raise."""
+
+    target: RequestTarget
+    config: SourceConfig
+    auth: Authenticator
+    attempt: _Attempt = field(default_factory=_Attempt)
+    redirects: int = 0
+    hang_ups: int = 0
     refused: _TransportRefusedError | None = None
-    has_waited = False
+    has_waited: bool = False
+
+    def _begin_again(self, attempt: _Attempt | None = None) -> None:
+        self.auth.reconnect()
+        self.attempt = attempt or _Attempt()
+
+    def redirect(self, location: str) -> None:
+        self.redirects += 1
+        if self.redirects > MAX_REDIRECTS:
+            raise ProtocolError("The camera redirects too often.") from None
+        self.target, self.config, self.auth = follow_redirect(self.target, location, self.config)
+        self.attempt = _Attempt()
+
+    def use_other_transport(self, error: _TransportRefusedError) -> None:
+        if self.refused is not None or self.target.needs_tcp:
+            raise self.refused or error from None
+        self.refused = error
+        self.config = replace(self.config, transport="udp" if self.config.transport == "tcp" else "tcp")
+        self._begin_again()
+
+    async def wait_until_free(self, error: _BusyError) -> None:
+        """GStreamer is busy while it ends the session that it has refused."""
+        if self.refused is None or self.has_waited:
+            raise error from None
+        self.has_waited = True
+        await asyncio.sleep(BUSY_PAUSE_S)
+        self._begin_again()
+
+    def ask_for_less(self, error: SourceEndedError) -> None:
+        self.hang_ups += 1
+        less = self.attempt.less(self.auth)
+        if less is None or self.hang_ups > MAX_HANG_UPS:
+            raise error from None
+        self._begin_again(less)
+
+
+async def _follow(target: RequestTarget, config: SourceConfig, clock: Clock) -> RtspSource:
+    opening = _Opening(target, config, Authenticator(config.username, config.password))
     while True:
-        attempt.knew_login = auth.is_challenged
+        opening.attempt.knew_login = opening.auth.is_challenged
         try:
-            return await _open_once(target, auth, config, clock, attempt)
+            return await _open_once(opening.target, opening.auth, opening.config, clock, opening.attempt)
         except Redirected as redirect:
-            redirects += 1
-            if redirects > MAX_REDIRECTS:
-                raise ProtocolError("The camera redirects too often.") from None
-            target, config, auth = follow_redirect(target, redirect.location, config)
-            attempt = _Attempt()
+            opening.redirect(redirect.location)
         except _TransportRefusedError as error:
-            if refused is not None or target.needs_tcp:
-                raise refused or error from None
-            refused = error
-            config = replace(config, transport="udp" if config.transport == "tcp" else "tcp")
-            auth.reconnect()
-            attempt = _Attempt()
-        except _BusyError:
-            if refused is None or has_waited:
-                raise
-            has_waited = True  # GStreamer is busy while it ends the session that it has refused.
-            await asyncio.sleep(BUSY_PAUSE_S)
-            auth.reconnect()
-            attempt = _Attempt()
+            opening.use_other_transport(error)
+        except _BusyError as error:
+            await opening.wait_until_free(error)
         except SourceTimeoutError as error:
-            if refused is None or config.transport == "tcp":
+            if opening.refused is None or opening.config.transport == "tcp":
                 raise
             raise SourceTimeoutError(
                 "The camera sends by UDP only, and none of its packets has arrived: open the firewall for UDP."
             ) from error
-        except SourceEndedError:
-            hang_ups += 1
-            less = attempt.less(auth)
-            if less is None or hang_ups > MAX_HANG_UPS:
-                raise
-            auth.reconnect()
-            attempt = less
+        except SourceEndedError as error:
+            opening.ask_for_less(error)
 
 
 def follow_redirect(
