@@ -35,5 +35,9 @@ def test_the_process_exits_with_its_status_and_flushes_its_output() -> None:
 
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="Python 3.14 lets such threads hang instead")
 def test_without_it_python_aborts() -> None:
-    done = end("")
+    """A race: the thread must return from OpenCV between the end of the interpreter and that of the process."""
+    for _ in range(10):
+        done = end("")
+        if done.returncode:
+            break
     assert done.returncode < 0 and "terminate called without an active exception" in done.stderr
