@@ -26,7 +26,7 @@ class ViewHealth:
     `error`: the current error. `failures`, `last_error`, `last_failed_ns` (wall clock): failures since the
     processor's code was loaded, even if it works now. `frames`, `dropped`: frames that were made, and those that had to
     be left out because the processor is slow. `option_problems`: name of an option -> why its value is not used.
-    `values`: the latest numbers that the processor returned, by name.
+    `values`: the numbers that the processor last returned, by name.
     """
 
     error: ProcessorError | None = None
@@ -51,9 +51,9 @@ class ViewHealth:
         self.cost_ns += (duration_ns - self.cost_ns) / 8
         self._durations_ns.append(duration_ns)
 
-    def _percentile_ms(self, percent: int) -> float:
-        durations = sorted(self._durations_ns.copy())
-        return round(durations[len(durations) * percent // 100] / 1e6, 3) if durations else 0.0
+    def _percentiles_ms(self, *percents: int) -> list[float]:
+        durations = sorted(self._durations_ns.copy()) or [0]
+        return [round(durations[len(durations) * percent // 100] / 1e6, 3) for percent in percents]
 
     def begin(self, code: object) -> None:
         """The processor is called as defined by `code`: forget failures of other code."""
@@ -77,10 +77,11 @@ class ViewHealth:
 
     def report(self) -> dict[str, Any]:
         """Return it as part of the worker's status."""
+        ms_p50, ms_p95 = self._percentiles_ms(50, 95)
         return {
             "ms_per_frame": round(self.cost_ns / 1e6, 3),
-            "ms_p50": self._percentile_ms(50),
-            "ms_p95": self._percentile_ms(95),
+            "ms_p50": ms_p50,
+            "ms_p95": ms_p95,
             "frames": self.frames,
             "dropped": self.dropped,
             "failures": self.failures,

@@ -247,12 +247,11 @@ class ViewMaker:
         except ProcessorError as exc:
             self.health.failed(self._context.camera, exc, self._context.clock)
             if self._context.failures is not None:
-                self._context.failures.keep(entry, frame, decoded_frame.bgr(), exc, dict(values))
+                self._context.failures.keep(entry, frame, decoded_frame.bgr, exc, values)
             raise
         self.health.option_problems = self.instance.option_problems
-        self.health.values = (
-            {**self.health.values, **returned.values} if returned.values else self.health.values
-        )
+        if returned.values:
+            self.health.values = returned.values
         self.health.took(self._context.clock.monotonic_ns() - now_ns)
         return returned
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ninjacam import Frame, Text
+from ninjacam import Frame, Result, Text
 from ninjacam.core.clock import SYSTEM_CLOCK, Clock
 from ninjacam.core.packets import CameraState, Codec, Kind, Packet, StreamInfo
 from ninjacam.core.processors import FunctionProcessor, Registration
@@ -173,3 +173,16 @@ def test_a_view_that_fails_shows_no_frame_that_was_not_processed(tmp_path: Path)
     is_working = False
     blue, green, red = show()
     assert 40 < green < 80 and max(blue, red) < 20, "the last processed image"
+
+
+def test_only_the_values_of_the_last_frame_are_kept(tmp_path: Path) -> None:
+    """A processor that invents names must not use up the memory."""
+    clock, published = FakeClock(), list[Packet]()
+    context = context_of(
+        tmp_path, lambda frame: Result(values={f"n{frame.number}": 1}), published, clock=clock
+    )
+    maker = ViewMaker("numbers", context)
+    for number in range(50):
+        clock.advance(0.04)
+        maker.make(view_input(number, clock))
+    assert context.shared.health["numbers"].report()["values"] == {"n49": 1}
