@@ -192,29 +192,29 @@ class MotionDetector:
     def _areas(self, moving: "CellMask", width: int, height: int) -> list[Area]:
         """Return a rectangle around the moving cells of each group of neighbours."""
         rows, columns = moving.shape
-        count, labels = cv2.connectedComponents(cv2.dilate(moving, _NEAR), connectivity=8)
-        ys, xs = np.nonzero(moving)
-        groups = labels[ys, xs]
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(moving, _NEAR), connectivity=8)
+        counts = np.bincount(labels[moving > 0], minlength=len(stats))
         areas = []
-        for number in range(1, count):
-            inside = groups == number
-            share = float(np.count_nonzero(inside)) / moving.size
+        for (left, top, wide, high, _), count in zip(stats[1:].tolist(), counts[1:].tolist(), strict=True):
+            share = count / moving.size
             if share >= self._min_area:
-                left, right = xs[inside].min(), xs[inside].max() + 1
-                top, bottom = ys[inside].min(), ys[inside].max() + 1
+                x, to_x = _undilate(left, left + wide, columns)
+                y, to_y = _undilate(top, top + high, rows)
+                across, down = width / columns, height / rows
                 areas.append(
-                    Area(
-                        int(left * width / columns),
-                        int(top * height / rows),
-                        int(right * width / columns),
-                        int(bottom * height / rows),
-                        share,
-                    )
+                    Area(int(x * across), int(y * down), int(to_x * across), int(to_y * down), share)
                 )
         return sorted(areas, key=lambda area: -area.share)[:MAX_AREAS]
 
 
 _NEAR = np.ones((5, 5), np.uint8)
+_REACH = 2
+"""Cells by which `_NEAR` extends a group in each direction."""
+
+
+def _undilate(first: int, last: int, count: int) -> tuple[int, int]:
+    """Return the range of cells before it was extended. At the border of the image, it may not have been."""
+    return first + _REACH * (first > 0), last - _REACH * (last < count)
 
 
 def _similarity(one: "Cells", other: "Cells") -> "Cells":
