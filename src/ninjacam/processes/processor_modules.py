@@ -7,10 +7,9 @@ from django.apps import apps
 from django.conf import settings
 
 from ninjacam.conf import Settings
-from ninjacam.vision.code import ModuleFile
+from ninjacam.vision.code import DATA_MODULE, ModuleFile
 
 PRODUCT_SETTINGS = "ninjacam.site.settings"
-DATA_MODULE = "ninjacam_data_cameras"
 
 
 def _project_owners() -> frozenset[int]:

@@ -38,10 +38,6 @@ class Attention:
         self._moved_ns = -HOLD_NS
         self._offered_ns = -IDLE_EVERY_NS
 
-    @property
-    def is_moving(self) -> bool:
-        return bool(self.areas)
-
     def look(self, frame: "DecodedFrame", received_ns: int, zones: Zones | None = None) -> None:
         """Examine a frame, unless the last one was a moment ago. Motion in masks of `zones` does not count."""
         if 0 <= received_ns - self._looked_ns < LOOK_EVERY_NS:

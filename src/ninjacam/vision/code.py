@@ -29,6 +29,8 @@ logger = logging.getLogger("ninjacam.vision")
 
 MAX_TRACEBACK_CHARS = 8_000
 MAX_CAUSES = 10
+DATA_MODULE = "ninjacam_data_cameras"
+"""Name of `<data>/cameras.py` as a module."""
 _READY_MADE_DIR = Path(__file__).parents[1] / "processors"
 _OURS = (str(Path(__file__).parent), processors.__file__)
 

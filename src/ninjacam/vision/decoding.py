@@ -8,6 +8,7 @@ here: the thread and its queue (`vision.pipeline`), user code (`vision.views`).
 import logging
 import queue
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ninjacam.core.errors import DecodeError
 from ninjacam.core.packets import VIDEO_CLOCK_HZ, CameraState, Codec, Flags, Kind, Packet, StreamInfo
@@ -93,15 +94,15 @@ class Decoding:
             self._number += 1
 
     def _show(self, frame: DecodedFrame | None, packet: Packet) -> None:
-        attention = self._context.shared.attention
+        shared = self._context.shared
+        view_input = ViewInput(frame, packet, self._number, self._frame_ns, self._info)
         if frame is not None:
-            self._context.shared.scene.look(frame, packet.received_ns)
-            if any(variant.waits_for_motion for variant in self._context.shared.variants):
-                attention.look(frame, packet.received_ns, self._context.shared.zones)
-        view_input = ViewInput(
-            frame, packet, self._number, self._frame_ns, self._info, attention.areas, attention.is_awake
-        )
-        wanted = {variant.request.view for variant in self._context.shared.variants}
+            shared.scene.look(frame, packet.received_ns)
+            if any(variant.waits_for_motion for variant in shared.variants):
+                attention = shared.attention
+                attention.look(frame, packet.received_ns, shared.zones)
+                view_input = replace(view_input, motion=attention.areas, is_awake=attention.is_awake)
+        wanted = {variant.request.view for variant in shared.variants}
         for view, thread in list(self._views.items()):  # The loop may remove one meanwhile.
             if thread.broken or (view not in wanted and thread.has_lingered):
                 self._views.pop(view, None)

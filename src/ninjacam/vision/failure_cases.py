@@ -4,6 +4,7 @@ import io
 import logging
 import os
 import zipfile
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,12 @@ from typing import Any
 from ninjacam.core.errors import ProcessorError
 from ninjacam.core.frames import Frame
 from ninjacam.core.processors import Registration
+from ninjacam.vision.code import DATA_MODULE
 
 logger = logging.getLogger("ninjacam.vision")
 
 KEEP_EVERY_NS = 10_000_000_000
 """Minimum interval between two files of one view: encoding a frame takes some ten milliseconds."""
-DATA_MODULE = "ninjacam_data_cameras"
 
 
 def failure_path(run_dir: Path, camera: str, view: str) -> Path:
@@ -32,9 +33,16 @@ class FailureCases:
         self._kept_ns: dict[tuple[str, str], int] = {}
 
     def keep(
-        self, entry: Registration, frame: Frame, image: Any, error: ProcessorError, values: dict[str, Any]
+        self,
+        entry: Registration,
+        frame: Frame,
+        load_bgr: Callable[[], Any],
+        error: ProcessorError,
+        values: Mapping[str, Any],
     ) -> None:
-        """Write the file, unless the last one was a moment ago. `image`: as decoded; `values`: of its options."""
+        """Write the file, unless the last one was a moment ago. `load_bgr`: returns the image as it was decoded.
+        `values`: of the processor's options.
+        """
         key = frame.camera, entry.name
         if frame.received_ns - self._kept_ns.get(key, -KEEP_EVERY_NS) < KEEP_EVERY_NS:
             return
@@ -43,7 +51,7 @@ class FailureCases:
         unfinished = path.with_suffix(f".{os.getpid()}")
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            unfinished.write_bytes(_to_zip(entry, frame, image, error, values))
+            unfinished.write_bytes(_to_zip(entry, frame, load_bgr(), error, dict(values)))
             unfinished.replace(path)
         except OSError as exc:
             logger.warning("%s: the failure of %s cannot be kept: %s", *key, exc.strerror)

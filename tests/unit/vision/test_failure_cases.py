@@ -63,7 +63,7 @@ def entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Regist
 def keep(run_dir: Path, entry: Registration, values: dict[str, Any], *, number: int = 0) -> Path:
     made = frame(IMAGE, camera="gate", number=number, zones=[YARD])
     error = ProcessorError("it: AssertionError: too bright", traceback="Traceback ...")
-    FailureCases(run_dir).keep(entry, made, IMAGE, error, values)
+    FailureCases(run_dir).keep(entry, made, lambda: IMAGE, error, values)
     return failure_path(run_dir, "gate", entry.name)
 
 
@@ -109,7 +109,7 @@ def test_failures_that_follow_at_once_are_not_kept(tmp_path: Path, entries: dict
     kept = failure_path(tmp_path, "gate", "total")
     error = ProcessorError("it: no")
     for number in range(int(KEEP_EVERY_NS / 40e6) + 1):
-        cases.keep(entries["total"], frame(IMAGE, camera="gate", number=number), IMAGE, error, {})
+        cases.keep(entries["total"], frame(IMAGE, camera="gate", number=number), lambda: IMAGE, error, {})
         if number == 0:
             first = kept.stat().st_ino
         elif number < 100:
