@@ -19,7 +19,6 @@ from django.db import (
     OperationalError,
     close_old_connections,
     connections,
-    transaction,
 )
 
 from ninjacam.actions.events import EventChange, EventInput, change_event, create_event, event_rates
@@ -143,16 +142,20 @@ class ProcessorWriter:
             self._drop(camera, item, str(exc))
 
     def _write_states(self, of_camera: str = "") -> None:
-        """Write the states that wait, of all cameras or of one. Raises: DatabaseError: those remain."""
+        """Write the states that wait, of all cameras or of one.
+
+        Raises: OperationalError, InterfaceError: the database is unavailable; what is not written remains.
+        """
         with self._lock:
             waiting = {key: text for key, text in self._states.items() if of_camera in ("", key[0])}
-        if not waiting:
-            return
-        with transaction.atomic():
-            for (camera, processor), encoded in waiting.items():
-                _write_state(camera, processor, json.loads(encoded))
-        with self._lock:
-            for key, encoded in waiting.items():
+        for key, encoded in waiting.items():
+            try:
+                _write_state(*key, json.loads(encoded))
+            except (OperationalError, InterfaceError):
+                raise
+            except DatabaseError:  # It must not hold up the states of others.
+                logger.exception("%s: the state of %s cannot be written", *key)
+            with self._lock:
                 if self._states.get(key) is encoded:
                     del self._states[key]
 
@@ -164,8 +167,6 @@ class ProcessorWriter:
         except (OperationalError, InterfaceError):
             connections.close_all()
             return False
-        except DatabaseError:
-            logger.exception("states of processors cannot be written")
         return True
 
     def _drop(self, camera: str, item: Item, why: str) -> None:
@@ -196,7 +197,11 @@ def _write_event(camera: str, item: Item) -> None:
 
 
 def _write_state(camera: str, processor: str, state: Any) -> None:
-    """Raises: DatabaseError."""
+    """None: there is no state any more. Raises: DatabaseError."""
     row = Camera.objects.filter(slug=camera).first()
-    if row is not None:
+    if row is None:
+        return
+    if state is None:
+        ProcessorState.objects.filter(camera=row, processor=processor).delete()
+    else:
         ProcessorState.objects.update_or_create(camera=row, processor=processor, defaults={"state": state})

@@ -96,6 +96,7 @@ def test_visits_become_events_and_a_killed_worker_continues_them(product: Produc
     objects = view(product, "objects")
     assert objects["last_error"] is None, objects
     assert objects["values"].keys() == {"visits"} and objects["ms_p95"] > objects["ms_p50"] > 0
+    assert "Traceback" not in product.output
     metrics = product.client.get("/metrics").text
     assert 'ninjacam_view_value{camera="door",view="objects",name="visits"}' in metrics
     assert 'ninjacam_view_ms_p95{camera="door",view="objects"}' in metrics

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import IntegrityError, OperationalError
 
 from ninjacam import events, processor_writer
 from ninjacam.core.errors import InvalidError
 from ninjacam.models import Camera, Event, ProcessorState
 from ninjacam.processor_writer import ProcessorWriter
+from tests.harness.processes import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -104,3 +105,35 @@ def test_a_state_is_written_before_an_event_that_follows_it(monkeypatch: pytest.
         writer.close(5)
     assert order == ["state", "event", "event"]
     assert Event.objects.get().end_ns is not None
+
+
+@pytest.mark.usefixtures("camera")
+def test_none_removes_the_state(states: ProcessorWriter) -> None:
+    states.save("gate", "count", 1)
+    states.save("gate", "other", 2)
+    wait_until(lambda: ProcessorState.objects.count() == 2, 5, "the states")
+    states.save("gate", "count", None)
+    wait_until(lambda: ProcessorState.objects.count() == 1, 5, "one state")
+    states.save("gate", "never", None)
+    states.close(5)
+    assert ProcessorState.objects.get().processor == "other"
+    assert states.load("gate", "count") is None
+
+
+@pytest.mark.usefixtures("camera")
+def test_a_state_that_the_database_refuses_does_not_hold_up_others(
+    states: ProcessorWriter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = processor_writer._write_state
+
+    def write(camera: str, processor: str, state: Any) -> None:
+        if processor == "bad":
+            raise IntegrityError
+        real(camera, processor, state)
+
+    monkeypatch.setattr(processor_writer, "_write_state", write)
+    states.save("gate", "bad", 1)
+    states.save("gate", "good", 2)
+    states.close(5)
+    assert ProcessorState.objects.get().processor == "good"
+    assert caplog.text.count("the state of bad cannot be written") == 1
