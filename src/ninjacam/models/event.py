@@ -1,6 +1,7 @@
 """Events, created by people, programs and the engine. Some make a camera record, some are protected."""
 
 from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -9,6 +10,8 @@ from django.db import models
 from django.db.models import Exists, F, OuterRef, Q, Value, Window
 from django.db.models.functions import Coalesce, RowNumber
 from django.utils.translation import gettext_lazy as _
+
+from ninjacam.core.times import to_datetime
 
 MAX_LENGTH_NS = 24 * 3600 * 10**9
 """Maximum length of events that people and programs create, and of the recording caused by an ongoing event."""
@@ -206,6 +209,16 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.slug}: {self.label or self.kind}"
+
+    @property
+    def start(self) -> datetime:
+        """The start, aware, in UTC."""
+        return to_datetime(self.start_ns)
+
+    @property
+    def end(self) -> datetime | None:
+        """The end, aware, in UTC; None: the event is ongoing."""
+        return None if self.end_ns is None else to_datetime(self.end_ns)
 
     @property
     def zone_names(self) -> list[str]:
