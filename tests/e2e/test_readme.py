@@ -3,7 +3,6 @@
 import re
 import shutil
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,16 +10,9 @@ import pytest
 
 from tests.harness.cameras import FakeCamera
 from tests.harness.chrome import CHROMIUM, Browser
-from tests.harness.http import HttpClient, Response
-from tests.harness.processes import ROOT, Process, free_port, wait_until
+from tests.harness.newcomer import Newcomer
+from tests.harness.processes import ROOT, wait_until
 from tests.harness.readme import blocks
-from tests.harness.terminal import type_command
-
-USER, PASSWORD = "boss", "correct horse battery staple"
-ANSWERS = {"(?i)user ?name.*: ?$": USER, "(?i)mail.*: ?$": "", "(?i)(password|again).*: ?$": PASSWORD}
-FRESH = "unset DJANGO_SETTINGS_MODULE NINJACAM_SECRET_KEY PYTHONPATH PYTHONWARNINGS"
-"""What the tests themselves have set, and a newcomer has not."""
-PATH = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
 
 
 @pytest.fixture(scope="module")
@@ -29,76 +21,9 @@ def camera() -> Iterator[FakeCamera]:
         yield camera
 
 
-class Newcomer:
-    """Somebody who types what README.md says in the directory `home`."""
-
-    def __init__(self, home: Path, camera: FakeCamera) -> None:
-        self.home = home
-        self.port = free_port()
-        self.base = f"http://127.0.0.1:{self.port}"
-        self.environment = {"PATH": PATH, "HOME": str(home)}
-        self._replace = {
-            "rtsp://192.168.1.20/stream1": camera.url(),
-            "rtsp://192.168.1.21/stream1": camera.url(),
-            "/srv/cameras": str(home / "cameras"),
-            "http://localhost:8000": self.base,
-        }
-
-    def adapted(self, line: str) -> str:
-        for written, here in self._replace.items():
-            line = line.replace(written, here)
-        return line
-
-    def type(self, line: str, cwd: Path | None = None) -> str:
-        return type_command(
-            f"{FRESH}; {self.adapted(line)}",
-            cwd=cwd or self.home,
-            environment=self.environment,
-            answers=ANSWERS,
-        )
-
-    def start(self, line: str, cwd: Path | None = None, *, options: str = "") -> Process:
-        command = ["bash", "-c", f"{FRESH}; exec {self.adapted(line)} {options}"]
-        return Process(line, command, environment=self.environment, cwd=cwd or self.home)
-
-    def login(self, mount: str, *processes: Process) -> HttpClient:
-        """Open the page of the cameras as a stranger, and log in where it leads to."""
-        client = HttpClient(self.base)
-        wait_until(lambda: self._answers(client, f"{mount}/healthz"), 60, "the server", processes=processes)
-        page = client.get(f"{mount}/")
-        assert page.status == 200, page.text
-        hidden = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
-        assert hidden, page.text
-        form = {"username": USER, "password": PASSWORD, "csrfmiddlewaretoken": hidden[1]}
-        answer = client.post(page.url.removeprefix(self.base), form=form, headers={"Referer": page.url})
-        assert answer.status == 200, answer.text
-        assert answer.url == f"{self.base}{mount}/"
-        return client
-
-    @staticmethod
-    def _answers(client: HttpClient, path: str) -> bool:
-        try:
-            return client.get(path).status in (200, 503)
-        except OSError:
-            return False
-
-    def require_live(self, client: HttpClient, mount: str, *processes: Process) -> None:
-        """The wall has its styles and scripts, and the camera a picture."""
-        wall = client.get(f"{mount}/").text
-        for found in re.findall(r'(?:href|src)="([^"]+\.(?:css|js|svg))"', wall):
-            assert client.get(found).status == 200, found
-
-        def picture() -> Response | None:
-            answer = client.get(f"{mount}/live/door/snapshot.jpg")
-            return answer if answer.status == 200 else None
-
-        taken = wait_until(picture, 30, "a picture", processes=processes)
-        assert taken.body[:2] == b"\xff\xd8"
-
-
 @pytest.fixture
 def newcomer(tmp_path: Path, camera: FakeCamera) -> Newcomer:
-    return Newcomer(tmp_path, camera)
+    return Newcomer(tmp_path, camera.url())
 
 
 def make_project(newcomer: Newcomer) -> Path:
