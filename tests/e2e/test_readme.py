@@ -1,4 +1,4 @@
-"""README.md, followed word by word: its own blocks are run, with other addresses, ports and directories only."""
+"""Runs the code blocks of README.md with only addresses, ports and directories replaced."""
 
 import re
 import shutil
@@ -19,7 +19,7 @@ from tests.harness.terminal import type_command
 USER, PASSWORD = "boss", "correct horse battery staple"
 ANSWERS = {"(?i)user ?name.*: ?$": USER, "(?i)mail.*: ?$": "", "(?i)(password|again).*: ?$": PASSWORD}
 FRESH = "unset DJANGO_SETTINGS_MODULE NINJACAM_SECRET_KEY PYTHONPATH PYTHONWARNINGS"
-"""What the tests themselves have set, and a newcomer has not."""
+"""Removes variables that the tests set and a new user's shell lacks."""
 PATH = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
 
 
@@ -30,7 +30,7 @@ def camera() -> Iterator[FakeCamera]:
 
 
 class Newcomer:
-    """Somebody who types what README.md says in the directory `home`."""
+    """A shell that runs the commands of README.md in the directory `home`."""
 
     def __init__(self, home: Path, camera: FakeCamera) -> None:
         self.home = home
@@ -62,7 +62,7 @@ class Newcomer:
         return Process(line, command, environment=self.environment, cwd=cwd or self.home)
 
     def login(self, mount: str, *processes: Process) -> HttpClient:
-        """Open the page of the cameras as a stranger, and log in where it leads to."""
+        """Open the cameras page without a session, and log in on the page that it redirects to."""
         client = HttpClient(self.base)
         wait_until(lambda: self._answers(client, f"{mount}/healthz"), 60, "the server", processes=processes)
         page = client.get(f"{mount}/")
@@ -83,7 +83,7 @@ class Newcomer:
             return False
 
     def require_live(self, client: HttpClient, mount: str, *processes: Process) -> None:
-        """The wall has its styles and scripts, and the camera a picture."""
+        """Require that the wall loads its styles and scripts, and that the camera shows video."""
         wall = client.get(f"{mount}/").text
         for found in re.findall(r'(?:href|src)="([^"]+\.(?:css|js|svg))"', wall):
             assert client.get(found).status == 200, found
@@ -102,7 +102,7 @@ def newcomer(tmp_path: Path, camera: FakeCamera) -> Newcomer:
 
 
 def make_project(newcomer: Newcomer) -> Path:
-    """A new project with the three lines, its database, its administrator and the camera."""
+    """Create a project with the three lines of README.md, its database, an administrator and the camera."""
     newcomer.type("django-admin startproject mysite")
     site = newcomer.home / "mysite"
     lines, commands = blocks("In your project: three lines")[:2]
