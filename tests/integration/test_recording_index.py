@@ -176,7 +176,7 @@ def test_after_capture_was_killed_the_rows_match_the_files(scene: Scene) -> None
 def test_the_index_is_rebuilt_from_the_files(scene: Scene) -> None:
     scene.record("off")
     wait_until(lambda: not any(row[4] for row in scene.rows()), 10, "the file ends")
-    time.sleep(5.5)  # the file then counts as closed
+    time.sleep(5.5)  # until the index is idle
     before = scene.rows()
     with scene.database() as database:
         database.execute("DELETE FROM ninjacam_segment")
