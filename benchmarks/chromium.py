@@ -29,7 +29,10 @@ def measure_chromium(stage: Stage) -> Figures:
 
 
 def _latency(tab: Tab, rung: str, view: str, warm_up_s: float, seconds: float, loop: int) -> Figures:
-    """Read the canvas or video in every animation frame: a visible frame, and the latest time at which it appeared."""
+    """Return the latency, read from the canvas or video in every animation frame.
+
+    Each frame counts as displayed when the page could read it, which is the latest time at which it became visible.
+    """
     tab.js(f"{_PLAYER}.setAttribute('view', '{view}'), {_PLAYER}.setAttribute('format', '{rung}')")
     tab.until(f"{_PLAYER}.stats.rung === '{rung}' && {_PLAYER}.stats.framesPainted > 0", 15)
     tab.wait_for_stamp("ninjacam-player")

@@ -152,7 +152,7 @@ def test_replay_seeks_and_steps_and_plays_every_frame(tab: Tab, world: World) ->
     seek(tab, world, 203, paused=True)
     wait_for_picture(tab, 203)
     ahead = "((video) => video.buffered.end(video.buffered.length - 1) - video.currentTime)"
-    tab.until(f"{ahead}({PLAYER}.shadowRoot.querySelector('video')) > 10")  # while it stands still
+    tab.until(f"{ahead}({PLAYER}.shadowRoot.querySelector('video')) > 10")  # while paused
     for number in range(202, 173, -1):  # below 200, the clip may begin, and everything is fetched again
         tab.js(f"{PLAYER}.step(-1)")
         wait_for_picture(tab, number)

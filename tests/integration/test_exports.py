@@ -46,7 +46,7 @@ CODE = """
 
 
 class Scene:
-    """`door` has SECONDS of stamped pictures from `start_ns` on, and `long` many minutes of the same."""
+    """`door` has SECONDS of stamped frames from `start_ns` on, and `long` has many minutes of the same."""
 
     def __init__(self, product: Product, start_ns: int) -> None:
         self.product = product

@@ -109,9 +109,9 @@ class SetsWithTheTimeBefore(H26xCamera):
 
 
 class MarkedSets(H26xCamera):
-    """SPS, PPS, SEI and slice each have the marker (Tapo TC70, go2rtc#244).
+    """SPS, PPS, SEI and slice each have the marker.
 
-    Or only the SEI has it (LV-IP22, moonfire-nvr#352).
+    From Tapo TC70 (go2rtc#244) and the marked SEI of LV-IP22 (moonfire-nvr#352).
     """
 
     def packets(self, number: int, unit: Unit, timestamp: int) -> list[Payload]:

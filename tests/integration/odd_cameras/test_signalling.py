@@ -208,7 +208,7 @@ class Realm(OddCamera):
 class HangsUp(Realm):
     """The camera closes the connection after the 401 (suspected in scottlamb/retina#45).
 
-    `free`: methods without authentication.
+    `free`: a method without authentication.
     """
 
     free = ""
