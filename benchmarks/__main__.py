@@ -1,9 +1,9 @@
-"""Measure on this machine, now, what is promised; and the blog's way beside it.
+"""Measure the figures with required values on this machine, and those of the blog's way for comparison.
 
   python -m benchmarks [--quick] [--only ROW ...] [--no-seed] [--json FILE]
 
-CPU is user and system time of all processes of the server, in % of one core; cameras and clients are not counted.
-A missed figure is marked, but is not a failure: this only measures.
+CPU is user and system time of all processes of the server, in % of one core; cameras and clients are not counted. A
+missed figure is marked, but is not a failure.
 """
 
 import argparse
@@ -95,7 +95,7 @@ MISSING: dict[str, Callable[[], str]] = {
 
 
 class Run:
-    """`figures`, `skipped` (why) and `conditions` by job."""
+    """`figures`, `skipped` (the reasons) and `conditions` by job."""
 
     def __init__(self, plan: Plan, jobs: list[str]) -> None:
         self.figures: dict[str, Figures] = {}

@@ -1,8 +1,8 @@
-"""One attack on the network side of a server of this host, for some seconds.
+"""Run one attack on the network side of a server on this host, for some seconds.
 
   python -m benchmarks.attackers NAME PORT SECONDS
 
-To add one, write a function of (port, until_s) below with the decorator `attack`. It runs in a process of its own.
+To add one, write a function of (port, until_s) below with the decorator `attack`. It runs in a separate process.
 """
 
 import base64
@@ -18,12 +18,15 @@ from tests.harness.attackers import CHUNK, RawClient, idle_connections
 
 Attack = Callable[[int, float], None]
 ATTACKS: dict[str, Attack] = {}
-"""By name, as the table shows it. `until_s`: of time.monotonic()."""
+"""Attacks by their names in the table. `until_s`: of time.monotonic()."""
 
 _LOGIN = ("POST /login/ HTTP/1.1", "Content-Type: application/x-www-form-urlencoded")
 _NICENESS = 5
 _PAUSE_S = 0.001
-"""Between two rounds of a thread: the attackers share two cores with the server, and would measure only themselves."""
+"""Pause between two rounds of a thread.
+
+The attackers share two cores with the server. Without pauses, the benchmark would measure only the attackers.
+"""
 
 
 def attack(name: str) -> Callable[[Attack], Attack]:
@@ -35,7 +38,7 @@ def attack(name: str) -> Callable[[Attack], Attack]:
 
 
 def repeat(step: Callable[[], object], until_s: float, threads: int = 4) -> None:
-    """Run `step` in some threads again and again; a connection that the server closes is not an error."""
+    """Run `step` in some threads repeatedly. A connection that the server closes is not an error."""
 
     def run() -> None:
         while time.monotonic() < until_s:
@@ -52,7 +55,7 @@ def repeat(step: Callable[[], object], until_s: float, threads: int = 4) -> None
 
 @attack("nothing")
 def do_nothing(port: int, until_s: float) -> None:
-    """For comparison."""
+    """The baseline."""
     time.sleep(until_s - time.monotonic())
 
 
@@ -167,7 +170,7 @@ def ask_for_pages(port: int, until_s: float) -> None:
 
 @attack("logins")
 def log_in(port: int, until_s: float) -> None:
-    """With a valid CSRF token, so that passwords are checked."""
+    """Send a valid CSRF token, so that the server checks the passwords."""
     secret = "a" * 32
     form = f"csrfmiddlewaretoken={secret}&username=boss&password=wrong".encode()
 
@@ -182,7 +185,7 @@ def log_in(port: int, until_s: float) -> None:
 
 @attack("logins to many accounts")
 def log_in_everywhere(port: int, until_s: float) -> None:
-    """Each names an account of its own, from an address of its own: each password is checked if there is room."""
+    """Use another account and another address for each request: each password is checked if there is capacity."""
     secret = "a" * 32
     numbers = itertools.count()
 

@@ -1,7 +1,7 @@
-"""What viewers and /healthz notice of each attack of `benchmarks.attackers`.
+"""Measure the effect of each attack of `benchmarks.attackers` on viewers and /healthz.
 
-The product has two web workers and a camera of 720p25, which two players watch. The players, the requests for /healthz
-and the attack are a process each, on the cores that the server has as well: the attack at a lower priority.
+The product has two web workers and a camera of 720p25 with two players. The players, the requests for /healthz and the
+attack are separate processes on the server's cores; the attack has a lower priority.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ WORKERS = 2
 
 
 def measure_attacks(plan: Plan) -> Figures:
-    """Figures of each attack by its name: `gap_ms` (the longest of any viewer), `health` (p50, p95, worst)."""
+    """Return the figures of each attack by name: `gap_ms` (the longest of any viewer), `health` (p50, p95, worst)."""
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(
             tempfile.TemporaryDirectory(prefix="attacks-", ignore_cleanup_errors=True)

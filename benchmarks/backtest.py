@@ -1,4 +1,4 @@
-"""Speed of a backtest and of the search for motion, as multiples of real time, as users start them.
+"""Measure the speed of a backtest and of the motion search, as multiples of real time, with the users' commands.
 
 python -m benchmarks.backtest
 """
@@ -41,7 +41,10 @@ def missing() -> str:
 
 
 def measure_backtest(plan: Plan) -> Figures:
-    """`plan` is not used: the video has the length that it has. The fastest of three runs, because others slow it."""
+    """Ignores `plan`: the video has a fixed length. Uses the fastest of three runs.
+
+    Other processes slow some runs down.
+    """
     with tempfile.TemporaryDirectory() as directory:
         data = Path(directory)
         (data / "cameras.py").write_text(CODE)

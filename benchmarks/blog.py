@@ -1,4 +1,4 @@
-"""The same figures of the blog's way (`benchmarks/seed`), under gunicorn with four uvicorn workers."""
+"""Measure the same figures for the blog's way (`benchmarks/seed`), under gunicorn with four uvicorn workers."""
 
 import importlib.util
 import time
@@ -16,7 +16,7 @@ from tests.harness.processes import wait_until
 
 
 def missing() -> str:
-    """Why it cannot be measured; empty: it can."""
+    """Return the reason why it cannot be measured; empty if it can."""
     wanted = ("gunicorn", "uvicorn_worker")
     absent = [name for name in wanted if importlib.util.find_spec(name) is None]
     return f"not installed: {', '.join(absent)}" if absent else ""
@@ -24,7 +24,7 @@ def missing() -> str:
 
 @contextmanager
 def _seed(camera_url: str) -> Iterator[AsgiServer]:
-    """A fresh one for every figure: it never lets go of a camera."""
+    """Start a new server for every figure, because it never releases a camera."""
     server = AsgiServer(
         "gunicorn-uvicorn",
         "benchmarks.seed.asgi:application",
@@ -65,7 +65,7 @@ def measure_seed(plan: Plan) -> Figures:
 
 
 def _second_viewers(server: AsgiServer, count: int, loop: int) -> list[float]:
-    """While one watches, others come one after the other, and leave with their first frame."""
+    """One viewer stays connected. The others connect one after the other, and disconnect after their first frame."""
     url = f"{server.base}/api/thread"
     with mjpeg_watchers(url, viewers=1, warm_up_s=0, seconds=count * 20, loop=loop):
         time.sleep(6)

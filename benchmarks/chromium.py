@@ -1,4 +1,4 @@
-"""From the camera's sending to the drawn pixels in headless Chromium, in the camera's own page."""
+"""Measure the latency from the camera's sending to the drawn pixels in headless Chromium, on the camera's page."""
 
 from benchmarks.loadclient import percentile
 from benchmarks.stage import CAMERA, VIEW, Figures, Stage, loop_of
@@ -6,11 +6,11 @@ from tests.harness.chrome import CHROMIUM, Browser, Tab
 
 _PLAYER = "document.querySelector('ninjacam-player')"
 _RUNGS = (("webcodecs", "webcodecs", ""), ("mse", "mse", ""), ("overlay", "webcodecs", VIEW))
-"""Name of the figure, rung of the ladder, view."""
+"""Name of the figure, playback method, view."""
 
 
 def missing() -> str:
-    """Why it cannot be measured; empty: it can."""
+    """Return the reason why it cannot be measured; empty if it can."""
     return "" if CHROMIUM else "Chromium is not installed"
 
 
@@ -29,7 +29,10 @@ def measure_chromium(stage: Stage) -> Figures:
 
 
 def _latency(tab: Tab, rung: str, view: str, warm_up_s: float, seconds: float, loop: int) -> Figures:
-    """Read from the canvas or video in every animation frame: what a person could see, and when at the latest."""
+    """Return the latency, read from the canvas or video in every animation frame.
+
+    Each frame counts as displayed when the page could read it, which is the latest time at which it became visible.
+    """
     tab.js(f"{_PLAYER}.setAttribute('view', '{view}'), {_PLAYER}.setAttribute('format', '{rung}')")
     tab.until(f"{_PLAYER}.stats.rung === '{rung}' && {_PLAYER}.stats.framesPainted > 0", 15)
     tab.wait_for_stamp("ninjacam-player")

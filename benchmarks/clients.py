@@ -1,4 +1,4 @@
-"""The load clients as processes of their own, so that their work is not the driver's."""
+"""The load clients as separate processes, so that their work does not slow the benchmark."""
 
 import contextlib
 import json
@@ -10,11 +10,11 @@ from benchmarks.meter import Cpu, measure_cpu
 from tests.harness.processes import Process, python
 
 _SPARE_S = 1.5
-"""The clients watch so much longer than the CPU is measured: they take a moment to start."""
+"""Seconds that the clients run longer than the CPU measurement, because they take a moment to start."""
 
 
 class Watchers(Process):
-    """Viewers that watch for `warm_up_s`, and then count for `seconds`. `module`: of benchmarks."""
+    """Viewers that run for `warm_up_s`, and then count for `seconds`. `module`: of benchmarks."""
 
     def __init__(
         self,
@@ -33,18 +33,18 @@ class Watchers(Process):
         super().__init__(f"{viewers} viewers ({module})", [*command, *times])
 
     def measure(self, server_pid: int) -> Cpu:
-        """CPU of the server while they watch."""
+        """Return the CPU time of the server while they are connected."""
         self.rest(self.warm_up_s + _SPARE_S / 2)
         return measure_cpu(server_pid, self.seconds, self.rest)
 
     def rest(self, seconds: float) -> None:
-        """Wait while they watch. Raises: RuntimeError: they have ended."""
+        """Wait while they are connected. Raises: RuntimeError: they have ended."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.child.wait(seconds)
             raise RuntimeError(f"The clients ended too early.\n{self.tail()}")
 
     def summary(self) -> dict[str, Any]:
-        """What they saw, once they have ended."""
+        """Wait for their end, and return their results."""
         status = self.wait(self.warm_up_s + self.seconds + 60)
         lines = self.output.strip().splitlines()
         if status or not lines:

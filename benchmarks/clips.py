@@ -16,7 +16,7 @@ _SIZES = {
 
 
 def cache_dir() -> Path:
-    """Where encoded clips are kept between runs: this user's, below the system's temporary directory."""
+    """Return this user's directory for encoded clips, below the system's temporary directory, kept between runs."""
     path = Path(tempfile.gettempdir()) / f"ninjacam-clips-{os.getuid()}"
     path.mkdir(mode=0o700, exist_ok=True)
     if path.stat().st_uid != os.getuid():
@@ -25,7 +25,7 @@ def cache_dir() -> Path:
 
 
 def stamped_annexb(height_px: int = 720) -> Path:
-    """As Annex B with access unit delimiters, for gst_camera.py: recorded footage if there is some, else the scene.
+    """Return Annex B with access unit delimiters for gst_camera.py: recorded footage if available, else the scene.
 
     `height_px`: 360 (a sub-stream), 720 or 1080.
     """

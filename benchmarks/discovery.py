@@ -1,4 +1,4 @@
-"""How long a search takes that finds twenty simulated devices in a /24, and how many connections it opens.
+"""Measure the duration and the connections of a search that finds twenty simulated devices in a /24.
 
 Half of the devices are ONVIF cameras, five have RTSP only, two are phones, and three accept connections but never
 answer. The search runs without any capability; the network consists of kernel namespaces.
@@ -34,8 +34,11 @@ def missing() -> str:
 
 
 def measure_search(timeout_s: float) -> dict[str, Any]:
-    """Return "seconds" from the start of the process, "connections" as the search counts, "active_opens" as the kernel
-    does, and "devices": {address: (kind, certainty)}."""
+    """Return the figures of a search.
+
+    "seconds": since the start of the process; "connections": as counted by the search; "active_opens": as counted by
+    the kernel; "devices": {address: (kind, certainty)}.
+    """
     with own_network(), lan.lan(DEVICES):
         started_s = time.monotonic()
         with subprocess.Popen(

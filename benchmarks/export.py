@@ -1,6 +1,6 @@
-"""How fast exports are made, by the process that makes them, its start included.
+"""Measure the speed of exports, including the start of the process that makes them.
 
-720p25 H.264 of 3 Mbit/s, recorded at once into files of a minute.
+720p25 H.264 of 3 Mbit/s, generated as files of a minute.
 """
 
 import hashlib
@@ -55,7 +55,7 @@ def record(root: Path, minutes: int) -> list[Path]:
 
 
 def export(paths: list[Path], output: Path, seconds: float, **values: Any) -> tuple[float, float, int]:
-    """(seconds, CPU seconds, bytes)."""
+    """Return (seconds, CPU seconds, bytes)."""
     output.unlink(missing_ok=True)
     question = {
         "camera": "door",

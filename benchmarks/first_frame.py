@@ -1,4 +1,4 @@
-"""How long a viewer waits for the first frame while another one watches: on every worker, by token and cookie."""
+"""Measure a viewer's wait for the first frame while another one is connected, on every worker, by token and cookie."""
 
 import os
 import socket
@@ -14,14 +14,14 @@ from benchmarks.stage import Figures, Stage, loop_of
 _START, _END = b"\xff\xd8\xff", b"\xff\xd9"
 _STAY_S = 0.3
 _REST_S = 2.5
-"""Longer than a worker keeps an encoded stream that nobody watches: the next viewer finds it without."""
+"""Seconds until a worker has dropped an encoded stream without viewers, so the next viewer starts without it."""
 
 
 @contextmanager
 def first_frame(url: str, headers: Mapping[str, str], timeout_s: float) -> Iterator[float]:
-    """Milliseconds from before the TCP connection until a whole JPEG is here; the viewer stays for the `with`.
+    """Yield the milliseconds from before the TCP connection until a complete JPEG is received.
 
-    Raises: RuntimeError: refused, or closed before a frame came.
+    The viewer stays connected for the `with` block. Raises: RuntimeError: refused, or closed before a frame arrived.
     """
     parts = urlsplit(url)
     lines = [f"GET {parts.path}?{parts.query} HTTP/1.1", f"Host: {parts.netloc}"]
@@ -74,7 +74,7 @@ def measure_first_frame(stage: Stage) -> Figures:
 def _second_viewers(
     url: str, headers: Mapping[str, str], workers: list[int], least: int
 ) -> tuple[list[float], int]:
-    """One after the other, `least` of them, and more until every worker has had one (three times as many at most)."""
+    """Connect `least` viewers one by one, and more until every worker has had one (at most three times as many)."""
     times: list[float] = []
     reached: set[int] = set()
     while len(times) < least or (len(reached) < len(workers) and len(times) < 3 * least):
@@ -88,7 +88,7 @@ def _second_viewers(
 
 
 def _sockets(pid: int) -> int:
-    """Open sockets of a worker."""
+    """Return the open sockets of a worker."""
     folder = f"/proc/{pid}/fd"
     found = 0
     for name in os.listdir(folder):

@@ -1,12 +1,12 @@
 #!/usr/bin/python3
-"""RTSP cameras on GStreamer's own server, playing a looped clip at no cost of encoding: cameras that we did not write.
+"""RTSP cameras on GStreamer's server, an independent implementation, that play a looped clip without encoding.
 
   /usr/bin/python3 benchmarks/gst_camera.py PORT CLIP.h264 [--streams N] [--state FILE] [--user U --password P --digest]
 
 Runs with the system's python3 (Debian: python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-{base,good,bad}), so
-it imports none of our modules. CLIP is Annex B with access unit delimiters (`clips.stamped_annexb`).
-URLs: rtsp://127.0.0.1:PORT/cam0 ... cam{N-1}. Frame k of the L of the clip is sent at CLOCK_MONOTONIC (j*L + k)/fps.
---state keeps {"pid", "connects", "open", "loop"} up to date. --codec h265 and mjpeg transcode while playing.
+it imports no modules of the project. CLIP is Annex B with access unit delimiters (`clips.stamped_annexb`). URLs:
+rtsp://127.0.0.1:PORT/cam0 ... cam{N-1}. Frame k of the L of the clip is sent at CLOCK_MONOTONIC (j*L + k)/fps. --state
+keeps {"pid", "connects", "open", "loop"} up to date. --codec h265 and mjpeg transcode while playing.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def access_units(path: Path) -> list[bytes]:
 
 
 class State:
-    """Written to a file at every change."""
+    """Written to a file after every change."""
 
     def __init__(self, path: Path | None, loop: int) -> None:
         self._path = path
@@ -79,7 +79,7 @@ class Feeder:
         self._running: dict[int, Any] = {}
 
     def add(self, source: Any, key: int) -> None:
-        """From the next key frame on."""
+        """Start with the next key frame."""
         self._waiting[key] = source
 
     def discard(self, key: int) -> None:
@@ -116,7 +116,7 @@ def make_auth(user: str, password: str, digest: bool) -> Any:
     return auth
 
 
-# Id(media) will not do: the wrapper goes at once, and the next one gets its address.
+# id(media) is not unique: the wrapper is freed immediately, and the next one gets its address.
 _keys = itertools.count()
 
 
@@ -168,7 +168,7 @@ def main() -> None:
     server = GstRtspServer.RTSPServer()
     server.set_service(str(options.port))
     server.set_address("127.0.0.1")
-    server.get_thread_pool().set_max_threads(-1)  # else the streams preroll one after the other, a GOP each
+    server.get_thread_pool().set_max_threads(-1)  # otherwise the streams preroll one by one, a GOP each
     if options.user:
         server.set_auth(make_auth(options.user, options.password, options.digest))
     for number in range(options.streams):

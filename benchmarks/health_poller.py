@@ -1,4 +1,4 @@
-"""How soon /healthz answers, each time on a new connection, from a process of its own.
+"""Measure the response time of /healthz, each time on a new connection, from a separate process.
 
 python -m benchmarks.health_poller PORT SECONDS
 """

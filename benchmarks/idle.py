@@ -1,4 +1,4 @@
-"""Cameras that nobody watches: received and kept ready, and not decoded."""
+"""Measure cameras without viewers, which are received and buffered but not decoded."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Networks on each engine: duration, CPU, memory and start, each in a process of its own. One thread."""
+"""Measure networks on each engine: duration, CPU, memory and start, each in a separate process. One thread."""
 
 import importlib.metadata
 import json
@@ -37,7 +37,7 @@ def engines() -> list[str]:
 
 
 def measure_inference(plan: Plan) -> Figures:
-    """`plan` is not used: a few seconds are enough for stable figures."""
+    """Ignores `plan`: a few seconds are enough for stable figures."""
     found: Figures = {}
     for model in FILES:
         for engine in ["opencv"] if model == "yunet" else engines():
@@ -51,8 +51,10 @@ def _resident_mb() -> float:
 
 
 def _measure(engine: str, model: str) -> dict[str, Any]:
-    """Return milliseconds of a call with a frame of 768 x 432, of CPU for it and for the start (import, load), and the
-    memory beyond that of a vision worker, which has OpenCV and pydantic in any case.
+    """Return the figures of an engine.
+
+    Milliseconds of a call with a frame of 768 x 432, of CPU for it and for the start (import, load), and the memory in
+    addition to that of a vision worker, which always has OpenCV and pydantic.
     """
     os.environ["OPENCV_FOR_THREADS_NUM"] = "1"
     import cv2

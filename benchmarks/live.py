@@ -1,4 +1,4 @@
-"""One and eight MJPEG viewers of the overlay: connections, frames per second, CPU, latency."""
+"""Measure one and eight MJPEG viewers of the overlay: connections, frames per second, CPU, latency."""
 
 from benchmarks.clients import mjpeg_watchers
 from benchmarks.stage import Figures, Stage, loop_of

@@ -1,8 +1,8 @@
-"""Many viewers of MJPEG streams in one process, who count frames and read their stamps.
+"""Many viewers of MJPEG streams in one process, which count frames and read their stamps.
 
   python -m benchmarks.loadclient URL [URL ...] [-n VIEWERS] [-t SECONDS] [--bearer TOKEN] [--cookie N=V] [--json]
 
-Several URLs are dealt to the viewers in turn; {i} in a URL is the viewer's number. The latency is from the camera's
+Several URLs are assigned to the viewers in turn; {i} in a URL is the viewer's number. The latency is from the camera's
 sending to the arrival of the JPEG here, for cameras that send frame k at CLOCK_MONOTONIC (j*loop + k)/fps.
 """
 
@@ -26,14 +26,14 @@ _RETRY_S = 0.5
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:
-    """The value below which `share` (0..1) of them lie; None of nothing."""
+    """Return the value below which `share` (0..1) of the values are; None if there are none."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else None
 
 
 @dataclass(slots=True)
 class Viewer:
-    """What one viewer saw after the warm-up. `first_frame_s`: from before it connected."""
+    """The results of one viewer after the warm-up. `first_frame_s`: from before it connected."""
 
     number: int
     url: str
@@ -43,7 +43,7 @@ class Viewer:
     first_frame_s: float | None = None
     longest_gap_s: float = 0.0
     unreadable: int = 0
-    """Frames that were decoded and had no legible stamp."""
+    """Decoded frames without a legible stamp."""
     status: str = ""
     error: str = ""
     connects: int = 0
@@ -58,7 +58,7 @@ class Result:
 
     @property
     def fps(self) -> list[float]:
-        """Different frames per second, of each viewer."""
+        """Return the distinct frames per second of each viewer."""
         return [(viewer.frames - viewer.duplicates) / self.seconds for viewer in self.viewers]
 
     @property
@@ -70,7 +70,7 @@ class Result:
         return max((viewer.longest_gap_s for viewer in self.viewers), default=0.0)
 
     def summary(self) -> dict[str, Any]:
-        """What the command prints."""
+        """Return the output of the command."""
         frames = sum(viewer.frames for viewer in self.viewers)
         delays = self.latencies_ms
         return {
@@ -96,7 +96,7 @@ def _rounded(value: float | None, digits: int = 1) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`slow_bytes_per_s`: a viewer that reads no faster. `decode_every`: read the stamp of each nth frame."""
+    """`slow_bytes_per_s`: maximum reading rate of a viewer. `decode_every`: read the stamp of each nth frame."""
 
     urls: Sequence[str]
     viewers: int = 1
@@ -112,7 +112,7 @@ class Load:
 
 
 async def run_mjpeg(load: Load) -> Result:
-    """Watch for `warm_up_s + seconds`. Never raises for what the server does: see `Viewer.error`."""
+    """Run for `warm_up_s + seconds`. Never raises for the server's behaviour: see `Viewer.error`."""
     measure_s = time.monotonic() + load.warm_up_s
     viewers = [Viewer(i, load.urls[i % len(load.urls)].replace("{i}", str(i))) for i in range(load.viewers)]
     async with asyncio.TaskGroup() as group:
@@ -139,7 +139,7 @@ async def _watch(viewer: Viewer, load: Load, measure_s: float) -> None:
 
 
 async def _stream(viewer: Viewer, load: Load, eye: "_Eye") -> None:
-    """One connection, until it ends. Raises: EOFError: the server closed; ValueError: it refused."""
+    """Read one connection until it ends. Raises: EOFError: the server closed it; ValueError: it refused."""
     parts = urlsplit(viewer.url)
     async with asyncio.timeout(_CONNECT_TIMEOUT_S):
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port or 80, limit=4 << 20)
@@ -166,14 +166,14 @@ async def _stream(viewer: Viewer, load: Load, eye: "_Eye") -> None:
 
 
 class _Dechunker:
-    """Takes the chunked transfer coding off (RFC 9112, section 7.1)."""
+    """Decodes the chunked transfer coding (RFC 9112, section 7.1)."""
 
     def __init__(self) -> None:
         self._raw = bytearray()
         self._left = 0
 
     def feed(self, data: bytes) -> bytes:
-        """Raises: EOFError: the last chunk."""
+        """Raises: EOFError: at the last chunk."""
         self._raw += data
         out = bytearray()
         while self._raw:
@@ -183,7 +183,7 @@ class _Dechunker:
                     break
                 line = bytes(self._raw[:end])
                 del self._raw[: end + 2]
-                if not line:  # behind a chunk
+                if not line:  # after a chunk
                     continue
                 self._left = int(line.partition(b";")[0], 16)
                 if self._left == 0:
@@ -196,7 +196,7 @@ class _Dechunker:
 
 
 class _Eye:
-    """Finds the JPEGs in a stream and looks at them."""
+    """Extracts and examines the JPEG images in a stream."""
 
     def __init__(self, viewer: Viewer, load: Load, measure_s: float, started_s: float) -> None:
         self._viewer = viewer
@@ -217,7 +217,7 @@ class _Eye:
             self._look(frame, now_s)
 
     def _next(self) -> bytes:
-        """The next whole JPEG, or nothing."""
+        """Return the next complete JPEG image, if any."""
         start = self._data.find(_START)
         if start < 0:
             del self._data[:-2]

@@ -1,4 +1,4 @@
-"""What is missing at the end of a recording whose process was killed, or whose machine lost its power."""
+"""Measure the missing end of a recording after its process was killed, or after a power cut."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""Memory of the web and vision workers while viewers come and go, half of them by MJPEG and half by WebSocket."""
+"""Measure memory of the web and vision workers while viewers connect and disconnect, half MJPEG and half WebSocket."""
 
 import asyncio
 import statistics
@@ -18,11 +18,11 @@ _AT_ONCE = 20
 _STAY_S = 0.5
 _SETTLE_S = 3.0
 _SAMPLES = 9
-"""Over a second: between two frames the vision worker holds some megabytes less."""
+"""Samples within a second: between two frames, the vision worker uses some megabytes less."""
 
 
 async def come_and_go(mjpeg_url: str, product: Product, viewers: int) -> int:
-    """`viewers` of them, `_AT_ONCE` at a time, each for a moment; how many saw a frame."""
+    """Connect `viewers` viewers, `_AT_ONCE` at a time, each for a moment. Return how many received a frame."""
     places = asyncio.Semaphore(_AT_ONCE)
     headers = {"Authorization": f"Bearer {product.token}"}
 
@@ -42,7 +42,7 @@ async def come_and_go(mjpeg_url: str, product: Product, viewers: int) -> int:
 
 
 def measure_memory(stage: Stage) -> Figures:
-    """One viewer watches all the time, so that the decoder and its buffers are there in all three measurements."""
+    """One viewer is always connected, so that the decoder and its buffers exist in all three measurements."""
     product, plan, url = stage.product, stage.plan, stage.mjpeg_url
     loop = loop_of(stage.camera)
     sizes: list[dict[int, int]] = []
@@ -68,7 +68,7 @@ def measure_memory(stage: Stage) -> Figures:
 
 
 def _settled(product: Product) -> dict[int, int]:
-    """PSS by process, when what lingers has gone."""
+    """Return PSS by process, after lingering resources are released."""
     time.sleep(_SETTLE_S)
     pids = [*product.web_pids(), *product.pids("vision")]
     samples: dict[int, list[int]] = {pid: [] for pid in pids}

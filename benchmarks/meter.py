@@ -1,4 +1,4 @@
-"""CPU of a server's processes, by what they are, while something happens."""
+"""CPU time of a server's processes by kind, during a measurement."""
 
 import os
 import time
@@ -26,7 +26,7 @@ _KINDS = (
 
 @dataclass(frozen=True, slots=True)
 class Cpu:
-    """User and system time in % of one core. `others`: all else on this machine: clients, camera."""
+    """User and system time in % of one core. `others`: all other processes of this machine: clients, camera."""
 
     seconds: float
     by_kind: dict[str, float]
@@ -42,7 +42,7 @@ class Cpu:
 
 
 def kind_of(pid: int) -> str:
-    """Kind of one of our processes: "serve", "engine", "capture", "vision", "jobs", "web"; else "server"."""
+    """Return the kind of a process: "serve", "engine", "capture", "vision", "jobs", "web"; else "server"."""
     try:
         line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
     except OSError:
@@ -51,7 +51,10 @@ def kind_of(pid: int) -> str:
 
 
 def measure_cpu(root_pid: int, seconds: float, wait: Callable[[float], object] = time.sleep) -> Cpu:
-    """Of `root_pid` and all below it while `wait(seconds)` lasts. Processes that come or go meanwhile count too."""
+    """Measure `root_pid` and its descendants during `wait(seconds)`.
+
+    Processes that start or end meanwhile count too.
+    """
     before, busy_before, started_s = _by_kind(root_pid), _busy_s(), time.monotonic()
     wait(seconds)
     after, busy_after, ended_s = _by_kind(root_pid), _busy_s(), time.monotonic()
@@ -69,7 +72,7 @@ def _by_kind(root_pid: int) -> dict[str, float]:
 
 
 def _busy_s() -> float:
-    """Time that the machine's cores have worked since it started."""
+    """Return the total busy time of the machine's cores since its start."""
     user, nice, system, _idle, _iowait, irq, softirq, steal = (
         int(value) for value in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
     )
@@ -77,5 +80,5 @@ def _busy_s() -> float:
 
 
 def load_average() -> float:
-    """Of the last minute: processes that wanted a core."""
+    """Return the average number of runnable processes in the last minute."""
     return round(os.getloadavg()[0], 2)

@@ -1,4 +1,4 @@
-"""The whole product with one camera: what it costs while nobody watches, and what the first WebSocket viewer adds."""
+"""Measure the whole product with one camera: its CPU time without viewers, and with the first WebSocket viewer."""
 
 import time
 

@@ -1,8 +1,8 @@
-"""What one more viewer of the camera's own video costs: many WebSockets, nothing decoded.
+"""Measure the cost of one more viewer of the camera's own video: many WebSockets, nothing decoded.
 
-More than one who watches already: the first also makes the product read the camera at once. `each_percent` still
-contains what the first viewer of each other worker costs, for every worker reads the stream once for all its viewers.
-`alone_percent` does not: it compares two numbers of viewers that both occupy all workers.
+The figures exclude the first viewer, who also makes the product read the camera at its full rate. `each_percent`
+includes the cost of the first viewer of each other worker, because every worker reads the stream once for all its
+viewers. `alone_percent` does not: it compares two numbers of viewers that both occupy all workers.
 """
 
 from typing import Any
@@ -35,7 +35,7 @@ def measure_passthrough(stage: Stage) -> Figures:
 def watched_by(
     viewers: int, product: Product, *, warm_up_s: float, window_s: float
 ) -> tuple[Cpu, dict[str, Any]]:
-    """Return the CPU of the product while this number of viewers watches, and the figures of the viewers."""
+    """Return the CPU time of the product with this number of viewers, and the figures of the viewers."""
     watchers = websocket_watchers(
         product.websocket_url,
         CAMERA,

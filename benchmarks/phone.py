@@ -1,4 +1,4 @@
-"""A phone's page: from the frame on its own screen to the same frame in another browser, both in Chromium."""
+"""Measure a phone's page: from the frame on its own screen to the same frame in another browser, both in Chromium."""
 
 import re
 import tempfile
@@ -17,7 +17,7 @@ _PREVIEW, _PLAYER = "#preview", "ninjacam-player"
 
 
 def measure_phone(plan: Plan) -> Figures:
-    """The fake camera plays a clip whose frames are numbered. Both browsers read the numbers from their pixels."""
+    """The fake camera plays a clip of numbered frames. Both browsers read the numbers from their pixels."""
     with tempfile.TemporaryDirectory() as directory, make_product({}) as product:
         film = Path(directory) / "camera.mjpeg"
         clip = make_clip(SceneOptions(width=1280, height=720, fps=FPS, seconds=SECONDS, codec="mjpeg"))

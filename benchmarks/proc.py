@@ -1,4 +1,4 @@
-"""What processes cost, from /proc (Linux). Seconds of CPU are user and system time together."""
+"""Resource usage of processes, from /proc (Linux). CPU seconds are user and system time together."""
 
 import os
 from collections.abc import Iterable
@@ -11,7 +11,10 @@ _ESTABLISHED = "01"
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Of a set of processes. `pss_bytes`: memory, with shared pages divided among those that share them."""
+    """Usage of a set of processes.
+
+    `pss_bytes`: memory, with shared pages divided among the processes that share them.
+    """
 
     processes: int
     cpu_s: float
@@ -21,7 +24,7 @@ class Usage:
 
 
 def _stat(pid: int) -> list[str] | None:
-    """The fields of /proc/<pid>/stat from the third (state) on."""
+    """Return the fields of /proc/<pid>/stat from the third (state) on."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -29,10 +32,10 @@ def _stat(pid: int) -> list[str] | None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """0.0 where there is no such process. Children that ended and were waited for are counted.
+    """Return 0.0 if there is no such process. Includes children that have ended and were waited for.
 
-    The kernel's total is in steps of 10 ms, too coarse for a process that is nearly idle. The sum over its threads is
-    exact, and lacks the threads that have ended: whichever is larger is closer to the truth.
+    The kernel's total has steps of 10 ms, too coarse for an almost idle process. The sum over its threads is exact, but
+    omits threads that have ended. The larger value is the more accurate one.
     """
     fields = _stat(pid)
     if not fields:
@@ -42,7 +45,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def _thread_seconds(pid: int) -> float:
-    """0.0 where the kernel keeps no statistics of its scheduler."""
+    """Return 0.0 if the kernel keeps no scheduler statistics."""
     found_ns = 0
     try:
         for thread in os.listdir(f"/proc/{pid}/task"):
@@ -53,7 +56,7 @@ def _thread_seconds(pid: int) -> float:
 
 
 def descendants(pid: int) -> list[int]:
-    """The process itself, its children, theirs, and so on."""
+    """Return the process and all its descendants."""
     children: dict[int, list[int]] = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit() and (fields := _stat(int(entry))):
@@ -109,7 +112,7 @@ def tree_usage(pid: int) -> Usage:
 
 
 def tcp_connections_to(port: int) -> int:
-    """Established TCP connections of this host whose remote end is `port`."""
+    """Return the established TCP connections of this host whose remote port is `port`."""
     wanted = f":{port:04X}"
     found = 0
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
@@ -123,7 +126,7 @@ def tcp_connections_to(port: int) -> int:
 
 
 def machine() -> str:
-    """One line on this computer: what every table of figures begins with."""
+    """Return one line that describes this machine, the heading of every table of figures."""
     model = "unknown CPU"
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):

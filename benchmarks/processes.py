@@ -1,4 +1,4 @@
-"""The product with one camera that nobody watches: memory of each process, CPU of all, and how soon it has started."""
+"""Measure the product with one camera without viewers: memory of each process, CPU of all, and start time."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ _TRY_EVERY_S = 0.01
 
 
 def measure_processes(plan: Plan) -> Figures:
-    # A camera that begins each connection with a key frame: others add the wait for theirs.
+    # A camera that begins each connection with a key frame. With other cameras, the wait for a key frame is added.
     with FakeCamera("--clip", str(stamped_annexb(720)), "--gop-at-once") as camera:
         return {f"workers_{workers}": _measure(plan, camera, workers) for workers in WORKERS}
 
@@ -54,7 +54,7 @@ def _measure(plan: Plan, camera: FakeCamera, workers: int) -> Figures:
 
 
 def memory_by_kind(root_pid: int) -> dict[str, list[int]]:
-    """PSS of `root_pid` and all below it, in bytes."""
+    """Return the PSS of `root_pid` and its descendants, in bytes."""
     found: dict[str, list[int]] = {}
     for pid in descendants(root_pid):
         found.setdefault(kind_of(pid), []).append(pss_bytes(pid))
@@ -62,9 +62,9 @@ def memory_by_kind(root_pid: int) -> dict[str, list[int]]:
 
 
 def _start(product: Product, watch: Callable[[Product], bool]) -> float:
-    """Seconds from before the process is started to the first frame of the camera.
+    """Return the seconds from before the start of the process to the first frame of the camera.
 
-    Raises: RuntimeError: there was none.
+    Raises: RuntimeError: no frame arrived.
     """
     product.close()
     started_s = time.monotonic()
@@ -77,7 +77,7 @@ def _start(product: Product, watch: Callable[[Product], bool]) -> float:
 
 
 def _websocket_frame(product: Product) -> bool:
-    """Whether the camera's own stream has come; False: try again."""
+    """Return whether the camera's own stream has arrived; False: retry."""
     load = Load(
         product.websocket_url, [CAMERA], headers={"Authorization": f"Bearer {product.token}"},
         warm_up_s=0, seconds=_GIVE_UP_S, until_first=True,
@@ -87,7 +87,7 @@ def _websocket_frame(product: Product) -> bool:
 
 
 def _mjpeg_frame(product: Product) -> bool:
-    """Whether a frame of the camera has come, and not one that says why there is none; False: try again."""
+    """Return whether a frame of the camera has arrived, not one with a status message; False: retry."""
     connection = http.client.HTTPConnection("127.0.0.1", product.port, timeout=_GIVE_UP_S)
     with contextlib.closing(connection):
         try:

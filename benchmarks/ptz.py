@@ -1,4 +1,4 @@
-"""Moving a camera: from the key to the command at the camera, and to its stop, over the WebSocket of the product."""
+"""Measure camera movements: from the key to the command at the camera, and to its stop, over the WebSocket."""
 
 import json
 import socket
@@ -22,9 +22,9 @@ _LOST = 20
 
 
 def measure_ptz(plan: Plan) -> Figures:
-    """The camera is a thread of this process; its log has the times when it has read a command."""
+    """The camera is a thread of this process. Its log has the times at which it read a command."""
     with FakeOnvifCamera() as camera, make_product() as product:
-        camera.faults.ignores_timeout = True  # Only our commands stop it.
+        camera.faults.ignores_timeout = True  # Only the product's commands stop it.
         login = {"username": camera.username, "password": camera.password}
         product.add_camera(CAMERA, "rtsp://127.0.0.1:9/", "--onvif", camera.url, **login)
         path = product.data / f"run/{CAMERA}.device"
@@ -96,7 +96,7 @@ def _send(connection: ClientConnection, pan: float) -> None:
 
 
 def _wait(camera: FakeOnvifCamera, name: str, since_ns: int) -> float:
-    """Return the milliseconds from `since_ns` to the first such command after it."""
+    """Return the milliseconds from `since_ns` to the first matching command."""
 
     def found() -> Command | None:
         return next((each for each in camera.named(name) if each.at_ns >= since_ns), None)

@@ -1,4 +1,4 @@
-"""Devices that publish: the CPU of each of 16, and the time from the publisher to a viewer, by RTMP and by RTSP."""
+"""Measure publishing devices: CPU of each of 16, and latency from publisher to viewer, over RTMP and RTSP."""
 
 import contextlib
 import re
@@ -26,9 +26,9 @@ from tests.harness.viewers import WS_HEADER, WsViewer
 
 FRAME_S = 0.04
 _CHUNK_BYTES = 60_000
-"""As FFmpeg and OBS set it, so that most frames are one chunk."""
+"""The value of FFmpeg and OBS: most frames are one chunk."""
 _TAIL_BYTES = 64
-"""The end of a frame identifies it: frames of the clip differ, and reach the viewer with other start codes."""
+"""A frame's last bytes identify it: the clip's frames differ, and the viewer receives them with other start codes."""
 _SDP = (
     "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
     "a=control:streamid=0\r\n"
@@ -96,7 +96,7 @@ class _Rtsp:
 
 
 class _Publishers:
-    """Sends the clip to all connections from one thread, their phases spread over the interval of a frame."""
+    """Sends the clip to all connections from one thread, with phases spread over the frame interval."""
 
     def __init__(self, connections: list[Any], clip: Clip) -> None:
         self._connections = connections
@@ -104,7 +104,7 @@ class _Publishers:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="publishers", daemon=True)
         self.sent_s: dict[bytes, float] = {}
-        """When the first connection has last begun to send the frame that ends like this."""
+        """The time at which the first connection last began to send the frame with this end."""
 
     def _run(self) -> None:
         started_s, step_s = time.monotonic(), FRAME_S / len(self._connections)
@@ -161,7 +161,7 @@ def measure_publishing(plan: Plan) -> Figures:
             connections = []
             for key in keys:
                 connections.append(make(ports[name], key, clip))
-                connections[-1].send(0)  # An address may have only a few connections that send no video yet.
+                connections[-1].send(0)  # Only a few connections per address may be without video.
             with _Publishers(connections, clip) as publishers:
                 for number in range(plan.publishers):
                     product.wait_for_state(f"cam{number}", timeout_s=30)
@@ -181,7 +181,7 @@ def measure_publishing(plan: Plan) -> Figures:
 
 
 def _add(product: Product, slug: str) -> str:
-    """Return a key of a new camera."""
+    """Add a camera and return its key."""
     answer = product.client.post("/api/v1/cameras", json_body={"slug": slug, "url": "push:"})
     made = product.client.post(f"/api/v1/cameras/{slug}/publish-keys", json_body={})
     if answer.status != 201 or made.status != 201:

@@ -1,4 +1,4 @@
-"""Cameras that are recorded while nobody watches: the whole product, on this machine's disk."""
+"""Measure recorded cameras without viewers: the whole product, on this machine's disk."""
 
 import struct
 import time
@@ -42,7 +42,7 @@ def _record(plan: Plan, count: int, height_px: int) -> Figures:
 
 
 def _volume(root: Path) -> tuple[int, int]:
-    """Bytes of the files, and of the frames in them."""
+    """Return the bytes of the files and of the frames in them."""
     written = media = 0
     for path in iter_paths(root):
         written += (root / path).stat().st_size
@@ -52,7 +52,7 @@ def _volume(root: Path) -> tuple[int, int]:
 
 
 def _boxes(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """(kind, bytes of contents)"""
+    """Yield (kind, bytes of contents)."""
     while len(head := file.read(8)) == 8:
         size_bytes, kind = struct.unpack(">I4s", head)
         yield kind, size_bytes - 8

@@ -1,10 +1,10 @@
-"""Seeking to any instant of a month: from the player's `seek` to the first byte, and to the frame, in Chromium.
+"""Measure seeking to any instant of a month: from the player's `seek` to the first byte, and to the frame, in Chromium.
 
   python -m benchmarks.seek [--days 30] [--cameras 16] [--seeks 40]
 
-The index has a row for each minute of each camera,
-as `benchmarks.timeline` makes them; those that are sought have a file of a minute of 720p25, not in the page cache.
-Each frame is checked by its stamp. The player stands still, so that each seek begins from nothing.
+The index has a row for each minute of each camera, as created by `benchmarks.timeline`. The rows that are seeked to
+have a file of a minute of 720p25, which is not in the page cache. Each frame is verified by its stamp. The player is
+paused, so that each seek begins without buffered data.
 """
 
 import argparse
@@ -30,14 +30,14 @@ from tests.harness.server import Product
 
 TIMES = ("first_byte", "first_frame")
 FRAMES = 1450
-"""Of a file; the shortest minute of the index has 1490."""
+"""Frames per file. The shortest minute of the index has 1490."""
 SETTLE_S = 1.5
-"""After a page was opened: what is measured is the seek, not the page."""
+"""Seconds after a page was opened, so that the figure contains the seek only, not the page."""
 PLAYER = "document.querySelector('ninjacam-player')"
 
 
 def minute() -> list[Packet]:
-    """Captured from 0 on."""
+    """Return a minute captured from 0 on."""
     track = make_clip(SceneOptions(), cache_dir=cache_dir()).video
     units = track.units
     return [
@@ -51,7 +51,7 @@ def minute() -> list[Packet]:
 
 
 def choose(days: int, cameras: int, seeks: int) -> list[tuple[str, int]]:
-    """(camera, start in ns) of the minutes that are sought: all over the month."""
+    """Return (camera, start in ns) of the seek targets, spread over the month."""
     rows = [
         (str(row["slug"]), int(str(row["start_ns"]))) for batch in generate(days, cameras) for row in batch
     ]
@@ -70,7 +70,7 @@ def write_minutes(root: Path, chosen: list[tuple[str, int]]) -> None:
 
 
 def measure(tab: Tab, product: Product, slug: str, start_ns: int, frame: int) -> tuple[float, float]:
-    """Milliseconds to the first byte and to the frame."""
+    """Return the milliseconds to the first byte and to the frame."""
     if tab.js(f"{PLAYER}?.getAttribute('camera')") != slug:
         tab.navigate(product.url(f"/cameras/{slug}/"))
         tab.until(f"Boolean({PLAYER}?.seek)")
@@ -95,7 +95,7 @@ def missing() -> str:
 
 
 def measure_seek(plan: Plan) -> Figures:
-    """In a process of its own, because Django knows one database."""
+    """Measure in a separate process, because Django supports one database per process."""
     command = python("-m", "benchmarks.seek", "--days", str(plan.index_days), "--seeks", str(plan.seeks))
     answer: Figures = json.loads(run(command, timeout_s=900).splitlines()[-1])
     return answer
@@ -121,7 +121,7 @@ def main() -> None:
         from ninjacam.models import Camera
 
         chosen = choose(arguments.days, arguments.cameras, arguments.seeks)
-        # Before their recordings, which they would not inherit.
+        # Must precede their recordings, which new cameras would not inherit.
         for slug in sorted({slug for slug, _ in chosen}):
             camera = Camera(slug=slug)
             camera.set_source("rtsp://127.0.0.1:1/none")

@@ -1,4 +1,4 @@
-"""What the figures are measured on: one camera of 720p25, and the product with four ASGI workers and an overlay."""
+"""The setup of the measurements: one camera of 720p25, and the product with four ASGI workers and an overlay."""
 
 import contextlib
 import tempfile
@@ -34,20 +34,20 @@ def overlay(frame: Frame):
 '''
 
 AT_EASE_S = RELAX_AFTER_S + STALLED_AFTER_S
-"""After this time, a camera without viewers is read in beats. The second of these intervals is measured."""
+"""Seconds after which a camera without viewers is read in beats. The second of these intervals is measured."""
 Camera = GstCamera | FakeCamera
 Figures = dict[str, Any]
-"""What a job has measured, by name."""
+"""The results of a job, by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long to measure. `warm_up_s` comes before each window of `window_s`."""
+    """Durations of the measurements. `warm_up_s` precedes each window of `window_s`."""
 
     warm_up_s: float = 3.0
     window_s: float = 10.0
     seed_warm_up_s: float = 24.0
-    """It opens a camera for each viewer, and catches up afterwards."""
+    """The blog's way opens a camera for each viewer, and catches up afterwards."""
     seed_second_viewers: int = 4
     second_viewers: int = 12
     passthrough_viewers: int = 50
@@ -92,7 +92,10 @@ QUICK = Plan(
 
 
 def make_camera(mounts: int = 1, height_px: int = 720) -> Camera:
-    """GStreamer's, or ours where there is none: both send what is encoded already, on the same schedule."""
+    """Return GStreamer's camera, or the project's if it is not available.
+
+    Both send encoded video on the same schedule.
+    """
     clip = stamped_annexb(height_px)
     if gstreamer_missing():
         return FakeCamera("--clip", str(clip), streams=mounts)
@@ -100,13 +103,13 @@ def make_camera(mounts: int = 1, height_px: int = 720) -> Camera:
 
 
 def loop_of(camera: Camera) -> int:
-    """Frames of its clip: the stamps count modulo this."""
+    """Return the number of frames in the camera's clip. Stamps count modulo this."""
     return int(camera.state()["loop"])
 
 
 @contextlib.contextmanager
 def make_product(environment: Mapping[str, str] | None = None) -> Iterator[Product]:
-    """`environment`: added to ours."""
+    """`environment`: added to the parent's environment."""
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as directory:
         data = Path(directory) / "data"
         data.mkdir(mode=0o700)
@@ -116,7 +119,7 @@ def make_product(environment: Mapping[str, str] | None = None) -> Iterator[Produ
 
 
 def add_cameras(product: Product, urls: dict[str, str], **fields: str) -> None:
-    """By the API, which is quicker than a command for each; until all are live. `fields`: more of each."""
+    """Add cameras with the API, faster than with commands, and wait until all are live. `fields`: additional fields."""
     for slug, url in urls.items():
         answer = product.client.post("/api/v1/cameras", json_body={"slug": slug, "url": url, **fields})
         if answer.status != 201:
@@ -126,7 +129,7 @@ def add_cameras(product: Product, urls: dict[str, str], **fields: str) -> None:
 
 
 class Stage:
-    """The product and its camera, started when they are first asked for. Use it in a `with`."""
+    """The product and its camera, started on first use. Use it in a `with` block."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -141,7 +144,7 @@ class Stage:
         self.close()
 
     def close(self) -> None:
-        """Stop both; they restart when they are needed again."""
+        """Stop both. They restart on the next use."""
         self._product = self._camera = None
         self._stack.close()
 
@@ -159,7 +162,7 @@ class Stage:
             camera = self.camera
             self._product = self._stack.enter_context(make_product())
             add_cameras(self._product, {CAMERA: camera.url()})
-            time.sleep(2)  # the start's own work is not what is measured
+            time.sleep(2)  # exclude the work of the start
         return self._product
 
     @property

@@ -1,4 +1,4 @@
-"""A wall of cameras with two streams each, in Chromium: sub-streams against `main`, and changes between them."""
+"""Measure a wall of cameras with two streams each, in Chromium: sub-streams against `main`, and switches."""
 
 import json
 import time
@@ -20,15 +20,17 @@ _PROBE = Path(__file__).parents[1] / "tests/e2e/player_probe.js"
 _SIZES = ((1200, "main"), (320, "sub"))
 """Width of the player in CSS pixels, and the stream for it."""
 _MAIN_TILES = 1
-"""Tiles that show `main`: more than one or two of 1080p, decoded without a GPU, keep two cores busy, and a client that
-cannot keep up is sent fewer bytes. All figures are those of one tile.
+"""Number of tiles that show `main`.
+
+More than one or two of 1080p, decoded without a GPU, saturate two cores, and a slow client is sent fewer bytes. All
+figures are those of one tile.
 """
 _AROUND_MS = 1000
-"""Before and after a change: new pictures in this time are searched for the longest interval."""
+"""Milliseconds before and after a switch in which the longest interval between new frames is measured."""
 
 
 def missing() -> str:
-    """Why it cannot be measured; empty: it can."""
+    """Return the reason why it cannot be measured; empty if it can."""
     return "" if CHROMIUM else "Chromium is not installed"
 
 
@@ -68,7 +70,7 @@ def measure_streams(plan: Plan) -> Figures:
 
 
 def _add_cameras(product: Product, main: Camera, sub: Camera, count: int) -> None:
-    """Add cameras, and wait until the size of both streams of each is known."""
+    """Add cameras, and wait until both streams of each report their size."""
     for number in range(count):
         fields: dict[str, Any] = {
             "slug": f"cam{number}",
@@ -89,7 +91,7 @@ def _add_cameras(product: Product, main: Camera, sub: Camera, count: int) -> Non
 
 
 def _measure_wall(tab: Tab, browser: Browser, seconds: float) -> Figures:
-    """Of one tile, on average."""
+    """Return the average figures of one tile."""
     tiles = int(tab.js(f"{_WALL}.length"))
     before, cpu_before_s, started_s = _counters(tab), tree_cpu_seconds(browser.pid), time.monotonic()
     time.sleep(seconds)
@@ -135,9 +137,9 @@ def _measure_switches(tab: Tab, product: Product, count: int) -> Figures:
 
 
 def _longest_wait(paints: list[dict[str, Any]]) -> float:
-    """Return the longest time without a new picture around a change of stream, in frames beyond the usual one.
+    """Return the longest time without a new frame around a switch of streams, in frames beyond the usual one.
 
-    A picture is new if its number is higher than that of all before it. Raises: RuntimeError: there is no change.
+    A frame is new if its number is higher than all previous ones. Raises: RuntimeError: there is no switch.
     """
     changes = [after["atMs"] for before, after in pairwise(paints) if before["width"] != after["width"]]
     if not changes:
@@ -147,7 +149,7 @@ def _longest_wait(paints: list[dict[str, Any]]) -> float:
     for paint in paints:
         number = (paint["stamp"] - first) % loop
         if number < newest - loop // 2:
-            first, newest = paint["stamp"], -1  # the clip begins again
+            first, newest = paint["stamp"], -1  # the clip restarts
             number = 0
         if newest < number < newest + loop // 2:
             newest = number

@@ -1,4 +1,4 @@
-"""The table: what each figure must reach, what the blog's way reaches, what was measured."""
+"""The table of figures: required, of the blog's way, and measured."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Check = Callable[[Figures], bool]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`job`: whose figures it shows. `met` None: for information. `seed`: of the figures of the job "seed"."""
+    """`job`: the source of its figures. `met` None: informational. `seed`: of the figures of the job "seed"."""
 
     name: str
     title: str
@@ -32,7 +32,7 @@ def _cpu_ratio(figures: Figures) -> float:
 
 
 def _latency(figures: Figures, viewers: int = 8) -> tuple[float, float]:
-    """p50 and p95 in ms; endless where no frame could be read."""
+    """Return p50 and p95 in ms; infinite if no frame was legible."""
     seen = figures[f"viewers_{viewers}"]
     p50, p95 = seen["latency_p50_ms"], seen["latency_p95_ms"]
     return (float("inf") if p50 is None else p50, float("inf") if p95 is None else p95)
@@ -57,7 +57,7 @@ def _slowest_filter(figures: Figures) -> float:
 
 
 def _growth(figures: Figures) -> float:
-    """How many times as much CPU a camera takes where there are 32 of them as where there are 8."""
+    """Return the ratio of a camera's CPU time with 32 cameras to that with 8."""
     return float(figures["many"]["each_percent"] / figures["few"]["each_percent"])
 
 
@@ -70,7 +70,7 @@ def _megabytes(figures: Figures) -> str:
 
 
 def _wall_ratio(figures: Figures, name: str) -> float:
-    """A figure of a wall that shows `main` / the same of one that shows the sub-streams."""
+    """Return the ratio of a figure of a wall that shows `main` to that of one that shows the sub-streams."""
     return float(figures["walls"]["main"][name] / figures["walls"]["sub"][name])
 
 
@@ -380,7 +380,7 @@ ROWS = (
 
 
 def cells(row: Row, figures: Mapping[str, Figures], skipped: Mapping[str, str]) -> list[str]:
-    """Title, seed, must reach, measured, ok."""
+    """Return title, seed, requirement, measured value, and whether it is met."""
     seed = "-"
     if row.seed:
         seed = row.seed(figures["seed"]) if "seed" in figures else skipped.get("seed", "not measured")
@@ -392,7 +392,7 @@ def cells(row: Row, figures: Mapping[str, Figures], skipped: Mapping[str, str]) 
 
 
 def markdown(rows: list[list[str]]) -> str:
-    """A table that is also legible as it stands."""
+    """Return a Markdown table that is also legible as plain text."""
     lines = [["720p25, 4 ASGI workers, a drawn overlay", "seed", "must reach", "measured", "ok?"], *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(5)]
     lines.insert(1, ["-" * width for width in widths])

@@ -1,4 +1,4 @@
-"""Talking to a camera: from the press to a ready camera, from a sound to the wire, and to the end of the talk."""
+"""Measure talk: from the press to a ready camera, from a sound to its packet, and to the end of the talk."""
 
 import json
 import random
@@ -30,7 +30,7 @@ _WARM_UP = 3
 
 
 def measure_talk(plan: Plan) -> Figures:
-    """The camera is a thread of this process: when it has a packet is read every millisecond."""
+    """The camera is a thread of this process. Its received packets are polled every millisecond."""
     clip = make_clip(SceneOptions(320, 180, seconds=4, gop=25, bitrate_bps=200_000), cache_dir=cache_dir())
     login = Login("digest", "admin", "secret")
     with FakeRtspCamera(clip, login=login) as camera, make_product() as product:
@@ -109,7 +109,7 @@ def _speak(connection: ClientConnection, seconds: float) -> None:
 
 
 def _wait(condition: Callable[[], bool], since_s: float, connection: ClientConnection | None = None) -> float:
-    """Return the milliseconds from `since_s` until the condition is true. `connection`: that sends audio meanwhile."""
+    """Return the milliseconds from `since_s` until the condition is true. `connection`: sends audio meanwhile."""
     sent_s = since_s
     while not condition():
         now_s = time.monotonic()
@@ -123,7 +123,7 @@ def _wait(condition: Callable[[], bool], since_s: float, connection: ClientConne
 
 
 def _cpu_percent(pid: int, connection: ClientConnection | None = None) -> float:
-    """Return the CPU of a process in % of one core, while somebody speaks, or not."""
+    """Return the CPU time of a process in % of one core, with or without speech."""
     before_s, began_s = cpu_seconds(pid), time.monotonic()
     if connection is None:
         time.sleep(_CPU_WINDOW_S)

@@ -1,4 +1,4 @@
-"""Threads of the web workers, and their open connections to the database, without and with viewers."""
+"""Measure threads of the web workers, and their open database connections, without and with viewers."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ from tests.harness.server import Product
 
 _SAMPLES = 40
 _FILL_VIEWERS = 60
-"""After so many have come and gone, the few threads that belong to a worker are there."""
+"""Number of viewers after which each worker has started its few permanent threads."""
 
 
 def measure_threads(stage: Stage) -> Figures:
@@ -53,7 +53,7 @@ def _threads(product: Product) -> int:
 
 
 def _database_connections(product: Product) -> int:
-    """Of the web workers: SQLite's are open files."""
+    """Return the number of database connections of the web workers: SQLite's are open files."""
     found = 0
     for pid in product.web_pids():
         folder = f"/proc/{pid}/fd"

@@ -1,8 +1,10 @@
-"""The index of a month of 16 cameras and its events: its size, how fast it is written, and how long the timeline of a
-day takes: the spans alone, and all that the API answers, by the API's own code without HTTP. And how long it takes to
-list and filter the events of a camera that has 10,000.
+"""Measure the index of a month of 16 cameras and its events.
 
   python -m benchmarks.timeline [--days 30] [--cameras 16] [--events 100]
+
+Its size, the speed of writing it, and the time for the timeline of a day: the recorded spans alone, and the complete
+API response, with the API's code but without HTTP. Also the time to list and filter the events of a camera that has
+10,000.
 """
 
 import argparse
@@ -30,7 +32,7 @@ VISITS = 10_000
 
 
 def generate(days: int, cameras: int) -> Iterator[list[dict[str, object]]]:
-    """A row a minute and camera, cut where key frames happen to be, with a gap now and then. In batches."""
+    """Yield batches of rows: one per minute and camera, cut at varying key frames, with occasional gaps."""
     chance = random.Random(1)
     at = {f"cam-{number:02d}": END_NS - days * DAY_NS for number in range(1, cameras + 1)}
     batch: list[dict[str, object]] = []
@@ -49,7 +51,7 @@ def generate(days: int, cameras: int) -> Iterator[list[dict[str, object]]]:
 
 
 def fill(days: int, cameras: int) -> tuple[int, float, float]:
-    """(rows, CPU seconds, seconds)."""
+    """Return (rows, CPU seconds, seconds)."""
     from ninjacam.models import Segment
     from ninjacam.recordings import segments
     from ninjacam.recordings.layout import segment_path
@@ -70,7 +72,10 @@ def fill(days: int, cameras: int) -> tuple[int, float, float]:
 
 
 def tell(days: int, cameras: int, events_a_day: int) -> int:
-    """Events of some seconds, of each camera about so many a day, told when they happen; how many."""
+    """Create events of some seconds, about `events_a_day` per camera, recorded when they happen.
+
+    Return their number.
+    """
     from ninjacam.models import Event
 
     chance = random.Random(3)
@@ -91,7 +96,7 @@ def tell(days: int, cameras: int, events_a_day: int) -> int:
 
 
 def fill_visits() -> str:
-    """One camera with VISITS events of persons and cars within a month. Return its name."""
+    """Create a camera with VISITS events of persons and cars within a month. Return its name."""
     from ninjacam.models import Event
 
     chance = random.Random(4)
@@ -111,7 +116,10 @@ def fill_visits() -> str:
 
 
 def find_events(slug: str) -> Figures:
-    """Milliseconds of the first page of a month, by the filters of the API; "rare": only 0.1 % of the events match."""
+    """Return milliseconds for the first page of a month, by the API's filters.
+
+    "rare": only 0.1 % of the events match.
+    """
     from ninjacam.models import Event
     from ninjacam.queries.events import EventFilter
     from ninjacam.queries.pages import paginate
@@ -136,7 +144,7 @@ def find_events(slug: str) -> Figures:
 
 
 def ask(cameras: int, days: int, question: Callable[[list[str], int, int], int]) -> list[float]:
-    """Milliseconds of each of `ROUNDS` questions for a day of the month. `question`: for how many cameras."""
+    """Return the milliseconds of each of `ROUNDS` calls of `question`, for a day of the month and `cameras` cameras."""
     slugs = [f"cam-{number:02d}" for number in range(1, cameras + 1)]
     chance, took_ms = random.Random(2), []
     for _ in range(ROUNDS):
@@ -165,7 +173,7 @@ def ask_all(slugs: list[str], start_ns: int, end_ns: int) -> int:
 
 
 def measure_database(days: int, cameras: int, events_a_day: int, data: Path) -> Figures:
-    """In the database of DATABASE_URL, which must be empty; in SQLite below `data` by default."""
+    """Measure in the database of DATABASE_URL, which must be empty; by default in SQLite below `data`."""
     import django
     from django.core.management import call_command
     from django.db import connection
@@ -181,7 +189,7 @@ def measure_database(days: int, cameras: int, events_a_day: int, data: Path) -> 
     }
     busy = fill_visits()
     with connection.cursor() as cursor:
-        # On PostgreSQL a daemon does that by itself within minutes.
+        # On PostgreSQL, a daemon does this within minutes.
         is_sqlite = connection.vendor == "sqlite"
         cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)" if is_sqlite else "VACUUM ANALYZE")
     gc.freeze()  # as a web worker does
@@ -196,7 +204,7 @@ def measure_database(days: int, cameras: int, events_a_day: int, data: Path) -> 
 
 
 def measure_timeline(plan: Plan) -> Figures:
-    """Each database in a process of its own: Django knows one."""
+    """Measure each database in a separate process, because Django supports one per process."""
     figures = {"sqlite": _run(plan, {})}
     if not postgres_missing():
         with Postgres() as postgres:

@@ -1,4 +1,4 @@
-"""CPU time of tracking, counting and visits per frame, and of the assignment alone.
+"""Measure the CPU time of tracking, counting and visits per frame, and of the assignment alone.
 
 python -m benchmarks.tracking
 """
@@ -25,7 +25,7 @@ POLYGON = [(200, 200), (1000, 150), (1100, 700), (100, 650)]
 
 
 def make_frames(count: int) -> list[list[Box]]:
-    """Return frames with `count` boxes that move and tremble; a tenth of them is missing, a tenth is weak."""
+    """Return frames with `count` jittering, moving boxes. A tenth of them is missing; a tenth has a low score."""
     random = np.random.default_rng(7)
     places = random.uniform((50, 100), (WIDTH_PX - 50, HEIGHT_PX - 100), (count, 2))
     speeds = random.uniform(-6, 6, (count, 2))

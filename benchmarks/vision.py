@@ -1,4 +1,4 @@
-"""Ready-made processors: a detector on a small stream while people walk and while nothing moves, and motion of many."""
+"""Measure ready-made processors: a detector on a small stream with and without motion, and motion on many cameras."""
 
 import time
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from tests.harness.server import Product
 
 MODEL = Path(__file__).resolve().parents[2] / "shared/models/yolox_nano.onnx"
 SETTLE_S = 35.0
-"""Until a scene without motion is known to be still, and the single frames for the detector have an equal share."""
+"""Seconds until a scene is known to be still, and the single frames for the detector have an equal share."""
 
 
 def missing() -> str:
@@ -28,7 +28,7 @@ def missing() -> str:
 
 
 def still_clip() -> Path:
-    """A noisy street without motion, 640x360 at 25 fps, a key frame every 2 s."""
+    """Return a clip of a noisy street without motion, 640x360 at 25 fps, a key frame every 2 s."""
     path = cache_dir() / "still-360p25.mp4"
     if path.exists():
         return path
@@ -49,7 +49,7 @@ def still_clip() -> Path:
 
 
 def street_clip(fps: int) -> Path:
-    """The moving street, 640x360."""
+    """Return a clip of the street with motion, 640x360."""
     path = cache_dir() / f"street-360p{fps}.h264"
     if not path.exists():
         options = SceneOptions(width=640, height=360, fps=fps, gop=2 * fps, bitrate_bps=20_000 * fps)
@@ -64,7 +64,7 @@ def views(product: Product, name: str) -> list[dict[str, Any]]:
 
 @contextmanager
 def detecting(sub_clip: Path) -> Iterator[Product]:
-    """The product with one camera of 720p25 and a sub-stream of 640x360, on which YOLOX-Nano looks for objects."""
+    """Run the product with one camera of 720p25 and a sub-stream of 640x360, on which YOLOX-Nano detects objects."""
     with ExitStack() as stack:
         main = stack.enter_context(FakeCamera("--clip", str(stamped_annexb(720))))
         sub = stack.enter_context(FakeCamera("--clip", str(sub_clip)))
@@ -93,7 +93,7 @@ def measure_vision(plan: Plan) -> Figures:
 
 
 def _measure_many(plan: Plan) -> Figures:
-    """Motion on forty cameras of 640x360 at 10 fps, in which something always moves."""
+    """Measure motion on forty cameras of 640x360 at 10 fps with constant motion."""
     count = plan.motion_cameras
     with (
         FakeCamera("--clip", str(street_clip(10)), "--fps", "10", streams=count) as camera,

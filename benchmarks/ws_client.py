@@ -1,4 +1,4 @@
-"""Many passthrough viewers by WebSocket in one process, as cheap as can be: they count messages and decode nothing.
+"""Many passthrough viewers over WebSocket in one process, with minimal work: they count messages and decode nothing.
 
   python -m benchmarks.ws_client ws://HOST:PORT/live/ws CAMERA [CAMERA ...] [-n VIEWERS] [-t SECONDS] [--bearer TOKEN]
 
@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from benchmarks.loadclient import percentile, request_headers
 
 _TEXT, _BINARY, _CLOSE, _PING, _PONG = 1, 2, 8, 9, 10
-_NO_MASK = b"\0\0\0\0"  # a client must mask; nothing says by what
+_NO_MASK = b"\0\0\0\0"  # clients must mask, with any key
 
 
 @dataclass(slots=True)
@@ -34,7 +34,7 @@ class Viewer:
     close_code: int = 0
     error: str = ""
     texts: list[dict[str, Any]] = field(default_factory=list, repr=False)
-    """The last 50 messages that are not video."""
+    """The last 50 messages without video."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Result:
 
     @property
     def fps(self) -> list[float]:
-        """Frames per second and camera, of each viewer."""
+        """Return frames per second and camera, for each viewer."""
         return [viewer.frames / self.seconds / self.cameras for viewer in self.viewers]
 
     def summary(self) -> dict[str, Any]:
@@ -78,14 +78,14 @@ class Load:
     warm_up_s: float = 3.0
     stagger_s: float = 0.02
     read: bool = True
-    """False: the viewers subscribe and never read again."""
+    """False: the viewers subscribe and then stop reading."""
     until_first: bool = False
-    """Each viewer leaves with its first frame."""
+    """Each viewer disconnects after its first frame."""
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
 async def run_websockets(load: Load) -> Result:
-    """Watch for `warm_up_s + seconds`. Never raises for what the server does: see `Viewer.error`."""
+    """Run for `warm_up_s + seconds`. Never raises for the server's behaviour: see `Viewer.error`."""
     measure_s = time.monotonic() + load.warm_up_s
     viewers = [Viewer(number) for number in range(load.viewers)]
     async with asyncio.TaskGroup() as group:
@@ -132,8 +132,8 @@ class _Connection(asyncio.Protocol):
         self._measure_s = measure_s
         self._started_s = time.monotonic()
         self._upgraded = False
-        self._held = b""  # the beginning of what is not complete yet: a head, or a short message
-        self._skip = 0  # bytes of video still to come
+        self._held = b""  # the beginning of an incomplete head or short message
+        self._skip = 0  # bytes of video still to skip
         self._last_s: float | None = None
         self._transport: asyncio.Transport | None = None
 
@@ -208,7 +208,7 @@ class _Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _frame_at(self, data: bytes, at: int, now_s: float) -> int:
-        """Where what follows the frame's head (video) or the frame (the rest) begins; -1: it is not all here."""
+        """Return the offset after the frame's head (video) or after the frame (other data); -1: incomplete."""
         if len(data) - at < 2:
             return -1
         opcode, size, body = data[at] & 15, data[at + 1] & 127, at + 2

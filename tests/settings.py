@@ -1,4 +1,4 @@
-"""Settings for the tests: the product's, with a database in memory and nothing of the environment."""
+"""Settings for the tests: the product's, with an in-memory database and without environment variables."""
 
 import os
 import tempfile

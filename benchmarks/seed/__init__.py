@@ -1,4 +1,4 @@
-"""The blog's way, to compare with: VideoCapture and a thread for each request, in a Django project of its own.
+"""The blog's way, for comparison: VideoCapture and a thread for each request, in a separate Django project.
 
-Not here: anything to learn from. It is measured as people copy it.
+It is not an example. It is measured as people copy it.
 """

@@ -1,9 +1,9 @@
 """The blog's listings, with a line of text drawn into each frame. The camera's URL is in the environment: CAM.
 
-/api/thread: a VideoCapture and a thread per request, the latest frame, paced by the camera: what the figures are of.
+/api/thread: a VideoCapture and a thread per request, the latest frame, paced by the camera: the measured variant.
 /api/camera: the first listing, a synchronous generator: under ASGI it never sends a frame, and its memory grows.
-/api/async: the second listing, an async generator that calls cap.read() itself and so blocks the event loop.
-Nothing of its nature is mended here: no `finally`, no sharing, cv2's JPEG quality of 95.
+/api/async: the second listing, an async generator that calls cap.read() itself and so blocks the event loop. Its flaws
+are unchanged: no `finally`, no sharing, cv2's JPEG quality of 95.
 """
 
 import asyncio

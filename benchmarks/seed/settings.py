@@ -1,4 +1,4 @@
-"""As little of Django as the blog's way needs."""
+"""The minimum of Django settings that the blog's way needs."""
 
 SECRET_KEY = "not a secret: it serves a benchmark on 127.0.0.1"
 DEBUG = False

@@ -1,4 +1,4 @@
-"""Browsers, and the false media server that they are shown."""
+"""Browsers, and the fake media server that they connect to."""
 
 from collections.abc import Iterator
 

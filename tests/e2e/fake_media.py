@@ -1,6 +1,6 @@
-"""A media server controlled by tests: it speaks the live socket's protocol with a stamped clip, with faults on demand.
+"""A fake media server: it implements the live socket's protocol with a stamped clip, and injects faults on demand.
 
-It lets the player be tested on what a real server does only by accident: silence, refusal, a slow start, bad video.
+It reproduces conditions that are rare with a real server: silence, refusal, a slow start, damaged video.
 """
 
 import asyncio
@@ -30,13 +30,13 @@ FPS = 25
 GOP = 50
 FRAMES = 100
 WRITTEN_LATE_S = 6.0
-"""What was seen since may not be written yet."""
+"""Seconds before now whose annotations may not be written yet."""
 WIDTH, HEIGHT = 640, 360
 CODEC = "avc1.42c01f"
 HEADER = struct.Struct("<BBHIqqIHHI")
 KEY, CONFIG = 1, 2
 SLOW_FRAMES = 10
-"""Frames of each GOP that reach a client that is too slow."""
+"""Frames of each GOP that reach a slow client."""
 STATIC = Path(__file__).parents[2] / "src" / "ninjacam" / "static" / "ninjacam"
 PAGE = (Path(__file__).parent / "player_page.html").read_bytes()
 
@@ -47,7 +47,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """`units`: Annex B access units, a key frame each GOP; `jpegs`: the same pictures."""
+    """`units`: Annex B access units, a key frame in each GOP; `jpegs`: the same frames."""
 
     width: int
     height: int
@@ -57,7 +57,7 @@ class Video:
 
 
 def make_video(width: int = WIDTH, height: int = HEIGHT) -> Video:
-    """Encode FRAMES frames that bear their numbers as stamps; those of all sizes show the same."""
+    """Encode FRAMES frames stamped with their numbers. All sizes show the same frames."""
     context = av.CodecContext.create("libx264", "w")
     assert isinstance(context, av.VideoCodecContext)
     context.width, context.height, context.pix_fmt = width, height, "yuv420p"
@@ -144,16 +144,14 @@ class Socket:
 
 
 class FakeMedia:
-    """Tests set the plain attributes; `sent_at` and the lists record what happened. Own thread and event loop."""
+    """Tests set the plain attributes; `sent_at` and the lists record events. Has its own thread and event loop."""
 
     def __init__(self, video: Video) -> None:
         self.sources = {"main": video}  # streams of each camera
-        self.dead: set[str] = set()  # sources that never deliver
-        self.sends_cached = True  # the frames since the last key frame, to a new subscription
-        self.mute: set[str] = set()  # sources that are described, and never deliver
-        self.slow: set[str] = (
-            set()
-        )  # sources of which most frames are dropped: the client is too slow for them
+        self.dead: set[str] = set()  # sources that deliver nothing
+        self.sends_cached = True  # a new subscription receives the frames since the last key frame
+        self.mute: set[str] = set()  # sources that send a description but no frames
+        self.slow: set[str] = set()  # sources that drop most frames because the client is too slow
         self.mjpeg_watched: list[str] = []  # sources of the open MJPEG responses
         self.paused = False
         self.refuse_sockets = False
@@ -163,10 +161,10 @@ class FakeMedia:
         self.describe: Callable[[int], list[Any] | None] | None = None  # frame counter -> annotations
         self.recorded: list[dict[str, Any]] = []  # frames of annotations, in order
         self.recorded_status = 200
-        self.recorded_at_once_s = 3600.0  # no longer answers
-        self.recorded_slow_from_s = math.inf  # answers of later times take 5 s
+        self.recorded_at_once_s = 3600.0  # maximum range of one response
+        self.recorded_slow_from_s = math.inf  # responses for later times take 5 s
         self.recorded_asked: list[tuple[float, float]] = []  # s since 1970
-        self.off = False  # to new requests for MJPEG
+        self.off = False  # refuse new requests for MJPEG
         self.codec = CODEC
         self.state = ("live", "")
         self.view_error: dict[str, str] | None = None
@@ -186,7 +184,7 @@ class FakeMedia:
 
     @property
     def watched_sources(self) -> list[str]:
-        """The source of each subscription to frames, in the order in which they began."""
+        """Return the source of each subscription to frames, in the order in which they began."""
         return [
             each.source
             for socket in list(self.sockets)
@@ -280,7 +278,7 @@ class FakeMedia:
                 if self.describe and (annotations := self.describe(counter)) is not None:
                     await self._annotate(socket, "*", int(self.sent_at[counter] * 1e6), annotations)
                 for subscription in list(socket.subscriptions.values()):
-                    with contextlib.suppress(Exception):  # it has just gone
+                    with contextlib.suppress(Exception):  # the client has disconnected
                         await self._give(subscription, counter)
 
     async def _give(self, subscription: Subscription, counter: int) -> None:
@@ -386,14 +384,14 @@ class FakeMedia:
         file = STATIC / path.removeprefix("/static/")
         body = pages.get(path) or (file.read_bytes() if file.is_file() else b"")
         kind = b"text/html; charset=utf-8" if path in pages else b"text/javascript"
-        # what a careful site would send: nothing inline, media only from us and from MediaSource
+        # The policy of a strict site: nothing inline, media only from this server and from MediaSource.
         policy = b"default-src 'none'; script-src 'self'; connect-src 'self'; media-src blob:; img-src 'self'"
         headers = [(b"content-type", kind), (b"content-security-policy", policy)]
         await send({"type": "http.response.start", "status": 200 if body else 404, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
     async def _replay(self, path: str, query: dict[str, str], send: Send) -> None:
-        """Recordings of all times, as single pictures alone, and what was said of them."""
+        """Recordings of all times, as single frames only, and their annotations."""
         status, headers = 200, [(b"content-type", b"application/json")]
         if path.endswith("/at.jpg"):
             number = int(_seconds(query["time"]) * FPS)

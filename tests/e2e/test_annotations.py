@@ -1,6 +1,6 @@
-"""What a processor sees, live and in recordings, in the running product: each annotation with the picture it is of.
+"""Annotations of a processor, live and in recordings, in the running product: each belongs to the right frame.
 
-The processor reads the number that each picture bears and says it as a text, so a wrong pairing is a wrong number.
+The processor reads the number stamped in each frame and returns it as a text, so a wrong pairing is a wrong number.
 """
 
 import os
@@ -61,7 +61,7 @@ class Scene:
         fresh.replace(self.product.data / "cameras.py")
 
     def recorded(self, from_s: float, to_s: float, client: HttpClient | None = None) -> list[dict[str, Any]]:
-        """Of [from, to), wall clock."""
+        """Return the annotations of [from_s, to_s), wall clock."""
         query = urlencode({"camera": "door", "start": rfc3339(from_s), "end": rfc3339(to_s)})
         answer = (client or self.product.client).get(f"/api/v1/annotations?{query}")
         assert answer.status == 200, answer.text
@@ -69,8 +69,10 @@ class Scene:
         return frames
 
     def wait_recorded(self, from_s: float, timeout_s: float = 15) -> list[dict[str, Any]]:
-        """Of 25 pictures in a row from then on, by time and by number, once they are there: the camera's clock may
-        settle first, and a busy processor not get all."""
+        """Wait for 25 annotated frames that are consecutive by time and by number, and return them.
+
+        Earlier frames may not be consecutive: the camera's clock may settle first, and a busy processor skips frames.
+        """
 
         def in_a_row() -> list[dict[str, Any]] | None:
             found = self.recorded(from_s, from_s + 60)
@@ -89,7 +91,7 @@ class Scene:
         return next((str(view["state"]) for view in views if view["view"] == "numbers"), "none")
 
     def picture_of(self, seen: dict[str, Any]) -> Picture:
-        """The recorded picture of that moment."""
+        """Return the recorded frame of that moment."""
         time_ = rfc3339(seen["captured_us"] / 1e6 + 0.001)
         answer = self.product.client.get(f"/rec/door/at.jpg?{urlencode({'time': time_})}")
         assert answer.status == 200, answer.text
@@ -97,8 +99,11 @@ class Scene:
 
 
 def is_drawn(shown: int | None, number: float | None, recorded: list[dict[str, Any]]) -> bool:
-    """Whether `number` is what was seen on the picture `shown`; or on the last before it of which any is recorded, as a
-    busy processor does not get all."""
+    """Return whether `number` belongs to the frame `shown`.
+
+    If that frame has no recorded annotations because a busy processor skipped it, the last earlier frame that has some
+    counts.
+    """
     if shown is None or number is None:
         return False
     known = {number_of(seen) for seen in recorded}
@@ -161,7 +166,7 @@ def test_a_player_receives_annotations_live_with_the_cameras_own_video(scene: Sc
 
         heard = wait_until(second, 10, "annotations over the WebSocket", processes=[product])
     numbers = [number_of(each) for each in heard]
-    # A busy processor does not get all.
+    # A busy processor does not get all frames.
     assert all(0 < (after - before) % LOOP < LOOP // 2 for before, after in pairwise(numbers)), numbers
     assert all(each["id"] == 0 and each["view"] == "numbers" for each in heard)
     assert before_us - 2_000_000 < heard[0]["captured_us"] < time.time_ns() // 1000
@@ -219,7 +224,7 @@ def test_a_page_draws_annotations_over_live_and_recorded_video(scene: Scene) -> 
         tab.navigate(scene.product.url("/cameras/door/"))
         both = f"[({stamp_js()}).read('ninjacam-player')?.[0], {drawn}]"
         stamp, number = tab.until(f"(both => both.every((each) => each >= 0) && both)({both})", 20)
-        # It comes after its picture, and stays a second.
+        # The annotation arrives after its frame and is displayed for a second.
         assert (stamp - number) % LOOP <= 25
         sought_s = time.time() - 3
         tab.js(f"{PLAYER}.pause(); {PLAYER}.seek({sought_s * 1000}); 1")

@@ -32,7 +32,7 @@ class Watch(Processor):
 
 
 def make_clip(path: Path) -> None:
-    """A noisy scene, through which someone walks at its end."""
+    """Return a clip of a noisy scene through which a person walks at the end."""
     rng = np.random.default_rng(1)
     scene = cv2.blur(rng.integers(40, 200, (180, 320), np.uint8), (5, 5))
     with av.open(str(path), "w") as container:

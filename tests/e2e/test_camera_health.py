@@ -1,4 +1,4 @@
-"""Cameras with something unusual each, in the running product: what their owner reads, and where."""
+"""Cameras with one anomaly each, in the running product: the findings, and where the product shows them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -74,10 +74,10 @@ def findings_of(product: Product, slug: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def observed(product: Product) -> Product:
-    """The product once it has found everything."""
+    """Yield the product once it has reported all findings."""
 
     def codes() -> dict[str, list[str]]:
-        """Without jitter, which a busy machine causes."""
+        """Return the codes, without jitter, which a busy machine causes."""
         found = {slug: [finding["code"] for finding in findings_of(product, slug)] for slug in FINDINGS}
         return {slug: [code for code in each if code != "jitter"] for slug, each in found.items()}
 

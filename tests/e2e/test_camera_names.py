@@ -1,4 +1,4 @@
-"""A camera is renamed and replaced while it is recorded, on the running product."""
+"""A camera is renamed and replaced during recording, on the running product."""
 
 from pathlib import Path
 from typing import Any

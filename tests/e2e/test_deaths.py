@@ -1,6 +1,6 @@
-"""Each process of a recording product is killed again and again, all of them at random moments beside each other.
+"""The processes of a recording product are killed repeatedly at random moments, concurrently.
 
-`tests/trials/test_deaths.py` does the same for longer.
+`tests/trials/test_deaths.py` runs the same test for longer.
 """
 
 import contextlib
@@ -28,8 +28,10 @@ KILLS = 3
 
 
 class Killer(threading.Thread):
-    """Kills `times` incarnations of a process at a random moment of their lives. `kills`: the wall clock before
-    and after each, in ns: a busy machine may interrupt this thread in between.
+    """Kills `times` incarnations of a process, each at a random moment.
+
+    `kills`: the wall clock before and after each kill, in ns, because a busy machine may interrupt this thread in
+    between.
     """
 
     def __init__(self, kind: str, find: Callable[[], int | None], seed: int, times: int) -> None:
@@ -49,7 +51,7 @@ class Killer(threading.Thread):
                 time.sleep(self._dice.uniform(0, 3))
                 last = pid
                 before_ns = time.time_ns()
-                with contextlib.suppress(ProcessLookupError):  # another engine has ended it by then
+                with contextlib.suppress(ProcessLookupError):  # another engine has already ended it
                     os.kill(pid, signal.SIGKILL)
                     self.kills.append((before_ns, time.time_ns()))
         except BaseException as error:
@@ -67,7 +69,10 @@ def test_killing_each_process_costs_no_more_than_its_restart(tmp_path: Path) -> 
 
 
 def kill_each_process(tmp_path: Path, times: int) -> list[float]:
-    """Check the recording of a product whose processes are killed. Returns: what was lost, where capture was killed."""
+    """Check the recording of a product whose processes are killed.
+
+    Returns: the losses at kills of the capture process.
+    """
     root = tmp_path / "data" / "recordings"
     with FakeCamera(*SMALL) as camera, Product(tmp_path / "data", workers=2) as product:
 
@@ -105,7 +110,7 @@ def kill_each_process(tmp_path: Path, times: int) -> list[float]:
     lost_s = []
     for before, after in itertools.pairwise(segments):
         missing_s = (after.start_ns - before.end_ns) / 1e9
-        # A camera sends up to a second at once when it is connected, which ends after the moment in which it came.
+        # After connecting, a camera sends up to a second at once, so a file may end later than its last frame arrived.
         within = [
             from_ns
             for from_ns, until_ns in kills

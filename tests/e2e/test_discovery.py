@@ -1,4 +1,4 @@
-"""The page "Find cameras" and the API's stream of events, on the real product in a simulated network."""
+"""The page "Find cameras" and the API's event stream, on the real product in a simulated network."""
 
 import contextlib
 import json
@@ -73,7 +73,7 @@ def search(tab: Tab, network: str) -> None:
 
 
 def searches(product: Product) -> list[int]:
-    """The processes that search."""
+    """Return the processes that run a search."""
     found = []
     for pid in descendants(product.pid):
         with contextlib.suppress(OSError):
@@ -143,7 +143,7 @@ def test_a_second_search_is_refused_and_a_lost_connection_ends_the_first(product
 def test_any_worker_cancels_a_search(product: Product) -> None:
     with events(product, network=NETWORK, timeout_s=30) as found:
         next(found)
-        for _ in range(4):  # whichever worker answers
+        for _ in range(4):  # several requests, because any worker may respond
             assert product.client.request("DELETE", "/api/v1/discovery").status == 204
         last = list(found)[-1]
     assert last[0] == "error" and last[1]["code"] == "cancelled"

@@ -1,4 +1,4 @@
-"""Somebody's own Django project: gunicorn with four workers beside the engine, and a camera watched in its page."""
+"""A separate Django project: gunicorn with four workers next to the engine, and a camera displayed on its page."""
 
 import shutil
 import time
@@ -24,7 +24,7 @@ PLAYER = "document.querySelector('ninjacam-player')"
 
 
 class Workshop:
-    """A copy of the example, with its database, its engine and its server."""
+    """A copy of the example with database, engine and server."""
 
     def __init__(self, directory: Path, camera: FakeCamera) -> None:
         self.directory = directory
@@ -116,7 +116,7 @@ def test_four_workers_and_eight_viewers_are_one_connection_to_the_camera(worksho
 
 
 def redness(jpeg: bytes) -> float:
-    """How much more red than blue and green there is, 0..255."""
+    """Return the excess of red over blue and green, 0..255."""
     image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     assert image is not None
     blue, green, red = image[image.shape[0] // 2 :].reshape(-1, 3).mean(axis=0)

@@ -1,4 +1,4 @@
-"""Against software that nobody here wrote: GStreamer's cameras in, ffmpeg, ffprobe and Chromium out."""
+"""Interoperability with third-party software: GStreamer's cameras; ffmpeg, ffprobe and Chromium as clients."""
 
 import re
 import shutil
@@ -52,7 +52,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
 
 @pytest.fixture(scope="module")
 def door(product: Product) -> Iterator[GstCamera]:
-    """H.264, 720p25, without a login; "door" in the product."""
+    """H.264, 720p25, without authentication. The product calls it "door"."""
     with GstCamera() as camera:
         product.add_camera("door", camera.url())
         product.wait_for_state("door")
@@ -121,7 +121,7 @@ def test_a_wrong_password_fails_with_a_readable_error_that_never_contains_it(
 
 
 def process_list(pid: int) -> str:
-    """Command lines and environments of a process and all below it."""
+    """Return the command lines and environments of a process and its descendants."""
     found = ""
     for member in descendants(pid):
         for name in ("cmdline", "environ"):
@@ -133,19 +133,22 @@ def process_list(pid: int) -> str:
 # ffmpeg and ffprobe
 
 AS_THEY_ARE = ["-fps_mode", "passthrough", "-enc_time_base", "-1", "-f", "null", "-"]
-"""Each frame at its own time. By itself, ffmpeg rounds times to a constant rate and warns when two are the same, as
-they are when the camera's computer is busy."""
+"""Options that keep each frame's timestamp.
+
+By default, ffmpeg rounds timestamps to a constant rate and warns about duplicates, which occur while the camera's
+computer is busy.
+"""
 
 
 def ffmpeg(*arguments: str, timeout_s: float = 30) -> str:
-    """What the program printed to both outputs. Raises: AssertionError: it failed."""
+    """Return both outputs of the program. Raises: AssertionError: it failed."""
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=timeout_s, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 
 
 def mjpeg_source(product: Product, how: str, view: str = "") -> list[str]:
-    """ffmpeg's arguments for our MJPEG, with a token in a header or with a signed URL."""
+    """Return ffmpeg's arguments for MJPEG from the product, with a token in a header or with a signed URL."""
     if how == "token":
         header = f"Authorization: Bearer {product.token}\r\n"
         return ["-headers", header, "-i", product.url(f"/live/door/mjpeg?view={view}")]
@@ -160,7 +163,7 @@ def mjpeg_source(product: Product, how: str, view: str = "") -> list[str]:
 @pytest.mark.parametrize(("how", "view"), [("token", ""), ("signed", "lower")])
 def test_ffmpeg_reads_our_mjpeg_at_full_rate(product: Product, door: GstCamera, how: str, view: str) -> None:
     with MjpegViewer(product.url(f"/live/door/mjpeg?view={view}"), product.token) as viewer:
-        viewer.wait_live()  # the decoder is warm: what is measured is the stream
+        viewer.wait_live()  # the decoder runs now, so the measurement covers the stream only
         source = mjpeg_source(product, how, view)
         with spell() as passed:
             printed = ffmpeg(
@@ -224,7 +227,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def tab(browser: Browser, product: Product, door: GstCamera) -> Iterator[Tab]:
-    """The page of the camera "door"."""
+    """Open the page of the camera "door"."""
     with browser.tab() as tab:
         product.sign_in(tab)
         tab.navigate(product.url("/cameras/door/"))
@@ -253,10 +256,10 @@ def test_chromium_plays_every_rung(tab: Tab, rung: str, view: str) -> None:
         samples = tab.sample_stamps("ninjacam-player", 1.5)
     assert stats(tab)["rung"] == rung
     assert len({sample.number for sample in samples}) * passed.slowdown >= 30
-    # JPEG images of the camera's own view are made as wide as the page displays them.
+    # JPEG images of the camera's own view have the width at which the page displays them.
     expected = (960, 540) if rung == "mjpeg" and not view else (1280, 720)
     assert {(sample.width_px, sample.height_px) for sample in samples} == {expected}
-    # On a machine that was busy at the start it begins late, and has caught up some seconds later.
+    # If the machine was busy at the start, playback begins late and catches up within some seconds.
     wait_until(lambda: is_fresh(tab), 8, "pictures less than 0.4 s old")
 
 
@@ -279,7 +282,7 @@ def test_chromium_without_h265_gets_a_format_that_it_can_play(product: Product, 
         tab.navigate(product.url("/cameras/h265/"))
         tab.until(f"{PLAYER}.state === 'live'", 20)
         tab.wait_for_stamp("ninjacam-player", 20)
-        # The camera encodes H.265 as it plays, on a core of its own if there is one.
+        # The camera encodes H.265 in real time, on a separate core if there is one.
         with spell() as passed:
             samples = tab.sample_stamps("ninjacam-player", 2)
         assert len(samples) * passed.slowdown >= 8

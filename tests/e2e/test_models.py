@@ -1,4 +1,4 @@
-"""A model from the command to the viewer: added, loaded by its name in a vision worker, removed."""
+"""A model from the command to the viewer: added, loaded by name in a vision worker, removed."""
 
 from pathlib import Path
 from typing import Any

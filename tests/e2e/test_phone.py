@@ -1,4 +1,4 @@
-"""A browser is the camera, without an app: Chromium's fake camera publishes, and another browser shows it."""
+"""A browser publishes without an app: Chromium with a fake camera publishes, and another browser plays the stream."""
 
 import contextlib
 import os
@@ -32,7 +32,7 @@ class Stage:
     flags: tuple[str, ...]
 
     def add(self, slug: str) -> str:
-        """Add a camera that waits for a publisher. Return the link of its page."""
+        """Add a camera that waits for a publisher, and return the link to its publishing page."""
         self.product.cli("add", slug, "push:")
         return self.link(slug)
 
@@ -71,7 +71,7 @@ def phone(stage: Stage) -> Iterator[Browser]:
 
 @contextlib.contextmanager
 def admitted(address: str) -> Iterator[ClientConnection]:
-    """Connect as the page does: again while the camera starts."""
+    """Connect as the page does: retry while the camera starts."""
 
     deadline_s = fair_s() + 20
     while True:
@@ -102,7 +102,7 @@ def wait_note(tab: Tab, key: str, timeout_s: float = 20) -> None:
 
 
 def closing_code(socket: ClientConnection) -> int:
-    """Wait until the server closes it. Return 0 if it sends no code. Raises: TimeoutError."""
+    """Wait until the server closes the connection. Return 0 if it sends no close code. Raises: TimeoutError."""
     try:
         while socket.recv(10):
             pass
@@ -144,7 +144,7 @@ FAKE_AAC = """globalThis.AudioEncoder = class {
 def test_browsers_that_read_frames_and_encode_audio_in_other_ways_work_too(
     stage: Stage, phone: Browser
 ) -> None:
-    """As Safari reads frames, and with an encoder for AAC, which Chromium has on phones only."""
+    """Frames are read as in Safari, and the AAC encoder exists in Chromium on phones only."""
     product, link = stage.product, stage.add("other")
     with phone.tab(link) as tab:
         tab.js("delete globalThis.MediaStreamTrackProcessor")
@@ -207,7 +207,9 @@ def test_garbage_ends_only_its_own_connection(stage: Stage) -> None:
     for garbage in ("text", b"", b"\xff" * 500, tag(9, 0, b"\xff" * 5000), bytes(1 << 21)):
         with admitted(address) as socket:
             pids = product.pids("capture")
-            with contextlib.suppress(ConnectionClosed):  # The server may close while it is being sent.
+            with contextlib.suppress(
+                ConnectionClosed
+            ):  # The server may close the connection during the send.
                 socket.send(garbage)
             assert closing_code(socket) != 1000
     with admitted(address) as socket:
@@ -216,7 +218,7 @@ def test_garbage_ends_only_its_own_connection(stage: Stage) -> None:
             socket.send(tag(9, 40 * number, KEY_FRAME))
         assert '"ack"' in str(socket.recv(10))
         product.wait_for_state("field")
-        socket.send(tag(9, 480, b"\x12\0\0\0\0"))  # a codec that nobody knows
+        socket.send(tag(9, 480, b"\x12\0\0\0\0"))  # an unknown codec
         assert closing_code(socket) == 4410, "the page may connect again"
     product.wait_for_state("field", "reconnecting")
     with admitted(address):
@@ -287,7 +289,7 @@ def test_the_page_says_why_it_cannot_start(stage: Stage, phone: Browser) -> None
 
 
 def without(tab: Tab, link: str, *names: str) -> None:
-    """Open the page in a browser that lacks these interfaces."""
+    """Open the page in a browser without these interfaces."""
     source = "".join(f"delete globalThis.{name};" for name in names)
     script = tab.call("Page.addScriptToEvaluateOnNewDocument", source=source)["identifier"]
     tab.navigate(link)
@@ -355,11 +357,11 @@ def test_the_bitrate_follows_the_connection(stage: Stage, phone: Browser) -> Non
         assert tab.js(CONTROL) == [
             [1000, False, False],
             [700, False, True],
-            [700, False, False],  # not so soon again
-            [490, True, True],  # frames are skipped, too
+            [700, False, False],  # not again immediately
+            [490, True, True],  # frames are also skipped
             [490, True, False],  # until little is left
             [490, False, False],
-            [1000, False, False],  # it has risen again
+            [1000, False, False],  # the value has risen again
             [150, True, False],
         ]
 

@@ -1,4 +1,4 @@
-"""What a camera sent a few seconds ago, played back by the running product: the minute that is still being written."""
+"""Playback of video from a few seconds ago: the minute that the running product is still writing."""
 
 import itertools
 from datetime import UTC, datetime, timedelta

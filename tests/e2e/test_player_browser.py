@@ -1,6 +1,6 @@
-"""The player in a real browser: every way of playing, and what it does when something is wrong.
+"""The player in a real browser: all ways of playing, and its behaviour on errors.
 
-The server is a fake that can be told to fail (`fake_media`); the real one is watched in the other end-to-end tests.
+The server is a fake with injected faults (`fake_media`). Other end-to-end tests use the real one.
 """
 
 import contextlib
@@ -73,7 +73,7 @@ def text(tab: Tab, name: str = "p") -> str:
 
 
 def true_age_ms(media: FakeMedia, paint: dict[str, Any]) -> float:
-    """From the stamp in the pixels and the server's record of when that picture was sent."""
+    """Return the age of the displayed frame, from its stamp and the server's record of when it was sent."""
     sent = [
         at
         for number, at in media.sent_at.items()
@@ -99,7 +99,7 @@ def test_each_rung_paints_the_newest_frames_with_little_delay(tab: Tab, media: F
 
 @pytest.mark.parametrize("rung", RUNGS)
 def test_the_displayed_age_is_correct(tab: Tab, media: FakeMedia, rung: str) -> None:
-    make(tab, "clock")  # gives the page the server's clock, because MJPEG has none
+    make(tab, "clock")  # gives the page the server's clock, because MJPEG does not
     make(tab, format=rung)
     state_is(tab, "live")
     with spell() as passed:
@@ -153,7 +153,7 @@ def test_a_blocked_websocket_falls_back_to_mjpeg(tab: Tab, media: FakeMedia) -> 
 
 def test_cached_frames_are_not_played_in_slow_motion(tab: Tab, media: FakeMedia) -> None:
     make(tab)
-    while max(media.sent_at, default=0) % 50 < 45:  # a late joiner: 45 old pictures come at once
+    while max(media.sent_at, default=0) % 50 < 45:  # a late subscriber receives 45 old frames at once
         time.sleep(0.02)
     make(tab, "late")
     state_is(tab, "live", name="late")
@@ -161,7 +161,7 @@ def test_cached_frames_are_not_played_in_slow_motion(tab: Tab, media: FakeMedia)
         next_paints(tab, 10, "late")
     drawn = [(paint["atMs"], true_age_ms(media, paint) / passed.slowdown) for paint in paints(tab, "late")]
     late_ms = [at_ms for at_ms, age_ms in drawn if age_ms > 400]
-    # A slow browser may draw some of them, but not at their own pace, which would take almost two seconds.
+    # A slow browser may draw some of them, but not at their original rate, which would take almost two seconds.
     assert not late_ms or late_ms[-1] - drawn[0][0] < 600 * passed.slowdown, drawn
     assert drawn[-1][1] < 300
 

@@ -1,4 +1,4 @@
-"""Annotations over the picture in a real browser, live and in replay; the server is a fake (`fake_media`)."""
+"""Annotations over the video in a real browser, live and in replay. The server is a fake (`fake_media`)."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -20,9 +20,9 @@ PROBE = (Path(__file__).parent / "player_probe.js").read_text()
 PLAYER = "probe.players.p.player"
 WINDOW_S = 30
 EACH_S = 0.2
-"""From one recorded list to the next."""
+"""Interval between recorded lists of annotations."""
 RETRY_S, EDGE_RETRY_S = 10, 3
-"""As in `recorded-annotations.js`."""
+"""The values of `recorded-annotations.js`."""
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def make(tab: Tab, style: str = "width:640px", **attributes: str) -> None:
 
 
 def stand_still(tab: Tab, media: FakeMedia) -> int:
-    """The live picture stops. Returns: when it was captured, in us."""
+    """Stop the live video. Returns: the capture time of the displayed frame, in us."""
     tab.until(f"{PLAYER}.state === 'live'")
     media.paused = True
 
@@ -67,7 +67,7 @@ def text(label: str) -> dict[str, Any]:
 
 
 def pixel(tab: Tab, x: float, y: float) -> list[int]:
-    """Of the overlay, at CSS pixels. RGBA."""
+    """Return the overlay's RGBA value at a position in CSS pixels."""
     canvas = f"{PLAYER}.shadowRoot.querySelector('canvas.annotations')"
     at = f"Math.floor({x} * devicePixelRatio), Math.floor({y} * devicePixelRatio), 1, 1"
     return [int(each) for each in tab.js(f"[...{canvas}.getContext('2d').getImageData({at}).data]")]
@@ -97,7 +97,10 @@ def test_annotations_are_drawn_on_their_frame(tab: Tab, media: FakeMedia) -> Non
 
 
 def test_all_kinds_of_annotations_are_drawn(tab: Tab, media: FakeMedia) -> None:
-    """The video is 640 x 360 CSS pixels. As vision/drawing.py draws them: tests/unit/vision/test_drawing.py."""
+    """The video is 640 x 360 CSS pixels.
+
+    The expected values match vision/drawing.py and tests/unit/vision/test_drawing.py.
+    """
     make(tab, overlay="faces")
     red = {"color": "#ff0000"}
     media.annotate("faces", stand_still(tab, media), [
@@ -211,7 +214,7 @@ def test_a_refused_view_does_not_affect_the_video(tab: Tab, media: FakeMedia) ->
     tab.until(f"{labels()} === 'here'")
     tab.until(f"{PLAYER}.state === 'live'")
     media.cut_sockets()
-    # It lasts for an instant.
+    # It lasts for a single instant.
     tab.until("probe.players.p.states.some(({ state }) => state === 'reconnecting')")
     tab.until(f"{PLAYER}.state === 'live'")
     warned = [line for line in tab.log if "ghosts" in line]
@@ -257,7 +260,7 @@ def test_the_overlay_covers_the_video_at_any_fit_and_size(tab: Tab, media: FakeM
 
 
 def record(media: FakeMedia, base_s: int) -> None:
-    """A list each 0.2 s, with its number, for 75 s from `base_s` on; nothing from 40 s to 45 s."""
+    """Record a list with its number every 0.2 s, for 75 s from `base_s` on, except from 40 s to 45 s."""
     numbers = [number for number in range(375) if not 40 <= number * EACH_S < 45]
     media.recorded = [
         {
@@ -275,7 +278,10 @@ def seek(tab: Tab, when_s: float) -> None:
 
 
 def asked(media: FakeMedia, base_s: int) -> list[float]:
-    """Return the start of each request, in s after `base_s`, sorted. Pausing asks for the present, too: not listed."""
+    """Return the start of each request, in s after `base_s`, sorted.
+
+    Pausing also requests the present; such requests are omitted.
+    """
     starts = [round(start - base_s, 2) for start, _ in media.recorded_asked]
     return sorted(start for start in starts if start < 100)
 
@@ -288,11 +294,11 @@ def test_recorded_annotations_are_requested_ahead_and_only_once(tab: Tab, media:
     tab.until(f"{PLAYER}.state === 'live'")
     seek(tab, base_s + 10.1)
     tab.until(f"{labels()} === '50'")
-    parts = [-1, 19, 29, 49]  # of two windows; the server answers 20 s at a time
+    parts = [-1, 19, 29, 49]  # two windows; each response covers up to 20 s
     wait(lambda: set(parts) <= set(asked(media, base_s)), "the window and the next one are asked for")
     seek(tab, base_s + 30.1)
     tab.until(f"{labels()} === '150'")
-    seek(tab, base_s + 40.5)  # what was said last still holds
+    seek(tab, base_s + 40.5)  # the last list before the gap still applies
     tab.until(f"{labels()} === '199'")
     seek(tab, base_s + 42)
     tab.until(f"Object.keys({PLAYER}.annotations).length === 0")
@@ -327,7 +333,7 @@ def test_a_server_that_refuses_is_not_asked_repeatedly(tab: Tab, media: FakeMedi
     for minute in range(5):
         seek(tab, base_s + 60 * minute)
     retries = (time.monotonic() - begun_s) // RETRY_S
-    assert len(media.recorded_asked) <= 2 + retries  # one may have been on its way at the first seek
+    assert len(media.recorded_asked) <= 2 + retries  # one may have been in flight at the first seek
     assert not [line for line in tab.log if "ninjacam" in line and "annotations" in line]
 
 

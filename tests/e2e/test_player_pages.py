@@ -1,4 +1,4 @@
-"""The pages in a real browser on the real product: one camera, its views, and the form that tries a camera."""
+"""Pages in a real browser on the real product: one camera, its views, and the form that probes a camera."""
 
 import re
 import sys
@@ -58,7 +58,7 @@ def tab(chromium: Browser, demo: Process) -> Iterator[Tab]:
 
 
 def test_the_wall_is_live_and_changes_its_view(tab: Tab, demo: Process) -> None:
-    def views_are_known() -> bool:  # by the vision worker, which is there later than the camera
+    def views_are_known() -> bool:  # reported by the vision worker, which starts later than the camera
         tab.navigate(f"http://{address(demo)}/")
         return bool(tab.js("Boolean(document.getElementById('view'))"))
 
@@ -92,10 +92,12 @@ def test_a_camera_page_shows_its_health_and_creates_a_link(tab: Tab, demo: Proce
 
     def pictures() -> bytes | None:
         try:
-            with urllib.request.urlopen(link, timeout=10) as response:  # no cookie: the signature alone
+            with urllib.request.urlopen(
+                link, timeout=10
+            ) as response:  # no cookie: the signature is sufficient
                 return bytes(response.read(2000))
         except urllib.error.HTTPError as refusal:
-            if refusal.code != 503:  # On a busy machine, there is no frame after five seconds.
+            if refusal.code != 503:  # On a busy machine, there may be no frame within five seconds.
                 raise
             return None
 

@@ -1,4 +1,4 @@
-"""The player chooses among the streams of a camera, and changes them without a gap, in a real browser.
+"""The player selects one of a camera's streams and switches without a gap, in a real browser.
 
 The server is a fake (`fake_media`) whose streams show the same frame numbers.
 """
@@ -64,7 +64,7 @@ def displays(tab: Tab, width_px: int) -> None:
 
 
 def paints(tab: Tab, count: int) -> list[dict[str, Any]]:
-    """Wait for `count` more, and return all."""
+    """Wait for `count` more paints, and return all."""
     there = tab.js("probe.players.p.paints.length")
     tab.until(f"probe.players.p.paints.length >= {there + count}")
     return list(tab.js("probe.players.p.paints"))
@@ -78,7 +78,7 @@ def wait(condition: Callable[[], bool], what: str) -> None:
 
 
 def find_steps_across(log: list[dict[str, Any]]) -> list[int]:
-    """From the last frame of a stream to the first of the next: 1 is the next frame, 0 the same."""
+    """Return the steps from the last frame of a stream to the first of the next: 1 is the next frame, 0 the same."""
     half = FRAMES // 2
     return [
         (after["stamp"] - before["stamp"] + half) % FRAMES - half
@@ -97,7 +97,7 @@ def test_a_new_stream_begins_at_a_live_key_frame_if_one_comes_in_time(
     displays(tab, SUB_PX)
     tab.until(
         f"probe.players.p.paints.at(-1).stamp % {GOP} === {GOP // 4}"
-    )  # the next key frame is 1.5 s away
+    )  # the next key frame is 1.5 s later
     resize(tab, 640)
     displays(tab, MAIN_PX)
     first = next(each["stamp"] for each in paints(tab, 2) if each["width"] == MAIN_PX)
@@ -136,10 +136,10 @@ def test_the_stream_follows_the_size_without_a_gap(tab: Tab, media: FakeMedia, r
 
 def test_the_displayed_width_is_what_counts(tab: Tab, media: FakeMedia) -> None:
     set_timing(tab, between=0)
-    make(tab, "width:640px;height:150px")  # a picture of 16:9 is 266 pixels wide in it
+    make(tab, "width:640px;height:150px")  # a 16:9 video is 266 pixels wide in it
     displays(tab, SUB_PX)
     tab.call("Emulation.setDeviceMetricsOverride", width=800, height=600, mobile=False, deviceScaleFactor=2)
-    displays(tab, MAIN_PX)  # the window was moved to a display with twice the pixels
+    displays(tab, MAIN_PX)  # the window moves to a display with twice the pixels
     tab.call("Emulation.setDeviceMetricsOverride", width=800, height=600, mobile=False, deviceScaleFactor=1)
     displays(tab, SUB_PX)
     tab.js(f"{PLAYER}.setAttribute('fit', 'cover')")
@@ -179,7 +179,7 @@ def test_a_fixed_stream_does_not_follow_the_size(
 def test_a_size_of_the_same_stream_changes_nothing(tab: Tab, media: FakeMedia) -> None:
     make(tab, "width:300px")
     displays(tab, SUB_PX)
-    resize(tab, 310)  # the stream is wide enough: no question
+    resize(tab, 310)  # the stream is wide enough: no request
     paints(tab, 25)
     assert len(media.requests) == 1
     resize(tab, 200)  # there may be a smaller stream
@@ -207,7 +207,7 @@ def test_a_stream_that_does_not_come_is_given_up(tab: Tab, media: FakeMedia, fau
     assert tab.js("probe.players.p.blanks") == 0
     assert tab.js(f"{PLAYER}.shadowRoot.querySelector('.stage').children.length") == 1
     faulty.clear()
-    displays(tab, MAIN_PX)  # it is tried again
+    displays(tab, MAIN_PX)  # the player tries it again
     assert {each["state"] for each in tab.js("probe.players.p.states")} == {"connecting", "live"}
 
 
@@ -272,11 +272,11 @@ def test_annotations_stay_across_a_change(tab: Tab, media: FakeMedia) -> None:
     assert [each["view"] for each in media.requests].count("faces") == 1
 
 
-# --- the choice alone, with a clock of its own ---
+# --- the selection alone, with a simulated clock ---
 
 
 class Choice:
-    """`stream-choice.js` in the page. Random delays are off."""
+    """`stream-choice.js` in the page, without random delays."""
 
     def __init__(self, tab: Tab, width_px: int) -> None:
         self._tab = tab
@@ -286,7 +286,7 @@ class Choice:
         )
 
     def next(self, at_s: float, width_px: int) -> Any:
-        """Return the stream to request: its name, or a width; None: no other one."""
+        """Return the stream to request: its name, or a width; None: keep the current one."""
         selection = self._tab.js(f"choice.next({at_s * 1000}, {width_px})")
         return selection and (selection["stream"] or selection["width"])
 

@@ -54,7 +54,7 @@ def test_restarting_the_database_server_loses_no_frame_and_no_row(tmp_path: Path
             wait_until(lambda: does() == "off", 20, "what is wanted is read again", processes=[product])
 
             def told_of_ended_files() -> Any:
-                """Rows may come between the two questions."""
+                """Retried, because rows may be added between the two requests."""
                 files = product.client.get("/api/v1/recordings?camera=door").json()["items"]
                 (told,) = product.client.get("/api/v1/timeline?camera=door&buckets=1").json()["cameras"]
                 same = told["spans"] == [{"start": files[-1]["start"], "end": files[0]["end"]}]
@@ -89,7 +89,7 @@ def test_concurrent_requests_do_not_exceed_the_limit_on_exports_of_a_user(tmp_pa
         (file, *_) = product.client.get("/api/v1/recordings?camera=door").json()["items"]
         fields = {"camera": "door", "start": file["start"], "end": file["end"]}
         engine = product.engine_pid()
-        os.kill(engine, signal.SIGSTOP)  # It starts no jobs, so no export ends meanwhile.
+        os.kill(engine, signal.SIGSTOP)  # The engine starts no jobs while it is stopped, so no export ends.
         try:
             with ThreadPoolExecutor(4 * limit) as pool:
                 requests = [

@@ -1,4 +1,4 @@
-"""Cameras that move, in the product: API, held keys, and processes that are killed while a camera moves."""
+"""Cameras that move, in the product: API, held keys, and processes killed during a movement."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def camera() -> Iterator[FakeOnvifCamera]:
 @pytest.fixture(scope="module")
 def product(camera: FakeOnvifCamera, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     with Product(tmp_path_factory.mktemp("product") / "data", workers=1) as started:
-        # Nothing sends video there: commands do not depend on it.
+        # No video is sent there: commands do not depend on it.
         login = {"username": "admin", "password": "secret"}
         started.add_camera("dome", "rtsp://127.0.0.1:9/", "--onvif", camera.url, **login)
         started.add_camera("fixed", "rtsp://127.0.0.1:9/")
@@ -63,7 +63,7 @@ def held(socket: ClientConnection, **velocity: float) -> Iterator[None]:
         while not ended.is_set():
             try:
                 socket.send(message)
-            except Exception:  # The socket is closed, or its worker was killed: what the tests are about.
+            except Exception:  # The socket is closed or its worker was killed: the tests check this.
                 return
             ended.wait(REFRESH_S)
 
@@ -207,7 +207,7 @@ def test_a_killed_web_worker_stops_the_camera(product: Product, camera: FakeOnvi
 
 
 def test_a_killed_capture_process_stops_the_camera(product: Product, camera: FakeOnvifCamera) -> None:
-    """Even one that ignores the timeout of its movements: the next process stops it."""
+    """This includes a camera that ignores the timeout of its movements: the next process stops it."""
     camera.faults.ignores_timeout = True
     with socket_of(product) as socket:
         with held(socket, pan=1):
@@ -378,7 +378,7 @@ def test_the_form_reads_the_streams_of_a_new_camera(
 def test_a_found_camera_is_added_with_all_its_streams(
     chromium: Browser, product: Product, camera: FakeOnvifCamera
 ) -> None:
-    """The search itself is replaced: tests/e2e/test_discovery.py searches a simulated network."""
+    """The search is replaced by a stub; tests/e2e/test_discovery.py searches a simulated network."""
     stream = {
         "url": "rtsp://127.0.0.1/guess",
         "name": "main",
@@ -426,7 +426,7 @@ def test_the_command_line_adds_the_streams_of_a_camera(product: Product, camera:
 
 
 def test_a_camera_without_onvif_is_moved_and_stops_when_its_controller_is_killed(product: Product) -> None:
-    """By a protocol without a timeout: the next capture process stops it."""
+    """Its protocol has no timeout: the next capture process stops it."""
     with FakeHttpPtzCamera("axis") as camera:
         login = {"username": "admin", "password": "secret"}
         product.add_camera("axis", "rtsp://127.0.0.1:9/", "--onvif", camera.url, **login)

@@ -1,4 +1,4 @@
-"""Devices that publish to the product over RTMP and RTSP. FFmpeg and GStreamer are the publishers."""
+"""Devices that publish to the product over RTMP and RTSP. The publishers are FFmpeg and GStreamer."""
 
 import os
 import re
@@ -28,11 +28,11 @@ class Stage:
     h265: Path
 
     def add(self, slug: str) -> dict[str, str]:
-        """Add a camera that waits for a publisher. Return its URLs by scheme, as the command prints them."""
+        """Add a camera that waits for a publisher. Return its URLs by scheme, as printed by the command."""
         printed = self.product.cli("add", slug, "push:")
         urls = re.findall(r"Publish to (\S+)", printed)
         assert len(urls) == 4, printed
-        for port in (self.rtmp_port, self.rtsp_port):  # The engine opens them for the first camera.
+        for port in (self.rtmp_port, self.rtsp_port):  # The engine opens the ports for the first camera.
             _wait_for_port(port)
         return {url.partition(":")[0]: re.sub(r"//[^/]+:", "//127.0.0.1:", url) for url in urls}
 

@@ -1,4 +1,4 @@
-"""README.md, followed word by word: its own blocks are run, with other addresses, ports and directories only."""
+"""Runs the code blocks of README.md with only addresses, ports and directories replaced."""
 
 import re
 import shutil
@@ -27,7 +27,7 @@ def newcomer(tmp_path: Path, camera: FakeCamera) -> Newcomer:
 
 
 def make_project(newcomer: Newcomer) -> Path:
-    """A new project with the three lines, its database, its administrator and the camera."""
+    """Create a project with the three lines of README.md, its database, an administrator and the camera."""
     newcomer.type("django-admin startproject mysite")
     site = newcomer.home / "mysite"
     lines, commands = blocks("In your project: three lines")[:2]

@@ -1,4 +1,4 @@
-"""The hard trials of recording: the wall clock set by an hour, the database away, many who write to it."""
+"""Stress tests of recording: the wall clock changes by an hour, the database is unavailable, many writers."""
 
 import itertools
 import sqlite3
@@ -25,12 +25,12 @@ FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1
 
 
 def rfc3339(hours: float) -> str:
-    """So many hours from now."""
+    """Return the time `hours` from now."""
     return quote((datetime.now(UTC) + timedelta(hours=hours)).isoformat())
 
 
 def unbroken(paths: list[Path]) -> None:
-    """These files, in the order in which they were written, hold each picture once."""
+    """Require that these files, in the order of writing, contain each frame once."""
     for path in paths:
         assert_decodes(path)
     assert_consecutive(stamps(paths), LOOP)
@@ -49,9 +49,9 @@ def test_a_wall_clock_set_by_an_hour_loses_no_frame(tmp_path: Path) -> None:
     environment = {
         "LD_PRELOAD": str(FAKETIME),
         "FAKETIME_TIMESTAMP_FILE": str(offset),
-        "FAKETIME_CACHE_DURATION": "1",  # without a cache, each look at a clock reads the file
+        "FAKETIME_CACHE_DURATION": "1",  # without the cache, each read of a clock reads the file
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        # By default, a thread that waits for Python's GIL spins, and all processes need ten times as much of the CPU.
+        # By default, a thread that waits for the GIL spins, and all processes need ten times the CPU time.
         "FAKETIME_FORCE_MONOTONIC_FIX": "0",
     }
     with FakeCamera(*SMALL) as camera, Product(tmp_path / "data", environment=environment) as product:
@@ -59,7 +59,7 @@ def test_a_wall_clock_set_by_an_hour_loses_no_frame(tmp_path: Path) -> None:
         product.wait_for_state("door")
 
         def listed(hours: int) -> bool:
-            """Whether the index reaches up to now, on a clock that is that many hours ahead."""
+            """Return whether the index is up to date on a clock that is that many hours ahead."""
             rows = product.client.get(
                 f"/api/v1/recordings?camera=door&start={rfc3339(hours - 0.25)}&end={rfc3339(hours + 0.25)}"
             )
@@ -90,7 +90,7 @@ def test_a_database_locked_until_writes_fail_loses_no_frame_and_no_row(tmp_path:
         product.add_camera("door", camera.url(), "--record", "always")
         product.wait_for_state("door")
         with closing(sqlite3.connect(tmp_path / "data/ninjacam.sqlite3", timeout=20)) as database:
-            database.execute("BEGIN EXCLUSIVE")  # Writes wait for it, and fail at their timeout.
+            database.execute("BEGIN EXCLUSIVE")  # Writes wait for it and fail at their timeout.
             time.sleep(SQLITE_OPTIONS["timeout"] + 3)
             database.rollback()
         back_ns = time.time_ns()
@@ -137,7 +137,7 @@ def test_four_web_workers_and_the_engine_write_to_sqlite_at_the_same_time(tmp_pa
                     return
                 change = {"name": f"number {number}"}
                 statuses.append(client.request("PATCH", f"/api/v1/cameras/{slug}", json_body=change).status)
-                # What reads and then writes in one transaction.
+                # Operations that read and then write in one transaction.
                 another = {"slug": f"{slug}-{number}", "url": camera.url(), "enabled": False}
                 statuses.append(client.post("/api/v1/cameras", json_body=another).status)
                 statuses.append(client.request("DELETE", f"/api/v1/cameras/{slug}-{number}").status)

@@ -1,4 +1,4 @@
-"""The player goes back in time, in a real browser on the real product: recordings whose pictures bear their numbers."""
+"""Replay in the player, in a real browser on the real product. The recorded frames are stamped with their numbers."""
 
 import json
 import time
@@ -25,11 +25,11 @@ PLAYER = "document.querySelector('ninjacam-player')"
 TIMELINE = "document.querySelector('ninjacam-timeline')"
 LABEL = f"{TIMELINE}.getAttribute('aria-valuetext')"
 FIRST_PART, GAP_ENDS, CHANGES, END = 750, 1500, 1625, 1700
-"""Stamps of the camera "door": there is nothing from FIRST_PART to GAP_ENDS; from CHANGES on pictures are smaller."""
+"""Stamps of the camera "door": no recording from FIRST_PART to GAP_ENDS; from CHANGES on, frames are smaller."""
 LATE, LATE_ENDS = 250, 625
-"""Of the camera "late", which was recorded from the first to the second."""
+"""Stamps at the start and the end of the recording of the camera "late"."""
 OLD_GOES_ON = 400
-"""Of the camera "old": there is nothing from 125 on till then."""
+"""Stamp of the camera "old" at which recording resumes after a gap from 125 on."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class World:
     base_ns: int
 
     def ms(self, stamp: float) -> float:
-        """In the middle of that picture's time."""
+        """Return the middle of the frame's time."""
         return (self.base_ns + (stamp + 0.5) * FRAME_NS) / 1e6
 
 
@@ -72,7 +72,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         product.add_camera("door", camera.url(), "--record", "always")
         for slug in ("yard", "late", "old", "loud"):
             product.add_camera(slug, "rtsp://127.0.0.1:1/none")
-        write_recordings(data / "recordings", base_ns)  # a camera does not inherit what is there before it
+        write_recordings(data / "recordings", base_ns)  # a new camera does not inherit existing recordings
         product.cli("index", "--rebuild")
         product.wait_for_state("door")
         yield World(product, base_ns)
@@ -96,7 +96,7 @@ def seek(tab: Tab, world: World, stamp: float, *, paused: bool = False) -> None:
 
 
 def stamp_at(tab: Tab, world: World) -> float:
-    """Where the player says that it is, in pictures."""
+    """Return the player's position as a stamp."""
     return float((tab.js(f"Number({PLAYER}.position)") * 1e6 - world.base_ns) / FRAME_NS)
 
 
@@ -113,12 +113,12 @@ def press(tab: Tab, *buttons: str) -> None:
 
 
 def show(tab: Tab, world: World, first: float, last: float) -> None:
-    """On the timeline."""
+    """Show a time range on the timeline."""
     tab.js(f"{TIMELINE}.show({world.ms(first)}, {world.ms(last)}); {TIMELINE}.scrollIntoView(); 1")
 
 
 def point(tab: Tab, world: World, stamp: float, *kinds: str, shift: bool = False) -> None:
-    """Move the mouse to that instant on the timeline, and do there: "mousePressed", "mouseReleased"."""
+    """Move the mouse to that instant on the timeline and dispatch `kinds`: "mousePressed", "mouseReleased"."""
     x, y = tab.js(
         f"(() => {{ const {{ left, width, top }} = {TIMELINE}.getBoundingClientRect();"
         f"const {{ startMs, endMs }} = {TIMELINE}.visible;"
@@ -130,7 +130,7 @@ def point(tab: Tab, world: World, stamp: float, *kinds: str, shift: bool = False
 
 
 def colour_at(tab: Tab, world: World, stamp: float) -> list[int]:
-    """Of the timeline's row."""
+    """Return the colour in the timeline's row."""
     pixel = (
         f"(() => {{ const canvas = {TIMELINE}.shadowRoot.querySelector('canvas');"
         f"const {{ startMs, endMs }} = {TIMELINE}.visible;"
@@ -143,7 +143,7 @@ def colour_at(tab: Tab, world: World, stamp: float) -> list[int]:
 def test_replay_seeks_and_steps_and_plays_every_frame(tab: Tab, world: World) -> None:
     open_page(tab, world, "/cameras/door/")
     tab.js(f"{PLAYER}.pause(); 1")
-    for number in (387, 0, 149, 150, 749):  # anywhere, the first, on both sides of a file's end, the last
+    for number in (387, 0, 149, 150, 749):  # any, the first, on both sides of a file boundary, the last
         seek(tab, world, number, paused=True)
         wait_for_picture(tab, number)
     for count, number in ((-1, 748), (-1, 747), (1, 748)):
@@ -152,13 +152,13 @@ def test_replay_seeks_and_steps_and_plays_every_frame(tab: Tab, world: World) ->
     seek(tab, world, 203, paused=True)
     wait_for_picture(tab, 203)
     ahead = "((video) => video.buffered.end(video.buffered.length - 1) - video.currentTime)"
-    tab.until(f"{ahead}({PLAYER}.shadowRoot.querySelector('video')) > 10")  # while it stands still
-    for number in range(202, 173, -1):  # below 200, where the clip may begin, everything is fetched again
+    tab.until(f"{ahead}({PLAYER}.shadowRoot.querySelector('video')) > 10")  # while paused
+    for number in range(202, 173, -1):  # below 200, the clip may begin, and everything is fetched again
         tab.js(f"{PLAYER}.step(-1)")
         wait_for_picture(tab, number)
     tab.until(f"Math.abs({PLAYER}.position - {world.ms(173.5)}) < 5")
 
-    # At half the speed, so that a busy machine has the time to paint them.
+    # At half speed, a busy machine has enough time to paint them.
     tab.js(f"{PLAYER}.rate = 0.5; {PLAYER}.play(); 1")
     numbers = [each.number for each in tab.sample_stamps("ninjacam-player", 4)]
     missing = [b - a - 1 for a, b in pairwise(numbers)]
@@ -186,11 +186,11 @@ def test_replay_at_high_speed_crosses_gaps_and_changes_of_format_and_catches_up(
     assert {640, 320} <= set(tab.js("[...widths]"))
     assert any("Nothing was recorded until" in note for note in tab.js("[...notes]"))
 
-    tab.js(f"{PLAYER}.rate = 4; {PLAYER}.seek(Date.now() - 9000); 1")  # what is being written
+    tab.js(f"{PLAYER}.rate = 4; {PLAYER}.seek(Date.now() - 9000); 1")  # the file that is being written
     tab.until(f"{PLAYER}.state === 'playing' && Date.now() - {PLAYER}.position < 12000")
     tab.until(f"{PLAYER}.mode === 'live' && {PLAYER}.state === 'live'", 20)
     assert tab.js("modes") == ["replay", "live"]
-    press(tab, "toggle")  # pause: it stands still in the recording
+    press(tab, "toggle")  # pausing stops in the recording
     tab.until(f"{PLAYER}.state === 'paused'")
     assert abs(tab.js(f"Date.now() - {PLAYER}.position")) < 20_000
     press(tab, "live")
@@ -314,7 +314,10 @@ def test_a_late_response_does_not_replace_a_newer_one(tab: Tab, world: World) ->
 
 
 def touch(tab: Tab, kind: str, *places: tuple[float, float]) -> None:
-    """ "Start", "Move" or "End". `places`: of the fingers, in shares of the timeline's width and px below its top."""
+    """Dispatch "Start", "Move" or "End".
+
+    `places`: of the fingers, as fractions of the timeline's width and px below its top.
+    """
     box = tab.js(f"(({{ left, top, width }}) => [left, top, width])({TIMELINE}.getBoundingClientRect())")
     points = [
         {"x": box[0] + box[2] * x, "y": box[1] + y, "id": number} for number, (x, y) in enumerate(places)
@@ -331,7 +334,7 @@ def test_two_fingers_zoom_the_timeline_and_one_moves_it_and_a_tap_seeks(tab: Tab
     show(tab, world, 0, 1000)
 
     def seen() -> tuple[float, float]:
-        """The stamps at both ends of the timeline."""
+        """Return the stamps at both ends of the timeline."""
         ends = tab.js(f"[{TIMELINE}.visible.startMs, {TIMELINE}.visible.endMs]")
         start, end = ((each * 1e6 - world.base_ns) / FRAME_NS for each in ends)
         return start, end
@@ -461,7 +464,7 @@ def test_recorded_annotations_are_drawn_on_each_frame(tab: Tab, world: World) ->
     open_page(tab, world, "/cameras/door/")
     tab.js(f"{PLAYER}.setAttribute('overlay', 'numbers')")
     label = f"{PLAYER}.annotations.numbers?.[0].label"
-    for number in (387, 0, 149, 150, 749):  # on both sides of a file's end, too
+    for number in (387, 0, 149, 150, 749):  # also on both sides of a file boundary
         seek(tab, world, number, paused=True)
         wait_for_picture(tab, number)
         tab.until(f"{label} === '{number}'")
@@ -508,7 +511,7 @@ def test_several_cameras_play_in_sync(tab: Tab, world: World) -> None:
     press(tab, "toggle")
     when = when.replace(str(world.ms(100)), str(world.ms(720)))
     tab.js(f"{TIMELINE}.dispatchEvent(new CustomEvent('seek', {when})); 1")
-    tab.until(f"{PLAYER}.position > {world.ms(GAP_ENDS + 5)}", 20)  # over the gap of both
+    tab.until(f"{PLAYER}.position > {world.ms(GAP_ENDS + 5)}", 20)  # beyond the gap of both
     yard = "document.querySelector('ninjacam-player[camera=yard]')"
     tab.until(f"{yard}.state === 'ended' && /Nothing was recorded/.test({yard}.shadowRoot.textContent)")
 
@@ -537,8 +540,10 @@ def test_several_cameras_step_back_over_a_gap_together(tab: Tab, world: World) -
     wait_for_picture(tab, GAP_ENDS, pair[0])
     press(tab, "back")
     wait_for_picture(tab, FIRST_PART - 1, pair[0])
-    tab.until(f"{TIMELINE}.getAttribute('aria-valuenow') * 1000 <= {world.ms(FIRST_PART)}")  # and all with it
-    press(tab, "rewind")  # 250 pictures
+    tab.until(
+        f"{TIMELINE}.getAttribute('aria-valuenow') * 1000 <= {world.ms(FIRST_PART)}"
+    )  # and all players with it
+    press(tab, "rewind")  # 250 frames
     for each in pair:
         wait_for_picture(tab, FIRST_PART - 251, each)
 
@@ -556,10 +561,10 @@ def test_a_codec_that_the_browser_lacks_is_shown_as_stills(tab: Tab, world: Worl
         wait_for_picture(tab, number)
     seek(tab, world, OLD_GOES_ON, paused=True)
     wait_for_picture(tab, OLD_GOES_ON)
-    tab.js(f"{PLAYER}.step(-1); 1")  # over a gap
+    tab.js(f"{PLAYER}.step(-1); 1")  # across a gap
     wait_for_picture(tab, 124)
 
-    # Before there is any picture.
+    # Before the first frame is displayed.
     tab.js(f"{PLAYER}.goLive(); {PLAYER}.pause(); {PLAYER}.seek({world.ms(100)}); 1")
     tab.until(f"{PLAYER}.stats.rung === 'stills'")
     tab.js(f"{PLAYER}.seek({world.ms(100)}); {PLAYER}.step(-1); 1")

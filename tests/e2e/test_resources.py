@@ -1,4 +1,4 @@
-"""What viewers cost, when they are cut, and who gets what: the live routes of the running product."""
+"""Resource usage of viewers, revocation, and access: the live routes of the running product."""
 
 import http.client
 import json
@@ -40,14 +40,14 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
 
 
 def grant(product: Product, user: str) -> int:
-    """The grant's number."""
+    """Return the grant's id."""
     answer = product.client.post("/api/v1/cameras/door/grants", json_body={"role": "view", "user": user})
     assert answer.status == 201, answer.text
     return int(answer.json()["id"])
 
 
 def django(product: Product, code: str) -> None:
-    """Run `code` as the product's administrator would in a shell."""
+    """Run `code` in the product's Django shell."""
     environment = {"DJANGO_SETTINGS_MODULE": "ninjacam.site.settings", "NINJACAM_DATA": str(product.data)}
     script = f"import django; django.setup(); {code}"
     subprocess.run(python("-c", script), env={**os.environ, **environment}, cwd=ROOT, check=True, timeout=30)
@@ -61,11 +61,11 @@ def player(product: Product, token: str = "") -> WsViewer:
     return WsViewer(product.websocket_url, token or product.token, [("door", "")])
 
 
-# Resources
+# Resource usage
 
 
 def database_files(pid: int) -> int:
-    """Open descriptors of the database: connections."""
+    """Return the number of open file descriptors of the database: connections."""
     directory = f"/proc/{pid}/fd"
     found = 0
     for name in os.listdir(directory):
@@ -91,7 +91,7 @@ def test_viewers_use_neither_threads_nor_database_connections(product: Product) 
             time.sleep(0.1)
             threads.append(sum(map(thread_count, web)))
             files.append(sum(map(database_files, web)))
-    # Two threads of each worker ask the database; they hold a connection (three files) only while they do.
+    # Two threads of each worker query the database. They hold a connection (three files) only during the query.
     assert max(threads) <= len(web) * (1 + 2)
     assert min(files) == 0
     assert max(files) <= len(web) * 2 * 3
@@ -111,7 +111,7 @@ def _has_unit(viewer: WsViewer) -> bool:
 
 
 def come_and_go(product: Product, viewers: int, *, at_once: int = 20) -> None:
-    """Half of them pictures, half of them players, in several sizes."""
+    """Connect and disconnect clients: half JPEG snapshots, half players, in several sizes."""
     for start in range(0, viewers, at_once):
         with ExitStack() as stack:
             pictures = [
@@ -128,7 +128,7 @@ def come_and_go(product: Product, viewers: int, *, at_once: int = 20) -> None:
 def test_short_lived_viewers_leak_no_memory(product: Product) -> None:
     pids = family(product)
     come_and_go(product, 100)
-    time.sleep(1.5)  # the decoder rests
+    time.sleep(1.5)  # the decoder is idle
     before = sum(map(pss_bytes, pids))
     come_and_go(product, 300)
     time.sleep(1.5)
@@ -200,11 +200,11 @@ def _is_cut(picture: MjpegViewer, socket: WsViewer) -> bool:
     return bool(picture.ended) and bool(socket.ended or any(m["op"] == "error" for m in socket.messages))
 
 
-# Who gets what
+# Access
 
 
 class Person:
-    """Somebody with a session cookie and with a token of all scopes; nobody has neither."""
+    """A user with a session cookie and a token of all scopes; an anonymous user has neither."""
 
     def __init__(self, product: Product, name: str, password: str) -> None:
         self.cookie = product.login(name, password) if name else HttpClient(product.base)
@@ -239,7 +239,10 @@ PATHS = {
 
 
 def status_of(product: Product, route: str, path: str, headers: dict[str, str]) -> int:
-    """Of the answer; for the socket its close code, 404 or 403 for a refused subscription, 200 for a picture."""
+    """Return the status of the response.
+
+    For the socket: its close code, 404 or 403 for a refused subscription, 200 for a frame.
+    """
     if route == "ws":
         return status_of_socket(product, path, headers)
     if route == "mjpeg":
@@ -305,7 +308,7 @@ def test_a_live_route_accepts_cookie_and_token_and_signature(
 
 
 def signed(product: Product, person: Person, route: str, expected: int) -> None:
-    """By a link: as its maker may, for this route and no other."""
+    """A signed link grants its creator's access to this route only."""
     answer = person.bearer.post("/api/v1/links", json_body={"camera": "door", "kind": route})
     if expected != 200:
         assert answer.status == (401 if expected in (401, 4401) else 404), answer.text

@@ -1,6 +1,6 @@
-"""What goes wrong when a camera is added, told to a person: by the command line, the API, the page, and the state.
+"""Errors while adding a camera, as reported by the command line, the API, the page and the camera's state.
 
-And the kinds of cameras that are not RTSP over TCP, through the whole product.
+Also sources other than RTSP over TCP, through the whole product.
 """
 
 import os
@@ -58,7 +58,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
 
 @dataclass(frozen=True)
 class Mistake:
-    """`says`: words of its sentence."""
+    """`says`: words of its message."""
 
     code: str
     url: str
@@ -67,7 +67,7 @@ class Mistake:
 
 
 class Mistakes:
-    """A camera, or something that is none, for each kind of mistake."""
+    """A camera, or a host that is not one, for each kind of mistake."""
 
     def __init__(self, clip: Clip, jpegs: Clip, stack: ExitStack) -> None:
         def rtsp(login: Login | None = None, **faults: Any) -> str:
@@ -137,7 +137,7 @@ def test_a_mistake_is_reported_by_the_api_and_the_command_line(
     assert fair_s() - started_s < 15
     assert (told["ok"], told["error"]["code"], told["jpeg_base64"]) == (False, mistake.code, "")
     assert_sentence(told["error"]["message"], mistake)
-    if kind == "silent":  # ten more seconds would teach nothing new
+    if kind == "silent":  # ten more seconds would test nothing new
         product.add_camera(kind, mistake.url)
     else:
         login = ["--username", "viewer", "--password-stdin"] if mistake.password else []
@@ -216,11 +216,11 @@ class TestTheForm:
         assert_sentence(tab.js("document.querySelector('#test-result .error').textContent"), mistake)
 
 
-# Other kinds of cameras
+# Other kinds of sources
 
 
 def assert_shows(product: Product, slug: str) -> None:
-    """Live, with a stamped snapshot and a stamped MJPEG stream."""
+    """Require live video, with a stamped snapshot and a stamped MJPEG stream."""
     product.wait_for_state(slug)
     answer = product.client.get(f"/live/{slug}/snapshot.jpg")
     assert answer.status == 200, answer.text
@@ -272,7 +272,7 @@ def test_a_battery_camera_is_connected_only_while_it_is_watched_and_is_never_dow
             product.wait_for_state("battery")
         product.wait_for_state("battery", "asleep")
         connections = battery.stats.connections
-    with watched() as viewer:  # Nothing listens there any more.
+    with watched() as viewer:  # Nothing listens on that port any more.
         wait_until(
             lambda: product.camera("battery")["health"]["notices"], 20, "a notice", processes=[product]
         )
@@ -314,7 +314,7 @@ def test_a_file_elsewhere_is_rejected(product: Product, tmp_path: Path, clip: Cl
         assert str(tmp_path) not in printed
 
 
-# No open blocks anything
+# Opening a source does not block other cameras
 
 
 def run_beside(work: Callable[[], object]) -> threading.Thread:
@@ -358,7 +358,7 @@ def test_a_camera_that_never_answers_does_not_delay_others(
 def test_a_camera_that_makes_ffmpeg_allocate_without_limit_affects_only_itself(
     product: Product, camera: FakeRtspCamera
 ) -> None:
-    """An MP4 of 400 bytes that announces a table of 800 MB; the limit is 512 MB for the process."""
+    """An MP4 of 400 bytes announces a table of 800 MB; the process's limit is 512 MB."""
 
     with serve_memory_bomb() as bomb_url:
         product.add_camera("neighbour", camera.url())
@@ -376,13 +376,13 @@ def test_a_camera_that_makes_ffmpeg_allocate_without_limit_affects_only_itself(
 def test_a_camera_whose_capture_process_was_killed_reports_it_until_its_next_state(
     product: Product,
 ) -> None:
-    """The camera accepts connections and never answers, so its new process tries for some seconds."""
+    """The camera accepts connections and never responds, so its new process tries for some seconds."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         product.add_camera("mute", f"http://127.0.0.1:{silent.getsockname()[1]}/video")
         wait_until(
             lambda: product.camera("mute")["state"] == "connecting", 20, "the first try", processes=[product]
         )
-        with silent.accept()[0]:  # it has been asked
+        with silent.accept()[0]:  # wait for the connection
             captures = [each for each in product.status()["processes"] if each["kind"] == "capture"]
             for each in captures:
                 os.kill(each["pid"], signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""A camera with two streams in the running product: what connects when, and to whom the password goes."""
+"""A camera with two streams in the running product: when it connects to which, and which hosts receive the password."""
 
 import os
 import signal
@@ -44,7 +44,7 @@ def camera() -> Iterator[FakeRtspCamera]:
 
 @pytest.fixture(scope="module")
 def stranger() -> Iterator[FakeRtspCamera]:
-    """Another host, which asks for a password as well."""
+    """Another host that also requires a password."""
     with FakeRtspCamera(clip(320, 180, 200_000), login=Login("basic", password="another")) as running:
         yield running
 

@@ -1,6 +1,6 @@
-"""What must survive: the product as users start it, cameras as processes, real viewers, and things that go wrong.
+"""The product under faults: started as users start it, with cameras as processes and real viewers.
 
-`door` suffers, `yard` is its neighbour in the same capture process, `phone` has a capture process of its own.
+The faults affect `door`. `yard` shares its capture process; `phone` has a separate capture process.
 """
 
 import http.client
@@ -38,7 +38,7 @@ SMALL = ("--size", "640x360", "--bitrate", "900000", "--gop", "25", "--gop-at-on
 
 
 class HealthProbe(threading.Thread):
-    """Asks /healthz ten times a second, whatever happens."""
+    """Requests /healthz ten times a second throughout."""
 
     def __init__(self, base: str) -> None:
         super().__init__(name="health-probe", daemon=True)
@@ -96,7 +96,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 @pytest.fixture(autouse=True)
 def _all_live(scene: Scene) -> None:
-    """Each test finds everything well, and the one that breaks it is the one that fails."""
+    """Each test starts with a healthy product, so the test that breaks it is the one that fails."""
     if not scene.door.is_running():
         scene.door.start()
     for slug in ("door", "yard", "phone"):
@@ -139,7 +139,7 @@ def test_a_frozen_camera_is_reported_as_lost_and_recovers_by_itself(scene: Scene
             frozen_s = fair_s()
             picture.wait_placeholder(5)
             player.wait_state("reconnecting", 5 - (fair_s() - frozen_s), after=heard)
-            time.sleep(6)  # beyond the point where the connection is given up
+            time.sleep(6)  # longer than the connection timeout
             assert scene.product.camera("door")["state"] == "reconnecting"
         finally:
             scene.door.thaw()
@@ -203,7 +203,7 @@ def test_a_camera_that_changes_its_resolution_is_shown_in_the_new_one(tmp_path: 
 
 
 def dropped(scene: Scene) -> int:
-    """Pictures that slow viewers did not get, of all web workers."""
+    """Return the frames that slow viewers missed, summed over all web workers."""
     text = scene.product.client.get("/metrics").text
     (count,) = re.findall(r"^ninjacam_frames_dropped_total (\d+)$", text, re.M)
     return int(count)
@@ -229,12 +229,12 @@ def test_viewers_that_stop_reading_cost_little_and_do_not_affect_others(scene: S
 
 
 def pictures_back_after(viewer: MjpegViewer, since_s: float, timeout_s: float) -> float:
-    """Seconds from `since_s` until the pictures run again after an interruption (or were never interrupted)."""
+    """Return the seconds from `since_s` until frames arrive continuously again (or were never interrupted)."""
 
     def run() -> bool:
         now_s = fair_s()
         latest = [picture for picture in viewer.pictures[-15:] if picture.at_s > now_s - 0.6]
-        # What was on its way at `since_s` is no sign of life.
+        # Frames in flight at `since_s` do not count.
         return now_s > since_s + 1 and len(latest) >= 8 and latest[-1].stamp is not None
 
     wait_until(run, timeout_s, "the picture is back")
@@ -346,7 +346,7 @@ def test_a_killed_web_worker_restarts_and_viewers_of_other_workers_continue(scen
 
 def test_a_removed_run_directory_is_recreated(scene: Scene) -> None:
     gone = scene.product.data / "run-taken-away"
-    (scene.product.data / "run").rename(gone)  # at once: the engine writes there at any moment
+    (scene.product.data / "run").rename(gone)  # atomically: the engine writes there at any time
     shutil.rmtree(gone)
     wait_until((scene.product.data / "run/status.json").exists, 5, "status.json")
     scene.product.wait_for_state("door", timeout_s=15)
@@ -362,7 +362,7 @@ def test_a_stopped_child_is_replaced_by_the_new_engine(scene: Scene) -> None:
     os.kill(stopped, signal.SIGSTOP)
     os.kill(product.engine_pid(), signal.SIGKILL)
     wait_until(lambda: not is_alive(stopped), 15, "the end of the stopped process")
-    # Not by the API's word: for a moment it reads what the engine that was killed wrote last.
+    # The API is not sufficient: for a moment it reads the last status of the killed engine.
     wait_until(lambda: scene.door.state()["connects"] > before, 15, "another session")
     with scene.ws("door") as player:
         player.wait_units(25)
@@ -371,7 +371,7 @@ def test_a_stopped_child_is_replaced_by_the_new_engine(scene: Scene) -> None:
 
 
 def test_requests_while_the_camera_is_down_never_get_an_empty_200(scene: Scene) -> None:
-    watching = [scene.mjpeg().start() for _ in range(6)]  # both web workers have a picture of it, from before
+    watching = [scene.mjpeg().start() for _ in range(6)]  # both web workers have a frame of it, from before
     try:
         for viewer in watching:
             viewer.wait_live()

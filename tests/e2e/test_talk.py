@@ -1,4 +1,4 @@
-"""Talking to a camera in the product: WebSocket, page, and processes that are killed while somebody talks."""
+"""Talk in the product: WebSocket, page, and processes killed while a user talks."""
 
 import json
 import os
@@ -27,7 +27,7 @@ from tests.harness.sound import decode_aac, decode_ulaw, strength
 
 CHUNK_S = 0.02
 TONE_HZ, FORBIDDEN_HZ = 1000, 6000
-"""The second one is above what 8 kHz can carry: it must not come back as 8000 - 6000 Hz."""
+"""The second frequency exceeds the limit for 8 kHz sampling: it must not alias to 8000 - 6000 Hz."""
 
 
 def pcm(seconds: float, tone_hz: float = TONE_HZ, rate_hz: int = 8000) -> bytes:
@@ -96,7 +96,7 @@ def close_code(socket: ClientConnection) -> int:
 
 @contextmanager
 def talking(socket: ClientConnection) -> Iterator[None]:
-    """Send a tone at its pace in a thread, as a page does."""
+    """Send a tone in real time in a thread, as a page does."""
     ended = threading.Event()
     chunk = pcm(CHUNK_S)
 
@@ -104,7 +104,7 @@ def talking(socket: ClientConnection) -> Iterator[None]:
         while not ended.wait(CHUNK_S):
             try:
                 socket.send(chunk)
-            except Exception:  # The socket is closed, or its worker was killed: what the tests are about.
+            except Exception:  # The socket is closed or its worker was killed: the tests check this.
                 return
 
     thread = threading.Thread(target=run, daemon=True)
@@ -117,7 +117,7 @@ def talking(socket: ClientConnection) -> Iterator[None]:
 
 
 def heard(camera: FakeRtspCamera) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
-    """What the camera's loudspeaker has played."""
+    """Return the audio that the camera's loudspeaker has played."""
     return decode_ulaw(b"".join(packet[12:] for packet in list(camera.stats.audio)))
 
 
@@ -275,7 +275,7 @@ def test_clients_that_send_garbage_or_floods_are_disconnected(
 
 @pytest.fixture(scope="module")
 def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the browser's fake microphone hears: tones in bursts, so that its noise suppression lets them pass."""
+    """Audio for the browser's fake microphone: tones in bursts, so that its noise suppression does not remove them."""
     rate_hz = 48_000
     times = np.arange(rate_hz) / rate_hz
     tones = np.sin(2 * np.pi * TONE_HZ * times) + np.sin(2 * np.pi * FORBIDDEN_HZ * times)

@@ -1,4 +1,4 @@
-"""User code in the running product: `<data>/cameras.py`, saved, broken, stuck, dying, and repaired."""
+"""User code in the running product: `<data>/cameras.py` is saved, broken, blocked, crashes, and is repaired."""
 
 import sqlite3
 import time
@@ -25,7 +25,7 @@ BGR = {"blue": (255, 0, 0), "green": (0, 255, 0), "red": (0, 0, 255)}
 
 
 def paint(colour: str, more: str = "") -> str:
-    """A cameras.py whose view `paint` colours the lower half; `more`: lines at the start of the function."""
+    """Return a cameras.py whose view `paint` colours the lower half. `more`: lines at the start of the function."""
     return f"""
 import ctypes, os, time
 from ninjacam import Frame, processor
@@ -38,14 +38,14 @@ def paint(frame: Frame) -> None:
 
 
 def colour_of(picture: Picture) -> str:
-    """Of the lower half; "" for none of them."""
+    """Return the colour of the lower half; "" if it is none of the known ones."""
     image = cv2.imdecode(np.frombuffer(picture.data, np.uint8), cv2.IMREAD_COLOR)
     assert image is not None
     return colour_of_image(image)
 
 
 def colours_of(units: list[Unit]) -> list[str]:
-    """Of the video, in order, without repetitions."""
+    """Return the colours in the video, in order, without repetitions."""
     decoder = av.CodecContext.create("h264", "r")
     assert isinstance(decoder, av.VideoCodecContext)
     frames = [frame for unit in units for frame in decoder.decode(av.Packet(unit.data))]
@@ -69,7 +69,7 @@ class Scene:
         self.file = product.data / "cameras.py"
 
     def save(self, code: str) -> None:
-        """At once, as editors do: half a file is another module, and its views are not there."""
+        """Save atomically, as editors do: a half-written file would be a different module without its views."""
         fresh = self.file.with_suffix(".new")
         fresh.write_text(code)
         fresh.replace(self.file)
@@ -82,7 +82,7 @@ class Scene:
         return WsViewer(self.product.websocket_url, self.product.token, subscriptions)
 
     def view(self, name: str = "paint", client: HttpClient | None = None) -> dict[str, Any]:
-        """As returned by the API."""
+        """Return the view from the API."""
         answer = (client or self.product.client).get("/api/v1/cameras/door/views")
         assert answer.status == 200, answer.text
         return next((view for view in answer.json()["items"] if view["view"] == name), {})
@@ -110,7 +110,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 @pytest.fixture
 def scene(running: Scene) -> Scene:
-    """The view is blue and works, at the start of each test and, by itself, after it."""
+    """Yield the product whose view is blue and works before each test, and recovers without help after it."""
     running.save(paint("blue"))
     with running.mjpeg() as viewer:
         wait_colour(viewer, "blue", 15)

@@ -1,4 +1,4 @@
-"""The wall on the real product: its tiles show sub-streams, one large camera shows `main`, and unused streams close."""
+"""The wall on the real product: tiles show sub-streams, one large camera shows `main`, and unused streams close."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The page where zones are drawn: in Chromium, with a real mouse and keyboard, on the real product."""
+"""The zone editor in Chromium, with a real mouse and keyboard, on the real product."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -76,7 +76,7 @@ def drag(tab: Tab, start: tuple[float, float], end: tuple[float, float]) -> None
 
 
 def on_image(tab: Tab, x: float, y: float) -> tuple[float, float]:
-    """CSS pixels of a point that is given in fractions of the image."""
+    """Return the CSS pixel position of a point given in fractions of the image."""
     tab.js(f"{SVG}.scrollIntoView({{block: 'center'}}); 1")
     left, top, width, height = tab.js(
         f"(({{x, y, width, height}}) => [x, y, width, height])({SVG}.getBoundingClientRect())"
@@ -188,7 +188,7 @@ def test_zones_are_drawn_with_the_keyboard_alone(tab: Tab, product: Product) -> 
     assert tab.js("document.activeElement.dataset.point") == "1"
     tab.press("Delete")
     tab.press("Delete")
-    tab.press("Delete")  # Three points must stay.
+    tab.press("Delete")  # A zone keeps at least three points.
     tab.js(f"{OPEN}.querySelector('[name=name]').focus(); 1")
     tab.press("Enter")
     tab.until(f"{OPEN}.querySelector('[data-note]').textContent.startsWith('Saved')")
@@ -208,7 +208,7 @@ def test_zones_are_drawn_with_the_keyboard_alone(tab: Tab, product: Product) -> 
     assert tab.until(f"{OPEN}.querySelector('[data-error]').textContent").startswith("Write each point")
     tab.js(f"{OPEN}.querySelector('[name=points]').select(); 1")
     tab.call("Input.insertText", text="0.1,0.1 0.9,0.1 0.5,0.8")
-    save(tab)  # Otherwise, Chromium would ask whether the page may be left.
+    save(tab)  # Otherwise, Chromium would ask for confirmation before leaving the page.
 
 
 def test_what_the_server_refuses_is_shown_and_a_phone_can_draw(tab: Tab, product: Product) -> None:

@@ -1,1 +1,1 @@
-"""Broken inputs for the parsers of what cameras, recordings and local sockets hold; see `mutation` and `parsers`."""
+"""Malformed inputs for the parsers of camera data, recordings and local sockets; see `mutation` and `parsers`."""

@@ -1,4 +1,4 @@
-"""Broken variants of valid inputs, by structure: an input is a list of pieces (lines, segments, boxes, packets)."""
+"""Structural mutations of valid inputs. An input is a list of pieces (lines, segments, boxes, packets)."""
 
 import random
 
@@ -21,7 +21,7 @@ _NUMBERS = (b"0", b"-1", b"1", b"255", b"65536", b"4294967295", b"99999999999999
 
 
 def mutate(pieces: list[bytes], chance: random.Random) -> bytes:
-    """Return the pieces with one to four faults: another order, doubled, left out, cut short, or broken inside."""
+    """Return the pieces with one to four faults: reordered, duplicated, omitted, truncated, or damaged."""
     broken = list(pieces)
     for _ in range(chance.randrange(1, 5)):
         if not broken:
@@ -57,7 +57,7 @@ def _with_flipped_bits(piece: bytes, chance: random.Random) -> bytes:
 
 
 def _with_length(piece: bytes, chance: random.Random) -> bytes:
-    """Two or four bytes become a length that is wrong by a little or by far."""
+    """Write a length into two or four bytes that is slightly or greatly wrong."""
     size = chance.choice((1, 2, 4))
     if len(piece) < size:
         return piece
@@ -69,7 +69,7 @@ def _with_length(piece: bytes, chance: random.Random) -> bytes:
 
 
 def _with_number(piece: bytes, chance: random.Random) -> bytes:
-    """A decimal number in a text becomes another one."""
+    """Replace a decimal number in a text."""
     digits = [at for at, byte in enumerate(piece[:200]) if 48 <= byte < 58]
     if not digits:
         return piece

@@ -1,7 +1,7 @@
-"""The parsers of text and files, each as a function that takes one broken input.
+"""The parsers of text and files, each as a function of one malformed input.
 
-Each raises nothing but its own typed errors, which are caught here, and then still reads a valid input.
-Parsers of RTP media are in `tests/trials/test_fuzz_media.py`.
+Each raises only its own typed errors, which are caught here, and then still reads a valid input. Parsers of RTP media
+are in `tests/trials/test_fuzz_media.py`.
 """
 
 import os
@@ -61,7 +61,7 @@ from tests.unit.sources.test_multipart import HEAD, PICTURES
 from tests.unit.sources.test_rtsp_parts import SDP, SPS5
 
 STAMP = struct.Struct(">qI")
-"""The camera's timestamp in ticks, and the microseconds since the packet before."""
+"""The camera's timestamp in ticks, and the microseconds since the previous packet."""
 _scratch = tempfile.TemporaryDirectory(
     prefix="ninjacam-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None
 )
@@ -73,7 +73,7 @@ TARGET = parse_url("http://camera:8080/a/b?c=d")
 
 @dataclass(frozen=True)
 class Parser:
-    """`pieces`: a valid input. `read` takes a broken one, and returns whether it was readable."""
+    """`pieces`: a valid input. `read`: parses a malformed one, and returns whether it was readable."""
 
     pieces: list[bytes]
     read: Callable[[bytes], bool]
@@ -116,7 +116,7 @@ def read_multipart(data: bytes) -> bool:
                 pictures.push_unit(picture, at, at)
                 assert not picture or (picture[:2], picture[-2:]) == (b"\xff\xd8", b"\xff\xd9")
             assert len(parser._buffer) <= MAX_IMAGE_BYTES
-        # What is open may be in a segment that seems to last for 64 KB.
+        # The open part may be in a segment of apparently 64 KB.
         rest = parser.feed(b"\0" * 66_000 + PART + PICTURES[1] + b"\r\n" + PART + PICTURES[2])
     except SourceError:
         return False
@@ -142,7 +142,7 @@ def read_rtmp(data: bytes) -> bool:
 
 
 def page_pieces() -> list[bytes]:
-    """What a web worker relays of a publishing page."""
+    """Return the messages of a publishing page that a web worker relays."""
     video, audio = (AVCC_TAG, KEY_FRAME, KEY_FRAME), (MU_LAW, AAC_CONFIG, AAC_FRAME)
     messages = [tag(VIDEO, 40 * n, data) for n, data in enumerate(video)]
     messages += [tag(AUDIO, 40 * n, data) for n, data in enumerate(audio)]
@@ -150,7 +150,7 @@ def page_pieces() -> list[bytes]:
 
 
 def read_page(data: bytes) -> bool:
-    """The claim, and the tags of a publishing page."""
+    """Read the claim and the tags of a publishing page."""
     reader, media = FrameReader(), FlvMedia(lambda _: None, SourceStats())
     is_admitted, count = False, 0
     try:
@@ -285,7 +285,7 @@ def chunk(part: bytes) -> bytes:
 
 
 def recorded_boxes() -> list[bytes]:
-    """Return a recorded file: three fragments with annotations. Nothing reads the pictures, so they are short."""
+    """Return a recorded file: three fragments with annotations. The frames are short because no parser reads them."""
     with tempfile.TemporaryDirectory() as folder:
         recorder = Recorded(Path(folder), tracks=(Track(Kind.VIDEO, Codec.H264),))
         (path,) = recorder.feed(stamped(encoded(Codec.H264, 12, gop=4))).close()
@@ -298,7 +298,7 @@ def recorded_boxes() -> list[bytes]:
 
 
 def nested_boxes(data: bytes) -> Iterator[bytes]:
-    """Yield the boxes in `data`; of one that contains others, its head and then those."""
+    """Yield the boxes in `data`. A container yields its header and then its children."""
     while data:
         size = int.from_bytes(data[:4], "big")
         if data[4:8] in CONTAINERS:
@@ -323,7 +323,7 @@ def read_mp4(data: bytes) -> bool:
 
 
 def read_repair(data: bytes) -> bool:
-    """After a crash: the file is left alone, cut to its whole fragments, or deleted."""
+    """Repair after a crash: the file is unchanged, truncated to its complete fragments, or deleted."""
     path = SCRATCH / "torn.mp4"
     path.write_bytes(data)
     try:
@@ -381,7 +381,7 @@ def read_config(data: bytes) -> bool:
 
 
 def stamps(data: bytes) -> list[tuple[int, int]]:
-    """(the camera's timestamp, monotonic ns) of packets that never arrive before each other."""
+    """Return (camera timestamp, monotonic ns) of packets whose arrival times do not decrease."""
     found, now_ns = [], 10**12
     for at in range(0, len(data) - STAMP.size + 1, STAMP.size):
         pts, waited_us = STAMP.unpack_from(data, at)
@@ -391,7 +391,7 @@ def stamps(data: bytes) -> list[tuple[int, int]]:
 
 
 def read_timeline(data: bytes) -> bool:
-    """Whatever a camera's clock says, decoding times never decrease, and a clock that is right again is followed."""
+    """Decoding times never decrease, for any camera timestamps, and follow a clock that is correct again."""
     clock = FakeClock()
     timeline = PacketClock(clock)
     given = stamps(data)
@@ -411,7 +411,7 @@ def read_timeline(data: bytes) -> bool:
 
 
 def read_discovery(parse: Callable[[bytes, str], object]) -> Callable[[bytes], bool]:
-    """For parsers of `ninjacam.discovery`: their texts are clean, short and in one line."""
+    """For parsers of `ninjacam.discovery`: their texts are clean, short and on one line."""
 
     def read(data: bytes) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""An ASGI application under each of the servers that people run Django with."""
+"""An ASGI application under each of the servers that are commonly used with Django."""
 
 import contextlib
 import os
@@ -42,7 +42,7 @@ def _command(name: ServerName, application: str, port: int, workers: int) -> lis
 
 
 class AsgiServer(Process):
-    """`application`: "module:name", importable from `cwd`. `options`: more of the server's command line."""
+    """`application`: "module:name", importable from `cwd`. `options`: additional command-line options of the server."""
 
     def __init__(
         self,
@@ -63,9 +63,9 @@ class AsgiServer(Process):
         super().__init__(f"{name} x{workers}", command, environment=environment, cwd=cwd)
 
     def start(self) -> Self:
-        """Wait until it accepts connections, and all its workers are there.
+        """Wait until the server accepts connections and all its workers run.
 
-        Granian's workers lose a SIGTERM while they import, and it waits for them forever.
+        Granian's workers lose a SIGTERM while they import, and granian then waits for them without end.
         """
         super().start()
         wait_until(self._accepts, 30, f"{self.name} listening", processes=[self])
@@ -92,9 +92,9 @@ class AsgiServer(Process):
         return [pid for pid in descendants(self.pid)[1:] if not _is_tracker(pid)]
 
     def reload(self, timeout_s: float = 60.0) -> float:
-        """SIGHUP: new workers come, the old ones go; the seconds until all have gone. Not for uvicorn without workers.
+        """Send SIGHUP and return the seconds until all old workers have ended. Not for uvicorn without workers.
 
-        Granian renews one worker after the other, 3.5 s each, and hears no SIGTERM meanwhile.
+        Granian replaces one worker after the other, in 3.5 s each, and ignores SIGTERM meanwhile.
         """
         started_s, old = time.monotonic(), set(self.worker_pids())
         os.kill(self.pid, signal.SIGHUP)
@@ -108,7 +108,7 @@ class AsgiServer(Process):
 
 
 def _is_tracker(pid: int) -> bool:
-    """Whether it is multiprocessing's resource tracker, which serves nothing."""
+    """Return whether the process is multiprocessing's resource tracker, which is not a worker."""
     try:
         return b"resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:

@@ -1,4 +1,4 @@
-"""Clients that misbehave on the network, against servers of this host. Their callers bound number and time."""
+"""Misbehaving network clients for servers on this host. The caller limits their number and duration."""
 
 import contextlib
 import errno
@@ -15,7 +15,10 @@ CHUNK = b"x" * 65536
 
 @dataclass(slots=True)
 class Ending:
-    """How a connection ended. `status` 0: without a response. `sent_bytes`: what the server's side took."""
+    """The end of a connection.
+
+    `status`: 0 without a response. `sent_bytes`: bytes that the server's kernel accepted.
+    """
 
     status: int
     sent_bytes: int
@@ -24,7 +27,7 @@ class Ending:
 
 
 class RawClient:
-    """One TCP connection. `source`: the address it comes from; all of 127.0.0.0/8 is this host."""
+    """One TCP connection. `source`: its source address; all of 127.0.0.0/8 is this host."""
 
     def __init__(
         self, port: int, *, source: str = "", receive_bytes: int = 0, timeout_s: float = 20.0
@@ -47,7 +50,7 @@ class RawClient:
         self.socket.close()
 
     def send(self, data: bytes) -> bool:
-        """False: the server has closed the connection."""
+        """Return False if the server has closed the connection."""
         try:
             self.socket.sendall(data)
         except OSError as error:
@@ -62,7 +65,7 @@ class RawClient:
         return self.send(head.encode("latin-1") + b"\r\n\r\n" + body)
 
     def flood(self, piece: bytes, max_bytes: int) -> None:
-        """Send `piece` again and again until the server closes the connection, or answers and stops reading."""
+        """Send `piece` repeatedly until the server closes the connection, or responds and stops reading."""
         self.socket.setblocking(False)
         data, offset, deadline_s = piece * max(1, 65536 // len(piece)), 0, time.monotonic() + 10
         while self.sent_bytes < max_bytes and time.monotonic() < deadline_s:
@@ -89,7 +92,7 @@ class RawClient:
             return True
 
     def ending(self, timeout_s: float = 20.0) -> Ending:
-        """Read until the server closes. Raises: TimeoutError: it does not."""
+        """Read until the server closes the connection. Raises: TimeoutError: the server keeps it open."""
         data = b""
         deadline_s = time.monotonic() + timeout_s
         with contextlib.suppress(ConnectionError):
@@ -104,7 +107,7 @@ class RawClient:
         return Ending(status, self.sent_bytes, time.monotonic() - self.started_s, text)
 
     def answer(self) -> tuple[int, str]:
-        """Status and the beginning of the body of the next response, which has a Content-Length."""
+        """Return status and beginning of the body of the next response, which must have a Content-Length."""
         data = b""
         while b"\r\n\r\n" not in data:
             more = self.socket.recv(65536)
@@ -122,12 +125,12 @@ class RawClient:
         return int(head.split(None, 2)[1]), body.decode("utf-8", "replace")
 
     def reset(self) -> None:
-        """Hang up without a goodbye."""
+        """Reset the connection."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
     def is_closed(self) -> bool:
-        """Whether the server has closed it; what it sent before is discarded."""
+        """Return whether the server has closed the connection. Discards received data."""
         self.socket.setblocking(False)
         try:
             while True:
@@ -145,7 +148,7 @@ class RawClient:
 def idle_connections(
     port: int, count: int, *, source: str = "", first: bytes = b""
 ) -> Iterator[list[RawClient]]:
-    """`count` connections on which nothing is sent, or only `first`. Fewer where the server refuses more."""
+    """Open `count` connections that send nothing, or only `first`. Yields fewer if the server refuses some."""
     clients: list[RawClient] = []
     try:
         for _ in range(count):
@@ -163,7 +166,7 @@ def idle_connections(
 
 
 class Background:
-    """Runs `step` again and again in a thread, until the `with` ends."""
+    """Runs `step` repeatedly in a thread until the `with` block ends."""
 
     def __init__(self, step: Callable[[], object]) -> None:
         self._step = step

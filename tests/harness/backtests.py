@@ -1,4 +1,4 @@
-"""Recordings of real videos, and `ninjacam backtest` as users start it."""
+"""Recordings of real videos, and `ninjacam backtest` as a process."""
 
 import json
 import os
@@ -17,7 +17,7 @@ ONE_BY_ONE = MEDIA / "one-by-one-person-detection.mp4"
 
 
 def packets_of(path: Path, *, repeats: int = 1) -> list[Packet]:
-    """The frames of a video file, as a camera sends them, several times."""
+    """Return the frames of a video file as camera packets, repeated several times."""
     clip = load_clip(path)
     track = clip.video
     packets: list[Packet] = []
@@ -40,12 +40,12 @@ def packets_of(path: Path, *, repeats: int = 1) -> list[Packet]:
 
 
 def record_video(root: Path, path: Path, *, slug: str = "door", repeats: int = 1) -> list[Made]:
-    """Write it as files of about a minute, from NOON_NS on."""
+    """Write the recording as files of about a minute each, starting at NOON_NS."""
     return write_files(root, packets_of(path, repeats=repeats), 60, slug=slug)
 
 
 def ninjacam(data: Path, *arguments: str, timeout_s: float = 120) -> "subprocess.CompletedProcess[str]":
-    """Run a command of the product to its end."""
+    """Run a `ninjacam` command to completion."""
     environment = {
         **os.environ,
         "NINJACAM_DATA": str(data),
@@ -62,7 +62,7 @@ def ninjacam(data: Path, *arguments: str, timeout_s: float = 120) -> "subprocess
 
 
 def backtest(data: Path, *arguments: str, timeout_s: float = 120) -> dict[str, Any]:
-    """Return the result as JSON. Raises: AssertionError: it printed none."""
+    """Return the result as JSON. Raises: AssertionError: the command printed no result."""
     done = ninjacam(data, "backtest", *arguments, "--json", timeout_s=timeout_s)
     assert done.stdout, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)

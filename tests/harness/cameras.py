@@ -1,4 +1,4 @@
-"""Cameras as processes of their own, which can be frozen, killed and brought back."""
+"""Cameras as separate processes, which can be stopped, killed and restarted."""
 
 import functools
 import json
@@ -16,7 +16,7 @@ SYSTEM_PYTHON = "/usr/bin/python3"
 
 @functools.cache
 def gstreamer_missing() -> str:
-    """Why there is no GStreamer RTSP server for the system's python3; empty: there is."""
+    """Return the reason why the system's python3 has no GStreamer RTSP server; empty if it has one."""
     probe = (
         "import gi\ngi.require_version('Gst', '1.0')\ngi.require_version('GstRtspServer', '1.0')\n"
         "from gi.repository import Gst\nGst.init(None)\n"
@@ -42,7 +42,7 @@ class _CameraProcess(Process):
         super().__init__(name, [*command, "--state", str(self._state)], control=control)
 
     def start(self) -> Self:
-        """Start, or start again on the same port, and wait until it listens."""
+        """Start, or restart on the same port, and wait until the camera listens."""
         self._state.unlink(missing_ok=True)
         super().start()
         wait_until(self._state.exists, 30, f"{self.name} listening", processes=[self])
@@ -52,12 +52,12 @@ class _CameraProcess(Process):
         return f"rtsp://127.0.0.1:{self.port}/cam{stream}"
 
     def state(self) -> dict[str, Any]:
-        """{"pid", "connects", "open", "loop", ...}: "connects" counts since its start, "open" is now."""
+        """Return {"pid", "connects", "open", "loop", ...}. "connects" counts since the start; "open" is current."""
         state: dict[str, Any] = json.loads(self._state.read_text())
         return state
 
     def restart(self) -> None:
-        """Kill it without a word, and bring it back on the same port."""
+        """Kill the camera and restart it on the same port."""
         self.kill()
         self.start()
 
@@ -69,9 +69,9 @@ class _CameraProcess(Process):
 
 
 class GstCamera(_CameraProcess):
-    """GStreamer's RTSP server: a camera that nobody here wrote. 720p25, stamped. `codec`: encoded live if not H.264.
+    """GStreamer's RTSP server, an independent implementation. 720p25, stamped.
 
-    `clip`: H.264 as `clips.stamped_annexb` makes it; None: that.
+    `codec`: encoded live if not H.264. `clip`: H.264 from `clips.stamped_annexb`; None: the default clip.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class GstCamera(_CameraProcess):
 
 
 class FakeCamera(_CameraProcess):
-    """`ninjacam.testing.camera` as a process. `options`: more of its command line."""
+    """`ninjacam.testing.camera` as a process. `options`: additional command-line options."""
 
     def __init__(self, *options: str, streams: int = 1, port: int | None = None) -> None:
         port = port or free_port()
@@ -108,7 +108,10 @@ class FakeCamera(_CameraProcess):
         super().__init__("fake camera", command, port, streams, control=True)
 
     def order(self, **order: object) -> None:
-        """Fields of Faults and "stream", or "op" (`ninjacam.testing.camera.__main__`). Waits until it is obeyed."""
+        """Send fields of Faults with "stream", or "op" (`ninjacam.testing.camera.__main__`).
+
+        Waits until they are applied.
+        """
         answers = self.output.count("\n")
         self.send_line(json.dumps(order))
         wait_until(lambda: self.output.count("\n") > answers, 10, "answer to an order", processes=[self])

@@ -1,4 +1,4 @@
-"""A capture process alone, without an engine: told by the test what it is to record."""
+"""A capture process without an engine. The test sends its assignments."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ PERIOD_S = 2
 
 
 class CaptureChild:
-    """`segments`: what it has reported, the latest of each path."""
+    """`segments`: the latest report for each path."""
 
     def __init__(self, run_dir: Path, process: "subprocess.Popen[bytes]") -> None:
         self.process = process
@@ -44,7 +44,7 @@ class CaptureChild:
         )
 
     def assign_all(self, urls: dict[str, str], networks: Sequence[str]) -> None:
-        """Cameras by their names; none is recorded."""
+        """Assign cameras by name, without recording."""
         cameras = [self._camera(slug, url, "off", (), 0, networks) for slug, url in urls.items()]
         self._client.send({"op": "assign", "cameras": cameras})
 
@@ -87,7 +87,7 @@ class CaptureChild:
 async def capture(
     directory: Path, url: str, *, before: Sequence[str] = (), record: str = "always", period_s: int = PERIOD_S
 ) -> AsyncIterator[CaptureChild]:
-    """`url`: empty: `assign` comes later. `before`: a command that runs the process."""
+    """`url`: if empty, the test calls `assign` later. `before`: a command that runs the process."""
     run_dir = directory / "run"
     run_dir.mkdir(exist_ok=True)
     argv = [

@@ -40,13 +40,13 @@ _STAMP_JS = (Path(__file__).parent / "stamp.js").read_text()
 
 
 def stamp_js() -> str:
-    """An expression of JavaScript: {read(selector), sample(selector, ms)}."""
+    """A JavaScript expression: {read(selector), sample(selector, ms)}."""
     return _STAMP_JS
 
 
 @dataclass(frozen=True, slots=True)
 class StampSample:
-    """A frame number read from pixels, and when: seconds of this host's CLOCK_MONOTONIC, taken when it was drawn."""
+    """A frame number read from pixels, and the time at which the page drew it, in seconds of CLOCK_MONOTONIC."""
 
     number: int
     monotonic_s: float
@@ -54,12 +54,15 @@ class StampSample:
     height_px: int
 
     def latency_ms(self, *, fps: float = 25.0, loop: int = 250) -> float:
-        """Since the camera sent it, for cameras on the schedule of `ninjacam.testing.served_stream`."""
+        """Return the delay since the camera sent the frame.
+
+        For cameras scheduled by `ninjacam.testing.served_stream`.
+        """
         return ((self.monotonic_s * fps - self.number) % loop) / fps * 1000
 
 
 class Tab:
-    """One page. `log`: its console, uncaught exceptions and failed requests."""
+    """One page. `log`: its console messages, uncaught exceptions and failed requests."""
 
     def __init__(self, target: str, socket: ClientConnection) -> None:
         self.target = target
@@ -68,7 +71,7 @@ class Tab:
         self._last_id = 0
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Raises: RuntimeError: Chromium refuses."""
+        """Raises: RuntimeError: Chromium returns an error."""
         self._last_id += 1
         self._socket.send(json.dumps({"id": self._last_id, "method": method, "params": parameters}))
         while True:
@@ -92,7 +95,7 @@ class Tab:
             self.log.append(parameters["entry"]["text"])
 
     def js(self, expression: str) -> Any:
-        """The JSON value of an expression; promises are awaited. Raises: RuntimeError: it threw."""
+        """Return the JSON value of an expression; await promises. Raises: RuntimeError: the expression threw."""
         result = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in result:
             details = result["exceptionDetails"]
@@ -113,7 +116,7 @@ class Tab:
             time.sleep(0.05)
 
     def navigate(self, url: str) -> None:
-        """Go there, and wait until the page has loaded (an endless image does not count)."""
+        """Open the URL and wait until the page has loaded (an endless image does not count)."""
         answer = self.call("Page.navigate", url=url)
         if answer.get("errorText"):
             raise RuntimeError(f"{url}: {answer['errorText']}")
@@ -124,7 +127,7 @@ class Tab:
         self.call("Network.setCookie", name=name, value=value, url=url)
 
     def size(self, width: int, height: int, *, phone: bool = False) -> None:
-        """CSS pixels. `phone`: touch, and two device pixels for each."""
+        """Set the size in CSS pixels. `phone`: touch input and a device pixel ratio of 2."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -135,7 +138,7 @@ class Tab:
         self.call("Emulation.setTouchEmulationEnabled", enabled=phone)
 
     def press(self, key: str) -> None:
-        """A key by its DOM name: "Tab", "Enter", "a"."""
+        """Press a key by its DOM name: "Tab", "Enter", "a"."""
         text = {"Enter": "\r"}.get(key, key if len(key) == 1 else "")
         code = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32}.get(key, 0)
         common = {"key": key, "windowsVirtualKeyCode": code}
@@ -143,11 +146,11 @@ class Tab:
         self.call("Input.dispatchKeyEvent", type="keyUp", **common)
 
     def activate(self) -> None:
-        """Bring this tab to the front: the others are hidden then."""
+        """Bring this tab to the front, which hides the others."""
         self.call("Page.bringToFront")
 
     def screenshot(self, path: Path | None = None, *, whole: bool = False) -> bytes:
-        """PNG; also written to `path`."""
+        """Return a PNG, and also write it to `path`."""
         image = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         data = base64.b64decode(image["data"])
         if path:
@@ -157,21 +160,21 @@ class Tab:
     # Stamps
 
     def read_stamp(self, selector: str) -> int | None:
-        """The number in the bar of the first canvas, video or img that matches, also in shadow roots."""
+        """Return the number stamped in the first matching canvas, video or img, including those in shadow roots."""
         found = self.js(f"{_STAMP_JS}.read({json.dumps(selector)})")
         return None if found is None else int(found[0])
 
     def wait_for_stamp(self, selector: str, timeout_s: float = 15.0) -> int:
-        """Raises: TimeoutError: no readable picture comes."""
+        """Raises: TimeoutError: no readable frame appears."""
         return int(self.until(f"(x => x && [x[0]])({_STAMP_JS}.read({json.dumps(selector)}))", timeout_s)[0])
 
     def sample_stamps(self, selector: str, seconds: float) -> list[StampSample]:
-        """Each new number that is seen while `seconds` pass, read in every animation frame of the page."""
+        """Return each new number seen during `seconds`, read in every animation frame of the page."""
         self.begin_sampling(selector, seconds)
         return self.take_samples()
 
     def begin_sampling(self, selector: str, seconds: float) -> None:
-        """Begin `sample_stamps`, and return at once. `take_samples` waits for the result."""
+        """Begin `sample_stamps` and return immediately. `take_samples` waits for the result."""
         call = f"{_STAMP_JS}.sample({json.dumps(selector)}, {seconds * 1000})"
         self.js(f"void (globalThis.stampSamples = {call})")
 
@@ -182,7 +185,7 @@ class Tab:
 
 
 class Browser(Process):
-    """Chromium with a profile of its own, for as long as the `with` lasts."""
+    """Chromium with its own profile, for the duration of the `with` block."""
 
     def __init__(self, *flags: str) -> None:
         assert CHROMIUM, "Chromium is not installed"
@@ -200,7 +203,7 @@ class Browser(Process):
 
     @contextlib.contextmanager
     def tab(self, url: str = "") -> Iterator[Tab]:
-        """A new page in front; closed at the end."""
+        """Open a new page in front. It is closed at the end of the `with` block."""
         request = urllib.request.Request(f"http://127.0.0.1:{self._port}/json/new?about:blank", method="PUT")
         with urllib.request.urlopen(request) as response:
             target = json.load(response)

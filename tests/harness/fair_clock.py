@@ -1,8 +1,8 @@
-"""A clock for the time limits of tests: it runs slower while more processes want to run than there are processors.
+"""A clock for the time limits of tests, which slows down while more threads are runnable than there are processors.
 
-A limit of 2 s means 2 s on an idle machine. Beside a busy neighbour a process gets its share of the processors
-only, and so needs longer for the same work; on this clock it still needs 2 s. For upper limits and timeouts. What must
-last at least that long is measured in real seconds.
+A limit of 2 s means 2 s on an idle machine. On a busy machine, a process gets only a share of the processors and needs
+longer for the same work; on this clock it still needs 2 s. Use it for upper limits and timeouts. Measure lower limits
+in real seconds.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ _LOAD = Path("/proc/loadavg")
 
 
 class FairClock:
-    """`real_s`: the clock that it follows."""
+    """`real_s`: the underlying clock."""
 
     def __init__(self, real_s: Callable[[], float] = time.monotonic) -> None:
         self._real_s = real_s
@@ -32,7 +32,7 @@ class FairClock:
         return self._advance(None)
 
     def set_share(self, share: float) -> None:
-        """From now on, each thread that wants to run gets this share of a processor."""
+        """Set the share of a processor that each runnable thread gets from now on."""
         self._advance(share)
 
     def _advance(self, share: float | None) -> float:
@@ -46,7 +46,7 @@ class FairClock:
 
 
 def fair_share(load: str, processors: int) -> float:
-    """How much of a processor each thread gets that wants to run, except the one that asks: 0 to 1.
+    """Return the share of a processor that each runnable thread except the caller gets: 0 to 1.
 
     `load`: the content of /proc/loadavg.
     """
@@ -69,13 +69,13 @@ def _follow_load(clock: FairClock) -> None:
 
 
 def fair_s() -> float:
-    """Now, in seconds. Only differences mean something."""
+    """Return the current time in seconds. Only differences are meaningful."""
     return _clock().now_s()
 
 
 @asynccontextmanager
 async def fair_timeout(seconds: float) -> AsyncIterator[None]:
-    """Limit the block inside as `asyncio.timeout` does, on the fair clock. Raises: TimeoutError."""
+    """Limit the block as `asyncio.timeout` does, on the fair clock. Raises: TimeoutError."""
     loop, deadline_s = asyncio.get_running_loop(), fair_s() + seconds
     timer: asyncio.TimerHandle
 
@@ -97,20 +97,20 @@ async def fair_timeout(seconds: float) -> AsyncIterator[None]:
 
 @dataclass
 class Spell:
-    """A time that has passed, in real seconds and on the fair clock."""
+    """Elapsed time in real seconds and on the fair clock."""
 
     real_s: float = 0.0
     fair_s: float = 0.0
 
     @property
     def slowdown(self) -> float:
-        """Factor by which something may take longer than on an idle machine: 1 or more."""
+        """Return the ratio of real time to time on the fair clock: 1 or more."""
         return self.real_s / self.fair_s
 
 
 @contextmanager
 def spell() -> Iterator[Spell]:
-    """Measure what is inside; the result is filled in at its end."""
+    """Measure the duration of the block. The result is complete when the block ends."""
     passed = Spell()
     real_s, begun_s = time.monotonic(), fair_s()
     try:

@@ -1,7 +1,7 @@
-"""RTP packets as no camera sends them: parts that mean something, put together wrongly and then damaged.
+"""Malformed RTP packets: valid parts in invalid combinations, then damaged.
 
-`run_fuzz` is deterministic by its seed. It fails with whatever our code raises, and if a healthy stream that follows
-does not come through.
+`run_fuzz` is deterministic for a seed. It fails with any unexpected exception, and if a valid stream that follows does
+not arrive complete.
 """
 
 import random
@@ -89,7 +89,7 @@ def _damaged(part: bytes, chance: random.Random) -> bytes:
 
 
 def run_fuzz(name: str, seed: int) -> int:
-    """Returns the number of packets. Raises: whatever is wrong."""
+    """Return the number of packets. Raises: any unexpected exception."""
     chance = random.Random(f"{name} {seed}")
     stats = SourceStats()
     timeline = PacketClock(FakeClock())
@@ -104,7 +104,7 @@ def run_fuzz(name: str, seed: int) -> int:
 
     depacketizer = _depacketizer(name, emit, stats, chance)
     receiver = RtpReceiver(96, 90_000, depacketizer, TrackClock(90_000), stats, ordered=chance.random() < 0.8)
-    if name in _OTHERS:  # the camera may send the other codec, under another payload type or the same
+    if name in _OTHERS:  # the camera may send the other codec, with another payload type or the same
         by_codec: dict[Codec | None, Depacketizer] = {
             _CODECS[name]: depacketizer,
             _CODECS[_OTHERS[name]]: _depacketizer(_OTHERS[name], emit, stats, chance),

@@ -1,4 +1,4 @@
-"""A small HTTP client that does not raise at 4xx and keeps cookies."""
+"""A small HTTP client that keeps cookies and does not raise for 4xx responses."""
 
 import http.cookiejar
 import json
@@ -29,14 +29,14 @@ class Response:
 
 
 def unverified_tls() -> ssl.SSLContext:
-    """A client's context that accepts self-signed certificates."""
+    """Return a client context that accepts self-signed certificates."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
 
 
 class HttpClient:
-    """`base`: put before every path. `token`: sent as Bearer. Certificates are not verified."""
+    """`base`: prefix of every path. `token`: sent as Bearer. Certificates are not verified."""
 
     def __init__(self, base: str, *, token: str = "") -> None:
         self.base = base.rstrip("/")
@@ -58,7 +58,7 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         timeout_s: float = 60.0,
     ) -> Response:
-        """Follows redirects. Raises: OSError: no answer."""
+        """Follow redirects. Raises: OSError: no response."""
         sent = {**self.headers, **(headers or {})}
         if json_body is not None:
             data = json.dumps(json_body).encode()
@@ -81,7 +81,7 @@ class HttpClient:
         return self.request("POST", path, **options)
 
     def cookie(self, name: str) -> str:
-        """Empty where there is none."""
+        """Return the cookie, or an empty string."""
         return next((cookie.value or "" for cookie in self.cookies if cookie.name == name), "")
 
     def cookie_pairs(self) -> list[tuple[str, str]]:

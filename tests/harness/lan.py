@@ -1,4 +1,4 @@
-"""Networks that exist only for a test: kernel namespaces, so that nothing is ever sent to a real network."""
+"""Simulated networks in kernel namespaces. Nothing is sent to a real network."""
 
 import contextlib
 import ctypes
@@ -18,7 +18,7 @@ NETWORK = "10.9.0.0/24"
 
 @dataclass(frozen=True, slots=True)
 class LanDevice:
-    """A simulated device. `kind`: see `lan_devices`. `scopes`: of its ONVIF answer."""
+    """A simulated device. `kind`: see `lan_devices`. `scopes`: of its ONVIF response."""
 
     address: str
     mac: str
@@ -27,7 +27,7 @@ class LanDevice:
 
 
 def missing() -> str:
-    """Return why there can be no namespaces here; empty if there can."""
+    """Return the reason why namespaces are not available; empty if they are."""
     if os.geteuid() != 0:
         return "network namespaces are made by root"
     done = subprocess.run(
@@ -40,7 +40,10 @@ def missing() -> str:
 
 @contextlib.contextmanager
 def own_network() -> Iterator[None]:
-    """Put this thread, and what it starts, into an empty network with a loopback interface. Restores the former one."""
+    """Move this thread and its child processes into an empty network with a loopback interface.
+
+    The thread returns to its former network when the `with` block ends.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     try:
@@ -58,7 +61,7 @@ def own_network() -> Iterator[None]:
 
 @contextlib.contextmanager
 def lan(devices: Sequence[LanDevice]) -> Iterator[None]:
-    """In a network of its own (`own_network`): attach it, as SEARCHER, to a network with these devices."""
+    """Attach this thread's `own_network`, as SEARCHER, to a network with these devices."""
     command = ["unshare", "-n", *map(str, python("-m", "tests.harness.lan_devices"))]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True
@@ -82,12 +85,12 @@ def lan(devices: Sequence[LanDevice]) -> Iterator[None]:
 
 
 def without_privileges(command: Sequence[str | os.PathLike[str]]) -> list[str]:
-    """Return a command that runs this one without any capability, as if not by root."""
+    """Return a command that runs this one without capabilities, as if not by root."""
     return ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", *map(str, command)]
 
 
 def active_opens() -> int:
-    """Return how many TCP connections this network's hosts have begun, as the kernel counts."""
+    """Return the number of TCP connections opened by this network's hosts, as counted by the kernel."""
     names, values = (
         line.split()[1:]
         for line in Path("/proc/thread-self/net/snmp").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""A web camera that makes FFmpeg allocate: an MP4 of 400 bytes that announces a table of 800 MB."""
+"""An HTTP camera that makes FFmpeg allocate memory: an MP4 of 400 bytes that announces a table of 800 MB."""
 
 import contextlib
 import http.server
@@ -17,12 +17,12 @@ class _Bomb(http.server.BaseHTTPRequestHandler):
         self.wfile.write(memory_bomb(ENTRIES))
 
     def log_message(self, format: str, *args: object) -> None:
-        """Quiet."""
+        """Log nothing."""
 
 
 @contextlib.contextmanager
 def serve_memory_bomb() -> Iterator[str]:
-    """Yields its URL."""
+    """Yield the camera's URL."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Bomb) as server:
         threading.Thread(target=server.serve_forever, name="bomb", daemon=True).start()
         try:
@@ -32,7 +32,10 @@ def serve_memory_bomb() -> Iterator[str]:
 
 
 def memory_bomb(entries: int) -> bytes:
-    """An MP4 whose only track has a table (stz2) of so many sizes, 4 bytes each in memory, of which none follows."""
+    """Return an MP4 whose only track announces a table (stz2) of `entries` sizes but omits it.
+
+    Each size takes 4 bytes in memory.
+    """
 
     def box(kind: bytes, content: bytes, missing_bytes: int = 100) -> bytes:
         return struct.pack(">I4s", 8 + len(content) + missing_bytes, kind) + content

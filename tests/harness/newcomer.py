@@ -51,7 +51,7 @@ class Newcomer:
         return Process(line, command, environment=self.environment, cwd=cwd or self.home)
 
     def login(self, mount: str, *processes: Process) -> HttpClient:
-        """Open the page of the cameras as a stranger, and log in where it leads to."""
+        """Open the cameras page without a session, and log in on the page that it redirects to."""
         client = HttpClient(self.base)
         wait_until(lambda: self._answers(client, f"{mount}/healthz"), 60, "the server", processes=processes)
         page = client.get(f"{mount}/")
@@ -72,7 +72,7 @@ class Newcomer:
             return False
 
     def require_live(self, client: HttpClient, mount: str, *processes: Process) -> None:
-        """The wall has its styles and scripts, and the camera a picture."""
+        """Require that the wall loads its styles and scripts, and that the camera shows video."""
         wall = client.get(f"{mount}/").text
         for found in re.findall(r'(?:href|src)="([^"]+\.(?:css|js|svg))"', wall):
             assert client.get(found).status == 200, found

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own, for as long as a `with` lasts: 127.0.0.1 only, without a password, empty."""
+"""An empty PostgreSQL server on 127.0.0.1, without a password, for the duration of a `with` block."""
 
 import os
 import pwd
@@ -11,11 +11,11 @@ from tests.harness.processes import Process, free_port, wait_until
 
 _PROGRAMS = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
 _USER = "postgres"
-"""The server refuses to run as root; Debian's package brings this account."""
+"""The server refuses to run as root. Debian's package creates this account."""
 
 
 def postgres_missing() -> str:
-    """Why there is none; empty: there is."""
+    """Return the reason why PostgreSQL is not available; empty if it is."""
     if _PROGRAMS is None:
         return "PostgreSQL is not installed (apt install postgresql)."
     if os.geteuid() == 0:
@@ -39,7 +39,7 @@ def _as_owner(*command: str) -> list[str]:
 
 
 class Postgres(Process):
-    """`url`: for DATABASE_URL."""
+    """`url`: the value of DATABASE_URL."""
 
     def __init__(self) -> None:
         assert _PROGRAMS is not None
@@ -68,7 +68,7 @@ class Postgres(Process):
 
     def close(self) -> None:
         if self._child is not None and self.is_running():
-            self.child.send_signal(2)  # SIGINT: a fast shutdown, which waits for no client
+            self.child.send_signal(2)  # SIGINT: a fast shutdown, which does not wait for clients
             self.wait(20)
         super().close()
         self._directory.cleanup()

@@ -1,7 +1,7 @@
-"""A power cut: of a real file system on a disk of its own, only what had reached the disk is looked at afterwards.
+"""Simulated power cuts: the tests see only data that had reached the disk of a real file system.
 
-The disk is a file behind a loop device. What the kernel still holds in its page cache for it has not reached
-the disk; so a copy of that file, taken while the capture process stands still, is what a disk would hold.
+The disk is a file behind a loop device. Data in the kernel's page cache has not reached it. A copy of the file, taken
+while the capture process is stopped, is therefore the content of a disk after a power cut.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ DISK_BYTES = 48 << 20
 
 
 def loop_missing(directory: Path) -> str:
-    """Why no file system can be made and mounted here; empty: it can."""
+    """Return the reason why file systems cannot be created and mounted here; empty if they can."""
     if os.geteuid() != 0:
         return "mounts a file system, which needs root"
     if shutil.which("mkfs.ext4") is None:
@@ -31,9 +31,9 @@ def loop_missing(directory: Path) -> str:
 
 
 def cut_power(directory: Path, url: str, after_s: float) -> tuple[Path, int]:
-    """Record a camera in `directory`, which is empty, until `after_s` after it has begun its third file.
+    """Record a camera in `directory`, which must be empty, until `after_s` after the start of its third file.
 
-    Returns: the recordings as they were on the disk, mounted again and copied; the wall clock of the cut, ns.
+    Returns: a copy of the recordings on the remounted disk, and the wall clock of the cut in ns.
     """
     root, left, found = (directory / name for name in ("recordings", "left.img", "found"))
     for each in (root, found, directory / "mount"):
@@ -45,14 +45,14 @@ def cut_power(directory: Path, url: str, after_s: float) -> tuple[Path, int]:
         async with capture(directory, url, before=before) as child:
             await child.until(lambda: len(child.segments) >= 3)
             await asyncio.sleep(after_s)
-            # Not killed: with its last process the disk is unmounted.
+            # Stop, not kill: the disk is unmounted when its last process ends.
             child.process.send_signal(signal.SIGSTOP)
             cut_ns = time.time_ns()
             _copy_at_rest(disk, left)
             return cut_ns
 
     cut_ns = asyncio.run(record())
-    # Mounting replays the journal, as the next start of the machine does.
+    # Mounting replays the journal, as after a reboot.
     script = f'mount -o loop "{left}" "{directory}/mount" && cp -a "{directory}/mount/." "{found}/"'
     subprocess.run(["unshare", "-m", "sh", "-c", script], check=True)
     return found, cut_ns
@@ -67,7 +67,7 @@ def _make_disk(path: Path) -> Path:
 
 
 def _copy_at_rest(disk: Path, left: Path) -> None:
-    """A copy in which nothing was written meanwhile: as if it had been taken in one instant."""
+    """Return a copy that no write has interrupted, equivalent to a copy taken in one instant."""
     while True:
         before = disk.read_bytes()
         if before == disk.read_bytes():

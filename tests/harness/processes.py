@@ -1,4 +1,4 @@
-"""Real child processes: started, watched, stopped, with their output in every failure."""
+"""Child processes whose output is part of every failure message."""
 
 import contextlib
 import os
@@ -24,8 +24,9 @@ T = TypeVar("T")
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that was free a moment ago. The kernel gives none of this range to connections, so
-    none of those that other tests make takes it meanwhile.
+    """Return a TCP port of 127.0.0.1 that was free a moment ago.
+
+    The kernel does not use this range for outgoing connections, so connections of other tests do not take the port.
     """
     while True:
         port = random.randint(20_000, 32_000)
@@ -37,9 +38,9 @@ def free_port() -> int:
 def wait_until(
     condition: Callable[[], T | None], timeout_s: float, what: str, *, processes: "Sequence[Process]" = ()
 ) -> T:
-    """The first true value of `condition`, polled.
+    """Poll `condition` and return its first true value.
 
-    Raises: AssertionError: it did not come true, or one of `processes` ended; with their output.
+    Raises: AssertionError: timeout, or one of `processes` ended; with their output.
     """
     deadline_s = fair_s() + timeout_s
     while True:
@@ -56,7 +57,10 @@ def wait_until(
 
 
 def wait_for_exit(child: "subprocess.Popen[Any]", timeout_s: float) -> int:
-    """The exit status of a child. `timeout_s`: on the fair clock. Raises: subprocess.TimeoutExpired: it still runs."""
+    """Return the exit status of a child.
+
+    `timeout_s`: on the fair clock. Raises: subprocess.TimeoutExpired: it still runs.
+    """
     deadline_s = fair_s() + timeout_s
     while True:
         try:
@@ -76,15 +80,15 @@ def is_alive(pid: int) -> bool:
 
 
 def kill(pid: int) -> None:
-    """SIGKILL to one process, and wait until it is gone."""
+    """Send SIGKILL to one process and wait until it has ended."""
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not is_alive(pid), 5, f"end of process {pid}")
 
 
 class Process:
-    """A child in a session of its own; output goes to a temporary file. Use it in a `with`: it is dead afterwards.
+    """A child in its own session, with output in a temporary file. It is killed at the end of its `with` block.
 
-    `environment`: added to ours.
+    `environment`: added to the parent's environment.
     """
 
     def __init__(
@@ -134,7 +138,7 @@ class Process:
 
     @property
     def output(self) -> str:
-        """All that it and its children have printed so far."""
+        """Return all output of the process and its children so far."""
         size = os.fstat(self._output.fileno()).st_size
         return os.pread(self._output.fileno(), size, 0).decode("utf-8", "replace")
 
@@ -142,7 +146,7 @@ class Process:
         return f"--- output of {self.name} ---\n{self.output[-_TAIL_CHARACTERS:]}"
 
     def wait_for_output(self, text: str, timeout_s: float = 10.0) -> str:
-        """Wait until `text` was printed; the whole line."""
+        """Wait until `text` was printed and return the whole line."""
 
         def line() -> str | None:
             return next((line for line in self.output.splitlines() if text in line), None)
@@ -150,7 +154,7 @@ class Process:
         return wait_until(line, timeout_s, f"{text!r} from {self.name}", processes=[self])
 
     def send_line(self, line: str) -> None:
-        """Write to its standard input (`control` only)."""
+        """Write to the standard input (`control` only)."""
         assert self.child.stdin
         self.child.stdin.write(line.encode() + b"\n")
         self.child.stdin.flush()
@@ -165,21 +169,21 @@ class Process:
         self.signal(signal.SIGCONT)
 
     def wait(self, timeout_s: float = 10.0) -> int:
-        """Its exit status. Raises: AssertionError: it keeps running."""
+        """Return the exit status. Raises: AssertionError: the process keeps running."""
         try:
             return wait_for_exit(self.child, timeout_s)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"{self.name} did not end within {timeout_s} s\n{self.tail()}") from None
 
     def terminate(self, timeout_s: float = 10.0) -> float:
-        """SIGTERM; the seconds until it was gone. Raises: AssertionError: it keeps running."""
+        """Send SIGTERM and return the seconds until the process ended. Raises: AssertionError: it keeps running."""
         started_s = fair_s()
         self.signal(signal.SIGTERM)
         self.wait(timeout_s)
         return fair_s() - started_s
 
     def kill(self) -> None:
-        """SIGKILL to it and all of its session. Idempotent."""
+        """Send SIGKILL to the process and all others in its session. Idempotent."""
         if self._child is None:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -190,7 +194,7 @@ class Process:
                 self._child.stdin.close()
 
     def close(self) -> None:
-        """SIGTERM, after 5 s SIGKILL. Idempotent."""
+        """Send SIGTERM, and SIGKILL after 5 s. Idempotent."""
         if self._child is not None and self._child.poll() is None:
             self.thaw()
             self.signal(signal.SIGTERM)
@@ -217,7 +221,7 @@ class Process:
 def run(
     command: Sequence[str], *, environment: Mapping[str, str] | None = None, timeout_s: float = 60.0
 ) -> str:
-    """The standard output of a command that succeeds. Raises: AssertionError: it does not; with what it printed."""
+    """Return the standard output of a command. Raises: AssertionError: the command fails; with its output."""
     done = complete(command, {**os.environ, **(environment or {})}, timeout_s=timeout_s)
     assert done.returncode == 0, f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -226,7 +230,7 @@ def run(
 def complete(
     command: Sequence[str], environment: Mapping[str, str], *, stdin: str = "", timeout_s: float = 60.0
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a command to its end. `timeout_s`: on the fair clock. Raises: subprocess.TimeoutExpired: it is killed."""
+    """Run a command to completion. `timeout_s`: on the fair clock. Raises: subprocess.TimeoutExpired: it is killed."""
     pipe, deadline_s = subprocess.PIPE, fair_s() + timeout_s
     with subprocess.Popen(
         command, env=environment, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True
@@ -247,5 +251,5 @@ def complete(
 
 
 def python(*arguments: str) -> list[str]:
-    """A command line of this interpreter, deaf to the warnings that the tests make errors."""
+    """Return a command line of this interpreter that ignores the warnings that the tests turn into errors."""
     return [sys.executable, *arguments]

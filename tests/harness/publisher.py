@@ -1,4 +1,4 @@
-"""Devices that publish: FFmpeg's own RTMP and RTSP (through PyAV) as a process, and hostile ones as sockets.
+"""Publishing devices: FFmpeg's RTMP and RTSP (through PyAV) as a process, and hostile ones as sockets.
 
 As a program: `python -m tests.harness.publisher URL FILE` sends the file in a loop, in real time.
 """
@@ -56,7 +56,7 @@ def has_gst(*elements: str) -> bool:
 
 
 class RtmpSocket:
-    """The least of an RTMP client, for what FFmpeg does not do. `tls`: without verification."""
+    """A minimal RTMP client for requests that FFmpeg does not send. `tls`: without verification."""
 
     def __init__(self, port: int, *, tls: bool = False) -> None:
         self._socket: socket.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
@@ -75,7 +75,7 @@ class RtmpSocket:
         self.send(bytes(1536))
 
     def publish(self, key: str) -> str:
-        """Return the code of the answer: "NetStream.Publish.Start"."""
+        """Return the code of the response: "NetStream.Publish.Start"."""
         self.shake_hands()
         self.command("connect", {"app": "publish"})
         self.command("createStream", None)
@@ -93,7 +93,7 @@ class RtmpSocket:
         self._socket.sendall(data)
 
     def is_closed(self) -> bool:
-        """Wait for the end of the connection. Return False after 10 s."""
+        """Wait until the server closes the connection. Return False after 10 s."""
         try:
             while self._socket.recv(65_536):
                 pass

@@ -1,4 +1,4 @@
-"""The code blocks of README.md and the pages in docs, for the tests that do what they say."""
+"""The code blocks of README.md and of the pages in docs, for tests that run them."""
 
 import re
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Block:
 
     @property
     def lines(self) -> list[str]:
-        """The commands of a shell block, without comments."""
+        """Return the commands of a shell block, without comments."""
         stripped = (re.sub(r"\s+#.*", "", line).strip() for line in self.text.splitlines())
         return [line for line in stripped if line and not line.startswith("#")]
 

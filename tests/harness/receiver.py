@@ -1,4 +1,4 @@
-"""A receiver of webhooks that is down, slow or hostile when a test says so. It keeps every request."""
+"""A webhook receiver that records every request and can be down, slow or hostile."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ from tests.harness.processes import free_port
 class Received:
     path: str
     headers: dict[str, str]
-    """Names in lower case."""
+    """Names are in lower case."""
     body: bytes
 
     @property
@@ -22,7 +22,7 @@ class Received:
 
 
 class Receiver:
-    """`status`: of each response. `delay_s`: before it. `silent`: never answer. `location`: of redirects."""
+    """`status`: of each response. `delay_s`: before it. `silent`: never respond. `location`: of redirects."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -70,7 +70,7 @@ class Receiver:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """From now on, connections are refused. Entering it again opens the same port."""
+        """Refuse connections. Entering the context again opens the same port."""
         self._ended.set()
         if self._server is not None:
             self._server.shutdown()

@@ -1,4 +1,4 @@
-"""What is on the disk after recording: which files, whether they decode, and whether each picture is there once."""
+"""Checks of recordings on the disk: the files, whether they decode, and whether each frame is present once."""
 
 import contextlib
 import subprocess
@@ -16,13 +16,13 @@ from ninjacam.testing import stamp
 
 
 def files_of(root: Path) -> list[SegmentInfo]:
-    """Return the files in the order of their starts. Call it when nothing records any more."""
+    """Return the files in the order of their starts. Call it only after recording has stopped."""
     found = [read_segment(root / path, root=root) for path in iter_paths(root)]
     return sorted(found, key=lambda each: each.start_ns)
 
 
 def end_ns_of(root: Path) -> int:
-    """Return the end of the recording so far; 0: there is none. A file that was created a moment ago is skipped."""
+    """Return the end of the recording so far; 0 if there is none. Skips a file that was just created."""
     ends_ns = [0]
     for path in iter_paths(root):
         with contextlib.suppress(DecodeError):
@@ -31,8 +31,11 @@ def end_ns_of(root: Path) -> int:
 
 
 def assert_decodes(path: Path) -> None:
-    """FFmpeg's program decodes all of it without a word. In the file's own time base: in FFmpeg's guess of a rate,
-    pictures that lie closer than it guessed would count as one too many."""
+    """Require that FFmpeg's program decodes all of it without output.
+
+    Uses the file's time base: at the frame rate that FFmpeg estimates, frames that are closer together would count as
+    additional ones.
+    """
     done = subprocess.run(
         ["ffmpeg", "-v", "warning", "-xerror", "-i", str(path), "-map", "0", "-enc_time_base", "-1", "-f", "null", "-"],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
@@ -41,7 +44,7 @@ def assert_decodes(path: Path) -> None:
 
 
 def stamps(paths: Sequence[Path]) -> list[int | None]:
-    """The numbers that the pictures bear, in order of showing."""
+    """Return the numbers stamped in the frames, in display order."""
     out = []
     for path in paths:
         with av.open(str(path)) as container:
@@ -51,7 +54,7 @@ def stamps(paths: Sequence[Path]) -> list[int | None]:
 
 
 def assert_consecutive(numbers: Sequence[int | None], loop: int) -> None:
-    """Nearly all are legible, and each has its place in the loop."""
+    """Require that nearly all frames are legible and that each has its place in the loop."""
     legible = [(at, number) for at, number in enumerate(numbers) if number is not None]
     assert len(legible) > 0.95 * len(numbers)
     at, number = legible[0]

@@ -1,4 +1,4 @@
-"""Recorded files of stamped pictures, as the recorder writes them, without a camera and without waiting."""
+"""Recordings of stamped frames, in the recorder's format, without a camera or delays."""
 
 import math
 import os
@@ -41,7 +41,7 @@ def encode_stamped(
     first: int = 0,
     codec: Codec = Codec.H264,
 ) -> list[Packet]:
-    """H.264 or H.265 of pictures that bear the numbers from `first` on; captured at NOON_NS and 40 ms each."""
+    """Return H.264 or H.265 frames stamped from `first` on, captured from NOON_NS on at intervals of 40 ms."""
     context = av.CodecContext.create("libx264" if codec is Codec.H264 else "libx265", "w")
     assert isinstance(context, av.VideoCodecContext)
     context.width, context.height, context.pix_fmt = *size, "yuv420p"
@@ -77,7 +77,7 @@ def encode_stamped(
 
 
 def encode_tone(seconds: float) -> list[Packet]:
-    """G.711 of a tone, in packets of 20 ms."""
+    """Return G.711 audio of a tone, in packets of 20 ms."""
     return [
         Packet(
             Kind.AUDIO, Codec.PCMU, bytes((0x80 | int(63 * abs(math.sin(n * 160 + i)))) for i in range(160)),
@@ -105,7 +105,7 @@ def by_key(packets: Sequence[Packet]) -> list[list[Packet]]:
 def write_file(
     root: Path, packets: Sequence[Packet], *, slug: str = "door", tone: Sequence[Packet] = ()
 ) -> Made:
-    """One file, a fragment for each key frame."""
+    """Write one file with a fragment for each key frame."""
     start_ns = packets[0].captured_ns
     directory = open_directory(root, slug)
     path, descriptor = create_segment(directory, slug, start_ns)
@@ -124,7 +124,7 @@ def write_file(
             units = units[len(now) :]
             end_dts = dts_of(following) if following else dts_of(group[-1]) + TICKS
             seen = [(packet.pts, encode_annotation_set("none", packet.captured_ns, [])) for packet in group]
-            # So that whatever plays them is seen to skip it.
+            # Players must skip it.
             written = contents.add(group, now, end_dts, seen)
             assert written is not None
             file.write(written.data)
@@ -139,14 +139,14 @@ def write_file(
 
 
 def write_files(root: Path, packets: Sequence[Packet], groups_each: int, *, slug: str = "door") -> list[Made]:
-    """Files of so many groups of pictures each."""
+    """Write files with the given number of GOPs each."""
     groups = by_key(packets)
     parts = [groups[at : at + groups_each] for at in range(0, len(groups), groups_each)]
     return [write_file(root, [packet for group in part for packet in group], slug=slug) for part in parts]
 
 
 def read_stamps(path: Path | str, **options: str) -> list[int | None]:
-    """The numbers of all pictures of a file or address, as shown."""
+    """Return the numbers of all frames of a file or URL, in display order."""
     numbers = []
     with av.open(str(path), "r", options=options) as container:
         for frame in container.decode(video=0):
@@ -155,7 +155,7 @@ def read_stamps(path: Path | str, **options: str) -> list[int | None]:
 
 
 def iter_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """(kind, contents)"""
+    """Yield (kind, contents)."""
     at = 0
     while at < len(data):
         size, kind = struct.unpack_from(">I4s", data, at)

@@ -1,4 +1,4 @@
-"""The product as its users start it: `ninjacam serve` on a data directory, as real processes."""
+"""The whole product: `ninjacam serve` on a data directory, as real processes."""
 
 import json
 import re
@@ -20,10 +20,10 @@ _READY_TIMEOUT_S = 60.0
 
 
 class Product(Process):
-    """An administrator (`ADMIN`, `PASSWORD`) and a token with all scopes are made before it starts.
+    """Creates an administrator (`ADMIN`, `PASSWORD`) and a token with all scopes before the start.
 
-    `tls`: it serves https with its own certificate. `environment`: added to ours. `data`: an empty directory, or that
-    of an earlier run.
+    `tls`: serve https with a self-signed certificate. `environment`: added to the parent's environment. `data`: an
+    empty directory, or one from an earlier run.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Product(Process):
         )
 
     def start(self) -> Self:
-        """Make the accounts, start, and wait until /healthz answers."""
+        """Create the accounts, start, and wait until /healthz answers."""
         if not self.token:
             self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self._is_new():
@@ -68,7 +68,10 @@ class Product(Process):
         return self.make_token("tests", "*")
 
     def cli(self, *arguments: str, stdin: str = "", check: bool = True) -> str:
-        """Output of `ninjacam ARGUMENTS --data ...`. Raises: AssertionError: it failed (with `check`)."""
+        """Return the output of `ninjacam ARGUMENTS --data ...`.
+
+        Raises: AssertionError: the command failed (with `check`).
+        """
         done = run_command([*arguments, "--data", str(self.data)], self.environment, stdin=stdin)
         printed = done.stdout + done.stderr
         assert done.returncode == 0 or not check, (
@@ -81,15 +84,15 @@ class Product(Process):
         return self.cli("token", "create", name, "--user", user, *wanted).split()[-1]
 
     def add_camera(self, slug: str, url: str, *options: str, username: str = "", password: str = "") -> None:
-        """By the command line, without trying it first."""
+        """Add a camera with the command line, without probing it."""
         login = ["--username", username, "--password-stdin"] if username else []
         self.cli("add", slug, url, "--no-check", *login, *options, stdin=password + "\n")
 
-    # Asking it
+    # Requests
 
     @property
     def client(self) -> HttpClient:
-        """With the token."""
+        """Return a client that sends the token."""
         return HttpClient(self.base, token=self.token)
 
     def is_healthy(self) -> bool:
@@ -99,14 +102,14 @@ class Product(Process):
             return False
 
     def camera(self, slug: str) -> dict[str, Any]:
-        """As returned by the API."""
+        """Return the camera as the API returns it."""
         answer = self.client.get(f"/api/v1/cameras/{slug}")
         assert answer.status == 200, f"camera {slug}: {answer.status} {answer.text}\n{self.tail()}"
         told: dict[str, Any] = answer.json()
         return told
 
     def wait_for_state(self, slug: str, state: str = "live", timeout_s: float = 20.0) -> dict[str, Any]:
-        """What the API says of the camera once it is in that state."""
+        """Return the camera from the API once it is in that state."""
 
         def in_state() -> dict[str, Any] | None:
             told = self.camera(slug)
@@ -115,7 +118,7 @@ class Product(Process):
         return wait_until(in_state, timeout_s, f"camera {slug} {state}", processes=[self])
 
     def login(self, username: str = ADMIN, password: str = PASSWORD) -> HttpClient:
-        """A client with the session cookie that the login page gives."""
+        """Return a client with the session cookie from the login page."""
         client = HttpClient(self.base)
         page = client.get("/login/")
         hidden = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
@@ -138,10 +141,10 @@ class Product(Process):
     def websocket_url(self) -> str:
         return f"ws{self.base.removeprefix('http')}/live/ws"
 
-    # Its processes
+    # Processes
 
     def status(self) -> dict[str, Any]:
-        """What the engine has written to status.json."""
+        """Return the engine's status.json."""
         status: dict[str, Any] = json.loads((self.data / "run/status.json").read_text())
         return status
 
@@ -149,7 +152,7 @@ class Product(Process):
         return int(self.status()["engine_pid"])
 
     def pids(self, kind: str) -> list[int]:
-        """Of the engine's children of that kind: "capture", "vision"."""
+        """Return the pids of the engine's children of that kind: "capture", "vision"."""
         return [
             int(child["pid"])
             for child in self.status()["processes"]
@@ -157,11 +160,11 @@ class Product(Process):
         ]
 
     def pids_titled(self, title: str) -> list[int]:
-        """Of our processes that `ps` shows with that title."""
+        """Return the pids of the product's processes that `ps` shows with that title."""
         return [pid for pid in descendants(self.pid) if _command_line(pid).rstrip("\0") == title]
 
     def web_pids(self) -> list[int]:
-        """Of the ASGI workers."""
+        """Return the pids of the ASGI workers."""
         record = json.loads((self.data / "run/serve.json").read_text())
         return [
             int(each["pid"])
@@ -172,7 +175,7 @@ class Product(Process):
 
 @cache
 def _prepare() -> "tuple[tempfile.TemporaryDirectory[str], str]":
-    """A data directory with the accounts, and the token: its database is migrated once for all products."""
+    """Prepare a data directory with accounts and token. The database is migrated once for all products."""
     directory = tempfile.TemporaryDirectory(prefix="ninjacam-prepared-")
     return directory, Product(Path(directory.name))._make_accounts()
 

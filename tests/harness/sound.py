@@ -1,4 +1,4 @@
-"""What a test hears."""
+"""Decoding and measurement of audio in tests."""
 
 from collections.abc import Sequence
 from typing import TypeAlias

@@ -1,8 +1,8 @@
-"""An event loop whose time does not run while the machine is busy, and a clock that reads it.
+"""An event loop whose time stops while the machine is busy, and a clock that reads it.
 
-Cameras and capture that share such a loop behave the same beside any neighbour: nobody falls behind, and no picture
-bunches with others because the process was not scheduled. Not for what other processes or threads are waited for with
-a deadline of this loop.
+Cameras and capture that share such a loop behave the same on a busy machine: none falls behind, and frames do not
+arrive in bursts because the process was not scheduled. Do not wait for other processes or threads with a deadline of
+this loop.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 
 
 class _WaitingSelector(selectors.DefaultSelector):
-    """`waited_s`: how long the loop has waited. A wait that returns late counts as long as was asked for."""
+    """`waited_s`: total waiting time of the loop. A wait that returns late counts as the requested time."""
 
     waited_s = 0.0
 
@@ -28,7 +28,7 @@ class _WaitingSelector(selectors.DefaultSelector):
 
 
 class SteadyLoop(asyncio.SelectorEventLoop):
-    """Its time runs while it waits, and stands still while callbacks run."""
+    """Its time advances while it waits, and stops while callbacks run."""
 
     def __init__(self) -> None:
         self._selector = _WaitingSelector()
@@ -40,13 +40,13 @@ class SteadyLoop(asyncio.SelectorEventLoop):
 
 
 def run_steadily(main: Coroutine[Any, Any, _T]) -> _T:
-    """`asyncio.run` in a `SteadyLoop`."""
+    """Run `asyncio.run` in a `SteadyLoop`."""
     with asyncio.Runner(loop_factory=SteadyLoop) as runner:
         return runner.run(main)
 
 
 class LoopClock:
-    """A `Clock` of the running event loop, whichever that is."""
+    """A `Clock` of the running event loop."""
 
     def __init__(self) -> None:
         self._wall_offset_ns = time.time_ns() - time.monotonic_ns()

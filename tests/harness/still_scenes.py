@@ -1,4 +1,4 @@
-"""Images of a camera that shows nothing, or always the same, and their H.264 encoding."""
+"""Images of an empty or motionless scene, and their H.264 encoding."""
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -20,7 +20,7 @@ FPS = 10
 
 
 def draw_room(width_px: int, height_px: int, *, brightness: float = 1.0) -> "Image":
-    """A still scene with edges, in luma: a wall, a door, a window, a lamp."""
+    """Return a still scene with edges, in luma: a wall, a door, a window, a lamp."""
     image = np.full((height_px, width_px), 150, np.uint8)
     image[:, : width_px // 2] = np.linspace(90, 150, width_px // 2, dtype=np.uint8)
     cv2.rectangle(image, (width_px // 8, height_px // 4), (width_px // 3, height_px), 60, -1)
@@ -34,7 +34,7 @@ def draw_room(width_px: int, height_px: int, *, brightness: float = 1.0) -> "Ima
 
 
 def add_noise(image: "Image", sigma: float, count: int) -> "Iterator[Image]":
-    """Yield the image with the noise of a sensor."""
+    """Yield the image with sensor noise."""
     chance = np.random.default_rng(5)
     for _ in range(count):
         noisy = image + chance.normal(0, sigma, image.shape)
@@ -42,7 +42,7 @@ def add_noise(image: "Image", sigma: float, count: int) -> "Iterator[Image]":
 
 
 def encode(images: "Iterable[Image]", *, bitrate_bps: int, gop: int = 2 * FPS) -> list[Packet]:
-    """Encode luma as H.264 with FPS frames per second, received at that pace from second 1 on."""
+    """Encode luma as H.264 with FPS frames per second, received at that rate from second 1 on."""
     packets: list[Packet] = []
     context: av.VideoCodecContext | None = None
     for number, image in enumerate(images):
@@ -73,7 +73,7 @@ def encode(images: "Iterable[Image]", *, bitrate_bps: int, gop: int = 2 * FPS) -
 
 
 def encode_clip(images: "Iterable[Image]", *, bitrate_bps: int) -> Clip:
-    """As `encode`, for a fake camera."""
+    """Encode luma as `encode` does, for a fake camera."""
     packets = encode(images, bitrate_bps=bitrate_bps)
     units = tuple(
         Unit(number / FPS, number / FPS, packet.data, bool(packet.flags & Flags.KEY))

@@ -1,4 +1,4 @@
-"""A person at a terminal: runs a command line in a pseudo-terminal and answers its prompts."""
+"""Runs a command line in a pseudo-terminal and answers its prompts."""
 
 import os
 import pty
@@ -19,10 +19,10 @@ def type_command(
     answers: Mapping[str, str] | None = None,
     timeout_s: float = 60.0,
 ) -> str:
-    """Run `line` in a shell on a terminal and return all that the terminal showed.
+    """Run `line` in a shell on a terminal and return all output.
 
-    `answers`: what to type when the last line shown matches a regular expression, each as often as it is asked.
-    Raises: AssertionError: the command fails, or asks something that has no answer, until `timeout_s`.
+    `answers`: the input for each regular expression that matches the last output line, every time it matches. Raises:
+    AssertionError: the command fails, shows a prompt without an answer, or exceeds `timeout_s`.
     """
     master, slave = pty.openpty()
     child = subprocess.Popen(

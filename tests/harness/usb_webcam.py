@@ -1,11 +1,11 @@
-"""`python -m tests.harness.usb_webcam FOLDER [FAULT AFTER]`: a USB webcam in user space, for the kernel's own driver.
+"""A USB webcam in user space for the kernel's driver: `python -m tests.harness.usb_webcam FOLDER [FAULT AFTER]`.
 
-It plugs itself into the kernel's virtual USB port (USB/IP, drivers/usb/usbip/vhci_*; message formats in
+It connects to the kernel's virtual USB port (USB/IP, drivers/usb/usbip/vhci_*; message formats in
 Documentation/usb/usbip_protocol.rst), so the driver uvcvideo finds a camera (USB Video Class 1.0, a bulk endpoint) that
-offers raw video first, as most do, and MJPEG. FOLDER has its pictures, by size: `640x480/000.jpg`; they are played in a
-loop, from the first whenever a program starts it. Prints `streams 640x480 30` at each start.
+offers raw video first, as most do, and MJPEG. FOLDER contains its frames by size: `640x480/000.jpg`. They are played in
+a loop, from the first one at each start. Prints `streams 640x480 30` at each start.
 
-FAULT: "unplugged" or "frozen" after so many pictures; a frozen one plays again when it is started again.
+FAULT: "unplugged" or "frozen" after AFTER frames. A frozen webcam plays again when it is restarted.
 """
 
 import select
@@ -18,26 +18,29 @@ from pathlib import Path
 
 SIZES = ((640, 480), (320, 240))
 RATES_FPS = (30, 25, 15)
-"""The first of each are the defaults."""
+"""The first item of each is the default."""
 NAME = "Ninjacam test webcam"
 _PORT = Path("/sys/devices/platform/vhci_hcd.0/attach")
 _HIGH_SPEED, _DEVICE_ID = 3, 0x10002
 _SUBMIT, _UNLINK, _SUBMITTED, _UNLINKED = 1, 2, 3, 4
-_STALL, _RESET = -32, -104  # -EPIPE: a request that it does not know; -ECONNRESET: a transfer was given up
-_PAYLOAD_BYTES = 32 * 512  # the most that uvcvideo puts into one transfer
+_STALL, _RESET = -32, -104  # -EPIPE: unknown request; -ECONNRESET: cancelled transfer
+_PAYLOAD_BYTES = 32 * 512  # the maximum that uvcvideo puts into one transfer
 _PICTURE_BYTES = 640 * 480 * 2
 _RAW, _MJPEG = 1, 2  # formats
-_UNPLUGGED_AFTER_S = 0.3  # what was sent before is read before
+_UNPLUGGED_AFTER_S = 0.3  # lets the host read the data sent before
 
 
 class Webcam:
-    """`fault`, `after`: as above. One thread; `run` returns once it is unplugged or its host is gone."""
+    """`fault`, `after`: see the module.
+
+    Single-threaded. `run` returns when the webcam is unplugged or the host has disconnected.
+    """
 
     def __init__(self, pictures: dict[tuple[int, int], list[bytes]], fault: str = "", after: int = 0) -> None:
         self._all = pictures
         self._fault, self._after = fault, after
         self._wire, self._host = socket.socketpair()
-        self._transfers: deque[tuple[int, int]] = deque()  # (number, bytes) that the host waits for
+        self._transfers: deque[tuple[int, int]] = deque()  # (number, bytes) requested by the host
         self._negotiated = struct.pack("<HBBI", 0, _RAW, 1, _ticks(RATES_FPS[0]))
         self._pictures: list[bytes] = []
         self._interval_s = 1.0
@@ -47,7 +50,7 @@ class Webcam:
         self._odd = 0
 
     def plug_in(self) -> None:
-        """Into the first port that is free. Raises: OSError: there is none."""
+        """Connect to the first free port. Raises: OSError: there is none."""
         for port in range(8):
             try:
                 _PORT.write_text(f"{port} {self._host.fileno()} {_DEVICE_ID} {_HIGH_SPEED}")
@@ -80,7 +83,7 @@ class Webcam:
         return self._started_s + self._sent * self._interval_s
 
     def _payload(self, size: int) -> bytes:
-        """UVC 1.0, 2.4.3.3: a header (picture parity, end of picture, time), and the next part of a picture."""
+        """Return a header (frame parity, end of frame, time) and the next part of a frame (UVC 1.0, 2.4.3.3)."""
         picture = self._left or self._pictures[self._sent % len(self._pictures)]
         part, self._left = picture[: size - 6], picture[size - 6 :]
         flags = 0x84 | self._odd | (0 if self._left else 2)
@@ -92,7 +95,7 @@ class Webcam:
     # USB/IP
 
     def _receive(self, size: int) -> bytes:
-        """Raises: ConnectionError: the host let go of it."""
+        """Raises: ConnectionError: the host has closed the connection."""
         data = b""
         while len(data) < size:
             part = self._wire.recv(size - len(data))
@@ -133,7 +136,7 @@ class Webcam:
     # USB and UVC
 
     def _control(self, kind: int, request: int, value: int, index: int, data: bytes) -> bytes | None:
-        """The answer to a request to the device; None: refused."""
+        """Return the response to a request to the device; None: refused."""
         match kind, request, value >> 8:
             case (0x80, 0x06, descriptor):
                 return _descriptor(descriptor, value & 0xFF)
@@ -164,7 +167,7 @@ class Webcam:
 
 
 def _ticks(fps: int) -> int:
-    """UVC's unit of time: 100 ns."""
+    """Return the time in UVC's unit of 100 ns."""
     return 10_000_000 // fps
 
 
@@ -174,13 +177,13 @@ def _descriptor(kind: int, number: int) -> bytes | None:
     if kind == 2:
         return _configuration()
     if kind == 3:
-        text = NAME.encode("utf-16-le") if number else b"\x09\x04"  # of the languages: English
+        text = NAME.encode("utf-16-le") if number else b"\x09\x04"  # list of languages: English
         return bytes([2 + len(text), 3]) + text
     return None
 
 
 def _configuration() -> bytes:
-    """USB Video Class 1.0, 3: a camera (terminal 1) whose video goes to the host (terminal 2)."""
+    """Describe a camera (terminal 1) whose video goes to the host (terminal 2): USB Video Class 1.0, 3."""
     frames = _frames(0x05), _frames(0x07)
     yuyv = b"YUY2\x00\x00\x10\x00\x80\x00\x00\xaa\x00\x38\x9b\x71"
     formats = (
@@ -218,7 +221,7 @@ def _frames(kind: int) -> bytes:
 
 
 def _class(kind: int, form: str, *values: object) -> bytes:
-    """A descriptor of the video class."""
+    """Return a descriptor of the video class."""
     body = struct.pack("<" + form, *values)
     return bytes([3 + len(body), 0x24, kind]) + body
 

@@ -1,4 +1,4 @@
-"""Viewers in threads of their own: they note what came and when, and never decide anything."""
+"""Viewers in their own threads. They record data and arrival times without judging them."""
 
 import http.client
 import json
@@ -27,7 +27,7 @@ WS_HEADER = struct.Struct("<BBHIqqIHHI")
 
 @dataclass(slots=True)
 class Picture:
-    """`at_s`: when it arrived, on the fair clock. `headers`: of the multipart part, lower-case names."""
+    """`at_s`: arrival time on the fair clock. `headers`: of the multipart part, with lower-case names."""
 
     at_s: float
     data: bytes
@@ -40,7 +40,7 @@ class Picture:
 
 
 class _Viewer:
-    """`ended`: why it has ended, empty while it continues."""
+    """`ended`: the reason for the end; empty while the viewer is connected."""
 
     def __init__(self) -> None:
         self.ended = ""
@@ -55,7 +55,7 @@ class _Viewer:
         return self
 
     def wait_ended(self, timeout_s: float) -> str:
-        """Why it was over."""
+        """Return the reason for the end."""
         return wait_until(lambda: self.ended, timeout_s, "the end of the stream")
 
     def __enter__(self) -> Self:
@@ -69,7 +69,7 @@ class _Viewer:
 
 
 class MjpegViewer(_Viewer):
-    """A program that reads multipart/x-mixed-replace over one connection. `keep`: the last so many pictures."""
+    """A client that reads multipart/x-mixed-replace over one connection. `keep`: number of latest frames kept."""
 
     def __init__(self, url: str, token: str, *, keep: int = 4000) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class MjpegViewer(_Viewer):
         return True
 
     def wait_for(self, condition: Callable[[Picture], object], timeout_s: float, what: str) -> Picture:
-        """The first picture from now on that fulfils it. Raises: AssertionError."""
+        """Return the first frame from now on that satisfies the condition. Raises: AssertionError."""
         seen = self.count
 
         def found() -> Picture | None:
@@ -137,7 +137,7 @@ class MjpegViewer(_Viewer):
         return wait_until(or_ended, timeout_s, what)
 
     def wait_live(self, timeout_s: float = 15) -> Picture:
-        """A stamped picture, which only the camera makes."""
+        """Return a stamped frame, which only the camera produces."""
         return self.wait_for(lambda picture: picture.stamp is not None, timeout_s, "a live picture")
 
     def wait_placeholder(self, timeout_s: float) -> Picture:
@@ -146,14 +146,14 @@ class MjpegViewer(_Viewer):
         )
 
     def longest_gap_s(self, since_s: float) -> float:
-        """From `since_s` to now, where no picture came at either end included."""
+        """Return the longest gap from `since_s` to now, including those at both ends."""
         times = [picture.at_s for picture in self.pictures if picture.at_s >= since_s]
         return max(b - a for a, b in pairwise([since_s, *times, fair_s()]))
 
 
 @dataclass(slots=True)
 class Unit:
-    """A binary frame of the WebSocket. `at_s`: when it arrived, on the fair clock."""
+    """A binary message of the WebSocket. `at_s`: arrival time on the fair clock."""
 
     at_s: float
     key: bool
@@ -164,7 +164,7 @@ class Unit:
 
 
 class WsViewer(_Viewer):
-    """A player's connection: one socket, several subscriptions. `messages` holds the received JSON."""
+    """A player's connection: one socket, several subscriptions. `messages`: the received JSON."""
 
     def __init__(
         self,
@@ -175,7 +175,7 @@ class WsViewer(_Viewer):
         format: str = "annexb",
         **fields: object,
     ) -> None:
-        """`fields`: more of each subscription."""
+        """`fields`: additional fields of each subscription."""
         super().__init__()
         self.url = url
         self.token = token
@@ -216,12 +216,12 @@ class WsViewer(_Viewer):
         self.units.append(Unit(fair_s(), bool(flags & 1), sequence, stream, pts_us, data))
 
     def units_of(self, number: int) -> list[Unit]:
-        """Of the subscription `number`, all that have come so far."""
+        """Return all units that subscription `number` has received so far."""
         streams = {m["stream"] for m in self.messages if m["op"] == "stream" and m["id"] == number}
         return [unit for unit in self.units if unit.stream in streams]
 
     def wait_units(self, count: int, timeout_s: float = 15) -> list[Unit]:
-        """The next `count`."""
+        """Return the next `count` units."""
         seen = len(self.units)
 
         def enough() -> bool:
@@ -234,7 +234,7 @@ class WsViewer(_Viewer):
     def wait_message(
         self, condition: Callable[[dict[str, Any]], object], timeout_s: float, *, after: int | None = None
     ) -> dict[str, Any]:
-        """The first JSON message behind `messages[:after]` (None: from now on) that fulfils it."""
+        """Return the first JSON message after `messages[:after]` (None: from now on) that satisfies the condition."""
         seen = len(self.messages) if after is None else after
 
         def found() -> dict[str, Any] | None:
@@ -255,7 +255,7 @@ class StoppedReader:
     def __init__(self, url: str, token: str) -> None:
         parts = urlsplit(url)
         self._socket = socket.socket()
-        # The kernel takes little in its place.
+        # A small receive buffer makes the server's writes block soon.
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
         self._socket.settimeout(10)
         self._socket.connect((parts.hostname or "", parts.port or 80))

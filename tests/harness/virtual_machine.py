@@ -1,7 +1,7 @@
-"""A virtual machine that runs one of our commands under Debian's own kernel, for drivers that this kernel has not.
+"""A virtual machine that runs one command under Debian's kernel, for drivers that this host's kernel lacks.
 
-Its files are this machine's, below a layer in memory that takes what is written; one directory is shared both ways.
-QEMU emulates a processor where there is no KVM, several times slower; NINJACAM_TEST_ACCEL=tcg (or kvm) decides it.
+Its files are the host's, below an in-memory layer for writes; one directory is shared in both directions. QEMU emulates
+a processor where KVM is not available, several times slower; NINJACAM_TEST_ACCEL=tcg (or kvm) selects one.
 """
 
 import os
@@ -18,7 +18,7 @@ from tests.harness.processes import ROOT, run
 
 MEMORY_MIB = 1024
 _FILES = ("virtio_pci", "9pnet_virtio", "9p", "overlay")
-"""The modules that reach this machine's files."""
+"""The modules that give access to the host's files."""
 _BUSYBOX = "/bin/busybox"
 _KEPT = (
     "boot/vmlinuz-*",
@@ -28,7 +28,7 @@ _KEPT = (
     "*/fs/*",
     "*/net/9p/*",
 )
-"""Of the package: 92 MB of 400."""
+"""The files kept from the package: 92 MB of 400 MB."""
 _9P = "trans=virtio,version=9p2000.L,msize=512000"
 _INIT = f"""#!{_BUSYBOX} sh
 alias mount="{_BUSYBOX} mount" mkdir="{_BUSYBOX} mkdir"
@@ -50,7 +50,7 @@ exec {_BUSYBOX} switch_root /root {_BUSYBOX} sh {{script}}
 
 
 class UnavailableError(Exception):
-    """No virtual machine can be made here; says why."""
+    """The virtual machine cannot run here. The message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,10 @@ class Kernel:
 
 
 def find_kernel(cache: Path, modules: Sequence[str]) -> Kernel:
-    """Debian's, with `modules` and all that they need; the package is fetched into `cache`, once, and not installed.
+    """Find Debian's kernel with `modules` and their dependencies.
 
-    `modules`: names, each perhaps followed by its parameters: "vivid n_devs=1".
-    Raises: UnavailableError.
+    The package is downloaded into `cache` once and not installed. `modules`: names, optionally followed by parameters:
+    "vivid n_devs=1". Raises: UnavailableError.
     """
     missing = [name for name in ("qemu-system-x86_64", "busybox", "apt-get") if shutil.which(name) is None]
     if missing or platform.machine() != "x86_64":
@@ -104,7 +104,7 @@ def _fetch(package: str, folder: Path) -> None:
 
 
 def _add(name: str, parameters: str, files: dict[str, Path], wanted: dict[str, str]) -> None:
-    """What a module needs before itself, each once."""
+    """Add a module after its dependencies, each once."""
     needs = re.search(rb"\0depends=([^\0]*)\0", files[name].read_bytes())
     for need in needs[1].decode().split(",") if needs and needs[1] else ():
         _add(need.replace("-", "_"), "", files, wanted)
@@ -112,9 +112,9 @@ def _add(name: str, parameters: str, files: dict[str, Path], wanted: dict[str, s
 
 
 def run_in_vm(kernel: Kernel, command: Sequence[str], share: Path, *, timeout_s: float) -> str:
-    """What `command` prints in a machine of its own. `share`: a directory, the only one that outlives it.
+    """Return the output of `command` in a new machine. `share`: a directory, the only one whose changes persist.
 
-    Raises: AssertionError: the command failed or the machine did not end in time; with what both printed.
+    Raises: AssertionError: the command failed or the machine did not stop in time; with the output of both.
     """
     output, status, console = share / "output", share / "status", share / "console"
     environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
@@ -128,7 +128,7 @@ def run_in_vm(kernel: Kernel, command: Sequence[str], share: Path, *, timeout_s:
         *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
         *(*_accelerators(), "-cpu", "max", "-smp", "1", "-m", str(MEMORY_MIB), "-serial", f"file:{console}"),
         *("-kernel", str(kernel.image), "-initrd", str(_make_initramfs(kernel, share))),
-        # The kernel's test of the timer fails where the host is too busy to deliver its interrupts in time.
+        # The kernel's timer test fails if the host is too busy to deliver interrupts in time.
         *("-append", "console=ttyS0 quiet panic=-1 mitigations=off no_timer_check"),
         *("-virtfs", "local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap"),
         *("-virtfs", f"local,path={share},mount_tag=share,security_model=none"),
@@ -146,7 +146,7 @@ def run_in_vm(kernel: Kernel, command: Sequence[str], share: Path, *, timeout_s:
 
 
 def _accelerators() -> list[str]:
-    """KVM only where the processor has what it needs: what stands in for that in nested machines need not boot."""
+    """Return KVM only if the processor supports it fully: nested machines with substitutes may not boot."""
     has_kvm = re.search(r"^flags\b.*\b(vmx|svm)\b", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     names = os.environ.get("NINJACAM_TEST_ACCEL", "kvm tcg" if has_kvm else "tcg").split()
     return [word for name in names for word in ("-accel", name)]

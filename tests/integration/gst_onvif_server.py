@@ -15,7 +15,8 @@ gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
 
-# Without the tee, a client that sets up only the back channel can end the whole pipeline: its video is not linked then.
+# Without the tee, a client that sets up only the back channel can end the whole pipeline, because its video is not
+# linked.
 VIDEO = (
     "videotestsrc is-live=true ! video/x-raw,format=I420,width=160,height=120 ! jpegenc "
     "! tee allow-not-linked=true ! rtpjpegpay name=pay0 pt=26"

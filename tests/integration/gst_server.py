@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""A GStreamer RTSP server of launch lines, one per stream: run it with the system's python3, which has gi.
+"""A GStreamer RTSP server of launch lines, one per stream. Run it with the system's python3, which has gi.
 
   /usr/bin/python3 gst_server.py PORT [--user U --password P [--digest]] [--address A] [--multicast INTERFACE] LAUNCH
     [LAUNCH ...]
 
-Serves rtsp://127.0.0.1:PORT/cam0, /cam1 ... and prints "listening" when it does.
+Serves rtsp://127.0.0.1:PORT/cam0, /cam1 ... and prints "listening" when it is ready.
 """
 
 import argparse

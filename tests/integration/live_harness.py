@@ -1,4 +1,4 @@
-"""Servers, streams and clients for the tests of live video: real processes, real sockets, no camera."""
+"""Servers, streams and clients for the tests of live video: real processes and sockets, without a camera."""
 
 import asyncio
 import base64
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 def encode_h264(width: int, height: int, frames: int = 2 * GOP) -> list[tuple[bytes, bool]]:
-    """Access units of a real encoder, one key frame in GOP."""
+    """Return access units of a real encoder, with a key frame every GOP frames."""
     context = av.CodecContext.create("libx264", "w")
     assert isinstance(context, av.VideoCodecContext)
     context.width, context.height, context.pix_fmt = width, height, "yuv420p"
@@ -60,7 +60,7 @@ def encode_h264(width: int, height: int, frames: int = 2 * GOP) -> list[tuple[by
 
 
 def encode_jpegs(size_bytes: int = 0) -> list[bytes]:
-    """Two JPEGs; padded behind their end to `size_bytes`."""
+    """Return two JPEG images, padded at the end to `size_bytes`."""
     images = [np.full((180, 320, 3), value, np.uint8) for value in (60, 180)]
     pictures = [cv2.imencode(".jpg", image)[1].tobytes() for image in images]
     return [picture + bytes(max(0, size_bytes - len(picture))) for picture in pictures]
@@ -68,7 +68,7 @@ def encode_jpegs(size_bytes: int = 0) -> list[bytes]:
 
 @dataclass
 class FakeCamera:
-    """What one camera's sockets give. The test sets the plain attributes; `Engine` sends."""
+    """The data of one camera's sockets. Tests set the plain attributes; `Engine` sends."""
 
     slug: str
     codec: Codec
@@ -81,7 +81,7 @@ class FakeCamera:
     size: tuple[int, int] = (320, 180)
     frozen: bool = False
     resumes_at_key: bool = False
-    """It was frozen: what comes before the next key frame cannot be decoded."""
+    """Whether the camera was frozen: frames before the next key frame cannot be decoded."""
     packets: Channel | None = None
     pixels: dict[StreamRequest, Channel] = field(default_factory=dict)
     servers: list[StreamServer] = field(default_factory=list)
@@ -101,13 +101,13 @@ class FakeCamera:
 
 
 class Engine:
-    """Publishes the cameras' streams at 25 fps from a thread with an event loop of its own."""
+    """Publishes the cameras' streams at 25 fps from a thread with its own event loop."""
 
     def __init__(self, run_dir: Path, *, unit_bytes: int = 0, jpeg_bytes: int = 0) -> None:
         self.run_dir = run_dir
         self.number = 0
         h264 = encode_h264(320, 180)
-        if unit_bytes:  # filler data NAL units (type 12) make them as long as asked for
+        if unit_bytes:  # filler data NAL units (type 12) increase their size to `unit_bytes`
             h264 = [
                 (unit + b"\0\0\1\x0c" + b"\xff" * max(0, unit_bytes - len(unit) - 5) + b"\x80", key)
                 for unit, key in h264
@@ -141,7 +141,7 @@ class Engine:
         self._loop.run_forever()
 
     def call(self, function: Callable[[], Any]) -> Any:
-        """Run a function, or what it returns if that can be awaited, in the engine's loop."""
+        """Run a function in the engine's loop, and await its result if it is awaitable."""
 
         async def go() -> Any:
             result = function()
@@ -167,7 +167,7 @@ class Engine:
         self.call(lambda: self._start(self.cameras[slug]))
 
     def close_sockets(self, slug: str) -> None:
-        """As if the processes behind them were killed."""
+        """Close the sockets as if their processes were killed."""
 
         async def close() -> None:
             camera = self.cameras[slug]
@@ -268,7 +268,7 @@ class Site:
         return {"Cookie": self.users[name]["cookie"]}
 
     def django(self, code: str) -> str:
-        """Run a few lines in the project, with the models at hand."""
+        """Run a few lines of Python in the project, with the models imported."""
         program = f"import django; django.setup()\nfrom ninjacam.models import *\n{code}"
         done = subprocess.run(
             [sys.executable, "-c", program],
@@ -294,7 +294,7 @@ def prepare_site(directory: Path) -> Site:
 
 APPLICATION = "tests.integration.live_site.asgi:application"
 STARTED = {"gunicorn": "ASGI server listening", "granian": "Started worker-"}
-"""What a server logs when a worker listens."""
+"""The log message of each server when a worker listens."""
 
 
 def free_port() -> int:
@@ -321,7 +321,7 @@ def server_command(kind: str, port: int, workers: int = 1) -> list[str]:
 
 @dataclass
 class Server:
-    """A running server process; `output` is complete once it has ended."""
+    """A running server process. `output` is complete once the process has ended."""
 
     process: subprocess.Popen[str]
     port: int
@@ -342,7 +342,7 @@ class Server:
         return dict(json.loads(self.get("/probe").body))
 
     def terminate(self, timeout_s: float = 10.0) -> float:
-        """SIGTERM; how long it took to end, in seconds."""
+        """Send SIGTERM and return the seconds until the process ended."""
         begun = fair_s()
         self.process.send_signal(signal.SIGTERM)
         wait_for_exit(self.process, timeout_s)
@@ -371,7 +371,8 @@ def running_server(site: Site, kind: str = "uvicorn", workers: int = 1, **option
     server = Server(process, port, log)
     try:
         wait_until(lambda: _answers(server), timeout_s=20, what="the server answers")
-        # These lose a SIGTERM that comes while a worker imports: gunicorn waits half a minute for it, granian forever.
+        # These lose a SIGTERM that arrives while a worker imports: gunicorn waits half a minute for it, granian without
+        # end.
         if mark := STARTED.get(kind):
             wait_until(lambda: server.output.count(mark) >= workers, timeout_s=20, what="all workers listen")
         yield server
@@ -394,7 +395,7 @@ def _answers(server: Server) -> bool:
 
 
 def wait_until(check: Callable[[], T], *, timeout_s: float = 5.0, what: str = "") -> T:
-    """The first true answer. What is awaited is another process: only polling can see it."""
+    """Poll `condition` and return its first true value. It depends on another process, so only polling works."""
     end = fair_s() + timeout_s
     while True:
         answer = check()
@@ -405,7 +406,7 @@ def wait_until(check: Callable[[], T], *, timeout_s: float = 5.0, what: str = ""
 
 
 class RawStream:
-    """A client on a bare socket, which reads on request. Use it as a context."""
+    """A client on a raw socket that reads only on request. Use it as a context manager."""
 
     def __init__(self, port: int, path: str, headers: dict[str, str], *, receive_bytes: int = 0) -> None:
         self.socket = socket.socket()
@@ -456,7 +457,7 @@ class RawStream:
 
 
 class RawSocket(RawStream):
-    """A WebSocket client of a few lines: no extensions, no pings."""
+    """A minimal WebSocket client without extensions and pings."""
 
     def __init__(self, port: int, path: str, headers: dict[str, str], *, receive_bytes: int = 0) -> None:
         key = base64.b64encode(os.urandom(16)).decode()
@@ -485,7 +486,7 @@ class RawSocket(RawStream):
         self.socket.sendall(b"\x81" + length + bytes(4) + data)
 
     def receive(self) -> str | bytes | None:
-        """The next message; None: closed, `close_code` says how."""
+        """Return the next message; None: closed, with the code in `close_code`."""
         while True:
             first, second = self.read_exactly(2)
             size = second & 127
@@ -499,7 +500,7 @@ class RawSocket(RawStream):
                 return data.decode() if first & 15 == 1 else data
 
     def receive_json(self, op: str = "") -> dict[str, Any]:
-        """The next text message, or the next of that `op`; pictures in between are skipped."""
+        """Return the next text message, or the next with that `op`. Skips frames in between."""
         while (message := self.receive()) is not None:
             if isinstance(message, str):
                 value = json.loads(message)
@@ -508,7 +509,7 @@ class RawSocket(RawStream):
         raise EOFError(f"closed: {self.close_code}")
 
     def receive_frame(self) -> "LiveFrame":
-        """The next picture; text in between is skipped."""
+        """Return the next frame. Skips text in between."""
         while (message := self.receive()) is not None:
             if isinstance(message, bytes):
                 return LiveFrame.parse(message)

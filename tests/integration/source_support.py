@@ -1,4 +1,4 @@
-"""Recording from a source, decoding what came, and reading its stamps."""
+"""Recording from a source, decoding the result, and reading its stamps."""
 
 import asyncio
 import contextlib
@@ -43,7 +43,7 @@ class Recording:
         return [packet for packet in self.packets if packet.kind is Kind.AUDIO]
 
     def decoding_times(self) -> list[int]:
-        """As capture derives them."""
+        """Return decoding times as capture derives them."""
         timeline = PacketClock(SYSTEM_CLOCK)
         timeline.set_reorder_depth(reorder_depth(self.video[0].codec, find_sps(self.video[0])))
         return [packet.pts - packet.dts_offset for packet in map(timeline.repair, self.video)]
@@ -60,7 +60,10 @@ def record(
     at: dict[int, Callable[[], None]] | None = None,
     timeout_s: float = 15.0,
 ) -> Recording:
-    """Open, take packets until `enough` (a number of video packets, or a test), close. `at`: what to do at packet n."""
+    """Open the source, read packets until `enough` (a number of video packets, or a predicate), and close it.
+
+    `at`: actions by packet number.
+    """
     return asyncio.run(_record(source_config, enough, at or {}, timeout_s))
 
 
@@ -110,7 +113,7 @@ async def run_to_error(source: Source, on_packet: Callable[[Packet], None]) -> S
 
 
 def decode(packets: Sequence[Packet]) -> list[av.VideoFrame]:
-    """All pictures, decoded strictly: damage raises."""
+    """Return all frames. Decoding is strict: damage raises."""
     context = av.CodecContext.create(packets[0].codec.label, "r")
     assert isinstance(context, av.VideoCodecContext)
     context.options = {"err_detect": "explode"}
@@ -121,17 +124,17 @@ def decode(packets: Sequence[Packet]) -> list[av.VideoFrame]:
 
 
 def stamps(packets: Sequence[Packet]) -> list[int | None]:
-    """The frame number in each picture, in the order of display."""
+    """Return the number stamped in each frame, in display order."""
     return [stamp.read(frame.to_ndarray(format="gray").astype(np.uint8)) for frame in decode(packets)]
 
 
 def steps(numbers: Sequence[int | None], loop: int) -> set[int]:
-    """The differences between neighbours, modulo the loop: {1} is a stream without a gap."""
+    """Return the differences between neighbours, modulo the loop: {1} is a stream without a gap."""
     return {(b - a) % loop if a is not None and b is not None else -1 for a, b in pairwise(numbers)}
 
 
 def without_huffman_tables(data: bytes) -> bytes:
-    """As many webcams write a JPEG: the tables are the standard's (T.81, K.3)."""
+    """Return a JPEG as many webcams write it: without the standard's Huffman tables (T.81, K.3)."""
     head, at = data[:2], 2
     while data[at + 1] != 0xDA:  # start of scan
         segment = data[at : at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")]
@@ -141,7 +144,7 @@ def without_huffman_tables(data: bytes) -> bytes:
 
 
 def write_file(clip: Clip, path: Path, *, silence: bool = False) -> None:
-    """Mux a clip into a real media file, named by its suffix; `silence`: with an AAC track."""
+    """Mux a clip into a media file of the type given by its suffix. `silence`: with an AAC track."""
     raw = clip.video.codec.label
     template = av.open(io.BytesIO(b"".join(unit.data for unit in clip.video.units)), "r", format=raw)
     early_s = max(unit.sent_s - unit.pts_s for unit in clip.video.units)

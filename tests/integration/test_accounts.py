@@ -1,4 +1,4 @@
-"""Accounts of the running product: `ninjacam serve` with two workers, and attackers who guess passwords."""
+"""Accounts of the running product: `ninjacam serve` with two workers, and attackers that guess passwords."""
 
 import json
 import re
@@ -35,7 +35,7 @@ def log_in(
     client: HttpClient | None = None,
     path: str = "/login/",
 ) -> Response:
-    """From `address`, as a proxy on this host says."""
+    """Log in from `address`, as reported by a proxy on this host."""
     client = client or HttpClient(product.base)
     headers = {"X-Forwarded-For": address, "Referer": product.base + path}
     page = client.get(path, headers=headers)
@@ -46,7 +46,7 @@ def log_in(
 
 
 def audit_lines(product: Product) -> list[dict[str, str]]:
-    """What the product has put on record until now."""
+    """Return the product's audit log so far."""
     found = re.findall(r"ninjacam\.audit: (\{.*\})", product.output)
     return [json.loads(line) for line in found]
 
@@ -60,7 +60,7 @@ def test_many_workers_reject_guesses_together_and_let_the_owner_in(product: Prod
                 lambda n: log_in(product, ADMIN, f"guess {n}", f"203.0.113.{n}").status, range(3 * LIMIT)
             )
         )
-    # Some were not looked at because others were being checked: they are not failures, and do not count.
+    # Some were refused while others were being checked. These are not failures and do not count.
     assert set(answers) <= {200, 429} and 1 <= answers.count(200) <= LIMIT
     while log_in(product, ADMIN, "guess", "203.0.113.200").status == 200:
         pass
@@ -82,7 +82,7 @@ def test_many_workers_reject_guesses_together_and_let_the_owner_in(product: Prod
 
 
 def test_a_flood_of_logins_does_not_slow_the_server_down(product: Product) -> None:
-    """Each guess names another account, so nothing but the cost of checking a password holds them up."""
+    """Each guess names another account, so only the cost of checking passwords limits the attackers."""
     over, sent = threading.Event(), [0] * 8
 
     def flood(number: int) -> None:
@@ -105,7 +105,7 @@ def test_a_flood_of_logins_does_not_slow_the_server_down(product: Product) -> No
         for thread in threads:
             thread.join(60)
     assert sum(sent) >= 40
-    # Attackers and server share these cores; benchmarks/attacks.py has the figures.
+    # Attackers and server share these cores. benchmarks/attacks.py measures the figures.
     assert sorted(times)[len(times) // 2] < 0.5
 
 

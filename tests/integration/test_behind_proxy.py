@@ -1,4 +1,4 @@
-"""The product below a path of its own, behind nginx: one server keeps the path, another one removes it."""
+"""The product below a URL prefix behind nginx. One server keeps the prefix, another one removes it."""
 
 import re
 import shutil

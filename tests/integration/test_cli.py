@@ -1,4 +1,4 @@
-"""The command `ninjacam`, as a process, on a data directory of its own."""
+"""The command `ninjacam` as a process, with its own data directory."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ class Ninjacam:
 
 @pytest.fixture(scope="module")
 def ninjacam(tmp_path_factory: pytest.TempPathFactory) -> Ninjacam:
-    """With an administrator, and one door."""
+    """A data directory with an administrator and the camera "door"."""
     made = Ninjacam(tmp_path_factory.mktemp("data"))
     done = made("createuser", "ada", "--password-stdin", stdin="a long passphrase\n")
     assert (done.returncode, done.stderr) == (0, "")

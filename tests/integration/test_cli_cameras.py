@@ -29,7 +29,7 @@ class Ninjacam:
         return run_command([*arguments, "--data", str(self.data)], os.environ, stdin=stdin)
 
     def at_terminal(self, *arguments: str, answers: dict[str, str]) -> str:
-        """What a terminal shows, on which somebody types an answer to each prompt."""
+        """Return the output of a terminal on which each prompt is answered."""
         pid, terminal = pty.fork()
         if pid == 0:
             os.execv(sys.executable, self.command(*arguments))
@@ -42,7 +42,7 @@ class Ninjacam:
             while data := os.read(terminal, 4096):
                 shown += data.decode()
         except OSError:
-            pass  # it has ended
+            pass  # the process has ended
         os.waitpid(pid, 0)
         os.close(terminal)
         return shown
@@ -109,7 +109,7 @@ def test_removing_asks_what_to_do_with_recordings(ninjacam: Ninjacam, choice: st
     write_files(ninjacam.data / "recordings", encode_stamped(50), 2, slug=slug)
     assert ninjacam("index", "--rebuild").returncode == 0
     assert ninjacam("add", slug, "rtsp://127.0.0.1:9/x", "--no-check").returncode == 0
-    # A new camera inherits nothing: what was there has another name now. These are its own:
+    # A new camera does not inherit recordings: the former directory is renamed. The new camera's recordings:
     write_files(ninjacam.data / "recordings", encode_stamped(50), 2, slug=slug)
     assert ninjacam("index", "--rebuild").returncode == 0
     files = ninjacam.data / "recordings" / slug

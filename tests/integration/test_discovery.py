@@ -1,4 +1,4 @@
-"""A search of a simulated network with twenty devices, without privileges, as the kernel sees it."""
+"""A search of a simulated network with twenty devices, without privileges, as observed by the kernel."""
 
 import contextlib
 import json
@@ -40,7 +40,7 @@ STOP_S = 2.0
 
 
 def begun_search(network: str) -> "subprocess.Popen[str]":
-    """A search of the network that lasts 30 s, and has printed its first line."""
+    """Start a search of the network that lasts 30 s, and wait for its first line of output."""
     search = subprocess.Popen(
         python("-m", "ninjacam.discovery"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True
     )
@@ -93,7 +93,7 @@ def test_the_command_ends_by_sigterm_and_leaves_no_search_behind(tmp_path: Path)
 
 
 def _child_of(pid: int) -> int:
-    """The search that the process has started; 0: none yet."""
+    """Return the pid of the process's search; 0: none yet."""
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             if b"ninjacam.discovery" in path.read_bytes():

@@ -1,4 +1,4 @@
-"""Exports of the product as users start it: the engine's worker, its processes, downloads; recordings made at once."""
+"""Exports of the running product: the engine's worker, its processes, downloads. The recordings are generated."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ from tests.harness.server import Product
 
 SECONDS = 16
 LONG = 30
-"""Times that the same pictures are recorded again: what takes a while to be drawn."""
+"""Number of repetitions of the same frames, for exports that take a while to render."""
 MAX_ACTIVE = 5
 """The default of ACTIVE_EXPORTS_PER_USER."""
 CODE = """
@@ -46,7 +46,7 @@ CODE = """
 
 
 class Scene:
-    """`door` has SECONDS of stamped pictures from `start_ns` on, and `long` many minutes of the same."""
+    """`door` has SECONDS of stamped frames from `start_ns` on, and `long` has many minutes of the same."""
 
     def __init__(self, product: Product, start_ns: int) -> None:
         self.product = product
@@ -83,7 +83,7 @@ class Scene:
         wait_until(on_its_way, 60, "progress", processes=[self.product])
 
     def fetch(self, told: dict[str, Any], path: Path) -> Path:
-        """By its signed link."""
+        """Download an export by its signed link."""
         answer = HttpClient(self.product.base).get(_path(told["download_url"]))
         assert answer.status == 200
         assert len(answer.body) == told["size_bytes"]
@@ -95,7 +95,7 @@ class Scene:
         return wait_until(lambda: self.product.pids("jobs"), 20, "the worker")[0]
 
     def job(self) -> int:
-        """The process that makes what runs."""
+        """Return the process that renders the running export."""
         return wait_until(
             lambda: [pid for pid in descendants(self.worker()) if pid != self.worker()], 20, "the job"
         )[0]
@@ -127,7 +127,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         for slug in ("door", "long"):
             product.add_camera(slug, "rtsp://127.0.0.1:9/")
             product.client.request("PATCH", f"/api/v1/cameras/{slug}", json_body={"enabled": False})
-        # A camera does not inherit what is there before it.
+        # A new camera does not inherit existing recordings.
         write_files(root, moved(packets, start_ns - NOON_NS), 8)
         for number in range(LONG):
             write_files(root, moved(packets, start_ns - NOON_NS, number * len(packets)), SECONDS, slug="long")
@@ -143,7 +143,7 @@ def test_a_copy_contains_what_was_recorded(scene: Scene, tmp_path: Path) -> None
     assert read_stamps(path) == list(range(SECONDS * FPS))
     assert_decodes(path)
     assert [each.name[:36] for each in scene.exports.iterdir()] == [told["id"]]
-    # In parts, by who may; nothing to anybody else.
+    # Partial download by permitted users; 404 for others.
     product, url = scene.product, str(told["url"])
     part = product.client.get(url, headers={"Range": "bytes=100-199"})
     assert (part.status, part.body) == (206, path.read_bytes()[100:200])
@@ -215,13 +215,13 @@ def test_a_timelapse_has_the_requested_length(scene: Scene, tmp_path: Path) -> N
         stamps = read_stamps(path)
         assert len(stamps) == pytest.approx(seconds * 10, abs=1)
         step = round(LONG * SECONDS * FPS / (seconds * 10))
-        for at, stamp in enumerate(stamps):  # the key frame that was due, one each second
+        for at, stamp in enumerate(stamps):  # the key frame due in each second
             assert stamp is not None and (stamp - at * step) % (SECONDS * FPS) <= FPS
 
 
 @pytest.mark.ffmpeg
 def test_a_timelapse_of_few_frames_is_no_faster(scene: Scene, tmp_path: Path) -> None:
-    """Twice as fast, 60 steps a second: more than there are pictures."""
+    """Twice as fast at 60 steps a second needs more frames than there are."""
     told = scene.wait_for(scene.ask(kind="timelapse", speed=2, fps=60), "done")
     with av.open(str(scene.fetch(told, tmp_path / "lapse.mp4"))) as container:
         stream = container.streams.video[0]
@@ -246,7 +246,7 @@ def test_a_cancelled_export_ends_and_can_be_requested_again(scene: Scene) -> Non
 
 
 def test_all_workers_share_the_limit_of_exports_per_user(scene: Scene) -> None:
-    """Sixteen requests at the same time, to two processes: none counts without seeing the others."""
+    """Sixteen concurrent requests to two processes: each counts the others."""
     wanted = {"camera": "long", "start": scene.at(0), "end": scene.at(LONG * SECONDS), "kind": "burned"}
 
     def ask(_: int) -> tuple[int, Any]:
@@ -302,7 +302,7 @@ def test_a_full_disk_is_reported_and_leaves_no_file(tmp_path: Path) -> None:
         "camera": "door", "paths": [str(each.path) for each in made], "start_ns": NOON_NS,
         "end_ns": NOON_NS + 20 * 10**9, "output": str(disk / "x.mp4.part"),
     }  # fmt: skip
-    # Through a shell, so that the parent is there: what the job asks for at its start.
+    # Through a shell, so that the job's parent exists, which the job checks at its start.
     job = f'exec {sys.executable} -m ninjacam.processes.export_job --parent "$PPID"'
     for kind in ("copy", "burned"):
         told = json.dumps({**question, "kind": kind})

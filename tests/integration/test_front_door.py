@@ -1,4 +1,4 @@
-"""Attacks on the network side of the web workers, on each of the servers that the README names, and how they end."""
+"""Network attacks on the web workers, and their outcome, on each of the servers that the README names."""
 
 import base64
 import contextlib
@@ -38,7 +38,7 @@ class Front:
         return RawClient(self.server.port, **options)  # type: ignore[arg-type]
 
     def health(self, source: str = "") -> float:
-        """The seconds until /healthz answers on a new connection."""
+        """Return the seconds until /healthz answers on a new connection."""
         begun_s = fair_s()
         with RawClient(self.server.port, source=source) as client:
             client.request("GET /healthz HTTP/1.1")
@@ -50,7 +50,7 @@ class Front:
         return sum(pages) * resource.getpagesize()
 
     def temporary_files(self) -> set[str]:
-        """Those that are open, deleted ones too; gunicorn's workers have one themselves."""
+        """Return the open temporary files, including deleted ones. Gunicorn's workers each have one."""
         found = set()
         for pid in self.server.worker_pids():
             for link in Path(f"/proc/{pid}/fd").iterdir():
@@ -65,7 +65,7 @@ def environment(data: Path) -> dict[str, str]:
         "NINJACAM_DATA": str(data),
         "TMPDIR": str(data / "tmp"),
         "DJANGO_SETTINGS_MODULE": "ninjacam.site.settings",
-        "NINJACAM_FORWARDED_ALLOW_IPS": "127.0.0.1",  # so that 127.0.0.2 and others are strangers
+        "NINJACAM_FORWARDED_ALLOW_IPS": "127.0.0.1",  # so that 127.0.0.2 and others are not trusted as proxies
         "PYTHONWARNINGS": "",
     }
 
@@ -97,7 +97,7 @@ def token(data: Path) -> str:
 
 @pytest.fixture(scope="module")
 def fronts(data: Path) -> Iterator[dict[str, Front]]:
-    """The product's application under each server, with the command that the README gives."""
+    """The product's application under each server, started with the README's command."""
     with contextlib.ExitStack() as stack:
         servers = {
             name: stack.enter_context(AsgiServer(name, APPLICATION, environment=environment(data)))
@@ -127,7 +127,7 @@ def test_an_endless_body_is_rejected_at_one_megabyte(front: Front) -> None:
     with front.client() as client:
         client.request(*LOGIN, "Transfer-Encoding: chunked")
         client.flood(b"1000\r\n" + b"x" * 4096 + b"\r\n", FLOOD_BYTES)
-        assert client.ending().status in (0, 413)  # 0: the answer is lost where more data came behind it
+        assert client.ending().status in (0, 413)  # 0: the response is lost if more data followed it
         assert client.sent_bytes < FLOOD_BYTES // 2
     assert front.memory_bytes() - before < 16 << 20
 
@@ -145,7 +145,7 @@ def test_slow_posts_write_nothing_to_the_disk(front: Front) -> None:
         assert front.temporary_files() == before
         for client in clients:
             client.send(b"x" * 998)
-            assert client.answer()[0] == 403  # Django has it now, and misses the CSRF cookie
+            assert client.answer()[0] == 403  # Django receives it, and the CSRF cookie is missing
 
 
 def test_a_stream_accepts_no_body(front: Front) -> None:
@@ -175,7 +175,7 @@ def test_endless_requests_are_cut_off(front: Front, begin: str, piece: bytes) ->
         client.send(begin.encode())
         client.flood(piece, FLOOD_BYTES)
         client.ending()
-        assert client.sent_bytes < FLOOD_BYTES // 2  # most of it lies in the kernel's buffers
+        assert client.sent_bytes < FLOOD_BYTES // 2  # most of it is in the kernel's buffers
     assert front.memory_bytes() - before < 8 << 20
 
 
@@ -214,7 +214,7 @@ def test_a_flood_of_pipelined_requests_uses_no_memory(front: Front) -> None:
 
 
 def hold_open(front: Front) -> list[tuple[str, float, int]]:
-    """(what, the seconds until it ended, status) of connections that wait for the server to lose patience."""
+    """Return (kind, seconds until it ended, status) of connections that stay open until the server's timeout."""
     with contextlib.ExitStack() as stack:
         idle, head, body, chunks, handshake, again = (stack.enter_context(front.client()) for _ in range(6))
         head.send(b"GET /healthz HTTP/1.1\r\nHost: 127")
@@ -268,7 +268,7 @@ def test_one_address_cannot_hold_idle_connections_without_limit(front: Front) ->
 
 @dataclass
 class Flood:
-    """Requests of one user on a connection each, and of another user behind them, all from one address."""
+    """Requests of one user on a connection each, followed by one of another user, all from one address."""
 
     front: Front
     tokens: dict[str, str]
@@ -285,7 +285,7 @@ class Flood:
                 self.answered.append((user, client.answer()[0]))
 
     def run(self, line: str, count: int, is_full: Callable[[], bool]) -> int:
-        """Send `count` requests of Ann, and one of Bob as soon as `is_full`. Returns: Ann's answers before Bob's."""
+        """Send `count` requests of Ann, and one of Bob as soon as `is_full`. Return Ann's responses before Bob's."""
         with ThreadPoolExecutor(count + 1) as pool:
             ann = [pool.submit(self.ask, "ann", line) for _ in range(count)]
             wait_until(is_full, 30, "the flood has arrived")
@@ -301,7 +301,7 @@ class Flood:
 
 @pytest.fixture(scope="module")
 def tokens(data: Path, token: str, fronts: dict[str, Front]) -> dict[str, str]:
-    """Tokens of two users, who may view the camera "door". No engine runs, so nobody ever gets a picture of it."""
+    """Return tokens of two users who may view the camera "door". Without an engine, it has no frames."""
     made = {}
     with fronts["uvicorn"].client() as client:
         body = b'{"slug": "door", "url": "rtsp://127.0.0.1:9/x"}'
@@ -331,7 +331,7 @@ def tokens(data: Path, token: str, fronts: dict[str, Front]) -> dict[str, str]:
 def test_many_snapshot_requests_of_one_user_do_not_delay_another(
     front: Front, tokens: dict[str, str]
 ) -> None:
-    """Each takes 5 s, until it is sure that no picture comes; eight of one user are taken at once, and 32 wait."""
+    """Each takes 5 s because no frame arrives. Eight of one user run at once, and 32 wait."""
     flood = Flood(front, tokens)
     taken = AT_ONCE_OF_USER + MAX_WAITING_OF_USER
     before = flood.run(
@@ -342,7 +342,7 @@ def test_many_snapshot_requests_of_one_user_do_not_delay_another(
 
 
 def test_many_commands_of_one_user_do_not_delay_another(front: Front, tokens: dict[str, str]) -> None:
-    """All of them lie in the server's accept queue when it continues, Bob's behind Ann's."""
+    """When the server continues, all of them are in its accept queue, with Bob's behind Ann's."""
     pids = front.server.worker_pids()
     line = "GET /api/v1/cameras HTTP/1.1"
     with contextlib.ExitStack() as stack:
@@ -361,7 +361,7 @@ def test_many_commands_of_one_user_do_not_delay_another(front: Front, tokens: di
 
 
 def order_of_answers(clients: list[RawClient]) -> list[RawClient]:
-    """Those whose connections were closed to make room (0006-front-door.md) are left out."""
+    """Omits requests whose connections were closed to make room (0006-front-door.md)."""
     answers = []
     with selectors.DefaultSelector() as selector:
         for client in clients:
@@ -442,7 +442,7 @@ def test_anonymous_clients_cause_only_a_few_log_lines_and_no_traceback(front: Fr
     front.health()
     written = front.server.output[mark:]
     assert "Traceback" not in written, written[-3000:]
-    # Uvicorn's access log, which serve lacks.
+    # Uvicorn's access log, which serve disables.
     counted = re.sub(r"^INFO: .*\n", "", written, flags=re.MULTILINE)
     assert len(counted.splitlines()) <= 30, counted
 

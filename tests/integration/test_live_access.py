@@ -1,4 +1,4 @@
-"""Who gets live video, and who does not any more: a real server, real sessions, tokens and origins."""
+"""Access to live video and its revocation: a real server, real sessions, tokens and origins."""
 
 import contextlib
 import time
@@ -170,7 +170,7 @@ HIDDEN_WISHES = (
 
 
 def answers_about_vault(site: Site, server: Server, link: str, segment: str) -> list[object]:
-    """All that a stranger, two narrow tokens and a link learn about the camera `vault`."""
+    """Return all that an anonymous client, two narrow tokens and a link can learn about the camera `vault`."""
     origin = {"Origin": f"http://127.0.0.1:{server.port}"}
     askers = [site.cookie("stranger"), site.bearer("viewer", "narrow"), site.bearer("admin", "narrow")]
     answers: list[object] = []
@@ -210,7 +210,7 @@ def test_hidden_and_missing_cameras_return_identical_bytes(site: Site, server: S
 def test_a_missing_role_is_named_in_the_403_of_streams_and_recordings_and_sockets(
     site: Site, server: Server
 ) -> None:
-    """One role makes the camera known; the same rule as in the API and on pages."""
+    """One role makes the camera known. The same rule applies to the API and to pages."""
     camera, user = "Camera.objects.get(slug='yard')", "get_user_model().objects.get(username='viewer')"
     start = "from django.contrib.auth import get_user_model\n"
     site.django(f"{start}CameraGrant.objects.create(camera={camera}, user={user}, role='replay')\n")
@@ -370,7 +370,7 @@ def test_streams_survive_a_database_restart_and_end_when_it_stays_away(
     hidden = path.with_suffix(".away")
 
     def take_away() -> None:
-        path.rename(hidden)  # a connection to what is there then finds no tables
+        path.rename(hidden)  # new connections find a database without tables
 
     def bring_back() -> None:
         hidden.replace(path)
@@ -389,7 +389,7 @@ def test_streams_survive_a_database_restart_and_end_when_it_stays_away(
 
         viewer.tell(**subscribe())
         watch(0.5)
-        for _ in range(2):  # each time, the grace period starts again
+        for _ in range(2):  # each time, the grace period restarts
             take_away()
             try:
                 watch(2.0)

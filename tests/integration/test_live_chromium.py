@@ -1,4 +1,4 @@
-"""What Chromium makes of our bytes: MediaSource of the fMP4, WebCodecs of the access units, `<img>` of the MJPEG."""
+"""Playback in Chromium: fMP4 in MediaSource, access units in WebCodecs, MJPEG in `<img>`."""
 
 from collections.abc import Iterator
 

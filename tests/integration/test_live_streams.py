@@ -1,4 +1,4 @@
-"""Live video from a real uvicorn process: what viewers get."""
+"""The data that viewers receive from a real uvicorn process."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What viewers cost, and what bad ones do to others: slow, vanished, many."""
+"""The cost of viewers, and the effect of slow, vanished or numerous viewers on others."""
 
 import contextlib
 import time
@@ -47,7 +47,7 @@ def resident_kb(server: Server) -> int:
 
 def test_viewers_hold_neither_threads_nor_database_connections(site: Site, engine: Engine) -> None:
     with contextlib.ExitStack() as stack:
-        # These viewers read no more than their first picture, and are to be there until the last one is.
+        # These viewers read only their first frame, and must stay connected until the last one is.
         server = stack.enter_context(running_server(site, SEND_TIMEOUT_S=600))
         for count in range(30):
             headers = {**site.cookie("viewer"), "Origin": f"http://127.0.0.1:{server.port}"}
@@ -62,7 +62,7 @@ def test_viewers_hold_neither_threads_nor_database_connections(site: Site, engin
         many = server.probe()
         tasks = len(list(Path(f"/proc/{many['pid']}/task").iterdir()))
     assert many["viewers"] == 60
-    # A pool of a few threads reads permissions; how many of them there are depends on how busy the machine is.
+    # A small thread pool reads permissions. Its number of threads depends on the machine's load.
     started = set(many["threads"]) - set(few["threads"])
     assert all(name.startswith("ninjacam-live-auth") for name in started) and len(started) <= 4, started
     assert tasks - few_tasks <= len(started)
@@ -95,7 +95,7 @@ def test_a_viewer_that_stops_reading_affects_nobody_and_is_disconnected(
                 for _ in range(25):
                     frame = healthy.receive_frame()
                     assert frame.sequence == previous + 1
-                    # Those before waited here while the others joined.
+                    # Earlier viewers waited here while the others connected.
                     if frame.sequence > first.sequence + 100:
                         late_us.append(time.time() * 1e6 - frame.captured_us)
                     previous = frame.sequence
@@ -136,12 +136,12 @@ def test_a_vanished_viewer_is_freed_within_a_second(site: Site, engine: Engine, 
 
 
 def test_memory_stays_flat_over_many_short_lived_viewers(site: Site, engine: Engine, server: Server) -> None:
-    """`tests/trials/test_viewers.py` has more of them."""
+    """`tests/trials/test_viewers.py` tests more of them."""
     assert grown_by(site, server, 300) < 0.05
 
 
 def grown_by(site: Site, server: Server, viewers: int) -> float:
-    """How much more memory the server has after so many viewers than after its first 100: 0.05 is 5 %."""
+    """Return the growth of the server's memory by `viewers` viewers that follow its first 100: 0.05 is 5 %."""
 
     def come_and_go(times: int) -> None:
         for number in range(times):

@@ -42,7 +42,7 @@ def write_models(directory: Path) -> None:
     (directory / "good.onnx").write_bytes(good)
     (directory / "truncated.onnx").write_bytes(good[:-200])
     model = onnx.load_from_string(good)
-    model.graph.node[2].input[1] = "nowhere"  # On this, OpenCV 5.0 crashes.
+    model.graph.node[2].input[1] = "nowhere"  # OpenCV 5.0 crashes on this
     (directory / "crashing.onnx").write_bytes(model.SerializeToString())
 
 

@@ -1,7 +1,7 @@
-"""What an operator relies on: private files, nothing imported from the current directory, no secrets handed around.
+"""Security guarantees for operators: private files, no imports from the current directory, no leaked secrets.
 
-One product, started as carelessly as possible: umask 022, a data directory of mode 755, a current directory full of
-modules that leave a trace when they are imported.
+One product, started carelessly: umask 022, a data directory of mode 755, and a current directory full of modules that
+leave a trace when they are imported.
 """
 
 import contextlib
@@ -58,7 +58,7 @@ def poison(directory: Path, traces: Path, names: set[str]) -> None:
 
 
 def imported_by_python_before_us() -> set[str]:
-    """What `python -m` itself needs to find a module: it has the current directory on its path, whatever we do."""
+    """The modules that `python -m` imports to find a module. It always has the current directory on its path."""
     names = run(python("-I", "-c", "import runpy, pkgutil, sys; print(*sys.modules)")).split()
     return {name.partition(".")[0] for name in names}
 
@@ -102,7 +102,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 
 def use_everything(scene: Scene) -> None:
-    """Start each kind of process that we have."""
+    """Start each kind of process of the product."""
     product, client = scene.product, scene.product.client
     assert client.get("/live/door/snapshot.jpg?view=white", timeout_s=30).status == 200
     start = datetime.now(UTC)
@@ -136,7 +136,7 @@ def test_the_console_script_imports_nothing_from_the_current_directory(
     scene: Scene, tmp_path: Path, path: str
 ) -> None:
     names = {*sys.stdlib_module_names, *THIRD_PARTY}
-    if path:  # an empty item is the current directory, for Python's own start as well
+    if path:  # an empty item is the current directory, also at Python's own start
         names -= imported_by_python_before_us() | {"sitecustomize", "usercustomize"}
     traces = tmp_path / "traces"
     poison(tmp_path / "here", traces, names)
@@ -186,7 +186,7 @@ def test_a_password_for_tls_is_never_sent_in_clear_text(scene: Scene) -> None:
         for change in ({"url": url.replace("rtsps:", "rtsp:")}, {"verify_tls": True}):
             answer = product.client.request("PATCH", "/api/v1/cameras/safe", json_body=change)
             assert answer.status == 422 and "password again" in answer.json()["detail"], answer.text
-        # Somebody writes into the database: even then it is not sent.
+        # Even a value written directly into the database is not sent.
         in_clear = f"rtsp://127.0.0.1:{thief.getsockname()[1]}/cam0"
         with sqlite3.connect(product.data / f"{DATABASE_SECRET}.sqlite3") as database:
             database.execute("UPDATE ninjacam_camera SET url = ? WHERE slug = 'safe'", [in_clear])
@@ -229,7 +229,7 @@ def test_metrics_cover_all_workers_and_survive_the_death_of_one(scene: Scene) ->
         for _ in range(6):
             stack.enter_context(MjpegViewer(product.url("/live/door/mjpeg"), product.token)).wait_live()
         wait_until(lambda: metric(product, "viewers") == 6, 20, "six viewers", processes=[product])
-        for _ in range(8):  # a new connection each time, which any worker may take
+        for _ in range(8):  # a new connection each time, which any worker may accept
             assert metric(product, "viewers") == 6
         assert metric(product, "viewers_served_total") == served + 6
         victim = product.web_pids()[0]

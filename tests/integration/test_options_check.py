@@ -1,4 +1,4 @@
-"""The process that checks values of options, with models and validators that fail in every way."""
+"""The process that validates values of options, with models and validators that fail in every way."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Recordings over HTTP: a real server, real files, and players that nobody here wrote."""
+"""Recordings over HTTP: a real server, real files, and third-party players."""
 
 import json
 import re
@@ -35,7 +35,7 @@ from tests.integration.live_harness import RawStream, Server, Site, prepare_site
 
 S_NS = 1_000_000_000
 PER_FILE = 6
-"""Seconds; the real ones are a minute."""
+"""Seconds. Production uses a minute."""
 FFMPEG = shutil.which("ffmpeg")
 
 
@@ -77,7 +77,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 @pytest.fixture(scope="module")
 def numbers(site: Site) -> list[int]:
-    """Ids of the rows: 30 s in files of 6 s, from NOON on."""
+    """Return ids of the rows: 30 s in files of 6 s, from NOON on."""
     root = site.directory / "recordings"
     made = write_files(root, encode_stamped(750), PER_FILE)
     return add_rows(site, [each.segment for each in made])
@@ -102,12 +102,12 @@ ROUTES = {
 }
 
 
-# --- who may ---
+# --- permissions ---
 
 
 @pytest.fixture(scope="module")
 def watcher(site: Site) -> dict[str, str]:
-    """Headers of a user who may view, and not replay."""
+    """Return headers of a user who may view but not replay."""
     token = site.django(
         "from django.contrib.auth import get_user_model\n"
         "from ninjacam.models.token import hash_token, new_token\n"
@@ -173,7 +173,7 @@ def test_replays_are_audited_once_an_hour(
         url("clip.mp4", 0, 6),
     ):
         assert server.get(path, {**reader, "Range": "bytes=0-99"}).status in (200, 206)
-    # The span begins at noon, and a clip looks at what came right before it, too.
+    # The range begins at noon, and a clip also reads the video immediately before it.
     assert 1 <= len(on_record("reader")) <= 2 and set(on_record("reader")) == {("recording.replay", "door")}
     for _ in range(3):
         assert server.get(url("clip.mp4", 0, 6, download="1"), reader).status == 200
@@ -243,7 +243,7 @@ def test_recordings_of_a_deleted_camera_require_the_role_for_all_cameras(
     assert server.get(path, watcher).status == 404
 
 
-# --- what is asked for ---
+# --- parameters ---
 
 
 @pytest.mark.parametrize(
@@ -443,10 +443,12 @@ def test_a_file_that_is_being_written_is_played_up_to_its_last_complete_fragment
         assert max(int(size) + int(offset) for size, offset in ranges) == made.segment.size_bytes
 
 
-# --- a server's life ---
+# --- server lifecycle ---
 
 
-@pytest.mark.parametrize("kind", ["uvicorn", "gunicorn", "gunicorn-uvicorn"])  # granian lets nobody abort
+@pytest.mark.parametrize(
+    "kind", ["uvicorn", "gunicorn", "gunicorn-uvicorn"]
+)  # granian cannot abort responses
 def test_a_slow_download_holds_no_thread_or_connection_and_does_not_delay_the_exit(
     site: Site, headers: dict[str, str], kind: str
 ) -> None:
@@ -616,7 +618,7 @@ def test_chromium_plays_and_seeks_a_clip(site: Site, server: Server) -> None:
 
 @pytest.fixture(scope="module")
 def hls_js(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The source of hls.js, from the package registry."""
+    """Return the source of hls.js, from the package registry."""
     directory = tmp_path_factory.mktemp("npm")
     npm = shutil.which("npm")
     if npm is None:
@@ -649,7 +651,7 @@ def test_hls_js_plays_across_files_and_gaps_and_seeks(site: Site, server: Server
         tab.js(
             "window.failures = []; window.video = document.createElement('video'); video.muted = true;"
             "document.body.append(video); window.hls = new Hls();"
-            # A browser that cannot decode at four times the speed on this machine is not the playlist's fault.
+            # If a browser cannot decode at four times the speed on this machine, the playlist is not the cause.
             "hls.on(Hls.Events.ERROR, (_, data) => data.details === 'bufferStalledError' && !data.fatal"
             " || failures.push(`${data.details}: ${data.error}`));"
             f"hls.loadSource({playlist!r}); hls.attachMedia(video); video.playbackRate = 4; video.play();"

@@ -1,4 +1,4 @@
-"""`python -m ninjacam.capture.probe` as a process of its own, on cameras that are hostile, slow or large."""
+"""`python -m ninjacam.capture.probe` as a process, on cameras that are hostile, slow or large."""
 
 import base64
 import json
@@ -73,12 +73,12 @@ def test_the_first_frame_may_take_longer_than_a_pause_within_a_stream(clip: Clip
 
 
 def ramp(width: int) -> Any:
-    """The gray that is seen of limited-range luma from 16 to 235."""
+    """Return the displayed gray of limited-range luma from 16 to 235."""
     return np.linspace(0, 255, width).round().astype(int)
 
 
 def gray(width: int, height: int) -> bytes:
-    """A key frame, H.264 in Annex B, of luma from 16 to 235."""
+    """Return a key frame, H.264 in Annex B, with luma from 16 to 235."""
     encoder = av.CodecContext.create("libx264", "w")
     assert isinstance(encoder, av.VideoCodecContext)
     encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"

@@ -1,4 +1,4 @@
-"""Several cameras with the same processor in one vision worker: what is shared, and who is to blame."""
+"""Several cameras with the same processor in one vision worker: shared instances, and attribution of crashes."""
 
 import asyncio
 import signal
@@ -185,7 +185,11 @@ def test_a_call_that_never_returns_does_not_delay_other_cameras(
     [
         ("segfaults", -signal.SIGSEGV, True),
         ("exits", 5, True),
-        ("crashes_elsewhere", -signal.SIGSEGV, False),  # in a thread of its own: all that ran are suspects
+        (
+            "crashes_elsewhere",
+            -signal.SIGSEGV,
+            False,
+        ),  # in its own thread: all running processors are suspects
     ],
 )
 def test_only_the_view_whose_thread_crashed_the_process_is_quarantined(

@@ -26,7 +26,7 @@ URI = "rtsp://127.0.0.1/publish/right"
 
 @pytest.fixture(autouse=True)
 def quick_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The deadline for opening connections must not close what something else should close."""
+    """The deadline for opening connections must not close connections that another rule should close."""
     monkeypatch.setattr(publish, "CLAIM_S", 0.5)
     monkeypatch.setattr(publisher_port, "OPENING_S", 600.0)
 
@@ -65,7 +65,7 @@ async def ports() -> AsyncIterator[Ports]:
 
 
 class Client:
-    """`status` of -1: the connection was closed without an answer."""
+    """`status` of -1: the connection was closed without a response."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
@@ -217,7 +217,7 @@ def test_tls_without_a_certificate_is_refused_with_the_reason(caplog: pytest.Log
 def test_an_address_has_few_connections_that_do_not_publish(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         publisher_port, "OPENING_S", 600.0
-    )  # Not their time, but their number ends the last one.
+    )  # The limit on their number ends the last one, not the deadline.
 
     async def scenario(opened: Ports, client: Client) -> None:
         others = [await Client.connect(opened.rtmp.port) for _ in range(MAX_OPENING_OF_ADDRESS)]

@@ -1,4 +1,4 @@
-"""A capture process that records a fake camera: read back by FFmpeg's programs, killed, and with a full disk."""
+"""A capture process that records a fake camera: verified with FFmpeg's programs, killed, and with a full disk."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ def clip(codec: VideoName = "h264", *, audio: AudioName = "", bframes: int = 0) 
 
 
 def sound_s(paths: Sequence[Path]) -> float:
-    """How much sound can be decoded of them."""
+    """Return the seconds of audio that decode."""
     heard_s = 0.0
     for path in paths:
         with av.open(str(path)) as container:
@@ -65,7 +65,7 @@ def test_no_frame_is_missing_or_duplicated_across_files(
     for path in paths:
         assert_decodes(path)
     numbers = stamps(paths)
-    # The last may wait for one before them.
+    # The last ones may wait for an earlier one.
     assert_consecutive(numbers[: len(numbers) - bframes], source.frames)
     rows = [read_segment(path, root=root) for path in paths]
     if audio:
@@ -80,7 +80,7 @@ def test_no_frame_is_missing_or_duplicated_across_files(
 
 
 def tear(path: Path) -> None:
-    """As if it had been killed in the middle of a write: half of a fragment once more at the end."""
+    """Append half of the last fragment again, as if the process was killed during a write."""
     last = read_recording(path).fragments[-1]
     data = path.read_bytes()
     with path.open("ab") as file:
@@ -114,7 +114,7 @@ def test_kill_9_loses_at_most_a_second_and_leaves_no_broken_file(tmp_path: Path)
             asyncio.run(record_and_kill(camera.url()))
         asyncio.run(record_on(camera.url()))
     print("lost after kill -9, s:", [round(each, 2) for each in lost_s])
-    assert max(lost_s) < 1.2  # a second that was being collected, and what was on its way here
+    assert max(lost_s) < 1.2  # a second that was being collected, and data in flight
     paths = by_time(root)
     assert len(paths) >= 9 and len(paths) == len(list(root.rglob("*.mp4")))
     for path in paths:
@@ -205,7 +205,7 @@ def test_a_full_disk_is_reported_and_does_not_affect_live_video_and_recording_re
             await child.until(lambda: child.camera["recording"]["state"] == "failing")
             assert "disk is full" in child.camera["recording"]["error"]["message"]
             failures = child.camera["recording"]["failures"]
-            await child.until(lambda: child.camera["recording"]["failures"] > failures)  # it tries again
+            await child.until(lambda: child.camera["recording"]["failures"] > failures)  # it retries
             assert child.camera["state"] == "live" and child.camera["fps"] > 20
             before_room = set(child.segments)
             for path in iter_paths(inside):

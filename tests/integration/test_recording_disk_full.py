@@ -1,4 +1,4 @@
-"""A disk that is smaller than what the camera sends in a minute: the oldest is deleted, and recording continues."""
+"""A disk smaller than a minute of the camera's video: the oldest files are deleted, and recording continues."""
 
 import os
 import subprocess
@@ -117,6 +117,6 @@ def disk_free(directory: Path) -> int:
 
 
 def last_s(product: Product) -> float:
-    """Unix time at which what is listed ends."""
+    """Return the Unix time at which the listed recordings end."""
     items = product.client.get("/api/v1/recordings?camera=door&limit=1").json()["items"]
     return datetime.fromisoformat(items[0]["end"]).timestamp() if items else 0.0

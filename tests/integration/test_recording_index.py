@@ -1,6 +1,6 @@
-"""Recording, index and retention of the product as users start it: real processes, a real camera, real files.
+"""Recording, index and retention of the running product: real processes, a camera, real files.
 
-Files are about a minute long; switching the recording off and on again ends one sooner.
+Files are about a minute long. Switching the recording off and on again ends one sooner.
 """
 
 import sqlite3
@@ -37,7 +37,7 @@ class Scene:
         return closing(sqlite3.connect(self.product.data / "ninjacam.sqlite3", timeout=20))
 
     def rows(self, slug: str = "door") -> list[tuple[str, int, int, int, bool]]:
-        """(path, start, end, size, open)"""
+        """Return (path, start, end, size, open)."""
         with self.database() as database:
             query = (
                 "SELECT path, start_ns, end_ns, size_bytes, open FROM ninjacam_segment "
@@ -46,7 +46,7 @@ class Scene:
             return [(p, a, b, size, bool(o)) for p, a, b, size, o in database.execute(query, (slug,))]
 
     def spans(self, slug: str = "door") -> list[tuple[float, float]]:
-        """Unix times."""
+        """Return Unix times."""
         answer = self.product.client.get(f"/api/v1/timeline?camera={slug}")
         assert answer.status == 200, answer.text
         told: list[dict[str, str]] = answer.json()["cameras"][0]["spans"]
@@ -63,7 +63,7 @@ class Scene:
         assert answer.status == 200, answer.text
 
     def wait_for_recording(self, after_s: float = 0, slug: str = "door", timeout_s: float = 20) -> None:
-        """Until the timeline reaches beyond `after_s`."""
+        """Wait until the timeline extends beyond `after_s`."""
 
         def reached() -> bool:
             spans = self.spans(slug)
@@ -72,7 +72,7 @@ class Scene:
         wait_until(reached, timeout_s, f"a recording of {slug} after {after_s}", processes=[self.product])
 
     def closed_as_on_disk(self) -> bool:
-        """Whether each file that is no longer written has its row, and the same values in it."""
+        """Return whether each closed file has a row with its values."""
         rows = {row[0]: row for row in self.rows()}
         for path in iter_paths(self.root, "door"):
             try:
@@ -176,7 +176,7 @@ def test_after_capture_was_killed_the_rows_match_the_files(scene: Scene) -> None
 def test_the_index_is_rebuilt_from_the_files(scene: Scene) -> None:
     scene.record("off")
     wait_until(lambda: not any(row[4] for row in scene.rows()), 10, "the file ends")
-    time.sleep(5.5)  # then it looks at rest
+    time.sleep(5.5)  # until the index is idle
     before = scene.rows()
     with scene.database() as database:
         database.execute("DELETE FROM ninjacam_segment")

@@ -1,4 +1,4 @@
-"""Cameras whose clocks and pictures are not what a recorder would like, recorded by a capture process of its own."""
+"""Cameras with odd clocks and frames, recorded by a separate capture process."""
 
 import asyncio
 import math
@@ -32,7 +32,7 @@ def end_s(child: CaptureChild) -> float:
 def record(
     directory: Path, camera: FakeRtspCamera, happens: Callable[[], None], *, period_s: int = PERIOD_S
 ) -> list[SegmentInfo]:
-    """For some seconds before and after something happens; what there is on the disk, in order."""
+    """Record for some seconds before and after an action, and return the files in order."""
 
     async def go() -> None:
         async with capture(directory, camera.url(), period_s=period_s) as child:
@@ -53,7 +53,7 @@ def record(
 
 
 def unbroken(directory: Path, clip: Clip) -> float:
-    """Each picture is there once; the seconds that each takes, on average, by the files' own clocks."""
+    """Require that each frame is present once. Return the mean frame interval in seconds by each file's clock."""
     paths = by_time(directory / "recordings")
     numbers = stamps(paths)
     assert len(numbers) > 120
@@ -104,7 +104,7 @@ def test_a_different_frame_size_begins_another_file(tmp_path: Path, codec: Video
         def change() -> None:
             camera.switch_clip(other)
             if codec != "h264":
-                camera.drop()  # which codec it is, is said at the beginning of a session
+                camera.drop()  # the codec is only declared at the start of a session
 
         rows = record(tmp_path, camera, change, period_s=60)
         assert camera.stats.connections == (1 if codec == "h264" else 2)

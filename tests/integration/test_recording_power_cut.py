@@ -1,4 +1,4 @@
-"""What a power cut leaves of a recording."""
+"""Recordings after a power cut."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def test_a_power_cut_loses_at_most_a_second_and_leaves_no_broken_file(tmp_path: 
     paths = by_time(root)
     assert len(paths) >= 3
     lost_s = (cut_ns - read_segment(paths[-1], root=root).end_ns) / 1e9
-    assert lost_s < 1.5  # the second that was being collected, and what was on its way to the disk
+    assert lost_s < 1.5  # the second that was being collected, and data in flight to the disk
     for path in paths:
         assert_decodes(path)
     assert_consecutive(stamps(paths), 100)

@@ -1,4 +1,4 @@
-"""SIGTERM with twenty endless responses open, on every server that people use: out within two seconds, and cleanly."""
+"""SIGTERM with twenty endless responses open, on every common server: exits within two seconds, and cleanly."""
 
 import contextlib
 import os
@@ -51,7 +51,7 @@ def open_streams(
 
 
 def close_code(viewer: RawSocket) -> int | None:
-    """None: closed without a word."""
+    """Return None if the connection closes without a close frame."""
     try:
         return viewer.read_close()
     except (EOFError, ConnectionResetError):
@@ -77,7 +77,7 @@ def test_sigterm_ends_twenty_streams_within_two_seconds(
 ) -> None:
     with running_server(site, kind, workers) as server, contextlib.ExitStack() as stack:
         responses, sockets = open_streams(stack, site, server)
-        # They read on, as viewers do: granian waits for clients that do not.
+        # They continue to read, as viewers do: granian waits for clients that do not.
         readers = stack.enter_context(ThreadPoolExecutor(len(responses) + len(sockets)))
         ends = [readers.submit(response.read_to_end) for response in responses]
         closes = [readers.submit(close_code, viewer) for viewer in sockets]
@@ -86,7 +86,7 @@ def test_sigterm_ends_twenty_streams_within_two_seconds(
         assert "Traceback" not in server.output, server.output
         assert all(end.result(10).endswith(b"\r\n0\r\n\r\n") for end in ends), "the last chunk"
         codes = {close.result(10) for close in closes}
-        # ours, or the server's own before ours; granian ends some before what it was given is written
+        # This project's code, or the server's own code first. Granian ends some before it writes the queued data.
         assert codes <= ({1001, None} if kind == "granian" else {1001, 1012}), codes
         wait_until(lambda: engine.subscribers("door")["packets"] == 0, what="the worker has left the stream")
 
@@ -118,7 +118,7 @@ def test_ctrl_c_ends_streams_too(site: Site, engine: Engine) -> None:
         assert "Traceback" not in server.output
 
 
-# Granian waits: it lets nobody abort.
+# Granian waits because it cannot abort responses.
 @pytest.mark.parametrize("kind", ["uvicorn", "gunicorn", "gunicorn-uvicorn"])
 def test_a_viewer_that_has_stopped_reading_does_not_keep_the_server_alive(
     site: Site, engine: Engine, kind: str

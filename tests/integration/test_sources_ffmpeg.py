@@ -1,4 +1,4 @@
-"""HLS from Debian's ffmpeg, and playlists that are out for more than they may have."""
+"""HLS from Debian's ffmpeg, and hostile playlists."""
 
 import asyncio
 import base64
@@ -44,7 +44,7 @@ def clip() -> Clip:
 
 @pytest.fixture(scope="module")
 def folder(clip: Clip, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The clip with sound: `film.mp4`, and as two parts, `a.ts` and `b`, whose continuity counters do not continue."""
+    """The clip with audio: `film.mp4`, and two parts, `a.ts` and `b`, with unrelated continuity counters."""
     folder = tmp_path_factory.mktemp("hls")
     write_file(clip, folder / "film.mp4", silence=True)
     write_file(clip, folder / "a.ts")
@@ -53,7 +53,7 @@ def folder(clip: Clip, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def not_following(part: bytes) -> bytes:
-    """The same part, its continuity counters moved so that none follows the last of its PID."""
+    """Return the same part with continuity counters that do not continue from the last packet of each PID."""
     counters: dict[int, list[int]] = {}
     for at in range(0, len(part), 188):
         pid = (part[at + 1] & 31) << 8 | part[at + 2]
@@ -67,7 +67,7 @@ def not_following(part: bytes) -> bytes:
 
 
 def sender(film: Path, *output: str) -> Process:
-    """Debian's ffmpeg, which sends the film in a loop at its own pace, as it is."""
+    """Run Debian's ffmpeg, which sends the film unchanged in a loop, in real time."""
     return Process(
         "ffmpeg",
         ["ffmpeg", "-nostdin", "-loglevel", "warning", "-re", "-stream_loop", "-1", "-i", film, "-c", "copy", *output],
@@ -75,7 +75,7 @@ def sender(film: Path, *output: str) -> Process:
 
 
 class _Files(http.server.SimpleHTTPRequestHandler):
-    """`texts`: answers of their own: playlists, or where else to go. `seen`: (path, Host, Authorization)."""
+    """`texts`: custom responses: playlists or redirects. `seen`: (path, Host, Authorization)."""
 
     protocol_version = "HTTP/1.1"
     texts: dict[str, str]
@@ -83,7 +83,7 @@ class _Files(http.server.SimpleHTTPRequestHandler):
     seen: list[tuple[str, str, str]]
 
     def do_GET(self) -> None:
-        self.close_connection = False  # as some servers do, whatever is asked: only the length shows the end
+        self.close_connection = False  # some servers always do this: only the length marks the end
         authorization = self.headers.get("Authorization", "")
         self.seen.append((self.path, self.headers["Host"], authorization))
         if self.path.endswith(".m3u8") and authorization != self.login:
@@ -104,11 +104,11 @@ class _Files(http.server.SimpleHTTPRequestHandler):
             self.wfile.write(text.encode())
 
     def log_message(self, format: str, *args: object) -> None:
-        """Quiet."""
+        """Log nothing."""
 
 
 class WebServer:
-    """A plain web server on 127.0.0.1. `url` is of its root."""
+    """A plain web server on 127.0.0.1. `url`: of its root."""
 
     def __init__(self, directory: Path, login: str = "", *, tls: bool = False) -> None:
         self.texts: dict[str, str] = {}
@@ -128,7 +128,7 @@ class WebServer:
         self._thread.start()
 
     def playlist(self, *lines: str, name: str = "/cam.m3u8") -> str:
-        """The URL of a finished playlist."""
+        """Return the URL of a finished playlist."""
         head = ["#EXTM3U", "#EXT-X-VERSION:6", "#EXT-X-TARGETDURATION:2", "#EXT-X-MEDIA-SEQUENCE:1"]
         self.texts[name] = "\n".join([*head, *lines, "#EXT-X-ENDLIST", ""])
         return self.url + name
@@ -154,7 +154,7 @@ class TestLivePlaylist:
     @pytest.fixture(scope="class")
     @classmethod
     def live(cls, folder: Path) -> Iterator[Path]:
-        """The directory of a playlist that ffmpeg keeps writing."""
+        """Yield the directory of a playlist that ffmpeg keeps writing."""
         (folder / "live").mkdir()
         playlist = folder / "live/live.m3u8"
         flags = ("-hls_time", "1", "-hls_list_size", "5", "-hls_flags", "delete_segments")
@@ -176,7 +176,7 @@ class TestLivePlaylist:
         assert steps(stamps(recording.video), clip.frames) == {1}
         first, last = recording.video[0], recording.video[-1]
         shown_s = max(packet.pts - first.pts for packet in recording.video) / VIDEO_CLOCK_HZ
-        # Three parts lie ready, and could come at once.
+        # Three parts are ready and could be delivered at once.
         assert (last.received_ns - first.received_ns) / 1e9 > 0.8 * shown_s > 1.5
         decoded = recording.decoding_times()
         assert decoded == sorted(decoded)
@@ -213,7 +213,7 @@ def test_a_missing_segment_is_skipped(folder: Path, clip: Clip) -> None:
 
 
 def test_segments_of_one_file_are_read_by_ranges_or_not_at_all(folder: Path) -> None:
-    with web_server(folder) as server:  # Python's server knows no ranges
+    with web_server(folder) as server:  # Python's server does not support ranges
         url = server.playlist("#EXTINF:2,", "#EXT-X-BYTERANGE:1880@188", "a.ts")
         with pytest.raises(errors.ProtocolError, match="byte ranges"):
             record(config(url))
@@ -242,7 +242,7 @@ def test_another_host_gets_no_password_even_if_it_asks(folder: Path) -> None:
 
 
 def test_a_playlist_does_not_lead_from_tls_to_clear_text(folder: Path, clip: Clip) -> None:
-    """A part over https plays; the same part over http is not asked for."""
+    """A part over https plays; the same part over http is not requested."""
     with web_server(folder, tls=True) as server, web_server(folder) as in_clear:
         safe = server.playlist("#EXTINF:2,", "a.ts", name="/safe.m3u8")
         assert len(record(config(safe, verify_tls=False), clip.frames).video) >= clip.frames
@@ -264,7 +264,7 @@ OUTSIDE = {
 
 @pytest.mark.parametrize("kind", OUTSIDE)
 def test_a_playlist_leads_to_no_file_and_no_forbidden_host(folder: Path, kind: str) -> None:
-    """The files are there, and would play: only the refusal keeps them from it."""
+    """The files exist and would play: only the refusal prevents it."""
     part, error = OUTSIDE[kind]
     with web_server(folder) as server:
         server.texts["/redirect.ts"] = "http://100.100.100.200/a.ts"
@@ -338,7 +338,7 @@ OUT_OF_BOUNDS = {
 def test_no_playlist_makes_the_capture_process_open_a_socket_or_a_file_of_its_choice(
     folder: Path, tmp_path: Path
 ) -> None:
-    """In the real process. The listeners are where no camera may be; the files would play."""
+    """In the real process. The listeners are at forbidden addresses; the files would play."""
 
     async def watch(urls: dict[str, str]) -> dict[str, Json]:
         async with capture(tmp_path, "", record="off") as child:
@@ -401,7 +401,7 @@ def test_a_playlist_costs_a_bounded_amount_of_memory_and_requests(folder: Path, 
 
 
 def test_a_playlist_that_never_ends_is_rejected(folder: Path) -> None:
-    """It comes by and by, without a length."""
+    """It is sent in pieces, without a length."""
 
     def answer(connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Files as cameras: at their own pace, in a loop, and only where they may lie. USB cameras that are not there."""
+"""Files as cameras: in real time, in a loop, and only from allowed directories. Missing USB cameras."""
 
 import gc
 import threading
@@ -67,7 +67,7 @@ def test_a_file_played_once_ends(tmp_path: Path) -> None:
 
 
 def test_no_packet_outlives_its_container(tmp_path: Path) -> None:
-    """Of a USB camera it is memory of the driver, and given back after closing it crashes the process."""
+    """A USB camera's packet is memory of the driver. Freeing it after the container closed crashes the process."""
     write_file(make_clip(SceneOptions(width=160, height=120, seconds=1)), tmp_path / "film.mp4")
     gc.collect()
     gc.disable()

@@ -1,4 +1,4 @@
-"""Our RTSP client against a server that nobody here wrote: GStreamer's, with its own encoders and payloaders."""
+"""The RTSP client against a third-party server: GStreamer's, with its encoders and payloaders."""
 
 import subprocess
 import sys
@@ -60,7 +60,7 @@ needs_aac = pytest.mark.skipif(not _has("voaacenc"), reason="needs GStreamer's v
 
 @contextmanager
 def gst_server(*arguments: str, script: Path = SERVER) -> Iterator[str]:
-    """The base URL of a running server: stream n is /camn."""
+    """Yield the base URL of a running server: stream n is /camn."""
     port = free_port()
     server = subprocess.Popen(
         [str(PYTHON), str(script), str(port), *arguments],
@@ -144,7 +144,7 @@ def test_udp_delivers_every_frame() -> None:
 
 @contextmanager
 def neighbour(*arguments: str) -> Iterator[str]:
-    """The base URL of a server on another host, to which this thread is connected by a network of its own."""
+    """Yield the base URL of a server on another host, connected to this thread through a simulated network."""
     host, port = "10.9.0.2", "8554"
     script = f"echo begun; read _; ip addr add {host}/24 dev v1; ip link set v1 up; "
     script += f'exec "$@" --address {host} --multicast v1'
@@ -172,7 +172,7 @@ def neighbour(*arguments: str) -> Iterator[str]:
 @pytest.mark.skipif(bool(lan.missing()), reason=lan.missing() or "network namespaces")
 def test_multicast_is_used_if_it_is_chosen_or_the_camera_offers_nothing_else() -> None:
     for transport in ("multicast", "tcp"):
-        # A server of its own: GStreamer's may refuse a session while it ends the media of the previous one.
+        # A separate server, because GStreamer's may refuse a session while it ends the media of the previous one.
         with neighbour(H264) as base:
             recording = record(config(f"{base}/cam0", transport=transport), 30)
         assert recording.error is None and recording.stats.packets_lost == 0
@@ -184,7 +184,7 @@ def _tunnelled(base: str) -> str:
 
 
 def test_a_tunnel_over_http_delivers_every_frame_and_the_audio() -> None:
-    """For longer than the interval of reports, which are requests in the tunnel, too."""
+    """Runs longer than the interval of keep-alives, which are requests in the tunnel, too."""
     with gst_server(f"{H264} {ALAW}") as base:
         recording = record(config(f"{_tunnelled(base)}/cam0"), 160, timeout_s=20)
     assert recording.error is None and recording.close_s < 1

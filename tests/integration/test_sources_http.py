@@ -1,4 +1,4 @@
-"""MJPEG over HTTP against the fake phone, and against responses that are not from a camera."""
+"""MJPEG over HTTP from the fake phone, and responses of servers that are not cameras."""
 
 import http.server
 import socket
@@ -33,7 +33,7 @@ class _Page(http.server.BaseHTTPRequestHandler):
         type(self).answer(self)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Quiet."""
+        """Log nothing."""
 
 
 @contextmanager
@@ -206,7 +206,7 @@ def test_redirects_are_checked_and_counted(clip: Clip) -> None:
 
 
 def test_a_redirect_from_tls_to_clear_text_is_not_followed(clip: Clip) -> None:
-    """Neither the password nor a single request goes to plain http, also not by way of another https server."""
+    """Neither the password nor any request is sent over plain http, even after a redirect to another https server."""
     login = Login("basic")
     with (
         FakeHttpCamera(clip, login=login) as in_clear,
@@ -246,7 +246,7 @@ def test_credentials_do_not_follow_a_redirect_to_another_host(clip: Clip) -> Non
 
 
 def test_a_login_in_a_redirect_is_used_for_its_target_only(clip: Clip) -> None:
-    """And never for where that leads in its turn; nor is the camera's own used up."""
+    """It is not used for further redirects, and the camera's own login is unaffected."""
     with (
         FakeHttpCamera(clip, login=Login("digest")) as camera,
         FakeHttpCamera(clip, login=Login("basic", "guest", "zz9")) as other,

@@ -1,4 +1,4 @@
-"""Our RTSP client against the fake camera, with its faults, over real sockets."""
+"""The RTSP client against the fake camera, with its faults, over real sockets."""
 
 import asyncio
 import socket
@@ -36,7 +36,7 @@ def clip() -> Clip:
 
 @contextmanager
 def scripted_server(answer: Callable[[socket.socket], None]) -> Iterator[int]:
-    """A TCP server that treats each connection with `answer`; gives its port."""
+    """Run a TCP server that handles each connection with `answer`; yield its port."""
     server = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -98,7 +98,7 @@ def test_audio_is_delivered_too(audio: str, codec: Codec) -> None:
     sounds = [packet for packet in recording.audio if packet.codec is codec]
     assert len(sounds) > 10
     between = Counter(b.pts - a.pts for a, b in pairwise(sounds))
-    # The seam of the camera's loop.
+    # The point where the camera's loop restarts.
     between.subtract({step: 1 for step in between if step != sounds[0].duration})
     assert set(+between) == {sounds[0].duration}
     assert len(silent.tracks) == 1 and not silent.audio
@@ -110,7 +110,7 @@ def test_login_is_answered(clip: Clip, scheme: Scheme, qop: bool) -> None:
     with FakeRtspCamera(clip, login=Login(scheme, qop=qop)) as camera:
         url = camera.url(login=False)
         assert len(record(config(url, username="admin", password="secret"), 5).video) >= 5
-        assert len(record(config(camera.url()), 5).video) >= 5  # user info in the URL works, too
+        assert len(record(config(camera.url()), 5).video) >= 5  # user info in the URL also works
         with pytest.raises(errors.AuthenticationError, match="rejects the user name or password"):
             record(config(url, username="admin", password="wrong"))
         with pytest.raises(errors.AuthenticationError, match="requires a user name"):
@@ -255,7 +255,7 @@ def test_lost_packets_cost_only_their_frames(clip: Clip) -> None:
     assert recording.stats.packets_lost > 0
     assert recording.stats.access_units_dropped > 0
     assert any(packet.flags & Flags.DISCONT for packet in recording.video)
-    # What arrives is whole: every key frame decodes on its own.
+    # Received data is complete: every key frame decodes on its own.
     keys = [packet for packet in recording.video if packet.is_key]
     assert all(len(decode([key])) == 1 for key in keys)
 

@@ -76,7 +76,7 @@ def test_a_stream_over_http_is_played_without_loss(film: Path, clip: Clip, port:
 
 
 def _is_listening(port: int) -> bool:
-    """Connecting would be the only connection that ffmpeg accepts."""
+    """Check without connecting, because ffmpeg accepts only one connection."""
     rows = Path("/proc/net/tcp").read_text().splitlines()[1:]
     return any(row.split()[1].endswith(f":{port:04X}") and row.split()[3] == "0A" for row in rows)
 

@@ -1,8 +1,8 @@
-"""USB cameras: FFmpeg's own V4L2 reader and all our code above it, on a device that is emulated.
+"""USB cameras: FFmpeg's V4L2 reader and the code above it, on an emulated device.
 
-Machines that run tests have no camera and no kernel module for a false one. So a small library (`v4l2_shim.c`,
-LD_PRELOAD) stands in for the kernel: it answers open, stat and the ioctls as the driver uvcvideo does. What the driver
-itself does, `trials/test_sources_usb_real.py` shows.
+Test machines have neither a camera nor a kernel module for a virtual one. A small library (`v4l2_shim.c`, LD_PRELOAD)
+therefore replaces the kernel: it answers open, stat and the ioctls as the driver uvcvideo does.
+`trials/test_sources_usb_real.py` tests the driver itself.
 """
 
 import json
@@ -28,13 +28,13 @@ pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not 
 
 @dataclass(frozen=True)
 class Shim:
-    """The compiled library, and the file of what its camera sees."""
+    """The compiled library, and the file with its camera's frames."""
 
     library: Path
     pictures: Path
 
     def run(self, *arguments: str, fault: str = "", after: int = 0, stdin: str = "") -> dict[str, Any]:
-        """A Python process that has the camera; the JSON that it prints."""
+        """Run a Python process with access to the camera, and return the JSON that it prints."""
         environment = {
             **os.environ,
             "LD_PRELOAD": str(self.library),
@@ -60,12 +60,12 @@ class Shim:
     def record(
         self, query: str = "", *, enough: int = 10_000, fault: str = "", after: int = 0
     ) -> dict[str, Any]:
-        """What `main` prints."""
+        """Return the output of `main`."""
         module = "tests.integration.test_sources_usb"
         return self.run("-m", module, f"v4l2://{DEVICE}{query}", str(enough), fault=fault, after=after)
 
     def probe(self, fault: str = "") -> dict[str, Any]:
-        """The message for the user who adds the camera."""
+        """Return the message for the user who adds the camera."""
         question = json.dumps({"source": {"url": f"v4l2://{DEVICE}"}, "timeout_s": 10})
         return self.run("-m", "ninjacam.capture.probe", fault=fault, stdin=question)
 
@@ -88,7 +88,7 @@ def test_frames_arrive_in_order_at_the_requested_rate(shim: Shim) -> None:
     assert (told["error"], told["codec"], told["size"]) == (None, Codec.MJPEG.label, [320, 240])
     assert steps(told["stamps"], PICTURES) == {1}
     seconds = told["elapsed_pts"] / VIDEO_CLOCK_HZ
-    # The device's own clock, whatever the machine does.
+    # The device's own clock, independent of the machine's load.
     assert abs(seconds * 25 - (len(told["stamps"]) - 1)) < 0.1
     assert told["close_s"] < 1
 
@@ -125,7 +125,7 @@ def test_adding_an_unreadable_device_reports_what_to_do(shim: Shim, fault: str, 
 
 
 def main(url: str, enough: str) -> None:
-    """Record from `url` in this process, and print what came."""
+    """Record from `url` in this process, and print the result."""
     recording = record(config(url), int(enough))
     video = recording.video
     error = recording.error

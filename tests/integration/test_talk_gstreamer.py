@@ -1,4 +1,4 @@
-"""Talking to an ONVIF server that nobody here wrote: GStreamer's, which decodes what it receives."""
+"""Talk with a third-party ONVIF server: GStreamer's, which decodes the received audio."""
 
 import asyncio
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ def onvif_server(path: Path, encoding: str) -> Iterator[str]:
 
 
 async def talk(run_dir: Path, url: str, seconds: float) -> Ready | Refusal | None:
-    """Send a tone at its pace. Returns: whether the camera was ready, or why not."""
+    """Send a tone in real time. Return whether the camera was ready, or the reason why not."""
     answers: asyncio.Queue[Ready | Refusal | None] = asyncio.Queue()
     server = TalkServer(run_dir, "door", SourceConfig(url))
     await server.start()

@@ -1,4 +1,4 @@
-"""`ninjacam serve --tls`: its own certificate, its renewal while streams run, and handshakes that never end."""
+"""`ninjacam serve --tls`: its certificate, renewal while streams run, and handshakes that never end."""
 
 import contextlib
 import os
@@ -109,7 +109,7 @@ def test_a_renewed_certificate_reaches_new_connections_and_drops_no_stream(stage
             draft.write_bytes(b"".join(make_certificate()))
             os.replace(draft, stage.file)
             renewed = read_certificate(stage.file.read_bytes())[0]
-            # Several times, because the kernel chooses the worker.
+            # Several times, because the kernel selects the worker.
             assert {fingerprint_at(product.port) for _ in range(8)} == {renewed} != {before}
             viewer.wait_units(25)
             assert not viewer.ended

@@ -1,4 +1,4 @@
-"""A vision worker as a real process, fed over a real local stream, given work over its real control socket."""
+"""A vision worker as a real process, with a real local stream and a real control socket."""
 
 import asyncio
 import contextlib
@@ -98,7 +98,7 @@ def clip() -> Clip:
 
 
 class Feeder:
-    """Plays the part of a capture process: publishes the clip at its pace."""
+    """Replaces a capture process: publishes the clip in real time."""
 
     def __init__(self, clip: Clip, run_dir: Path, slug: str = "door") -> None:
         self.clip = clip
@@ -202,7 +202,7 @@ class House:
 async def house(
     clip: Clip, tmp_path: Path, code: str = CODE, others: dict[str, Clip] | None = None
 ) -> AsyncIterator[House]:
-    """A worker with the camera "door", which sends `clip`, and these `others`."""
+    """Yield a worker with the camera "door", which sends `clip`, and the cameras `others`."""
     code_path = tmp_path / "cameras.py"
     code_path.write_text(textwrap.dedent(code))
     feeders = [Feeder(each, tmp_path, slug) for slug, each in {"door": clip, **(others or {})}.items()]
@@ -222,7 +222,7 @@ async def house(
 
 
 class Viewer:
-    """Counts what a view delivers, over any number of connections."""
+    """Counts the packets that a view delivers, over any number of connections."""
 
     def __init__(self, run_dir: Path, request: StreamRequest, slug: str = "door") -> None:
         self.packets: list[Packet] = []
@@ -238,7 +238,7 @@ class Viewer:
         self._heard.set()
 
     async def more(self, count: int, timeout_s: float = 10) -> list[Packet]:
-        """The next `count` packets."""
+        """Wait for the next `count` packets."""
         start = len(self.packets)
         async with fair_timeout(timeout_s):
             while len(self.packets) < start + count:
@@ -490,7 +490,7 @@ def test_saving_the_file_changes_the_live_video_and_keeps_the_viewer(clip: Clip,
                     picture = decoded((await viewer.more(1))[0])
                     if picture[150, 320, 0] > 200:
                         break
-            # broken, it says so and keeps the connection; mended, it is back
+            # A broken cameras.py is reported and the connection is kept; after the repair, the view works again.
             it.worker.code_path.write_text("def broken(:\n")
             report = await it.worker.until(lambda r: r["views"]["door"]["red"]["state"] == "failed")
             assert "SyntaxError" in report["modules"][0]["error"]

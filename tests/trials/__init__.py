@@ -1,4 +1,4 @@
 """Long or rare checks: fuzzing, kill loops, soak runs. `make trials` runs them; `make test` does not.
 
-Each trial prints what it counted. A fault that a trial finds becomes a short test, or a seed, of the ordinary suite.
+Each trial prints its counts. A fault found by a trial becomes a short test, or a seed, of the ordinary suite.
 """

@@ -1,4 +1,4 @@
-"""MediaMTX and go2rtc, if they are on the PATH, as cameras: they read a fake camera and serve it again."""
+"""MediaMTX and go2rtc as cameras, if they are on the PATH: they read a fake camera and re-serve its stream."""
 
 import json
 import shutil
@@ -75,4 +75,4 @@ def _record(source: SourceConfig) -> Recording | None:
     try:
         return record(source, FRAMES)
     except SourceError:
-        return None  # It does not listen yet, or has not read its own source yet.
+        return None  # It does not listen yet, or has not read its source yet.

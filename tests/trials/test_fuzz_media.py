@@ -1,4 +1,4 @@
-"""A million packets for each parser of media: see `tests.harness.fuzz_media`. Seeds that failed once are kept there."""
+"""A million packets for each media parser: see `tests.harness.fuzz_media`, which also lists seeds that failed once."""
 
 import pytest
 

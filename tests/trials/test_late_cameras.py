@@ -1,4 +1,4 @@
-"""Cameras that take long to wake up, and cameras with long pauses between pictures, for as long as that takes."""
+"""Cameras that start slowly, and cameras with long intervals between frames, in real time."""
 
 import asyncio
 from typing import Any, ClassVar
@@ -9,7 +9,7 @@ from tests.harness.odd_camera import OddCamera, OddClient, watch_camera
 
 
 class WakesUp(OddCamera):
-    """The camera answers at once and sends its first packet when it has woken up: 5 to 20 s later (ha-wyzeapi#904)."""
+    """The camera responds at once and sends its first packet 5 to 20 s later (ha-wyzeapi#904)."""
 
     late_s = 18.0
     watch_s = 60.0
@@ -20,7 +20,7 @@ class WakesUp(OddCamera):
 
 
 class EveryTwentySeconds(OddCamera):
-    """A picture every 20 s, each a key frame."""
+    """Sends a frame every 20 s, each a key frame."""
 
     fps = 1 / 20  # type: ignore[assignment]
     scene: ClassVar[dict[str, Any]] = {"gop": 1}

@@ -1,6 +1,6 @@
-"""Our ONVIF client against a simulator of another project: `pip install --no-deps ipycam` (MIT; it uses our OpenCV).
+"""The ONVIF client against a third-party simulator: `pip install --no-deps ipycam` (MIT; uses the installed OpenCV).
 
-Only its ONVIF service and its movement run: no video.
+Only its ONVIF service and its movement run, without video.
 """
 
 import asyncio
@@ -33,12 +33,12 @@ ipycam: Any = pytest.importorskip("ipycam", reason="pip install --no-deps ipycam
 
 @pytest.fixture(scope="module")
 def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """`ptz`: its movement; `url`: of its device service."""
+    """`ptz`: its movement; `url`: its device service."""
     from ipycam.http import IPCameraHTTPHandler
     from ipycam.onvif import ONVIFService
     from ipycam.ptz import PTZController
 
-    os.chdir(tmp_path_factory.mktemp("simulator"))  # It saves its presets in the current directory.
+    os.chdir(tmp_path_factory.mktemp("simulator"))  # the simulator saves its presets in the current directory
     ptz = PTZController()
     config = ipycam.CameraConfig(local_ip="127.0.0.1", username="admin", password="secret")
     camera = SimpleNamespace(config=config, ptz=ptz, onvif=ONVIFService(config, ptz))
@@ -89,7 +89,7 @@ def test_it_is_described_and_moved(simulator: Any) -> None:
 
 
 def test_it_is_described_by_the_socket_and_patrolled(simulator: Any, tmp_path: Path) -> None:
-    """It has neither encoder options nor imaging nor outputs, and says so with a fault for each."""
+    """It has no encoder options, imaging or outputs, and returns a fault for each."""
 
     async def ask(op: str, **values: Any) -> Any:
         return await asyncio.to_thread(request, tmp_path, "door", op, **values)

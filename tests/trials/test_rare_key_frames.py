@@ -1,4 +1,4 @@
-"""A camera with 12 s between its key frames, for as long as that takes."""
+"""A camera with 12 s between its key frames, in real time."""
 
 import pytest
 

@@ -1,7 +1,8 @@
-"""USB cameras as the kernel has them: the driver uvcvideo, in a virtual machine, with a webcam on its USB port.
+"""USB cameras with the real kernel driver: uvcvideo in a virtual machine, with a webcam on its USB port.
 
-The kernel, its drivers and our code are real; the webcam is a program that speaks USB (`harness/usb_webcam.py`). All
-scenes (`usb_scenes.py`) are played in one start of the machine, and each test is about one of them.
+The kernel, its drivers and the product's code are real. The webcam is a program that implements USB
+(`harness/usb_webcam.py`). All scenes (`usb_scenes.py`) run in one start of the machine, and each test checks one of
+them.
 """
 
 import json
@@ -18,12 +19,12 @@ from tests.integration.source_support import steps, without_huffman_tables
 
 PICTURES = 50
 MODULES = ("vhci_hcd", "uvcvideo", "vivid n_devs=2 node_types=0x1,0x100")
-"""A virtual USB port, its webcam's driver; a camera that has only raw video, and an output that is not a camera."""
+"""A virtual USB port and its webcam's driver; a camera with raw video only and an output that is not a camera."""
 
 
 @pytest.fixture(scope="module")
 def told(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the scenes found."""
+    """Return the results of the scenes."""
     assert pytestconfig.cache is not None
     try:
         kernel = find_kernel(pytestconfig.cache.mkdir("kernel"), MODULES)

@@ -1,4 +1,4 @@
-"""Thousands of viewers that come and go."""
+"""Thousands of viewers that connect and disconnect."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Vision workers end, again and again, while OpenCV runs in their threads."""
+"""Vision workers are ended repeatedly while OpenCV runs in their threads."""
 
 import os
 import signal

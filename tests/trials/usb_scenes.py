@@ -1,7 +1,6 @@
-"""What is done with USB cameras inside the virtual machine: `python -m tests.trials.usb_scenes PICTURES RESULT`.
+"""USB scenarios inside the virtual machine: `python -m tests.trials.usb_scenes PICTURES RESULT`.
 
-Writes one JSON object: the name of each scene, and what came of it. The machine may be an
-emulated one, so limits of time are wide.
+Writes one JSON object with the result of each scene. The machine may be emulated, so time limits are wide.
 """
 
 import asyncio
@@ -31,7 +30,7 @@ Told = dict[str, Any]
 
 
 def device_of(name: str, node: int = 0) -> Path | None:
-    """The device file of a device's `node`; a webcam has two: the second is for what it says about its pictures."""
+    """Return the device file of a device's `node`. A webcam has two: the second one is for metadata."""
     for device in Path("/sys/class/video4linux").iterdir():
         is_it = (device / "name").read_text().startswith(name)
         if is_it and int((device / "index").read_text()) == node:
@@ -41,7 +40,7 @@ def device_of(name: str, node: int = 0) -> Path | None:
 
 @contextmanager
 def webcam(pictures: str, fault: str = "", after: int = 0) -> Iterator[tuple[Process, str]]:
-    """One that is plugged in, and the URL of its device. Afterwards it has gone."""
+    """Yield a connected webcam and the URL of its device. Disconnect it afterwards."""
     command = python("-m", "tests.harness.usb_webcam", pictures, fault, str(after))
     with Process("webcam", command) as process:
         path = wait_until(lambda: device_of(NAME), _PATIENT_S, "the webcam's device", processes=[process])
@@ -73,7 +72,7 @@ def recorded(url: str, enough: int = 10_000) -> Told:
 
 
 def refusal(url: str) -> list[str] | None:
-    """What opening it raises; None: nothing."""
+    """Return the error when opening it; None: no error."""
 
     async def open_once() -> None:
         source = await open_source(patient(url))
@@ -87,7 +86,7 @@ def refusal(url: str) -> list[str] | None:
 
 
 def shown(url: str) -> Told:
-    """The message for the user who adds the camera."""
+    """Return the message for the user who adds the camera."""
     question = json.dumps({"source": {"url": url, "open_timeout_s": _PATIENT_S}, "timeout_s": _PATIENT_S})
     command = python("-m", "ninjacam.capture.probe")
     done = subprocess.run(command, input=question, capture_output=True, text=True, check=True)
@@ -106,7 +105,10 @@ def busy(url: str) -> list[str] | None:
 
 
 async def plugged_in_again(pictures: str) -> Told:
-    """A camera of the capture process: what it says when it is unplugged, and its pictures when it is back."""
+    """Unplug and reconnect a camera of the capture process.
+
+    Return its error while unplugged, and its frames afterwards.
+    """
 
     async def until(condition: Callable[[], bool]) -> None:
         deadline_s = time.monotonic() + _PATIENT_S

@@ -1,4 +1,4 @@
-"""People, cameras and clients for the tests of the Django edge."""
+"""Users, cameras and clients for the tests of the Django layer."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def _fresh_rates() -> None:
 
 @pytest.fixture(autouse=True)
 def fresh_throttle() -> None:
-    """No test is refused for what another one did."""
+    """Requests of other tests do not count towards the throttle."""
     _throttle.cache_clear()
     (get_settings().run_dir / "throttle").unlink(missing_ok=True)
 
@@ -43,7 +43,7 @@ def admin_user(db: None) -> User:
 
 @pytest.fixture
 def viewer(db: None, camera: Camera) -> User:
-    """May view `camera`, and nothing else."""
+    """A user who may only view `camera`."""
     user = User.objects.create_user("viewer", password="x")
     CameraGrant.objects.create(camera=camera, user=user, role="view")
     return user
@@ -61,7 +61,7 @@ def guards(db: None) -> Group:
 
 @pytest.fixture
 def camera(db: None) -> Camera:
-    """`door`, with a password."""
+    """The camera `door`, with a password."""
     made = Camera(slug="door", name="Back entrance")
     made.set_source("rtsp://10.0.0.5/stream1", "user-of-the-camera", PASSWORD)
     made.save()
@@ -84,14 +84,14 @@ def make_webhook(**fields: Any) -> Webhook:
 
 
 def make_event(**fields: Any) -> Event:
-    """A moment, in the past."""
+    """Create an instantaneous event in the past."""
     values = {"slug": "door", "kind": "person", "start_ns": START_NS, "end_ns": START_NS, "source": "code"}
     return Event.objects.create(**{**values, **fields})
 
 
 @pytest.fixture
 def webhook(db: None) -> Webhook:
-    """For the beginning and the end of all events."""
+    """A webhook for the beginning and the end of all events."""
     return make_webhook(on_end=True)
 
 

@@ -312,7 +312,7 @@ def test_recheck_of_many_viewers_takes_few_queries(
         assert recheck(asked) == [True] * 20
     of_admin = by_session(admin_user)[0]
     assert of_admin is not None
-    with django_assert_max_num_queries(3):  # no grant says what an administrator may
+    with django_assert_max_num_queries(3):  # grants do not restrict administrators
         assert recheck([(of_admin, "view", camera)]) == [True]
 
 
@@ -394,7 +394,7 @@ def test_a_token_ends_with_its_creator_however_that_ended(viewer: User, camera: 
     who = by_token(grandchild_secret)
     assert who is not None
     past = timezone.now() - timedelta(seconds=1)
-    for change in ({"revoked_at": past}, {"expires_at": past}):  # in a shell, behind the actions' back
+    for change in ({"revoked_at": past}, {"expires_at": past}):  # in a shell, bypassing the actions
         ApiToken.objects.filter(pk=parent.pk).update(**change)
         assert by_token(child_secret) is None and by_token(grandchild_secret) is None
         assert recheck([(who, "view", camera)]) == [False]
@@ -435,7 +435,7 @@ def test_all_tokens_of_a_user_are_revoked_at_once(viewer: User, stranger: User) 
 
 
 def replaced(camera: Camera) -> Camera:
-    """Delete `camera`, and make another one of its short name on which the viewer has the same roles and more."""
+    """Delete `camera`, and create another one with its slug on which the viewer has the same roles and more."""
     slug = camera.slug
     camera.delete()
     made = Camera.objects.create(slug=slug, url="rtsp://10.0.0.99/")

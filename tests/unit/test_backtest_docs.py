@@ -1,4 +1,4 @@
-"""The code in docs/backtest.md runs, and the clip yields what the page says."""
+"""The code in docs/backtest.md runs, and the clip produces the documented result."""
 
 import re
 from pathlib import Path

@@ -5,7 +5,7 @@ import pytest
 from django.core.checks import run_checks
 
 
-@pytest.mark.django_db  # since Django 6.1, checks look at the database
+@pytest.mark.django_db  # since Django 6.1, checks query the database
 def test_recordings_in_a_published_directory_cause_a_warning(settings: Any, tmp_path: Path) -> None:
     def warned() -> list[str]:
         return [str(message.msg) for message in run_checks() if message.id == "ninjacam.W005"]

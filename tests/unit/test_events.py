@@ -1,4 +1,4 @@
-"""`ninjacam.events`: events from one's own code."""
+"""`ninjacam.events`: events created by user code."""
 
 import logging
 import threading
@@ -76,7 +76,7 @@ def test_an_unknown_camera_is_reported() -> None:
 
 
 class Written:
-    """Takes the place of the database. Cleared `open`: it does not return."""
+    """Replaces the database. If `open` is cleared, calls block."""
 
     def __init__(self) -> None:
         self.kinds: list[str] = []

@@ -13,7 +13,7 @@ def test_each_named_test_exists(document: str) -> None:
     text = (ROOT / document).read_text()
     path, missing, count = "", [], 0
     for named, name in re.findall(r"`(?:((?:unit|integration|e2e|trials)/[\w/]+\.py)::)?(test_\w+)`", text):
-        path = named or path  # those without a path lie where the one before does
+        path = named or path  # those without a path are in the previous test's file
         count += 1
         if not re.search(rf"^(async )?def {name}\(", (ROOT / "tests" / path).read_text(), re.MULTILINE):
             missing.append(f"{path}::{name}")

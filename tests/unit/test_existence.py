@@ -1,4 +1,4 @@
-"""A camera that one may not see answers exactly like one that does not exist: on every route, found in the resolver.
+"""An invisible camera and a nonexistent one get identical responses, on every route found in the resolver.
 
 Live streams, recordings and WebSockets: tests/integration/test_live_access.py.
 """
@@ -22,7 +22,7 @@ SLUG = "vault"
 SPAN = {"start": HOUR_AGO, "end": NOW}
 _CSRF = re.compile(rb"\b[A-Za-z0-9]{64}\b")
 CLOCKS = {"get_timeline"}
-"""Without a span, these answer with one that ends now."""
+"""Without a time range, their responses contain one that ends now."""
 
 MORE_BODIES = {"create_token": {"name": "x", "scopes": [f"view:{SLUG}"]}}
 
@@ -31,7 +31,7 @@ Answer = tuple[int, list[tuple[str, str]], bytes]
 
 @pytest.fixture
 def vault(run_dir: Path, viewer: User, admin_user: User) -> dict[str, Any]:
-    """A camera with all that can belong to one, which only `admin_user` may see."""
+    """Create a camera with all related objects, which only `admin_user` may see."""
     camera = Camera(slug=SLUG, name="The vault")
     camera.set_source("rtsp://10.9.9.9/secret")
     camera.save()
@@ -56,7 +56,7 @@ def vault(run_dir: Path, viewer: User, admin_user: User) -> dict[str, Any]:
     export = Export.objects.create(slug=SLUG, start_ns=0, end_ns=1, kind="copy", created_by=admin_user)
     grant = CameraGrant.objects.create(camera=camera, user=admin_user, role="view")
     CameraZone.objects.create(camera=camera, name="lawn", points=[[0, 0], [1, 0], [1, 1]])
-    # The viewer has each role for another camera, and thereby comes as far as one can.
+    # The viewer has each role for another camera, to pass as many checks as possible.
     for role in ("replay", "export", "control", "configure"):
         CameraGrant.objects.create(camera=Camera.objects.get(slug="door"), user=viewer, role=role)
     return {
@@ -75,7 +75,7 @@ def remove_vault(run_dir: Path) -> None:
 
 
 def ask(client: Client, route: Route, method: str, world: dict[str, Any]) -> list[Answer]:
-    """The answers to the request, and to the one with `?camera=`."""
+    """Return the responses to the request, and to the one with `?camera=`."""
     path = url_of(route, world).replace("door", SLUG)
     name = route.operations.get(method, "")
     body = json.dumps(MORE_BODIES.get(name, BODIES.get(name, {}))).replace('"door"', f'"{SLUG}"')
@@ -94,7 +94,7 @@ def ask(client: Client, route: Route, method: str, world: dict[str, Any]) -> lis
 
 
 def clients(viewer: User, stranger: User, admin_user: User) -> list[Client]:
-    """A stranger; users with other cameras and rights; and an administrator's token of lesser scope."""
+    """Return an anonymous client, users with other cameras and permissions, and an administrator's narrow token."""
     stranger.user_permissions.add(Permission.objects.get(codename="add_camera"))
     return [
         signed_in(stranger),
@@ -128,16 +128,16 @@ def test_hidden_and_missing_cameras_return_identical_bytes(
 ) -> None:
     asking = clients(viewer, stranger, admin_user)
     if name in {"list_tokens", "revoke_tokens"}:
-        asking = asking[:1]  # the others have tokens, which change by being used
+        asking = asking[:1]  # the others have tokens, which change when they are used
     if name == "create_camera":
-        asking = asking[1:]  # who may add cameras: see the test of taken short names
+        asking = asking[1:]  # for users who may add cameras: see the test of taken slugs
     hidden = [ask(client, route, method, vault) for client in asking]
     remove_vault(run_dir)
     assert [ask(client, route, method, vault) for client in asking] == hidden
 
 
 def test_the_walk_finds_the_routes(vault: dict[str, Any], run_dir: Path, admin_user: User) -> None:
-    """For those who may see the camera, most of these answers do change when it is gone."""
+    """For users who may see the camera, most of these responses change when it is deleted."""
     client = signed_in(admin_user)
     reading = [(route, name) for route, method, name in CALLS if method == "GET" and "{" not in name]
     before = {name: ask(client, route, "GET", vault) for route, name in reading}

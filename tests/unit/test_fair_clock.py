@@ -1,4 +1,4 @@
-"""The clock that the time limits of the other tests are measured with."""
+"""The clock for the time limits of the other tests."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from tests.harness.fair_clock import FairClock, fair_share, fair_timeout
     ("runnable", "share"), [(1, 1.0), (2, 1.0), (3, 1.0), (4, 2 / 3), (5, 0.5), (21, 0.1)], ids=str
 )
 def test_each_process_gets_a_share_of_two_processors(runnable: int, share: float) -> None:
-    """One of those that run is the one that asks."""
+    """The runnable processes include the caller."""
     assert fair_share(f"9.81 4.02 2.25 {runnable}/572 28104\n", 2) == pytest.approx(share)
 
 

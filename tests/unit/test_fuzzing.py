@@ -1,4 +1,4 @@
-"""A small share of `make trials`, the same each time, and what once broke a parser."""
+"""A small, deterministic part of `make trials`, and inputs that once broke a parser."""
 
 import random
 from pathlib import Path
@@ -18,7 +18,7 @@ def test_a_parser_accepts_valid_input_and_raises_only_its_own_error_for_broken_i
     parser, chance = PARSERS[name], random.Random(name)
     assert parser.read(b"".join(parser.pieces)) or name == "playlist" or "sps" in name
     readable = sum(parser.read(mutate(parser.pieces, chance)) for _ in range(ROUNDS))
-    assert readable > 0  # the faults are not all of the kind that is found at once
+    assert readable > 0  # not all faults are detected immediately
 
 
 def test_input_that_once_broke_a_parser_no_longer_does() -> None:

@@ -1,4 +1,4 @@
-"""`make house` reports what it promises to report."""
+"""`make house` reports violations of its rules."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What an upgrade may do to the database while the previous version still runs on other hosts."""
+"""Upgrades keep the database compatible with the previous version, which may still run on other hosts."""
 
 from django.apps import apps
 from django.db.migrations.loader import MigrationLoader
@@ -7,7 +7,10 @@ from django.db.models import NOT_PROVIDED
 
 
 def test_the_previous_version_can_insert_rows_after_an_upgrade() -> None:
-    """It does not know the new columns, so the database must: Django itself keeps `default` out of the schema."""
+    """The previous version omits new columns, so they need defaults in the schema.
+
+    Django does not add these by itself.
+    """
     loader = MigrationLoader(None)
     added = {
         (operation.model_name, operation.name)

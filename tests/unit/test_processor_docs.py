@@ -1,4 +1,4 @@
-"""The code in docs/processors.md runs: every block, every processor on real pictures, every test."""
+"""The code in docs/processors.md runs: every block, every processor on real images, every test."""
 
 import re
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ def pictures() -> list[Any]:
 
 
 def run(registry: ProcessorRegistry, name: str, images: list[Any]) -> list[Any]:
-    """What it returned for these images, called as a vision worker calls it."""
+    """Return its results for these images, called as a vision worker calls it."""
     entry = registry.get(name)
     assert entry is not None
     made = new_processor(entry, "gate").processor

@@ -1,4 +1,4 @@
-"""What processors create, on its way to the database: states, and their order with events. Events: test_events.py."""
+"""Writing of processors' states and events to the database, and their order. Events: test_events.py."""
 
 import threading
 from collections.abc import Iterator

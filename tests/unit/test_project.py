@@ -32,7 +32,7 @@ def test_pages_send_visitors_to_a_login_page_that_exists(client: Client, setting
 def test_the_asgi_module_next_to_the_urls_is_found(
     settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.DEBUG = True  # or the check of static files would import the URLs
+    settings.DEBUG = True  # otherwise the check of static files would import the URLs
     settings.ASGI_APPLICATION = None
     settings.ROOT_URLCONF = "garage.urls"
     assert application_path() is None

@@ -1,4 +1,4 @@
-"""The table of routes, and what is derived from it."""
+"""The table of routes, and the values derived from it."""
 
 import inspect
 from pathlib import Path

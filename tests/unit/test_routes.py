@@ -1,6 +1,6 @@
 """Every route of the project x {anonymous, without a grant, with view, administrator}, found in the resolver.
 
-A new route is walked without anybody's doing. It must refuse who is not signed in, or stand in OPEN.
+New routes are included automatically. Each must refuse anonymous users or be listed in OPEN.
 """
 
 import inspect
@@ -44,7 +44,7 @@ OPEN = {
     "api/v1/not-found": "paths without an operation: always 404",
     **{route.pattern: "answered by ninjacam.asgi before Django; here always 503" for route in MEDIA_ROUTES},
 }
-"""What does not ask for a session or token, and why that is right."""
+"""Routes that do not require a session or token, with the reason."""
 
 NOW_NS = time.time_ns()
 NOW = datetime.now(UTC).isoformat()
@@ -88,10 +88,12 @@ OF_DEVICES = {
     "get_ptz", "send_ptz_command", "get_device", "add_device_streams", "get_encoder", "update_encoder", "set_clock",
     "get_imaging", "update_imaging", "move_focus", "list_outputs", "set_output",
 }  # fmt: skip
-"""Operations that ask the camera itself. No engine runs here; tests/unit/api/test_device.py and
-tests/e2e/test_ptz.py call them."""
+"""Operations that query the camera.
+
+No engine runs here; tests/unit/api/test_device.py and tests/e2e/test_ptz.py call them.
+"""
 OF_PROCESSORS = {"get_processor_options", "update_processor_options", "get_view_failure"}
-"""Operations that need a processor, which the engine reports: tests/unit/api/test_processor_options.py."""
+"""Operations that need a processor reported by the engine: tests/unit/api/test_processor_options.py."""
 VIEWER_MAY = {
     "get_me", "list_cameras", "get_camera", "list_streams", "list_views", "list_camera_views", "list_processors",
     "list_tokens", "create_token", "revoke_tokens", "create_link", "list_recordings", "get_timeline",

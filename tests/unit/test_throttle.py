@@ -137,7 +137,7 @@ def test_limits_apply_to_a_network(address: str, network: str) -> None:
     ("remote", "forwarded", "address"),
     [
         ("203.0.113.7", "", "203.0.113.7"),
-        ("203.0.113.7", "198.51.100.1", "203.0.113.7"),  # what a client says of itself does not count
+        ("203.0.113.7", "198.51.100.1", "203.0.113.7"),  # addresses claimed by the client do not count
         ("127.0.0.1", "198.51.100.1", "198.51.100.1"),
         ("127.0.0.1", "10.9.9.9, 198.51.100.1", "198.51.100.1"),
         ("127.0.0.1", "198.51.100.1, 127.0.0.1", "198.51.100.1"),

@@ -1,4 +1,4 @@
-"""The code in docs/tracking.md runs on a synthetic video, and does what the page says."""
+"""The code in docs/tracking.md runs on a synthetic video and produces the documented results."""
 
 import json
 import re

@@ -1,1 +1,4 @@
-"""A small Django project around the media application, for tests of real servers. Configured by the environment."""
+"""A small Django project around the media application, for tests of real servers.
+
+Environment variables configure it.
+"""

@@ -1,4 +1,4 @@
-"""What a project's asgi.py looks like; with a probe that reports to tests what this worker holds."""
+"""A project's asgi.py, with a probe that reports the resources of this worker to tests."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Run as a program: makes the database, and prints as JSON how to log in."""
+"""Creates the database and prints the logins as JSON. Run it as a program."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""LIVE_TEST_DIR: where the database and the run directory are. LIVE_TEST_OPTIONS: JSON, keys of NINJACAM."""
+"""LIVE_TEST_DIR: parent of the database and the run directory. LIVE_TEST_OPTIONS: JSON, keys of NINJACAM."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The names that the media application looks for, below a mount point, and one page of somebody's own."""
+"""The URL names that the media application requires, below a mount point, and one page of the project."""
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path

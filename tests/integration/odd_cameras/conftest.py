@@ -1,4 +1,4 @@
-"""Watching the odd cameras of a test module, all at the same time: each takes a second or two of waiting."""
+"""Run capture on all odd cameras of a test module concurrently, because each needs a second or two of waiting."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,7 +15,7 @@ Watched = Callable[[OddCamera | OddHttpCamera], Observation]
 
 @pytest.fixture(scope="module")
 def watched(request: pytest.FixtureRequest) -> Watched:
-    """What capture made of a camera that a selected test of this module has as its parameter "camera"."""
+    """Return the observation for each "camera" parameter of the selected tests in this module."""
     cameras: dict[int, OddCamera | OddHttpCamera] = {}
     for item in request.session.items:
         parameters = getattr(getattr(item, "callspec", None), "params", {})

@@ -1,4 +1,4 @@
-"""Cameras that describe the format of their pictures otherwise than they send it, or send them elsewhere."""
+"""Cameras whose SDP does not match their video, or that send it on another channel or track."""
 
 import asyncio
 import base64
@@ -26,8 +26,10 @@ from tests.integration.odd_cameras.test_trackers import EncodedCamera, ManySlice
 
 
 class OtherCodec(H26xCamera):
-    """The SDP names H.265 and the camera sends H.264 (Ezviz C6N, go2rtc#264), or the other way round: somebody has
-    changed the codec in the camera's settings. `aggregates`: parameter sets share a packet."""
+    """The SDP names H.265 and the camera sends H.264, or vice versa (Ezviz C6N, go2rtc#264).
+
+    This happens when the codec is changed in the camera's settings. `aggregates`: the parameter sets share a packet.
+    """
 
     sdp_sets = False
     aggregates = True
@@ -43,7 +45,10 @@ class OtherCodec(H26xCamera):
 
 
 class SecondFormat(OddCamera):
-    """Two formats on one m= line, and the camera sends the second one (gortsplib#65). `maps`: what it says of them."""
+    """The m= line lists two formats and the camera sends the second one (gortsplib#65).
+
+    `maps`: their rtpmap attributes.
+    """
 
     maps = "a=rtpmap:96 H264/90000\r\na=rtpmap:97 H264/90000\r\n"
 
@@ -56,7 +61,7 @@ class SecondFormat(OddCamera):
 
 
 class Described(OddCamera):
-    """`text` stands in the SDP instead of `usual`."""
+    """The SDP contains `text` instead of `usual`."""
 
     usual = "a=rtpmap:96 H264/90000"
     text = ""
@@ -68,7 +73,7 @@ class Described(OddCamera):
 
 
 class ManyFormats(OddCamera):
-    """The metadata and the back channel of Dahua's ONVIF profile, with twenty formats (gortsplib#479)."""
+    """The SDP of Dahua's ONVIF profile: metadata and a back channel with twenty formats (gortsplib#479)."""
 
     def sdp(self, request: OddRequest) -> str:
         numbers = [*range(116, 107, -1), 97, *range(107, 103, -1), 0, 103, 102, 101, 100, 8]
@@ -86,14 +91,14 @@ class ManyFormats(OddCamera):
 
 
 class OnTheChannelOfReports(OddCamera):
-    """RTP comes on the second channel of the pair, which is for RTCP. FFmpeg reads both channels alike."""
+    """RTP arrives on the second channel of the pair, which is meant for RTCP. FFmpeg reads both channels alike."""
 
     def frame(self, client: OddClient, header: bytes, payload: bytes) -> bytes:
         return interleaved(client.channels.get(0, 0) + 1, header + payload)
 
 
 class TwoVideos(OddCamera):
-    """The first of two videos is one that we cannot read, that is inactive, or whose SETUP is refused."""
+    """The SDP has two videos. The first one has an unsupported codec, is inactive, or its SETUP is refused."""
 
     first = "H264/90000"
 
@@ -108,7 +113,7 @@ class TwoVideos(OddCamera):
 
 
 class SourceOfEach(OddCamera):
-    """Each picture has a synchronisation source of its own, none of them the announced one."""
+    """Each picture has its own SSRC, which differs from the announced one."""
 
     def header(self, sequence: int, timestamp: int, *, marker: bool) -> bytes:
         self.ssrc = timestamp
@@ -116,7 +121,7 @@ class SourceOfEach(OddCamera):
 
 
 class SourceInWords(OddCamera):
-    """The Transport header gives the source otherwise than in hexadecimal digits alone."""
+    """The Transport header's ssrc parameter is not a plain hexadecimal number."""
 
     form = "0x{:08x}"
 
@@ -129,7 +134,7 @@ class SourceInWords(OddCamera):
 
 
 class SeiBehindEach(H26xCamera):
-    """H.265 pictures, each followed by two SEI of the same time, all marked (Tapo C260, mediamtx#6257)."""
+    """Each H.265 picture is followed by two SEI with the same timestamp, all marked (Tapo C260, mediamtx#6257)."""
 
     codec = "hevc"
 
@@ -140,7 +145,7 @@ class SeiBehindEach(H26xCamera):
 
 
 class CutSps(H26xCamera):
-    """The SPS ends within its usability information (h264-converter#13, sps-parser#1, OvenMediaEngine#680)."""
+    """The SPS is truncated within the VUI (h264-converter#13, sps-parser#1, OvenMediaEngine#680)."""
 
     sdp_sets = False
     cut_bytes = 2
@@ -153,7 +158,7 @@ class CutSps(H26xCamera):
 
 
 class TemporalLayers(MarkedSlices):
-    """A prefix NAL unit (type 14) before each slice, as scalable encoders write it."""
+    """A prefix NAL unit (type 14) precedes each slice, as scalable encoders write it."""
 
     def nal_units(self, unit: Unit) -> list[bytes]:
         prefix = b"\x6e\x40\x80\x07"
@@ -165,14 +170,17 @@ class TemporalLayers(MarkedSlices):
 
 
 class ReorderedSlices(ManySlices):
-    """B-frames of four slices, each of them marked."""
+    """B-frames consist of four slices, each with the marker."""
 
     parameters = "keyint=25:slices=4:bframes=2:b-adapt=0"
     bframes = 2
 
 
 class CleanRandomAccess(EncodedCamera):
-    """H.265 key frames that are not IDR pictures; pictures that follow them are shown before."""
+    """H.265 key frames that are not IDR pictures.
+
+    Some pictures that follow them in decoding order precede them in output order.
+    """
 
     encoder = "libx265"
     parameters = "keyint=25:bframes=2:b-adapt=0:open-gop=1:log-level=none"
@@ -180,7 +188,7 @@ class CleanRandomAccess(EncodedCamera):
 
 
 class OnePacketForEach(H26xCamera):
-    """All NAL units of a picture, slices too, in one aggregation packet."""
+    """All NAL units of a picture, including slices, are in one aggregation packet."""
 
     def packets(self, number: int, unit: Unit, timestamp: int) -> list[Payload]:
         head = b"\x78" if self.video is Codec.H264 else b"\x60\x01"
@@ -189,7 +197,7 @@ class OnePacketForEach(H26xCamera):
 
 
 class OneTimeForAll(OddCamera):
-    """All pictures have the same timestamp, with markers and without."""
+    """All pictures have the same timestamp, with and without markers."""
 
     marked = True
 
@@ -205,7 +213,7 @@ class OneTimeForAll(OddCamera):
 
 
 class Bodies(OddCamera):
-    """All answers have a body, which looks like a packet and like an answer."""
+    """All responses have a body that resembles a packet and a response."""
 
     async def answer(self, client: OddClient, request: OddRequest) -> bytes | None:
         answer = await super().answer(client, request)
@@ -216,7 +224,7 @@ class Bodies(OddCamera):
 
 
 class AnswersTwice(OddCamera):
-    """Each answer comes twice."""
+    """Basic challenges without a realm, with an empty one, and with two."""
 
     async def answer(self, client: OddClient, request: OddRequest) -> bytes | None:
         answer = await super().answer(client, request)
@@ -224,7 +232,7 @@ class AnswersTwice(OddCamera):
 
 
 class Basic(OddCamera):
-    """Basic logins without a realm, with an empty one, and with two."""
+    """Basic challenges without a realm, with an empty one, and with two."""
 
     challenge = "Basic"
 
@@ -239,7 +247,7 @@ class Basic(OddCamera):
 
 
 class AsksNobody(Realm):
-    """OPTIONS is refused without a challenge; the other requests are asked for a login as usual."""
+    """OPTIONS is refused without a challenge. The other requests are challenged as usual."""
 
     refusal = "401 Unauthorized"
 
@@ -250,7 +258,7 @@ class AsksNobody(Realm):
 
 
 class ByteByByte(OddCamera):
-    """Answers come byte by byte, and packets are cut within their headers."""
+    """Responses are sent byte by byte, and packets are split within their headers."""
 
     fps = 25
 
@@ -266,7 +274,7 @@ class ByteByByte(OddCamera):
 
 
 class AnswersPlayLate(OddCamera):
-    """PLAY is answered after 3 s, and nothing comes before."""
+    """The URL contains a password without percent-encoding."""
 
     async def on_play(self, client: OddClient, request: OddRequest) -> bytes | None:
         await asyncio.sleep(3)
@@ -274,7 +282,7 @@ class AnswersPlayLate(OddCamera):
 
 
 class Password(Realm):
-    """A password that is written into the URL as it is."""
+    """The URL contains a password without percent-encoding."""
 
     def __init__(self, password: str) -> None:
         super().__init__(password, password=password, login_in_url=f"admin:{password}@")

@@ -1,4 +1,4 @@
-"""The odd cameras' own control: without an oddity, each codec arrives whole."""
+"""The control of the odd cameras: without an oddity, each codec arrives complete."""
 
 import pytest
 

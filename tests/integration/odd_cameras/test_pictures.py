@@ -1,4 +1,4 @@
-"""Cameras whose packets say otherwise than the RFCs where a picture or a NAL unit begins and ends."""
+"""Cameras whose packets mark the boundaries of pictures or NAL units contrary to the RFCs."""
 
 import asyncio
 from itertools import pairwise
@@ -28,7 +28,7 @@ NO_SETS_IN_SDP = "parameter sets not in the SDP"
 
 
 class H26xCamera(OddCamera):
-    """`sdp_sets`: whether the SDP has the parameter sets."""
+    """`sdp_sets`: whether the SDP contains the parameter sets."""
 
     sdp_sets = True
 
@@ -54,19 +54,19 @@ class H26xCamera(OddCamera):
 
     @property
     def fragment_at(self) -> int:
-        """Where the header of a fragment stands."""
+        """Return the offset of a fragment's header."""
         return 1 if self.video is Codec.H264 else 2
 
 
 class OneNalUnitForAll(H26xCamera):
-    """All of a picture in one NAL unit, parted by start codes: V380 (gortsplib#199), scottlamb/retina#68, #108."""
+    """Each picture is one NAL unit with start codes inside: V380 (gortsplib#199), scottlamb/retina#68, #108."""
 
     def packets(self, number: int, unit: Unit, timestamp: int) -> list[Payload]:
         return marked_last(self.split(START_CODE.join(self.nal_units(unit))), timestamp)
 
 
 class SetsInOneNalUnit(H26xCamera):
-    """The parameter sets share a NAL unit, parted by start codes; the slices have their own."""
+    """The parameter sets share one NAL unit, separated by start codes. Each slice has its own NAL unit."""
 
     def packets(self, number: int, unit: Unit, timestamp: int) -> list[Payload]:
         nals = self.nal_units(unit)
@@ -77,14 +77,14 @@ class SetsInOneNalUnit(H26xCamera):
 
 
 class AnnexBInRtp(H26xCamera):
-    """The byte stream as the encoder gave it, start codes and all, cut into packets (Amatek, gortsplib)."""
+    """The encoder's byte stream, including start codes, is split into packets (Amatek, gortsplib)."""
 
     def packets(self, number: int, unit: Unit, timestamp: int) -> list[Payload]:
         return marked_last(self.split(b"".join(START_CODE + nal for nal in self.nal_units(unit))), timestamp)
 
 
 class StartCodeBeforeEach(H26xCamera):
-    """Each NAL unit with its start code: of three bytes, or of four."""
+    """Each NAL unit begins with its start code of three or four bytes."""
 
     code = START_CODE
 
@@ -94,7 +94,7 @@ class StartCodeBeforeEach(H26xCamera):
 
 
 class SetsWithTheTimeBefore(H26xCamera):
-    """SPS (marked) and PPS bear the time of the picture before (Reolink RLC-822A, scottlamb/retina#13)."""
+    """SPS (marked) and PPS have the timestamp of the previous picture (Reolink RLC-822A, scottlamb/retina#13)."""
 
     marked = True
 
@@ -109,7 +109,10 @@ class SetsWithTheTimeBefore(H26xCamera):
 
 
 class MarkedSets(H26xCamera):
-    """SPS, PPS, SEI and slice each marked (Tapo TC70, go2rtc#244); a marked SEI (LV-IP22, moonfire-nvr#352)."""
+    """SPS, PPS, SEI and slice each have the marker.
+
+    From Tapo TC70 (go2rtc#244) and the marked SEI of LV-IP22 (moonfire-nvr#352).
+    """
 
     def packets(self, number: int, unit: Unit, timestamp: int) -> list[Payload]:
         parts = self.nal_units(unit)
@@ -119,7 +122,7 @@ class MarkedSets(H26xCamera):
 
 
 class SeiBehind(H26xCamera):
-    """The SEI stands behind the picture, marked, with the same time."""
+    """The SEI follows the picture, with the marker and the same timestamp."""
 
     def packets(self, number: int, unit: Unit, timestamp: int) -> list[Payload]:
         parts = [*self.nal_units(unit), SEI]
@@ -127,7 +130,7 @@ class SeiBehind(H26xCamera):
 
 
 def with_markers(camera: H26xCamera, nals: list[bytes], marked: set[int], timestamp: int) -> list[Payload]:
-    """`marked`: the places of the NAL units whose last packet has the marker."""
+    """`marked`: the indexes of the NAL units whose last packet has the marker."""
     out: list[Payload] = []
     for index, nal in enumerate(nals):
         made = camera.split(nal)
@@ -136,7 +139,7 @@ def with_markers(camera: H26xCamera, nals: list[bytes], marked: set[int], timest
 
 
 class FragmentTypeChanges(H26xCamera):
-    """Later fragments name another NAL type (Tiandy, moonfire-nvr#344), reserved bit set (HeroSpeed, retina#109)."""
+    """Later fragments have another NAL type (Tiandy, moonfire-nvr#344) or the reserved bit (HeroSpeed, retina#109)."""
 
     def packets(self, number: int, unit: Unit, timestamp: int) -> list[Payload]:
         at, made = self.fragment_at, []
@@ -152,7 +155,7 @@ class FragmentTypeChanges(H26xCamera):
 
 
 class MarkedSlices(H26xCamera):
-    """Several slices a picture, each with the marker (OpenIPC/smolrtsp#43, iamscottxu/obs-rtspserver#199)."""
+    """Each picture has several slices, each with the marker (OpenIPC/smolrtsp#43, iamscottxu/obs-rtspserver#199)."""
 
     def packets(self, number: int, unit: Unit, timestamp: int) -> list[Payload]:
         nals = self.nal_units(unit)
@@ -160,7 +163,7 @@ class MarkedSlices(H26xCamera):
 
 
 class SlicesWithTimesOfTheirOwn(MarkedSlices):
-    """Each packet bears the time at which it was sent; the marker is on each slice, or on none."""
+    """The timestamp of each packet is the time at which it was sent. All slices have the marker, or none."""
 
     marked = False
 
@@ -173,7 +176,7 @@ class SlicesWithTimesOfTheirOwn(MarkedSlices):
 
 
 class DelimiterBeforeEachSlice(MarkedSlices):
-    """An access unit delimiter before each slice, not only before the first."""
+    """An access unit delimiter precedes each slice, not only the first."""
 
     def nal_units(self, unit: Unit) -> list[bytes]:
         delimiter = b"\x09\xf0" if self.video is Codec.H264 else b"\x46\x01\x50"
@@ -185,21 +188,21 @@ class DelimiterBeforeEachSlice(MarkedSlices):
 
 
 class NoMarker(OddCamera):
-    """FLIR M400 (mediamtx#3945), a live555 proxy (SharpRTSP#57)."""
+    """No packet has the marker: FLIR M400 (mediamtx#3945), a live555 proxy (SharpRTSP#57)."""
 
     def packets(self, number: int, unit: Unit, timestamp: int) -> list[Payload]:
         return [(payload, False, at) for payload, _, at in super().packets(number, unit, timestamp)]
 
 
 class MarkerOnAll(OddCamera):
-    """The marker is on every packet, also on fragments."""
+    """Every packet has the marker, including fragments."""
 
     def packets(self, number: int, unit: Unit, timestamp: int) -> list[Payload]:
         return [(payload, True, at) for payload, _, at in super().packets(number, unit, timestamp)]
 
 
 class MarkerOnTheFirst(OddCamera):
-    """The marker says where a picture begins instead of where it ends."""
+    """The marker is on the first packet of a picture instead of the last."""
 
     def packets(self, number: int, unit: Unit, timestamp: int) -> list[Payload]:
         made = super().packets(number, unit, timestamp)
@@ -207,7 +210,7 @@ class MarkerOnTheFirst(OddCamera):
 
 
 class OneFragment(H26xCamera):
-    """FU with start and end bit both set (CostarHD, gortsplib#649; OpenIPC, retina#131)."""
+    """An FU has both the start bit and the end bit (CostarHD, gortsplib#649; OpenIPC, retina#131)."""
 
     def packets(self, number: int, unit: Unit, timestamp: int) -> list[Payload]:
         made: list[bytes] = []
@@ -217,7 +220,7 @@ class OneFragment(H26xCamera):
 
 
 class FragmentBits(H26xCamera):
-    """`clear`: bits that no fragment has; `put`: bits that each has. Without an end bit: lanikai/alohartc#98."""
+    """`clear`: bits removed from each fragment; `put`: bits added to each. Without an end bit: lanikai/alohartc#98."""
 
     clear = put = 0
 
@@ -232,7 +235,7 @@ class FragmentBits(H26xCamera):
 
 
 class UselessPackets(H26xCamera):
-    """Packets that carry nothing stand between those of each picture. `extra`: their payload or padding."""
+    """Packets without data are sent between those of each picture. `extra`: their payload or padding."""
 
     extra: ClassVar[bytes] = b""
     padded = False
@@ -250,7 +253,7 @@ class UselessPackets(H26xCamera):
 
 
 class BitsInEmptyFragments(H26xCamera):
-    """The start and the end of a fragmented NAL unit are said by fragments without data."""
+    """The start bit and the end bit of a fragmented NAL unit are in fragments without data."""
 
     def packets(self, number: int, unit: Unit, timestamp: int) -> list[Payload]:
         at, made = self.fragment_at, []
@@ -265,7 +268,7 @@ class BitsInEmptyFragments(H26xCamera):
 
 
 class PaddedPackets(OddCamera):
-    """Each packet has padding, and an extension."""
+    """Each packet has padding and a header extension."""
 
     def frame(self, client: OddClient, header: bytes, payload: bytes) -> bytes:
         header = bytes([header[0] | 0x30]) + header[1:] + b"\xbe\xde\x00\x01abcd"
@@ -273,7 +276,7 @@ class PaddedPackets(OddCamera):
 
 
 class Filler(H26xCamera):
-    """Filler data behind each picture, and the end of a sequence before each key frame."""
+    """Filler data follows each picture, and an end-of-sequence NAL unit precedes each key frame."""
 
     def nal_units(self, unit: Unit) -> list[bytes]:
         nals = super().nal_units(unit)
@@ -304,7 +307,7 @@ class InterleavedMode(OddCamera):
 
 
 class RtpBeforePlayIsAnswered(OddCamera):
-    """v4l2rtspserver, scottlamb/retina v0.3.6."""
+    """RTP packets precede the response to PLAY: v4l2rtspserver, scottlamb/retina v0.3.6."""
 
     async def on_play(self, client: OddClient, request: OddRequest) -> bytes | None:
         self.start_media(client)

@@ -1,4 +1,4 @@
-"""Cameras whose RTSP answers are odd: numbers, keep-alives, sessions, channels, logins, redirects."""
+"""Cameras with odd RTSP responses: CSeq, keep-alives, sessions, channels, authentication, redirects."""
 
 import asyncio
 import re
@@ -23,7 +23,7 @@ WITHOUT_SESSION = re.compile(rb"Session: [^\r]*\r\n")
 
 
 class Numbers(OddCamera):
-    """Answers are numbered otherwise than requests: 0 (luisiam/homebridge-foscamcamera#6), one less, or not at all."""
+    """The CSeq of responses is 0 (luisiam/homebridge-foscamcamera#6), one too low, or missing."""
 
     number = "0"
 
@@ -34,8 +34,11 @@ class Numbers(OddCamera):
 
 
 class Spelling(OddCamera):
-    """How answers are written: LF only (meetecho/janus-gateway#1922), no reason (gortsplib#807), a line of a space
-    among the headers (koush/scrypted#2137), two empty lines before the body (catalinii/minisatip#1164), ..."""
+    """Odd spelling of responses.
+
+    LF only (meetecho/janus-gateway#1922), no reason (gortsplib#807), a line with only a space among the headers
+    (koush/scrypted#2137), two empty lines before the body (catalinii/minisatip#1164), ...
+    """
 
     spelling = "lf"
 
@@ -61,7 +64,7 @@ class Spelling(OddCamera):
 
 
 class Interim(OddCamera):
-    """Every answer comes behind a 100 Continue and an answer that nobody asked for."""
+    """Each response is preceded by a 100 Continue and an unsolicited response."""
 
     async def answer(self, client: OddClient, request: OddRequest) -> bytes | None:
         answer = await super().answer(client, request)
@@ -69,8 +72,11 @@ class Interim(OddCamera):
 
 
 class KeepAlive(OddCamera):
-    """GET_PARAMETER is advertised but refused, though the session lives (themactep/thingino-firmware#490), with the
-    number of the request before (scottlamb/retina#133, #136); only a request that succeeds keeps the session."""
+    """GET_PARAMETER is advertised but refused, and only a successful request keeps the session alive.
+
+    The session continues (themactep/thingino-firmware#490), or the refusal has the CSeq of the previous request
+    (scottlamb/retina#133, #136).
+    """
 
     session_parameters = ";timeout=1"
     refusal = "454 Session Not Found"
@@ -94,7 +100,7 @@ class KeepAlive(OddCamera):
 
 
 class LateSession(OddCamera):
-    """The session's id comes with PLAY, and a keep-alive without it is refused (bluenviron/mediamtx#840, #822)."""
+    """The session id arrives with PLAY, and keep-alives without it are refused (bluenviron/mediamtx#840, #822)."""
 
     enough = 80
     kept: int = 0
@@ -113,7 +119,7 @@ class LateSession(OddCamera):
 
 
 class SessionIds(OddCamera):
-    """Each SETUP is answered with another session id (scottlamb/retina CHANGELOG v0.4.6), among odd parameters."""
+    """Each SETUP response has another session id (scottlamb/retina CHANGELOG v0.4.6), among unusual parameters."""
 
     scene = {"audio": "pcm_alaw"}
     form = "  {id}; timeout = 60;x=y"
@@ -132,7 +138,7 @@ class SessionIds(OddCamera):
 
 
 class NoSession(OddCamera):
-    """No answer names a session, so no request may."""
+    """No response contains a session id, and requests that contain one are refused."""
 
     async def answer(self, client: OddClient, request: OddRequest) -> bytes | None:
         if "session" in request.headers:
@@ -141,8 +147,11 @@ class NoSession(OddCamera):
 
 
 class Channels(OddCamera):
-    """Other channels than asked for (gortsplib#72), none (gortsplib#142), or the same for audio and video; no Transport
-    (gortsplib#456), or one with an empty source (mediamtx#986)."""
+    """Odd channels in the Transport header.
+
+    Other channels than requested (gortsplib#72), none (gortsplib#142), or the same for audio and video; no Transport
+    header (gortsplib#456), or one with an empty source (mediamtx#986).
+    """
 
     scene = {"audio": "pcm_alaw"}
     channels = "other"
@@ -170,8 +179,11 @@ class Channels(OddCamera):
 
 
 class Realm(OddCamera):
-    """Challenges as met: EasyDarwin#117, needle#340, go2rtc#2232, pyEzvizApi#275, SharpOnvif#67; no comma between the
-    parameters (OvenMediaEngine#1936)."""
+    """Odd challenges.
+
+    From EasyDarwin#117, needle#340, go2rtc#2232, pyEzvizApi#275, SharpOnvif#67; without a comma between the parameters
+    (OvenMediaEngine#1936).
+    """
 
     realm = b"IP Camera(C3138)"
     nonce = "742a0bfc8796112b4138121a85fbd29b"
@@ -194,7 +206,10 @@ class Realm(OddCamera):
 
 
 class HangsUp(Realm):
-    """The connection is closed behind the 401 (suspected in scottlamb/retina#45). `free`: needs no login."""
+    """The camera closes the connection after the 401 (suspected in scottlamb/retina#45).
+
+    `free`: a method without authentication.
+    """
 
     free = ""
 
@@ -203,13 +218,13 @@ class HangsUp(Realm):
 
     async def after(self, client: OddClient, request: OddRequest) -> None:
         if "authorization" not in request.headers and request.method != self.free:
-            await asyncio.sleep(0.05)  # the answer gets out before
+            await asyncio.sleep(0.05)  # sends the response first
             client.hang_up()
         await super().after(client, request)
 
 
 class NonceEachAnswer(Realm):
-    """Each nonce is good for one request (ngraziano/SharpRTSP#126), keep-alives included."""
+    """Each nonce is valid for one request (ngraziano/SharpRTSP#126), including keep-alives."""
 
     session_parameters = ";timeout=1"
     count = 0
@@ -222,7 +237,7 @@ class NonceEachAnswer(Realm):
 
 
 class AsksBack(OddCamera):
-    """The camera sends requests of its own (gortsplib#56, #93); what it announces does not come true."""
+    """The camera sends requests (gortsplib#56, #93); the changes that they announce do not happen."""
 
     method = "OPTIONS"
     asked = "rtsp://x/cam0"
@@ -235,8 +250,11 @@ class AsksBack(OddCamera):
 
 
 class RefusesPlay(OddCamera):
-    """PLAY of all tracks is refused, with a Range (457: stackia/rtp2httpd#323) or at the Content-Base, whose slash
-    makes a 405 (alexeyvasilyev/rtsp-client-android#9); or anything but PLAY of each track by itself."""
+    """PLAY of all tracks is refused.
+
+    With a Range (457: stackia/rtp2httpd#323), at the Content-Base, whose slash causes a 405
+    (alexeyvasilyev/rtsp-client-android#9), or unless each track is played separately.
+    """
 
     accepts = "no range"
 
@@ -255,7 +273,7 @@ class RefusesPlay(OddCamera):
 
 
 class Unanswered(OddCamera):
-    """One method is never answered (OPTIONS: gortsplib#8); what follows works all the same."""
+    """One method is never answered (OPTIONS: gortsplib#8). The following requests work."""
 
     method = "OPTIONS"
     scene = {"audio": "pcm_alaw"}
@@ -282,8 +300,11 @@ class HangsUpAt(OddCamera):
 
 
 class Body(OddCamera):
-    """The length of the description is missing, too long or too short (curl#12706); it has no line end at its end
-    (themactep/thingino-firmware#1621); other answers announce bodies that never come."""
+    """Wrong lengths of bodies.
+
+    The length of the SDP is missing, too large or too small (curl#12706); its last line has no line end
+    (themactep/thingino-firmware#1621); other responses announce bodies that are never sent.
+    """
 
     length = "missing"
 
@@ -314,8 +335,11 @@ class Body(OddCamera):
 
 
 class Base(OddCamera):
-    """Content-Base without scheme (moonfire-nvr#356, go2rtc#1852), with two (go2rtc#830, #208), empty, with another
-    host, with an IPv6 address without brackets (AlexxIT/WebRTC#395), with a login."""
+    """Odd Content-Base headers.
+
+    Without a scheme (moonfire-nvr#356, go2rtc#1852), with two (go2rtc#830, #208), empty, with another host, with an
+    IPv6 address without brackets (AlexxIT/WebRTC#395), with a login.
+    """
 
     base = ""
 
@@ -330,8 +354,11 @@ class Base(OddCamera):
 
 
 class Control(OddCamera):
-    """The camera takes one URL of its track only: its own, as written (GeoVision: scottlamb/retina#33), or the one at
-    the address that it was reached by (NAT)."""
+    """The camera accepts only one URL for its track.
+
+    The URL exactly as the SDP writes it (GeoVision: scottlamb/retina#33), or the URL with the address that the client
+    connected to (NAT).
+    """
 
     control = ""
     wanted = ""
@@ -346,7 +373,7 @@ class Control(OddCamera):
 
 
 class BackChannel(OddCamera):
-    """A back channel before, beside or instead of the camera's sound (mediamtx#5074, go2rtc#2390)."""
+    """A back channel before, after or instead of the camera's audio (mediamtx#5074, go2rtc#2390)."""
 
     video = ""
     sounds: tuple[str, ...] = ()
@@ -368,7 +395,7 @@ class BackChannel(OddCamera):
 
 
 class RtpInfo(OddCamera):
-    """RTP-Info with a semicolon at its end and sequence 0 (scottlamb/retina#117), without tracks (ExoPlayer#9619)."""
+    """RTP-Info ends with a semicolon and has sequence 0 (scottlamb/retina#117), or has no tracks (ExoPlayer#9619)."""
 
     info = "url={url}/track0;seq=0;rtptime=0;"
 
@@ -378,7 +405,7 @@ class RtpInfo(OddCamera):
 
 
 class EarlySession(OddCamera):
-    """DESCRIBE names a session already (ExoPlayer#9254), and SETUP wants it."""
+    """The DESCRIBE response contains a session id (ExoPlayer#9254), and SETUP requires it."""
 
     async def on_describe(self, client: OddClient, request: OddRequest) -> bytes | None:
         answer = await super().on_describe(client, request) or b""
@@ -391,7 +418,7 @@ class EarlySession(OddCamera):
 
 
 class BadParameterSets(OddCamera):
-    """The SDP's parameter sets are none (scottlamb/retina#42)."""
+    """The SDP's sprop-parameter-sets are invalid (scottlamb/retina#42)."""
 
     def sdp(self, request: OddRequest) -> str:
         return re.sub(
@@ -400,7 +427,7 @@ class BadParameterSets(OddCamera):
 
 
 class Goodbye(OddCamera):
-    """RTCP says goodbye for the stream, and the stream continues."""
+    """The camera sends an RTCP BYE for the stream, and the stream continues."""
 
     def burst(self, client: OddClient, number: int, out: bytes) -> None:
         if number in (10, 30):
@@ -409,8 +436,10 @@ class Goodbye(OddCamera):
 
 
 class StaleSession(OddCamera):
-    """Packets of an ended session continue in the new connection, on the same channel (scottlamb/retina#17). Either
-    SETUP names the right source, or RTP-Info the right packet."""
+    """Packets of an ended session continue in the new connection, on the same channel (scottlamb/retina#17).
+
+    Either SETUP names the right SSRC, or RTP-Info the right sequence number.
+    """
 
     announced = "ssrc"
 
@@ -545,7 +574,7 @@ def test_unusual_responses_do_not_affect_the_stream(camera: OddCamera, watched: 
 
 
 class Redirects(OddCamera):
-    """DESCRIBE is answered with a redirect, without a number (go2rtc#1881)."""
+    """DESCRIBE is answered with a redirect without CSeq (go2rtc#1881)."""
 
     to = ""
 
@@ -559,7 +588,7 @@ class Redirects(OddCamera):
     ids=["without a login", "with a login", "with a login, to another host"],
 )
 def test_a_login_in_a_redirect_is_used_for_its_target(host: str, login: str) -> None:
-    """Or else the redirects of androidx/media#2398 do not work."""
+    """Otherwise, the redirects of androidx/media#2398 do not work."""
 
     async def go() -> None:
         password = "pw" if login else "secret"

@@ -1,4 +1,4 @@
-"""Cameras that are odd in times, numbers, sources, framing, sound, parameter sets, and how often they send."""
+"""Cameras with odd timestamps, sequence numbers, SSRCs, framing, audio, parameter sets, or picture intervals."""
 
 import asyncio
 import base64
@@ -37,7 +37,7 @@ from tests.integration.odd_cameras.test_pictures import MarkedSlices, OneNalUnit
 
 
 def wall_error_s(packets: list[Packet]) -> float:
-    """How far the time of capture is from the time of arrival, at most."""
+    """Return the largest difference in seconds between capture time and arrival time."""
     zero_ns = time.time_ns() - time.monotonic_ns()
     return max(abs(packet.captured_ns - zero_ns - packet.received_ns) for packet in packets) / 1e9
 
@@ -46,7 +46,7 @@ def wall_error_s(packets: list[Packet]) -> float:
 
 
 class OddTimes(OddCamera):
-    """PHZ76/RtspServer#53, retina#64, and others. `at`: the timestamp of a picture."""
+    """From PHZ76/RtspServer#53, retina#64, and others. `at`: returns the timestamp of a picture."""
 
     at: Callable[[int], int] = staticmethod(lambda number: number)
 
@@ -77,7 +77,7 @@ def test_timestamps_are_repaired_and_no_frame_is_lost(camera: OddCamera, watched
 
 
 class WrongRate(OddCamera):
-    """Stamps by its nominal frame rate, or in milliseconds. `step`: ticks from picture to picture."""
+    """Timestamps follow the nominal frame rate, or are in milliseconds. `step`: ticks between pictures."""
 
     step = 1800
     enough = 200
@@ -104,7 +104,7 @@ def test_a_wrong_clock_is_replaced_by_arrival_times(camera: OddCamera, watched: 
 
 
 class SenderReports(OddCamera):
-    """Reports of 1970, with a jump of a day, of an unknown source (Tapo C320WS, retina v0.4.6), garbage."""
+    """Sender reports from 1970, with a jump of a day, of an unknown SSRC (Tapo C320WS, retina v0.4.6), or malformed."""
 
     mode = ""
 
@@ -146,7 +146,7 @@ def test_unusual_sender_reports_change_nothing(camera: OddCamera, watched: Watch
 
 
 class OddNumbers(OddCamera):
-    """`number_of(n)`: the sequence number of the packet that is the n-th."""
+    """`number_of(n)`: the sequence number of the nth packet."""
 
     number_of: Callable[[int], int] = staticmethod(lambda n: n)
 
@@ -172,7 +172,7 @@ def test_unusual_sequence_numbers_over_tcp_lose_no_frame(camera: OddCamera, watc
 
 
 class OtherTypesBetween(OddCamera):
-    """Packets of payload type 50 with the number of the one before (GeoVision, RtspClientSharp#98)."""
+    """Packets of payload type 50 with the previous packet's sequence number (GeoVision, RtspClientSharp#98)."""
 
     def burst(self, client: OddClient, number: int, out: bytes) -> None:
         odd = RTP_HEADER.pack(
@@ -182,14 +182,14 @@ class OtherTypesBetween(OddCamera):
 
 
 class Twice(OddCamera):
-    """Each packet comes twice."""
+    """Each packet is sent twice."""
 
     def frame(self, client: OddClient, header: bytes, payload: bytes) -> bytes:
         return super().frame(client, header, payload) * 2
 
 
 class OtherSourceFirst(OddCamera):
-    """The first packets bear another SSRC than those that follow (scottlamb/retina#79)."""
+    """The first packets have another SSRC than later ones (scottlamb/retina#79)."""
 
     count = 1
 
@@ -220,7 +220,7 @@ class StaleSession(OddCamera):
 
 
 class NotAsAnnounced(OddCamera):
-    """SETUP names another SSRC than the packets have, or the SDP another payload type."""
+    """The packets have another SSRC than SETUP announces, or another payload type than the SDP."""
 
     sent_ssrc = 0x77
     sent_type = 96
@@ -231,7 +231,7 @@ class NotAsAnnounced(OddCamera):
 
 
 class NewSource(OddCamera):
-    """The SSRC, the numbers and the times change in the middle, as when an encoder restarts."""
+    """The SSRC, the sequence numbers and the timestamps change in the middle, as when an encoder restarts."""
 
     enough = 100
 
@@ -262,7 +262,7 @@ def test_exactly_the_right_packets_are_accepted(camera: OddCamera, watched: Watc
 
 
 class Framing(OddCamera):
-    """CR LF before packets (retina v0.3.8), unknown channels (moonfire-nvr#213), zeros, unasked answers."""
+    """CR LF before packets (retina v0.3.8), unknown channels (moonfire-nvr#213), zeros, unsolicited responses."""
 
     mode = ""
 
@@ -303,8 +303,11 @@ def test_unusual_framing_loses_no_frame(camera: OddCamera, watched: Watched) -> 
 
 
 class OddSets(OddCamera):
-    """Reolink (retina#102), GW Security, gortsplib, retina v0.4.11. `sprop`: from (SPS, PPS) to what the SDP says;
-    `in_band`: whether picture n has them; `behind`: bytes behind the SPS; `padding`: behind the aggregate."""
+    """From Reolink (retina#102), GW Security, gortsplib, retina v0.4.11.
+
+    `sprop`: maps (SPS, PPS) to the SDP's value; `in_band`: whether picture n contains them; `behind`: bytes after the
+    SPS; `padding`: after the aggregation packet.
+    """
 
     sprop: Callable[[bytes, bytes], str] | None = None
     in_band: Callable[[int], bool] = staticmethod(lambda number: True)
@@ -404,8 +407,11 @@ def jpegs(width: int, height: int, count: int, *, quality: int = 80, restart: in
 
 
 class OddJpeg(OddCamera):
-    """RFC 2435 in all its forms. `quality`: of the encoder; `said`: Q in the packets (of 128 to 254 only the first
-    picture has the tables, of 255 each); `tail`: behind the scan; `size`: (0, 0): not in the packets."""
+    """Variants of RFC 2435.
+
+    `quality`: of the encoder; `said`: Q in the packets (of 128 to 254 only the first picture has the tables, of 255
+    each); `tail`: bytes after the scan; `size`: (0, 0) if not in the packets.
+    """
 
     codec = "mjpeg"
     quality = 70
@@ -446,8 +452,11 @@ _JPEGS: dict[tuple[int, int, int, int, int], Clip] = {}
 
 
 class WideJpeg(OddJpeg):
-    """Wider than 2040 pixels: the size is in a JPEG header extension (ONVIF 5.1.4, SharpRTSP#95), which may follow the
-    replay extension, or in the SDP (static type without rtpmap, go2rtc#1278)."""
+    """Pictures wider than 2040 pixels.
+
+    The size is in a JPEG header extension (ONVIF 5.1.4, SharpRTSP#95), which may follow the replay extension, or in the
+    SDP (static type without rtpmap, go2rtc#1278).
+    """
 
     size = (2304, 240)
     said = 255
@@ -495,7 +504,7 @@ VIDEO = "v=0\r\ns=s\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=contr
 
 
 class OddSound(OddCamera):
-    """Sound that is described oddly, or refused. `wanted`: its codec, None: there is none."""
+    """Audio that has an odd description or is refused. `wanted`: its codec; None: no audio."""
 
     text = ""
     refusal = ""
@@ -537,7 +546,7 @@ def test_unusual_audio_does_not_stop_the_video(camera: OddSound, watched: Watche
 
 
 class LateKeyFrame(OddCamera):
-    """Pictures come at once, the first key frame after 6 s."""
+    """Pictures are sent immediately, the first key frame after 6 s."""
 
     async def media(self, client: OddClient) -> None:
         sequence, late = self.first_sequence, 6 * 25
@@ -585,7 +594,7 @@ def test_one_frame_every_6_s_is_enough(camera: OddCamera, watched: Watched) -> N
 
 
 def test_the_probe_shows_a_complete_frame() -> None:
-    """`ninjacam add` as a process, on cameras whose first picture is easily taken for another."""
+    """`ninjacam add` as a process, on cameras whose first picture is easily mistaken for another."""
 
     async def probe(url: str) -> Any:
         process = await asyncio.create_subprocess_exec(
@@ -614,7 +623,7 @@ def test_the_probe_shows_a_complete_frame() -> None:
 
 
 def test_a_stream_recovers_after_its_camera_was_gone() -> None:
-    """The driver of these tests sees a loss: the control of `assert_whole`."""
+    """The control of `assert_whole`: the test driver detects a loss."""
 
     class HangsUp(OddCamera):
         def burst(self, client: OddClient, number: int, out: bytes) -> None:

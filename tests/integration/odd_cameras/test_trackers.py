@@ -1,4 +1,4 @@
-"""Oddities of the media of cameras that people have reported in public trackers: each class names its report."""
+"""Media oddities reported in public issue trackers. Each class names its report."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -35,7 +35,7 @@ from tests.integration.odd_cameras.test_streams import AAC, VIDEO, wall_error_s
 
 @cache
 def encoded(encoder: str, parameters: str, *, frames: int = 75, bframes: int = 0) -> Clip:
-    """The scene by libx264 or libx265 with parameters that `SceneOptions` does not have."""
+    """Encode the scene with libx264 or libx265 and parameters that `SceneOptions` lacks."""
     context = cast("av.VideoCodecContext", av.CodecContext.create(encoder, "w"))
     context.width, context.height, context.pix_fmt = 320, 240, "yuv420p"
     context.time_base, context.framerate = Fraction(1, 25), Fraction(25)
@@ -59,7 +59,7 @@ def encoded(encoder: str, parameters: str, *, frames: int = 75, bframes: int = 0
 
 
 class EncodedCamera(H26xCamera):
-    """Plays what `encoded` makes; `skip`: so many pictures of its beginning are never sent."""
+    """Plays the output of `encoded`. `skip`: number of pictures at the beginning that are never sent."""
 
     encoder = "libx264"
     parameters = "keyint=25"
@@ -89,7 +89,7 @@ class EncodedCamera(H26xCamera):
 
 
 class ManySlices(MarkedSlices, EncodedCamera):
-    """Four slices a picture, the marker on each (x264 with zerolatency, obs-rtspserver#199)."""
+    """Each picture has four slices with the marker on each (x264 with zerolatency, obs-rtspserver#199)."""
 
     parameters = "keyint=25:slices=4"
 
@@ -98,7 +98,7 @@ class ManySlices(MarkedSlices, EncodedCamera):
 
 
 class SlicesInAnyOrder(ManySlices):
-    """The first slice comes last."""
+    """The first slice is sent last."""
 
     parameters = "keyint=25:slices=3:deblock=-6,-6:no-deblock=1"
 
@@ -112,7 +112,7 @@ class SlicesInAnyOrder(ManySlices):
 
 
 class PicturesNobodyRefersTo(EncodedCamera):
-    """H.265 pictures of type 0, TRAIL_N, which a range check from 1 loses (scottlamb/retina#123)."""
+    """H.265 pictures of type 0, TRAIL_N, which a range check from 1 drops (scottlamb/retina#123)."""
 
     encoder = "libx265"
     parameters = "keyint=25:bframes=2:b-adapt=0:open-gop=0:log-level=none:temporal-layers=1"
@@ -132,7 +132,7 @@ class FragmentedSets(H26xCamera):
 
 
 class MetadataInside(H26xCamera):
-    """NAL units of type 31 with data of the maker among the pictures (VStarCam, RtspClientSharp#33)."""
+    """Vendor-specific NAL units of type 31 among the pictures (VStarCam, RtspClientSharp#33)."""
 
     def packets(self, number: int, unit: Unit, timestamp: int) -> list[Payload]:
         made = super().packets(number, unit, timestamp)
@@ -140,7 +140,7 @@ class MetadataInside(H26xCamera):
 
 
 class SeiOfItsOwn(H26xCamera):
-    """AUD and SEI come apart from the picture, with times between (stream-rtsp#13)."""
+    """AUD and SEI are sent separately from the picture, with different timestamps (stream-rtsp#13)."""
 
     def packets(self, number: int, unit: Unit, timestamp: int) -> list[Payload]:
         sei = bytes.fromhex("06051a") + b"h1-rig-user-data" + b"quirk test" + b"\x80"
@@ -149,7 +149,7 @@ class SeiOfItsOwn(H26xCamera):
 
 
 class JoinsInTheMiddle(OddCamera):
-    """The first packets are the rest of a fragmented key frame (go2rtc#2490, pion/rtp#370)."""
+    """The first packets are the remainder of a fragmented key frame (go2rtc#2490, pion/rtp#370)."""
 
     def packets(self, number: int, unit: Unit, timestamp: int) -> list[Payload]:
         made = super().packets(number, unit, timestamp)
@@ -157,7 +157,7 @@ class JoinsInTheMiddle(OddCamera):
 
 
 class JoinsAtALaterSlice(MarkedSlices):
-    """The first packets are the second slice of a key frame, whole."""
+    """The first packets are the complete second slice of a key frame."""
 
     def packets(self, number: int, unit: Unit, timestamp: int) -> list[Payload]:
         made = super().packets(number, unit, timestamp)
@@ -168,7 +168,7 @@ class JoinsAtALaterSlice(MarkedSlices):
 
 
 class PtzPackets(OddCamera):
-    """Packets of payload type 50, marked, with the number that the next one has (Uniarch, go2rtc#1722)."""
+    """Packets of payload type 50 with the marker and the next packet's sequence number (Uniarch, go2rtc#1722)."""
 
     codec = "hevc"
 
@@ -219,7 +219,7 @@ def test_each_frame_arrives(camera: OddCamera, watched: Watched) -> None:
 
 @pytest.mark.parametrize("camera", [SlicesInAnyOrder()], ids=repr)
 def test_slices_in_any_order_form_one_frame(camera: SlicesInAnyOrder, watched: Watched) -> None:
-    """FFmpeg cannot decode them; Baseline decoders can."""
+    """FFmpeg cannot decode such pictures; Baseline decoders can."""
     seen = watched(camera)
     assert len(seen.pictures) >= 60 and not seen.errors and not seen.dropped
     for number, packet in enumerate(seen.pictures):
@@ -251,7 +251,7 @@ def test_a_key_frame_without_its_beginning_is_not_delivered(camera: OddCamera, w
 
 
 class IntraRefresh(EncodedCamera):
-    """Only the first picture of the camera's life was an IDR picture (rockchip-linux/mpp#523, ExoPlayer#1654)."""
+    """Only the first picture after the camera's start is an IDR picture (rockchip-linux/mpp#523, ExoPlayer#1654)."""
 
     parameters = "keyint=20:intra-refresh=1:bframes=0"
     frames = 125
@@ -277,7 +277,7 @@ class RecoveryPoints(EncodedCamera):
 
 
 class UnannouncedIntraPictures(RecoveryPoints):
-    """Neither IDR pictures nor recovery points: intra pictures with their parameter sets (raspberrypi/firmware#375)."""
+    """Intra pictures with their parameter sets, without IDR pictures or recovery points (raspberrypi/firmware#375)."""
 
     drop = (9, 6)
 
@@ -302,7 +302,7 @@ def test_a_stream_without_idr_pictures_starts_and_can_be_joined(
 
 
 class Outliers(OddCamera):
-    """Now and then a picture is stamped hours away from its neighbours (Intelbras, mediamtx#6255)."""
+    """Occasionally, the timestamp of a picture is hours away from its neighbours' (Intelbras, mediamtx#6255)."""
 
     hours = 1
 
@@ -311,14 +311,14 @@ class Outliers(OddCamera):
 
 
 class SmallRewinds(OddCamera):
-    """The clock steps some seconds back, again and again (gtxaspec/raptor#43)."""
+    """The clock repeatedly steps back by some seconds (gtxaspec/raptor#43)."""
 
     def timestamp(self, number: int) -> int:
         return super().timestamp(number) + 10**9 - number // 20 * 3 * 90_000
 
 
 class ClockFromZero(OddCamera):
-    """Each connection begins at 0, and it is often lost (Tapo, go2rtc#1943)."""
+    """The timestamps of each connection begin at 0, and the connection is often lost (Tapo, go2rtc#1943)."""
 
     enough = 80
     watch_s = 20.0
@@ -388,7 +388,7 @@ def test_any_number_of_quantization_tables_is_read(camera: OddCamera, watched: W
 
 
 class AdtsSound(OddCamera):
-    """AAC in ADTS frames, without AU headers or inside of them (anjvision, mpv#5669)."""
+    """AAC in ADTS frames, without AU headers or inside them (anjvision, mpv#5669)."""
 
     with_headers = False
 

@@ -1,4 +1,4 @@
-"""Cameras that send by UDP, unicast and multicast: loss, order, sources, groups, and what they may not make us do."""
+"""Cameras that send over UDP, unicast and multicast: loss, reordering, SSRCs, groups, hostile addresses."""
 
 import asyncio
 import re
@@ -19,12 +19,12 @@ GROUP = "239.255.77.7"
 
 
 class UdpCamera(OddCamera):
-    """Sends each packet as a datagram. `sender`: the address it sends from."""
+    """Sends each packet as a datagram. `sender`: its source address."""
 
     settings = UDP
     sender = "127.0.0.1"
     source = ""
-    """For the parameter `source=` of its Transport header."""
+    """The `source=` parameter of the Transport header."""
 
     def __init__(self, name: str = "", **changes: Any) -> None:
         super().__init__(name, **changes)
@@ -78,7 +78,7 @@ class UdpCamera(OddCamera):
 
 
 class Shuffled(UdpCamera):
-    """Neighbouring packets arrive in the other order, and every fifth one twice."""
+    """Neighbouring packets arrive in reverse order, and every fifth one twice."""
 
     def datagrams(self, number: int, datagrams: list[bytes]) -> list[bytes]:
         for at in range(0, len(datagrams) - 1, 2):
@@ -94,7 +94,7 @@ class Lossy(UdpCamera):
 
 
 class Noisy(UdpCamera):
-    """Somebody else sends packets of the same stream to our port, which would spoil every picture."""
+    """Another host sends packets of the same stream to the client's port. Each would corrupt a picture."""
 
     def datagrams(self, number: int, datagrams: list[bytes]) -> list[bytes]:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
@@ -128,7 +128,7 @@ class Multicast(UdpCamera):
 
 
 class TcpOnly(OddCamera):
-    """Is asked for UDP and has TCP only."""
+    """Supports TCP only and receives requests for UDP."""
 
     settings = UDP
 
@@ -139,7 +139,7 @@ class TcpOnly(OddCamera):
 
 
 class StillEnding(TcpOnly):
-    """Is busy when the next session begins, because it is still ending the one that it has refused, as GStreamer."""
+    """Refuses the next session while it is still ending the refused one, as GStreamer does."""
 
     async def on_describe(self, client: OddClient, request: OddRequest) -> bytes | None:
         self.described = getattr(self, "described", 0) + 1
@@ -195,7 +195,7 @@ def open_once(camera: OddCamera, **settings: Any) -> None:
 
 
 class Silent(UdpCamera):
-    """Plays, and sends nothing."""
+    """Accepts PLAY and sends nothing."""
 
     def datagrams(self, number: int, datagrams: list[bytes]) -> list[bytes]:
         return []
@@ -221,7 +221,7 @@ def test_if_a_camera_refuses_both_transports_the_error_names_the_requested_one()
 
 
 class Elsewhere(UdpCamera):
-    """Redirects to an address where no camera may be, which FFmpeg followed, password and all."""
+    """Redirects to a forbidden address. FFmpeg followed such redirects and sent the password."""
 
     async def on_describe(self, client: OddClient, request: OddRequest) -> bytes | None:
         return self.reply(request, "302 Found", f"Location: rtsp://127.0.0.3:{self.port}/cam0")
@@ -250,7 +250,7 @@ def test_a_redirect_does_not_leave_the_allowed_networks() -> None:
 
 
 def test_the_camera_cannot_name_another_source_or_make_us_send_to_it() -> None:
-    """Its packets come from an address that the guard forbids, as its `source=` says: none of them counts."""
+    """Its packets come from the forbidden address in its `source=`. The client discards them."""
     camera = UdpCamera(sender="127.0.0.3", source="127.0.0.3")
     with pytest.raises(SourceTimeoutError):
         open_once(camera, open_timeout_s=2.0, allowed_networks=("127.0.0.1/32",))

@@ -1,4 +1,4 @@
-"""What is written outside of our actions is on record too, once, with its user and without secrets."""
+"""Changes outside of actions are also recorded in the audit log, once, with their user and without secrets."""
 
 import json
 import logging
@@ -23,7 +23,7 @@ class Audit:
         self._caplog = caplog
 
     def take(self) -> list[dict[str, Any]]:
-        """What is on record since the last call."""
+        """Return the audit entries since the last call."""
         entries = [
             json.loads(each.getMessage()) for each in self._caplog.records if each.name == "ninjacam.audit"
         ]

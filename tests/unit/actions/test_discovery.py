@@ -1,4 +1,4 @@
-"""Searches with a fake child process: what it prints is what a search would find. Nothing is sent anywhere."""
+"""Searches with a fake child process, whose output is the search result. Nothing is sent to a network."""
 
 import asyncio
 import json

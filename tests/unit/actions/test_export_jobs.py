@@ -1,4 +1,4 @@
-"""The worker's side: what is claimed, what becomes of it. Job processes are real ones, of a few lines of Python."""
+"""The worker: the exports it claims, and their results. Job processes are real, with a few lines of Python."""
 
 import json
 import os
@@ -143,7 +143,7 @@ def test_a_copy_does_not_wait_for_a_rendered_export(bench: Bench) -> None:
     drawn, copies = make(kind="burned"), [make(), make()]
     until(worker, drawn, "running")
     until(worker, copies[0], "running")
-    for _ in range(120):  # more than are looked at
+    for _ in range(120):  # more than the worker examines
         make(kind="burned", created_at=drawn.created_at)
     worker.tick()
     copies[1].refresh_from_db()
@@ -227,7 +227,7 @@ def test_a_process_that_dies_is_retried_three_times(bench: Bench) -> None:
 
 
 def test_the_exports_of_a_dead_worker_are_made_by_the_next_one(bench: Bench) -> None:
-    claimed = Export.objects.claim(make(handed_over=True).pk, timezone.now())  # by a task, even
+    claimed = Export.objects.claim(make(handed_over=True).pk, timezone.now())  # even by a task
     assert claimed is not None
     claimed.path(bench.exports).parent.mkdir()
     left = claimed.path(bench.exports).with_suffix(".mp4.part")
@@ -235,7 +235,7 @@ def test_the_exports_of_a_dead_worker_are_made_by_the_next_one(bench: Bench) -> 
     worker = bench.worker(MAKES)
     worker.tick()
     claimed.refresh_from_db()
-    assert claimed.state == "running" and not worker.busy  # it may live
+    assert claimed.state == "running" and not worker.busy  # it may still run
     Export.objects.update(heartbeat_at=timezone.now() - DEAD_AFTER)
     export = until(worker, claimed, "done")
     assert export.attempts == 2 and export.path(bench.exports).read_text() == "abc"

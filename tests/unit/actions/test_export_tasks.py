@@ -1,4 +1,4 @@
-"""Django's Tasks, which this Django may not have: `django.tasks` is put in its place as far as we use it (6.0)."""
+"""Django's Tasks, which this Django may lack: the tests replace the used part of `django.tasks` (6.0)."""
 
 import importlib
 import sys

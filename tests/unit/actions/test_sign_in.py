@@ -1,4 +1,4 @@
-"""Logging in while somebody guesses passwords. With real processes: tests/integration/test_accounts.py."""
+"""Login under password guessing. With real processes: tests/integration/test_accounts.py."""
 
 import json
 import logging
@@ -39,7 +39,7 @@ def log_in(client: Client, name: str, password: str, address: str = ELSEWHERE, p
 
 
 def attack(name: str, count: int, path: str = "/login/", address: str = "203.0.113.{}") -> list[int]:
-    """The status of each guess; each from another address."""
+    """Return the status of each guess, each from another address."""
     return [
         log_in(Client(), name, "guess", address.format(number), path).status_code for number in range(count)
     ]

@@ -32,7 +32,10 @@ HOUR_NS = 3600 * 10**9
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, segments.SegmentInfo]]:
-    """Six files of `door`, two seconds each, that were written an hour ago; and what the writer said of them."""
+    """Record six files of `door`, two seconds each, modified an hour ago.
+
+    Return the directory and the reported segments.
+    """
     root = tmp_path_factory.mktemp("recorded")
     made = Recorded(root, period_s=2)
     made.feed(encoded(Codec.H264, 300))
@@ -52,7 +55,7 @@ def root(recorded: tuple[Path, dict[str, segments.SegmentInfo]], tmp_path: Path,
 
 @pytest.fixture
 def told(recorded: tuple[Path, dict[str, segments.SegmentInfo]]) -> list[segments.SegmentInfo]:
-    """What capture reports, the oldest first."""
+    """Return capture's reports, the oldest first."""
     return sorted(recorded[1].values(), key=lambda each: each.start_ns)
 
 
@@ -213,7 +216,7 @@ def test_recordings_that_are_protected_or_being_written_stay(
 
 
 def happened(first: segments.SegmentInfo, last: segments.SegmentInfo, **values: Any) -> Event:
-    """From the middle of one file to the middle of another, both of two seconds."""
+    """Create an event from the middle of one file to the middle of another, both of two seconds."""
     return Event.objects.create(
         **{
             "slug": "door", "kind": "motion", "source": "x", "protected": True,
@@ -246,7 +249,7 @@ def test_an_ongoing_protected_event_keeps_everything_since_its_start(
 ) -> None:
     keeper = index(root, bytes=1)
     keeper.add(told)
-    happened(told[3], told[3], end_ns=None)  # the camera is gone: 5 s before it
+    happened(told[3], told[3], end_ns=None)  # the camera is deleted: 5 s before it
     keeper.retain()
     assert files(root) == [each.path for each in told[1:]]
 
@@ -265,7 +268,7 @@ def test_events_are_deleted_with_their_recordings(
     Event.objects.create(slug="door", kind="kept", source="x", start_ns=0, end_ns=1, protected=True)
     Event.objects.create(slug="door", kind="open", source="x", start_ns=0)
     keeper.retain()
-    assert Event.objects.count() == 11  # nothing is recorded: an index that is lost, perhaps
+    assert Event.objects.count() == 11  # no recordings: the index may have been lost
     oldest = Segment(**told[0].as_dict())
     oldest.start_ns, oldest.end_ns = now_ns - 300 * day_ns, now_ns
     oldest.save()

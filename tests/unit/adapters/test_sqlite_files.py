@@ -1,4 +1,4 @@
-"""Commits of a real SQLite database are seen in its files."""
+"""Commits of a real SQLite database are detected from its files."""
 
 import os
 import sqlite3

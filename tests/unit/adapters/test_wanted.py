@@ -44,7 +44,7 @@ def test_the_engine_receives_the_windows_of_cameras_that_record_events(camera: C
         ((now_ns - 3 * S, now_ns + 8 * S),),
     )
     assert (other.record, other.record_before_s, other.keep) == ("off", 0, ())
-    assert DatabaseWanted(NOWHERE).read().cameras == (door, other)  # nothing has to be done
+    assert DatabaseWanted(NOWHERE).read().cameras == (door, other)  # no changes are needed
 
 
 def test_an_unreadable_schedule_is_reported_and_does_not_affect_other_cameras(
@@ -178,7 +178,7 @@ def test_reading_without_changes_takes_five_queries(
 
 
 class Files:
-    """The files of a database, of which the test says whether they have changed."""
+    """The files of a database. The test determines whether they have changed."""
 
     are_changed = False
 

@@ -1,4 +1,4 @@
-"""What was seen, asked for over the API: of whose recordings, of which span. The files: tests/unit/recordings."""
+"""Annotations in the API: permissions and time ranges. The files: tests/unit/recordings."""
 
 import json
 import time
@@ -25,7 +25,7 @@ S = 10**9
 
 @pytest.fixture
 def root(camera: Camera, stranger: User) -> Path:
-    """Of the camera `door`, which the stranger may replay, there are 10 s."""
+    """Record 10 s of the camera `door`, which the user `stranger` may replay."""
     root = get_settings().recordings_dir
     recorded = Recorded(root)
     for packet in encoded(Codec.H264, 250):

@@ -1,4 +1,4 @@
-"""Each operation that takes a body, and each field and parameter of it, with values that break naive code."""
+"""Each operation with a body, and each of its fields and parameters, with values that break naive code."""
 
 import json
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def resolve(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def path_of(path: str) -> str:
-    """A path whose names are those of a camera that there is."""
+    """Return a path with the names of an existing camera."""
     for name in ("slug", "camera"):
         path = path.replace("{" + name + "}", "door")
     while "{" in path:
@@ -45,7 +45,7 @@ def path_of(path: str) -> str:
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """All but the streams, which Django never serves: `tests/integration/test_front_door.py` asks for those."""
+    """Yield all operations except streams, which Django never serves: see `tests/integration/test_front_door.py`."""
     for path, methods in DOCUMENT["paths"].items():
         if not path.startswith("/api/") or path.endswith("/stream"):
             continue
@@ -99,7 +99,7 @@ def client(admin_user: User, camera: Camera) -> Client:
 
 def send(client: Client, method: str, path: str, body: bytes) -> tuple[int, str]:
     response = client.generic(method.upper(), path, body, content_type="application/json")
-    if response.streaming:  # A search, which begins only when it is read.
+    if response.streaming:  # a search, which begins only when it is read
         response.close()
         return response.status_code, ""
     return response.status_code, response.content.decode()
@@ -118,7 +118,7 @@ def test_a_nonsensical_body_is_a_problem_and_not_a_server_error(
 
 
 def plain(field: dict[str, Any]) -> Any:
-    """A value that the field takes, so that the others are read as well."""
+    """Return a valid value, so that the other fields are read as well."""
     field = resolve(field)
     if "enum" in field:
         return field["enum"][0]
@@ -143,7 +143,7 @@ def test_no_value_of_a_field_causes_a_server_error(
     for name in fields:
         for value in VALUES:
             status, text = send(client, method, path, json.dumps({**usual, name: value}).encode())
-            # 502: of the camera that is tried; 503: of the camera that takes no commands.
+            # 502: the probed camera failed; 503: the camera does not accept commands.
             assert status < 500 or status == 502 or (status == 503 and "stream_unavailable" in text), (
                 name,
                 str(value)[:60],

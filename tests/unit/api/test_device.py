@@ -1,4 +1,4 @@
-"""Devices by the API: a camera over real HTTP, behind the socket of its capture process."""
+"""Devices in the API: a camera over real HTTP, behind the socket of its capture process."""
 
 import asyncio
 import json
@@ -261,7 +261,7 @@ def test_the_device_of_a_new_camera_is_described(admin: Client, device: FakeOnvi
 def test_changes_to_a_camera_are_used_to_describe_its_device(
     admin: Client, dome: Camera, device: FakeOnvifCamera
 ) -> None:
-    """With its stored login, which is sent only to the host that it was entered for."""
+    """The stored login is used, but sent only to the host that it was entered for."""
     answer = send(admin, "post", "dome/probe/device", {"onvif_url": device.url})
     assert [each["stream"] for each in answer.json()["profiles"]] == ["sub", "main"]
     rejected = device.rejected

@@ -1,4 +1,4 @@
-"""The API's stream of events, by Django's ASGI handler, with a fake child process."""
+"""The API's event stream through Django's ASGI handler, with a fake child process."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ PATH = "/api/v1/discovery"
 
 @pytest.fixture(autouse=True)
 def own_run_dir(run_dir: Path) -> None:
-    """No search of another test is seen."""
+    """Isolate the test from searches of other tests."""
 
 
 @pytest.mark.django_db(transaction=True)

@@ -20,7 +20,7 @@ DAY = urlencode({"start": at(-3600), "end": at(3600)})
 
 
 def happened(slug: str, start_s: float, end_s: float | None = None, **values: Any) -> Event:
-    """Without an end, a moment."""
+    """Create an event; without an end, it is instantaneous."""
     end_ns = int((START_S + (start_s if end_s is None else end_s)) * S)
     return Event.objects.create(
         **{
@@ -47,7 +47,7 @@ def admin(admin_user: User) -> Client:
 
 @pytest.fixture
 def guard(camera: Camera, stranger: User) -> Client:
-    """May replay and control `door`."""
+    """A user who may replay and control `door`."""
     grant(stranger, camera, "replay", "control")
     return signed_in(stranger)
 

@@ -38,7 +38,7 @@ def ask(client: Client, **body: Any) -> Any:
 
 @pytest.fixture
 def exporter(camera: Camera, yard: Camera, stranger: User) -> Client:
-    """May export `door`; `door`, `yard` and the deleted `gone` were recorded."""
+    """A user who may export `door`. There are recordings of `door`, `yard` and the deleted `gone`."""
     CameraGrant.objects.create(user=stranger, camera=camera, role="export")
     for slug in ("door", "yard", "gone"):
         recorded(slug)
@@ -168,7 +168,7 @@ def test_the_limit_of_files_per_user_does_not_affect_others(
     assert refused.status_code == 409 and refused.json()["code"] == "quota"
     assert "Delete" in refused.json()["detail"] and Export.objects.count() == 2
     assert ask(signed_in(admin_user)).status_code == 201
-    Export.objects.filter(created_by__username="stranger").update(claim="")  # expired: its file is gone
+    Export.objects.filter(created_by__username="stranger").update(claim="")  # expired: its file is deleted
     assert ask(exporter).status_code == 201
 
 
@@ -186,7 +186,7 @@ def test_the_exports_of_one_user_use_a_limited_number_of_bytes(exporter: Client,
 def test_exports_leave_room_for_others_on_a_disk_that_is_nearly_full(
     exporter: Client, admin_user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # 5 % is the watermark.
+    # The watermark is 5 %.
     monkeypatch.setattr(export_limits, "disk_of", lambda directory: Disk(100_000, 5_000))
     Segment.objects.filter(slug="door").update(size_bytes=1200)
     assert [ask(exporter).status_code for _ in range(3)] == [201, 201, 409]

@@ -1,4 +1,4 @@
-"""Search for motion in the API. The search itself runs for real in tests/integration/test_backtest.py."""
+"""Motion search in the API. tests/integration/test_backtest.py runs the search itself."""
 
 import json
 from typing import Any
@@ -20,7 +20,7 @@ SPAN = {"start": "2026-09-21T14:13:20Z", "end": "2026-09-21T15:13:20Z"}
 
 
 class Child:
-    """Answers instead of the process."""
+    """Replaces the process."""
 
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []

@@ -31,7 +31,7 @@ def test_every_operation_is_described_with_examples() -> None:
             bodies = [operation["requestBody"]] if "requestBody" in operation else []
             for holder in [*bodies, *operation["responses"].values()]:
                 for content in holder.get("content", {}).values():
-                    if "$ref" not in content["schema"]:  # pictures and files
+                    if "$ref" not in content["schema"]:  # images and files
                         continue
                     name = content["schema"]["$ref"].rpartition("/")[2]
                     assert schemas[name].get("examples"), f"{method} {path}: {name} has no example"
@@ -64,7 +64,7 @@ def test_the_docs_page_needs_a_session_and_no_other_host(client: Client, viewer:
 
 
 def test_the_document_has_every_parameter_of_streams_and_recordings() -> None:
-    """Compare it with what the handlers read from the query."""
+    """Compares the document with the query parameters that the handlers read."""
     playback = Path(ninjacam.__file__).parent / "playback"
     read = {"mjpeg": {"view", "width", "quality", "fps"}, "hls.m3u8": {"start", "end"}}
     source = (playback / "playback.py").read_text()

@@ -55,7 +55,7 @@ def test_a_patrol_is_started_and_ended_and_recorded(
     assert camera.patrol == camera.spec().patrol == plan
     put(guard)
     camera.refresh_from_db()
-    assert camera.patrol != plan  # It starts again.
+    assert camera.patrol != plan  # the patrol restarts
     assert put(guard, running=False).json()["state"] == "off"
     camera.refresh_from_db()
     assert camera.patrol is None and guard.get(PATH).json()["steps"] == STEPS

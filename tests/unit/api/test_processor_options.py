@@ -1,4 +1,4 @@
-"""Options of processors in the API. They are checked for real in tests/e2e/test_views.py."""
+"""Options of processors in the API. tests/e2e/test_views.py validates them for real."""
 
 import json
 from pathlib import Path

@@ -41,7 +41,7 @@ def grant(user: User, camera: Camera, *roles: str) -> None:
 
 @pytest.fixture
 def replayer(camera: Camera, yard: Camera, stranger: User) -> Client:
-    """May replay `door`; `door`, `yard` and the deleted `gone` were recorded."""
+    """A user who may replay `door`. There are recordings of `door`, `yard` and the deleted `gone`."""
     grant(stranger, camera, "replay")
     for slug in ("door", "yard", "gone"):
         recorded(slug, 0, 60)
@@ -145,7 +145,7 @@ def test_files_are_listed_newest_first_in_pages(replayer: Client) -> None:
         body = replayer.get(f"{RECORDINGS}?{DAY}&limit=2&after={after}").json()
         seen += [each["end"] for each in body["items"]]
         after = body["next"]
-        # Retention, between two pages.
+        # Retention runs between two pages.
         Segment.objects.filter(slug="door", end_ns=(START_S + 120) * S).delete()
     assert seen == [at(260), at(120), at(60)]
     one = replayer.get(f"{RECORDINGS}?{DAY}").json()["items"][0]

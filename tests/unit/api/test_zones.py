@@ -1,4 +1,4 @@
-"""Zones in the API: roles, bounds, audit. How they reach processors: tests/e2e/test_views.py."""
+"""Zones in the API: roles, limits, audit log. Their delivery to processors: tests/e2e/test_views.py."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The application's manners towards servers and towards what it is put beside."""
+"""The application's behaviour towards servers and towards other applications of the same project."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from ninjacam.front_door.messages import Message, Receive, Scope, Send
 
 
 def lifespan(inner: Any) -> list[str]:
-    """The messages to the server between its start and its stop."""
+    """Return the messages to the server between its start and its stop."""
     told: list[str] = []
 
     async def go() -> None:

@@ -1,4 +1,4 @@
-"""Parameter sets against known ones, and against rubbish."""
+"""Parsing of known and of malformed parameter sets."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""G.711 against the decoders of FFmpeg."""
+"""G.711 compared with FFmpeg's decoders."""
 
 from array import array
 from typing import Literal
@@ -30,7 +30,7 @@ def test_each_sample_is_decoded_to_within_half_a_step(
     assert len(codes) == 65536
     heard = decoded(codes, codec)
     clipped = np.clip(EVERY_SAMPLE.astype(np.int32), heard.min(), heard.max())
-    # Half a step: 16 steps in each segment, which begins at a power of 2 (less the bias of µ-law).
+    # Half a step: each segment has 16 steps and begins at a power of 2 (minus the bias of µ-law).
     assert np.all(np.abs(heard - clipped) <= (np.abs(clipped) + 132) / 32 + 4)
     assert np.all(np.diff(heard) >= 0) and len(np.unique(heard)) >= 255
 

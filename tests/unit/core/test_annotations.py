@@ -22,7 +22,7 @@ from ninjacam.core.annotations import (
 from ninjacam.core.errors import EncodeError
 
 CONTOUR = np.array([[[0, 0]], [[100, 0]], [[100, 50]]], np.int32)
-"""As cv2.findContours gives it."""
+"""The shape that cv2.findContours returns."""
 
 
 def test_coordinates_become_fractions_of_the_frame() -> None:

@@ -1,4 +1,4 @@
-"""A process that ends while OpenCV still runs in a daemon thread."""
+"""A process that exits while OpenCV still runs in a daemon thread."""
 
 import subprocess
 import sys
@@ -35,7 +35,10 @@ def test_the_process_exits_with_its_status_and_flushes_its_output() -> None:
 
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="Python 3.14 lets such threads hang instead")
 def test_without_it_python_aborts() -> None:
-    """A race: the thread must return from OpenCV between the end of the interpreter and that of the process."""
+    """Depends on a race.
+
+    The thread must return from OpenCV after the interpreter has ended and before the process has.
+    """
     for _ in range(10):
         done = end("")
         if done.returncode:

@@ -14,7 +14,7 @@ BACKOFF = Backoff(first_s=1, max_s=8, jitter=0)
 async def delays_of(
     run_once: Callable[[], Awaitable[None]], seconds: float, clock: FakeClock
 ) -> list[float | None]:
-    """The delay after each error within `seconds`."""
+    """Return the delay after each error within `seconds`."""
     stop = Stop()
     delays: list[float | None] = []
 

@@ -1,4 +1,4 @@
-"""Binary masks, reduced to run lengths and read again."""
+"""Binary masks encoded as run lengths and decoded."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""In separate processes, because settings of the C library cannot be reset."""
+"""Runs in separate processes, because settings of the C library cannot be reset."""
 
 import platform
 import subprocess
@@ -35,7 +35,7 @@ print(resident_mb())
 
 
 def run(*arguments: str) -> list[float]:
-    """[page faults for four pictures of 1080p, MB resident then, and after they were given back]"""
+    """Return [page faults for four images of 1080p, MB resident then, MB resident after they were freed]."""
     command = [sys.executable, "-c", _PICTURES, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     return [float(line) for line in done.stdout.split()]

@@ -36,7 +36,7 @@ def test_code_in_a_directory_that_others_can_write_is_rejected(code: Path) -> No
     code.parent.chmod(0o777)
     with pytest.raises(UnsafeCodeError, match="directory"):
         check_code_is_safe(code)
-    code.parent.chmod(0o1777)  # sticky, as /tmp: others may add files, and not replace this one
+    code.parent.chmod(0o1777)  # sticky, as /tmp: others may add files but not replace this one
     check_code_is_safe(code)
 
 

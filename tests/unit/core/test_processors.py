@@ -1,4 +1,4 @@
-"""Registering processors, and taking turns."""
+"""Registration of processors, and turns."""
 
 import threading
 import time
@@ -84,7 +84,7 @@ def test_a_holder_that_never_returns_loses_its_turn() -> None:
     turns.give_back(stuck)
     other.join(5)
     assert len(taken) == 1
-    turns.give_back(stuck)  # it comes back after all, and takes nothing from the new holder
+    turns.give_back(stuck)  # it returns later, and does not take the turn of the new holder
     assert turns._queue[0] is taken[0]
 
 
@@ -98,7 +98,7 @@ def test_a_turn_that_does_not_come_in_time_is_given_up() -> None:
 
 
 def test_an_interrupted_thread_gives_its_turn_back() -> None:
-    """A vision worker raises an exception in a thread that waits too long: it arrives when the wait is over."""
+    """A vision worker raises an exception in a thread that waits too long. It is delivered when the wait ends."""
     turns = FairLock()
     held = turns.take()
     ended = threading.Event()

@@ -115,7 +115,7 @@ def test_unambiguous_urls_are_read_as_the_standard_defines(url: str, split: tupl
         "rtsp://admin:a/b@c/d@e/f",
         "rtsp://admin:x@",
         "rtsp://john.doe:12/34@cam/x",  # the host john.doe, port 12
-        "rtsp://admin:12/34@cam:99999/x",  # a port that was mistyped
+        "rtsp://admin:12/34@cam:99999/x",  # a mistyped port
         "rtsp://u:p@cam.lan/live@1",  # the password p@cam.lan/live
     ],
 )
@@ -127,7 +127,7 @@ def test_no_part_of_a_password_is_mistaken_for_a_host(url: str) -> None:
 
 
 PIECE = "zqx"
-"""Stands in each part of a generated password, and nowhere else."""
+"""Occurs in each part of a generated password, and nowhere else."""
 _separators = st.text("/?#[]@:%;,=&.-_0129 é".replace(" ", ""), max_size=4)
 _passwords = st.lists(_separators, min_size=1, max_size=4).map(lambda parts: PIECE.join(["", *parts, ""]))
 _digits_first = st.builds("{}{}{}".format, st.integers(0, 70_000), st.sampled_from("/?#"), _passwords)

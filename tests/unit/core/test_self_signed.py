@@ -1,4 +1,4 @@
-"""What a self-signed certificate vouches for, according to OpenSSL."""
+"""The names for which OpenSSL accepts a self-signed certificate."""
 
 import ipaddress
 import ssl
@@ -16,7 +16,7 @@ NOW = datetime.now(UTC)
 
 
 def sign(authority: tuple[bytes, bytes], name: str) -> tuple[bytes, bytes]:
-    """Return a certificate for `name` by someone who has stolen the authority's key, and its key."""
+    """Return a certificate for `name`, signed with the stolen authority's key, and its own key."""
     issuer = x509.load_pem_x509_certificate(authority[0])
     issuer_key = serialization.load_pem_private_key(authority[1], None)
     assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)
@@ -43,7 +43,7 @@ def sign(authority: tuple[bytes, bytes], name: str) -> tuple[bytes, bytes]:
 
 
 def is_trusted(shown: tuple[bytes, bytes], authority: bytes, name: str, directory: Path) -> bool:
-    """Whether a client that trusts `authority` connects to a server called `name` that shows this certificate."""
+    """Return whether a client that trusts `authority` connects to a server called `name` with this certificate."""
     path = directory / "server.pem"
     path.write_bytes(b"".join(shown))
     server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

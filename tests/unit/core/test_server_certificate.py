@@ -1,4 +1,4 @@
-"""Certificates that are replaced while connections use them, with TLS handshakes in memory."""
+"""Replacement of certificates while connections use them, with TLS handshakes in memory."""
 
 import os
 import ssl
@@ -75,7 +75,7 @@ def test_a_key_that_is_replaced_after_its_certificate_is_noticed(files: Files) -
     first = certificate.context()
     pair = make_certificate(["localhost"], now=NOW, lifetime=timedelta(days=1))
     for number, (path, content) in enumerate(zip((files.certificate, files.key), pair, strict=True)):
-        assert certificate.context() is first  # As long as they do not fit together.
+        assert certificate.context() is first  # certificate and key do not match yet
         path.write_bytes(content)
         os.utime(path, ns=(10**10 + number, 10**10 + number))
     assert certificate.context() not in (first, None)

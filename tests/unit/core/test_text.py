@@ -1,4 +1,4 @@
-"""Text in pictures, whatever the version of OpenCV."""
+"""Text in images with any version of OpenCV."""
 
 from itertools import combinations
 from typing import Any
@@ -41,7 +41,7 @@ def test_all_syllables_of_korean_are_available() -> None:
 
 
 def test_a_letter_is_rendered_once() -> None:
-    """OpenCV 5's own text is doubled where it is drawn with an outline: "I" must be one stroke."""
+    """OpenCV 5 draws outlined text twice: "I" must be one stroke."""
     columns = (drawn("I") > 200).any(axis=0)
     assert np.count_nonzero(np.diff(columns.astype(int)) == 1) == 1
     rows = (drawn("I") > 200).any(axis=1)

@@ -24,7 +24,7 @@ def test_viewers_get_a_message_without_details() -> None:
 
 
 def test_each_camera_error_has_a_message_for_viewers() -> None:
-    """A code without one gets the general sentence, which helps nobody."""
+    """A code without a message gets the general one, which does not help viewers."""
     kinds = [
         kind
         for kind in vars(errors).values()

@@ -1,4 +1,4 @@
-"""Zones as processors receive them: their pixels, masks, and what is refused."""
+"""Zones as processors receive them: their pixels, masks, and rejected values."""
 
 import json
 import math

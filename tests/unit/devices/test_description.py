@@ -1,4 +1,4 @@
-"""What a device says about itself, the streams made of it, and advice about its settings."""
+"""A device's description, the streams created from it, and advice about its settings."""
 
 import json
 from dataclasses import asdict, replace

@@ -1,4 +1,4 @@
-"""What is active according to a camera's events, and the subscription that outlives its errors."""
+"""Active states according to a camera's events, and the subscription, which continues after errors."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

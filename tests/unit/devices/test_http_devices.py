@@ -36,7 +36,7 @@ Scenario = Callable[[], Awaitable[None]]
 
 
 def serve(run_dir: Path, camera: FakeHttpPtzCamera, scenario: Scenario, **options: Any) -> None:
-    """Run `scenario` beside the socket for commands to `camera`."""
+    """Run `scenario` with the socket for commands to `camera`."""
     password, path = options.pop("password", "secret"), options.pop("path", "")
     timeout_s = options.pop("timeout_s", None)
 
@@ -84,7 +84,7 @@ def test_a_camera_is_moved_and_its_presets_are_used(camera: FakeHttpPtzCamera, t
 
 @BOTH
 def test_a_held_movement_has_the_right_direction_and_ends(camera: FakeHttpPtzCamera, tmp_path: Path) -> None:
-    """At once: by this clock, the hold never ends by itself."""
+    """Ends immediately: with this clock, the hold never expires."""
 
     async def scenario() -> None:
         connection = DeviceConnection(lambda _: None, lambda: None)
@@ -222,7 +222,7 @@ def test_a_camera_that_asks_for_basic_gets_no_password(protocol: Protocol, tmp_p
     assert camera.authorizations == [""]
 
 
-# --- lies ---
+# --- wrong responses ---
 
 
 def response(body: bytes, status: str = "200 OK") -> bytes:

@@ -1,4 +1,4 @@
-"""Every command to a device that lies, by the socket: it ends in a typed error, or in a result without harm."""
+"""Every command over the socket to a device with false responses ends in a typed error or a harmless result."""
 
 import asyncio
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
     "move_focus": {"speed": 1, "duration_s": 0.01},
     "list_outputs": {},
     "set_output": {"output": "relay1", "is_active": True},
-    # Last: until the stop is acknowledged, other movements wait.
+    # Must be last: until the stop is acknowledged, other movements wait.
     "move_for": {"pan": 0.5, "duration_s": 0.1},
     "stop": {},
 }
@@ -85,10 +85,10 @@ def device() -> Iterator[FakeOnvifCamera]:
 def test_no_command_ends_in_anything_but_a_result_or_a_typed_error(
     device: FakeOnvifCamera, tmp_path: Path, lie: str
 ) -> None:
-    """Once with a device that always lies, and once with one that lies only after it was opened."""
+    """Once with a device that always sends false responses, and once with one that does so only after opening."""
 
     async def ask(op: str) -> str:
-        """Return the code of the error; "": none. Another exception fails the test."""
+        """Return the code of the error; "": no error. Any other exception fails the test."""
         try:
             await asyncio.to_thread(request, tmp_path, "door", op, **COMMANDS[op])
         except (SourceError, CommandError) as error:
@@ -109,7 +109,7 @@ def test_no_command_ends_in_anything_but_a_result_or_a_typed_error(
             codes = {op: await ask(op) for op in COMMANDS}
             assert "internal" not in codes.values()
             assert codes["goto_preset"] or lie in ("wrong namespaces", "undeclared prefixes", "an empty body")
-            device.faults = type(device.faults)()  # So that the stop is acknowledged.
+            device.faults = type(device.faults)()  # lets the device acknowledge the stop
             await server.close()
 
     asyncio.run(go())

@@ -1,4 +1,4 @@
-"""The dead man's switch, by a clock that the tests move."""
+"""The dead man's switch, with a fake clock."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ LEFT, RIGHT, NONE = Vector(pan=-1), Vector(pan=1), Vector(pan=0)
 
 
 class Rig:
-    """A mover that records commands with their times, and answers moves when the test says so."""
+    """A mover that records commands with their times and responds to moves when the test permits it."""
 
     def __init__(self, marker: Path) -> None:
         self.clock = FakeClock()
@@ -151,7 +151,7 @@ def test_another_direction_is_sent_at_once_and_a_zero_velocity_stops(with_rig: R
 
 
 def test_a_stop_does_not_wait_for_a_slow_move_and_is_repeated_after_it(with_rig: Run) -> None:
-    """The camera may have taken them in the wrong order."""
+    """The camera may have executed them in reverse order."""
 
     async def scenario(rig: Rig) -> None:
         rig.answers.clear()
@@ -226,7 +226,7 @@ def test_a_rejected_stop_of_a_moving_camera_is_repeated_at_growing_intervals(wit
         rig.movement.hold("a", LEFT)
         await rig.clock.run(0.1)
         rig.move_error = rig.stop_error = AuthenticationError("no")
-        rig.movement.hold("a", RIGHT)  # Rejected, but the camera moves to the left.
+        rig.movement.hold("a", RIGHT)  # rejected, but the camera moves to the left
         await rig.clock.run(GIVE_UP_S / 2)
         stops = [at_s for at_s, what in rig.log if what == "stop"]
         assert len(stops) == 5 and rig.marker.exists(), "cameras lock accounts"

@@ -1,4 +1,4 @@
-"""Patrols, by a clock that the tests move, and the socket that ends them."""
+"""Patrols with a fake clock, and the socket that ends them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -28,7 +28,7 @@ PLAN = PatrolPlan((PatrolStep("a", 10), PatrolStep("b", 20)), "2026-11-30T00:00:
 
 
 class Tour:
-    """Runs a patrol by a fake clock, and notes where it goes."""
+    """Runs a patrol with a fake clock and records its positions."""
 
     def __init__(self, plan: PatrolPlan = PLAN) -> None:
         self.clock = FakeClock()
@@ -155,7 +155,7 @@ def test_a_user_who_moves_the_camera_ends_its_patrol(
         await until(lambda: bool(camera.named("GotoPreset")))
         await ask(tmp_path, op, **values)
         assert state_of(server) == ("ended" if ends else "running")
-        server.set_patrol(PatrolPlan(HOME.steps, HOME.started_at))  # The database does not say so yet.
+        server.set_patrol(PatrolPlan(HOME.steps, HOME.started_at))  # the database does not contain it yet
         assert state_of(server) == ("ended" if ends else "running")
 
     patrolled(tmp_path, scenario)

@@ -151,7 +151,7 @@ def test_a_camera_that_is_off_is_a_typed_error(tmp_path: Path) -> None:
 
 
 def test_the_end_of_a_connection_stops_its_movement(tmp_path: Path) -> None:
-    """At once: by this clock, the hold never ends by itself."""
+    """Stops immediately: with this clock, the hold never expires."""
     with FakeOnvifCamera() as camera:
         camera.faults.ignores_timeout = True
 
@@ -258,7 +258,7 @@ def wait(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
 
 
 def test_a_killed_web_worker_stops_the_camera_and_a_killed_controller_too(tmp_path: Path) -> None:
-    """kill -9, with a camera that ignores timeouts: the next controller sends the stop."""
+    """SIGKILL, with a camera that ignores timeouts: the next controller sends the stop."""
     with FakeOnvifCamera() as camera:
         camera.faults.ignores_timeout = True
         controller = start(CHILD, str(tmp_path), camera.url)

@@ -1,4 +1,4 @@
-"""Comparing the bitrate of recordings with that of earlier days."""
+"""Comparison of the bitrate of recordings with that of earlier days."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Events are written without an index of recordings: what the engine sees goes to the log by the storage thread."""
+"""Events are written without an index of recordings: the storage thread writes the engine's events to the log."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -27,7 +27,7 @@ class MemoryLog:
 
 
 class Host:
-    """`pass_s`: each second of the fake clock the engine sees the state of its camera, and the writer writes."""
+    """`pass_s`: in each second of the fake clock, the engine reads the camera's state and the writer writes."""
 
     def __init__(self) -> None:
         self.clock, self.log, self.storage = FakeClock(), MemoryLog(), StorageThread()

@@ -22,7 +22,7 @@ class Host:
             self.keeper.adopt(ongoing)
 
     def pass_s(self, seconds: int, **cameras: Any) -> None:
-        """Each camera's status is seen once a second."""
+        """Observe each camera's status once a second."""
         for _ in range(seconds):
             self.keeper.observe_cameras(cameras)
             self.collect()
@@ -33,7 +33,7 @@ class Host:
 
     @property
     def told(self) -> list[tuple[str, str, float, float | None]]:
-        """(slug, kind, start, end), in seconds since the beginning."""
+        """Return (slug, kind, start, end), in seconds since the beginning."""
         return [
             (e.slug, e.kind, (e.start_ns - self.begun_ns) / S, e.end_ns and (e.end_ns - self.begun_ns) / S)
             for e in self.log.values()
@@ -81,7 +81,7 @@ def test_a_short_loss_is_no_event_and_a_short_return_does_not_end_one() -> None:
 
 
 def test_a_camera_that_is_connecting_is_neither_down_nor_back() -> None:
-    """As all are while a capture process restarts."""
+    """All cameras are connecting while a capture process restarts."""
     host = Host()
     host.pass_s(30, door={"state": "connecting"})
     assert host.told == []
@@ -130,7 +130,7 @@ def test_a_disk_filled_by_other_files_is_an_event_with_instructions() -> None:
     host.collect()
     (event,) = host.log.values()
     assert event.kind == "disk_low" and "Free some space" in event.label
-    assert event.label == events.DISK_LOW_TEXT  # not cut off
+    assert event.label == events.DISK_LOW_TEXT  # not truncated
 
 
 def test_a_new_engine_adopts_ongoing_events_and_ends_those_whose_condition_has_ended() -> None:
@@ -167,7 +167,7 @@ def test_unwritten_events_wait_within_limits(monkeypatch: pytest.MonkeyPatch) ->
     host.pass_s(6, door=LIVE)
     ended = list(host.log.values())
     host.keeper.give_back(ended)
-    host.keeper.give_back(begun)  # older, and comes later: what is newer counts
+    host.keeper.give_back(begun)  # older but returned later: the newer version counts
     assert [event.end_ns for event in host.keeper.take()] == [host.begun_ns + 6 * S]
     monkeypatch.setattr(events, "MAX_WAITING", 10)
     host.keeper.give_back(EngineEvent("door", "camera_down", number) for number in range(30))

@@ -1,4 +1,4 @@
-"""Which figures become findings, how they read, and when they begin and end."""
+"""The figures that become findings, their texts, and their beginning and end."""
 
 from typing import Any
 

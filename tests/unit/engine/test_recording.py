@@ -19,7 +19,7 @@ SEGMENT = SegmentInfo("door", "door/2026-11-22/08/00-00.mp4", 1, 2, 100, "h264",
 
 
 class MemoryIndex:
-    """What was asked of it, and from which threads."""
+    """Records the calls and their threads."""
 
     def __init__(self) -> None:
         self.rows: dict[str, SegmentInfo] = {}
@@ -62,7 +62,7 @@ class MemoryIndex:
 
 
 class Host:
-    """A keeper at work; `pass_s` lets time pass, a second of the fake clock after the other."""
+    """A running keeper. `pass_s` advances the fake clock second by second."""
 
     def __init__(self) -> None:
         self.index, self.clock = MemoryIndex(), FakeClock()
@@ -133,7 +133,7 @@ def test_nothing_is_lost_while_the_database_is_away() -> None:
             await host.pass_s(1)
         assert host.keeper.status()["waiting"] == 30
         assert host.keeper.status()["error"]["message"] == "away"
-        host.keeper.hear([{**segment(3), "size_bytes": 5}])  # newer than what waits
+        host.keeper.hear([{**segment(3), "size_bytes": 5}])  # newer than the waiting one
         host.index.away = False
         await host.pass_s(1)
         assert host.keeper.status()["waiting"] == 0 and host.keeper.status()["error"] is None
@@ -158,7 +158,7 @@ def test_excess_reports_are_dropped_and_the_files_are_scanned(monkeypatch: pytes
 
     index = play(script)
     assert len(index.rows) == 10
-    assert min(index.scans) <= 11  # from the first that was forgotten
+    assert min(index.scans) <= 11  # from the first one that was dropped
 
 
 def test_the_last_day_is_scanned_at_the_start_and_soon_again() -> None:

@@ -85,7 +85,7 @@ def test_the_watermark_is_a_twentieth_of_the_disk_and_at_most_5_gib() -> None:
 
 
 def test_protected_bytes_count_but_are_not_deleted() -> None:
-    """They are in `used_bytes` and not among the oldest."""
+    """They are part of `used_bytes`, and are not deleted as the oldest files."""
     assert plan(RetentionRules(bytes=15), held("a", 1), used_bytes={"a": 500}) == [("a", 1)]
 
 
@@ -93,12 +93,12 @@ def test_an_empty_index_deletes_nothing() -> None:
     assert plan_retention(RetentionRules(bytes=1, days=1), {}, {}, Disk(100, 0), NOW, Growth(100)) == []
 
 
-# --- who made the disk full, and who makes room ---
+# --- growth and deletion by camera ---
 
 
 @dataclass
 class Host:
-    """A disk of 1000 bytes with cameras that record files of 10 bytes. A pass of retention follows each `record`."""
+    """A disk of 1000 bytes with cameras that record files of 10 bytes. Retention runs after each `record`."""
 
     rules: RetentionRules
     foreign_bytes: int = 0
@@ -171,7 +171,7 @@ def test_repeated_filling_of_the_disk_deletes_no_more_than_was_recorded() -> Non
     host.record(door=25)
     for _ in range(50):
         host.foreign_bytes = 700
-        host.growth.add("door", 1)  # a fragment of the open file: less than what a file has
+        host.growth.add("door", 1)  # a fragment of the open file: smaller than a file
         host.record()
         host.foreign_bytes = 0
         host.record()

@@ -27,7 +27,7 @@ def report(**changes: Any) -> dict[str, Any]:
 
 
 class Look:
-    """What the engine sees of `door`, whose stream `sub` the test changes."""
+    """The engine's view of `door`, whose stream `sub` the test changes."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
@@ -36,7 +36,7 @@ class Look:
         self.sub = report()
 
     def changes(self) -> list[SeenStream]:
-        """What is written, which the database then has."""
+        """Return the changes, and save them as the database does."""
         status = {"door": {"state": "connecting", "streams": {"sub": self.sub}}}
         found = self.keeper.find_changes([self.spec], status)
         self.keeper.mark_written(found)
@@ -76,7 +76,7 @@ def test_a_stream_is_written_at_most_once_a_minute() -> None:
 def test_a_width_that_the_database_has_lost_is_written_again() -> None:
     look = Look()
     look.changes()
-    look.spec = SPEC  # A form saved the camera with values that it had read before.
+    look.spec = SPEC  # a form has saved the camera with values that it had read earlier
     look.clock.advance(WRITE_EVERY_S)
     assert [seen.width_px for seen in look.changes()] == [640]
 

@@ -1,4 +1,4 @@
-"""URLs of a view that takes large bodies, and of one that does not."""
+"""URLs of a view that accepts large bodies, and of one that does not."""
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import path

@@ -11,7 +11,7 @@ from ninjacam.problems import Problem
 
 
 def receiver(chunks: Iterable[bytes], *, complete: bool = True) -> Receive:
-    """The chunks, and then the end, or nothing forever."""
+    """Return the chunks, followed by the end of the body or by an endless wait."""
     waiting = list(chunks)
 
     async def receive() -> Message:
@@ -53,7 +53,7 @@ def test_the_deadline_is_for_the_whole_body() -> None:
         await asyncio.sleep(0.02)
         return {"type": "http.request", "body": b"a", "more_body": True}
 
-    limit = BodyLimit(max_bytes=1000, deadline_s=0.2)  # All of it would take 20 s.
+    limit = BodyLimit(max_bytes=1000, deadline_s=0.2)  # the whole body would take 20 s
     with pytest.raises(Problem) as refused:
         read(trickle, limit)
     assert refused.value.status == 408

@@ -1,4 +1,4 @@
-"""Limits on connections, with real sockets of this process and a clock that the test sets."""
+"""Limits on connections, with real sockets of this process and a fake clock."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from ninjacam.front_door.connections import IDLE_S, MANY_CLOSED, MAX_IDLE_PER_AD
 
 
 class Listener:
-    """A server that accepts, and does nothing else."""
+    """A server that only accepts connections."""
 
     def __init__(self, stack: contextlib.ExitStack) -> None:
         self._stack = stack
@@ -174,7 +174,7 @@ def test_a_connection_whose_request_a_busy_server_has_not_read_is_not_closed_for
 ) -> None:
     connections = make(clock)
     clients = listener.connect(20, "127.0.0.2")
-    for client in clients[:10]:  # The oldest.
+    for client in clients[:10]:  # the oldest
         client.send(b"GET / HTTP/1.1\r\n\r\n")
     listener.connect(5, "127.0.0.3", accept=False)
     for _ in range(6):

@@ -1,4 +1,4 @@
-"""The limits that hold whatever the server lets through."""
+"""The limits that apply to every request that the server passes on."""
 
 import asyncio
 from typing import Any
@@ -34,7 +34,7 @@ def test_heads_are_limited(more: dict[str, Any], status: int | None) -> None:
 
 
 def call(application: Any, scope: dict[str, Any], *body: bytes) -> tuple[int, bytes]:
-    """Status and body of the response."""
+    """Return status and body of the response."""
     sent: list[Message] = []
     waiting = list(body)
 
@@ -52,7 +52,7 @@ def call(application: Any, scope: dict[str, Any], *body: bytes) -> tuple[int, by
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with the size of the body."""
+    """Respond with the size of the body."""
     if scope["type"] != "http":
         raise ValueError
     size, more = 0, True

@@ -21,7 +21,7 @@ async def settle() -> None:
 
 
 class Request:
-    """A request that stays in its place until it is ended."""
+    """A request that keeps its place until it is ended."""
 
     def __init__(self, gate: Gate, address: str, user: str = "") -> None:
         self.runs = False
@@ -119,7 +119,7 @@ def test_a_request_that_ends_when_its_turn_comes_gives_it_back() -> None:
             places = [await enter(gate.place("a", str(n))) for n in range(MAX_RUNNING_PER_ADDRESS)]
             waiting = Request(gate, "a", "last")
             await settle()
-            places[0].leave()  # The turn of the waiting request begins, but it has not run since.
+            places[0].leave()  # the turn of the waiting request begins, but the request has not run since
             waiting.task.cancel()
             await settle()
             assert gate._running["a"] == MAX_RUNNING_PER_ADDRESS - 1

@@ -13,7 +13,7 @@ from ninjacam.front_door.uvicorn_websocket import SharedFrameProtocol
 
 
 class ASGIWorker:
-    """Named as gunicorn's is."""
+    """Has the name of gunicorn's class."""
 
     async def _serve(self) -> str:
         try:
@@ -38,7 +38,7 @@ class Application:
 
 
 class Lifespan:
-    """`config`, `app` or `callable` is where servers keep the application that they call."""
+    """Servers keep the application that they call in `config`, `app` or `callable`."""
 
     def __init__(self, **where: Any) -> None:
         self.__dict__.update(where)
@@ -92,7 +92,7 @@ def test_a_connection_is_announced_when_it_is_accepted_and_not_after_its_tls_han
     config = Config(lambda: None, http="httptools", lifespan="off")
     config.load()
     make = announcing(lambda: seen.append("announced"))
-    asyncio.run(_make(make, config))  # asyncio and uvloop make the protocol before the handshake.
+    asyncio.run(_make(make, config))  # asyncio and uvloop create the protocol before the handshake
     assert seen == ["announced"]
 
 

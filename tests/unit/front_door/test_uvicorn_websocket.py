@@ -1,4 +1,4 @@
-"""The short way of uvicorn's WebSocket protocol writes the same bytes as the long one."""
+"""The optimized path of uvicorn's WebSocket protocol writes the same bytes as the original."""
 
 import asyncio
 from typing import Any
@@ -42,7 +42,7 @@ class _Transport(asyncio.Transport):
 
 
 class _Connection:
-    """An accepted WebSocket. `send` is what the application sends with."""
+    """An accepted WebSocket. `send`: the application's send callable."""
 
     def __init__(self, kind: type[WebSocketsSansIOProtocol]) -> None:
         self.transport = _Transport()

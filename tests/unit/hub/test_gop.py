@@ -1,4 +1,4 @@
-"""The cached GOP: held whole within its bounds, or not at all."""
+"""The cached GOP is complete and within its limits, or empty."""
 
 import pytest
 

@@ -32,7 +32,7 @@ async def serving(path: Path, channel: Channel) -> AsyncIterator[StreamServer]:
 
 
 class Reader:
-    """Collects what a subscription hears."""
+    """Collects the messages of a subscription."""
 
     def __init__(self, path: Path, request: StreamRequest | None = None) -> None:
         self.packets: list[Packet] = []

@@ -1,4 +1,4 @@
-"""Arguments of `ninjacam backtest` and `motion-search`; tests/integration/test_backtest.py runs them for real."""
+"""Arguments of `ninjacam backtest` and `motion-search`. tests/integration/test_backtest.py runs the commands."""
 
 from pathlib import Path
 

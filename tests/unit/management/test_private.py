@@ -12,7 +12,7 @@ from ninjacam.management.private import PrivatePath, make_private, private_paths
 
 @pytest.fixture
 def data(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The product's data directory, with everything as loose as umask 022 makes it."""
+    """Create the product's data directory with the permissions that umask 022 allows."""
     data = tmp_path / "data"
     for name in ("run", "recordings", "exports"):
         (data / name).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The client against a camera over real HTTP: login, clocks, addresses, and cameras that lie."""
+"""The client with a camera over real HTTP: login, clocks, addresses, and false responses."""
 
 import asyncio
 import base64
@@ -118,7 +118,7 @@ def test_services_and_streams_are_found(legacy: bool) -> None:
 
 
 def test_addresses_of_services_on_other_hosts_are_asked_at_our_host() -> None:
-    """As behind NAT. A hostile camera cannot make us call other hosts either."""
+    """This is the case behind NAT, and keeps a hostile camera from making the client call other hosts."""
     with FakeOnvifCamera() as camera:
         camera.faults.service_host = "192.0.2.7"
         assert run(camera, media.list_profiles)
@@ -242,7 +242,7 @@ def test_a_web_server_that_asks_for_basic_gets_no_password() -> None:
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:
-            """Quiet."""
+            """Log nothing."""
 
     seen: list[str] = []
     with web_server(Basic) as url, pytest.raises(ProtocolError, match="clear text"):
@@ -261,7 +261,7 @@ def test_a_camera_with_tls_that_names_an_image_in_clear_text_gets_no_password_th
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:
-            """Quiet."""
+            """Log nothing."""
 
     async def go(url: str) -> None:
         config = SourceConfig("https://127.0.0.1/onvif/device_service", username="admin", password="hunter2!")
@@ -301,7 +301,7 @@ def test_an_answer_that_trickles_ends_in_a_timeout() -> None:
                 self.wfile.write(b" ")
 
         def log_message(self, format: str, *args: object) -> None:
-            """Quiet."""
+            """Log nothing."""
 
     ended = threading.Event()
     with web_server(Trickle) as url:
@@ -332,7 +332,7 @@ def test_a_camera_that_hangs_up_ends_in_a_typed_error() -> None:
             self.close_connection = True
 
         def log_message(self, format: str, *args: object) -> None:
-            """Quiet."""
+            """Log nothing."""
 
     with web_server(HangUp) as url, pytest.raises(SourceEndedError):
         run(url, device.get_information)

@@ -1,4 +1,4 @@
-"""Media, PTZ, imaging, relays and events against a camera over real HTTP."""
+"""Media, PTZ, imaging, relays and events with a camera over real HTTP."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The XML of cameras: hostile documents end in typed errors, sloppy ones are read."""
+"""XML from cameras: hostile documents end in typed errors, sloppy ones are accepted."""
 
 import tracemalloc
 

@@ -1,4 +1,4 @@
-"""Read back by libavformat, which nobody here wrote."""
+"""fMP4 read by libavformat, an independent implementation."""
 
 import io
 from fractions import Fraction
@@ -16,10 +16,10 @@ FRAMES = 20
 
 
 def encode(codec: Codec, b_frames: int) -> list[Packet]:
-    """Packets of a real encoder, 25 fps, times in 1/90000 s, the first decoded at 0."""
+    """Return packets of a real encoder, 25 fps, times in 1/90000 s, the first decoded at 0."""
     context = av.CodecContext.create("libx264" if codec is Codec.H264 else "libx265", "w")
     assert isinstance(context, av.VideoCodecContext)
-    context.width, context.height, context.pix_fmt = 322, 242, "yuv420p"  # cropped: no multiple of 16
+    context.width, context.height, context.pix_fmt = 322, 242, "yuv420p"  # cropped: not a multiple of 16
     context.time_base, context.framerate = Fraction(1, 25), Fraction(25)
     common = f"bframes={b_frames}:keyint=10:repeat-headers=1:scenecut=0"
     context.options = (

@@ -1,4 +1,4 @@
-"""The rule for API, pages, streams and links: no role at all is 404, a missing role is 403 and names it."""
+"""The rule for API, pages, streams and links: without any role 404; a missing role is 403 with its name."""
 
 import pytest
 from django.contrib.auth.models import Permission, User

@@ -1,4 +1,4 @@
-"""Packets of real encoders, and a recorder whose thread is the test's own."""
+"""Packets of real encoders, and a recorder that runs in the test's thread."""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -19,7 +19,7 @@ WALL_NS = 1_700_000_000_123_456_789
 
 
 def stamped(packets: Iterable[Packet], wall_ns: int = WALL_NS) -> list[Packet]:
-    """With the wall-clock time of capture that fits their pts."""
+    """Add the capture times on the wall clock that correspond to the pts."""
     packets = list(packets)
     first = packets[0].pts * 1_000_000_000 // packets[0].time_base_hz
     return [
@@ -38,7 +38,7 @@ def encoded(
     height_px: int = 242,
     ticks: int = 3600,
 ) -> list[Packet]:
-    """A real encoder's packets, in the order of decoding, `ticks` of 1/90000 s apart."""
+    """Return a real encoder's packets in decoding order, `ticks` of 1/90000 s apart."""
     name = {Codec.H264: "libx264", Codec.H265: "libx265", Codec.MJPEG: "mjpeg"}[codec]
     context = av.CodecContext.create(name, "w")
     assert isinstance(context, av.VideoCodecContext)
@@ -75,7 +75,7 @@ def encoded(
 
 
 class Recorded:
-    """Records into `root` at once, without a thread."""
+    """Records into `root` synchronously, without a thread."""
 
     def __init__(self, root: Path, *, period_s: float = 60.0, tracks: tuple[Track, ...] = ()) -> None:
         self.root = root
@@ -102,13 +102,13 @@ class Recorded:
         return self
 
     def close(self) -> list[Path]:
-        """The files, in order of their first appearance."""
+        """Return the files, in order of their first appearance."""
         self.recorder.close()
         return [self.root / path for path in self.segments]
 
 
 def demuxed(path: Path, kind: str = "video") -> list[tuple[int, int, bool]]:
-    """(pts, dts, is key) of each packet, in ticks of its track."""
+    """Return (pts, dts, is key) of each packet, in ticks of its track."""
     with av.open(str(path)) as container:
         stream = next(stream for stream in container.streams if stream.type == kind)
         return [

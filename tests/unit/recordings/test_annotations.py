@@ -1,4 +1,4 @@
-"""Annotations in recorded files: found again with their pictures, in the way of nothing else."""
+"""Annotations in recorded files belong to their frames and do not affect players."""
 
 import json
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ FOREVER = (0, 1 << 62)
 
 
 def seen_on(packet: Packet, view: str = "faces", text: str = "") -> Packet:
-    """As a vision worker sends it."""
+    """Return an annotation set as a vision worker sends it."""
     seen = [{"type": "text", "points": [[0, 0]], "label": text or str(packet.sequence)}]
     return packet._replace(
         codec=Codec.ANNOTATIONS, data=encode_annotation_set(view, packet.captured_ns, seen)
@@ -29,7 +29,7 @@ def seen_on(packet: Packet, view: str = "faces", text: str = "") -> Packet:
 
 
 def record(root: Path, packets: list[Packet], *, late: int = 3, period_s: float = 60) -> list[Path]:
-    """With what was seen on each picture, which comes `late` pictures after it."""
+    """Record packets with the annotations of each frame, which arrive `late` frames after it."""
     recorded = Recorded(root, period_s=period_s)
     for at, packet in enumerate(packets):
         recorded.recorder.add(packet)
@@ -39,7 +39,7 @@ def record(root: Path, packets: list[Packet], *, late: int = 3, period_s: float 
 
 
 def make_recorder() -> tuple[recorder.Recorder, list[cutter.Job]]:
-    """And the jobs that it passes on."""
+    """Return a recorder and the jobs that it passes on."""
     taken: list[cutter.Job] = []
 
     def hand_on(job: cutter.Job) -> bool:
@@ -60,7 +60,7 @@ def test_each_frame_has_its_annotations(tmp_path: Path) -> None:
     files = record(tmp_path, packets, period_s=2)
     assert len(files) > 1
     lines, end_ns = read_annotations(files, *FOREVER)
-    assert numbers(lines) == list(range(97))  # those of the last three pictures come after the end
+    assert numbers(lines) == list(range(97))  # those of the last three frames arrive after the end
     assert end_ns == FOREVER[1]
     assert [json.loads(line)["captured_us"] for line in lines] == [
         p.captured_ns // 1000 for p in packets[:97]
@@ -68,7 +68,7 @@ def test_each_frame_has_its_annotations(tmp_path: Path) -> None:
 
 
 def test_annotations_match_their_frame_although_the_clock_settles_in_between(tmp_path: Path) -> None:
-    """As at a camera's first sender report: packets of one fragment are of two clocks, and the file of the first."""
+    """As at a camera's first sender report: packets of one fragment are on two clocks, and the file is on the first."""
     packets = [
         packet if packet.sequence < 60 else packet._replace(captured_ns=packet.captured_ns - 680_000_000)
         for packet in encoded(Codec.H264, 150)
@@ -147,7 +147,7 @@ def test_too_many_annotations_at_a_time_are_dropped_and_counted(
     assert recorded.recorder.status()["annotations_dropped"] == 60 - len(kept)
     assert 20 <= len(kept) <= 40  # 10 of each fragment, and again from the next on
     held = sum(len(packet.data) for packet in packets)
-    assert sum(job_bytes) <= held + 3 * cutter.MAX_ANNOTATION_BYTES  # what is left out takes no room
+    assert sum(job_bytes) <= held + 3 * cutter.MAX_ANNOTATION_BYTES  # dropped annotations take no space
 
 
 def test_an_oversized_list_leaves_room_for_the_others() -> None:
@@ -198,7 +198,9 @@ def test_damaged_or_unknown_annotations_are_a_gap(tmp_path: Path) -> None:
         assert numbers(read_annotations([path], *FOREVER)[0]) == numbers(lines)
         assert len(read_recording(path).fragments) == 3
     path.write_bytes(whole[: ends[0]] + box(b"emsg") * 1000 + whole[ends[0] :])
-    assert len(read_recording(path).fragments) == 1  # one is ours; what is more is not
+    assert (
+        len(read_recording(path).fragments) == 1
+    )  # only one is a recorder's box; additional ones are ignored
 
 
 def test_a_response_is_limited_and_continues_from_its_end(
@@ -222,9 +224,9 @@ def test_a_response_is_limited_and_continues_from_its_end(
     monkeypatch.setattr(annotations, "MAX_FRAMES", 21)
     monkeypatch.setattr(annotations, "_iter_lines", counted)
     first, end_ns = read_annotations(files, packets[0].captured_ns, FOREVER[1])
-    assert numbers(first) == [n for n in range(11) for _ in "fp"]  # a picture's views stay together
+    assert numbers(first) == [n for n in range(11) for _ in "fp"]  # the views of a frame stay together
     assert end_ns == packets[11].captured_ns // 1000 * 1000
-    assert len(read) <= 3 + LATE_NS // S  # and no more is read than it takes to know that
+    assert len(read) <= 3 + LATE_NS // S  # reads no more than necessary to determine that
     second, _ = read_annotations(files, end_ns, FOREVER[1])
     assert numbers(second)[:2] == [11, 11]
 

@@ -1,4 +1,4 @@
-"""Clips are read back with the box reader, a decoder and the numbers in the pictures."""
+"""Clips, verified with the box reader, a decoder and the numbers in the frames."""
 
 import contextlib
 import itertools
@@ -27,7 +27,7 @@ S_NS = 1_000_000_000
 
 
 def make(plan: ClipPlan) -> bytes:
-    """The bytes as they are served."""
+    """Return the bytes as they are served."""
     parts = []
     for piece in plan.pieces:
         if piece.path is None:
@@ -120,7 +120,7 @@ def test_different_parameter_sets_are_rejected_with_the_time_of_the_change(tmp_p
 
 @pytest.mark.parametrize("before_ns", [0, 299_999, 300_000, 999_999])
 def test_splitting_at_a_change_of_the_format_gives_two_clips(tmp_path: Path, before_ns: int) -> None:
-    """Also where the old file's end lies a little behind the new one's start."""
+    """This includes an old file that ends slightly after the start of the new one."""
     first = write_file(tmp_path, encode_stamped(50))
     packets = encode_stamped(50, size=(320, 180), first=50)
     early = [packet._replace(captured_ns=packet.captured_ns - before_ns) for packet in packets]

@@ -1,4 +1,4 @@
-"""Exports are read back with a decoder and the numbers in the pictures, and FFmpeg's program has nothing to say."""
+"""Exports, verified with a decoder, the numbers in the frames, and FFmpeg's program, which reports no errors."""
 
 import hashlib
 import itertools
@@ -45,7 +45,7 @@ S_NS = 1_000_000_000
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[Made]:
-    """8 s in files of 2 s, a key frame each second."""
+    """Record 8 s in files of 2 s, with a key frame every second."""
     return write_files(tmp_path_factory.mktemp("recordings"), encode_stamped(200), 2)
 
 
@@ -73,7 +73,7 @@ def draw(files: Sequence[Made], output: Path, process: Draw | None = None, **val
 
 
 def pictures(path: Path) -> "list[tuple[float, np.ndarray[Any, np.dtype[np.uint8]]]]":
-    """(seconds, luma)"""
+    """Return (seconds, luma)."""
     with av.open(str(path)) as container:
         return [
             (float(frame.time or 0), frame.to_ndarray(format="gray").astype(np.uint8))
@@ -168,7 +168,7 @@ def test_a_full_disk_is_reported() -> None:
         write_all(full, b"x")
 
 
-# --- drawn ---
+# --- rendered ---
 
 
 @pytest.mark.ffmpeg
@@ -183,7 +183,7 @@ def test_the_clock_is_burned_into_each_frame_and_nothing_else_changes(
     for number, ((at_s, without), (_, with_clock)) in enumerate(zip(plain, clock, strict=True)):
         assert at_s == pytest.approx(number / 25, abs=0.001)
         region, rest = with_clock[330:, :250], with_clock[60:300]
-        assert region.max() > 200 and region.min() < 40  # white, with a black rim
+        assert region.max() > 200 and region.min() < 40  # white with a black outline
         assert without[330:, :250].max() < 180
         assert np.abs(rest.astype(int) - without[60:300]).mean() < 3
     # It advances with the second in which the frames were captured.
@@ -222,7 +222,7 @@ def test_audio_is_copied_unchanged(tmp_path: Path) -> None:
 
 
 def loudness(path: Path) -> "np.ndarray[Any, np.dtype[np.float64]]":
-    """Of each tenth of a second, as a player hears it: what is not there is silent."""
+    """Return the mean amplitude of each tenth of a second as a player plays it: missing audio is silent."""
     with av.open(str(path)) as container:
         rate_hz = container.streams.audio[0].rate
         heard = np.zeros(120 * rate_hz)
@@ -236,7 +236,7 @@ def loudness(path: Path) -> "np.ndarray[Any, np.dtype[np.float64]]":
 @pytest.mark.ffmpeg
 @pytest.mark.parametrize("with_sound", [(False, True), (True, False, True), (False, False, True, False)])
 def test_audio_stays_where_it_was_recorded(tmp_path: Path, with_sound: Sequence[bool]) -> None:
-    """The camera got its microphone later, or lost it for a while."""
+    """The camera got its microphone later, or lost it temporarily."""
     packets = encode_stamped(50, size=(320, 180))
     tone = encode_tone(2)
     made = []
@@ -256,7 +256,9 @@ def test_audio_stays_where_it_was_recorded(tmp_path: Path, with_sound: Sequence[
     for number, sounds in enumerate(with_sound):
         part = heard[number * 20 + 4 : number * 20 + 17]
         assert (part > 0.005).all() if sounds else (part < 0.001).all(), number
-    with av.open(str(tmp_path / "drawn.mp4")) as container:  # without holes, at which some players lose step
+    with av.open(
+        str(tmp_path / "drawn.mp4")
+    ) as container:  # without gaps, at which some players lose synchronisation
         times = [float(each.pts * each.time_base) for each in container.demux(audio=0) if each.size]  # type: ignore[operator]
     assert times[0] == pytest.approx(0, abs=0.01)
     assert max(later - earlier for earlier, later in itertools.pairwise(times)) < 0.26
@@ -285,7 +287,7 @@ def test_video_and_audio_end_with_the_span(tmp_path: Path) -> None:
     recorded = [(at_s - 0.92, data) for at_s, data in sound(made.path) if 0.92 <= at_s < 2.1]
     told = sound(tmp_path / "drawn.mp4")
     assert [data for _, data in told] == [data for _, data in recorded] and len(told) >= 9
-    # libavformat begins a track at 0: of the first packet alone the time is not kept.
+    # libavformat begins a track at 0, which only changes the time of the first packet.
     assert [at_s for at_s, _ in told[1:]] == pytest.approx([at_s for at_s, _ in recorded[1:]], abs=0.001)
 
 
@@ -316,7 +318,9 @@ def test_a_processor_draws_and_receives_the_capture_time(files: list[Made], tmp_
     def process(frame: av.VideoFrame, captured_ns: int, number: int, pts_s: float) -> Any:
         seen.append((captured_ns, number))
         assert pts_s == pytest.approx(number / 25, abs=0.001)
-        image = np.zeros((100, 200) if number % 2 else (120, 222, 3), np.uint8)  # they may change their mind
+        image = np.zeros(
+            (100, 200) if number % 2 else (120, 222, 3), np.uint8
+        )  # the processor may return other sizes
         image[:] = 200
         return image
 
@@ -354,8 +358,8 @@ def test_the_width_is_the_requested_one_but_never_more_than_recorded(
 @pytest.mark.parametrize(
     ("speed", "fps", "expected"),
     [
-        (4, 10, range(0, 200, 10)),  # each 0.4 s: all pictures are decoded
-        (10, 10, range(0, 200, 25)),  # each second: the key frames suffice
+        (4, 10, range(0, 200, 10)),  # every 0.4 s: all frames are decoded
+        (10, 10, range(0, 200, 25)),  # every second: the key frames suffice
         (20, 10, range(0, 200, 50)),
         (30, 10, [0, 75, 150]),
     ],
@@ -420,9 +424,9 @@ def test_a_timelapse_may_begin_long_before_a_key_frame(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("every", "speed", "fps", "shown"),
     [
-        (1, 2, 60, 200),  # more steps than there are pictures
+        (1, 2, 60, 200),  # more steps than frames
         (1, 2, 25, 100),
-        (2, 2, 25, 100),  # 12.5 pictures a second
+        (2, 2, 25, 100),  # 12.5 frames per second
         (5, 4, 60, 40),
     ],
 )
@@ -452,7 +456,7 @@ def test_a_timelapse_is_as_fast_as_requested(
 
 @pytest.mark.parametrize(("speed", "shown"), [(10, 25), (100, 3)])
 def test_gaps_take_no_time_however_long_a_step_is(tmp_path: Path, speed: int, shown: int) -> None:
-    """10 s are recorded, in five files."""
+    """10 s are recorded in five files."""
     made = [write_file(tmp_path, encode_stamped(50, first=n * 125)) for n in range(5)]
     span: dict[str, Any] = {"end_ns": NOON_NS + 200 * S_NS}
     draw(made, tmp_path / "lapse.mp4", kind="timelapse", speed=float(speed), fps=25, **span)

@@ -1,4 +1,4 @@
-"""What is recorded, read back by libavformat and decoded by FFmpeg's program."""
+"""Recordings, demuxed by libavformat and decoded by FFmpeg's program."""
 
 import errno
 import os
@@ -188,7 +188,7 @@ def test_g711_becomes_aac_without_loss(tmp_path: Path, codec: Codec) -> None:
         found = [dts for _, dts, _ in demuxed(path, "audio")]
         assert found == list(range(0, 1024 * len(found), 1024))
         frames += len(found)
-    assert 500 * 160 / 1024 <= frames <= 500 * 160 / 1024 + len(files)  # the last of each is filled up
+    assert 500 * 160 / 1024 <= frames <= 500 * 160 / 1024 + len(files)  # the last one of each is padded
     assert {segment.audio_source for segment in recorded.segments.values()} == {codec.label}
 
 
@@ -262,7 +262,7 @@ def test_a_full_disk_leaves_complete_files_and_is_reported_and_recording_resumes
 
 
 def test_a_renamed_camera_never_writes_into_the_directory_of_the_next_one(tmp_path: Path) -> None:
-    """The engine hears of the new name a moment later, and a new file may begin meanwhile."""
+    """The engine receives the new name a moment later, and a new file may begin meanwhile."""
     packets = encoded(Codec.H264, 200)
     recorded = Recorded(tmp_path, period_s=2)
     recorded.feed(packets[:40])

@@ -1,4 +1,4 @@
-"""Which of a camera's frames are passed on to be written, by the windows to keep."""
+"""The frames that a recorder passes on to be written, depending on the windows to keep."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ S = 10**9
 
 
 class Taken:
-    """`files`: the numbers of the pictures of each. Windows in seconds of the first picture's clock; 25 a second."""
+    """`files`: the frame numbers of each. Windows are in seconds of the first frame's clock, at 25 fps."""
 
     def __init__(self) -> None:
         self.files: list[list[int]] = []
@@ -51,14 +51,14 @@ class Taken:
 
     @property
     def spans(self) -> list[tuple[float, float]]:
-        """In seconds; asserts that no picture of a file is missing or doubled."""
+        """Return spans in seconds. Asserts that no frame of a file is missing or duplicated."""
         for numbers in self.files:
             assert numbers == list(range(numbers[0], numbers[-1] + 1))
         return [(numbers[0] / 25, (numbers[-1] + 1) / 25) for numbers in self.files]
 
 
 PACKETS = stamped(video_packets(1500, gop=50))
-"""A minute, a key frame each 2 s."""
+"""A minute, with a key frame every 2 s."""
 
 
 def until(seconds: float, since: float = 0) -> list[Packet]:

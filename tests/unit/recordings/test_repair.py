@@ -1,4 +1,4 @@
-"""Torn, hostile and foreign files."""
+"""Truncated, hostile and foreign files."""
 
 import random
 import resource
@@ -16,7 +16,7 @@ from tests.unit.recordings.test_files import G711
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
-    """Three fragments with sound, in about 3 KB."""
+    """Return three fragments with audio, about 3 KB."""
     packets = in_arrival_order(
         stamped(video_packets(12, fps=5, gop=5, size_bytes=40)), stamped(audio_packets(120))
     )

@@ -1,4 +1,4 @@
-"""What is synced to disk, and in which order, observed at the system calls."""
+"""The files that are synced to disk, and their order, observed at the system calls."""
 
 import os
 from pathlib import Path

@@ -26,7 +26,7 @@ def test_without_tz_the_time_zone_of_the_host_is_used(
 ) -> None:
     local = tmp_path / "localtime"
     monkeypatch.setattr(environment, "LOCALTIME", local)
-    assert environment.time_zone({"TZ": ""}) == "UTC"  # there is none
+    assert environment.time_zone({"TZ": ""}) == "UTC"  # no time zone
     if how == "link":
         os.symlink(BERLIN, local)
     else:

@@ -25,10 +25,10 @@ def test_the_hosts_of_https_origins_are_found() -> None:
     ("host", "scheme", "secure"),
     [
         ("cam.example.org", "https", True),
-        ("cam.example.org", "", True),  # the proxy does not say that it uses https
+        ("cam.example.org", "", True),  # the proxy does not report https
         ("CAM.example.org:443", "", True),
         ("192.168.1.5:8000", "https", True),
-        ("192.168.1.5:8000", "", False),  # plain http in the same network
+        ("192.168.1.5:8000", "", False),  # plain http in the local network
         ("lan.example.org", "", False),
     ],
 )

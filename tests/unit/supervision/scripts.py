@@ -1,4 +1,4 @@
-"""Programs of tests that fork: in processes of their own, because that of the tests may have threads."""
+"""Scripts that fork, in separate processes, because the test process may have threads."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def run_script(script: str, *arguments: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run Python code, warnings as errors, until that process ends: processes that it has started may continue.
+    """Run Python code, with warnings as errors, until that process ends. Processes that it has started may continue.
 
     `path`: a directory that it can import from.
     """

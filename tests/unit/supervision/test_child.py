@@ -21,7 +21,7 @@ def test_a_change_at_the_moment_of_the_stop_does_not_keep_the_child_alive(tmp_pa
         running = asyncio.create_task(child.run())
         await asyncio.sleep(0.02)
         child.stop.set()
-        for _ in range(turns):  # so many turns of the event loop later
+        for _ in range(turns):  # the change follows after this many turns of the event loop
             await asyncio.sleep(0)
         child.changed()
         async with asyncio.timeout(5):

@@ -18,7 +18,7 @@ from tests.harness.processes import wait_until
 
 
 def deaths_of(start: Callable[[], Awaitable[StartedProcess]], run_dir: Path) -> list[Death]:
-    """Run a child until its first death."""
+    """Run a child until its first death, and return its deaths."""
     deaths: list[Death] = []
 
     def on_death(child: ChildProcess, death: Death) -> None:

@@ -87,7 +87,7 @@ def test_a_file_saved_before_the_crash_does_not_end_the_quarantine() -> None:
     blame = CrashAttribution(clock)
     saved_ns = clock.wall_ns()
     clock.advance(1)
-    blame.died(HERE, CRASHED)  # so soon that nobody had reported the new code
+    blame.died(HERE, CRASHED)  # before the new code was reported
     blame.code_saved(saved_ns)
     assert len(blame.quarantined()) == 1
 

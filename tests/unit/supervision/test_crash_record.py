@@ -1,4 +1,4 @@
-"""Last words: which thread ended a process."""
+"""Crash records: the thread that ended a process."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ Extension modules: cv2 (total: 1)
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Written by a worker in which this thread and another one ran user code."""
+    """Return a file written by a worker in which this thread and another one ran user code."""
     path = tmp_path / "vision-1.running"
     file = RunningFile(path)
     file.enter(file.take_slot(), running_words("door", "mine"))
@@ -51,7 +51,7 @@ def test_the_thread_that_received_the_signal_is_the_culprit(path: Path, name: st
 def test_without_a_known_thread_all_running_views_are_suspects(path: Path) -> None:
     everybody = {("door", "mine"), ("yard", "other")}
     assert set(read_last_words(path).running) == everybody
-    dump(path, 4711)  # a thread that user code has started
+    dump(path, 4711)  # a thread started by user code
     assert set(read_last_words(path).running) == everybody
     crash_path(path).write_bytes(b"\xff\x00 Current thread nonsense")
     assert set(read_last_words(path).running) == everybody

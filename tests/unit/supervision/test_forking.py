@@ -1,4 +1,4 @@
-"""Forks: how they end, and what they must not do in their parent's name."""
+"""Forks: how they end, and actions that they must not take on behalf of their parent."""
 
 import pytest
 

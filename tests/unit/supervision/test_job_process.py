@@ -1,4 +1,4 @@
-"""A job process is a real one: a Python of a few lines."""
+"""Real job processes that run a few lines of Python."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Processes that live and die together, as forks and as commands."""
+"""Processes that start and stop together, as forks and as commands."""
 
 import json
 import os
@@ -103,7 +103,7 @@ def test_a_fork_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
 
 
 def test_a_fork_does_not_keep_files_of_others_open(tmp_path: Path) -> None:
-    """Else a listening socket would stay bound when everything but the fork is gone."""
+    """Otherwise a listening socket would stay bound after all other processes have ended."""
     with Supervisor(tmp_path) as supervisor:
         forked, other = supervisor.pid("x-1"), supervisor.pid("with-file")
         supervisor.wait_for_mark("fork", forked)
@@ -115,7 +115,7 @@ def test_a_fork_does_not_keep_files_of_others_open(tmp_path: Path) -> None:
 
 
 def open_files(pid: int) -> Iterator[str]:
-    """What its descriptors refer to, standard ones left out."""
+    """Return the targets of its file descriptors, without the standard ones."""
     folder = Path(f"/proc/{pid}/fd")
     return (os.readlink(folder / name) for name in os.listdir(folder) if int(name) > 2)
 

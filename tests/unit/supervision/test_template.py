@@ -1,4 +1,4 @@
-"""The template: what it forks, how that ends, and what is left when the template or the engine dies."""
+"""The template: its forks, their end, and the remaining processes after the template or the engine dies."""
 
 import os
 import signal
@@ -49,7 +49,7 @@ def program(tmp_path: Path) -> Path:
 
 
 def run_engine(script: str, program: Path) -> tuple[list[str], str]:
-    """Lines of standard output, and the errors. The script has a coroutine `go`."""
+    """Return the lines of standard output, and standard error. The script defines a coroutine `go`."""
     done = run_script(ENGINE + textwrap.dedent(script) + "\nasyncio.run(go())\n", path=program)
     return done.stdout.splitlines(), done.stderr
 

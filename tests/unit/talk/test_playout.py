@@ -1,10 +1,10 @@
-"""How audio that arrives in bursts leaves at a steady pace."""
+"""Audio that arrives in bursts is sent at a steady rate."""
 
 from ninjacam.talk.playout import Playout
 
 RATE_HZ, PACKET = 8000, 160
 MS = 16
-"""Bytes of a millisecond."""
+"""Bytes per millisecond."""
 
 
 def make() -> Playout:
@@ -12,7 +12,7 @@ def make() -> Playout:
 
 
 def audio(milliseconds: int, first: int = 0) -> bytes:
-    """Samples that count up, so that a test can say which they are."""
+    """Return ascending samples, so that tests can identify them."""
     return b"".join((first + n).to_bytes(2, "little") for n in range(milliseconds * 8))
 
 

@@ -39,7 +39,7 @@ from ninjacam.testing.clips import Clip, ClipTrack, Unit
 from ninjacam.testing.clock import FakeClock
 
 VIDEO = Clip((ClipTrack(Codec.MJPEG, (Unit(0.0, 0.0, b"", True),)),), 1.0)
-"""Nobody plays it."""
+"""A placeholder that no test plays."""
 TONE = array("h", [(n * 977) % 20_000 - 10_000 for n in range(160 * 40)]).tobytes()
 
 
@@ -53,7 +53,7 @@ def camera(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRtspCamera]:
 
 @dataclass
 class User:
-    """One user's end."""
+    """A user's connection."""
 
     ready: list[Ready] = field(default_factory=list)
     ends: list[Refusal | None] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Stage:
         self.users: list[User] = []
 
     async def press(self, by: str = "anna") -> User:
-        """Connect, and wait for the camera or an error."""
+        """Connect, and wait until the camera is ready or an error arrives."""
         user = User()
         self.users.append(user)
         await user.connection.open(self.run_dir, "door", by)
@@ -105,7 +105,7 @@ def play(
     clock: Clock = SYSTEM_CLOCK,
     **config: Any,
 ) -> list[dict[str, Any]]:
-    """Returns: what the server has reported at each change."""
+    """Return the server's report after each change."""
     reports: list[dict[str, Any]] = []
 
     async def go() -> None:
@@ -182,7 +182,7 @@ def test_a_pause_advances_the_timestamp_and_marks_the_next_packet(
 
         async def say(milliseconds: int, packets: int) -> None:
             user.connection.send(TONE[: milliseconds * 16])
-            await asyncio.sleep(0.05)  # It crosses a socket.
+            await asyncio.sleep(0.05)  # the message crosses a socket
             for _ in range(200):
                 if len(stage.packets) < packets:
                     await clock.run(0.02)
@@ -376,7 +376,7 @@ def test_a_talk_ends_after_two_minutes(tmp_path: Path, camera: FakeRtspCamera) -
             await clock.run(1.0)
         await until(lambda: bool(user.ends))
         assert isinstance(user.error, TalkEndedError) and "120 s" in str(user.error)
-        assert stage.methods.count("OPTIONS") >= 3  # It keeps the session alive.
+        assert stage.methods.count("OPTIONS") >= 3  # they keep the session alive
 
     play(tmp_path, camera, scenario, clock)
 
@@ -433,7 +433,7 @@ def test_packets_are_dropped_while_the_camera_does_not_read(
         sequences = [headers(packet)[2] for packet in stage.packets]
         assert (sequences[-1] - sequences[0]) & 0xFFFF == len(
             sequences
-        ) - 1  # What is not sent has no number.
+        ) - 1  # dropped packets have no sequence number
 
     play(tmp_path, camera, scenario, clock)
     assert len(camera.stats.audio) <= 12

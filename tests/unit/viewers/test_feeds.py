@@ -1,4 +1,4 @@
-"""The pool against a real stream socket in the same loop."""
+"""The pool with a real stream socket in the same loop."""
 
 import asyncio
 import gc
@@ -41,7 +41,7 @@ def picture(number: int = 0, *, key: bool = True) -> Packet:
 
 
 async def until(check: Callable[[], Any], timeout_s: float = 3.0) -> None:
-    """What is awaited crosses a socket."""
+    """Poll the condition, because its cause crosses a socket."""
     async with asyncio.timeout(timeout_s):
         while not check():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
@@ -113,7 +113,7 @@ def test_a_packet_stream_ends_with_its_last_listener_and_pixels_linger() -> None
 
 
 def test_the_cache_of_a_feed_is_freed_without_the_garbage_collector() -> None:
-    """A feed is part of cycles; megabytes of pictures and buffers must not wait for the collector."""
+    """A feed is part of cycles. Megabytes of frames and buffers must not wait for the garbage collector."""
 
     def readers() -> list[MessageReader]:
         return [each for each in gc.get_objects() if isinstance(each, MessageReader)]

@@ -60,7 +60,7 @@ class OneViewer:
 
 
 def refusal(worker: Worker, viewer: OneViewer) -> int:
-    """The status with which the viewer is refused; 0: it is not."""
+    """Return the status with which the viewer is refused; 0: not refused."""
     try:
         worker.add(viewer)
     except Problem as problem:
@@ -80,7 +80,7 @@ def test_one_account_cannot_use_all_slots() -> None:
 
 def test_viewers_by_link_use_no_slot_of_its_owner_and_not_all_of_the_link() -> None:
     async def go() -> None:
-        # 8 for a user, 8 for links, 2 for one.
+        # 8 per user, 8 for links of a user, 2 per link and address.
         worker = Worker(parse_settings({"MAX_VIEWERS_PER_WORKER": 32}))
         flood = [refusal(worker, OneViewer(1, "signed", "a", "203.0.113.7")) for _ in range(4)]
         assert flood == [0, 0, 429, 429]
@@ -101,7 +101,7 @@ def test_a_database_that_hangs_gives_503(monkeypatch: pytest.MonkeyPatch) -> Non
 
     async def go() -> None:
         database = Database()
-        for _ in range(4):  # more than there are threads
+        for _ in range(4):  # more than the number of threads
             with pytest.raises(Problem) as caught:
                 await database.run(over.wait, 30)
             assert (caught.value.status, caught.value.code) == (503, "database")
@@ -176,7 +176,7 @@ def test_permissions_are_checked_when_they_are_due_and_the_housekeeping_does_not
         viewer = Watching()
         worker.add(viewer)
         assert await asyncio.to_thread(began.wait, 20), "not only at the next tick"
-        await asyncio.sleep(0.01)  # The next check is due, and waits for this one.
+        await asyncio.sleep(0.01)  # the next check is due, and waits for this one
         for _ in range(100):
             await asyncio.sleep(0)
         assert len(turns) <= 2

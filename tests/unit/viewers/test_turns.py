@@ -33,7 +33,7 @@ class Queue:
             self.refused[name] = problem
 
     async def finish(self) -> None:
-        """The turn that began first."""
+        """Finish the turn that began first."""
         self._holding.pop(next(iter(self._holding))).set()
         await self.settle()
 
@@ -137,7 +137,7 @@ def test_a_client_that_disconnects_when_its_turn_begins_gives_it_back() -> None:
         async with turns.turn("a"):
             waiting = asyncio.create_task(wait())
             await asyncio.sleep(0)
-        waiting.cancel()  # Its turn has begun, but it has not run since.
+        waiting.cancel()  # its turn has begun, but it has not run since
         await asyncio.gather(waiting, return_exceptions=True)
         assert waiting.cancelled() and not turns._running
 

@@ -1,4 +1,4 @@
-"""The page with the options of a processor: the form that is made from their JSON Schema, and what it changes."""
+"""The page with a processor's options: the form generated from their JSON Schema, and the changes that it makes."""
 
 from enum import Enum
 from typing import Any, Literal

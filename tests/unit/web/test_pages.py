@@ -402,7 +402,7 @@ def test_the_device_is_controlled_and_configured_by_role(
     client = client_of("guard", *roles)
     parts = {'id="ptz"', 'id="patrol"', 'id="device"', 'data-part="imaging"', 'data-part="outputs"',
              'data-part="device"', 'data-do="clock"'}  # fmt: skip
-    assert not any(part in html(client, "/cameras/door/") for part in parts)  # It takes no commands.
+    assert not any(part in html(client, "/cameras/door/") for part in parts)  # it does not accept commands
     Camera.objects.update(onvif_url="auto")
     page = html(client, "/cameras/door/")
     assert {part for part in parts if part in page} == sees

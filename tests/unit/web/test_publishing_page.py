@@ -1,4 +1,4 @@
-"""The page with which a phone becomes a camera, and the link to it."""
+"""The page that turns a phone into a camera, and the link to it."""
 
 import re
 from html import unescape
