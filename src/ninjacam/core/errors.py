@@ -66,7 +66,7 @@ class NinjacamError(Exception):
         return str(self)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return {"code", "message", "retryable"}, the form in which an error crosses a process boundary."""
+        """Return {"code", "message", "retryable"}, the form in which errors are sent to other processes."""
         return {"code": self.code, "message": self.message, "retryable": self.retryable}
 
 
@@ -84,10 +84,10 @@ class ModelError(ConfigError):
 
 
 class UnknownZoneError(ConfigError, KeyError):
-    """It is a KeyError, too, as mappings raise it."""
+    """Also a KeyError, because mappings raise it."""
 
     code = "unknown_zone"
-    __str__ = Exception.__str__  # That of KeyError quotes the message.
+    __str__ = Exception.__str__  # KeyError.__str__ would quote the message.
 
 
 class SourceError(NinjacamError):

@@ -1,7 +1,7 @@
 """Processors: the base class, the decorator, and the registry that the decorator fills.
 
-Not here: calling processors (`ninjacam.vision`) and finding them (Django's side imports each app's `cameras`
-module).
+Not here: calling processors (`ninjacam.vision`) and finding them (the Django process imports each app's
+`cameras` module).
 """
 
 import re
@@ -24,9 +24,8 @@ ProcessorFunction: TypeAlias = Callable[..., Any]
 MAX_FPS = 240.0
 MAX_WARM_UP_S = 600.0
 When: TypeAlias = Literal["watched", "recorded", "motion", "always"]
-"""When a processor runs: while somebody watches its view; also while the camera is recorded; while something moves;
-always.
-"""
+"""When a processor runs: while its view has viewers; also while the camera is recorded; during motion;
+always."""
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}\Z")
 _WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -54,7 +53,7 @@ class Processor:
     camera: str = ""
     """The slug of the camera, also in `setup`."""
     name: str = ""
-    """The name of the processor, which is that of its view."""
+    """The name of the processor and of its view."""
 
     def setup(self, camera: str, options: Any) -> None:
         """Prepare this instance: load models, create subtractors. May take up to 30 s.
@@ -68,15 +67,16 @@ class Processor:
         raise NotImplementedError(f"{type(self).__name__} does not define the method process(frame).")
 
     def load_state(self) -> Any:
-        """Return what an earlier instance for this camera has saved; None: nothing. For `setup`: it may block.
+        """Return the state that an earlier instance for this camera saved; None if there is none. May block:
+        call it in `setup`.
 
-        In exports and tests there is no state.
+        Exports and tests have no state.
         """
         return load_state(self.camera, self.name)
 
     def save_state(self, state: Any) -> None:
-        """Keep a state over restarts: a dictionary or list of at most 256 KB as JSON. Another thread writes it within a
-        second, and before an event that is created or changed afterwards.
+        """Save a state across restarts: a dictionary or list of at most 256 KB as JSON. Another thread writes
+        it within a second, and before any event that is created or changed afterwards.
 
         Raises: InvalidError: it cannot be converted to JSON, or is too large.
         """
@@ -103,12 +103,12 @@ class FunctionProcessor(Processor):
 class FairLock:
     """A lock that threads acquire in the order of their requests, so that no camera starves.
 
-    The lock can be taken from its holder: `give_back` may be called from any thread, and more than once.
+    Another thread can release the lock: `give_back` may be called from any thread, and more than once.
     """
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
-        self._queue: deque[threading.Lock] = deque()  # The first one holds the lock.
+        self._queue: deque[threading.Lock] = deque()  # The first ticket holds the lock.
 
     def take(self) -> threading.Lock:
         """Wait for the lock. Return the ticket for `give_back`."""
@@ -118,9 +118,9 @@ class FairLock:
 
     @contextmanager
     def turn(self, timeout_s: float) -> Iterator[None]:
-        """Hold the lock. An exception that another thread raises in this one cannot leave it locked.
+        """Hold the lock. If another thread raises an exception in this thread, the lock is still released.
 
-        Raises: TimeoutError: it is not free in time.
+        Raises: TimeoutError: the lock is not available in time.
         """
         ticket = threading.Lock()
         try:
@@ -150,14 +150,14 @@ class FairLock:
 
 @dataclass(slots=True, eq=False)
 class Registration:
-    """A processor as registered by the decorator, and the view that it produces.
+    """A registered processor, and the view that it produces.
 
-    `make`: returns a new instance. `cameras`: glob patterns of the slugs that have the view. `module`: where it is
-    defined. `record`: its annotations are recorded. `turns`: serializes calls of a function for different cameras,
-    which share its globals; None for a class. `width_px`: width of the frames that it needs; 0: those of `main`.
-    `when`: when it runs. `after`, `every_frame`: see `processor`. `fps`: maximum number of frames per second; 0: all.
-    `warm_up_s`: see `processor`; None: unknown.
-    `options`: its model, and `options_schema` the JSON Schema of the model; None: it has no options.
+    `make`: returns a new instance. `cameras`: glob patterns of the slugs that have the view. `module`: where
+    it is defined. `record`: whether its annotations are recorded. `turns`: serializes calls of a function for
+    different cameras, which share its globals; None for a class. `width_px`: required width of frames; 0:
+    that of `main`. `when`: when it runs. `after`, `every_frame`: see `processor`. `fps`: maximum number of
+    frames per second; 0: all. `warm_up_s`: see `processor`; None: unknown. `options`: its options model, and
+    `options_schema` the model's JSON Schema; None: no options.
     """
 
     name: str
