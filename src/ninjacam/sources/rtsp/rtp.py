@@ -361,7 +361,7 @@ class RtpReceiver:
         self._odd_numbers = self._odd_numbers + 1 if reception.packets == self._odd_at else 1
         ahead = sequence - self._expected & 0xFFFF
         if self._odd_numbers > MAX_ODD_NUMBERS or (ahead == 1 and sequence == 1):
-            pass  # These do not count. The second case: 0 is skipped at the wrap-around.
+            pass  # Numbers are ignored; or 0 is skipped at the wrap-around.
         elif ahead == 0xFFFF:
             self._odd_at = reception.packets
             return False  # A repeated packet.
