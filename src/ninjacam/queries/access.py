@@ -25,9 +25,9 @@ def get_grant(actor: Actor, grant_id: int) -> CameraGrant:
 
 
 def list_tokens(who: Principal) -> QuerySet[ApiToken]:
-    """Return the user's own tokens, revoked and expired ones too.
+    """Return the user's own tokens, including revoked and expired ones.
 
-    Raises: ForbiddenError: `who` came by a token or link of lesser scope.
+    Raises: ForbiddenError: `who` is authenticated by a token or link of lesser scope.
     """
     if not who.may_act_for(who.user):
         raise ForbiddenError(_("To manage tokens, use a session or a token with the scope *."))

@@ -19,7 +19,7 @@ def get_event(actor: Actor, event_id: int, role: str = Role.REPLAY) -> Event:
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Conditions that events must meet. `label`: a part of it. Empty, None: any."""
+    """Conditions for events. `label`: a substring. Empty, None: any."""
 
     kinds: Collection[str] = ()
     label: str = ""

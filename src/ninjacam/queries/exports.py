@@ -20,7 +20,7 @@ def get_export(actor: Actor, export_id: uuid.UUID) -> Export:
 
 
 def export_error(actor: Actor, export: Export) -> Mapping[str, Any] | None:
-    """Return why it failed, with the traceback for users who may configure its camera."""
+    """Return the error of an export, with the traceback for users who may configure its camera."""
     if not export.error:
         return None
     camera = Camera.objects.filter(slug=export.slug).first()
