@@ -151,7 +151,8 @@ class _Answer:
 
 @contextlib.contextmanager
 def _hang_ups_are_no_errors(send: Send) -> Iterator[None]:
-    """Suppress errors that servers raise for writing to a client that has disconnected: they would log a traceback."""
+    """Suppress errors of servers for writing to a client that has disconnected, which would be logged with a
+    traceback."""
     try:
         yield
     except (OSError, RuntimeError) as exc:

@@ -257,7 +257,7 @@ def read_event_updates(since: int, max_rows: int) -> "list[Update]":
 def authorise_events_again(
     asked: "list[tuple[Principal, list[str]]]",
 ) -> "list[frozenset[str] | None]":
-    """Return the cameras whose events each may read now. Empty: none."""
+    """Return the cameras whose events each principal may read now. Empty: none."""
     from ninjacam.queries.event_updates import replayable_again
 
     return replayable_again(asked)
