@@ -102,7 +102,7 @@ class Settings:
 
     @property
     def certificate(self) -> str:
-        """Return the path of the certificate; "": there is none."""
+        """Return the path of the certificate, or ""."""
         return str(self.data_dir / OWN_CERTIFICATE) if self.has_own_certificate else self.tls_certificate
 
     @property
@@ -206,7 +206,8 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
 
 
 FROM_ENVIRONMENT = ("RTMP_PORT", "RTSP_PORT", "TLS", "TLS_CERTIFICATE", "TLS_KEY")
-"""Keys that `NINJACAM_<key>` in the environment overrides: `serve` passes its options to its processes in this way."""
+"""Keys that `NINJACAM_<key>` in the environment overrides: `serve` passes its options to its processes this way.
+"""
 
 
 def parse_settings(given: Mapping[str, Any]) -> Settings:
@@ -237,7 +238,7 @@ def parse_settings(given: Mapping[str, Any]) -> Settings:
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """Raises: ConfigError: the setting NINJACAM is invalid."""
+    """Return the settings. Raises: ConfigError: the setting NINJACAM is invalid."""
     given = getattr(settings, "NINJACAM", {})
     if not isinstance(given, Mapping):
         raise ConfigError("The setting NINJACAM must be a dict.")

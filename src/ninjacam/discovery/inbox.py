@@ -52,7 +52,7 @@ class Inbox(asyncio.DatagramProtocol):
         try:
             self._read(data, sender)
         except NinjacamError:
-            return  # Malformed data is no evidence.
+            return  # Malformed: not evidence.
 
     def _read(self, data: bytes, sender: str) -> None:
         """Raises: NinjacamError: malformed."""
