@@ -46,7 +46,7 @@ def record_as(by: str, verb: str, subject: str, **details: object) -> None:
 def record_taken(who: Principal, verb: str, slug: str, start_ns: int, end_ns: int, **details: object) -> None:
     """Record that `who` received recordings of [start, end).
 
-    A player requests hundreds of files and frames, so there is one line per user, way of authentication, camera and
+    A player requests hundreds of files and frames, so there is one line per user, authentication method, camera and
     hour of the recordings, repeated after TAKEN_EVERY_S, for all workers together.
     """
     throttle = get_throttle()

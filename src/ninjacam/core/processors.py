@@ -41,10 +41,10 @@ class Processor:
             def process(self, frame):
                 return self.background.apply(frame.gray)
 
-    An instance is created when somebody first watches or records its view, and closed when nobody does any more, when
-    its module is reloaded, or when its worker ends. All methods of an instance run in the same thread, one after the
-    other, so `self` needs no lock. Instances for other cameras run at the same time in other threads: whatever they
-    share (globals of the module, class attributes) must allow that, and most OpenCV objects do not.
+    An instance is created when its view is first viewed or recorded. It is closed when the view is no longer used, its
+    module is reloaded, or its worker ends. All methods of an instance run in the same thread, one after the other, so
+    `self` needs no lock. Instances for other cameras run concurrently in other threads: shared objects (globals of the
+    module, class attributes) must be thread-safe, and most OpenCV objects are not.
 
     `Options`: a pydantic model that users fill in for each camera; None: the processor has no options.
     """
@@ -275,32 +275,33 @@ def processor(
     The view is named after the function, or after the class in lower case (`PeopleCounter`: "people_counter").
     It is called with a `Frame` and returns one of
     - an image to show: uint8, (height, width, 3) BGR or (height, width) gray, of any size;
-    - None: the frame as it is, with whatever was drawn on `frame.image`;
-    - annotations, a list of `Box`, `Point`, `Polygon` and `Text`, [] for nothing seen: players draw them over the
-      camera's own video (`overlay="faces"`), and where the view itself is watched they are drawn into it;
+    - None: the view shows the frame, including anything drawn on `frame.image`;
+    - annotations, a list of `Box`, `Point`, `Polygon` and `Text`, possibly empty: players draw them over the camera's
+      own video (`overlay="faces"`), and they are drawn into the frames of the view itself;
     - (image or None, annotations);
     - a `Result`: any of these, with values and data.
-    `record`: its annotations are recorded with the camera. It runs for as long as that is, watched or not.
-    `width_px`: the width that it needs. It receives frames of the camera's smallest stream that is at least as wide,
-    at the width of that stream: they are not scaled. 0: frames of the camera's main stream.
+    `record`: its annotations are recorded with the camera. It then runs while the camera is recorded, with or without
+    viewers.
+    `width_px`: the required width. It receives frames of the camera's smallest stream that is at least as wide, at the
+    width of that stream: they are not scaled. 0: frames of the camera's main stream.
     `fps`: the maximum number of frames per second that it receives. 0: all frames.
-    `when`: "watched": it runs while its view has viewers. "recorded": the same as `record=True`. "always": it runs
-    without viewers, too, for example to create events. "motion": the same while something moves, and for a frame every
-    10 s otherwise; `frame.motion` has the areas that move. For a camera that sleeps, the last two are the same as
-    "watched".
-    `after`: the name of another processor. This one gets the same frames afterwards, in its own thread, with its latest
-    results in `frame.results`. `every_frame`: it also gets the frames that the other one skipped because of its `fps`.
-    `warm_up_s`: seconds of video after which a new instance has the same results as one that has always run; 0: each
-    frame stands for itself. A backtest then runs parts of a video at the same time. Leave it out if events or results
-    last longer, such as tracks and visits.
-    Options: a function with a second parameter `options` receives an instance of the pydantic model that is the
-    parameter's annotation, a class declares the model as its attribute `Options`.
+    `when`: "watched": it runs while its view has viewers. "recorded": the same as `record=True`. "always": it also runs
+    without viewers, for example to create events. "motion": it runs during motion, and otherwise for a frame every
+    10 s; `frame.motion` contains the moving areas. For a camera that sleeps, the last two are the same as "watched".
+    `after`: the name of another processor. This one receives the same frames afterwards, in its own thread, with the
+    other's latest results in `frame.results`. `every_frame`: it also receives the frames that the other one skipped
+    because of its `fps`.
+    `warm_up_s`: seconds of video after which a new instance has the same results as one that has always run; 0: frames
+    are independent. A backtest then runs parts of a video concurrently. Omit it if events or results last longer, such
+    as tracks and visits.
+    Options: a function with a second parameter `options` receives an instance of the pydantic model in the parameter's
+    annotation. A class declares the model as its attribute `Options`.
 
-    Shared: a function is one object for all cameras, and so is everything that it uses from its module. Calls of one
-    function are therefore made one at a time; those for different cameras take turns, each with its latest frame.
-    Functions that use the same object (a network, a background subtractor) take turns with each other, too. Cameras
-    are spread over several processes, so module-level state is not shared by all of them. State of one camera, and
-    work that is to run for several cameras at the same time, belong into a class: see `Processor`.
+    Shared state: all cameras of a process share a function and the globals of its module. Calls of one function are
+    therefore made one at a time; those for different cameras take turns, each with its latest frame. Functions that
+    use the same object (a network, a background subtractor) take turns with each other, too. Cameras are distributed
+    over several processes, which do not share module-level state. Use a class for state of one camera, and for work
+    that must run for several cameras concurrently: see `Processor`.
     Raises: ConfigError: the name is malformed or taken, the width or the frame rate is not a number, the options are
     not a pydantic model, or a class is not a subclass of `Processor`.
     """

@@ -1,6 +1,6 @@
 """Applies the limits on headers, bodies, time and numbers to every request, under any ASGI server.
 
-docs/design/0006-front-door.md says which limit is enforced where, under which server.
+docs/design/0006-front-door.md lists where each limit is enforced under each server.
 """
 
 import asyncio

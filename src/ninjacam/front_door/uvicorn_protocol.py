@@ -1,4 +1,4 @@
-"""Uvicorn's HTTP protocol with limits on what httptools buffers: heads, and trailers after a chunked body.
+"""Uvicorn's HTTP protocol with limits on httptools' buffers: heads, and trailers after a chunked body.
 
 Imported only if uvicorn runs with httptools. `connections` enforces deadlines, for all servers alike.
 """

@@ -17,7 +17,7 @@ def list_grants(actor: Actor, camera: Camera) -> QuerySet[CameraGrant]:
 
 
 def get_grant(actor: Actor, grant_id: int) -> CameraGrant:
-    """Raises: NotFoundError, also if the actor may not know its camera."""
+    """Raises: NotFoundError, also if its camera is invisible to the actor."""
     grant = CameraGrant.objects.filter(pk=grant_id).select_related("camera", "user", "group").first()
     if grant is None or not knows(actor, grant.camera):
         raise NotFoundError(_("No grant %(id)s.") % {"id": grant_id})

@@ -14,7 +14,7 @@ from ninjacam.queries.cameras import list_recorded_or_all, require_recorded
 
 
 def get_export(actor: Actor, export_id: uuid.UUID) -> Export:
-    """Raises: NotFoundError, also if the actor may not know its camera; ForbiddenError."""
+    """Raises: NotFoundError, also if its camera is invisible to the actor; ForbiddenError."""
     export = Export.objects.select_related("created_by").filter(pk=export_id).first()
     return require_recorded(actor, export, Role.EXPORT, _("No export %(id)s.") % {"id": export_id})
 

@@ -20,7 +20,7 @@ MAX_EVENTS = 500
 
 
 def get_segment(actor: Actor, segment_id: int, role: str = Role.REPLAY) -> Segment:
-    """Raises: NotFoundError, also if the actor may not know its camera; ForbiddenError."""
+    """Raises: NotFoundError, also if its camera is invisible to the actor; ForbiddenError."""
     segment = Segment.objects.filter(pk=segment_id).first()
     return require_recorded(actor, segment, role, _("No recording %(id)s.") % {"id": segment_id})
 

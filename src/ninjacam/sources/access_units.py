@@ -157,7 +157,7 @@ class AccessUnits:
         """Time of the last access unit, and the kind of its marker."""
 
     def push_unit(self, annexb: bytes, pts: int, received_ns: int) -> None:
-        """Add a whole access unit, from demuxers that know where it ends."""
+        """Add a whole access unit, from demuxers that determine its end."""
         self._pts = pts
         self._closed = (-1, 0)
         self.received_ns = received_ns
