@@ -154,7 +154,7 @@ def retention(environ: Mapping[str, str]) -> dict[str, int | float]:
 
 
 def log_level(environ: Mapping[str, str]) -> str:
-    """Return NINJACAM_LOG."""
+    """Return NINJACAM_LOG, by default INFO. Raises: ImproperlyConfigured: it is not a log level."""
     level = environ.get("NINJACAM_LOG", "").strip().upper() or "INFO"
     if level not in _LOG_LEVELS:
         raise ImproperlyConfigured(f"NINJACAM_LOG cannot be {level!r}. Use one of {', '.join(_LOG_LEVELS)}.")

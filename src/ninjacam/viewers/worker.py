@@ -46,7 +46,7 @@ class Sending(Protocol):
 
 
 USERS_SHARE = 4
-"""Fraction of a worker's slots for one account (a quarter), so that it cannot lock out others. All viewers with
+"""Reciprocal of the fraction of a worker's slots for one account, which cannot lock out others. All viewers with
 links of that account get the same number in addition, so that they cannot use up the owner's slots."""
 LINK_SHARE = 16
 """Reciprocal of the fraction of a worker's slots for each network address that uses one link."""
